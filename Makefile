@@ -1,0 +1,73 @@
+# The targets are the CI jobs: what passes here passes there. `make` or `make help` lists them.
+#
+# Every target that needs Python makes the environment itself, and makes it again when pyproject.toml or
+# constraints.txt changed. Another interpreter: make PYTHON=python3.12 test. Another place: make VENV=DIR test.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_DIR ?= demo
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+STAMP := $(VENV)/.installed
+
+# Tests that `make test` leaves to `make test-all`. REST=1 asks test-all for these alone (after `make test`).
+LATER := slow or browser or ray or real_data
+REST ?=
+PYTEST_ARGS ?=
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format bench ci clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+install: $(STAMP)  ## make the environment in .venv, with the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+		echo "Inkdot needs Python 3.11 or newer; found no '$(PYTHON)'. Name yours: make PYTHON=python3.12 install" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Inkdot needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Name another: make PYTHON=python3.12 install" >&2; exit 2; }
+	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --upgrade pip
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
+		--editable . --group dev
+	@touch "$@"
+
+demo: $(STAMP)  ## the main job on synthetic slides, from nothing to a page to open
+	"$(BIN)/inkdot" demo --out "$(DEMO_DIR)"
+
+test: $(STAMP)  ## the fast tests
+	"$(BIN)/python" -m pytest -m "not ($(LATER))" $(PYTEST_ARGS)
+
+test-all: $(STAMP)  ## all tests, the slow ones and those with a browser or real slides too
+	"$(BIN)/python" -m pytest $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
+
+check: $(STAMP)  ## style, types and floors
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
+	"$(BIN)/lint-imports"
+
+format: $(STAMP)  ## mend what the style check can mend
+	"$(BIN)/ruff" check --fix
+	"$(BIN)/ruff" format
+
+bench: $(STAMP)  ## how fast it is here: every scripts/bench_*.py
+	@set -e; found=; for script in scripts/bench_*.py; do \
+		[ -e "$$script" ] || continue; found=1; echo "== $$script"; "$(BIN)/python" "$$script"; \
+	done; [ -n "$$found" ] || echo "No benchmark yet: make bench runs scripts/bench_*.py, and there is none."
+
+ci:  ## what the CI server does, in a fresh environment
+	.ci/run
+
+clean:  ## remove what tests and checks leave behind, but not the environment
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ci-work build dist
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
