@@ -1,0 +1,35 @@
+"""Records as JSON values, for the footers of tables and for ``model.json``."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from inkdot.records import SlideInfo, TileSpec
+from inkdot.units import MicrometresPerPixel, TilePx
+
+
+def tile_spec_facts(spec: TileSpec) -> dict[str, object]:
+    """A tile spec as a JSON value."""
+    return {"side_px": spec.side_px, "mpp": spec.mpp, "stride_px": spec.stride_px}
+
+
+def tile_spec_from_facts(facts: object) -> TileSpec:
+    """The tile spec written by :func:`tile_spec_facts`."""
+    values = cast("Mapping[str, float]", facts)
+    return TileSpec(TilePx(int(values["side_px"])), MicrometresPerPixel(values["mpp"]), TilePx(int(values["stride_px"])))
+
+
+def slide_info_facts(info: SlideInfo) -> dict[str, object]:
+    """What is known of a slide as a JSON value; nothing of its label, macro image or free text is in it."""
+    bounds = info.bounds_l0_px
+    return {
+        "slide_id": info.slide_id,
+        "width_l0_px": info.size_l0_px[0],
+        "height_l0_px": info.size_l0_px[1],
+        "mpp_x": info.mpp.x,
+        "mpp_y": info.mpp.y,
+        "mpp_source": info.mpp_source,
+        "level_downsamples": list(info.level_downsamples),
+        "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px] if bounds else None,
+        "vendor": info.vendor,
+        "synthetic": info.synthetic,
+    }

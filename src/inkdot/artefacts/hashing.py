@@ -1,0 +1,38 @@
+"""Hashes that bind a result to what it was made from."""
+
+import hashlib
+import json
+from pathlib import Path
+
+_SAMPLE_BYTES = 1 << 20
+_SAMPLES = 16
+
+
+def json_sha256(value: object) -> str:
+    """Hash of a JSON value, independent of key order and white space."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a whole file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def slide_fingerprint(path: Path) -> str:
+    """Hash of a slide's size and of 16 evenly spread MiB of it; of all of it where it is not larger.
+
+    Slides reach tens of gigabytes, and reading one whole would cost more than tiling it. A changed slide
+    nearly always changes its size, its header or its directory at the end, all of which are sampled.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= _SAMPLE_BYTES * _SAMPLES:
+            digest.update(file.read())
+        else:
+            for index in range(_SAMPLES):
+                file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

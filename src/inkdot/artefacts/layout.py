@@ -1,0 +1,151 @@
+"""Where every file lies. No other module joins these names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """The files of a tiling run, a training run, or a results folder; each holds those its stage makes."""
+
+    root: Path
+
+    @property
+    def slides_csv(self) -> Path:
+        """The slides as they were used, so that later stages find the pixels."""
+        return self.root / "slides.csv"
+
+    @property
+    def config_json(self) -> Path:
+        """The whole config as it was used."""
+        return self.root / "config.json"
+
+    @property
+    def ledger(self) -> Path:
+        """What happened to each slide; the only file with time stamps."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a stage writes here."""
+        return self.root / ".inkdot.lock"
+
+    def tiles(self, slide_id: str) -> Path:
+        """Tile table of one slide."""
+        return self.root / "tiles" / f"{slide_id}.parquet"
+
+    def mask(self, slide_id: str) -> Path:
+        """Picture of what was kept and what was dropped."""
+        return self.root / "masks" / f"{slide_id}.png"
+
+    def scores(self, slide_id: str) -> Path:
+        """Scored tiles of one slide."""
+        return self.root / "scores" / f"{slide_id}.parquet"
+
+    @property
+    def predictions_csv(self) -> Path:
+        """One line per slide."""
+        return self.root / "predictions.csv"
+
+    @property
+    def model(self) -> Path:
+        """The trained model: a folder that can be copied on its own."""
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Best and last weights of a training run."""
+        return self.root / "checkpoints"
+
+    @property
+    def metrics_csv(self) -> Path:
+        """Losses and validation metrics per epoch."""
+        return self.root / "metrics.csv"
+
+    @property
+    def split_csv(self) -> Path:
+        """Which slide was used for training, which for validation."""
+        return self.root / "split.csv"
+
+    @property
+    def tile_cache(self) -> Path:
+        """Pixels of the training tiles; can be deleted."""
+        return self.root / "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLayout:
+    """The files of a model folder."""
+
+    root: Path
+
+    @property
+    def weights(self) -> Path:
+        """Tensors, in safetensors form."""
+        return self.root / "weights.safetensors"
+
+    @property
+    def description(self) -> Path:
+        """What the weights mean: architecture, heads, scale, operating points, hashes."""
+        return self.root / "model.json"
+
+    @property
+    def card(self) -> Path:
+        """What a person should know before using the model."""
+        return self.root / "card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class CohortLayout:
+    """The files that ``inkdot synth`` makes."""
+
+    root: Path
+
+    @property
+    def slides_csv(self) -> Path:
+        """The manifest."""
+        return self.root / "slides.csv"
+
+    @property
+    def labels_csv(self) -> Path:
+        """The truth as a labels table."""
+        return self.root / "labels.csv"
+
+    @property
+    def slides(self) -> Path:
+        """Folder of the slide files."""
+        return self.root / "slides"
+
+    def truth(self, slide_id: str) -> Path:
+        """Every object of one slide."""
+        return self.root / "truth" / f"{slide_id}.parquet"
+
+    def truth_geojson(self, slide_id: str) -> Path:
+        """The same for QuPath."""
+        return self.root / "truth" / f"{slide_id}.geojson"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewLayout:
+    """The folder handed to the pathologist."""
+
+    root: Path
+
+    @property
+    def index(self) -> Path:
+        """The page to open."""
+        return self.root / "index.html"
+
+    @property
+    def worklist(self) -> Path:
+        """Slides in the order to look at them."""
+        return self.root / "worklist.csv"
+
+    @property
+    def tiles(self) -> Path:
+        """Folder of the pictures that the page shows."""
+        return self.root / "tiles"
+
+    def geojson(self, slide_id: str) -> Path:
+        """Flagged places of one slide for QuPath."""
+        return self.root / f"{slide_id}.geojson"

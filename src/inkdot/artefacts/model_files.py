@@ -1,0 +1,155 @@
+"""``model/model.json``: what the weights beside it mean, and what was promised about them."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.hashing import file_sha256
+from inkdot.artefacts.layout import ModelLayout
+from inkdot.artefacts.schemas import MODEL_VERSION
+from inkdot.config import HeadConfig, TilingConfig
+from inkdot.errors import ArtefactError
+from inkdot.labels import Head
+from inkdot.records import Preparation
+
+
+class _Recorded(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(_Recorded):
+    """A figure that never stands without its 95 % interval.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        method: How the interval was made, e.g. ``bootstrap over patients`` or ``Clopper-Pearson``.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+class OperatingPoint(_Recorded):
+    """The threshold chosen on validation data and locked with the model.
+
+    Attributes:
+        class_name: The class that is called at or above the threshold.
+        threshold: Score, 0 to 1.
+        wanted_sensitivity: What was asked for, 0 to 1.
+        sensitivity: What it reached on the validation tiles.
+        specificity: What it cost there.
+    """
+
+    class_name: str
+    threshold: float = Field(ge=0.0, le=1.0)
+    wanted_sensitivity: float
+    sensitivity: Interval | None
+    specificity: Interval | None
+
+
+class TrainedOn(_Recorded):
+    """The cohort in counts and words, without any identifier.
+
+    Attributes:
+        synthetic: Trained on synthetic specimens: the model must not judge real slides.
+        slides: Slides used for training and validation.
+        patients: Patients used for training and validation.
+        tiles_per_class: Training tiles per ``<head>.<class>`` (soft targets counted by weight).
+        preparations: Preparations seen.
+        stains: Stains seen.
+        sites: Number of sites.
+        scanners: Number of scanners.
+    """
+
+    synthetic: bool
+    slides: int
+    patients: int
+    tiles_per_class: dict[str, float]
+    preparations: list[str]
+    stains: list[str]
+    sites: int
+    scanners: int
+
+
+class ModelFile(_Recorded):
+    """Everything but the tensors.
+
+    Attributes:
+        version: Schema version of this file.
+        inkdot: Version of the program that wrote it.
+        backbone: timm model name.
+        dropout: Dropout before the heads.
+        preparation: Preparation the model is for.
+        heads: The questions, in the order of the network's outputs.
+        tiling: How slides must be cut for it.
+        normalisation_mean: Per RGB channel, on the 0 to 1 scale.
+        normalisation_std: Per RGB channel, on the 0 to 1 scale.
+        temperatures: Divisor of each head's logits, by head name.
+        operating_points: Per head that flags.
+        validation_figures: Figures on validation data, by name; named ``selftest_`` where the data is synthetic.
+        trained_on: The cohort.
+        config_sha256: Hash of the training config.
+        weights_sha256: Hash of ``weights.safetensors``.
+    """
+
+    version: Literal["inkdot.model/1"] = MODEL_VERSION
+    inkdot: str
+    backbone: str
+    dropout: float
+    preparation: Preparation
+    heads: list[HeadConfig]
+    tiling: TilingConfig
+    normalisation_mean: list[float] = Field(min_length=3, max_length=3)
+    normalisation_std: list[float] = Field(min_length=3, max_length=3)
+    temperatures: dict[str, float]
+    operating_points: dict[str, OperatingPoint]
+    validation_figures: dict[str, Interval]
+    trained_on: TrainedOn
+    config_sha256: str
+    weights_sha256: str
+
+    @property
+    def head_records(self) -> tuple[Head, ...]:
+        """The heads as records, in the order of the network's outputs."""
+        return tuple(head.to_head() for head in self.heads)
+
+
+def write_model_file(folder: Path, description: ModelFile) -> None:
+    """Write ``model.json`` atomically."""
+    text = json.dumps(description.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    write_text(ModelLayout(folder).description, text + "\n")
+
+
+def read_model_file(folder: Path) -> ModelFile:
+    """Read ``model.json`` and check that the weights beside it are the ones it describes.
+
+    Raises:
+        ArtefactError: A file is missing or damaged, of another version, or the weights are not its own.
+    """
+    layout = ModelLayout(folder)
+    for path in (layout.description, layout.weights):
+        if not path.is_file():
+            raise ArtefactError(f"{folder}: expected a model folder with {path.name}, found none; give the folder that `inkdot train` made (RUN/model)")
+    try:
+        data = json.loads(layout.description.read_text(encoding="utf-8"))
+        version = data.get("version") if isinstance(data, dict) else None
+        if version != MODEL_VERSION:
+            raise ArtefactError(f"{layout.description}: expected version {MODEL_VERSION}, found {version}; train again with this version of Inkdot")
+        description = ModelFile.model_validate(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise ArtefactError(f"{layout.description}: expected a model description: {' '.join(str(error).split())}") from None
+    if file_sha256(layout.weights) != description.weights_sha256:
+        raise ArtefactError(f"{layout.weights}: expected the weights that model.json describes, found others; copy the whole model folder again")
+    return description
+
+
+def model_sha256(folder: Path) -> str:
+    """Hash that stands for the whole model: model.json names the hash of its weights."""
+    return file_sha256(ModelLayout(folder).description)

@@ -1,0 +1,63 @@
+"""Parquet tables with a footer that says what they are and what they were made from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from inkdot.artefacts.atomic import atomic_path
+from inkdot.errors import ArtefactError
+
+_KEY = b"inkdot"
+
+
+def write_table(path: Path, table: pa.Table, version: str, facts: Mapping[str, object]) -> None:
+    """Write a table atomically; the same table and facts give the same bytes.
+
+    Args:
+        path: Where to write.
+        table: Rows, in the order they shall have.
+        version: Schema version, e.g. ``inkdot.tiles/1``.
+        facts: What the table was made from (JSON values), kept in the footer.
+    """
+    footer = json.dumps({"version": version, **facts}, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    table = table.replace_schema_metadata({_KEY: footer.encode("utf-8")})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", store_schema=True)
+
+
+def read_footer(path: Path, version: str) -> dict[str, object]:
+    """The facts in a table's footer.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another version.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtefactError(f"{path}: expected a Parquet table, found a damaged file ({error}); delete it and run again") from None
+    raw = cast("dict[bytes, bytes] | None", metadata) or {}
+    if _KEY not in raw:
+        raise ArtefactError(f"{path}: expected a table of version {version}, found one that Inkdot did not write")
+    facts = cast("dict[str, object]", json.loads(raw[_KEY]))
+    if facts.get("version") != version:
+        raise ArtefactError(f"{path}: expected version {version}, found {facts.get('version')}; run again with this version of Inkdot")
+    return facts
+
+
+def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
+    """A table and the facts in its footer.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another version.
+    """
+    facts = read_footer(path, version)
+    try:
+        return pq.read_table(path, partitioning=None), facts
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtefactError(f"{path}: expected a Parquet table, found a damaged file ({error}); delete it and run again") from None

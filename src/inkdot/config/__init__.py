@@ -1,0 +1,28 @@
+"""What people write in ``configs/*.yaml``: strict models, whose unknown or mistyped keys are errors."""
+
+from inkdot.config.loading import config_from_mapping, load_config
+from inkdot.config.models import (
+    AugmentationConfig,
+    Config,
+    HeadConfig,
+    LabellingConfig,
+    ModelConfig,
+    ReviewConfig,
+    TilingConfig,
+    TrainingConfig,
+)
+from inkdot.config.presets import default_config
+
+__all__ = [
+    "AugmentationConfig",
+    "Config",
+    "HeadConfig",
+    "LabellingConfig",
+    "ModelConfig",
+    "ReviewConfig",
+    "TilingConfig",
+    "TrainingConfig",
+    "config_from_mapping",
+    "default_config",
+    "load_config",
+]

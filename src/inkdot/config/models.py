@@ -1,0 +1,202 @@
+"""The config as pydantic models. Every key has a description: ``inkdot init`` and the errors use them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.records import Preparation, TileSpec
+from inkdot.units import MicrometresPerPixel, TilePx
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Strict(BaseModel):
+    """Base of every config model: unknown keys and loose types are errors; values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class TilingConfig(Strict):
+    """How slides are cut into tiles."""
+
+    side_px: int = Field(256, ge=32, le=2048, description="Side of a tile in pixels, as the network sees it.")
+    mpp: float = Field(0.25, ge=0.08, le=4.0, description="Micrometres per tile pixel.")
+    stride_px: int = Field(
+        256, ge=8, le=4096, description="Distance between neighbouring tiles in tile pixels; less than side_px overlaps."
+    )
+    mask_mpp: float = Field(
+        4.0, ge=0.5, le=64.0, description="Micrometres per pixel at which foreground is told from empty glass."
+    )
+    min_foreground_fraction: Fraction = Field(
+        0.02, description="Tiles with less of their area (0 to 1) in the foreground are dropped."
+    )
+    min_object_um: float = Field(
+        4.0, ge=0.0, le=1000.0, description="Foreground specks narrower than this (µm) are dropped as dust."
+    )
+
+    @property
+    def spec(self) -> TileSpec:
+        """The physical scale of the tiles."""
+        return TileSpec(TilePx(self.side_px), MicrometresPerPixel(self.mpp), TilePx(self.stride_px))
+
+
+class LabellingConfig(Strict):
+    """How places that people marked become targets of tiles."""
+
+    min_place_fraction: Fraction = Field(
+        0.5, description="A place labels a tile when at least this much of the place (0 to 1) lies in the tile."
+    )
+    min_tile_fraction: Fraction = Field(
+        0.25, description="…or when it covers at least this much of the tile (0 to 1): for large annotated regions."
+    )
+
+
+class HeadConfig(Strict):
+    """A question put to the model. The defaults ask about malignancy and small-cell against large-cell."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Short name, used in column names.")
+    classes: list[str] = Field(min_length=2, description="The classes the network tells apart.")
+    answers: dict[str, dict[str, float]] = Field(
+        description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'."
+    )
+    calls: dict[str, str] = Field(default_factory=dict[str, str], description="Words for a call of each class.")
+    condition: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Asked only where another head has a class, e.g. {malignancy: malignant}."
+    )
+    flag_class: str | None = Field(None, description="The class whose score ranks places; exactly one head has it.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "HeadConfig":
+        known = set(self.classes)
+        if len(known) != len(self.classes):
+            raise ValueError(f"head {self.name!r}: expected distinct classes, found {self.classes}")
+        for answer, weights in self.answers.items():
+            unknown = sorted(set(weights) - known)
+            if unknown:
+                raise ValueError(f"head {self.name!r}, answer {answer!r}: unknown class {unknown[0]!r}; classes are {self.classes}")
+            if weights and abs(sum(weights.values()) - 1.0) > 1e-6:
+                raise ValueError(f"head {self.name!r}, answer {answer!r}: weights must sum to 1, found {sum(weights.values()):g}")
+        for name in [*self.calls, *([self.flag_class] if self.flag_class else [])]:
+            if name not in known:
+                raise ValueError(f"head {self.name!r}: unknown class {name!r}; classes are {self.classes}")
+        if len(self.condition) > 1:
+            raise ValueError(f"head {self.name!r}: expected at most one condition, found {len(self.condition)}")
+        return self
+
+    @classmethod
+    def from_head(cls, head: Head) -> "HeadConfig":
+        """The config form of a head."""
+        return cls(
+            name=head.name,
+            classes=list(head.classes),
+            answers={answer: dict(weights) for answer, weights in head.answers.items()},
+            calls=dict(head.calls),
+            condition=dict([head.condition]) if head.condition else {},
+            flag_class=head.flag_class,
+        )
+
+    def to_head(self) -> Head:
+        """The record the rest of the program works with."""
+        return Head(
+            name=self.name,
+            classes=tuple(self.classes),
+            answers=self.answers,
+            calls=self.calls,
+            condition=next(iter(self.condition.items()), None),
+            flag_class=self.flag_class,
+        )
+
+
+def _default_heads() -> list[HeadConfig]:
+    return [HeadConfig.from_head(head) for head in DEFAULT_HEADS]
+
+
+class ModelConfig(Strict):
+    """The network."""
+
+    backbone: str = Field("mobilenetv3_small_100", description="A timm model name.")
+    weights: str = Field(
+        "scratch", description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file."
+    )
+    dropout: Fraction = Field(0.2, description="Dropout before the heads (0 to 1).")
+
+
+class AugmentationConfig(Strict):
+    """How training tiles are varied."""
+
+    geometry: bool = Field(True, description="Quarter turns, mirror images and small shifts of scale.")
+    colour: Fraction = Field(0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes.")
+    focus: Fraction = Field(0.3, description="Probability (0 to 1) of a blur like a slightly wrong focal plane.")
+    jpeg: Fraction = Field(0.2, description="Probability (0 to 1) of JPEG artefacts.")
+
+
+class TrainingConfig(Strict):
+    """The training loop."""
+
+    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
+    batch_size: int = Field(64, ge=1, le=4096, description="Tiles per step.")
+    learning_rate: float = Field(1e-3, gt=0.0, le=10.0, description="Peak learning rate (AdamW, warm-up then cosine).")
+    weight_decay: float = Field(0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
+    warmup_fraction: Fraction = Field(0.1, description="Share (0 to 1) of the steps over which the rate rises.")
+    validation_fraction: float = Field(
+        0.25, gt=0.0, lt=1.0, description="Share (0 to 1) of the patients kept for validation, where no split column is given."
+    )
+    max_tiles_per_slide: int = Field(
+        2000, ge=1, description="At most so many tiles of one slide are used per class; the rest is reported."
+    )
+    head_weights: dict[str, float] = Field(
+        default_factory=dict[str, float], description="Weight of each head's loss; 1 where not given."
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Lightning Fabric precision.")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
+    workers: int = Field(0, ge=0, le=64, description="Loader processes; 0 loads in the training process.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights.")
+    wanted_sensitivity: float = Field(
+        0.95, gt=0.0, lt=1.0, description="The operating point is the highest threshold that reaches this on validation tiles."
+    )
+
+
+class ReviewConfig(Strict):
+    """What the pathologist is shown."""
+
+    top_n: int = Field(30, ge=1, le=120, description="Places shown per slide, flagged or not.")
+    min_distance_fraction: Fraction = Field(
+        0.75, description="Shown tiles keep this distance, as a fraction (0 to 1) of the tile side, from better ones."
+    )
+
+
+class Config(Strict):
+    """Everything that shapes a run; hashed whole and recorded with what it made."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
+    preparation: Preparation = Field("thinprep", description="thinprep, cytospin, section or smear.")
+    tiling: TilingConfig = TilingConfig()
+    labelling: LabellingConfig = LabellingConfig()
+    heads: list[HeadConfig] = Field(default_factory=_default_heads, min_length=1, description="The questions.")
+    model: ModelConfig = ModelConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    training: TrainingConfig = TrainingConfig()
+    review: ReviewConfig = ReviewConfig()
+
+    @model_validator(mode="after")
+    def _heads_consistent(self) -> "Config":
+        names = [head.name for head in self.heads]
+        if len(set(names)) != len(names):
+            raise ValueError(f"heads: expected distinct names, found {names}")
+        if sum(head.flag_class is not None for head in self.heads) != 1:
+            raise ValueError("heads: expected exactly one head with a flag_class, which ranks the places")
+        for head in self.heads:
+            for other, class_name in head.condition.items():
+                match = next((h for h in self.heads if h.name == other), None)
+                if match is None or class_name not in match.classes or other == head.name:
+                    raise ValueError(f"head {head.name!r}: condition {other}: {class_name} names no class of another head")
+        for name in self.training.head_weights:
+            if name not in names:
+                raise ValueError(f"training.head_weights: unknown head {name!r}; heads are {names}")
+        return self
+
+    @property
+    def head_records(self) -> tuple[Head, ...]:
+        """The heads as records."""
+        return tuple(head.to_head() for head in self.heads)

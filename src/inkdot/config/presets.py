@@ -1,0 +1,14 @@
+"""Default settings per preparation (DESIGN §5): cytology 256 px at 0.25 µm/px, sections 256 px at 0.5."""
+
+from inkdot.config.models import Config, TilingConfig
+from inkdot.records import Preparation
+
+
+def default_config(preparation: Preparation = "thinprep") -> Config:
+    """The config that ``inkdot`` uses where nobody wrote another."""
+    if preparation == "section":
+        tiling = TilingConfig(side_px=256, mpp=0.5, stride_px=256, mask_mpp=8.0, min_foreground_fraction=0.3, min_object_um=30.0)
+    else:
+        # Half a tile of overlap: a cluster cut by one tile's edge is whole in the next.
+        tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128)
+    return Config(preparation=preparation, tiling=tiling)

@@ -1,0 +1,120 @@
+"""Frames and read plans: pure arithmetic between micrometres, level-0, level and tile pixels.
+
+A tile is placed by the level-0 pixel of its top left corner. Its side on the glass is fixed (µm), so its
+side in level-0 pixels follows from the slide's mpp, per axis, and is rarely a whole number.
+"""
+
+from collections.abc import Iterator
+
+from inkdot.errors import ResolutionError
+from inkdot.records import BoundsL0, Mpp, ReadPlan, SlideInfo, TileSpec
+from inkdot.units import Level0Px, LevelPx, Micrometres
+
+FINEST_UPSAMPLING = 1.25
+"""A tile may be at most this much finer than the slide's level 0; beyond it detail would be invented."""
+
+_LEVEL_TOLERANCE = 1.01
+"""A level up to 1 % coarser than wanted still counts as fine enough (0.2506 against 0.25 µm/px)."""
+
+
+def um_to_l0_px(length_um: Micrometres, mpp: Mpp) -> tuple[float, float]:
+    """A length on the glass in (fractional) level-0 pixels along x and along y."""
+    return length_um / mpp.x, length_um / mpp.y
+
+
+def tile_side_l0_px(info: SlideInfo, spec: TileSpec) -> tuple[float, float]:
+    """Width and height of a tile in (fractional) level-0 pixels."""
+    return um_to_l0_px(spec.side_um, info.mpp)
+
+
+def level_for(info: SlideInfo, wanted_mpp: float) -> int:
+    """The coarsest level that is still at least as fine as ``wanted_mpp`` (µm/px) on both axes."""
+    best = 0
+    for level, downsample in enumerate(info.level_downsamples):
+        if max(info.mpp.x, info.mpp.y) * downsample <= wanted_mpp * _LEVEL_TOLERANCE:
+            best = level
+    return best
+
+
+def check_resolution(info: SlideInfo, wanted_mpp: float) -> None:
+    """Refuse a scale that the slide does not hold.
+
+    Raises:
+        ResolutionError: ``wanted_mpp`` is more than 1.25 times finer than level 0.
+    """
+    coarsest = max(info.mpp.x, info.mpp.y)
+    if coarsest / wanted_mpp > FINEST_UPSAMPLING:
+        raise ResolutionError(
+            f"expected a slide of at most {wanted_mpp * FINEST_UPSAMPLING:.3f} µm/px for tiles at {wanted_mpp:g} µm/px, "
+            f"found {coarsest:.4g} µm/px; use a coarser tiling.mpp or rescan at a higher magnification"
+        )
+
+
+def plan_read(info: SlideInfo, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> ReadPlan:
+    """What to read so that scaling the result to ``spec.side_px`` gives the tile at (x, y).
+
+    The plan's rectangle is the tile's to within half a pixel of the level read.
+
+    Args:
+        info: The slide.
+        spec: Side and scale of the tile.
+        x_l0_px: Left edge of the tile in level-0 pixels.
+        y_l0_px: Top edge of the tile in level-0 pixels.
+
+    Raises:
+        ResolutionError: The slide is too coarse for the scale (see :func:`check_resolution`).
+    """
+    check_resolution(info, spec.mpp)
+    width_l0, height_l0 = tile_side_l0_px(info, spec)
+    return plan_rectangle(info, level_for(info, spec.mpp), x_l0_px, y_l0_px, width_l0, height_l0)
+
+
+def plan_rectangle(
+    info: SlideInfo, level: int, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float
+) -> ReadPlan:
+    """A plan that reads a level-0 rectangle from ``level``, its size rounded to whole pixels there."""
+    downsample = info.level_downsamples[level]
+    return ReadPlan(
+        level=level,
+        x_l0_px=Level0Px(x_l0_px),
+        y_l0_px=Level0Px(y_l0_px),
+        width_level_px=LevelPx(max(1, round(width_l0_px / downsample))),
+        height_level_px=LevelPx(max(1, round(height_l0_px / downsample))),
+    )
+
+
+def scanned_bounds(info: SlideInfo) -> BoundsL0:
+    """The part of level 0 that holds pixels: the file's stated bounds, else all of it."""
+    if info.bounds_l0_px is not None:
+        return info.bounds_l0_px
+    width, height = info.size_l0_px
+    return BoundsL0(Level0Px(0), Level0Px(0), width, height)
+
+
+def grid_positions(info: SlideInfo, spec: TileSpec) -> Iterator[tuple[Level0Px, Level0Px]]:
+    """Top left corners of a regular grid over the scanned bounds, row by row, in level-0 pixels.
+
+    The last row and column are shifted inwards so that the far edges are covered by whole tiles; a slide
+    smaller than a tile gets one tile at its corner. Positions are rounded one by one, so that no error
+    adds up along a row.
+    """
+    bounds = scanned_bounds(info)
+    side_x, side_y = tile_side_l0_px(info, spec)
+    stride_x, stride_y = um_to_l0_px(spec.stride_um, info.mpp)
+    xs = _axis_positions(bounds.x_l0_px, bounds.width_l0_px, side_x, stride_x)
+    for y in _axis_positions(bounds.y_l0_px, bounds.height_l0_px, side_y, stride_y):
+        for x in xs:
+            yield Level0Px(x), Level0Px(y)
+
+
+def _axis_positions(start: int, length: int, side: float, stride: float) -> list[int]:
+    last = max(0.0, length - side)
+    positions: list[int] = []
+    index = 0
+    while index * stride < last:
+        positions.append(start + round(index * stride))
+        index += 1
+    end = start + round(last)
+    if not positions or positions[-1] != end:
+        positions.append(end)
+    return positions

@@ -1,0 +1,13 @@
+"""The columns of ``slides.csv``."""
+
+from typing import Final, get_args
+
+from inkdot.records import Preparation
+
+REQUIRED: Final = ("slide_id", "path")
+TEXT: Final = ("patient_id", "specimen_id", "site", "scanner", "stain")
+PREPARATIONS: Final[tuple[str, ...]] = get_args(Preparation)
+PATIENT_PREFIX: Final = "patient_"
+KNOWN: Final = (
+    "slide_id", "path", "patient_id", "specimen_id", "site", "scanner", "preparation", "stain", "mpp", "annotation",
+)  # fmt: skip

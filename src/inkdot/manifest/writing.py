@@ -1,0 +1,46 @@
+"""Writing a manifest, for the stages that make slides or hand on those they were given."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from inkdot.labels import Head
+from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX
+from inkdot.records import Mpp, SlideEntry
+
+
+def manifest_text(entries: Sequence[SlideEntry], heads: Sequence[Head], folder: Path) -> str:
+    """``slides.csv`` as text, sorted by slide_id; paths relative to ``folder`` where they lie inside it."""
+    extra = sorted({name for entry in entries for name in entry.extra})
+    head_columns = [head.name for head in heads] + [PATIENT_PREFIX + head.name for head in heads]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*KNOWN, *head_columns, *extra], lineterminator="\n")
+    writer.writeheader()
+    for entry in sorted(entries, key=lambda entry: entry.slide_id):
+        row = {
+            "slide_id": entry.slide_id,
+            "path": _relative(entry.path, folder),
+            "patient_id": entry.patient_id,
+            "specimen_id": entry.specimen_id,
+            "site": entry.site,
+            "scanner": entry.scanner,
+            "preparation": entry.preparation or "",
+            "stain": entry.stain,
+            "mpp": _mpp_text(entry.mpp),
+            "annotation": _relative(entry.annotation, folder) if entry.annotation else "",
+        }
+        row |= dict(entry.on_slide)
+        row |= {PATIENT_PREFIX + head: answer for head, answer in entry.of_patient.items()}
+        writer.writerow(row | dict(entry.extra))
+    return buffer.getvalue()
+
+
+def _relative(path: Path, folder: Path) -> str:
+    absolute, base = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    return absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else str(absolute)
+
+
+def _mpp_text(mpp: Mpp | None) -> str:
+    return f"{mpp.x:g}" if mpp else ""
