@@ -51,10 +51,12 @@ test-all: $(STAMP)  ## all tests, the slow ones and those with a browser or real
 	"$(BIN)/python" -m pytest $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types and floors
-	"$(BIN)/ruff" check
-	"$(BIN)/ruff" format --check
-	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
-	"$(BIN)/lint-imports"
+	@failed=; \
+	"$(BIN)/ruff" check || failed="$$failed style"; \
+	"$(BIN)/ruff" format --check || failed="$$failed format"; \
+	"$(BIN)/pyright" --pythonpath "$(BIN)/python" || failed="$$failed types"; \
+	"$(BIN)/lint-imports" || failed="$$failed floors"; \
+	[ -z "$$failed" ] || { echo "make check failed:$$failed" >&2; exit 1; }
 
 format: $(STAMP)  ## mend what the style check can mend
 	"$(BIN)/ruff" check --fix

@@ -1,0 +1,114 @@
+"""What all tests share: quiet thread pools, real slides, a browser, and skips that CI may refuse."""
+
+import os
+
+# Before anything imports NumPy or torch: two cores shared by many small tests are fastest with one thread
+# each, and albumentations must not ask the network for its newest version.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DEMAND_VARIABLE = "INKDOT_DEMAND"
+DEMANDABLE = ("slow", "browser", "ray", "real_data")
+
+
+def shared_data() -> Path:
+    """Return the folder of real slides, whether it exists or not."""
+    named = os.environ.get("INKDOT_SHARED_DATA")
+    return Path(named) if named else REPOSITORY.parent / "shared" / "data"
+
+
+def chromium() -> str | None:
+    """Return the path of an installed chromium, or None."""
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+def reason_to_skip(marker: str) -> str | None:
+    """Say in one line why tests with this marker cannot run here, or return None."""
+    if marker == "real_data" and not shared_data().is_dir():
+        return f"no real slides: {shared_data()} is missing (INKDOT_SHARED_DATA names another folder)"
+    if marker == "browser":
+        if chromium() is None:
+            return f"no browser: none of {', '.join(CHROMIUM_NAMES)} is on the PATH"
+        if importlib.util.find_spec("playwright") is None:
+            return "no playwright in this environment"
+    if marker == "ray" and importlib.util.find_spec("ray") is None:
+        return "no ray in this environment"
+    return None
+
+
+def demanded() -> frozenset[str]:
+    """Return the markers named in INKDOT_DEMAND: their tests must run, a skip is a failure."""
+    names = frozenset(name.strip() for name in os.environ.get(DEMAND_VARIABLE, "").split(",") if name.strip())
+    unknown = names.difference(DEMANDABLE)
+    if unknown:
+        raise pytest.UsageError(
+            f"{DEMAND_VARIABLE} names {sorted(unknown)}; expected some of {', '.join(DEMANDABLE)}."
+        )
+    return names
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    demanded()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker in DEMANDABLE:
+        reason = reason_to_skip(marker)
+        if reason is None:
+            continue
+        for item in items:
+            if item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where the test's marker is demanded."""
+    report = yield
+    wanted = sorted(marker for marker in demanded() if item.get_closest_marker(marker) is not None)
+    if report.skipped and wanted and not hasattr(report, "wasxfail"):
+        said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{DEMAND_VARIABLE} demands the tests marked {', '.join(wanted)}, but: {said}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real slides; mark the test with `real_data` so that it is skipped where it is missing."""
+    return shared_data()
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """An installed chromium for playwright's `executable_path`; mark the test with `browser`."""
+    path = chromium()
+    assert path is not None, "mark the test with `browser`, then it is skipped where there is no chromium"
+    return path
+
+
+@pytest.fixture(scope="session")
+def inkdot_command() -> list[str]:
+    """The program as people start it, in the environment that runs the tests."""
+    beside = Path(sys.executable).parent / ("inkdot.exe" if os.name == "nt" else "inkdot")
+    return [str(beside)] if beside.exists() else [sys.executable, "-m", "inkdot"]

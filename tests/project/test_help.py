@@ -1,0 +1,46 @@
+"""`inkdot --help` answers at once, because it loads nothing that it does not need."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "timm", "albumentations", "lightning", "openslide", "tifffile", "simplejpeg")
+ALSO_NOT_NEEDED = ("pandas", "cv2", "scipy", "shapely", "ray", "openvino", "PIL", "pyarrow")
+MAX_SECONDS = 0.5
+RUNS = 5
+
+LIST_MODULES = """
+import contextlib, io, json, sys
+import inkdot.cli
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    sys.argv = ["inkdot", *sys.argv[1:]]
+    inkdot.cli.main()
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def seconds_to_run(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def test_help_answers_in_half_a_second(inkdot_command: list[str]) -> None:
+    # The best of several: a busy machine makes every run slower, none faster.
+    best = min(seconds_to_run([*inkdot_command, "--help"]) for _ in range(RUNS))
+    assert best < MAX_SECONDS
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["predict", "--help"], ["train", "--help"]]
+)
+def test_help_loads_no_heavy_module(arguments: list[str]) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES, *arguments], check=True, capture_output=True, text=True
+    )
+    loaded = json.loads(answer.stdout)
+    assert [name for name in (*HEAVY, *ALSO_NOT_NEEDED) if name in loaded] == []
+    assert "typer" in loaded  # the list is a real one
