@@ -25,7 +25,9 @@ def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbAr
     return resized(slide.read(plan_read(slide.info, spec, x_l0_px, y_l0_px)), spec.side_px, spec.side_px)
 
 
-def read_tiles(slide: Slide, spec: TileSpec, xs_l0_px: Iterable[int], ys_l0_px: Iterable[int]) -> Iterator[RgbArray]:
+def read_tiles(
+    slide: Slide, spec: TileSpec, xs_l0_px: Iterable[int], ys_l0_px: Iterable[int]
+) -> Iterator[RgbArray]:
     """Tiles one by one, in the given order; see :func:`read_tile`.
 
     Tables of tiles are sorted by y then x, which is close to the order of the file: read them as they stand.
@@ -35,7 +37,7 @@ def read_tiles(slide: Slide, spec: TileSpec, xs_l0_px: Iterable[int], ys_l0_px: 
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:
-    """The picture at another size: area mean where it shrinks, linear where it grows (never by more than 1.25)."""
+    """The picture at another size: area mean where it shrinks, linear where it grows (by 1.25 at most)."""
     height, width = rgb.shape[:2]
     if (width, height) == (width_px, height_px):
         return rgb
