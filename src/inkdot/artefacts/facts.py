@@ -32,4 +32,5 @@ def slide_info_facts(info: SlideInfo) -> dict[str, object]:
         "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px] if bounds else None,
         "vendor": info.vendor,
         "synthetic": info.synthetic,
+        "warnings": list(info.warnings),
     }

@@ -6,7 +6,7 @@ from inkdot.records import Preparation
 
 REQUIRED: Final = ("slide_id", "path")
 TEXT: Final = ("patient_id", "specimen_id", "site", "scanner", "stain")
-PREPARATIONS: Final[tuple[str, ...]] = get_args(Preparation)
+PREPARATIONS: Final[tuple[Preparation, ...]] = get_args(Preparation)
 PATIENT_PREFIX: Final = "patient_"
 KNOWN: Final = (
     "slide_id", "path", "patient_id", "specimen_id", "site", "scanner", "preparation", "stain", "mpp", "annotation",

@@ -42,6 +42,16 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
     return [SlideEntry(slide_id=source.stem, path=source)]
 
 
+def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[SlideEntry]:
+    """Slides named by several manifests, slides or folders, sorted by slide_id.
+
+    Raises:
+        ManifestError: As :func:`read_slides`; also two sources that name a slide alike.
+    """
+    entries = [entry for source in sources for entry in read_slides(source, heads)]
+    return _unique(entries, ", ".join(str(source) for source in sources))
+
+
 def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
     seen: dict[str, SlideEntry] = {}
     for entry in entries:

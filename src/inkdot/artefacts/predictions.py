@@ -1,0 +1,73 @@
+"""``predictions.csv``: one line per slide, for a person and for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.errors import ArtefactError
+
+SlideCall = Literal["flagged", "nothing flagged", "inadequate", ""]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is said of one slide.
+
+    Attributes:
+        slide_id: The slide.
+        outcome: done or failed.
+        call: The slide's call (DESIGN §5); empty where the slide failed.
+        score: The slide's score, 0 to 1, with 4 decimals; empty where there is none.
+        tiles: Tiles scored.
+        flagged_tiles: Tiles at or above the locked operating point.
+        top_x_l0_px: Left edge of the highest tile in level-0 pixels; empty where there is none.
+        top_y_l0_px: Top edge of the highest tile in level-0 pixels.
+        warnings: What must be said with the call, separated by ``; ``.
+        reason: Why the slide failed or is inadequate.
+    """
+
+    slide_id: str
+    outcome: Literal["done", "failed"]
+    call: SlideCall
+    score: str = ""
+    tiles: int = 0
+    flagged_tiles: int = 0
+    top_x_l0_px: str = ""
+    top_y_l0_px: str = ""
+    warnings: str = ""
+    reason: str = ""
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Text that a spreadsheet shows instead of running: a leading formula sign gets an apostrophe."""
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write the table atomically, sorted by slide_id."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Prediction)], lineterminator="\n")
+    writer.writeheader()
+    for prediction in sorted(predictions, key=lambda row: row.slide_id):
+        row = asdict(prediction)
+        writer.writerow({name: spreadsheet_safe(value) if isinstance(value, str) else value for name, value in row.items()})
+    write_text(path, buffer.getvalue())
+
+
+def read_predictions(path: Path) -> list[dict[str, str]]:
+    """The table's rows as written.
+
+    Raises:
+        ArtefactError: The table is missing.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        raise ArtefactError(f"{path}: expected the results of `inkdot predict`, found none there; run it first") from None

@@ -1,0 +1,80 @@
+"""A slide's scored tiles as later stages read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot.artefacts.facts import tile_spec_from_facts
+from inkdot.artefacts.model_files import OperatingPoint
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.tables import read_table
+from inkdot.config import HeadConfig
+from inkdot.labels import Head, flagging_head, score_column
+from inkdot.records import TileSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SlideScores:
+    """``scores/<slide_id>.parquet``, read.
+
+    Attributes:
+        table: One row per tile; columns of :func:`inkdot.artefacts.schemas.scores_schema`.
+        slide: Facts of the slide as the tile stage wrote them.
+        heads: The questions.
+        spec: Side and scale of the tiles.
+        operating_points: The model's locked thresholds, by head.
+        warnings: What must be said with every output.
+        synthetic_model: The model was trained on synthetic specimens.
+    """
+
+    table: pa.Table
+    slide: Mapping[str, object]
+    heads: tuple[Head, ...]
+    spec: TileSpec
+    operating_points: Mapping[str, OperatingPoint]
+    warnings: tuple[str, ...]
+    synthetic_model: bool
+
+    @property
+    def flag_head(self) -> Head:
+        """The head whose score ranks places."""
+        return flagging_head(self.heads)
+
+    def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float32]:
+        """Probability (0 to 1) of a class per tile, shape [tiles]."""
+        return self.table.column(score_column(head, class_name)).to_numpy()
+
+    @property
+    def flag_scores(self) -> npt.NDArray[np.float32]:
+        """The ranking score (0 to 1) per tile, shape [tiles]."""
+        head = self.flag_head
+        return self.probabilities(head.name, cast(str, head.flag_class))
+
+    @property
+    def flagged(self) -> npt.NDArray[np.bool_]:
+        """Per tile, whether its score reaches the locked operating point, shape [tiles]."""
+        return self.flag_scores >= np.float32(self.operating_points[self.flag_head.name].threshold)
+
+
+def read_scores(path: Path) -> SlideScores:
+    """Read one slide's scores.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another version.
+    """
+    table, facts = read_table(path, SCORES_VERSION)
+    points = cast("Mapping[str, object]", facts["operating_points"])
+    return SlideScores(
+        table=table,
+        slide=cast("Mapping[str, object]", facts["slide"]),
+        heads=tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"])),
+        spec=tile_spec_from_facts(facts["tile_spec"]),
+        operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
+        warnings=tuple(cast("list[str]", facts["warnings"])),
+        synthetic_model=bool(facts["synthetic_model"]),
+    )

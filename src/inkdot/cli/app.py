@@ -1,0 +1,164 @@
+"""Every command. Stages are imported when their command runs, so that ``--help`` answers at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inkdot import __version__
+from inkdot.errors import SlideError, UserError
+
+app = typer.Typer(
+    name="inkdot",
+    help="Finds and ranks suspicious places on cytology and histology slides. Research use only: it flags, people diagnose.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+review = typer.Typer(help="What the pathologist sees, and what comes back.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(review, name="review")
+
+Slides = Annotated[Path, typer.Argument(metavar="SLIDES", help="A slides.csv, a slide, or a folder of slides.")]
+ConfigPath = Annotated[Path, typer.Option("--config", help="Settings as YAML, such as configs/thinprep.yaml.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that read slides.")]
+Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel of every slide, instead of what the files state.")]
+Stain = Annotated[str | None, typer.Option(help="Stain of every slide: pap, he, mgg and so on.")]
+Preparation = Annotated[str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"inkdot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options of the program as a whole."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer slides and epochs: shows the line, not the quality.")] = False,
+) -> None:
+    """Walk the whole line on synthetic slides: synth, tile, train, predict, review export."""
+    from inkdot.cli.demo import run
+
+    raise typer.Exit(run(out, quick=quick))
+
+
+@app.command()
+def synth(
+    preset: Annotated[str, typer.Option(help="What to make, e.g. normal, lm-typical, demo-training.")],
+    slides: Annotated[int, typer.Option(min=1, help="How many slides.")],
+    out: Annotated[Path, typer.Option(help="Folder for slides, slides.csv, labels.csv and truth.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    spot_mm: Annotated[float | None, typer.Option(help="Diameter of the cell spot in mm; small spots make big cohorts cheap.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; the preset's own where not given.")] = None,
+) -> None:
+    """Make synthetic slides with their truth."""
+    from inkdot.stages import synth as stage
+
+    raise typer.Exit(stage.run(preset, slides, seed, out, spot_mm=spot_mm, mpp=mpp))
+
+
+@app.command()
+def tile(
+    slides: Slides,
+    config: ConfigPath,
+    out: Annotated[Path, typer.Option(help="Run folder: tiles, masks, ledger.")],
+    workers: Workers = 2,
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+) -> None:
+    """Find the foreground of slides and cut it into tiles."""
+    from inkdot.config import load_config
+    from inkdot.stages import tile as stage
+
+    raise typer.Exit(
+        stage.run(slides, load_config(config), out, workers=workers, mpp=mpp, stain=stain, preparation=preparation)
+    )
+
+
+@app.command()
+def train(
+    slides: Annotated[Path, typer.Option(help="A slides.csv with labels or annotations.")],
+    config: ConfigPath,
+    out: Annotated[Path, typer.Option(help="Run folder; the model is OUT/model.")],
+    workers: Workers = 2,
+) -> None:
+    """Train a model on labelled slides."""
+    from inkdot.config import load_config
+    from inkdot.stages import train as stage
+
+    raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers))
+
+
+@app.command()
+def predict(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides.")],
+    model: Annotated[Path, typer.Option(help="A model folder, such as RUN/model.")],
+    out: Annotated[Path, typer.Option(help="Results folder; a rerun keeps what still fits.")],
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+    allow_synthetic_model: Annotated[
+        bool, typer.Option("--allow-synthetic-model", help="Let a model trained on synthetic slides score real ones (meaningless scores).")
+    ] = False,
+    workers: Workers = 2,
+) -> None:
+    """Score new slides; one bad slide never stops the others."""
+    from inkdot.stages import predict as stage
+
+    raise typer.Exit(
+        stage.run(
+            slides,
+            model,
+            out,
+            mpp=mpp,
+            stain=stain,
+            preparation=preparation,
+            allow_synthetic_model=allow_synthetic_model,
+            workers=workers,
+        )
+    )
+
+
+@review.command("export")
+def review_export(
+    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
+    out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
+    top: Annotated[int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")] = None,
+) -> None:
+    """Write the gallery, the worklist and the QuPath files."""
+    from inkdot.stages import review_export as stage
+
+    raise typer.Exit(stage.run(results, out, top_n=top))
+
+
+def main() -> None:
+    """Run the command line; wrong input is one line on stderr and exit code 2, never a traceback."""
+    # albumentations asks a server for its newest version at import; nothing here may need a network.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        app()
+    except UserError as error:
+        print(f"inkdot: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SlideError as error:
+        print(f"inkdot: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("inkdot: stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

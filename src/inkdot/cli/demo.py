@@ -1,0 +1,102 @@
+"""``inkdot demo``: the whole line walked on synthetic slides, each step shown as the command a person would type.
+
+It stands on the command line's floor because it calls one stage after another, which no stage may.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.markup import escape
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.layout import CohortLayout, ReviewLayout, RunLayout
+from inkdot.config import Config, config_from_mapping, load_config
+from inkdot.stages import predict, review_export, synth, tile, train
+
+_TRAINING_SEED, _NEW_SEED = 1, 2
+"""Different seeds draw different patients: nothing of the new slides was seen in training."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How much the demo makes."""
+
+    training_slides: int
+    new_slides: int
+    epochs: int | None
+
+
+_FULL = _Size(training_slides=48, new_slides=8, epochs=None)
+_QUICK = _Size(training_slides=12, new_slides=3, epochs=2)
+
+
+def run(out: Path, *, quick: bool) -> int:
+    """Walk synth, tile, train, predict and review export, and name the page to open.
+
+    Args:
+        out: Folder for everything; a rerun goes on where an earlier one stopped.
+        quick: Fewer slides and epochs.
+
+    Returns:
+        The first exit code that is not 0, else 0.
+    """
+    size = _QUICK if quick else _FULL
+    console = Console(stderr=True)
+    started = perf_counter()
+    cohort, new = CohortLayout(out / "training"), CohortLayout(out / "new")
+    config_path, results, pages = out / "config.yaml", out / "results", ReviewLayout(out / "review")
+    trained = RunLayout(out / "run")
+    config = _write_config(config_path, size)
+    steps: list[tuple[str, Callable[[], int]]] = [
+        (
+            f"inkdot synth --preset demo-training --slides {size.training_slides} --seed {_TRAINING_SEED} --out {cohort.root}",
+            lambda: synth.run("demo-training", size.training_slides, _TRAINING_SEED, cohort.root),
+        ),
+        (
+            f"inkdot synth --preset demo-training --slides {size.new_slides} --seed {_NEW_SEED} --out {new.root}",
+            lambda: synth.run("demo-training", size.new_slides, _NEW_SEED, new.root),
+        ),
+        (
+            f"inkdot tile {cohort.slides_csv} --config {config_path} --out {trained.root}",
+            lambda: tile.run(cohort.slides_csv, config, trained.root, workers=2),
+        ),
+        (
+            f"inkdot train --slides {cohort.slides_csv} --config {config_path} --out {trained.root}",
+            lambda: train.run(config, cohort.slides_csv, trained.root, workers=2),
+        ),
+        (
+            f"inkdot predict {new.slides_csv} --model {trained.model} --out {results}",
+            lambda: predict.run([new.slides_csv], trained.model, results, workers=2),
+        ),
+        (
+            f"inkdot review export --results {results} --out {pages.root}",
+            lambda: review_export.run(results, pages.root),
+        ),
+    ]
+    for number, (command, step) in enumerate(steps, start=1):
+        console.rule(f"{number} of {len(steps)}", align="left")
+        console.print(f"$ {escape(command)}", style="bold", soft_wrap=True)
+        if code := step():
+            return code
+    console.rule("done", align="left")
+    console.print(f"{(perf_counter() - started) / 60:.1f} minutes. Everything here is synthetic: it shows how Inkdot works, not how well.")
+    console.print(f"Open this page: {pages.index.resolve().as_uri()}", style="bold", soft_wrap=True)
+    return 0
+
+
+def _write_config(path: Path, size: _Size) -> Config:
+    """The demo's settings, written where the person can read and change them."""
+    text = files("inkdot.cli").joinpath("demo.yaml").read_text(encoding="utf-8")
+    write_text(path, text)
+    config = load_config(path)
+    if size.epochs is None:
+        return config
+    data = config.model_dump(mode="json")
+    data["training"]["epochs"] = size.epochs
+    config = config_from_mapping(data)
+    write_text(path, text.replace("  epochs: ", f"  epochs: {size.epochs}  # --quick; otherwise "))
+    return config

@@ -1,0 +1,75 @@
+"""``inkdot predict``: cut new slides into tiles, score them, and say per slide what was seen."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.locking import locked
+from inkdot.artefacts.model_files import ModelFile
+from inkdot.artefacts.predictions import Prediction, write_predictions
+from inkdot.artefacts.scores import read_scores
+from inkdot.config import Config
+from inkdot.errors import NoForegroundError, SlideError, SyntheticModelError
+from inkdot.manifest import manifest_text, read_all_slides, with_overrides
+from inkdot.records import SlideEntry
+from inkdot.slides import open_slide
+from inkdot.work.engine import BatchSummary, print_summary, run_slides
+from inkdot.work.score_slide import Scoring, score_slide, synthetic_refusal
+from inkdot.work.slide_call import call_slide
+from inkdot.work.tile_slide import tile_slide
+
+
+def run(
+    sources: Sequence[Path],
+    model: Path,
+    out: Path,
+    *,
+    mpp: float | None = None,
+    stain: str | None = None,
+    preparation: str | None = None,
+    allow_synthetic_model: bool = False,
+    workers: int = 1,
+) -> int:
+    """Score slides and write ``out/predictions.csv`` and ``out/scores``.
+
+    Args:
+        sources: Manifests, slides or folders.
+        model: A model folder.
+        out: Results folder; a rerun keeps what still fits.
+        mpp: Micrometres per pixel of every slide, instead of what the files state.
+        stain: Stain of every slide.
+        preparation: Preparation of every slide.
+        allow_synthetic_model: Let a model trained on synthetic specimens judge real slides.
+        workers: Processes that cut tiles.
+
+    Returns:
+        0 when every slide was scored, 1 when some failed.
+
+    Raises:
+        UserError: The input as a whole is wrong; nothing was written.
+    """
+    scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
+    description = scoring.scorer.description
+    entries = read_all_slides(sources, description.head_records)
+    entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
+    if description.trained_on.synthetic and not allow_synthetic_model:
+        refuse_real_slides(entries)
+    layout = RunLayout(out)
+    config = tiling_config(description)
+    with locked(layout.lock):
+        write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
+        tiled = run_slides("tile", entries, TileTask(config, layout), layout, workers=workers)
+        good = [entry for entry in entries if entry.slide_id not in tiled.failed]
+        scored = run_slides("predict", good, ScoreTask(layout, scoring), layout, workers=1)
+        failed = tiled.failed | scored.failed
+        predictions = [_prediction(entry, layout, failed) for entry in entries]
+        write_predictions(layout.predictions_csv, predictions)
+    console = Console(stderr=True)
+    print_summary(console, [tiled, scored])
+    flagged = sum(prediction.call == "flagged" for prediction in predictions)
+    console.print(f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}", soft_wrap=True)
+    return 1 if failed else 0

@@ -1,0 +1,130 @@
+"""Scoring the tiles of one slide."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import pyarrow as pa
+
+from inkdot.artefacts.facts import tile_spec_facts
+from inkdot.artefacts.hashing import file_sha256
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import ModelFile, model_sha256
+from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION, scores_schema
+from inkdot.artefacts.tables import read_footer, read_table, write_table
+from inkdot.errors import ArtefactError, SyntheticModelError
+from inkdot.model.scorer import Scorer
+from inkdot.records import RgbArray, SlideEntry, TileSpec
+from inkdot.slides import open_slide
+from inkdot.tiling.pixels import read_tiles
+
+SYNTHETIC_MODEL_WARNING = "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The model a batch is scored with.
+
+    Attributes:
+        scorer: The network, ready to run.
+        model_sha256: Hash that stands for the whole model folder.
+        allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
+    """
+
+    scorer: Scorer
+    model_sha256: str
+    allow_synthetic_model: bool
+
+    @classmethod
+    def load(cls, folder: Path, *, allow_synthetic_model: bool) -> "Scoring":
+        """Load a model folder.
+
+        Raises:
+            ArtefactError: The folder is not a model, or its files do not belong together.
+        """
+        return cls(Scorer(folder), model_sha256(folder), allow_synthetic_model)
+
+
+def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Literal["done", "reused"]:
+    """Score every tile in ``tiles/<slide_id>.parquet`` and write ``scores/<slide_id>.parquet``.
+
+    An earlier result is reused when it was made from the same tiles by the same model and carries the
+    same warnings. The hash of the tile table stands for the slide and the settings too: its footer holds
+    theirs.
+
+    Raises:
+        SlideError: The slide's pixels cannot be read.
+        SyntheticModelError: A synthetic model was given a real slide without leave.
+    """
+    model = scoring.scorer.description
+    tiles_path, scores_path = layout.tiles(entry.slide_id), layout.scores(entry.slide_id)
+    table, tile_facts = read_table(tiles_path, TILES_VERSION)
+    slide_facts = cast("dict[str, object]", tile_facts["slide"])
+    if model.trained_on.synthetic and not slide_facts["synthetic"] and not scoring.allow_synthetic_model:
+        raise SyntheticModelError(synthetic_refusal(entry.slide_id))
+    facts: dict[str, object] = {
+        "slide": slide_facts,
+        "slide_fingerprint": tile_facts["slide_fingerprint"],
+        "tile_spec": tile_spec_facts(model.tiling.spec),
+        "tiles_sha256": file_sha256(tiles_path),
+        "model_sha256": scoring.model_sha256,
+        "synthetic_model": model.trained_on.synthetic,
+        "heads": [head.model_dump(mode="json") for head in model.heads],
+        "operating_points": {name: point.model_dump(mode="json") for name, point in model.operating_points.items()},
+        "warnings": warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
+    }
+    if _fits(scores_path, facts):
+        return "reused"
+    scores = _scores(entry, table, model.tiling.spec, scoring.scorer)
+    schema = scores_schema(model.head_records)
+    columns = [table.column(name) for name in ("x_l0_px", "y_l0_px", "foreground_fraction")]
+    columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
+    write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
+    return "done"
+
+
+def synthetic_refusal(slide_id: str) -> str:
+    """The line a person reads when a synthetic model meets a real slide."""
+    return (
+        f"{slide_id}: expected a synthetic slide, since the model was trained on synthetic specimens only, found a real one; "
+        "train on real slides, or pass --allow-synthetic-model to see the program work (its scores then mean nothing)"
+    )
+
+
+def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) -> list[str]:
+    """What must be said with every output about this slide, in plain words."""
+    seen = model.trained_on
+    warnings: list[str] = []
+    if seen.synthetic:
+        warnings.append("synthetic model on a synthetic slide" if synthetic_slide else SYNTHETIC_MODEL_WARNING)
+    for name, value, known in (
+        ("stain", entry.stain, seen.stains),
+        ("preparation", entry.preparation or "", seen.preparations),
+    ):
+        if not value:
+            warnings.append(f"{name} not stated; the model saw {', '.join(known) or 'unstated ones'}")
+        elif value not in known:
+            warnings.append(f"{name} {value} was never seen in training; the model saw {', '.join(known) or 'unstated ones'}")
+    return warnings
+
+
+def _fits(path: Path, facts: dict[str, object]) -> bool:
+    if not path.exists():
+        return False
+    try:
+        earlier = read_footer(path, SCORES_VERSION)
+    except ArtefactError:
+        return False
+    return {name: value for name, value in earlier.items() if name != "version"} == facts
+
+
+def _scores(entry: SlideEntry, table: pa.Table, spec: TileSpec, scorer: Scorer) -> np.ndarray:
+    xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
+    ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
+
+    with closing(open_slide(entry)) as slide:
+        pixels: Iterator[RgbArray] = read_tiles(slide, spec, xs, ys)
+        return scorer.score(pixels)
