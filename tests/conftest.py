@@ -10,15 +10,21 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import importlib.util
+import re
 import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LOCAL_ADDRESS = re.compile(r"(file|data|blob|about):|https?://(localhost|127\.0\.0\.1)[:/]")
 DEMAND_VARIABLE = "INKDOT_DEMAND"
 DEMANDABLE = ("slow", "browser", "ray", "real_data")
 
@@ -105,6 +111,40 @@ def chromium_path() -> str:
     path = chromium()
     assert path is not None, "mark the test with `browser`, then it is skipped where there is no chromium"
     return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> "Generator[Browser]":
+    """A started chromium; mark the test with `browser`."""
+    from playwright.sync_api import sync_playwright
+
+    # Root may not use chromium's sandbox, and CI containers run as root.
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def offline_page(browser: "Browser") -> "Generator[Page]":
+    """A page that may open files and this machine's own server; the test fails if it asks the network or errs."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+
+    def answer(route: "Route") -> None:
+        if LOCAL_ADDRESS.match(route.request.url):
+            route.continue_()
+        else:
+            wrong.append(f"asked the network for {route.request.url}")
+            route.abort()
+
+    page.route("**/*", answer)
+    page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+    page.on("console", lambda line: wrong.append(f"console: {line.text}") if line.type == "error" else None)
+    yield page
+    page.close()
+    assert wrong == []
 
 
 @pytest.fixture(scope="session")
