@@ -66,6 +66,8 @@ class SlideInfo:
             QuPath counts from its top left corner, every table here from level 0's.
         vendor: The format's name as OpenSlide gives it, or the name of another reader.
         synthetic: The file says that it was made, not scanned.
+        warnings: What a person should know before trusting results of this slide, e.g. that it is
+            fluorescence; goes with every output.
     """
 
     slide_id: str
@@ -77,6 +79,7 @@ class SlideInfo:
     bounds_l0_px: BoundsL0 | None = None
     vendor: str = "unknown"
     synthetic: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""Which micrometres per pixel a slide has: the manifest's word, else the file's, else a refusal.
+
+Magnification is never used to guess: "20x" stands for anything from 0.23 to 0.55 µm/px.
+"""
+
+import math
+from collections.abc import Mapping
+
+from inkdot.errors import ImplausibleMppError, MissingMppError
+from inkdot.records import Mpp, MppSource
+from inkdot.units import MicrometresPerPixel
+
+FINEST_PLAUSIBLE = 0.08
+"""µm/px; below it no light microscope resolves anything new."""
+
+COARSEST_PLAUSIBLE = 2.0
+"""µm/px; above it no nucleus can be judged, and the unit was probably another one."""
+
+LARGEST_ANISOTROPY_FRACTION = 0.05
+"""x and y may differ by this fraction (0 to 1) of the larger; beyond it one of them is probably wrong."""
+
+_CHANGE = "state the true value in the manifest's column `mpp`, or with --mpp"
+
+
+def settle_mpp(name: str, in_file: Mpp | None, stated: Mpp | None) -> tuple[Mpp, MppSource]:
+    """The slide's sampling distance, and who said so.
+
+    Args:
+        name: The slide, for the message.
+        in_file: What the file's metadata says, or None.
+        stated: What the manifest or the command line says, or None. It is believed as it stands.
+
+    Raises:
+        MissingMppError: Neither says anything.
+        ImplausibleMppError: The file's value is outside 0.08 to 2.0 µm/px, or differs by more than 5 %
+            between x and y, and nothing is stated.
+    """
+    if stated is not None:
+        return stated, "manifest"
+    if in_file is None:
+        raise MissingMppError(f"{name}: expected micrometres per pixel in the file, found none; {_CHANGE}")
+    if not all(FINEST_PLAUSIBLE <= value <= COARSEST_PLAUSIBLE for value in (in_file.x, in_file.y)):
+        raise ImplausibleMppError(
+            f"{name}: expected {FINEST_PLAUSIBLE:g} to {COARSEST_PLAUSIBLE:g} µm/px in the file, "
+            f"found {in_file.x:.4g} x {in_file.y:.4g}; {_CHANGE}"
+        )
+    if in_file.anisotropy_fraction > LARGEST_ANISOTROPY_FRACTION:
+        raise ImplausibleMppError(
+            f"{name}: expected µm/px along x and y within {LARGEST_ANISOTROPY_FRACTION:.0%} of each other, "
+            f"found {in_file.x:.4g} x {in_file.y:.4g} in the file; {_CHANGE}"
+        )
+    return in_file, "metadata"
+
+
+def mpp_from_properties(properties: Mapping[str, str], x_key: str, y_key: str) -> Mpp | None:
+    """The file's own µm/px, or None where it states none that is a positive number for both axes."""
+    values: list[float] = []
+    for key in (x_key, y_key):
+        try:
+            value = float(properties[key])
+        except (KeyError, ValueError):
+            return None
+        if not (math.isfinite(value) and value > 0):
+            return None
+        values.append(value)
+    return Mpp(MicrometresPerPixel(values[0]), MicrometresPerPixel(values[1]))

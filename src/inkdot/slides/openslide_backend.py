@@ -1,0 +1,127 @@
+"""Every vendor's slides and DICOM, through OpenSlide.
+
+Label and macro pictures are never touched: they show names and barcodes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openslide
+from openslide.lowlevel import OpenSlideError
+
+from inkdot.errors import UnreadableSlideError
+from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
+from inkdot.slides.mpp import mpp_from_properties, settle_mpp
+from inkdot.slides.pixels import fitted_size, on_white, shrunk
+from inkdot.slides.synthetic_flag import says_synthetic
+from inkdot.units import Level0Px, LevelPx
+
+_DESCRIPTIONS = ("tiff.ImageDescription", openslide.PROPERTY_NAME_COMMENT)
+_BOUNDS = (
+    openslide.PROPERTY_NAME_BOUNDS_X,
+    openslide.PROPERTY_NAME_BOUNDS_Y,
+    openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+    openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+)
+
+
+class OpenSlideSlide:
+    """A slide file opened by OpenSlide, behind the protocol :class:`inkdot.records.Slide`.
+
+    Args:
+        entry: The slide, with the µm/px that override the file's.
+
+    Raises:
+        UnreadableSlideError: OpenSlide does not open the file.
+        MissingMppError: See :func:`inkdot.slides.mpp.settle_mpp`.
+        ImplausibleMppError: See there.
+    """
+
+    def __init__(self, entry: SlideEntry) -> None:
+        self._path = entry.path
+        try:
+            self._handle = openslide.OpenSlide(entry.path)
+        except OpenSlideError as error:
+            raise unreadable(entry.path, error) from None
+        try:
+            self._info = _info(entry, self._handle)
+        except OpenSlideError as error:
+            self._handle.close()
+            raise unreadable(entry.path, error) from None
+        except BaseException:
+            self._handle.close()
+            raise
+
+    @property
+    def info(self) -> SlideInfo:
+        """What is known of the slide."""
+        return self._info
+
+    def read(self, plan: ReadPlan) -> RgbArray:
+        """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has none.
+
+        Where the corner falls between pixels of the level, OpenSlide interpolates.
+
+        Raises:
+            UnreadableSlideError: The pixels cannot be decoded. OpenSlide then refuses the slide for good.
+        """
+        size = (plan.width_level_px, plan.height_level_px)
+        try:
+            picture = self._handle.read_region((plan.x_l0_px, plan.y_l0_px), plan.level, size)
+        except OpenSlideError as error:
+            place = f"level {plan.level} at ({plan.x_l0_px}, {plan.y_l0_px})"
+            raise unreadable(self._path, error, f"found none at {place}") from None
+        return on_white(np.asarray(picture))
+
+    def thumbnail(self, max_side_px: int) -> RgbArray:
+        """The whole slide, uint8 RGB, its longer side at most ``max_side_px``."""
+        size = self._info.size_l0_px
+        target = fitted_size(size, max_side_px)
+        level = self._handle.get_best_level_for_downsample(max(size) / max(target))
+        downsample = self._info.level_downsamples[level]
+
+        def read(x: int, y: int, width: int, height: int) -> RgbArray:
+            corner = Level0Px(round(x * downsample)), Level0Px(round(y * downsample))
+            return self.read(ReadPlan(level, *corner, LevelPx(width), LevelPx(height)))
+
+        return shrunk(self._info.level_sizes_px[level], read, max_side_px)
+
+    def close(self) -> None:
+        """Release the file; reading afterwards is an error."""
+        self._handle.close()
+
+
+def unreadable(path: Path, error: Exception, found: str = "") -> UnreadableSlideError:
+    """One line for whatever a decoding library says."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    found = found or "found a damaged file or a kind that is not supported"
+    return UnreadableSlideError(
+        f"{path}: expected readable pixels, {found} ({said}); copy or export the slide again"
+    )
+
+
+def _info(entry: SlideEntry, handle: openslide.OpenSlide) -> SlideInfo:
+    properties = handle.properties
+    in_file = mpp_from_properties(properties, openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)
+    mpp, source = settle_mpp(str(entry.path), in_file, entry.mpp)
+    width, height = handle.dimensions
+    return SlideInfo(
+        slide_id=entry.slide_id,
+        size_l0_px=(Level0Px(width), Level0Px(height)),
+        mpp=mpp,
+        mpp_source=source,
+        level_sizes_px=tuple((LevelPx(w), LevelPx(h)) for w, h in handle.level_dimensions),
+        level_downsamples=tuple(handle.level_downsamples),
+        bounds_l0_px=_bounds(properties),
+        vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
+        synthetic=says_synthetic(entry.path, [properties.get(key, "") for key in _DESCRIPTIONS]),
+    )
+
+
+def _bounds(properties: Mapping[str, str]) -> BoundsL0 | None:
+    try:
+        x, y, width, height = (int(properties[key]) for key in _BOUNDS)
+    except (KeyError, ValueError):
+        return None
+    return BoundsL0(Level0Px(x), Level0Px(y), Level0Px(width), Level0Px(height))
