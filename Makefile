@@ -55,7 +55,7 @@ check: $(STAMP)  ## style, types and floors
 	"$(BIN)/ruff" check || failed="$$failed style"; \
 	"$(BIN)/ruff" format --check || failed="$$failed format"; \
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python" || failed="$$failed types"; \
-	"$(BIN)/lint-imports" || failed="$$failed floors"; \
+	"$(BIN)/lint-imports" --no-logo || failed="$$failed floors"; \
 	[ -z "$$failed" ] || { echo "make check failed:$$failed" >&2; exit 1; }
 
 format: $(STAMP)  ## mend what the style check can mend

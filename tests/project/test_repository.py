@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def relative(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
 
+def distribution(requirement: str) -> str:
+    """Return the distribution that a requirement names, spelled one way."""
+    return re.split(r"[\[<>=!~;@ ]", requirement)[0].lower().replace("_", "-")
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Return the top-level modules that a source file imports anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
 def test_no_slide_and_no_big_file_is_tracked(repository: Path, tracked: list[Path]) -> None:
     assert tracked
     answer = subprocess.run(
@@ -79,7 +96,7 @@ def test_constraints_pin_every_requirement(repository: Path) -> None:
     ]
     for extra in project["project"].get("optional-dependencies", {}).values():
         wanted += extra
-    names = {re.split(r"[\[<>=!~;@ ]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
+    names = {distribution(requirement) for requirement in wanted}
     lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
     assert sorted(names - pinned - {"inkdot"}) == []
@@ -157,6 +174,22 @@ def test_source_file_is_short_and_well_named(path: Path) -> None:
             assert not node.name.lstrip("_").startswith(BANNED_PREFIXES), (
                 f"{relative(path)}: {node.name}: say what it returns or does, not that it gets or handles"
             )
+
+
+def test_every_import_is_a_declared_requirement(repository: Path) -> None:
+    """What only the tests install, or what comes along with another package, is not there for users."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [one for extra in project.get("optional-dependencies", {}).values() for one in extra]
+    declared = {distribution(requirement) for requirement in [*project["dependencies"], *extras]}
+    providers = packages_distributions()
+    undeclared = {
+        f"{relative(path)}: {module}"
+        for path in SOURCES
+        for module in imported_modules(ast.parse(path.read_text(encoding="utf-8")))
+        if module != "inkdot" and module not in sys.stdlib_module_names
+        if declared.isdisjoint(distribution(name) for name in providers.get(module, [module]))
+    }
+    assert sorted(undeclared) == []
 
 
 def test_package_is_typed_and_licensed(repository: Path) -> None:
