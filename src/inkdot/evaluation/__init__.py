@@ -1,0 +1,1 @@
+"""Splits, metrics, intervals, thresholds and calibration: NumPy in, numbers out."""

@@ -1,0 +1,209 @@
+"""Intervals: no figure stands without one.
+
+Tiles of one patient resemble each other, so patients, not tiles, are what a bootstrap draws.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.evaluation.metrics import BoolArray, FloatArray, roc_auc
+
+BOOTSTRAP = "bootstrap over patients"
+CLOPPER_PEARSON = "Clopper-Pearson, each patient counted as one observation"
+TOO_FEW = "too few patients for an interval"
+
+_FEWEST_PATIENTS = 3
+"""With fewer patients on a side a bootstrap only repeats them, and its interval would be a pretence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its interval.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end.
+        high: Upper end.
+        method: How the interval was made.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def patient_bootstrap(
+    statistic: Callable[[FloatArray], float],
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Percentile interval of a statistic when whole patients are drawn again and again with replacement.
+
+    Args:
+        statistic: Gives the figure for row weights of shape [n] (how often each row's patient was drawn);
+            NaN where it is undefined, and that replicate is left out.
+        patients: Patient of each row, shape [n].
+        replicates: Number of draws.
+        seed: Same seed, same interval.
+        confidence: Share (0 to 1) the interval shall cover.
+
+    Returns:
+        Low and high end, or None where fewer than half of the replicates are defined.
+    """
+    names, owner = np.unique(patients, return_inverse=True)
+    if not len(names):
+        return None
+    generator = np.random.default_rng(seed)
+    values: list[float] = []
+    for _ in range(replicates):
+        drawn = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
+        value = statistic(drawn[owner].astype(np.float64))
+        if not math.isnan(value):
+            values.append(value)
+    if len(values) * 2 < replicates:
+        return None
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(values, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval (Clopper and Pearson 1934, Biometrika 26:404) through beta quantiles.
+
+    Args:
+        successes: 0 to ``trials``; need not be whole, for shares of an effective sample size.
+        trials: More than 0.
+        confidence: Share (0 to 1) the interval shall cover.
+
+    Raises:
+        ValueError: The counts are impossible.
+    """
+    if not (trials > 0 and 0 <= successes <= trials):
+        raise ValueError(f"expected 0 <= successes <= trials, trials > 0; found {successes} of {trials}")
+    tail = (1.0 - confidence) / 2.0
+    failures = trials - successes
+    low = 0.0 if successes <= 0 else beta_quantile(tail, successes, failures + 1.0)
+    high = 1.0 if failures <= 0 else beta_quantile(1.0 - tail, successes + 1.0, failures)
+    return low, high
+
+
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """The x at which the Beta(a, b) distribution function reaches ``probability``, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        if regularised_incomplete_beta(middle, a, b) < probability:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
+    """Distribution function of Beta(a, b) at x, by its continued fraction (DLMF 8.17.22, Lentz's method)."""
+    if x <= 0.0:
+        return 0.0
+    if x >= 1.0:
+        return 1.0
+    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast below this point only
+        return 1.0 - regularised_incomplete_beta(1.0 - x, b, a)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    tiny = 1e-300
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    value = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        change = 1.0
+        for step in (even, odd):
+            d = 1.0 + step * d
+            d = 1.0 / (d if abs(d) > tiny else tiny)
+            c = 1.0 + step / c
+            c = c if abs(c) > tiny else tiny
+            change = c * d
+            value *= change
+        if abs(change - 1.0) < 1e-15:
+            break
+    return front * value / a
+
+
+def auc_estimate(
+    truth: BoolArray,
+    scores: npt.ArrayLike,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """ROC AUC with a bootstrap interval over patients, or None where a class is missing.
+
+    With fewer than three patients on either side nothing is claimed (0 to 1). With perfect separation, where every
+    replicate is 1, the exact binomial interval for as many observations as the rarer class has patients stands in.
+    """
+    score = np.asarray(scores, np.float64)
+    value = roc_auc(truth, score)
+    if math.isnan(value):
+        return None
+    rarer = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
+    if rarer < _FEWEST_PATIENTS:
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    order = np.argsort(score, kind="stable")
+    sorted_truth, sorted_score = truth[order], score[order]
+    interval = patient_bootstrap(
+        lambda weights: roc_auc(sorted_truth, sorted_score, weights),
+        patients[order],
+        replicates=replicates,
+        seed=seed,
+        confidence=confidence,
+    )
+    if interval is None:
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    if interval[0] == interval[1]:
+        return Estimate(value, *clopper_pearson(value * rarer, rarer, confidence), CLOPPER_PEARSON)
+    return Estimate(value, *interval, BOOTSTRAP)
+
+
+def share_estimate(
+    hits: BoolArray,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """Share of rows that are hits, with an interval over patients, or None where there are no rows.
+
+    Where the bootstrap collapses (all or none are hits) or there are fewer than three patients, the exact binomial
+    interval stands in, with each patient counted as one observation: the honest limit for rows that may be
+    copies of each other.
+    """
+    if not len(hits):
+        return None
+    value = float(hits.mean())
+    count = len(np.unique(patients))
+
+    def share(weights: FloatArray) -> float:
+        total = weights.sum()
+        return float(weights[hits].sum() / total) if total > 0 else math.nan
+
+    interval = None
+    if count >= _FEWEST_PATIENTS:
+        interval = patient_bootstrap(share, patients, replicates=replicates, seed=seed, confidence=confidence)
+    if interval is None or interval[0] == interval[1]:
+        return Estimate(value, *clopper_pearson(value * count, count, confidence), CLOPPER_PEARSON)
+    return Estimate(value, *interval, BOOTSTRAP)

@@ -1,0 +1,133 @@
+"""Metrics of scores against truth, every one with optional row weights.
+
+Row weights serve two ends: a bootstrap over patients is a vector of multiplicities, and classes can be
+given equal shares whatever their counts. An undefined metric (a class is missing) is NaN, never a guess.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+_TINY = 1e-12
+"""Probabilities are kept this far from 0 in logarithms, so that one confident error costs 27.6, not infinity."""
+
+
+class SensitivitySpecificity(NamedTuple):
+    """Both shares 0 to 1; NaN where the class is missing."""
+
+    sensitivity: float
+    specificity: float
+
+
+def roc_auc(truth: BoolArray, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
+    """Area under the ROC curve: the chance that a positive row outscores a negative one, ties counted half.
+
+    Args:
+        truth: Whether each row is positive, shape [n].
+        scores: Higher means more positive, shape [n].
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+
+    Returns:
+        0 to 1, or NaN where either class has no weight.
+    """
+    positive, negative, _ = _mass_per_score(truth, scores, weights)
+    total = positive.sum() * negative.sum()
+    if total <= 0:
+        return math.nan
+    below = np.cumsum(negative) - negative
+    return float(np.sum(positive * (below + 0.5 * negative)) / total)
+
+
+def average_precision(truth: BoolArray, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
+    """Mean precision over the recall gained at each distinct score, without interpolation.
+
+    Args:
+        truth: Whether each row is positive, shape [n].
+        scores: Higher means more positive, shape [n].
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+
+    Returns:
+        0 to 1, or NaN where no positive row has weight.
+    """
+    positive, negative, _ = _mass_per_score(truth, scores, weights)
+    positive, negative = positive[::-1], negative[::-1]
+    total = positive.sum()
+    if total <= 0:
+        return math.nan
+    called = np.cumsum(positive + negative)
+    precision = np.divide(np.cumsum(positive), called, out=np.zeros_like(called), where=called > 0)
+    return float(np.sum(positive * precision) / total)
+
+
+def sensitivity_specificity(
+    truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None = None
+) -> SensitivitySpecificity:
+    """Shares of positive rows at or above the threshold and of negative rows below it.
+
+    Args:
+        truth: Whether each row is positive, shape [n].
+        scores: Shape [n].
+        threshold: A row is called positive at or above it.
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+    """
+    called = np.asarray(scores) >= threshold
+    weight = _weights(weights, len(truth))
+    return SensitivitySpecificity(
+        sensitivity=_share(weight[truth], called[truth]), specificity=_share(weight[~truth], ~called[~truth])
+    )
+
+
+def log_loss(
+    targets: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float:
+    """Mean cross-entropy (nats) of soft targets.
+
+    Args:
+        targets: Weight per class, rows sum to 1, shape [n, classes].
+        probabilities: Shape [n, classes].
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+
+    Returns:
+        At least 0, or NaN where no row has weight.
+    """
+    target, probability = np.asarray(targets, np.float64), np.asarray(probabilities, np.float64)
+    weight = _weights(weights, len(target))
+    if weight.sum() <= 0:
+        return math.nan
+    losses = -np.sum(target * np.log(np.maximum(probability, _TINY)), axis=1)
+    return float(np.average(losses, weights=weight))
+
+
+def _share(weights: FloatArray, hits: BoolArray) -> float:
+    total = weights.sum()
+    return float(weights[hits].sum() / total) if total > 0 else math.nan
+
+
+def _weights(weights: npt.ArrayLike | None, rows: int) -> FloatArray:
+    return np.ones(rows) if weights is None else np.asarray(weights, np.float64)
+
+
+def _mass_per_score(
+    truth: BoolArray, scores: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Weight of positive and of negative rows at each distinct score, scores ascending."""
+    score = np.asarray(scores, np.float64)
+    if np.isnan(score).any():
+        raise ValueError("expected scores without NaN")
+    weight = _weights(weights, len(score))
+    # Stable sorting is linear on scores that are sorted already, as the bootstrap hands them over.
+    order = np.argsort(score, kind="stable")
+    score, weight, positive = score[order], weight[order], truth[order]
+    if not len(score):
+        return np.zeros(0), np.zeros(0), score
+    starts = np.flatnonzero(np.concatenate(([True], score[1:] != score[:-1])))
+    return (
+        np.add.reduceat(weight * positive, starts),
+        np.add.reduceat(weight * ~positive, starts),
+        score[starts],
+    )
