@@ -35,6 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Inkdot needs Python 3.11 or newer; found no '$(PYTHON)'. Name yours: make PYTHON=python3.12 install" >&2; exit 2; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Inkdot needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Name another: make PYTHON=python3.12 install" >&2; exit 2; }
+	@echo "Installing into $(VENV), once: some minutes and about 5 GB, most of it PyTorch."
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --upgrade pip
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
