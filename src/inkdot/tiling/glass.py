@@ -1,0 +1,114 @@
+"""What empty glass looks like on a slide: its colour and its noise, from small samples spread over it.
+
+Optical density (OD) is log10(glass / pixel) per channel: 0 on empty glass, additive in the stain.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.errors import NoForegroundError
+from inkdot.geometry import plan_rectangle, scanned_bounds
+from inkdot.records import RgbArray, Slide
+
+OD_STEP: Final = 0.01
+"""Optical densities are kept as uint8 in units of this, saturating at 2.55."""
+
+_WINDOWS_PER_AXIS = 16
+_WINDOW_SIDE_PX = 64
+_FILL = 255  # scanners fill what they did not scan with exact white: not glass, but told apart only by being exact
+_DARKEST_GLASS = 150
+_LARGEST_TINT = (
+    30  # grey levels between the channels: halogen light is yellowish, old mounting media are pink
+)
+_NEAR_BRIGHTEST = (
+    0.88  # glass is the brightest thing there is; pale tissue without glass beside it is not glass
+)
+_SMALLEST_SHARE = 0.002
+_ASSUMED_GLASS = 245.0
+_DIMMEST_BRIGHT_FIELD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Glass:
+    """Empty glass of one slide.
+
+    Attributes:
+        rgb: Grey level of each channel, 0 to 255.
+        noise_od: Standard deviation of the optical density of glass pixels at the level sampled.
+        found: False where no glass was seen (tissue from edge to edge) and ``rgb`` is assumed.
+    """
+
+    rgb: tuple[float, float, float]
+    noise_od: float
+    found: bool
+
+    def od_table(self) -> npt.NDArray[np.uint8]:
+        """Look-up table, shape [1, 256, 3]: grey level to OD in units of :data:`OD_STEP`."""
+        levels = np.maximum(np.arange(256, dtype=np.float64), 1.0)[:, None]
+        od = np.log10(np.asarray(self.rgb)[None, :] / levels) / OD_STEP
+        return np.clip(np.rint(od), 0, 255).astype(np.uint8)[None]
+
+
+def find_glass(slide: Slide, level: int) -> Glass:
+    """Colour and noise of the empty glass, as they are at one level.
+
+    Raises:
+        NoForegroundError: Nothing bright anywhere: not a bright-field slide.
+        UnreadableSlideError: The slide's pixels cannot be decoded.
+    """
+    pixels = np.concatenate([window.reshape(-1, 3) for window in _sample_windows(slide, level)])
+    scanned = pixels[~np.all(pixels == _FILL, axis=1)]
+    if scanned.shape[0] < _SMALLEST_SHARE * pixels.shape[0]:
+        scanned = pixels  # drawn pictures have exact white for glass
+    return glass_of_pixels(scanned)
+
+
+def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
+    """Colour and noise of the empty glass among pixels, uint8 RGB [n, 3].
+
+    The mode, not a percentile, so that neither a slide nearly all glass nor one nearly all tissue moves it.
+
+    Raises:
+        NoForegroundError: Nothing bright among them: not a bright-field slide.
+    """
+    darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
+    top = float(np.quantile(darkest, 0.999))
+    if top < _DIMMEST_BRIGHT_FIELD:
+        raise NoForegroundError(
+            f"expected a bright-field slide, found no pixel brighter than {top:.0f} of 255; "
+            "fluorescence slides cannot be used"
+        )
+    like_glass = (brightest - darkest <= _LARGEST_TINT) & (
+        darkest >= max(_DARKEST_GLASS, _NEAR_BRIGHTEST * top)
+    )
+    if np.count_nonzero(like_glass) < _SMALLEST_SHARE * pixels.shape[0]:
+        return Glass((_ASSUMED_GLASS, _ASSUMED_GLASS, _ASSUMED_GLASS), noise_od=0.0, found=False)
+    candidates = pixels[like_glass]
+    brightness = candidates.sum(axis=1, dtype=np.int32) // 3
+    mode = int(np.bincount(brightness, minlength=256).argmax())
+    glass = candidates[np.abs(brightness - mode) <= 8].astype(np.float64)
+    rgb = np.median(glass, axis=0)
+    od = np.log10(rgb / np.maximum(glass, 1.0))
+    noise = 1.4826 * float(np.median(np.abs(od - np.median(od, axis=0)), axis=0).max())
+    return Glass((float(rgb[0]), float(rgb[1]), float(rgb[2])), noise_od=noise, found=True)
+
+
+def _sample_windows(slide: Slide, level: int) -> Iterator[RgbArray]:
+    info = slide.info
+    bounds = scanned_bounds(info)
+    side_l0 = _WINDOW_SIDE_PX * info.level_downsamples[level]
+    for y in _window_starts(bounds.y_l0_px, bounds.height_l0_px, side_l0):
+        for x in _window_starts(bounds.x_l0_px, bounds.width_l0_px, side_l0):
+            width = min(side_l0, bounds.width_l0_px)
+            height = min(side_l0, bounds.height_l0_px)
+            yield slide.read(plan_rectangle(info, level, x, y, width, height))
+
+
+def _window_starts(start: int, length: int, side: float) -> list[int]:
+    count = max(1, min(_WINDOWS_PER_AXIS, int(length // side)))
+    free = max(0.0, length - side)
+    return [start + round(free * (index + 0.5) / count) for index in range(count)]

@@ -1,0 +1,79 @@
+"""Foreground to a table of tiles: the regular grid, less the tiles on empty glass."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot.artefacts.schemas import tiles_schema
+from inkdot.errors import NoForegroundError
+from inkdot.geometry import check_resolution, grid_positions, tile_side_l0_px
+from inkdot.labels import Head
+from inkdot.records import SlideInfo, TileSpec
+from inkdot.tiling.coverage import covered_fraction
+from inkdot.tiling.foreground import Foreground, Ground
+
+
+def cut_tiles(
+    info: SlideInfo,
+    spec: TileSpec,
+    foreground: Foreground,
+    heads: Sequence[Head],
+    min_foreground_fraction: float,
+) -> pa.Table:
+    """Tiles of the grid with enough foreground, by y then x, as ``schemas.tiles_schema`` with null targets.
+
+    Args:
+        info: The slide.
+        spec: Side, scale and stride of the tiles.
+        foreground: What on the slide is not empty glass.
+        heads: The questions; each gets its target columns.
+        min_foreground_fraction: Tiles with less of their area (0 to 1) in the foreground are dropped, and
+            those with none at all.
+
+    Raises:
+        ResolutionError: The slide is too coarse for the tiles.
+        NoForegroundError: No tile is left.
+    """
+    check_resolution(info, spec.mpp)
+    places = np.array(list(grid_positions(info, spec)), dtype=np.int64).reshape(-1, 2)
+    width, height = tile_side_l0_px(info, spec)
+    fraction = covered_fraction(foreground.mask, foreground.frame, places[:, 0], places[:, 1], width, height)
+    kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
+    if not kept.any():
+        raise NoForegroundError(_why_nothing(foreground, len(places), min_foreground_fraction))
+    schema = tiles_schema(heads)
+    unknown = [None] * int(kept.sum())
+    columns: dict[str, Any] = dict.fromkeys(schema.names, unknown)
+    columns["x_l0_px"], columns["y_l0_px"] = places[kept, 0], places[kept, 1]
+    columns["foreground_fraction"] = fraction[kept]
+    return pa.Table.from_pydict(columns, schema=schema)
+
+
+def with_targets(tiles: pa.Table, targets: Mapping[str, npt.NDArray[np.float32]]) -> pa.Table:
+    """The table with its target columns filled; NaN becomes null (unknown).
+
+    Args:
+        tiles: As made by :func:`cut_tiles`.
+        targets: Column name to one value per tile, 0 to 1 or NaN.
+    """
+    columns: dict[str, Any] = {name: tiles.column(name) for name in tiles.column_names}
+    columns |= {name: pa.array(values, mask=np.isnan(values)) for name, values in targets.items()}
+    return pa.Table.from_pydict(columns, schema=tiles.schema)
+
+
+def _why_nothing(foreground: Foreground, tiles: int, min_fraction: float) -> str:
+    areas = foreground.areas_um2()
+    total = sum(areas.values())
+    shares = ", ".join(
+        f"{ground.words} {areas[ground] / total:.3%}"
+        for ground in Ground
+        if areas[ground] and ground != Ground.GLASS
+    )
+    return (
+        f"expected tiles with at least {min_fraction:g} of foreground, found none among {tiles}; "
+        f"besides empty glass the slide shows {shares or 'nothing'}; "
+        "look at it, or lower tiling.min_foreground_fraction or tiling.min_object_um"
+    )
