@@ -185,6 +185,13 @@ def test_commands_run(document: Path, inkdot_command: list[str], tmp_path: Path)
         assert answer.returncode == 0, f"{where}\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}"
 
 
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
 def test_collects_commands_in_order() -> None:
     text = "\n".join(
         [
