@@ -74,7 +74,10 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
         "synthetic_model": model.trained_on.synthetic,
         "heads": [head.model_dump(mode="json") for head in model.heads],
         "operating_points": {name: point.model_dump(mode="json") for name, point in model.operating_points.items()},
-        "warnings": warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
+        "warnings": [
+            *warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
+            *cast("list[str]", slide_facts["warnings"]),
+        ],
     }
     if _fits(scores_path, facts):
         return "reused"
