@@ -1,5 +1,7 @@
 """How much of a rectangle of the slide a mask covers: exact, by a summed-area table."""
 
+from typing import cast
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,7 @@ def covered_fraction(
     Returns:
         Shape [n].
     """
-    sums = cv2.integral(mask.astype(np.uint8), sdepth=cv2.CV_32S)
+    sums = cast("npt.NDArray[np.int32]", cv2.integral(mask.astype(np.uint8), sdepth=cv2.CV_32S))
     left = (x_l0_px.astype(np.float64) - frame.x_l0_px) / frame.step_x_l0_px
     top = (y_l0_px.astype(np.float64) - frame.y_l0_px) / frame.step_y_l0_px
     width, height = width_l0_px / frame.step_x_l0_px, height_l0_px / frame.step_y_l0_px
