@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.config import LabellingConfig
 from inkdot.labels import Head, target_column
+from inkdot.tiling.overlap import Outlines, areas, as_outlines, boxes, overlaps
 
 Floats = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ def _from_places(
     return targets, undecided
 
 
-def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[npt.NDArray[np.object_], Targets]:
+def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[Outlines, Targets]:
     """Outlines and their mean targets; different outlines of one thing each carry the mean of all its answers.
 
     Returns:
@@ -151,7 +151,7 @@ def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[npt.NDArray[
         answers.setdefault(label.place.normalize(), []).append((label.reader, label.answer))
     # Sorted, so that the order of the table changes nothing.
     geometries = sorted(answers, key=lambda geometry: geometry.wkb)
-    outlines = np.array(geometries, dtype=object)
+    outlines = as_outlines(geometries)
     votes = np.full((len(outlines), len(head.classes)), np.nan)
     for members in _groups_of_same_place(outlines, [answers[geometry] for geometry in geometries]):
         pooled = sorted(answer for member in members for _, answer in answers[geometries[member]])
@@ -162,14 +162,12 @@ def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[npt.NDArray[
 
 
 def _groups_of_same_place(
-    outlines: npt.NDArray[np.object_], answers: Sequence[Sequence[tuple[str, str]]]
+    outlines: Outlines, answers: Sequence[Sequence[tuple[str, str]]]
 ) -> list[list[int]]:
     """Indices of outlines that mean one thing: by different readers, overlapping by half of their union."""
-    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
-    pairs = first < second
-    first, second = first[pairs], second[pairs]
-    shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
-    union = shapely.area(outlines[first]) + shapely.area(outlines[second]) - shared
+    first, second, shared = overlaps(outlines, outlines)
+    area = areas(outlines)
+    same = (first < second) & (shared >= _SAME_PLACE_IOU * (area[first] + area[second] - shared))
     group = list(range(len(outlines)))
 
     def root(index: int) -> int:
@@ -177,9 +175,7 @@ def _groups_of_same_place(
             index = group[index]
         return index
 
-    for a, b in zip(
-        first[shared >= _SAME_PLACE_IOU * union], second[shared >= _SAME_PLACE_IOU * union], strict=True
-    ):
+    for a, b in zip(first[same], second[same], strict=True):
         readers_a = {reader for reader, _ in answers[int(a)]}
         readers_b = {reader for reader, _ in answers[int(b)]}
         if readers_a.isdisjoint(readers_b):
@@ -191,21 +187,16 @@ def _groups_of_same_place(
 
 
 def _meetings(
-    tiles: TilePlaces, outlines: npt.NDArray[np.object_], labelling: LabellingConfig
+    tiles: TilePlaces, outlines: Outlines, labelling: LabellingConfig
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Every tile and place that share some area, and whether the place counts for the tile.
 
     Returns:
         Tile indices, place indices and the answer, each of shape [meetings].
     """
-    boxes = shapely.box(
-        tiles.x_l0_px, tiles.y_l0_px, tiles.x_l0_px + tiles.width_l0_px, tiles.y_l0_px + tiles.height_l0_px
-    )
-    place, tile = shapely.STRtree(boxes).query(outlines, predicate="intersects")
-    shared = shapely.area(shapely.intersection(outlines[place], boxes[tile]))
-    touching = shared > 0.0
-    place, tile, shared = place[touching], tile[touching], shared[touching]
-    of_place = shared / shapely.area(outlines[place])
+    corners = boxes(tiles.x_l0_px, tiles.y_l0_px, tiles.width_l0_px, tiles.height_l0_px)
+    place, tile, shared = overlaps(outlines, corners)
+    of_place = shared / areas(outlines)[place]
     of_tile = shared / (tiles.width_l0_px * tiles.height_l0_px)
     # A hair's breadth of tolerance: a place wholly inside must count at a fraction of 1 in spite of rounding.
     counts = (of_place >= labelling.min_place_fraction - 1e-9) | (
