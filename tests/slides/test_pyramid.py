@@ -53,7 +53,8 @@ def test_streamed_colours_at_every_level(
             side = max(1, 128 // downsample)
             for (column, row), colour in source.colours.items():
                 at = (column * 256 + 64, row * 256 + 64)
-                assert np.abs(pixels(slide, *at, level, side) - colour).max() <= 8
+                # A tile is 4 px wide at downsample 64: JPEG rings there.
+                assert np.abs(pixels(slide, *at, level, side) - colour).max() <= (4 if downsample < 64 else 20)
             assert np.abs(pixels(slide, 600, 100, level, side) - 243).max() <= 2
 
 

@@ -112,9 +112,13 @@ class CohortLayout:
         return self.root / "labels.csv"
 
     @property
-    def slides(self) -> Path:
-        """Folder of the slide files."""
-        return self.root / "slides"
+    def lock(self) -> Path:
+        """Held while a stage writes here."""
+        return self.root / ".inkdot.lock"
+
+    def slide(self, slide_id: str) -> Path:
+        """One slide file."""
+        return self.root / "slides" / f"{slide_id}.tif"
 
     def truth(self, slide_id: str) -> Path:
         """Every object of one slide."""

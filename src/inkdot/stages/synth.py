@@ -1,0 +1,206 @@
+"""``inkdot synth``: makes synthetic slides, their truth and a manifest, for tests and demonstrations."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from inkdot import __version__
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.labels_table import PlaceLabel, write_labels
+from inkdot.artefacts.layout import CohortLayout
+from inkdot.artefacts.locking import locked
+from inkdot.artefacts.tables import read_footer, read_table, write_table
+from inkdot.errors import ArtefactError, UserError
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import manifest_text
+from inkdot.records import Mpp, SlideEntry
+from inkdot.slides.pyramid import write_pyramid
+from inkdot.synthetic.cohort import SlidePlan, plan_cohort
+from inkdot.synthetic.source import SceneSource
+from inkdot.synthetic.spot import lay_spot
+from inkdot.synthetic.truth import TRUTH_VERSION, slide_answers, true_answers, truth_geojson, truth_table
+
+_DOWNSAMPLES = (1, 4, 16)
+_READER, _SOURCE = "truth", "synthetic-truth"
+
+
+def run(
+    preset: str,
+    slides: int,
+    seed: int,
+    out: Path,
+    *,
+    spot_mm: float | None = None,
+    mpp: float | None = None,
+    workers: int = 2,
+) -> int:
+    """Make a cohort of synthetic slides; slides that are there already, made from the same settings, are kept.
+
+    Args:
+        preset: What to make; see :mod:`inkdot.synthetic.presets`.
+        slides: How many.
+        seed: Same seed, same bytes.
+        out: Folder for slides, slides.csv, labels.csv and truth.
+        spot_mm: Diameter of the cell spot; the preset's own where None.
+        mpp: Micrometres per pixel; the preset's own where None.
+        workers: Processes.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        UserError: There is no such preset, or a number is out of range.
+    """
+    _check(slides, spot_mm, mpp)
+    plans = plan_cohort(preset, slides, seed, spot_mm, mpp)
+    layout = CohortLayout(out)
+    with locked(layout.lock):
+        waiting = [plan for plan in plans if not _is_made(layout, plan)]
+        _make_all(layout, waiting, min(workers, len(waiting)), kept=len(plans) - len(waiting))
+        _write_tables(layout, plans)
+    Console(stderr=True).print(
+        f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, kept {slides - len(waiting)})"
+    )
+    return 0
+
+
+def make_slide(
+    layout: CohortLayout, plan: SlidePlan, on_row: Callable[[int, int], None] | None = None
+) -> None:
+    """Make one slide and its truth; the truth is written last and says that the slide is complete."""
+    patient = plan.draw_patient()
+    stain = plan.stain("pap")
+    scene = lay_spot(plan, patient, stain)
+    scanner = plan.scanner_habits()
+    source = SceneSource(scene, plan.mpp, stain, scanner, seed=plan.seed * 100_003 + plan.number)
+    path = layout.slide(plan.slide_id)
+    write_pyramid(
+        path,
+        source,
+        mpp=Mpp.square(plan.mpp),
+        description=_description(plan),
+        downsamples=_DOWNSAMPLES,
+        quality=scanner.jpeg_quality,
+        subsampling=scanner.subsampling,
+        on_row=on_row,
+    )
+    truth = truth_table(scene, plan.mpp)
+    write_text(
+        layout.truth_geojson(plan.slide_id), json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
+    )
+    facts = _settings(plan) | {"slide_bytes": path.stat().st_size, "patient_tumour": patient.tumour}
+    write_table(layout.truth(plan.slide_id), truth, TRUTH_VERSION, facts)
+
+
+def _make_all(layout: CohortLayout, plans: list[SlidePlan], workers: int, kept: int) -> None:
+    """Make slides in as many processes, with a progress bar over slides."""
+    columns = (
+        TextColumn("making slides"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("slides", total=kept + len(plans), completed=kept)
+        if workers <= 1:
+            for plan in plans:
+                make_slide(layout, plan)
+                progress.advance(bar)
+            return
+        # Started afresh, not forked: a fork copies the threads' locks of whatever is loaded by now.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for made in as_completed([pool.submit(make_slide, layout, plan) for plan in plans]):
+                made.result()
+                progress.advance(bar)
+
+
+def _write_tables(layout: CohortLayout, plans: list[SlidePlan]) -> None:
+    """Write labels.csv and slides.csv from the truth of all slides; the manifest last."""
+    labels: list[PlaceLabel] = []
+    entries: list[SlideEntry] = []
+    for plan in plans:
+        truth, facts = read_table(layout.truth(plan.slide_id), TRUTH_VERSION)
+        labels += [
+            PlaceLabel(plan.slide_id, true.place, true.head, true.answer, _READER, _SOURCE)
+            for true in true_answers(truth)
+        ]
+        entries.append(_entry(layout, plan, truth, str(facts["patient_tumour"])))
+    write_labels(layout.labels_csv, labels)
+    write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
+
+
+def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumour: str) -> SlideEntry:
+    of_patient = {"malignancy": "malignant" if patient_tumour else "benign"}
+    if patient_tumour:
+        of_patient["morphology"] = patient_tumour
+    return SlideEntry(
+        slide_id=plan.slide_id,
+        path=layout.slide(plan.slide_id),
+        patient_id=plan.patient_id,
+        specimen_id=f"{plan.patient_id}-s{plan.number}",
+        site=f"synthetic-laboratory-{plan.laboratory + 1}",
+        scanner=plan.scanner_habits().name,
+        preparation="thinprep",
+        stain="pap",
+        annotation=layout.labels_csv,
+        on_slide=slide_answers(truth),
+        of_patient=of_patient,
+        extra={
+            "synthetic": "true",
+            "composition": plan.composition,
+            "counts": "scaled" if plan.scaled else "by area",
+        },
+    )
+
+
+def _is_made(layout: CohortLayout, plan: SlidePlan) -> bool:
+    """Whether slide and truth are there, complete, and made from the same settings by the same program."""
+    path = layout.slide(plan.slide_id)
+    try:
+        facts = read_footer(layout.truth(plan.slide_id), TRUTH_VERSION)
+    except ArtefactError:
+        return False
+    same = all(facts.get(name) == value for name, value in _settings(plan).items())
+    return same and path.is_file() and path.stat().st_size == facts["slide_bytes"]
+
+
+def _settings(plan: SlidePlan) -> dict[str, object]:
+    return {"synthetic": True, "generator": __version__, "plan": plan.facts()}
+
+
+def _description(plan: SlidePlan) -> str:
+    """The ImageDescription: says first of all that the slide is synthetic."""
+    facts: dict[str, object] = {
+        "synthetic": True,
+        "generator": __version__,
+        "seed": plan.seed,
+        "preset": plan.preset,
+        "composition": plan.composition,
+        "mpp": plan.mpp,
+        "spot_mm": plan.spot_mm,
+        "counts": "scaled" if plan.scaled else "by area",
+    }
+    return json.dumps(facts)
+
+
+def _check(slides: int, spot_mm: float | None, mpp: float | None) -> None:
+    if slides < 1:
+        raise UserError(f"--slides: expected at least 1, found {slides}")
+    if spot_mm is not None and not 0.2 <= spot_mm <= 25.0:
+        raise UserError(f"--spot-mm: expected 0.2 to 25, found {spot_mm:g}")
+    if mpp is not None and not 0.1 <= mpp <= 2.0:
+        raise UserError(f"--mpp: expected 0.1 to 2.0 micrometres per pixel, found {mpp:g}")

@@ -1,0 +1,118 @@
+"""Textures of chromatin and cytoplasm: periodic noise fields, made once per slide and cut per cell.
+
+Fields are made on a fixed fine grid and averaged down to the slide's pixels, so that the same scene scanned at
+another mpp shows the same texture, only coarser, as on a real scanner.
+"""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FIELD_SIDE_UM = 96.0
+_FINE_MPP = 0.125
+_FINE_SIDE_PX = int(FIELD_SIDE_UM / _FINE_MPP)
+
+Field = npt.NDArray[np.float32]
+
+
+class Textures:
+    """Noise fields by name, at the resolution of one slide.
+
+    A field's value f multiplies a dye concentration as (1 + f); ``vesicular`` has a negative mean, the other
+    fields a mean near 0.
+
+    Args:
+        mpp: Micrometres per pixel to sample at.
+        rng: Source of the noise.
+    """
+
+    def __init__(self, mpp: float, rng: np.random.Generator) -> None:
+        side_px = round(FIELD_SIDE_UM / mpp)
+        self._side_px = side_px
+        self._fields: dict[str, Field] = {}
+        for name, make in _MAKERS.items():
+            fine = make(rng)
+            small = cv2.resize(fine, (side_px, side_px), interpolation=cv2.INTER_AREA)
+            # Twice over, so that any cut is one slice.
+            self._fields[name] = np.tile(np.asarray(small, np.float32), (2, 2))
+
+    def cut(self, name: str, seed: int, height: int, width: int) -> Field:
+        """A piece of a field, [height, width]; the same seed gives the same place in micrometres."""
+        side = self._side_px
+        x = int((seed * 0.618033988749895 % 1.0) * side)
+        y = int((seed * 0.754877666246693 % 1.0) * side)
+        if height > side or width > side:
+            reps = (-(-height // side) + 1, -(-width // side) + 1)
+            return np.tile(self._fields[name][:side, :side], reps)[y : y + height, x : x + width]
+        return self._fields[name][y : y + height, x : x + width]
+
+
+def _smooth(rng: np.random.Generator, sigma_um: float) -> Field:
+    """Periodic Gaussian noise of unit variance with a given correlation length."""
+    noise = rng.standard_normal((_FINE_SIDE_PX, _FINE_SIDE_PX), dtype=np.float32)
+    frequency = np.fft.fftfreq(_FINE_SIDE_PX, _FINE_MPP)
+    half = np.fft.rfftfreq(_FINE_SIDE_PX, _FINE_MPP)
+    power = frequency[:, None] ** 2 + half[None, :] ** 2
+    filtered = np.fft.irfft2(
+        np.fft.rfft2(noise) * np.exp(-2.0 * (np.pi * sigma_um) ** 2 * power), noise.shape
+    )
+    return (filtered / filtered.std()).astype(np.float32)
+
+
+def _above(field: Field, threshold: float, softness: float = 0.35) -> Field:
+    """1 where the field exceeds the threshold, 0 where not, with a soft step."""
+    return (1.0 / (1.0 + np.exp(-(field - threshold) / (softness / 4.0)))).astype(np.float32)
+
+
+def _fine(rng: np.random.Generator) -> Field:
+    """Salt and pepper: even fine stippling, no clearing."""
+    stipple = 0.17 * _smooth(rng, 0.30) + 0.30 * (_above(_smooth(rng, 0.34), 1.15) - 0.12)
+    return (stipple + 0.06 * _smooth(rng, 1.2)).astype(np.float32)
+
+
+def _coarse(rng: np.random.Generator) -> Field:
+    """Irregular clumps of about a micrometre with paler gaps."""
+    return (0.36 * np.tanh(1.7 * _smooth(rng, 0.55)) + 0.10 * _smooth(rng, 0.28)).astype(np.float32)
+
+
+def _vesicular(rng: np.random.Generator) -> Field:
+    """Cleared interior with a few strands and clumps."""
+    clumps = _above(_smooth(rng, 0.50), 1.35)
+    strands = np.exp(-((_smooth(rng, 0.85) / 0.22) ** 2))
+    return (-0.50 + 0.55 * clumps + 0.20 * strands + 0.05 * _smooth(rng, 0.30)).astype(np.float32)
+
+
+def _smudged(rng: np.random.Generator) -> Field:
+    """Nearly structureless; the dense nucleus of a resting lymphocyte or a degenerate cell."""
+    return (0.07 * _smooth(rng, 0.9) + 0.03 * _smooth(rng, 0.3)).astype(np.float32)
+
+
+def _reticular(rng: np.random.Generator) -> Field:
+    """A fine net."""
+    net = np.exp(-((_smooth(rng, 0.55) / 0.45) ** 2))
+    return (0.34 * (net - 0.42) + 0.06 * _smooth(rng, 0.3)).astype(np.float32)
+
+
+def _cytoplasm(rng: np.random.Generator) -> Field:
+    """Soft granularity, unit variance; the caller sets the contrast."""
+    return (0.75 * _smooth(rng, 0.6) + 0.66 * _smooth(rng, 1.8)).astype(np.float32)
+
+
+def _fibrils(rng: np.random.Generator) -> Field:
+    """Unit variance, elongated along x by squeezing; for fibrin and stroma."""
+    field = _smooth(rng, 0.5)
+    stretched = cv2.resize(field[:, : _FINE_SIDE_PX // 6], (_FINE_SIDE_PX, _FINE_SIDE_PX))
+    return np.asarray(stretched, np.float32)
+
+
+_MAKERS: Mapping[str, Callable[[np.random.Generator], Field]] = {
+    "fine": _fine,
+    "coarse": _coarse,
+    "vesicular": _vesicular,
+    "smudged": _smudged,
+    "reticular": _reticular,
+    "cytoplasm": _cytoplasm,
+    "fibrils": _fibrils,
+}

@@ -1,0 +1,236 @@
+"""Builds clusters: cells packed, pressed against each other or laid out as their class does it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, pressed
+from inkdot.synthetic.recipes import Recipe
+from inkdot.synthetic.scene import Cell
+from inkdot.synthetic.shapes import equivalent_diameter_um
+
+Points = npt.NDArray[np.float64]
+"""Places in µm, [n, (x, y)]."""
+
+Builder = Callable[[str, Recipe, Preparation, int, np.random.Generator], list[Cell]]
+"""(class, recipe, preparation, number of cells, chance) to cells around the origin, not yet numbered."""
+
+
+def moulded_cluster(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Small-cell cluster: nuclei packed closer than they are wide and flattened where they touch."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radii = np.array([_nuclear_radius(cell) for cell in cells])
+    closeness = rng.uniform(0.80, 0.95)
+    places = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
+    heights = _heights(places, rng.uniform(3.0, 7.0), rng)
+    moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
+    cells = _placed(cells, places, heights)
+    cells = press_together(cells, radii, moulding, rng, nuclei=True)
+    return cells + _apoptotic(cells, preparation, 0.02, rng)
+
+
+def cohesive_cluster(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Large-cell cluster: overlapping cells with room for cytoplasm, a ragged rim, moulding only here and there."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radii = np.array([_packing_radius(cell) for cell in cells])
+    overlap = rng.uniform(0.05, 0.25)
+    places = relaxed(radii, 1.0 - overlap, rng)
+    if count >= 9 and rng.random() < 0.15:
+        places = _with_lumen(places, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
+    heights = _heights(places, rng.uniform(4.0, 9.0), rng)
+    moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
+    cells = press_together(_placed(cells, places, heights), radii, moulding, rng, nuclei=False)
+    return cells + _apoptotic(cells, preparation, 0.015, rng)
+
+
+def regular_group(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Choroid or ependyma: a flat sheet, or a papilla, on a nearly regular lattice, cell borders meeting."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radius = float(np.median([_body_radius(cell) for cell in cells]))
+    pitch = 1.75 * radius
+    lattice = _hexagonal(count, pitch, stretch=rng.uniform(1.0, 2.2), turn=rng.uniform(0.0, np.pi))
+    places = lattice + rng.normal(0.0, 0.06 * pitch, lattice.shape)
+    heights = _heights(places, rng.uniform(2.0, 4.0), rng)
+    radii = np.full(count, radius)
+    return press_together(_placed(cells, places, heights), radii, 0.0, rng, nuclei=False)
+
+
+def loose_aggregate(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Lymphoid aggregate: cells beside each other with gaps, none flattened."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radii = np.array([_body_radius(cell) + rng.uniform(0.15, 1.0) for cell in cells])
+    places = relaxed(radii, 1.0, rng)
+    return _placed(cells, places, _heights(places, rng.uniform(1.5, 3.0), rng))
+
+
+def whorl(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Arachnoid cells wound around a centre, their long axes along the rings."""
+    cells: list[Cell] = []
+    ring, left = 0, count
+    while left > 0:
+        on_ring = 1 if ring == 0 else min(left, 5 * ring)
+        for k in range(on_ring):
+            angle = 2.0 * np.pi * k / on_ring + ring + rng.normal(0.0, 0.1)
+            away = ring * 8.5 * preparation.size
+            cell = draw_cell(kind, recipe, preparation, rng)
+            cell = _turned(cell, angle + np.pi / 2.0)
+            cells.append(replace(cell, x_um=float(away * np.cos(angle)), y_um=float(away * np.sin(angle))))
+        left -= on_ring
+        ring += 1
+    radii = np.array([_body_radius(cell) for cell in cells])
+    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    return press_together(_placed(cells, places, _heights(places, 2.0, rng)), radii, 0.0, rng, nuclei=False)
+
+
+def relaxed(
+    radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator, chain: bool = False
+) -> Points:
+    """Places for discs that attract each other until they touch.
+
+    Args:
+        radii: Radius of each disc in µm.
+        closeness: Distance at which two discs rest, as a fraction of the sum of their radii.
+        rng: Source of chance.
+        chain: Rest in a bent row instead of a heap.
+    """
+    count = len(radii)
+    if chain:
+        return _chain(radii, closeness, rng)
+    spread = float(radii.mean()) * np.sqrt(count) * 1.3
+    places = rng.normal(0.0, spread, (count, 2)) * np.array([1.0, rng.uniform(0.6, 1.0)])
+    rest = closeness * (radii[:, None] + radii[None, :])
+    for step in range(90):
+        apart = places[:, None, :] - places[None, :, :]
+        distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(count) * 1e9 + 1e-6
+        push = np.maximum(rest - distance, 0.0)
+        move = 0.42 * np.einsum("ij,ijk->ik", push / distance, apart)
+        pull = 0.06 if step < 60 else 0.015
+        places = places + move - pull * (places - places.mean(axis=0))
+    return places - places.mean(axis=0)
+
+
+def press_together(
+    cells: Sequence[Cell],
+    radii: npt.NDArray[np.float64],
+    moulding: float,
+    rng: np.random.Generator,
+    *,
+    nuclei: bool,
+) -> list[Cell]:
+    """Flatten neighbours against each other on the planes of the power diagram.
+
+    Args:
+        cells: Cells in place.
+        radii: Radius of each in µm, which weighs the diagram.
+        moulding: Probability that a pair of touching nuclei is flattened rather than left to overlap.
+        rng: Source of chance.
+        nuclei: Nuclei rule the contact; else bodies are always flattened and nuclei with ``moulding``.
+    """
+    shaped = list(cells)
+    for i in range(len(shaped)):
+        for j in range(i + 1, len(shaped)):
+            dx, dy = shaped[j].x_um - shaped[i].x_um, shaped[j].y_um - shaped[i].y_um
+            distance = float(np.hypot(dx, dy))
+            if distance < 1e-3 or distance > 1.1 * (radii[i] + radii[j]):
+                continue
+            from_i = (distance**2 + radii[i] ** 2 - radii[j] ** 2) / (2.0 * distance)
+            mould = rng.random() < moulding
+            if nuclei and not mould:
+                continue
+            direction = float(np.arctan2(dy, dx))
+            shaped[i] = pressed(shaped[i], from_i, direction, nucleus=mould)
+            shaped[j] = pressed(shaped[j], distance - from_i, direction + np.pi, nucleus=mould)
+    return shaped
+
+
+def _nuclear_radius(cell: Cell) -> float:
+    return equivalent_diameter_um(cell.nuclei[0].outline) / 2.0
+
+
+def _body_radius(cell: Cell) -> float:
+    if cell.cytoplasm is None:
+        return _nuclear_radius(cell)
+    return equivalent_diameter_um(cell.cytoplasm.outline) / 2.0
+
+
+def _packing_radius(cell: Cell) -> float:
+    """Between nucleus and body: cytoplasm gives way before nuclei do."""
+    return 0.35 * _nuclear_radius(cell) + 0.65 * _body_radius(cell)
+
+
+def _placed(cells: Sequence[Cell], places: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
+    return [
+        replace(cell, x_um=float(place[0]), y_um=float(place[1]), z_um=float(height))
+        for cell, place, height in zip(cells, places, heights, strict=True)
+    ]
+
+
+def _heights(places: Points, top_um: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Heights of a heap: highest in the middle, down to the glass at the rim."""
+    away = np.hypot(places[:, 0], places[:, 1])
+    dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
+    return rng.normal(0.0, 1.2) + top_um * dome * rng.uniform(0.2, 1.0, len(places))
+
+
+def _hexagonal(count: int, pitch_um: float, stretch: float, turn: float) -> Points:
+    """The ``count`` points of a hexagonal lattice nearest to the centre of a stretched disc."""
+    reach = int(np.ceil(np.sqrt(count) * stretch)) + 2
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    points = (
+        np.stack([(column + 0.5 * (row % 2)).ravel(), (row * np.sqrt(3.0) / 2.0).ravel()], axis=1) * pitch_um
+    )
+    order = np.argsort(np.hypot(points[:, 0] / stretch, points[:, 1] * stretch), kind="stable")
+    chosen = points[order[:count]]
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return (chosen - chosen.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
+
+
+def _with_lumen(places: Points, radius_um: float) -> Points:
+    """Push cells outwards from the middle, keeping their angles: a rosette around a small lumen."""
+    away = np.hypot(places[:, 0], places[:, 1])[:, None]
+    return places / np.maximum(away, 1e-6) * np.sqrt(away**2 + (radius_um + 5.0) ** 2)
+
+
+def _chain(radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator) -> Points:
+    places = np.zeros((len(radii), 2))
+    heading = rng.uniform(0.0, 2.0 * np.pi)
+    for k in range(1, len(radii)):
+        heading += rng.normal(0.0, 0.35)
+        step = closeness * (radii[k - 1] + radii[k])
+        places[k] = places[k - 1] + step * np.array([np.cos(heading), np.sin(heading)])
+    return places - places.mean(axis=0)
+
+
+def _turned(cell: Cell, angle: float) -> Cell:
+    """Roll all outlines so that the nucleus's longest radius points along an angle."""
+    outline = cell.nuclei[0].outline
+    shift = round((angle % (2.0 * np.pi)) / (2.0 * np.pi) * len(outline)) - int(np.argmax(outline))
+    nuclei = tuple(replace(nucleus, outline=np.roll(nucleus.outline, shift)) for nucleus in cell.nuclei)
+    body = cell.cytoplasm
+    if body is not None:
+        body = replace(body, outline=np.roll(body.outline, shift))
+    return replace(cell, nuclei=nuclei, cytoplasm=body)
+
+
+def _apoptotic(
+    cells: Sequence[Cell], preparation: Preparation, share: float, rng: np.random.Generator
+) -> list[Cell]:
+    """A few dying cells between the others."""
+    bodies: list[Cell] = []
+    for cell in cells:
+        if rng.random() < share:
+            at = (cell.x_um + float(rng.normal(0.0, 5.0)), cell.y_um + float(rng.normal(0.0, 5.0)))
+            bodies.append(draw_apoptotic_body(preparation, rng, at, cell.z_um))
+    return bodies

@@ -1,0 +1,121 @@
+"""Plans a cohort: which slide of which patient, made where, scanned how. Pure, and the same for the same seed."""
+
+import zlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from inkdot.synthetic.patients import Patient, draw_patient
+from inkdot.synthetic.presets import PatientKind, cohort, defaults, is_scaled
+from inkdot.synthetic.scanner import Scanner, scanner_number
+from inkdot.synthetic.stains import Stain, laboratory_stain
+
+_LABORATORIES = 3
+_SCANNERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SlidePlan:
+    """One slide to make. Everything about it follows from these values.
+
+    Attributes:
+        slide_id: Its name, which starts with ``synthetic_``.
+        preset: Preset asked for.
+        composition: What kind of specimen this slide of the preset is.
+        seed: Seed of the cohort.
+        number: Its number in the cohort, from 0.
+        patient: Number of its patient in the cohort.
+        tumour: The patient's tumour as planned, ``any`` to be drawn, empty for none.
+        laboratory: Number of the laboratory.
+        scanner: Number of the scanner.
+        spot_mm: Diameter of the cell spot.
+        mpp: Micrometres per pixel.
+    """
+
+    slide_id: str
+    preset: str
+    composition: str
+    seed: int
+    number: int
+    patient: int
+    tumour: str
+    laboratory: int
+    scanner: int
+    spot_mm: float
+    mpp: float
+
+    @property
+    def patient_id(self) -> str:
+        """Pseudonym of the patient, unique over presets and seeds."""
+        return f"synthetic-{self.preset}-{self.seed}-p{self.patient:03d}"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the small spot holds more than its area's share of cells."""
+        return is_scaled(self.spot_mm)
+
+    def facts(self) -> dict[str, object]:
+        """The plan as JSON values, for metadata and for telling whether a file was made from it."""
+        return asdict(self)
+
+    def chance(self, purpose: str) -> np.random.Generator:
+        """A stream of chance of this slide, one per purpose."""
+        return _stream(self.preset, self.seed, purpose, self.number)
+
+    def draw_patient(self) -> Patient:
+        """The patient, the same on all of the patient's slides."""
+        return draw_patient(self.tumour, _stream(self.preset, self.seed, "patient", self.patient))
+
+    def stain(self, name: str) -> Stain:
+        """The laboratory's staining, the same in every cohort."""
+        return laboratory_stain(name, np.random.default_rng([0x1AB, self.laboratory]))
+
+    def scanner_habits(self) -> Scanner:
+        """The scanner, the same in every cohort."""
+        return scanner_number(self.scanner)
+
+
+def plan_cohort(
+    preset: str, slides: int, seed: int, spot_mm: float | None = None, mpp: float | None = None
+) -> list[SlidePlan]:
+    """Plan the slides of a cohort; the first n slides are the same however many are asked for.
+
+    Every second patient has two slides, so that splits by patient have something to get wrong.
+
+    Raises:
+        UserError: There is no such preset.
+    """
+    kinds = cohort(preset)
+    return [_plan_slide(preset, kinds, number, seed, spot_mm, mpp) for number in range(slides)]
+
+
+def _plan_slide(
+    preset: str,
+    kinds: tuple[PatientKind, ...],
+    number: int,
+    seed: int,
+    spot_mm: float | None,
+    mpp: float | None,
+) -> SlidePlan:
+    triple, place = divmod(number, 3)
+    patient = 2 * triple + (1 if place == 2 else 0)
+    kind = kinds[patient % len(kinds)]
+    where = _stream(preset, seed, "laboratory", patient)
+    laboratory = int(where.integers(_LABORATORIES))
+    return SlidePlan(
+        slide_id=f"synthetic_{preset}_s{seed}_{number:04d}",
+        preset=preset,
+        composition=kind.composition,
+        seed=seed,
+        number=number,
+        patient=patient,
+        tumour=kind.tumour,
+        laboratory=laboratory,
+        scanner=laboratory % _SCANNERS if where.random() < 0.8 else int(where.integers(_SCANNERS)),
+        spot_mm=defaults(preset).spot_mm if spot_mm is None else spot_mm,
+        mpp=defaults(preset).mpp if mpp is None else mpp,
+    )
+
+
+def _stream(preset: str, seed: int, purpose: str, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(preset.encode()), zlib.crc32(purpose.encode()), number])

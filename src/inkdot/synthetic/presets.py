@@ -1,0 +1,207 @@
+"""What kinds of specimen there are and how many cells of each class lie on them (SYNTHETIC.md B4)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from inkdot.errors import UserError
+
+Range = tuple[int, int]
+FULL_SPOT_MM = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """Counts on a full 20 mm spot, each drawn log-uniformly from its range.
+
+    Attributes:
+        lymphocytes: Resting lymphocytes, the ruler.
+        monocytes: Monocytes.
+        neutrophils: Neutrophils.
+        red_cells: Red cells.
+        choroid_groups: Groups of choroid plexus or ependymal cells.
+        lymphoid_aggregates: Lymphocytes lying in a heap.
+        whorls: Arachnoid whorls.
+        tumour_clusters: Clusters of tumour cells.
+        tumour_singles: Tumour cells lying alone.
+        reactive_share: Share of the lymphocytes that are activated.
+        macrophage_share: Share of the monocytes that are macrophages.
+        leptomeningeal: The patient has tumour in the leptomeninges, on this slide or not.
+    """
+
+    lymphocytes: Range
+    monocytes: Range
+    neutrophils: Range = (0, 0)
+    red_cells: Range = (0, 0)
+    choroid_groups: Range = (0, 1)
+    lymphoid_aggregates: Range = (0, 1)
+    whorls: Range = (0, 1)
+    tumour_clusters: Range = (0, 0)
+    tumour_singles: Range = (0, 0)
+    reactive_share: float = 0.05
+    macrophage_share: float = 0.03
+    leptomeningeal: bool = False
+
+
+COMPOSITIONS: dict[str, Composition] = {
+    "normal": Composition((40, 400), (15, 150), (0, 4), (0, 300)),
+    "pleocytosis": Composition(
+        (3000, 15000), (500, 3000), (0, 50), (0, 500), (0, 2), (5, 30), reactive_share=0.15
+    ),
+    "bacterial": Composition((300, 1500), (200, 800), (2000, 10000), (0, 1000), reactive_share=0.15),
+    "traumatic": Composition((100, 800), (40, 300), (10, 300), (5000, 60000)),
+    "ventricular": Composition((100, 800), (100, 900), (0, 100), (0, 3000), (10, 80), (0, 2)),
+    "treated": Composition(
+        (300, 3000),
+        (400, 3000),
+        (0, 100),
+        (0, 500),
+        (0, 3),
+        (0, 4),
+        reactive_share=0.25,
+        macrophage_share=0.2,
+    ),
+    "lm-minimal": Composition(
+        (200, 5000),
+        (80, 1500),
+        (0, 40),
+        (0, 1000),
+        (0, 2),
+        (0, 3),
+        (0, 1),
+        (1, 5),
+        (0, 10),
+        leptomeningeal=True,
+    ),
+    "lm-typical": Composition(
+        (200, 5000),
+        (100, 1500),
+        (0, 40),
+        (0, 1000),
+        (0, 2),
+        (0, 3),
+        (0, 1),
+        (5, 40),
+        (10, 200),
+        leptomeningeal=True,
+    ),
+    "lm-heavy": Composition(
+        (100, 2000),
+        (50, 800),
+        (0, 40),
+        (0, 2000),
+        (0, 1),
+        (0, 2),
+        (0, 1),
+        (40, 300),
+        (200, 3000),
+        leptomeningeal=True,
+    ),
+    "lm-missed": Composition((40, 400), (15, 150), (0, 4), (0, 300), leptomeningeal=True),
+    "inadequate": Composition((2, 12), (0, 6), (0, 2), (0, 100), (0, 0), (0, 0), (0, 0)),
+}
+
+Tumour = str
+"""``small_cell``, ``large_cell``, ``mixed``, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientKind:
+    """One entry of a cohort's recipe.
+
+    Attributes:
+        composition: Key of ``COMPOSITIONS``.
+        tumour: What the patient has; empty for none, ``any`` to draw one.
+    """
+
+    composition: str
+    tumour: Tumour = ""
+
+
+_TRAINING = (
+    PatientKind("lm-typical", "small_cell"),
+    PatientKind("normal"),
+    PatientKind("lm-typical", "large_cell"),
+    PatientKind("ventricular"),
+    PatientKind("lm-typical", "small_cell"),
+    PatientKind("pleocytosis"),
+    PatientKind("lm-typical", "large_cell"),
+    PatientKind("treated"),
+)
+_DEMO = (
+    PatientKind("lm-minimal", "large_cell"),
+    PatientKind("normal"),
+    PatientKind("lm-minimal", "small_cell"),
+    PatientKind("pleocytosis"),
+    PatientKind("lm-typical", "small_cell"),
+    PatientKind("ventricular"),
+    PatientKind("normal"),
+    PatientKind("traumatic"),
+    PatientKind("lm-missed", "any"),
+    PatientKind("treated"),
+    PatientKind("normal"),
+    PatientKind("inadequate"),
+)
+
+COHORTS: dict[str, tuple[PatientKind, ...]] = {
+    **{
+        name: (PatientKind(name, "any" if made.leptomeningeal else ""),)
+        for name, made in COMPOSITIONS.items()
+    },
+    "demo": _DEMO,
+    "demo-training": _TRAINING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Size and scale of a preset's slides where none are asked for.
+
+    Attributes:
+        spot_mm: Diameter of the cell spot.
+        mpp: Micrometres per pixel.
+    """
+
+    spot_mm: float = 2.0
+    mpp: float = 0.25
+
+
+def defaults(preset: str) -> Defaults:
+    """What a preset's slides are like; the training cohort is small and coarse, so that dozens are cheap."""
+    return Defaults(spot_mm=1.0, mpp=0.5) if preset == "demo-training" else Defaults()
+
+
+def cohort(preset: str) -> tuple[PatientKind, ...]:
+    """The kinds of patient of a preset, repeated in this order.
+
+    Raises:
+        UserError: There is no such preset.
+    """
+    if preset not in COHORTS:
+        raise UserError(f"--preset: expected one of {', '.join(sorted(COHORTS))}, found {preset!r}")
+    return COHORTS[preset]
+
+
+def is_scaled(spot_mm: float) -> bool:
+    """Whether a spot is so small that counts are kept higher than its area would have them."""
+    return spot_mm < FULL_SPOT_MM / 2.0
+
+
+def cell_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
+    """A number of single cells for a spot; small spots keep a diameter's share instead of an area's."""
+    share = spot_mm / FULL_SPOT_MM
+    return round(_log_uniform(full, rng) * (share if is_scaled(spot_mm) else share**2))
+
+
+def cluster_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
+    """A number of clusters; small spots keep enough of them to be worth looking at, at least one where due."""
+    drawn = _log_uniform(full, rng)
+    share = spot_mm / FULL_SPOT_MM
+    scaled = drawn * (share**0.4 if is_scaled(spot_mm) else share**2)
+    return max(round(scaled), min(full[0], 1))
+
+
+def _log_uniform(bounds: Range, rng: np.random.Generator) -> float:
+    low, high = bounds
+    return math.exp(rng.uniform(math.log(low + 1.0), math.log(high + 1.0))) - 1.0

@@ -1,0 +1,175 @@
+"""Lays a ThinPrep cell spot: who lies where on the glass."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from inkdot.synthetic.backdrops import SpotRing, Writing, draw_debris
+from inkdot.synthetic.cells import Preparation, draw_cell, draw_neutrophil, draw_red_cell
+from inkdot.synthetic.clusters import (
+    Builder,
+    cohesive_cluster,
+    loose_aggregate,
+    moulded_cluster,
+    regular_group,
+    whorl,
+)
+from inkdot.synthetic.cohort import SlidePlan
+from inkdot.synthetic.patients import Patient
+from inkdot.synthetic.presets import COMPOSITIONS, Composition, cell_count, cluster_count
+from inkdot.synthetic.scene import Backdrop, Box, Cell, Cluster, Scene
+from inkdot.synthetic.stains import LG, E, Stain
+
+WRITING_DENSITY = 0.075
+_GRID_UM = 40.0
+
+
+class Glass:
+    """The round field cells settle on, with a memory of what is taken."""
+
+    def __init__(self, x_um: float, y_um: float, radius_um: float, rng: np.random.Generator) -> None:
+        self.x_um, self.y_um, self.radius_um = x_um, y_um, radius_um
+        self._rng = rng
+        self._taken: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
+
+    def settle(self, reach_um: float, gap_um: float = 1.0) -> tuple[float, float]:
+        """A place for something round; after 40 vain attempts it falls on others, as cells do."""
+        x, y = self.x_um, self.y_um
+        for _ in range(40):
+            away = max(self.radius_um - reach_um, 0.0) * np.sqrt(self._rng.random())
+            direction = self._rng.uniform(0.0, 2.0 * np.pi)
+            x, y = float(self.x_um + away * np.cos(direction)), float(self.y_um + away * np.sin(direction))
+            if self._free(x, y, reach_um + gap_um):
+                break
+        self._take(x, y, reach_um)
+        return x, y
+
+    def _cells(self, x: float, y: float, reach: float) -> list[tuple[int, int]]:
+        columns = range(int((x - reach) // _GRID_UM), int((x + reach) // _GRID_UM) + 1)
+        rows = range(int((y - reach) // _GRID_UM), int((y + reach) // _GRID_UM) + 1)
+        return [(column, row) for column in columns for row in rows]
+
+    def _free(self, x: float, y: float, reach: float) -> bool:
+        for at in self._cells(x, y, reach):
+            for other_x, other_y, other_reach in self._taken.get(at, ()):
+                if (x - other_x) ** 2 + (y - other_y) ** 2 < (reach + other_reach) ** 2:
+                    return False
+        return True
+
+    def _take(self, x: float, y: float, reach: float) -> None:
+        for at in self._cells(x, y, reach):
+            self._taken.setdefault(at, []).append((x, y, reach))
+
+
+class _Laying:
+    """Collects cells and clusters while the spot is laid."""
+
+    def __init__(self, glass: Glass, patient: Patient, rng: np.random.Generator) -> None:
+        self.glass, self.patient, self.rng = glass, patient, rng
+        self.cells: list[Cell] = []
+        self.clusters: list[Cluster] = []
+
+    @property
+    def preparation(self) -> Preparation:
+        return self.patient.preparation
+
+    def single(self, cell: Cell) -> None:
+        x, y = self.glass.settle(cell.reach_um, gap_um=1.5)
+        self.cells.append(replace(cell, x_um=x, y_um=y))
+
+    def named(self, kind: str) -> None:
+        self.single(draw_cell(kind, self.patient.recipes[kind], self.preparation, self.rng))
+
+    def cluster(self, name: str, kind: str, build: Builder, count: int) -> None:
+        members = build(kind, self.patient.recipes[kind], self.preparation, count, self.rng)
+        reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
+        x, y = self.glass.settle(reach, gap_um=15.0)
+        number = len(self.clusters)
+        self.clusters.append(Cluster(number, name))
+        self.cells += [replace(c, x_um=c.x_um + x, y_um=c.y_um + y, cluster=number) for c in members]
+
+
+def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
+    """Everything on one ThinPrep slide, from the plan alone.
+
+    Args:
+        plan: The slide.
+        patient: Its patient.
+        stain: Colours of debris follow the laboratory's dyes.
+    """
+    rng = plan.chance("scene")
+    diameter = plan.spot_mm * 1000.0
+    margin, band = max(60.0, 0.05 * diameter), 0.13 * diameter
+    width = diameter + 2.0 * margin
+    centre = width / 2.0
+    glass = Glass(centre, centre, diameter / 2.0, rng)
+    laying = _Laying(glass, patient, rng)
+    composition = COMPOSITIONS[plan.composition]
+    _lay_clusters(laying, composition, plan.spot_mm)
+    _lay_singles(laying, composition, plan.spot_mm)
+    ring_width = float(np.clip(diameter * rng.uniform(0.01, 0.025), 15.0, 500.0))
+    writing = Box(margin, width - 0.2 * margin, width - margin, width + band - 0.4 * margin)
+    backdrop: list[Backdrop] = [
+        SpotRing(centre, centre, diameter / 2.0, ring_width, 0.02),
+        Writing(writing, WRITING_DENSITY),
+    ]
+    backdrop += _debris(laying, plan.spot_mm, stain)
+    return Scene(width, width + band, tuple(laying.cells), tuple(laying.clusters), tuple(backdrop))
+
+
+def _lay_clusters(laying: _Laying, composition: Composition, spot_mm: float) -> None:
+    rng = laying.rng
+    for _ in range(cluster_count(composition.tumour_clusters, spot_mm, rng)):
+        kind = _tumour_class(laying.patient, rng)
+        if kind == "small_nec":
+            laying.cluster("small_cell_moulded", kind, moulded_cluster, _log_normal(9, 0.65, 3, 40, rng))
+        else:
+            count = int(rng.integers(60, 81)) if rng.random() < 0.10 else _log_normal(14, 0.6, 5, 59, rng)
+            laying.cluster("large_cell_cohesive", kind, cohesive_cluster, count)
+    for _ in range(cluster_count(composition.choroid_groups, spot_mm, rng)):
+        laying.cluster("choroid_group", "choroid", regular_group, _log_normal(18, 0.55, 8, 60, rng))
+    for _ in range(cluster_count(composition.lymphoid_aggregates, spot_mm, rng)):
+        laying.cluster("lymphoid_aggregate", "lymphocyte", loose_aggregate, _log_normal(14, 0.6, 5, 60, rng))
+    for _ in range(cluster_count(composition.whorls, spot_mm, rng)):
+        laying.cluster("arachnoid_whorl", "arachnoid", whorl, int(rng.integers(5, 16)))
+
+
+def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> None:
+    rng = laying.rng
+    for _ in range(cell_count(composition.tumour_singles, spot_mm, rng)):
+        laying.named(_tumour_class(laying.patient, rng))
+    for _ in range(cell_count(composition.lymphocytes, spot_mm, rng)):
+        laying.named("reactive_lymphocyte" if rng.random() < composition.reactive_share else "lymphocyte")
+    for _ in range(cell_count(composition.monocytes, spot_mm, rng)):
+        laying.named("macrophage" if rng.random() < composition.macrophage_share else "monocyte")
+    for _ in range(cell_count(composition.neutrophils, spot_mm, rng)):
+        laying.single(draw_neutrophil(laying.preparation, rng, (0.0, 0.0)))
+    for _ in range(cell_count(composition.red_cells, spot_mm, rng)):
+        laying.single(draw_red_cell(laying.preparation, rng, (0.0, 0.0)))
+
+
+def _debris(laying: _Laying, spot_mm: float, stain: Stain) -> Sequence[Backdrop]:
+    """Amorphous shreds, on half of all slides."""
+    rng = laying.rng
+    if rng.random() < 0.5:
+        return ()
+    shreds: list[Backdrop] = []
+    largest = min(150.0, 60.0 * spot_mm)
+    for _ in range(int(rng.integers(1, 6))):
+        radius = math.exp(rng.uniform(math.log(5.0), math.log(largest)))
+        x, y = laying.glass.settle(radius, gap_um=10.0)
+        colour = rng.uniform(0.05, 0.18) * stain.od[LG] + rng.uniform(0.0, 0.08) * stain.od[E]
+        shreds.append(draw_debris(x, y, radius, colour.astype(np.float32), rng))
+    return shreds
+
+
+def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:
+    if patient.tumour == "mixed":
+        return "small_nec" if rng.random() < 0.5 else "large_nec"
+    return "small_nec" if patient.tumour == "small_cell" else "large_nec"
+
+
+def _log_normal(median: float, sigma: float, low: int, high: int, rng: np.random.Generator) -> int:
+    return int(np.clip(round(float(median * np.exp(rng.normal(0.0, sigma)))), low, high))
