@@ -53,9 +53,14 @@ class RunLayout:
         return self.root / "model"
 
     @property
-    def checkpoints(self) -> Path:
-        """Best and last weights of a training run."""
-        return self.root / "checkpoints"
+    def best_checkpoint(self) -> Path:
+        """Weights of the epoch with the lowest validation loss."""
+        return self.root / "checkpoints" / "best.safetensors"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """All that training needs to go on after the last whole epoch."""
+        return self.root / "checkpoints" / "last.safetensors"
 
     @property
     def metrics_csv(self) -> Path:
@@ -71,6 +76,14 @@ class RunLayout:
     def tile_cache(self) -> Path:
         """Pixels of the training tiles; can be deleted."""
         return self.root / "cache"
+
+    def cached_tiles(self, slide_id: str) -> Path:
+        """Pixels of one slide's training tiles, uint8 [tiles, side, side, 3]."""
+        return self.tile_cache / f"{slide_id}.npy"
+
+    def cached_tiles_facts(self, slide_id: str) -> Path:
+        """What those pixels were made from."""
+        return self.tile_cache / f"{slide_id}.json"
 
 
 @dataclass(frozen=True, slots=True)
