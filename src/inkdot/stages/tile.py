@@ -1,0 +1,77 @@
+"""``inkdot tile``: find the foreground of slides and cut it into tiles."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.labels_table import read_labels
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.locking import locked
+from inkdot.config import Config
+from inkdot.manifest import manifest_text, read_slides, with_overrides
+from inkdot.records import SlideEntry
+from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.tile_slide import TileTask
+
+
+def run(
+    slides: Path,
+    config: Config,
+    out: Path,
+    *,
+    workers: int = 1,
+    mpp: float | None = None,
+    stain: str | None = None,
+    preparation: str | None = None,
+) -> int:
+    """Tile slides into a run folder: ``slides.csv``, ``config.json``, ``tiles/``, ``masks/`` and the ledger.
+
+    Args:
+        slides: A ``slides.csv``, a slide, or a folder.
+        config: The whole config.
+        out: Run folder; a rerun keeps what still fits.
+        workers: Processes.
+        mpp: Micrometres per pixel of every slide, instead of what the files state.
+        stain: Stain of every slide.
+        preparation: Preparation of every slide.
+
+    Returns:
+        0 when every slide was tiled, 1 when some failed.
+
+    Raises:
+        UserError: The manifest, a labels table or the folder is wrong; no slide was touched.
+    """
+    console = Console(stderr=True)
+    heads = config.head_records
+    entries = with_overrides(read_slides(slides, heads), mpp=mpp, stain=stain, preparation=preparation)
+    for line in _unmatched_labels(entries, config):
+        console.print(Text(line), soft_wrap=True)
+    layout = RunLayout(out)
+    with locked(layout.lock):
+        write_text(layout.slides_csv, manifest_text(entries, heads, out))
+        config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+        write_text(layout.config_json, config_text + "\n")
+        summary = run_slides(
+            "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
+        )
+    print_summary(console, [summary])
+    return summary.exit_code
+
+
+def _unmatched_labels(entries: Sequence[SlideEntry], config: Config) -> list[str]:
+    """Check every labels table before any slide is touched, and name the rows that no slide will use."""
+    lines: list[str] = []
+    for path in sorted({entry.annotation for entry in entries if entry.annotation}):
+        users = {entry.slide_id for entry in entries if entry.annotation == path}
+        unused = [
+            label.slide_id for label in read_labels(path, config.head_records) if label.slide_id not in users
+        ]
+        if unused:
+            lines.append(
+                f"{path}: {len(unused)} rows name slides that do not use this table here, such as {unused[0]!r}; left out"
+            )
+    return lines

@@ -1,0 +1,118 @@
+"""A picture for the eye: which tiles were kept, what was dropped, and why."""
+
+import io
+from collections.abc import Sequence
+from typing import Final, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from inkdot.records import RgbArray, SlideInfo
+from inkdot.tiling.foreground import Foreground, Ground
+
+MAX_SIDE_PX: Final = 1200
+"""Longer side of the picture, without the legend."""
+
+Floats = npt.NDArray[np.float64]
+_Colour = tuple[int, int, int]
+
+_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {Ground.SPECK: (230, 140, 0), Ground.BLACK: (200, 0, 160)}
+_TILE_COLOUR: Final[_Colour] = (0, 110, 50)
+_NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
+_LINE_PX = 18
+_COLOURS = 64
+
+
+def draw_mask(
+    thumbnail: RgbArray,
+    info: SlideInfo,
+    foreground: Foreground,
+    x_l0_px: npt.NDArray[np.integer],
+    y_l0_px: npt.NDArray[np.integer],
+    tile_side_l0_px: tuple[float, float],
+) -> RgbArray:
+    """The slide, pale where no tile was kept, coloured where something was dropped, with a legend below.
+
+    Args:
+        thumbnail: The whole slide, uint8 RGB [height, width, 3].
+        info: The slide.
+        foreground: What was found.
+        x_l0_px: Left edges of the kept tiles in level-0 pixels, shape [n].
+        y_l0_px: Top edges, shape [n].
+        tile_side_l0_px: Width and height of a tile in level-0 pixels.
+
+    Returns:
+        uint8 RGB, as wide as the thumbnail.
+    """
+    height, width = thumbnail.shape[:2]
+    ground = _ground_on(thumbnail, info, foreground)
+    in_tile = np.zeros((height, width), np.uint8)
+    outlines = np.zeros_like(in_tile)
+    scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
+    for x, y in zip(x_l0_px.tolist(), y_l0_px.tolist(), strict=True):
+        left, top = int(x * scale_x), int(y * scale_y)
+        right, bottom = int((x + tile_side_l0_px[0]) * scale_x), int((y + tile_side_l0_px[1]) * scale_y)
+        cv2.rectangle(in_tile, (left, top), (right, bottom), (1.0,), cv2.FILLED)
+        cv2.rectangle(outlines, (left, top), (right, bottom), (1.0,), 1)
+    picture = thumbnail.copy()
+    outside = in_tile == 0
+    # Pale, not dark: on dark glass a lone cell that was lost would be lost to the eye as well.
+    picture[outside] = 255 - (255 - picture[outside]) // 3
+    for kind, colour in _DROPPED_COLOURS.items():
+        picture[ground == kind] = colour
+    picture[(ground == Ground.KEPT) & outside] = _NOT_KEPT_COLOUR
+    # Many small tiles would paint the cells over: draw the edge of what they cover together.
+    edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
+    picture[edge > 0] = _TILE_COLOUR
+    return np.concatenate([picture, _legend(width, _legend_lines(foreground, len(x_l0_px)))])
+
+
+def png_bytes(picture: RgbArray) -> bytes:
+    """A small PNG of the picture; the same picture gives the same bytes."""
+    image = Image.fromarray(picture).quantize(_COLOURS, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:
+    """The mask at the thumbnail's size; a pixel shows the largest kind in it, so that no speck disappears."""
+    frame = foreground.frame
+    height, width = thumbnail.shape[:2]
+    scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
+    rows, columns = foreground.ground.shape
+    x: Floats = (np.arange(width) / scale_x - frame.x_l0_px) / frame.step_x_l0_px
+    y: Floats = (np.arange(height) / scale_y - frame.y_l0_px) / frame.step_y_l0_px
+    left, top = np.clip(x, 0, columns - 1).astype(np.intp), np.clip(y, 0, rows - 1).astype(np.intp)
+    by_row = np.maximum.reduceat(foreground.ground, top, axis=0)
+    ground = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
+    ground[:, (x < -1) | (x >= columns)] = Ground.GLASS  # beyond the scanned part
+    ground[(y < -1) | (y >= rows)] = Ground.GLASS
+    return ground
+
+
+def _legend_lines(foreground: Foreground, tiles: int) -> list[tuple[_Colour, str]]:
+    areas = foreground.areas_um2()
+    lines: list[tuple[_Colour, str]] = [
+        (_TILE_COLOUR, f"{tiles} tiles kept; {areas[Ground.KEPT] / 1e6:.4g} mm2 of foreground"),
+        (_NOT_KEPT_COLOUR, "foreground in no kept tile (below min_foreground_fraction)"),
+    ]
+    for kind, colour in _DROPPED_COLOURS.items():
+        if areas[kind]:
+            lines.append((colour, f"dropped: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
+    glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
+    lines.append(
+        ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")
+    )
+    return lines
+
+
+def _legend(width: int, lines: Sequence[tuple[_Colour, str]]) -> RgbArray:
+    legend = np.full((_LINE_PX * len(lines) + 6, width, 3), 255, np.uint8)
+    for index, (colour, text) in enumerate(lines):
+        y = 4 + index * _LINE_PX
+        cv2.rectangle(legend, (4, y + 2), (16, y + 13), colour, cv2.FILLED)
+        cv2.putText(legend, text, (22, y + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return legend

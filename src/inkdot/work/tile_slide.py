@@ -1,0 +1,139 @@
+"""Cutting one slide into tiles: foreground, grid, targets, and the picture that shows it."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot import __version__
+from inkdot.artefacts.atomic import write_bytes
+from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
+from inkdot.artefacts.hashing import json_sha256, slide_fingerprint
+from inkdot.artefacts.labels_table import PlaceLabel, read_labels
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.ledger import Outcome
+from inkdot.artefacts.schemas import TILES_VERSION
+from inkdot.artefacts.tables import read_table, write_table
+from inkdot.config import Config
+from inkdot.errors import ArtefactError
+from inkdot.geometry import check_resolution, tile_side_l0_px
+from inkdot.records import Slide, SlideEntry
+from inkdot.slides import open_slide
+from inkdot.tiling.foreground import find_foreground
+from inkdot.tiling.labelling import TilePlaces, target_columns_for
+from inkdot.tiling.mask_picture import MAX_SIDE_PX, draw_mask, png_bytes
+from inkdot.tiling.table import cut_tiles, with_targets
+
+
+@dataclass(frozen=True, slots=True)
+class TileTask:
+    """:func:`tile_slide` for the engine.
+
+    Attributes:
+        config: The whole config.
+        layout: The run folder.
+    """
+
+    config: Config
+    layout: RunLayout
+
+    def __call__(self, entry: SlideEntry) -> Outcome:
+        """Tile one slide."""
+        return tile_slide(entry, self.config, self.layout)
+
+
+def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
+    """Write ``tiles/<slide_id>.parquet`` and ``masks/<slide_id>.png``, or keep those that still fit.
+
+    An earlier table is reused when it was made from the same slide file, settings, answers and version of the
+    program; its footer holds their hashes.
+
+    Raises:
+        SlideError: The slide cannot be read, has no usable mpp, or shows nothing but glass.
+        ManifestError: The slide's labels table is wrong.
+    """
+    places = _places(entry, config)
+    made_from = _made_from(entry, config, places)
+    if _fits(layout, entry.slide_id, made_from):
+        return "reused"
+    # What no longer fits goes first: should this slide fail, no later stage may take it for its tiles.
+    layout.tiles(entry.slide_id).unlink(missing_ok=True)
+    with closing(open_slide(entry)) as slide:
+        table, picture = _tiled(slide, entry, config, places)
+        facts: dict[str, object] = {**made_from, "slide": slide_info_facts(slide.info)}
+    # The table last: it says that the slide is done.
+    write_bytes(layout.mask(entry.slide_id), picture)
+    write_table(layout.tiles(entry.slide_id), table, TILES_VERSION, facts)
+    return "done"
+
+
+def _places(entry: SlideEntry, config: Config) -> list[PlaceLabel]:
+    """What was said about places on this slide; a table may hold the answers of a whole cohort."""
+    if entry.annotation is None:
+        return []
+    labels = read_labels(entry.annotation, config.head_records)
+    return [label for label in labels if label.slide_id == entry.slide_id]
+
+
+def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) -> dict[str, object]:
+    """Everything that shapes the tile table, as facts for its footer."""
+    answers = sorted([place.place.wkt, place.head, place.answer, place.reader] for place in places)
+    settings = [
+        config.tiling.model_dump(mode="json"),
+        config.labelling.model_dump(mode="json"),
+        [head.model_dump(mode="json") for head in config.heads],
+    ]
+    return {
+        "inkdot": __version__,
+        "tile_spec": tile_spec_facts(config.tiling.spec),
+        "tiling_sha256": json_sha256(settings),
+        "slide_fingerprint": _fingerprint(entry.path),
+        "labels_sha256": json_sha256([answers, dict(entry.on_slide)]),
+        "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
+    }
+
+
+def _fingerprint(path: Path) -> str | None:
+    """None where the file cannot be read: nothing fits that, and opening it says why."""
+    try:
+        return slide_fingerprint(path)
+    except OSError:
+        return None
+
+
+def _fits(layout: RunLayout, slide_id: str, made_from: dict[str, object]) -> bool:
+    if (
+        made_from["slide_fingerprint"] is None
+        or not layout.mask(slide_id).exists()
+        or not layout.tiles(slide_id).exists()
+    ):
+        return False
+    try:
+        _, earlier = read_table(layout.tiles(slide_id), TILES_VERSION)
+    except ArtefactError:
+        return False
+    return all(earlier.get(name, "absent") == value for name, value in made_from.items())
+
+
+def _tiled(
+    slide: Slide, entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]
+) -> tuple[pa.Table, bytes]:
+    """The tile table with targets, and the mask picture as PNG."""
+    spec, heads = config.tiling.spec, config.head_records
+    check_resolution(slide.info, spec.mpp)
+    foreground = find_foreground(slide, config.tiling)
+    tiles = cut_tiles(slide.info, spec, foreground, heads, config.tiling.min_foreground_fraction)
+    side = tile_side_l0_px(slide.info, spec)
+    x, y = _column(tiles, "x_l0_px"), _column(tiles, "y_l0_px")
+    targets = target_columns_for(TilePlaces(x, y, *side), heads, places, entry.on_slide, config.labelling)
+    picture = draw_mask(slide.thumbnail(MAX_SIDE_PX), slide.info, foreground, x, y, side)
+    return with_targets(tiles, targets), png_bytes(picture)
+
+
+def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    return np.asarray(cast("list[int]", table.column(name).to_pylist()), np.int64)
