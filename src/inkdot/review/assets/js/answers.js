@@ -1,0 +1,187 @@
+// What the reader said: kept per reader and place, undone step by step, remembered by the browser.
+"use strict";
+
+(function (ink) {
+  const PREFIX = `inkdot/1/${ink.facts.review_id}/`;
+  const RESERVED = new Set(["z", "n"]);
+  let kept = true; // whether the browser keeps what is written
+  let reader = "";
+  let entries = new Map(); // place key -> {answers: {head: {answer, time}}, note: {text, time} | null}
+  let steps = []; // for undo: {key, before}
+  const listeners = [];
+
+  ink.placeKey = (slide, place) => JSON.stringify([slide.id, place.x_l0_px, place.y_l0_px]);
+
+  /** One key per answer: its first letter, else its next free one, else a digit. */
+  ink.answerKeys = (function () {
+    const all = ink.facts.heads.flatMap((head) => head.answers.map((answer) => ({ head, answer: answer.name })));
+    const taken = new Set(RESERVED);
+    const keys = new Map();
+    const claim = (item, letters) => {
+      const letter = letters.find((sign) => /[a-z0-9]/.test(sign) && !taken.has(sign));
+      if (letter === undefined) return;
+      taken.add(letter);
+      keys.set(letter, item);
+    };
+    for (const item of all) claim(item, [item.answer[0].toLowerCase()]);
+    for (const item of all) {
+      if ([...keys.values()].includes(item)) continue;
+      claim(item, [...item.answer.toLowerCase(), ..."123456789abcdefghijklmopqrstuvwxy"]);
+    }
+    return keys;
+  })();
+
+  ink.keyOf = function (headName, answer) {
+    for (const [key, item] of ink.answerKeys) if (item.head.name === headName && item.answer === answer) return key;
+    return "";
+  };
+
+  const storageName = (who, key) => `${PREFIX}${encodeURIComponent(who)}/${key}`;
+
+  function remember(name, value) {
+    try {
+      if (value === null) localStorage.removeItem(name);
+      else localStorage.setItem(name, value);
+    } catch {
+      if (!kept) return;
+      kept = false;
+      const trouble = ink.at("trouble");
+      trouble.textContent = "This browser keeps nothing between visits here: save your verdicts before you close the page.";
+      trouble.hidden = false;
+    }
+  }
+
+  function recall(name) {
+    try {
+      return localStorage.getItem(name);
+    } catch {
+      return null;
+    }
+  }
+
+  ink.setting = {
+    read: (name) => recall(`inkdot/1/setting/${name}`),
+    write: (name, value) => remember(`inkdot/1/setting/${name}`, value),
+  };
+
+  function load(who) {
+    const found = new Map();
+    const start = `${PREFIX}${encodeURIComponent(who)}/`;
+    try {
+      for (let index = 0; index < localStorage.length; index += 1) {
+        const name = localStorage.key(index);
+        if (!name.startsWith(start)) continue;
+        const entry = parsed(localStorage.getItem(name));
+        if (entry) found.set(name.slice(start.length), entry);
+      }
+    } catch {
+      remember("inkdot/1/probe", null);
+    }
+    return found;
+  }
+
+  function parsed(text) {
+    try {
+      const entry = JSON.parse(text);
+      return entry && typeof entry.answers === "object" ? entry : null;
+    } catch {
+      return null;
+    }
+  }
+
+  function write(key, entry) {
+    const empty = Object.keys(entry.answers).length === 0 && !entry.note;
+    if (empty) entries.delete(key);
+    else entries.set(key, entry);
+    remember(storageName(reader, key), empty ? null : JSON.stringify(entry));
+    for (const run of listeners) run(key);
+  }
+
+  const copyOf = (entry) => JSON.parse(JSON.stringify(entry || { answers: {}, note: null }));
+
+  function change(key, edit) {
+    const before = copyOf(entries.get(key));
+    const after = copyOf(before);
+    edit(after);
+    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    steps.push({ key, before });
+    write(key, after);
+  }
+
+  ink.answers = {
+    onChange: (run) => listeners.push(run),
+    entry: (key) => entries.get(key) || null,
+    answer: (key, headName) => entries.get(key)?.answers[headName]?.answer ?? null,
+    note: (key) => entries.get(key)?.note?.text ?? "",
+    reader: () => reader,
+    all: () => entries,
+    canUndo: () => steps.length > 0,
+    keptByBrowser: () => kept,
+
+    /** Readers do not see each other's answers. What was answered before a name was given goes to the first name. */
+    become(name) {
+      const nameless = reader === "" ? entries : new Map();
+      reader = name;
+      steps = [];
+      entries = load(reader);
+      if (name !== "" && entries.size === 0) {
+        for (const [key, entry] of nameless) {
+          remember(storageName("", key), null);
+          write(key, entry);
+        }
+      }
+      ink.setting.write("reader", name);
+      for (const run of listeners) run(null);
+    },
+
+    /** Whether a question may be asked of this place: its condition is answered with the class it names. */
+    open(key, head) {
+      if (head.condition === null) return true;
+      return this.answer(key, head.condition[0]) === head.condition[1];
+    },
+
+    give(key, head, answer) {
+      change(key, (entry) => {
+        if (entry.answers[head.name]?.answer === answer) return;
+        entry.answers[head.name] = { answer, time: new Date().toISOString() };
+        for (const other of ink.facts.heads) {
+          const unmet = other.condition !== null && other.condition[0] === head.name && other.condition[1] !== answer;
+          if (unmet) delete entry.answers[other.name];
+        }
+      });
+    },
+
+    clear(key) {
+      change(key, (entry) => {
+        entry.answers = {};
+      });
+    },
+
+    write(key, text) {
+      const trimmed = text.trim();
+      change(key, (entry) => {
+        if (trimmed === (entry.note?.text ?? "")) return;
+        entry.note = trimmed === "" ? null : { text: trimmed, time: new Date().toISOString() };
+      });
+    },
+
+    /** Take the last step back; returns the key of the place it concerned. */
+    undo() {
+      const step = steps.pop();
+      if (!step) return null;
+      write(step.key, step.before);
+      return step.key;
+    },
+  };
+
+  // The same review in another tab: take over what was answered there.
+  window.addEventListener("storage", (event) => {
+    const start = `${PREFIX}${encodeURIComponent(reader)}/`;
+    if (event.key === null || !event.key.startsWith(start)) return;
+    const key = event.key.slice(start.length);
+    const entry = event.newValue === null ? null : parsed(event.newValue);
+    if (entry) entries.set(key, entry);
+    else entries.delete(key);
+    for (const run of listeners) run(key);
+  });
+})(Inkdot);

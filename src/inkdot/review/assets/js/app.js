@@ -1,0 +1,331 @@
+// What is open, what happens on a key, and how the parts are kept in step.
+"use strict";
+
+(function (ink) {
+  const slides = ink.facts.slides;
+  const state = { slide: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
+  const slide = () => slides[state.slide];
+  const dialog = ink.at("context");
+  const place = (rank) => slide().places.find((item) => item.rank === rank) || null;
+
+  const FILTERS = {
+    all: () => true,
+    flagged: (item) => item.flagged,
+    open: (item) => ink.answerWords(ink.placeKey(slide(), item)) === "",
+    answered: (item) => ink.answerWords(ink.placeKey(slide(), item)) !== "",
+  };
+  const SORTS = {
+    rank: (a, b) => a.rank - b.rank,
+    position: (a, b) => a.y_l0_px - b.y_l0_px || a.x_l0_px - b.x_l0_px,
+    answer: (a, b) => answerOrder(a) - answerOrder(b) || a.rank - b.rank,
+  };
+
+  function answerOrder(item) {
+    const head = ink.flagHead;
+    const given = head === null ? null : ink.answers.answer(ink.placeKey(slide(), item), head.name);
+    return given === null ? 99 : head.answers.findIndex((answer) => answer.name === given);
+  }
+
+  function shown() {
+    if (state.printing) return state.visible;
+    return state.visible.slice(state.page * ink.pageSize, (state.page + 1) * ink.pageSize);
+  }
+
+  /** Choose which places are listed. Not done after each answer: the list must not jump under the reader. */
+  function list(keepPage) {
+    state.visible = slide().places.filter(FILTERS[state.filter]).sort(SORTS[state.sort]);
+    if (!keepPage) state.page = 0;
+    if (!shown().includes(state.current)) state.current = shown()[0] || null;
+  }
+
+  const actions = {
+    open(item) {
+      attend(item);
+      openContext();
+    },
+    attend,
+    go(item) {
+      const index = state.visible.indexOf(item);
+      if (index < 0) {
+        state.filter = "all";
+        list(false);
+      }
+      state.page = Math.floor(state.visible.indexOf(item) / ink.pageSize);
+      state.current = item;
+      paint();
+      focusCard();
+    },
+    choose(item, head, answer) {
+      attend(item);
+      choose(head, answer);
+    },
+  };
+
+  function attend(item) {
+    if (item === state.current) return;
+    const before = state.current;
+    state.current = item;
+    if (before) repaintCard(before);
+    repaintCard(item);
+    ink.showOverview(slide(), item, actions);
+  }
+
+  const cardNode = (item) => ink.at("cards").querySelector(`[data-rank="${item.rank}"]`);
+
+  /** Draw a card anew and give the keyboard back to where it was in it. */
+  function repaintCard(item) {
+    const old = cardNode(item);
+    if (!old) return;
+    const active = document.activeElement;
+    const inside = old.contains(active) ? active : null;
+    const fresh = ink.card(slide(), item, actions, item === state.current);
+    // The loaded picture moves over, so that nothing flickers.
+    const picture = old.querySelector(".picture");
+    if (picture) fresh.querySelector(".picture").replaceWith(picture);
+    old.replaceWith(fresh);
+    if (!inside) return;
+    const same = inside.dataset.answer
+      ? fresh.querySelector(`[data-head="${inside.dataset.head}"][data-answer="${inside.dataset.answer}"]`)
+      : fresh.querySelector(inside.classList.contains("open") ? ".open" : "article");
+    same?.focus({ preventScroll: true });
+  }
+
+  function focusCard() {
+    if (!state.current) return;
+    const article = cardNode(state.current)?.querySelector("article");
+    article?.focus({ preventScroll: true });
+    article?.scrollIntoView({ block: "nearest" });
+  }
+
+  function paint() {
+    const items = shown().map((item) => ink.card(slide(), item, actions, item === state.current));
+    if (items.length === 0 && slide().places.length > 0) items.push(ink.make("li", { class: "empty", text: "No place here fits the filter." }));
+    ink.at("cards").replaceChildren(...items);
+    paintControls();
+    paintPages();
+    ink.showOverview(slide(), state.current, actions);
+  }
+
+  function select(id, words, options, value, change) {
+    const node = ink.make("select", { id, on: { change: () => change(node.value) } });
+    for (const [name, text] of options) node.append(ink.make("option", { value: name, text }));
+    node.value = value;
+    return ink.make("label", {}, `${words} `, node);
+  }
+
+  function paintControls() {
+    const box = ink.at("controls");
+    box.hidden = slide().places.length === 0;
+    const filters = [["all", "all places"], ...(ink.blinded ? [] : [["flagged", "flagged"]]), ["open", "not answered"], ["answered", "answered"]];
+    const relist = (name) => (value) => {
+      state[name] = value;
+      list(false);
+      paint();
+      ink.at(name).focus();
+    };
+    const advance = ink.make("input", {
+      type: "checkbox",
+      on: { change: () => ink.setting.write("advance", advance.checked ? "yes" : "no") },
+    });
+    advance.checked = ink.setting.read("advance") !== "no";
+    box.replaceChildren(
+      select("filter", "Show", filters, state.filter, relist("filter")),
+      select("sort", "Order", [["rank", ink.blinded ? "shuffled" : "score"], ["position", "position"], ["answer", "answer"]], state.sort, relist("sort")),
+      ink.make("label", { class: "check" }, advance, " next place after an answer"),
+      ink.make("span", { class: "listed", text: ink.counted(state.visible.length, "place", "places") }),
+    );
+  }
+
+  function paintPages() {
+    const pages = Math.ceil(state.visible.length / ink.pageSize);
+    const nav = ink.at("pages");
+    nav.hidden = pages < 2;
+    const buttons = Array.from({ length: pages }, (_, index) =>
+      ink.make("button", {
+        type: "button",
+        text: `${index * ink.pageSize + 1}–${Math.min((index + 1) * ink.pageSize, state.visible.length)}`,
+        "aria-current": index === state.page ? "page" : null,
+        on: { click: () => turn(index) },
+      }),
+    );
+    nav.replaceChildren(...buttons);
+  }
+
+  function turn(page) {
+    state.page = page;
+    state.current = shown()[0] || null;
+    paint();
+    window.scrollTo({ top: 0 });
+    focusCard();
+  }
+
+  function openSlide(index, focus) {
+    if (index < 0 || index >= slides.length) return;
+    state.slide = index;
+    state.current = null;
+    list(false);
+    ink.showSlides(index, (other) => openSlide(other, false));
+    ink.showHead(slide());
+    paint();
+    document.title = `${slide().id} – Inkdot review`;
+    const hash = `#${index + 1}`;
+    if (location.hash !== hash) history.replaceState(null, "", hash);
+    window.scrollTo({ top: 0 });
+    ink.at("slides").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    if (focus) focusCard();
+  }
+
+  function openContext() {
+    if (!state.current) return;
+    ink.showContext(slide(), state.current, {
+      go: step,
+      choose,
+      note: (text) => ink.answers.write(ink.placeKey(slide(), state.current), text),
+      close: () => dialog.close(),
+    });
+  }
+
+  function step(by) {
+    const index = state.visible.indexOf(state.current) + by;
+    const next = state.visible[index];
+    if (!next) {
+      ink.say(by > 0 ? "This was the last place." : "This is the first place.");
+      return;
+    }
+    const page = Math.floor(index / ink.pageSize);
+    if (page !== state.page) {
+      state.page = page;
+      state.current = next;
+      paint();
+    } else {
+      attend(next);
+    }
+    if (dialog.open) openContext();
+    else focusCard();
+  }
+
+  /** Cards in one row of the grid as it is drawn now. */
+  function columns() {
+    return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
+  }
+
+  function choose(head, answer) {
+    const key = ink.placeKey(slide(), state.current);
+    if (!ink.answers.open(key, head)) {
+      const [name, wanted] = head.condition;
+      ink.say(`${ink.words(head.name)} is asked only where ${ink.words(name)} is answered ${ink.words(wanted)}.`);
+      return;
+    }
+    ink.answers.give(key, head, answer);
+    const rest = ink.facts.heads.filter((other) => ink.answers.open(key, other) && ink.answers.answer(key, other.name) === null);
+    ink.say(`Place ${state.current.rank}: ${ink.answerWords(key)}`);
+    if (rest.length === 0 && ink.setting.read("advance") !== "no") step(1);
+  }
+
+  function writeNote() {
+    if (!dialog.open) openContext();
+    ink.at("note")?.focus();
+  }
+
+  function undo() {
+    const key = ink.answers.undo();
+    if (key === null) {
+      ink.say("Nothing to undo.");
+      return;
+    }
+    const index = slides.findIndex((item) => item.places.some((other) => ink.placeKey(item, other) === key));
+    if (index !== state.slide) openSlide(index, false);
+    actions.go(slide().places.find((other) => ink.placeKey(slide(), other) === key));
+    if (dialog.open) openContext();
+    ink.say("Undone.");
+  }
+
+  const MOVES = { ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: () => columns(), ArrowUp: () => -columns() };
+
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open) return;
+    if (event.target.closest("input, textarea, select")) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const run = command(key, event);
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+
+  function command(key, event) {
+    if (key === "z") return undo;
+    if (key === "?") return ink.showHelp;
+    if (key === "[") return () => openSlide(state.slide - 1, true);
+    if (key === "]") return () => openSlide(state.slide + 1, true);
+    if (!state.current) return null;
+    if (key === "n") return writeNote;
+    if (key === "Backspace" || key === "Delete") return () => ink.answers.clear(ink.placeKey(slide(), state.current));
+    const item = ink.answerKeys.get(key);
+    if (item) return () => choose(item.head, item.answer);
+    if (MOVES[key]) return () => move(MOVES[key]());
+    if (key === "Home" && !dialog.open) return () => actions.go(shown()[0]);
+    if (key === "End" && !dialog.open) return () => actions.go(shown().at(-1));
+    if (key === "Enter" && !dialog.open && !event.target.closest("button, a")) return openContext;
+    return null;
+  }
+
+  /** One step in the enlarged view, a row up or down in the gallery; a short last row ends at its last card. */
+  function move(by) {
+    if (dialog.open) return step(Math.sign(by));
+    const index = state.visible.indexOf(state.current);
+    const last = state.visible.length - 1;
+    if (Math.abs(by) > 1 && index + by > last && Math.floor(index / by) < Math.floor(last / by)) return step(last - index);
+    return step(by);
+  }
+
+  function start() {
+    ink.at("model").textContent = ink.facts.model_sha256 ? `· model ${ink.facts.model_sha256.slice(0, 12)}` : "";
+    if (ink.blinded) {
+      ink.at("blinded").textContent = `Blinded reading: scores and calls are hidden, the order is shuffled (seed ${ink.facts.blinded_seed}).`;
+      ink.at("blinded").hidden = false;
+    }
+    const reader = ink.at("reader");
+    ink.answers.become(ink.setting.read("reader") || "");
+    reader.value = ink.answers.reader();
+    reader.addEventListener("change", () => ink.answers.become(reader.value.trim()));
+    ink.answers.onChange(refresh);
+    ink.at("undo").addEventListener("click", undo);
+    ink.at("save").addEventListener("click", ink.saveVerdicts);
+    ink.at("print").addEventListener("click", () => window.print());
+    ink.at("help-open").addEventListener("click", ink.showHelp);
+    document.addEventListener("keydown", onKey);
+    dialog.addEventListener("close", focusCard);
+    window.addEventListener("beforeprint", () => printing(true));
+    window.addEventListener("afterprint", () => printing(false));
+    window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
+    window.addEventListener("beforeunload", (event) => {
+      if (!ink.answers.keptByBrowser() && ink.unsaved()) event.preventDefault();
+    });
+    const wanted = Number(location.hash.slice(1)) - 1;
+    if (slides.length === 0) {
+      ink.at("slide-head").append(ink.make("p", { text: "There are no slides in these results." }));
+      return;
+    }
+    openSlide(slides[wanted] ? wanted : 0, false);
+    ink.showProgress();
+  }
+
+  function printing(on) {
+    state.printing = on;
+    paint();
+  }
+
+  /** After an answer: the card, the counts, and the enlarged view if it is open. */
+  function refresh(key) {
+    if (key === null) paint();
+    else {
+      const item = slide().places.find((other) => ink.placeKey(slide(), other) === key);
+      if (item) repaintCard(item);
+      if (dialog.open && item === state.current) openContext();
+    }
+    ink.showSlides(state.slide, (other) => openSlide(other, false));
+    ink.showProgress();
+  }
+
+  start();
+})(Inkdot);

@@ -1,0 +1,71 @@
+// Facts, small words for building the page, and numbers as people read them.
+// Everything from outside (slide names, warnings, notes) becomes text nodes; nothing here ever parses markup.
+"use strict";
+
+const Inkdot = {};
+
+(function (ink) {
+  ink.facts = JSON.parse(document.getElementById("facts").textContent);
+  ink.blinded = ink.facts.blinded_seed !== null;
+  ink.pageSize = 30; // six rows of five
+
+  /** Make an element. `set` holds attributes; `text`, `on` (listeners), `data` and `style` (a map) are special. */
+  ink.make = function (tag, set, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(set || {})) {
+      if (value === undefined || value === null || value === false) continue;
+      if (name === "text") node.textContent = value;
+      else if (name === "on") for (const [event, run] of Object.entries(value)) node.addEventListener(event, run);
+      else if (name === "data") Object.assign(node.dataset, value);
+      else if (name === "style") for (const [key, part] of Object.entries(value)) node.style.setProperty(key, part);
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+    return node;
+  };
+
+  ink.at = (id) => document.getElementById(id);
+
+  /** 12345 as 12 345 with narrow spaces that do not break. */
+  ink.grouped = (number) => String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
+
+  /** A score with three decimals; 1.000 and 0.000 are kept for exactly that. */
+  ink.score = function (value) {
+    if (value === null || value === undefined) return "–";
+    if (value < 1 && value >= 0.9995) return ">0.999";
+    if (value > 0 && value < 0.0005) return "<0.001";
+    return value.toFixed(3);
+  };
+
+  ink.length = (um) => (um >= 1000 ? `${um / 1000} mm` : `${um} µm`);
+
+  ink.counted = (count, one, many) => `${ink.grouped(count)} ${count === 1 ? one : many}`;
+
+  ink.words = (name) => name.replace(/_/g, " ");
+
+  /** Say something to people who see and to people who listen. */
+  let sayTimer = 0;
+  ink.say = function (text) {
+    const said = ink.at("said");
+    said.textContent = text;
+    said.classList.add("on");
+    clearTimeout(sayTimer);
+    sayTimer = setTimeout(() => said.classList.remove("on"), 3500);
+  };
+
+  ink.flagHead = ink.facts.heads.find((head) => head.flag_class !== null) || null;
+
+  /** Centre of a place in mm from the top left corner of level 0. */
+  ink.placeMm = function (slide, place) {
+    const [left, top, right, bottom] = place.box_l0_px;
+    return [((left + right) / 2) * slide.mpp[0] / 1000, ((top + bottom) / 2) * slide.mpp[1] / 1000];
+  };
+
+  ink.placeWords = function (slide, place) {
+    const [x, y] = ink.placeMm(slide, place);
+    return {
+      px: `x ${ink.grouped(place.x_l0_px)}, y ${ink.grouped(place.y_l0_px)} px`,
+      mm: `${x.toFixed(2)}, ${y.toFixed(2)} mm`,
+    };
+  };
+})(Inkdot);

@@ -1,0 +1,89 @@
+// The list of slides and the head of the one that is open.
+"use strict";
+
+(function (ink) {
+  const CALL_CLASS = { flagged: "flagged", "nothing flagged": "nothing", inadequate: "inadequate", "not analysed": "failed" };
+
+  ink.answered = (slide) =>
+    slide.places.filter((place) => ink.answerWords(ink.placeKey(slide, place)) !== "").length;
+
+  const callClass = (call) => CALL_CLASS[call] || "indeterminate";
+
+  ink.showSlides = function (openIndex, choose) {
+    const items = ink.facts.slides.map((slide, index) => {
+      const done = ink.answered(slide);
+      const total = slide.places.length;
+      const facts = [];
+      if (!ink.blinded) {
+        facts.push(ink.make("span", { class: `call ${callClass(slide.call)}`, text: slide.call }));
+        if (slide.score !== null) facts.push(ink.make("span", { class: "number", text: ink.score(slide.score) }));
+      }
+      if (total > 0) facts.push(ink.make("span", { class: "done", text: `${done}/${total}`, title: `${done} of ${total} places answered` }));
+      return ink.make(
+        "li",
+        {},
+        ink.make(
+          "button",
+          { type: "button", "aria-current": index === openIndex ? "true" : null, title: slide.id, on: { click: () => choose(index) } },
+          ink.make("span", { class: "slide-name", text: slide.id }),
+          ink.make("span", { class: "slide-facts" }, ...facts),
+          total > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", { style: { width: `${(done / total) * 100}%` } })) : null,
+        ),
+      );
+    });
+    ink.at("slides").replaceChildren(...items);
+  };
+
+  ink.showProgress = function () {
+    const total = ink.facts.slides.reduce((sum, slide) => sum + slide.places.length, 0);
+    const done = ink.facts.slides.reduce((sum, slide) => sum + ink.answered(slide), 0);
+    ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(total, "place", "places")} answered`;
+    ink.at("undo").disabled = !ink.answers.canUndo();
+  };
+
+  function counts(slide) {
+    if (ink.blinded || slide.tiles === undefined) return "";
+    const shown = slide.places.length;
+    const flagged = slide.places.filter((place) => place.flagged).length;
+    if (slide.tiles === 0) return "No tile with cells was found.";
+    const tiles = `${ink.grouped(slide.flagged_tiles)} of ${ink.counted(slide.tiles, "tile", "tiles")} at or above the operating point (${ink.score(slide.threshold)}).`;
+    const places =
+      flagged === 0
+        ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored place is", "highest-scored places are")} shown all the same.`
+        : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged.`;
+    const more = slide.more_flagged ? " More flagged places exist than are shown: export with a higher --top, or open the file for QuPath." : "";
+    const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
+    return `${tiles} ${places}${more}${left}`;
+  }
+
+  function technical(slide) {
+    if (!slide.mpp) return "";
+    const [x, y] = slide.mpp;
+    const scale = Math.abs(x - y) < 1e-9 ? `${+x.toFixed(4)} µm/px` : `${+x.toFixed(4)} × ${+y.toFixed(4)} µm/px`;
+    const [width, height] = slide.size_l0_px;
+    const parts = [
+      `${scale} (from the ${slide.mpp_source === "manifest" ? "slide list" : "file"})`,
+      `${ink.grouped(width)} × ${ink.grouped(height)} px`,
+      `tiles ${+slide.side_um.toFixed(2)} µm wide`,
+    ];
+    if (slide.geojson) parts.push(`QuPath: ${slide.geojson}`);
+    return parts.join(" · ");
+  }
+
+  ink.showHead = function (slide) {
+    const title = ink.make("div", { class: "title" }, ink.make("h1", { text: slide.id }));
+    if (!ink.blinded) {
+      title.append(ink.make("span", { class: `call big ${callClass(slide.call)}`, text: slide.call }));
+      if (slide.score !== null) title.append(ink.make("span", { class: "slide-score", text: `score ${ink.score(slide.score)}` }));
+    }
+    const warnings = slide.warnings.map((text) => ink.make("li", { text }));
+    const head = ink.at("slide-head");
+    head.replaceChildren(title);
+    for (const [kind, text] of [["counts", counts(slide)], ["technical", technical(slide)]]) {
+      if (text !== "") head.append(ink.make("p", { class: kind, text }));
+    }
+    if (slide.problem) head.append(ink.make("p", { class: "problem", role: "note", text: `Problem: ${slide.problem}` }));
+    if (warnings.length > 0) head.append(ink.make("ul", { class: "warnings", "aria-label": "Warnings" }, ...warnings));
+    head.append(ink.make("p", { class: "only-print", text: document.querySelector(".research-use").textContent }));
+  };
+})(Inkdot);

@@ -1,0 +1,173 @@
+"""The facts of a review as one JSON value, which the page turns into cards.
+
+Names and warnings are untrusted: the page writes them as text, never as markup.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inkdot.artefacts.hashing import json_sha256
+from inkdot.labels import Head
+from inkdot.review.fields import CONTEXT_FACTOR, ScaleBar, scale_bar
+from inkdot.review.ranking import Place
+from inkdot.review.scored_slide import ScoreFacts
+from inkdot.review.slide_review import SlideReview
+from inkdot.review.wording import SYNTHETIC_SLIDE
+
+GALLERY_VERSION = "inkdot.gallery/1"
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySettings:
+    """How a review is presented.
+
+    Attributes:
+        tiles_folder: Folder of the pictures, relative to the page.
+        blinded_seed: Seed of the order in a reader study, where scores are hidden; None shows scores.
+    """
+
+    tiles_folder: str = "tiles"
+    blinded_seed: int | None = None
+
+
+def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
+    """Everything the page shows.
+
+    In a blinded review nothing that the model said is in the facts: no score, call or count, and the order
+    of slides and places is a shuffle that the seed repeats.
+
+    Args:
+        reviews: The slides, in the order to look at them.
+        settings: How to present them.
+    """
+    scored = [review.facts for review in reviews if review.facts is not None]
+    heads = scored[0].heads if scored else ()
+    blinded = settings.blinded_seed is not None
+    shown = sorted(reviews, key=lambda review: review.slide_id) if blinded else list(reviews)
+    if blinded:
+        random.Random(settings.blinded_seed).shuffle(shown)
+    return {
+        "version": GALLERY_VERSION,
+        "review_id": _review_id(reviews, settings),
+        "model_sha256": scored[0].model_sha256 if scored else "",
+        "synthetic_model": any(slide.synthetic_model for slide in scored),
+        "blinded_seed": settings.blinded_seed,
+        "heads": [_head_facts(head) for head in heads],
+        "slides": [_slide_facts(review, settings) for review in shown],
+    }
+
+
+def _review_id(reviews: Sequence[SlideReview], settings: GallerySettings) -> str:
+    """Name under which a browser keeps answers; however many places are shown, it stays the same."""
+    scored = sorted(
+        (r.slide_id, r.facts.model_sha256, r.facts.tiles_sha256) for r in reviews if r.facts is not None
+    )
+    return json_sha256([scored, settings.blinded_seed])[:32]
+
+
+def _head_facts(head: Head) -> dict[str, object]:
+    return {
+        "name": head.name,
+        "classes": [{"name": name, "words": head.call_words(name)} for name in head.classes],
+        "answers": [{"name": answer, "weights": dict(weights)} for answer, weights in head.answers.items()],
+        "condition": list(head.condition) if head.condition else None,
+        "flag_class": head.flag_class,
+    }
+
+
+def _slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
+    blinded = settings.blinded_seed is not None
+    warnings = list(review.warnings)
+    facts: dict[str, object] = {
+        "id": review.slide_id,
+        "problem": review.problem,
+        "overview": None,
+        "places": [],
+    }
+    slide, ranking = review.facts, review.ranking
+    if slide is not None and slide.frame.synthetic:
+        warnings.append(SYNTHETIC_SLIDE)
+    facts["warnings"] = warnings
+    if not blinded:
+        facts |= {"call": review.call, "score": _rounded(review.score)}
+    if slide is None or ranking is None:
+        return facts
+    facts |= _frame_facts(slide)
+    if not blinded:
+        facts |= {
+            "threshold": _rounded(slide.threshold),
+            "tiles": ranking.tiles,
+            "flagged_tiles": ranking.flagged_tiles,
+            "more_flagged": ranking.more_flagged,
+            "geojson": f"{review.slide_id}.geojson",
+            "geojson_left_out": review.geojson_left_out,
+        }
+    if review.overview:
+        width, height = review.overview_size_px
+        facts["overview"] = {
+            "src": f"{settings.tiles_folder}/{review.overview}",
+            "width": width,
+            "height": height,
+        }
+    places = [_place_facts(review, index, settings) for index in range(len(ranking.places))]
+    if blinded:
+        # A string seeds by its bytes, the same on every machine: each slide gets its own order.
+        random.Random(f"{settings.blinded_seed}/{review.slide_id}").shuffle(places)
+        places = [place | {"rank": rank} for rank, place in enumerate(places, start=1)]
+    facts["places"] = places
+    return facts
+
+
+def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
+    frame, bounds = slide.frame, slide.frame.bounds_l0_px
+    side_um = float(slide.spec.side_um)
+    return {
+        "synthetic": frame.synthetic,
+        "mpp": [frame.mpp.x, frame.mpp.y],
+        "mpp_source": frame.mpp_source,
+        "size_l0_px": list(frame.size_l0_px),
+        "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px],
+        "side_um": side_um,
+        "context_factor": CONTEXT_FACTOR,
+        "tile_bar": _bar_facts(scale_bar(side_um)),
+        "context_bar": _bar_facts(scale_bar(side_um * CONTEXT_FACTOR)),
+        "overview_bar": _bar_facts(scale_bar(bounds.width_l0_px * frame.mpp.x)),
+    }
+
+
+def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> dict[str, object]:
+    assert review.ranking is not None
+    place = review.ranking.places[index]
+    facts: dict[str, object] = {
+        "rank": place.rank,
+        "x_l0_px": place.x_l0_px,
+        "y_l0_px": place.y_l0_px,
+        "box_l0_px": list(place.corners_l0_px),
+    }
+    if settings.blinded_seed is None:
+        facts |= {"score": _rounded(place.score), "flagged": place.flagged, "scores": _scores_by_head(place)}
+    if review.pictures:
+        pictures = review.pictures[index]
+        facts |= {
+            "tile": f"{settings.tiles_folder}/{pictures.tile}",
+            "context": f"{settings.tiles_folder}/{pictures.context}",
+        }
+    return facts
+
+
+def _scores_by_head(place: Place) -> Mapping[str, Mapping[str, float]]:
+    """Scores by head and class; the columns are named ``p.<head>.<class>``."""
+    by_head: dict[str, dict[str, float]] = {}
+    for column, score in place.scores.items():
+        _, head, class_name = column.split(".", 2)
+        by_head.setdefault(head, {})[class_name] = round(score, 6)
+    return by_head
+
+
+def _bar_facts(bar: ScaleBar) -> dict[str, float]:
+    return {"length_um": bar.length_um, "fraction": bar.fraction}
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)

@@ -1,0 +1,215 @@
+"""``inkdot review export``: turn results into a folder that a pathologist opens: pictures, a page, a worklist."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, cast
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from inkdot.artefacts.atomic import write_bytes, write_text
+from inkdot.artefacts.layout import ReviewLayout, RunLayout
+from inkdot.artefacts.locking import locked
+from inkdot.artefacts.predictions import read_predictions, spreadsheet_safe
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.scores import read_scores
+from inkdot.artefacts.tables import read_footer
+from inkdot.config import HeadConfig, ReviewConfig
+from inkdot.errors import ArtefactError, UserError
+from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.manifest import read_slides
+from inkdot.records import RgbArray, Slide, SlideEntry
+from inkdot.review.fields import OVERVIEW_PX, Field, context_field, tile_field
+from inkdot.review.gallery import GallerySettings, gallery_facts
+from inkdot.review.geojson import write_geojson
+from inkdot.review.page import page_text
+from inkdot.review.pictures import NAME, crop_to_bounds, jpeg_bytes, jpeg_size, picture_name
+from inkdot.review.ranking import Place, rank_places
+from inkdot.review.scored_slide import ScoreFacts, scored_slide
+from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
+from inkdot.review.wording import NOT_ANALYSED
+from inkdot.review.worklist import worklist_text
+from inkdot.slides import open_slide
+from inkdot.tiling.pixels import read_tile
+from inkdot.work.engine import print_summary, run_slides
+
+
+def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int | None = None) -> int:
+    """Write ``out/index.html`` with its pictures, ``worklist.csv`` and a GeoJSON file per slide.
+
+    Pictures that an earlier export wrote are kept, so that a stopped export goes on; the page comes last.
+
+    Args:
+        results: Results folder of ``inkdot predict``.
+        out: Folder to hand over.
+        top_n: Places per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
+        blinded_seed: For reader studies: hide everything the model said and shuffle by this seed. Worklist and
+            GeoJSON, which hold scores, are then not written.
+
+    Returns:
+        0 when every slide is in the page with its pictures, 1 when some could not be shown and are listed.
+
+    Raises:
+        ArtefactError: The results folder is not one, or holds scores of two models.
+        UserError: ``top_n`` is out of range, or another run works in ``out``.
+    """
+    source, layout = RunLayout(results), ReviewLayout(out)
+    config = _review_config(top_n)
+    rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
+    entries = read_slides(source.slides_csv, _heads(source))
+    reviews = {entry.slide_id: _not_analysed(entry, rows) for entry in entries}
+    task = _SlideExport(source, layout, config, rows, reviews, blinded=blinded_seed is not None)
+    with locked(RunLayout(out).lock):
+        analysed = [entry for entry in entries if _was_analysed(entry, rows)]
+        summary = run_slides("review", analysed, task, source, workers=1)
+        for slide_id, reason in summary.failed.items():
+            reviews[slide_id] = replace(reviews[slide_id], problem=reason)
+        ordered = slide_order(reviews.values())
+        if blinded_seed is None:
+            write_text(layout.worklist, worklist_text(ordered))
+        _drop_other_pictures(layout, ordered)
+        settings = GallerySettings(layout.tiles.name, blinded_seed)
+        write_text(layout.index, page_text(gallery_facts(ordered, settings)))
+    console = Console(stderr=True)
+    print_summary(console, [summary])
+    console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
+    return 1 if any(review.problem for review in ordered) else 0
+
+
+def _review_config(top_n: int | None) -> ReviewConfig:
+    try:
+        return ReviewConfig.model_validate({} if top_n is None else {"top_n": top_n})
+    except ValidationError:
+        raise UserError(f"--top: expected 1 to 120 places per slide, found {top_n}") from None
+
+
+class _SlideExport:
+    """Ranks the places of one slide and writes its pictures and its GeoJSON file.
+
+    What the page needs is left in ``reviews``; scores and pixels are let go, so that memory stays bounded.
+    """
+
+    def __init__(
+        self,
+        source: RunLayout,
+        layout: ReviewLayout,
+        config: ReviewConfig,
+        rows: Mapping[str, Mapping[str, str]],
+        reviews: dict[str, SlideReview],
+        *,
+        blinded: bool,
+    ) -> None:
+        self._source = source
+        self._layout = layout
+        self._config = config
+        self._rows = rows
+        self._reviews = reviews
+        self._blinded = blinded
+
+    def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
+        path = self._source.scores(entry.slide_id)
+        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path))
+        ranking = rank_places(slide, self._config.top_n, self._config.min_distance_fraction)
+        row = self._rows[spreadsheet_safe(entry.slide_id)]
+        review = SlideReview(
+            slide_id=entry.slide_id,
+            call=row["call"],
+            score=float(row["score"]) if row["score"] else None,
+            warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
+            facts=slide.facts,
+            ranking=ranking,
+        )
+        if not self._blinded:
+            written = write_geojson(self._layout.geojson(entry.slide_id), slide, ranking)
+            review = replace(review, geojson_left_out=written.left_out)
+        self._reviews[entry.slide_id] = review  # even where the pictures fail, the places are listed
+        return self._write_pictures(entry, review, slide.facts, ranking.places)
+
+    def _write_pictures(
+        self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, places: Sequence[Place]
+    ) -> Literal["done", "reused"]:
+        """Write the pictures that are missing; their names say what they show, so one that exists is right."""
+        identity = (entry.slide_id, facts.tiles_sha256)
+        overview = picture_name(*identity, "overview", OVERVIEW_PX)
+        wanted: dict[str, Field | None] = {overview: None}
+        pictures: list[PlacePictures] = []
+        for place in places:
+            tile, context = (
+                field(place, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
+            )
+            pictures.append(PlacePictures(_field_name(identity, tile), _field_name(identity, context)))
+            wanted |= {pictures[-1].tile: tile, pictures[-1].context: context}
+        missing = {name: field for name, field in wanted.items() if not (self._layout.tiles / name).exists()}
+        if missing:
+            with closing(open_slide(entry)) as opened:
+                for name, field in missing.items():
+                    write_bytes(self._layout.tiles / name, jpeg_bytes(_pixels(opened, facts, field)))
+        self._reviews[entry.slide_id] = replace(
+            review,
+            pictures=tuple(pictures),
+            overview=overview,
+            overview_size_px=jpeg_size(self._layout.tiles / overview),
+        )
+        return "done" if missing else "reused"
+
+
+def _field_name(identity: Sequence[object], field: Field) -> str:
+    return picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+
+
+def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
+    """Pixels of one field, or of the whole scanned part where None."""
+    if field is None:
+        return crop_to_bounds(opened.thumbnail(OVERVIEW_PX), facts.frame)
+    return read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px)
+
+
+def _heads(source: RunLayout) -> tuple[Head, ...]:
+    """The questions of the one model that made all scores.
+
+    Raises:
+        ArtefactError: The folder holds scores of two models: their numbers cannot be ranked together.
+    """
+    heads: tuple[Head, ...] = DEFAULT_HEADS
+    model = ""
+    for path in sorted(source.scores("any").parent.glob("*.parquet")):
+        footer = read_footer(path, SCORES_VERSION)
+        if model and footer["model_sha256"] != model:
+            raise ArtefactError(
+                f"{path}: expected scores of the model that scored the other slides, found another's; "
+                "run `inkdot predict` again with one model"
+            )
+        model = str(footer["model_sha256"])
+        heads = tuple(
+            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"])
+        )
+    return heads
+
+
+def _was_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> bool:
+    row = rows.get(spreadsheet_safe(entry.slide_id))
+    return row is not None and row["outcome"] == "done"
+
+
+def _not_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> SlideReview:
+    row = rows.get(spreadsheet_safe(entry.slide_id), {})
+    return SlideReview(
+        entry.slide_id,
+        NOT_ANALYSED,
+        None,
+        problem=row.get("reason") or "no scores: run `inkdot predict` again",
+    )
+
+
+def _drop_other_pictures(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:
+    """Delete pictures of earlier exports that nothing shows any more; files of other names are left alone."""
+    shown = {name for r in reviews for p in r.pictures for name in (p.tile, p.context)} | {
+        r.overview for r in reviews
+    }
+    if not layout.tiles.is_dir():
+        return
+    for path in layout.tiles.iterdir():
+        if NAME.fullmatch(path.name) and path.name not in shown:
+            path.unlink()
