@@ -1,26 +1,28 @@
 """``inkdot predict``: cut new slides into tiles, score them, and say per slide what was seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
 from inkdot.artefacts.predictions import Prediction, write_predictions
 from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config
-from inkdot.errors import NoForegroundError, SlideError, SyntheticModelError
+from inkdot.errors import SlideError, SyntheticModelError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
-from inkdot.work.engine import BatchSummary, print_summary, run_slides
+from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.score_slide import Scoring, score_slide, synthetic_refusal
 from inkdot.work.slide_call import call_slide
-from inkdot.work.tile_slide import tile_slide
+from inkdot.work.tile_slide import TileTask
 
 
 def run(
@@ -64,12 +66,54 @@ def run(
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         tiled = run_slides("tile", entries, TileTask(config, layout), layout, workers=workers)
         good = [entry for entry in entries if entry.slide_id not in tiled.failed]
-        scored = run_slides("predict", good, ScoreTask(layout, scoring), layout, workers=1)
+        scored = run_slides("predict", good, _ScoreTask(layout, scoring), layout, workers=1)
         failed = tiled.failed | scored.failed
-        predictions = [_prediction(entry, layout, failed) for entry in entries]
+        predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
     console = Console(stderr=True)
     print_summary(console, [tiled, scored])
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     console.print(f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}", soft_wrap=True)
     return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoreTask:
+    layout: RunLayout
+    scoring: Scoring
+
+    def __call__(self, entry: SlideEntry) -> Outcome:
+        return score_slide(entry, self.layout, self.scoring)
+
+
+def tiling_config(model: ModelFile) -> Config:
+    """The settings with which slides must be cut for a model: its own."""
+    return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
+
+
+def refuse_real_slides(entries: Sequence[SlideEntry]) -> None:
+    """Stop before any work when a synthetic model was given a real slide.
+
+    Slides that cannot be opened are passed over here: they fail later, each with its own reason.
+
+    Raises:
+        SyntheticModelError: A slide is not synthetic; the message names it.
+    """
+    for entry in entries:
+        try:
+            with closing(open_slide(entry)) as slide:
+                synthetic = slide.info.synthetic
+        except SlideError:
+            continue
+        if not synthetic:
+            raise SyntheticModelError(synthetic_refusal(entry.slide_id))
+
+
+def _prediction(
+    entry: SlideEntry, layout: RunLayout, failed: Mapping[str, str], empty: frozenset[str]
+) -> Prediction:
+    if entry.slide_id in failed:
+        # A slide without anything on it is a finding, not only a failure: too few cells, never "negative".
+        call = "inadequate" if entry.slide_id in empty else ""
+        return Prediction(entry.slide_id, "failed", call, reason=failed[entry.slide_id])
+    return call_slide(entry.slide_id, read_scores(layout.scores(entry.slide_id)))

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import LedgerLine, Outcome, append
-from inkdot.errors import InkdotError
+from inkdot.errors import InkdotError, NoForegroundError
 from inkdot.records import SlideEntry
 
 SlideTask = Callable[[SlideEntry], Outcome]
@@ -40,12 +40,14 @@ class BatchSummary:
         done: Slides worked on, by slide_id.
         reused: Slides whose earlier result still fits.
         failed: Slides that failed, and why in one line.
+        empty: Those of the failed on which nothing could be told from empty glass.
     """
 
     stage: str
     done: tuple[str, ...]
     reused: tuple[str, ...]
     failed: dict[str, str]
+    empty: frozenset[str] = frozenset()
 
     @property
     def exit_code(self) -> int:
@@ -59,6 +61,7 @@ class _Report:
     outcome: Outcome
     seconds: float
     reason: str = ""
+    empty: bool = False
 
 
 def run_slides(
@@ -106,6 +109,7 @@ def run_slides(
         done=tuple(report.slide_id for report in reports if report.outcome == "done"),
         reused=tuple(report.slide_id for report in reports if report.outcome == "reused"),
         failed={report.slide_id: report.reason for report in reports if report.outcome == "failed"},
+        empty=frozenset(report.slide_id for report in reports if report.empty),
     )
 
 
@@ -190,14 +194,16 @@ def _in_pool(
 def _attempt(task: SlideTask, entry: SlideEntry) -> _Report:
     """The boundary around one slide: whatever goes wrong inside becomes this slide's failure."""
     start = time.perf_counter()
+    empty = False
     try:
         outcome, reason = task(entry), ""
     except InkdotError as error:
         outcome, reason = "failed", str(error)
+        empty = isinstance(error, NoForegroundError)
     except Exception as error:  # noqa: BLE001 - the one broad except: a batch outlives its worst slide
         _LOG.debug("%s failed", entry.slide_id, exc_info=True)
         outcome, reason = "failed", f"unexpected {type(error).__name__}: {error}"
-    return _Report(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()))
+    return _Report(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()), empty)
 
 
 def _quiet_threads() -> None:
