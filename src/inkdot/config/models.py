@@ -29,7 +29,7 @@ class TilingConfig(Strict):
         4.0, ge=0.5, le=64.0, description="Micrometres per pixel at which foreground is told from empty glass."
     )
     min_foreground_fraction: Fraction = Field(
-        0.02, description="Tiles with less of their area (0 to 1) in the foreground are dropped."
+        0.01, description="Tiles with less of their area (0 to 1) in the foreground are dropped."
     )
     min_object_um: float = Field(
         4.0, ge=0.0, le=1000.0, description="Foreground specks narrower than this (µm) are dropped as dust."
