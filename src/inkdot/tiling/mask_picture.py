@@ -15,7 +15,6 @@ from inkdot.tiling.foreground import Foreground, Ground
 MAX_SIDE_PX: Final = 1200
 """Longer side of the picture, without the legend."""
 
-Floats = npt.NDArray[np.float64]
 _Colour = tuple[int, int, int]
 
 _DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {Ground.SPECK: (230, 140, 0), Ground.BLACK: (200, 0, 160)}
@@ -70,8 +69,16 @@ def draw_mask(
 
 
 def png_bytes(picture: RgbArray) -> bytes:
-    """A small PNG of the picture; the same picture gives the same bytes."""
+    """A small PNG of the picture, the legend's colours exact; the same picture gives the same bytes."""
     image = Image.fromarray(picture).quantize(_COLOURS, dither=Image.Dither.NONE)
+    indices = np.array(image)
+    palette = list(image.getpalette() or [])[: 3 * _COLOURS]
+    palette += [0] * (3 * _COLOURS - len(palette))
+    for colour in (_TILE_COLOUR, _NOT_KEPT_COLOUR, *_DROPPED_COLOURS.values()):
+        indices[np.all(picture == colour, axis=2)] = len(palette) // 3
+        palette += colour
+    image = Image.fromarray(indices)
+    image.putpalette(palette)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
@@ -83,8 +90,14 @@ def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> 
     height, width = thumbnail.shape[:2]
     scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
     rows, columns = foreground.ground.shape
-    x: Floats = (np.arange(width) / scale_x - frame.x_l0_px) / frame.step_x_l0_px
-    y: Floats = (np.arange(height) / scale_y - frame.y_l0_px) / frame.step_y_l0_px
+    x = (
+        np.arange(0, width, dtype=np.float64) / (scale_x * frame.step_x_l0_px)
+        - frame.x_l0_px / frame.step_x_l0_px
+    )
+    y = (
+        np.arange(0, height, dtype=np.float64) / (scale_y * frame.step_y_l0_px)
+        - frame.y_l0_px / frame.step_y_l0_px
+    )
     left, top = np.clip(x, 0, columns - 1).astype(np.intp), np.clip(y, 0, rows - 1).astype(np.intp)
     by_row = np.maximum.reduceat(foreground.ground, top, axis=0)
     ground = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
