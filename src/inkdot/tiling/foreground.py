@@ -29,8 +29,10 @@ CHROMA_THRESHOLD: Final = 0.035
 """Nor is one whose channels differ by this much: pale eosin and light green absorb little but one-sidedly."""
 
 _NOISE_FACTOR = 6.0  # a mask pixel takes the largest of up to some hundred pixels: 4 sigma would not do
-_INK_OD = 0.6
-_INK_WIDTH_UM = 80.0  # solid black wider than the clusters that are looked for
+_GREY_CHROMA = 0.03
+_GREY_WIDTH_UM = (
+    40.0  # nothing stained is grey through and through; a smaller patch might be debris on a cell
+)
 _BLOCK_SIDE_PX = 2048
 _MOST_PIXELS_PER_MASK_PIXEL = 64
 
@@ -41,7 +43,7 @@ class Ground(IntEnum):
     GLASS = 0
     KEPT = 1
     SPECK = 2
-    BLACK = 3
+    GREY = 3
 
     @property
     def words(self) -> str:
@@ -53,7 +55,7 @@ _WORDS: Final = {
     Ground.GLASS: "empty glass",
     Ground.KEPT: "foreground",
     Ground.SPECK: "speck smaller than min_object_um",
-    Ground.BLACK: "solid black (ink, frame, edge)",
+    Ground.GREY: "solid grey or black (print, ink, frame, shadow)",
 }
 
 
@@ -97,14 +99,14 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     frame = mask_frame(slide.info, max(tiling.mask_mpp, level_mpp))
     glass = find_glass(slide, level)
     stained = np.zeros((frame.height_px, frame.width_px), np.uint8)
-    black = np.zeros_like(stained)
+    grey = np.zeros_like(stained)
     table = glass.od_table()
     for rows, columns, pixels, row_starts, column_starts in _blocks(slide, level, frame):
-        found, ink = _absorbing(pixels, table, glass.noise_od)
+        found, neutral = _absorbing(pixels, table, glass.noise_od)
         if found.any():
             stained[rows, columns] = _covered(found, row_starts, column_starts)
-            black[rows, columns] = _covered(ink, row_starts, column_starts)
-    return Foreground(_sorted_out(stained, black, frame, tiling.min_object_um), frame, glass, level)
+            grey[rows, columns] = _covered(neutral, row_starts, column_starts)
+    return Foreground(_sorted_out(stained, grey, frame, tiling.min_object_um), frame, glass, level)
 
 
 def reading_level(info: SlideInfo, mask_mpp: float) -> int:
@@ -125,15 +127,15 @@ def reading_level(info: SlideInfo, mask_mpp: float) -> int:
 def _absorbing(
     rgb: RgbArray, od_table: npt.NDArray[np.uint8], noise_od: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Pixels that are not glass, and those of them that are solid black, as 0 and 1."""
+    """Pixels that are not glass, and those of them that are grey, as 0 and 1."""
     first, second, third = cv2.split(cv2.LUT(rgb, od_table))
     most = cast("npt.NDArray[np.uint8]", cv2.max(cv2.max(first, second), third))
     chroma = cv2.subtract(most, cv2.min(cv2.min(first, second), third))
     absorbs = most >= round(max(OD_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
     coloured = chroma >= math.ceil(max(CHROMA_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
-    # Stains are coloured even where they are dark; ink, frames and coverslip edges are black in all channels.
-    ink = (most >= round(_INK_OD / OD_STEP)) & (chroma <= np.right_shift(most, 2))
-    return (absorbs | coloured).astype(np.uint8), ink.astype(np.uint8)
+    # Stains are coloured, even where they are dark; print, frames and shadows are grey.
+    grey = absorbs & (chroma <= np.maximum(most >> 2, round(_GREY_CHROMA / OD_STEP)))
+    return (absorbs | coloured).astype(np.uint8), grey.astype(np.uint8)
 
 
 _Block = tuple[slice, slice, RgbArray, npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -193,11 +195,11 @@ def _covered(
 
 
 def _sorted_out(
-    stained: npt.NDArray[np.uint8], black: npt.NDArray[np.uint8], frame: MaskFrame, min_object_um: float
+    stained: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8], frame: MaskFrame, min_object_um: float
 ) -> npt.NDArray[np.uint8]:
     """Name what is kept and what is dropped, from the covered share (0 to 255) of each mask pixel."""
     ground = (stained > 0).astype(np.uint8) * np.uint8(Ground.KEPT)
-    ground[_solid(black, frame)] = Ground.BLACK
+    ground[_solid(grey, frame)] = Ground.GREY
     kept = (ground == Ground.KEPT).astype(np.uint8)
     count, components = cast(
         "tuple[int, npt.NDArray[np.int32]]", cv2.connectedComponents(kept, connectivity=8)
@@ -212,13 +214,13 @@ def _sorted_out(
     return ground
 
 
-def _solid(black: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
-    """Black areas wide enough to be no cluster, with the soft edge that belongs to them."""
+def _solid(grey: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
+    """Grey areas wide enough to be no debris, with the soft edge that belongs to them."""
     side = (
-        round(_INK_WIDTH_UM / frame.mpp) | 1
+        round(_GREY_WIDTH_UM / frame.mpp) | 1
     )  # odd: an even disc has no middle and would shift what it opens
-    full = (black >= 230).astype(np.uint8)
-    # Outside counts as black: a dark frame around the picture is solid, however narrow.
+    full = (grey >= 230).astype(np.uint8)
+    # Outside counts as grey: a dark frame around the picture is solid, however narrow.
     padded = cv2.copyMakeBorder(full, side, side, side, side, cv2.BORDER_CONSTANT, value=(1.0,))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc)[side:-side, side:-side]
@@ -226,4 +228,4 @@ def _solid(black: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
     if not solid.any():
         return solid
     edge = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
-    return solid | ((edge > 0) & (black > 0))
+    return solid | ((edge > 0) & (grey > 0))

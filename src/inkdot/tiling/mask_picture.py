@@ -17,7 +17,7 @@ MAX_SIDE_PX: Final = 1200
 
 _Colour = tuple[int, int, int]
 
-_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {Ground.SPECK: (230, 140, 0), Ground.BLACK: (200, 0, 160)}
+_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {Ground.SPECK: (230, 140, 0), Ground.GREY: (200, 0, 160)}
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
 _NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
 _LINE_PX = 18

@@ -6,7 +6,7 @@ from typing import cast
 import cv2
 
 from inkdot.geometry import plan_read
-from inkdot.records import RgbArray, Slide, TileSpec
+from inkdot.records import ReducingSlide, RgbArray, Slide, TileSpec
 
 
 def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbArray:
@@ -22,7 +22,9 @@ def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbAr
         ResolutionError: The slide is too coarse for the scale.
         UnreadableSlideError: The slide's pixels cannot be decoded there.
     """
-    return resized(slide.read(plan_read(slide.info, spec, x_l0_px, y_l0_px)), spec.side_px, spec.side_px)
+    plan, side = plan_read(slide.info, spec, x_l0_px, y_l0_px), spec.side_px
+    rgb = slide.read_reduced(plan, side, side) if isinstance(slide, ReducingSlide) else slide.read(plan)
+    return resized(rgb, side, side)
 
 
 def read_tiles(
@@ -30,7 +32,8 @@ def read_tiles(
 ) -> Iterator[RgbArray]:
     """Tiles one by one, in the given order; see :func:`read_tile`.
 
-    Tables of tiles are sorted by y then x, which is close to the order of the file: read them as they stand.
+    Tables of tiles are sorted by y then x, which is the order of the file: read them as they stand. A reader
+    of native tiles then decodes each of them once, however many tiles share it.
     """
     for x, y in zip(xs_l0_px, ys_l0_px, strict=True):
         yield read_tile(slide, spec, int(x), int(y))
