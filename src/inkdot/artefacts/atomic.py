@@ -1,28 +1,57 @@
 """Writing files so that a name never stands for half a file: temporary name, close, flush, rename."""
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from inkdot.errors import UserError
+
+_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)?", re.DOTALL)
+_LONGEST_STEM_BYTES = 100
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Generator[Path, None, None]:
     """A temporary path beside ``path`` to write to; renamed to ``path`` when the block ends without an error.
 
     The temporary name ends in the suffix of ``path``, since some writers choose their format by it, and
     starts with a dot, so that no reader takes it for a finished file. On an error it is removed.
+
+    Raises:
+        UserError: The folder cannot be made, since a file is in its place or it may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: expected a folder that can be written, found {error.strerror}; choose another --out"
+        ) from None
+    # A slide's name may nearly fill what the file system allows, and this one is longer.
+    stem = path.stem.encode("utf-8")[:_LONGEST_STEM_BYTES].decode("utf-8", "ignore")
+    temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_partials(folder: Path) -> int:
+    """Remove what killed processes left under temporary names, and say how many there were.
+
+    Only for a folder that this process holds the lock of: a living writer's file would go as well.
+    """
+    swept = 0
+    for path in folder.rglob(".*.partial*"):
+        if _PARTIAL.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+            swept += 1
+    return swept
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -15,7 +15,9 @@ def tile_spec_facts(spec: TileSpec) -> dict[str, object]:
 def tile_spec_from_facts(facts: object) -> TileSpec:
     """The tile spec written by :func:`tile_spec_facts`."""
     values = cast("Mapping[str, float]", facts)
-    return TileSpec(TilePx(int(values["side_px"])), MicrometresPerPixel(values["mpp"]), TilePx(int(values["stride_px"])))
+    return TileSpec(
+        TilePx(int(values["side_px"])), MicrometresPerPixel(values["mpp"]), TilePx(int(values["stride_px"]))
+    )
 
 
 def slide_info_facts(info: SlideInfo) -> dict[str, object]:
@@ -29,7 +31,9 @@ def slide_info_facts(info: SlideInfo) -> dict[str, object]:
         "mpp_y": info.mpp.y,
         "mpp_source": info.mpp_source,
         "level_downsamples": list(info.level_downsamples),
-        "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px] if bounds else None,
+        "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px]
+        if bounds
+        else None,
         "vendor": info.vendor,
         "synthetic": info.synthetic,
         "warnings": list(info.warnings),

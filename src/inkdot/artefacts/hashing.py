@@ -25,9 +25,14 @@ def slide_fingerprint(path: Path) -> str:
 
     Slides reach tens of gigabytes, and reading one whole would cost more than tiling it. A changed slide
     nearly always changes its size, its header or its directory at the end, all of which are sampled.
+    A MIRAX slide keeps its pixels in a folder beside the file: its names and sizes are hashed as well.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
+    beside = path.with_suffix("")
+    if path.suffix.lower() == ".mrxs" and beside.is_dir():
+        listed = sorted((file.name, file.stat().st_size) for file in beside.iterdir() if file.is_file())
+        digest.update(json.dumps(listed).encode())
     with path.open("rb") as file:
         if size <= _SAMPLE_BYTES * _SAMPLES:
             digest.update(file.read())

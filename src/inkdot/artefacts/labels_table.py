@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
+from inkdot.manifest.csv_table import read_csv
 
 COLUMNS = ("slide_id", "place", "head", "answer", "reader", "source")
 
@@ -54,35 +56,42 @@ def read_labels(path: Path, heads: Sequence[Head]) -> list[PlaceLabel]:
     Raises:
         ManifestError: The table is missing, or a row's place, head or answer is wrong.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: expected a labels table, found nothing there; correct the column annotation") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: expected a labels table in UTF-8: {error}") from None
-    reader = csv.DictReader(io.StringIO(text))
-    found = tuple(reader.fieldnames or ())
-    if not set(COLUMNS) <= set(found):
-        raise ManifestError(f"{path}: expected columns {', '.join(COLUMNS)}, found {', '.join(found) or 'none'}")
-    answers = {head.name: head.answers for head in heads}
+    table = read_csv(path, COLUMNS, missing_hint="correct the column annotation")
+    by_name = {head.name: head for head in heads}
     labels: list[PlaceLabel] = []
-    for row in reader:
-        where = f"{path}: line {reader.line_num}"
-        head, answer = row["head"] or "", row["answer"] or ""
-        if head not in answers:
-            raise ManifestError(f"{where}: column head: expected {', '.join(answers)}, found {head!r}")
-        if answer not in answers[head]:
-            raise ManifestError(f"{where}: column answer: expected {', '.join(answers[head])}, found {answer!r}")
-        place = _place(where, row["place"] or "")
-        labels.append(PlaceLabel(row["slide_id"] or "", place, head, answer, row["reader"] or "", row["source"] or ""))
+    for row in table.rows:
+        slide_id, place, head, answer, reader, source = (row.cells[name] for name in COLUMNS)
+        if not slide_id:
+            raise ManifestError(f"{row.where}: column slide_id: expected a slide, found nothing; fill it in")
+        if head not in by_name:
+            raise ManifestError(
+                f"{row.where}: column head: expected {', '.join(by_name)}, found {head!r}; "
+                "correct it, or add the head to the config"
+            )
+        if answer not in by_name[head].answers:
+            raise ManifestError(
+                f"{row.where}: column answer: expected {', '.join(by_name[head].answers)}, found {answer!r}; "
+                f"correct it, or add the answer to head {head!r} in the config"
+            )
+        labels.append(PlaceLabel(slide_id, _place(row.where, place), head, answer, reader, source))
     return labels
 
 
 def _place(where: str, text: str) -> BaseGeometry:
     try:
-        place = shapely.from_wkt(text)
+        with np.errstate(invalid="ignore"):  # "nan" is refused below, in words
+            place = shapely.from_wkt(text)
     except shapely.errors.GEOSException:
         place = None
-    if place is None or place.geom_type not in {"Polygon", "MultiPolygon"} or place.is_empty or not place.is_valid:
-        raise ManifestError(f"{where}: column place: expected a valid POLYGON in level-0 pixels (WKT), found {text[:60]!r}")
+    if (
+        place is None
+        or place.geom_type not in {"Polygon", "MultiPolygon"}
+        or place.is_empty
+        or not place.is_valid
+        or not np.isfinite(shapely.get_coordinates(place)).all()
+    ):
+        raise ManifestError(
+            f"{where}: column place: expected a POLYGON in level-0 pixels (WKT) whose outline does not cross itself, "
+            f"found {text[:60]!r}; redraw it"
+        )
     return place

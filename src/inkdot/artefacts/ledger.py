@@ -31,15 +31,20 @@ class LedgerLine:
 
 
 def append(path: Path, line: LedgerLine) -> None:
-    """Add one line. A single write of a short line: a kill leaves at most one torn line, which reading skips."""
+    """Add one line in a single write: a kill leaves at most one torn line, which reading skips."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **asdict(line), "seconds": round(line.seconds, 3)}
-    data = json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
+    record = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **asdict(line),
+        "seconds": round(line.seconds, 3),
+    }
+    data = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    with path.open("a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END) > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # else the torn line would swallow this one
+                data = b"\n" + data
+        file.write(data)
 
 
 def read(path: Path) -> Iterator[LedgerLine]:

@@ -1,27 +1,40 @@
 """An output folder belongs to one running stage at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from inkdot.artefacts.atomic import sweep_partials
 from inkdot.errors import UserError
 
 
 @contextmanager
-def locked(lock: Path) -> Iterator[None]:
+def locked(lock: Path) -> Generator[None, None, None]:
     """Hold the lock of an output folder; the operating system frees it should the process die.
+
+    Half-written files of a process that died there are removed first.
 
     Raises:
         UserError: Another process holds it, or the folder cannot be written.
     """
     folder = lock.parent
+    held = FileLock(lock, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
-            yield
+        held.acquire()
     except Timeout:
-        raise UserError(f"{folder}: expected a free output folder, found another inkdot working in it; wait for it or choose another --out") from None
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{folder}: expected a folder that can be written: {error.strerror}; choose another --out") from None
+        raise UserError(
+            f"{folder}: expected a free output folder, found another inkdot working in it; "
+            "wait for it or choose another --out"
+        ) from None
+    except OSError as error:  # read-only, full, or a file in the folder's place
+        raise UserError(
+            f"{folder}: expected a folder that can be written, found {error.strerror or error}; choose another --out"
+        ) from None
+    try:
+        sweep_partials(folder)
+        yield
+    finally:
+        held.release()

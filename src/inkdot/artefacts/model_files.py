@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -136,17 +136,28 @@ def read_model_file(folder: Path) -> ModelFile:
     layout = ModelLayout(folder)
     for path in (layout.description, layout.weights):
         if not path.is_file():
-            raise ArtefactError(f"{folder}: expected a model folder with {path.name}, found none; give the folder that `inkdot train` made (RUN/model)")
+            raise ArtefactError(
+                f"{folder}: expected a model folder with {path.name}, found none; "
+                "give the folder that `inkdot train` made (RUN/model)"
+            )
     try:
-        data = json.loads(layout.description.read_text(encoding="utf-8"))
-        version = data.get("version") if isinstance(data, dict) else None
+        data: object = json.loads(layout.description.read_text(encoding="utf-8"))
+        version = cast("dict[str, object]", data).get("version") if isinstance(data, dict) else None
         if version != MODEL_VERSION:
-            raise ArtefactError(f"{layout.description}: expected version {MODEL_VERSION}, found {version}; train again with this version of Inkdot")
+            raise ArtefactError(
+                f"{layout.description}: expected version {MODEL_VERSION}, found {version}; "
+                "train again with this version of Inkdot"
+            )
         description = ModelFile.model_validate(data)
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtefactError(f"{layout.description}: expected a model description: {' '.join(str(error).split())}") from None
+        raise ArtefactError(
+            f"{layout.description}: expected a model description: {' '.join(str(error).split())}"
+        ) from None
     if file_sha256(layout.weights) != description.weights_sha256:
-        raise ArtefactError(f"{layout.weights}: expected the weights that model.json describes, found others; copy the whole model folder again")
+        raise ArtefactError(
+            f"{layout.weights}: expected the weights that model.json describes, found others; "
+            "copy the whole model folder again"
+        )
     return description
 
 

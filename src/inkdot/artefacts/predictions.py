@@ -56,7 +56,12 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     writer.writeheader()
     for prediction in sorted(predictions, key=lambda row: row.slide_id):
         row = asdict(prediction)
-        writer.writerow({name: spreadsheet_safe(value) if isinstance(value, str) else value for name, value in row.items()})
+        writer.writerow(
+            {
+                name: spreadsheet_safe(value) if isinstance(value, str) else value
+                for name, value in row.items()
+            }
+        )
     write_text(path, buffer.getvalue())
 
 
@@ -70,4 +75,6 @@ def read_predictions(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except OSError:
-        raise ArtefactError(f"{path}: expected the results of `inkdot predict`, found none there; run it first") from None
+        raise ArtefactError(
+            f"{path}: expected the results of `inkdot predict`, found none there; run it first"
+        ) from None

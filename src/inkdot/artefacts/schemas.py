@@ -28,4 +28,6 @@ def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
 
 def scores_schema(heads: Sequence[Head]) -> pa.Schema:
     """``scores/<slide_id>.parquet``: the place columns of the tiles, in their order, and ``p.<head>.<class>`` (0 to 1)."""
-    return pa.schema([*_PLACE, *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads))])
+    return pa.schema(
+        [*_PLACE, *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads))]
+    )

@@ -72,7 +72,9 @@ def read_scores(path: Path) -> SlideScores:
     return SlideScores(
         table=table,
         slide=cast("Mapping[str, object]", facts["slide"]),
-        heads=tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"])),
+        heads=tuple(
+            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"])
+        ),
         spec=tile_spec_from_facts(facts["tile_spec"]),
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
         warnings=tuple(cast("list[str]", facts["warnings"])),

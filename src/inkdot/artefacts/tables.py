@@ -1,3 +1,4 @@
+# pyright: reportUnknownMemberType=false
 """Parquet tables with a footer that says what they are and what they were made from."""
 
 import json
@@ -12,6 +13,7 @@ from inkdot.artefacts.atomic import atomic_path
 from inkdot.errors import ArtefactError
 
 _KEY = b"inkdot"
+_UNREADABLE = (OSError, ValueError, pa.ArrowException)  # what a flipped byte may lead to
 
 
 def write_table(path: Path, table: pa.Table, version: str, facts: Mapping[str, object]) -> None:
@@ -26,7 +28,7 @@ def write_table(path: Path, table: pa.Table, version: str, facts: Mapping[str, o
     footer = json.dumps({"version": version, **facts}, sort_keys=True, ensure_ascii=False, allow_nan=False)
     table = table.replace_schema_metadata({_KEY: footer.encode("utf-8")})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", store_schema=True)
+        pq.write_table(table, temporary, compression="zstd", store_schema=True, write_page_checksum=True)
 
 
 def read_footer(path: Path, version: str) -> dict[str, object]:
@@ -38,15 +40,25 @@ def read_footer(path: Path, version: str) -> dict[str, object]:
     try:
         metadata = pq.read_schema(path).metadata
     except FileNotFoundError:
-        raise ArtefactError(f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ArtefactError(f"{path}: expected a Parquet table, found a damaged file ({error}); delete it and run again") from None
+        raise ArtefactError(
+            f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it"
+        ) from None
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from None
     raw = cast("dict[bytes, bytes] | None", metadata) or {}
     if _KEY not in raw:
-        raise ArtefactError(f"{path}: expected a table of version {version}, found one that Inkdot did not write")
-    facts = cast("dict[str, object]", json.loads(raw[_KEY]))
+        raise ArtefactError(
+            f"{path}: expected a table of version {version}, found one that Inkdot did not write"
+        )
+    try:
+        facts = cast("dict[str, object]", json.loads(raw[_KEY]))
+    except ValueError as error:
+        raise _damaged(path, error) from None
     if facts.get("version") != version:
-        raise ArtefactError(f"{path}: expected version {version}, found {facts.get('version')}; run again with this version of Inkdot")
+        raise ArtefactError(
+            f"{path}: expected version {version}, found {facts.get('version')}; "
+            "run again with this version of Inkdot"
+        )
     return facts
 
 
@@ -58,6 +70,13 @@ def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
     """
     facts = read_footer(path, version)
     try:
-        return pq.read_table(path, partitioning=None), facts
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ArtefactError(f"{path}: expected a Parquet table, found a damaged file ({error}); delete it and run again") from None
+        return pq.read_table(path, partitioning=None, page_checksum_verification=True), facts
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ArtefactError:
+    said = " ".join(str(error).split())
+    return ArtefactError(
+        f"{path}: expected a Parquet table, found a damaged file ({said}); delete it and run again"
+    )

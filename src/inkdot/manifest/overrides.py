@@ -1,5 +1,6 @@
 """What the command line says of all slides at once, where the manifest leaves a field blank or is wrong."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,14 +10,18 @@ from inkdot.records import Mpp, Preparation, SlideEntry
 
 
 def with_overrides(
-    entries: Sequence[SlideEntry], *, mpp: float | None = None, stain: str | None = None, preparation: str | None = None
+    entries: Sequence[SlideEntry],
+    *,
+    mpp: float | None = None,
+    stain: str | None = None,
+    preparation: str | None = None,
 ) -> list[SlideEntry]:
     """The entries with the given fields replaced on every one; None leaves a field as it is.
 
     Raises:
         ManifestError: The preparation is not a known one, or the mpp is not above 0.
     """
-    if mpp is not None and not mpp > 0:
+    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
         raise ManifestError(f"--mpp: expected micrometres per pixel such as 0.25, found {mpp:g}")
     changed = list(entries)
     if mpp is not None:

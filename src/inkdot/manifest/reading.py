@@ -1,23 +1,27 @@
 """Reading and validating manifests. Every error names the file, the row, the column and what to change."""
 
-import csv
-import io
 import math
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
 
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRED
+from inkdot.manifest.csv_table import CsvRow, read_csv
 from inkdot.records import Mpp, Preparation, SlideEntry
+from inkdot.units import MicrometresPerPixel
 
 SLIDE_SUFFIXES = frozenset(
-    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi .dcm .btf .ome.tif .png .jpg .jpeg".split()
+    {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
+    | {".dcm", ".png", ".jpg", ".jpeg"}
 )
 """Suffixes (lower case) taken for slides when a folder is given."""
 
-_FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|\0')
+_FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
+_LONGEST_ID_BYTES = 200
+"""File systems allow 255 bytes; suffixes are added to the name."""
 
 
 def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
@@ -31,15 +35,21 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
         ManifestError: Nothing there, no slides in it, or a row or column is wrong.
     """
     if not source.exists():
-        raise ManifestError(f"{source}: expected a slides.csv, a slide or a folder of slides, found nothing there")
+        raise ManifestError(
+            f"{source}: expected a slides.csv, a slide or a folder of slides, found nothing there; correct the path"
+        )
     if source.is_dir():
-        paths = sorted(path for path in source.iterdir() if path.is_file() and path.suffix.lower() in SLIDE_SUFFIXES)
+        # A leading dot hides a file; macOS leaves such twins ("._a.svs") on every foreign disk.
+        names = (path for path in source.iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in names if path.suffix.lower() in SLIDE_SUFFIXES and path.is_file())
         if not paths:
-            raise ManifestError(f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}")
-        return _unique([SlideEntry(slide_id=path.stem, path=path) for path in paths], str(source))
+            raise ManifestError(
+                f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}"
+            )
+        return _unique([_of_file(path) for path in paths], str(source))
     if source.suffix.lower() == ".csv":
         return _unique(_read_table(source, heads), str(source))
-    return [SlideEntry(slide_id=source.stem, path=source)]
+    return [_of_file(source)]
 
 
 def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[SlideEntry]:
@@ -52,8 +62,34 @@ def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[Slid
     return _unique(entries, ", ".join(str(source) for source in sources))
 
 
+def _of_file(path: Path) -> SlideEntry:
+    _check_id(
+        f"{path}",
+        "the file's name",
+        path.stem,
+        "rename the file, or list it in a slides.csv with another slide_id",
+    )
+    return SlideEntry(slide_id=path.stem, path=path)
+
+
+def _check_id(where: str, what: str, slide_id: str, change: str) -> None:
+    usable = (
+        slide_id
+        and slide_id == slide_id.strip(". ")
+        and slide_id.isprintable()
+        and not _FORBIDDEN_IN_ID & set(slide_id)
+        and len(slide_id.encode("utf-8")) <= _LONGEST_ID_BYTES
+    )
+    if not usable:
+        raise ManifestError(
+            f"{where}: {what}: expected a name that can be a file name (at most {_LONGEST_ID_BYTES} bytes, "
+            f'without / \\ : * ? " < > |), found {slide_id[:80]!r}; {change}'
+        )
+
+
 def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
     seen: dict[str, SlideEntry] = {}
+    files: dict[Path, SlideEntry] = {}
     for entry in entries:
         # Case-folded: on Windows and macOS two such names would be one file.
         other = seen.setdefault(entry.slide_id.casefold(), entry)
@@ -62,84 +98,119 @@ def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
                 f"{source}: expected unique slide_id, found {entry.slide_id!r} for {other.path.name} and {entry.path.name}; "
                 "rename one, or list the slides in a slides.csv with explicit slide_id"
             )
+        twin = files.setdefault(entry.path.resolve(), entry)
+        if twin is not entry:
+            raise ManifestError(
+                f"{source}: expected each slide file once, found {entry.path.name} as {twin.slide_id!r} and as "
+                f"{entry.slide_id!r}; remove one"
+            )
     return sorted(entries, key=lambda entry: entry.slide_id)
 
 
 def _read_table(path: Path, heads: Sequence[Head]) -> list[SlideEntry]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at {error.start}; save it as 'CSV UTF-8'") from None
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = list(reader.fieldnames or [])
-    for name in REQUIRED:
-        if name not in columns:
-            hint = "; the table uses semicolons, save it with commas" if ";" in (columns[0] if columns else "") else ""
-            raise ManifestError(f"{path}: expected a column {name!r}, found {', '.join(columns) or 'no columns'}{hint}")
-    if len(set(columns)) != len(columns):
-        raise ManifestError(f"{path}: expected each column once, found {', '.join(columns)}")
-    try:
-        rows = [(reader.line_num, cast(dict[str | None, str | None], row)) for row in reader]
-    except csv.Error as error:
-        raise ManifestError(f"{path}: line {reader.line_num}: not a CSV table: {error}") from None
-    if not rows:
-        raise ManifestError(f"{path}: expected at least one slide, found only the header")
-    return [_entry(path, line, row, heads) for line, row in rows]
+    head_columns = [prefix + head.name for head in heads for prefix in ("", PATIENT_PREFIX)]
+    table = read_csv(path, REQUIRED, [*KNOWN, *head_columns])
+    if not table.rows:
+        raise ManifestError(
+            f"{path}: expected at least one slide, found only the header; add a row per slide"
+        )
+    entries = [_entry(path.parent, row, heads, frozenset(head_columns)) for row in table.rows]
+    _check_patients(list(zip(table.rows, entries, strict=True)))
+    return entries
 
 
-def _entry(path: Path, line: int, row: dict[str | None, str | None], heads: Sequence[Head]) -> SlideEntry:
-    where = f"{path}: line {line}"
-    if None in row or None in row.values():
-        raise ManifestError(f"{where}: expected as many fields as the header has, found more or fewer; check commas and quotes")
-    cells = {str(name): (value or "").strip() for name, value in row.items()}
-    slide_id = cells["slide_id"]
-    if not slide_id or slide_id in {".", ".."} or slide_id != slide_id.strip(". ") or _FORBIDDEN_IN_ID & set(slide_id) or not slide_id.isprintable():
-        raise ManifestError(f"{where}: column slide_id: expected a name usable as a file name, found {slide_id!r}")
+def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: frozenset[str]) -> SlideEntry:
+    cells = row.cells
+    _check_id(row.where, "column slide_id", cells["slide_id"], "choose another name")
     if not cells["path"]:
-        raise ManifestError(f"{where}: column path: expected the slide's file, found nothing")
-    preparation = cells.get("preparation", "")
-    if preparation and preparation not in PREPARATIONS:
-        raise ManifestError(f"{where}: column preparation: expected {', '.join(PREPARATIONS)} or blank, found {preparation!r}")
-    head_columns = {head.name for head in heads} | {PATIENT_PREFIX + head.name for head in heads}
+        raise ManifestError(f"{row.where}: column path: expected the slide's file, found nothing; fill it in")
     annotation = cells.get("annotation", "")
     return SlideEntry(
-        slide_id=slide_id,
-        path=(path.parent / cells["path"]),
+        slide_id=cells["slide_id"],
+        path=folder / cells["path"],
         patient_id=cells.get("patient_id", ""),
         specimen_id=cells.get("specimen_id", ""),
         site=cells.get("site", ""),
         scanner=cells.get("scanner", ""),
-        preparation=cast(Preparation, preparation) if preparation else None,
+        preparation=_preparation(row),
         stain=cells.get("stain", ""),
-        mpp=_mpp(where, cells.get("mpp", "")),
-        annotation=(path.parent / annotation) if annotation else None,
-        on_slide=_answers(where, cells, heads, ""),
-        of_patient=_answers(where, cells, heads, PATIENT_PREFIX),
-        extra={name: value for name, value in cells.items() if name not in KNOWN and name not in head_columns},
+        mpp=mpp_from_text(row.where, "mpp", cells.get("mpp", "")),
+        annotation=folder / annotation if annotation else None,
+        on_slide=_answers(row, heads, ""),
+        of_patient=_answers(row, heads, PATIENT_PREFIX),
+        extra={name: text for name, text in cells.items() if name not in KNOWN and name not in head_columns},
     )
 
 
-def _answers(where: str, cells: dict[str, str], heads: Sequence[Head], prefix: str) -> dict[str, str]:
+def _preparation(row: CsvRow) -> Preparation | None:
+    text = row.cells.get("preparation", "")
+    if not text:
+        return None
+    for known in PREPARATIONS:
+        if text == known:
+            return known
+    raise ManifestError(
+        f"{row.where}: column preparation: expected {', '.join(PREPARATIONS)} or blank, found {text!r}; correct it"
+    )
+
+
+def _answers(row: CsvRow, heads: Sequence[Head], prefix: str) -> dict[str, str]:
     answers: dict[str, str] = {}
     for head in heads:
-        answer = cells.get(prefix + head.name, "")
-        if not answer:
-            continue
-        if answer not in head.answers:
-            raise ManifestError(f"{where}: column {prefix}{head.name}: expected {', '.join(head.answers)} or blank, found {answer!r}")
-        answers[head.name] = answer
+        answer = row.cells.get(prefix + head.name, "")
+        if answer:
+            check_answer(row.where, prefix + head.name, answer, head)
+            answers[head.name] = answer
     return answers
 
 
-def _mpp(where: str, text: str) -> Mpp | None:
+def check_answer(where: str, column: str, answer: str, head: Head) -> None:
+    """Refuse an answer that is not one of the head's.
+
+    Raises:
+        ManifestError: Names the row, the column and the answers that may stand there.
+    """
+    if answer not in head.answers:
+        raise ManifestError(
+            f"{where}: column {column}: expected {', '.join(head.answers)} or blank, found {answer!r}; "
+            f"correct it, or add the answer to head {head.name!r} in the config"
+        )
+
+
+def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
+    """Micrometres per pixel as people write them: ``0.25``, or ``0.25x0.26`` for x and y; None where blank.
+
+    Raises:
+        ManifestError: It is no positive number.
+    """
     if not text:
         return None
     try:
-        value = float(text)
+        values = [float(part) for part in re.split(r"[x×]", text)]
     except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise ManifestError(f"{where}: column mpp: expected micrometres per pixel such as 0.25, or blank, found {text!r}")
-    return Mpp.square(value)
+        values = []
+    if len(values) not in (1, 2) or not all(math.isfinite(value) and value > 0 for value in values):
+        hint = "; write a decimal point" if "," in text else ""
+        raise ManifestError(
+            f"{where}: column {column}: expected micrometres per pixel such as 0.25 (or 0.25x0.26 for x and y), "
+            f"or blank, found {text!r}{hint}"
+        )
+    return Mpp(MicrometresPerPixel(values[0]), MicrometresPerPixel(values[-1]))
+
+
+def _check_patients(rows: Iterable[tuple[CsvRow, SlideEntry]]) -> None:
+    """A specimen is of one patient, and a patient has one answer per head, whatever row says it."""
+    said: defaultdict[tuple[str, str, str], dict[str, CsvRow]] = defaultdict(dict)
+    for row, entry in rows:
+        if entry.specimen_id and entry.patient_id:
+            said["specimen", entry.specimen_id, "patient_id"].setdefault(entry.patient_id, row)
+        if entry.patient_id:
+            for head, answer in entry.of_patient.items():
+                said["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(answer, row)
+    for (kind, name, column), answers in said.items():
+        if len(answers) > 1:
+            (first, first_row), (second, row) = list(answers.items())[:2]
+            raise ManifestError(
+                f"{row.where}: column {column}: expected one value for {kind} {name!r}, found {second!r} here and "
+                f"{first!r} in line {first_row.line}; correct one"
+            )

@@ -43,4 +43,6 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _mpp_text(mpp: Mpp | None) -> str:
-    return f"{mpp.x:g}" if mpp else ""
+    if mpp is None:
+        return ""
+    return repr(float(mpp.x)) if mpp.x == mpp.y else f"{float(mpp.x)!r}x{float(mpp.y)!r}"

@@ -1,0 +1,148 @@
+"""Tables that people write: CSV in UTF-8 with commas, and one clear line where it is something else.
+
+Spreadsheets save semicolons, Latin-1, UTF-16, empty last columns; each has its own words here, because
+"column not found" helps nobody whose file shows the column.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inkdot.errors import ManifestError
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_LONGEST_FIELD = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """One row.
+
+    Attributes:
+        where: File and line, the beginning of every message about this row.
+        line: Line number in the file, counted from 1.
+        cells: Text per column, stripped of surrounding space; blank where nothing was written.
+    """
+
+    where: str
+    line: int
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A table as read.
+
+    Attributes:
+        path: The file.
+        columns: Names in the order of the header.
+        rows: The rows that are not blank.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[CsvRow, ...]
+
+
+def read_csv(
+    path: Path, required: Sequence[str], known: Sequence[str] = (), *, missing_hint: str = ""
+) -> CsvTable:
+    """Read a table.
+
+    Args:
+        path: The file.
+        required: Columns that must be there.
+        known: Further columns with a meaning; a column that is one of these but for capitals, spaces or
+            signs is refused, since it would be taken for a free column and its content lost.
+        missing_hint: What to change where the file is missing, after a semicolon.
+
+    Raises:
+        ManifestError: The file is missing, is not UTF-8, is not a CSV with commas, lacks a required column, or has
+            a row with more or fewer fields than the header.
+    """
+    text = _text(path, missing_hint)
+    csv.field_size_limit(_LONGEST_FIELD)  # the outline of an annotated region passes the default of 131,072
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[CsvRow] = []
+    columns: tuple[str, ...] = ()
+    try:
+        columns = tuple(name.strip() for name in next(reader, list[str]()))
+        _check_columns(path, columns, required, known)
+        for fields in reader:
+            if not any(field.strip() for field in fields):
+                continue
+            where = f"{path}: line {reader.line_num}"
+            if len(fields) != len(columns):
+                amount = "fewer" if len(fields) < len(columns) else "more"
+                raise ManifestError(
+                    f"{where}: expected {len(columns)} fields, found {amount} ({len(fields)}); check commas and quotes"
+                )
+            cells = dict(zip(columns, (field.strip() for field in fields), strict=True))
+            rows.append(CsvRow(where, reader.line_num, cells))
+    except csv.Error as error:
+        raise ManifestError(
+            f"{path}: line {reader.line_num}: not a CSV table: {error}; check the quotes"
+        ) from None
+    return CsvTable(path, columns, tuple(rows))
+
+
+def _text(path: Path, missing_hint: str) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        hint = f"; {missing_hint}" if missing_hint else ""
+        raise ManifestError(f"{path}: expected a table, found nothing there{hint}") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: expected a table that can be read, found: {error.strerror}") from None
+    if data.startswith(_UTF16_MARKS):
+        raise ManifestError(f"{path}: expected UTF-8 text, found UTF-16; save it as 'CSV UTF-8'")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ManifestError(
+            f"{path}: line {line}: expected UTF-8 text, found the byte {data[error.start]:#04x}; save it as 'CSV UTF-8'"
+        ) from None
+    if "\0" in text:
+        raise ManifestError(f"{path}: expected a CSV table, found binary data")
+    return text
+
+
+def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
+    listed = ", ".join(columns) or "none"
+    for name in required:
+        if name in columns:
+            continue
+        for sign, word in ((";", "semicolons"), ("\t", "tabs")):
+            if len(columns) == 1 and sign in columns[0]:
+                raise ManifestError(
+                    f"{path}: expected commas between columns, found {word}; save it with commas"
+                )
+        _refuse_near_misses(path, columns, [name])
+        raise ManifestError(f"{path}: expected columns {', '.join(required)}, found {listed}; add {name!r}")
+    if "" in columns:
+        raise ManifestError(
+            f"{path}: expected a name for each column, found none for column {columns.index('') + 1}; "
+            "name it or remove it"
+        )
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ManifestError(
+            f"{path}: expected each column once, found {twice[0]!r} more than once; rename one"
+        )
+    _refuse_near_misses(path, columns, [*required, *known])
+
+
+def _refuse_near_misses(path: Path, columns: Sequence[str], names: Sequence[str]) -> None:
+    meant = {_plain(name): name for name in names}
+    for column in columns:
+        name = meant.get(_plain(column), column)
+        if name != column:
+            raise ManifestError(f"{path}: expected column {name!r}, found {column!r}; rename it")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
