@@ -1,0 +1,1 @@
+"""The network: made, trained, stored, and asked for scores."""

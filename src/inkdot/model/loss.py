@@ -1,0 +1,54 @@
+"""Cross-entropy of soft targets, where any target may be unknown."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inkdot.labels import Head
+from inkdot.model.network import head_slices
+
+
+class Loss(NamedTuple):
+    """The loss to minimise, and what each head contributes to it before weighting."""
+
+    total: Tensor
+    per_head: dict[str, Tensor]
+
+
+def masked_loss(
+    logits: Tensor,
+    targets: Tensor,
+    heads: Sequence[Head],
+    head_weights: Mapping[str, float] | None = None,
+    row_weights: Tensor | None = None,
+) -> Loss:
+    """Weighted sum over heads of the mean cross-entropy (nats) of the rows whose target is known.
+
+    Args:
+        logits: Shape [n, classes of all heads].
+        targets: Weight per class, NaN where unknown; a row's classes of one head are all known or all
+            unknown. Same shape.
+        heads: The questions, in the order of the columns.
+        head_weights: Factor of each head, by name; 1 where not given.
+        row_weights: Weight of each row in its head's mean, shape [n]; 1 where None.
+
+    Returns:
+        Scalars. A head without a known row gives 0, with gradient 0.
+    """
+    per_head: dict[str, Tensor] = {}
+    for name, columns in head_slices(heads).items():
+        per_head[name] = _head_loss(logits[:, columns].float(), targets[:, columns].float(), row_weights)
+    factors = head_weights or {}
+    total = torch.stack([factors.get(name, 1.0) * loss for name, loss in per_head.items()]).sum()
+    return Loss(total, per_head)
+
+
+def _head_loss(logits: Tensor, targets: Tensor, row_weights: Tensor | None) -> Tensor:
+    known = ~torch.isnan(targets).any(dim=1)
+    # Unknown targets become 0 before they meet the logits: NaN times 0 would be NaN, in the gradient too.
+    filled = torch.where(known[:, None], targets, torch.zeros_like(targets))
+    losses = -(filled * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    weights = known.to(losses.dtype) if row_weights is None else known * row_weights.to(losses.dtype)
+    return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(losses.dtype).tiny)

@@ -1,0 +1,133 @@
+"""A timm backbone with one linear head per question."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# timm is only partly typed.
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from inkdot.errors import UserError
+from inkdot.labels import Head
+
+PLAIN_NORMALISATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+"""Mean and standard deviation per RGB channel (0 to 1 scale) where nothing better is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """What a network looks like, without its weights.
+
+    Attributes:
+        backbone: timm model name.
+        dropout: Dropout before the heads, 0 to 1.
+        heads: The questions, in the order of the outputs.
+        side_px: Side of the tiles; only backbones of fixed input size need it.
+        normalisation_mean: Per RGB channel, on the 0 to 1 scale.
+        normalisation_std: Per RGB channel, on the 0 to 1 scale.
+    """
+
+    backbone: str
+    dropout: float
+    heads: tuple[Head, ...]
+    side_px: int
+    normalisation_mean: tuple[float, float, float] = PLAIN_NORMALISATION[0]
+    normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
+
+
+class TileNetwork(nn.Module):
+    """Tiles in, logits of every head out.
+
+    Normalisation is part of the network, so that whoever runs it hands over plain pixels.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, pretrained: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = _create_backbone(spec, pretrained=pretrained)
+        features = _feature_count(self.backbone)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
+        # Not persistent: model.json holds them, and one truth is enough.
+        self.register_buffer("mean", _channels(spec.normalisation_mean), persistent=False)
+        self.register_buffer("std", _channels(spec.normalisation_std), persistent=False)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Logits of all heads side by side, float [n, classes of all heads], in the order of ``score_columns``.
+
+        Args:
+            tiles: RGB pixels 0 to 255, uint8 or float, shape [n, 3, side, side].
+        """
+        features = self.dropout(self.features(tiles))
+        return torch.cat([head(features) for head in self.heads.values()], dim=1)
+
+    def features(self, tiles: Tensor) -> Tensor:
+        """What the backbone makes of the tiles before the heads, float [n, features]."""
+        mean, std = cast(Tensor, self.mean), cast(Tensor, self.std)
+        return self.backbone((tiles.to(mean.dtype) - mean) / std)
+
+
+def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
+    """Columns of the logits that belong to each head, by head name."""
+    slices: dict[str, slice] = {}
+    start = 0
+    for head in heads:
+        slices[head.name] = slice(start, start + len(head.classes))
+        start += len(head.classes)
+    return slices
+
+
+def check_backbone(name: str) -> None:
+    """Make sure that timm knows a backbone.
+
+    Raises:
+        UserError: It does not; the message names the closest ones it knows.
+    """
+    if timm.is_model(name):
+        return
+    known: list[str] = timm.list_models()
+    close = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known[:3]
+    raise UserError(
+        f"model.backbone: expected a timm model name, found {name!r}; close ones are {', '.join(close)}"
+    )
+
+
+def backbone_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per RGB channel (0 to 1 scale) that timm's weights of a backbone were trained with."""
+    check_backbone(name)
+    settings = timm.get_pretrained_cfg(name)
+    if settings is None:
+        return PLAIN_NORMALISATION
+    return tuple(settings.mean), tuple(settings.std)
+
+
+def _create_backbone(spec: NetworkSpec, *, pretrained: bool) -> nn.Module:
+    check_backbone(spec.backbone)
+    settings = timm.get_pretrained_cfg(spec.backbone)
+    fixed: dict[str, Any] = (
+        {"img_size": spec.side_px} if settings is not None and settings.fixed_input_size else {}
+    )
+    try:
+        return timm.create_model(spec.backbone, pretrained=pretrained, num_classes=0, **fixed)
+    except (OSError, RuntimeError, ValueError) as error:  # what timm and the hub it asks raise
+        if not pretrained:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"model.weights: expected timm's pretrained weights of {spec.backbone}, could not get them ({reason}); "
+            "set it to scratch, or to the path of a local .safetensors file"
+        ) from None
+
+
+def _feature_count(backbone: nn.Module) -> int:
+    # Some backbones (MobileNet) widen once more after pooling: their head_hidden_size is what comes out.
+    return int(getattr(backbone, "head_hidden_size", None) or cast(int, backbone.num_features))
+
+
+def _channels(values: tuple[float, float, float]) -> Tensor:
+    return (torch.tensor(values, dtype=torch.float32) * 255.0).reshape(1, 3, 1, 1)

@@ -1,0 +1,77 @@
+"""Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inkdot.errors import UserError
+from inkdot.model.data import as_batch
+from inkdot.model.network import TileNetwork
+from inkdot.records import RgbArray
+
+LogitArray = npt.NDArray[np.float32]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to run on: ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: The machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"device: expected auto or a device of this machine, found {name!r} ({reason})"
+        ) from None
+
+
+def place(network: TileNetwork, device: torch.device) -> TileNetwork:
+    """The network on a device, channels last in memory, as the tiles come."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
+
+
+def predict_logits(
+    network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
+) -> LogitArray:
+    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles.
+
+    The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently.
+    The network is left in evaluation mode.
+
+    Args:
+        network: Already on ``device``.
+        tiles: uint8 RGB, shape [side, side, 3] each; taken one batch at a time.
+        device: Where the network is.
+        batch_size: Tiles per batch.
+    """
+    network.eval()
+    parts: list[LogitArray] = []
+    with torch.inference_mode(), _autocast(device):
+        for batch in _batches(tiles, batch_size):
+            filled = batch + [batch[-1]] * (batch_size - len(batch))
+            pixels = as_batch(filled).to(device, non_blocking=True)
+            parts.append(network(pixels).float().cpu().numpy()[: len(batch)])
+    classes = sum(len(head.classes) for head in network.spec.heads)
+    return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32)
+
+
+def _batches(tiles: Iterable[RgbArray], size: int) -> Iterator[list[RgbArray]]:
+    iterator = iter(tiles)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[object]:
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.autocast("cuda", dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)

@@ -1,0 +1,56 @@
+"""From tiles to calibrated scores."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.artefacts.model_files import ModelFile
+from inkdot.evaluation.calibration import softmax
+from inkdot.labels import Head
+from inkdot.model.network import head_slices
+from inkdot.model.predicting import LogitArray, choose_device, place, predict_logits
+from inkdot.model.store import load_model
+from inkdot.records import RgbArray
+
+ScoreArray = npt.NDArray[np.float32]
+
+
+class Scorer:
+    """A stored model, ready to score tiles."""
+
+    def __init__(self, folder: Path, device: str = "auto", batch_size: int = 64) -> None:
+        """Load a model folder.
+
+        Args:
+            folder: What `inkdot train` made (RUN/model).
+            device: ``auto``, or a torch device such as ``cpu`` or ``cuda``.
+            batch_size: Tiles per batch; another size may change the last digits of scores.
+
+        Raises:
+            ArtefactError: The folder is no model, or its files do not belong together.
+            UserError: The machine has no such device.
+        """
+        self._device = choose_device(device)
+        self._batch_size = batch_size
+        self.description: ModelFile
+        self.description, network = load_model(folder)
+        self._network = place(network, self._device)
+
+    def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
+        """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
+
+        Args:
+            tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
+        """
+        logits = predict_logits(self._network, tiles, device=self._device, batch_size=self._batch_size)
+        return scores_of(logits, self.description.head_records, self.description.temperatures)
+
+
+def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:
+    """Softmax of each head's logits divided by its temperature, float32, same shape as the logits."""
+    scores = np.empty(logits.shape, np.float32)
+    for name, columns in head_slices(heads).items():
+        scores[:, columns] = softmax(logits[:, columns].astype(np.float64) / temperatures.get(name, 1.0))
+    return scores

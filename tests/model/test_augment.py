@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from inkdot.config import AugmentationConfig
+from inkdot.model.augment import Augmentation
+
+
+@pytest.fixture
+def tile():
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def test_the_seed_alone_decides(tile):
+    first = Augmentation(AugmentationConfig(colour=1.0, focus=0.5, jpeg=0.5))
+    second = Augmentation(AugmentationConfig(colour=1.0, focus=0.5, jpeg=0.5))
+    before = tile.copy()
+    expected = {seed: first(tile, seed) for seed in range(20)}
+    for seed in reversed(range(20)):  # another order, another history
+        np.testing.assert_array_equal(second(tile, seed), expected[seed])
+    np.testing.assert_array_equal(tile, before)
+    assert len({picture.tobytes() for picture in expected.values()}) > 10
+
+
+def test_nothing_asked_nothing_changed(tile):
+    plain = Augmentation(AugmentationConfig(geometry=False, colour=0.0, focus=0.0, jpeg=0.0))
+    np.testing.assert_array_equal(plain(tile, 5), tile)
+
+
+def test_geometry_alone_moves_pixels_but_invents_no_colours(tile):
+    turned = Augmentation(AugmentationConfig(geometry=True, colour=0.0, focus=0.0, jpeg=0.0))
+    results = [turned(tile, seed) for seed in range(60)]
+    assert all(result.shape == tile.shape and result.dtype == np.uint8 for result in results)
+    exact = [r for r in results if sorted(r.reshape(-1, 3).tolist()) == sorted(tile.reshape(-1, 3).tolist())]
+    assert len({r.tobytes() for r in exact}) == 8  # the square's symmetries; the rest was scaled too
+
+
+def test_colour_strength_grows_with_the_setting(tile):
+    def change(strength):
+        vary = Augmentation(AugmentationConfig(geometry=False, colour=strength, focus=0.0, jpeg=0.0))
+        return np.mean([np.abs(vary(tile, seed).astype(int) - tile).mean() for seed in range(40)])
+
+    assert 0 < change(0.2) < change(1.0)
+
+
+def test_importing_it_asks_nobody_for_a_newer_version():
+    code = (
+        "import os, socket\n"
+        "os.environ.pop('NO_ALBUMENTATIONS_UPDATE', None)\n"
+        "def refuse(*a, **k): raise SystemExit('network call at import')\n"
+        "socket.socket.connect = refuse\n"
+        "socket.getaddrinfo = refuse\n"
+        "import inkdot.model.augment\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,167 @@
+import csv
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.config import config_from_mapping
+from inkdot.errors import UserError
+from inkdot.model.checkpoint import manual_seed
+from inkdot.model.loop import TrainingData, fit, learning_rate_at
+from inkdot.model.network import TileNetwork
+
+
+@pytest.fixture
+def data(training_tiles, validation_tiles):
+    return TrainingData(training_tiles, validation_tiles, "selftest_", "run-1")
+
+
+def changed(config, **training):
+    values = config.model_dump(mode="json")
+    values["training"] |= training
+    return config_from_mapping(values)
+
+
+def trained(folder, data, config, spec, console):
+    manual_seed(config.training.seed, 0)
+    network = TileNetwork(spec)
+    state = fit(network, data, config, RunLayout(folder), console)
+    return network, state
+
+
+def same_bytes(a, b):
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+def test_it_learns_what_was_painted_and_says_so_per_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
+    config = changed(tiny_config, epochs=8)
+    network, state = trained(tmp_path, data, config, tiny_spec, quiet)
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["epoch"] for row in rows] == [str(i + 1) for i in range(8)]
+    last = rows[state.best_epoch - 1]
+    assert float(last["selftest_auc.malignancy.malignant"]) > 0.95
+    assert float(last["selftest_auc.malignancy.malignant.low"]) <= float(
+        last["selftest_auc.malignancy.malignant"]
+    )
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert {"train_loss.malignancy", "train_loss.morphology", "selftest_loss.morphology"} <= set(rows[0])
+    assert next(network.parameters()).device.type == "cpu"
+
+
+def test_twice_gives_the_same_bytes(tmp_path, data, tiny_config, tiny_spec, quiet):
+    first, _ = trained(tmp_path / "a", data, tiny_config, tiny_spec, quiet)
+    second, _ = trained(tmp_path / "b", data, tiny_config, tiny_spec, quiet)
+    assert same_bytes(first, second)
+    for name in ("metrics.csv", "checkpoints/best.safetensors", "checkpoints/last.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    other, _ = trained(tmp_path / "c", data, changed(tiny_config, seed=1), tiny_spec, quiet)
+    assert not same_bytes(first, other)
+
+
+class PowerCutError(Exception):
+    """Stands for the power going off."""
+
+
+@pytest.mark.parametrize("killed_at_write", [1, 2, 4])
+def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
+    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write
+):
+    whole, _ = trained(tmp_path / "whole", data, tiny_config, tiny_spec, quiet)
+    from inkdot.model import loop
+
+    writes = 0
+    write = loop.write_checkpoint
+
+    def dying(*arguments):
+        nonlocal writes
+        writes += 1
+        if writes == killed_at_write:
+            raise PowerCutError
+        write(*arguments)
+
+    monkeypatch.setattr(loop, "write_checkpoint", dying)
+    with pytest.raises(PowerCutError):
+        trained(tmp_path / "cut", data, tiny_config, tiny_spec, quiet)
+    monkeypatch.undo()
+    resumed, _ = trained(tmp_path / "cut", data, tiny_config, tiny_spec, quiet)
+    assert same_bytes(whole, resumed)
+    for name in ("metrics.csv", "checkpoints/best.safetensors", "checkpoints/last.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny_config, tiny_spec, quiet):
+    first, _ = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
+    again, state = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
+    assert same_bytes(first, again)
+    assert state.epoch == 3
+    assert "going on after epoch 3" in quiet.file.getvalue()
+    other = TrainingData(data.training, data.validation, "selftest_", "run-2")
+    before = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
+    trained(tmp_path, other, tiny_config, tiny_spec, quiet)
+    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() != before
+
+
+def test_a_damaged_checkpoint_starts_afresh(tmp_path, data, tiny_config, tiny_spec, quiet):
+    first, _ = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
+    last = tmp_path / "checkpoints" / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:100])
+    again, _ = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
+    assert same_bytes(first, again)
+
+
+def test_labels_that_nobody_gave_change_nothing(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # Without a known morphology the head's own weights move by weight decay alone, and no number turns NaN.
+    blank = data.training.targets.copy()
+    blank[:, 2:] = np.nan
+    training = type(data.training)(
+        data.training.arrays,
+        data.training.array_of_row,
+        data.training.place_of_row,
+        blank,
+        data.training.patients,
+        data.training.slides,
+    )
+    config = changed(tiny_config, weight_decay=0.0, epochs=1)
+    manual_seed(0, 0)
+    start = {name: t.clone() for name, t in TileNetwork(tiny_spec).state_dict().items()}
+    network, _ = trained(tmp_path, TrainingData(training, data.validation, "", "x"), config, tiny_spec, quiet)
+    for name, tensor in network.state_dict().items():
+        assert torch.isfinite(tensor).all()
+        if name.startswith("heads.morphology"):
+            assert torch.equal(tensor, start[name])
+    assert not torch.equal(network.state_dict()["heads.malignancy.weight"], start["heads.malignancy.weight"])
+
+
+def test_a_loss_that_is_no_number_is_said_in_one_line(tmp_path, data, tiny_config, tiny_spec, quiet):
+    network = TileNetwork(tiny_spec)
+    torch.nn.init.constant_(network.heads["malignancy"].bias, float("inf"))
+    with pytest.raises(UserError, match=r"finite loss.*learning_rate"):
+        fit(network, data, tiny_config, RunLayout(tmp_path), quiet)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_accelerator_that_is_not_there_is_the_users_error(tmp_path, data, tiny_config, tiny_spec, quiet):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(UserError, match=r"training\.accelerator 'cuda'"):
+        trained(tmp_path, data, changed(tiny_config, accelerator="cuda"), tiny_spec, quiet)
+
+
+def test_bf16_trains_on_a_cpu_too(tmp_path, data, tiny_config, tiny_spec, quiet):
+    network, _ = trained(
+        tmp_path, data, changed(tiny_config, precision="bf16-mixed", epochs=1), tiny_spec, quiet
+    )
+    assert all(torch.isfinite(t).all() for t in network.state_dict().values())
+
+
+def test_the_learning_rate_rises_then_falls_to_nearly_nothing(tiny_config):
+    settings = changed(tiny_config, warmup_fraction=0.1, learning_rate=1.0).training
+    rates = [learning_rate_at(step, 100, settings) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert all(a > b for a, b in itertools.pairwise(rates[9:]))
+    assert rates[-1] == pytest.approx(0.5 * (1 + np.cos(np.pi * 90 / 91)))
+    assert 0 < rates[-1] < 0.001

@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from inkdot.errors import UserError
+from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, head_slices
+from inkdot.model.weights import load_backbone_weights
+
+
+@pytest.mark.parametrize(
+    "backbone", ["test_efficientnet", "test_vit", "mobilenetv3_small_050", "regnetx_002"]
+)
+def test_any_backbone_gives_one_logit_per_class_of_every_head(tiny_spec, backbone):
+    network = TileNetwork(dataclasses.replace(tiny_spec, backbone=backbone)).eval()
+    logits = network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert logits.shape == (2, 4)
+    assert torch.isfinite(logits).all()
+
+
+def test_head_slices_follow_the_order_of_score_columns(tiny_spec):
+    assert head_slices(tiny_spec.heads) == {"malignancy": slice(0, 2), "morphology": slice(2, 4)}
+
+
+def test_normalisation_is_part_of_the_network(tiny_spec):
+    spec = dataclasses.replace(
+        tiny_spec, normalisation_mean=(0.9, 0.8, 0.7), normalisation_std=(0.1, 0.2, 0.3)
+    )
+    network = TileNetwork(spec).eval()
+    seen = []
+    network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    network(pixels)
+    expected = (pixels.numpy() / 255 - np.reshape([0.9, 0.8, 0.7], (1, 3, 1, 1))) / np.reshape(
+        [0.1, 0.2, 0.3], (1, 3, 1, 1)
+    )
+    np.testing.assert_allclose(seen[0].numpy(), expected, atol=1e-5)
+
+
+def test_an_unknown_backbone_names_close_ones():
+    with pytest.raises(UserError, match=r"found 'mobilenetv3_smal_100'.*mobilenetv3_small_100"):
+        backbone_normalisation("mobilenetv3_smal_100")
+
+
+def test_the_normalisation_of_pretrained_weights_is_timms():
+    assert backbone_normalisation("mobilenetv3_small_100")[0] == (0.485, 0.456, 0.406)
+
+
+class TestLocalWeights:
+    """A laboratory brings its own weights as a file."""
+
+    @pytest.fixture
+    def network(self, tiny_spec):
+        return TileNetwork(tiny_spec)
+
+    def test_timms_names_are_loaded_and_the_classifier_is_left_out(self, network, tmp_path):
+        tensors = {name: torch.full_like(t, 2) for name, t in network.backbone.state_dict().items()}
+        tensors |= {"classifier.weight": torch.zeros(1000, 256), "classifier.bias": torch.zeros(1000)}
+        save_file(tensors, tmp_path / "w.safetensors")
+        ignored = load_backbone_weights(network, tmp_path / "w.safetensors")
+        assert ignored == ["classifier.bias", "classifier.weight"]
+        assert (network.backbone.state_dict()["conv_stem.weight"] == 2).all()
+
+    def test_inkdots_own_weights_are_loaded_without_their_heads(self, network, tiny_spec, tmp_path):
+        other = TileNetwork(tiny_spec)
+        save_file(other.state_dict(), tmp_path / "w.safetensors")
+        ignored = load_backbone_weights(network, tmp_path / "w.safetensors")
+        assert all(name.startswith("heads.") for name in ignored)
+        assert len(ignored) == 4
+        for name, tensor in other.backbone.state_dict().items():
+            assert torch.equal(network.backbone.state_dict()[name], tensor)
+
+    def test_a_mismatch_gives_names_and_shapes(self, network, tmp_path):
+        tensors = network.backbone.state_dict()
+        tensors["conv_stem.weight"] = torch.zeros(5, 3, 7, 7)
+        del tensors["bn1.bias"]
+        tensors["extra.weight"] = torch.zeros(2)
+        save_file(tensors, tmp_path / "w.safetensors")
+        with pytest.raises(UserError) as error:
+            load_backbone_weights(network, tmp_path / "w.safetensors")
+        for words in (
+            "bn1.bias",
+            "is missing",
+            "extra.weight 2 is not",
+            "conv_stem.weight has shape 5×3×7×7 instead of",
+        ):
+            assert words in str(error.value)
+
+    @pytest.mark.parametrize("content", [None, b"not tensors"])
+    def test_no_file_or_another_kind_of_file_is_the_users_error(self, network, tmp_path, content):
+        path = tmp_path / "w.safetensors"
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=r"model\.weights"):
+            load_backbone_weights(network, path)
+
+
+def test_heads_of_another_laboratory(tiny_spec):
+    heads = (dataclasses.replace(tiny_spec.heads[0], name="grade", classes=("a", "b", "c"), flag_class="c"),)
+    network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, heads, 32)).eval()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
