@@ -13,7 +13,20 @@ training: {epochs: 2, batch_size: 32, learning_rate: 0.002, max_tiles_per_slide:
 review: {top_n: 5}
 """
 
-DATA = ("*.csv", "*.json", "*.parquet", "*.safetensors", "*.png", "*.jpg", "*.tif", "*.html", "*.geojson", "*.md", "*.js", "*.css")
+DATA = (
+    "*.csv",
+    "*.json",
+    "*.parquet",
+    "*.safetensors",
+    "*.png",
+    "*.jpg",
+    "*.tif",
+    "*.html",
+    "*.geojson",
+    "*.md",
+    "*.js",
+    "*.css",
+)
 EXPECTED = (
     "cohort/slides.csv",
     "cohort/labels.csv",

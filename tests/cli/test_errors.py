@@ -14,9 +14,13 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def test_missing_config_says_how_to_get_one(tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_config_says_how_to_get_one(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\n")
-    inkdot("tile", tmp_path / "slides.csv", "--config", tmp_path / "none.yaml", "--out", tmp_path / "run", code=2)
+    inkdot(
+        "tile", tmp_path / "slides.csv", "--config", tmp_path / "none.yaml", "--out", tmp_path / "run", code=2
+    )
     line = one_line(capsys)
     assert "none.yaml" in line and "inkdot init" in line
     assert not (tmp_path / "run").exists()
@@ -25,11 +29,15 @@ def test_missing_config_says_how_to_get_one(tmp_path: Path, inkdot: Inkdot, caps
 def test_unknown_key_is_named(tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\n")
     (tmp_path / "c.yaml").write_text("tiling: {sidepx: 64}\n")
-    inkdot("tile", tmp_path / "slides.csv", "--config", tmp_path / "c.yaml", "--out", tmp_path / "run", code=2)
+    inkdot(
+        "tile", tmp_path / "slides.csv", "--config", tmp_path / "c.yaml", "--out", tmp_path / "run", code=2
+    )
     assert "tiling.sidepx" in one_line(capsys)
 
 
-def test_a_folder_that_is_no_model_is_named(tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_model_is_named(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\n")
     inkdot("predict", tmp_path / "slides.csv", "--model", tmp_path, "--out", tmp_path / "results", code=2)
     line = one_line(capsys)

@@ -18,15 +18,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-review = typer.Typer(help="What the pathologist sees, and what comes back.", no_args_is_help=True, rich_markup_mode=None)
+review = typer.Typer(
+    help="What the pathologist sees, and what comes back.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(review, name="review")
 
-Slides = Annotated[Path, typer.Argument(metavar="SLIDES", help="A slides.csv, a slide, or a folder of slides.")]
-ConfigPath = Annotated[Path, typer.Option("--config", help="Settings as YAML, such as configs/thinprep.yaml.")]
+Slides = Annotated[
+    Path, typer.Argument(metavar="SLIDES", help="A slides.csv, a slide, or a folder of slides.")
+]
+ConfigPath = Annotated[
+    Path, typer.Option("--config", help="Settings as YAML, such as configs/thinprep.yaml.")
+]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that read slides.")]
-Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel of every slide, instead of what the files state.")]
+Mpp = Annotated[
+    float | None, typer.Option(help="Micrometres per pixel of every slide, instead of what the files state.")
+]
 Stain = Annotated[str | None, typer.Option(help="Stain of every slide: pap, he, mgg and so on.")]
-Preparation = Annotated[str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")]
+Preparation = Annotated[
+    str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")
+]
 
 
 def _version(value: bool) -> None:
@@ -37,7 +47,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options of the program as a whole."""
 
@@ -45,7 +57,9 @@ def options(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer slides and epochs: shows the line, not the quality.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer slides and epochs: shows the line, not the quality.")
+    ] = False,
 ) -> None:
     """Walk the whole line on synthetic slides: synth, tile, train, predict, review export."""
     from inkdot.cli.demo import run
@@ -59,8 +73,13 @@ def synth(
     slides: Annotated[int, typer.Option(min=1, help="How many slides.")],
     out: Annotated[Path, typer.Option(help="Folder for slides, slides.csv, labels.csv and truth.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
-    spot_mm: Annotated[float | None, typer.Option(help="Diameter of the cell spot in mm; small spots make big cohorts cheap.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; the preset's own where not given.")] = None,
+    spot_mm: Annotated[
+        float | None,
+        typer.Option(help="Diameter of the cell spot in mm; small spots make big cohorts cheap."),
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel; the preset's own where not given.")
+    ] = None,
 ) -> None:
     """Make synthetic slides with their truth."""
     from inkdot.stages import synth as stage
@@ -83,7 +102,9 @@ def tile(
     from inkdot.stages import tile as stage
 
     raise typer.Exit(
-        stage.run(slides, load_config(config), out, workers=workers, mpp=mpp, stain=stain, preparation=preparation)
+        stage.run(
+            slides, load_config(config), out, workers=workers, mpp=mpp, stain=stain, preparation=preparation
+        )
     )
 
 
@@ -103,14 +124,21 @@ def train(
 
 @app.command()
 def predict(
-    slides: Annotated[list[Path], typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides.")],
+    slides: Annotated[
+        list[Path],
+        typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides."),
+    ],
     model: Annotated[Path, typer.Option(help="A model folder, such as RUN/model.")],
     out: Annotated[Path, typer.Option(help="Results folder; a rerun keeps what still fits.")],
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
     allow_synthetic_model: Annotated[
-        bool, typer.Option("--allow-synthetic-model", help="Let a model trained on synthetic slides score real ones (meaningless scores).")
+        bool,
+        typer.Option(
+            "--allow-synthetic-model",
+            help="Let a model trained on synthetic slides score real ones (meaningless scores).",
+        ),
     ] = False,
     workers: Workers = 2,
 ) -> None:
@@ -135,7 +163,9 @@ def predict(
 def review_export(
     results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
     out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
-    top: Annotated[int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")
+    ] = None,
 ) -> None:
     """Write the gallery, the worklist and the QuPath files."""
     from inkdot.stages import review_export as stage

@@ -83,7 +83,9 @@ def run(out: Path, *, quick: bool) -> int:
         if code := step():
             return code
     console.rule("done", align="left")
-    console.print(f"{(perf_counter() - started) / 60:.1f} minutes. Everything here is synthetic: it shows how Inkdot works, not how well.")
+    console.print(
+        f"{(perf_counter() - started) / 60:.1f} minutes. Everything here is synthetic: it shows how Inkdot works, not how well."
+    )
     console.print(f"Open this page: {pages.index.resolve().as_uri()}", style="bold", soft_wrap=True)
     return 0
 

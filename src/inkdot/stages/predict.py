@@ -73,7 +73,10 @@ def run(
     console = Console(stderr=True)
     print_summary(console, [tiled, scored])
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
-    console.print(f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}", soft_wrap=True)
+    console.print(
+        f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}",
+        soft_wrap=True,
+    )
     return 1 if failed else 0
 
 

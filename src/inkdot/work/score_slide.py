@@ -21,7 +21,9 @@ from inkdot.records import RgbArray, SlideEntry, TileSpec
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 
-SYNTHETIC_MODEL_WARNING = "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
+SYNTHETIC_MODEL_WARNING = (
+    "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
         "model_sha256": scoring.model_sha256,
         "synthetic_model": model.trained_on.synthetic,
         "heads": [head.model_dump(mode="json") for head in model.heads],
-        "operating_points": {name: point.model_dump(mode="json") for name, point in model.operating_points.items()},
+        "operating_points": {
+            name: point.model_dump(mode="json") for name, point in model.operating_points.items()
+        },
         "warnings": [
             *warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
             *cast("list[str]", slide_facts["warnings"]),
@@ -102,7 +106,9 @@ def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) 
     seen = model.trained_on
     warnings: list[str] = []
     if seen.synthetic:
-        warnings.append("synthetic model on a synthetic slide" if synthetic_slide else SYNTHETIC_MODEL_WARNING)
+        warnings.append(
+            "synthetic model on a synthetic slide" if synthetic_slide else SYNTHETIC_MODEL_WARNING
+        )
     for name, value, known in (
         ("stain", entry.stain, seen.stains),
         ("preparation", entry.preparation or "", seen.preparations),
@@ -110,7 +116,9 @@ def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) 
         if not value:
             warnings.append(f"{name} not stated; the model saw {', '.join(known) or 'unstated ones'}")
         elif value not in known:
-            warnings.append(f"{name} {value} was never seen in training; the model saw {', '.join(known) or 'unstated ones'}")
+            warnings.append(
+                f"{name} {value} was never seen in training; the model saw {', '.join(known) or 'unstated ones'}"
+            )
     return warnings
 
 

@@ -1,0 +1,272 @@
+"""Scoring slides: nothing is lost, nothing is done twice, and a synthetic model keeps to synthetic slides."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inkdot import __version__
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.ledger import read as read_ledger
+from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.predictions import read_predictions
+from inkdot.artefacts.scores import read_scores
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import ArtefactError, ManifestError, SyntheticModelError, UserError
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.store import load_model, save_model
+from inkdot.records import Mpp, SlideEntry
+from inkdot.slides import open_slide
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages.predict import run
+from inkdot.tiling.pixels import read_tile
+
+SIDE = 64
+SYNTHETIC = json.dumps({"synthetic": True})
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return config_from_mapping(
+        {"tiling": {"side_px": SIDE, "mpp": 0.5, "stride_px": SIDE}, "model": {"backbone": "test_resnet"}}
+    )
+
+
+def make_model(
+    folder: Path, config: Config, *, synthetic: bool, threshold: float = 0.5, seed: int = 0
+) -> Path:
+    """An untrained network with a real description: what it says does not matter here."""
+    torch.manual_seed(seed)
+    network = TileNetwork(NetworkSpec("test_resnet", 0.0, config.head_records, SIDE))
+    description = ModelFile(
+        inkdot=__version__,
+        backbone="test_resnet",
+        dropout=0.0,
+        preparation="thinprep",
+        heads=config.heads,
+        tiling=config.tiling,
+        normalisation_mean=list(network.spec.normalisation_mean),
+        normalisation_std=list(network.spec.normalisation_std),
+        temperatures={"malignancy": 1.5, "morphology": 1.0},
+        operating_points={
+            "malignancy": OperatingPoint(
+                class_name="malignant",
+                threshold=threshold,
+                wanted_sensitivity=0.95,
+                sensitivity=None,
+                specificity=None,
+            )
+        },
+        validation_figures={},
+        trained_on=TrainedOn(
+            synthetic=synthetic,
+            slides=2,
+            patients=2,
+            tiles_per_class={},
+            preparations=["thinprep"],
+            stains=["pap"],
+            sites=1,
+            scanners=1,
+        ),
+        config_sha256="0" * 64,
+        weights_sha256="",
+    )
+    save_model(folder, network, description)
+    return folder
+
+
+def make_slide(
+    path: Path, seed: int, *, description: str = SYNTHETIC, cells: int = 40, mpp: float | None = 0.5
+) -> Path:
+    generator = np.random.default_rng(seed)
+    picture = np.full((600, 700, 3), 245, np.uint8)
+    for _ in range(cells):
+        centre = tuple(int(value) for value in generator.integers(20, 580, 2))
+        cv2.circle(
+            picture,
+            centre,
+            int(generator.integers(6, 14)),
+            tuple(int(v) for v in generator.integers(30, 150, 3)),
+            -1,
+        )
+    path.parent.mkdir(exist_ok=True)
+    write_array_pyramid(path, picture, mpp=Mpp.square(mpp) if mpp else None, description=description)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path, config: Config) -> Path:
+    return make_model(tmp_path / "model", config, synthetic=True)
+
+
+@pytest.fixture
+def slides(tmp_path: Path) -> Path:
+    for seed in range(3):
+        make_slide(tmp_path / "slides" / f"s{seed}.tif", seed)
+    return tmp_path / "slides"
+
+
+def data_files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in {"ledger.jsonl", ".inkdot.lock"}
+    }
+
+
+def test_every_slide_gets_its_line_and_its_scores(
+    slides: Path, model: Path, config: Config, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    assert run([slides], model, out, stain="pap", preparation="thinprep") == 0
+    rows = read_predictions(out / "predictions.csv")
+    assert [row["slide_id"] for row in rows] == ["s0", "s1", "s2"]
+    for row in rows:
+        scores = read_scores(RunLayout(out).scores(row["slide_id"]))
+        best = int(np.argmax(scores.flag_scores))
+        assert float(row["score"]) == pytest.approx(float(scores.flag_scores.max()), abs=1e-4)
+        assert int(row["top_x_l0_px"]) == scores.table.column("x_l0_px")[best].as_py()
+        assert int(row["flagged_tiles"]) == int((scores.flag_scores >= 0.5).sum())
+        assert row["call"] == ("flagged" if scores.flag_scores.max() >= 0.5 else "nothing flagged")
+        assert row["warnings"] == "synthetic model on a synthetic slide"
+
+
+def test_scores_are_the_networks_on_the_tiles_pixels(
+    slides: Path, model: Path, config: Config, tmp_path: Path
+) -> None:
+    """Against the network called by hand, tile by tile: no mix-up of rows, heads or temperatures."""
+    out = tmp_path / "results"
+    run([slides / "s0.tif"], model, out)
+    scores = read_scores(RunLayout(out).scores("s0"))
+    _, network = load_model(model)
+    slide = open_slide(SlideEntry("s0", slides / "s0.tif"))
+    for row in (0, len(scores.flag_scores) // 2, len(scores.flag_scores) - 1):
+        x, y = (scores.table.column(name)[row].as_py() for name in ("x_l0_px", "y_l0_px"))
+        tile = torch.from_numpy(read_tile(slide, config.tiling.spec, x, y).copy()).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            logits = network(tile)[0]
+        expected = torch.softmax(logits[:2] / 1.5, 0)[1]
+        assert scores.flag_scores[row] == pytest.approx(float(expected), abs=2e-5)
+    slide.close()
+
+
+def test_one_bad_slide_stops_no_other(slides: Path, model: Path, tmp_path: Path) -> None:
+    whole = (slides / "s1.tif").read_bytes()
+    (slides / "truncated.tif").write_bytes(whole[: len(whole) // 3])
+    (slides / "empty.tif").write_bytes(b"")
+    (slides / "words.svs").write_text("no slide")
+    make_slide(slides / "blank.tif", 9, cells=0)
+    make_slide(slides / "unscaled.tif", 9, mpp=None)
+    out = tmp_path / "results"
+    assert run([slides], model, out) == 1
+    rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
+    assert {name for name, row in rows.items() if row["outcome"] == "done"} == {"s0", "s1", "s2"}
+    assert set(rows) == {"s0", "s1", "s2", "truncated", "empty", "words", "blank", "unscaled"}
+    assert rows["blank"]["call"] == "inadequate" and rows["words"]["call"] == ""
+    assert "--mpp" in rows["unscaled"]["reason"]
+    assert all(row["reason"] for row in rows.values() if row["outcome"] == "failed")
+    failed = {line.slide_id for line in read_ledger(out / "ledger.jsonl") if line.outcome == "failed"}
+    assert failed == {"truncated", "empty", "words", "blank", "unscaled"}
+
+
+def test_a_second_run_does_nothing_again(slides: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    run([slides], model, out)
+    before = data_files(out)
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "scores").iterdir()}
+    assert run([slides], model, out) == 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "scores").iterdir()} == stamps
+    assert data_files(out) == before
+    lines = [line for line in read_ledger(out / "ledger.jsonl") if line.stage == "predict"]
+    assert [line.outcome for line in lines] == ["done"] * 3 + ["reused"] * 3
+
+
+def test_the_same_input_gives_the_same_bytes(slides: Path, model: Path, tmp_path: Path) -> None:
+    run([slides], model, tmp_path / "one", workers=1)
+    run([slides], model, tmp_path / "two", workers=2)
+    one, two = data_files(tmp_path / "one"), data_files(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+@pytest.mark.parametrize("change", ["model", "slide", "damage"])
+def test_what_no_longer_fits_is_scored_again(
+    change: str, slides: Path, model: Path, config: Config, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    run([slides], model, out)
+    scores = RunLayout(out).scores("s0")
+    before = scores.read_bytes()
+    if change == "model":
+        shutil.rmtree(model)
+        make_model(model, config, synthetic=True, seed=1)
+    elif change == "slide":
+        make_slide(slides / "s0.tif", 77)
+    else:
+        scores.write_bytes(before[:100])
+    assert run([slides], model, out) == 0
+    outcomes = {
+        line.slide_id: line.outcome for line in read_ledger(out / "ledger.jsonl") if line.stage == "predict"
+    }
+    others = "done" if change == "model" else "reused"
+    assert outcomes == {"s0": "done", "s1": others, "s2": others}
+    assert (scores.read_bytes() == before) == (change == "damage")
+
+
+def test_a_synthetic_model_refuses_a_real_slide(slides: Path, model: Path, tmp_path: Path) -> None:
+    make_slide(slides / "scanned.tif", 5, description="")
+    out = tmp_path / "results"
+    with pytest.raises(SyntheticModelError, match=r"scanned.*--allow-synthetic-model"):
+        run([slides], model, out)
+    assert not out.exists()
+
+
+def test_allowed_it_says_so_in_every_output(slides: Path, model: Path, tmp_path: Path) -> None:
+    make_slide(slides / "scanned.tif", 5, description="")
+    out = tmp_path / "results"
+    assert run([slides], model, out, allow_synthetic_model=True) == 0
+    rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
+    assert "synthetic specimens only" in rows["scanned"]["warnings"]
+    scores = read_scores(RunLayout(out).scores("scanned"))
+    assert scores.synthetic_model and any("synthetic specimens only" in text for text in scores.warnings)
+
+
+def test_stain_and_preparation_never_seen_are_said(slides: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    run([slides / "s0.tif"], model, out, stain="mgg")
+    (row,) = read_predictions(out / "predictions.csv")
+    assert "stain mgg was never seen in training" in row["warnings"]
+    assert "preparation not stated" in row["warnings"]
+
+
+def test_names_are_text_not_formulas(slides: Path, model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "slides.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["slide_id", "path"], ["=cmd()", slides / "s0.tif"]])
+    run([table], model, tmp_path / "results")
+    assert "\n'=cmd()," in (tmp_path / "results" / "predictions.csv").read_text()
+
+
+def test_two_slides_of_one_name_are_refused(slides: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="s0"):
+        run([slides, slides / "s0.tif"], model, tmp_path / "results")
+
+
+def test_weights_that_are_not_the_models_are_refused(slides: Path, model: Path, tmp_path: Path) -> None:
+    weights = model / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ArtefactError, match="weights"):
+        run([slides], model, tmp_path / "results")
+
+
+def test_a_folder_in_use_is_refused(slides: Path, model: Path, tmp_path: Path) -> None:
+    from inkdot.artefacts.locking import locked
+
+    out = tmp_path / "results"
+    with locked(RunLayout(out).lock), pytest.raises(UserError, match="another inkdot"):
+        run([slides], model, out)
