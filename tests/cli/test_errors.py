@@ -22,7 +22,8 @@ def test_missing_config_says_how_to_get_one(
         "tile", tmp_path / "slides.csv", "--config", tmp_path / "none.yaml", "--out", tmp_path / "run", code=2
     )
     line = one_line(capsys)
-    assert "none.yaml" in line and "inkdot init" in line
+    assert "none.yaml" in line
+    assert "inkdot init" in line
     assert not (tmp_path / "run").exists()
 
 
@@ -41,7 +42,8 @@ def test_a_folder_that_is_no_model_is_named(
     (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\n")
     inkdot("predict", tmp_path / "slides.csv", "--model", tmp_path, "--out", tmp_path / "results", code=2)
     line = one_line(capsys)
-    assert "model.json" in line and "inkdot train" in line
+    assert "model.json" in line
+    assert "inkdot train" in line
     assert not (tmp_path / "results").exists()
 
 

@@ -167,7 +167,8 @@ def test_one_bad_slide_stops_no_other(slides: Path, model: Path, tmp_path: Path)
     rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
     assert {name for name, row in rows.items() if row["outcome"] == "done"} == {"s0", "s1", "s2"}
     assert set(rows) == {"s0", "s1", "s2", "truncated", "empty", "words", "blank", "unscaled"}
-    assert rows["blank"]["call"] == "inadequate" and rows["words"]["call"] == ""
+    assert rows["blank"]["call"] == "inadequate"
+    assert rows["words"]["call"] == ""
     assert "--mpp" in rows["unscaled"]["reason"]
     assert all(row["reason"] for row in rows.values() if row["outcome"] == "failed")
     failed = {line.slide_id for line in read_ledger(out / "ledger.jsonl") if line.outcome == "failed"}
@@ -233,7 +234,8 @@ def test_allowed_it_says_so_in_every_output(slides: Path, model: Path, tmp_path:
     rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
     assert "synthetic specimens only" in rows["scanned"]["warnings"]
     scores = read_scores(RunLayout(out).scores("scanned"))
-    assert scores.synthetic_model and any("synthetic specimens only" in text for text in scores.warnings)
+    assert scores.synthetic_model
+    assert any("synthetic specimens only" in text for text in scores.warnings)
 
 
 def test_stain_and_preparation_never_seen_are_said(slides: Path, model: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ Preparation = Annotated[
 
 def _version(value: bool) -> None:
     if value:
-        print(f"inkdot {__version__}")
+        typer.echo(f"inkdot {__version__}")
         raise typer.Exit
 
 
@@ -180,14 +180,11 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"inkdot: {error}", file=sys.stderr)
+        typer.echo(f"inkdot: {error}", err=True)
         sys.exit(2)
     except SlideError as error:
-        print(f"inkdot: {error}", file=sys.stderr)
+        typer.echo(f"inkdot: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("inkdot: stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":
