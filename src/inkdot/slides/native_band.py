@@ -1,0 +1,79 @@
+"""Decoded native tiles that are still needed: the rows of the file under the tiles being read."""
+
+from collections.abc import Callable, Hashable
+
+from inkdot.records import RgbArray
+
+LARGEST_BYTES = 128 * 2**20
+"""Room for two rows of native tiles of a slide 80,000 px wide, undiminished."""
+
+
+class TileBand:
+    """Keeps decoded tiles of one plane (level and scale) while reading moves down the slide.
+
+    Tables of tiles are sorted by y, so rows above the present rectangle are done with. Where the band would
+    outgrow its bound, the row farthest from being wanted again goes first, and is decoded again if it is.
+
+    Args:
+        largest_bytes: Bound of all kept pixels.
+    """
+
+    def __init__(self, largest_bytes: int = LARGEST_BYTES) -> None:
+        self._largest_bytes = largest_bytes
+        self._bytes = 0
+        self._plane: Hashable = None
+        self._rows: dict[int, dict[int, RgbArray]] = {}
+        self._first, self._last = 0, 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all kept pixels."""
+        return self._bytes
+
+    def move_to(self, plane: Hashable, first_row: int, last_row: int) -> None:
+        """Say which rows of native tiles (both inclusive) are read now; rows above them are dropped."""
+        if plane != self._plane:
+            self.clear()
+            self._plane = plane
+        if first_row > self._first:
+            for row in [row for row in self._rows if row < first_row]:
+                self._drop_row(row)
+        self._first, self._last = first_row, last_row
+
+    def tile(self, column: int, row: int, decode: Callable[[int, int], RgbArray], *, keep: bool) -> RgbArray:
+        """The tile at (column, row) of the present plane, decoded now unless it is kept from before.
+
+        Args:
+            column: Column of native tiles.
+            row: Row of native tiles.
+            decode: Gives the tile's pixels; called with column and row.
+            keep: The tile may be wanted again.
+        """
+        known = self._rows.get(row)
+        if known is not None and column in known:
+            return known[column]
+        pixels = decode(column, row)
+        if keep:
+            self._rows.setdefault(row, {})[column] = pixels
+            self._bytes += pixels.nbytes
+            while self._bytes > self._largest_bytes:
+                self._drop_one()
+        return pixels
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._rows.clear()
+        self._bytes = 0
+        self._first = 0
+
+    def _drop_row(self, row: int) -> None:
+        self._bytes -= sum(pixels.nbytes for pixels in self._rows.pop(row).values())
+
+    def _drop_one(self) -> None:
+        # Rows below the present ones were read before somebody went back up: they are wanted last.
+        lowest = max(self._rows)
+        row = lowest if lowest > self._last else min(self._rows)
+        tiles = self._rows[row]
+        self._bytes -= tiles.pop(next(iter(tiles))).nbytes
+        if not tiles:
+            del self._rows[row]

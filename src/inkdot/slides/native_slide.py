@@ -1,0 +1,200 @@
+"""SVS and TIFF slides of JPEG tiles, read by their native tiles: the same frames as OpenSlide, several times as fast.
+
+OpenSlide spends most of its time compositing, not decoding (docs/decisions/0010). Level-0 pixels are equal to
+OpenSlide's; between the pixels of a coarser level both interpolate, equal to within 2 grey levels.
+"""
+
+import math
+import threading
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+
+from inkdot.errors import UnreadableSlideError
+from inkdot.records import ReadPlan, RgbArray, SlideInfo
+from inkdot.slides.native_band import TileBand
+from inkdot.slides.native_jpeg import FACTORS, decode
+from inkdot.slides.native_structure import NativeLevel
+from inkdot.slides.openslide_backend import unreadable
+from inkdot.slides.pixels import WHITE, fitted_size, shrunk
+
+ENOUGH_FRACTION = 0.99
+"""A rectangle reduced to this fraction of the wanted size still counts as fine enough, as in `geometry`."""
+
+_MOST_PIXELS_OF_A_TILE = 2**22
+_WHOLE = 1e-6  # a position this close (in level pixels) to a whole one is whole
+
+
+class NativeSlide:
+    """A tiled JPEG TIFF behind the protocol :class:`inkdot.records.ReducingSlide`.
+
+    Args:
+        path: The file.
+        info: What OpenSlide says of it.
+        levels: Its levels, in the order of ``info``.
+        dct_scaling: Let :meth:`read_reduced` shrink in the DCT.
+
+    Raises:
+        UnreadableSlideError: The file cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, info: SlideInfo, levels: tuple[NativeLevel, ...], *, dct_scaling: bool = True
+    ) -> None:
+        self._path = path
+        self._info = info
+        self._levels = levels
+        self._dct_scaling = dct_scaling
+        self._band = TileBand()
+        self._lock = threading.Lock()
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise unreadable(path, error) from None
+
+    @property
+    def info(self) -> SlideInfo:
+        """What is known of the slide."""
+        return self._info
+
+    def read(self, plan: ReadPlan) -> RgbArray:
+        """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has none.
+
+        Where the corner falls between pixels of the level, they are interpolated linearly, as OpenSlide does.
+
+        Raises:
+            UnreadableSlideError: A native tile cannot be decoded; others still can.
+        """
+        downsample = self._info.level_downsamples[plan.level]
+        x, x_part = _whole_and_part(plan.x_l0_px / downsample)
+        y, y_part = _whole_and_part(plan.y_l0_px / downsample)
+        width, height = plan.width_level_px, plan.height_level_px
+        if not (x_part or y_part):
+            return self._mosaic(plan.level, 1, x, y, width, height)
+        pixels = self._mosaic(plan.level, 1, x, y, width + 1, height + 1)
+        weights = np.outer((1 - y_part, y_part), (1 - x_part, x_part)).astype(np.float32)
+        between = cv2.filter2D(pixels, -1, weights, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
+        return np.ascontiguousarray(between[:height, :width], np.uint8)
+
+    def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
+        """Pixels of a rectangle, shrunk by 2, 4 or 8 while decoding where that leaves enough of them.
+
+        Args:
+            plan: The rectangle; its corner is rounded to the nearest pixel of the reduced level.
+            least_width_px: Columns that are needed; up to 1 % fewer may come.
+            least_height_px: Rows that are needed; up to 1 % fewer may come.
+
+        Returns:
+            uint8 RGB, exactly what :meth:`read` gives where nothing can be shrunk.
+
+        Raises:
+            UnreadableSlideError: A native tile cannot be decoded; others still can.
+        """
+        factor = self._factor(plan, least_width_px, least_height_px)
+        if factor == 1:
+            return self.read(plan)
+        step = self._info.level_downsamples[plan.level] * factor
+        return self._mosaic(
+            plan.level,
+            factor,
+            _nearest(plan.x_l0_px / step),
+            _nearest(plan.y_l0_px / step),
+            _nearest(plan.width_level_px / factor),
+            _nearest(plan.height_level_px / factor),
+        )
+
+    def thumbnail(self, max_side_px: int) -> RgbArray:
+        """The whole slide, uint8 RGB, its longer side at most ``max_side_px``."""
+        size = self._info.size_l0_px
+        shrink = max(size) / max(fitted_size(size, max_side_px))
+        level = max(
+            index for index, d in enumerate(self._info.level_downsamples) if d <= shrink or index == 0
+        )
+
+        def read(x: int, y: int, width: int, height: int) -> RgbArray:
+            return self._mosaic(level, 1, x, y, width, height)
+
+        return shrunk(self._levels[level].size_px, read, max_side_px)
+
+    def close(self) -> None:
+        """Release the file; reading afterwards is an error."""
+        self._file.close()
+        self._band.clear()
+
+    def _factor(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> int:
+        if not self._dct_scaling:
+            return 1
+        room = min(plan.width_level_px / least_width_px, plan.height_level_px / least_height_px)
+        return next((factor for factor in FACTORS if room / factor >= ENOUGH_FRACTION), 1)
+
+    def _mosaic(self, level: int, factor: int, x: int, y: int, width: int, height: int) -> RgbArray:
+        """A rectangle of a level shrunk by ``factor``, in whole pixels of that; white where it has none."""
+        native = self._levels[level]
+        tile_width, tile_height = native.tile_size_px[0] // factor, native.tile_size_px[1] // factor
+        # A last pixel that the level fills only partly is left out, as scanners do when they make levels.
+        x0, x1 = max(x, 0), min(x + width, native.size_px[0] // factor)
+        y0, y1 = max(y, 0), min(y + height, native.size_px[1] // factor)
+        is_whole = (x0, y0, x1, y1) == (x, y, x + width, y + height)
+        out = (np.empty if is_whole else _white)((height, width, 3), np.uint8)
+        if self._file.closed:
+            raise ValueError("read of a closed slide")
+        if x0 >= x1 or y0 >= y1:
+            return out
+
+        def decoded(column: int, row: int) -> RgbArray:
+            return self._decoded(level, factor, column, row)
+
+        # Tiles inside a rectangle this large are not shared with a neighbour; those at its edges may be.
+        keep_all = width * height <= _MOST_PIXELS_OF_A_TILE
+        with self._lock:
+            last_row = (y1 - 1) // tile_height
+            last_column = (x1 - 1) // tile_width
+            self._band.move_to((level, factor), y0 // tile_height, last_row)
+            for row in range(y0 // tile_height, last_row + 1):
+                top = row * tile_height
+                upper, lower = max(top, y0), min(top + tile_height, y1)
+                for column in range(x0 // tile_width, last_column + 1):
+                    left = column * tile_width
+                    start, end = max(left, x0), min(left + tile_width, x1)
+                    keep = keep_all or row == last_row or column == last_column
+                    tile = self._band.tile(column, row, decoded, keep=keep)
+                    out[upper - y : lower - y, start - x : end - x] = tile[
+                        upper - top : lower - top, start - left : end - left
+                    ]
+        return out
+
+    def _decoded(self, level: int, factor: int, column: int, row: int) -> RgbArray:
+        native = self._levels[level]
+        index = row * native.columns + column
+        length = int(native.lengths[index])
+        try:
+            self._file.seek(int(native.offsets[index]))
+            data = self._file.read(length)
+            if len(data) != length:
+                raise ValueError("the file ends before it")
+            return decode(native.head, data, native.tile_size_px, factor)
+        except (OSError, ValueError) as error:
+            raise self._damaged(error, level, column, row) from None
+
+    def _damaged(self, error: Exception, level: int, column: int, row: int) -> UnreadableSlideError:
+        width, height = self._levels[level].tile_size_px
+        downsample = self._info.level_downsamples[level]
+        x_l0, y_l0 = round(column * width * downsample), round(row * height * downsample)
+        found = f"found a damaged tile at column {column}, row {row} of level {level}, level-0 px ({x_l0}, {y_l0})"
+        return unreadable(self._path, error, found)
+
+
+def _white(shape: tuple[int, int, int], dtype: type[np.uint8]) -> RgbArray:
+    return cast(RgbArray, np.full(shape, WHITE, dtype))
+
+
+def _nearest(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def _whole_and_part(value: float) -> tuple[int, float]:
+    whole = math.floor(value + _WHOLE)
+    part = value - whole
+    return whole, 0.0 if part < _WHOLE else part
