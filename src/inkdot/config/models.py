@@ -20,19 +20,30 @@ class Strict(BaseModel):
 class TilingConfig(Strict):
     """How slides are cut into tiles."""
 
-    side_px: int = Field(256, ge=32, le=2048, description="Side of a tile in pixels, as the network sees it.")
-    mpp: float = Field(0.25, ge=0.08, le=4.0, description="Micrometres per tile pixel.")
+    side_px: int = Field(
+        default=256, ge=32, le=2048, description="Side of a tile in pixels, as the network sees it."
+    )
+    mpp: float = Field(default=0.25, ge=0.08, le=4.0, description="Micrometres per tile pixel.")
     stride_px: int = Field(
-        256, ge=8, le=4096, description="Distance between neighbouring tiles in tile pixels; less than side_px overlaps."
+        default=256,
+        ge=8,
+        le=4096,
+        description="Distance between neighbouring tiles in tile pixels; less than side_px overlaps.",
     )
     mask_mpp: float = Field(
-        4.0, ge=0.5, le=64.0, description="Micrometres per pixel at which foreground is told from empty glass."
+        default=4.0,
+        ge=0.5,
+        le=64.0,
+        description="Micrometres per pixel at which foreground is told from empty glass.",
     )
     min_foreground_fraction: Fraction = Field(
-        0.01, description="Tiles with less of their area (0 to 1) in the foreground are dropped."
+        default=0.01, description="Tiles with less of their area (0 to 1) in the foreground are dropped."
     )
     min_object_um: float = Field(
-        4.0, ge=0.0, le=1000.0, description="Foreground specks narrower than this (µm) are dropped as dust."
+        default=4.0,
+        ge=0.0,
+        le=1000.0,
+        description="Foreground specks narrower than this (µm) are dropped as dust.",
     )
 
     @property
@@ -45,10 +56,12 @@ class LabellingConfig(Strict):
     """How places that people marked become targets of tiles."""
 
     min_place_fraction: Fraction = Field(
-        0.5, description="A place labels a tile when at least this much of the place (0 to 1) lies in the tile."
+        default=0.5,
+        description="A place labels a tile when at least this much of the place (0 to 1) lies in the tile.",
     )
     min_tile_fraction: Fraction = Field(
-        0.25, description="…or when it covers at least this much of the tile (0 to 1): for large annotated regions."
+        default=0.25,
+        description="…or when it covers at least this much of the tile (0 to 1): for large annotated regions.",
     )
 
 
@@ -60,11 +73,16 @@ class HeadConfig(Strict):
     answers: dict[str, dict[str, float]] = Field(
         description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'."
     )
-    calls: dict[str, str] = Field(default_factory=dict[str, str], description="Words for a call of each class.")
-    condition: dict[str, str] = Field(
-        default_factory=dict[str, str], description="Asked only where another head has a class, e.g. {malignancy: malignant}."
+    calls: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Words for a call of each class."
     )
-    flag_class: str | None = Field(None, description="The class whose score ranks places; exactly one head has it.")
+    condition: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="Asked only where another head has a class, e.g. {malignancy: malignant}.",
+    )
+    flag_class: str | None = Field(
+        default=None, description="The class whose score ranks places; exactly one head has it."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "HeadConfig":
@@ -74,14 +92,20 @@ class HeadConfig(Strict):
         for answer, weights in self.answers.items():
             unknown = sorted(set(weights) - known)
             if unknown:
-                raise ValueError(f"head {self.name!r}, answer {answer!r}: unknown class {unknown[0]!r}; classes are {self.classes}")
+                raise ValueError(
+                    f"head {self.name!r}, answer {answer!r}: unknown class {unknown[0]!r}; classes are {self.classes}"
+                )
             if weights and abs(sum(weights.values()) - 1.0) > 1e-6:
-                raise ValueError(f"head {self.name!r}, answer {answer!r}: weights must sum to 1, found {sum(weights.values()):g}")
+                raise ValueError(
+                    f"head {self.name!r}, answer {answer!r}: weights must sum to 1, found {sum(weights.values()):g}"
+                )
         for name in [*self.calls, *([self.flag_class] if self.flag_class else [])]:
             if name not in known:
                 raise ValueError(f"head {self.name!r}: unknown class {name!r}; classes are {self.classes}")
         if len(self.condition) > 1:
-            raise ValueError(f"head {self.name!r}: expected at most one condition, found {len(self.condition)}")
+            raise ValueError(
+                f"head {self.name!r}: expected at most one condition, found {len(self.condition)}"
+            )
         return self
 
     @classmethod
@@ -115,65 +139,93 @@ def _default_heads() -> list[HeadConfig]:
 class ModelConfig(Strict):
     """The network."""
 
-    backbone: str = Field("mobilenetv3_small_100", description="A timm model name.")
+    backbone: str = Field(default="mobilenetv3_small_100", description="A timm model name.")
     weights: str = Field(
-        "scratch", description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file."
+        default="scratch",
+        description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file.",
     )
-    dropout: Fraction = Field(0.2, description="Dropout before the heads (0 to 1).")
+    dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
 
 
 class AugmentationConfig(Strict):
     """How training tiles are varied."""
 
-    geometry: bool = Field(True, description="Quarter turns, mirror images and small shifts of scale.")
-    colour: Fraction = Field(0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes.")
-    focus: Fraction = Field(0.3, description="Probability (0 to 1) of a blur like a slightly wrong focal plane.")
-    jpeg: Fraction = Field(0.2, description="Probability (0 to 1) of JPEG artefacts.")
+    geometry: bool = Field(
+        default=True, description="Quarter turns, mirror images and small shifts of scale."
+    )
+    colour: Fraction = Field(
+        default=0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes."
+    )
+    focus: Fraction = Field(
+        default=0.3, description="Probability (0 to 1) of a blur like a slightly wrong focal plane."
+    )
+    jpeg: Fraction = Field(default=0.2, description="Probability (0 to 1) of JPEG artefacts.")
 
 
 class TrainingConfig(Strict):
     """The training loop."""
 
-    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
-    batch_size: int = Field(64, ge=1, le=4096, description="Tiles per step.")
-    learning_rate: float = Field(1e-3, gt=0.0, le=10.0, description="Peak learning rate (AdamW, warm-up then cosine).")
-    weight_decay: float = Field(0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
-    warmup_fraction: Fraction = Field(0.1, description="Share (0 to 1) of the steps over which the rate rises.")
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
+    batch_size: int = Field(default=64, ge=1, le=4096, description="Tiles per step.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, le=10.0, description="Peak learning rate (AdamW, warm-up then cosine)."
+    )
+    weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
+    warmup_fraction: Fraction = Field(
+        default=0.1, description="Share (0 to 1) of the steps over which the rate rises."
+    )
     validation_fraction: float = Field(
-        0.25, gt=0.0, lt=1.0, description="Share (0 to 1) of the patients kept for validation, where no split column is given."
+        default=0.25,
+        gt=0.0,
+        lt=1.0,
+        description="Share (0 to 1) of the patients kept for validation, where no split column is given.",
     )
     max_tiles_per_slide: int = Field(
-        2000, ge=1, description="At most so many tiles of one slide are used per class; the rest is reported."
+        default=2000,
+        ge=1,
+        description="At most so many tiles of one slide are used per class; the rest is reported.",
     )
     head_weights: dict[str, float] = Field(
         default_factory=dict[str, float], description="Weight of each head's loss; 1 where not given."
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Lightning Fabric precision.")
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
-    workers: int = Field(0, ge=0, le=64, description="Loader processes; 0 loads in the training process.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights.")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        default="32-true", description="Lightning Fabric precision."
+    )
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where to train.")
+    workers: int = Field(
+        default=0, ge=0, le=64, description="Loader processes; 0 loads in the training process."
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights."
+    )
     wanted_sensitivity: float = Field(
-        0.95, gt=0.0, lt=1.0, description="The operating point is the highest threshold that reaches this on validation tiles."
+        default=0.95,
+        gt=0.0,
+        lt=1.0,
+        description="The operating point is the highest threshold that reaches this on validation tiles.",
     )
 
 
 class ReviewConfig(Strict):
     """What the pathologist is shown."""
 
-    top_n: int = Field(30, ge=1, le=120, description="Places shown per slide, flagged or not.")
+    top_n: int = Field(default=30, ge=1, le=120, description="Places shown per slide, flagged or not.")
     min_distance_fraction: Fraction = Field(
-        0.75, description="Shown tiles keep this distance, as a fraction (0 to 1) of the tile side, from better ones."
+        default=0.75,
+        description="Shown tiles keep this distance, as a fraction (0 to 1) of the tile side, from better ones.",
     )
 
 
 class Config(Strict):
     """Everything that shapes a run; hashed whole and recorded with what it made."""
 
-    schema_version: Literal[1] = Field(1, description="Version of this file's form.")
-    preparation: Preparation = Field("thinprep", description="thinprep, cytospin, section or smear.")
+    schema_version: Literal[1] = Field(default=1, description="Version of this file's form.")
+    preparation: Preparation = Field(default="thinprep", description="thinprep, cytospin, section or smear.")
     tiling: TilingConfig = TilingConfig()
     labelling: LabellingConfig = LabellingConfig()
-    heads: list[HeadConfig] = Field(default_factory=_default_heads, min_length=1, description="The questions.")
+    heads: list[HeadConfig] = Field(
+        default_factory=_default_heads, min_length=1, description="The questions."
+    )
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
@@ -190,7 +242,9 @@ class Config(Strict):
             for other, class_name in head.condition.items():
                 match = next((h for h in self.heads if h.name == other), None)
                 if match is None or class_name not in match.classes or other == head.name:
-                    raise ValueError(f"head {head.name!r}: condition {other}: {class_name} names no class of another head")
+                    raise ValueError(
+                        f"head {head.name!r}: condition {other}: {class_name} names no class of another head"
+                    )
         for name in self.training.head_weights:
             if name not in names:
                 raise ValueError(f"training.head_weights: unknown head {name!r}; heads are {names}")
