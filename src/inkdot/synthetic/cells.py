@@ -1,12 +1,13 @@
 """Draws single cells from recipes."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from inkdot.synthetic.recipes import Recipe
 from inkdot.synthetic.scene import CHROMATINS, Cell, Cytoplasm, Nucleus, Spot
-from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, flattened, notched, perturbed
+from inkdot.synthetic.shapes import area_um2, ellipse, equivalent_diameter_um, flattened, notched, perturbed
 
 _SPINDLE_ASPECT = 1.75
 FOCUS_SPREAD_UM = 3.0
@@ -127,14 +128,14 @@ def _vacuoles(
     for _ in range(4 * count):
         if len(spots) == count:
             break
-        # Many small, few large.
+        # More small ones than large ones.
         size = (
             recipe.vacuole_low_um
-            + (recipe.vacuole_high_um - recipe.vacuole_low_um) * float(rng.random()) ** 2
+            + (recipe.vacuole_high_um - recipe.vacuole_low_um) * float(rng.random()) ** 1.4
         )
         place = _outside_nucleus(nucleus, body_radius_um, size, rng)
         if place is not None:
-            spots.append(Spot(*place, size, float(rng.uniform(0.6, 1.0))))
+            spots.append(Spot(*place, size, float(rng.uniform(0.8, 1.0))))
     return tuple(spots)
 
 
@@ -155,11 +156,11 @@ def _granules(
 def _outside_nucleus(
     nucleus: Nucleus, body_radius_um: float, size_um: float, rng: np.random.Generator
 ) -> tuple[float, float] | None:
-    away = max(body_radius_um - 0.6 * size_um, 0.0) * np.sqrt(rng.random())
-    direction = rng.uniform(0.0, 2.0 * np.pi)
-    x, y = float(away * np.cos(direction)), float(away * np.sin(direction))
-    clear = equivalent_diameter_um(nucleus.outline) / 2.0 + 0.3 * size_um
-    return None if np.hypot(x - nucleus.dx_um, y - nucleus.dy_um) < clear else (x, y)
+    away = max(body_radius_um - 0.6 * size_um, 0.0) * math.sqrt(rng.random())
+    direction = 2.0 * math.pi * rng.random()
+    x, y = away * math.cos(direction), away * math.sin(direction)
+    clear = math.sqrt(area_um2(nucleus.outline) / math.pi) + 0.3 * size_um
+    return None if math.hypot(x - nucleus.dx_um, y - nucleus.dy_um) < clear else (x, y)
 
 
 def draw_neutrophil(preparation: Preparation, rng: np.random.Generator, at_um: tuple[float, float]) -> Cell:

@@ -81,7 +81,7 @@ def _vesicular(rng: np.random.Generator) -> Field:
     """Cleared interior with a few strands and clumps."""
     clumps = _above(_smooth(rng, 0.50), 1.35)
     strands = np.exp(-((_smooth(rng, 0.85) / 0.22) ** 2))
-    return (-0.50 + 0.55 * clumps + 0.20 * strands + 0.05 * _smooth(rng, 0.30)).astype(np.float32)
+    return (-0.52 + 0.32 * clumps + 0.20 * strands + 0.05 * _smooth(rng, 0.30)).astype(np.float32)
 
 
 def _smudged(rng: np.random.Generator) -> Field:

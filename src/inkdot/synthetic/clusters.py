@@ -55,8 +55,8 @@ def regular_group(
     """Choroid or ependyma: a flat sheet, or a papilla, on a nearly regular lattice, cell borders meeting."""
     cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radius = float(np.median([_body_radius(cell) for cell in cells]))
-    pitch = 1.75 * radius
-    lattice = _hexagonal(count, pitch, stretch=rng.uniform(1.0, 2.2), turn=rng.uniform(0.0, np.pi))
+    pitch = 1.68 * radius
+    lattice = _hexagonal(count, pitch, stretch=rng.uniform(1.0, 1.7), turn=rng.uniform(0.0, np.pi))
     places = lattice + rng.normal(0.0, 0.06 * pitch, lattice.shape)
     heights = _heights(places, rng.uniform(2.0, 4.0), rng)
     radii = np.full(count, radius)
@@ -181,7 +181,8 @@ def _heights(places: Points, top_um: float, rng: np.random.Generator) -> npt.NDA
     """Heights of a heap: highest in the middle, down to the glass at the rim."""
     away = np.hypot(places[:, 0], places[:, 1])
     dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
-    return rng.normal(0.0, 1.2) + top_um * dome * rng.uniform(0.2, 1.0, len(places))
+    # The scanner focuses somewhere inside the heap, not on the glass.
+    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(places)) - 0.3)
 
 
 def _hexagonal(count: int, pitch_um: float, stretch: float, turn: float) -> Points:

@@ -25,6 +25,7 @@ class Composition:
         whorls: Arachnoid whorls.
         tumour_clusters: Clusters of tumour cells.
         tumour_singles: Tumour cells lying alone.
+        germinal_matrix: Groups of immature cells, as in newborns; nearly perfect mimics of small-cell carcinoma.
         reactive_share: Share of the lymphocytes that are activated.
         macrophage_share: Share of the monocytes that are macrophages.
         leptomeningeal: The patient has tumour in the leptomeninges, on this slide or not.
@@ -39,6 +40,7 @@ class Composition:
     whorls: Range = (0, 1)
     tumour_clusters: Range = (0, 0)
     tumour_singles: Range = (0, 0)
+    germinal_matrix: Range = (0, 0)
     reactive_share: float = 0.05
     macrophage_share: float = 0.03
     leptomeningeal: bool = False
@@ -62,40 +64,28 @@ COMPOSITIONS: dict[str, Composition] = {
         reactive_share=0.25,
         macrophage_share=0.2,
     ),
+    "neonate": Composition(
+        (50, 600), (100, 1500), (0, 20), (0, 3000), (0, 4), germinal_matrix=(3, 20), macrophage_share=0.3
+    ),
     "lm-minimal": Composition(
-        (200, 5000),
-        (80, 1500),
-        (0, 40),
-        (0, 1000),
-        (0, 2),
-        (0, 3),
-        (0, 1),
-        (1, 5),
-        (0, 10),
+        *((200, 5000), (80, 1500), (0, 40), (0, 1000)),
+        *((0, 2), (0, 3), (0, 1)),
+        tumour_clusters=(1, 5),
+        tumour_singles=(0, 10),
         leptomeningeal=True,
     ),
     "lm-typical": Composition(
-        (200, 5000),
-        (100, 1500),
-        (0, 40),
-        (0, 1000),
-        (0, 2),
-        (0, 3),
-        (0, 1),
-        (5, 40),
-        (10, 200),
+        *((200, 5000), (100, 1500), (0, 40), (0, 1000)),
+        *((0, 2), (0, 3), (0, 1)),
+        tumour_clusters=(5, 40),
+        tumour_singles=(10, 200),
         leptomeningeal=True,
     ),
     "lm-heavy": Composition(
-        (100, 2000),
-        (50, 800),
-        (0, 40),
-        (0, 2000),
-        (0, 1),
-        (0, 2),
-        (0, 1),
-        (40, 300),
-        (200, 3000),
+        *((100, 2000), (50, 800), (0, 40), (0, 2000)),
+        *((0, 1), (0, 2), (0, 1)),
+        tumour_clusters=(40, 300),
+        tumour_singles=(200, 3000),
         leptomeningeal=True,
     ),
     "lm-missed": Composition((40, 400), (15, 150), (0, 4), (0, 300), leptomeningeal=True),

@@ -147,13 +147,13 @@ RECIPES: dict[str, Recipe] = {
     "large_nec": Recipe(
         15.5, 2.9, 10.5, 25.0, 1.18, 0.14, 0.80, 0.05, 0.55, 0.90, 0.23, 0.03,
         vesicular=0.45, coarse=0.35, fine=0.20, p_nucleolus=0.70, nucleolus_low_um=1.4, nucleolus_high_um=3.0,
-        nucleolus_strength=0.75, p_second_nucleolus=0.4, p_vacuoles=0.6, vacuoles_low=5, vacuoles_high=25,
-        vacuole_low_um=0.6, vacuole_high_um=1.6, p_vague_edge=0.3, p_naked=0.05, eccentric=0.6,
+        nucleolus_strength=1.15, p_second_nucleolus=0.4, p_vacuoles=0.6, vacuoles_low=5, vacuoles_high=25,
+        vacuole_low_um=0.7, vacuole_high_um=1.9, p_vague_edge=0.3, p_naked=0.05, eccentric=0.6,
     ),
     "adenocarcinoma": Recipe(
         15.0, 3.0, 10.0, 24.0, 1.25, 0.15, 0.80, 0.06, 0.40, 0.70, 0.22, 0.04,
         coarse=0.8, vesicular=0.2, p_nucleolus=0.9, nucleolus_low_um=2.0, nucleolus_high_um=3.5,
-        nucleolus_strength=0.8, p_vacuoles=0.7, vacuoles_low=1, vacuoles_high=3, vacuole_low_um=4.0,
+        nucleolus_strength=1.2, p_vacuoles=0.7, vacuoles_low=1, vacuoles_high=3, vacuole_low_um=4.0,
         vacuole_high_um=9.0, eccentric=0.95,
     ),
     "lymphoma": Recipe(

@@ -5,11 +5,16 @@ pointing right and growing towards the bottom of the picture. All cells drawn he
 centre, which makes flattening against a neighbour one minimum and rasterising one look-up.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 ANGLE_COUNT = 64
 ANGLES = np.linspace(0.0, 2.0 * np.pi, ANGLE_COUNT, endpoint=False, dtype=np.float32)
+
+_NEXT = np.roll(np.arange(ANGLE_COUNT), -1)
+_HALF_SINE = 0.5 * math.sin(2.0 * math.pi / ANGLE_COUNT)
 
 Outline = npt.NDArray[np.float32]
 
@@ -67,15 +72,12 @@ def flattened(outline: Outline, distance_um: float, direction: float) -> Outline
 
 def area_um2(outline: Outline) -> float:
     """Area inside the outline, from the 64 triangles between neighbouring radii."""
-    neighbour = np.roll(outline, -1)
-    return float(
-        0.5 * np.sin(2.0 * np.pi / ANGLE_COUNT) * np.dot(outline.astype(float), neighbour.astype(float))
-    )
+    return _HALF_SINE * float(np.dot(outline, outline[_NEXT]))
 
 
 def equivalent_diameter_um(outline: Outline) -> float:
     """Diameter of the circle with the outline's area."""
-    return 2.0 * float(np.sqrt(area_um2(outline) / np.pi))
+    return 2.0 * math.sqrt(area_um2(outline) / math.pi)
 
 
 def polygon_um(outline: Outline, x_um: float, y_um: float, every: int = 2) -> npt.NDArray[np.float64]:

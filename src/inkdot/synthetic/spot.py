@@ -8,15 +8,8 @@ import numpy as np
 
 from inkdot.synthetic.backdrops import SpotRing, Writing, draw_debris
 from inkdot.synthetic.cells import Preparation, draw_cell, draw_neutrophil, draw_red_cell
-from inkdot.synthetic.clusters import (
-    Builder,
-    cohesive_cluster,
-    loose_aggregate,
-    moulded_cluster,
-    regular_group,
-    whorl,
-)
 from inkdot.synthetic.cohort import SlidePlan
+from inkdot.synthetic.groups import draw_group
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.presets import COMPOSITIONS, Composition, cell_count, cluster_count
 from inkdot.synthetic.scene import Backdrop, Box, Cell, Cluster, Scene
@@ -80,15 +73,15 @@ class _Laying:
         self.cells.append(replace(cell, x_um=x, y_um=y))
 
     def named(self, kind: str) -> None:
-        self.single(draw_cell(kind, self.patient.recipes[kind], self.preparation, self.rng))
+        self.single(draw_cell(kind, self.patient.recipe(kind), self.preparation, self.rng))
 
-    def cluster(self, name: str, kind: str, build: Builder, count: int) -> None:
-        members = build(kind, self.patient.recipes[kind], self.preparation, count, self.rng)
-        reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
-        x, y = self.glass.settle(reach, gap_um=15.0)
+    def group(self, kind: str) -> None:
+        """Lay a group of a class, with glass around it."""
+        group = draw_group(kind, self.patient, self.rng)
+        x, y = self.glass.settle(group.reach_um, gap_um=15.0)
         number = len(self.clusters)
-        self.clusters.append(Cluster(number, name))
-        self.cells += [replace(c, x_um=c.x_um + x, y_um=c.y_um + y, cluster=number) for c in members]
+        self.clusters.append(Cluster(number, group.name))
+        self.cells += [replace(c, x_um=c.x_um + x, y_um=c.y_um + y, cluster=number) for c in group.cells]
 
 
 def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
@@ -107,7 +100,7 @@ def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     glass = Glass(centre, centre, diameter / 2.0, rng)
     laying = _Laying(glass, patient, rng)
     composition = COMPOSITIONS[plan.composition]
-    _lay_clusters(laying, composition, plan.spot_mm)
+    _lay_groups(laying, composition, plan.spot_mm)
     _lay_singles(laying, composition, plan.spot_mm)
     ring_width = float(np.clip(diameter * rng.uniform(0.01, 0.025), 15.0, 500.0))
     writing = Box(margin, width - 0.2 * margin, width - margin, width + band - 0.4 * margin)
@@ -119,21 +112,19 @@ def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     return Scene(width, width + band, tuple(laying.cells), tuple(laying.clusters), tuple(backdrop))
 
 
-def _lay_clusters(laying: _Laying, composition: Composition, spot_mm: float) -> None:
+def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> None:
+    """Groups first: they need the most room."""
     rng = laying.rng
     for _ in range(cluster_count(composition.tumour_clusters, spot_mm, rng)):
-        kind = _tumour_class(laying.patient, rng)
-        if kind == "small_nec":
-            laying.cluster("small_cell_moulded", kind, moulded_cluster, _log_normal(9, 0.65, 3, 40, rng))
-        else:
-            count = int(rng.integers(60, 81)) if rng.random() < 0.10 else _log_normal(14, 0.6, 5, 59, rng)
-            laying.cluster("large_cell_cohesive", kind, cohesive_cluster, count)
-    for _ in range(cluster_count(composition.choroid_groups, spot_mm, rng)):
-        laying.cluster("choroid_group", "choroid", regular_group, _log_normal(18, 0.55, 8, 60, rng))
-    for _ in range(cluster_count(composition.lymphoid_aggregates, spot_mm, rng)):
-        laying.cluster("lymphoid_aggregate", "lymphocyte", loose_aggregate, _log_normal(14, 0.6, 5, 60, rng))
-    for _ in range(cluster_count(composition.whorls, spot_mm, rng)):
-        laying.cluster("arachnoid_whorl", "arachnoid", whorl, int(rng.integers(5, 16)))
+        laying.group(_tumour_class(laying.patient, rng))
+    for kind, full in (
+        ("choroid", composition.choroid_groups),
+        ("lymphocyte", composition.lymphoid_aggregates),
+        ("arachnoid", composition.whorls),
+        ("germinal_matrix", composition.germinal_matrix),
+    ):
+        for _ in range(cluster_count(full, spot_mm, rng)):
+            laying.group(kind)
 
 
 def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> None:
@@ -169,7 +160,3 @@ def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:
     if patient.tumour == "mixed":
         return "small_nec" if rng.random() < 0.5 else "large_nec"
     return "small_nec" if patient.tumour == "small_cell" else "large_nec"
-
-
-def _log_normal(median: float, sigma: float, low: int, high: int, rng: np.random.Generator) -> int:
-    return int(np.clip(round(float(median * np.exp(rng.normal(0.0, sigma)))), low, high))

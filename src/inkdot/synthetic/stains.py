@@ -21,6 +21,9 @@ _VECTORS = np.array(
     ]
 )
 
+# Harris haematoxylin over light green and eosin lets less blue through than in H&E: nuclei look blue-black.
+_PAP_HAEMATOXYLIN = np.array([0.650, 0.675, 0.370])
+
 
 @dataclass(frozen=True, slots=True)
 class Stain:
@@ -39,14 +42,24 @@ class Stain:
     cytoplasmic_haematoxylin: float
 
 
+def _vectors(name: str) -> npt.NDArray[np.float64]:
+    """Optical density per unit concentration of the dyes in one kind of staining, [5, 3]."""
+    vectors = _VECTORS.copy()
+    if name == "pap":
+        vectors[H] = _PAP_HAEMATOXYLIN
+    return vectors
+
+
 def reference_stain(name: str) -> Stain:
     """The staining of the specification, without any laboratory's habits."""
-    return Stain(name, _VECTORS.astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
+    return Stain(name, _vectors(name).astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
 
 
 def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
     """Draw a laboratory: turned stain vectors, its own strengths, tint and differentiation (SYNTHETIC.md B6)."""
-    vectors = np.stack([_turned(vector, rng.normal(0.0, math.radians(3.0)), rng) for vector in _VECTORS])
+    vectors = np.stack(
+        [_turned(vector, rng.normal(0.0, math.radians(3.0)), rng) for vector in _vectors(name)]
+    )
     strength = np.exp(rng.normal(0.0, [0.10, 0.16, 0.16, 0.16, 0.05]))
     if rng.random() < 0.5:  # EA36-like: more eosin for the light green
         strength[E] *= 1.25
