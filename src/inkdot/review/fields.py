@@ -15,7 +15,7 @@ MAX_CONTEXT_PX = 1024
 OVERVIEW_PX = 1600
 
 _ROUND_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
-_LONGEST_BAR_FRACTION = 0.4
+_LONGEST_BAR_FRACTION = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def finest_spec(side_um: float, mpp: Mpp, max_px: int) -> TileSpec:
 
 
 def scale_bar(width_um: float) -> ScaleBar:
-    """The longest round bar that takes at most 40 % of a picture ``width_um`` wide."""
+    """The longest round bar that takes at most a third of a picture ``width_um`` wide."""
     fitting = [length for length in _ROUND_LENGTHS_UM if length <= width_um * _LONGEST_BAR_FRACTION]
     length = fitting[-1] if fitting else _ROUND_LENGTHS_UM[0]
     return ScaleBar(length, length / width_um)

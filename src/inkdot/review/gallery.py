@@ -70,10 +70,26 @@ def _head_facts(head: Head) -> dict[str, object]:
     return {
         "name": head.name,
         "classes": [{"name": name, "words": head.call_words(name)} for name in head.classes],
-        "answers": [{"name": answer, "weights": dict(weights)} for answer, weights in head.answers.items()],
+        "answers": [{"name": answer, "weights": dict(weights)} for answer, weights in _ordered(head)],
         "condition": list(head.condition) if head.condition else None,
         "flag_class": head.flag_class,
     }
+
+
+def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
+    """Answers as they are offered: the flag class, other classes, mixtures, then what training does not use.
+
+    Footers sort their keys, so the order of a config does not survive.
+    """
+
+    def key(item: tuple[str, Mapping[str, float]]) -> tuple[int, int]:
+        weights = item[1]
+        if len(weights) != 1:
+            return (2 if weights else 3), 0
+        name = next(iter(weights))
+        return (0 if name == head.flag_class else 1), head.classes.index(name)
+
+    return sorted(head.answers.items(), key=key)
 
 
 def _slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:

@@ -65,9 +65,16 @@
     if (item === state.current) return;
     const before = state.current;
     state.current = item;
-    if (before) repaintCard(before);
-    repaintCard(item);
+    // Marked, not drawn anew: a button that is being pressed must still be there when it is let go.
+    for (const other of [before, item]) if (other) markCard(other);
     ink.showOverview(slide(), item, actions);
+  }
+
+  function markCard(item) {
+    const node = cardNode(item);
+    if (!node) return;
+    node.classList.toggle("current", item === state.current);
+    for (const stop of node.querySelectorAll("[tabindex]")) stop.tabIndex = item === state.current ? 0 : -1;
   }
 
   const cardNode = (item) => ink.at("cards").querySelector(`[data-rank="${item.rank}"]`);
@@ -77,7 +84,7 @@
     const old = cardNode(item);
     if (!old) return;
     const active = document.activeElement;
-    const inside = old.contains(active) ? active : null;
+    const inside = item === state.current && old.contains(active) ? active : null;
     const fresh = ink.card(slide(), item, actions, item === state.current);
     // The loaded picture moves over, so that nothing flickers.
     const picture = old.querySelector(".picture");
@@ -310,9 +317,11 @@
     ink.showProgress();
   }
 
+  /** On paper all places of the slide stand on one sheet, their pictures loaded without waiting to be seen. */
   function printing(on) {
     state.printing = on;
     paint();
+    if (on) for (const image of document.querySelectorAll("#cards img")) image.loading = "eager";
   }
 
   /** After an answer: the card, the counts, and the enlarged view if it is open. */

@@ -108,6 +108,7 @@
       ...ink.furtherScores(place),
       ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
       ink.answerButtons(slide, place, (head, answer) => actions.choose(place, head, answer), current),
+      ink.make("p", { class: "only-print print-answer", text: ink.answerWords(key) }),
       note === "" ? null : ink.make("p", { class: "note", text: note }),
     );
     const classes = ["card", current ? "current" : "", ink.answerWords(key) === "" ? "" : "answered"];

@@ -25,9 +25,11 @@
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  function stage(slide, place) {
+  /** The picture; an image that is shown already moves over, so that nothing flickers while answering. */
+  function stage(slide, place, shown) {
     const bar = place.context ? slide.context_bar : slide.tile_bar;
     const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, bar, false);
+    if (shown) picture.querySelector("img")?.replaceWith(shown);
     if (place.context && outlined) picture.append(ink.outline(slide.context_factor));
     return picture;
   }
@@ -90,26 +92,36 @@
     const key = ink.placeKey(slide, place);
     const where = ink.placeWords(slide, place);
     const repaint = () => ink.showContext(slide, place, actions);
-    const picture = stage(slide, place);
+    const picture = stage(slide, place, dialog.dataset.place === key ? dialog.querySelector("img") : null);
     const field = +(slide.side_um * (place.context ? slide.context_factor : 1)).toFixed(1);
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
     note.value = ink.answers.note(key);
     const panel = ink.make(
       "div",
       { class: "panel" },
-      ink.make("h2", { id: "context-title", text: `Place ${place.rank}` }),
-      ink.make("p", { class: "slide-of", text: slide.id }),
-      ink.blinded ? null : ink.scoreLine(slide, place),
-      ink.scoreMeter(slide, place),
-      scoreTable(slide, place),
-      ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
-      ink.make("p", { class: "fine", text: `Field ${field} µm wide.` }),
-      ink.answerButtons(slide, place, actions.choose, true),
-      ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
+      ink.make(
+        "div",
+        { class: "facts" },
+        ink.make("h2", { id: "context-title", tabindex: "-1", text: `Place ${place.rank}` }),
+        ink.make("p", { class: "slide-of", text: slide.id }),
+        ink.blinded ? null : ink.scoreLine(slide, place),
+        ink.scoreMeter(slide, place),
+        scoreTable(slide, place),
+        ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
+        ink.make("p", { class: "fine", text: `Field ${field} µm wide.` }),
+      ),
+      ink.make(
+        "div",
+        { class: "acts" },
+        ink.answerButtons(slide, place, actions.choose, true),
+        ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
+      ),
       viewControls(slide, place, repaint, picture.querySelector("img")),
     );
+    const active = document.activeElement;
+    const held = dialog.open && dialog.contains(active) ? active.dataset : null;
     const step = (by, words, sign) =>
-      ink.make("button", { type: "button", class: "step", "aria-label": words, text: sign, on: { click: () => actions.go(by) } });
+      ink.make("button", { type: "button", class: "step", "aria-label": words, text: sign, data: { step: String(by) }, on: { click: () => actions.go(by) } });
     dialog.replaceChildren(
       ink.make("div", { class: "stage" }, picture),
       panel,
@@ -121,7 +133,10 @@
         ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: actions.close } }),
       ),
     );
+    dialog.dataset.place = key;
     if (!dialog.open) dialog.showModal();
+    const again = held?.answer ? `[data-head="${held.head}"][data-answer="${held.answer}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
+    dialog.querySelector(again)?.focus();
   };
 
   ink.showHelp = function () {
@@ -131,7 +146,7 @@
       ["Home, End", "first and last place of the page"],
       ["Enter", "open a place with its surroundings; Esc closes it"],
       ["[ ]", "previous and next slide"],
-      ...[...ink.answerKeys].map(([key, item]) => [key, `${ink.words(item.head.name)}: ${ink.words(item.answer)}`]),
+      ...ink.facts.heads.flatMap((head) => head.answers.map((answer) => [ink.keyOf(head.name, answer.name), `${ink.words(head.name)}: ${ink.words(answer.name)}`])),
       ["Backspace", "clear the answers of a place"],
       ["n", "write a note"],
       ["z", "undo"],

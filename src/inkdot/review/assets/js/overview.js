@@ -31,7 +31,7 @@
     box.hidden = !slide.overview;
     if (!slide.overview) return;
     const { src, width, height } = slide.overview;
-    const frame = ink.make("div", { class: "overview-frame", style: { "aspect-ratio": `${width} / ${height}` } });
+    const frame = ink.make("div", { class: "overview-frame", style: { "--ratio": String(width / height) } });
     frame.append(ink.picture(src, `Overview of slide ${slide.id} with ${slide.places.length} places marked`, slide.overview_bar, false));
     // Best places last, so that they lie on top.
     for (const place of [...slide.places].reverse()) frame.append(mark(slide, place, actions, place === current));

@@ -51,7 +51,7 @@
       flagged === 0
         ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored place is", "highest-scored places are")} shown all the same.`
         : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged.`;
-    const more = slide.more_flagged ? " More flagged places exist than are shown: export with a higher --top, or open the file for QuPath." : "";
+    const more = slide.more_flagged ? " More flagged places exist than are shown; the file for QuPath lists them." : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
     return `${tiles} ${places}${more}${left}`;
   }
@@ -66,8 +66,15 @@
       `${ink.grouped(width)} × ${ink.grouped(height)} px`,
       `tiles ${+slide.side_um.toFixed(2)} µm wide`,
     ];
-    if (slide.geojson) parts.push(`QuPath: ${slide.geojson}`);
+    if (slide.geojson && slide.places.length > 0) parts.push(`for QuPath: ${slide.geojson}`);
     return parts.join(" · ");
+  }
+
+  /** What to do with a slide that shows no places: no number stands for it. */
+  function lookYourself(slide) {
+    if (slide.places.length > 0) return "";
+    if (slide.problem) return "No score stands for this slide. Examine the glass slide or the full image.";
+    return "Too little was found to judge: this is inadequate, not negative. Examine the glass slide or the full image.";
   }
 
   ink.showHead = function (slide) {
@@ -84,6 +91,7 @@
     }
     if (slide.problem) head.append(ink.make("p", { class: "problem", role: "note", text: `Problem: ${slide.problem}` }));
     if (warnings.length > 0) head.append(ink.make("ul", { class: "warnings", "aria-label": "Warnings" }, ...warnings));
-    head.append(ink.make("p", { class: "only-print", text: document.querySelector(".research-use").textContent }));
+    const look = lookYourself(slide);
+    if (look !== "") head.append(ink.make("p", { class: "look", text: look }));
   };
 })(Inkdot);

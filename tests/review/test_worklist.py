@@ -1,0 +1,67 @@
+import csv
+import io
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inkdot.review.csv_cells import plain_text, safe_cell
+from inkdot.review.ranking import rank_places
+from inkdot.review.scored_slide import ScoredSlide
+from inkdot.review.slide_review import SlideReview, slide_order
+from inkdot.review.worklist import COLUMNS, worklist_text
+
+MakeSlide = Callable[..., ScoredSlide]
+
+
+def rows(*reviews: SlideReview) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(worklist_text(reviews))))
+
+
+def test_slides_that_need_a_person_come_before_those_with_nothing_flagged() -> None:
+    reviews = [
+        SlideReview("clean", "nothing flagged", 0.3),
+        SlideReview("broken", "not analysed", None, problem="truncated file"),
+        SlideReview("empty", "inadequate", None),
+        SlideReview("low", "flagged", 0.7),
+        SlideReview("high", "flagged", 0.9),
+        SlideReview("between", "indeterminate", 0.5),
+    ]
+    names = [review.slide_id for review in slide_order(reviews)]
+    assert names == ["high", "low", "between", "empty", "broken", "clean"]
+
+
+def test_a_line_tells_counts_places_and_the_limits_of_use(make_slide: MakeSlide) -> None:
+    slide = make_slide([(0, 0), (500, 20), (900, 40)], [0.91, 0.7, 0.1])
+    review = SlideReview(
+        "S1", "flagged", 0.91, warnings=("a", "b"), facts=slide.facts, ranking=rank_places(slide, 2, 0.75)
+    )
+    (row,) = rows(review)
+    assert tuple(row) == COLUMNS
+    assert (row["rank"], row["slide_id"], row["call"], row["score"]) == ("1", "S1", "flagged", "0.9100")
+    assert (row["flagged_tiles"], row["tiles"]) == ("2", "3")
+    assert (row["flagged_places_shown"], row["places_shown"]) == ("2", "2")
+    assert row["top_places_l0_px"] == "1: 0 0 (0.910) | 2: 500 20 (0.700)"
+    assert row["warnings"] == "a | b"
+    assert "does not exclude malignancy" in row["use"]
+
+
+def test_a_synthetic_model_is_said_on_its_lines(make_slide: MakeSlide) -> None:
+    slide = make_slide([(0, 0)], [0.9], synthetic_model=True)
+    (row,) = rows(SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_places(slide, 5, 0.75)))
+    assert "trained on synthetic specimens" in row["warnings"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1"])
+def test_no_cell_can_run_as_a_formula(name: str) -> None:
+    (row,) = rows(SlideReview(name, "not analysed", None, problem=name))
+    for column in ("slide_id", "problem"):
+        assert row[column] == "'" + name
+        assert plain_text(row[column]) == name
+
+
+@given(st.text(alphabet="'=+-@\t\rab ", max_size=6))
+def test_safe_cells_are_found_back(text: str) -> None:
+    assert plain_text(safe_cell(text)) == text
+    assert not safe_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
