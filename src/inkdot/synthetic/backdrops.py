@@ -1,6 +1,6 @@
 """Large or vague things on the glass, each a function of place: the spot's ring, writing, debris."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -129,6 +129,10 @@ class Debris:
         r = self.radius_um
         return Box(self.x_um - r, self.y_um - r, self.x_um + r, self.y_um + r)
 
+    def moved_to(self, x_um: float, y_um: float) -> "Debris":
+        """The same shred elsewhere."""
+        return replace(self, x_um=x_um, y_um=y_um)
+
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
         """The cloud sampled bilinearly."""
         side = self.cloud.shape[0]
@@ -143,7 +147,12 @@ class Debris:
 
 
 def draw_debris(
-    x_um: float, y_um: float, radius_um: float, colour: npt.NDArray[np.float32], rng: np.random.Generator
+    x_um: float,
+    y_um: float,
+    radius_um: float,
+    colour: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+    kind: str = "debris",
 ) -> Debris:
     """Draw a shred at a place: noise at three scales under a round window, cut at a level."""
     side = int(np.clip(radius_um * 3.0, 32, 256))
@@ -154,4 +163,4 @@ def draw_debris(
         coarse = rng.standard_normal((share + 2, share + 2)).astype(np.float32)
         noise += weight * np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
     cloud = np.clip((0.55 - away) * 2.2 + 0.35 * noise, 0.0, 1.0) * np.clip((1.0 - away) * 4.0, 0.0, 1.0)
-    return Debris(x_um, y_um, radius_um, colour, cloud.astype(np.float32))
+    return Debris(x_um, y_um, radius_um, colour, cloud.astype(np.float32), kind)

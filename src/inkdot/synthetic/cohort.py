@@ -30,6 +30,7 @@ class SlidePlan:
         scanner: Number of the scanner.
         spot_mm: Diameter of the cell spot.
         mpp: Micrometres per pixel.
+        only_confounders: Exactly these confounders, comma-separated, or ``none``; empty draws them by chance.
     """
 
     slide_id: str
@@ -43,6 +44,14 @@ class SlidePlan:
     scanner: int
     spot_mm: float
     mpp: float
+    only_confounders: str = ""
+
+    @property
+    def confounders(self) -> frozenset[str] | None:
+        """Exactly these, or None to draw them by chance."""
+        if not self.only_confounders:
+            return None
+        return frozenset(() if self.only_confounders == "none" else self.only_confounders.split(","))
 
     @property
     def patient_id(self) -> str:

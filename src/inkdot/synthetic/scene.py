@@ -177,6 +177,7 @@ class Scene:
         cells: In painting order; order does not change the picture beyond rounding.
         clusters: One per cluster number that occurs in ``cells``.
         backdrop: Everything else.
+        confounders: Names of the confounders that the slide has.
     """
 
     width_um: float
@@ -184,3 +185,4 @@ class Scene:
     cells: Sequence[Cell]
     clusters: Sequence[Cluster] = ()
     backdrop: Sequence[Backdrop] = field(default_factory=tuple[Backdrop, ...])
+    confounders: tuple[str, ...] = ()

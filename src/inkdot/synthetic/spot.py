@@ -1,21 +1,22 @@
 """Lays a ThinPrep cell spot: who lies where on the glass."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from inkdot.synthetic.backdrops import SpotRing, Writing, draw_debris
+from inkdot.synthetic.backdrops import SpotRing, Writing
 from inkdot.synthetic.cells import Preparation, draw_cell, draw_neutrophil, draw_red_cell
 from inkdot.synthetic.cohort import SlidePlan
+from inkdot.synthetic.confounders import Field, FocusBand, draw_confounders
 from inkdot.synthetic.groups import draw_group
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.presets import COMPOSITIONS, Composition, cell_count, cluster_count
-from inkdot.synthetic.scene import Backdrop, Box, Cell, Cluster, Scene
-from inkdot.synthetic.stains import LG, E, Stain
+from inkdot.synthetic.scene import Box, Cell, Cluster, Scene
+from inkdot.synthetic.stains import Stain
 
 WRITING_DENSITY = 0.075
+RING_DENSITY = 0.02
 _GRID_UM = 40.0
 
 
@@ -103,13 +104,28 @@ def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     _lay_groups(laying, composition, plan.spot_mm)
     _lay_singles(laying, composition, plan.spot_mm)
     ring_width = float(np.clip(diameter * rng.uniform(0.01, 0.025), 15.0, 500.0))
+    scan = Box(0.0, 0.0, width, width + band)
+    spot = Box(margin, margin, margin + diameter, margin + diameter)
+    found = draw_confounders(
+        Field(scan, spot, glass.settle, stain), plan.chance("confounders"), plan.confounders
+    )
     writing = Box(margin, width - 0.2 * margin, width - margin, width + band - 0.4 * margin)
-    backdrop: list[Backdrop] = [
-        SpotRing(centre, centre, diameter / 2.0, ring_width, 0.02),
-        Writing(writing, WRITING_DENSITY),
-    ]
-    backdrop += _debris(laying, plan.spot_mm, stain)
-    return Scene(width, width + band, tuple(laying.cells), tuple(laying.clusters), tuple(backdrop))
+    ring = SpotRing(centre, centre, diameter / 2.0, ring_width, RING_DENSITY)
+    cells = [_refocused(cell, found.bands) for cell in (*laying.cells, *found.cells)]
+    return Scene(
+        width,
+        width + band,
+        tuple(cells),
+        tuple(laying.clusters),
+        (ring, Writing(writing, WRITING_DENSITY), *found.backdrop),
+        found.names,
+    )
+
+
+def _refocused(cell: Cell, bands: Sequence[FocusBand]) -> Cell:
+    """The cell as high above the focal plane as the band it lies in has it."""
+    offset = sum(band.offset_um for band in bands if band.top_um <= cell.y_um < band.bottom_um)
+    return replace(cell, z_um=cell.z_um + offset) if offset else cell
 
 
 def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> None:
@@ -139,21 +155,6 @@ def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> N
         laying.single(draw_neutrophil(laying.preparation, rng, (0.0, 0.0)))
     for _ in range(cell_count(composition.red_cells, spot_mm, rng)):
         laying.single(draw_red_cell(laying.preparation, rng, (0.0, 0.0)))
-
-
-def _debris(laying: _Laying, spot_mm: float, stain: Stain) -> Sequence[Backdrop]:
-    """Amorphous shreds, on half of all slides."""
-    rng = laying.rng
-    if rng.random() < 0.5:
-        return ()
-    shreds: list[Backdrop] = []
-    largest = min(150.0, 60.0 * spot_mm)
-    for _ in range(int(rng.integers(1, 6))):
-        radius = math.exp(rng.uniform(math.log(5.0), math.log(largest)))
-        x, y = laying.glass.settle(radius, gap_um=10.0)
-        colour = rng.uniform(0.05, 0.18) * stain.od[LG] + rng.uniform(0.0, 0.08) * stain.od[E]
-        shreds.append(draw_debris(x, y, radius, colour.astype(np.float32), rng))
-    return shreds
 
 
 def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:

@@ -18,7 +18,7 @@ TRUTH_VERSION = "inkdot.truth/1"
 
 MORPHOLOGY_OF = {"small_nec": "small_cell", "large_nec": "large_cell", "mixed_nec": "mixed"}
 MALIGNANT = frozenset({*MORPHOLOGY_OF, "adenocarcinoma", "lymphoma"})
-_WITHOUT_ANSWER = frozenset({"red_cell", "apoptotic_body"})
+_WITHOUT_ANSWER = frozenset({"red_cell", "apoptotic_body", "precipitate"})
 
 SCHEMA = pa.schema(
     [
