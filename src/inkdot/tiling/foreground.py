@@ -29,10 +29,11 @@ CHROMA_THRESHOLD: Final = 0.035
 """Nor is one whose channels differ by this much: pale eosin and light green absorb little but one-sidedly."""
 
 _NOISE_FACTOR = 6.0  # a mask pixel takes the largest of up to some hundred pixels: 4 sigma would not do
+# Nothing stained is grey through and through; a smaller grey patch might be debris on a cell.
 _GREY_CHROMA = 0.03
-_GREY_WIDTH_UM = (
-    40.0  # nothing stained is grey through and through; a smaller patch might be debris on a cell
-)
+_GREY_WIDTH_UM = 40.0
+# Black in every channel, which no stain is in blue; so near to black the noise has colour.
+_BLACK_OD = 0.9
 _BLOCK_SIDE_PX = 2048
 _MOST_PIXELS_PER_MASK_PIXEL = 64
 
@@ -130,11 +131,13 @@ def _absorbing(
     """Pixels that are not glass, and those of them that are grey, as 0 and 1."""
     first, second, third = cv2.split(cv2.LUT(rgb, od_table))
     most = cast("npt.NDArray[np.uint8]", cv2.max(cv2.max(first, second), third))
-    chroma = cv2.subtract(most, cv2.min(cv2.min(first, second), third))
+    least = cast("npt.NDArray[np.uint8]", cv2.min(cv2.min(first, second), third))
+    chroma = most - least
     absorbs = most >= round(max(OD_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
     coloured = chroma >= math.ceil(max(CHROMA_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
     # Stains are coloured, even where they are dark; print, frames and shadows are grey.
     grey = absorbs & (chroma <= np.maximum(most >> 2, round(_GREY_CHROMA / OD_STEP)))
+    grey |= least >= round(_BLACK_OD / OD_STEP)
     return (absorbs | coloured).astype(np.uint8), grey.astype(np.uint8)
 
 
@@ -199,7 +202,7 @@ def _sorted_out(
 ) -> npt.NDArray[np.uint8]:
     """Name what is kept and what is dropped, from the covered share (0 to 255) of each mask pixel."""
     ground = (stained > 0).astype(np.uint8) * np.uint8(Ground.KEPT)
-    ground[_solid(grey, frame)] = Ground.GREY
+    ground[_solid(stained, grey, frame)] = Ground.GREY
     kept = (ground == Ground.KEPT).astype(np.uint8)
     count, components = cast(
         "tuple[int, npt.NDArray[np.int32]]", cv2.connectedComponents(kept, connectivity=8)
@@ -214,11 +217,10 @@ def _sorted_out(
     return ground
 
 
-def _solid(grey: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
+def _solid(stained: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
     """Grey areas wide enough to be no debris, with the soft edge that belongs to them."""
-    side = (
-        round(_GREY_WIDTH_UM / frame.mpp) | 1
-    )  # odd: an even disc has no middle and would shift what it opens
+    # Odd: an even disc has no middle and would shift what it opens.
+    side = round(_GREY_WIDTH_UM / frame.mpp) | 1
     full = (grey >= 230).astype(np.uint8)
     # Outside counts as grey: a dark frame around the picture is solid, however narrow.
     padded = cv2.copyMakeBorder(full, side, side, side, side, cv2.BORDER_CONSTANT, value=(1.0,))
@@ -228,4 +230,5 @@ def _solid(grey: npt.NDArray[np.uint8], frame: MaskFrame) -> MaskArray:
     if not solid.any():
         return solid
     edge = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
-    return solid | ((edge > 0) & (grey > 0))
+    # A pixel at the edge that is more colour than grey is a cell that lies there.
+    return solid | ((edge > 0) & (grey > 0) & (grey >= stained // 2))

@@ -61,10 +61,13 @@ def find_glass(slide: Slide, level: int) -> Glass:
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     pixels = np.concatenate([window.reshape(-1, 3) for window in _sample_windows(slide, level)])
-    scanned = pixels[~np.all(pixels == _FILL, axis=1)]
-    if scanned.shape[0] < _SMALLEST_SHARE * pixels.shape[0]:
-        scanned = pixels  # drawn pictures have exact white for glass
-    return glass_of_pixels(scanned)
+    fill = np.all(pixels == _FILL, axis=1)
+    if np.count_nonzero(fill) >= _SMALLEST_SHARE * pixels.shape[0]:
+        scanned = pixels[~fill]
+        glass = glass_of_pixels(scanned) if _any_bright(scanned) else None
+        # No glass but the exact white: a drawing, or a scan cut out along the tissue.
+        return glass if glass and glass.found else Glass((255.0, 255.0, 255.0), noise_od=0.0, found=True)
+    return glass_of_pixels(pixels)
 
 
 def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
@@ -77,7 +80,7 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
     """
     darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
     top = float(np.quantile(darkest, 0.999))
-    if top < _DIMMEST_BRIGHT_FIELD:
+    if not _any_bright(pixels):
         raise NoForegroundError(
             f"expected a bright-field slide, found no pixel brighter than {top:.0f} of 255; "
             "fluorescence slides cannot be used"
@@ -95,6 +98,10 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
     od = np.log10(rgb / np.maximum(glass, 1.0))
     noise = 1.4826 * float(np.median(np.abs(od - np.median(od, axis=0)), axis=0).max())
     return Glass((float(rgb[0]), float(rgb[1]), float(rgb[2])), noise_od=noise, found=True)
+
+
+def _any_bright(pixels: npt.NDArray[np.uint8]) -> bool:
+    return bool(pixels.size) and float(np.quantile(pixels.min(axis=1), 0.999)) >= _DIMMEST_BRIGHT_FIELD
 
 
 def _sample_windows(slide: Slide, level: int) -> Iterator[RgbArray]:
