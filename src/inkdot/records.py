@@ -154,6 +154,24 @@ class Slide(Protocol):
         ...
 
 
+@runtime_checkable
+class ReducingSlide(Slide, Protocol):
+    """A slide whose reader can shrink while decoding, which costs less than shrinking afterwards."""
+
+    def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
+        """Pixels of a rectangle, uint8 RGB, of any size between the plan's and the least wanted.
+
+        Args:
+            plan: The rectangle, met to within half a pixel of what comes back.
+            least_width_px: Columns that are needed; up to 1 % fewer may come, as with pyramid levels.
+            least_height_px: Rows that are needed; up to 1 % fewer may come.
+
+        Raises:
+            UnreadableSlideError: The file's pixels cannot be decoded there.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SlideEntry:
     """One row of ``slides.csv``, validated.

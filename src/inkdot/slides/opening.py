@@ -2,13 +2,21 @@
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
-from inkdot.slides.openslide_backend import OpenSlideSlide
+from inkdot.slides.native_opening import open_natively
+from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
+from inkdot.slides.plain_picture import is_plain_picture, open_plain_picture
 
 
-def open_slide(entry: SlideEntry) -> Slide:
+def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     """Open a slide; close it when done (``contextlib.closing``).
 
-    The entry's µm/px override the file's.
+    The entry's µm/px override the file's. SVS and TIFF slides of plain JPEG tiles are read by these tiles,
+    everything else through OpenSlide; both show the same pixels (docs/decisions/0010).
+
+    Args:
+        entry: The slide.
+        dct_scaling: Let :meth:`inkdot.records.ReducingSlide.read_reduced` shrink while decoding, which is
+            faster and differs a little from an area mean. False: every pixel is decoded.
 
     Raises:
         UnreadableSlideError: The file is missing, empty, damaged, or of a kind that no reader opens.
@@ -27,4 +35,20 @@ def open_slide(entry: SlideEntry) -> Slide:
         raise UnreadableSlideError(
             f"{path}: expected a slide file, found an empty one (0 bytes); copy it again"
         )
-    return OpenSlideSlide(entry)
+    if openslide_vendor(path) is None:
+        if not is_plain_picture(path):
+            raise UnreadableSlideError(
+                f"{path}: expected a slide or a picture, found a damaged file or a kind that no reader opens; "
+                "copy it again, or export it as a pyramidal, tiled TIFF"
+            )
+        return open_plain_picture(entry)
+    slide = OpenSlideSlide(entry)
+    try:
+        native = open_natively(entry, slide.info, dct_scaling=dct_scaling)
+    except BaseException:
+        slide.close()
+        raise
+    if native is None:
+        return slide
+    slide.close()
+    return native

@@ -4,19 +4,25 @@ Label and macro pictures are never touched: they show names and barcodes.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import openslide
 from openslide.lowlevel import OpenSlideError
+from PIL import ImageCms
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
+from inkdot.slides.cautions import background_caution, profile_caution
 from inkdot.slides.mpp import mpp_from_properties, settle_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import Level0Px, LevelPx
 
+_PLACES_A_SIDE = 5
+_PLACE_SIDE_PX = 32
 _DESCRIPTIONS = ("tiff.ImageDescription", openslide.PROPERTY_NAME_COMMENT)
 _BOUNDS = (
     openslide.PROPERTY_NAME_BOUNDS_X,
@@ -40,6 +46,7 @@ class OpenSlideSlide:
 
     def __init__(self, entry: SlideEntry) -> None:
         self._path = entry.path
+        self._cautions: tuple[str, ...] | None = None
         try:
             self._handle = openslide.OpenSlide(entry.path)
         except OpenSlideError as error:
@@ -55,7 +62,10 @@ class OpenSlideSlide:
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide."""
+        """What is known of the slide. Looking for cautions costs some reading, done when first asked for."""
+        if self._cautions is None:
+            self._cautions = (*profile_caution(_profile(self._handle)), *_lighting_caution(self._path))
+            self._info = replace(self._info, warnings=self._cautions)
         return self._info
 
     def read(self, plan: ReadPlan) -> RgbArray:
@@ -92,6 +102,14 @@ class OpenSlideSlide:
         self._handle.close()
 
 
+def openslide_vendor(path: Path) -> str | None:
+    """The format as OpenSlide calls it, or None where it does not know the file."""
+    try:
+        return openslide.OpenSlide.detect_format(path)
+    except OpenSlideError:
+        return None
+
+
 def unreadable(path: Path, error: Exception, found: str = "") -> UnreadableSlideError:
     """One line for whatever a decoding library says."""
     said = " ".join(str(error).split()) or type(error).__name__
@@ -117,6 +135,35 @@ def _info(entry: SlideEntry, handle: openslide.OpenSlide) -> SlideInfo:
         vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
         synthetic=says_synthetic(entry.path, [properties.get(key, "") for key in _DESCRIPTIONS]),
     )
+
+
+def _profile(handle: openslide.OpenSlide) -> ImageCms.ImageCmsProfile | None:
+    try:
+        return handle.color_profile
+    except (ImageCms.PyCMSError, OSError):  # a profile that is none
+        return None
+
+
+def _lighting_caution(path: Path) -> tuple[str, ...]:
+    """Look at a few places of the coarsest level."""
+    # A handle of its own: after one damaged tile OpenSlide refuses all others.
+    with openslide.OpenSlide(path) as handle:
+        level = handle.level_count - 1
+        width, height = handle.level_dimensions[level]
+        downsample = handle.level_downsamples[level]
+        side = min(_PLACE_SIDE_PX, width, height)
+        places: list[npt.NDArray[np.uint8]] = []
+        for row in range(_PLACES_A_SIDE):
+            for column in range(_PLACES_A_SIDE):
+                x = (width - side) * column // (_PLACES_A_SIDE - 1)
+                y = (height - side) * row // (_PLACES_A_SIDE - 1)
+                corner = round(x * downsample), round(y * downsample)
+                try:
+                    picture = handle.read_region(corner, level, (side, side))
+                except OpenSlideError:
+                    return ()  # whoever reads there will hear of it
+                places.append(np.asarray(picture))
+    return background_caution(np.stack(places))
 
 
 def _bounds(properties: Mapping[str, str]) -> BoundsL0 | None:

@@ -1,0 +1,47 @@
+"""What a person should know of a slide before trusting its results: lighting and colours, judged without its texts."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageCms
+
+DARK_BACKGROUND: Final = (
+    "dark background, as in fluorescence or dark field: the models were made for transmitted light"
+)
+
+_DARK_LEVEL = 80
+_DARK_FRACTION = 0.6
+_LONGEST_NAME = 60
+
+
+def background_caution(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    """Say so where most of the picture is dark: glass is bright in transmitted light, black in fluorescence.
+
+    The dark frame of a round field of view, up to 41 % of a 4:3 photograph, is not enough.
+
+    Args:
+        pixels: uint8 RGB or RGBA, shape [..., 3 or 4]; fully transparent pixels do not count.
+    """
+    flat = pixels.reshape(-1, pixels.shape[-1])
+    if flat.shape[1] == 4:
+        flat = flat[flat[:, 3] > 0]
+    if not len(flat):
+        return ()
+    dark = float((flat[:, :3].max(axis=1) < _DARK_LEVEL).mean())
+    return (DARK_BACKGROUND,) if dark > _DARK_FRACTION else ()
+
+
+def profile_caution(profile: ImageCms.ImageCmsProfile | None) -> tuple[str, ...]:
+    """Name a colour profile other than sRGB. Pixels are used as stored: models see what scanners write."""
+    if profile is None:
+        return ()
+    try:
+        name = ImageCms.getProfileDescription(profile)
+    except (ImageCms.PyCMSError, OSError):
+        name = ""
+    plain = name.casefold().replace(" ", "")
+    if "srgb" in plain or "61966" in plain:
+        return ()
+    shown = "".join(sign for sign in name if sign.isprintable()).strip()[:_LONGEST_NAME] or "without a name"
+    return (f"colour profile '{shown}' is not applied: colours are as stored",)
