@@ -1,0 +1,296 @@
+"""``inkdot review export`` on painted slides: the right pixels, bad slides beside good ones, the same bytes again."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
+from inkdot.artefacts.layout import ReviewLayout, RunLayout
+from inkdot.artefacts.model_files import OperatingPoint
+from inkdot.artefacts.predictions import Prediction, write_predictions
+from inkdot.artefacts.schemas import SCORES_VERSION, scores_schema
+from inkdot.artefacts.tables import write_table
+from inkdot.config import HeadConfig
+from inkdot.errors import ArtefactError, UserError
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import manifest_text
+from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
+from inkdot.slides import open_slide
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import review_export
+from inkdot.units import MicrometresPerPixel, TilePx
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MPP = 0.5
+SIDE_L0_PX = 200
+SPEC = TileSpec(TilePx(100), MicrometresPerPixel(1.0), TilePx(100))  # 100 µm, 200 level-0 pixels
+COLUMNS, ROWS = 8, 6
+
+
+def colour(column: int, row: int) -> tuple[int, int, int]:
+    return 40 + 25 * column, 40 + 35 * row, 90
+
+
+def painted() -> RgbArray:
+    """A slide whose tiles have a colour each, with a black square of 50 µm in the middle of each."""
+    rgb = np.zeros((ROWS * SIDE_L0_PX, COLUMNS * SIDE_L0_PX, 3), dtype=np.uint8)
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            y, x = row * SIDE_L0_PX, column * SIDE_L0_PX
+            rgb[y : y + SIDE_L0_PX, x : x + SIDE_L0_PX] = colour(column, row)
+            rgb[y + 50 : y + 150, x + 50 : x + 150] = 0
+    return rgb
+
+
+def add_scores(
+    results: RunLayout, entry: SlideEntry, scores: dict[tuple[int, int], float], **more: Any
+) -> None:
+    """Scores of tiles at (column, row)."""
+    with closing(open_slide(entry)) as slide:
+        info = slide.info
+    tiles = sorted(scores, key=lambda tile: (tile[1], tile[0]))
+    flag = np.asarray([scores[tile] for tile in tiles], dtype=np.float32)
+    columns = [
+        pa.array([column * SIDE_L0_PX for column, _ in tiles], pa.int32()),
+        pa.array([row * SIDE_L0_PX for _, row in tiles], pa.int32()),
+        *(
+            pa.array(values.astype(np.float32))
+            for values in (np.ones(len(flag)), 1 - flag, flag, flag, 1 - flag)
+        ),
+    ]
+    point = OperatingPoint(
+        class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+    )
+    facts: dict[str, object] = {
+        "slide": slide_info_facts(info),
+        "tile_spec": tile_spec_facts(SPEC),
+        "model_sha256": "ab" * 32,
+        "tiles_sha256": hashlib.sha256(entry.slide_id.encode()).hexdigest(),
+        "heads": [HeadConfig.from_head(head).model_dump(mode="json") for head in DEFAULT_HEADS],
+        "operating_points": {"malignancy": point.model_dump(mode="json")},
+        "warnings": ["stain not stated"],
+        "synthetic_model": False,
+    } | more
+    table = pa.Table.from_arrays(columns, schema=scores_schema(DEFAULT_HEADS))
+    write_table(results.scores(entry.slide_id), table, SCORES_VERSION, facts)
+
+
+def prediction(slide_id: str, scores: dict[tuple[int, int], float]) -> Prediction:
+    flagged = sum(score >= 0.5 for score in scores.values())
+    if not scores:
+        return Prediction(slide_id, "done", "inadequate", reason="no tile with foreground")
+    call = "flagged" if flagged else "nothing flagged"
+    return Prediction(slide_id, "done", call, f"{max(scores.values()):.4f}", len(scores), flagged)
+
+
+FLAGGED = {(0, 0): 0.2, (7, 5): 0.9, (3, 2): 0.95, (4, 2): 0.1}
+CLEAN = {(1, 1): 0.3, (6, 4): 0.4}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> RunLayout:
+    """Four slides: flagged, nothing flagged, without tiles, and one that predict could not read."""
+    layout = RunLayout(tmp_path / "results")
+    layout.root.mkdir()
+    names = ("A flagged", "B clean", "C empty", "D broken")
+    entries = [SlideEntry(name, tmp_path / f"{name}.tif") for name in names]
+    write_array_pyramid(entries[0].path, painted(), mpp=Mpp.square(MPP))
+    for entry in entries[1:3]:
+        shutil.copy(entries[0].path, entry.path)
+    scores: list[dict[tuple[int, int], float]] = [FLAGGED, CLEAN, {}]
+    predictions = [
+        prediction(entry.slide_id, tiles) for entry, tiles in zip(entries[:3], scores, strict=True)
+    ]
+    predictions.append(Prediction("D broken", "failed", "", reason="expected a slide, found a text file"))
+    for entry, tiles in zip(entries[:3], scores, strict=True):
+        add_scores(layout, entry, tiles)
+    write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
+    write_predictions(layout.predictions_csv, predictions)
+    return layout
+
+
+def facts_of(out: Path) -> dict[str, Any]:
+    page = ReviewLayout(out).index.read_text(encoding="utf-8")
+    match = re.search(r'id="facts">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    facts: dict[str, Any] = json.loads(match[1])
+    return facts
+
+
+def worklist(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(ReviewLayout(out).worklist.read_text(encoding="utf-8"))))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".inkdot.lock"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out) == 1
+    rows = worklist(out)
+    assert [(row["slide_id"], row["call"]) for row in rows] == [
+        ("A flagged", "flagged"),
+        ("C empty", "inadequate"),
+        ("D broken", "not analysed"),
+        ("B clean", "nothing flagged"),
+    ]
+    assert rows[2]["problem"] == "expected a slide, found a text file"
+    assert rows[0]["flagged_tiles"] == "2"
+    assert [slide["id"] for slide in facts_of(out)["slides"]] == [row["slide_id"] for row in rows]
+    assert ReviewLayout(out).geojson("A flagged").exists()
+    assert not ReviewLayout(out).geojson("D broken").exists()
+
+
+def test_pictures_show_the_places_they_are_named_for(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    slide = facts_of(out)["slides"][0]
+    assert [(p["x_l0_px"] // 200, p["y_l0_px"] // 200, p["flagged"]) for p in slide["places"]] == [
+        (3, 2, True),
+        (7, 5, True),
+        (0, 0, False),
+        (4, 2, False),
+    ]
+    for place in slide["places"]:
+        column, row = place["x_l0_px"] // SIDE_L0_PX, place["y_l0_px"] // SIDE_L0_PX
+        tile = np.asarray(Image.open(out / place["tile"])).astype(int)
+        assert tile.shape == (200, 200, 3)  # at the slide's own 0.5 µm/px, finer than the tiles
+        assert np.abs(tile[20:40, 20:40].mean(axis=(0, 1)) - colour(column, row)).max() < 4
+        assert tile[60:140, 60:140].max() < 16
+        context = np.asarray(Image.open(out / place["context"])).astype(int)
+        assert context.shape == (800, 800, 3)
+        assert np.abs(context[320:340, 320:340].mean(axis=(0, 1)) - colour(column, row)).max() < 4
+    # Beyond the slide's edge the surroundings are white.
+    corner = next(place for place in slide["places"] if place["x_l0_px"] == 0)
+    assert np.asarray(Image.open(out / corner["context"]))[:200, :200].min() > 250
+
+
+def test_a_slide_with_nothing_flagged_shows_its_places_and_is_never_called_negative(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    slide = facts_of(out)["slides"][3]
+    assert slide["call"] == "nothing flagged"
+    assert [place["score"] for place in slide["places"]] == [pytest.approx(0.4), pytest.approx(0.3)]
+    assert "negative" not in json.dumps(facts_of(out)).lower()
+
+
+def test_top_n_limits_the_places_and_is_checked(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out, top_n=1)
+    slide = facts_of(out)["slides"][0]
+    assert len(slide["places"]) == 1
+    assert slide["more_flagged"]
+    for wrong in (0, 121):
+        with pytest.raises(UserError, match="--top"):
+            review_export.run(results.root, out, top_n=wrong)
+
+
+def test_the_same_results_give_the_same_bytes_and_pictures_are_kept(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "one", tmp_path / "two"
+    review_export.run(results.root, first)
+    review_export.run(results.root, second)
+    assert digests(first) == digests(second)
+    picture = first / facts_of(first)["slides"][0]["places"][0]["tile"]
+    before = picture.stat().st_mtime_ns
+    picture_gone = first / facts_of(first)["slides"][0]["places"][1]["tile"]
+    picture_gone.unlink()  # as if the export had been stopped
+    review_export.run(results.root, first)
+    assert picture.stat().st_mtime_ns == before
+    assert digests(first) == digests(second)
+
+
+def test_pictures_of_an_earlier_export_go_and_other_files_stay(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    notes = ReviewLayout(out).tiles / "my notes.jpg"
+    notes.write_bytes(b"mine")
+    review_export.run(results.root, out, top_n=1)
+    shown = {path.name for path in ReviewLayout(out).tiles.iterdir()}
+    assert notes.exists()
+    assert (
+        len(shown) == 1 + 3 + 2 * 2
+    )  # the note, three overviews, tile and surroundings of one place on two slides
+
+
+def test_a_slide_that_vanished_is_listed_and_the_others_go_on(results: RunLayout, tmp_path: Path) -> None:
+    (tmp_path / "A flagged.tif").unlink()
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out) == 1
+    slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
+    assert slides["A flagged"]["problem"]
+    assert len(slides["A flagged"]["places"]) == 4
+    assert "tile" not in slides["A flagged"]["places"][0]
+    assert slides["B clean"]["problem"] == ""
+    assert "tile" in slides["B clean"]["places"][0]
+
+
+def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out, blinded_seed=3)
+    assert not ReviewLayout(out).worklist.exists()
+    assert list(out.glob("*.geojson")) == []
+    assert facts_of(out)["blinded_seed"] == 3
+    assert "score" not in facts_of(out)["slides"][0]
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="inkdot predict"):
+        review_export.run(tmp_path, tmp_path / "review")
+
+
+def test_scores_of_two_models_are_refused(results: RunLayout, tmp_path: Path) -> None:
+    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, model_sha256="cd" * 32)
+    with pytest.raises(ArtefactError, match="another"):
+        review_export.run(results.root, tmp_path / "review")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", ["card", "surroundings"])
+def test_the_scale_bar_agrees_with_a_square_of_known_size(
+    results: RunLayout, tmp_path: Path, offline_page: "Page", where: str
+) -> None:
+    """The black squares are 50 µm wide; the bar must say the same, measured on the screen."""
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    offline_page.goto(ReviewLayout(out).index.as_uri())
+    if where == "surroundings":
+        offline_page.keyboard.press("Enter")
+    box = offline_page.locator("#context .picture" if where == "surroundings" else ".card .picture").first
+    bar = box.locator(".scale")
+    offline_page.wait_for_function("[...document.images].every((image) => image.complete)")
+    length_um = float(bar.get_attribute("data-um") or 0)
+    bar_px = bar.locator(".scale-line").evaluate("(line) => line.getBoundingClientRect().width")
+    shot = Image.open(io.BytesIO(box.screenshot())).convert("L")
+    grey = np.asarray(shot)
+    middle = grey[grey.shape[0] // 2, grey.shape[1] // 4 : -grey.shape[1] // 4]
+    inner = middle if where == "surroundings" else grey[grey.shape[0] // 2]
+    square_px = longest_run(inner < 45)
+    assert square_px * length_um / bar_px == pytest.approx(50, rel=0.02)
+
+
+def longest_run(dark: np.ndarray) -> int:
+    """Length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.astype(int), [0]])))
+    return int((edges[1::2] - edges[::2]).max())
