@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from inkdot.errors import UserError
-from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, head_slices
+from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
+from inkdot.model.selection import head_slices
 from inkdot.model.weights import load_backbone_weights
 
 

@@ -95,4 +95,5 @@ def restore(path: Path, network: TileNetwork, optimizer: Optimizer | None = None
 
 def manual_seed(seed: int, epoch: int) -> None:
     """Seed torch for one epoch, so that dropout after a resume draws what it would have drawn without."""
-    torch.manual_seed((seed << 20) + epoch)
+    # Epochs count from 1 here: 0 seeds the first weights.
+    torch.manual_seed((seed << 20) + epoch + 1)

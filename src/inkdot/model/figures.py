@@ -7,8 +7,7 @@ import numpy as np
 
 from inkdot.evaluation.intervals import Estimate, auc_estimate
 from inkdot.labels import Head
-from inkdot.model.network import head_slices
-from inkdot.model.selection import NameArray, TargetArray
+from inkdot.model.selection import NameArray, TargetArray, head_slices
 
 
 class Question(NamedTuple):

@@ -26,10 +26,10 @@ from inkdot.model.checkpoint import RunState, manual_seed, read_state, restore, 
 from inkdot.model.data import EpochDraws, TileSet, training_loader
 from inkdot.model.figures import auc_figures
 from inkdot.model.loss import masked_loss
-from inkdot.model.network import TileNetwork, head_slices
+from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import place, predict_logits
 from inkdot.model.scorer import scores_of
-from inkdot.model.selection import FloatArray, draw_weights, strata
+from inkdot.model.selection import FloatArray, draw_weights, head_slices, strata
 
 Row = Mapping[str, float | None]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inkdot.labels import Head
-from inkdot.model.network import head_slices
+from inkdot.model.selection import head_slices
 
 
 class Loss(NamedTuple):

@@ -4,7 +4,6 @@
 # timm is only partly typed.
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -70,16 +69,6 @@ class TileNetwork(nn.Module):
         """What the backbone makes of the tiles before the heads, float [n, features]."""
         mean, std = cast(Tensor, self.mean), cast(Tensor, self.std)
         return self.backbone((tiles.to(mean.dtype) - mean) / std)
-
-
-def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
-    """Columns of the logits that belong to each head, by head name."""
-    slices: dict[str, slice] = {}
-    start = 0
-    for head in heads:
-        slices[head.name] = slice(start, start + len(head.classes))
-        start += len(head.classes)
-    return slices
 
 
 def check_backbone(name: str) -> None:

@@ -15,6 +15,10 @@ from inkdot.records import RgbArray
 
 LogitArray = npt.NDArray[np.float32]
 
+BATCH_SIZE = 64
+"""Tiles per batch when scoring. One number for choosing the operating point and for using it: kernels of another
+batch size round differently."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device to run on: ``auto`` takes CUDA, then MPS, then the CPU.

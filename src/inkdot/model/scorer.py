@@ -9,8 +9,8 @@ import numpy.typing as npt
 from inkdot.artefacts.model_files import ModelFile
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head
-from inkdot.model.network import head_slices
-from inkdot.model.predicting import LogitArray, choose_device, place, predict_logits
+from inkdot.model.predicting import BATCH_SIZE, LogitArray, choose_device, place, predict_logits
+from inkdot.model.selection import head_slices
 from inkdot.model.store import load_model
 from inkdot.records import RgbArray
 
@@ -20,7 +20,7 @@ ScoreArray = npt.NDArray[np.float32]
 class Scorer:
     """A stored model, ready to score tiles."""
 
-    def __init__(self, folder: Path, device: str = "auto", batch_size: int = 64) -> None:
+    def __init__(self, folder: Path, device: str = "auto", batch_size: int = BATCH_SIZE) -> None:
         """Load a model folder.
 
         Args:

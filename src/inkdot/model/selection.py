@@ -1,10 +1,13 @@
 """Which tiles of a slide are used for training, and how often each is drawn. NumPy only."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from inkdot.labels import Head
 
 FloatArray = npt.NDArray[np.float64]
 TargetArray = npt.NDArray[np.float32]
@@ -19,6 +22,16 @@ class Selection(NamedTuple):
 
     rows: IndexArray
     left_out: int
+
+
+def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
+    """Columns of the logits that belong to each head, by head name."""
+    slices: dict[str, slice] = {}
+    start = 0
+    for head in heads:
+        slices[head.name] = slice(start, start + len(head.classes))
+        start += len(head.classes)
+    return slices
 
 
 def known_rows(targets: TargetArray) -> npt.NDArray[np.bool_]:

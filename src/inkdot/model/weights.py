@@ -1,18 +1,74 @@
-"""Weights from a local safetensors file: laboratories without internet bring their own."""
+"""Where a network starts: scratch, timm's weights, or a local file, since many laboratories have no internet."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from inkdot.config import Config
 from inkdot.errors import UserError
-from inkdot.model.network import TileNetwork
+from inkdot.model.data import TileSet
+from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
 
 _OWN_PREFIX = "backbone."
 _NAMED = 5
+_SAMPLED_TILES = 2000
+
+
+def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:
+    """The network before training, and lines to tell the user.
+
+    From scratch, pixels are normalised by the training tiles' own mean and spread, since most of a cytology tile
+    is empty glass; otherwise by those that the weights are used to.
+
+    Raises:
+        UserError: The backbone is unknown, or its weights cannot be had or do not match.
+    """
+    settings = config.model
+    scratch = settings.weights == "scratch"
+    mean, std = channel_statistics(training) if scratch else backbone_normalisation(settings.backbone)
+    torch.manual_seed(config.training.seed << 20)
+    network = TileNetwork(
+        NetworkSpec(
+            settings.backbone,
+            settings.dropout,
+            config.head_records,
+            config.tiling.side_px,
+            _three(mean),
+            _three(std),
+        ),
+        pretrained=settings.weights == "pretrained",
+    )
+    if scratch or settings.weights == "pretrained":
+        return network, []
+    ignored = load_backbone_weights(network, Path(settings.weights))
+    return network, [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
+
+
+def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per RGB channel (0 to 1 scale) of at most 2,000 tiles, evenly spread."""
+    rows = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), _SAMPLED_TILES)).astype(np.int64))
+    sums, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for row in rows:
+        values = tiles.tile(int(row)).reshape(-1, 3).astype(np.float64) / 255.0
+        sums += values.sum(axis=0)
+        squares += np.square(values).sum(axis=0)
+        pixels += len(values)
+    mean = sums / pixels
+    # A channel of one constant value must not be blown up.
+    std = np.maximum(np.sqrt(np.maximum(squares / pixels - mean**2, 0.0)), 0.02)
+    return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:

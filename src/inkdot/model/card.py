@@ -1,0 +1,87 @@
+"""``card.md``: what a person should know before using a model. Short, and nothing in it is invented."""
+
+from collections.abc import Sequence
+
+from inkdot.artefacts.model_files import Interval, ModelFile
+
+_RESEARCH_USE = (
+    "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks places for a person to look at. "
+    "Nothing flagged does not exclude malignancy."
+)
+_SYNTHETIC = (
+    "> **SYNTHETIC.** This model was trained on painted specimens. Its figures are a self-test of the program "
+    "(`selftest_`), say nothing about real cells, and it refuses real slides unless told otherwise."
+)
+
+
+def card_text(description: ModelFile, notes: Sequence[str]) -> str:
+    """The card as Markdown.
+
+    Args:
+        description: The model, with its weights' hash.
+        notes: Further lines on the cohort and the training, in plain words.
+    """
+    seen = description.trained_on
+    parts = ["# Model card", _RESEARCH_USE]
+    if seen.synthetic:
+        parts.append(_SYNTHETIC)
+    tiling = description.tiling
+    parts += [
+        "## What it is",
+        _bullets(
+            [
+                f"Backbone {description.backbone}, made with Inkdot {description.inkdot}.",
+                f"Tiles of {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), preparation "
+                f"{description.preparation}.",
+                *(f"Question {head.name}: {', '.join(head.classes)}." for head in description.heads),
+                "Score temperatures: "
+                + ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
+                + ". Scores are calibrated for classes in equal shares, not for any population.",
+            ]
+        ),
+        "## What it saw",
+        _bullets(
+            [
+                f"{seen.slides} slides of {seen.patients} patients, training and validation together.",
+                "Training tiles: "
+                + ", ".join(f"{name} {count:g}" for name, count in sorted(seen.tiles_per_class.items()))
+                + ".",
+                f"Preparations: {_words(seen.preparations)}. Stains: {_words(seen.stains)}. "
+                f"Sites: {seen.sites or 'not stated'}. Scanners: {seen.scanners or 'not stated'}.",
+                *notes,
+            ]
+        ),
+        "## Figures on validation tiles",
+        "Of patients that the network did not learn from, though the best epoch, the temperatures and the threshold "
+        "were chosen on them: expect less on new patients. 95 % intervals. Tiles, not slides or patients.",
+        _table(description),
+        f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(description: ModelFile) -> str:
+    prefix = "selftest_" if description.trained_on.synthetic else "validation_"
+    rows = ["| figure | value | 95 % interval | how |", "| --- | --- | --- | --- |"]
+    rows += [_row(name, figure) for name, figure in sorted(description.validation_figures.items())]
+    for head, point in sorted(description.operating_points.items()):
+        where = f"{head}.{point.class_name} at {point.threshold:.4g}"
+        for name, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
+            if figure is not None:
+                rows.append(_row(f"{prefix}{name} of {where}", figure))
+        rows.append(
+            f"\nThe threshold is the highest that reaches a sensitivity of {point.wanted_sensitivity:g} on these tiles."
+        )
+    return "\n".join(rows)
+
+
+def _row(name: str, figure: Interval) -> str:
+    return f"| {name} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} | {figure.method} |"
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _words(values: Sequence[str]) -> str:
+    return ", ".join(values) or "not stated"

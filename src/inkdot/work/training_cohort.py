@@ -1,0 +1,192 @@
+"""The slides of a training run: which have labels, who learns, who validates, and what they cannot teach."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inkdot.artefacts.model_files import TrainedOn
+from inkdot.config import Config
+from inkdot.errors import LeakageError, UserError
+from inkdot.evaluation.splits import Part, SplitSlide, patient_of, split_slides
+from inkdot.labels import flagging_head
+from inkdot.model.selection import FloatArray, TargetArray, head_slices
+from inkdot.work.tile_cache import LabelledTiles
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Labelled slides and the part each plays.
+
+    Attributes:
+        slides: By slide_id, sorted.
+        parts: By slide_id.
+        unlabelled: Slides without a single labelled tile.
+    """
+
+    slides: Mapping[str, LabelledTiles]
+    parts: Mapping[str, Part]
+    unlabelled: tuple[str, ...]
+
+    @property
+    def synthetic(self) -> bool:
+        """The slides were made, not scanned."""
+        return any(tiles.synthetic for tiles in self.slides.values())
+
+    @property
+    def figures_prefix(self) -> str:
+        """Put before the names of figures: those on synthetic slides are a self-test."""
+        return "selftest_" if self.synthetic else "validation_"
+
+    def of(self, part: Part) -> list[LabelledTiles]:
+        """The slides of one part."""
+        return [tiles for slide_id, tiles in self.slides.items() if self.parts[slide_id] == part]
+
+    def used(self) -> list[LabelledTiles]:
+        """The slides that learn or validate."""
+        return [*self.of("train"), *self.of("validation")]
+
+    def without(self, failed: Mapping[str, str]) -> "Cohort":
+        """The cohort less the slides that failed."""
+        kept = {slide_id: tiles for slide_id, tiles in self.slides.items() if slide_id not in failed}
+        return Cohort(kept, self.parts, self.unlabelled)
+
+
+def patient(tiles: LabelledTiles) -> str:
+    """The unit of the split that a slide belongs to."""
+    return patient_of(tiles.entry.slide_id, tiles.entry.patient_id)
+
+
+def split_cohort(found: Sequence[LabelledTiles], config: Config) -> Cohort:
+    """Share the slides with labels out to training and validation, whole patients each.
+
+    Raises:
+        LeakageError: Some slides are synthetic and some are not, or a column ``split`` tears a patient apart.
+        ManifestError: The column ``split`` holds other words, or is filled for some slides only.
+    """
+    _check_one_kind(found)
+    labelled = [tiles for tiles in found if len(tiles.targets)]
+    settings = config.training
+    rows = [
+        SplitSlide(
+            slide_id=tiles.entry.slide_id,
+            patient_id=patient(tiles),
+            positive=_positive(tiles.targets, config),
+            answers=_other_answers(tiles.targets, config),
+            wanted=tiles.entry.extra.get("split", "").strip(),
+        )
+        for tiles in labelled
+    ]
+    return Cohort(
+        slides={tiles.entry.slide_id: tiles for tiles in labelled},
+        parts=split_slides(rows, settings.validation_fraction, settings.seed),
+        unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
+    )
+
+
+def check_answers(cohort: Cohort, config: Config) -> None:
+    """Every class needs tiles to learn from, and the flagging question needs both sides to be judged on.
+
+    Raises:
+        UserError: A class is missing; the message names it.
+    """
+    heads = config.head_records
+    flagging = flagging_head(heads).name
+    parts: tuple[Part, ...] = ("train", "validation")
+    for part in parts:
+        counts = tiles_per_class(cohort.of(part), config)
+        for head in heads:
+            # Another question may go unjudged, and then has no figure, but never untaught: its scores would be noise.
+            if part == "validation" and head.name != flagging:
+                continue
+            for class_name in head.classes:
+                if not counts[f"{head.name}.{class_name}"]:
+                    raise UserError(_missing(head.name, class_name, part, cohort, head.name == flagging))
+
+
+def tiles_per_class(slides: Sequence[LabelledTiles], config: Config) -> dict[str, float]:
+    """Tiles per ``<head>.<class>``, soft targets counted by weight."""
+    names = [f"{head.name}.{class_name}" for head in config.head_records for class_name in head.classes]
+    sums: FloatArray = np.zeros(len(names))
+    for tiles in slides:
+        sums += np.nan_to_num(tiles.targets).sum(axis=0, dtype=np.float64)
+    return {name: round(float(value), 3) for name, value in zip(names, sums, strict=True)}
+
+
+def cohort_notes(cohort: Cohort) -> list[str]:
+    """What the user and the model's card should know of the cohort."""
+    notes: list[str] = []
+    words: dict[Part, str] = {"train": "Training", "validation": "Validation", "test": "Left out for testing"}
+    for part, word in words.items():
+        if slides := cohort.of(part):
+            tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
+            notes.append(f"{word}: {tiles} tiles of {len(slides)} slides of {patients} patients.")
+    if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
+        notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
+    if cohort.unlabelled:
+        notes.append(f"{len(cohort.unlabelled)} slides have no labelled tile and were not used.")
+    if nameless := sum(not tiles.entry.patient_id for tiles in cohort.used()):
+        notes.append(
+            f"{nameless} slides have no patient_id, and each was taken for a patient of its own: where two are of "
+            "one patient, the figures are too good."
+        )
+    return notes
+
+
+def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
+    """The cohort in counts and words, without any identifier."""
+    entries = [tiles.entry for tiles in cohort.used()]
+    return TrainedOn(
+        synthetic=cohort.synthetic,
+        slides=len(entries),
+        patients=len({patient(tiles) for tiles in cohort.used()}),
+        tiles_per_class=tiles_per_class(cohort.of("train"), config),
+        preparations=sorted({entry.preparation for entry in entries if entry.preparation}),
+        stains=sorted({entry.stain for entry in entries if entry.stain}),
+        sites=len({entry.site for entry in entries if entry.site}),
+        scanners=len({entry.scanner for entry in entries if entry.scanner}),
+    )
+
+
+def _check_one_kind(found: Sequence[LabelledTiles]) -> None:
+    synthetic = [tiles.entry.slide_id for tiles in found if tiles.synthetic]
+    real = [tiles.entry.slide_id for tiles in found if not tiles.synthetic]
+    if synthetic and real:
+        raise LeakageError(
+            f"expected slides that are all real or all synthetic, found {len(synthetic)} synthetic ones such as "
+            f"{synthetic[0]!r} among {len(real)} real ones such as {real[0]!r}; list them apart"
+        )
+
+
+def _positive(targets: TargetArray, config: Config) -> bool | None:
+    """Whether any tile answers the flagging question with its flag class; None where none is answered."""
+    heads = config.head_records
+    head = flagging_head(heads)
+    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
+    known = targets[:, column][~np.isnan(targets[:, column])]
+    return bool((known > 0.5).any()) if len(known) else None
+
+
+def _other_answers(targets: TargetArray, config: Config) -> tuple[str, ...]:
+    heads = config.head_records
+    flagging = flagging_head(heads).name
+    return tuple(
+        f"{head.name}.{class_name}"
+        for head, columns in zip(heads, head_slices(heads).values(), strict=True)
+        if head.name != flagging
+        for class_name, column in zip(head.classes, targets[:, columns].T, strict=True)
+        if (np.nan_to_num(column) > 0.5).any()
+    )
+
+
+def _missing(head: str, class_name: str, part: Part, cohort: Cohort, flagging: bool) -> str:
+    slides = cohort.of(part)
+    patients = len({patient(tiles) for tiles in slides})
+    remedy = (
+        "label more patients" if flagging else "label some, or leave the question out of the config's heads"
+    )
+    return (
+        f"head {head}: expected {'training' if part == 'train' else 'validation'} tiles of class {class_name!r}, "
+        f"found none on {len(slides)} slides of {patients} patients ({len(cohort.unlabelled)} further slides have no "
+        f"labelled tile); {remedy}, or share the patients out with a column split in the manifest"
+    )
