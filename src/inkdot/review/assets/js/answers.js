@@ -10,7 +10,7 @@
   let steps = []; // for undo: {key, before}
   const listeners = [];
 
-  ink.placeKey = (slide, place) => JSON.stringify([slide.id, place.x_l0_px, place.y_l0_px]);
+  ink.placeKey = (slide, place) => (place.key ??= JSON.stringify([slide.id, place.x_l0_px, place.y_l0_px]));
 
   /** One key per answer: its first letter, else its next free one, else a digit. */
   ink.answerKeys = (function () {

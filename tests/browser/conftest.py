@@ -1,0 +1,89 @@
+"""Review pages made of drawn pictures and invented scores, for the browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.records import BoundsL0, Mpp, TileSpec
+from inkdot.review.gallery import GallerySettings, gallery_facts
+from inkdot.review.page import page_text
+from inkdot.review.pictures import jpeg_bytes
+from inkdot.review.ranking import Place, Ranking
+from inkdot.review.scored_slide import ScoreFacts, SlideFrame
+from inkdot.review.slide_review import PlacePictures, SlideReview
+from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
+
+WritePage = Callable[..., Path]
+SIDE_L0_PX = 256
+
+
+def slide_review(
+    name: str, count: int, *, call: str = "flagged", warnings: tuple[str, ...] = ()
+) -> SlideReview:
+    """A slide of 30,000 px with ``count`` places in a row, the first half of them flagged unless nothing is."""
+    size = Level0Px(30_000)
+    facts = ScoreFacts(
+        frame=SlideFrame(
+            name,
+            (size, size),
+            Mpp.square(0.25),
+            "metadata",
+            BoundsL0(Level0Px(0), Level0Px(0), size, size),
+            False,
+        ),
+        spec=TileSpec(TilePx(SIDE_L0_PX), MicrometresPerPixel(0.25), TilePx(SIDE_L0_PX)),
+        heads=DEFAULT_HEADS,
+        threshold=0.5,
+        model_sha256="ab" * 32,
+        tiles_sha256="cd" * 32,
+        warnings=warnings,
+        synthetic_model=False,
+    )
+    places: list[Place] = []
+    for index in range(count):
+        score = 0.99 - 0.98 * index / max(1, count - 1) if call == "flagged" else 0.4 - 0.001 * index
+        scores = {"p.malignancy.benign": 1 - score, "p.malignancy.malignant": score}
+        scores |= {"p.morphology.small_cell": 0.8, "p.morphology.large_cell": 0.2}
+        x, y = (index % 100) * 300, (index // 100) * 300
+        places.append(Place(index + 1, x, y, SIDE_L0_PX, SIDE_L0_PX, score, score >= 0.5, scores))
+    flagged = sum(place.flagged for place in places)
+    return SlideReview(
+        slide_id=name,
+        call=call,
+        score=places[0].score if places else None,
+        warnings=warnings,
+        facts=facts,
+        ranking=Ranking(tuple(places), flagged, count * 3, False),
+        pictures=tuple(PlacePictures("tile.jpg", "context.jpg") for _ in places),
+        overview="overview.jpg",
+        overview_size_px=(400, 400),
+    )
+
+
+@pytest.fixture
+def write_page(tmp_path: Path) -> WritePage:
+    """Write a page about slides, with pictures beside it; returns its path."""
+
+    def write(*reviews: SlideReview, blinded_seed: int | None = None) -> Path:
+        folder = tmp_path / "review of ümlauts"
+        tiles = folder / "tiles"
+        tiles.mkdir(parents=True, exist_ok=True)
+        shades = np.linspace(120, 240, 256, dtype=np.uint8)
+        picture = np.repeat(np.tile(shades, (256, 1))[:, :, None], 3, axis=2)
+        for name in ("tile.jpg", "context.jpg", "overview.jpg"):
+            (tiles / name).write_bytes(jpeg_bytes(picture))
+        page = folder / "index.html"
+        text = page_text(gallery_facts(reviews, GallerySettings(tiles.name, blinded_seed)))
+        page.write_text(text, encoding="utf-8", newline="\n")
+        return page
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_review() -> Callable[..., SlideReview]:
+    """See :func:`slide_review`."""
+    return slide_review
