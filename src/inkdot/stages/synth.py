@@ -29,8 +29,8 @@ from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_pyramid
 from inkdot.synthetic.cohort import SlidePlan, plan_cohort
+from inkdot.synthetic.scenes import lay_scene
 from inkdot.synthetic.source import SceneSource
-from inkdot.synthetic.spot import lay_spot
 from inkdot.synthetic.truth import TRUTH_VERSION, slide_answers, true_answers, truth_geojson, truth_table
 
 _DOWNSAMPLES = (1, 4, 16)
@@ -82,8 +82,8 @@ def make_slide(
 ) -> None:
     """Make one slide and its truth; the truth is written last and says that the slide is complete."""
     patient = plan.draw_patient()
-    stain = plan.stain("pap")
-    scene = lay_spot(plan, patient, stain)
+    stain = plan.stain()
+    scene = lay_scene(plan, patient, stain)
     scanner = plan.scanner_habits()
     source = SceneSource(scene, plan.mpp, stain, scanner, seed=plan.seed * 100_003 + plan.number)
     path = layout.slide(plan.slide_id)
@@ -154,15 +154,15 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
         specimen_id=f"{plan.patient_id}-s{plan.number}",
         site=f"synthetic-laboratory-{plan.laboratory + 1}",
         scanner=plan.scanner_habits().name,
-        preparation="thinprep",
-        stain="pap",
+        preparation=plan.preparation,
+        stain=plan.stain_name,
         annotation=layout.labels_csv,
         on_slide=slide_answers(truth),
         of_patient=of_patient,
         extra={
             "synthetic": "true",
             "composition": plan.composition,
-            "counts": "scaled" if plan.scaled else "by area",
+            "counts": plan.counts,
         },
     )
 
@@ -192,7 +192,7 @@ def _description(plan: SlidePlan) -> str:
         "composition": plan.composition,
         "mpp": plan.mpp,
         "spot_mm": plan.spot_mm,
-        "counts": "scaled" if plan.scaled else "by area",
+        "counts": plan.counts,
     }
     return json.dumps(facts)
 

@@ -85,7 +85,7 @@ def whorl(
             angle = 2.0 * np.pi * k / on_ring + ring + rng.normal(0.0, 0.1)
             away = ring * 8.5 * preparation.size
             cell = draw_cell(kind, recipe, preparation, rng)
-            cell = _turned(cell, angle + np.pi / 2.0)
+            cell = turned(cell, angle + np.pi / 2.0)
             cells.append(replace(cell, x_um=float(away * np.cos(angle)), y_um=float(away * np.sin(angle))))
         left -= on_ring
         ring += 1
@@ -214,7 +214,7 @@ def _chain(radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Gene
     return places - places.mean(axis=0)
 
 
-def _turned(cell: Cell, angle: float) -> Cell:
+def turned(cell: Cell, angle: float) -> Cell:
     """Roll all outlines so that the nucleus's longest radius points along an angle."""
     outline = cell.nuclei[0].outline
     shift = round((angle % (2.0 * np.pi)) / (2.0 * np.pi) * len(outline)) - int(np.argmax(outline))

@@ -2,11 +2,12 @@
 
 import zlib
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
 from inkdot.synthetic.patients import Patient, draw_patient
-from inkdot.synthetic.presets import PatientKind, cohort, defaults, is_scaled
+from inkdot.synthetic.presets import SECTIONS, PatientKind, cohort, defaults, is_scaled
 from inkdot.synthetic.scanner import Scanner, scanner_number
 from inkdot.synthetic.stains import Stain, laboratory_stain
 
@@ -28,7 +29,7 @@ class SlidePlan:
         tumour: The patient's tumour as planned, ``any`` to be drawn, empty for none.
         laboratory: Number of the laboratory.
         scanner: Number of the scanner.
-        spot_mm: Diameter of the cell spot.
+        spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
         only_confounders: Exactly these confounders, comma-separated, or ``none``; empty draws them by chance.
     """
@@ -54,14 +55,29 @@ class SlidePlan:
         return frozenset(() if self.only_confounders == "none" else self.only_confounders.split(","))
 
     @property
+    def is_section(self) -> bool:
+        """Whether the slide is an H&E section rather than a ThinPrep spot."""
+        return self.composition in SECTIONS
+
+    @property
+    def preparation(self) -> Literal["thinprep", "section"]:
+        """The manifest's word for the preparation."""
+        return "section" if self.is_section else "thinprep"
+
+    @property
+    def stain_name(self) -> str:
+        """The manifest's word for the stain."""
+        return "he" if self.is_section else "pap"
+
+    @property
     def patient_id(self) -> str:
         """Pseudonym of the patient, unique over presets and seeds."""
         return f"synthetic-{self.preset}-{self.seed}-p{self.patient:03d}"
 
     @property
-    def scaled(self) -> bool:
-        """Whether the small spot holds more than its area's share of cells."""
-        return is_scaled(self.spot_mm)
+    def counts(self) -> str:
+        """``scaled`` where a small spot holds more than its area's share of cells."""
+        return "scaled" if not self.is_section and is_scaled(self.spot_mm) else "by area"
 
     def facts(self) -> dict[str, object]:
         """The plan as JSON values, for metadata and for telling whether a file was made from it."""
@@ -75,9 +91,9 @@ class SlidePlan:
         """The patient, the same on all of the patient's slides."""
         return draw_patient(self.tumour, _stream(self.preset, self.seed, "patient", self.patient))
 
-    def stain(self, name: str) -> Stain:
+    def stain(self) -> Stain:
         """The laboratory's staining, the same in every cohort."""
-        return laboratory_stain(name, np.random.default_rng([0x1AB, self.laboratory]))
+        return laboratory_stain(self.stain_name, np.random.default_rng([0x1AB, self.laboratory]))
 
     def scanner_habits(self) -> Scanner:
         """The scanner, the same in every cohort."""

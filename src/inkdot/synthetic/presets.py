@@ -134,7 +134,25 @@ _DEMO = (
     PatientKind("inadequate"),
 )
 
+SECTIONS: dict[str, Tumour] = {
+    "small-cell-section": "small_cell",
+    "large-cell-section": "large_cell",
+    "combined-section": "mixed",
+    "benign-section": "",
+}
+"""H&E sections and the tumour in them."""
+
+_SECTIONS_DEMO = tuple(
+    PatientKind(name, SECTIONS[name])
+    for name in (
+        *("small-cell-section", "benign-section", "large-cell-section", "small-cell-section"),
+        *("benign-section", "large-cell-section", "combined-section"),
+    )
+)
+
 COHORTS: dict[str, tuple[PatientKind, ...]] = {
+    **{name: (PatientKind(name, tumour),) for name, tumour in SECTIONS.items()},
+    "demo-sections": _SECTIONS_DEMO,
     **{
         name: (PatientKind(name, "any" if made.leptomeningeal else ""),)
         for name, made in COMPOSITIONS.items()
@@ -149,7 +167,7 @@ class Defaults:
     """Size and scale of a preset's slides where none are asked for.
 
     Attributes:
-        spot_mm: Diameter of the cell spot.
+        spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
     """
 
@@ -158,8 +176,9 @@ class Defaults:
 
 
 def defaults(preset: str) -> Defaults:
-    """What a preset's slides are like; the training cohort is small and coarse, so that dozens are cheap."""
-    return Defaults(spot_mm=1.0, mpp=0.5) if preset == "demo-training" else Defaults()
+    """What a preset's slides are like; training cohorts and sections are small and coarse, so that many are cheap."""
+    coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
+    return Defaults(spot_mm=1.0, mpp=0.5) if coarse else Defaults()
 
 
 def cohort(preset: str) -> tuple[PatientKind, ...]:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from shapely.geometry import Polygon
 
 from inkdot.synthetic.shapes import Outline
 
@@ -168,6 +169,19 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A field of a section that a person would outline.
+
+    Attributes:
+        kind: ``region_small_nec``, ``region_large_nec``, ``region_mixed_nec`` or ``region_benign``.
+        outline: Polygon in µm, with holes.
+    """
+
+    kind: str
+    outline: Polygon
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """Everything on one slide.
 
@@ -178,6 +192,7 @@ class Scene:
         clusters: One per cluster number that occurs in ``cells``.
         backdrop: Everything else.
         confounders: Names of the confounders that the slide has.
+        regions: Fields of a section, which are judged instead of its single cells.
     """
 
     width_um: float
@@ -186,3 +201,4 @@ class Scene:
     clusters: Sequence[Cluster] = ()
     backdrop: Sequence[Backdrop] = field(default_factory=tuple[Backdrop, ...])
     confounders: tuple[str, ...] = ()
+    regions: Sequence[Region] = ()

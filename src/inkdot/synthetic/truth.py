@@ -1,5 +1,6 @@
 """Truth of a synthetic slide: every object as a table row, and the answers a perfect reader would give."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -7,18 +8,26 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 import shapely
+import shapely.affinity
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.synthetic.paint import in_focus
-from inkdot.synthetic.scene import NO_CLUSTER, Cell, Scene
+from inkdot.synthetic.scene import NO_CLUSTER, Box, Cell, Scene
 from inkdot.synthetic.shapes import area_um2, equivalent_diameter_um, polygon_um
 
 TRUTH_VERSION = "inkdot.truth/1"
 
-MORPHOLOGY_OF = {"small_nec": "small_cell", "large_nec": "large_cell", "mixed_nec": "mixed"}
+MORPHOLOGY_OF = {
+    "small_nec": "small_cell",
+    "large_nec": "large_cell",
+    "region_small_nec": "small_cell",
+    "region_large_nec": "large_cell",
+    "region_mixed_nec": "mixed",
+}
 MALIGNANT = frozenset({*MORPHOLOGY_OF, "adenocarcinoma", "lymphoma"})
-_WITHOUT_ANSWER = frozenset({"red_cell", "apoptotic_body", "precipitate"})
+_WITHOUT_ANSWER = frozenset({"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust"})
+_REGION = "region_"
 
 SCHEMA = pa.schema(
     [
@@ -59,12 +68,15 @@ def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
     """
     kinds = {cluster.number: cluster.kind for cluster in scene.clusters}
     rows = [_row(number, cell, kinds, mpp, focus_um) for number, cell in enumerate(scene.cells)]
+    larger = [(region.kind, region.outline) for region in scene.regions]
+    larger += [(thing.kind, _rectangle(thing.box)) for thing in scene.backdrop]
+    rows += [_large_row(len(rows) + k, kind, outline, mpp) for k, (kind, outline) in enumerate(larger)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _row(number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: float) -> dict[str, object]:
     area = sum(area_um2(nucleus.outline) for nucleus in cell.nuclei)
-    nuclear = 2.0 * float(np.sqrt(area / np.pi)) if cell.nuclei else None
+    nuclear = 2.0 * math.sqrt(area / math.pi) if cell.nuclei else None
     body = equivalent_diameter_um(cell.cytoplasm.outline) if cell.cytoplasm is not None else nuclear
     if body is None:
         raise AssertionError("a cell has a nucleus or a body")
@@ -94,6 +106,29 @@ def _row(number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: f
     }
 
 
+def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str, object]:
+    """A region, or something that is no cell; its outline is exact for regions and a rectangle for the rest."""
+    place = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
+    centre = outline.centroid
+    return {
+        "object_id": number,
+        "class": kind,
+        "malignant": kind in MALIGNANT,
+        "x_um": centre.x,
+        "y_um": centre.y,
+        "z_um": 0.0,
+        "in_focus": True,
+        "x_l0_px": round(centre.x / mpp),
+        "y_l0_px": round(centre.y / mpp),
+        "cell_diameter_um": 2.0 * math.sqrt(outline.area / math.pi),
+        "outline_l0_px": shapely.to_wkt(place, rounding_precision=1, trim=True),
+    }
+
+
+def _rectangle(box: Box) -> Polygon:
+    return shapely.box(box.left_um, box.top_um, box.right_um, box.bottom_um)
+
+
 def _outline(cell: Cell, mpp: float) -> BaseGeometry:
     """The cell's outline in level-0 pixels."""
     if cell.cytoplasm is not None:
@@ -120,14 +155,19 @@ class TrueAnswer:
 
 
 def true_answers(truth: pa.Table) -> Iterator[TrueAnswer]:
-    """Answers for every nucleated cluster and every nucleated cell outside clusters, clusters first.
+    """Answers for every nucleated cluster and every nucleated cell outside clusters; on sections for every region.
 
     A cluster is malignant when any of its cells is. Its morphology is that of its cells, ``mixed`` where they differ.
     """
     clusters: dict[int, list[dict[str, object]]] = {}
     alone: list[list[dict[str, object]]] = []
-    for row in truth.to_pylist():
-        if row["class"] in _WITHOUT_ANSWER:
+    rows = truth.to_pylist()
+    in_fields = any(str(row["class"]).startswith(_REGION) for row in rows)
+    for row in rows:
+        is_region = str(row["class"]).startswith(_REGION)
+        if in_fields and not is_region:
+            continue
+        if not is_region and (row["nuclear_diameter_um"] is None or row["class"] in _WITHOUT_ANSWER):
             continue
         if row["cluster_id"] is None:
             alone.append([row])
@@ -153,7 +193,9 @@ def slide_answers(truth: pa.Table) -> dict[str, str]:
 
 
 def _place(members: list[dict[str, object]]) -> BaseGeometry:
-    """Outline of the members together, two pixels wider, one polygon, whole pixels."""
+    """Outline of the members together, two pixels wider, one polygon, whole pixels; a region keeps its holes."""
+    if len(members) == 1 and str(members[0]["class"]).startswith(_REGION):
+        return shapely.from_wkt(str(members[0]["outline_l0_px"]))
     outlines = [shapely.from_wkt(str(row["outline_l0_px"])) for row in members]
     together = shapely.union_all([shapely.make_valid(outline) for outline in outlines]).buffer(
         2.0, quad_segs=2
