@@ -1,10 +1,12 @@
 """What people write in ``configs/*.yaml``: strict models, whose unknown or mistyped keys are errors."""
 
+from inkdot.config.commented import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
 from inkdot.config.models import (
     AugmentationConfig,
     Config,
     HeadConfig,
+    ImagesConfig,
     LabellingConfig,
     ModelConfig,
     ReviewConfig,
@@ -17,11 +19,13 @@ __all__ = [
     "AugmentationConfig",
     "Config",
     "HeadConfig",
+    "ImagesConfig",
     "LabellingConfig",
     "ModelConfig",
     "ReviewConfig",
     "TilingConfig",
     "TrainingConfig",
+    "commented_yaml",
     "config_from_mapping",
     "default_config",
     "load_config",

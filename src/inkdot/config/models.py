@@ -1,6 +1,6 @@
 """The config as pydantic models. Every key has a description: ``inkdot init`` and the errors use them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +9,7 @@ from inkdot.records import Preparation, TileSpec
 from inkdot.units import MicrometresPerPixel, TilePx
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
 
 
 class Strict(BaseModel):
@@ -46,6 +47,15 @@ class TilingConfig(Strict):
         description="Foreground specks narrower than this (µm) are dropped as dust.",
     )
 
+    @model_validator(mode="after")
+    def _no_gaps(self) -> "TilingConfig":
+        if self.stride_px > self.side_px:
+            raise ValueError(
+                f"expected stride_px of at most side_px ({self.side_px}), found {self.stride_px}; "
+                "places between the tiles would never be seen"
+            )
+        return self
+
     @property
     def spec(self) -> TileSpec:
         """The physical scale of the tiles."""
@@ -71,7 +81,9 @@ class HeadConfig(Strict):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Short name, used in column names.")
     classes: list[str] = Field(min_length=2, description="The classes the network tells apart.")
     answers: dict[str, dict[str, float]] = Field(
-        description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'."
+        default_factory=dict[str, dict[str, float]],
+        description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'. "
+        "Where not given: the classes themselves.",
     )
     calls: dict[str, str] = Field(
         default_factory=dict[str, str], description="Words for a call of each class."
@@ -84,6 +96,18 @@ class HeadConfig(Strict):
         default=None, description="The class whose score ranks places; exactly one head has it."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _answers_are_classes(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data  # pyright: ignore[reportUnknownVariableType]
+        fields = cast("dict[str, object]", data)
+        classes = fields.get("classes")
+        if "answers" in fields or not isinstance(classes, list):
+            return fields
+        names = [name for name in cast("list[object]", classes) if isinstance(name, str)]
+        return fields | {"answers": {name: {name: 1.0} for name in names}}
+
     @model_validator(mode="after")
     def _consistent(self) -> "HeadConfig":
         known = set(self.classes)
@@ -94,6 +118,10 @@ class HeadConfig(Strict):
             if unknown:
                 raise ValueError(
                     f"head {self.name!r}, answer {answer!r}: unknown class {unknown[0]!r}; classes are {self.classes}"
+                )
+            if any(not 0.0 <= weight <= 1.0 for weight in weights.values()):
+                raise ValueError(
+                    f"head {self.name!r}, answer {answer!r}: weights must be 0 to 1, found {list(weights.values())}"
                 )
             if weights and abs(sum(weights.values()) - 1.0) > 1e-6:
                 raise ValueError(
@@ -206,6 +234,38 @@ class TrainingConfig(Strict):
     )
 
 
+class ImagesConfig(Strict):
+    """How the columns of an ``images.csv`` (``inkdot train --images``) are called, so that data can be used as it comes."""
+
+    path: str = Field(
+        default="path", min_length=1, description="Column with the picture's file, relative to the table."
+    )
+    group: str = Field(
+        default="patient_id",
+        min_length=1,
+        description="Column whose equal values never stand on both sides of a split: patient, or original picture.",
+    )
+    heads: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="Column of each head's answers, e.g. {malignancy: label}; the head's own name where not given.",
+    )
+    mpp: str = Field(
+        default="mpp", min_length=1, description="Column with micrometres per pixel; may be missing."
+    )
+    mpp_of_all: Positive | Literal["unknown"] | None = Field(
+        default=None,
+        description="Micrometres per pixel where the column has none; 'unknown' makes a model that refuses slides.",
+    )
+    site: str = Field(
+        default="site", min_length=1, description="Column with where a picture was made; may be missing."
+    )
+    crop_px: int | None = Field(
+        default=None,
+        ge=8,
+        description="Side of the centre square that is used, in pixels of the picture; null for all of it.",
+    )
+
+
 class ReviewConfig(Strict):
     """What the pathologist is shown."""
 
@@ -230,6 +290,7 @@ class Config(Strict):
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
     review: ReviewConfig = ReviewConfig()
+    images: ImagesConfig = ImagesConfig()
 
     @model_validator(mode="after")
     def _heads_consistent(self) -> "Config":
@@ -245,9 +306,13 @@ class Config(Strict):
                     raise ValueError(
                         f"head {head.name!r}: condition {other}: {class_name} names no class of another head"
                     )
-        for name in self.training.head_weights:
-            if name not in names:
-                raise ValueError(f"training.head_weights: unknown head {name!r}; heads are {names}")
+        for key, mapping in (
+            ("training.head_weights", self.training.head_weights),
+            ("images.heads", self.images.heads),
+        ):
+            for name in mapping:
+                if name not in names:
+                    raise ValueError(f"{key}: unknown head {name!r}; heads are {names}")
         return self
 
     @property

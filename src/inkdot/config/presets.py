@@ -7,7 +7,9 @@ from inkdot.records import Preparation
 def default_config(preparation: Preparation = "thinprep") -> Config:
     """The config that ``inkdot`` uses where nobody wrote another."""
     if preparation == "section":
-        tiling = TilingConfig(side_px=256, mpp=0.5, stride_px=256, mask_mpp=8.0, min_foreground_fraction=0.1, min_object_um=30.0)
+        tiling = TilingConfig(
+            side_px=256, mpp=0.5, stride_px=256, mask_mpp=8.0, min_foreground_fraction=0.1, min_object_um=30.0
+        )
     else:
         # Half a tile of overlap: a cluster cut by one tile's edge is whole in the next.
         tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128)
