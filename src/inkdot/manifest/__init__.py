@@ -1,7 +1,17 @@
 """Which slides there are and what is known of them: ``slides.csv``, a slide, or a folder of slides."""
 
+from inkdot.manifest.images import ImageColumns, ImageEntry, read_images
 from inkdot.manifest.overrides import with_overrides
 from inkdot.manifest.reading import SLIDE_SUFFIXES, read_all_slides, read_slides
 from inkdot.manifest.writing import manifest_text
 
-__all__ = ["SLIDE_SUFFIXES", "manifest_text", "read_all_slides", "read_slides", "with_overrides"]
+__all__ = [
+    "SLIDE_SUFFIXES",
+    "ImageColumns",
+    "ImageEntry",
+    "manifest_text",
+    "read_all_slides",
+    "read_images",
+    "read_slides",
+    "with_overrides",
+]

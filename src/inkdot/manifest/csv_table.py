@@ -113,14 +113,12 @@ def _text(path: Path, missing_hint: str) -> str:
 
 def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
     listed = ", ".join(columns) or "none"
+    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and sign in columns[0]:
+            raise ManifestError(f"{path}: expected commas between columns, found {word}; save it with commas")
     for name in required:
         if name in columns:
             continue
-        for sign, word in ((";", "semicolons"), ("\t", "tabs")):
-            if len(columns) == 1 and sign in columns[0]:
-                raise ManifestError(
-                    f"{path}: expected commas between columns, found {word}; save it with commas"
-                )
         _refuse_near_misses(path, columns, [name])
         raise ManifestError(f"{path}: expected columns {', '.join(required)}, found {listed}; add {name!r}")
     if "" in columns:
