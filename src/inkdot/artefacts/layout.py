@@ -133,6 +133,10 @@ class CohortLayout:
         """One slide file."""
         return self.root / "slides" / f"{slide_id}.tif"
 
+    def plane(self, slide_id: str, height_um: float) -> Path:
+        """One slide focused at another height, in micrometres above the slide's own plane."""
+        return self.root / "planes" / f"{slide_id}_z{height_um:+.1f}um.tif"
+
     def truth(self, slide_id: str) -> Path:
         """Every object of one slide."""
         return self.root / "truth" / f"{slide_id}.parquet"

@@ -80,11 +80,12 @@ def synth(
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel; the preset's own where not given.")
     ] = None,
+    planes: Annotated[int, typer.Option(min=1, help="Focal planes, 1.5 µm apart; an odd number.")] = 1,
 ) -> None:
     """Make synthetic slides with their truth."""
     from inkdot.stages import synth as stage
 
-    raise typer.Exit(stage.run(preset, slides, seed, out, spot_mm=spot_mm, mpp=mpp))
+    raise typer.Exit(stage.run(preset, slides, seed, out, spot_mm=spot_mm, mpp=mpp, planes=planes))
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """``inkdot synth``: makes synthetic slides, their truth and a manifest, for tests and demonstrations."""
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,14 +25,17 @@ from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.errors import ArtefactError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
-from inkdot.records import Mpp, SlideEntry
+from inkdot.records import SlideEntry
 from inkdot.slides.pyramid import write_pyramid
 from inkdot.synthetic.cohort import SlidePlan, plan_cohort
+from inkdot.synthetic.scene import Scene
 from inkdot.synthetic.scenes import lay_scene
 from inkdot.synthetic.source import SceneSource
+from inkdot.synthetic.stains import Stain
 from inkdot.synthetic.truth import TRUTH_VERSION, slide_answers, true_answers, truth_geojson, truth_table
 
 _DOWNSAMPLES = (1, 4, 16)
+PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
 
 
@@ -45,6 +47,7 @@ def run(
     *,
     spot_mm: float | None = None,
     mpp: float | None = None,
+    planes: int = 1,
     workers: int = 2,
 ) -> int:
     """Make a cohort of synthetic slides; slides that are there already, made from the same settings, are kept.
@@ -56,6 +59,7 @@ def run(
         out: Folder for slides, slides.csv, labels.csv and truth.
         spot_mm: Diameter of the cell spot; the preset's own where None.
         mpp: Micrometres per pixel; the preset's own where None.
+        planes: Focal planes; those beside the middle one are files of their own, 1.5 µm apart.
         workers: Processes.
 
     Returns:
@@ -64,12 +68,12 @@ def run(
     Raises:
         UserError: There is no such preset, or a number is out of range.
     """
-    _check(slides, spot_mm, mpp)
+    _check(slides, spot_mm, mpp, planes)
     plans = plan_cohort(preset, slides, seed, spot_mm, mpp)
     layout = CohortLayout(out)
     with locked(layout.lock):
-        waiting = [plan for plan in plans if not _is_made(layout, plan)]
-        _make_all(layout, waiting, min(workers, len(waiting)), kept=len(plans) - len(waiting))
+        waiting = [plan for plan in plans if not _is_made(layout, plan, planes)]
+        _make_all(layout, waiting, planes, min(workers, len(waiting)), kept=len(plans) - len(waiting))
         _write_tables(layout, plans)
     Console(stderr=True).print(
         f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, kept {slides - len(waiting)})"
@@ -77,35 +81,48 @@ def run(
     return 0
 
 
-def make_slide(
-    layout: CohortLayout, plan: SlidePlan, on_row: Callable[[int, int], None] | None = None
-) -> None:
-    """Make one slide and its truth; the truth is written last and says that the slide is complete."""
+def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> None:
+    """Make one slide and its truth; the truth is written last and says that the slide is complete.
+
+    Args:
+        layout: The cohort's files.
+        plan: The slide.
+        planes: Focal planes, an odd number.
+    """
     patient = plan.draw_patient()
     stain = plan.stain()
     scene = lay_scene(plan, patient, stain)
-    scanner = plan.scanner_habits()
-    source = SceneSource(scene, plan.mpp, stain, scanner, seed=plan.seed * 100_003 + plan.number)
     path = layout.slide(plan.slide_id)
-    write_pyramid(
-        path,
-        source,
-        mpp=Mpp.square(plan.mpp),
-        description=_description(plan),
-        downsamples=_DOWNSAMPLES,
-        quality=scanner.jpeg_quality,
-        subsampling=scanner.subsampling,
-        on_row=on_row,
-    )
+    for step in range(-(planes // 2), planes // 2 + 1):
+        height = step * PLANE_STEP_UM
+        _scan(plan, scene, stain, layout.plane(plan.slide_id, height) if step else path, height)
     truth = truth_table(scene, plan.mpp)
-    write_text(
-        layout.truth_geojson(plan.slide_id), json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
-    )
-    facts = _settings(plan) | {"slide_bytes": path.stat().st_size, "patient_tumour": patient.tumour}
+    shapes = json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
+    write_text(layout.truth_geojson(plan.slide_id), shapes)
+    facts = _settings(plan, planes) | {
+        "slide_bytes": path.stat().st_size,
+        "patient_tumour": patient.tumour,
+        "confounders": list(scene.confounders),
+    }
     write_table(layout.truth(plan.slide_id), truth, TRUTH_VERSION, facts)
 
 
-def _make_all(layout: CohortLayout, plans: list[SlidePlan], workers: int, kept: int) -> None:
+def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: float) -> None:
+    """Scan a scene with the focus at one height."""
+    scanner = plan.scanner_habits()
+    seed = plan.seed * 100_003 + plan.number
+    write_pyramid(
+        path,
+        SceneSource(scene, plan.mpp, stain, scanner, seed, focus_um),
+        mpp=plan.stated_mpp,
+        description=_description(plan, focus_um),
+        downsamples=_DOWNSAMPLES,
+        quality=scanner.jpeg_quality,
+        subsampling=scanner.subsampling,
+    )
+
+
+def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers: int, kept: int) -> None:
     """Make slides in as many processes, with a progress bar over slides."""
     columns = (
         TextColumn("making slides"),
@@ -118,12 +135,12 @@ def _make_all(layout: CohortLayout, plans: list[SlidePlan], workers: int, kept: 
         bar = progress.add_task("slides", total=kept + len(plans), completed=kept)
         if workers <= 1:
             for plan in plans:
-                make_slide(layout, plan)
+                make_slide(layout, plan, planes)
                 progress.advance(bar)
             return
         # Started afresh, not forked: a fork copies the threads' locks of whatever is loaded by now.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for made in as_completed([pool.submit(make_slide, layout, plan) for plan in plans]):
+            for made in as_completed([pool.submit(make_slide, layout, plan, planes) for plan in plans]):
                 made.result()
                 progress.advance(bar)
 
@@ -163,26 +180,27 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
             "synthetic": "true",
             "composition": plan.composition,
             "counts": plan.counts,
+            "mpp_fault": plan.mpp_fault,
         },
     )
 
 
-def _is_made(layout: CohortLayout, plan: SlidePlan) -> bool:
+def _is_made(layout: CohortLayout, plan: SlidePlan, planes: int) -> bool:
     """Whether slide and truth are there, complete, and made from the same settings by the same program."""
     path = layout.slide(plan.slide_id)
     try:
         facts = read_footer(layout.truth(plan.slide_id), TRUTH_VERSION)
     except ArtefactError:
         return False
-    same = all(facts.get(name) == value for name, value in _settings(plan).items())
+    same = all(facts.get(name) == value for name, value in _settings(plan, planes).items())
     return same and path.is_file() and path.stat().st_size == facts["slide_bytes"]
 
 
-def _settings(plan: SlidePlan) -> dict[str, object]:
-    return {"synthetic": True, "generator": __version__, "plan": plan.facts()}
+def _settings(plan: SlidePlan, planes: int) -> dict[str, object]:
+    return {"synthetic": True, "generator": __version__, "plan": plan.facts(), "planes": planes}
 
 
-def _description(plan: SlidePlan) -> str:
+def _description(plan: SlidePlan, focus_um: float) -> str:
     """The ImageDescription: says first of all that the slide is synthetic."""
     facts: dict[str, object] = {
         "synthetic": True,
@@ -190,14 +208,19 @@ def _description(plan: SlidePlan) -> str:
         "seed": plan.seed,
         "preset": plan.preset,
         "composition": plan.composition,
-        "mpp": plan.mpp,
+        "true_mpp": plan.mpp,
         "spot_mm": plan.spot_mm,
         "counts": plan.counts,
+        "focus_um": focus_um,
     }
     return json.dumps(facts)
 
 
-def _check(slides: int, spot_mm: float | None, mpp: float | None) -> None:
+def _check(slides: int, spot_mm: float | None, mpp: float | None, planes: int) -> None:
+    if planes < 1 or planes % 2 == 0:
+        raise UserError(
+            f"--planes: expected an odd number, as many above the middle plane as below, found {planes}"
+        )
     if slides < 1:
         raise UserError(f"--slides: expected at least 1, found {slides}")
     if spot_mm is not None and not 0.2 <= spot_mm <= 25.0:

@@ -6,13 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from inkdot.records import Mpp
 from inkdot.synthetic.patients import Patient, draw_patient
-from inkdot.synthetic.presets import SECTIONS, PatientKind, cohort, defaults, is_scaled
+from inkdot.synthetic.presets import MPP_FAULTS, SECTIONS, PatientKind, cohort, defaults, is_scaled
 from inkdot.synthetic.scanner import Scanner, scanner_number
 from inkdot.synthetic.stains import Stain, laboratory_stain
-
-_LABORATORIES = 3
-_SCANNERS = 2
+from inkdot.units import MicrometresPerPixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ class SlidePlan:
         scanner: Number of the scanner.
         spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
+        mpp_fault: What is wrong with the mpp that the file states; empty for nothing.
         only_confounders: Exactly these confounders, comma-separated, or ``none``; empty draws them by chance.
     """
 
@@ -45,7 +45,18 @@ class SlidePlan:
     scanner: int
     spot_mm: float
     mpp: float
+    mpp_fault: str = ""
     only_confounders: str = ""
+
+    @property
+    def stated_mpp(self) -> Mpp | None:
+        """Micrometres per pixel as the file states them, right or wrong; None for not at all."""
+        if not self.mpp_fault:
+            return Mpp.square(self.mpp)
+        factors = MPP_FAULTS[self.mpp_fault]
+        if factors is None:
+            return None
+        return Mpp(MicrometresPerPixel(self.mpp * factors[0]), MicrometresPerPixel(self.mpp * factors[1]))
 
     @property
     def confounders(self) -> frozenset[str] | None:
@@ -126,7 +137,10 @@ def _plan_slide(
     patient = 2 * triple + (1 if place == 2 else 0)
     kind = kinds[patient % len(kinds)]
     where = _stream(preset, seed, "laboratory", patient)
-    laboratory = int(where.integers(_LABORATORIES))
+    usual = defaults(preset)
+    laboratory = int(where.integers(usual.laboratories))
+    scanner = laboratory % usual.scanners if where.random() < 0.8 else int(where.integers(usual.scanners))
+    scale = scanner_number(scanner).native_mpp if usual.native_mpp else usual.mpp
     return SlidePlan(
         slide_id=f"synthetic_{preset}_s{seed}_{number:04d}",
         preset=preset,
@@ -136,9 +150,10 @@ def _plan_slide(
         patient=patient,
         tumour=kind.tumour,
         laboratory=laboratory,
-        scanner=laboratory % _SCANNERS if where.random() < 0.8 else int(where.integers(_SCANNERS)),
-        spot_mm=defaults(preset).spot_mm if spot_mm is None else spot_mm,
-        mpp=defaults(preset).mpp if mpp is None else mpp,
+        scanner=scanner,
+        spot_mm=usual.spot_mm if spot_mm is None else spot_mm,
+        mpp=scale if mpp is None else mpp,
+        mpp_fault=kind.mpp_fault,
     )
 
 

@@ -103,11 +103,21 @@ class PatientKind:
     Attributes:
         composition: Key of ``COMPOSITIONS``.
         tumour: What the patient has; empty for none, ``any`` to draw one.
+        mpp_fault: What is wrong with the file's micrometres per pixel; a key of ``MPP_FAULTS`` or empty.
     """
 
     composition: str
     tumour: Tumour = ""
+    mpp_fault: str = ""
 
+
+MPP_FAULTS: dict[str, tuple[float, float] | None] = {
+    "missing": None,
+    "doubled": (2.0, 2.0),
+    "implausible": (40.0, 40.0),
+    "anisotropic": (1.0, 1.2),
+}
+"""Factors on the true micrometres per pixel along x and y that a faulty file states; None states nothing."""
 
 _TRAINING = (
     PatientKind("lm-typical", "small_cell"),
@@ -158,6 +168,8 @@ COHORTS: dict[str, tuple[PatientKind, ...]] = {
         for name, made in COMPOSITIONS.items()
     },
     "demo": _DEMO,
+    "laboratories": _TRAINING,
+    "faulty-mpp": tuple(PatientKind("lm-typical", "any", fault) for fault in MPP_FAULTS),
     "demo-training": _TRAINING,
 }
 
@@ -169,14 +181,22 @@ class Defaults:
     Attributes:
         spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
+        laboratories: How many laboratories the slides come from.
+        scanners: How many scanners.
+        native_mpp: Every scanner scans at its own mpp instead.
     """
 
     spot_mm: float = 2.0
     mpp: float = 0.25
+    laboratories: int = 3
+    scanners: int = 2
+    native_mpp: bool = False
 
 
 def defaults(preset: str) -> Defaults:
     """What a preset's slides are like; training cohorts and sections are small and coarse, so that many are cheap."""
+    if preset == "laboratories":
+        return Defaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
     coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
     return Defaults(spot_mm=1.0, mpp=0.5) if coarse else Defaults()
 

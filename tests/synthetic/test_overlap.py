@@ -1,0 +1,18 @@
+"""Amendment 1: no reader of the scene may tell the classes apart without fail."""
+
+import pytest
+
+from inkdot.synthetic.overlap import simulated_bounds
+
+
+@pytest.mark.slow
+def test_the_best_reader_stays_below_the_bound() -> None:
+    for bound in simulated_bounds(1000, seed=3):
+        assert 0.85 < bound.selftest_best_auc <= 0.97, bound
+        assert bound.selftest_diameter_auc < bound.selftest_best_auc, bound
+
+
+def test_same_seed_same_figures_and_their_names_say_selftest() -> None:
+    one, other = simulated_bounds(25, seed=1), simulated_bounds(25, seed=1)
+    assert one == other
+    assert all("selftest" in name for name in type(one[0]).__slots__ if "auc" in name)
