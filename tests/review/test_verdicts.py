@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from inkdot.errors import ManifestError
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.review.verdicts import (
+    COLUMNS,
+    VERDICTS_VERSION,
+    Verdict,
+    latest_answers,
+    read_verdicts,
+    same_place_numbers,
+)
+
+SQUARE = "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
+
+
+def row(**values: str) -> dict[str, str]:
+    plain = {
+        "slide_id": "S1",
+        "place": SQUARE,
+        "head": "malignancy",
+        "answer": "benign",
+        "reader": "dr-a",
+        "time": "2026-01-01T10:00:00.000Z",
+        "shown": "scores",
+        "model_sha256": "ab" * 32,
+        "schema": VERDICTS_VERSION,
+    }
+    return dict.fromkeys(COLUMNS, "") | plain | values
+
+
+def table(path: Path, *rows: dict[str, str]) -> Path:
+    lines = [",".join(COLUMNS)] + [",".join(f'"{one[name]}"' for name in COLUMNS) for one in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path, *rows: dict[str, str]) -> list[Verdict]:
+    return read_verdicts(table(path / "verdicts.csv", *rows), DEFAULT_HEADS)
+
+
+def test_a_row_is_read_and_cells_made_safe_for_spreadsheets_are_plain_again(tmp_path: Path) -> None:
+    (verdict,) = read(tmp_path, row(slide_id="'=S", note="'-1 cell, at the edge"))
+    assert (verdict.slide_id, verdict.note) == ("=S", "-1 cell, at the edge")
+    assert verdict.place.bounds == (0, 0, 256, 256)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("head", "colour"),
+        ("answer", "small_cell"),
+        ("answer", ""),
+        ("place", "POINT (1 2)"),
+        ("place", "nonsense"),
+        ("reader", " "),
+        ("slide_id", ""),
+        ("shown", ""),
+        ("schema", "inkdot.verdicts/9"),
+    ],
+)
+def test_a_wrong_cell_is_named_with_its_line(tmp_path: Path, column: str, value: str) -> None:
+    with pytest.raises(ManifestError, match=rf"line 3: column {column}"):
+        read(tmp_path, row(), row(**{column: value}))
+
+
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="'slide_id'"):
+        read_verdicts(path, DEFAULT_HEADS)
+    with pytest.raises(ManifestError, match="found nothing there"):
+        read_verdicts(tmp_path / "absent.csv", DEFAULT_HEADS)
+
+
+def test_the_last_answer_of_a_reader_counts_and_readers_stay_apart(tmp_path: Path) -> None:
+    verdicts = read(
+        tmp_path,
+        row(answer="malignant", time="2026-01-02T10:00:00.000Z"),
+        row(answer="benign", time="2026-01-01T10:00:00.000Z"),
+        row(answer="atypical", reader="dr-b"),
+        row(head="", answer="", note="only a note"),
+    )
+    assert [(v.reader, v.answer) for v in latest_answers(verdicts)] == [
+        ("dr-a", "malignant"),
+        ("dr-b", "atypical"),
+    ]
+
+
+def test_places_are_the_same_where_they_overlap_by_half_of_their_union(tmp_path: Path) -> None:
+    def square(x: int) -> str:
+        return f"POLYGON (({x} 0, {x + 100} 0, {x + 100} 100, {x} 100, {x} 0))"
+
+    # Shifted by 33 of 100 px the shared part is 67 of 133: half; shifted by 34 it is less.
+    places = [square(0), square(33), square(34), square(300)]
+    verdicts = read(tmp_path, *(row(place=place) for place in places), row(slide_id="S2", place=square(0)))
+    assert same_place_numbers(verdicts) == [0, 0, 1, 2, 3]

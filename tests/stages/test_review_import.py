@@ -1,0 +1,100 @@
+"""Verdicts back into labels, and how far readers agree."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inkdot.artefacts.labels_table import read_labels
+from inkdot.config import LabellingConfig
+from inkdot.errors import ManifestError
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+from inkdot.stages import review_agreement, review_import
+from inkdot.tiling.labelling import TilePlaces, target_columns_for
+
+
+def square(x: int) -> str:
+    return f"POLYGON (({x} 0, {x + 100} 0, {x + 100} 100, {x} 100, {x} 0))"
+
+
+def verdicts(
+    path: Path, reader: str, answers: list[tuple[str, int, str, str]], shown: str = "scores"
+) -> Path:
+    """A table of (slide, x, head, answer) of one reader."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for slide, x, head, answer in answers:
+            row = {"slide_id": slide, "place": square(x), "head": head, "answer": answer, "reader": reader}
+            row |= {"time": "2026-01-01T00:00:00.000Z", "shown": shown, "schema": VERDICTS_VERSION}
+            writer.writerow(row | {"model_sha256": "ab" * 32})
+    return path
+
+
+def test_readers_who_disagree_become_a_soft_target(tmp_path: Path) -> None:
+    malignant = [("S1", 0, "malignancy", "malignant"), ("S1", 0, "morphology", "small_cell")]
+    paths = [
+        verdicts(tmp_path / "a.csv", "dr-a", malignant),
+        verdicts(tmp_path / "b.csv", "dr-b", malignant),
+        verdicts(tmp_path / "c.csv", "dr-c", [("S1", 0, "malignancy", "benign")], shown="blinded"),
+    ]
+    out = tmp_path / "labels.csv"
+    assert review_import.run(paths, out) == 0
+    labels = read_labels(out, DEFAULT_HEADS)
+    assert [(label.reader, label.head, label.answer) for label in labels] == [
+        ("dr-a", "malignancy", "malignant"),
+        ("dr-b", "malignancy", "malignant"),
+        ("dr-c", "malignancy", "benign"),
+        ("dr-a", "morphology", "small_cell"),
+        ("dr-b", "morphology", "small_cell"),
+    ]
+    assert labels[0].source == "review, scores shown, model abababababab"
+    assert labels[2].source == "review, blinded, model abababababab"
+    tile = TilePlaces(np.asarray([0]), np.asarray([0]), 100.0, 100.0)
+    targets = target_columns_for(tile, DEFAULT_HEADS, labels, {}, LabellingConfig.model_validate({}))
+    assert targets["target.malignancy.malignant"][0] == pytest.approx(2 / 3)
+
+
+def test_the_same_page_saved_twice_gives_each_answer_once(tmp_path: Path) -> None:
+    answers = [("S1", 0, "malignancy", "malignant"), ("S2", 500, "malignancy", "unsure")]
+    paths = [verdicts(tmp_path / f"{name}.csv", "dr-a", answers) for name in "ab"]
+    out = tmp_path / "labels.csv"
+    review_import.run(paths, out)
+    first = out.read_bytes()
+    assert len(read_labels(out, DEFAULT_HEADS)) == 2
+    review_import.run(paths[::-1], out)
+    assert out.read_bytes() == first
+
+
+def test_agreement_of_two_and_of_three_readers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    generator = np.random.default_rng(0)
+    places = [(f"S{index % 8}", index * 200) for index in range(64)]
+    truth = generator.integers(2, size=64)
+    paths: list[Path] = []
+    for reader in ("dr-a", "dr-b", "dr-c"):
+        said = np.where(generator.random(64) < 0.9, truth, 1 - truth)
+        answers = [
+            (slide, x, "malignancy", ("benign", "malignant")[a])
+            for (slide, x), a in zip(places, said, strict=True)
+        ]
+        paths.append(verdicts(tmp_path / f"{reader}.csv", reader, answers))
+    assert review_agreement.run(paths) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cohen = [line for line in lines if "Cohen" in line and "malignancy" in line]
+    assert len(cohen) == 3
+    (fleiss,) = [line for line in lines if "Fleiss" in line and "malignancy" in line]
+    for part in ("all 3", "64", "8", "bootstrap over slides"):
+        assert part in fleiss
+    assert any("no place in common" in line for line in lines if "morphology" in line)
+    assert "--blinded" in lines[-1]
+
+
+def test_one_reader_alone_has_nobody_to_agree_with(tmp_path: Path) -> None:
+    path = verdicts(tmp_path / "a.csv", "dr-a", [("S1", 0, "malignancy", "benign")])
+    with pytest.raises(ManifestError, match="two readers, found dr-a"):
+        review_agreement.run([path])
