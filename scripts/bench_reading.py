@@ -166,6 +166,8 @@ def by_openslide(job: Job) -> tuple[float, Iterable[object]]:
 
 def by_decoder(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object] | None]:
     """Each native tile under the tiles once, already in memory and complete: nothing but decoding is left."""
+    import numpy as np
+
     from inkdot.geometry import plan_read
     from inkdot.slides import open_slide
     from inkdot.slides.native_jpeg import FACTORS, decode
@@ -194,7 +196,8 @@ def by_decoder(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object] 
         for index in sorted(wanted):
             file.seek(int(level.offsets[index]))
             streams.append(file.read(int(level.lengths[index])))
-    return 0.0, (decode(level.head, stream, level.tile_size_px, factor) for stream in streams)
+    into = np.empty((height // factor, width // factor, 3), np.uint8)
+    return 0.0, (decode(level.head, stream, into, factor) for stream in streams)
 
 
 def report(results: dict[str, list[Job]], job: Job) -> None:

@@ -1,10 +1,9 @@
 """The band keeps what neighbouring tiles share, and no more than it may."""
 
-import numpy as np
-
 from inkdot.records import RgbArray
 from inkdot.slides.native_band import TileBand
 
+SHAPE = (16, 16, 3)
 TILE_BYTES = 16 * 16 * 3
 
 
@@ -14,9 +13,9 @@ class Source:
     def __init__(self) -> None:
         self.decoded: list[tuple[int, int]] = []
 
-    def __call__(self, column: int, row: int) -> RgbArray:
+    def __call__(self, column: int, row: int, into: RgbArray) -> None:
         self.decoded.append((column, row))
-        return np.full((16, 16, 3), 10 * row + column, np.uint8)
+        into[:] = 10 * row + column
 
 
 def sweep(band: TileBand, source: Source, rows: int, columns: int, height: int, overlap: int) -> int:
@@ -24,7 +23,7 @@ def sweep(band: TileBand, source: Source, rows: int, columns: int, height: int, 
     most = 0
     for top in range(0, rows - height + 1, height - overlap):
         for left in range(columns - 1):
-            band.move_to("plane", top, top + height - 1)
+            band.move_to("plane", SHAPE, top, top + height - 1)
             for row in range(top, top + height):
                 for column in (left, left + 1):
                     assert (band.tile(column, row, source, keep=True) == 10 * row + column).all()
@@ -57,9 +56,9 @@ def test_a_bound_of_nothing_still_reads() -> None:
 
 def test_another_plane_shares_nothing() -> None:
     band, source = TileBand(), Source()
-    band.move_to("one", 0, 0)
+    band.move_to("one", SHAPE, 0, 0)
     band.tile(0, 0, source, keep=True)
-    band.move_to("two", 0, 0)
+    band.move_to("two", SHAPE, 0, 0)
     assert band.held_bytes == 0
     band.tile(0, 0, source, keep=True)
     assert source.decoded == [(0, 0), (0, 0)]
@@ -67,10 +66,10 @@ def test_another_plane_shares_nothing() -> None:
 
 def test_going_back_up_makes_room_from_below() -> None:
     band, source = TileBand(4 * TILE_BYTES), Source()
-    band.move_to("plane", 7, 7)
+    band.move_to("plane", SHAPE, 7, 7)
     for column in range(4):
         band.tile(column, 7, source, keep=True)
-    band.move_to("plane", 0, 0)
+    band.move_to("plane", SHAPE, 0, 0)
     for _ in range(2):
         for column in range(3):
             band.tile(column, 0, source, keep=True)

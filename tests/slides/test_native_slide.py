@@ -221,6 +221,24 @@ def test_without_dct_scaling_tiles_are_those_of_openslide(path: Path, wanted_mpp
             assert np.abs(mine - theirs).max() <= (0 if wanted_mpp < 0.5 else 3)
 
 
+@pytest.mark.parametrize("wanted_mpp", [0.25, 0.5, 1.0, 2.0, 0.43, 1.1])
+def test_without_dct_scaling_nothing_differs(one_level: Path, wanted_mpp: float) -> None:
+    """Whole blocks of pixels are shrunk native tile by native tile, which must not show."""
+    rng = np.random.default_rng(4)
+    corners = [
+        (0, 0),
+        (-8, 16),
+        (1208, 40),
+        (16, 32),
+        (17, 32),
+        (16, 33),
+        *rng.integers(0, 700, (6, 2)).tolist(),
+    ]
+    with closing(native(one_level, dct_scaling=False)) as slide, closing(reference(one_level)) as other:
+        for x, y in corners:
+            assert np.array_equal(*(read_tile(each, spec(wanted_mpp, 64), x, y) for each in (slide, other)))
+
+
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_dct_scaling_stays_within_its_bound(one_level: Path, factor: int) -> None:
     """Against decoding everything and taking area means."""
@@ -285,9 +303,9 @@ class CountingSlide(NativeSlide):
         super().__init__(*args, **kwargs)  # pyright: ignore
         self.decoded: list[tuple[int, int]] = []
 
-    def _decoded(self, level: int, factor: int, column: int, row: int) -> RgbArray:
+    def _decode(self, plane: object, column: int, row: int, into: RgbArray) -> None:
         self.decoded.append((row, column))
-        return super()._decoded(level, factor, column, row)
+        super()._decode(plane, column, row, into)  # pyright: ignore
 
 
 @pytest.mark.parametrize("dct_scaling", [True, False])

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Hashable
 
+import numpy as np
+
 from inkdot.records import RgbArray
 
 LARGEST_BYTES = 128 * 2**20
@@ -14,6 +16,9 @@ class TileBand:
     Tables of tiles are sorted by y, so rows above the present rectangle are done with. Where the band would
     outgrow its bound, the row farthest from being wanted again goes first, and is decoded again if it is.
 
+    Arrays of dropped tiles are filled again: asking the system for fresh memory all the time would cost a
+    third of the time that decoding takes.
+
     Args:
         largest_bytes: Bound of all kept pixels.
     """
@@ -22,6 +27,8 @@ class TileBand:
         self._largest_bytes = largest_bytes
         self._bytes = 0
         self._plane: Hashable = None
+        self._shape = (0, 0, 3)
+        self._spare: list[RgbArray] = []
         self._rows: dict[int, dict[int, RgbArray]] = {}
         self._first, self._last = 0, 0
 
@@ -30,50 +37,76 @@ class TileBand:
         """Bytes of all kept pixels."""
         return self._bytes
 
-    def move_to(self, plane: Hashable, first_row: int, last_row: int) -> None:
-        """Say which rows of native tiles (both inclusive) are read now; rows above them are dropped."""
+    def move_to(
+        self, plane: Hashable, tile_shape: tuple[int, int, int], first_row: int, last_row: int
+    ) -> None:
+        """Say which rows of native tiles (both inclusive) are read now; rows above them are dropped.
+
+        Args:
+            plane: Level and scale; what was kept of another one is dropped.
+            tile_shape: Shape of a decoded native tile of this plane.
+            first_row: First row of native tiles under the rectangle.
+            last_row: Last row of native tiles under the rectangle.
+        """
         if plane != self._plane:
             self.clear()
-            self._plane = plane
+            self._plane, self._shape = plane, tile_shape
         if first_row > self._first:
             for row in [row for row in self._rows if row < first_row]:
                 self._drop_row(row)
         self._first, self._last = first_row, last_row
 
-    def tile(self, column: int, row: int, decode: Callable[[int, int], RgbArray], *, keep: bool) -> RgbArray:
+    def tile(
+        self, column: int, row: int, decode: Callable[[int, int, RgbArray], None], *, keep: bool
+    ) -> RgbArray:
         """The tile at (column, row) of the present plane, decoded now unless it is kept from before.
+
+        Its pixels are good until the next call: copy them.
 
         Args:
             column: Column of native tiles.
             row: Row of native tiles.
-            decode: Gives the tile's pixels; called with column and row.
+            decode: Fills an array with the tile's pixels; called with column, row and the array.
             keep: The tile may be wanted again.
         """
         known = self._rows.get(row)
         if known is not None and column in known:
             return known[column]
-        pixels = decode(column, row)
-        if keep:
-            self._rows.setdefault(row, {})[column] = pixels
-            self._bytes += pixels.nbytes
-            while self._bytes > self._largest_bytes:
-                self._drop_one()
+        pixels = self._spare.pop() if self._spare else np.empty(self._shape, np.uint8)
+        try:
+            decode(column, row, pixels)
+        except BaseException:
+            self._spare.append(pixels)
+            raise
+        if not keep:
+            self._spare.append(pixels)
+            return pixels
+        self._rows.setdefault(row, {})[column] = pixels
+        self._bytes += pixels.nbytes
+        while self._bytes > self._largest_bytes:
+            self._drop_one()
         return pixels
 
     def clear(self) -> None:
         """Drop everything."""
         self._rows.clear()
+        self._spare.clear()
+        self._plane = None
         self._bytes = 0
         self._first = 0
 
     def _drop_row(self, row: int) -> None:
-        self._bytes -= sum(pixels.nbytes for pixels in self._rows.pop(row).values())
+        tiles = self._rows.pop(row).values()
+        self._bytes -= sum(pixels.nbytes for pixels in tiles)
+        self._spare += tiles
 
     def _drop_one(self) -> None:
         # Rows below the present ones were read before somebody went back up: they are wanted last.
         lowest = max(self._rows)
         row = lowest if lowest > self._last else min(self._rows)
         tiles = self._rows[row]
-        self._bytes -= tiles.pop(next(iter(tiles))).nbytes
+        pixels = tiles.pop(next(iter(tiles)))
+        self._bytes -= pixels.nbytes
+        self._spare.append(pixels)
         if not tiles:
             del self._rows[row]

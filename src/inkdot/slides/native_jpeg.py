@@ -32,35 +32,35 @@ def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
     return _START + b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + transform + body
 
 
-def decode(head: bytes, tile: bytes, size_px: tuple[int, int], factor: int = 1) -> RgbArray:
-    """Pixels of one tile, uint8 RGB.
+def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
+    """Fill an array with the pixels of one tile.
 
     Args:
         head: From :func:`stream_head`.
         tile: The tile's bytes in the file.
-        size_px: Width and height of the undiminished tile, multiples of 8.
-        factor: 1, or one of :data:`FACTORS`: width and height are divided by it.
+        into: uint8 RGB, C-contiguous, of the tile's height and width divided by ``factor``.
+        factor: 1, or one of :data:`FACTORS`.
 
     Raises:
         ValueError: The stream is damaged or cut short, or holds a picture of another size.
     """
     stream = head + _body(tile)
-    width, height = size_px[0] // factor, size_px[1] // factor
     try:
-        pixels = _decoded(stream, width, height, strict=True)
+        pixels = _decoded(stream, into, strict=True)
     except ValueError as error:
         if _HARMLESS not in str(error):
             raise
-        pixels = _decoded(stream, width, height, strict=False)
-    if pixels.shape != (height, width, 3):
+        pixels = _decoded(stream, into, strict=False)
+    if pixels.shape != into.shape:
         raise ValueError(f"a picture of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
-    return pixels
 
 
-def _decoded(stream: bytes, width: int, height: int, *, strict: bool) -> RgbArray:
-    # With the tile's own size as the least, the decoder does not shrink.
+def _decoded(stream: bytes, into: RgbArray, *, strict: bool) -> RgbArray:
+    # The decoder shrinks as far as leaves this size; it cannot grow.
+    height, width = into.shape[:2]
     return cast(
-        RgbArray, simplejpeg.decode_jpeg(stream, "RGB", min_width=width, min_height=height, strict=strict)
+        RgbArray,
+        simplejpeg.decode_jpeg(stream, "RGB", min_width=width, min_height=height, buffer=into, strict=strict),
     )
 
 

@@ -6,6 +6,7 @@ OpenSlide's; between the pixels of a coarser level both interpolate, equal to wi
 
 import math
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,14 @@ ENOUGH_FRACTION = 0.99
 
 _MOST_PIXELS_OF_A_TILE = 2**22
 _WHOLE = 1e-6  # a position this close (in level pixels) to a whole one is whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """One level as it is decoded: shrunk by ``factor`` in the DCT."""
+
+    level: int
+    factor: int = 1
 
 
 class NativeSlide:
@@ -72,8 +81,8 @@ class NativeSlide:
         y, y_part = _whole_and_part(plan.y_l0_px / downsample)
         width, height = plan.width_level_px, plan.height_level_px
         if not (x_part or y_part):
-            return self._mosaic(plan.level, 1, x, y, width, height)
-        pixels = self._mosaic(plan.level, 1, x, y, width + 1, height + 1)
+            return self._mosaic(_Plane(plan.level), x, y, width, height)
+        pixels = self._mosaic(_Plane(plan.level), x, y, width + 1, height + 1)
         weights = np.outer((1 - y_part, y_part), (1 - x_part, x_part)).astype(np.float32)
         between = cv2.filter2D(pixels, -1, weights, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
         return np.ascontiguousarray(between[:height, :width], np.uint8)
@@ -92,17 +101,16 @@ class NativeSlide:
         Raises:
             UnreadableSlideError: A native tile cannot be decoded; others still can.
         """
-        factor = self._factor(plan, least_width_px, least_height_px)
-        if factor == 1:
+        plane = self._reduced_plane(plan, least_width_px, least_height_px)
+        if plane.factor == 1:
             return self.read(plan)
-        step = self._info.level_downsamples[plan.level] * factor
+        step = self._info.level_downsamples[plan.level] * plane.factor
         return self._mosaic(
-            plan.level,
-            factor,
+            plane,
             _nearest(plan.x_l0_px / step),
             _nearest(plan.y_l0_px / step),
-            _nearest(plan.width_level_px / factor),
-            _nearest(plan.height_level_px / factor),
+            _nearest(plan.width_level_px / plane.factor),
+            _nearest(plan.height_level_px / plane.factor),
         )
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
@@ -114,7 +122,7 @@ class NativeSlide:
         )
 
         def read(x: int, y: int, width: int, height: int) -> RgbArray:
-            return self._mosaic(level, 1, x, y, width, height)
+            return self._mosaic(_Plane(level), x, y, width, height)
 
         return shrunk(self._levels[level].size_px, read, max_side_px)
 
@@ -123,19 +131,20 @@ class NativeSlide:
         self._file.close()
         self._band.clear()
 
-    def _factor(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> int:
+    def _reduced_plane(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> _Plane:
         if not self._dct_scaling:
-            return 1
+            return _Plane(plan.level)
         room = min(plan.width_level_px / least_width_px, plan.height_level_px / least_height_px)
-        return next((factor for factor in FACTORS if room / factor >= ENOUGH_FRACTION), 1)
+        factor = next((factor for factor in FACTORS if room / factor >= ENOUGH_FRACTION), 1)
+        return _Plane(plan.level, factor)
 
-    def _mosaic(self, level: int, factor: int, x: int, y: int, width: int, height: int) -> RgbArray:
-        """A rectangle of a level shrunk by ``factor``, in whole pixels of that; white where it has none."""
-        native = self._levels[level]
-        tile_width, tile_height = native.tile_size_px[0] // factor, native.tile_size_px[1] // factor
+    def _mosaic(self, plane: _Plane, x: int, y: int, width: int, height: int) -> RgbArray:
+        """A rectangle of a plane, in whole pixels of it; white where it has none."""
+        native = self._levels[plane.level]
+        tile_width, tile_height = (side // plane.factor for side in native.tile_size_px)
         # A last pixel that the level fills only partly is left out, as scanners do when they make levels.
-        x0, x1 = max(x, 0), min(x + width, native.size_px[0] // factor)
-        y0, y1 = max(y, 0), min(y + height, native.size_px[1] // factor)
+        x0, x1 = max(x, 0), min(x + width, native.size_px[0] // plane.factor)
+        y0, y1 = max(y, 0), min(y + height, native.size_px[1] // plane.factor)
         is_whole = (x0, y0, x1, y1) == (x, y, x + width, y + height)
         out = (np.empty if is_whole else _white)((height, width, 3), np.uint8)
         if self._file.closed:
@@ -143,16 +152,16 @@ class NativeSlide:
         if x0 >= x1 or y0 >= y1:
             return out
 
-        def decoded(column: int, row: int) -> RgbArray:
-            return self._decoded(level, factor, column, row)
+        def decoded(column: int, row: int, into: RgbArray) -> None:
+            self._decode(plane, column, row, into)
 
         # Tiles inside a rectangle this large are not shared with a neighbour; those at its edges may be.
         keep_all = width * height <= _MOST_PIXELS_OF_A_TILE
         with self._lock:
-            last_row = (y1 - 1) // tile_height
+            first_row, last_row = y0 // tile_height, (y1 - 1) // tile_height
             last_column = (x1 - 1) // tile_width
-            self._band.move_to((level, factor), y0 // tile_height, last_row)
-            for row in range(y0 // tile_height, last_row + 1):
+            self._band.move_to(plane, (tile_height, tile_width, 3), first_row, last_row)
+            for row in range(first_row, last_row + 1):
                 top = row * tile_height
                 upper, lower = max(top, y0), min(top + tile_height, y1)
                 for column in range(x0 // tile_width, last_column + 1):
@@ -165,8 +174,9 @@ class NativeSlide:
                     ]
         return out
 
-    def _decoded(self, level: int, factor: int, column: int, row: int) -> RgbArray:
-        native = self._levels[level]
+    def _decode(self, plane: _Plane, column: int, row: int, into: RgbArray) -> None:
+        """Fill an array with a native tile, as large as the plane has it."""
+        native = self._levels[plane.level]
         index = row * native.columns + column
         length = int(native.lengths[index])
         try:
@@ -174,9 +184,9 @@ class NativeSlide:
             data = self._file.read(length)
             if len(data) != length:
                 raise ValueError("the file ends before it")
-            return decode(native.head, data, native.tile_size_px, factor)
+            decode(native.head, data, into, plane.factor)
         except (OSError, ValueError) as error:
-            raise self._damaged(error, level, column, row) from None
+            raise self._damaged(error, plane.level, column, row) from None
 
     def _damaged(self, error: Exception, level: int, column: int, row: int) -> UnreadableSlideError:
         width, height = self._levels[level].tile_size_px

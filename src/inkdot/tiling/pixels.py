@@ -22,9 +22,7 @@ def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbAr
         ResolutionError: The slide is too coarse for the scale.
         UnreadableSlideError: The slide's pixels cannot be decoded there.
     """
-    plan, side = plan_read(slide.info, spec, x_l0_px, y_l0_px), spec.side_px
-    rgb = slide.read_reduced(plan, side, side) if isinstance(slide, ReducingSlide) else slide.read(plan)
-    return resized(rgb, side, side)
+    return next(read_tiles(slide, spec, (x_l0_px,), (y_l0_px,)))
 
 
 def read_tiles(
@@ -35,8 +33,12 @@ def read_tiles(
     Tables of tiles are sorted by y then x, which is the order of the file: read them as they stand. A reader
     of native tiles then decodes each of them once, however many tiles share it.
     """
+    side = spec.side_px
+    reducing = slide if isinstance(slide, ReducingSlide) else None
     for x, y in zip(xs_l0_px, ys_l0_px, strict=True):
-        yield read_tile(slide, spec, int(x), int(y))
+        plan = plan_read(slide.info, spec, int(x), int(y))
+        rgb = slide.read(plan) if reducing is None else reducing.read_reduced(plan, side, side)
+        yield resized(rgb, side, side)
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:
