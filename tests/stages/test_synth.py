@@ -136,3 +136,53 @@ def test_a_missed_tumour_is_the_patients_not_the_slides(tmp_path: Path) -> None:
     assert row["malignancy"] == "benign"
     assert row["patient_malignancy"] == "malignant"
     assert row["patient_morphology"] in {"small_cell", "large_cell", "mixed"}
+
+
+def test_files_may_state_a_wrong_mpp_or_none(tmp_path: Path) -> None:
+    layout = CohortLayout(tmp_path)
+    synth.run("faulty-mpp", 6, 1, tmp_path, spot_mm=0.3, mpp=0.5, workers=1)
+    stated: dict[str, tuple[str | None, str | None]] = {}
+    with layout.slides_csv.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            with openslide.OpenSlide(tmp_path / row["path"]) as slide:
+                properties = slide.properties
+                stated[row["mpp_fault"]] = (
+                    properties.get("openslide.mpp-x"),
+                    properties.get("openslide.mpp-y"),
+                )
+                assert json.loads(properties["tiff.ImageDescription"])["true_mpp"] == 0.5
+    assert stated["missing"] == (None, None)
+    assert float(stated["doubled"][0] or 0) == pytest.approx(1.0)
+    assert float(stated["implausible"][0] or 0) == pytest.approx(20.0)
+    assert float(stated["anisotropic"][1] or 0) == pytest.approx(0.6)
+
+
+def test_planes_are_files_of_their_own_and_focus_elsewhere(tmp_path: Path) -> None:
+    layout = CohortLayout(tmp_path)
+    synth.run("normal", 1, 1, tmp_path, spot_mm=0.3, mpp=0.5, planes=3, workers=1)
+    names = sorted(path.name for path in (tmp_path / "planes").iterdir())
+    assert names == ["synthetic_normal_s1_0000_z+1.5um.tif", "synthetic_normal_s1_0000_z-1.5um.tif"]
+    pictures: list[bytes] = []
+    for path in (layout.slide("synthetic_normal_s1_0000"), *(tmp_path / "planes" / name for name in names)):
+        with openslide.OpenSlide(path) as slide:
+            pictures.append(slide.read_region((0, 0), 0, slide.dimensions).tobytes())
+    assert len(set(pictures)) == 3
+    with pytest.raises(UserError, match="--planes: expected an odd number"):
+        synth.run("normal", 1, 1, tmp_path, planes=2)
+
+
+def test_a_section_is_labelled_by_fields(tmp_path: Path) -> None:
+    layout = CohortLayout(tmp_path)
+    synth.run("combined-section", 1, 1, tmp_path, spot_mm=0.6, mpp=1.0, workers=1)
+    with layout.slides_csv.open(encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert (row["preparation"], row["stain"]) == ("section", "he")
+    assert (row["malignancy"], row["morphology"]) == ("malignant", "mixed")
+    labels = read_labels(layout.labels_csv, DEFAULT_HEADS)
+    assert len(labels) < 100  # fields, not thousands of cells
+    malignant = [label.place for label in labels if label.answer == "malignant"]
+    benign = [label.place for label in labels if label.answer == "benign"]
+    assert malignant
+    assert benign
+    shared = shapely.union_all(malignant).intersection(shapely.union_all(benign)).area
+    assert shared < 0.05 * shapely.union_all(malignant).area
