@@ -255,6 +255,25 @@ def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path:
     assert "score" not in facts_of(out)["slides"][0]
 
 
+def test_a_blinded_export_is_refused_where_scores_lie(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    with pytest.raises(UserError, match=r"worklist\.csv"):
+        review_export.run(results.root, out, blinded_seed=3)
+
+
+def test_scores_left_over_from_slides_that_are_no_longer_there_do_not_matter(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, model_sha256="cd" * 32)
+    results.scores("B clean").rename(results.scores("Z gone"))
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out) == 1
+    slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
+    assert "expected a table" in slides["B clean"]["problem"]  # named, with the others still there
+    assert len(slides["A flagged"]["places"]) == 4
+
+
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="inkdot predict"):
         review_export.run(tmp_path, tmp_path / "review")

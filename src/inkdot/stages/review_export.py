@@ -1,6 +1,6 @@
 """``inkdot review export``: turn results into a folder that a pathologist opens: pictures, a page, a worklist."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from inkdot.errors import ArtefactError, UserError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
 from inkdot.records import RgbArray, Slide, SlideEntry
+from inkdot.review.csv_cells import plain_text
 from inkdot.review.fields import OVERVIEW_PX, Field, context_field, tile_field
 from inkdot.review.gallery import GallerySettings, gallery_facts
 from inkdot.review.geojson import write_geojson
@@ -53,14 +54,17 @@ def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int
 
     Raises:
         ArtefactError: The results folder is not one, or holds scores of two models.
-        UserError: ``top_n`` is out of range, or another run works in ``out``.
+        UserError: ``top_n`` is out of range, another run works in ``out``, or a blinded export
+            would lie beside scores.
     """
     source, layout = RunLayout(results), ReviewLayout(out)
     config = _review_config(top_n)
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
-    entries = read_slides(source.slides_csv, _heads(source))
+    entries = read_slides(source.slides_csv, _heads(source, rows.values()))
     reviews = {entry.slide_id: _not_analysed(entry, rows) for entry in entries}
     task = _SlideExport(source, layout, config, rows, reviews, blinded=blinded_seed is not None)
+    if blinded_seed is not None:
+        _refuse_telling_files(layout, entries)
     with locked(RunLayout(out).lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
@@ -69,9 +73,9 @@ def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int
         ordered = slide_order(reviews.values())
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
-        _drop_other_pictures(layout, ordered)
         settings = GallerySettings(layout.tiles.name, blinded_seed)
         write_text(layout.index, page_text(gallery_facts(ordered, settings)))
+        _drop_other_pictures(layout, ordered)
     console = Console(stderr=True)
     print_summary(console, [summary])
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
@@ -166,7 +170,7 @@ def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
     return read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px)
 
 
-def _heads(source: RunLayout) -> tuple[Head, ...]:
+def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, ...]:
     """The questions of the one model that made all scores.
 
     Raises:
@@ -174,7 +178,10 @@ def _heads(source: RunLayout) -> tuple[Head, ...]:
     """
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model = ""
-    for path in sorted(source.scores("any").parent.glob("*.parquet")):
+    paths = [source.scores(plain_text(row["slide_id"])) for row in rows if row["outcome"] == "done"]
+    for path in paths:
+        if not path.exists():
+            continue  # this slide fails on its own, the others go on
         footer = read_footer(path, SCORES_VERSION)
         if model and footer["model_sha256"] != model:
             raise ArtefactError(
@@ -186,6 +193,16 @@ def _heads(source: RunLayout) -> tuple[Head, ...]:
             HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"])
         )
     return heads
+
+
+def _refuse_telling_files(layout: ReviewLayout, entries: Sequence[SlideEntry]) -> None:
+    """A blinded folder that still holds an earlier export's scores would not be blinded."""
+    telling = [layout.worklist, *(layout.geojson(entry.slide_id) for entry in entries)]
+    found = [path.name for path in telling if path.exists()]
+    if found:
+        raise UserError(
+            f"{layout.root}: expected a folder without scores for a blinded export, found {found[0]}; choose another --out"
+        )
 
 
 def _was_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> bool:
