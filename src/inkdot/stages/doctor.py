@@ -1,0 +1,214 @@
+"""``inkdot doctor``: look at every slide and at the machine, and say what would fail later and why."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from inkdot.artefacts.disk import free_bytes, in_words
+from inkdot.artefacts.hashing import slide_fingerprint
+from inkdot.artefacts.labels_table import PlaceLabel, read_labels
+from inkdot.config import Config
+from inkdot.errors import ManifestError
+from inkdot.manifest import read_slides, with_overrides
+from inkdot.records import SlideEntry
+from inkdot.work.inspect_slide import SlideReport, inspect_slide
+from inkdot.work.machine import machine_facts
+
+
+def run(
+    slides: Path,
+    config: Config,
+    *,
+    mpp: float | None = None,
+    stain: str | None = None,
+    preparation: str | None = None,
+) -> int:
+    """Print a table of the slides, one of the patients, and one of the machine; nothing is written.
+
+    Args:
+        slides: A ``slides.csv``, a slide, or a folder.
+        config: How the slides would be tiled, and which questions are asked.
+        mpp: Micrometres per pixel of every slide, instead of what the files state.
+        stain: Stain of every slide.
+        preparation: Preparation of every slide.
+
+    Returns:
+        0 when every slide could be used, 1 when some could not.
+
+    Raises:
+        UserError: The manifest itself is wrong.
+    """
+    console, progress = Console(), Console(stderr=True)
+    entries = with_overrides(
+        read_slides(slides, config.head_records), mpp=mpp, stain=stain, preparation=preparation
+    )
+    places, wrong_tables = _places(entries, config)
+    reports: list[SlideReport] = []
+    for entry in track(entries, "Looking at slides", console=progress, transient=True):
+        reports.append(inspect_slide(entry, config, places.get(entry.slide_id, ())))
+    console.print(_slide_table(entries, reports, places))
+    for line in [*wrong_tables, *_cohort_notes(entries)]:
+        console.print(Text(line), soft_wrap=True)
+    problems = _problem_table(reports)
+    if problems is not None:
+        console.print(problems)
+    console.print(_patient_table(entries, places, config))
+    console.print(_machine_table(reports))
+    failed = sum(bool(report.problem) for report in reports)
+    verdict = f"{len(reports) - failed} of {len(reports)} slides can be used"
+    console.print(Text(verdict + (f"; {failed} cannot, see the reasons above" if failed else "")))
+    return 1 if failed or wrong_tables else 0
+
+
+def _places(
+    entries: Sequence[SlideEntry], config: Config
+) -> tuple[Mapping[str, Sequence[PlaceLabel]], list[str]]:
+    """Labelled places by slide, and a line per labels table that is wrong."""
+    by_slide: defaultdict[str, list[PlaceLabel]] = defaultdict(list)
+    wrong: list[str] = []
+    users = {entry.slide_id: entry.annotation for entry in entries}
+    for path in sorted({entry.annotation for entry in entries if entry.annotation}):
+        try:
+            labels = read_labels(path, config.head_records)
+        except ManifestError as error:
+            wrong.append(str(error))
+            continue
+        for label in labels:
+            if users.get(label.slide_id) == path:
+                by_slide[label.slide_id].append(label)
+    return by_slide, wrong
+
+
+def _slide_table(
+    entries: Sequence[SlideEntry],
+    reports: Sequence[SlideReport],
+    places: Mapping[str, Sequence[PlaceLabel]],
+) -> Table:
+    table = Table(title="Slides", title_justify="left", show_lines=True)
+    table.add_column("slide", overflow="fold")
+    for name in ("usable", "file", "stain, preparation, labels", "tiles, disk"):
+        table.add_column(name, overflow="fold")
+    for entry, report in zip(entries, reports, strict=True):
+        made = [entry.stain or "stain not stated", entry.preparation or "preparation not stated"]
+        cells = [
+            entry.slide_id,
+            "no" if report.problem else "yes",
+            _file_cell(report),
+            "\n".join([*made, *_label_lines(entry, places.get(entry.slide_id, ()))]),
+            f"{report.tiles:,} tiles\n{in_words(report.tables_bytes)}" if report.tiles else "-",
+        ]
+        table.add_row(*(Text(cell) for cell in cells))  # as Text: a name from a manifest is not markup
+    return table
+
+
+def _file_cell(report: SlideReport) -> str:
+    """Format, µm/px and who says so, size."""
+    info = report.info
+    if info is None:
+        return "cannot be opened"
+    width, height = info.size_l0_px
+    lines = [info.vendor + (", synthetic" if info.synthetic else "")]
+    if report.mpp_usable:
+        square = info.mpp.x == info.mpp.y
+        mpp = f"{info.mpp.x:.4g}" if square else f"{info.mpp.x:.4g} x {info.mpp.y:.4g}"
+        lines.append(f"{mpp} µm/px from {info.mpp_source}")
+        lines.append(f"{width * info.mpp.x / 1000:.1f} x {height * info.mpp.y / 1000:.1f} mm")
+    else:
+        lines.append("no usable µm/px")
+    lines.append(f"{width:,} x {height:,} px, {len(info.level_sizes_px)} levels")
+    return "\n".join(lines)
+
+
+def _label_lines(entry: SlideEntry, places: Sequence[PlaceLabel]) -> list[str]:
+    words = [f"{head}: {answer}" for head, answer in sorted(entry.on_slide.items())]
+    words += [f"patient {head}: {answer}" for head, answer in sorted(entry.of_patient.items())]
+    if places:
+        words.append(f"{len(places)} places")
+    return words or ["no labels"]
+
+
+def _problem_table(reports: Sequence[SlideReport]) -> Table | None:
+    """What would fail, and what else should be known; None where all is well."""
+    rows = [(report.slide_id, "fails", report.problem) for report in reports if report.problem]
+    rows += [(report.slide_id, "note", text) for report in reports for text in report.warnings]
+    if not rows:
+        return None
+    table = Table(title="What would fail later, and what to know", title_justify="left")
+    table.add_column("slide", overflow="fold")
+    table.add_column("")
+    table.add_column("reason", overflow="fold")
+    for cells in sorted(rows):
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
+    """What is wrong with the slides taken together: patients unknown, one file under two names."""
+    notes: list[str] = []
+    blank = sum(not entry.patient_id for entry in entries)
+    if blank:
+        notes.append(
+            f"{blank} of {len(entries)} slides have no patient_id: each is taken for a patient of its own"
+        )
+    by_content: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry.path.is_file():
+            by_content[slide_fingerprint(entry.path)].append(entry.slide_id)
+    notes += [
+        f"{', '.join(twins)}: the same file under several names"
+        for twins in by_content.values()
+        if len(twins) > 1
+    ]
+    return notes
+
+
+def _patient_table(
+    entries: Sequence[SlideEntry], places: Mapping[str, Sequence[PlaceLabel]], config: Config
+) -> Table:
+    """Patients and slides that have each answer, be it on the slide, of the patient, or of a place."""
+    table = Table(title="Patients per answer", title_justify="left")
+    for name in ("question", "answer", "patients", "slides"):
+        table.add_column(name)
+    for head in config.head_records:
+        for answer in head.answers:
+            users = [
+                entry
+                for entry in entries
+                if answer in (entry.on_slide.get(head.name), entry.of_patient.get(head.name))
+                or any(
+                    (place.head, place.answer) == (head.name, answer)
+                    for place in places.get(entry.slide_id, ())
+                )
+            ]
+            patients = {entry.patient_id for entry in users if entry.patient_id}
+            table.add_row(Text(head.name), Text(answer), str(len(patients)), str(len(users)))
+    return table
+
+
+def _machine_table(reports: Sequence[SlideReport]) -> Table:
+    table = Table(title="Machine and disk", title_justify="left", show_header=False)
+    table.add_column("what")
+    table.add_column("found")
+    for name, found in (machine_facts() | {"GPU": _gpu()}).items():
+        table.add_row(name, Text(found))
+    tables = sum(report.tables_bytes for report in reports)
+    cache = sum(report.cache_bytes for report in reports)
+    table.add_row("free disk here", in_words(free_bytes(Path.cwd())))
+    table.add_row("disk for tables", f"at most {in_words(tables)}")
+    table.add_row("disk for training", f"at most {in_words(cache)}, if every tile is labelled")
+    return table
+
+
+def _gpu() -> str:
+    import torch  # here, since it takes seconds to load
+
+    if torch.cuda.is_available():
+        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    if torch.backends.mps.is_available():
+        return "Apple (mps)"
+    return "none that torch can use: everything runs on the processor"

@@ -1,0 +1,154 @@
+"""``inkdot doctor`` says beforehand what would fail later, and why."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inkdot.config import Config, config_from_mapping, default_config
+from inkdot.errors import ManifestError
+from inkdot.records import Mpp, RgbArray
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import doctor
+
+CONFIG: Config = config_from_mapping({"tiling": {"side_px": 64, "mpp": 0.5, "stride_px": 64}})
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def cells(seed: int = 0) -> RgbArray:
+    """Glass with some dark blue cells."""
+    rgb = np.full((900, 1100, 3), 238, np.uint8)
+    y, x = np.mgrid[:900, :1100]
+    for cx, cy in np.random.default_rng(seed).integers(100, 800, (12, 2)):
+        rgb[(x - cx) ** 2 + (y - cy) ** 2 < 18**2] = (70, 60, 130)
+    return rgb
+
+
+def cohort(folder: Path) -> Path:
+    """Slides of every fate, and a manifest of them."""
+    quarter = Mpp.square(0.25)
+    write_array_pyramid(folder / "good.tif", cells(), mpp=quarter, downsamples=(1, 4))
+    write_array_pyramid(folder / "nompp.tif", cells(1), mpp=None, downsamples=(1, 4))
+    write_array_pyramid(folder / "coarse.tif", cells(2), mpp=Mpp.square(0.9), downsamples=(1, 4))
+    write_array_pyramid(
+        folder / "empty.tif", np.full((900, 1100, 3), 240, np.uint8), mpp=quarter, downsamples=(1, 4)
+    )
+    (folder / "text.svs").write_text("not a slide")
+    (folder / "labels.csv").write_text(
+        "slide_id,place,head,answer,reader,source\n"
+        'good,"POLYGON ((0 0, 50 0, 50 50, 0 50, 0 0))",malignancy,malignant,r,a\n'
+        'good,"POLYGON ((2000 0, 2050 0, 2050 50, 2000 50, 2000 0))",malignancy,benign,r,a\n'
+    )
+    (folder / "slides.csv").write_text(
+        "slide_id,path,patient_id,stain,preparation,annotation,patient_malignancy\n"
+        "good,good.tif,P1,pap,thinprep,labels.csv,malignant\n"
+        "nompp,nompp.tif,P2,pap,section,,benign\n"
+        "coarse,coarse.tif,P2,,,,benign\n"
+        "empty,empty.tif,,,,,\n"
+        "text,text.svs,P3,[red]pap[/red],,,\n"
+        "gone,gone.svs,P3,,,,\n"
+    )
+    return folder / "slides.csv"
+
+
+def lines_with(text: str, *words: str) -> list[str]:
+    return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = cohort(tmp_path)
+    listing = sorted(tmp_path.iterdir())
+    assert doctor.run(before, CONFIG) == 1
+    said = capsys.readouterr().out
+    assert "1 of 6 slides can be used; 5 cannot" in said
+    assert lines_with(said, "nompp", "fails", "expected micrometres per pixel", "column `mpp`")
+    assert lines_with(said, "coarse", "fails", "found 0.9 µm/px", "tiling.mpp")
+    assert lines_with(said, "empty", "fails", "expected tiles with at least")
+    assert lines_with(said, "text", "fails", "a kind that no reader opens")
+    assert lines_with(said, "gone", "fails", "found nothing there")
+    assert lines_with(said, "good", "note", "1 of 2 labelled places reach beyond the slide")
+    assert lines_with(said, "nompp", "note", "preparation section where the config is for thinprep")
+    assert "[red]pap[/red]" in said  # a manifest's text is not markup
+    assert "1 of 6 slides have no patient_id" in said
+    assert sorted(tmp_path.iterdir()) == listing  # nothing is written
+
+
+def test_patients_are_counted_per_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    doctor.run(cohort(tmp_path), CONFIG)
+    said = capsys.readouterr().out
+    (malignant,) = lines_with(said, "malignancy", "malignant", " 1 ")
+    assert malignant.split("│")[3:5] == [" 1        ", " 1      "]
+    (benign,) = lines_with(said, "malignancy", "│ benign ")
+    assert [cell.strip() for cell in benign.split("│")[3:5]] == ["2", "3"]  # P1's place, P2's two slides
+
+
+def test_the_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_array_pyramid(tmp_path / "good.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    assert doctor.run(tmp_path / "good.tif", CONFIG, stain="pap") == 0
+    said = capsys.readouterr().out
+    for name in ("cores", "memory", "GPU", "torch", "openvino", "free disk here", "disk for tables"):
+        assert lines_with(said, name), name
+    assert "1 of 1 slides can be used" in said
+
+
+def test_a_wrong_labels_table_is_named_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = cohort(tmp_path)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(labels.read_text().replace("malignant", "maybe"))
+    assert doctor.run(manifest, CONFIG) == 1
+    said = capsys.readouterr().out
+    assert lines_with(said, "labels.csv: line 2: column answer", "found 'maybe'")
+    assert "1 of 6 slides can be used" in said
+
+
+def test_one_file_under_two_names_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    shutil.copyfile(tmp_path / "a.tif", tmp_path / "b.tif")
+    doctor.run(tmp_path, CONFIG)
+    assert "a, b: the same file under several names" in capsys.readouterr().out
+
+
+def test_a_truncated_slide_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    rgb = np.clip(cells().astype(int) + rng.integers(-9, 9, (900, 1100, 1)), 0, 255).astype(np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "whole.png").write_bytes(data[: len(data) // 2])
+    assert doctor.run(tmp_path / "whole.png", CONFIG, mpp=0.25) == 1
+    assert lines_with(capsys.readouterr().out, "whole", "fails", "found a damaged one")
+
+
+def test_a_wrong_manifest_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "slides.csv").write_text("slide_id;path\n")
+    with pytest.raises(ManifestError, match="semicolons"):
+        doctor.run(tmp_path / "slides.csv", CONFIG)
+
+
+@pytest.mark.real_data
+def test_real_slides_in_one_batch(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = real_data / "slides"
+    config = default_config("section")
+    assert doctor.run(folder, config) == 1
+    said = capsys.readouterr().out
+    assert "1 of 6 slides can be used; 5 cannot" in said
+    assert lines_with(said, "TCGA-CR-7395", "fails", "column `mpp`")
+    assert lines_with(said, "oral-scc", "fails", "column `mpp`")
+    assert lines_with(said, "gcp-jpeg", "fails", "found 16.78 x 16.78")
+    assert lines_with(said, "hamamatsu", "note", "fluorescence")
+    assert lines_with(said, "small_dicom", "fails", "expected readable pixels")
+    rows = [f"{path.stem},{path},0.25" for path in sorted(folder.iterdir()) if "CMU" not in path.name]
+    (tmp_path / "slides.csv").write_text("slide_id,path,mpp\n" + "\n".join(rows) + "\n")
+    doctor.run(tmp_path / "slides.csv", config)
+    said = capsys.readouterr().out
+    for name in ("TCGA-CR-7395", "oral-scc", "gcp-jpeg"):
+        assert not lines_with(said, name, "fails"), name
