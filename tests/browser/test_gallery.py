@@ -311,6 +311,40 @@ def test_a_mark_on_the_overview_leads_to_its_card(
     assert current_rank(offline_page) == "35"
 
 
+def test_the_overview_enlarged_shows_every_place_by_number(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 40)).as_uri())
+    offline_page.keyboard.press("o")
+    marks = offline_page.locator("#spot .spot")
+    assert marks.count() == 40
+    # A picture of 30,000 × 30,000 px stays square.
+    box = offline_page.locator("#spot .overview-frame").bounding_box()
+    assert box is not None
+    assert box["width"] == pytest.approx(box["height"], abs=1)
+    offline_page.locator('#spot .spot[data-rank="7"]').dispatch_event("click")
+    assert offline_page.locator("#spot[open]").count() == 0
+    assert current_rank(offline_page) == "7"
+
+
+def test_a_page_says_when_answers_are_not_saved_yet(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    address = write_page(make_review("S1", 4)).as_uri()
+    offline_page.goto(address)
+    name_reader(offline_page, "dr-a")
+    unsaved = offline_page.locator("#save.unsaved")
+    assert unsaved.count() == 0
+    offline_page.keyboard.press("b")
+    assert unsaved.count() == 1
+    verdicts(offline_page)
+    assert unsaved.count() == 0
+    offline_page.reload()
+    assert unsaved.count() == 0
+    offline_page.keyboard.press("u")
+    assert unsaved.count() == 1
+
+
 def test_ten_thousand_places_open_and_answer_quickly(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
@@ -380,6 +414,9 @@ def test_axe_finds_no_fault(
     offline_page.keyboard.press("Escape")
     offline_page.keyboard.press("?")
     check("keys")
+    offline_page.keyboard.press("Escape")
+    offline_page.keyboard.press("o")
+    check("enlarged overview")
     offline_page.keyboard.press("Escape")
     offline_page.keyboard.press("]")
     check("inadequate slide")

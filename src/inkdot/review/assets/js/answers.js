@@ -3,7 +3,7 @@
 
 (function (ink) {
   const PREFIX = `inkdot/1/${ink.facts.review_id}/`;
-  const RESERVED = new Set(["z", "n"]);
+  const RESERVED = new Set(["z", "n", "o"]);
   let kept = true; // whether the browser keeps what is written
   let reader = "";
   let entries = new Map(); // place key -> {answers: {head: {answer, time}}, note: {text, time} | null}
@@ -94,8 +94,11 @@
     if (empty) entries.delete(key);
     else entries.set(key, entry);
     remember(storageName(reader, key), empty ? null : JSON.stringify(entry));
+    ink.setting.write(unsavedName(), "yes");
     for (const run of listeners) run(key);
   }
+
+  const unsavedName = () => `unsaved/${ink.facts.review_id}/${encodeURIComponent(reader)}`;
 
   const copyOf = (entry) => JSON.parse(JSON.stringify(entry || { answers: {}, note: null }));
 
@@ -117,6 +120,8 @@
     all: () => entries,
     canUndo: () => steps.length > 0,
     keptByBrowser: () => kept,
+    unsaved: () => entries.size > 0 && ink.setting.read(unsavedName()) !== "no",
+    saved: () => ink.setting.write(unsavedName(), "no"),
 
     /** Readers do not see each other's answers. What was answered before a name was given goes to the first name. */
     become(name) {

@@ -6,7 +6,6 @@
   const state = { slide: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
   const slide = () => slides[state.slide];
   const dialog = ink.at("context");
-  const place = (rank) => slide().places.find((item) => item.rank === rank) || null;
 
   const FILTERS = {
     all: () => true,
@@ -249,8 +248,10 @@
 
   const MOVES = { ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: () => columns(), ArrowUp: () => -columns() };
 
+  const PANS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
     if (event.target.closest("input, textarea, select")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const run = command(key, event);
@@ -266,9 +267,13 @@
     if (key === "]") return () => openSlide(state.slide + 1, true);
     if (!state.current) return null;
     if (key === "n") return writeNote;
+    if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
+    if (dialog.open && key === "-") return () => ink.zoomBy(-50);
+    if (key === "o" && !dialog.open) return () => ink.enlargeOverview(slide(), state.current, actions);
     if (key === "Backspace" || key === "Delete") return () => ink.answers.clear(ink.placeKey(slide(), state.current));
     const item = ink.answerKeys.get(key);
     if (item) return () => choose(item.head, item.answer);
+    if (MOVES[key] && dialog.open && event.shiftKey) return () => ink.panBy(...PANS[key]);
     if (MOVES[key]) return () => move(MOVES[key]());
     if (key === "Home" && !dialog.open) return () => actions.go(shown()[0]);
     if (key === "End" && !dialog.open) return () => actions.go(shown().at(-1));
@@ -296,6 +301,9 @@
     reader.value = ink.answers.reader();
     reader.addEventListener("change", () => ink.answers.become(reader.value.trim()));
     ink.answers.onChange(refresh);
+    ink.at("overview").addEventListener("click", (event) => {
+      if (event.target.closest(".enlarge")) ink.enlargeOverview(slide(), state.current, actions);
+    });
     ink.at("undo").addEventListener("click", undo);
     ink.at("save").addEventListener("click", ink.saveVerdicts);
     ink.at("print").addEventListener("click", () => window.print());
@@ -306,7 +314,7 @@
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
     window.addEventListener("beforeunload", (event) => {
-      if (!ink.answers.keptByBrowser() && ink.unsaved()) event.preventDefault();
+      if (!ink.answers.keptByBrowser() && ink.answers.all().size > 0) event.preventDefault();
     });
     const wanted = Number(location.hash.slice(1)) - 1;
     if (slides.length === 0) {

@@ -2,16 +2,18 @@
 "use strict";
 
 (function (ink) {
-  const light = { brightness: 100, contrast: 100 };
+  const NORMAL = { brightness: 100, contrast: 100, zoom: 100 };
+  const light = { ...NORMAL };
   let outlined = true;
 
-  function slider(name, words, apply) {
+  function slider(name, words, range, apply) {
     const value = ink.make("output", { text: `${light[name]} %` });
     const input = ink.make("input", {
       type: "range",
-      min: "40",
-      max: "200",
-      step: "5",
+      min: String(range[0]),
+      max: String(range[1]),
+      step: String(range[2]),
+      data: { view: name },
       value: String(light[name]),
       "aria-label": words,
       on: {
@@ -25,20 +27,62 @@
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  /** The picture; an image that is shown already moves over, so that nothing flickers while answering. */
+  const fieldUm = (slide, place) => slide.side_um * (place.context ? slide.context_factor : 1);
+
+  /** The picture in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
   function stage(slide, place, shown) {
-    const bar = place.context ? slide.context_bar : slide.tile_bar;
-    const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, bar, false);
-    if (shown) picture.querySelector("img")?.replaceWith(shown);
-    if (place.context && outlined) picture.append(ink.outline(slide.context_factor));
+    const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, ink.roundBar(fieldUm(slide, place)), false);
+    const image = picture.querySelector("img");
+    if (!image) return picture;
+    const sheet = ink.make("div", { class: "sheet" }, shown || image);
+    if (shown) image.remove();
+    if (outlined) sheet.append(ink.outline(slide.context_factor));
+    const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
+    dragToMove(pan);
+    picture.prepend(pan);
     return picture;
   }
 
-  function viewControls(slide, place, repaint, image) {
-    const apply = () => {
-      if (image) image.style.filter = `brightness(${light.brightness}%) contrast(${light.contrast}%)`;
-    };
-    apply();
+  function dragToMove(pan) {
+    pan.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "mouse" && event.button === 0) pan.setPointerCapture(event.pointerId);
+    });
+    pan.addEventListener("pointermove", (event) => {
+      if (pan.hasPointerCapture(event.pointerId)) pan.scrollBy(-event.movementX, -event.movementY);
+    });
+  }
+
+  /** Bring brightness, contrast and zoom to the picture; the bar keeps measuring what is seen, the middle stays in the middle. */
+  function applyView(slide, place, picture) {
+    const pan = picture.querySelector(".pan");
+    if (!pan) return;
+    const image = pan.querySelector("img");
+    image.style.filter = `brightness(${light.brightness}%) contrast(${light.contrast}%)`;
+    const sheet = pan.querySelector(".sheet");
+    const before = sheet.offsetWidth || 1;
+    const middle = [(pan.scrollLeft + pan.clientWidth / 2) / before, (pan.scrollTop + pan.clientHeight / 2) / before];
+    sheet.style.width = sheet.style.height = `${light.zoom}%`;
+    pan.classList.toggle("zoomed", light.zoom > 100);
+    pan.scrollTo(middle[0] * sheet.offsetWidth - pan.clientWidth / 2, middle[1] * sheet.offsetWidth - pan.clientHeight / 2);
+    picture.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(slide, place) / (light.zoom / 100))));
+  }
+
+  /** Move the zoomed picture by a tenth of what is seen. */
+  ink.panBy = function (x, y) {
+    const pan = ink.at("context").querySelector(".pan");
+    pan?.scrollBy((x * pan.clientWidth) / 10, (y * pan.clientHeight) / 10);
+  };
+
+  /** Zoom by a step, as the slider would. */
+  ink.zoomBy = function (step) {
+    const input = ink.at("context").querySelector('[data-view="zoom"]');
+    if (!input) return;
+    input.value = String(Number(input.value) + step);
+    input.dispatchEvent(new Event("input"));
+  };
+
+  function viewControls(slide, place, repaint, picture) {
+    const apply = () => applyView(slide, place, picture);
     const outline = ink.make("input", {
       type: "checkbox",
       on: {
@@ -54,7 +98,7 @@
       text: "Reset view",
       on: {
         click: () => {
-          Object.assign(light, { brightness: 100, contrast: 100 });
+          Object.assign(light, NORMAL);
           repaint();
         },
       },
@@ -62,8 +106,9 @@
     return ink.make(
       "div",
       { class: "view", role: "group", "aria-label": "View" },
-      slider("brightness", "Brightness", apply),
-      slider("contrast", "Contrast", apply),
+      slider("zoom", "Zoom", [100, 400, 50], apply),
+      slider("brightness", "Brightness", [40, 200, 5], apply),
+      slider("contrast", "Contrast", [40, 200, 5], apply),
       ink.make("div", { class: "view-row" }, ink.make("label", {}, outline, " Outline the tile"), reset),
     );
   }
@@ -86,14 +131,22 @@
     return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows));
   }
 
+  function centre(picture) {
+    const pan = picture.querySelector(".pan");
+    pan?.scrollTo((pan.scrollWidth - pan.clientWidth) / 2, (pan.scrollHeight - pan.clientHeight) / 2);
+  }
+
   /** Fill the dialog; `actions` are go(step), choose(head, answer), note(text) and close(). */
   ink.showContext = function (slide, place, actions) {
     const dialog = ink.at("context");
     const key = ink.placeKey(slide, place);
     const where = ink.placeWords(slide, place);
     const repaint = () => ink.showContext(slide, place, actions);
-    const picture = stage(slide, place, dialog.dataset.place === key ? dialog.querySelector("img") : null);
-    const field = +(slide.side_um * (place.context ? slide.context_factor : 1)).toFixed(1);
+    const same = dialog.open && dialog.dataset.place === key;
+    const old = same ? dialog.querySelector(".pan") : null;
+    const seen = old ? [old.scrollLeft, old.scrollTop] : null;
+    const picture = stage(slide, place, old?.querySelector("img"));
+    const field = +fieldUm(slide, place).toFixed(1);
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
     note.value = ink.answers.note(key);
     const panel = ink.make(
@@ -116,7 +169,7 @@
         ink.answerButtons(slide, place, actions.choose, true),
         ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
       ),
-      viewControls(slide, place, repaint, picture.querySelector("img")),
+      viewControls(slide, place, repaint, picture),
     );
     const active = document.activeElement;
     const held = dialog.open && dialog.contains(active) ? active.dataset : null;
@@ -136,6 +189,9 @@
     dialog.dataset.place = key;
     if (!dialog.open) dialog.showModal();
     const again = held?.answer ? `[data-head="${held.head}"][data-answer="${held.answer}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
+    applyView(slide, place, picture);
+    if (seen) picture.querySelector(".pan").scrollTo(...seen);
+    else centre(picture);
     dialog.querySelector(again)?.focus();
   };
 
@@ -149,6 +205,8 @@
       ...ink.facts.heads.flatMap((head) => head.answers.map((answer) => [ink.keyOf(head.name, answer.name), `${ink.words(head.name)}: ${ink.words(answer.name)}`])),
       ["Backspace", "clear the answers of a place"],
       ["n", "write a note"],
+      ["+ −", "zoom the enlarged view; drag, or Shift and arrows, to move it"],
+      ["o", "the whole slide, enlarged"],
       ["z", "undo"],
       ["?", "this list"],
     ];

@@ -25,16 +25,35 @@
     });
   }
 
-  ink.showOverview = function (slide, current, actions) {
-    const box = ink.at("overview");
-    box.replaceChildren();
-    box.hidden = !slide.overview;
-    if (!slide.overview) return;
+  function framed(slide, current, actions) {
     const { src, width, height } = slide.overview;
     const frame = ink.make("div", { class: "overview-frame", style: { "--ratio": String(width / height) } });
     frame.append(ink.picture(src, `Overview of slide ${slide.id} with ${slide.places.length} places marked`, slide.overview_bar, false));
     // Best places last, so that they lie on top.
     for (const place of [...slide.places].reverse()) frame.append(mark(slide, place, actions, place === current));
+    return frame;
+  }
+
+  /** The overview as large as the window, each mark with its number; a mark leads to its card. */
+  ink.enlargeOverview = function (slide, current, actions) {
+    if (!slide.overview) return;
+    const dialog = ink.at("spot");
+    const leave = { ...actions, go: (place) => { dialog.close(); actions.go(place); } };
+    const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => dialog.close() } });
+    dialog.replaceChildren(
+      ink.make("h2", { id: "spot-title", tabindex: "-1", text: slide.id }),
+      framed(slide, current, leave),
+      ink.make("div", { class: "context-tools" }, close),
+    );
+    dialog.showModal();
+    ink.at("spot-title").focus();
+  };
+
+  ink.showOverview = function (slide, current, actions) {
+    const box = ink.at("overview");
+    box.replaceChildren();
+    box.hidden = !slide.overview;
+    if (!slide.overview) return;
     const legend = ink.blinded
       ? null
       : ink.make(
@@ -45,6 +64,7 @@
           ink.make("span", { class: "spot no sample" }),
           "shown, below operating point",
         );
-    box.append(ink.make("h2", { text: "Where they lie" }), frame, ...(legend ? [legend] : []));
+    const enlarge = ink.make("button", { type: "button", class: "enlarge", "aria-haspopup": "dialog" }, "Enlarge ", ink.make("kbd", { text: "o" }));
+    box.append(ink.make("div", { class: "overview-head" }, ink.make("h2", { text: "Where they lie" }), enlarge), framed(slide, current, actions), ...(legend ? [legend] : []));
   };
 })(Inkdot);

@@ -2,6 +2,14 @@
 "use strict";
 
 (function (ink) {
+  const ROUND_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000];
+
+  /** The longest round bar that takes at most a third of a field (inkdot.review.fields has the same rule). */
+  ink.roundBar = function (fieldUm) {
+    const length = ROUND_UM.filter((um) => um <= fieldUm / 3).at(-1) ?? ROUND_UM[0];
+    return { length_um: length, fraction: length / fieldUm };
+  };
+
   ink.scaleBar = function (bar) {
     return ink.make(
       "span",

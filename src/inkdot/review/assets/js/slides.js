@@ -38,6 +38,9 @@
     const total = ink.facts.slides.reduce((sum, slide) => sum + slide.places.length, 0);
     const done = ink.facts.slides.reduce((sum, slide) => sum + ink.answered(slide), 0);
     ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(total, "place", "places")} answered`;
+    const unsaved = ink.answers.unsaved();
+    ink.at("save").classList.toggle("unsaved", unsaved);
+    ink.at("save").title = unsaved ? "Some answers are not in a saved verdicts.csv yet" : "";
     ink.at("undo").disabled = !ink.answers.canUndo();
   };
 

@@ -44,9 +44,6 @@
     return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
   };
 
-  let saved = "";
-  ink.unsaved = () => ink.answers.all().size > 0 && ink.verdictsCsv() !== saved;
-
   ink.saveVerdicts = function () {
     if (ink.answers.reader() === "") {
       ink.say("Write a reader name first: a pseudonym will do.");
@@ -57,13 +54,14 @@
       ink.say("There are no answers to save yet.");
       return;
     }
-    saved = ink.verdictsCsv();
-    const address = URL.createObjectURL(new Blob([saved], { type: "text/csv" }));
+    const address = URL.createObjectURL(new Blob([ink.verdictsCsv()], { type: "text/csv" }));
     const link = ink.make("a", { href: address, download: "verdicts.csv" });
     document.body.append(link);
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    ink.answers.saved();
+    ink.showProgress();
     ink.say("Saved as verdicts.csv in your downloads.");
   };
 })(Inkdot);
