@@ -40,6 +40,10 @@ class UnreadableSlideError(SlideError):
     """The file is missing, truncated or of a kind that no reader opens."""
 
 
+class AnnotationError(SlideError):
+    """A slide's annotation file cannot be read, or says something that the config does not explain."""
+
+
 class MissingMppError(SlideError):
     """The slide states no micrometres per pixel and the manifest gives none."""
 

@@ -3,6 +3,7 @@
 from inkdot.config.commented import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
 from inkdot.config.models import (
+    AnnotationConfig,
     AugmentationConfig,
     Config,
     HeadConfig,
@@ -16,6 +17,7 @@ from inkdot.config.models import (
 from inkdot.config.presets import default_config
 
 __all__ = [
+    "AnnotationConfig",
     "AugmentationConfig",
     "Config",
     "HeadConfig",

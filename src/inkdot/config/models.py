@@ -276,6 +276,49 @@ class ReviewConfig(Strict):
     )
 
 
+class AnnotationConfig(Strict):
+    """How annotations drawn in QuPath, ASAP or ImageScope, and tables of boxes, become answers of heads."""
+
+    classes: dict[str, dict[str, str]] = Field(
+        default_factory=dict[str, dict[str, str]],
+        description="What each class in an annotation file means, e.g. "
+        "{'Tumor: large_cell': {malignancy: malignant, morphology: large_cell}}.",
+    )
+    ignore: list[str] = Field(
+        default_factory=list[str],
+        description="Classes that label nothing; '(unclassified)' for areas drawn without a class.",
+    )
+    cut_out: list[str] = Field(
+        default_factory=list[str],
+        description="Classes whose areas are holes in all others, e.g. ASAP's Exclusion.",
+    )
+    object_types: list[str] = Field(
+        default=["annotation"],
+        min_length=1,
+        description="QuPath objects that count: annotation, detection, cell, tile.",
+    )
+    qupath_origin: Literal["bounds", "slide"] = Field(
+        default="bounds",
+        description="QuPath counts pixels from the scanned bounds that a slide file states; 'slide' where it was told not to.",
+    )
+    reader: str = Field(default="", description="Pseudonym of who drew the annotations.")
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "AnnotationConfig":
+        for name in self.classes:
+            if not self.classes[name]:
+                raise ValueError(
+                    f"class {name!r}: expected a head and an answer, found none; list it under ignore instead"
+                )
+        names = [*self.classes, *self.ignore, *self.cut_out]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"class {name!r}: expected once in classes, ignore and cut_out together, found it twice"
+                )
+        return self
+
+
 class Config(Strict):
     """Everything that shapes a run; hashed whole and recorded with what it made."""
 
@@ -291,6 +334,7 @@ class Config(Strict):
     training: TrainingConfig = TrainingConfig()
     review: ReviewConfig = ReviewConfig()
     images: ImagesConfig = ImagesConfig()
+    annotations: AnnotationConfig = AnnotationConfig()
 
     @model_validator(mode="after")
     def _heads_consistent(self) -> "Config":
@@ -313,6 +357,17 @@ class Config(Strict):
             for name in mapping:
                 if name not in names:
                     raise ValueError(f"{key}: unknown head {name!r}; heads are {names}")
+        answers = {head.name: list(head.answers) for head in self.heads}
+        for class_name, meaning in self.annotations.classes.items():
+            for name, answer in meaning.items():
+                if name not in answers:
+                    raise ValueError(
+                        f"annotations.classes, {class_name!r}: unknown head {name!r}; heads are {names}"
+                    )
+                if answer not in answers[name]:
+                    raise ValueError(
+                        f"annotations.classes, {class_name!r}: unknown answer {answer!r}; answers of {name} are {answers[name]}"
+                    )
         return self
 
     @property

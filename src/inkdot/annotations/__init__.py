@@ -1,0 +1,8 @@
+"""Annotations that people drew in other programs, read into the one labels table.
+
+Works on files and records: the slide comes in as a ``SlideInfo``, never as a handle.
+"""
+
+from inkdot.annotations.reading import Annotation, read_annotation
+
+__all__ = ["Annotation", "read_annotation"]

@@ -1,0 +1,84 @@
+"""From the class that a person chose in another program to answers of heads, by the config's mapping."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from inkdot.annotations.drawn import UNCLASSIFIED, DrawnArea, Notes
+from inkdot.config import AnnotationConfig
+from inkdot.errors import AnnotationError
+from inkdot.labels import Head
+
+SEPARATOR = ": "
+"""QuPath writes derived classes as ``Tumor: large_cell``; other dialects' nested groups are joined likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an area of some class means.
+
+    Attributes:
+        kind: ``answers``; ``cut`` takes the area out of all others; ``ignore``.
+        answers: Answer per head, where kind is ``answers``.
+    """
+
+    kind: Literal["answers", "cut", "ignore"]
+    answers: Mapping[str, str]
+
+
+def rule_for(
+    area: DrawnArea, config: AnnotationConfig, heads: Sequence[Head], notes: Notes, source: str
+) -> Rule:
+    """The rule for the first of an area's names that the config knows.
+
+    Every name is looked for as written before any of its parent classes is: ``Tumor: large_cell`` falls back
+    to ``Tumor``, and a note says so.
+
+    Raises:
+        AnnotationError: No name is known, or a rule names a head or an answer that does not exist.
+    """
+    names = area.names or (UNCLASSIFIED,)
+    for name in names:
+        if rule := _exact(name, config):
+            return _checked(name, rule, heads, source)
+    for name in names:
+        parts = name.split(SEPARATOR)
+        for length in range(len(parts) - 1, 0, -1):
+            parent = SEPARATOR.join(parts[:length])
+            if rule := _exact(parent, config):
+                notes.add(
+                    f"class {name!r} is not in the config and was read as its parent {parent!r}", area.where
+                )
+                return _checked(parent, rule, heads, source)
+    written = " or ".join(repr(name) for name in names)
+    known = ", ".join(repr(name) for name in (*config.classes, *config.cut_out, *config.ignore)) or "none"
+    example = next(
+        ((head.name, answer) for head in heads for answer in head.answers), ("malignancy", "malignant")
+    )
+    raise AnnotationError(
+        f"{source}: {area.where}: expected a class that the config knows ({known}), found {written}; "
+        f"add it to annotations.classes, e.g. {names[0]!r}: {{{example[0]}: {example[1]}}}, or to annotations.ignore"
+    )
+
+
+def _exact(name: str, config: AnnotationConfig) -> Rule | None:
+    if name in config.classes:
+        return Rule("answers", config.classes[name])
+    if name in config.cut_out:
+        return Rule("cut", {})
+    return Rule("ignore", {}) if name in config.ignore else None
+
+
+def _checked(name: str, rule: Rule, heads: Sequence[Head], source: str) -> Rule:
+    known = {head.name: head for head in heads}
+    for head, answer in rule.answers.items():
+        if head not in known:
+            raise AnnotationError(
+                f"{source}: annotations.classes, {name!r}: expected a head ({', '.join(known)}), found {head!r}"
+            )
+        if answer not in known[head].answers:
+            raise AnnotationError(
+                f"{source}: annotations.classes, {name!r}: expected an answer of {head} "
+                f"({', '.join(known[head].answers)}), found {answer!r}"
+            )
+    return rule

@@ -1,0 +1,142 @@
+"""XML as Aperio ImageScope writes it. Coordinates are level-0 pixels.
+
+A file holds layers (``Annotation``), a layer regions. What a region is may be said by its own text, by its
+attributes, or by the name or the attributes of its layer; laboratories differ, so all of them are offered to
+the config, in that order. A region with ``NegativeROA="1"`` is a hole in the other regions of its layer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
+
+from inkdot.annotations.drawn import Drawing, DrawnArea, Notes
+from inkdot.annotations.rings import Point, Ring, area_of, box_ring, ellipse_ring, polygons_of
+from inkdot.annotations.xml_events import number, read_elements
+from inkdot.errors import AnnotationError
+from inkdot.records import SlideInfo
+
+ROOT = "Annotations"
+
+MPP_TOLERANCE = 0.05
+"""A file that states micrometres per pixel further (relatively) from the slide's was drawn on another scan."""
+
+_FREEHAND, _RECTANGLE, _ELLIPSE, _ARROW, _RULER = "0", "1", "2", "3", "4"
+
+
+@dataclass(slots=True)
+class _Region:
+    where: str
+    kind: str
+    text: str
+    negative: bool
+    attributes: list[str] = field(default_factory=list[str])
+    points: list[Point] = field(default_factory=list[Point])
+
+
+@dataclass(slots=True)
+class _Layer:
+    name: str
+    attributes: list[str] = field(default_factory=list[str])
+    regions: list[_Region] = field(default_factory=list[_Region])
+
+
+@dataclass(slots=True)
+class _File:
+    path: Path
+    mpp: str = ""
+    layers: list[_Layer] = field(default_factory=list[_Layer])
+    region: _Region | None = None
+
+    def start(self, name: str, attributes: Mapping[str, str], line: str) -> None:
+        where = f"{self.path}: {line}"
+        if name == ROOT:
+            self.mpp = attributes.get("MicronsPerPixel", "")
+        elif name == "Annotation":
+            self.layers.append(_Layer(attributes.get("Name", "").strip()))
+        elif not self.layers:
+            return
+        elif name == "Region":
+            self.region = _Region(
+                where,
+                attributes.get("Type", _FREEHAND),
+                attributes.get("Text", "").strip(),
+                attributes.get("NegativeROA", "0").strip() in ("1", "true", "True"),
+            )
+            self.layers[-1].regions.append(self.region)
+        elif name == "Attribute":
+            said = [attributes.get("Value", "").strip(), attributes.get("Name", "").strip()]
+            holder = self.region or self.layers[-1]
+            holder.attributes.extend(word for word in said if word)
+        elif name == "Vertex" and self.region is not None:
+            self.region.points.append((number(attributes, "X", where), number(attributes, "Y", where)))
+
+    def end(self, name: str) -> None:
+        if name == "Region":
+            self.region = None
+
+
+def read_imagescope(path: Path, info: SlideInfo) -> Drawing:
+    """All areas of an ImageScope file.
+
+    Raises:
+        AnnotationError: The file is not XML, or a coordinate is no number.
+    """
+    file, notes = _File(path), Notes()
+    read_elements(path, file.start, file.end)
+    _compare_mpp(file.mpp, info, notes, str(path))
+    areas: list[DrawnArea] = []
+    for layer in file.layers:
+        holes = [place for one in layer.regions if one.negative and (place := _place(one, notes)) is not None]
+        hole = unary_union(holes) if holes else None
+        for region in layer.regions:
+            if region.negative or (place := _place(region, notes)) is None:
+                continue
+            if hole is not None and place.intersects(hole):
+                place = polygons_of(place.difference(hole), notes, region.where)
+            if place is not None:
+                where = region.where.removeprefix(f"{path}: ")
+                areas.append(DrawnArea(where, _names(region, layer), place))
+        if holes and len(holes) == len(layer.regions):
+            notes.add("layers of negative regions alone label nothing", layer.regions[0].where)
+    return Drawing("imagescope", areas, notes)
+
+
+def _names(region: _Region, layer: _Layer) -> tuple[str, ...]:
+    said = (region.text, *region.attributes, layer.name, *layer.attributes)
+    return tuple(dict.fromkeys(word for word in said if word))
+
+
+def _place(region: _Region, notes: Notes) -> BaseGeometry | None:
+    if region.kind in (_ARROW, _RULER):
+        notes.add("arrows and rulers have no area and were passed over", region.where)
+        return None
+    if region.kind not in (_FREEHAND, _RECTANGLE, _ELLIPSE):
+        raise AnnotationError(
+            f"{region.where}: expected a region of Type 0 (outline), 1 (rectangle), 2 (ellipse), 3 (arrow) or 4 (ruler), "
+            f"found {region.kind!r}"
+        )
+    return area_of(_ring(region), [], notes, region.where)
+
+
+def _ring(region: _Region) -> Ring:
+    """Boxes come as two or four corners, ellipses as those of the box around them, all else as an outline."""
+    if region.kind == _RECTANGLE and len(region.points) == 2:
+        return box_ring(region.points)
+    if region.kind == _ELLIPSE and len(region.points) in (2, 4):
+        return ellipse_ring(region.points)
+    return region.points
+
+
+def _compare_mpp(text: str, info: SlideInfo, notes: Notes, where: str) -> None:
+    try:
+        stated = float(text)
+    except ValueError:
+        return
+    if stated > 0 and abs(stated / info.mpp.x - 1) > MPP_TOLERANCE:
+        notes.add(
+            f"the file states {stated:g} µm/px and the slide {info.mpp.x:g}: was it drawn on another scan?",
+            where,
+        )
