@@ -32,9 +32,17 @@ from inkdot.synthetic.scene import Scene
 from inkdot.synthetic.scenes import lay_scene
 from inkdot.synthetic.source import SceneSource
 from inkdot.synthetic.stains import Stain
-from inkdot.synthetic.truth import TRUTH_VERSION, slide_answers, true_answers, truth_geojson, truth_table
+from inkdot.synthetic.truth import (
+    MORPHOLOGY_OF,
+    TRUTH_VERSION,
+    slide_answers,
+    true_answers,
+    truth_geojson,
+    truth_table,
+)
 
-_DOWNSAMPLES = (1, 4, 16)
+_DOWNSAMPLES = (1, 4, 16, 64)
+_SMALLEST_LEVEL_PX = 128  # a coarser level is of use to nobody
 PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
 
@@ -110,13 +118,14 @@ def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> None:
 def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: float) -> None:
     """Scan a scene with the focus at one height."""
     scanner = plan.scanner_habits()
-    seed = plan.seed * 100_003 + plan.number
+    source = SceneSource(scene, plan.mpp, stain, scanner, plan.seed * 100_003 + plan.number, focus_um)
+    levels = [d for d in _DOWNSAMPLES if d == 1 or min(source.size_px) >= d * _SMALLEST_LEVEL_PX]
     write_pyramid(
         path,
-        SceneSource(scene, plan.mpp, stain, scanner, seed, focus_um),
+        source,
         mpp=plan.stated_mpp,
         description=_description(plan, focus_um),
-        downsamples=_DOWNSAMPLES,
+        downsamples=levels,
         quality=scanner.jpeg_quality,
         subsampling=scanner.subsampling,
     )
@@ -162,7 +171,7 @@ def _write_tables(layout: CohortLayout, plans: list[SlidePlan]) -> None:
 
 def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumour: str) -> SlideEntry:
     of_patient = {"malignancy": "malignant" if patient_tumour else "benign"}
-    if patient_tumour:
+    if patient_tumour in MORPHOLOGY_OF.values():
         of_patient["morphology"] = patient_tumour
     return SlideEntry(
         slide_id=plan.slide_id,

@@ -7,7 +7,15 @@ import numpy as np
 
 from inkdot.synthetic.recipes import Recipe
 from inkdot.synthetic.scene import CHROMATINS, Cell, Cytoplasm, Nucleus, Spot
-from inkdot.synthetic.shapes import area_um2, ellipse, equivalent_diameter_um, flattened, notched, perturbed
+from inkdot.synthetic.shapes import (
+    Outline,
+    area_um2,
+    ellipse,
+    equivalent_diameter_um,
+    flattened,
+    notched,
+    perturbed,
+)
 
 _SPINDLE_ASPECT = 1.75
 FOCUS_SPREAD_UM = 3.0
@@ -64,6 +72,8 @@ def draw_cell(
         nucleus = replace(
             nucleus, dx_um=float(away * np.cos(direction)), dy_um=float(away * np.sin(direction))
         )
+        if recipe.nc_high < 0.2:
+            body = _angular(body, rng)
         vague = rng.random() < recipe.p_vague_edge
         cytoplasm = Cytoplasm(
             outline=perturbed(body, 0.03 if tight else 0.09, rng),
@@ -84,6 +94,16 @@ def draw_cell(
         granules,
         texture=int(rng.integers(1 << 30)),
     )
+
+
+def _angular(outline: Outline, rng: np.random.Generator) -> Outline:
+    """The flat polygon of a skin scale: the outline cut straight on five or six sides."""
+    sides = int(rng.integers(5, 7))
+    start = rng.uniform(0.0, 2.0 * math.pi)
+    for k in range(sides):
+        direction = start + 2.0 * math.pi * k / sides + rng.normal(0.0, 0.15)
+        outline = flattened(outline, float(outline.mean() * rng.uniform(0.74, 0.86)), float(direction))
+    return outline
 
 
 def draw_nucleus(recipe: Recipe, preparation: Preparation, rng: np.random.Generator) -> Nucleus:

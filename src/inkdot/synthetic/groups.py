@@ -83,6 +83,8 @@ def _large_cell_size(rng: np.random.Generator) -> int:
 HABITS: Mapping[str, Habit] = {
     "small_nec": Habit("small_cell_moulded", moulded_cluster, _log_normal(9, 0.65, 3, 40)),
     "large_nec": Habit("large_cell_cohesive", cohesive_cluster, _large_cell_size),
+    "adenocarcinoma": Habit("adenocarcinoma_group", cohesive_cluster, _log_normal(10, 0.5, 4, 40)),
+    "lymphoma": Habit("lymphoma_aggregate", loose_aggregate, _log_normal(12, 0.5, 5, 50)),
     "choroid": Habit("choroid_group", regular_group, _log_normal(18, 0.55, 8, 60)),
     "lymphocyte": Habit("lymphoid_aggregate", loose_aggregate, _log_normal(14, 0.6, 5, 60)),
     "arachnoid": Habit("arachnoid_whorl", whorl, _log_normal(9, 0.3, 5, 15)),

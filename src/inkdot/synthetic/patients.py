@@ -28,6 +28,8 @@ _MIDDLE = (0.25, 0.75)
 
 MIMICS = ("choroid", "lymphocyte", "arachnoid", "germinal_matrix")
 TUMOURS = ("small_nec", "large_nec")
+DISTRACTORS = ("adenocarcinoma", "lymphoma")
+"""Tumours that are neither of the two: malignant, of no morphology that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Patient:
 
     Attributes:
         preparation: Factors on the size and dye of every nucleus, lymphocytes included.
-        tumour: ``small_cell``, ``large_cell``, ``mixed`` or empty.
+        tumour: ``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma`` or empty.
         looks: Look of every class that forms groups, tumours among them.
         degenerate: Share of cells that are smudged by long standing.
     """
@@ -61,14 +63,14 @@ class Patient:
 
     def recipe(self, kind: str) -> Recipe:
         """Recipe of a cell that lies alone; resting lymphocytes are the ruler and do not vary."""
-        return self.looks[kind].recipe if kind in TUMOURS else RECIPES[kind]
+        return self.looks[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
 
 
 def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
     """Draw a patient.
 
     Args:
-        tumour: ``small_cell``, ``large_cell``, ``mixed``, ``any`` or empty.
+        tumour: One of these, or ``any`` of the first three, or empty.
         rng: Source of chance.
     """
     preparation = Preparation(float(np.exp(rng.normal(0.0, 0.08))), float(np.exp(rng.normal(0.0, 0.10))))
@@ -76,6 +78,7 @@ def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
         tumour = str(rng.choice(["small_cell", "large_cell", "mixed"], p=[0.48, 0.47, 0.05]))
     looks = {kind: draw_tumour_look(kind, rng) for kind in TUMOURS}
     looks |= {kind: draw_mimic_look(kind, rng) for kind in MIMICS}
+    looks |= {kind: Look(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
     degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
     return Patient(preparation, tumour, looks, degenerate)
 

@@ -26,6 +26,8 @@ class Composition:
         tumour_clusters: Clusters of tumour cells.
         tumour_singles: Tumour cells lying alone.
         germinal_matrix: Groups of immature cells, as in newborns; nearly perfect mimics of small-cell carcinoma.
+        squames: Skin scales, a contaminant.
+        chondrocytes: Cartilage cells that the needle brought along.
         reactive_share: Share of the lymphocytes that are activated.
         macrophage_share: Share of the monocytes that are macrophages.
         leptomeningeal: The patient has tumour in the leptomeninges, on this slide or not.
@@ -41,6 +43,8 @@ class Composition:
     tumour_clusters: Range = (0, 0)
     tumour_singles: Range = (0, 0)
     germinal_matrix: Range = (0, 0)
+    squames: Range = (0, 3)
+    chondrocytes: Range = (0, 0)
     reactive_share: float = 0.05
     macrophage_share: float = 0.03
     leptomeningeal: bool = False
@@ -52,7 +56,9 @@ COMPOSITIONS: dict[str, Composition] = {
         (3000, 15000), (500, 3000), (0, 50), (0, 500), (0, 2), (5, 30), reactive_share=0.15
     ),
     "bacterial": Composition((300, 1500), (200, 800), (2000, 10000), (0, 1000), reactive_share=0.15),
-    "traumatic": Composition((100, 800), (40, 300), (10, 300), (5000, 60000)),
+    "traumatic": Composition(
+        (100, 800), (40, 300), (10, 300), (5000, 60000), squames=(0, 12), chondrocytes=(0, 2)
+    ),
     "ventricular": Composition((100, 800), (100, 900), (0, 100), (0, 3000), (10, 80), (0, 2)),
     "treated": Composition(
         (300, 3000),
@@ -89,11 +95,23 @@ COMPOSITIONS: dict[str, Composition] = {
         leptomeningeal=True,
     ),
     "lm-missed": Composition((40, 400), (15, 150), (0, 4), (0, 300), leptomeningeal=True),
+    "adenocarcinoma": Composition(
+        *((200, 5000), (100, 1500), (0, 40), (0, 1000)),
+        tumour_clusters=(5, 40),
+        tumour_singles=(10, 200),
+        leptomeningeal=True,
+    ),
+    "lymphoma": Composition(
+        *((200, 5000), (100, 1500), (0, 40), (0, 1000)),
+        tumour_clusters=(1, 8),
+        tumour_singles=(500, 5000),
+        leptomeningeal=True,
+    ),
     "inadequate": Composition((2, 12), (0, 6), (0, 2), (0, 100), (0, 0), (0, 0), (0, 0)),
 }
 
 Tumour = str
-"""``small_cell``, ``large_cell``, ``mixed``, or empty."""
+"""``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma``, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +236,16 @@ def is_scaled(spot_mm: float) -> bool:
 
 
 def cell_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
-    """A number of single cells for a spot; small spots keep a diameter's share instead of an area's."""
+    """A number of single cells for a spot; small spots keep a diameter's share instead of an area's.
+
+    Of a class with at least 30 cells on every full spot a small spot holds at least 30 too, so that a slide that
+    is adequate at full size stays so.
+    """
     share = spot_mm / FULL_SPOT_MM
-    return round(_log_uniform(full, rng) * (share if is_scaled(spot_mm) else share**2))
+    drawn = _log_uniform(full, rng)
+    if not is_scaled(spot_mm):
+        return round(drawn * share**2)
+    return max(round(drawn * share), min(full[0], 30) if full[0] >= 30 else 0)
 
 
 def cluster_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:

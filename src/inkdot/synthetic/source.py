@@ -115,3 +115,17 @@ def _add(
     if x0 < x1 and y0 < y1:
         sx, sy = left - stamp.left_px, top - stamp.top_px
         od[y0:y1, x0:x1] += stamp.od[y0 + sy : y1 + sy, x0 + sx : x1 + sx]
+
+
+def whole_picture(source: SceneSource) -> RgbArray:
+    """All tiles of a small slide as one array, uint8 RGB [height, width, 3]."""
+    width, height = source.size_px
+    columns, rows = -(-width // TILE_SIDE_PX), -(-height // TILE_SIDE_PX)
+    whole = np.zeros((rows * TILE_SIDE_PX, columns * TILE_SIDE_PX, 3), np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            tile = source.tile(column, row)
+            top, left = row * TILE_SIDE_PX, column * TILE_SIDE_PX
+            pixels = source.pool[tile] if isinstance(tile, int) else tile
+            whole[top : top + TILE_SIDE_PX, left : left + TILE_SIDE_PX] = pixels
+    return whole[:height, :width]

@@ -151,6 +151,9 @@ def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> N
         laying.named("reactive_lymphocyte" if rng.random() < composition.reactive_share else "lymphocyte")
     for _ in range(cell_count(composition.monocytes, spot_mm, rng)):
         laying.named("macrophage" if rng.random() < composition.macrophage_share else "monocyte")
+    for kind, full in (("squame", composition.squames), ("chondrocyte", composition.chondrocytes)):
+        for _ in range(cell_count(full, spot_mm, rng)):
+            laying.named(kind)
     for _ in range(cell_count(composition.neutrophils, spot_mm, rng)):
         laying.single(draw_neutrophil(laying.preparation, rng, (0.0, 0.0)))
     for _ in range(cell_count(composition.red_cells, spot_mm, rng)):
@@ -160,4 +163,4 @@ def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> N
 def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:
     if patient.tumour == "mixed":
         return "small_nec" if rng.random() < 0.5 else "large_nec"
-    return "small_nec" if patient.tumour == "small_cell" else "large_nec"
+    return {"small_cell": "small_nec", "large_cell": "large_nec"}.get(patient.tumour, patient.tumour)

@@ -1,0 +1,186 @@
+"""Contact sheets of everything the synthetic specimen maker draws, for docs/synthetic.md and for the eye.
+
+python scripts/synthetic_sheets.py docs/synthetic
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from inkdot.records import RgbArray
+from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, draw_neutrophil, draw_red_cell
+from inkdot.synthetic.cohort import plan_cohort
+from inkdot.synthetic.confounders import CHANCES
+from inkdot.synthetic.groups import HABITS
+from inkdot.synthetic.presets import COMPOSITIONS, SECTIONS
+from inkdot.synthetic.recipes import RECIPES
+from inkdot.synthetic.scanner import scanner_number
+from inkdot.synthetic.scene import Cell, Scene
+from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.source import SceneSource, whole_picture
+from inkdot.synthetic.stains import reference_stain
+
+MPP = 0.25
+LABEL_PX = 200
+PREPARATION = Preparation()
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    cells(out / "cells.jpg")
+    clusters(out / "clusters.jpg")
+    spots(out / "spots.jpg", sorted(COMPOSITIONS), spot_mm=1.0)
+    confounders(out / "confounders.jpg")
+    sections(out / "sections.jpg")
+    section_details(out / "section_details.jpg")
+    focus(out / "focus.jpg")
+
+
+def cells(path: Path) -> None:
+    """A row per class, at the size of a 40x objective's picture."""
+    rng = np.random.default_rng(7)
+    makers: dict[str, Callable[[tuple[float, float]], Cell]] = {
+        kind: lambda at, kind=kind: draw_cell(kind, RECIPES[kind], PREPARATION, rng, at, z_um=0.0)
+        for kind in RECIPES
+    }
+    makers["neutrophil"] = lambda at: replace(draw_neutrophil(PREPARATION, rng, at), z_um=0.0)
+    makers["red_cell"] = lambda at: replace(draw_red_cell(PREPARATION, rng, at), z_um=0.0)
+    makers["apoptotic_body"] = lambda at: draw_apoptotic_body(PREPARATION, rng, at, 0.0)
+    rows: list[tuple[str, RgbArray]] = []
+    for kind, make in makers.items():
+        pitch, height = (58.0, 58.0) if kind == "squame" else (34.0, 34.0)
+        count = int(340 // pitch)
+        row = [make(((k + 0.5) * pitch, height / 2.0)) for k in range(count)]
+        rows.append((kind, rendered(row, 340.0, height)))
+    sheet(path, rows)
+
+
+def clusters(path: Path) -> None:
+    """A row per way of lying together, growing."""
+    rng = np.random.default_rng(11)
+    rows: list[tuple[str, RgbArray]] = []
+    for kind, habit in HABITS.items():
+        row: list[Cell] = []
+        x = 0.0
+        for count in (4, 7, 12, 20):
+            members = habit.build(kind, RECIPES[kind], PREPARATION, count, rng)
+            reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
+            x += reach + 4.0
+            row += [replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + 60.0) for cell in members]
+            x += reach + 4.0
+        rows.append((habit.name, rendered(row, 400.0, 120.0)))
+    sheet(path, rows)
+
+
+def spots(path: Path, presets: Sequence[str], spot_mm: float) -> None:
+    """Whole spots at low power."""
+    grid(path, [(name, low_power(name, spot_mm, 0.5)) for name in presets], columns=4)
+
+
+def confounders(path: Path) -> None:
+    plan = plan_cohort("lm-typical", 1, 3, 1.0, 0.5)[0]
+    pictures: list[tuple[str, RgbArray]] = []
+    for name in CHANCES:
+        with_one = replace(plan, only_confounders=name)
+        scene = lay_scene(with_one, with_one.draw_patient(), with_one.stain())
+        source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
+        pictures.append((name, shrunk(whole_picture(source), 300)))
+    grid(path, pictures, columns=4)
+
+
+def sections(path: Path) -> None:
+    grid(path, [(name, low_power(name, 1.0, 0.5, side_px=420)) for name in SECTIONS], columns=4)
+
+
+def section_details(path: Path) -> None:
+    """The same at the size of a 20x objective's picture."""
+    pictures: list[tuple[str, RgbArray]] = []
+    for name in ("small-cell-section", "large-cell-section", "benign-section"):
+        whole = slide_picture(name, 0.6, 0.25)
+        y, x = whole.shape[0] * 2 // 5, whole.shape[1] // 3
+        pictures.append((name, whole[y : y + 600, x : x + 600]))
+    grid(path, pictures, columns=3)
+
+
+def focus(path: Path) -> None:
+    """One large-cell cluster through the focal planes."""
+    rng = np.random.default_rng(2)
+    members = HABITS["large_nec"].build("large_nec", RECIPES["large_nec"], PREPARATION, 9, rng)
+    row = [replace(cell, x_um=cell.x_um + 50.0, y_um=cell.y_um + 50.0) for cell in members]
+    pictures = [
+        (f"focus {z:+.1f} um", rendered(row, 100.0, 100.0, focus_um=z)) for z in (-9.0, -4.5, 0.0, 4.5, 9.0)
+    ]
+    grid(path, pictures, columns=5)
+
+
+def rendered(row: Iterable[Cell], width_um: float, height_um: float, focus_um: float = 0.0) -> RgbArray:
+    scene = Scene(width_um, height_um, tuple(row))
+    source = SceneSource(scene, MPP, reference_stain("pap"), scanner_number(0), seed=5, focus_um=focus_um)
+    return whole_picture(source)
+
+
+def slide_picture(preset: str, side_mm: float, mpp: float) -> RgbArray:
+    plan = plan_cohort(preset, 1, 2, side_mm, mpp)[0]
+    stain = plan.stain()
+    scene = lay_scene(plan, plan.draw_patient(), stain)
+    return whole_picture(SceneSource(scene, plan.mpp, stain, plan.scanner_habits(), seed=1))
+
+
+def low_power(preset: str, side_mm: float, mpp: float, side_px: int = 300) -> RgbArray:
+    return shrunk(slide_picture(preset, side_mm, mpp), side_px)
+
+
+def shrunk(picture: RgbArray, width_px: int) -> RgbArray:
+    height = round(picture.shape[0] * width_px / picture.shape[1])
+    return np.asarray(Image.fromarray(picture).resize((width_px, height), Image.Resampling.BOX))
+
+
+def sheet(path: Path, rows: Sequence[tuple[str, RgbArray]]) -> None:
+    """Rows with their names on the left, a scale bar and the word SYNTHETIC below."""
+    width = LABEL_PX + max(row.shape[1] for _, row in rows)
+    height = sum(row.shape[0] for _, row in rows)
+    page = Image.new("RGB", (width, height + 34), (243, 243, 243))
+    draw = ImageDraw.Draw(page)
+    y = 0
+    for name, row in rows:
+        page.paste(Image.fromarray(row), (LABEL_PX, y))
+        draw.text((8, y + row.shape[0] // 2 - 8), name.replace("_", " "), fill=(40, 40, 40), font=font(14))
+        y += row.shape[0]
+    bar = round(20.0 / MPP)
+    draw.line((LABEL_PX, height + 12, LABEL_PX + bar, height + 12), fill=(0, 0, 0), width=3)
+    draw.text((LABEL_PX + bar + 8, height + 3), "0.02 mm", fill=(0, 0, 0), font=font(14))
+    finish(page, path)
+
+
+def grid(path: Path, pictures: Sequence[tuple[str, RgbArray]], columns: int) -> None:
+    """Pictures beside each other with their names above."""
+    columns = min(columns, len(pictures))
+    cell_width = max(picture.shape[1] for _, picture in pictures) + 6
+    cell_height = max(picture.shape[0] for _, picture in pictures) + 26
+    rows = -(-len(pictures) // columns)
+    page = Image.new("RGB", (columns * cell_width, rows * cell_height + 30), (255, 255, 255))
+    draw = ImageDraw.Draw(page)
+    for k, (name, picture) in enumerate(pictures):
+        x, y = k % columns * cell_width, k // columns * cell_height
+        draw.text((x + 4, y + 4), name.replace("_", " "), fill=(40, 40, 40), font=font(14))
+        page.paste(Image.fromarray(picture), (x, y + 24))
+    finish(page, path)
+
+
+def finish(page: Image.Image, path: Path) -> None:
+    draw = ImageDraw.Draw(page)
+    draw.text((page.width - 130, page.height - 28), "SYNTHETIC", fill=(120, 120, 120), font=font(18))
+    page.save(path, quality=82, optimize=True)
+    print(f"{path}: {page.width} x {page.height} px, {path.stat().st_size / 1024:.0f} KiB")
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/synthetic"))
