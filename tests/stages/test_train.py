@@ -1,0 +1,347 @@
+"""The stage as the command line calls it, on small painted slides: a red blob is malignant, its size tells the type."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts import ledger
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import read_model_file
+from inkdot.artefacts.schemas import TILES_VERSION
+from inkdot.artefacts.tables import read_table
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import LeakageError, UserError
+from inkdot.model.scorer import Scorer
+from inkdot.records import Mpp
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import train
+
+KINDS = ("benign", "small_cell", "benign", "large_cell")
+PATIENTS = 12
+HEADER = ("slide_id", "path", "patient_id", "stain", "annotation")
+
+
+def config(**training: object) -> Config:
+    settings = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "min_foreground_fraction": 0.01},
+            "model": {"backbone": "test_efficientnet"},
+            "training": settings | training,
+        }
+    )
+
+
+def paint(path: Path, kind: str, seed: int, *, synthetic: bool) -> list[str]:
+    """One slide of 192 µm with nine blobs; the labels of their places as rows of a labels table."""
+    generator = np.random.default_rng(seed)
+    rgb = np.full((384, 384, 3), 242, np.uint8)
+    colour = (70, 90, 190) if kind == "benign" else (150, 40, 70)
+    radius = 20 if kind == "large_cell" else 11
+    rows: list[str] = []
+    for row in range(3):
+        for column in range(3):
+            x, y = (int(128 * cell + 64 + generator.integers(-20, 20)) for cell in (column, row))
+            cv2.circle(rgb, (x, y), radius, colour, cv2.FILLED)
+            place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+            answers = (
+                {"malignancy": "benign"}
+                if kind == "benign"
+                else {"malignancy": "malignant", "morphology": kind}
+            )
+            rows += [f"{path.stem},{place},{head},{answer},r1,annotation" for head, answer in answers.items()]
+    description = json.dumps({"synthetic": True, "generator": "test"}) if synthetic else ""
+    write_array_pyramid(path, rgb, mpp=Mpp.square(0.5), description=description)
+    return rows
+
+
+def make_cohort(folder: Path, *, patients: int = PATIENTS, synthetic: bool = False, first: int = 0) -> Path:
+    folder.mkdir(parents=True)
+    labels = ["slide_id,place,head,answer,reader,source"]
+    slides: list[tuple[str, ...]] = []
+    for index in range(first, first + patients):
+        name = f"s{index:02d}"
+        labels += paint(folder / f"{name}.tif", KINDS[index % 4], index, synthetic=synthetic)
+        slides.append((name, f"{name}.tif", f"patient-{index}", "pap", "labels.csv"))
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    return write_manifest(folder, slides)
+
+
+def write_manifest(folder: Path, rows: list[tuple[str, ...]], extra: str = "") -> Path:
+    header = ",".join((*HEADER, extra)) if extra else ",".join(HEADER)
+    (folder / "slides.csv").write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    return folder / "slides.csv"
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def manifest_rows(path: Path) -> list[tuple[str, ...]]:
+    return [tuple(row.values()) for row in records(path)]
+
+
+def data_files(root: Path) -> dict[str, bytes]:
+    """Every file but the ledger, which holds time stamps, and the lock."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name not in {"ledger.jsonl", ".inkdot.lock", "slides.csv"}
+    }
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cohort(tmp_path_factory.mktemp("train") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    layout = RunLayout(tmp_path_factory.mktemp("train") / "run")
+    assert train.run(config(epochs=6), cohort, layout.root) == 0
+    return layout
+
+
+def parts(layout: RunLayout) -> dict[str, str]:
+    return {row["slide_id"]: row["split"] for row in records(layout.split_csv)}
+
+
+def test_a_model_comes_out_with_all_that_is_promised_of_it(trained: RunLayout):
+    model = read_model_file(trained.model)
+    assert model.backbone == "test_efficientnet"
+    assert model.trained_on.patients == model.trained_on.slides == PATIENTS
+    assert not model.trained_on.synthetic
+    assert model.trained_on.stains == ["pap"]
+    assert set(model.temperatures) == {"malignancy", "morphology"}
+    assert set(model.validation_figures) <= {
+        "validation_auc.malignancy.malignant",
+        "validation_auc.morphology.large_cell",
+    }
+    figure = model.validation_figures["validation_auc.malignancy.malignant"]
+    assert figure.low <= figure.value <= figure.high
+    assert figure.value > 0.9
+    assert {path.name for path in trained.model.iterdir()} == {"weights.safetensors", "model.json", "card.md"}
+    assert (
+        sorted(path.name for path in trained.root.rglob("*") if path.suffix in {".pkl", ".pt", ".ckpt"}) == []
+    )
+
+
+def test_the_card_says_what_it_is_for_and_what_it_saw(trained: RunLayout):
+    card = (trained.model / "card.md").read_text(encoding="utf-8")
+    assert "For Research Use Only. Not for use in diagnostic procedures." in card
+    assert "12 slides of 12 patients" in card
+    assert "validation_auc.malignancy.malignant" in card
+    assert "SYNTHETIC" not in card
+    assert "selftest" not in card
+    assert "patient-" not in card  # no identifiers
+
+
+def test_the_split_keeps_patients_apart_and_both_classes_on_both_sides(trained: RunLayout):
+    found = parts(trained)
+    kinds = {name: KINDS[int(name[1:]) % 4] for name in found}
+    for part in ("train", "validation"):
+        assert {"benign"} < {kinds[name] for name in found if found[name] == part}
+    assert sum(part == "validation" for part in found.values()) == 4  # 2 of 6 malignant, 2 of 6 benign
+
+
+def test_the_locked_threshold_reaches_the_wanted_sensitivity_in_the_scores_of_the_stored_model(
+    trained: RunLayout,
+):
+    model = read_model_file(trained.model)
+    point = model.operating_points["malignancy"]
+    scorer = Scorer(trained.model)
+    scores, truth = [], []
+    for name, part in parts(trained).items():
+        if part == "validation":
+            table, _ = read_table(trained.tiles(name), TILES_VERSION)
+            target = np.array(table.column("target.malignancy.malignant").to_pylist(), float)
+            scores += scorer.score(np.load(trained.cached_tiles(name)))[:, 1].tolist()
+            truth += target[~np.isnan(target)].tolist()
+    positive = sorted((s for s, t in zip(scores, truth, strict=True) if t == 1), reverse=True)
+    called = [s for s in positive if s >= point.threshold]
+    assert len(called) / len(positive) >= point.wanted_sensitivity == 0.95
+    assert point.sensitivity is not None
+    assert point.sensitivity.value == pytest.approx(len(called) / len(positive))
+    assert point.threshold in positive
+    higher = [s for s in positive if s > point.threshold]
+    assert len(higher) / len(positive) < 0.95  # no higher threshold would do
+
+
+def test_metrics_are_kept_per_epoch_without_time_stamps(trained: RunLayout):
+    rows = records(trained.metrics_csv)
+    assert len(rows) == 6
+    assert {
+        "epoch",
+        "train_loss.morphology",
+        "validation_loss",
+        "validation_auc.malignancy.malignant.low",
+    } <= set(rows[0])
+    assert {(line.stage, line.outcome) for line in ledger.read(trained.ledger)} == {
+        ("tile", "done"),
+        ("cache", "done"),
+    }
+
+
+def test_twice_gives_the_same_bytes_with_more_processes_too(cohort: Path, tmp_path: Path):
+    assert train.run(config(), cohort, tmp_path / "a") == 0
+    assert train.run(config(), cohort, tmp_path / "b", workers=2) == 0
+    first, second = data_files(tmp_path / "a"), data_files(tmp_path / "b")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_a_rerun_reuses_tiles_pixels_and_epochs(
+    trained: RunLayout, cohort: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = data_files(trained.root)
+    assert train.run(config(epochs=6), cohort, trained.root) == 0
+    assert "going on after epoch 6" in capsys.readouterr().err
+    assert data_files(trained.root) == before
+    assert [line.outcome for line in ledger.read(trained.ledger)][-2 * PATIENTS :] == ["reused"] * (
+        2 * PATIENTS
+    )
+
+
+def test_synthetic_slides_make_a_model_that_says_so(tmp_path: Path):
+    cohort = make_cohort(tmp_path / "cohort", patients=8, synthetic=True)
+    assert train.run(config(epochs=1), cohort, tmp_path / "run") == 0
+    model = read_model_file(tmp_path / "run" / "model")
+    assert model.trained_on.synthetic
+    assert all(name.startswith("selftest_") for name in model.validation_figures)
+    card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
+    assert "**SYNTHETIC.**" in card
+    assert "validation_" not in card
+    assert "selftest_loss" in (tmp_path / "run" / "metrics.csv").read_text()
+
+
+def test_synthetic_and_real_slides_are_never_mixed(cohort: Path, tmp_path: Path):
+    other = make_cohort(tmp_path / "other", patients=1, synthetic=True, first=40)
+    rows = [
+        (*row[:1], str(cohort.parent / row[1]), *row[2:4], str(cohort.parent / row[4]))
+        for row in manifest_rows(cohort)
+    ]
+    path = write_manifest(tmp_path / "other", rows + manifest_rows(other))
+    with pytest.raises(
+        LeakageError, match=r"1 synthetic ones such as 's40' among 12 real ones such as 's00'"
+    ):
+        train.run(config(), path, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def with_split(cohort: Path, folder: Path, wanted: dict[str, str], default: str = "train") -> Path:
+    folder.mkdir()
+    rows = [
+        (
+            row[0],
+            str(cohort.parent / row[1]),
+            *row[2:4],
+            str(cohort.parent / row[4]),
+            wanted.get(row[0], default),
+        )
+        for row in manifest_rows(cohort)
+    ]
+    return write_manifest(folder, rows, extra="split")
+
+
+def test_a_given_split_is_respected_and_test_slides_stay_out(cohort: Path, tmp_path: Path):
+    wanted = {"s00": "validation", "s01": "validation", "s02": "test", "s03": "test"}
+    path = with_split(cohort, tmp_path / "split", wanted)
+    assert train.run(config(epochs=1), path, tmp_path / "run") == 0
+    layout = RunLayout(tmp_path / "run")
+    assert parts(layout) == {f"s{i:02d}": wanted.get(f"s{i:02d}", "train") for i in range(12)}
+    assert read_model_file(layout.model).trained_on.slides == 10
+    assert not layout.cached_tiles("s02").exists()
+    assert " tiles of 2 slides of 2 patients." in (layout.model / "card.md").read_text(encoding="utf-8")
+
+
+def test_a_patient_in_two_splits_is_named(cohort: Path, tmp_path: Path):
+    path = with_split(cohort, tmp_path / "split", {"s01": "validation"})
+    path.write_text(path.read_text().replace("patient-1,", "patient-5,"))
+    with pytest.raises(LeakageError, match=r"patient-5 \(train and validation\)"):
+        train.run(config(), path, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (
+            {f"s{i:02d}": "test" for i in (3, 7, 11)},
+            "head morphology: expected training tiles of class 'large_cell'",
+        ),
+        ({"s01": "validation"}, "head malignancy: expected validation tiles of class 'benign'"),
+        (
+            {f"s{i:02d}": "validation" for i in range(1, 12, 2)},
+            "head malignancy: expected training tiles of class 'malignant'",
+        ),
+    ],
+)
+def test_a_class_that_nobody_labelled_is_named(
+    cohort: Path, tmp_path: Path, wanted: dict[str, str], words: str
+):
+    path = with_split(cohort, tmp_path / "split", wanted)
+    with pytest.raises(UserError, match=words):
+        train.run(config(), path, tmp_path / "run")
+
+
+def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows = [
+        (row[0], str(cohort.parent / row[1]), *row[2:4], str(cohort.parent / row[4]))
+        for row in manifest_rows(cohort)
+    ]
+    folder = tmp_path / "more"
+    folder.mkdir()
+    paint(folder / "quiet.tif", "benign", 90, synthetic=False)
+    (folder / "torn.tif").write_bytes((folder / "quiet.tif").read_bytes()[:2000])
+    path = write_manifest(
+        folder, [*rows, ("quiet", "quiet.tif", "", "", ""), ("torn", "torn.tif", "", "", "")]
+    )
+    assert train.run(config(epochs=1), path, tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "1 slides have no labelled tile" in said
+    assert "torn" in said
+    assert read_model_file(tmp_path / "run" / "model").trained_on.slides == PATIENTS
+
+
+def test_slides_without_patients_are_their_own_and_that_is_said(cohort: Path, tmp_path: Path):
+    rows = [
+        (row[0], str(cohort.parent / row[1]), "", row[3], str(cohort.parent / row[4]))
+        for row in manifest_rows(cohort)
+    ]
+    (tmp_path / "c").mkdir()
+    assert train.run(config(epochs=1), write_manifest(tmp_path / "c", rows), tmp_path / "run") == 0
+    card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
+    assert "12 slides have no patient_id" in card
+    assert "figures are too good" in card
+
+
+def test_tiles_beyond_the_limit_are_left_out_and_counted(cohort: Path, tmp_path: Path):
+    layout = RunLayout(tmp_path / "run")
+    assert train.run(config(epochs=1, max_tiles_per_slide=4), cohort, layout.root) == 0
+    assert all(len(np.load(layout.cached_tiles(name))) == 4 for name in parts(layout))
+    left_out = sum(int(row["tiles_left_out"]) for row in records(layout.split_csv))
+    assert left_out > 0
+    assert f"{left_out} labelled tiles were left out" in (layout.model / "card.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_no_usable_slide_at_all_is_the_users_error(tmp_path: Path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "torn.tif").write_bytes(b"II*\0")
+    path = write_manifest(tmp_path / "c", [("torn", "torn.tif", "", "", "")])
+    with pytest.raises(UserError, match="found none that can be used; torn: "):
+        train.run(config(), path, tmp_path / "run")
+
+
+def test_an_unknown_backbone_is_said_before_any_slide_is_read(cohort: Path, tmp_path: Path):
+    values = config().model_dump(mode="json")
+    values["model"]["backbone"] = "test_efficientnett"
+    with pytest.raises(UserError, match="close ones are test_efficientnet"):
+        train.run(config_from_mapping(values), cohort, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
