@@ -1,5 +1,6 @@
 """Writing files so that a name never stands for half a file: temporary name, close, flush, rename."""
 
+import errno
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ from inkdot.errors import UserError
 
 _PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)?", re.DOTALL)
 _LONGEST_STEM_BYTES = 100
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
     starts with a dot, so that no reader takes it for a finished file. On an error it is removed.
 
     Raises:
-        UserError: The folder cannot be made, since a file is in its place or it may not be written.
+        UserError: The folder cannot be made or written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,13 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
         with temporary.open("r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise UserError(
+            f"{path}: expected a place to write to, found: {os.strerror(error.errno)}; "
+            "make room, or choose another --out"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,0 +1,256 @@
+"""What laboratories feed in, wrong: one clear line, the right exit code, and nothing half-written left."""
+
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inkdot.artefacts.model_files import ModelFile, TrainedOn, write_model_file
+from inkdot.config import HeadConfig, TilingConfig
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.records import Mpp, RgbArray
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.units import MicrometresPerPixel
+
+Inkdot = Callable[..., None]
+
+CONFIG = "tiling: {side_px: 64, mpp: 0.5, stride_px: 64}\n"
+QUARTER = Mpp.square(0.25)
+LABELS = "slide_id,place,head,answer,reader,source\n"
+PLACE = '"POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"'
+
+
+def cells() -> RgbArray:
+    """Glass with some dark blue cells."""
+    rgb = np.full((900, 1100, 3), 238, np.uint8)
+    y, x = np.mgrid[:900, :1100]
+    for cx, cy in np.random.default_rng(0).integers(100, 800, (12, 2)):
+        rgb[(x - cx) ** 2 + (y - cy) ** 2 < 18**2] = (70, 60, 130)
+    return rgb
+
+
+def slide(path: Path, mpp: Mpp | None = QUARTER, rgb: RgbArray | None = None) -> None:
+    write_array_pyramid(path, cells() if rgb is None else rgb, mpp=mpp, downsamples=(1, 4))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """The beginning of a PNG whose header claims a size."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 1_000_000)
+    chunks = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def partial_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if ".partial" in path.name]
+
+
+# ---- exit code 2: nothing was done
+
+
+@pytest.mark.parametrize(
+    ("manifest", "labels", "message"),
+    [
+        ("slide_id,path\na,a.tif\na,b.tif\n", "", "expected unique slide_id"),
+        ("slide_id;path\na;a.tif\n", "", "found semicolons; save it with commas"),
+        ("slide_id,path,malignancy\na,a.tif,cancer\n", "", "line 2: column malignancy: expected malignant, benign"),
+        ("slide_id,path,mpp\na,a.tif,forty\n", "", "line 2: column mpp: expected micrometres per pixel"),
+        ("slide_id,path,patient_id,specimen_id\na,a.tif,P,S\nb,b.tif,Q,S\n", "", "expected one value for specimen 'S'"),
+        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{PLACE},ploidy,x,r,s\n", "csv: line 2: column head"),
+        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{PLACE},malignancy,x,r,s\n", "column answer"),
+        ("slide_id,path,annotation\na,a.tif,gone.csv\n", "", "gone.csv: expected a table, found nothing there"),
+        ("slide_id,path\n", "", "found only the header"),
+    ],
+)  # fmt: skip
+def test_wrong_tables(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], manifest: str, labels: str, message: str
+) -> None:  # fmt: skip
+    slide(tmp_path / "a.tif")
+    slide(tmp_path / "b.tif")
+    (tmp_path / "slides.csv").write_text(manifest)
+    (tmp_path / "labels.csv").write_text(labels)
+    inkdot("tile", tmp_path / "slides.csv", "--config", config, "--out", tmp_path / "run", code=2)
+    assert message in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_tables_in_other_encodings(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slides.csv").write_bytes("slide_id,path\nPräparat,a.tif\n".encode("latin-1"))
+    inkdot("tile", tmp_path / "slides.csv", "--config", config, "--out", tmp_path / "run", code=2)
+    assert "expected UTF-8" in one_line(capsys)
+
+
+def test_no_slides_at_all(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for source, message in (("gone", "found nothing there"), ("empty", "expected slide files, found none")):
+        inkdot("tile", tmp_path / source, "--config", config, "--out", tmp_path / "run", code=2)
+        assert message in one_line(capsys)
+        assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_that_cannot_be_one(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "a.tif")
+    (tmp_path / "file").write_text("in the way")
+    inkdot("tile", tmp_path / "a.tif", "--config", config, "--out", tmp_path / "file", code=2)
+    assert "expected a folder that can be written" in one_line(capsys)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here that even root may not write to")
+def test_a_read_only_output_folder(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "a.tif")
+    inkdot("tile", tmp_path / "a.tif", "--config", config, "--out", "/proc/self/inkdot", code=2)
+    assert "expected a folder that can be written" in one_line(capsys)
+
+
+def test_an_output_folder_in_use(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "a.tif")
+    hold = (
+        "import sys, time; from pathlib import Path; from inkdot.artefacts.layout import RunLayout\n"
+        "from inkdot.artefacts.locking import locked\n"
+        "with locked(RunLayout(Path(sys.argv[1])).lock): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        inkdot("tile", tmp_path / "a.tif", "--config", config, "--out", tmp_path / "run", code=2)
+        holder.kill()
+    assert "found another inkdot working in it" in one_line(capsys)
+
+
+def test_weights_of_another_model(tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights.safetensors").write_bytes(b"of another")
+    trained_on = TrainedOn(
+        synthetic=True, slides=1, patients=1, tiles_per_class={}, preparations=[], stains=[], sites=0, scanners=0
+    )  # fmt: skip
+    description = ModelFile(
+        inkdot="0",
+        backbone="test_resnet",
+        dropout=0.0,
+        preparation="thinprep",
+        heads=[HeadConfig.from_head(head) for head in DEFAULT_HEADS],
+        tiling=TilingConfig(),
+        normalisation_mean=[0.5] * 3,
+        normalisation_std=[0.5] * 3,
+        temperatures={},
+        operating_points={},
+        validation_figures={},
+        trained_on=trained_on,
+        config_sha256="0" * 64,
+        weights_sha256="0" * 64,
+    )
+    write_model_file(model, description)
+    slide(tmp_path / "a.tif")
+    inkdot("predict", tmp_path / "a.tif", "--model", model, "--out", tmp_path / "results", code=2)
+    assert "expected the weights that model.json describes, found others" in one_line(capsys)
+    assert not (tmp_path / "results").exists()
+
+
+# ---- exit code 1: the others go on
+
+
+def test_bad_slides_are_named_and_the_good_ones_done(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "300")
+    slides = tmp_path / "my slides"
+    slides.mkdir()
+    slide(slides / "Präparat №1 スライド.tif")
+    slide(slides / "nompp.tif", None)
+    slide(slides / "implausible.tif", Mpp.square(16.8))
+    slide(slides / "oblong.tif", Mpp(MicrometresPerPixel(0.25), MicrometresPerPixel(0.3)))
+    slide(slides / "coarse.tif", Mpp.square(0.8))
+    slide(slides / "empty glass.tif", rgb=np.full((900, 1100, 3), 240, np.uint8))
+    slide(slides / "truncated.tif")
+    whole = (slides / "truncated.tif").read_bytes()
+    (slides / "truncated.tif").write_bytes(whole[: len(whole) // 2])
+    (slides / "zero.svs").write_bytes(b"")
+    (slides / "words.svs").write_text("not a slide")
+    (slides / "bomb.png").write_bytes(png_claiming(40_000, 40_000))
+    names = sorted(path.name for path in slides.iterdir())
+    rows = "".join(f"{Path(name).stem},my slides/{name}\n" for name in [*names, "gone.svs"])
+    (tmp_path / "slides.csv").write_text("slide_id,path\n" + rows, encoding="utf-8")
+    run = tmp_path / "run"
+    inkdot("tile", tmp_path / "slides.csv", "--config", config, "--out", run, code=1)
+    said = capsys.readouterr().err
+    reasons = {
+        "nompp": "column `mpp`",
+        "implausible": "found 16.8 x 16.8",
+        "oblong": "within 5% of each other",
+        "coarse": "found 0.8 µm/px",
+        "truncated": "damaged",
+        "zero": "an empty one (0 bytes)",
+        "words": "a kind that no reader opens",
+        "bomb": "found too many",
+        "gone": "found nothing there",
+    }
+    for slide_id, reason in reasons.items():
+        lines = [line for line in said.splitlines() if slide_id in line and reason in line]
+        assert lines, f"{slide_id}: {reason} not in\n{said}"
+        assert not (run / "tiles" / f"{slide_id}.parquet").exists()
+    assert (run / "tiles" / "Präparat №1 スライド.parquet").is_file()
+    assert (run / "masks" / "Präparat №1 スライド.png").is_file()
+    assert "Traceback" not in said
+    assert partial_files(run) == []
+
+
+def test_zero_foreground_is_no_failure_of_the_batch_that_goes_unsaid(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "300")
+    slide(tmp_path / "glass.tif", rgb=np.full((900, 1100, 3), 240, np.uint8))
+    inkdot("tile", tmp_path / "glass.tif", "--config", config, "--out", tmp_path / "run", code=1)
+    said = capsys.readouterr().err
+    assert "glass" in said
+    assert "expected tiles with at least" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on file size are a matter of POSIX")
+def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, config: Path) -> None:
+    slide(tmp_path / "a.tif")
+    small = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "from inkdot.cli import main; main()"
+    )
+    arguments = ["tile", tmp_path / "a.tif", "--config", config, "--out", tmp_path / "run"]
+    done = subprocess.run(
+        [sys.executable, "-c", small, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").rglob("*.parquet"))
+    assert partial_files(tmp_path / "run") == []
