@@ -49,3 +49,31 @@ def overlaps(first: Outlines, second: Outlines) -> tuple[Indices, Indices, Areas
     order = np.lexsort((b, a))
     order = order[shared[order] > 0.0]
     return a[order], b[order], shared[order]
+
+
+def outlines_of_rings(rings: Sequence[npt.NDArray[np.float64]], margin: float) -> Outlines:
+    """Polygons round the points of each ring (shape [points, 2]), grown by a margin in the same unit."""
+    hulls = [
+        shapely.Polygon(ring) if len(ring) >= 3 else shapely.MultiPoint(ring).convex_hull  # a line of pixels
+        for ring in rings
+    ]
+    return shapely.buffer(as_outlines(hulls), margin, quad_segs=2)
+
+
+def near_pairs(outlines: Outlines, distance: float) -> tuple[Indices, Indices]:
+    """Every pair of outlines at most ``distance`` apart, edge to edge, the smaller index first."""
+    first, second = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=distance)
+    ordered = first < second
+    return first[ordered], second[ordered]
+
+
+def around(outlines: Outlines, gap: float) -> BaseGeometry:
+    """One polygon round outlines whose gaps are at most ``gap``: grown until they meet, then shrunk again."""
+    grown = shapely.union_all(shapely.buffer(outlines, 0.5 * gap + 0.5, quad_segs=2))
+    shape = shapely.simplify(shapely.buffer(grown, -0.5 * gap, quad_segs=2), 0.5)
+    return shape if shape.geom_type == "Polygon" else shape.convex_hull
+
+
+def scaled(outline: BaseGeometry, by_x: float, by_y: float) -> BaseGeometry:
+    """An outline with its coordinates multiplied, rounded to a tenth."""
+    return shapely.transform(outline, lambda xy: np.round(xy * np.array([by_x, by_y]), 1))
