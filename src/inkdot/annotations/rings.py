@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 import shapely
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
 
 from inkdot.annotations.drawn import Notes
 from inkdot.errors import AnnotationError
@@ -65,7 +66,8 @@ def polygons_of(geometry: BaseGeometry, notes: Notes, where: str) -> BaseGeometr
     if not parts:
         notes.add("outlines without area were passed over", where)
         return None
-    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+    # Repaired parts may share an edge, which no valid multipolygon does: their union has none.
+    return parts[0] if len(parts) == 1 else unary_union(parts)
 
 
 def box_ring(points: Ring) -> Ring:
