@@ -311,6 +311,72 @@ def test_a_mark_on_the_overview_leads_to_its_card(
     assert current_rank(offline_page) == "35"
 
 
+def slow_click(page: "Page", selector: str) -> None:
+    """Press and let go as a hand does, so that whatever leaving a field redraws comes in between."""
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.wait_for_timeout(60)
+    page.mouse.up()
+
+
+def test_the_first_click_after_a_field_is_not_lost(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4)).as_uri())
+    offline_page.locator("#reader").click()
+    offline_page.keyboard.type("dr-a")
+    slow_click(offline_page, '.card[data-rank="3"] [data-answer="benign"]')
+    assert pressed(offline_page, 3) == ["benign"]
+    offline_page.keyboard.press("n")
+    offline_page.keyboard.type("small")
+    slow_click(offline_page, '#context [data-answer="atypical"]')
+    assert pressed(offline_page, 4) == ["atypical"]
+    offline_page.keyboard.press("n")
+    offline_page.keyboard.type(" and dark")
+    slow_click(offline_page, '#context [data-step="-1"]')
+    assert offline_page.locator("#context-title").inner_text() == "Place 3"
+    assert offline_page.locator('.card[data-rank="4"] .note').inner_text() == "small and dark"
+
+
+def test_keys_still_answer_after_a_slider_or_a_list_was_used(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4)).as_uri())
+    offline_page.keyboard.press("Enter")
+    offline_page.locator('[data-view="contrast"]').click()
+    offline_page.keyboard.press("ArrowRight")  # the slider's own
+    assert offline_page.locator("#context-title").inner_text() == "Place 1"
+    offline_page.keyboard.press("b")
+    assert pressed(offline_page, 1) == ["benign"]
+    offline_page.keyboard.press("Escape")
+    offline_page.locator(".check input").click()
+    offline_page.keyboard.press("u")
+    assert pressed(offline_page, 2) == ["unsure"]
+
+
+def test_the_skip_link_leads_to_the_places(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4), make_review("S2", 4)).as_uri())
+    offline_page.keyboard.press("Tab")
+    offline_page.keyboard.press("Enter")
+    offline_page.keyboard.press("]")
+    assert offline_page.locator("h1").inner_text() == "S2"
+
+
+def test_a_page_of_failures_alone_still_opens(offline_page: "Page", write_page: WritePage) -> None:
+    broken = SlideReview("S1", "not analysed", None, problem="expected a slide, found a text file")
+    offline_page.goto(write_page(broken).as_uri())
+    assert "expected a slide, found a text file" in offline_page.locator("#main").inner_text()
+    assert "Examine the glass slide" in offline_page.locator("#main").inner_text()
+    for key in ("m", "o", "Enter", "z", "n", "]", "End", "ArrowDown"):
+        offline_page.keyboard.press(key)
+    offline_page.goto(write_page().as_uri())
+    assert "no slides" in offline_page.locator("#main").inner_text()
+
+
 def test_the_overview_enlarged_shows_every_place_by_number(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:

@@ -8,7 +8,7 @@ can correct them.
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +57,10 @@ def write_geojson(
         ranking: The places shown; they are in the file even where nothing is flagged.
         max_features: At most so many places.
     """
-    places = _places(slide, ranking)
-    total = len(ranking.places) + _further_flagged(slide, ranking).size
+    further = _further_flagged(slide, ranking)
+    total = len(ranking.places) + further.size
     written = min(total, max_features)
+    places = _places(slide, ranking, further)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
         about = {
@@ -121,8 +122,7 @@ def _further_flagged(slide: ScoredSlide, ranking: Ranking) -> IntArray:
     return np.asarray(fresh, dtype=np.int64)
 
 
-def _places(slide: ScoredSlide, ranking: Ranking) -> Iterator[Place]:
+def _places(slide: ScoredSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
     yield from ranking.places
-    further: Iterable[int] = (int(row) for row in _further_flagged(slide, ranking))
     for rank, row in enumerate(further, start=len(ranking.places) + 1):
-        yield place_at(slide, row, rank)
+        yield place_at(slide, int(row), rank)

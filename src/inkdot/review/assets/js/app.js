@@ -85,6 +85,8 @@
     const active = document.activeElement;
     const inside = item === state.current && old.contains(active) ? active : null;
     const fresh = ink.card(slide(), item, actions, item === state.current);
+    // What is as it was stays: it may be about to be clicked (leaving the reader's field redraws all cards).
+    if (old.isEqualNode(fresh)) return;
     // The loaded picture moves over, so that nothing flickers.
     const picture = old.querySelector(".picture");
     if (picture) fresh.querySelector(".picture").replaceWith(picture);
@@ -126,8 +128,11 @@
     const relist = (name) => (value) => {
       state[name] = value;
       list(false);
+      const byKeyboard = ink.at(name).matches(":focus-visible");
       paint();
-      ink.at(name).focus();
+      // After a mouse click the next key is meant for the places, not for the list of choices.
+      if (byKeyboard) ink.at(name).focus();
+      else focusCard();
     };
     const advance = ink.make("input", {
       type: "checkbox",
@@ -166,7 +171,7 @@
   }
 
   function openSlide(index, focus) {
-    if (index < 0 || index >= slides.length) return;
+    if (!slides[index]) return;
     state.slide = index;
     state.current = null;
     list(false);
@@ -175,20 +180,30 @@
     paint();
     document.title = `${slide().id} – Inkdot review`;
     const hash = `#${index + 1}`;
-    if (location.hash !== hash) history.replaceState(null, "", hash);
+    if (location.hash !== hash) remember(hash);
     window.scrollTo({ top: 0 });
     ink.at("slides").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (focus) focusCard();
   }
 
+  /** Put the slide into the address, so that a reload comes back to it; some browsers refuse that for files. */
+  function remember(hash) {
+    try {
+      history.replaceState(null, "", hash);
+    } catch {
+      // The page works without.
+    }
+  }
+
+  const contextActions = {
+    go: (by) => step(by),
+    choose: (head, answer) => choose(head, answer),
+    note: (text) => ink.answers.write(ink.placeKey(slide(), state.current), text),
+    close: () => dialog.close(),
+  };
+
   function openContext() {
-    if (!state.current) return;
-    ink.showContext(slide(), state.current, {
-      go: step,
-      choose,
-      note: (text) => ink.answers.write(ink.placeKey(slide(), state.current), text),
-      close: () => dialog.close(),
-    });
+    if (state.current) ink.showContext(slide(), state.current, contextActions);
   }
 
   function step(by) {
@@ -252,8 +267,9 @@
 
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
-    if (event.target.closest("input, textarea, select")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.target.closest("textarea, select, input[type=text]")) return;
+    if (event.target.closest("input") && (key === " " || key.length > 1)) return; // sliders and boxes keep their own keys
     const run = command(key, event);
     if (!run) return;
     event.preventDefault();
@@ -334,11 +350,11 @@
 
   /** After an answer: the card, the counts, and the enlarged view if it is open. */
   function refresh(key) {
-    if (key === null) paint();
+    if (key === null) shown().forEach(repaintCard);
     else {
       const item = slide().places.find((other) => ink.placeKey(slide(), other) === key);
       if (item) repaintCard(item);
-      if (dialog.open && item === state.current) openContext();
+      if (dialog.open && item === state.current) ink.refreshAnswers(slide(), item, contextActions);
     }
     ink.showSlides(state.slide, (other) => openSlide(other, false));
     ink.showProgress();

@@ -131,6 +131,16 @@
     return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows));
   }
 
+  /** After an answer: only the buttons change, and only where something did; the rest may be under a finger. */
+  ink.refreshAnswers = function (slide, place, actions) {
+    const old = ink.at("context").querySelector(".answer-groups");
+    const fresh = ink.answerButtons(slide, place, actions.choose, true);
+    if (!old || old.isEqualNode(fresh)) return;
+    const active = old.contains(document.activeElement) ? document.activeElement.dataset : null;
+    old.replaceWith(fresh);
+    if (active) fresh.querySelector(`[data-head="${active.head}"][data-answer="${active.answer}"]`)?.focus();
+  };
+
   function centre(picture) {
     const pan = picture.querySelector(".pan");
     pan?.scrollTo((pan.scrollWidth - pan.clientWidth) / 2, (pan.scrollHeight - pan.clientHeight) / 2);

@@ -13,9 +13,9 @@
   ink.scaleBar = function (bar) {
     return ink.make(
       "span",
-      { class: "scale", style: { width: `${bar.fraction * 100}%` }, data: { um: bar.length_um } },
+      { class: "scale", data: { um: bar.length_um } },
       ink.make("span", { class: "scale-words", text: ink.length(bar.length_um) }),
-      ink.make("span", { class: "scale-line" }),
+      ink.make("span", { class: "scale-line", style: { width: `${bar.fraction * 100}cqw` } }), // of the picture's width
     );
   };
 
