@@ -1,14 +1,19 @@
 """Verdicts back into labels, and how far readers agree."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from inkdot.artefacts.labels_table import read_labels
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.tables import write_table
 from inkdot.config import LabellingConfig
-from inkdot.errors import ManifestError
+from inkdot.errors import ManifestError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_agreement, review_import
@@ -66,6 +71,40 @@ def test_the_same_page_saved_twice_gives_each_answer_once(tmp_path: Path) -> Non
     assert len(read_labels(out, DEFAULT_HEADS)) == 2
     review_import.run(paths[::-1], out)
     assert out.read_bytes() == first
+
+
+def test_annotations_from_qupath_become_labels_in_level_0_pixels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = RunLayout(tmp_path / "results")
+    table = pa.table({"x_l0_px": pa.array([], pa.int32())})
+    write_table(
+        results.scores("S1"), table, SCORES_VERSION, {"slide": {"bounds_l0_px": [500, 200, 9000, 9000]}}
+    )
+    ring = [[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]
+
+    def annotation(name: str) -> dict[str, object]:
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
+
+    path = tmp_path / "S1.geojson"
+    path.write_text(
+        json.dumps([annotation("malignant: small cell"), annotation("flagged")]), encoding="utf-8"
+    )
+    out = tmp_path / "labels.csv"
+    assert review_import.run([path], out, results=results.root, reader="dr-q") == 0
+    labels = read_labels(out, DEFAULT_HEADS)
+    assert [(label.head, label.answer, label.reader, label.source) for label in labels] == [
+        ("malignancy", "malignant", "dr-q", "review, QuPath"),
+        ("morphology", "small_cell", "dr-q", "review, QuPath"),
+    ]
+    assert labels[0].place.bounds == (500, 200, 600, 300)
+    assert "flagged (1)" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--reader"):
+        review_import.run([path], out, results=results.root)
+    stranger = path.rename(tmp_path / "S9.geojson")
+    with pytest.raises(UserError, match="'S9'"):
+        review_import.run([stranger], out, results=results.root, reader="dr-q")
 
 
 def test_agreement_of_two_and_of_three_readers(

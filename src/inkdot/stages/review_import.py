@@ -1,46 +1,98 @@
 """``inkdot review import``: readers' verdicts become labels to train on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
 from inkdot.artefacts.labels_table import PlaceLabel, write_labels
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.tables import read_footer
+from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.review.qupath_answers import read_qupath
 from inkdot.review.verdicts import Verdict, latest_answers, read_verdicts
 
+QUPATH_SUFFIXES = frozenset({".geojson", ".json"})
 
-def run(verdicts: Sequence[Path], out: Path, *, heads: Sequence[Head] = DEFAULT_HEADS) -> int:
+
+def run(
+    verdicts: Sequence[Path],
+    out: Path,
+    *,
+    heads: Sequence[Head] = DEFAULT_HEADS,
+    results: Path | None = None,
+    reader: str = "",
+) -> int:
     """Write a labels table with one row per reader, place and question.
 
     Readers who disagree both stay: tiling averages the answers about one place into a soft target. Where a reader
     answered twice, the later answer counts. The column ``source`` says what the reader saw and whose places they were.
 
     Args:
-        verdicts: Tables that galleries saved.
+        verdicts: Tables that galleries saved, and GeoJSON files that QuPath saved, named by their slide_id.
         out: The labels table to write.
         heads: The questions that may be answered.
+        results: Results folder the GeoJSON files were exported from: it says from which corner QuPath counts.
+        reader: Pseudonym of who classified the annotations in QuPath.
 
     Returns:
         0.
 
     Raises:
-        ManifestError: A table is missing or wrong.
+        ManifestError: A table or file is missing or wrong.
+        UserError: A GeoJSON file is given without ``results`` or ``reader``, or is of no slide of the results.
+        ArtefactError: The results' scores cannot be read.
     """
-    found = [verdict for path in verdicts for verdict in read_verdicts(path, heads)]
+    console = Console(stderr=True)
+    drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
+    found = [verdict for path in verdicts if path not in drawn for verdict in read_verdicts(path, heads)]
     kept = latest_answers(found)
-    write_labels(out, [_label(verdict) for verdict in kept])
+    labels = [_label(verdict) for verdict in kept]
+    for path in sorted(drawn):
+        labels += _drawn_labels(path, heads, results, reader, console)
+    write_labels(out, labels)
     notes = sum(not verdict.head for verdict in found)
     replaced = len(found) - notes - len(kept)
-    readers, slides = {verdict.reader for verdict in kept}, {verdict.slide_id for verdict in kept}
-    console = Console(stderr=True)
+    readers, slides = {label.reader for label in labels}, {label.slide_id for label in labels}
     console.print(
-        f"{len(kept)} answers of {len(readers)} readers on {len(slides)} slides in {out} "
+        f"{len(labels)} answers of {len(readers)} readers on {len(slides)} slides in {out} "
         f"({replaced} earlier or repeated answers and {notes} notes without an answer left out)",
         soft_wrap=True,
         markup=False,
     )
     return 0
+
+
+def _drawn_labels(
+    path: Path, heads: Sequence[Head], results: Path | None, reader: str, console: Console
+) -> list[PlaceLabel]:
+    if results is None or not reader.strip():
+        raise UserError(
+            f"{path}: expected --results and --reader with annotations from QuPath, found one or both missing"
+        )
+    slide_id = path.stem
+    scores = RunLayout(results).scores(slide_id)
+    if not scores.exists():
+        raise UserError(
+            f"{path}: expected a file named by a slide of {results}, found no slide {slide_id!r} there; rename the file"
+        )
+    slide = cast("Mapping[str, object]", read_footer(scores, SCORES_VERSION)["slide"])
+    bounds = cast("Sequence[int] | None", slide["bounds_l0_px"])
+    found = read_qupath(path, heads, (bounds[0], bounds[1]) if bounds else (0, 0))
+    if found.ignored:
+        classes = ", ".join(f"{name} ({count})" for name, count in found.ignored.items())
+        console.print(
+            f"{path.name}: left out annotations whose class is no answer: {classes}",
+            soft_wrap=True,
+            markup=False,
+        )
+    return [
+        PlaceLabel(slide_id, place, head, answer, reader.strip(), "review, QuPath")
+        for place, head, answer in found.answers
+    ]
 
 
 def _label(verdict: Verdict) -> PlaceLabel:

@@ -1,0 +1,123 @@
+"""Annotations that a person classified in QuPath, as answers about places.
+
+An annotation's class is the answer: ``malignant``, ``small cell``, or both as QuPath writes derived classes,
+``malignant: small cell``. An answer to a question that is asked only under a condition (small cell, where
+malignant) says that the condition holds. Classes that are no answers, such as the export's own ``flagged``,
+mean that nobody judged the place; they are counted, not guessed at.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import shapely
+import shapely.affinity
+from shapely.geometry.base import BaseGeometry
+
+from inkdot.errors import ManifestError
+from inkdot.labels import Head
+
+NO_CLASS = "no class"
+NO_AREA = "no area"
+
+
+@dataclass(frozen=True, slots=True)
+class QupathAnswers:
+    """What one file says.
+
+    Attributes:
+        answers: Place in level-0 pixels, question and answer, in the order of the file.
+        ignored: Annotations that say nothing, counted by their class.
+    """
+
+    answers: tuple[tuple[BaseGeometry, str, str], ...]
+    ignored: Mapping[str, int]
+
+
+def read_qupath(path: Path, heads: Sequence[Head], corner_l0_px: tuple[int, int]) -> QupathAnswers:
+    """Answers in a GeoJSON file that QuPath saved.
+
+    Args:
+        path: A FeatureCollection, a list of features, or one feature.
+        heads: The questions.
+        corner_l0_px: Top left corner of the slide's scanned bounds in level-0 pixels: QuPath counts from there.
+
+    Raises:
+        ManifestError: The file is not GeoJSON.
+    """
+    answers: list[tuple[BaseGeometry, str, str]] = []
+    ignored: Counter[str] = Counter()
+    for number, feature in enumerate(_features(path), start=1):
+        properties = cast("Mapping[str, object]", feature.get("properties") or {})
+        classification = cast("Mapping[str, object] | None", properties.get("classification"))
+        name = _class_name(classification)
+        said = answers_of(name, heads)
+        if not said:
+            ignored[name or NO_CLASS] += 1
+            continue
+        place = _place(f"{path}: annotation {number}", feature.get("geometry"))
+        if place is None:
+            ignored[NO_AREA] += 1
+            continue
+        moved = shapely.affinity.translate(place, *corner_l0_px)
+        answers += [(moved, head, answer) for head, answer in said]
+    return QupathAnswers(tuple(answers), dict(sorted(ignored.items())))
+
+
+def answers_of(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
+    """Questions and answers that a class stands for, in the order of the questions; none unless all its parts are answers."""
+    said: dict[str, str] = {}
+    for part in class_name.split(":"):
+        word = re.sub(r"[\s-]+", "_", part.strip().lower())
+        matching = [head for head in heads if word in head.answers]
+        if len(matching) != 1 or said.get(matching[0].name, word) != word:
+            return []
+        said[matching[0].name] = word
+    for head in heads:
+        if head.name in said and head.condition is not None:
+            other, needed = head.condition
+            if said.setdefault(other, needed) != needed:
+                return []
+    return [(head.name, said[head.name]) for head in heads if head.name in said]
+
+
+def _class_name(classification: Mapping[str, object] | None) -> str:
+    """QuPath writes ``name``, or ``names`` for derived classes since 0.5."""
+    if classification is None:
+        return ""
+    names = classification.get("names")
+    if isinstance(names, list):
+        return ": ".join(str(part) for part in cast("list[object]", names))
+    return str(classification.get("name") or "")
+
+
+def _features(path: Path) -> list[Mapping[str, object]]:
+    try:
+        data = cast(object, json.loads(path.read_text(encoding="utf-8-sig")))
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: expected annotations saved by QuPath, found nothing there") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ManifestError(f"{path}: expected GeoJSON saved by QuPath: {error}") from None
+    if isinstance(data, dict):
+        data = cast("dict[str, object]", data)
+        data = data.get("features", [data])
+    if not isinstance(data, list) or not all(isinstance(one, dict) for one in cast("list[object]", data)):
+        raise ManifestError(
+            f"{path}: expected GeoJSON features, found other JSON; save them with File, Export objects as GeoJSON"
+        )
+    return cast("list[Mapping[str, object]]", data)
+
+
+def _place(where: str, geometry: object) -> BaseGeometry | None:
+    """The area of an annotation, or None for points and lines; outlines that cross themselves are made valid."""
+    try:
+        shape = shapely.from_geojson(json.dumps(geometry))
+    except (shapely.errors.GEOSException, TypeError):
+        raise ManifestError(f"{where}: expected a GeoJSON geometry, found {str(geometry)[:60]!r}") from None
+    shape = shapely.make_valid(shape)
+    parts = [part for part in shapely.get_parts(shape) if part.geom_type in {"Polygon", "MultiPolygon"}]
+    return shapely.union_all(parts) if parts else None
