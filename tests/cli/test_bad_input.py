@@ -254,3 +254,32 @@ def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, config: P
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "run").rglob("*.parquet"))
     assert partial_files(tmp_path / "run") == []
+
+
+# ---- real files
+
+
+@pytest.mark.real_data
+def test_real_slides_in_one_batch(
+    real_data: Path, tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "config.yaml").write_text("preparation: section\n")
+    run, again = tmp_path / "run", tmp_path / "again"
+    inkdot("tile", real_data / "slides", "--config", tmp_path / "config.yaml", "--out", run, code=1)
+    said = capsys.readouterr().err
+    for slide_id, reason in {
+        "TCGA-CR-7395": "column `mpp`",
+        "oral-scc-he-no-mpp": "column `mpp`",
+        "gcp-jpeg": "found 16.78 x 16.78",
+        "hamamatsu": "bright-field",
+        "small_dicom": "expected readable pixels",
+    }.items():
+        assert [line for line in said.splitlines() if slide_id in line and reason in line], (slide_id, said)
+    assert [path.stem for path in (run / "tiles").glob("*.parquet")] == ["CMU-1-Small-Region"]
+    names = ("TCGA-CR-7395-01A-01-TS1.svs", "oral-scc-he-no-mpp.tif", "gcp-jpeg.dcm")
+    rows = "".join(f"{Path(name).stem},{real_data / 'slides' / name},0.25\n" for name in names)
+    (tmp_path / "slides.csv").write_text("slide_id,path,mpp\n" + rows)
+    inkdot("tile", tmp_path / "slides.csv", "--config", tmp_path / "config.yaml", "--out", again)
+    assert len(list((again / "tiles").glob("*.parquet"))) == 3
+    assert "Traceback" not in said + capsys.readouterr().err

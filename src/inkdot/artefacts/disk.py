@@ -5,13 +5,17 @@ from pathlib import Path
 
 from inkdot.errors import UserError
 
+TABLES_BYTES_A_SLIDE = 2_000_000
+"""What the tile table, the mask picture and the scores of one slide take, on the generous side."""
+
 _SPARE_BYTES = 200 * 2**20
 
 
-def free_bytes(folder: Path) -> int:
-    """Free bytes where a folder is or will be made."""
+def free_bytes(folder: Path) -> int | None:
+    """Free bytes where a folder is or will be made; None where the file system does not say."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    usage = shutil.disk_usage(existing)
+    return usage.free if usage.total else None
 
 
 def check_free_disk(folder: Path, needed_bytes: int, what: str) -> None:
@@ -26,7 +30,7 @@ def check_free_disk(folder: Path, needed_bytes: int, what: str) -> None:
         UserError: There is less room.
     """
     free = free_bytes(folder)
-    if free < needed_bytes + _SPARE_BYTES:
+    if free is not None and free < needed_bytes + _SPARE_BYTES:
         raise UserError(
             f"{folder}: expected {in_words(needed_bytes + _SPARE_BYTES)} of free disk for {what}, "
             f"found {in_words(free)}; make room or choose another --out"

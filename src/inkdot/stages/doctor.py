@@ -198,7 +198,8 @@ def _machine_table(reports: Sequence[SlideReport]) -> Table:
         table.add_row(name, Text(found))
     tables = sum(report.tables_bytes for report in reports)
     cache = sum(report.cache_bytes for report in reports)
-    table.add_row("free disk here", in_words(free_bytes(Path.cwd())))
+    free = free_bytes(Path.cwd())
+    table.add_row("free disk here", "unknown" if free is None else in_words(free))
     table.add_row("disk for tables", f"at most {in_words(tables)}")
     table.add_row("disk for training", f"at most {in_words(cache)}, if every tile is labelled")
     return table

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.locking import locked
@@ -62,6 +63,7 @@ def run(
         refuse_real_slides(entries)
     layout = RunLayout(out)
     config = tiling_config(description)
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         tiled = run_slides("tile", entries, TileTask(config, layout), layout, workers=workers)

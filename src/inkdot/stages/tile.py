@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.labels_table import read_labels
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
@@ -51,6 +52,7 @@ def run(
     for line in _unmatched_labels(entries, config):
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
