@@ -46,6 +46,40 @@ class TilingConfig(Strict):
         le=1000.0,
         description="Foreground specks narrower than this (µm) are dropped as dust.",
     )
+    mode: Literal["grid", "clusters"] = Field(
+        default="grid",
+        description="grid: every tile with foreground. clusters: tiles centred on nuclei that lie together, for "
+        "cytology.",
+    )
+    nucleus_od: float = Field(
+        default=0.18,
+        ge=0.02,
+        le=2.0,
+        description="Nuclei absorb at least this much (optical density) of red and of green light; for clusters.",
+    )
+    min_nucleus_um: float = Field(
+        default=4.5,
+        ge=1.0,
+        le=50.0,
+        description="Dark things narrower than this (µm) are no nuclei; for clusters.",
+    )
+    cluster_distance_um: float = Field(
+        default=12.0,
+        ge=0.0,
+        le=200.0,
+        description="Nuclei closer than this (µm, edge to edge) are one cluster.",
+    )
+    lone_nucleus_um: float = Field(
+        default=8.0,
+        ge=0.0,
+        le=100.0,
+        description="A nucleus alone gets a tile from this diameter (µm); smaller ones are resting lymphocytes.",
+    )
+    max_tiles: int = Field(
+        default=5000,
+        ge=1,
+        description="At most so many tiles on the clusters of a slide, largest first; what is left out is reported.",
+    )
 
     @model_validator(mode="after")
     def _no_gaps(self) -> "TilingConfig":

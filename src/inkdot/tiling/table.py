@@ -44,11 +44,32 @@ def cut_tiles(
     kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
     if not kept.any():
         raise NoForegroundError(_why_nothing(foreground, len(places), min_foreground_fraction))
+    return _table(places[kept, 0], places[kept, 1], fraction[kept], heads)
+
+
+def tiles_at(
+    info: SlideInfo,
+    spec: TileSpec,
+    foreground: Foreground,
+    heads: Sequence[Head],
+    x_l0_px: npt.NDArray[np.int64],
+    y_l0_px: npt.NDArray[np.int64],
+) -> pa.Table:
+    """Tiles at given corners (level-0 pixels, by y then x), as ``schemas.tiles_schema`` with null targets."""
+    width, height = tile_side_l0_px(info, spec)
+    fraction = covered_fraction(foreground.mask, foreground.frame, x_l0_px, y_l0_px, width, height)
+    return _table(x_l0_px, y_l0_px, fraction, heads)
+
+
+def _table(
+    x_l0_px: npt.NDArray[np.int64],
+    y_l0_px: npt.NDArray[np.int64],
+    fraction: npt.NDArray[np.float64],
+    heads: Sequence[Head],
+) -> pa.Table:
     schema = tiles_schema(heads)
-    unknown = [None] * int(kept.sum())
-    columns: dict[str, Any] = dict.fromkeys(schema.names, unknown)
-    columns["x_l0_px"], columns["y_l0_px"] = places[kept, 0], places[kept, 1]
-    columns["foreground_fraction"] = fraction[kept]
+    columns: dict[str, Any] = dict.fromkeys(schema.names, [None] * len(x_l0_px))
+    columns |= {"x_l0_px": x_l0_px, "y_l0_px": y_l0_px, "foreground_fraction": fraction}
     return pa.Table.from_pydict(columns, schema=schema)
 
 
