@@ -34,6 +34,10 @@ class RunLayout:
         """Tile table of one slide."""
         return self.root / "tiles" / f"{slide_id}.parquet"
 
+    def clusters(self, slide_id: str) -> Path:
+        """Clusters of one slide, where tiles were centred on them."""
+        return self.root / "clusters" / f"{slide_id}.parquet"
+
     def mask(self, slide_id: str) -> Path:
         """Picture of what was kept and what was dropped."""
         return self.root / "masks" / f"{slide_id}.png"
