@@ -2,7 +2,8 @@
 
 from inkdot.manifest.images import ImageColumns, ImageEntry, read_images
 from inkdot.manifest.overrides import with_overrides
-from inkdot.manifest.reading import SLIDE_SUFFIXES, read_all_slides, read_slides
+from inkdot.manifest.reading import read_all_slides, read_slides
+from inkdot.manifest.slide_folder import SLIDE_SUFFIXES
 from inkdot.manifest.writing import manifest_text
 
 __all__ = [

@@ -10,14 +10,9 @@ from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRED
 from inkdot.manifest.csv_table import CsvRow, read_csv
+from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, slide_files
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
-
-SLIDE_SUFFIXES = frozenset(
-    {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
-    | {".dcm", ".png", ".jpg", ".jpeg"}
-)
-"""Suffixes (lower case) taken for slides when a folder is given."""
 
 _FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 _LONGEST_ID_BYTES = 200
@@ -39,9 +34,7 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
             f"{source}: expected a slides.csv, a slide or a folder of slides, found nothing there; correct the path"
         )
     if source.is_dir():
-        # A leading dot hides a file; macOS leaves such twins ("._a.svs") on every foreign disk.
-        names = (path for path in source.iterdir() if not path.name.startswith("."))
-        paths = sorted(path for path in names if path.suffix.lower() in SLIDE_SUFFIXES and path.is_file())
+        paths = slide_files(source)
         if not paths:
             raise ManifestError(
                 f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}"

@@ -1,0 +1,56 @@
+"""Which files of a folder are slides, where one slide may be several files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+SLIDE_SUFFIXES: Final = frozenset(
+    {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
+    | {".dcm", ".png", ".jpg", ".jpeg"}
+)
+"""Suffixes (lower case) taken for slides when a folder is given."""
+
+_INDEXES = frozenset({".vms", ".vmu"})
+_PARTS_OF_INDEXED = frozenset({".jpg", ".jpeg", ".opt"})
+_DICOM_WORD_AT = 128
+_SERIES_TAG = b"\x20\x00\x0e\x00UI"  # (0020,000E) Series Instance UID, explicit VR, little-endian
+_HEADER_BYTES = 1 << 18
+
+
+def slide_files(folder: Path) -> list[Path]:
+    """The slides of a folder, one file each, sorted.
+
+    Hidden files are passed over: macOS leaves twins such as ``._a.svs`` on every foreign disk. Beside a ``.vms`` or
+    ``.vmu`` index, JPEG files are its parts, the label among them. Of the files of one DICOM series the largest
+    stands for the slide.
+    """
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    suffixes = SLIDE_SUFFIXES
+    if any(path.suffix.lower() in _INDEXES for path in paths):
+        suffixes = SLIDE_SUFFIXES - _PARTS_OF_INDEXED
+    return sorted(_one_per_series(path for path in paths if path.suffix.lower() in suffixes))
+
+
+def _one_per_series(paths: Iterable[Path]) -> list[Path]:
+    kept: list[Path] = []
+    series: dict[bytes, Path] = {}
+    for path in sorted(paths, key=lambda path: (-path.stat().st_size, path.name)):
+        uid = dicom_series(path) if path.suffix.lower() == ".dcm" else b""
+        if not uid or series.setdefault(uid, path) is path:
+            kept.append(path)
+    return kept
+
+
+def dicom_series(path: Path) -> bytes:
+    """The series that a DICOM file belongs to, as its unique identifier; empty where it cannot be told."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError:
+        return b""
+    at = header.find(_SERIES_TAG)
+    if header[_DICOM_WORD_AT : _DICOM_WORD_AT + 4] != b"DICM" or at < 0:
+        return b""
+    start = at + len(_SERIES_TAG) + 2
+    length = int.from_bytes(header[start - 2 : start], "little")
+    return header[start : start + length].rstrip(b"\0 ")
