@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from inkdot import __version__
+from inkdot.cli.options import ConfigPath, Mpp, Preparation, Slides, Stain, Workers
+from inkdot.cli.review import review
 from inkdot.errors import SlideError, UserError
 
 app = typer.Typer(
@@ -18,25 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-review = typer.Typer(
-    help="What the pathologist sees, and what comes back.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(review, name="review")
-
-Slides = Annotated[
-    Path, typer.Argument(metavar="SLIDES", help="A slides.csv, a slide, or a folder of slides.")
-]
-ConfigPath = Annotated[
-    Path, typer.Option("--config", help="Settings as YAML, such as configs/thinprep.yaml.")
-]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that read slides.")]
-Mpp = Annotated[
-    float | None, typer.Option(help="Micrometres per pixel of every slide, instead of what the files state.")
-]
-Stain = Annotated[str | None, typer.Option(help="Stain of every slide: pap, he, mgg and so on.")]
-Preparation = Annotated[
-    str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")
-]
 
 
 def _version(value: bool) -> None:
@@ -65,6 +49,38 @@ def demo(
     from inkdot.cli.demo import run
 
     raise typer.Exit(run(out, quick=quick))
+
+
+@app.command()
+def init(
+    out: Annotated[Path, typer.Option(help="The file to write; an existing one is never replaced.")] = Path(
+        "config.yaml"
+    ),
+    preparation: Annotated[str, typer.Option(help="thinprep, cytospin, section or smear.")] = "thinprep",
+) -> None:
+    """Write a config with every setting explained."""
+    from inkdot.manifest import known_preparation
+    from inkdot.stages import init as stage
+
+    raise typer.Exit(stage.run(out, preparation=known_preparation(preparation)))
+
+
+@app.command()
+def doctor(
+    slides: Slides,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings the slides would be tiled with.")
+    ] = None,
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+) -> None:
+    """Open every slide and say what would fail later, and why; nothing is written."""
+    from inkdot.config import default_config, load_config
+    from inkdot.stages import doctor as stage
+
+    settings = load_config(config) if config else default_config()
+    raise typer.Exit(stage.run(slides, settings, mpp=mpp, stain=stain, preparation=preparation))
 
 
 @app.command()
@@ -111,15 +127,23 @@ def tile(
 
 @app.command()
 def train(
-    slides: Annotated[Path, typer.Option(help="A slides.csv with labels or annotations.")],
     config: ConfigPath,
     out: Annotated[Path, typer.Option(help="Run folder; the model is OUT/model.")],
+    slides: Annotated[Path | None, typer.Option(help="A slides.csv with labels or annotations.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled pictures.")
+    ] = None,
     workers: Workers = 2,
 ) -> None:
-    """Train a model on labelled slides."""
+    """Train a model on labelled slides, or on labelled pictures."""
     from inkdot.config import load_config
+    from inkdot.errors import UserError
     from inkdot.stages import train as stage
 
+    if images is not None and slides is None:
+        raise typer.Exit(stage.run_images(load_config(config), images, out))
+    if slides is None or images is not None:
+        raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
     raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers))
 
 
@@ -141,6 +165,13 @@ def predict(
             help="Let a model trained on synthetic slides score real ones (meaningless scores).",
         ),
     ] = False,
+    allow_unknown_scale: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-scale",
+            help="Let a model trained on pictures of unknown scale score slides.",
+        ),
+    ] = False,
     workers: Workers = 2,
 ) -> None:
     """Score new slides; one bad slide never stops the others."""
@@ -155,23 +186,10 @@ def predict(
             stain=stain,
             preparation=preparation,
             allow_synthetic_model=allow_synthetic_model,
+            allow_unknown_scale=allow_unknown_scale,
             workers=workers,
         )
     )
-
-
-@review.command("export")
-def review_export(
-    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
-    out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
-    top: Annotated[
-        int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")
-    ] = None,
-) -> None:
-    """Write the gallery, the worklist and the QuPath files."""
-    from inkdot.stages import review_export as stage
-
-    raise typer.Exit(stage.run(results, out, top_n=top))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Which slides there are and what is known of them: ``slides.csv``, a slide, or a folder of slides."""
 
 from inkdot.manifest.images import ImageColumns, ImageEntry, read_images
-from inkdot.manifest.overrides import with_overrides
+from inkdot.manifest.overrides import known_preparation, with_overrides
 from inkdot.manifest.reading import read_all_slides, read_slides
 from inkdot.manifest.slide_folder import SLIDE_SUFFIXES
 from inkdot.manifest.writing import manifest_text
@@ -10,6 +10,7 @@ __all__ = [
     "SLIDE_SUFFIXES",
     "ImageColumns",
     "ImageEntry",
+    "known_preparation",
     "manifest_text",
     "read_all_slides",
     "read_images",

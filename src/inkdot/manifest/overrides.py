@@ -29,12 +29,17 @@ def with_overrides(
     if stain is not None:
         changed = [replace(entry, stain=stain) for entry in changed]
     if preparation is not None:
-        known = _known_preparation(preparation)
+        known = known_preparation(preparation)
         changed = [replace(entry, preparation=known) for entry in changed]
     return changed
 
 
-def _known_preparation(text: str) -> Preparation:
+def known_preparation(text: str) -> Preparation:
+    """A word as a preparation.
+
+    Raises:
+        ManifestError: It is none.
+    """
     for known in PREPARATIONS:
         if text == known:
             return known
