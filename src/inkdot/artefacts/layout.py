@@ -58,7 +58,7 @@ class RunLayout:
 
     @property
     def best_checkpoint(self) -> Path:
-        """Weights of the epoch with the lowest validation loss."""
+        """Weights of the epoch with the lowest calibrated validation loss."""
         return self.root / "checkpoints" / "best.safetensors"
 
     @property
@@ -84,6 +84,16 @@ class RunLayout:
     def cached_tiles(self, slide_id: str) -> Path:
         """Pixels of one slide's training tiles, uint8 [tiles, side, side, 3]."""
         return self.tile_cache / f"{slide_id}.npy"
+
+    @property
+    def cached_pictures(self) -> Path:
+        """Pixels of all labelled pictures of a run, uint8 [pictures, side, side, 3]."""
+        return self.tile_cache / "pictures.npy"
+
+    @property
+    def cached_pictures_facts(self) -> Path:
+        """What those pixels were made from."""
+        return self.tile_cache / "pictures.json"
 
     def cached_tiles_facts(self, slide_id: str) -> Path:
         """What those pixels were made from."""

@@ -66,6 +66,7 @@ class TrainedOn(_Recorded):
         stains: Stains seen.
         sites: Number of sites.
         scanners: Number of scanners.
+        pictures: The cohort were labelled pictures, and ``slides`` counts them.
     """
 
     synthetic: bool
@@ -76,6 +77,7 @@ class TrainedOn(_Recorded):
     stains: list[str]
     sites: int
     scanners: int
+    pictures: bool = False
 
 
 class ModelFile(_Recorded):
@@ -89,6 +91,8 @@ class ModelFile(_Recorded):
         preparation: Preparation the model is for.
         heads: The questions, in the order of the network's outputs.
         tiling: How slides must be cut for it.
+        mpp_known: The scale in ``tiling`` is the one it was trained at; False for pictures of unknown scale, and such
+            a model must not judge slides.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         temperatures: Divisor of each head's logits, by head name.
@@ -106,6 +110,7 @@ class ModelFile(_Recorded):
     preparation: Preparation
     heads: list[HeadConfig]
     tiling: TilingConfig
+    mpp_known: bool = True
     normalisation_mean: list[float] = Field(min_length=3, max_length=3)
     normalisation_std: list[float] = Field(min_length=3, max_length=3)
     temperatures: dict[str, float]

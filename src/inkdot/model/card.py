@@ -13,6 +13,11 @@ _SYNTHETIC = (
     "(`selftest_`), say nothing about real cells, and it refuses real slides unless told otherwise."
 )
 
+_UNKNOWN_SCALE = (
+    "> **Unknown scale.** The pictures it learned from state no micrometres per pixel, so nobody knows at which scale "
+    "slides would have to be cut for it: it refuses slides unless told otherwise."
+)
+
 
 def card_text(description: ModelFile, notes: Sequence[str]) -> str:
     """The card as Markdown.
@@ -25,14 +30,14 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
     parts = ["# Model card", _RESEARCH_USE]
     if seen.synthetic:
         parts.append(_SYNTHETIC)
-    tiling = description.tiling
+    if not description.mpp_known:
+        parts.append(_UNKNOWN_SCALE)
     parts += [
         "## What it is",
         _bullets(
             [
                 f"Backbone {description.backbone}, made with Inkdot {description.inkdot}.",
-                f"Tiles of {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), preparation "
-                f"{description.preparation}.",
+                f"{_scale(description)}, preparation {description.preparation}.",
                 *(f"Question {head.name}: {', '.join(head.classes)}." for head in description.heads),
                 "Score temperatures: "
                 + ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
@@ -42,7 +47,8 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
         "## What it saw",
         _bullets(
             [
-                f"{seen.slides} slides of {seen.patients} patients, training and validation together.",
+                f"{seen.slides} {'pictures' if seen.pictures else 'slides'} of {seen.patients} "
+                f"{'groups' if seen.pictures else 'patients'}, training and validation together.",
                 "Training tiles: "
                 + ", ".join(f"{name} {count:g}" for name, count in sorted(seen.tiles_per_class.items()))
                 + ".",
@@ -58,6 +64,13 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _scale(description: ModelFile) -> str:
+    tiling = description.tiling
+    if not description.mpp_known:
+        return f"Pictures scaled to {tiling.side_px} px"
+    return f"Tiles of {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm)"
 
 
 def _table(description: ModelFile) -> str:

@@ -28,7 +28,7 @@ class RunState:
     Attributes:
         identity: Hash of everything that shapes the run; another run's checkpoint is never continued.
         epoch: Epochs done.
-        best_epoch: The epoch with the lowest validation loss, from 1.
+        best_epoch: The epoch with the lowest calibrated validation loss, from 1.
         best_loss: That loss.
         history: One row of ``metrics.csv`` per epoch.
     """

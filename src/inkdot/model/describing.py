@@ -1,25 +1,24 @@
 """What is promised of a trained network: temperatures, the locked operating point, figures with intervals."""
 
-import numpy as np
-
 from inkdot import __version__
 from inkdot.artefacts.hashing import json_sha256
 from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn
 from inkdot.config import Config
-from inkdot.evaluation.calibration import fit_temperature
 from inkdot.evaluation.intervals import Estimate, share_estimate
 from inkdot.evaluation.thresholds import threshold_for_sensitivity
 from inkdot.labels import flagging_head
+from inkdot.model.balancing import fit_temperatures
 from inkdot.model.data import TileSet
 from inkdot.model.figures import Question, auc_figures, decided_rows, questions
-from inkdot.model.loop import TrainingData, balanced_weights
+from inkdot.model.loop import TrainingData
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import BATCH_SIZE, LogitArray, choose_device, place, predict_logits
+from inkdot.model.predicting import BATCH_SIZE, choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, scores_of
-from inkdot.model.selection import head_slices
 
 
-def describe(network: TileNetwork, data: TrainingData, config: Config, trained_on: TrainedOn) -> ModelFile:
+def describe(
+    network: TileNetwork, data: TrainingData, config: Config, trained_on: TrainedOn, *, mpp_known: bool = True
+) -> ModelFile:
     """Calibrate and lock a trained network on the validation tiles.
 
     They are scored as `inkdot predict` will score (same device, same batch size), so that the threshold is
@@ -32,7 +31,7 @@ def describe(network: TileNetwork, data: TrainingData, config: Config, trained_o
     device = choose_device("auto")
     logits = predict_logits(place(network, device), tiles.tiles(), device=device, batch_size=BATCH_SIZE)
     network.cpu()
-    temperatures = _temperatures(logits, tiles, config)
+    temperatures = fit_temperatures(logits, tiles, config)
     scores = scores_of(logits, heads, temperatures)
     head = flagging_head(heads)
     question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
@@ -46,6 +45,7 @@ def describe(network: TileNetwork, data: TrainingData, config: Config, trained_o
         preparation=config.preparation,
         heads=config.heads,
         tiling=config.tiling,
+        mpp_known=mpp_known,
         normalisation_mean=list(spec.normalisation_mean),
         normalisation_std=list(spec.normalisation_std),
         temperatures=temperatures,
@@ -59,18 +59,6 @@ def describe(network: TileNetwork, data: TrainingData, config: Config, trained_o
         config_sha256=json_sha256(config.model_dump(mode="json")),
         weights_sha256="",
     )
-
-
-def _temperatures(logits: LogitArray, tiles: TileSet, config: Config) -> dict[str, float]:
-    """One per head, fitted with classes in equal shares; 1 for a head without a known validation tile."""
-    weights = balanced_weights(tiles, config)
-    temperatures: dict[str, float] = {}
-    for name, columns in head_slices(config.head_records).items():
-        known = np.flatnonzero(~np.isnan(tiles.targets[:, columns.start]))
-        temperatures[name] = fit_temperature(
-            logits[known, columns], tiles.targets[known, columns], weights[known]
-        )
-    return temperatures
 
 
 def _operating_point(

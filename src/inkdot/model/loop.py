@@ -20,16 +20,16 @@ from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, TrainingConfig
 from inkdot.errors import UserError
-from inkdot.labels import flagging_head
 from inkdot.model.augment import Augmentation
+from inkdot.model.balancing import balanced_weights, fit_temperatures
 from inkdot.model.checkpoint import RunState, manual_seed, read_state, restore, write_checkpoint
 from inkdot.model.data import EpochDraws, TileSet, training_loader
 from inkdot.model.figures import auc_figures
-from inkdot.model.loss import masked_loss
+from inkdot.model.loss import Loss, masked_loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import place, predict_logits
 from inkdot.model.scorer import scores_of
-from inkdot.model.selection import FloatArray, draw_weights, head_slices, strata
+from inkdot.model.selection import head_slices
 
 Row = Mapping[str, float | None]
 
@@ -58,7 +58,7 @@ def fit(
 ) -> RunState:
     """Train, writing ``metrics.csv`` and the checkpoints after each epoch; go on where an earlier run stopped.
 
-    The network ends with the weights of the epoch of the lowest validation loss, on the CPU. On a CPU,
+    The network ends with the weights of the epoch of the lowest calibrated validation loss, on the CPU. On a CPU,
     with the same number of threads, the same data and config give the same bytes, interrupted or not.
 
     Raises:
@@ -112,16 +112,6 @@ def learning_rate_at(step: int, steps: int, settings: TrainingConfig) -> float:
         return settings.learning_rate * (step + 1) / warmup
     share = (step - warmup + 1) / (steps - warmup + 1)
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
-
-
-def balanced_weights(tiles: TileSet, config: Config) -> FloatArray:
-    """Weight of each tile, sum 1: classes of the flagging head in equal shares, see :func:`draw_weights`.
-
-    Training draws by them, and validation losses and temperatures weigh by them, so that all speak of the same mix.
-    """
-    heads = config.head_records
-    columns = head_slices(heads)[flagging_head(heads).name]
-    return draw_weights(strata(tiles.targets, columns), tiles.patients, tiles.slides)
 
 
 def _state_so_far(layout: RunLayout, identity: str) -> RunState:
@@ -178,17 +168,27 @@ class _Means:
 def _validate(
     network: TileNetwork, data: TrainingData, config: Config, device: torch.device
 ) -> dict[str, float | None]:
+    """Losses and AUC on the validation tiles.
+
+    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch: the plain loss punishes an
+    overconfidence that the temperatures, fitted after training, take away.
+    """
     tiles, settings, heads = data.validation, config.training, network.spec.heads
     logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.batch_size)
-    loss = masked_loss(
-        torch.from_numpy(logits),
-        torch.from_numpy(tiles.targets),
-        heads,
-        settings.head_weights,
-        torch.from_numpy(balanced_weights(tiles, config)),
-    )
-    figures: dict[str, float | None] = {"loss": float(loss.total)}
-    figures |= {f"loss.{name}": float(value) for name, value in loss.per_head.items()}
+    temperatures = fit_temperatures(logits, tiles, config)
+    targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
+
+    def losses(divided: Mapping[str, float]) -> Loss:
+        scaled = [
+            torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
+            for name, own in head_slices(heads).items()
+        ]
+        return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
+
+    plain = losses({})
+    figures: dict[str, float | None] = {"loss": float(plain.total)}
+    figures |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
+    figures["calibrated_loss"] = float(losses(temperatures).total)
     estimates = auc_figures(
         scores_of(logits, heads, {}),
         tiles.targets,
@@ -220,7 +220,7 @@ def _record(
     state: RunState, row: Row, data: TrainingData, network: TileNetwork, optimizer: AdamW, layout: RunLayout
 ) -> RunState:
     """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
-    loss = cast(float, row[data.figures_prefix + "loss"])
+    loss = cast(float, row[data.figures_prefix + "calibrated_loss"])
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
     if loss < state.best_loss or not state.best_epoch:
         state = replace(state, best_epoch=state.epoch, best_loss=loss)
@@ -245,7 +245,7 @@ def _cell(value: float | None) -> str:
 
 
 def _line(row: Row, epochs: int, prefix: str) -> str:
-    figures = [f"{prefix}loss {row[prefix + 'loss']:.4f}"]
+    figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
     for name in (name for name in row if name.startswith(f"{prefix}auc.") and f"{name}.low" in row):
         value = row[name]
         if value is not None:

@@ -16,7 +16,7 @@ from inkdot.artefacts.model_files import ModelFile
 from inkdot.artefacts.predictions import Prediction, write_predictions
 from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config
-from inkdot.errors import SlideError, SyntheticModelError
+from inkdot.errors import SlideError, SyntheticModelError, UserError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
@@ -35,6 +35,7 @@ def run(
     stain: str | None = None,
     preparation: str | None = None,
     allow_synthetic_model: bool = False,
+    allow_unknown_scale: bool = False,
     workers: int = 1,
 ) -> int:
     """Score slides and write ``out/predictions.csv`` and ``out/scores``.
@@ -47,6 +48,7 @@ def run(
         stain: Stain of every slide.
         preparation: Preparation of every slide.
         allow_synthetic_model: Let a model trained on synthetic specimens judge real slides.
+        allow_unknown_scale: Let a model trained on pictures of unknown scale judge slides.
         workers: Processes that cut tiles.
 
     Returns:
@@ -57,6 +59,12 @@ def run(
     """
     scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.scorer.description
+    if not description.mpp_known and not allow_unknown_scale:
+        raise UserError(
+            f"{model}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
+            "stated; train on pictures of known scale, or pass --allow-unknown-scale to cut slides at the scale of its "
+            f"config ({description.tiling.mpp:g} µm/px), which may be wrong"
+        )
     entries = read_all_slides(sources, description.head_records)
     entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
     if description.trained_on.synthetic and not allow_synthetic_model:

@@ -1,44 +1,28 @@
 """``inkdot train``: from labelled slides to a model that says how good it is."""
 
-import csv
-import io
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import timm
-import torch
 from rich.console import Console
-from rich.text import Text
 
-from inkdot import __version__
 from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.hashing import file_sha256, json_sha256
 from inkdot.artefacts.layout import ModelLayout, RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.config import Config
 from inkdot.errors import UserError
-from inkdot.manifest import manifest_text, read_slides
-from inkdot.model.card import card_text
-from inkdot.model.data import TileSet
-from inkdot.model.describing import describe
-from inkdot.model.loop import TrainingData, fit
+from inkdot.evaluation.splits import Part
+from inkdot.manifest import ImageColumns, manifest_text, read_images, read_slides
 from inkdot.model.network import check_backbone
-from inkdot.model.store import save_model
-from inkdot.model.weights import starting_network
+from inkdot.records import Mpp
 from inkdot.work.engine import print_summary, run_slides
-from inkdot.work.tile_cache import CacheTask, LabelledTiles, cached_pixels, labelled_tiles
+from inkdot.work.picture_cache import cache_pictures
+from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
-from inkdot.work.training_cohort import (
-    Cohort,
-    check_answers,
-    cohort_notes,
-    patient,
-    split_cohort,
-    trained_on_facts,
-)
+from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
+from inkdot.work.training_cohort import Cohort, check_answers, cohort_notes, split_cohort
+
+_SIDES: tuple[Part, Part] = ("train", "validation")
 
 
 def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
@@ -63,8 +47,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
     check_backbone(config.model.backbone)
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
-        settings = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
-        write_text(layout.config_json, settings + "\n")
+        _write_config(config, layout)
         tiled = run_slides(
             "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
         )
@@ -77,7 +60,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
             )
         cohort = split_cohort(tiles, config)
         check_answers(cohort, config)
-        _say(console, cohort_notes(cohort))
+        say(console, cohort_notes(cohort))
         _check_disk(cohort, config, layout, console)
         used = [tiles.entry for tiles in cohort.used()]
         cached = run_slides(
@@ -85,61 +68,74 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
         )
         cohort = cohort.without(cached.failed)
         check_answers(cohort, config)
-        _write_split(cohort, layout)
-        _train(cohort, config, layout, console)
+        write_split(cohort, layout)
+        training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
+        train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
     print_summary(console, [tiled, cached])
-    _say(console, [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"])
+    say(console, [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"])
     return 1 if tiled.failed or cached.failed else 0
 
 
-def _train(cohort: Cohort, config: Config, layout: RunLayout, console: Console) -> None:
-    """Fit, calibrate, lock and write the model."""
-    data = TrainingData(
-        training=_tile_set(cohort.of("train"), layout),
-        validation=_tile_set(cohort.of("validation"), layout),
-        figures_prefix=cohort.figures_prefix,
-        identity=_identity(cohort, config),
-    )
-    network, said = starting_network(config, data.training)
-    _say(console, said)
-    state = fit(network, data, config, layout, console)
-    described = describe(network, data, config, trained_on_facts(cohort, config))
-    description = save_model(layout.model, network, described)
-    epochs = f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest validation loss."
-    write_text(ModelLayout(layout.model).card, card_text(description, [*cohort_notes(cohort), *said, epochs]))
-    for name, figure in sorted(description.validation_figures.items()):
-        _say(
-            console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"]
+def run_images(config: Config, images: Path, out: Path) -> int:
+    """Train on labelled pictures; the model is ``out/model``. The same network and loop as for slides.
+
+    Args:
+        config: The whole config; its part ``images`` says how the table's columns are called.
+        images: An ``images.csv``.
+        out: Run folder.
+
+    Returns:
+        0 when every picture could be used, 1 when some failed; there is a model either way.
+
+    Raises:
+        UserError: The table or the config do not make a model; the message says what is missing.
+    """
+    console, layout = Console(stderr=True), RunLayout(out)
+    entries = read_images(images, config.head_records, _columns(config))
+    check_backbone(config.model.backbone)
+    unknown = sum(entry.mpp is None for entry in entries)
+    if 0 < unknown < len(entries):
+        raise UserError(
+            f"{images}: expected micrometres per pixel for every picture or for none, found {unknown} of {len(entries)} "
+            "without; fill the column in, or set images.mpp_of_all to unknown and take the column out"
         )
+    with locked(layout.lock):
+        _write_config(config, layout)
+        pictures = cache_pictures(entries, config, layout, console)
+        say(
+            console,
+            [f"{name} could not be used: {reason}" for name, reason in sorted(pictures.failed.items())],
+        )
+        cohort = split_cohort(pictures.tiles, config, pictures=True)
+        check_answers(cohort, config)
+        notes = cohort_notes(cohort)
+        if pictures.padded:
+            notes.append(f"{pictures.padded} pictures are smaller than a tile and were filled up with white.")
+        say(console, notes)
+        write_split(cohort, layout)
+        training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
+        train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=not unknown)
+    say(console, [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"])
+    return 1 if pictures.failed else 0
 
 
-def _tile_set(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
-    counts = [len(tiles.targets) for tiles in slides]
-    return TileSet(
-        arrays=[cached_pixels(tiles.entry, layout) for tiles in slides],
-        array_of_row=np.repeat(np.arange(len(slides)), counts),
-        place_of_row=np.concatenate([np.arange(count) for count in counts]),
-        targets=np.concatenate([tiles.targets for tiles in slides]),
-        patients=np.repeat(np.array([patient(tiles) for tiles in slides]), counts),
-        slides=np.repeat(np.array([tiles.entry.slide_id for tiles in slides]), counts),
+def _columns(config: Config) -> ImageColumns:
+    named = config.images
+    stated = named.mpp_of_all
+    return ImageColumns(
+        path=named.path,
+        group=named.group,
+        heads=named.heads,
+        mpp=named.mpp,
+        mpp_of_all=Mpp.square(stated) if isinstance(stated, float | int) else None,
+        mpp_unknown=stated == "unknown",
+        site=named.site,
     )
 
 
-def _identity(cohort: Cohort, config: Config) -> str:
-    """Hash of all that shapes the run: a checkpoint is continued only under the same."""
-    weights = Path(config.model.weights)
-    slides = [
-        [slide_id, patient(tiles), cohort.parts[slide_id], tiles.made_from]
-        for slide_id, tiles in cohort.slides.items()
-    ]
-    return json_sha256(
-        {
-            "versions": [__version__, str(torch.__version__), timm.__version__],
-            "config": config.model_dump(mode="json"),
-            "weights": file_sha256(weights) if weights.is_file() else config.model.weights,
-            "slides": slides,
-        }
-    )
+def _write_config(config: Config, layout: RunLayout) -> None:
+    text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
+    write_text(layout.config_json, text + "\n")
 
 
 def _check_disk(cohort: Cohort, config: Config, layout: RunLayout, console: Console) -> None:
@@ -157,27 +153,12 @@ def _check_disk(cohort: Cohort, config: Config, layout: RunLayout, console: Cons
             f"{layout.tile_cache}: expected {needed / 1e9:.1f} GB of free disk for the training tiles, found "
             f"{free / 1e9:.1f} GB; free some, choose another --out, or lower training.max_tiles_per_slide"
         )
-    _say(
+    say(
         console,
         [f"Training tiles: {needed / 1e6:.0f} MB in {layout.tile_cache}, which can be deleted afterwards."],
     )
 
 
-def _write_split(cohort: Cohort, layout: RunLayout) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out"])
-    for slide_id, tiles in cohort.slides.items():
-        counts = [len(tiles.targets), tiles.selection.left_out]
-        writer.writerow([slide_id, tiles.entry.patient_id, cohort.parts[slide_id], *counts])
-    write_text(layout.split_csv, buffer.getvalue())
-
-
 def _first(failed: dict[str, str]) -> str:
     slide_id, reason = next(iter(failed.items()))
     return f"{slide_id}: {reason}"
-
-
-def _say(console: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)

@@ -24,6 +24,9 @@ from inkdot.tiling.pixels import read_tiles
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
 )
+UNKNOWN_SCALE_WARNING = (
+    "the model was trained on pictures of unknown scale: nobody knows whether these tiles match them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) 
         warnings.append(
             "synthetic model on a synthetic slide" if synthetic_slide else SYNTHETIC_MODEL_WARNING
         )
+    if not model.mpp_known:
+        warnings.append(UNKNOWN_SCALE_WARNING)
     for name, value, known in (
         ("stain", entry.stain, seen.stains),
         ("preparation", entry.preparation or "", seen.preparations),

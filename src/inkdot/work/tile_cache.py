@@ -42,6 +42,7 @@ class LabelledTiles:
         targets: Weight per class of all heads of those rows, NaN where unknown, shape [n, classes].
         synthetic: The slide says that it was made, not scanned.
         made_from: What shapes the pixels: hashes and settings.
+        source_sha256: Hash that stands for the slide's file, or the picture's.
     """
 
     entry: SlideEntry
@@ -49,6 +50,7 @@ class LabelledTiles:
     targets: TargetArray
     synthetic: bool
     made_from: dict[str, object]
+    source_sha256: str
 
     def nbytes(self, side_px: int) -> int:
         """Bytes of their pixels."""
@@ -140,6 +142,7 @@ def _choose(
             "max_tiles_per_slide": settings.max_tiles_per_slide,
             "seed": settings.seed,
         },
+        source_sha256=str(footer["slide_fingerprint"]),
     )
 
 

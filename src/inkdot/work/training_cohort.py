@@ -1,7 +1,7 @@
 """The slides of a training run: which have labels, who learns, who validates, and what they cannot teach."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,11 +22,13 @@ class Cohort:
         slides: By slide_id, sorted.
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
+        pictures: The slides are labelled pictures of one tile each, and a patient is a group of them.
     """
 
     slides: Mapping[str, LabelledTiles]
     parts: Mapping[str, Part]
     unlabelled: tuple[str, ...]
+    pictures: bool = False
 
     @property
     def synthetic(self) -> bool:
@@ -49,7 +51,7 @@ class Cohort:
     def without(self, failed: Mapping[str, str]) -> "Cohort":
         """The cohort less the slides that failed."""
         kept = {slide_id: tiles for slide_id, tiles in self.slides.items() if slide_id not in failed}
-        return Cohort(kept, self.parts, self.unlabelled)
+        return replace(self, slides=kept)
 
 
 def patient(tiles: LabelledTiles) -> str:
@@ -57,11 +59,12 @@ def patient(tiles: LabelledTiles) -> str:
     return patient_of(tiles.entry.slide_id, tiles.entry.patient_id)
 
 
-def split_cohort(found: Sequence[LabelledTiles], config: Config) -> Cohort:
+def split_cohort(found: Sequence[LabelledTiles], config: Config, *, pictures: bool = False) -> Cohort:
     """Share the slides with labels out to training and validation, whole patients each.
 
     Raises:
-        LeakageError: Some slides are synthetic and some are not, or a column ``split`` tears a patient apart.
+        LeakageError: Some slides are synthetic and some are not, a column ``split`` tears a patient apart, or the very
+            same file stands on two sides under different patients.
         ManifestError: The column ``split`` holds other words, or is filled for some slides only.
     """
     _check_one_kind(found)
@@ -77,11 +80,14 @@ def split_cohort(found: Sequence[LabelledTiles], config: Config) -> Cohort:
         )
         for tiles in labelled
     ]
-    return Cohort(
+    cohort = Cohort(
         slides={tiles.entry.slide_id: tiles for tiles in labelled},
         parts=split_slides(rows, settings.validation_fraction, settings.seed),
         unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
+        pictures=pictures,
     )
+    _check_files_apart(cohort)
+    return cohort
 
 
 def check_answers(cohort: Cohort, config: Config) -> None:
@@ -120,11 +126,13 @@ def cohort_notes(cohort: Cohort) -> list[str]:
     for part, word in words.items():
         if slides := cohort.of(part):
             tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
-            notes.append(f"{word}: {tiles} tiles of {len(slides)} slides of {patients} patients.")
+            whole = f"{tiles} pictures" if cohort.pictures else f"{tiles} tiles of {len(slides)} slides"
+            notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.pictures else 'patients'}.")
     if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
         notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
     if cohort.unlabelled:
-        notes.append(f"{len(cohort.unlabelled)} slides have no labelled tile and were not used.")
+        what = "pictures have no answer" if cohort.pictures else "slides have no labelled tile"
+        notes.append(f"{len(cohort.unlabelled)} {what} and were not used.")
     if nameless := sum(not tiles.entry.patient_id for tiles in cohort.used()):
         notes.append(
             f"{nameless} slides have no patient_id, and each was taken for a patient of its own: where two are of "
@@ -145,6 +153,7 @@ def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
         stains=sorted({entry.stain for entry in entries if entry.stain}),
         sites=len({entry.site for entry in entries if entry.site}),
         scanners=len({entry.scanner for entry in entries if entry.scanner}),
+        pictures=cohort.pictures,
     )
 
 
@@ -156,6 +165,18 @@ def _check_one_kind(found: Sequence[LabelledTiles]) -> None:
             f"expected slides that are all real or all synthetic, found {len(synthetic)} synthetic ones such as "
             f"{synthetic[0]!r} among {len(real)} real ones such as {real[0]!r}; list them apart"
         )
+
+
+def _check_files_apart(cohort: Cohort) -> None:
+    first: dict[str, str] = {}
+    for slide_id, tiles in cohort.slides.items():
+        other = first.setdefault(tiles.source_sha256, slide_id)
+        if cohort.parts[other] != cohort.parts[slide_id]:
+            what, column = ("pictures", "group") if cohort.pictures else ("slides", "patient_id")
+            raise LeakageError(
+                f"{what} {other!r} and {slide_id!r} are the same file, but one is in {cohort.parts[other]} and one in "
+                f"{cohort.parts[slide_id]}; list it once, or give both the same {column}"
+            )
 
 
 def _positive(targets: TargetArray, config: Config) -> bool | None:

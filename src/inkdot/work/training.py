@@ -1,0 +1,113 @@
+"""From labelled tiles to a stored model: the part of training that slides and pictures share."""
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from inkdot import __version__
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.hashing import file_sha256, json_sha256
+from inkdot.artefacts.layout import ModelLayout, RunLayout
+from inkdot.config import Config
+from inkdot.model.card import card_text
+from inkdot.model.data import TileSet
+from inkdot.model.describing import describe
+from inkdot.model.loop import TrainingData, fit
+from inkdot.model.selection import IndexArray
+from inkdot.model.store import save_model
+from inkdot.model.weights import starting_network
+from inkdot.records import RgbArray
+from inkdot.work.tile_cache import LabelledTiles, cached_pixels
+from inkdot.work.training_cohort import Cohort, patient, trained_on_facts
+
+
+def train_cohort(
+    cohort: Cohort,
+    training: TileSet,
+    validation: TileSet,
+    notes: Sequence[str],
+    config: Config,
+    layout: RunLayout,
+    console: Console,
+    *,
+    mpp_known: bool = True,
+) -> None:
+    """Fit, calibrate, lock and write the model."""
+    data = TrainingData(training, validation, cohort.figures_prefix, _identity(cohort, config))
+    network, said = starting_network(config, training)
+    say(console, said)
+    state = fit(network, data, config, layout, console)
+    described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
+    description = save_model(layout.model, network, described)
+    epochs = f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest calibrated validation loss."
+    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, epochs]))
+    for name, figure in sorted(description.validation_figures.items()):
+        say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
+
+
+def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
+    """The cached tiles of slides, for the loop."""
+    counts = [len(tiles.targets) for tiles in slides]
+    arrays = [cached_pixels(tiles.entry, layout) for tiles in slides]
+    places = np.concatenate([np.arange(count) for count in counts])
+    return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), places)
+
+
+def picture_tiles(slides: Sequence[LabelledTiles], pixels: RgbArray) -> TileSet:
+    """Pictures of one tile each, whose rows of ``pixels`` their selections name, for the loop."""
+    places = np.concatenate([tiles.selection.rows for tiles in slides])
+    return _tile_set(slides, [pixels], np.zeros_like(places), places)
+
+
+def _tile_set(
+    slides: Sequence[LabelledTiles], arrays: Sequence[RgbArray], array_of_row: IndexArray, places: IndexArray
+) -> TileSet:
+    counts = [len(tiles.targets) for tiles in slides]
+    return TileSet(
+        arrays=arrays,
+        array_of_row=array_of_row,
+        place_of_row=places,
+        targets=np.concatenate([tiles.targets for tiles in slides]),
+        patients=np.repeat(np.array([patient(tiles) for tiles in slides]), counts),
+        slides=np.repeat(np.array([tiles.entry.slide_id for tiles in slides]), counts),
+    )
+
+
+def _identity(cohort: Cohort, config: Config) -> str:
+    """Hash of all that shapes the run: a checkpoint is continued only under the same."""
+    weights = Path(config.model.weights)
+    slides = [
+        [slide_id, patient(tiles), cohort.parts[slide_id], tiles.source_sha256, tiles.made_from]
+        for slide_id, tiles in cohort.slides.items()
+    ]
+    return json_sha256(
+        {
+            "versions": [__version__, version("torch"), version("timm")],
+            "config": config.model_dump(mode="json"),
+            "weights": file_sha256(weights) if weights.is_file() else config.model.weights,
+            "slides": slides,
+        }
+    )
+
+
+def write_split(cohort: Cohort, layout: RunLayout) -> None:
+    """Write which slide or picture was used for what."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out"])
+    for slide_id, tiles in cohort.slides.items():
+        counts = [len(tiles.targets), tiles.selection.left_out]
+        writer.writerow([slide_id, tiles.entry.patient_id, cohort.parts[slide_id], *counts])
+    write_text(layout.split_csv, buffer.getvalue())
+
+
+def say(console: Console, lines: Sequence[str]) -> None:
+    """Print lines as they are: names from a manifest are not markup."""
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

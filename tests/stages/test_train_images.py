@@ -1,0 +1,205 @@
+"""Training on labelled pictures: the same network and loop, whatever the columns are called."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import read_model_file
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import LeakageError, UserError
+from inkdot.manifest import ImageEntry
+from inkdot.records import Mpp
+from inkdot.stages import predict, train
+from inkdot.work.picture_cache import read_picture
+from inkdot.work.score_slide import UNKNOWN_SCALE_WARNING, warnings_for
+
+HEADS = [
+    {
+        "name": "malignancy",
+        "classes": ["benign", "malignant"],
+        "answers": {
+            "NL": {"benign": 1.0},
+            "LSIL": {"benign": 0.5, "malignant": 0.5},
+            "SCC": {"malignant": 1.0},
+        },
+        "flag_class": "malignant",
+    },
+    {
+        "name": "grade",
+        "classes": ["NL", "LSIL", "SCC"],
+        "answers": {name: {name: 1.0} for name in ("NL", "LSIL", "SCC")},
+    },
+]
+COLOURS = {"NL": (60, 90, 200), "LSIL": (120, 160, 60), "SCC": (150, 30, 60)}
+
+
+def config(mpp_of_all: float | str | None = "unknown", **images: object) -> Config:
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
+            "heads": HEADS,
+            "model": {"backbone": "test_efficientnet"},
+            "images": {
+                "path": "file",
+                "group": "original_image",
+                "heads": {"malignancy": "label", "grade": "label"},
+                "mpp_of_all": mpp_of_all,
+                **images,
+            },
+            "training": {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
+        }
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Six originals per class, two augmented copies each, under names with spaces and other letters."""
+    generator = np.random.default_rng(0)
+    lines = ["file,label,original_image,site"]
+    for label, colour in COLOURS.items():
+        for original in range(6):
+            for copy in range(2):
+                rgb = np.full((60, 80, 3), 235, np.uint8)
+                cv2.circle(rgb, (40, 30), 10, colour, cv2.FILLED)
+                noisy = np.clip(rgb + generator.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)
+                name = f"pictures/{label} ü_{original} ({copy}).png"
+                path = tmp_path / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(cv2.imencode(".png", noisy[..., ::-1])[1].tobytes())
+                lines.append(f"{name},{label},{label} {original},lab-{original % 2}")
+    path = tmp_path / "images.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_pictures_make_a_model_with_three_classes_and_soft_answers(table: Path, tmp_path: Path):
+    layout = RunLayout(tmp_path / "run")
+    assert train.run_images(config(), table, layout.root) == 0
+    model = read_model_file(layout.model)
+    assert not model.mpp_known
+    assert model.trained_on.pictures
+    assert model.trained_on.slides == 36
+    assert model.trained_on.patients == 18
+    assert model.trained_on.sites == 2
+    assert {f"validation_auc.grade.{name}" for name in COLOURS} < set(model.validation_figures)
+    counts = model.trained_on.tiles_per_class
+    assert counts["malignancy.benign"] == counts["grade.NL"] + counts["grade.LSIL"] / 2
+    card = (layout.model / "card.md").read_text(encoding="utf-8")
+    assert "36 pictures of 18 groups" in card
+    assert "Unknown scale" in card
+    split = layout.split_csv.read_text(encoding="utf-8").splitlines()[1:]
+    sides: dict[str, set[str]] = {}
+    for line in split:
+        _, group, side, *_ = line.split(",")
+        sides.setdefault(group, set()).add(side)
+    assert all(len(found) == 1 for found in sides.values())
+
+
+def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in "ab":
+        assert train.run_images(config(), table, tmp_path / name) == 0
+    for name in (
+        "model/weights.safetensors",
+        "model/model.json",
+        "metrics.csv",
+        "cache/pictures.npy",
+        "split.csv",
+    ):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    before = (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns
+    assert train.run_images(config(), table, tmp_path / "a") == 0
+    assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns == before
+    assert train.run_images(config(crop_px=40), table, tmp_path / "a") == 0
+    assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns != before
+
+
+def test_a_damaged_picture_is_named_and_the_rest_trains(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "pictures" / "NL ü_0 (0).png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    assert train.run_images(config(), table, tmp_path / "run") == 1
+    assert "NL ü_0 (0).png could not be used" in " ".join(capsys.readouterr().err.split())
+    assert read_model_file(tmp_path / "run" / "model").trained_on.slides == 35
+
+
+def test_the_same_picture_under_two_groups_is_leakage(table: Path, tmp_path: Path):
+    for original in range(6):  # whatever the split, some copy ends on the other side
+        source = tmp_path / "pictures" / f"NL ü_{original} (0).png"
+        (tmp_path / "pictures" / f"copy_{original}.png").write_bytes(source.read_bytes())
+        with table.open("a", encoding="utf-8") as file:
+            file.write(f"pictures/copy_{original}.png,NL,another {original},\n")
+    with pytest.raises(LeakageError, match="are the same file, but one is in"):
+        train.run_images(config(), table, tmp_path / "run")
+
+
+def test_some_scales_known_and_some_not_is_refused(table: Path, tmp_path: Path):
+    lines = table.read_text(encoding="utf-8").splitlines()
+    scales = ["mpp", *("0.5" if index % 2 else "" for index in range(len(lines) - 1))]
+    table.write_text("\n".join(",".join(pair) for pair in zip(lines, scales, strict=True)), encoding="utf-8")
+    with pytest.raises(UserError, match="found 18 of 36 without"):
+        train.run_images(config(), table, tmp_path / "run")
+
+
+class TestScale:
+    """What of a picture becomes the tile."""
+
+    def entry(self, tmp_path: Path, size: tuple[int, int], mpp: float | None) -> ImageEntry:
+        width, height = size
+        rgb = np.zeros((height, width, 3), np.uint8)
+        rgb[..., 0] = np.arange(width) % 256
+        rgb[..., 1] = (np.arange(height) % 256)[:, None]
+        path = tmp_path / "p.png"
+        path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+        return ImageEntry("p.png", path, "g", {}, Mpp.square(mpp) if mpp else None, "")
+
+    def test_a_known_scale_takes_the_centre_at_the_configs_scale(self, tmp_path: Path):
+        tile, padded = read_picture(self.entry(tmp_path, (200, 100), 0.5), config(0.5))
+        assert not padded
+        np.testing.assert_array_equal(tile[0, :, 0], np.arange(84, 116))
+        np.testing.assert_array_equal(tile[:, 0, 1], np.arange(34, 66))
+
+    def test_a_finer_picture_gives_more_of_its_pixels(self, tmp_path: Path):
+        tile, _ = read_picture(self.entry(tmp_path, (200, 100), 0.25), config(0.25))
+        np.testing.assert_allclose(tile[0, :, 0], np.arange(68, 132, 2) + 0.5, atol=0.6)
+
+    def test_an_unknown_scale_takes_the_centre_square_or_the_crop(self, tmp_path: Path):
+        entry = self.entry(tmp_path, (200, 96), None)
+        whole, _ = read_picture(entry, config())
+        np.testing.assert_allclose(whole[0, :, 0], np.arange(52, 148, 3) + 1, atol=0.6)
+        cropped, _ = read_picture(entry, config(crop_px=32))
+        np.testing.assert_array_equal(cropped[0, :, 0], np.arange(84, 116))
+
+    def test_a_small_picture_is_filled_up_with_white_and_that_is_said(self, tmp_path: Path):
+        tile, padded = read_picture(self.entry(tmp_path, (20, 20), 0.5), config(0.5))
+        assert padded
+        assert (tile[0] == 255).all()
+        assert tile[16, 16, 0] == 10
+
+    def test_coarser_than_asked_or_smaller_than_the_crop_is_refused(self, tmp_path: Path):
+        from inkdot.errors import SlideError
+
+        with pytest.raises(SlideError, match=r"0\.9 µm/px"):
+            read_picture(self.entry(tmp_path, (200, 100), 0.9), config(0.9))
+        with pytest.raises(SlideError, match=r"images\.crop_px = 150"):
+            read_picture(self.entry(tmp_path, (200, 100), None), config(crop_px=150))
+        with pytest.raises(SlideError, match=r"images\.crop_px to hold a tile"):
+            read_picture(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
+
+
+def test_a_model_of_unknown_scale_refuses_slides_unless_told_otherwise(table: Path, tmp_path: Path):
+    train.run_images(config(), table, tmp_path / "run")
+    picture = tmp_path / "pictures" / "NL ü_0 (0).png"
+    model = tmp_path / "run" / "model"
+    with pytest.raises(UserError, match="--allow-unknown-scale"):
+        predict.run([picture], model, tmp_path / "results", mpp=0.5)
+    assert not (tmp_path / "results").exists()
+    predict.run([picture], model, tmp_path / "results", mpp=0.5, allow_unknown_scale=True)
+    from inkdot.records import SlideEntry
+
+    said = warnings_for(SlideEntry("s", picture), read_model_file(model), synthetic_slide=False)
+    assert UNKNOWN_SCALE_WARNING in said
