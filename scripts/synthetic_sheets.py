@@ -66,13 +66,13 @@ def clusters(path: Path) -> None:
     for kind, habit in HABITS.items():
         row: list[Cell] = []
         x = 0.0
-        for count in (4, 7, 12, 20):
+        for count in (4, 8, 16):
             members = habit.build(kind, RECIPES[kind], PREPARATION, count, rng)
             reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
             x += reach + 4.0
-            row += [replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + 60.0) for cell in members]
+            row += [replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + 52.0) for cell in members]
             x += reach + 4.0
-        rows.append((habit.name, rendered(row, 400.0, 120.0)))
+        rows.append((habit.name, rendered(row, 300.0, 105.0)))
     sheet(path, rows)
 
 
@@ -174,7 +174,7 @@ def grid(path: Path, pictures: Sequence[tuple[str, RgbArray]], columns: int) -> 
 def finish(page: Image.Image, path: Path) -> None:
     draw = ImageDraw.Draw(page)
     draw.text((page.width - 130, page.height - 28), "SYNTHETIC", fill=(120, 120, 120), font=font(18))
-    page.save(path, quality=82, optimize=True)
+    page.save(path, quality=74, optimize=True)
     print(f"{path}: {page.width} x {page.height} px, {path.stat().st_size / 1024:.0f} KiB")
 
 

@@ -2,8 +2,10 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from time import process_time
 
 import pyarrow as pa
 from rich.console import Console
@@ -81,15 +83,31 @@ def run(
     layout = CohortLayout(out)
     with locked(layout.lock):
         waiting = [plan for plan in plans if not _is_made(layout, plan, planes)]
-        _make_all(layout, waiting, planes, min(workers, len(waiting)), kept=len(plans) - len(waiting))
+        made = _make_all(layout, waiting, planes, min(workers, len(waiting)), kept=len(plans) - len(waiting))
         _write_tables(layout, plans)
-    Console(stderr=True).print(
-        f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, kept {slides - len(waiting)})"
-    )
+    speed = f", {made.megapixels / made.cpu_seconds:.1f} MPx/s per core" if made.cpu_seconds else ""
+    line = f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, kept {slides - len(waiting)}{speed})"
+    Console(stderr=True).print(line, soft_wrap=True, markup=False)
     return 0
 
 
-def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> None:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How much was made, and what it cost.
+
+    Attributes:
+        megapixels: Level-0 pixels of the slides, focal planes counted each.
+        cpu_seconds: Processor time, of one core at a time.
+    """
+
+    megapixels: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __add__(self, other: "Made") -> "Made":
+        return Made(self.megapixels + other.megapixels, self.cpu_seconds + other.cpu_seconds)
+
+
+def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> Made:
     """Make one slide and its truth; the truth is written last and says that the slide is complete.
 
     Args:
@@ -97,6 +115,7 @@ def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> None:
         plan: The slide.
         planes: Focal planes, an odd number.
     """
+    started = process_time()
     patient = plan.draw_patient()
     stain = plan.stain()
     scene = lay_scene(plan, patient, stain)
@@ -113,6 +132,8 @@ def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> None:
         "confounders": list(scene.confounders),
     }
     write_table(layout.truth(plan.slide_id), truth, TRUTH_VERSION, facts)
+    megapixels = planes * scene.width_um * scene.height_um / plan.mpp**2 / 1e6
+    return Made(megapixels, process_time() - started)
 
 
 def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: float) -> None:
@@ -131,7 +152,7 @@ def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: flo
     )
 
 
-def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers: int, kept: int) -> None:
+def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers: int, kept: int) -> Made:
     """Make slides in as many processes, with a progress bar over slides."""
     columns = (
         TextColumn("making slides"),
@@ -142,16 +163,18 @@ def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("slides", total=kept + len(plans), completed=kept)
+        total = Made()
         if workers <= 1:
             for plan in plans:
-                make_slide(layout, plan, planes)
+                total += make_slide(layout, plan, planes)
                 progress.advance(bar)
-            return
+            return total
         # Started afresh, not forked: a fork copies the threads' locks of whatever is loaded by now.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for made in as_completed([pool.submit(make_slide, layout, plan, planes) for plan in plans]):
-                made.result()
+                total += made.result()
                 progress.advance(bar)
+        return total
 
 
 def _write_tables(layout: CohortLayout, plans: list[SlidePlan]) -> None:

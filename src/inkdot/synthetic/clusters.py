@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, pressed
 from inkdot.synthetic.recipes import Recipe
-from inkdot.synthetic.scene import Cell
-from inkdot.synthetic.shapes import equivalent_diameter_um
+from inkdot.synthetic.scene import Cell, Nucleus
+from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, perturbed
 
 Points = npt.NDArray[np.float64]
 """Places in µm, [n, (x, y)]."""
@@ -30,6 +30,8 @@ def moulded_cluster(
     moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
     cells = _placed(cells, places, heights)
     cells = press_together(cells, radii, moulding, rng, nuclei=True)
+    if rng.random() < 0.08:
+        cells.append(_streak(cells, preparation, rng))
     return cells + _apoptotic(cells, preparation, 0.02, rng)
 
 
@@ -43,6 +45,8 @@ def cohesive_cluster(
     places = relaxed(radii, 1.0 - overlap, rng)
     if count >= 9 and rng.random() < 0.15:
         places = _with_lumen(places, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
+    if rng.random() < 0.30:
+        cells = _palisaded(cells, places)
     heights = _heights(places, rng.uniform(4.0, 9.0), rng)
     moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
     cells = press_together(_placed(cells, places, heights), radii, moulding, rng, nuclei=False)
@@ -223,6 +227,28 @@ def turned(cell: Cell, angle: float) -> Cell:
     if body is not None:
         body = replace(body, outline=np.roll(body.outline, shift))
     return replace(cell, nuclei=nuclei, cytoplasm=body)
+
+
+def _palisaded(cells: Sequence[Cell], places: Points) -> list[Cell]:
+    """Turn the long axes of the outermost cells towards the middle."""
+    away = np.hypot(places[:, 0], places[:, 1])
+    outermost = away > 0.7 * away.max()
+    return [
+        turned(cell, float(np.arctan2(place[1], place[0]))) if outer else cell
+        for cell, place, outer in zip(cells, places, outermost, strict=True)
+    ]
+
+
+def _streak(cells: Sequence[Cell], preparation: Preparation, rng: np.random.Generator) -> Cell:
+    """A smeared nucleus beside a small-cell cluster: what is left of crush in a liquid preparation."""
+    direction = rng.uniform(0.0, 2.0 * np.pi)
+    length = rng.uniform(10.0, 40.0) * preparation.size
+    width = rng.uniform(1.5, 3.0)
+    outline = perturbed(ellipse(float(np.sqrt(length * width)), length / width, direction), 0.06, rng)
+    nucleus = Nucleus(0.0, 0.0, outline, 0.8 * preparation.haematoxylin, "smudged")
+    reach = max(float(np.hypot(cell.x_um, cell.y_um)) for cell in cells) + 0.4 * length
+    x, y = reach * np.cos(direction), reach * np.sin(direction)
+    return Cell("nuclear_streak", float(x), float(y), 0.0, (nucleus,), texture=int(rng.integers(1 << 30)))
 
 
 def _apoptotic(

@@ -1,10 +1,11 @@
 """Draws whole groups as a patient has them: tumour clusters and the benign groups that imitate them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from inkdot.synthetic.cells import Preparation
 from inkdot.synthetic.clusters import (
     Builder,
     cohesive_cluster,
@@ -14,7 +15,10 @@ from inkdot.synthetic.clusters import (
     whorl,
 )
 from inkdot.synthetic.patients import Patient
+from inkdot.synthetic.recipes import RECIPES
 from inkdot.synthetic.scene import Cell
+
+_FOUNDING_SEED = 20260213
 
 Size = Callable[[np.random.Generator], int]
 
@@ -66,6 +70,23 @@ def draw_group(kind: str, patient: Patient, rng: np.random.Generator) -> Group:
     cells = habit.build(kind, look.recipe, patient.preparation, habit.size(rng), rng)
     name = HABITS[kind].name if habit is HABITS[kind] else f"{HABITS[kind].name}_as_{habit.name}"
     return Group(name, cells)
+
+
+def founding_cluster(preparation: Preparation) -> Group:
+    """The cluster of the founding case: a few large cells, tight, finely vacuolated; the same every time."""
+    rng = np.random.default_rng(_FOUNDING_SEED)
+    recipe = replace(
+        RECIPES["large_nec"],
+        **{
+            "p_vacuoles": 1.0,
+            "vacuoles_low": 14.0,
+            "vacuoles_high": 30.0,
+            "vacuole_high_um": 1.5,
+            "p_naked": 0.0,
+        },
+        **{"nc_low": 0.55, "nc_high": 0.70, "p_vague_edge": 0.0},
+    )
+    return Group("founding_case", cohesive_cluster("large_nec", recipe, preparation, 7, rng))
 
 
 def _log_normal(median: float, sigma: float, low: int, high: int) -> Size:

@@ -77,7 +77,7 @@ def _bound(question: str, negative: Array, positive: Array, rng: np.random.Gener
 
 def _summary(group: Group) -> Array:
     """Everything about a cluster that could tell classes apart; the mean diameter first."""
-    cells = [cell for cell in group.cells if cell.kind != "apoptotic_body"]
+    cells = [cell for cell in group.cells if cell.kind not in {"apoptotic_body", "nuclear_streak"}]
     diameters = np.array([_diameter(cell) for cell in cells])
     ratios = np.array([_nc_ratio(cell) for cell in cells])
     nuclei = [cell.nuclei[0] for cell in cells]

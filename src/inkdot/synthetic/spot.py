@@ -9,7 +9,7 @@ from inkdot.synthetic.backdrops import SpotRing, Writing
 from inkdot.synthetic.cells import Preparation, draw_cell, draw_neutrophil, draw_red_cell
 from inkdot.synthetic.cohort import SlidePlan
 from inkdot.synthetic.confounders import Field, FocusBand, draw_confounders
-from inkdot.synthetic.groups import draw_group
+from inkdot.synthetic.groups import Group, draw_group, founding_cluster
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.presets import COMPOSITIONS, Composition, cell_count, cluster_count
 from inkdot.synthetic.scene import Box, Cell, Cluster, Scene
@@ -17,6 +17,9 @@ from inkdot.synthetic.stains import Stain
 
 WRITING_DENSITY = 0.075
 RING_DENSITY = 0.02
+EDGE_SHARE = 0.12
+"""Share of single cells that lie on the rim beyond what its area would hold: about doubles the density there."""
+
 _GRID_UM = 40.0
 
 
@@ -28,11 +31,17 @@ class Glass:
         self._rng = rng
         self._taken: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
 
-    def settle(self, reach_um: float, gap_um: float = 1.0) -> tuple[float, float]:
-        """A place for something round; after 40 vain attempts it falls on others, as cells do."""
+    def settle(self, reach_um: float, gap_um: float = 1.0, innermost: float = 0.0) -> tuple[float, float]:
+        """A place for something round; after 40 vain attempts it falls on others, as cells do.
+
+        Args:
+            reach_um: Its radius.
+            gap_um: Glass to leave around it.
+            innermost: Nearest to the middle it may lie, as a fraction of the spot's radius.
+        """
         x, y = self.x_um, self.y_um
         for _ in range(40):
-            away = max(self.radius_um - reach_um, 0.0) * np.sqrt(self._rng.random())
+            away = max(self.radius_um - reach_um, 0.0) * np.sqrt(self._rng.uniform(innermost**2, 1.0))
             direction = self._rng.uniform(0.0, 2.0 * np.pi)
             x, y = float(self.x_um + away * np.cos(direction)), float(self.y_um + away * np.sin(direction))
             if self._free(x, y, reach_um + gap_um):
@@ -70,15 +79,16 @@ class _Laying:
         return self.patient.preparation
 
     def single(self, cell: Cell) -> None:
-        x, y = self.glass.settle(cell.reach_um, gap_um=1.5)
+        # A filter leaves a denser rim.
+        innermost = 0.93 if self.rng.random() < EDGE_SHARE else 0.0
+        x, y = self.glass.settle(cell.reach_um, 1.5, innermost)
         self.cells.append(replace(cell, x_um=x, y_um=y))
 
     def named(self, kind: str) -> None:
         self.single(draw_cell(kind, self.patient.recipe(kind), self.preparation, self.rng))
 
-    def group(self, kind: str) -> None:
-        """Lay a group of a class, with glass around it."""
-        group = draw_group(kind, self.patient, self.rng)
+    def group(self, group: Group) -> None:
+        """Lay a group with glass around it."""
         x, y = self.glass.settle(group.reach_um, gap_um=15.0)
         number = len(self.clusters)
         self.clusters.append(Cluster(number, group.name))
@@ -101,6 +111,8 @@ def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     glass = Glass(centre, centre, diameter / 2.0, rng)
     laying = _Laying(glass, patient, rng)
     composition = COMPOSITIONS[plan.composition]
+    if plan.preset == "demo" and plan.number == 0:
+        laying.group(founding_cluster(patient.preparation))
     _lay_groups(laying, composition, plan.spot_mm)
     _lay_singles(laying, composition, plan.spot_mm)
     ring_width = float(np.clip(diameter * rng.uniform(0.01, 0.025), 15.0, 500.0))
@@ -132,7 +144,7 @@ def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> No
     """Groups first: they need the most room."""
     rng = laying.rng
     for _ in range(cluster_count(composition.tumour_clusters, spot_mm, rng)):
-        laying.group(_tumour_class(laying.patient, rng))
+        laying.group(draw_group(_tumour_class(laying.patient, rng), laying.patient, rng))
     for kind, full in (
         ("choroid", composition.choroid_groups),
         ("lymphocyte", composition.lymphoid_aggregates),
@@ -140,7 +152,7 @@ def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> No
         ("germinal_matrix", composition.germinal_matrix),
     ):
         for _ in range(cluster_count(full, spot_mm, rng)):
-            laying.group(kind)
+            laying.group(draw_group(kind, laying.patient, rng))
 
 
 def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> None:

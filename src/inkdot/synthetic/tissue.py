@@ -158,10 +158,10 @@ def _nests(n: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Rounded nests of 80 to 300 µm between septa: cells of a Voronoi diagram, shrunk."""
     pitch = rng.uniform(130.0, 260.0) / STEP_UM
     seeds = np.ones((n, n), np.uint8)
-    for row in np.arange(0.0, n, pitch * 0.87):
-        for column in np.arange(0.0, n, pitch):
+    for k, row in enumerate(np.arange(-pitch, n, pitch * 0.87)):
+        for column in np.arange(-pitch * (1 + k % 2 / 2), n, pitch):
             x, y = (column + rng.uniform(0, pitch * 0.8), row + rng.uniform(0, pitch * 0.7))
-            if int(x) < n and int(y) < n:
+            if 0 <= x < n and 0 <= y < n:
                 seeds[int(y), int(x)] = 0
     _, found = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     labels = np.asarray(found, np.int32)

@@ -26,7 +26,9 @@ MORPHOLOGY_OF = {
     "region_mixed_nec": "mixed",
 }
 MALIGNANT = frozenset({*MORPHOLOGY_OF, "adenocarcinoma", "lymphoma"})
-_WITHOUT_ANSWER = frozenset({"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust"})
+_WITHOUT_ANSWER = frozenset(
+    {"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust", "nuclear_streak"}
+)
 _REGION = "region_"
 
 SCHEMA = pa.schema(
