@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inkdot.labels import DEFAULT_HEADS
+from inkdot.labels import DEFAULT_HEADS, Head, flagging_head, score_columns
 from inkdot.records import BoundsL0, Mpp, TileSpec
 from inkdot.review.gallery import GallerySettings, gallery_facts
 from inkdot.review.page import page_text
@@ -21,7 +21,12 @@ SIDE_L0_PX = 256
 
 
 def slide_review(
-    name: str, count: int, *, call: str = "flagged", warnings: tuple[str, ...] = ()
+    name: str,
+    count: int,
+    *,
+    call: str = "flagged",
+    warnings: tuple[str, ...] = (),
+    heads: tuple[Head, ...] = DEFAULT_HEADS,
 ) -> SlideReview:
     """A slide of 30,000 px with ``count`` places in a row, the first half of them flagged unless nothing is."""
     size = Level0Px(30_000)
@@ -35,7 +40,7 @@ def slide_review(
             False,
         ),
         spec=TileSpec(TilePx(SIDE_L0_PX), MicrometresPerPixel(0.25), TilePx(SIDE_L0_PX)),
-        heads=DEFAULT_HEADS,
+        heads=heads,
         threshold=0.5,
         model_sha256="ab" * 32,
         tiles_sha256="cd" * 32,
@@ -45,8 +50,11 @@ def slide_review(
     places: list[Place] = []
     for index in range(count):
         score = 0.99 - 0.98 * index / max(1, count - 1) if call == "flagged" else 0.4 - 0.001 * index
-        scores = {"p.malignancy.benign": 1 - score, "p.malignancy.malignant": score}
-        scores |= {"p.morphology.small_cell": 0.8, "p.morphology.large_cell": 0.2}
+        scores = dict.fromkeys(score_columns(heads), 0.2) | {"p.morphology.small_cell": 0.8}
+        flag = flagging_head(heads)
+        scores |= {
+            f"p.{flag.name}.{name}": score if name == flag.flag_class else 1 - score for name in flag.classes
+        }
         x, y = (index % 100) * 300, (index // 100) * 300
         places.append(Place(index + 1, x, y, SIDE_L0_PX, SIDE_L0_PX, score, score >= 0.5, scores))
     flagged = sum(place.flagged for place in places)

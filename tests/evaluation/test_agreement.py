@@ -3,7 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.evaluation.agreement import (
@@ -75,12 +75,14 @@ def slow_fleiss(answers: list[list[int]], categories: int) -> float:
     return math.nan if chance == 1 else (float(np.mean(shares)) - chance) / (1 - chance)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.lists(st.integers(0, 2), max_size=5), min_size=1, max_size=12))
 def test_fleiss_kappa_equals_its_definition_with_any_number_of_readers(answers):
     counts = np.asarray([[row.count(k) for k in range(3)] for row in answers])
     assert fleiss_kappa(counts) == pytest.approx(slow_fleiss(answers, 3), abs=1e-9, nan_ok=True)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
 def test_weights_count_a_place_as_often_as_they_say(pairs):
     first, second = (np.asarray(column) for column in zip(*pairs, strict=True))

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.review.fields import (
@@ -27,6 +27,7 @@ def test_bars_have_round_lengths(width_um: float, length_um: int) -> None:
     assert bar.fraction * width_um == pytest.approx(length_um)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.floats(3, 50_000))
 def test_a_bar_is_neither_tiny_nor_wider_than_a_third(width_um: float) -> None:
     bar = scale_bar(width_um)
@@ -34,6 +35,7 @@ def test_a_bar_is_neither_tiny_nor_wider_than_a_third(width_um: float) -> None:
     assert 0.1 <= bar.fraction <= 1 / 3 + 1e-9
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     mpp=st.tuples(st.floats(0.1, 1.0), st.floats(0.95, 1.05)),
     tile_mpp=st.floats(1.0, 2.0),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inkdot.errors import ManifestError
-from inkdot.labels import DEFAULT_HEADS
+from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.geojson import write_geojson
 from inkdot.review.qupath_answers import answers_of, read_qupath
 from inkdot.review.ranking import rank_places
@@ -44,6 +44,20 @@ def saved(path: Path, data: Any) -> Path:
 )
 def test_a_class_stands_for_answers_or_for_nothing(name: str, said: list[tuple[str, str]]) -> None:
     assert answers_of(name, DEFAULT_HEADS) == said
+
+
+def test_a_condition_is_answered_in_the_laboratory_s_own_words() -> None:
+    heads = (
+        Head(
+            "grade",
+            ("low", "high"),
+            {"HSIL": {"high": 1.0}, "ASC-H": {"high": 0.6, "low": 0.4}, "NILM": {"low": 1.0}},
+        ),
+        Head("kind", ("squamous", "glandular"), {"squamous": {"squamous": 1.0}}, condition=("grade", "high")),
+    )
+    assert answers_of("squamous", heads) == [("grade", "HSIL"), ("kind", "squamous")]
+    assert answers_of("asc h: squamous", heads) == [("grade", "ASC-H"), ("kind", "squamous")]
+    assert answers_of("NILM: squamous", heads) == []
 
 
 def test_places_are_moved_from_the_scanned_corner_to_level_0(tmp_path: Path) -> None:

@@ -72,17 +72,40 @@ def answers_of(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
     """Questions and answers that a class stands for, in the order of the questions; none unless all its parts are answers."""
     said: dict[str, str] = {}
     for part in class_name.split(":"):
-        word = re.sub(r"[\s-]+", "_", part.strip().lower())
-        matching = [head for head in heads if word in head.answers]
-        if len(matching) != 1 or said.get(matching[0].name, word) != word:
+        matching = [
+            (head.name, answer) for head in heads for answer in head.answers if _plain(answer) == _plain(part)
+        ]
+        if len(matching) != 1:
             return []
-        said[matching[0].name] = word
+        head_name, answer = matching[0]
+        if said.setdefault(head_name, answer) != answer:
+            return []
     for head in heads:
         if head.name in said and head.condition is not None:
-            other, needed = head.condition
-            if said.setdefault(other, needed) != needed:
+            opening = _opening_answers(head, heads)
+            if not opening or said.setdefault(head.condition[0], opening[0]) not in opening:
                 return []
     return [(head.name, said[head.name]) for head in heads if head.name in said]
+
+
+def _plain(words: str) -> str:
+    """Words without case, and with one sign between them: people write Small cell, small-cell and small_cell."""
+    return re.sub(r"[\s_-]+", " ", words.strip().lower())
+
+
+def _opening_answers(head: Head, heads: Sequence[Head]) -> list[str]:
+    """Answers that mean, more than half, the class that ``head`` depends on; the surest first."""
+    assert head.condition is not None
+    name, wanted = head.condition
+    weights = {
+        answer: weights.get(wanted, 0.0)
+        for other in heads
+        if other.name == name
+        for answer, weights in other.answers.items()
+    }
+    return sorted(
+        (answer for answer, weight in weights.items() if weight > 0.5), key=lambda answer: -weights[answer]
+    )
 
 
 def _class_name(classification: Mapping[str, object] | None) -> str:

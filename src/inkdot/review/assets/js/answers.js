@@ -142,7 +142,7 @@
     /** Whether a question may be asked of this place: its condition is answered with the class it names. */
     open(key, head) {
       if (head.condition === null) return true;
-      return this.answer(key, head.condition[0]) === head.condition[1];
+      return ink.openingAnswers(head).includes(this.answer(key, head.condition[0]));
     },
 
     give(key, head, answer) {
@@ -150,7 +150,7 @@
         if (entry.answers[head.name]?.answer === answer) return;
         entry.answers[head.name] = { answer, time: new Date().toISOString() };
         for (const other of ink.facts.heads) {
-          const unmet = other.condition !== null && other.condition[0] === head.name && other.condition[1] !== answer;
+          const unmet = other.condition !== null && other.condition[0] === head.name && !ink.openingAnswers(other).includes(answer);
           if (unmet) delete entry.answers[other.name];
         }
       });

@@ -233,8 +233,7 @@
   function choose(head, answer) {
     const key = ink.placeKey(slide(), state.current);
     if (!ink.answers.open(key, head)) {
-      const [name, wanted] = head.condition;
-      ink.say(`${ink.words(head.name)} is asked only where ${ink.words(name)} is answered ${ink.words(wanted)}.`);
+      ink.say(ink.conditionWords(head));
       return;
     }
     ink.answers.give(key, head, answer);

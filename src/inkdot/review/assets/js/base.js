@@ -55,6 +55,25 @@ const Inkdot = {};
 
   ink.flagHead = ink.facts.heads.find((head) => head.flag_class !== null) || null;
 
+  const headNamed = (name) => ink.facts.heads.find((head) => head.name === name) || null;
+
+  /** Answers that mean, more than half, the class a question depends on: those make it worth asking. */
+  ink.openingAnswers = function (head) {
+    if (head.condition === null) return [];
+    const [name, wanted] = head.condition;
+    const answers = headNamed(name)?.answers ?? [];
+    return answers.filter((answer) => (answer.weights[wanted] ?? 0) > 0.5).map((answer) => answer.name);
+  };
+
+  ink.conditionWords = function (head) {
+    const answers = ink.openingAnswers(head).map(ink.words).join(" or ");
+    return `${ink.words(head.name)} is asked only where ${ink.words(head.condition[0])} is answered ${answers}.`;
+  };
+
+  /** Whether a head's scores are worth showing: those that depend on the flag class only where it is flagged. */
+  ink.scoresMatter = (head, place) =>
+    head.condition === null || head.condition[0] !== ink.flagHead.name || head.condition[1] !== ink.flagHead.flag_class || place.flagged;
+
   /** Centre of a place in mm from the top left corner of level 0. */
   ink.placeMm = function (slide, place) {
     const [left, top, right, bottom] = place.box_l0_px;

@@ -24,10 +24,10 @@
     return ink.make("span", { class: place.flagged ? "meter yes" : "meter no", title, "aria-hidden": "true" }, fill, mark);
   };
 
-  /** Scores of questions that are asked only where the place is flagged, such as morphology. */
+  /** Scores of the other questions; those that are asked only of flagged places, such as morphology, only there. */
   ink.furtherScores = function (place) {
-    if (ink.blinded || !place.flagged) return [];
-    const asked = ink.facts.heads.filter((head) => head.condition !== null && head.condition[0] === ink.flagHead.name);
+    if (ink.blinded) return [];
+    const asked = ink.facts.heads.filter((head) => head !== ink.flagHead && ink.scoresMatter(head, place));
     return asked.map((head) => {
       const parts = head.classes.map((item) => ({ words: item.words, score: place.scores[head.name]?.[item.name] ?? 0 }));
       const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: scores of this tile, not a call` });

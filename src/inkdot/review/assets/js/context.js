@@ -116,8 +116,7 @@
   function scoreTable(slide, place) {
     if (ink.blinded) return null;
     const rows = ink.facts.heads.flatMap((head) => {
-      const asked = head.condition === null || head.condition[0] !== ink.flagHead.name || place.flagged;
-      return asked
+      return ink.scoresMatter(head, place)
         ? head.classes.map((item) =>
             ink.make(
               "tr",
@@ -222,7 +221,7 @@
     ];
     const conditions = ink.facts.heads
       .filter((head) => head.condition !== null)
-      .map((head) => `${ink.words(head.name)} is asked only where ${ink.words(head.condition[0])} is answered ${ink.words(head.condition[1])}.`);
+      .map(ink.conditionWords);
     dialog.replaceChildren(
       ink.make("h2", { id: "help-title", text: "Keys" }),
       ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words }))))),
