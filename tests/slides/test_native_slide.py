@@ -254,11 +254,31 @@ def test_dct_scaling_stays_within_its_bound(one_level: Path, factor: int) -> Non
             assert difference.max() <= 40
 
 
-def test_a_corner_between_reduced_pixels_is_rounded(one_level: Path) -> None:
-    with closing(native(one_level)) as slide:
-        tile = read_tile(slide, spec(1.0, side=96), 303, 200)
-        assert np.array_equal(tile, read_tile(slide, spec(1.0, side=96), 304, 200))
-        assert not np.array_equal(tile, read_tile(slide, spec(1.0, side=96), 300, 200))
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_corners_between_shrunk_pixels_are_met(one_level: Path, factor: int) -> None:
+    """Half-way is the worst; the nearest tile on shrunk pixels would be twice as wrong."""
+    wanted, half = spec(0.25 * factor, side=96), factor // 2
+    with closing(native(one_level)) as fast, closing(native(one_level, dct_scaling=False)) as slow:
+        right = read_tile(slow, wanted, 304 + half, 320 + half).astype(int)
+        difference = np.abs(read_tile(fast, wanted, 304 + half, 320 + half) - right).mean()
+        rounded = np.abs(read_tile(slow, wanted, 304 + factor, 320 + factor) - right).mean()
+        assert difference < 4.0
+        assert difference < 0.5 * rounded
+
+
+@pytest.mark.parametrize("wanted_mpp", [0.494, 0.5, 0.53, 0.72, 0.97])
+def test_nothing_moves_by_shrinking(one_level: Path, wanted_mpp: float) -> None:
+    """Found by correlation: where each tile lies against the one whose every pixel was decoded."""
+    with closing(native(one_level)) as fast, closing(native(one_level, dct_scaling=False)) as slow:
+        for x, y in ((300, 304), (301, 305)):
+            mine, right = (
+                cv2.cvtColor(read_tile(each, spec(wanted_mpp, 192), x, y), cv2.COLOR_RGB2GRAY).astype(
+                    np.float32
+                )
+                for each in (fast, slow)
+            )
+            shift, _ = cv2.phaseCorrelate(mine, right)
+            assert np.abs(shift).max() < 0.1
 
 
 @pytest.mark.parametrize(("wanted_mpp", "sides"), [(0.49, 64), (0.495, 64), (0.5, 64), (0.99, 64), (1.7, 64)])
