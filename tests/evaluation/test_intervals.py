@@ -10,6 +10,7 @@ from inkdot.evaluation.intervals import (
     TOO_FEW,
     auc_estimate,
     beta_quantile,
+    bootstrap_estimate,
     clopper_pearson,
     patient_bootstrap,
     regularised_incomplete_beta,
@@ -129,3 +130,20 @@ def test_share_of_hits_uses_patients_and_falls_back_to_the_exact_interval():
     assert mixed is not None
     assert mixed.low <= mixed.value <= mixed.high
     assert share_estimate(np.zeros(0, bool), np.zeros(0, str)) is None
+
+
+def test_any_statistic_gets_its_interval_or_claims_nothing():
+    values = np.random.default_rng(0).random(60)
+    patients = np.repeat([f"p{i}" for i in range(20)], 3)
+
+    def mean(weights):
+        return float(np.average(values, weights=weights))
+
+    estimate = bootstrap_estimate(mean, patients)
+    assert estimate is not None
+    assert estimate.method == BOOTSTRAP
+    assert (estimate.low, estimate.high) == patient_bootstrap(mean, patients)
+    few = bootstrap_estimate(mean, np.repeat(["a", "b"], 30))
+    assert few is not None
+    assert (few.low, few.high, few.method) == (0.0, 1.0, TOO_FEW)
+    assert bootstrap_estimate(lambda weights: math.nan, patients) is None

@@ -6,7 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from inkdot.evaluation.metrics import average_precision, log_loss, roc_auc, sensitivity_specificity
+from inkdot.evaluation.metrics import (
+    average_precision,
+    balanced_accuracy,
+    expected_calibration_error,
+    log_loss,
+    roc_auc,
+    sensitivity_specificity,
+)
 
 
 def pairwise_auc(truth, scores, weights):
@@ -87,3 +94,39 @@ def test_log_loss_is_the_mean_cross_entropy_of_soft_targets():
     assert log_loss(targets, probabilities) == pytest.approx(sum(by_hand) / 3)
     assert log_loss(targets, probabilities, [1, 0, 3]) == pytest.approx((by_hand[0] + 3 * by_hand[2]) / 4)
     assert math.isfinite(log_loss([[1.0, 0.0]], [[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_balanced_accuracy_is_the_mean_of_the_recalls(seed):
+    generator = np.random.default_rng(seed)
+    truth, called = generator.integers(0, 4, 80), generator.integers(0, 4, 80)
+    weights = generator.integers(1, 4, 80)
+    recalls = []
+    for name in set(truth.tolist()):
+        rows = [i for i in range(80) if truth[i] == name]
+        recalls.append(sum(weights[i] for i in rows if called[i] == name) / sum(weights[i] for i in rows))
+    assert balanced_accuracy(truth, called, weights) == pytest.approx(sum(recalls) / len(recalls))
+    assert math.isnan(balanced_accuracy([0, 1], [0, 1], [1, 0]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_calibration_error_agrees_with_binning_row_by_row(seed):
+    generator = np.random.default_rng(seed)
+    raw = generator.random((200, 3)) ** 3
+    probabilities = raw / raw.sum(axis=1, keepdims=True)
+    targets = np.eye(3)[generator.integers(0, 3, 200)]
+    weights = generator.random(200)
+    error = 0.0
+    for k in range(15):
+        inside = [i for i in range(200) if k / 15 < probabilities[i].max() <= (k + 1) / 15]
+        if inside:
+            mass = sum(weights[i] for i in inside)
+            confidence = sum(weights[i] * probabilities[i].max() for i in inside) / mass
+            right = sum(weights[i] * targets[i][probabilities[i].argmax()] for i in inside) / mass
+            error += mass / weights.sum() * abs(confidence - right)
+    assert expected_calibration_error(targets, probabilities, weights) == pytest.approx(error)
+
+
+def test_calibration_error_of_certain_and_right_scores_is_nothing():
+    assert expected_calibration_error(np.eye(3), np.eye(3)) == 0.0
+    assert expected_calibration_error(np.eye(2)[::-1], np.eye(2)) == 1.0

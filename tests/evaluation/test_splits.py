@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkdot.errors import LeakageError, ManifestError
-from inkdot.evaluation.splits import SplitSlide, check_patients_apart, patient_of, split_slides
+from inkdot.errors import LeakageError, ManifestError, UserError
+from inkdot.evaluation.splits import SplitSlide, check_patients_apart, deal_folds, patient_of, split_slides
 
 
 def slide(index, patient, positive=None, answers=(), wanted=""):
@@ -99,3 +99,21 @@ def test_leaks_name_five_patients_and_count_the_rest():
 def test_a_slide_without_patient_is_its_own_patient():
     assert patient_of("slide-1", "") == "slide-1"
     assert patient_of("slide-1", "anna") == "anna"
+
+
+def test_folds_hold_whole_patients_and_their_share_of_each_class():
+    slides = cohort(positives=10, negatives=20)
+    folds = deal_folds(slides, 5, seed=0)
+    for fold in range(5):
+        patients = {s.patient_id for s in slides if folds[s.slide_id] == fold}
+        assert sum(name.startswith("pos") for name in patients) == 2
+        assert sum(name.startswith("neg") for name in patients) == 4
+    check_patients_apart({s.slide_id: s.patient_id for s in slides}, {k: str(v) for k, v in folds.items()})
+    assert deal_folds(slides[::-1], 5, seed=0) == folds
+
+
+def test_more_folds_than_patients_is_the_users_error():
+    with pytest.raises(UserError, match="found 2; lower --folds"):
+        deal_folds([slide(0, "a", True), slide(1, "b", False)], 5, 0)
+    with pytest.raises(ValueError, match="at least 2 folds"):
+        deal_folds([slide(0, "a", True)], 1, 0)

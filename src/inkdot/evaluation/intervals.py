@@ -141,6 +141,32 @@ def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
     return front * value / a
 
 
+def bootstrap_estimate(
+    statistic: Callable[[FloatArray], float],
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """Any statistic of weighted rows that lies between 0 and 1, with its bootstrap interval over patients.
+
+    Returns:
+        None where the statistic is undefined on all rows; an interval from 0 to 1 where patients are too few.
+    """
+    value = statistic(np.ones(len(patients)))
+    if math.isnan(value):
+        return None
+    interval = None
+    if len(np.unique(patients)) >= _FEWEST_PATIENTS:
+        interval = patient_bootstrap(
+            statistic, patients, replicates=replicates, seed=seed, confidence=confidence
+        )
+    if interval is None or interval[0] == interval[1]:
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    return Estimate(value, *interval, BOOTSTRAP)
+
+
 def auc_estimate(
     truth: BoolArray,
     scores: npt.ArrayLike,

@@ -103,6 +103,59 @@ def log_loss(
     return float(np.average(losses, weights=weight))
 
 
+def balanced_accuracy(
+    truth: npt.ArrayLike, called: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float:
+    """Mean over classes of the share of their rows that are called right.
+
+    Args:
+        truth: Class of each row, shape [n].
+        called: Class each row is called, shape [n].
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+
+    Returns:
+        0 to 1, or NaN where a class that occurs in ``truth`` has no weight.
+    """
+    classes, of_row = np.unique(np.asarray(truth), return_inverse=True)
+    weight = _weights(weights, len(of_row))
+    right = (np.asarray(truth) == np.asarray(called)).astype(np.float64)
+    totals = np.bincount(of_row, weights=weight, minlength=len(classes))
+    hits = np.bincount(of_row, weights=weight * right, minlength=len(classes))
+    if not len(classes) or (totals <= 0).any():
+        return math.nan
+    return float(np.mean(hits / totals))
+
+
+def expected_calibration_error(
+    targets: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None, bins: int = 15
+) -> float:
+    """How far the winning class's probability is from how often it is right (Naeini et al. 2015, AAAI).
+
+    Rows are binned by the probability of their likeliest class, in bins of equal width; the gaps between mean
+    probability and mean truth are averaged by the weight of the bins.
+
+    Args:
+        targets: Weight per class, rows sum to 1, shape [n, classes].
+        probabilities: Shape [n, classes].
+        weights: Weight of each row, at least 0, shape [n]; 1 where None.
+        bins: Number of bins between 0 and 1.
+
+    Returns:
+        0 to 1, or NaN where no row has weight.
+    """
+    target, probability = np.asarray(targets, np.float64), np.asarray(probabilities, np.float64)
+    weight = _weights(weights, len(target))
+    if weight.sum() <= 0:
+        return math.nan
+    winner = np.argmax(probability, axis=1)
+    rows = np.arange(len(target))
+    confidence, right = probability[rows, winner], target[rows, winner]
+    # Bin k holds (k/bins, (k+1)/bins]: a probability of 1 belongs to the last.
+    of_bin = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(of_bin, weights=weight * (confidence - right), minlength=bins)
+    return float(np.abs(gaps).sum() / weight.sum())
+
+
 def _share(weights: FloatArray, hits: BoolArray) -> float:
     total = weights.sum()
     return float(weights[hits].sum() / total) if total > 0 else math.nan

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from inkdot.errors import LeakageError, ManifestError
+from inkdot.errors import LeakageError, ManifestError, UserError
 
 Part = Literal["train", "validation", "test"]
 """``test`` slides are kept out of training altogether, for `inkdot evaluate`."""
@@ -62,6 +62,31 @@ def split_slides(slides: Sequence[SplitSlide], validation_fraction: float, seed:
     return parts
 
 
+def deal_folds(slides: Sequence[SplitSlide], folds: int, seed: int) -> dict[str, int]:
+    """Fold of each slide, 0 to ``folds`` − 1, by slide_id: whole patients, dealt out like cards.
+
+    Patients are sorted by group (positive, negative, unknown) and by the answers to the other questions before
+    they are dealt, so that every fold gets its share of each.
+
+    Raises:
+        ValueError: Fewer than two folds.
+        UserError: Fewer patients than folds.
+    """
+    if folds < 2:
+        raise ValueError(f"expected at least 2 folds, found {folds}")
+    of_patient = _by_patient(slides)
+    if len(of_patient) < folds:
+        raise UserError(
+            f"expected at least {folds} patients for {folds} folds, found {len(of_patient)}; lower --folds"
+        )
+    ordered = sorted(
+        of_patient,
+        key=lambda patient: (_group(of_patient[patient]), _order(patient, of_patient[patient], seed)),
+    )
+    fold_of = {patient: index % folds for index, patient in enumerate(ordered)}
+    return {slide.slide_id: fold_of[slide.patient_id] for slide in slides}
+
+
 def check_patients_apart(patients: Mapping[str, str], parts: Mapping[str, str]) -> None:
     """Make sure that no patient is in two parts.
 
@@ -95,9 +120,7 @@ def _wanted_part(slide: SplitSlide) -> Part:
 
 
 def _draw(slides: Sequence[SplitSlide], validation_fraction: float, seed: int) -> dict[str, Part]:
-    of_patient: dict[str, list[SplitSlide]] = defaultdict(list)
-    for slide in slides:
-        of_patient[slide.patient_id].append(slide)
+    of_patient = _by_patient(slides)
     groups: dict[str, list[str]] = defaultdict(list)
     for patient, its_slides in of_patient.items():
         groups[_group(its_slides)].append(patient)
@@ -105,6 +128,13 @@ def _draw(slides: Sequence[SplitSlide], validation_fraction: float, seed: int) -
     for group, patients in groups.items():
         validating |= _share(group, patients, of_patient, validation_fraction, seed)
     return {slide.slide_id: "validation" if slide.patient_id in validating else "train" for slide in slides}
+
+
+def _by_patient(slides: Sequence[SplitSlide]) -> dict[str, list[SplitSlide]]:
+    of_patient: dict[str, list[SplitSlide]] = defaultdict(list)
+    for slide in slides:
+        of_patient[slide.patient_id].append(slide)
+    return of_patient
 
 
 def _group(slides: Sequence[SplitSlide]) -> str:
@@ -124,13 +154,14 @@ def _share(
         return set()
     count = min(max(round(validation_fraction * len(patients)), 1), len(patients) - 1)
 
-    def key(patient: str) -> tuple[tuple[str, ...], str]:
-        answers = sorted({answer for slide in of_patient[patient] for answer in slide.answers})
-        return tuple(answers), _digest(seed, patient)
-
-    ordered = sorted(patients, key=key)
+    ordered = sorted(patients, key=lambda patient: _order(patient, of_patient[patient], seed))
     offset = int(_digest(seed, group)[:8], 16) / 2**32
     return {ordered[int((index + offset) * len(ordered) / count)] for index in range(count)}
+
+
+def _order(patient: str, slides: Sequence[SplitSlide], seed: int) -> tuple[tuple[str, ...], str]:
+    """Patients with like answers stand together, in random order."""
+    return tuple(sorted({answer for slide in slides for answer in slide.answers})), _digest(seed, patient)
 
 
 def _digest(seed: int, text: str) -> str:
