@@ -11,6 +11,7 @@ In README.md and docs/**/*.md a fenced block that holds commands is marked
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,8 @@ def test_commands_are_known(document: Path, inkdot_command: list[str]) -> None:
 @pytest.mark.timeout(900)
 @each_document
 def test_commands_run(document: Path, inkdot_command: list[str], tmp_path: Path) -> None:
+    # People run these lines in the checkout, where the example configs lie.
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
     for command in commands_of(document.read_text(encoding="utf-8")):
         if not command.run or command.program != "inkdot" or command.words[1:2] == ("demo",):
             continue
