@@ -115,7 +115,8 @@ def results(tmp_path: Path) -> RunLayout:
     predictions = [
         prediction(entry.slide_id, tiles) for entry, tiles in zip(entries[:3], scores, strict=True)
     ]
-    predictions.append(Prediction("D broken", "failed", "", reason="expected a slide, found a text file"))
+    reason = f"{entries[3].path}: expected a slide, found a text file (Reading {entries[3].path.parent}/x)"
+    predictions.append(Prediction("D broken", "failed", "", reason=reason))
     for entry, tiles in zip(entries[:3], scores, strict=True):
         add_scores(layout, entry, tiles)
     write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
@@ -152,7 +153,10 @@ def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
         ("D broken", "not analysed"),
         ("B clean", "nothing flagged"),
     ]
-    assert rows[2]["problem"] == "expected a slide, found a text file"
+    # Named without its folders: what is handed over does not tell how the disk is arranged.
+    assert rows[2]["problem"] == "D broken.tif: expected a slide, found a text file (Reading x)"
+    texts = [path.read_text(encoding="utf-8") for path in out.iterdir() if path.is_file()]
+    assert not any(str(tmp_path) in text for text in texts)
     assert rows[0]["flagged_tiles"] == "2"
     assert [slide["id"] for slide in facts_of(out)["slides"]] == [row["slide_id"] for row in rows]
     assert ReviewLayout(out).geojson("A flagged").exists()

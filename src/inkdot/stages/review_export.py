@@ -1,5 +1,6 @@
 """``inkdot review export``: turn results into a folder that a pathologist opens: pictures, a page, a worklist."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -69,7 +70,7 @@ def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
         for slide_id, reason in summary.failed.items():
-            reviews[slide_id] = replace(reviews[slide_id], problem=reason)
+            reviews[slide_id] = replace(reviews[slide_id], problem=_without_folders(reason))
         ordered = slide_order(reviews.values())
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
@@ -216,8 +217,23 @@ def _not_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> S
         entry.slide_id,
         NOT_ANALYSED,
         None,
-        problem=row.get("reason") or "no scores: run `inkdot predict` again",
+        problem=_without_folders(row.get("reason") or "no scores: run `inkdot predict` again"),
     )
+
+
+def _without_folders(reason: str) -> str:
+    """A reason without the folders that a file lies in: what is handed over must not tell how a disk is arranged.
+
+    Reasons start with the path they are about, up to a colon and a space.
+    """
+    path, colon, rest = reason.partition(": ")
+    folders = re.compile(r".*[/\\]")
+    words = rest.split(" ")
+    # Later in the sentence a path is one word with an absolute start; a path with spaces stands first only.
+    told = " ".join(
+        folders.sub("", word) if re.match(r"\W*([A-Za-z]:)?[/\\]\S+[/\\]", word) else word for word in words
+    )
+    return folders.sub("", path) + colon + told if colon else folders.sub("", path)
 
 
 def _drop_other_pictures(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:
