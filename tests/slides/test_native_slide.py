@@ -262,7 +262,7 @@ def test_corners_between_shrunk_pixels_are_met(one_level: Path, factor: int) -> 
         right = read_tile(slow, wanted, 304 + half, 320 + half).astype(int)
         difference = np.abs(read_tile(fast, wanted, 304 + half, 320 + half) - right).mean()
         rounded = np.abs(read_tile(slow, wanted, 304 + factor, 320 + factor) - right).mean()
-        assert difference < 4.0
+        assert difference < 5.0
         assert difference < 0.5 * rounded
 
 

@@ -85,8 +85,7 @@ class NativeSlide:
             return self._mosaic(_Plane(plan.level), x, y, width, height)
         pixels = self._mosaic(_Plane(plan.level), x, y, width + 1, height + 1)
         weights = np.outer((1 - y_part, y_part), (1 - x_part, x_part)).astype(np.float32)
-        between = cv2.filter2D(pixels, -1, weights, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(between[:height, :width], np.uint8)
+        return np.ascontiguousarray(_weighted(pixels, weights)[:height, :width])
 
     def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
         """Pixels of a rectangle, shrunk by 2, 4 or 8 while decoding where that leaves enough of them.
@@ -110,9 +109,14 @@ class NativeSlide:
         y, y_part, height = _fitted(plan.y_l0_px / step, plan.height_level_px / plane.factor)
         if not (x_part or y_part):
             return self._mosaic(plane, x, y, width, height)
-        pixels = self._mosaic(plane, x - 1, y - 1, width + 3, height + 3)
-        between = cv2.sepFilter2D(pixels, -1, _cubic_weights(x_part), _cubic_weights(y_part), anchor=(0, 0))
-        return np.ascontiguousarray(between[:height, :width], np.uint8)
+        between = self._mosaic(plane, x - 1, y - 1, width + 3, height + 3)
+        # One axis after the other takes half as long as OpenCV's own separable filter.
+        if x_part:
+            between = _weighted(between, _cubic_weights(x_part)[None, :])
+        if y_part:
+            between = _weighted(between, _cubic_weights(y_part)[:, None])
+        top, left = 0 if y_part else 1, 0 if x_part else 1
+        return np.ascontiguousarray(between[top : top + height, left : left + width])
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
         """The whole slide, uint8 RGB, its longer side at most ``max_side_px``."""
@@ -199,6 +203,11 @@ class NativeSlide:
 
 def _white(shape: tuple[int, int, int], dtype: type[np.uint8]) -> RgbArray:
     return cast(RgbArray, np.full(shape, WHITE, dtype))
+
+
+def _weighted(pixels: RgbArray, weights: npt.NDArray[np.float32]) -> RgbArray:
+    """Each pixel becomes the weighted sum of itself and of those to its right and below."""
+    return cast(RgbArray, cv2.filter2D(pixels, -1, weights, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE))
 
 
 def _fitted(start: float, length: float) -> tuple[int, float, int]:
