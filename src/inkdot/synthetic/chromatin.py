@@ -1,10 +1,11 @@
-"""Textures of chromatin and cytoplasm: periodic noise fields, made once per slide and cut per cell.
+"""Textures of chromatin and cytoplasm: periodic noise fields, made once and cut per cell.
 
 Fields are made on a fixed fine grid and averaged down to the slide's pixels, so that the same scene scanned at
 another mpp shows the same texture, only coarser, as on a real scanner.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 FIELD_SIDE_UM = 96.0
 _FINE_MPP = 0.125
+_NOISE_SEED = 0x7E87
 _FINE_SIDE_PX = int(FIELD_SIDE_UM / _FINE_MPP)
 
 Field = npt.NDArray[np.float32]
@@ -23,12 +25,14 @@ class Textures:
     A field's value f multiplies a dye concentration as (1 + f); ``vesicular`` has a negative mean, the other
     fields a mean near 0.
 
+    The noise is the same for all slides, as a cell is cut from it at a place of its own.
+
     Args:
         mpp: Micrometres per pixel to sample at.
-        rng: Source of the noise.
     """
 
-    def __init__(self, mpp: float, rng: np.random.Generator) -> None:
+    def __init__(self, mpp: float) -> None:
+        rng = np.random.default_rng(_NOISE_SEED)
         side_px = round(FIELD_SIDE_UM / mpp)
         self._side_px = side_px
         self._fields: dict[str, Field] = {}
@@ -47,6 +51,12 @@ class Textures:
             reps = (-(-height // side) + 1, -(-width // side) + 1)
             return np.tile(self._fields[name][:side, :side], reps)[y : y + height, x : x + width]
         return self._fields[name][y : y + height, x : x + width]
+
+
+@lru_cache(maxsize=4)
+def textures(mpp: float) -> Textures:
+    """The noise fields at one resolution, made once per process: they cost as much as a small slide."""
+    return Textures(mpp)
 
 
 def _smooth(rng: np.random.Generator, sigma_um: float) -> Field:

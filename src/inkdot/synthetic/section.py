@@ -13,13 +13,14 @@ from inkdot.synthetic.backdrops import Writing
 from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, draw_red_cell, pressed
 from inkdot.synthetic.clusters import turned
 from inkdot.synthetic.cohort import SlidePlan
+from inkdot.synthetic.ground_plan import STEP_UM, Gland, Ground, GroundPlan, draw_ground_plan
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.recipes import RECIPES, Recipe, blend
 from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus, Region, Scene
 from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, perturbed
 from inkdot.synthetic.spot import WRITING_DENSITY
 from inkdot.synthetic.stains import Stain
-from inkdot.synthetic.tissue import STEP_UM, Gland, Ground, GroundPlan, Tissue, draw_ground_plan
+from inkdot.synthetic.tissue import Tissue
 
 _DEPTH_UM = 0.6
 """Standard deviation of the height of nuclei in a 4 µm section."""
@@ -131,12 +132,20 @@ def _lay_tumour(ground: GroundPlan, patient: Patient, lay: _Lay, rng: np.random.
 def _in_nest(
     ground: GroundPlan, x: float, y: float, recipe: Recipe, patient: Patient, rng: np.random.Generator
 ) -> Cell:
-    """A large cell; the outermost of a nest stand upright on its border."""
+    """A large cell; the outermost of a nest stand upright on its border, those of a rosette on its lumen."""
     depth, inward = ground.inward(x, y)
+    for rosette in ground.rosettes:
+        away = math.hypot(x - rosette.x_um, y - rosette.y_um)
+        if away < 26.0:
+            # Pushed outwards, as if the lumen had opened between them.
+            inward = math.atan2(y - rosette.y_um, x - rosette.x_um)
+            opened = math.sqrt(away**2 + (rosette.radius_um + 7.0) ** 2)
+            x, y = rosette.x_um + opened * math.cos(inward), rosette.y_um + opened * math.sin(inward)
+            depth = min(depth, opened - rosette.radius_um)
     cell = draw_cell("large_nec", recipe, patient.preparation, rng)
     if rng.random() < 0.006:
         cell = _mitosis(cell, patient.preparation, rng)
-    elif depth < 12.0:
+    elif depth < 13.0:
         longer = replace(recipe, aspect=recipe.aspect + 0.3)
         upright = draw_cell("large_nec", longer, patient.preparation, rng)
         cell = turned(upright, inward + float(rng.normal(0.0, math.radians(15.0))))

@@ -7,7 +7,7 @@ import numpy as np
 
 from inkdot.records import RgbArray
 from inkdot.synthetic.backdrops import SpotRing
-from inkdot.synthetic.chromatin import Textures
+from inkdot.synthetic.chromatin import textures
 from inkdot.synthetic.paint import Painter, Stamp
 from inkdot.synthetic.scanner import HALO_PX, Scanner, Sensor
 from inkdot.synthetic.scene import Box, Scene
@@ -36,7 +36,7 @@ class SceneSource:
         self._mpp = mpp
         self.size_px = (round(scene.width_um / mpp), round(scene.height_um / mpp))
         rng = np.random.default_rng([seed, 0x7E87])
-        self._painter = Painter(mpp, stain, Textures(mpp, rng), focus_um, scanner.blur_um)
+        self._painter = Painter(mpp, stain, textures(mpp), focus_um, scanner.blur_um)
         self._sensor = Sensor(scanner, stain.white, rng)
         self._seed = seed
         side = TILE_SIDE_PX + 2 * HALO_PX
