@@ -259,6 +259,18 @@ def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path:
     assert "score" not in facts_of(out)["slides"][0]
 
 
+@pytest.mark.parametrize("score", [float("nan"), 1.5, -0.1])
+def test_scores_that_are_none_fail_their_slide_alone(
+    results: RunLayout, tmp_path: Path, score: float
+) -> None:
+    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN | {(0, 0): score})
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out) == 1
+    slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
+    assert "expected scores from 0 to 1" in slides["B clean"]["problem"]
+    assert len(slides["A flagged"]["places"]) == 4
+
+
 def test_a_blinded_export_is_refused_where_scores_lie(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)

@@ -107,9 +107,14 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
         source: What messages call the table.
 
     Raises:
-        ArtefactError: A fact is missing, or no operating point is locked for the flagging head.
+        ArtefactError: A fact is missing, no operating point is locked for the flagging head, or a score is none.
     """
     try:
+        columns = {
+            score_column(head.name, name): scores.probabilities(head.name, name).astype(np.float64)
+            for head in scores.heads
+            for name in head.classes
+        }
         facts = ScoreFacts(
             frame=_slide_frame(scores.slide),
             spec=scores.spec,
@@ -126,15 +131,16 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             f"{source}: expected scores with their facts, found {type(error).__name__}: {error}; "
             "run `inkdot predict` again"
         ) from None
+    for name, column in columns.items():
+        if not np.all((column >= 0.0) & (column <= 1.0)):
+            raise ArtefactError(
+                f"{source}: column {name}: expected scores from 0 to 1, found others; run `inkdot predict` again"
+            )
     return ScoredSlide(
         facts=facts,
         x_l0_px=scores.table.column("x_l0_px").to_numpy().astype(np.int64),
         y_l0_px=scores.table.column("y_l0_px").to_numpy().astype(np.int64),
-        scores={
-            score_column(head.name, name): scores.probabilities(head.name, name).astype(np.float64)
-            for head in scores.heads
-            for name in head.classes
-        },
+        scores=columns,
         flagged=flagged,
     )
 
