@@ -56,6 +56,25 @@ class RunLayout:
         """The trained model: a folder that can be copied on its own."""
         return self.root / "model"
 
+    def fold(self, index: int) -> "RunLayout":
+        """The run of one fold of a cross-validation, counted from 1 in its name."""
+        return RunLayout(self.root / "folds" / str(index + 1))
+
+    @property
+    def cross_validation_json(self) -> Path:
+        """Figures over all folds, each tile judged by the model that never saw its patient."""
+        return self.root / "cross_validation.json"
+
+    @property
+    def cross_validation_md(self) -> Path:
+        """The same for people."""
+        return self.root / "cross_validation.md"
+
+    @property
+    def out_of_fold_csv(self) -> Path:
+        """Score of every tile or picture by the model that never saw its patient."""
+        return self.root / "out_of_fold.csv"
+
     @property
     def best_checkpoint(self) -> Path:
         """Weights of the epoch with the lowest calibrated validation loss."""

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -133,6 +133,10 @@ def train(
     images: Annotated[
         Path | None, typer.Option(help="Instead of slides: an images.csv of labelled pictures.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Cross-validate with so many models instead of making one."),
+    ] = None,
     workers: Workers = 2,
 ) -> None:
     """Train a model on labelled slides, or on labelled pictures."""
@@ -141,10 +145,10 @@ def train(
     from inkdot.stages import train as stage
 
     if images is not None and slides is None:
-        raise typer.Exit(stage.run_images(load_config(config), images, out))
+        raise typer.Exit(stage.run_images(load_config(config), images, out, folds=folds))
     if slides is None or images is not None:
         raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
-    raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers))
+    raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers, folds=folds))
 
 
 @app.command()
@@ -172,6 +176,10 @@ def predict(
             help="Let a model trained on pictures of unknown scale score slides.",
         ),
     ] = False,
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What the network runs in; auto takes OpenVINO on a CPU where it is installed."),
+    ] = "auto",
     workers: Workers = 2,
 ) -> None:
     """Score new slides; one bad slide never stops the others."""
@@ -187,6 +195,7 @@ def predict(
             preparation=preparation,
             allow_synthetic_model=allow_synthetic_model,
             allow_unknown_scale=allow_unknown_scale,
+            runtime=runtime,
             workers=workers,
         )
     )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from inkdot.evaluation.splits import Part
 from inkdot.manifest import ImageColumns, manifest_text, read_images, read_slides
 from inkdot.model.network import check_backbone
 from inkdot.records import Mpp
+from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
@@ -25,7 +27,7 @@ from inkdot.work.training_cohort import Cohort, check_answers, cohort_notes, spl
 _SIDES: tuple[Part, Part] = ("train", "validation")
 
 
-def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
+def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int | None = None) -> int:
     """Train on labelled slides; the model is ``out/model``.
 
     Slides that are not tiled yet are tiled. A rerun with the same settings and data goes on where it stopped.
@@ -35,6 +37,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
         slides: A ``slides.csv`` whose slides have answers or annotations.
         out: Run folder.
         workers: Processes that tile and read slides.
+        folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
 
     Returns:
         0 when every slide could be used, 1 when some failed; there is a model either way.
@@ -62,27 +65,33 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1) -> int:
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
         _check_disk(cohort, config, layout, console)
-        used = [tiles.entry for tiles in cohort.used()]
+        used = [own.entry for own in (cohort.used() if folds is None else cohort.slides.values())]
         cached = run_slides(
             "cache", used, CacheTask(config, layout), layout, workers=workers, description="Reading tiles"
         )
         cohort = cohort.without(cached.failed)
-        check_answers(cohort, config)
-        write_split(cohort, layout)
-        training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
-        train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
+        if folds is None:
+            check_answers(cohort, config)
+            write_split(cohort, layout)
+            training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
+            train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
+        else:
+            source = partial(slide_tiles, layout=layout)
+            kept = list(cohort.slides.values())
+            cross_validate(kept, source, folds, config, layout, console, pictures=False)
     print_summary(console, [tiled, cached])
-    say(console, [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"])
+    say(console, _where(layout, folds))
     return 1 if tiled.failed or cached.failed else 0
 
 
-def run_images(config: Config, images: Path, out: Path) -> int:
+def run_images(config: Config, images: Path, out: Path, *, folds: int | None = None) -> int:
     """Train on labelled pictures; the model is ``out/model``. The same network and loop as for slides.
 
     Args:
         config: The whole config; its part ``images`` says how the table's columns are called.
         images: An ``images.csv``.
         out: Run folder.
+        folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
 
     Returns:
         0 when every picture could be used, 1 when some failed; there is a model either way.
@@ -106,17 +115,32 @@ def run_images(config: Config, images: Path, out: Path) -> int:
             console,
             [f"{name} could not be used: {reason}" for name, reason in sorted(pictures.failed.items())],
         )
-        cohort = split_cohort(pictures.tiles, config, pictures=True)
-        check_answers(cohort, config)
-        notes = cohort_notes(cohort)
-        if pictures.padded:
-            notes.append(f"{pictures.padded} pictures are smaller than a tile and were filled up with white.")
-        say(console, notes)
-        write_split(cohort, layout)
-        training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
-        train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=not unknown)
-    say(console, [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"])
+        known = not unknown
+        if folds is None:
+            cohort = split_cohort(pictures.tiles, config, pictures=True)
+            check_answers(cohort, config)
+            notes = cohort_notes(cohort)
+            if pictures.padded:
+                notes.append(
+                    f"{pictures.padded} pictures are smaller than a tile and were filled up with white."
+                )
+            say(console, notes)
+            write_split(cohort, layout)
+            training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
+            train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=known)
+        else:
+            source = partial(picture_tiles, pixels=pictures.pixels)
+            cross_validate(
+                pictures.tiles, source, folds, config, layout, console, pictures=True, mpp_known=known
+            )
+    say(console, _where(layout, folds))
     return 1 if pictures.failed else 0
+
+
+def _where(layout: RunLayout, folds: int | None) -> list[str]:
+    if folds is not None:
+        return [f"figures: {layout.cross_validation_md}"]
+    return [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"]
 
 
 def _columns(config: Config) -> ImageColumns:

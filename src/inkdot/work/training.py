@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,6 +49,10 @@ def train_cohort(
     write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, epochs]))
     for name, figure in sorted(description.validation_figures.items()):
         say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
+
+
+TileSource = Callable[[Sequence[LabelledTiles]], TileSet]
+"""Gives the tiles of slides or pictures, for the loop."""
 
 
 def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:

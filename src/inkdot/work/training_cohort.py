@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from inkdot.artefacts.model_files import TrainedOn
 from inkdot.config import Config
 from inkdot.errors import LeakageError, UserError
-from inkdot.evaluation.splits import Part, SplitSlide, patient_of, split_slides
+from inkdot.evaluation.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
 from inkdot.labels import flagging_head
 from inkdot.model.selection import FloatArray, TargetArray, head_slices
 from inkdot.work.tile_cache import LabelledTiles
@@ -59,8 +60,24 @@ def patient(tiles: LabelledTiles) -> str:
     return patient_of(tiles.entry.slide_id, tiles.entry.patient_id)
 
 
-def split_cohort(found: Sequence[LabelledTiles], config: Config, *, pictures: bool = False) -> Cohort:
+class Fold(NamedTuple):
+    """One round of a cross-validation.
+
+    Attributes:
+        number: Which fold is kept out for testing, from 0.
+        folds: How many there are.
+    """
+
+    number: int
+    folds: int
+
+
+def split_cohort(
+    found: Sequence[LabelledTiles], config: Config, *, pictures: bool = False, fold: Fold | None = None
+) -> Cohort:
     """Share the slides with labels out to training and validation, whole patients each.
+
+    In a cross-validation one fold is kept out for testing first, and a column ``split`` plays no part.
 
     Raises:
         LeakageError: Some slides are synthetic and some are not, a column ``split`` tears a patient apart, or the very
@@ -69,7 +86,6 @@ def split_cohort(found: Sequence[LabelledTiles], config: Config, *, pictures: bo
     """
     _check_one_kind(found)
     labelled = [tiles for tiles in found if len(tiles.targets)]
-    settings = config.training
     rows = [
         SplitSlide(
             slide_id=tiles.entry.slide_id,
@@ -82,12 +98,22 @@ def split_cohort(found: Sequence[LabelledTiles], config: Config, *, pictures: bo
     ]
     cohort = Cohort(
         slides={tiles.entry.slide_id: tiles for tiles in labelled},
-        parts=split_slides(rows, settings.validation_fraction, settings.seed),
+        parts=_parts(rows, config, fold),
         unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
         pictures=pictures,
     )
     _check_files_apart(cohort)
     return cohort
+
+
+def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dict[str, Part]:
+    settings = config.training
+    if fold is None:
+        return split_slides(rows, settings.validation_fraction, settings.seed)
+    fold_of = deal_folds(rows, fold.folds, settings.seed)
+    rest = [replace(row, wanted="") for row in rows if fold_of[row.slide_id] != fold.number]
+    parts: dict[str, Part] = {row.slide_id: "test" for row in rows}
+    return parts | split_slides(rest, settings.validation_fraction, settings.seed)
 
 
 def check_answers(cohort: Cohort, config: Config) -> None:

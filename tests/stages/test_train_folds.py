@@ -1,0 +1,129 @@
+"""Cross-validation through the stage, on painted pictures, against plain recomputation from what it wrote."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import UserError
+from inkdot.stages import train
+
+COLOURS = {"benign": (60, 90, 200), "malignant": (150, 30, 60)}
+FOLDS = 3
+
+
+def config(**training: object) -> Config:
+    settings = {
+        "epochs": 3,
+        "batch_size": 16,
+        "learning_rate": 0.003,
+        "accelerator": "cpu",
+        "validation_fraction": 0.3,
+    }
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
+            "heads": [
+                {
+                    "name": "malignancy",
+                    "classes": ["benign", "malignant"],
+                    "answers": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
+                    "flag_class": "malignant",
+                }
+            ],
+            "model": {"backbone": "test_efficientnet"},
+            "images": {"mpp_of_all": 0.5},
+            "training": settings | training,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    lines = ["path,malignancy,patient_id"]
+    for patient in range(18):
+        answer = ("benign", "malignant")[patient % 2]
+        for copy in range(3):
+            rgb = np.full((32, 32, 3), 235.0)
+            cv2.circle(rgb, (16, 16), 9, COLOURS[answer], cv2.FILLED)
+            rgb = np.clip(rgb + generator.normal(0, 60, rgb.shape), 0, 255).astype(np.uint8)
+            name = f"{patient}_{copy}.png"
+            (folder / name).write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+            lines.append(f"{name},{answer},patient-{patient}")
+    (folder / "images.csv").write_text("\n".join(lines) + "\n")
+    return folder / "images.csv"
+
+
+@pytest.fixture(scope="module")
+def validated(table: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    layout = RunLayout(tmp_path_factory.mktemp("run"))
+    assert train.run_images(config(), table, layout.root, folds=FOLDS) == 0
+    return layout
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_picture_is_judged_once_by_a_model_that_never_saw_its_group(validated: RunLayout):
+    judged = records(validated.out_of_fold_csv)
+    assert len(judged) == len({row["name"] for row in judged}) == 54
+    for fold in range(FOLDS):
+        sides = {row["slide_id"]: row["split"] for row in records(validated.fold(fold).split_csv)}
+        groups = {row["slide_id"]: row["patient_id"] for row in records(validated.fold(fold).split_csv)}
+        out = {row["name"] for row in judged if row["fold"] == str(fold + 1)}
+        assert out == {name for name, side in sides.items() if side == "test"}
+        assert {groups[name] for name in out}.isdisjoint(groups[name] for name in sides if name not in out)
+        assert set(sides.values()) == {"train", "validation", "test"}
+
+
+def test_figures_are_those_of_the_scores_written(validated: RunLayout):
+    judged = records(validated.out_of_fold_csv)
+    facts = json.loads(validated.cross_validation_json.read_text(encoding="utf-8"))
+    score = np.array([float(row["p.malignancy.malignant"]) for row in judged])
+    truth = np.array([row["target.malignancy.malignant"] == "1" for row in judged])
+    wins = np.mean([(p > n) + 0.5 * (p == n) for p in score[truth] for n in score[~truth]])
+    right = (score > 0.5) == truth
+    figures = facts["figures"]
+    assert figures["auc.malignancy.malignant"]["value"] == pytest.approx(wins, abs=1e-3)
+    assert figures["balanced_accuracy.malignancy"]["value"] == pytest.approx(
+        (right[truth].mean() + right[~truth].mean()) / 2, abs=1e-9
+    )
+    thresholds = [
+        json.loads((validated.fold(k).model / "model.json").read_text())["operating_points"]["malignancy"][
+            "threshold"
+        ]
+        for k in range(FOLDS)
+    ]
+    called = np.array([s >= thresholds[int(row["fold"]) - 1] for s, row in zip(score, judged, strict=True)])
+    assert figures["sensitivity.malignancy.malignant"]["value"] == pytest.approx(
+        called[truth].mean(), abs=0.04
+    )
+    for name in (
+        "calibration_error.malignancy",
+        "calibration_error_before.malignancy",
+        "specificity.malignancy.malignant",
+    ):
+        assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+    report = validated.cross_validation_md.read_text(encoding="utf-8")
+    assert "3 folds, 54 pictures of 18 groups" in report
+    assert "balanced_accuracy.malignancy" in report
+
+
+def test_the_same_again_gives_the_same_bytes(validated: RunLayout, table: Path, tmp_path: Path):
+    again = RunLayout(tmp_path / "again")
+    assert train.run_images(config(), table, again.root, folds=FOLDS) == 0
+    for name in ("cross_validation_json", "cross_validation_md", "out_of_fold_csv"):
+        assert getattr(again, name).read_bytes() == getattr(validated, name).read_bytes()
+
+
+def test_more_folds_than_groups_is_the_users_error(table: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="lower --folds"):
+        train.run_images(config(), table, tmp_path / "run", folds=40)
