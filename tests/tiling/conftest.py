@@ -24,11 +24,13 @@ class Scene:
     def disc(
         self, x_um: float, y_um: float, diameter_um: float, strength: float, stain: tuple[float, ...]
     ) -> None:
-        y, x = np.ogrid[: self.shape[0], : self.shape[1]]
-        inside = ((x + 0.5) * self.mpp - x_um) ** 2 + ((y + 0.5) * self.mpp - y_um) ** 2 <= (
-            diameter_um / 2
-        ) ** 2
-        self.od[inside] += strength * np.asarray(stain, np.float32)
+        reach = diameter_um / 2 + self.mpp
+        left, right = (max(0, round(value / self.mpp)) for value in (x_um - reach, x_um + reach))
+        top, bottom = (max(0, round(value / self.mpp)) for value in (y_um - reach, y_um + reach))
+        window = self.od[top:bottom, left:right]
+        y, x = np.ogrid[top : top + window.shape[0], left : left + window.shape[1]]
+        inside = ((x + 0.5) * self.mpp - x_um) ** 2 + ((y + 0.5) * self.mpp - y_um) ** 2
+        window[inside <= (diameter_um / 2) ** 2] += strength * np.asarray(stain, np.float32)
 
     def box(
         self, x_um: float, y_um: float, w_um: float, h_um: float, strength: float, stain: tuple[float, ...]

@@ -21,7 +21,7 @@ def brute_force(mask: np.ndarray, frame: MaskFrame, x: int, y: int, width: float
     return area / (width * height)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)),
     offset=st.tuples(st.integers(-20, 50), st.integers(-20, 50)),

@@ -10,7 +10,7 @@ import shapely
 
 from inkdot.artefacts.labels_table import PlaceLabel, write_labels
 from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import TILES_VERSION
+from inkdot.artefacts.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.artefacts.tables import read_table
 from inkdot.config import Config, LabellingConfig, TilingConfig
 from inkdot.errors import MissingMppError, NoForegroundError, ResolutionError, UnreadableSlideError
@@ -172,3 +172,63 @@ def test_slides_that_cannot_be_tiled_say_why(tmp_path: Path, layout: RunLayout):
 def test_the_task_for_the_engine_does_the_same(entry: SlideEntry, layout: RunLayout):
     assert TileTask(CONFIG, layout)(entry) == "done"
     assert tile_slide(entry, CONFIG, layout) == "reused"
+
+
+CLUSTERS = CONFIG.model_copy(
+    update={"tiling": TilingConfig(side_px=64, mpp=1.0, stride_px=64, mode="clusters")}
+)
+
+
+def test_tiles_on_clusters_come_with_a_table_and_counts(entry: SlideEntry, layout: RunLayout):
+    paint(entry.path, [*CELLS_UM, (112.0, 86.0), (118.0, 74.0)])
+    assert tile_slide(entry, CLUSTERS, layout) == "done"
+    tiles, facts = read_table(layout.tiles("one"), TILES_VERSION)
+    clusters, cluster_facts = read_table(layout.clusters("one"), CLUSTERS_VERSION)
+    assert clusters.column("nuclei").to_pylist() == [3, 1]
+    assert clusters.column("tile_rows").to_pylist() == [[0], [1]]
+    # The first tile's middle is the cluster's: x from 94 to 124 µm, y from 68 to 92.
+    corner = tiles.column("x_l0_px")[0].as_py() * 0.5, tiles.column("y_l0_px")[0].as_py() * 0.5
+    assert corner == pytest.approx((109 - 32, 80 - 32), abs=1.5)
+    counted = facts["adequacy"]
+    assert isinstance(counted, dict)
+    assert (counted["nuclei"], counted["clusters"]) == (4, 2)
+    assert counted["assessable_mm2"] == pytest.approx(0.512 * 0.384, rel=0.02)
+    assert cluster_facts["slide_fingerprint"] == facts["slide_fingerprint"]
+
+
+def test_clusters_are_reused_made_again_when_lost_and_removed_with_the_mode(
+    entry: SlideEntry, layout: RunLayout
+):
+    tile_slide(entry, CLUSTERS, layout)
+    assert tile_slide(entry, CLUSTERS, layout) == "reused"
+    layout.clusters("one").unlink()
+    assert tile_slide(entry, CLUSTERS, layout) == "done"
+    assert layout.clusters("one").exists()
+    assert tile_slide(entry, CONFIG, layout) == "done"
+    assert not layout.clusters("one").exists()
+
+
+def test_a_spent_budget_is_a_warning_of_the_slide(entry: SlideEntry, layout: RunLayout):
+    tiling = CLUSTERS.tiling.model_copy(update={"max_tiles": 1})
+    tile_slide(entry, CLUSTERS.model_copy(update={"tiling": tiling}), layout)
+    tiles, facts = read_table(layout.tiles("one"), TILES_VERSION)
+    assert tiles.num_rows == 1
+    slide = facts["slide"]
+    assert isinstance(slide, dict)
+    assert slide["warnings"] == ["1 clusters or cells were not looked at: tiling.max_tiles was used up"]
+
+
+def test_clusters_twice_give_the_same_bytes(entry: SlideEntry, tmp_path: Path):
+    first, second = RunLayout(tmp_path / "first"), RunLayout(tmp_path / "second")
+    for layout in (first, second):
+        tile_slide(entry, CLUSTERS, layout)
+    assert digest(first.clusters("one")) == digest(second.clusters("one"))
+    assert digest(first.tiles("one")) == digest(second.tiles("one"))
+
+
+def test_a_slide_of_nothing_but_red_cells_says_so(tmp_path: Path, layout: RunLayout):
+    rgb = np.full((600, 600, 3), 242, np.uint8)
+    cv2.circle(rgb, (300, 300), 9, (228, 180, 150), cv2.FILLED)
+    write_array_pyramid(tmp_path / "red.tif", rgb, mpp=MPP, downsamples=(1, 4))
+    with pytest.raises(NoForegroundError, match="found 0 nuclei"):
+        tile_slide(SlideEntry("red", tmp_path / "red.tif"), CLUSTERS, layout)

@@ -25,7 +25,7 @@ class Adequacy:
         nuclei_in_focus: Those in clusters with a sharp edge.
         assessable_mm2: Scanned area less what was dropped by name.
         too_small: Dark things narrower than a nucleus, not counted.
-        ink: Wide even dark areas, not counted.
+        ink_mm2: Area of pen and the like, in mm².
         clusters: Groups of nuclei and lone nuclei.
         unseen: How many of these have no tile, by reason.
     """
@@ -34,7 +34,7 @@ class Adequacy:
     nuclei_in_focus: int
     assessable_mm2: float
     too_small: int
-    ink: int
+    ink_mm2: float
     clusters: int
     unseen: dict[str, int]
 
@@ -44,13 +44,13 @@ def adequacy(
 ) -> Adequacy:
     """Counts for the footer of the tile table."""
     areas = foreground.areas_um2()
-    dropped = areas[Ground.GREY]
+    ink = found.ink_um2 + found.grey_um2
     return Adequacy(
         nuclei=sum(cluster.nuclei for cluster in clusters),
         nuclei_in_focus=sum(cluster.nuclei for cluster in clusters if cluster.blur_um <= IN_FOCUS_BLUR_UM),
-        assessable_mm2=round((sum(areas.values()) - dropped) / 1e6, 6),
+        assessable_mm2=round((sum(areas.values()) - areas[Ground.GREY] - ink) / 1e6, 6),
         too_small=found.too_small,
-        ink=found.ink,
+        ink_mm2=round(ink / 1e6, 6),
         clusters=len(clusters),
         unseen={reason.value: placement.unseen.count(reason) for reason in Unseen if reason is not Unseen.NO},
     )

@@ -31,6 +31,7 @@ def draw_mask(
     x_l0_px: npt.NDArray[np.integer],
     y_l0_px: npt.NDArray[np.integer],
     tile_side_l0_px: tuple[float, float],
+    notes: Sequence[str] = (),
 ) -> RgbArray:
     """The slide, pale where no tile was kept, coloured where something was dropped, with a legend below.
 
@@ -41,6 +42,7 @@ def draw_mask(
         x_l0_px: Left edges of the kept tiles in level-0 pixels, shape [n].
         y_l0_px: Top edges, shape [n].
         tile_side_l0_px: Width and height of a tile in level-0 pixels.
+        notes: Further lines for the legend.
 
     Returns:
         uint8 RGB, as wide as the thumbnail.
@@ -65,7 +67,7 @@ def draw_mask(
     # Many small tiles would paint the cells over: draw the edge of what they cover together.
     edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
     picture[edge > 0] = _TILE_COLOUR
-    return np.concatenate([picture, _legend(width, _legend_lines(foreground, len(x_l0_px)))])
+    return np.concatenate([picture, _legend(width, _legend_lines(foreground, len(x_l0_px), notes))])
 
 
 def png_bytes(picture: RgbArray) -> bytes:
@@ -106,11 +108,11 @@ def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> 
     return ground
 
 
-def _legend_lines(foreground: Foreground, tiles: int) -> list[tuple[_Colour, str]]:
+def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> list[tuple[_Colour, str]]:
     areas = foreground.areas_um2()
     lines: list[tuple[_Colour, str]] = [
         (_TILE_COLOUR, f"{tiles} tiles kept; {areas[Ground.KEPT] / 1e6:.4g} mm2 of foreground"),
-        (_NOT_KEPT_COLOUR, "foreground in no kept tile (below min_foreground_fraction)"),
+        (_NOT_KEPT_COLOUR, "foreground in no kept tile"),
     ]
     for kind, colour in _DROPPED_COLOURS.items():
         if areas[kind]:
@@ -119,6 +121,7 @@ def _legend_lines(foreground: Foreground, tiles: int) -> list[tuple[_Colour, str
     lines.append(
         ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")
     )
+    lines += [((255, 255, 255), note) for note in notes]
     return lines
 
 

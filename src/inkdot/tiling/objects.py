@@ -66,12 +66,14 @@ class Found:
     Attributes:
         objects: In the order of the blocks.
         too_small: Number of dark things narrower than a nucleus (precipitate, dust, fragments).
-        ink: Number of wide, even, dark areas (pen, folds).
+        ink_um2: Area of wide, even, coloured darkness (pen), in µm².
+        grey_um2: Area as dark in blue as in red and green (edges, rings of bubbles, carbon, black pen), in µm².
     """
 
     objects: list[Nucleated] = field(default_factory=list[Nucleated])
     too_small: int = 0
-    ink: int = 0
+    ink_um2: float = 0.0
+    grey_um2: float = 0.0
 
 
 def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> Found:
@@ -90,8 +92,10 @@ def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> 
         # What is as dark in blue as in red and green is an edge, a bubble's ring, or carbon. Taken out pixel by
         # pixel, so that a cluster that touches it stays.
         stained = planes.blue <= _GREY_BLUE * planes.nuclear
-        dark = (planes.nuclear >= tiling.nucleus_od) & stained & keep
-        _collect(planes, dark, origin_um, tiling.min_nucleus_um, found)
+        dark = (planes.nuclear >= tiling.nucleus_od) & keep
+        core = (slice(_HALO_UM, _HALO_UM + _CORE_UM),) * 2
+        found.grey_um2 += float(np.count_nonzero((dark & ~stained)[core])) * OBJECT_MPP**2
+        _collect(planes, dark & stained, origin_um, tiling.min_nucleus_um, found)
     return found
 
 
@@ -205,7 +209,7 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
     padded = np.pad(half, 1).astype(np.uint8)
     depth = cast(Plane, cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
     if _is_ink(depth, nuclear):
-        found.ink += 1
+        found.ink_um2 += float(np.count_nonzero(part)) * OBJECT_MPP**2
         return
     contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     longest = max(contours, key=len)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
@@ -17,17 +17,17 @@ from inkdot.artefacts.hashing import json_sha256, slide_fingerprint
 from inkdot.artefacts.labels_table import PlaceLabel, read_labels
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
-from inkdot.artefacts.schemas import TILES_VERSION
+from inkdot.artefacts.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.artefacts.tables import read_table, write_table
 from inkdot.config import Config
 from inkdot.errors import ArtefactError
-from inkdot.geometry import check_resolution, tile_side_l0_px
+from inkdot.geometry import tile_side_l0_px
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
-from inkdot.tiling.foreground import find_foreground
+from inkdot.tiling.cutting import Cut, cut_slide
 from inkdot.tiling.labelling import TilePlaces, target_columns_for
 from inkdot.tiling.mask_picture import MAX_SIDE_PX, draw_mask, png_bytes
-from inkdot.tiling.table import cut_tiles, with_targets
+from inkdot.tiling.table import with_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class TileTask:
 def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
     """Write ``tiles/<slide_id>.parquet`` and ``masks/<slide_id>.png``, or keep those that still fit.
 
+    Where tiles are centred on clusters, ``clusters/<slide_id>.parquet`` too.
+
     An earlier table is reused when it was made from the same slide file, settings, answers and version of the
     program; its footer holds their hashes.
 
@@ -63,12 +65,16 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
         return "reused"
     # What no longer fits goes first: should this slide fail, no later stage may take it for its tiles.
     layout.tiles(entry.slide_id).unlink(missing_ok=True)
+    layout.clusters(entry.slide_id).unlink(missing_ok=True)
     with closing(open_slide(entry)) as slide:
-        table, picture = _tiled(slide, entry, config, places)
-        facts: dict[str, object] = {**made_from, "slide": slide_info_facts(slide.info)}
-    # The table last: it says that the slide is done.
+        cut = cut_slide(slide, config.tiling, config.head_records)
+        tiles, picture = _labelled(slide, cut, entry, config, places)
+        facts = {**made_from, **_found(slide, cut)}
+    # The tile table last: it says that the slide is done.
     write_bytes(layout.mask(entry.slide_id), picture)
-    write_table(layout.tiles(entry.slide_id), table, TILES_VERSION, facts)
+    if cut.clusters is not None:
+        write_table(layout.clusters(entry.slide_id), cut.clusters, CLUSTERS_VERSION, facts)
+    write_table(layout.tiles(entry.slide_id), tiles, TILES_VERSION, facts)
     return "done"
 
 
@@ -107,32 +113,36 @@ def _fingerprint(path: Path) -> str | None:
 
 
 def _fits(layout: RunLayout, slide_id: str, made_from: dict[str, object]) -> bool:
-    if (
-        made_from["slide_fingerprint"] is None
-        or not layout.mask(slide_id).exists()
-        or not layout.tiles(slide_id).exists()
-    ):
+    if made_from["slide_fingerprint"] is None or not layout.mask(slide_id).exists():
         return False
     try:
         _, earlier = read_table(layout.tiles(slide_id), TILES_VERSION)
+        if "adequacy" in earlier:
+            read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
     except ArtefactError:
         return False
     return all(earlier.get(name, "absent") == value for name, value in made_from.items())
 
 
-def _tiled(
-    slide: Slide, entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]
+def _found(slide: Slide, cut: Cut) -> dict[str, object]:
+    """What was learnt of the slide, as facts for its footers; a spent budget is a warning on every output."""
+    info = slide_info_facts(slide.info)
+    facts: dict[str, object] = {"slide": {**info, "warnings": [*slide.info.warnings, *cut.warnings]}}
+    if cut.adequacy is not None:
+        facts["adequacy"] = asdict(cut.adequacy)
+    return facts
+
+
+def _labelled(
+    slide: Slide, cut: Cut, entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]
 ) -> tuple[pa.Table, bytes]:
     """The tile table with targets, and the mask picture as PNG."""
-    spec, heads = config.tiling.spec, config.head_records
-    check_resolution(slide.info, spec.mpp)
-    foreground = find_foreground(slide, config.tiling)
-    tiles = cut_tiles(slide.info, spec, foreground, heads, config.tiling.min_foreground_fraction)
-    side = tile_side_l0_px(slide.info, spec)
-    x, y = _column(tiles, "x_l0_px"), _column(tiles, "y_l0_px")
-    targets = target_columns_for(TilePlaces(x, y, *side), heads, places, entry.on_slide, config.labelling)
-    picture = draw_mask(slide.thumbnail(MAX_SIDE_PX), slide.info, foreground, x, y, side)
-    return with_targets(tiles, targets), png_bytes(picture)
+    side = tile_side_l0_px(slide.info, config.tiling.spec)
+    x, y = _column(cut.tiles, "x_l0_px"), _column(cut.tiles, "y_l0_px")
+    tiles = TilePlaces(x, y, *side)
+    targets = target_columns_for(tiles, config.head_records, places, entry.on_slide, config.labelling)
+    picture = draw_mask(slide.thumbnail(MAX_SIDE_PX), slide.info, cut.foreground, x, y, side, cut.notes)
+    return with_targets(cut.tiles, targets), png_bytes(picture)
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
