@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -204,6 +209,35 @@ def test_a_rerun_reuses_tiles_pixels_and_epochs(
     assert [line.outcome for line in ledger.read(trained.ledger)][-2 * PATIENTS :] == ["reused"] * (
         2 * PATIENTS
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(cohort: Path, tmp_path: Path):
+    """A real process, really killed: at the first table of metrics, and again a moment later."""
+    settings = config(epochs=6)
+    assert train.run(settings, cohort, tmp_path / "whole") == 0
+    cut = tmp_path / "cut"
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings.model_dump(mode="json")))
+    code = (
+        "import sys; from pathlib import Path; from inkdot.config import load_config; from inkdot.stages import train\n"
+        "train.run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(path), str(cohort), str(cut)]
+    for rows_first in (1, 3):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if (cut / "metrics.csv").exists() and len(records(cut / "metrics.csv")) >= rows_first:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed: give it more epochs"
+        assert not (cut / "model" / "model.json").exists()
+    assert train.run(settings, cohort, cut) == 0
+    first, second = data_files(tmp_path / "whole"), data_files(cut)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 def test_synthetic_slides_make_a_model_that_says_so(tmp_path: Path):
