@@ -76,7 +76,7 @@ class TilingConfig(Strict):
         description="A nucleus alone gets a tile from this diameter (µm); smaller ones are resting lymphocytes.",
     )
     max_tiles: int = Field(
-        default=5000,
+        default=4000,
         ge=1,
         description="At most so many tiles on the clusters of a slide, largest first; what is left out is reported.",
     )
