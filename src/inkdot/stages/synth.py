@@ -1,6 +1,7 @@
 """``inkdot synth``: makes synthetic slides, their truth and a manifest, for tests and demonstrations."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -107,22 +108,31 @@ class Made:
         return Made(self.megapixels + other.megapixels, self.cpu_seconds + other.cpu_seconds)
 
 
-def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> Made:
+def make_slide(
+    layout: CohortLayout, plan: SlidePlan, planes: int = 1, on_share: Callable[[float], None] | None = None
+) -> Made:
     """Make one slide and its truth; the truth is written last and says that the slide is complete.
 
     Args:
         layout: The cohort's files.
         plan: The slide.
         planes: Focal planes, an odd number.
+        on_share: Called with the share of the slide that is done, 0 to 1.
     """
     started = process_time()
     patient = plan.draw_patient()
     stain = plan.stain()
     scene = lay_scene(plan, patient, stain)
     path = layout.slide(plan.slide_id)
-    for step in range(-(planes // 2), planes // 2 + 1):
-        height = step * PLANE_STEP_UM
-        _scan(plan, scene, stain, layout.plane(plan.slide_id, height) if step else path, height)
+    for number in range(planes):
+        height = (number - planes // 2) * PLANE_STEP_UM
+        where = layout.plane(plan.slide_id, height) if height else path
+
+        def on_row(done: int, rows: int, before: int = number) -> None:
+            if on_share is not None:
+                on_share((before + done / rows) / planes)
+
+        _scan(plan, scene, stain, where, height, on_row)
     truth = truth_table(scene, plan.mpp)
     shapes = json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
     write_text(layout.truth_geojson(plan.slide_id), shapes)
@@ -136,7 +146,14 @@ def make_slide(layout: CohortLayout, plan: SlidePlan, planes: int = 1) -> Made:
     return Made(megapixels, process_time() - started)
 
 
-def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: float) -> None:
+def _scan(
+    plan: SlidePlan,
+    scene: Scene,
+    stain: Stain,
+    path: Path,
+    focus_um: float,
+    on_row: Callable[[int, int], None],
+) -> None:
     """Scan a scene with the focus at one height."""
     scanner = plan.scanner_habits()
     source = SceneSource(scene, plan.mpp, stain, scanner, plan.seed * 100_003 + plan.number, focus_um)
@@ -149,6 +166,7 @@ def _scan(plan: SlidePlan, scene: Scene, stain: Stain, path: Path, focus_um: flo
         downsamples=levels,
         quality=scanner.jpeg_quality,
         subsampling=scanner.subsampling,
+        on_row=on_row,
     )
 
 
@@ -165,9 +183,12 @@ def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers
         bar = progress.add_task("slides", total=kept + len(plans), completed=kept)
         total = Made()
         if workers <= 1:
-            for plan in plans:
-                total += make_slide(layout, plan, planes)
-                progress.advance(bar)
+            for done, plan in enumerate(plans, start=kept):
+
+                def on_share(share: float, done: int = done) -> None:
+                    progress.update(bar, completed=done + share)
+
+                total += make_slide(layout, plan, planes, on_share)
             return total
         # Started afresh, not forked: a fork copies the threads' locks of whatever is loaded by now.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 STEP_UM = 4.0
+P_TEAR = 0.2
+"""Share of sections with a tear."""
 
 FloatMap = npt.NDArray[np.float32]
 KindMap = npt.NDArray[np.uint8]
@@ -114,6 +116,8 @@ def draw_ground_plan(side_um: float, tumour: str, rng: np.random.Generator) -> G
     for ring in vessels:
         _disc(kinds, ring, ring.radius_um, Ground.STROMA)
         _disc(kinds, ring, ring.radius_um - 4.0, Ground.LUMEN)
+    if rng.random() < P_TEAR:
+        _tear(kinds, rng)
     solid = np.isin(kinds, [Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.NECROSIS, Ground.CRUSHED])
     border = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
     border_um = np.asarray(border, np.float32) * np.float32(STEP_UM)
@@ -175,6 +179,19 @@ def _necrosis(kinds: KindMap, rng: np.random.Generator) -> None:
     level = float(np.quantile(rank[solid], 1.0 - share))
     if np.isfinite(level):
         kinds[rank > level] = Ground.NECROSIS
+
+
+def _tear(kinds: KindMap, rng: np.random.Generator) -> None:
+    """A cleft of empty glass through the section, along a bent line."""
+    n = kinds.shape[0]
+    rows, columns = np.mgrid[0:n, 0:n].astype(np.float32) / np.float32(n) - np.float32(0.5)
+    angle, bend = rng.uniform(0.0, math.pi), rng.uniform(-0.8, 0.8)
+    along = columns * math.cos(angle) + rows * math.sin(angle)
+    across = -columns * math.sin(angle) + rows * math.cos(angle) + bend * along**2 + rng.uniform(-0.2, 0.2)
+    width_um = rng.uniform(8.0, 30.0) * (1.0 + 0.4 * _noise(n, 80.0, rng))
+    start = rng.uniform(-0.5, 0.1)
+    torn = (np.abs(across) * n * STEP_UM < width_um / 2.0) & (along > start) & (along < start + 0.4)
+    kinds[torn] = Ground.GLASS
 
 
 def _rings(

@@ -14,12 +14,13 @@ from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, 
 from inkdot.synthetic.clusters import turned
 from inkdot.synthetic.cohort import SlidePlan
 from inkdot.synthetic.ground_plan import STEP_UM, Gland, Ground, GroundPlan, draw_ground_plan
+from inkdot.synthetic.marks import AirBubble, PenStroke
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.recipes import RECIPES, Recipe, blend
 from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus, Region, Scene
 from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, perturbed
 from inkdot.synthetic.spot import WRITING_DENSITY
-from inkdot.synthetic.stains import Stain
+from inkdot.synthetic.stains import E, H, Stain
 from inkdot.synthetic.tissue import Tissue
 
 _DEPTH_UM = 0.6
@@ -94,8 +95,27 @@ def lay_section(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
         _lay_vessel(vessel, patient.preparation, lay, rng)
     tissue = Tissue(ground, margin, margin, stain, int(rng.integers(1 << 30)))
     writing = Box(margin, margin + side + 0.01 * side, width - margin, width + band - 0.3 * margin)
-    backdrop: tuple[Backdrop, ...] = (tissue, Writing(writing, WRITING_DENSITY))
-    return Scene(width, width + band, tuple(cells), (), backdrop, (), _regions(ground, margin))
+    flaws = _flaws(side, margin, stain, rng)
+    names = tuple(sorted({flaw.kind for flaw in flaws}))
+    backdrop: tuple[Backdrop, ...] = (tissue, Writing(writing, WRITING_DENSITY), *flaws)
+    return Scene(width, width + band, tuple(cells), (), backdrop, names, _regions(ground, margin))
+
+
+def _flaws(side_um: float, margin_um: float, stain: Stain, rng: np.random.Generator) -> list[Backdrop]:
+    """A fold, where the section lies double, or a bubble, on some sections."""
+    flaws: list[Backdrop] = []
+    x, y = (float(value) for value in margin_um + side_um * rng.uniform(0.3, 0.7, 2))
+    if rng.random() < 0.2:
+        direction, half = rng.uniform(0.0, math.pi), 0.5 * side_um * rng.uniform(0.2, 0.5)
+        dx, dy = half * math.cos(direction), half * math.sin(direction)
+        colour = (0.35 * stain.od[E] + 0.12 * stain.od[H]).astype(np.float32)
+        width = float(rng.uniform(0.02, 0.05)) * min(side_um, 3000.0)
+        ends = ((x - dx, y - dy), (x + dx, y + dy))
+        flaws.append(PenStroke(ends, width, colour, int(rng.integers(1 << 30)), kind="fold"))
+    if rng.random() < 0.1:
+        radius = float(rng.uniform(0.05, 0.12)) * min(side_um, 5000.0)
+        flaws.append(AirBubble(y, x, radius, 0.04 * radius + 3.0))
+    return flaws
 
 
 def _lay_tumour(ground: GroundPlan, patient: Patient, lay: _Lay, rng: np.random.Generator) -> None:

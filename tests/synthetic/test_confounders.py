@@ -1,0 +1,63 @@
+"""What else lies on glass: every confounder alone, and the rest of the slide unmoved by it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inkdot.synthetic.backdrops import word_bitmap
+from inkdot.synthetic.cohort import SlidePlan, plan_cohort
+from inkdot.synthetic.confounders import CHANCES
+from inkdot.synthetic.scene import Scene
+from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.source import SceneSource, whole_picture
+from inkdot.synthetic.truth import truth_table
+
+PLAN = replace(plan_cohort("normal", 1, 4, spot_mm=0.4, mpp=1.0)[0], only_confounders="none")
+
+
+def scene(plan: SlidePlan) -> Scene:
+    return lay_scene(plan, plan.draw_patient(), plan.stain())
+
+
+def picture(of: Scene) -> np.ndarray:
+    return whole_picture(SceneSource(of, 1.0, PLAN.stain(), PLAN.scanner_habits(), seed=1)).astype(int)
+
+
+@pytest.mark.parametrize("name", sorted(CHANCES))
+def test_each_alone_changes_the_picture_and_leaves_the_cells(name: str) -> None:
+    plain, with_one = scene(PLAN), scene(replace(PLAN, only_confounders=name))
+    assert with_one.confounders == (name,)
+    kept = [cell for cell in with_one.cells if cell.kind != "precipitate"]
+    assert [(cell.kind, cell.x_um, cell.y_um) for cell in kept] == [
+        (cell.kind, cell.x_um, cell.y_um) for cell in plain.cells
+    ]
+    if name == "out_of_focus_band":
+        assert any(a.z_um != b.z_um for a, b in zip(kept, plain.cells, strict=True))
+        return
+    if name == "stitching_seam":
+        low, high = (picture(one).mean(axis=(0, 2)) for one in (plain, with_one))
+        assert np.abs(high - low).max() > 2.0
+        return
+    assert (np.abs(picture(with_one) - picture(plain)).max(axis=2) > 6).mean() > 1e-5
+    classes = set(truth_table(with_one, 1.0).column("class").to_pylist())
+    assert name in classes
+
+
+def test_confounders_come_by_their_chances() -> None:
+    plans = [
+        replace(plan, only_confounders="") for plan in plan_cohort("inadequate", 240, 9, spot_mm=0.2, mpp=1.0)
+    ]
+    seen = [scene(plan).confounders for plan in plans]
+    for name, chance in CHANCES.items():
+        share = np.mean([name in names for names in seen])
+        assert share == pytest.approx(chance, abs=4.0 * np.sqrt(chance * (1 - chance) / len(plans)))
+
+
+def test_the_word_reads_synthetic() -> None:
+    bitmap = word_bitmap()
+    assert bitmap.shape == (7, 53)
+    letters = [bitmap[:, 6 * k : 6 * k + 5] for k in range(9)]
+    assert all(letter.any() for letter in letters)
+    assert np.array_equal(letters[3][0], np.ones(5, bool))  # the bar of the T
+    assert not bitmap[:, 5::6].any()  # gaps
