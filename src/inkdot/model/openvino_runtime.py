@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -24,20 +25,30 @@ _JOBS = 2
 """Batches in flight: one is computed while the next is read."""
 
 
+_PRECISE = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+"""Single precision: the operating point was chosen in it. bfloat16 would double the speed where the CPU has it, and
+moved scores of a trained network by up to 0.017, which is more than runtimes may differ by."""
+
+
 def openvino_installed() -> bool:
     """Whether the runtime can be used here, found out without loading it."""
     return importlib.util.find_spec("openvino") is not None
 
 
 class OpenVinoNetwork:
-    """A network compiled for this CPU, in bfloat16 where the CPU computes in it.
+    """A network compiled for this CPU.
 
     The conversion takes seconds, so its result is kept beside the model, or in the user's cache folder
     where the model's may not be written.
     """
 
     def __init__(
-        self, load: Callable[[], TileNetwork], side_px: int, folder: Path, weights_sha256: str, batch_size: int
+        self,
+        load: Callable[[], TileNetwork],
+        side_px: int,
+        folder: Path,
+        weights_sha256: str,
+        batch_size: int,
     ) -> None:
         """Compile a network.
 
@@ -49,19 +60,18 @@ class OpenVinoNetwork:
             batch_size: Tiles per batch, fixed for the compiled network.
 
         Raises:
-            UserError: OpenVINO is not installed.
+            UserError: OpenVINO is not installed, or there is nowhere to keep the conversion.
         """
         openvino = _openvino()
         self._batch_size = batch_size
         core = openvino.Core()
         name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}.xml"
         kept = next((path for place in _places(folder) if (path := place / name).is_file()), None)
-        if kept is not None:
-            converted = core.read_model(kept)
-        else:
-            converted = _convert(openvino, load(), side_px, batch_size)
-            _keep(openvino, converted, folder, name)
-        self._compiled: Any = core.compile_model(converted, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        if kept is None:
+            kept = _keep(openvino, _convert(openvino, load(), side_px, batch_size), folder, name)
+        # Always from the kept file, also right after the conversion: the network in memory rounds differently.
+        converted = core.read_model(kept)
+        self._compiled: Any = core.compile_model(converted, "CPU", _PRECISE)
         self._openvino = openvino
         self._classes = int(self._compiled.output(0).shape[1])
 
@@ -120,14 +130,18 @@ def _convert(openvino: Any, network: TileNetwork, side_px: int, batch_size: int)
     return steps.build()
 
 
-def _keep(openvino: Any, converted: Any, folder: Path, name: str) -> None:
+def _keep(openvino: Any, converted: Any, folder: Path, name: str) -> Path:
     for place in _places(folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
             _save_atomically(openvino, converted, place / name)
         except (OSError, RuntimeError):
             continue
-        return
+        return place / name
+    raise UserError(
+        f"runtime openvino: expected a folder to keep the converted network in, could write neither to {folder} nor to "
+        "the user's cache nor to the folder for temporary files; free some disk, or use --runtime torch"
+    )
 
 
 def _save_atomically(openvino: Any, converted: Any, path: Path) -> None:
@@ -138,10 +152,11 @@ def _save_atomically(openvino: Any, converted: Any, path: Path) -> None:
     temporary.replace(path)
 
 
-def _places(folder: Path) -> tuple[Path, Path]:
-    """Where conversions are kept: beside the weights, else in the user's cache folder."""
+def _places(folder: Path) -> tuple[Path, Path, Path]:
+    """Where conversions are kept: beside the weights, else in the user's cache folder, else among temporary files."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", str(Path.home()))
     else:
         base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    return folder / "openvino", Path(base) / "inkdot" / "openvino"
+    temporary = Path(tempfile.gettempdir()) / "inkdot-openvino"
+    return folder / "openvino", Path(base) / "inkdot" / "openvino", temporary

@@ -18,6 +18,7 @@ from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config
 from inkdot.errors import SlideError, SyntheticModelError, UserError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
+from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.work.engine import print_summary, run_slides
@@ -36,6 +37,7 @@ def run(
     preparation: str | None = None,
     allow_synthetic_model: bool = False,
     allow_unknown_scale: bool = False,
+    runtime: Runtime = "auto",
     workers: int = 1,
 ) -> int:
     """Score slides and write ``out/predictions.csv`` and ``out/scores``.
@@ -49,6 +51,7 @@ def run(
         preparation: Preparation of every slide.
         allow_synthetic_model: Let a model trained on synthetic specimens judge real slides.
         allow_unknown_scale: Let a model trained on pictures of unknown scale judge slides.
+        runtime: What the network runs in; see :class:`inkdot.model.scorer.Scorer`.
         workers: Processes that cut tiles.
 
     Returns:
@@ -57,7 +60,7 @@ def run(
     Raises:
         UserError: The input as a whole is wrong; nothing was written.
     """
-    scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
+    scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model, runtime=runtime)
     description = scoring.scorer.description
     if not description.mpp_known and not allow_unknown_scale:
         raise UserError(

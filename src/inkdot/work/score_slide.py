@@ -16,7 +16,7 @@ from inkdot.artefacts.model_files import ModelFile, model_sha256
 from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION, scores_schema
 from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.errors import ArtefactError, SyntheticModelError
-from inkdot.model.scorer import Scorer
+from inkdot.model.scorer import Runtime, Scorer
 from inkdot.records import RgbArray, SlideEntry, TileSpec
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
@@ -44,13 +44,13 @@ class Scoring:
     allow_synthetic_model: bool
 
     @classmethod
-    def load(cls, folder: Path, *, allow_synthetic_model: bool) -> "Scoring":
+    def load(cls, folder: Path, *, allow_synthetic_model: bool, runtime: Runtime = "auto") -> "Scoring":
         """Load a model folder.
 
         Raises:
             ArtefactError: The folder is not a model, or its files do not belong together.
         """
-        return cls(Scorer(folder), model_sha256(folder), allow_synthetic_model)
+        return cls(Scorer(folder, runtime=runtime), model_sha256(folder), allow_synthetic_model)
 
 
 def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Literal["done", "reused"]:
@@ -76,6 +76,7 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
         "tile_spec": tile_spec_facts(model.tiling.spec),
         "tiles_sha256": file_sha256(tiles_path),
         "model_sha256": scoring.model_sha256,
+        "runtime": scoring.scorer.runtime,
         "synthetic_model": model.trained_on.synthetic,
         "heads": [head.model_dump(mode="json") for head in model.heads],
         "operating_points": {

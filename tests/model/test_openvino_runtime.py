@@ -1,0 +1,99 @@
+"""OpenVINO gives the scores that PyTorch gives, in the same order, and keeps its conversion."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.openvino_runtime import OpenVinoNetwork
+from inkdot.model.predicting import predict_logits
+from inkdot.model.scorer import scores_of
+
+SIDE, BATCH = 32, 8
+BOUND = 1e-3
+
+
+@pytest.fixture(scope="module")
+def network() -> TileNetwork:
+    from inkdot.labels import DEFAULT_HEADS
+
+    torch.manual_seed(3)
+    network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, DEFAULT_HEADS, SIDE)).eval()
+    with torch.no_grad():
+        for head in network.heads.values():
+            head.weight.mul_(200)  # scores all over 0 to 1, as a trained network gives them
+    return network
+
+
+@pytest.fixture(scope="module")
+def tiles() -> list[np.ndarray]:
+    generator = np.random.default_rng(5)
+    return list(generator.integers(0, 256, (3 * BATCH + 3, SIDE, SIDE, 3), np.uint8))
+
+
+def compiled(network: TileNetwork, folder: Path) -> OpenVinoNetwork:
+    return OpenVinoNetwork(lambda: network, SIDE, folder, "a" * 64, BATCH)
+
+
+def test_scores_agree_with_pytorch(network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path) -> None:
+    heads = network.spec.heads
+    expected = scores_of(
+        predict_logits(network, tiles, device=torch.device("cpu"), batch_size=BATCH), heads, {}
+    )
+    found = scores_of(compiled(network, tmp_path).logits(iter(tiles)), heads, {})
+    assert np.ptp(expected[:, 1]) > 0.2  # else agreement would say nothing
+    assert np.abs(found - expected).max() < BOUND
+
+
+def test_the_same_tiles_give_the_same_bytes(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path
+) -> None:
+    runtime = compiled(network, tmp_path)
+    first, second = runtime.logits(tiles), runtime.logits(tiles)
+    assert first.tobytes() == second.tobytes()
+    assert runtime.logits(tiles[:5]).tobytes() == first[:5].tobytes()
+
+
+def test_no_tiles_no_logits(network: TileNetwork, tmp_path: Path) -> None:
+    assert compiled(network, tmp_path).logits([]).shape == (0, 4)
+
+
+def test_the_conversion_is_kept_and_used_again(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path
+) -> None:
+    expected = compiled(network, tmp_path).logits(tiles)
+
+    def not_again() -> TileNetwork:
+        raise AssertionError("converted again")
+
+    again = OpenVinoNetwork(not_again, SIDE, tmp_path, "a" * 64, BATCH)
+    assert again.logits(tiles).tobytes() == expected.tobytes()
+    with pytest.raises(AssertionError, match="converted again"):
+        OpenVinoNetwork(not_again, SIDE, tmp_path, "b" * 64, BATCH)
+
+
+def test_where_the_model_cannot_be_written_the_users_cache_is(
+    network: TileNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "home"))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "openvino").write_text(
+        "a file where the folder would be: nobody can write into it, root neither"
+    )
+    compiled(network, model)
+    assert len(list((tmp_path / "home" / "inkdot" / "openvino").glob("*.xml"))) == 1
+
+
+def test_nothing_is_reported_to_anyone() -> None:
+    code = (
+        "from inkdot.model.openvino_runtime import _openvino; import sys; _openvino();"
+        "import openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "stub" in shown
