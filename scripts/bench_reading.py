@@ -50,7 +50,12 @@ def main() -> int:
     path = arguments.slide or synthetic_slide(arguments.cache)
     if not path.is_file():
         parser.error(f"expected a slide file, found nothing at {path}")
-    job = plan(path, arguments.mpp, arguments.tile_mpp, arguments.tiles)
+    from inkdot.errors import InkdotError
+
+    try:
+        job = plan(path, arguments.mpp, arguments.tile_mpp, arguments.tiles)
+    except InkdotError as error:
+        parser.error(str(error))
     warm(path)
     results: dict[str, list[Job]] = {reader: [] for reader in READERS}
     for _ in range(arguments.rounds):
