@@ -39,15 +39,21 @@ class SceneSource:
         self._painter = Painter(mpp, stain, textures(mpp), focus_um, scanner.blur_um)
         self._sensor = Sensor(scanner, stain.white, rng)
         self._seed = seed
-        side = TILE_SIDE_PX + 2 * HALO_PX
-        blank = [self._sensor.expose(np.zeros((side, side, 3), np.float32), k) for k in range(_POOL_SIZE)]
-        self.pool: Sequence[RgbArray] = blank
+        self._pool: list[RgbArray] = []
         self._cells_of: dict[tuple[int, int], list[int]] = defaultdict(list)
         self._last_row: dict[int, int] = {}
         self._backdrops_of: dict[tuple[int, int], list[int]] = defaultdict(list)
         self._stamps: dict[int, Stamp] = {}
         self._row = -1
         self._sort_into_tiles()
+
+    @property
+    def pool(self) -> Sequence[RgbArray]:
+        """Tiles of empty glass, uint8 RGB, made when first asked for: a picture without glass needs none."""
+        side = TILE_SIDE_PX + 2 * HALO_PX
+        while len(self._pool) < _POOL_SIZE:
+            self._pool.append(self._sensor.expose(np.zeros((side, side, 3), np.float32), len(self._pool)))
+        return self._pool
 
     def tile(self, column: int, row: int) -> RgbArray | int:
         """Level-0 tile, uint8 RGB 256 px a side, or the number of an empty one in ``pool``."""

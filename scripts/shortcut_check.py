@@ -1,0 +1,107 @@
+"""Train a small network on single synthetic clusters and hold it against the bound.
+
+    python scripts/shortcut_check.py [clusters per class] [epochs]
+
+Every cluster comes from a patient, a laboratory and a scanner of its own, and is seen alone, 64 µm wide at 0.5 µm per
+pixel. A network above the bound has found a shortcut: something in the picture that gives the class away and that no
+slide would show. A network far below it has merely learnt too little. Exit code 1 where it is above.
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from inkdot.evaluation.metrics import roc_auc
+from inkdot.synthetic.groups import draw_group
+from inkdot.synthetic.overlap import simulated_bounds
+from inkdot.synthetic.patients import MIMICS, draw_patient
+from inkdot.synthetic.scanner import scanner_number
+from inkdot.synthetic.scene import Scene
+from inkdot.synthetic.source import SceneSource, whole_picture
+from inkdot.synthetic.stains import laboratory_stain
+
+MPP, SIDE_PX = 0.5, 128
+SIDE_UM = MPP * SIDE_PX
+MARGIN = 0.01  # of AUC: chance in a test set of this size
+
+
+def main(per_class: int, epochs: int) -> int:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0xC44)
+    kinds = ["small_nec", "large_nec"] * per_class
+    kinds += [str(rng.choice(MIMICS, p=[0.5, 0.35, 0.1, 0.05])) for _ in kinds]
+    order = rng.permutation(len(kinds))
+    names = [kinds[k] for k in order]
+    pictures = torch.from_numpy(np.stack([cluster_picture(name, rng) for name in names]))
+    small, large = (np.array([name == kind for name in names]) for kind in ("small_nec", "large_nec"))
+    bounds = simulated_bounds(1000)
+    above = False
+    for bound, known, positive in (
+        (bounds[0], small | large, large),
+        (bounds[1], small | ~small, small | large),
+    ):
+        auc = network_auc(pictures[torch.from_numpy(known)], positive[known], epochs)
+        verdict = (
+            "above the bound: find the shortcut" if auc > bound.selftest_best_auc + MARGIN else "at or below"
+        )
+        above |= auc > bound.selftest_best_auc + MARGIN
+        print(
+            f"{bound.question}: selftest_network_auc {auc:.3f}, bound {bound.selftest_best_auc:.3f}: {verdict}"
+        )
+    return int(above)
+
+
+def cluster_picture(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """One cluster alone on glass, uint8 [3, 128, 128]."""
+    group = draw_group(kind, draw_patient("", rng), rng)
+    middle = SIDE_UM / 2.0
+    cells = tuple(replace(cell, x_um=cell.x_um + middle, y_um=cell.y_um + middle) for cell in group.cells)
+    stain = laboratory_stain("pap", np.random.default_rng(int(rng.integers(1 << 31))))
+    scanner = scanner_number(int(rng.integers(8)))
+    source = SceneSource(Scene(SIDE_UM, SIDE_UM, cells), MPP, stain, scanner, seed=int(rng.integers(1 << 20)))
+    return np.ascontiguousarray(whole_picture(source).transpose(2, 0, 1))
+
+
+def network_auc(pictures: torch.Tensor, positive: np.ndarray, epochs: int) -> float:
+    """AUC on the last quarter of a network trained on the rest; every cluster is a patient of its own."""
+    learn = len(positive) * 3 // 4
+    truth = torch.from_numpy(positive.astype(np.float32))
+    network = nn.Sequential(
+        *block(3, 24, 2), *block(24, 48, 2), *block(48, 64, 2), *block(64, 96, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(96, 1),
+    )  # fmt: skip
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
+    steps = epochs * (learn // 32)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
+    for _ in range(epochs):
+        for batch in torch.randperm(learn)[: learn // 32 * 32].split(32):
+            seen = prepared(pictures[batch])
+            if torch.rand(()) < 0.5:
+                seen = seen.flip(3)
+            seen = torch.rot90(seen, int(torch.randint(4, ())), (2, 3))
+            loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0], truth[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    with torch.inference_mode():
+        scores = torch.cat([network(prepared(part))[:, 0] for part in pictures[learn:].split(64)])
+    return roc_auc(positive[learn:], scores.numpy())
+
+
+def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def prepared(pictures: torch.Tensor) -> torch.Tensor:
+    return pictures.float() / 127.5 - 1.0
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:]]
+    sys.exit(main(*(numbers + [1500, 12][len(numbers) :])))
