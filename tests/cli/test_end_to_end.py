@@ -1,5 +1,6 @@
 """The whole line through the command line, twice: the data files must be byte-equal."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,12 +65,15 @@ def test_the_line_gives_the_same_bytes_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inkdot: Callable[..., None]
 ) -> None:
     found: list[dict[str, bytes]] = []
-    for name in ("first", "second"):
-        # The same relative paths in both runs: where a folder lies is no reason for other bytes.
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
+    line = tmp_path / "line"
+    for _ in range(2):
+        # In the same place twice: slides.csv of a run names slides outside its folder by their whole path.
+        line.mkdir()
+        monkeypatch.chdir(line)
         walk(Path(), inkdot)
-        found.append(data_files(tmp_path / name))
+        found.append(data_files(line))
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(line)
     first, second = found
     assert set(EXPECTED) <= set(first)
     assert sum(name.startswith("results/scores/") for name in first) == 2

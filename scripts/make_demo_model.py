@@ -1,0 +1,50 @@
+"""Train models/demo on synthetic spots: the model for trying `inkdot predict` at once, and for tests.
+
+python scripts/make_demo_model.py [--slides 120] [--work FOLDER] [--out models/demo]
+
+The same version of Inkdot with the same options makes the same model on the same machine. It knows painted cells only and
+refuses real slides.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from inkdot.artefacts.layout import CohortLayout, ModelLayout, RunLayout
+from inkdot.config import load_config
+from inkdot.stages import synth, train
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SEED = 20260213
+LARGEST_BYTES = 16_000_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--slides", type=int, default=120)
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "demo-model-work")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "models" / "demo")
+    options = parser.parse_args()
+    cohort, run = CohortLayout(options.work / "cohort"), RunLayout(options.work / "run")
+    config = load_config(REPOSITORY / "configs" / "demo.yaml")
+    for step in (
+        lambda: synth.run("demo-training", options.slides, SEED, cohort.root),
+        lambda: train.run(config, cohort.slides_csv, run.root, workers=2),
+    ):
+        if code := step():
+            return code
+    made, wanted = ModelLayout(run.model), ModelLayout(options.out)
+    size = made.weights.stat().st_size
+    if size > LARGEST_BYTES:
+        print(f"expected weights of at most {LARGEST_BYTES} bytes, found {size}; choose a smaller backbone")
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in ("weights", "description", "card"):
+        shutil.copyfile(getattr(made, name), getattr(wanted, name))
+    print(f"{options.out}: {size / 1e6:.1f} MB of weights")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
