@@ -105,8 +105,8 @@ def test_a_wrong_labels_table_is_named_and_the_rest_goes_on(
     labels.write_text(labels.read_text().replace("malignant", "maybe"))
     assert doctor.run(manifest, CONFIG) == 1
     said = capsys.readouterr().out
-    assert lines_with(said, "labels.csv: line 2: column answer", "found 'maybe'")
-    assert "1 of 6 slides can be used" in said
+    assert lines_with(said, "good", "fails", "labels.csv: line 2: column answer", "found 'maybe'")
+    assert "0 of 6 slides can be used" in said
 
 
 def test_one_file_under_two_names_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

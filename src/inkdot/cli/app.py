@@ -77,9 +77,10 @@ def doctor(
 ) -> None:
     """Open every slide and say what would fail later, and why; nothing is written."""
     from inkdot.config import default_config, load_config
+    from inkdot.manifest import known_preparation
     from inkdot.stages import doctor as stage
 
-    settings = load_config(config) if config else default_config()
+    settings = load_config(config) if config else default_config(known_preparation(preparation or "thinprep"))
     raise typer.Exit(stage.run(slides, settings, mpp=mpp, stain=stain, preparation=preparation))
 
 

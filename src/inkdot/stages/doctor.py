@@ -1,7 +1,7 @@
 """``inkdot doctor``: look at every slide and at the machine, and say what would fail later and why."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +11,7 @@ from rich.text import Text
 
 from inkdot.artefacts.disk import free_bytes, in_words
 from inkdot.artefacts.hashing import slide_fingerprint
-from inkdot.artefacts.labels_table import PlaceLabel, read_labels
 from inkdot.config import Config
-from inkdot.errors import ManifestError
 from inkdot.manifest import read_slides, with_overrides
 from inkdot.records import SlideEntry
 from inkdot.work.inspect_slide import SlideReport, inspect_slide
@@ -47,48 +45,24 @@ def run(
     entries = with_overrides(
         read_slides(slides, config.head_records), mpp=mpp, stain=stain, preparation=preparation
     )
-    places, wrong_tables = _places(entries, config)
     reports: list[SlideReport] = []
     for entry in track(entries, "Looking at slides", console=progress, transient=True):
-        reports.append(inspect_slide(entry, config, places.get(entry.slide_id, ())))
-    console.print(_slide_table(entries, reports, places))
-    for line in [*wrong_tables, *_cohort_notes(entries)]:
+        reports.append(inspect_slide(entry, config))
+    console.print(_slide_table(entries, reports))
+    for line in _cohort_notes(entries):
         console.print(Text(line), soft_wrap=True)
     problems = _problem_table(reports)
     if problems is not None:
         console.print(problems)
-    console.print(_patient_table(entries, places, config))
+    console.print(_patient_table(entries, reports, config))
     console.print(_machine_table(reports))
     failed = sum(bool(report.problem) for report in reports)
     verdict = f"{len(reports) - failed} of {len(reports)} slides can be used"
     console.print(Text(verdict + (f"; {failed} cannot, see the reasons above" if failed else "")))
-    return 1 if failed or wrong_tables else 0
+    return 1 if failed else 0
 
 
-def _places(
-    entries: Sequence[SlideEntry], config: Config
-) -> tuple[Mapping[str, Sequence[PlaceLabel]], list[str]]:
-    """Labelled places by slide, and a line per labels table that is wrong."""
-    by_slide: defaultdict[str, list[PlaceLabel]] = defaultdict(list)
-    wrong: list[str] = []
-    users = {entry.slide_id: entry.annotation for entry in entries}
-    for path in sorted({entry.annotation for entry in entries if entry.annotation}):
-        try:
-            labels = read_labels(path, config.head_records)
-        except ManifestError as error:
-            wrong.append(str(error))
-            continue
-        for label in labels:
-            if users.get(label.slide_id) == path:
-                by_slide[label.slide_id].append(label)
-    return by_slide, wrong
-
-
-def _slide_table(
-    entries: Sequence[SlideEntry],
-    reports: Sequence[SlideReport],
-    places: Mapping[str, Sequence[PlaceLabel]],
-) -> Table:
+def _slide_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport]) -> Table:
     table = Table(title="Slides", title_justify="left", show_lines=True)
     table.add_column("slide", overflow="fold")
     for name in ("usable", "file", "stain, preparation, labels", "tiles, disk"):
@@ -99,7 +73,7 @@ def _slide_table(
             entry.slide_id,
             "no" if report.problem else "yes",
             _file_cell(report),
-            "\n".join([*made, *_label_lines(entry, places.get(entry.slide_id, ()))]),
+            "\n".join([*made, *_label_lines(entry, report)]),
             f"{report.tiles:,} tiles\n{in_words(report.tables_bytes)}" if report.tiles else "-",
         ]
         table.add_row(*(Text(cell) for cell in cells))  # as Text: a name from a manifest is not markup
@@ -124,11 +98,11 @@ def _file_cell(report: SlideReport) -> str:
     return "\n".join(lines)
 
 
-def _label_lines(entry: SlideEntry, places: Sequence[PlaceLabel]) -> list[str]:
+def _label_lines(entry: SlideEntry, report: SlideReport) -> list[str]:
     words = [f"{head}: {answer}" for head, answer in sorted(entry.on_slide.items())]
     words += [f"patient {head}: {answer}" for head, answer in sorted(entry.of_patient.items())]
-    if places:
-        words.append(f"{len(places)} places")
+    if report.labels:
+        words.append(f"{len(report.labels)} labels on places")
     return words or ["no labels"]
 
 
@@ -167,24 +141,22 @@ def _cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
     return notes
 
 
-def _patient_table(
-    entries: Sequence[SlideEntry], places: Mapping[str, Sequence[PlaceLabel]], config: Config
-) -> Table:
+def _patient_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport], config: Config) -> Table:
     """Patients and slides that have each answer, be it on the slide, of the patient, or of a place."""
     table = Table(title="Patients per answer", title_justify="left")
     for name in ("question", "answer", "patients", "slides"):
         table.add_column(name)
+    said = {
+        entry.slide_id: {
+            *entry.on_slide.items(),
+            *entry.of_patient.items(),
+            *((label.head, label.answer) for label in report.labels),
+        }
+        for entry, report in zip(entries, reports, strict=True)
+    }
     for head in config.head_records:
         for answer in head.answers:
-            users = [
-                entry
-                for entry in entries
-                if answer in (entry.on_slide.get(head.name), entry.of_patient.get(head.name))
-                or any(
-                    (place.head, place.answer) == (head.name, answer)
-                    for place in places.get(entry.slide_id, ())
-                )
-            ]
+            users = [entry for entry in entries if (head.name, answer) in said[entry.slide_id]]
             patients = {entry.patient_id for entry in users if entry.patient_id}
             table.add_row(Text(head.name), Text(answer), str(len(patients)), str(len(users)))
     return table

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from inkdot.annotations import read_annotation
 from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.artefacts.schemas import scores_schema, tiles_schema
 from inkdot.config import Config
-from inkdot.errors import ImplausibleMppError, MissingMppError, SlideError
+from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
 from inkdot.geometry import check_resolution, scanned_bounds
 from inkdot.records import Mpp, ReadPlan, Slide, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
@@ -28,6 +29,7 @@ class SlideReport:
         slide_id: The slide.
         info: What is known of it; None where it does not open.
         mpp_usable: The µm/px in ``info`` are the slide's; False where they are missing or implausible.
+        labels: What was said about places on it; empty where the slide or its annotation cannot be read.
         tiles: Tiles that would be cut; None where that fails.
         tables_bytes: Disk for its tile and score tables, at most.
         cache_bytes: Disk for the pixels of its training tiles, at most.
@@ -38,6 +40,7 @@ class SlideReport:
     slide_id: str
     info: SlideInfo | None
     mpp_usable: bool
+    labels: tuple[PlaceLabel, ...]
     tiles: int | None
     tables_bytes: int
     cache_bytes: int
@@ -45,14 +48,14 @@ class SlideReport:
     warnings: tuple[str, ...]
 
 
-def inspect_slide(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) -> SlideReport:
-    """Open a slide, read some pixels of it, find its foreground and count its tiles.
+def inspect_slide(entry: SlideEntry, config: Config) -> SlideReport:
+    """Open a slide, read its annotation and some of its pixels, find its foreground and count its tiles.
 
     Args:
         entry: The slide.
         config: How it would be tiled.
-        places: What was said about places on this slide.
     """
+    labels: tuple[PlaceLabel, ...] = ()
     info: SlideInfo | None = None
     mpp_usable = True
     warnings = list(_entry_warnings(entry, config))
@@ -60,15 +63,18 @@ def inspect_slide(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel
         with closing(open_slide(entry)) as slide:
             info = slide.info
             warnings += info.warnings
-            warnings += _misplaced(info, places)
+            if entry.annotation is not None:
+                annotation = read_annotation(entry.annotation, info, config.annotations, config.head_records)
+                labels = annotation.labels
+                warnings += [*annotation.warnings, *_misplaced(info, labels)]
             check_resolution(info, config.tiling.mpp)
             _read_some(slide)
             foreground = find_foreground(slide, config.tiling)
         tiles = _count_tiles(info, foreground, config)
-    except SlideError as error:
+    except (SlideError, ManifestError) as error:
         if isinstance(error, MissingMppError | ImplausibleMppError):
             info, mpp_usable = _info_without_mpp(entry), False
-        return SlideReport(entry.slide_id, info, mpp_usable, None, 0, 0, str(error), tuple(warnings))
+        return SlideReport(entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings))
     heads = config.head_records
     row = _BYTES_A_NUMBER * (len(tiles_schema(heads).names) + len(scores_schema(heads).names))
     kept = min(tiles, config.training.max_tiles_per_slide * sum(len(head.classes) for head in heads))
@@ -76,6 +82,7 @@ def inspect_slide(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel
         slide_id=entry.slide_id,
         info=info,
         mpp_usable=True,
+        labels=labels,
         tiles=tiles,
         tables_bytes=tiles * row + foreground.ground.size,
         cache_bytes=kept * config.tiling.side_px**2 * 3,
