@@ -140,7 +140,7 @@ def test_a_missed_tumour_is_the_patients_not_the_slides(tmp_path: Path) -> None:
 
 def test_files_may_state_a_wrong_mpp_or_none(tmp_path: Path) -> None:
     layout = CohortLayout(tmp_path)
-    synth.run("faulty-mpp", 6, 1, tmp_path, spot_mm=0.2, mpp=0.5, workers=1)
+    synth.run("faulty-mpp", 4, 1, tmp_path, spot_mm=0.2, mpp=0.5, workers=1)
     stated: dict[str, tuple[str | None, str | None]] = {}
     with layout.slides_csv.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):

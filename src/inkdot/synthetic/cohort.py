@@ -116,8 +116,6 @@ def plan_cohort(
 ) -> list[SlidePlan]:
     """Plan the slides of a cohort; the first n slides are the same however many are asked for.
 
-    Every second patient has two slides, so that splits by patient have something to get wrong.
-
     Raises:
         UserError: There is no such preset.
     """
@@ -133,11 +131,11 @@ def _plan_slide(
     spot_mm: float | None,
     mpp: float | None,
 ) -> SlidePlan:
+    usual = defaults(preset)
     triple, place = divmod(number, 3)
-    patient = 2 * triple + (1 if place == 2 else 0)
+    patient = 2 * triple + (1 if place == 2 else 0) if usual.paired else number
     kind = kinds[patient % len(kinds)]
     where = _stream(preset, seed, "laboratory", patient)
-    usual = defaults(preset)
     laboratory = int(where.integers(usual.laboratories))
     scanner = laboratory % usual.scanners if where.random() < 0.8 else int(where.integers(usual.scanners))
     scale = scanner_number(scanner).native_mpp if usual.native_mpp else usual.mpp

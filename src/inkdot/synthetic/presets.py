@@ -202,6 +202,7 @@ class Defaults:
         laboratories: How many laboratories the slides come from.
         scanners: How many scanners.
         native_mpp: Every scanner scans at its own mpp instead.
+        paired: Every second patient has two slides, so that splits by patient have something to get wrong.
     """
 
     spot_mm: float = 2.0
@@ -209,12 +210,15 @@ class Defaults:
     laboratories: int = 3
     scanners: int = 2
     native_mpp: bool = False
+    paired: bool = True
 
 
 def defaults(preset: str) -> Defaults:
     """What a preset's slides are like; training cohorts and sections are small and coarse, so that many are cheap."""
     if preset == "laboratories":
         return Defaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
+    if preset in {"demo", "faulty-mpp"}:
+        return Defaults(paired=False)
     coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
     return Defaults(spot_mm=1.0, mpp=0.5) if coarse else Defaults()
 
