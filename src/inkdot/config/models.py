@@ -80,6 +80,11 @@ class TilingConfig(Strict):
         ge=1,
         description="At most so many tiles on the clusters of a slide, largest first; what is left out is reported.",
     )
+    dct_scaling: bool = Field(
+        default=True,
+        description="Shrink JPEG slides while decoding where the scale allows it: faster, and about a grey level from "
+        "decoding every pixel.",
+    )
 
     @model_validator(mode="after")
     def _no_gaps(self) -> "TilingConfig":

@@ -15,9 +15,10 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import ModelFile, model_sha256
 from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION, scores_schema
 from inkdot.artefacts.tables import read_footer, read_table, write_table
+from inkdot.config import TilingConfig
 from inkdot.errors import ArtefactError, SyntheticModelError
 from inkdot.model.scorer import Runtime, Scorer
-from inkdot.records import RgbArray, SlideEntry, TileSpec
+from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 
@@ -89,7 +90,7 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
     }
     if _fits(scores_path, facts):
         return "reused"
-    scores = _scores(entry, table, model.tiling.spec, scoring.scorer)
+    scores = _scores(entry, table, model.tiling, scoring.scorer)
     schema = scores_schema(model.head_records)
     columns = [table.column(name) for name in ("x_l0_px", "y_l0_px", "foreground_fraction")]
     columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
@@ -138,10 +139,10 @@ def _fits(path: Path, facts: dict[str, object]) -> bool:
     return {name: value for name, value in earlier.items() if name != "version"} == facts
 
 
-def _scores(entry: SlideEntry, table: pa.Table, spec: TileSpec, scorer: Scorer) -> np.ndarray:
+def _scores(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Scorer) -> np.ndarray:
     xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
     ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
 
-    with closing(open_slide(entry)) as slide:
-        pixels: Iterator[RgbArray] = read_tiles(slide, spec, xs, ys)
+    with closing(open_slide(entry, dct_scaling=tiling.dct_scaling)) as slide:
+        pixels: Iterator[RgbArray] = read_tiles(slide, tiling.spec, xs, ys)
         return scorer.score(pixels)

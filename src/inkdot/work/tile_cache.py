@@ -102,7 +102,7 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome
     with atomic_path(layout.cached_tiles(entry.slide_id)) as temporary:
         if len(rows):
             pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(rows), side, side, 3))
-            with closing(open_slide(entry)) as slide:
+            with closing(open_slide(entry, dct_scaling=config.tiling.dct_scaling)) as slide:
                 for index, tile in enumerate(read_tiles(slide, config.tiling.spec, xs, ys)):
                     pixels[index] = tile
             pixels.flush()
