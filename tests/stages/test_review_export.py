@@ -17,6 +17,7 @@ from PIL import Image
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
+from inkdot.artefacts.labels_table import read_labels
 from inkdot.artefacts.layout import ReviewLayout, RunLayout
 from inkdot.artefacts.model_files import OperatingPoint
 from inkdot.artefacts.predictions import Prediction, write_predictions
@@ -27,9 +28,12 @@ from inkdot.errors import ArtefactError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
+from inkdot.review.pseudonyms import read_pseudonyms
+from inkdot.review.verdicts import COLUMNS as COLUMNS_OF_VERDICTS
+from inkdot.review.verdicts import VERDICTS_VERSION
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import review_export
+from inkdot.stages import review_export, review_import
 from inkdot.units import MicrometresPerPixel, TilePx
 
 if TYPE_CHECKING:
@@ -257,6 +261,52 @@ def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path:
     assert list(out.glob("*.geojson")) == []
     assert facts_of(out)["blinded_seed"] == 3
     assert "score" not in facts_of(out)["slides"][0]
+
+
+def test_a_pseudonymous_export_tells_no_name_and_leads_back(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out, pseudonymise=True) == 1
+    for path in out.rglob("*"):
+        assert not any(word in path.name for word in ("flagged", "clean", "empty", "broken"))
+    rows = worklist(out)
+    assert rows[2]["problem"].startswith(f"{rows[2]['slide_id']}: expected a slide")
+    names = read_pseudonyms(results.pseudonyms_csv)
+    assert {row["slide_id"] for row in rows} == set(names.values())
+    before = digests(out)
+    review_export.run(results.root, out, pseudonymise=True)
+    assert digests(out) == before
+    verdict = [
+        "POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))",
+        "malignancy",
+        "benign",
+        "dr-a",
+        "t",
+        "scores",
+        "1",
+        "1",
+        "",
+        "m",
+        "",
+    ]
+    lines = [
+        ",".join(COLUMNS_OF_VERDICTS),
+        ",".join([names["B clean"], f'"{verdict[0]}"', *verdict[1:], VERDICTS_VERSION]),
+    ]
+    (tmp_path / "verdicts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    review_import.run([tmp_path / "verdicts.csv"], tmp_path / "labels.csv", results=results.root)
+    assert read_labels(tmp_path / "labels.csv", DEFAULT_HEADS)[0].slide_id == "B clean"
+
+
+def test_an_identifier_in_the_folder_takes_the_page_away(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out, identifiers=["Doe, Jane"])
+    assert ReviewLayout(out).index.exists()
+    with pytest.raises(UserError, match=r"'b CLEAN' in B clean\.geojson"):
+        review_export.run(results.root, out, identifiers=["b CLEAN"])
+    assert not ReviewLayout(out).index.exists()
+    # An earlier export under the slides' own names is found too.
+    with pytest.raises(UserError, match=r"'A flagged' in A flagged\.geojson"):
+        review_export.run(results.root, out, pseudonymise=True)
 
 
 @pytest.mark.parametrize("score", [float("nan"), 1.5, -0.1])

@@ -52,9 +52,24 @@ class RunLayout:
         return self.root / "predictions.csv"
 
     @property
+    def pseudonyms_csv(self) -> Path:
+        """Which slide goes by which pseudonym in what was handed over; never handed over itself."""
+        return self.root / "pseudonyms.csv"
+
+    @property
     def model(self) -> Path:
         """The trained model: a folder that can be copied on its own."""
         return self.root / "model"
+
+    @property
+    def evaluation_json(self) -> Path:
+        """Figures of a model on labelled slides."""
+        return self.root / "evaluation.json"
+
+    @property
+    def evaluation_html(self) -> Path:
+        """The same for people: one page, nothing loaded from elsewhere."""
+        return self.root / "evaluation.html"
 
     def fold(self, index: int) -> "RunLayout":
         """The run of one fold of a cross-validation, counted from 1 in its name."""

@@ -28,11 +28,26 @@ def export(
             min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."
         ),
     ] = None,
+    pseudonymise: Annotated[
+        bool,
+        typer.Option("--pseudonymise", help="Call slides by drawn names; RESULTS/pseudonyms.csv leads back."),
+    ] = False,
+    identifiers: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Text file, one word per line, none of which may be found in the folder.",
+        ),
+    ] = None,
 ) -> None:
     """Write the gallery, the worklist and the QuPath files."""
     from inkdot.stages import review_export as stage
 
-    raise typer.Exit(stage.run(results, out, top_n=top, blinded_seed=blinded))
+    words = identifiers.read_text(encoding="utf-8-sig").splitlines() if identifiers else ()
+    raise typer.Exit(
+        stage.run(results, out, top_n=top, blinded_seed=blinded, pseudonymise=pseudonymise, identifiers=words)
+    )
 
 
 @review.command("import")
@@ -40,7 +55,10 @@ def import_(
     verdicts: _Verdicts,
     out: Annotated[Path, typer.Option(help="The labels table to write; name it in the column annotation.")],
     results: Annotated[
-        Path | None, typer.Option(help="For GeoJSON: the results folder that the places came from.")
+        Path | None,
+        typer.Option(
+            help="Results folder that the places came from: needed for GeoJSON, and for pseudonyms."
+        ),
     ] = None,
     reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of who answered in QuPath.")] = "",
 ) -> None:

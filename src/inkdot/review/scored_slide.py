@@ -1,7 +1,7 @@
 """A slide's scores and the facts they came with, in the form that ranking and pages need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -90,6 +90,11 @@ class ScoredSlide:
     y_l0_px: IntArray
     scores: Mapping[str, FloatArray]
     flagged: MaskArray
+
+    def called(self, name: str) -> "ScoredSlide":
+        """The same slide under another name, for what is handed over."""
+        frame = replace(self.facts.frame, slide_id=name)
+        return replace(self, facts=replace(self.facts, frame=frame))
 
     @property
     def flag_scores(self) -> FloatArray:

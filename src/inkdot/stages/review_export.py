@@ -28,6 +28,14 @@ from inkdot.review.gallery import GallerySettings, gallery_facts
 from inkdot.review.geojson import write_geojson
 from inkdot.review.page import page_text
 from inkdot.review.pictures import NAME, crop_to_bounds, jpeg_bytes, jpeg_size, picture_name
+from inkdot.review.pseudonyms import (
+    find_identifiers,
+    pseudonyms_text,
+    read_pseudonyms,
+    telling_words,
+    with_pseudonyms,
+    without_names,
+)
 from inkdot.review.ranking import Place, rank_places
 from inkdot.review.scored_slide import ScoreFacts, scored_slide
 from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
@@ -38,7 +46,15 @@ from inkdot.tiling.pixels import read_tile
 from inkdot.work.engine import print_summary, run_slides
 
 
-def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int | None = None) -> int:
+def run(
+    results: Path,
+    out: Path,
+    *,
+    top_n: int | None = None,
+    blinded_seed: int | None = None,
+    pseudonymise: bool = False,
+    identifiers: Sequence[str] = (),
+) -> int:
     """Write ``out/index.html`` with its pictures, ``worklist.csv`` and a GeoJSON file per slide.
 
     Pictures that an earlier export wrote are kept, so that a stopped export goes on; the page comes last.
@@ -49,34 +65,41 @@ def run(results: Path, out: Path, *, top_n: int | None = None, blinded_seed: int
         top_n: Places per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
         blinded_seed: For reader studies: hide everything the model said and shuffle by this seed. Worklist and
             GeoJSON, which hold scores, are then not written.
+        pseudonymise: Call slides by drawn names in everything handed over; ``pseudonyms.csv`` in the results
+            folder leads back.
+        identifiers: Words that must not be found in the folder handed over, such as names of patients.
 
     Returns:
         0 when every slide is in the page with its pictures, 1 when some could not be shown and are listed.
 
     Raises:
         ArtefactError: The results folder is not one, or holds scores of two models.
-        UserError: ``top_n`` is out of range, another run works in ``out``, or a blinded export
-            would lie beside scores.
+        UserError: ``top_n`` is out of range, another run works in ``out``, a blinded export would lie beside
+            scores, or an identifier was found; the page is then taken away again.
     """
     source, layout = RunLayout(results), ReviewLayout(out)
     config = _review_config(top_n)
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
     entries = read_slides(source.slides_csv, _heads(source, rows.values()))
-    reviews = {entry.slide_id: _not_analysed(entry, rows) for entry in entries}
-    task = _SlideExport(source, layout, config, rows, reviews, blinded=blinded_seed is not None)
+    names = _names(source, entries) if pseudonymise else {entry.slide_id: entry.slide_id for entry in entries}
+    reviews = {entry.slide_id: _not_analysed(entry, rows, names) for entry in entries}
+    task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
     if blinded_seed is not None:
-        _refuse_telling_files(layout, entries)
+        _refuse_telling_files(layout, names.values())
     with locked(RunLayout(out).lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
-        for slide_id, reason in summary.failed.items():
-            reviews[slide_id] = replace(reviews[slide_id], problem=_without_folders(reason))
+        for entry in analysed:
+            if reason := summary.failed.get(entry.slide_id):
+                problem = _without_folders(reason, entry, names)
+                reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
         settings = GallerySettings(layout.tiles.name, blinded_seed)
         write_text(layout.index, page_text(gallery_facts(ordered, settings)))
         _drop_other_pictures(layout, ordered)
+        _check_identifiers(layout, [*identifiers, *(telling_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
@@ -103,6 +126,7 @@ class _SlideExport:
         config: ReviewConfig,
         rows: Mapping[str, Mapping[str, str]],
         reviews: dict[str, SlideReview],
+        names: Mapping[str, str],
         *,
         blinded: bool,
     ) -> None:
@@ -111,15 +135,16 @@ class _SlideExport:
         self._config = config
         self._rows = rows
         self._reviews = reviews
+        self._names = names
         self._blinded = blinded
 
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
-        path = self._source.scores(entry.slide_id)
-        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path))
+        path, name = self._source.scores(entry.slide_id), self._names[entry.slide_id]
+        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
         ranking = rank_places(slide, self._config.top_n, self._config.min_distance_fraction)
         row = self._rows[spreadsheet_safe(entry.slide_id)]
         review = SlideReview(
-            slide_id=entry.slide_id,
+            slide_id=name,
             call=row["call"],
             score=float(row["score"]) if row["score"] else None,
             warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
@@ -127,7 +152,7 @@ class _SlideExport:
             ranking=ranking,
         )
         if not self._blinded:
-            written = write_geojson(self._layout.geojson(entry.slide_id), slide, ranking)
+            written = write_geojson(self._layout.geojson(name), slide, ranking)
             review = replace(review, geojson_left_out=written.left_out)
         self._reviews[entry.slide_id] = review  # even where the pictures fail, the places are listed
         return self._write_pictures(entry, review, slide.facts, ranking.places)
@@ -136,7 +161,7 @@ class _SlideExport:
         self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, places: Sequence[Place]
     ) -> Literal["done", "reused"]:
         """Write the pictures that are missing; their names say what they show, so one that exists is right."""
-        identity = (entry.slide_id, facts.tiles_sha256)
+        identity = (review.slide_id, facts.tiles_sha256)
         overview = picture_name(*identity, "overview", OVERVIEW_PX)
         wanted: dict[str, Field | None] = {overview: None}
         pictures: list[PlacePictures] = []
@@ -196,9 +221,27 @@ def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, 
     return heads
 
 
-def _refuse_telling_files(layout: ReviewLayout, entries: Sequence[SlideEntry]) -> None:
+def _names(source: RunLayout, entries: Sequence[SlideEntry]) -> dict[str, str]:
+    """Pseudonyms by slide_id; the same in every export, as the table in the results folder keeps them."""
+    names = with_pseudonyms(read_pseudonyms(source.pseudonyms_csv), [entry.slide_id for entry in entries])
+    write_text(source.pseudonyms_csv, pseudonyms_text(names))
+    return names
+
+
+def _check_identifiers(layout: ReviewLayout, words: Sequence[str]) -> None:
+    found = find_identifiers(layout.root, words)
+    if found:
+        layout.index.unlink(missing_ok=True)
+        name, word = found[0]
+        raise UserError(
+            f"{layout.root}: expected no identifiers in what is handed over, found {word!r} in {name} and {len(found)} in all; "
+            "the page was taken away: choose an empty --out, or rename what tells too much"
+        )
+
+
+def _refuse_telling_files(layout: ReviewLayout, names: Iterable[str]) -> None:
     """A blinded folder that still holds an earlier export's scores would not be blinded."""
-    telling = [layout.worklist, *(layout.geojson(entry.slide_id) for entry in entries)]
+    telling = [layout.worklist, *(layout.geojson(name) for name in names)]
     found = [path.name for path in telling if path.exists()]
     if found:
         raise UserError(
@@ -211,17 +254,17 @@ def _was_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> b
     return row is not None and row["outcome"] == "done"
 
 
-def _not_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> SlideReview:
+def _not_analysed(
+    entry: SlideEntry, rows: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
+) -> SlideReview:
     row = rows.get(spreadsheet_safe(entry.slide_id), {})
+    reason = row.get("reason") or "no scores: run `inkdot predict` again"
     return SlideReview(
-        entry.slide_id,
-        NOT_ANALYSED,
-        None,
-        problem=_without_folders(row.get("reason") or "no scores: run `inkdot predict` again"),
+        names[entry.slide_id], NOT_ANALYSED, None, problem=_without_folders(reason, entry, names)
     )
 
 
-def _without_folders(reason: str) -> str:
+def _without_folders(reason: str, entry: SlideEntry, names: Mapping[str, str]) -> str:
     """A reason without the folders that a file lies in: what is handed over must not tell how a disk is arranged.
 
     Reasons start with the path they are about, up to a colon and a space.
@@ -233,7 +276,9 @@ def _without_folders(reason: str) -> str:
     told = " ".join(
         folders.sub("", word) if re.match(r"\W*([A-Za-z]:)?[/\\]\S+[/\\]", word) else word for word in words
     )
-    return folders.sub("", path) + colon + told if colon else folders.sub("", path)
+    plain = folders.sub("", path) + colon + told
+    name = names[entry.slide_id]
+    return plain if name == entry.slide_id else without_names(plain, entry, name)
 
 
 def _drop_other_pictures(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:

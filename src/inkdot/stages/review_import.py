@@ -12,6 +12,7 @@ from inkdot.artefacts.schemas import SCORES_VERSION
 from inkdot.artefacts.tables import read_footer
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.review.pseudonyms import read_pseudonyms
 from inkdot.review.qupath_answers import read_qupath
 from inkdot.review.verdicts import Verdict, latest_answers, read_verdicts
 
@@ -35,7 +36,8 @@ def run(
         verdicts: Tables that galleries saved, and GeoJSON files that QuPath saved, named by their slide_id.
         out: The labels table to write.
         heads: The questions that may be answered.
-        results: Results folder the GeoJSON files were exported from: it says from which corner QuPath counts.
+        results: Results folder the places came from: it says from which corner QuPath counts, and which slide a
+            pseudonym stands for.
         reader: Pseudonym of who classified the annotations in QuPath.
 
     Returns:
@@ -50,7 +52,8 @@ def run(
     drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
     found = [verdict for path in verdicts if path not in drawn for verdict in read_verdicts(path, heads)]
     kept = latest_answers(found)
-    labels = [_label(verdict) for verdict in kept]
+    names = _real_names(results)
+    labels = [_label(verdict, names) for verdict in kept]
     for path in sorted(drawn):
         labels += _drawn_labels(path, heads, results, reader, console)
     write_labels(out, labels)
@@ -73,7 +76,7 @@ def _drawn_labels(
         raise UserError(
             f"{path}: expected --results and --reader with annotations from QuPath, found one or both missing"
         )
-    slide_id = path.stem
+    slide_id = _real_names(results).get(path.stem, path.stem)
     scores = RunLayout(results).scores(slide_id)
     if not scores.exists():
         raise UserError(
@@ -95,10 +98,16 @@ def _drawn_labels(
     ]
 
 
-def _label(verdict: Verdict) -> PlaceLabel:
+def _real_names(results: Path | None) -> dict[str, str]:
+    """Slides by their pseudonyms, where the results were exported under such."""
+    known = read_pseudonyms(RunLayout(results).pseudonyms_csv) if results else {}
+    return {name: slide_id for slide_id, name in known.items()}
+
+
+def _label(verdict: Verdict, names: Mapping[str, str]) -> PlaceLabel:
     source = f"review, {verdict.shown} shown" if verdict.shown == "scores" else "review, blinded"
     return PlaceLabel(
-        slide_id=verdict.slide_id,
+        slide_id=names.get(verdict.slide_id, verdict.slide_id),
         place=verdict.place,
         head=verdict.head,
         answer=verdict.answer,

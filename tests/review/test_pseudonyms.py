@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from inkdot.errors import ArtefactError
+from inkdot.records import SlideEntry
+from inkdot.review.pseudonyms import (
+    find_identifiers,
+    pseudonyms_text,
+    read_pseudonyms,
+    telling_words,
+    with_pseudonyms,
+    without_names,
+)
+
+
+def test_pseudonyms_are_drawn_once_and_kept(tmp_path: Path) -> None:
+    names = with_pseudonyms({}, ["=b", "a"])
+    assert len(set(names.values())) == 2
+    assert with_pseudonyms({}, ["a"]) != with_pseudonyms({}, ["a"])  # drawn, not computed from the name
+    path = tmp_path / "pseudonyms.csv"
+    path.write_text(pseudonyms_text(names), encoding="utf-8")
+    assert read_pseudonyms(path) == names
+    more = with_pseudonyms(names, ["a", "c"])
+    assert {name: more[name] for name in names} == names
+    assert set(more) == {"=b", "a", "c"}
+
+
+def test_a_missing_table_holds_nothing_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pseudonyms.csv"
+    assert read_pseudonyms(path) == {}
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ArtefactError, match="damaged"):
+        read_pseudonyms(path)
+
+
+def test_a_text_is_freed_of_slide_and_file_names() -> None:
+    entry = SlideEntry("Doe 1", Path("scans/Doe_Jane_1.svs"))
+    text = without_names("Doe_Jane_1.svs: Doe 1 cannot be read (Doe_Jane_1)", entry, "slide-7")
+    assert text == "slide-7: slide-7 cannot be read (slide-7)"
+
+
+def test_words_that_tell_are_names_of_slides_files_patients_and_specimens() -> None:
+    entry = SlideEntry("S1", Path("Doe_Jane.svs"), patient_id="P-0042", specimen_id="abc")
+    assert telling_words([entry]) == {"Doe_Jane", "P-0042"}
+
+
+def test_identifiers_are_found_in_names_and_texts_whatever_their_case(tmp_path: Path) -> None:
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "doe.jpg").write_bytes(b"JANE")  # the name tells; pixels are not searched
+    (tmp_path / "index.html").write_text("… jane …", encoding="utf-8")
+    assert find_identifiers(tmp_path, ["Jane", "Doe", "", "Smith"]) == [
+        ("index.html", "Jane"),
+        ("tiles/doe.jpg", "Doe"),
+    ]
