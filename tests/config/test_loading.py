@@ -1,6 +1,7 @@
 """Configs as people write them, right and wrong."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,11 @@ def test_other_encodings_and_missing_files_are_named(tmp_path: Path) -> None:
         load_config(tmp_path / "gone.yaml")
     with pytest.raises(ConfigError, match="expected a config file that can be read"):
         load_config(tmp_path)
+
+
+def test_the_examples_of_the_document_are_valid(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs" / "input.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert examples
+    for example in examples:
+        assert load(tmp_path, example).images.mpp_of_all == "unknown"
