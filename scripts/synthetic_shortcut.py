@@ -88,7 +88,8 @@ def figures(slides: int, epochs: int, work: Path) -> dict[str, object]:
     cohort = CohortLayout(work / "cohort")
     synth.run("demo-training", slides, SEED, cohort.root)
     entries = read_slides(cohort.slides_csv, config.head_records)
-    patients = sorted({entry.patient_id for entry in entries})
+    # Shuffled: the preset deals its compositions out to patients in turn.
+    patients = list(np.random.default_rng(SEED).permutation(sorted({entry.patient_id for entry in entries})))
     parts = [
         tile_set([entry for entry in entries if patients.index(entry.patient_id) % 4 in rest], cohort, config)
         for rest in ((0, 1), (2,), (3,))

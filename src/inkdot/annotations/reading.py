@@ -68,7 +68,7 @@ def read_annotation(
             not know, or marks a place that lies wholly outside the slide.
         ManifestError: A row of a labels table is wrong.
     """
-    kind = _dialect(path)
+    kind = dialect_of(path)
     if kind == "labels":
         return _from_labels_table(path, info, heads)
     drawing = _read_drawing(kind, path, info, config)
@@ -76,7 +76,12 @@ def read_annotation(
     return Annotation(tuple(labels), drawing.notes.sentences(str(path)), drawing.dialect)
 
 
-def _dialect(path: Path) -> str:
+def dialect_of(path: Path) -> str:
+    """What an annotation file is: geojson, asap, imagescope, boxes or labels, found from its content.
+
+    Raises:
+        AnnotationError: The file is missing or of no known dialect.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(_HEAD_BYTES)

@@ -3,6 +3,7 @@
 Optical density (OD) is log10(glass / pixel) per channel: 0 on empty glass, additive in the stain.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -116,6 +117,9 @@ def _sample_windows(slide: Slide, level: int) -> Iterator[RgbArray]:
 
 
 def _window_starts(start: int, length: int, side: float) -> list[int]:
-    count = max(1, min(_WINDOWS_PER_AXIS, int(length // side)))
+    """Where windows begin along an axis: spread over a long one; edge to edge, without a gap, over a short one."""
+    count = max(1, math.ceil(length / side))
     free = max(0.0, length - side)
-    return [start + round(free * (index + 0.5) / count) for index in range(count)]
+    if count > _WINDOWS_PER_AXIS:
+        return [start + round(free * (index + 0.5) / _WINDOWS_PER_AXIS) for index in range(_WINDOWS_PER_AXIS)]
+    return [start + round(free * index / max(1, count - 1)) for index in range(count)]

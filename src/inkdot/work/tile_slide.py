@@ -11,16 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot import __version__
+from inkdot.annotations import Annotation, read_annotation
 from inkdot.artefacts.atomic import write_bytes
 from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
 from inkdot.artefacts.hashing import json_sha256, slide_fingerprint
-from inkdot.artefacts.labels_table import PlaceLabel, read_labels
+from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.artefacts.tables import read_table, write_table
 from inkdot.config import Config
-from inkdot.errors import ArtefactError
+from inkdot.errors import ArtefactError, InkdotError
 from inkdot.geometry import tile_side_l0_px
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
@@ -57,19 +58,22 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
 
     Raises:
         SlideError: The slide cannot be read, has no usable mpp, or shows nothing but glass.
-        ManifestError: The slide's labels table is wrong.
+        ManifestError: A row of the slide's labels table is wrong.
     """
-    places = _places(entry, config)
-    made_from = _made_from(entry, config, places)
-    if _fits(layout, entry.slide_id, made_from):
-        return "reused"
-    # What no longer fits goes first: should this slide fail, no later stage may take it for its tiles.
-    layout.tiles(entry.slide_id).unlink(missing_ok=True)
-    layout.clusters(entry.slide_id).unlink(missing_ok=True)
-    with closing(open_slide(entry)) as slide:
-        cut = cut_slide(slide, config.tiling, config.head_records)
-        tiles, picture = _labelled(slide, cut, entry, config, places)
-        facts = {**made_from, **_found(slide, cut)}
+    try:
+        with closing(open_slide(entry)) as slide:
+            said = _annotation(entry, slide, config)
+            made_from = _made_from(entry, config, said.labels)
+            if _fits(layout, entry.slide_id, made_from):
+                return "reused"
+            _forget(layout, entry.slide_id)
+            cut = cut_slide(slide, config.tiling, config.head_records)
+            tiles, picture = _labelled(slide, cut, entry, config, said.labels)
+            facts = {**made_from, **_found(slide, cut, said.warnings)}
+    except InkdotError:
+        # Should this slide fail, no later stage may take an earlier table for its tiles.
+        _forget(layout, entry.slide_id)
+        raise
     # The tile table last: it says that the slide is done.
     write_bytes(layout.mask(entry.slide_id), picture)
     if cut.clusters is not None:
@@ -78,12 +82,16 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
     return "done"
 
 
-def _places(entry: SlideEntry, config: Config) -> list[PlaceLabel]:
-    """What was said about places on this slide; a table may hold the answers of a whole cohort."""
+def _annotation(entry: SlideEntry, slide: Slide, config: Config) -> Annotation:
+    """What was said about places on this slide; a labels table may hold the answers of a whole cohort."""
     if entry.annotation is None:
-        return []
-    labels = read_labels(entry.annotation, config.head_records)
-    return [label for label in labels if label.slide_id == entry.slide_id]
+        return Annotation((), (), "none")
+    return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records)
+
+
+def _forget(layout: RunLayout, slide_id: str) -> None:
+    layout.tiles(slide_id).unlink(missing_ok=True)
+    layout.clusters(slide_id).unlink(missing_ok=True)
 
 
 def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) -> dict[str, object]:
@@ -92,6 +100,7 @@ def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) 
     settings = [
         config.tiling.model_dump(mode="json"),
         config.labelling.model_dump(mode="json"),
+        config.annotations.model_dump(mode="json"),
         [head.model_dump(mode="json") for head in config.heads],
     ]
     return {
@@ -124,10 +133,10 @@ def _fits(layout: RunLayout, slide_id: str, made_from: dict[str, object]) -> boo
     return all(earlier.get(name, "absent") == value for name, value in made_from.items())
 
 
-def _found(slide: Slide, cut: Cut) -> dict[str, object]:
+def _found(slide: Slide, cut: Cut, said: Sequence[str]) -> dict[str, object]:
     """What was learnt of the slide, as facts for its footers; a spent budget is a warning on every output."""
     info = slide_info_facts(slide.info)
-    facts: dict[str, object] = {"slide": {**info, "warnings": [*slide.info.warnings, *cut.warnings]}}
+    facts: dict[str, object] = {"slide": {**info, "warnings": [*slide.info.warnings, *said, *cut.warnings]}}
     if cut.adequacy is not None:
         facts["adequacy"] = asdict(cut.adequacy)
     return facts
