@@ -1,0 +1,27 @@
+"""Nuclei in pixels: where they are, how large, how dark and how close, in micrometres where the scale is known.
+
+Works on arrays and records; slides are opened and tables written elsewhere. Sizes describe, they never decide:
+no function here calls anything small-cell or large-cell (docs/morphometry.md says why).
+"""
+
+from inkdot.morphometry.clusters import ClusterMeasurement, measure_clusters
+from inkdot.morphometry.nuclei import NucleusMeasurement, measure_nuclei
+from inkdot.morphometry.ruler import Ruler, lymphocyte_ruler
+from inkdot.morphometry.scale import estimate_nuclear_diameter_px
+from inkdot.morphometry.segmentation import Segmentation, segment_at_unknown_scale, segment_nuclei
+from inkdot.morphometry.tables import cluster_table, nucleus_table
+
+__all__ = [
+    "ClusterMeasurement",
+    "NucleusMeasurement",
+    "Ruler",
+    "Segmentation",
+    "cluster_table",
+    "estimate_nuclear_diameter_px",
+    "lymphocyte_ruler",
+    "measure_clusters",
+    "measure_nuclei",
+    "nucleus_table",
+    "segment_at_unknown_scale",
+    "segment_nuclei",
+]
