@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.errors import ResolutionError
@@ -68,6 +68,7 @@ def infos_and_specs(draw: st.DrawFn) -> tuple[SlideInfo, TileSpec]:
     return info, tile_spec(side, finest * draw(st.floats(1.0, 30.0)), draw(st.integers(side // 4, side)))
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(infos_and_specs(), st.integers(-5000, 50_000), st.integers(-5000, 50_000))
 def test_a_plan_is_the_tile_to_half_a_pixel_of_its_level(
     both: tuple[SlideInfo, TileSpec], x: int, y: int
@@ -83,6 +84,7 @@ def test_a_plan_is_the_tile_to_half_a_pixel_of_its_level(
         assert abs(got_um - wanted_um) <= (0.5 + 1e-6) * downsample * mpp
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(infos_and_specs())
 def test_the_level_read_is_fine_enough_and_none_coarser_is(both: tuple[SlideInfo, TileSpec]) -> None:
     info, spec = both
@@ -93,6 +95,7 @@ def test_the_level_read_is_fine_enough_and_none_coarser_is(both: tuple[SlideInfo
     assert all(scale > spec.mpp for scale in scales[level + 1 :])
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(infos_and_specs())
 def test_a_grid_covers_the_scanned_bounds_with_tiles_inside_them(both: tuple[SlideInfo, TileSpec]) -> None:
     info, spec = both
@@ -131,6 +134,7 @@ def test_positions_do_not_drift_along_a_row() -> None:
     assert xs[-1] == round(100_000 - 256 * 0.5 / 0.2301)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(plausible_mpp, st.floats(0.5, 3.0))
 def test_detail_is_never_invented_beyond_a_quarter(mpp: float, ratio: float) -> None:
     info = slide_info((1000, 1000), Mpp.square(mpp))
@@ -164,6 +168,7 @@ def test_a_level_a_hair_too_coarse_is_still_read() -> None:
     assert level_for(info, 0.495) == 0
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.floats(0.1, 1e5), plausible_mpp, plausible_mpp)
 def test_lengths_convert_per_axis(length: float, x: float, y: float) -> None:
     mpp = Mpp(MicrometresPerPixel(x), MicrometresPerPixel(y))

@@ -1,7 +1,7 @@
 """What a person's answer means for training: the table of the design, and its averages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.labels import (
@@ -46,6 +46,7 @@ def test_several_readers_average_into_a_soft_target() -> None:
     assert MALIGNANCY.soft_target([]) is None
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.sampled_from(sorted(MORPHOLOGY.answers)), max_size=9))
 def test_a_soft_target_is_a_distribution_whatever_the_order(answers: list[str]) -> None:
     target = MORPHOLOGY.soft_target(answers)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.geometry import plan_rectangle
@@ -58,6 +58,7 @@ def test_other_arrays_are_refused(wrong: np.ndarray) -> None:
         MemorySlide([wrong], 0.25)  # type: ignore[list-item]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(-40, 60), st.integers(-40, 60), st.integers(1, 50), st.integers(1, 50))
 def test_a_window_is_the_array_where_it_has_pixels_and_white_elsewhere(
     x: int, y: int, w: int, h: int
@@ -77,6 +78,7 @@ def test_white_shows_through_what_is_transparent() -> None:
     assert on_white(rgba)[0, :, 0].tolist() == [255, 241, 227, 200, 200]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 400))
 def test_a_fitted_size_keeps_shape_and_never_grows(width: int, height: int, most: int) -> None:
     w, h = fitted_size((width, height), most)

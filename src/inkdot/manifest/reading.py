@@ -1,6 +1,7 @@
 """Reading and validating manifests. Every error names the file, the row, the column and what to change."""
 
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -82,7 +83,7 @@ def _check_id(where: str, what: str, slide_id: str, change: str) -> None:
 
 def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
     seen: dict[str, SlideEntry] = {}
-    files: dict[Path, SlideEntry] = {}
+    files: dict[str, SlideEntry] = {}
     for entry in entries:
         # Case-folded: on Windows and macOS two such names would be one file.
         other = seen.setdefault(entry.slide_id.casefold(), entry)
@@ -91,7 +92,7 @@ def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
                 f"{source}: expected unique slide_id, found {entry.slide_id!r} for {other.path.name} and {entry.path.name}; "
                 "rename one, or list the slides in a slides.csv with explicit slide_id"
             )
-        twin = files.setdefault(entry.path.resolve(), entry)
+        twin = files.setdefault(os.path.realpath(entry.path), entry)
         if twin is not entry:
             raise ManifestError(
                 f"{source}: expected each slide file once, found {entry.path.name} as {twin.slide_id!r} and as "
