@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -341,6 +342,29 @@ def test_each_native_tile_is_decoded_once(one_level: Path, dct_scaling: bool) ->
         assert count == len(at) > 100
         assert len(slide.decoded) == len(set(slide.decoded)) == len(levels[0].lengths)
         assert [row for row, _ in slide.decoded] == sorted(row for row, _ in slide.decoded)
+
+
+def test_threads_may_share_a_slide(one_level: Path) -> None:
+    tiling = spec(0.5, side=64, stride=50)
+    with closing(native(one_level)) as slide:
+        at = list(grid_positions(slide.info, tiling))
+        expected = list(read_tiles(slide, tiling, [x for x, _ in at], [y for _, y in at]))
+        with ThreadPoolExecutor(4) as pool:
+            tiles = list(pool.map(lambda place: read_tile(slide, tiling, *place), at))
+    assert all(np.array_equal(*pair) for pair in zip(tiles, expected, strict=True))
+
+
+def test_odd_tags_are_left_to_openslide_without_a_word(
+    one_level: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(one_level.read_bytes())
+    with tifffile.TiffFile(one_level) as tiff:
+        tag = tiff.pages[0].tags[325]
+        struct.pack_into("<I", data, tag.offset + 8, len(data) + 1000)  # the byte counts lie beyond the file
+    path = tmp_path / "odd.tif"
+    path.write_bytes(data)
+    assert find_native_levels(path, [SIZE_PX]) is None
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_damaged_tile_is_named_and_others_are_read(one_level: Path, tmp_path: Path) -> None:

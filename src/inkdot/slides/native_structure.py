@@ -1,8 +1,10 @@
 """Which TIFFs can be read by their native tiles, and where in the file the tiles lie."""
 
 # pyright: reportUnknownMemberType=false
+import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple
         sizes_px: Width and height of every level as OpenSlide counts them.
     """
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with _without_remarks(), tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and page.is_tiled]
             levels: list[NativeLevel] = []
             for size in sizes_px:
@@ -67,6 +69,18 @@ def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple
             return tuple(levels)
     except _ODD_STRUCTURE:
         return None
+
+
+@contextmanager
+def _without_remarks() -> Generator[None, None, None]:
+    """Keep tifffile's remarks about odd tags off the terminal: such a file is simply left to OpenSlide."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _is_plain_jpeg(page: tifffile.TiffPage) -> bool:
