@@ -77,8 +77,6 @@ def components(
 
 
 def connected(mask: npt.NDArray[np.number] | MaskArray, connectivity: int) -> tuple[int, Labels, Labels]:
-    mask: npt.NDArray[np.integer] | npt.NDArray[np.floating] | MaskArray, connectivity: int
-) -> tuple[int, Labels, Labels]:
     """Connected pieces: their number with the background, a label per pixel, and cv2's statistics per label."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=connectivity
