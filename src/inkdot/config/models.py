@@ -70,10 +70,10 @@ class TilingConfig(Strict):
         description="Nuclei closer than this (µm, edge to edge) are one cluster.",
     )
     lone_nucleus_um: float = Field(
-        default=8.0,
+        default=7.2,
         ge=0.0,
         le=100.0,
-        description="A nucleus alone gets a tile from this diameter (µm); smaller ones are resting lymphocytes.",
+        description="A nucleus alone gets a tile from this diameter (µm); most resting lymphocytes are smaller.",
     )
     max_tiles: int = Field(
         default=4000,
@@ -269,7 +269,7 @@ class TrainingConfig(Strict):
         default=0.95,
         gt=0.0,
         lt=1.0,
-        description="The operating point is the highest threshold that reaches this on validation tiles.",
+        description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
 
 
