@@ -63,9 +63,19 @@ def test_a_killed_writer_never_leaves_the_final_name_and_is_swept(tmp_path: Path
     # What merely looks alike is somebody else's.
     for name in (".partial", ".notes.partial.txt", "s1.12345678.partial.parquet", ".s1.parquet"):
         (path.parent / name).write_text("keep")
-    assert sweep_partials(tmp_path) == 1
+    assert sweep_partials(tmp_path, "lock") == 1
     assert not left.exists()
     assert len(names(path.parent)) == 4
+
+
+def test_a_folder_within_that_another_process_may_hold_is_not_swept(tmp_path: Path) -> None:
+    partial = tmp_path / "results" / "scores" / ".s1.0123abcd.partial.parquet"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"half")
+    (tmp_path / "results" / "lock").touch()
+    (tmp_path / "lock").touch()
+    assert sweep_partials(tmp_path, "lock") == 0
+    assert sweep_partials(tmp_path / "results", "lock") == 1
 
 
 def test_two_writers_of_one_name_leave_one_whole_file(tmp_path: Path) -> None:

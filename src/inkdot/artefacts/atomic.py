@@ -50,16 +50,21 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
         temporary.unlink(missing_ok=True)
 
 
-def sweep_partials(folder: Path) -> int:
+def sweep_partials(folder: Path, lock_name: str) -> int:
     """Remove what killed processes left under temporary names, and say how many there were.
 
-    Only for a folder that this process holds the lock of: a living writer's file would go as well.
+    Only for a folder that this process holds the lock of: a living writer's file would go as well. For that reason
+    subfolders with a lock of their own are passed over.
     """
     swept = 0
-    for path in folder.rglob(".*.partial*"):
-        if _PARTIAL.fullmatch(path.name) and path.is_file() and not path.is_symlink():
-            path.unlink(missing_ok=True)
-            swept += 1
+    for root, subfolders, names in os.walk(folder):
+        if lock_name in names and Path(root) != folder:
+            subfolders.clear()
+            continue
+        for name in names:
+            if _PARTIAL.fullmatch(name):
+                Path(root, name).unlink(missing_ok=True)
+                swept += 1
     return swept
 
 

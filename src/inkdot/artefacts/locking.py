@@ -34,7 +34,7 @@ def locked(lock: Path) -> Generator[None, None, None]:
             f"{folder}: expected a folder that can be written, found {error.strerror or error}; choose another --out"
         ) from None
     try:
-        sweep_partials(folder)
+        sweep_partials(folder, lock.name)
         yield
     finally:
         held.release()
