@@ -4,6 +4,8 @@ import pytest
 
 from inkdot.errors import ArtefactError
 from inkdot.records import SlideEntry
+from inkdot.review.gallery import GallerySettings, gallery_facts
+from inkdot.review.page import page_text
 from inkdot.review.pseudonyms import (
     find_identifiers,
     pseudonyms_text,
@@ -12,6 +14,8 @@ from inkdot.review.pseudonyms import (
     with_pseudonyms,
     without_names,
 )
+from inkdot.review.slide_review import SlideReview
+from inkdot.review.worklist import worklist_text
 
 
 def test_pseudonyms_are_drawn_once_and_kept(tmp_path: Path) -> None:
@@ -43,6 +47,33 @@ def test_a_text_is_freed_of_slide_and_file_names() -> None:
 def test_words_that_tell_are_names_of_slides_files_patients_and_specimens() -> None:
     entry = SlideEntry("S1", Path("Doe_Jane.svs"), patient_id="P-0042", specimen_id="abc")
     assert telling_words([entry]) == {"Doe_Jane", "P-0042"}
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "told"),
+    [
+        ("Doe_1", "doe", True),
+        ("scans/JaneDoe.svs", "Doe", True),
+        ("it does not", "Doe", False),
+        ("benign", "Ben", False),
+        ("x 1428", "42", False),
+        ("P-42-b", "42", True),
+        ("thejanedoeslide", "JaneDoe", True),
+    ],
+)
+def test_short_words_are_found_where_they_stand_alone(
+    tmp_path: Path, text: str, word: str, told: bool
+) -> None:
+    (tmp_path / "worklist.csv").write_text(text, encoding="utf-8")
+    assert bool(find_identifiers(tmp_path, [word])) == told
+
+
+def test_what_every_page_says_is_no_identifier(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(page_text(gallery_facts([], GallerySettings())), encoding="utf-8")
+    (tmp_path / "worklist.csv").write_text(
+        worklist_text([SlideReview("S", "flagged", None)]), encoding="utf-8"
+    )
+    assert find_identifiers(tmp_path, ["document", "function", "glass", "Not", "does"]) == []
 
 
 def test_identifiers_are_found_in_names_and_texts_whatever_their_case(tmp_path: Path) -> None:

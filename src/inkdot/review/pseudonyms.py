@@ -6,6 +6,7 @@ leads back stays in the results folder.
 
 import csv
 import io
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ from pathlib import Path
 from inkdot.errors import ArtefactError
 from inkdot.records import SlideEntry
 from inkdot.review.csv_cells import plain_text, safe_cell
+from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL
 
 COLUMNS = ("slide_id", "pseudonym")
 
+_EVERYWHERE = (FOOTER, RESEARCH_USE, SYNTHETIC_MODEL)
+_FOUND_ANYWHERE = 6
 _PICTURES = frozenset({".jpg"})
 _FEWEST_CHARACTERS = 4
 
@@ -69,27 +73,57 @@ def telling_words(entries: Iterable[SlideEntry]) -> set[str]:
 
     Shorter ones than four characters are left out: they are found everywhere.
     """
-    words = {
+    return {
         word
         for e in entries
         for word in (e.slide_id, e.path.stem, e.patient_id, e.specimen_id)
         if len(word) >= _FEWEST_CHARACTERS
     }
-    return words
 
 
 def find_identifiers(folder: Path, words: Iterable[str]) -> list[tuple[str, str]]:
     """Files whose name or text holds one of the words, whatever its case: (path within the folder, word), sorted.
 
-    Pictures are not read: what is written on the glass or in the scan is found by no program here.
+    Words of six characters and more are found anywhere, shorter ones where they stand alone or begin a part
+    (``Doe`` in ``Doe_1`` and ``JaneDoe``, not in ``does``). What every page says is not searched. Neither are
+    pictures: what is written on the glass or in the scan is found by no program here.
     """
     wanted = sorted({word.strip() for word in words if word.strip()})
     found: list[tuple[str, str]] = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        name = path.relative_to(folder).as_posix()
-        text = "" if path.suffix.lower() in _PICTURES else path.read_text(encoding="utf-8", errors="replace")
-        searched = f"{name}\n{text}".casefold()
-        found += [(name, word) for word in wanted if word.casefold() in searched]
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            searched = f"{name}\n{_own_text(path)}"
+            found += [(name, word) for word in wanted if _holds(searched, word)]
     return found
+
+
+def _own_text(path: Path) -> str:
+    """What a file says of these slides: without the page's program and the sentences that stand everywhere."""
+    if path.suffix.lower() in _PICTURES:
+        return ""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if (
+        facts := re.search(r'<script type="application/json" id="facts">(.*?)</script>', text, re.DOTALL)
+    ) is not None:
+        return facts[1]
+    for sentence in _EVERYWHERE:
+        text = text.replace(sentence, "")
+    return text
+
+
+def _holds(text: str, word: str) -> bool:
+    if len(word) >= _FOUND_ANYWHERE:
+        return word.casefold() in text.casefold()
+    return any(
+        _parted(text[match.start() - 1 : match.start()], match[0][0])
+        and _parted(match[0][-1], text[match.end() : match.end() + 1])
+        for match in re.finditer(re.escape(word), text, re.IGNORECASE)
+    )
+
+
+def _parted(before: str, after: str) -> bool:
+    """Whether one word ends and another begins between two characters."""
+    if before.isalpha() and after.isalpha():
+        return before.islower() and after.isupper()
+    return not (before.isdigit() and after.isdigit())
