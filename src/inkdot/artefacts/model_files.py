@@ -43,8 +43,9 @@ class OperatingPoint(_Recorded):
         class_name: The class that is called at or above the threshold.
         threshold: Score, 0 to 1.
         wanted_sensitivity: What was asked for, 0 to 1.
-        sensitivity: What it reached on the validation tiles.
+        sensitivity: What it reached on the validation slides (or pictures) whose tiles were labelled.
         specificity: What it cost there.
+        judged_on: What was counted: ``slides``, each by its best tile.
     """
 
     class_name: str
@@ -52,6 +53,7 @@ class OperatingPoint(_Recorded):
     wanted_sensitivity: float
     sensitivity: Interval | None
     specificity: Interval | None
+    judged_on: Literal["slides", "tiles"] = "slides"
 
 
 class TrainedOn(_Recorded):

@@ -59,7 +59,7 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
         ),
         "## Figures on validation tiles",
         "Of patients that the network did not learn from, though the best epoch, the temperatures and the threshold "
-        "were chosen on them: expect less on new patients. 95 % intervals. Tiles, not slides or patients.",
+        "were chosen on them: expect less on new patients. 95 % intervals. AUC is of tiles, and flatters.",
         _table(description),
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
@@ -81,11 +81,16 @@ def _table(description: ModelFile) -> str:
         where = f"{head}.{point.class_name} at {point.threshold:.4g}"
         for name, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             if figure is not None:
-                rows.append(_row(f"{prefix}{name} of {where}", figure))
+                rows.append(_row(f"{prefix}{name} ({_units(description)}) of {where}", figure))
         rows.append(
-            f"\nThe threshold is the highest that reaches a sensitivity of {point.wanted_sensitivity:g} on these tiles."
+            f"\nThe threshold is the highest at which {point.wanted_sensitivity:g} of the positive {_units(description)} have a "
+            "truly positive tile at or above it. Specificity counts sampled tiles only: on whole slides expect less."
         )
     return "\n".join(rows)
+
+
+def _units(description: ModelFile) -> str:
+    return "pictures" if description.trained_on.pictures else "slides"
 
 
 def _row(name: str, figure: Interval) -> str:

@@ -1,5 +1,10 @@
 """What is promised of a trained network: temperatures, the locked operating point, figures with intervals."""
 
+import math
+
+import numpy as np
+import numpy.typing as npt
+
 from inkdot import __version__
 from inkdot.artefacts.hashing import json_sha256
 from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn
@@ -14,6 +19,10 @@ from inkdot.model.loop import TrainingData
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import BATCH_SIZE, choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, scores_of
+from inkdot.model.selection import NameArray
+
+_STEPS = 10_000
+"""Thresholds are locked in steps of 1/10,000: finer ones would tell validation slides apart, not patients."""
 
 
 def describe(
@@ -64,10 +73,15 @@ def describe(
 def _operating_point(
     question: Question, scores: ScoreArray, tiles: TileSet, config: Config
 ) -> OperatingPoint:
-    rows, truth = decided_rows(tiles.targets, question.column)
-    own, patients = scores[rows, question.column], tiles.patients[rows]
+    """The highest threshold that lets enough positive slides be flagged, each by a tile that is truly positive.
+
+    Slides, not tiles: a slide is flagged by its highest tile, and among hundreds of benign tiles the highest passes any
+    threshold that was made to catch most malignant ones.
+    """
+    truth, own, patients = _slides(question, scores, tiles)
     wanted, seed = config.training.wanted_sensitivity, config.training.seed
-    threshold = threshold_for_sensitivity(truth, own, wanted)
+    # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
+    threshold = math.floor(threshold_for_sensitivity(truth, own, wanted) * _STEPS) / _STEPS
     called = own >= threshold
     return OperatingPoint(
         class_name=question.class_name,
@@ -75,7 +89,23 @@ def _operating_point(
         wanted_sensitivity=wanted,
         sensitivity=_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
+        judged_on="slides",
     )
+
+
+def _slides(
+    question: Question, scores: ScoreArray, tiles: TileSet
+) -> tuple[npt.NDArray[np.bool_], ScoreArray, NameArray]:
+    """Truth, score and patient of each slide (or picture): its best truly positive tile, else its highest tile."""
+    rows, truth = decided_rows(tiles.targets, question.column)
+    own = scores[rows, question.column]
+    names, owner = np.unique(tiles.slides[rows], return_inverse=True)
+    positive = np.bincount(owner, weights=truth, minlength=len(names)) > 0
+    counts = truth | ~positive[owner]
+    best = np.full(len(names), -np.inf, np.float32)
+    np.maximum.at(best, owner[counts], own[counts])
+    _, first = np.unique(owner, return_index=True)
+    return positive, best, tiles.patients[rows][first]
 
 
 def _interval(estimate: Estimate | None) -> Interval | None:

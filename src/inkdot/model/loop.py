@@ -99,7 +99,9 @@ def fit(
             rate = cast(float, wrapped.param_groups[0]["lr"])
             row = _row(epoch, rate, means.values(), _validate(network, data, config, fabric.device), data)
             state = _record(state, row, data, network, optimizer, layout)
-            bar.console.print(_line(row, settings.epochs, data.figures_prefix), highlight=False)
+            bar.console.print(
+                _line(row, settings.epochs, data.figures_prefix), highlight=False, soft_wrap=True
+            )
     restore(layout.best_checkpoint, network)
     network.cpu()
     return state

@@ -54,6 +54,8 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
         tiled = run_slides(
             "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
         )
+        # Said at once: should too few be left, the reasons stand above the error.
+        print_summary(console, [tiled])
         tiles = [
             labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in tiled.failed
         ]
@@ -69,6 +71,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
         cached = run_slides(
             "cache", used, CacheTask(config, layout), layout, workers=workers, description="Reading tiles"
         )
+        print_summary(console, [cached])
         cohort = cohort.without(cached.failed)
         if folds is None:
             check_answers(cohort, config)
@@ -79,7 +82,6 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
             source = partial(slide_tiles, layout=layout)
             kept = list(cohort.slides.values())
             cross_validate(kept, source, folds, config, layout, console, pictures=False)
-    print_summary(console, [tiled, cached])
     say(console, _where(layout, folds))
     return 1 if tiled.failed or cached.failed else 0
 
