@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from inkdot import __version__
-from inkdot.cli.options import ConfigPath, Mpp, Preparation, Slides, Stain, Workers
+from inkdot.cli.options import ConfigPath, DryRun, Mpp, Preparation, Slides, Stain, Workers
 from inkdot.cli.review import review
 from inkdot.errors import SlideError, UserError
 
@@ -111,6 +111,7 @@ def tile(
     config: ConfigPath,
     out: Annotated[Path, typer.Option(help="Run folder: tiles, masks, ledger.")],
     workers: Workers = 2,
+    dry_run: DryRun = False,
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
@@ -121,7 +122,14 @@ def tile(
 
     raise typer.Exit(
         stage.run(
-            slides, load_config(config), out, workers=workers, mpp=mpp, stain=stain, preparation=preparation
+            slides,
+            load_config(config),
+            out,
+            workers=workers,
+            dry_run=dry_run,
+            mpp=mpp,
+            stain=stain,
+            preparation=preparation,
         )
     )
 
@@ -150,6 +158,30 @@ def train(
     if slides is None or images is not None:
         raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
     raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers, folds=folds))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option(help="A model folder, such as RUN/model.")],
+    slides: Annotated[
+        Path, typer.Option(help="A slides.csv with answers; of one with a column split, the test slides.")
+    ],
+    out: Annotated[Path, typer.Option(help="Output folder: evaluation.html and evaluation.json.")],
+    allow_synthetic_model: Annotated[
+        bool,
+        typer.Option(
+            "--allow-synthetic-model",
+            help="Let a model trained on synthetic slides judge real ones (meaningless figures).",
+        ),
+    ] = False,
+    workers: Workers = 2,
+) -> None:
+    """Judge a model on labelled slides that it never saw: patients and slides first, every figure with its interval."""
+    from inkdot.stages import evaluate as stage
+
+    raise typer.Exit(
+        stage.run(model, slides, out, workers=workers, allow_synthetic_model=allow_synthetic_model)
+    )
 
 
 @app.command()
@@ -182,6 +214,7 @@ def predict(
         typer.Option(help="What the network runs in; auto takes OpenVINO on a CPU where it is installed."),
     ] = "auto",
     workers: Workers = 2,
+    dry_run: DryRun = False,
 ) -> None:
     """Score new slides; one bad slide never stops the others."""
     from inkdot.stages import predict as stage
@@ -198,6 +231,7 @@ def predict(
             allow_unknown_scale=allow_unknown_scale,
             runtime=runtime,
             workers=workers,
+            dry_run=dry_run,
         )
     )
 

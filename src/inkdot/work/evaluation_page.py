@@ -1,0 +1,137 @@
+"""The page of `inkdot evaluate`: tables and two small plots, nothing loaded from elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from inkdot.evaluation.intervals import Estimate
+from inkdot.evaluation.metrics import BoolArray, FloatArray
+
+Figures = Mapping[str, Estimate]
+
+_SIDE = 260
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1d1f;background:#fff}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}
+td,th{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #ccc}
+td.n{font-variant-numeric:tabular-nums}.warn{border-left:.3rem solid #b3261e;padding:.3rem .8rem;background:#fdecea}
+figure{display:inline-block;margin:0 2rem 1rem 0}figcaption{font-size:.9rem}
+@media(prefers-color-scheme:dark){body{color:#eee;background:#161618}.warn{background:#3b1512}svg{background:#fff}td,th{border-color:#555}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """What the page shows.
+
+    Attributes:
+        title: Heading.
+        warnings: What must be said first.
+        facts: Lines on the model and the cohort.
+        figures: Figures by level (tiles, slides, patients), in order.
+        calls: Slides by (truth, call).
+        subgroups: Column to word to figures.
+        failed: Slides that failed, and why.
+        slide_truth: Of slides with a score and a truth, shape [n].
+        slide_scores: Of the same, shape [n].
+        reliability: Rows of (mean score, share truly positive, tiles) per bin of the flag class's score.
+    """
+
+    title: str
+    warnings: Sequence[str]
+    facts: Sequence[str]
+    figures: Mapping[str, Figures]
+    calls: Mapping[tuple[str, str], int]
+    subgroups: Mapping[str, Mapping[str, Figures]]
+    failed: Mapping[str, str]
+    slide_truth: BoolArray
+    slide_scores: FloatArray
+    reliability: Sequence[tuple[float, float, int]]
+
+
+def page(report: EvaluationReport) -> str:
+    """The whole page as HTML; every word from outside is escaped."""
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{escape(report.title)}</h1>",
+        "<p><strong>For Research Use Only. Not for use in diagnostic procedures.</strong></p>",
+        *(f'<p class="warn">{escape(line)}</p>' for line in report.warnings),
+        "<ul>",
+        *(f"<li>{escape(line)}</li>" for line in report.facts),
+        "</ul>",
+    ]
+    for level, figures in report.figures.items():
+        parts += [f"<h2>{escape(level)}</h2>", _table(figures)]
+    parts += ["<h2>Calls</h2>", _calls(report.calls)]
+    plots = [_roc(report.slide_truth, report.slide_scores), _reliability(report.reliability)]
+    parts += ["<h2>Plots</h2>", *(plot for plot in plots if plot)]
+    for column, words in report.subgroups.items():
+        parts.append(f"<h2>By {escape(column)}</h2>")
+        for word, figures in words.items():
+            parts += [f"<h3>{escape(word)}</h3>", _table(figures)]
+    if report.failed:
+        rows = "".join(
+            f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in sorted(report.failed.items())
+        )
+        parts.append(f"<h2>Slides that failed and are in no figure</h2><table>{rows}</table>")
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def _table(figures: Figures) -> str:
+    if not figures:
+        return "<p>Nothing can be computed: a class is missing.</p>"
+    rows = [
+        f'<tr><td>{escape(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{e.low:.3f} to {e.high:.3f}</td>'
+        f"<td>{escape(e.method)}</td></tr>"
+        for name, e in figures.items()
+    ]
+    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>how</th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _calls(calls: Mapping[tuple[str, str], int]) -> str:
+    truths, words = sorted({t for t, _ in calls}), sorted({c for _, c in calls})
+    head = "".join(f"<th>{escape(word)}</th>" for word in words)
+    rows = [
+        f"<tr><td>{escape(truth)}</td>"
+        + "".join(f'<td class="n">{calls.get((truth, word), 0)}</td>' for word in words)
+        + "</tr>"
+        for truth in truths
+    ]
+    return f"<table><tr><th>slide is</th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _roc(truth: BoolArray, scores: FloatArray) -> str:
+    if not truth.any() or truth.all():
+        return ""
+    thresholds = np.unique(scores)[::-1]
+    points = [(0.0, 0.0)]
+    points += [(float((scores[~truth] >= t).mean()), float((scores[truth] >= t).mean())) for t in thresholds]
+    return _plot(points, "ROC of slides", "1 − specificity", "sensitivity")
+
+
+def _reliability(rows: Sequence[tuple[float, float, int]]) -> str:
+    if not rows:
+        return ""
+    points = [(score, share) for score, share, _ in rows]
+    return _plot(points, "Reliability of tile scores", "mean score", "share truly positive")
+
+
+def _plot(points: Sequence[tuple[float, float]], caption: str, x_words: str, y_words: str) -> str:
+    def place(x: float, y: float) -> str:
+        return f"{20 + x * _SIDE:.1f},{20 + (1 - y) * _SIDE:.1f}"
+
+    line = " ".join(place(x, y) for x, y in points)
+    dots = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3"/>' for p in line.split())
+    size = _SIDE + 40
+    return (
+        f'<figure><svg viewBox="0 0 {size} {size}" width="{size}" role="img" aria-label="{escape(caption)}">'
+        f'<rect x="20" y="20" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#888"/>'
+        f'<path d="M{place(0, 0)} L{place(1, 1)}" stroke="#bbb" stroke-dasharray="4"/>'
+        f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g></svg>'
+        f"<figcaption>{escape(caption)}: {escape(y_words)} over {escape(x_words)}, both 0 to 1</figcaption></figure>"
+    )

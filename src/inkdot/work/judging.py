@@ -1,0 +1,137 @@
+"""A scored slide beside what is true of it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.artefacts.scores import read_scores
+from inkdot.artefacts.tables import read_footer, read_table
+from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
+from inkdot.evaluation.splits import patient_of
+from inkdot.labels import Head, flagging_head, score_columns, target_columns
+from inkdot.records import SlideEntry
+from inkdot.review.ranking import rank_places
+from inkdot.review.scored_slide import scored_slide
+
+TileArray = npt.NDArray[np.float32]
+
+_SHOWN = 30
+_DISTANCE_FRACTION = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSlide:
+    """One slide.
+
+    Attributes:
+        entry: The slide.
+        truth: Whether the flag class is on it; None where unknown.
+        score: Its highest tile score, 0 to 1; None where it has no tile.
+        flagged: A tile reaches the locked operating point.
+        hit_rank: See :class:`inkdot.evaluation.slide_level.SlideResults`.
+        targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
+        scores: Of its tiles, same shape.
+        flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
+    """
+
+    entry: SlideEntry
+    truth: bool | None
+    score: float | None
+    flagged: bool
+    hit_rank: int
+    targets: TileArray
+    scores: TileArray
+    flagged_tiles: npt.NDArray[np.bool_]
+
+    @property
+    def patient(self) -> str:
+        """The patient, or the slide where nobody named one."""
+        return patient_of(self.entry.slide_id, self.entry.patient_id)
+
+
+def judge_slide(entry: SlideEntry, layout: RunLayout) -> JudgedSlide:
+    """Read a slide's tiles and scores and compare them.
+
+    Raises:
+        ArtefactError: A table is missing or damaged.
+    """
+    path = layout.scores(entry.slide_id)
+    scores, footer = read_scores(path), read_footer(path, SCORES_VERSION)
+    tiles, _ = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
+    heads, head = scores.heads, scores.flag_head
+    targets = _columns(tiles, target_columns(heads))
+    column = target_columns(heads).index(f"target.{head.name}.{head.flag_class}")
+    positive = targets[:, column] > 0.5
+    ranking = rank_places(scored_slide(scores, footer, str(path)), _SHOWN, _DISTANCE_FRACTION)
+    places = {
+        place: bool(hit)
+        for place, hit in zip(
+            zip(_integers(tiles, "x_l0_px"), _integers(tiles, "y_l0_px"), strict=True), positive, strict=True
+        )
+    }
+    hits = [place.rank for place in ranking.places if places[place.x_l0_px, place.y_l0_px]]
+    values = scores.flag_scores
+    return JudgedSlide(
+        entry=entry,
+        truth=slide_truth(entry, head, positive, targets[:, column]),
+        score=float(values.max()) if len(values) else None,
+        flagged=bool(scores.flagged.any()),
+        hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
+        targets=targets,
+        scores=_columns(scores.table, score_columns(heads)),
+        flagged_tiles=scores.flagged,
+    )
+
+
+def slide_truth(
+    entry: SlideEntry, head: Head, positive: npt.NDArray[np.bool_], targets: TileArray
+) -> bool | None:
+    """What is on the slide: the manifest's answer, else a tile labelled positive, else unknown.
+
+    A slide whose every tile is labelled negative is negative; one with unlabelled tiles is unknown.
+    """
+    if head.name in entry.on_slide:
+        return answered(head, entry.on_slide[head.name])
+    if positive.any():
+        return True
+    return False if len(targets) and not np.isnan(targets).any() else None
+
+
+def answered(head: Head, answer: str) -> bool | None:
+    """Whether an answer speaks for the flag class; None for a half or for one that is not used."""
+    target = head.target(answer)
+    if target is None:
+        return None
+    weight = target[head.classes.index(cast(str, head.flag_class))]
+    return None if weight == 0.5 else weight > 0.5
+
+
+def patient_truths(entries: list[SlideEntry], heads: tuple[Head, ...]) -> dict[str, bool]:
+    """What the manifest says of patients, where it says so; one positive answer outweighs."""
+    head = flagging_head(heads)
+    truths: dict[str, bool] = {}
+    for entry in entries:
+        said = answered(head, entry.of_patient[head.name]) if head.name in entry.of_patient else None
+        if said is not None:
+            patient = patient_of(entry.slide_id, entry.patient_id)
+            truths[patient] = truths.get(patient, False) or said
+    return truths
+
+
+def _columns(table: pa.Table, names: list[str]) -> TileArray:
+    rows = [
+        np.array(
+            [np.nan if v is None else v for v in cast("list[float | None]", table.column(name).to_pylist())]
+        )
+        for name in names
+    ]
+    return np.stack(rows, axis=1).astype(np.float32)
+
+
+def _integers(table: pa.Table, name: str) -> list[int]:
+    return cast("list[int]", table.column(name).to_pylist())

@@ -1,0 +1,161 @@
+"""A model judged on slides it never saw, with figures recomputed from the tables that were written."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.artefacts.tables import read_table
+from inkdot.config import config_from_mapping
+from inkdot.errors import UserError
+from inkdot.records import Mpp
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import evaluate, train
+
+HEAD = {
+    "name": "malignancy",
+    "classes": ["benign", "malignant"],
+    "answers": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
+    "flag_class": "malignant",
+}
+
+
+def paint(path: Path, malignant: bool, seed: int) -> list[str]:
+    generator = np.random.default_rng(seed)
+    rgb = np.full((256, 256, 3), 242, np.uint8)
+    rows: list[str] = []
+    for index in range(4):
+        x, y = 96 + 128 * (index % 2), 96 + 128 * (index // 2)  # centres of tiles
+        bad = malignant and index == 0
+        cv2.circle(rgb, (x, y), 16, (150, 40, 70) if bad else (70, 90, 190), cv2.FILLED)
+        place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+        rows.append(f"{path.stem},{place},malignancy,{'malignant' if bad else 'benign'},r,annotation")
+    rgb = np.clip(rgb + generator.normal(0, 8, rgb.shape), 0, 255).astype(np.uint8)
+    write_array_pyramid(path, rgb, mpp=Mpp.square(0.5))
+    return rows
+
+
+def make_cohort(folder: Path, first: int, patients: int) -> Path:
+    folder.mkdir(parents=True)
+    labels = ["slide_id,place,head,answer,reader,source"]
+    slides = ["slide_id,path,patient_id,site,annotation,malignancy,split"]
+    for index in range(first, first + patients):
+        malignant = index % 2 == 1
+        labels += paint(folder / f"s{index}.tif", malignant, index)
+        answer = "malignant" if malignant else "benign"
+        slides.append(f"s{index},s{index}.tif,p{index},lab-{index % 3},labels.csv,{answer},")
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    (folder / "slides.csv").write_text("\n".join(slides) + "\n")
+    return folder / "slides.csv"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    config = config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "min_foreground_fraction": 0.01},
+            "heads": [HEAD],
+            "model": {"backbone": "test_efficientnet"},
+            "training": {"epochs": 6, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
+        }
+    )
+    assert train.run(config, make_cohort(folder / "cohort", 0, 12), folder / "run") == 0
+    return folder / "run" / "model"
+
+
+@pytest.fixture(scope="module")
+def judged(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    folder = tmp_path_factory.mktemp("judged")
+    slides = make_cohort(folder / "cohort", 100, 10)
+    assert evaluate.run(model, slides, folder / "out") == 0
+    return RunLayout(folder / "out")
+
+
+def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path):
+    report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
+    threshold = json.loads((model / "model.json").read_text())["operating_points"]["malignancy"]["threshold"]
+    best: dict[int, float] = {}
+    tile_scores: list[float] = []
+    tile_truth: list[float] = []
+    for index in range(100, 110):
+        scores, _ = read_table(judged.scores(f"s{index}"), SCORES_VERSION)
+        tiles, _ = read_table(judged.tiles(f"s{index}"), TILES_VERSION)
+        own = scores.column("p.malignancy.malignant").to_pylist()
+        best[index] = max(own)
+        truth = tiles.column("target.malignancy.malignant").to_pylist()
+        tile_scores += [s for s, t in zip(own, truth, strict=True) if t is not None]
+        tile_truth += [t for t in truth if t is not None]
+    positive = [best[i] for i in range(101, 110, 2)]
+    negative = [best[i] for i in range(100, 110, 2)]
+    auc = np.mean([(p > n) + 0.5 * (p == n) for p in positive for n in negative])
+    assert report["figures"]["slides"]["auc"]["value"] == pytest.approx(auc)
+    assert report["figures"]["patients"]["auc"]["value"] == pytest.approx(auc)  # one slide each
+    sensitivity = np.mean([score >= threshold for score in positive])
+    assert report["figures"]["slides"]["sensitivity"]["value"] == pytest.approx(sensitivity)
+    calls = report["calls"]
+    assert calls.get("positive, flagged", 0) == round(5 * sensitivity)
+    assert sum(calls.values()) == 10
+    wins = [
+        (p > n) + 0.5 * (p == n)
+        for p, t in zip(tile_scores, tile_truth, strict=True)
+        if t == 1
+        for n, u in zip(tile_scores, tile_truth, strict=True)
+        if u == 0
+    ]
+    assert report["figures"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
+    assert report["figures"]["tiles"]["auc"]["value"] > 0.9  # it did learn
+    assert 0 <= report["figures"]["slides"]["hit@10"]["value"] <= 1
+    assert sum(row["tiles"] for row in report["reliability"]) == len(tile_scores)
+    assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
+
+
+def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(judged: RunLayout):
+    text = judged.evaluation_html.read_text(encoding="utf-8")
+    assert "For Research Use Only. Not for use in diagnostic procedures." in text
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "ROC of slides" in text
+    assert "95 % interval" in text
+
+
+def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path):
+    before = judged.evaluation_json.read_bytes(), judged.evaluation_html.read_bytes()
+    assert evaluate.run(model, judged.root.parent / "cohort" / "slides.csv", judged.root) == 0
+    assert (judged.evaluation_json.read_bytes(), judged.evaluation_html.read_bytes()) == before
+
+
+def test_with_a_split_only_test_slides_are_judged(model: Path, tmp_path: Path):
+    slides = make_cohort(tmp_path / "cohort", 200, 4)
+    text = slides.read_text().splitlines()
+    split = ["train", "test", "test", "validation"]
+    slides.write_text(
+        "\n".join([text[0], *(line + part for line, part in zip(text[1:], split, strict=True))])
+    )
+    assert evaluate.run(model, slides, tmp_path / "out") == 0
+    assert sorted(path.stem for path in (tmp_path / "out" / "scores").iterdir()) == ["s201", "s202"]
+    slides.write_text(slides.read_text().replace("test", "train"))
+    with pytest.raises(UserError, match="split = test, found none"):
+        evaluate.run(model, slides, tmp_path / "out2")
+
+
+def test_bad_slides_are_listed_escaped_and_in_no_figure(model: Path, tmp_path: Path):
+    slides = make_cohort(tmp_path / "cohort", 300, 2)
+    (tmp_path / "cohort" / "torn.tif").write_bytes(b"II*\0 torn")
+    slides.write_text(slides.read_text() + "<b>torn,torn.tif,p9,,,malignant,\n".replace("<b>", "[b]&"))
+    assert evaluate.run(model, slides, tmp_path / "out") == 1
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert list(report["failed"]) == ["[b]&torn"]
+    assert sum(report["calls"].values()) == 2
+    assert "[b]&amp;torn" in (tmp_path / "out" / "evaluation.html").read_text()
+
+
+def test_slides_without_any_answer_cannot_be_judged(model: Path, tmp_path: Path):
+    slides = make_cohort(tmp_path / "cohort", 400, 1)
+    slides.write_text("slide_id,path\ns400,s400.tif\n")
+    with pytest.raises(UserError, match="slides whose answers are known, found none among 1"):
+        evaluate.run(model, slides, tmp_path / "out")
