@@ -83,16 +83,13 @@ def test_a_large_cluster_gets_tiles_that_together_show_all_of_it():
     assert np.diff(np.sort(placement.x_l0_px)).max() <= 0.75 * 128 + 1
 
 
-def test_tiles_without_a_part_of_the_cluster_are_not_cut():
-    corner = group_objects(
-        [*(disc(300 + 10 * i, 300) for i in range(20)), *(disc(300, 300 + 10 * i) for i in range(20))], 12.0
-    )[0]
-    placement = placed([corner])
-    for left, top, right, bottom in boxes_um(placement):
-        assert any(
-            box[0] < right and box[2] > left and box[1] < bottom and box[3] > top for box in corner.boxes_um
-        )
-    assert len(placement.x_l0_px) < 12
+def test_a_slanting_fibre_gets_no_tiles_on_the_glass_beside_it():
+    (fibre,) = group_objects([disc(300 + 7 * i, 300 + 7 * i) for i in range(40)], 12.0)
+    placement = placed([fibre])
+    tiles = [shapely.box(*box) for box in boxes_um(placement)]
+    assert all(tile.buffer(0.6).intersects(fibre.outline_um) for tile in tiles)
+    assert shapely.union_all(tiles).buffer(0.6).contains(fibre.outline_um)
+    assert len(tiles) < 20  # its box would take 36
 
 
 def test_what_is_whole_in_anothers_tile_needs_none_of_its_own():

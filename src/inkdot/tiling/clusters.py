@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from inkdot.tiling.objects import Floats, Nucleated
+from inkdot.tiling.objects import Nucleated
 from inkdot.tiling.overlap import around, near_pairs, outlines_of_rings
 
 IN_FOCUS_BLUR_UM: Final = 2.2
@@ -23,7 +23,7 @@ class Cluster:
 
     Attributes:
         outline_um: Polygon round its nuclei.
-        boxes_um: Left, top, right and bottom of each object in it, shape [objects, 4].
+        box_um: Its left, top, right and bottom.
         nuclei: Estimated number of nuclei.
         area_um2: Nuclear area.
         nucleus_um: Diameter of its largest object where that is one nucleus, else of its mean nucleus.
@@ -32,18 +32,12 @@ class Cluster:
     """
 
     outline_um: BaseGeometry
-    boxes_um: Floats
+    box_um: tuple[float, float, float, float]
     nuclei: int
     area_um2: float
     nucleus_um: float
     od: float
     blur_um: float
-
-    @property
-    def box_um(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of the whole cluster."""
-        low, high = self.boxes_um[:, :2].min(axis=0), self.boxes_um[:, 2:].max(axis=0)
-        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def group_objects(objects: Sequence[Nucleated], distance_um: float) -> list[Cluster]:
@@ -77,11 +71,12 @@ def _connected(count: int, first: npt.NDArray[np.intp], second: npt.NDArray[np.i
 
 
 def _cluster(members: Sequence[Nucleated], outline: BaseGeometry) -> Cluster:
-    boxes = [(*thing.outline_um.min(axis=0), *thing.outline_um.max(axis=0)) for thing in members]
+    points = np.concatenate([thing.outline_um for thing in members])
+    (left, top), (right, bottom) = points.min(axis=0) - _HALF_PIXEL_UM, points.max(axis=0) + _HALF_PIXEL_UM
     areas = np.array([thing.area_um2 for thing in members])
     return Cluster(
         outline_um=outline,
-        boxes_um=np.array(boxes) + np.array([-1.0, -1.0, 1.0, 1.0]) * _HALF_PIXEL_UM,
+        box_um=(float(left), float(top), float(right), float(bottom)),
         nuclei=sum(thing.nuclei for thing in members),
         area_um2=float(areas.sum()),
         nucleus_um=max(thing.diameter_um / np.sqrt(thing.nuclei) for thing in members),

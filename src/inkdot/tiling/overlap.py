@@ -77,3 +77,8 @@ def around(outlines: Outlines, gap: float) -> BaseGeometry:
 def scaled(outline: BaseGeometry, by_x: float, by_y: float) -> BaseGeometry:
     """An outline with its coordinates multiplied, rounded to a tenth."""
     return shapely.transform(outline, lambda xy: np.round(xy * np.array([by_x, by_y]), 1))
+
+
+def meets_box(outline: BaseGeometry, left: float, top: float, right: float, bottom: float) -> bool:
+    """Whether an outline and a rectangle have a point in common."""
+    return bool(shapely.intersects(outline, shapely.box(left, top, right, bottom)))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from inkdot.geometry import scanned_bounds
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.tiling.clusters import Cluster
+from inkdot.tiling.overlap import meets_box
 
 _MARGIN_UM: Final = 4.0  # so much of the surroundings belongs to a look at a cluster
 _OVERLAP_FRACTION: Final = 0.25  # of neighbouring tiles on a cluster larger than one
@@ -129,14 +130,11 @@ def _corners(info: SlideInfo, cluster: Cluster, side: float) -> Iterator[tuple[f
     """Top left corners (µm) of the tiles on one cluster; of a large one, those that hold something of it."""
     bounds = scanned_bounds(info)
     left, top, right, bottom = cluster.box_um
-    boxes = cluster.boxes_um
     xs = _along(left, right, side, bounds.x_l0_px * info.mpp.x, bounds.width_l0_px * info.mpp.x)
     for y in _along(top, bottom, side, bounds.y_l0_px * info.mpp.y, bounds.height_l0_px * info.mpp.y):
         for x in xs:
-            meets = (
-                (boxes[:, 0] < x + side) & (boxes[:, 2] > x) & (boxes[:, 1] < y + side) & (boxes[:, 3] > y)
-            )
-            if meets.any():
+            # By its outline: the box of a slanting fibre is mostly empty.
+            if meets_box(cluster.outline_um, x, y, x + side, y + side):
                 yield x, y
 
 
