@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts, tile_spec_from_facts
-from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION, scores_schema, tiles_schema
+from inkdot.artefacts.schemas import (
+    CLUSTERS_VERSION,
+    SCORES_VERSION,
+    TILES_VERSION,
+    clusters_schema,
+    scores_schema,
+    tiles_schema,
+)
 from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS
@@ -63,7 +70,11 @@ def described(schema: pa.Schema) -> str:
 
 @pytest.mark.parametrize(
     ("version", "schema"),
-    [(TILES_VERSION, tiles_schema(DEFAULT_HEADS)), (SCORES_VERSION, scores_schema(DEFAULT_HEADS))],
+    [
+        (TILES_VERSION, tiles_schema(DEFAULT_HEADS)),
+        (SCORES_VERSION, scores_schema(DEFAULT_HEADS)),
+        (CLUSTERS_VERSION, clusters_schema()),
+    ],
 )
 def test_columns_of_each_version_are_fixed(version: str, schema: pa.Schema) -> None:
     name = version.replace("inkdot.", "").replace("/", "_v")

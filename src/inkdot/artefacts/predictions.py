@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from inkdot.errors import ArtefactError
 
 SlideCall = Literal["flagged", "nothing flagged", "inadequate", ""]
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -45,8 +47,10 @@ class Prediction:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Text that a spreadsheet shows instead of running: a leading formula sign gets an apostrophe."""
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+    """Text that a spreadsheet shows instead of running: a leading formula sign gets an apostrophe; numbers none."""
+    if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
+        return "'" + text
+    return text
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
