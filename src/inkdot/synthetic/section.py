@@ -4,10 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
-import shapely
-from shapely.geometry import Polygon
 
 from inkdot.synthetic.backdrops import Writing
 from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, draw_red_cell, pressed
@@ -17,7 +14,8 @@ from inkdot.synthetic.ground_plan import STEP_UM, Gland, Ground, GroundPlan, dra
 from inkdot.synthetic.marks import AirBubble, PenStroke
 from inkdot.synthetic.patients import Patient
 from inkdot.synthetic.recipes import RECIPES, Recipe, blend
-from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus, Region, Scene
+from inkdot.synthetic.regions import draw_regions
+from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus, Scene
 from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, perturbed
 from inkdot.synthetic.spot import WRITING_DENSITY
 from inkdot.synthetic.stains import E, H, Stain
@@ -98,7 +96,7 @@ def lay_section(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     flaws = _flaws(side, margin, stain, rng)
     names = tuple(sorted({flaw.kind for flaw in flaws}))
     backdrop: tuple[Backdrop, ...] = (tissue, Writing(writing, WRITING_DENSITY), *flaws)
-    return Scene(width, width + band, tuple(cells), (), backdrop, names, _regions(ground, margin))
+    return Scene(width, width + band, tuple(cells), (), backdrop, names, draw_regions(ground, margin))
 
 
 def _flaws(side_um: float, margin_um: float, stain: Stain, rng: np.random.Generator) -> list[Backdrop]:
@@ -293,45 +291,3 @@ def _pressed_sheet(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell
                 shaped[i] = pressed(shaped[i], from_i, direction, nucleus=mould)
                 shaped[j] = pressed(shaped[j], distance - from_i, direction + math.pi, nucleus=mould)
     return shaped
-
-
-def _regions(ground: GroundPlan, margin_um: float) -> tuple[Region, ...]:
-    """Fields a pathologist would outline: tumour of each kind with its necrosis and crush, and benign tissue."""
-    solid = np.isin(ground.kinds, [Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.NECROSIS, Ground.CRUSHED])
-    benign = np.isin(ground.kinds, [Ground.STROMA, Ground.GLAND, Ground.LYMPHOID, Ground.LUMEN])
-    count, labels = cv2.connectedComponents(solid.astype(np.uint8), connectivity=4)
-    fields = np.asarray(labels, np.int32)
-    regions: list[Region] = []
-    for number in range(1, count):
-        field = fields == number
-        inside = ground.kinds[field]
-        small = int(np.isin(inside, [Ground.SMALL_CELL, Ground.CRUSHED]).sum())
-        large = int((inside == Ground.LARGE_CELL).sum())
-        if small + large:
-            kind = (
-                "region_small_nec"
-                if small > 4 * large
-                else "region_large_nec"
-                if large > 4 * small
-                else "region_mixed_nec"
-            )
-            regions += [Region(kind, polygon) for polygon in _outlines(field, margin_um)]
-    return (*regions, *(Region("region_benign", polygon) for polygon in _outlines(benign, margin_um)))
-
-
-def _outlines(mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]], margin_um: float) -> list[Polygon]:
-    """Borders of a mask as polygons with holes, in µm on the slide; specks below 2,000 µm² are left out."""
-    contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    polygons: list[Polygon] = []
-    for k, contour in enumerate(contours):
-        if tree[0][k][3] >= 0 or len(contour) < 4:
-            continue
-        holes = [contours[j] for j in range(len(contours)) if tree[0][j][3] == k and len(contours[j]) >= 4]
-        rings = [
-            np.asarray(ring, float).reshape(-1, 2) * STEP_UM + STEP_UM / 2.0 + margin_um
-            for ring in (contour, *holes)
-        ]
-        polygon = Polygon(rings[0], rings[1:]).buffer(0.0)
-        pieces = shapely.get_parts(polygon).tolist()
-        polygons += [piece for piece in pieces if isinstance(piece, Polygon) and piece.area > 2000.0]
-    return polygons
