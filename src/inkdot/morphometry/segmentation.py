@@ -12,6 +12,7 @@ import numpy as np
 
 from inkdot.morphometry.arrays import Box, Labels, Plane
 from inkdot.morphometry.component_tree import ComponentTree, component_tree, edge_strength, thresholds_for
+from inkdot.morphometry.halfway import tightened_labels
 from inkdot.morphometry.outlines import smoothed_labels
 from inkdot.morphometry.parting import Parts, Worth, best_parts
 from inkdot.morphometry.planes import blurred, nuclear_stain, scaled
@@ -101,7 +102,8 @@ def _segment(
     tree = component_tree(stain, edges, thresholds_for(stain, beliefs), beliefs)
     darkness = blurred(raw, beliefs.landscape_smoothing * DIAMETER_PX)
     found = _chosen(tree, darkness, edges, worth)
-    labels = smoothed_labels(_painted(found, stain, beliefs), round(beliefs.outline_smoothing * DIAMETER_PX))
+    tight = tightened_labels(_painted(found, stain, beliefs), stain, beliefs.outline_height)
+    labels = smoothed_labels(tight, round(beliefs.outline_smoothing * DIAMETER_PX))
     return Segmentation(_at_size(labels, height, width), diameter_px)
 
 

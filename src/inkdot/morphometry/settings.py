@@ -45,6 +45,7 @@ class Beliefs:
         object_cost: Cost of every further nucleus, in nominal areas: fewer nuclei where the evidence is equal.
         least_quality: Regions below this quality (0 to 1) are no nuclei.
         least_stain: Regions paler than this fraction of the picture's typical nuclei are none.
+        outline_height: Where an outline lies between its surroundings (0) and the inside (1).
         outline_smoothing: Radius with which outlines are smoothed.
     """
 
@@ -67,6 +68,7 @@ class Beliefs:
     object_cost: float = 0.08
     least_quality: float = 0.4
     least_stain: float = 0.3
+    outline_height: float = 0.5
     outline_smoothing: float = 0.09
 
 
