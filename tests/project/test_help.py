@@ -1,6 +1,7 @@
 """`inkdot --help` answers at once, because it loads nothing that it does not need."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,10 +29,22 @@ def seconds_to_run(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
+def busy() -> bool:
+    """Tell whether more wants to run here than there are cores: then the clock measures the queue."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def test_help_answers_in_half_a_second(inkdot_command: list[str]) -> None:
-    # The best of several: a busy machine makes every run slower, none faster.
+    # The best of several: company makes every run slower, none faster.
+    before = os.times()
     best = min(seconds_to_run([*inkdot_command, "--help"]) for _ in range(RUNS))
-    assert best < MAX_SECONDS
+    after = os.times()
+    on_a_core = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    ) / RUNS
+    assert on_a_core < MAX_SECONDS
+    if not busy():
+        assert best < MAX_SECONDS
 
 
 @pytest.mark.parametrize(
