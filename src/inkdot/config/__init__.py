@@ -8,13 +8,12 @@ from inkdot.config.models import (
     Config,
     HeadConfig,
     ImagesConfig,
-    LabellingConfig,
     ModelConfig,
     ReviewConfig,
-    TilingConfig,
     TrainingConfig,
 )
 from inkdot.config.presets import default_config
+from inkdot.config.tiling import LabellingConfig, TilingConfig
 
 __all__ = [
     "AnnotationConfig",
