@@ -37,7 +37,7 @@ class ClusterMeasurement:
         mean_od: Mean optical density of the nuclei.
         texture_median: Median chromatin texture.
         nucleolus_score_median: Median nucleolus score.
-        nucleolus_fraction: Share (0 to 1) of nuclei whose nucleolus score is at least 0.25.
+        nucleolus_fraction: Share (0 to 1) of nuclei whose nucleolus score is at least 0.4.
         nc_diameter_ratio_median: Median of nuclear by cell diameter.
         moulding_index: Share (0 to 1) of the nuclei's outlines, in pixels, that lie within 0.8 µm of another
             nucleus's outline and are straight or fitted there: Σ contact · f / Σ outline, where f is 1 for a flat
@@ -66,7 +66,7 @@ class ClusterMeasurement:
     hyperchromasia: float | None
 
 
-PROMINENT_NUCLEOLUS: Final = 0.25
+PROMINENT_NUCLEOLUS: Final = 0.4
 
 
 def measure_clusters(

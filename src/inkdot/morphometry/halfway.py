@@ -10,21 +10,22 @@ import cv2
 import numpy as np
 
 from inkdot.morphometry.arrays import Box, Labels, Plane, boxes, connected, filled
-from inkdot.morphometry.regions import depth
+from inkdot.morphometry.regions import depth, solidity
 from inkdot.records import MaskArray
 
 HALFWAY: Final = 0.5
 
 _NEAR_PX, _FAR_PX = 2, 5
 _ENOUGH_PX = 12
-_LEAST_SHARE = 0.4
+_LEAST_SHARE = 0.5
+_LOST_SOLIDITY = 0.03
 
 
 def tightened_labels(labels: Labels, stain: Plane, fraction: float = HALFWAY) -> Labels:
     """Shrink every label to what is darker than half-way between its inside and what surrounds it.
 
     Outlines towards a touching nucleus stay: there is no background to fall to. A label that would lose more than
-    60 % of its area is left as it was, since then its inside is no step but a gradient (out of focus, folded).
+    half of its area, or its round shape, is left as it was: its inside is no even step (folded, heaped, vesicular).
 
     Args:
         labels: At the working scale, shape [height, width].
@@ -44,7 +45,7 @@ def tightened_labels(labels: Labels, stain: Plane, fraction: float = HALFWAY) ->
         outside = float(np.median(background))
         dark = mask & (stain[wide] > outside + fraction * (inside - outside))
         kept = filled(_largest(dark))
-        if kept.sum() < _LEAST_SHARE * mask.sum():
+        if kept.sum() < _LEAST_SHARE * mask.sum() or solidity(kept) < solidity(mask) - _LOST_SOLIDITY:
             continue
         view = result[wide]
         view[mask & ~kept] = 0

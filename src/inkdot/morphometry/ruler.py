@@ -23,9 +23,9 @@ DEFINITION: Final = (
 _DIAMETER_UM = (4.5, 9.5)
 _MAX_ASPECT = 1.3
 _MIN_SOLIDITY = 0.90
-_MAX_NUCLEOLUS = 0.25
+_MAX_NUCLEOLUS = 0.5
 _MIN_NC_AREA = 0.45
-_TRIM = 1.35
+_TRIM = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def lymphocyte_ruler(nuclei: Sequence[NucleusMeasurement], min_lymphocytes: int 
     Accepted are nuclei that lie whole in the picture, round (aspect at most 1.3), convex, without a nucleolus, with
     scant cytoplasm, in focus, dark, and of 4.5 to 9.5 µm. Of these, the small ones count: resting lymphocytes
     are the smallest round nuclei of cerebrospinal fluid, so whatever exceeds the 30th percentile's diameter by
-    more than 1.35 (reactive lymphocytes, monocytes, tumour) is left out, as is what is paler than half the dark
+    more than 1.25 (reactive lymphocytes, monocytes, tumour) is left out, as is what is paler than half the dark
     ones.
 
     Args:
