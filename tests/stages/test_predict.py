@@ -272,3 +272,24 @@ def test_a_folder_in_use_is_refused(slides: Path, model: Path, tmp_path: Path) -
     out = tmp_path / "results"
     with locked(RunLayout(out).lock), pytest.raises(UserError, match="another inkdot"):
         run([slides], model, out)
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (slides / "empty.tif").write_bytes(b"")
+    out = tmp_path / "results"
+    assert run([slides], model, out, dry_run=True) == 1
+    assert not out.exists()
+    shown = capsys.readouterr().out
+    assert shown.count("tile and score") == 3
+    assert "4 slides, 1 would fail" in shown
+    run([slides], model, out)
+    capsys.readouterr()
+    before = data_files(out)
+    make_slide(slides / "s0.tif", 77)
+    run([slides], model, out, dry_run=True)
+    shown = capsys.readouterr().out
+    assert shown.count("nothing: its scores fit") == 2
+    assert shown.count("tile and score") == 1
+    assert data_files(out) == before

@@ -19,3 +19,6 @@ Stain = Annotated[str | None, typer.Option(help="Stain of every slide: pap, he, 
 Preparation = Annotated[
     str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done with each slide; write nothing.")
+]

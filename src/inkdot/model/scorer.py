@@ -50,16 +50,9 @@ class Scorer:
         if runtime == "auto":
             runtime = "openvino" if self._device.type == "cpu" and openvino_installed() else "torch"
         self.runtime: Literal["torch", "openvino"] = runtime
+        self._folder = folder
         self._compiled: OpenVinoNetwork | None = None
-        if runtime == "openvino":
-            self._compiled = OpenVinoNetwork(
-                lambda: self._network,
-                side_px=self.description.tiling.side_px,
-                folder=folder,
-                weights_sha256=self.description.weights_sha256,
-                batch_size=batch_size,
-            )
-        else:
+        if runtime == "torch":
             self._network = place(self._network, self._device)
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
@@ -68,11 +61,23 @@ class Scorer:
         Args:
             tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
         """
-        if self._compiled is not None:
-            logits = self._compiled.logits(tiles)
+        if self.runtime == "openvino":
+            logits = self._openvino().logits(tiles)
         else:
             logits = predict_logits(self._network, tiles, device=self._device, batch_size=self._batch_size)
         return scores_of(logits, self.description.head_records, self.description.temperatures)
+
+    def _openvino(self) -> OpenVinoNetwork:
+        """Compiled when the first tiles come: who only asks what the model is waits for nothing and writes nothing."""
+        if self._compiled is None:
+            self._compiled = OpenVinoNetwork(
+                lambda: self._network,
+                side_px=self.description.tiling.side_px,
+                folder=self._folder,
+                weights_sha256=self.description.weights_sha256,
+                batch_size=self._batch_size,
+            )
+        return self._compiled
 
 
 def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:

@@ -22,6 +22,7 @@ from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.planning import planned_scoring, print_plan
 from inkdot.work.score_slide import Scoring, score_slide, synthetic_refusal
 from inkdot.work.slide_call import call_slide
 from inkdot.work.tile_slide import TileTask
@@ -39,6 +40,7 @@ def run(
     allow_unknown_scale: bool = False,
     runtime: Runtime = "auto",
     workers: int = 1,
+    dry_run: bool = False,
 ) -> int:
     """Score slides and write ``out/predictions.csv`` and ``out/scores``.
 
@@ -53,6 +55,7 @@ def run(
         allow_unknown_scale: Let a model trained on pictures of unknown scale judge slides.
         runtime: What the network runs in; see :class:`inkdot.model.scorer.Scorer`.
         workers: Processes that cut tiles.
+        dry_run: Print what would be done with each slide, and write nothing.
 
     Returns:
         0 when every slide was scored, 1 when some failed.
@@ -74,6 +77,8 @@ def run(
         refuse_real_slides(entries)
     layout = RunLayout(out)
     config = tiling_config(description)
+    if dry_run:
+        return print_plan(Console(), entries, lambda entry: planned_scoring(entry, config, layout, scoring))
     check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))

@@ -18,6 +18,7 @@ from inkdot.errors import AnnotationError
 from inkdot.manifest import manifest_text, read_slides, with_overrides
 from inkdot.records import SlideEntry
 from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.planning import planned_tiling, print_plan
 from inkdot.work.tile_slide import TileTask
 
 
@@ -27,6 +28,7 @@ def run(
     out: Path,
     *,
     workers: int = 1,
+    dry_run: bool = False,
     mpp: float | None = None,
     stain: str | None = None,
     preparation: str | None = None,
@@ -38,6 +40,7 @@ def run(
         config: The whole config.
         out: Run folder; a rerun keeps what still fits.
         workers: Processes.
+        dry_run: Print what would be done with each slide, and write nothing.
         mpp: Micrometres per pixel of every slide, instead of what the files state.
         stain: Stain of every slide.
         preparation: Preparation of every slide.
@@ -54,6 +57,8 @@ def run(
     for line in _unmatched_labels(entries, config):
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)
+    if dry_run:
+        return print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
     check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))

@@ -65,17 +65,44 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
         SlideError: The slide's pixels cannot be read.
         SyntheticModelError: A synthetic model was given a real slide without leave.
     """
-    model = scoring.scorer.description
-    tiles_path, scores_path = layout.tiles(entry.slide_id), layout.scores(entry.slide_id)
+    model, tiles_path, scores_path = (
+        scoring.scorer.description,
+        layout.tiles(entry.slide_id),
+        layout.scores(entry.slide_id),
+    )
     table, tile_facts = read_table(tiles_path, TILES_VERSION)
-    slide_facts = cast("dict[str, object]", tile_facts["slide"])
-    if model.trained_on.synthetic and not slide_facts["synthetic"] and not scoring.allow_synthetic_model:
+    synthetic_slide = bool(cast("dict[str, object]", tile_facts["slide"])["synthetic"])
+    if model.trained_on.synthetic and not synthetic_slide and not scoring.allow_synthetic_model:
         raise SyntheticModelError(synthetic_refusal(entry.slide_id))
-    facts: dict[str, object] = {
+    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
+    if _fits(scores_path, facts):
+        return "reused"
+    scores = _scores(entry, table, model.tiling, scoring.scorer)
+    schema = scores_schema(model.head_records)
+    columns = [table.column(name) for name in ("x_l0_px", "y_l0_px", "foreground_fraction")]
+    columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
+    write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
+    return "done"
+
+
+def scores_fit(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> bool:
+    """Whether earlier scores would be reused, given that the slide's tiles are."""
+    tiles_path = layout.tiles(entry.slide_id)
+    tile_facts = read_footer(tiles_path, TILES_VERSION)
+    return _fits(layout.scores(entry.slide_id), _facts(entry, tile_facts, file_sha256(tiles_path), scoring))
+
+
+def _facts(
+    entry: SlideEntry, tile_facts: dict[str, object], tiles_sha256: str, scoring: Scoring
+) -> dict[str, object]:
+    """What binds scores to what they were made from, and what must be said with them."""
+    model = scoring.scorer.description
+    slide_facts = cast("dict[str, object]", tile_facts["slide"])
+    return {
         "slide": slide_facts,
         "slide_fingerprint": tile_facts["slide_fingerprint"],
         "tile_spec": tile_spec_facts(model.tiling.spec),
-        "tiles_sha256": file_sha256(tiles_path),
+        "tiles_sha256": tiles_sha256,
         "model_sha256": scoring.model_sha256,
         "runtime": scoring.scorer.runtime,
         "synthetic_model": model.trained_on.synthetic,
@@ -88,14 +115,6 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
             *cast("list[str]", slide_facts["warnings"]),
         ],
     }
-    if _fits(scores_path, facts):
-        return "reused"
-    scores = _scores(entry, table, model.tiling, scoring.scorer)
-    schema = scores_schema(model.head_records)
-    columns = [table.column(name) for name in ("x_l0_px", "y_l0_px", "foreground_fraction")]
-    columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
-    write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
-    return "done"
 
 
 def synthetic_refusal(slide_id: str) -> str:

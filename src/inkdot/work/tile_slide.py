@@ -82,6 +82,18 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
     return "done"
 
 
+def tiles_fit(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
+    """Whether an earlier tile table of this slide would be reused.
+
+    Raises:
+        SlideError: The slide or its annotation cannot be read.
+        ManifestError: A row of the slide's labels table is wrong.
+    """
+    with closing(open_slide(entry)) as slide:
+        said = _annotation(entry, slide, config)
+        return _fits(layout, entry.slide_id, _made_from(entry, config, said.labels))
+
+
 def _annotation(entry: SlideEntry, slide: Slide, config: Config) -> Annotation:
     """What was said about places on this slide; a labels table may hold the answers of a whole cohort."""
     if entry.annotation is None:

@@ -1,0 +1,47 @@
+"""What a run would do with each slide, found out without doing it: the answer to ``--dry-run``."""
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.config import Config
+from inkdot.errors import InkdotError
+from inkdot.records import SlideEntry
+from inkdot.work.score_slide import Scoring, scores_fit
+from inkdot.work.tile_slide import tiles_fit
+
+
+def planned_tiling(entry: SlideEntry, config: Config, layout: RunLayout) -> str:
+    """What `inkdot tile` would do with a slide, in words."""
+    try:
+        return "nothing: its tiles fit" if tiles_fit(entry, config, layout) else "tile"
+    except InkdotError as error:
+        return f"fail: {error}"
+
+
+def planned_scoring(entry: SlideEntry, config: Config, layout: RunLayout, scoring: Scoring) -> str:
+    """What `inkdot predict` would do with a slide, in words."""
+    try:
+        if not tiles_fit(entry, config, layout):
+            return "tile and score"
+        return "nothing: its scores fit" if scores_fit(entry, layout, scoring) else "score"
+    except InkdotError as error:
+        return f"fail: {error}"
+
+
+def print_plan(console: Console, entries: Sequence[SlideEntry], planned: Callable[[SlideEntry], str]) -> int:
+    """Print one line per slide and how many would fail; returns 1 when some would, else 0."""
+    table = Table(title="Nothing is written: this is what would be done", title_justify="left")
+    table.add_column("slide", overflow="fold")
+    table.add_column("what", overflow="fold")
+    failing = 0
+    for entry in entries:
+        words = planned(entry)
+        failing += words.startswith("fail: ")
+        table.add_row(Text(entry.slide_id), Text(words))
+    console.print(table)
+    console.print(f"{len(entries)} slides, {failing} would fail")
+    return 1 if failing else 0
