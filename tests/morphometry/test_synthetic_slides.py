@@ -1,0 +1,59 @@
+"""The ruler on synthetic slides: their lymphocytes' size comes back, and ratios do not depend on the scanner."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from inkdot.geometry import plan_rectangle
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import read_slides
+from inkdot.morphometry import Ruler, lymphocyte_ruler, measure_nuclei, segment_nuclei
+from inkdot.slides import open_slide
+from inkdot.stages import synth
+
+
+def ruler_and_ratios(folder: Path, mpp: float) -> tuple[Ruler, float, dict[str, float], dict[str, float]]:
+    """Ruler, true lymphocyte diameter, and measured and true ratio per class, of one small slide."""
+    synth.run("lm-typical", 1, 8, folder, spot_mm=0.6, mpp=mpp, workers=1)
+    (entry,) = read_slides(folder / "slides.csv", DEFAULT_HEADS)
+    with contextlib.closing(open_slide(entry)) as slide:
+        info = slide.info
+        picture = slide.read(plan_rectangle(info, 0, 0, 0, *info.size_l0_px))
+    nuclei = measure_nuclei(picture, segment_nuclei(picture, info.mpp).labels, info.mpp)
+    ruler = lymphocyte_ruler(nuclei)
+    places = np.array([(one.x_px, one.y_px) for one in nuclei])
+    found: dict[str, list[tuple[float, float]]] = {}
+    truth = pq.read_table(folder / "truth" / f"{entry.slide_id}.parquet").to_pylist()
+    for row in truth:
+        if row["nuclear_diameter_um"] is None or not row["in_focus"]:
+            continue
+        away_um = np.hypot(*(places - (row["x_l0_px"], row["y_l0_px"])).T) * info.mpp.x
+        nearest = int(away_um.argmin())
+        if away_um[nearest] < 0.3 * row["nuclear_diameter_um"]:
+            pair = (nuclei[nearest].diameter_um, row["nuclear_diameter_um"])
+            found.setdefault(row["class"], []).append(pair)
+    medians = {name: np.median(pairs, axis=0) for name, pairs in found.items() if len(pairs) >= 10}
+    true_lymphocyte = float(medians["lymphocyte"][1])
+    measured = {name: float(both[0]) / (ruler.diameter_um or np.nan) for name, both in medians.items()}
+    true = {name: float(both[1]) / true_lymphocyte for name, both in medians.items()}
+    return ruler, true_lymphocyte, measured, true
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_ruler_and_ratios_at_two_scales(tmp_path: Path) -> None:
+    at_scale: dict[float, dict[str, float]] = {}
+    for mpp in (0.25, 0.5):
+        ruler, lymphocyte_um, measured, true = ruler_and_ratios(tmp_path / str(mpp), mpp)
+        assert ruler.available, ruler.reason
+        assert ruler.diameter_um == pytest.approx(lymphocyte_um, rel=0.08)
+        assert len(measured) >= 2, json.dumps(measured)
+        for name, ratio in measured.items():
+            assert ratio == pytest.approx(true[name], rel=0.10), name
+        at_scale[mpp] = measured
+    for name in at_scale[0.25].keys() & at_scale[0.5].keys():
+        assert at_scale[0.25][name] == pytest.approx(at_scale[0.5][name], rel=0.06), name
