@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -72,7 +73,7 @@ class OpenVinoNetwork:
         # Always from the kept file, also right after the conversion: the network in memory rounds differently.
         converted = core.read_model(kept)
         self._compiled: Any = core.compile_model(converted, "CPU", _PRECISE)
-        self._openvino = openvino
+        self._requests = [self._compiled.create_infer_request() for _ in range(_JOBS)]
         self._classes = int(self._compiled.output(0).shape[1])
 
     def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
@@ -81,27 +82,31 @@ class OpenVinoNetwork:
         Args:
             tiles: uint8 RGB, shape [side, side, 3] each; read while earlier batches are computed.
         """
-        parts: dict[int, LogitArray] = {}
-
-        def take(request: Any, index: int) -> None:
-            parts[index] = np.array(request.get_output_tensor(0).data, np.float32)
-
-        queue = self._openvino.AsyncInferQueue(self._compiled, _JOBS)
-        queue.set_callback(take)
-        count, index = 0, 0
+        parts = [np.zeros((0, self._classes), np.float32)]
+        # Requests taken in turn and waited for here. OpenVINO's own queue calls back from its threads, which can wait
+        # for the interpreter while the interpreter waits for them.
+        idle, busy = deque(self._requests), deque[tuple[Any, int]]()
         iterator = iter(tiles)
         try:
             while batch := list(islice(iterator, self._batch_size)):
-                count += len(batch)
+                if not idle:
+                    parts.append(_finished(*busy[0]))
+                    idle.append(busy.popleft()[0])
+                request = idle.popleft()
                 # Filled up with copies: the compiled network takes one size only.
                 filled = np.stack(batch + [batch[-1]] * (self._batch_size - len(batch)))
-                queue.start_async({0: filled}, index)
-                index += 1
+                request.start_async({0: filled})
+                busy.append((request, len(batch)))
         finally:
-            queue.wait_all()
-        if not parts:
-            return np.zeros((0, self._classes), np.float32)
-        return np.concatenate([parts[position] for position in range(index)])[:count]
+            for request, _ in busy:
+                request.wait()
+        return np.concatenate([*parts, *(_finished(request, count) for request, count in busy)])
+
+
+def _finished(request: Any, count: int) -> LogitArray:
+    """The first rows of what a request computed, waited for."""
+    request.wait()
+    return np.array(request.get_output_tensor(0).data[:count], np.float32)
 
 
 def _openvino() -> Any:
