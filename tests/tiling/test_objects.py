@@ -104,6 +104,7 @@ def test_an_object_larger_than_a_blocks_margin_is_one_cluster(scene, stains):
     clusters = group_objects(found_on(MemorySlide(drawn.render(), 1.0)).objects, 12.0)
     assert len(clusters) == 1
     assert clusters[0].box_um == pytest.approx((700, 150, 1300, 164), abs=2.0)
+    assert clusters[0].area_um2 == pytest.approx(600 * 14, rel=0.05)  # no part of it twice
 
 
 def test_only_the_scanned_part_is_searched(scene, stains):
