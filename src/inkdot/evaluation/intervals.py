@@ -164,7 +164,8 @@ def bootstrap_estimate(
         )
     if interval is None or interval[0] == interval[1]:
         return Estimate(value, 0.0, 1.0, TOO_FEW)
-    return Estimate(value, *interval, BOOTSTRAP)
+    # Resampling pushes some statistics (a calibration error) upwards; an interval must still hold its figure.
+    return Estimate(value, min(interval[0], value), max(interval[1], value), BOOTSTRAP)
 
 
 def auc_estimate(
