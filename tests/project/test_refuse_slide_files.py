@@ -50,6 +50,17 @@ def test_refuses_a_big_file(tmp_path: Path) -> None:
     assert "1,000,001 bytes" in refuse(path).stdout
 
 
+def test_weights_may_be_larger_in_models_alone(tmp_path: Path) -> None:
+    shipped, strayed = tmp_path / "models/demo/weights.safetensors", tmp_path / "src/weights.safetensors"
+    for path in (shipped, strayed):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"1" * 1_000_001)
+    assert refuse(shipped).returncode == 0
+    assert "1,000,001 bytes" in refuse(strayed).stdout
+    shipped.write_bytes(b"1" * 16_000_001)
+    assert "16,000,001 bytes" in refuse(shipped).stdout
+
+
 def test_lets_the_rest_pass(tmp_path: Path) -> None:
     fine = tmp_path / "a.py"
     fine.write_text("print()\n", encoding="utf-8")
