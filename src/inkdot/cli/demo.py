@@ -30,7 +30,7 @@ class _Size:
     epochs: int | None
 
 
-_FULL = _Size(training_slides=48, new_slides=8, epochs=None)
+_FULL = _Size(training_slides=64, new_slides=8, epochs=None)
 _QUICK = _Size(training_slides=12, new_slides=3, epochs=2)
 
 
