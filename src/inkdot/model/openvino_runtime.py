@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -125,9 +126,13 @@ def _convert(openvino: Any, network: TileNetwork, side_px: int, batch_size: int)
     import torch
 
     example = torch.zeros((batch_size, 3, side_px, side_px), dtype=torch.uint8)
-    converted = openvino.convert_model(
-        network.cpu().eval(), example_input=example, input=[openvino.PartialShape(list(example.shape))]
-    )
+    with warnings.catch_warnings():
+        # OpenVINO traces through torch.jit, which torch announces to replace: nothing the user could act on.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        converted = openvino.convert_model(
+            network.cpu().eval(), example_input=example, input=[openvino.PartialShape(list(example.shape))]
+        )
     # Tiles come as [side, side, 3]; the network then reads them without a copy in another order.
     steps = openvino.preprocess.PrePostProcessor(converted)
     steps.input(0).tensor().set_layout(openvino.Layout("NHWC"))
