@@ -2,7 +2,7 @@
 
 python scripts/make_demo_model.py [--slides 120] [--work FOLDER] [--out models/demo]
 
-The same version of Inkdot with the same options makes the same model on the same machine. It knows painted cells only and
+The same version of Inkdot, configs/demo.yaml and options make the same model on the same machine. It knows painted cells only and
 refuses real slides.
 """
 

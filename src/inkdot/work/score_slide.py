@@ -57,19 +57,16 @@ class Scoring:
 def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Literal["done", "reused"]:
     """Score every tile in ``tiles/<slide_id>.parquet`` and write ``scores/<slide_id>.parquet``.
 
-    An earlier result is reused when it was made from the same tiles by the same model and carries the
-    same warnings. The hash of the tile table stands for the slide and the settings too: its footer holds
+    An earlier result is reused when it was made from the same tiles by the same model in the same runtime and
+    carries the same warnings. The hash of the tile table stands for the slide and the settings too: its footer holds
     theirs.
 
     Raises:
         SlideError: The slide's pixels cannot be read.
         SyntheticModelError: A synthetic model was given a real slide without leave.
     """
-    model, tiles_path, scores_path = (
-        scoring.scorer.description,
-        layout.tiles(entry.slide_id),
-        layout.scores(entry.slide_id),
-    )
+    model = scoring.scorer.description
+    tiles_path, scores_path = layout.tiles(entry.slide_id), layout.scores(entry.slide_id)
     table, tile_facts = read_table(tiles_path, TILES_VERSION)
     synthetic_slide = bool(cast("dict[str, object]", tile_facts["slide"])["synthetic"])
     if model.trained_on.synthetic and not synthetic_slide and not scoring.allow_synthetic_model:
