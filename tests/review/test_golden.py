@@ -1,0 +1,39 @@
+"""The form of what is handed over: a change here breaks other people's spreadsheets, QuPath projects and labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inkdot.review import verdicts
+from inkdot.review.geojson import write_geojson
+from inkdot.review.ranking import rank_places
+from inkdot.review.scored_slide import ScoredSlide
+from inkdot.review.slide_review import SlideReview
+from inkdot.review.worklist import worklist_text
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def slide(make_slide: Callable[..., ScoredSlide]) -> ScoredSlide:
+    return make_slide(
+        [(1300, 1450), (2500, 1450), (3700, 1450)], [0.875, 0.75, 0.125], bounds=(1000, 1400, 5000, 5000)
+    )
+
+
+def test_the_form_of_the_worklist(slide: ScoredSlide) -> None:
+    ranking = rank_places(slide, 2, 0.75)
+    review = SlideReview("S1", "flagged", 0.875, warnings=("a", "b"), facts=slide.facts, ranking=ranking)
+    assert worklist_text([review]) == (GOLDEN / "worklist.csv").read_text(encoding="utf-8")
+
+
+def test_the_form_of_the_file_for_qupath(slide: ScoredSlide, tmp_path: Path) -> None:
+    write_geojson(tmp_path / "s.geojson", slide, rank_places(slide, 2, 0.75))
+    assert (tmp_path / "s.geojson").read_text(encoding="utf-8") == (GOLDEN / "slide.geojson").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_columns_of_verdicts() -> None:
+    assert ",".join(verdicts.COLUMNS) == (GOLDEN / "verdicts_columns.txt").read_text(encoding="utf-8").strip()
