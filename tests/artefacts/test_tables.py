@@ -1,11 +1,12 @@
 """Parquet tables between stages: the columns and footers that other programs may rely on.
 
-The files in ``golden`` were written by version 1 and are never rewritten: if one of these tests fails, either the
-change was not meant, or the schema's version must go up.
+The files in ``golden`` were written by the version in their name and are never rewritten: if one of these tests
+fails, either the change was not meant, or the schema's version must go up.
 """
 
 import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ import pytest
 
 from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts, tile_spec_from_facts
 from inkdot.artefacts.schemas import (
+    CLUSTER_SCORES_VERSION,
     CLUSTERS_VERSION,
+    MEASURES,
     SCORES_VERSION,
     TILES_VERSION,
+    cluster_scores_schema,
     clusters_schema,
     scores_schema,
     tiles_schema,
@@ -25,6 +29,7 @@ from inkdot.artefacts.schemas import (
 from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS
+from inkdot.morphometry import ClusterMeasurement
 from inkdot.records import BoundsL0, Mpp, SlideInfo, TileSpec
 from inkdot.units import Level0Px, LevelPx, MicrometresPerPixel, TilePx
 
@@ -50,7 +55,9 @@ def tiles_table() -> pa.Table:
     columns = [
         [10, 138],
         [20, 20],
+        [3, None],
         np.array([0.5, 0.125], np.float32),
+        np.array([1.5, None], object),
         np.array([0.0, None], object),
         np.array([1.0, None], object),
         [None, None],
@@ -74,6 +81,7 @@ def described(schema: pa.Schema) -> str:
         (TILES_VERSION, tiles_schema(DEFAULT_HEADS)),
         (SCORES_VERSION, scores_schema(DEFAULT_HEADS)),
         (CLUSTERS_VERSION, clusters_schema()),
+        (CLUSTER_SCORES_VERSION, cluster_scores_schema(DEFAULT_HEADS)),
     ],
 )
 def test_columns_of_each_version_are_fixed(version: str, schema: pa.Schema) -> None:
@@ -81,8 +89,8 @@ def test_columns_of_each_version_are_fixed(version: str, schema: pa.Schema) -> N
     assert described(schema) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def test_a_tiles_table_of_version_1_stays_readable() -> None:
-    table, facts = read_table(GOLDEN / "tiles_v1.parquet", TILES_VERSION)
+def test_a_tiles_table_of_version_2_stays_readable() -> None:
+    table, facts = read_table(GOLDEN / "tiles_v2.parquet", TILES_VERSION)
     assert described(table.schema) == described(tiles_schema(DEFAULT_HEADS))
     assert table.to_pylist() == tiles_table().to_pylist()
     assert facts == {"version": TILES_VERSION, **FACTS}
@@ -90,7 +98,7 @@ def test_a_tiles_table_of_version_1_stays_readable() -> None:
 
 
 def test_the_footer_is_json_under_one_key() -> None:
-    metadata = pq.read_schema(GOLDEN / "tiles_v1.parquet").metadata
+    metadata = pq.read_schema(GOLDEN / "tiles_v2.parquet").metadata
     footer = json.loads(metadata[b"inkdot"])
     assert sorted(footer) == ["slide", "tile_spec", "version"]
     assert sorted(footer["slide"]) == [
@@ -150,12 +158,27 @@ def test_what_json_cannot_say_is_not_written(tmp_path: Path) -> None:
 
 def test_other_versions_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
-    for version in ("inkdot.tiles/0", "inkdot.tiles/2", "inkdot.scores/1"):
+    for version in ("inkdot.tiles/1", "inkdot.tiles/3", "inkdot.scores/2"):
         write_table(path, tiles_table(), version, FACTS)
         with pytest.raises(
-            ArtefactError, match=f"expected version inkdot.tiles/1, found {version}; run again"
+            ArtefactError, match=f"expected version inkdot.tiles/2, found {version}; run again"
         ):
             read_table(path, TILES_VERSION)
+
+
+def test_a_table_of_version_1_is_refused_by_name() -> None:
+    with pytest.raises(
+        ArtefactError, match=r"expected version inkdot\.tiles/2, found inkdot\.tiles/1; run again"
+    ):
+        read_table(GOLDEN / "tiles_v1.parquet", TILES_VERSION)
+
+
+def test_clusters_hold_what_morphometry_measures() -> None:
+    """Morphometry lies above this floor, so that its names are repeated in the schema; they must not drift."""
+    elsewhere = {"labels", "n_nuclei", "x_px", "y_px", "nuclear_area_um2"}
+    assert (
+        tuple(field.name for field in fields(ClusterMeasurement) if field.name not in elsewhere) == MEASURES
+    )
 
 
 def test_missing_foreign_and_damaged_tables_are_named(tmp_path: Path) -> None:
@@ -164,7 +187,7 @@ def test_missing_foreign_and_damaged_tables_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "foreign.parquet")
     with pytest.raises(ArtefactError, match="one that Inkdot did not write"):
         read_table(tmp_path / "foreign.parquet", TILES_VERSION)
-    whole = (GOLDEN / "tiles_v1.parquet").read_bytes()
+    whole = (GOLDEN / "tiles_v2.parquet").read_bytes()
     for cut in (0, 3, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.parquet").write_bytes(whole[:cut])
         with pytest.raises(
@@ -180,7 +203,7 @@ def test_missing_foreign_and_damaged_tables_are_named(tmp_path: Path) -> None:
 
 def test_a_flipped_byte_is_never_an_unnamed_error(tmp_path: Path) -> None:
     """Any single damaged byte: the rows come back as written, or the file is named as damaged."""
-    whole = (GOLDEN / "tiles_v1.parquet").read_bytes()
+    whole = (GOLDEN / "tiles_v2.parquet").read_bytes()
     path = tmp_path / "flipped.parquet"
     messages: list[str] = []
     for at in range(0, len(whole), 7):

@@ -71,10 +71,10 @@ def add_scores(
     columns = [
         pa.array([column * SIDE_L0_PX for column, _ in tiles], pa.int32()),
         pa.array([row * SIDE_L0_PX for _, row in tiles], pa.int32()),
-        *(
-            pa.array(values.astype(np.float32))
-            for values in (np.ones(len(flag)), 1 - flag, flag, flag, 1 - flag)
-        ),
+        pa.nulls(len(flag), pa.int32()),
+        pa.array(np.ones(len(flag), np.float32)),
+        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention")),
+        *(pa.array(values.astype(np.float32)) for values in (1 - flag, flag, flag, 1 - flag)),
     ]
     point = OperatingPoint(
         class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None

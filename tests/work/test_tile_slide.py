@@ -186,6 +186,8 @@ def test_tiles_on_clusters_come_with_a_table_and_counts(entry: SlideEntry, layou
     clusters, cluster_facts = read_table(layout.clusters("one"), CLUSTERS_VERSION)
     assert clusters.column("nuclei").to_pylist() == [3, 1]
     assert clusters.column("tile_rows").to_pylist() == [[0], [1]]
+    assert tiles.column("cluster_id").to_pylist() == [0, 1]
+    assert tiles.column("edge_um").to_pylist() == clusters.column("edge_um").to_pylist()
     # The first tile's middle is the cluster's: x from 94 to 124 µm, y from 68 to 92.
     corner = tiles.column("x_l0_px")[0].as_py() * 0.5, tiles.column("y_l0_px")[0].as_py() * 0.5
     assert corner == pytest.approx((109 - 32, 80 - 32), abs=1.5)

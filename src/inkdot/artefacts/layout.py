@@ -46,10 +46,27 @@ class RunLayout:
         """Scored tiles of one slide."""
         return self.root / "scores" / f"{slide_id}.parquet"
 
+    def cluster_scores(self, slide_id: str) -> Path:
+        """Scored clusters of one slide, where tiles were centred on them."""
+        return self.root / "cluster_scores" / f"{slide_id}.parquet"
+
+    def embeddings(self, slide_id: str) -> Path:
+        """What the network saw of each tile or cluster, float [rows, dims]."""
+        return self.root / "embeddings" / f"{slide_id}.npy"
+
+    def embeddings_facts(self, slide_id: str) -> Path:
+        """What those numbers were made from."""
+        return self.root / "embeddings" / f"{slide_id}.json"
+
     @property
     def predictions_csv(self) -> Path:
         """One line per slide."""
         return self.root / "predictions.csv"
+
+    @property
+    def reviews_sqlite(self) -> Path:
+        """What readers answered through `inkdot review serve`."""
+        return self.root / "reviews.sqlite"
 
     @property
     def pseudonyms_csv(self) -> Path:

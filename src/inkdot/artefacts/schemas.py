@@ -1,47 +1,86 @@
-"""Columns and versions of every table between stages. Names carry frame and unit."""
+"""Columns and versions of every table between stages. Names carry frame and unit.
+
+These are frozen: tests hold them to golden files, and any change of a column raises the version, so that an older
+program refuses a newer file by name instead of misreading it.
+"""
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 
 from inkdot.labels import Head, score_columns, target_columns
 
-TILES_VERSION = "inkdot.tiles/1"
-SCORES_VERSION = "inkdot.scores/1"
-CLUSTERS_VERSION = "inkdot.clusters/1"
-MODEL_VERSION = "inkdot.model/1"
+TILES_VERSION: Final = "inkdot.tiles/2"
+SCORES_VERSION: Final = "inkdot.scores/2"
+CLUSTERS_VERSION: Final = "inkdot.clusters/2"
+CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/1"
+EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
+MODEL_VERSION: Final = "inkdot.model/1"
 
-_PLACE = (
+TILE_PLACE: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
+"""Columns that say where a tile lies and what is on it, the same in tiles and scores."""
+
+MEASURES: Final = (
+    "diameter_median_um",
+    "diameter_spread",
+    "aspect_median",
+    "mean_od",
+    "texture_median",
+    "nucleolus_score_median",
+    "nucleolus_fraction",
+    "nc_diameter_ratio_median",
+    "moulding_index",
+    "diameter_ratio",
+    "hyperchromasia",
+)
+"""Measurements of a cluster's nuclei, named and defined as in ``morphometry.clusters.ClusterMeasurement``."""
+
+_TILE_PLACE_FIELDS: Final = (
     pa.field("x_l0_px", pa.int32(), nullable=False),
     pa.field("y_l0_px", pa.int32(), nullable=False),
+    pa.field("cluster_id", pa.int32()),
     pa.field("foreground_fraction", pa.float32(), nullable=False),
+    pa.field("edge_um", pa.float32()),
 )
 
 
 def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
     """``tiles/<slide_id>.parquet``: one row per tile, sorted by y then x.
 
-    x_l0_px, y_l0_px: top left corner in level-0 pixels. foreground_fraction: 0 to 1.
+    x_l0_px, y_l0_px: top left corner in level-0 pixels. cluster_id: the cluster the tile was placed for (it may show
+    others too, see ``tile_rows`` of the clusters); null where the grid was cut. foreground_fraction: 0 to 1.
+    edge_um: its focus, as sigma in µm of the sharpest edge of a nucleus, as for clusters; smaller is sharper, null
+    where it was not measured.
     target.<head>.<class>: training target, 0 to 1, null where unknown.
     """
-    return pa.schema([*_PLACE, *(pa.field(name, pa.float32()) for name in target_columns(heads))])
+    return pa.schema([*_TILE_PLACE_FIELDS, *(pa.field(name, pa.float32()) for name in target_columns(heads))])
 
 
 def scores_schema(heads: Sequence[Head]) -> pa.Schema:
-    """``scores/<slide_id>.parquet``: the place columns of the tiles, in their order, and ``p.<head>.<class>`` (0 to 1)."""
+    """``scores/<slide_id>.parquet``: the tiles in their order, with their place columns.
+
+    attention: weight (0 to 1) of the tile in its slide's bag, which sums to 1 over the slide; null where the model has
+    no attention head. p.<head>.<class>: calibrated probability, 0 to 1.
+    """
     return pa.schema(
-        [*_PLACE, *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads))]
+        [
+            *_TILE_PLACE_FIELDS,
+            pa.field("attention", pa.float32()),
+            *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads)),
+        ]
     )
 
 
 def clusters_schema() -> pa.Schema:
     """``clusters/<slide_id>.parquet``: one row per group of nuclei or lone nucleus, sorted by y then x.
 
-    x_l0_px, y_l0_px, width_l0_px, height_l0_px: box in level-0 pixels. place: its outline, WKT POLYGON in
-    level-0 pixels. nuclei: estimated number. nuclear_area_um2. nucleus_um: diameter of its largest nucleus.
-    nuclear_od: optical density in the lighter of red and green. edge_um: sigma of its sharpest edge; in_focus
-    says whether that is sharp enough to be judged. unseen: why it has no tile, empty where it has.
+    cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: box in level-0 pixels. place: its
+    outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. nuclear_area_um2. nucleus_um: diameter of its
+    largest nucleus. nuclear_od: optical density in the lighter of red and green. edge_um: sigma of its sharpest edge;
+    in_focus says whether that is sharp enough to be judged. unseen: why it has no tile, empty where it has.
     tile_rows: rows of the tile table that show the whole of it, or parts where none does.
+    measured_nuclei and the columns of :data:`MEASURES`: nuclei outlined at full scale; null where not measured.
     """
     return pa.schema(
         [
@@ -59,5 +98,30 @@ def clusters_schema() -> pa.Schema:
             pa.field("in_focus", pa.bool_(), nullable=False),
             pa.field("unseen", pa.string(), nullable=False),
             pa.field("tile_rows", pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
+            pa.field("measured_nuclei", pa.int32()),
+            *(pa.field(name, pa.float32()) for name in MEASURES),
+        ]
+    )
+
+
+def cluster_scores_schema(heads: Sequence[Head]) -> pa.Schema:
+    """``cluster_scores/<slide_id>.parquet``: the rows of ``clusters/<slide_id>.parquet``, in their order.
+
+    cluster_id and place: as there. centre_x_l0_px, centre_y_l0_px: middle of its box in level-0 pixels. tiles: how
+    many tiles its score was made from; 0 where it has none. top_tile_row: row of the tile with its highest score of
+    the flag class, null without tiles. attention: weight (0 to 1) of the cluster in its slide's bag, which sums to 1
+    over the slide; null where the model has no attention head. p.<head>.<class>: calibrated probability, 0 to 1, null
+    without tiles.
+    """
+    return pa.schema(
+        [
+            pa.field("cluster_id", pa.int32(), nullable=False),
+            pa.field("place", pa.string(), nullable=False),
+            pa.field("centre_x_l0_px", pa.float32(), nullable=False),
+            pa.field("centre_y_l0_px", pa.float32(), nullable=False),
+            pa.field("tiles", pa.int32(), nullable=False),
+            pa.field("top_tile_row", pa.int32()),
+            pa.field("attention", pa.float32()),
+            *(pa.field(name, pa.float32()) for name in score_columns(heads)),
         ]
     )

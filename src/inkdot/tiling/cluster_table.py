@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.artefacts.schemas import clusters_schema
+from inkdot.artefacts.schemas import MEASURES, clusters_schema
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.tiling.clusters import IN_FOCUS_BLUR_UM, Cluster
 from inkdot.tiling.foreground import Foreground, Ground
@@ -71,7 +71,9 @@ def cluster_table(
     boxes = np.array([cluster.box_um for cluster in clusters]).reshape(-1, 4) * to_l0
     corners = np.floor(boxes[:, :2]).astype(np.int64)
     sizes = np.ceil(boxes[:, 2:]).astype(np.int64) - corners
+    unmeasured: list[None] = [None] * len(clusters)
     columns = {
+        **dict.fromkeys(("measured_nuclei", *MEASURES), unmeasured),
         "cluster_id": list(range(len(clusters))),
         "x_l0_px": corners[:, 0].tolist(),
         "y_l0_px": corners[:, 1].tolist(),

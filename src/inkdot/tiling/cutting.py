@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from inkdot.config import TilingConfig
@@ -86,7 +87,16 @@ def _around_clusters(
             "tiling.nucleus_od"
         )
     return Cut(
-        tiles=tiles_at(info, spec, foreground, heads, placement.x_l0_px, placement.y_l0_px),
+        tiles=tiles_at(
+            info,
+            spec,
+            foreground,
+            heads,
+            x_l0_px=placement.x_l0_px,
+            y_l0_px=placement.y_l0_px,
+            cluster_id=placement.cluster,
+            edge_um=np.array([cluster.blur_um for cluster in clusters])[placement.cluster],
+        ),
         foreground=foreground,
         clusters=cluster_table(info, spec, clusters, placement),
         adequacy=counts,

@@ -44,7 +44,7 @@ def cut_tiles(
     kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
     if not kept.any():
         raise NoForegroundError(_why_nothing(foreground, len(places), min_foreground_fraction))
-    return _table(places[kept, 0], places[kept, 1], fraction[kept], heads)
+    return _table(places[kept, 0], places[kept, 1], fraction[kept], heads, {})
 
 
 def tiles_at(
@@ -54,11 +54,24 @@ def tiles_at(
     heads: Sequence[Head],
     x_l0_px: npt.NDArray[np.int64],
     y_l0_px: npt.NDArray[np.int64],
+    cluster_id: npt.NDArray[np.int64],
+    edge_um: npt.NDArray[np.float64],
 ) -> pa.Table:
-    """Tiles at given corners (level-0 pixels, by y then x), as ``schemas.tiles_schema`` with null targets."""
+    """Tiles on clusters as ``schemas.tiles_schema`` with null targets.
+
+    Args:
+        info: The slide.
+        spec: Side and scale of the tiles.
+        foreground: What on the slide is not empty glass.
+        heads: The questions; each gets its target columns.
+        x_l0_px: Left edges in level-0 pixels, shape [tiles], by y then x.
+        y_l0_px: Top edges, shape [tiles].
+        cluster_id: The cluster each tile was placed for, shape [tiles].
+        edge_um: Edge width of that cluster in µm, shape [tiles].
+    """
     width, height = tile_side_l0_px(info, spec)
     fraction = covered_fraction(foreground.mask, foreground.frame, x_l0_px, y_l0_px, width, height)
-    return _table(x_l0_px, y_l0_px, fraction, heads)
+    return _table(x_l0_px, y_l0_px, fraction, heads, {"cluster_id": cluster_id, "edge_um": edge_um})
 
 
 def _table(
@@ -66,10 +79,11 @@ def _table(
     y_l0_px: npt.NDArray[np.int64],
     fraction: npt.NDArray[np.float64],
     heads: Sequence[Head],
+    more: Mapping[str, Any],
 ) -> pa.Table:
     schema = tiles_schema(heads)
     columns: dict[str, Any] = dict.fromkeys(schema.names, [None] * len(x_l0_px))
-    columns |= {"x_l0_px": x_l0_px, "y_l0_px": y_l0_px, "foreground_fraction": fraction}
+    columns |= {"x_l0_px": x_l0_px, "y_l0_px": y_l0_px, "foreground_fraction": fraction, **more}
     return pa.Table.from_pydict(columns, schema=schema)
 
 

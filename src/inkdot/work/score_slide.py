@@ -13,7 +13,7 @@ from inkdot.artefacts.facts import tile_spec_facts
 from inkdot.artefacts.hashing import file_sha256
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import ModelFile, model_sha256
-from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION, scores_schema
+from inkdot.artefacts.schemas import SCORES_VERSION, TILE_PLACE, TILES_VERSION, scores_schema
 from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.config import TilingConfig
 from inkdot.errors import ArtefactError, SyntheticModelError
@@ -76,7 +76,7 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
         return "reused"
     scores = _scores(entry, table, model.tiling, scoring.scorer)
     schema = scores_schema(model.head_records)
-    columns = [table.column(name) for name in ("x_l0_px", "y_l0_px", "foreground_fraction")]
+    columns = [*(table.column(name) for name in TILE_PLACE), pa.nulls(len(table), pa.float32())]
     columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
     write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
     return "done"

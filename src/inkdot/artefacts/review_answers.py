@@ -1,0 +1,242 @@
+"""``reviews.sqlite``: what readers answered through the server, one row per change, never overwritten.
+
+SQLite in WAL mode with ``synchronous=FULL``: a change is on disk before :meth:`AnswerStore.record` returns, so a
+server that is killed loses nothing that it acknowledged. Rows are only added: who said what, when, and what it was
+before stays on record.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from inkdot.errors import ArtefactError
+
+REVIEWS_VERSION = 1
+"""``PRAGMA user_version`` of the file."""
+
+_APPLICATION_ID = 0x496E6B64  # "Inkd", so that another program's database is not taken for answers
+SQLITE_START = b"SQLite format 3\x00"
+_BUSY_SECONDS = 10.0
+
+Entry = Mapping[str, object]
+"""State of one place: ``{"answers": {head: {"answer", "time"}}, "note": {"text", "time"} | None}``."""
+
+_SCHEMA = """
+CREATE TABLE changes (
+    id INTEGER PRIMARY KEY,
+    reader TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    order_seed TEXT NOT NULL,
+    model_sha256 TEXT NOT NULL,
+    key TEXT NOT NULL,
+    slide_id TEXT NOT NULL,
+    place TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    score REAL,
+    entry TEXT NOT NULL,
+    is_undo INTEGER NOT NULL,
+    time TEXT NOT NULL
+);
+CREATE INDEX changes_of_reader ON changes (reader, model_sha256, shown, order_seed, key, id);
+"""
+_COLUMNS = (
+    "reader", "shown", "order_seed", "model_sha256", "key", "slide_id", "place", "rank", "score", "entry", "is_undo",
+    "time",
+)  # fmt: skip
+_LATEST = f"""
+SELECT {", ".join(_COLUMNS)} FROM changes
+WHERE id IN (SELECT max(id) FROM changes GROUP BY reader, model_sha256, shown, order_seed, key)
+"""  # noqa: S608 (the columns are the constants above)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a reader was shown: answers given to another model's places, or blinded, are kept apart.
+
+    Attributes:
+        model_sha256: Model whose places were shown.
+        shown: ``scores`` or ``blinded``.
+        order_seed: Seed of a blinded order; empty where scores were shown.
+    """
+
+    model_sha256: str
+    shown: str
+    order_seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one reader's answers about one place.
+
+    Attributes:
+        reader: Pseudonym of the reader.
+        study: What was shown.
+        key: Name of the place within the review.
+        slide_id: Name of the slide as it was shown.
+        place: WKT POLYGON in level-0 pixels.
+        rank: Number on the card.
+        score: Score on the card, 0 to 1; None in a blinded review.
+        entry: Answers and note after the change.
+        is_undo: The change took an earlier one back.
+        time: When, in UTC as ISO 8601.
+    """
+
+    reader: str
+    study: Study
+    key: str
+    slide_id: str
+    place: str
+    rank: int
+    score: float | None
+    entry: Entry
+    is_undo: bool
+    time: str
+
+
+class AnswerStore:
+    """The answers of one results folder; may be used from several threads, and beside another process.
+
+    Args:
+        path: The file; made where it is missing.
+
+    Raises:
+        ArtefactError: The file is of another kind or version, or lies where SQLite cannot keep its log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
+            )
+            self._prepare()
+        except sqlite3.Error as error:
+            raise ArtefactError(
+                f"{path}: expected a place for SQLite to keep answers, found: {error}; "
+                "name another with --answers, on a disk of this computer"
+            ) from None
+
+    def record(self, change: Change) -> None:
+        """Write one change; when this returns, it is on disk.
+
+        Raises:
+            sqlite3.Error: It could not be written: the change must not be acknowledged.
+        """
+        study = change.study
+        values = (
+            change.reader, study.shown, study.order_seed, study.model_sha256, change.key, change.slide_id, change.place,
+            change.rank, change.score, json.dumps(change.entry, ensure_ascii=False), int(change.is_undo), change.time,
+        )  # fmt: skip
+        marks = ", ".join("?" * len(_COLUMNS))
+        with self._lock:  # without an open transaction every statement is committed as it ends
+            self._connection.execute(
+                f"INSERT INTO changes ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 (constants)
+                values,
+            )
+
+    def history(self, reader: str, study: Study) -> list[tuple[str, Entry, bool]]:
+        """Every change of one reader in one study, oldest first: (place key, entry after it, whether it was an undo)."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT key, entry, is_undo FROM changes "
+                "WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? ORDER BY id",
+                (reader, study.model_sha256, study.shown, study.order_seed),
+            ).fetchall()
+        return [(key, json.loads(entry), bool(is_undo)) for key, entry, is_undo in rows]
+
+    def entry(self, reader: str, study: Study, key: str) -> Entry | None:
+        """The state of one place for one reader; None where nothing was answered yet."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT entry FROM changes WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? "
+                "AND key = ? ORDER BY id DESC LIMIT 1",
+                (reader, study.model_sha256, study.shown, study.order_seed, key),
+            ).fetchone()
+        return None if row is None else cast("Entry", json.loads(row[0]))
+
+    def latest(self) -> list[Change]:
+        """The state of every place of every reader and study, sorted."""
+        with self._lock:
+            return _changes(self._connection)
+
+    def close(self) -> None:
+        """Bring the log into the file, so that it can be copied on its own, and close it."""
+        with self._lock:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"no write-ahead log there (journal mode {mode})")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables == 0:
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {REVIEWS_VERSION}")
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        _check(connection, self._path)
+
+
+def is_review_answers(path: Path) -> bool:
+    """Whether a file is a SQLite database, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE_START)) == SQLITE_START
+    except OSError:
+        return False
+
+
+def read_review_answers(path: Path) -> list[Change]:
+    """The state of every place of every reader, sorted; a server may be writing meanwhile.
+
+    Raises:
+        ArtefactError: The file is damaged, or of another kind or version.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            _check(connection, path)
+            return _changes(connection)
+    except (sqlite3.Error, ValueError) as error:
+        raise ArtefactError(
+            f"{path}: expected answers that `inkdot review serve` kept, found a damaged file: {error}"
+        ) from None
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION_ID:
+        raise ArtefactError(
+            f"{path}: expected answers that `inkdot review serve` kept, found another program's database"
+        )
+    if version != REVIEWS_VERSION:
+        raise ArtefactError(
+            f"{path}: expected answers of version {REVIEWS_VERSION}, found {version}; use the Inkdot that wrote them"
+        )
+
+
+def _changes(connection: sqlite3.Connection) -> list[Change]:
+    found: list[Change] = []
+    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, place, reader, id"):
+        reader, shown, seed, model, key, slide_id, place, rank, score, entry, is_undo, time = row
+        study = Study(model, shown, seed)
+        found.append(
+            Change(reader, study, key, slide_id, place, rank, score, json.loads(entry), bool(is_undo), time)
+        )
+    return found
