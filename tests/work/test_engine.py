@@ -24,6 +24,7 @@ class Task:
     dies: str = ""
     fails: str = ""
     breaks: str = ""
+    starves: str = ""
 
     def __call__(self, entry: SlideEntry) -> str:
         name = entry.slide_id
@@ -35,6 +36,8 @@ class Task:
             raise NoForegroundError("expected cells,\nfound none")
         if name in self.breaks:
             raise ZeroDivisionError("division by zero")
+        if name in self.starves:
+            raise MemoryError
         time.sleep(0.05)
         return "reused" if name == "e" else "done"
 
@@ -75,6 +78,23 @@ def test_a_process_that_dies_fails_only_its_own_slide(tmp_path: Path):
     assert "process" in summary.failed["b"]
     assert summary.done == ("a", "c", "d")
     assert summary.reused == ("e",)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_running_out_of_memory_is_one_slides_failure(tmp_path: Path, workers: int):
+    summary = run_slides("tile", ENTRIES, Task(tmp_path, starves="b"), RunLayout(tmp_path), workers=workers)
+    assert summary.done == ("a", "c", "d")
+    assert "expected enough memory, found none left" in summary.failed["b"]
+
+
+def test_a_full_disk_under_the_ledger_does_not_end_the_batch(tmp_path: Path):
+    (tmp_path / "ledger.jsonl").mkdir()  # cannot be written, as on a full disk, and by nobody
+    summary = run_slides("tile", ENTRIES, Task(tmp_path), RunLayout(tmp_path))
+    assert summary.done == ("a", "b", "c", "d")
+    assert summary.exit_code == 1
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, [summary])
+    assert "lines are missing in the ledger" in console.file.getvalue()
 
 
 def test_interrupting_is_not_a_slides_failure(tmp_path: Path):

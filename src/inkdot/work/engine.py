@@ -1,15 +1,8 @@
 """Runs one task over many slides. A slide that fails is named and the others go on."""
 
-import logging
-import multiprocessing
-import os
-import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,18 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import LedgerLine, Outcome, append
-from inkdot.errors import InkdotError, NoForegroundError
+from inkdot.artefacts.ledger import LedgerLine, append
 from inkdot.records import SlideEntry
+from inkdot.work.attempt import SlideReport, SlideTask
+from inkdot.work.processes import LocalEngine
 
-SlideTask = Callable[[SlideEntry], Outcome]
-"""What to do with one slide; says ``done`` or ``reused``. Pickled for other processes: no lambdas, no handles."""
 
-_LOG: Final = logging.getLogger(__name__)
-_DIED: Final = (
-    "the process that worked on it died (killed for want of memory, or a fault in a decoder); "
-    "try it alone with --workers 1"
-)
+class Engine(Protocol):
+    """Where slides are worked on: processes of this machine, or a cluster."""
+
+    def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
+        """What becomes of each slide, one report each, as it comes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +34,7 @@ class BatchSummary:
         reused: Slides whose earlier result still fits.
         failed: Slides that failed, and why in one line.
         empty: Those of the failed on which nothing could be told from empty glass.
+        unwritten: Why lines are missing in the ledger; empty where none are.
     """
 
     stage: str
@@ -48,20 +42,12 @@ class BatchSummary:
     reused: tuple[str, ...]
     failed: dict[str, str]
     empty: frozenset[str] = frozenset()
+    unwritten: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 when every slide has its result, 1 when some failed."""
-        return 1 if self.failed else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    slide_id: str
-    outcome: Outcome
-    seconds: float
-    reason: str = ""
-    empty: bool = False
+        """0 when every slide has its result and its line in the ledger, else 1."""
+        return 1 if self.failed or self.unwritten else 0
 
 
 def run_slides(
@@ -70,10 +56,11 @@ def run_slides(
     task: SlideTask,
     layout: RunLayout,
     *,
-    workers: int,
+    workers: int = 1,
+    engine: Engine | None = None,
     description: str = "",
 ) -> BatchSummary:
-    """Run a task on every slide, in this process or in several, with a progress bar on stderr.
+    """Run a task on every slide, with a progress bar on stderr.
 
     Each slide gets a line in the ledger as it finishes. What a slide's files hold does not depend on the
     order of work; the summary is sorted.
@@ -83,10 +70,13 @@ def run_slides(
         entries: The slides.
         task: What to do with one slide.
         layout: The run folder, whose lock the caller holds.
-        workers: Processes; 1 or less works in this one.
+        workers: Processes where no engine is given; 1 or less works in this one.
+        engine: Where to work.
         description: Words beside the progress bar; the stage's name where empty.
     """
-    reports: list[_Report] = []
+    reports: list[SlideReport] = []
+    unwritten = ""
+    engine = engine or LocalEngine(workers)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -96,11 +86,12 @@ def run_slides(
     )
     with progress:
         bar = progress.add_task(description or stage, total=len(entries))
-        for report in _reports(entries, task, workers):
-            append(
-                layout.ledger,
-                LedgerLine(stage, report.slide_id, report.outcome, report.seconds, report.reason),
-            )
+        for report in engine.reports(entries, task):
+            line = LedgerLine(stage, report.slide_id, report.outcome, report.seconds, report.reason)
+            try:
+                append(layout.ledger, line)
+            except OSError as error:  # a full disk fails the slides that need room, not the others
+                unwritten = f"{layout.ledger}: {error.strerror or error}"
             reports.append(report)
             progress.advance(bar)
     reports.sort(key=lambda report: report.slide_id)
@@ -110,6 +101,7 @@ def run_slides(
         reused=tuple(report.slide_id for report in reports if report.outcome == "reused"),
         failed={report.slide_id: report.reason for report in reports if report.outcome == "failed"},
         empty=frozenset(report.slide_id for report in reports if report.empty),
+        unwritten=unwritten,
     )
 
 
@@ -123,6 +115,8 @@ def print_summary(console: Console, summaries: Sequence[BatchSummary]) -> None:
         ]
         words = ", ".join(f"{count} {word}" for count, word in counts if count) or "no slides"
         console.print(Text(f"{summary.stage}: {words}"), soft_wrap=True)
+        if summary.unwritten:
+            console.print(Text(f"lines are missing in the ledger: {summary.unwritten}"), soft_wrap=True)
     table = failure_table(summaries)
     if table is not None:
         console.print(table)
@@ -145,68 +139,3 @@ def failure_table(summaries: Sequence[BatchSummary]) -> Table | None:
         # As Text: a name from a manifest is not markup.
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _reports(entries: Sequence[SlideEntry], task: SlideTask, workers: int) -> Iterator[_Report]:
-    if workers <= 1 or len(entries) <= 1:
-        for entry in entries:
-            yield _attempt(task, entry)
-        return
-    suspects = yield from _in_pool(entries, task, workers)
-    # A dead process takes the pool with it, and nobody knows which slide killed it: each that was in work gets
-    # a pool of its own, and only the one that kills that too has failed.
-    for entry in suspects:
-        again = yield from _in_pool([entry], task, 1)
-        for dead in again:
-            yield _Report(dead.slide_id, "failed", 0.0, _DIED)
-
-
-def _in_pool(
-    entries: Sequence[SlideEntry], task: SlideTask, workers: int
-) -> Generator[_Report, None, list[SlideEntry]]:
-    """Work in processes; returns the slides that were in work when a process died."""
-    waiting, suspects = deque(entries), list[SlideEntry]()
-    while waiting:
-        running: dict[Future[_Report], SlideEntry] = {}
-        broken = False
-        # Spawned, not forked: decoders and OpenMP do not survive a fork, and Windows and macOS spawn anyway.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(waiting)), context, _quiet_threads) as pool:
-            while running or (waiting and not broken):
-                # No more in work than there are processes, so that few slides are suspect when one dies.
-                while waiting and len(running) < workers and not broken:
-                    try:
-                        running[pool.submit(_attempt, task, waiting[0])] = waiting[0]
-                    except BrokenProcessPool:
-                        broken = True
-                    else:
-                        waiting.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    entry = running.pop(future)
-                    try:
-                        yield future.result()
-                    except BrokenProcessPool:
-                        suspects.append(entry)
-                        broken = True
-    return sorted(suspects, key=lambda entry: entry.slide_id)
-
-
-def _attempt(task: SlideTask, entry: SlideEntry) -> _Report:
-    """The boundary around one slide: whatever goes wrong inside becomes this slide's failure."""
-    start = time.perf_counter()
-    empty = False
-    try:
-        outcome, reason = task(entry), ""
-    except InkdotError as error:
-        outcome, reason = "failed", str(error)
-        empty = isinstance(error, NoForegroundError)
-    except Exception as error:  # noqa: BLE001 - the one broad except: a batch outlives its worst slide
-        _LOG.debug("%s failed", entry.slide_id, exc_info=True)
-        outcome, reason = "failed", f"unexpected {type(error).__name__}: {error}"
-    return _Report(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()), empty)
-
-
-def _quiet_threads() -> None:
-    """One thread per library in each worker: the processes share the cores already."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        os.environ[name] = "1"
