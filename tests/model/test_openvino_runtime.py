@@ -92,7 +92,7 @@ def test_where_the_model_cannot_be_written_the_users_cache_is(
 
 def test_nothing_is_reported_to_anyone() -> None:
     code = (
-        "from inkdot.model.openvino_runtime import _openvino; import sys; _openvino();"
+        "from inkdot.model.openvino_runtime import import_openvino; import_openvino();"
         "import openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -127,3 +129,16 @@ class TestScorer:
             Scorer(folder, device="cuda")
         with pytest.raises(UserError, match="found 'abacus'"):
             Scorer(folder, device="abacus")
+
+    def test_a_kept_conversion_is_used_without_loading_torch(self, folder):
+        """Loading torch and timm takes seconds, which one small slide need not wait for."""
+        Scorer(folder, device="cpu", runtime="openvino").score([np.zeros((32, 32, 3), np.uint8)])
+        code = (
+            "import sys, numpy as np; from pathlib import Path; from inkdot.model.scorer import Scorer;"
+            f"s = Scorer(Path({str(folder)!r}), device='cpu', runtime='openvino');"
+            "print(s.score([np.zeros((32, 32, 3), np.uint8)]).shape, 'torch' in sys.modules, 'timm' in sys.modules)"
+        )
+        shown = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        assert shown.strip() == "(1, 4) False False"

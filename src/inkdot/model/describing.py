@@ -13,11 +13,12 @@ from inkdot.evaluation.intervals import Estimate, share_estimate
 from inkdot.evaluation.thresholds import threshold_for_sensitivity
 from inkdot.labels import flagging_head
 from inkdot.model.balancing import fit_temperatures
+from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.data import TileSet
 from inkdot.model.figures import Question, auc_figures, decided_rows, questions
 from inkdot.model.loop import TrainingData
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import BATCH_SIZE, choose_device, place, predict_logits
+from inkdot.model.predicting import choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, scores_of
 from inkdot.model.selection import NameArray
 

@@ -10,16 +10,18 @@ import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from inkdot.errors import UserError
-from inkdot.model.network import TileNetwork
+from inkdot.model.batches import batches_of
 from inkdot.records import RgbArray
+
+if TYPE_CHECKING:  # at run time it would load timm and torch, which a kept conversion does without
+    from inkdot.model.network import TileNetwork
 
 LogitArray = npt.NDArray[np.float32]
 
@@ -46,7 +48,7 @@ class OpenVinoNetwork:
 
     def __init__(
         self,
-        load: Callable[[], TileNetwork],
+        load: Callable[[], "TileNetwork"],
         side_px: int,
         folder: Path,
         weights_sha256: str,
@@ -64,7 +66,7 @@ class OpenVinoNetwork:
         Raises:
             UserError: OpenVINO is not installed, or there is nowhere to keep the conversion.
         """
-        openvino = _openvino()
+        openvino = import_openvino()
         self._batch_size = batch_size
         core = openvino.Core()
         name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}.xml"
@@ -87,9 +89,8 @@ class OpenVinoNetwork:
         # Requests taken in turn and waited for here. OpenVINO's own queue calls back from its threads, which can wait
         # for the interpreter while the interpreter waits for them.
         idle, busy = deque(self._requests), deque[tuple[Any, int]]()
-        iterator = iter(tiles)
         try:
-            while batch := list(islice(iterator, self._batch_size)):
+            for batch in batches_of(tiles, self._batch_size):
                 if not idle:
                     parts.append(_finished(*busy[0]))
                     idle.append(busy.popleft()[0])
@@ -110,7 +111,12 @@ def _finished(request: Any, count: int) -> LogitArray:
     return np.array(request.get_output_tensor(0).data[:count], np.float32)
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
+    """The package, kept from reporting its use to anyone.
+
+    Raises:
+        UserError: It is not installed.
+    """
     # None makes `import openvino_telemetry` fail, and OpenVINO then uses its own stub: nothing is sent anywhere.
     sys.modules.setdefault("openvino_telemetry", cast(Any, None))
     try:
@@ -122,7 +128,7 @@ def _openvino() -> Any:
     return openvino
 
 
-def _convert(openvino: Any, network: TileNetwork, side_px: int, batch_size: int) -> Any:
+def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: int) -> Any:
     import torch
 
     example = torch.zeros((batch_size, 3, side_px, side_px), dtype=torch.uint8)

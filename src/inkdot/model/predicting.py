@@ -1,23 +1,19 @@
 """Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from inkdot.errors import UserError
+from inkdot.model.batches import batches_of
 from inkdot.model.data import as_batch
 from inkdot.model.network import TileNetwork
 from inkdot.records import RgbArray
 
 LogitArray = npt.NDArray[np.float32]
-
-BATCH_SIZE = 64
-"""Tiles per batch when scoring. One number for choosing the operating point and for using it: kernels of another
-batch size round differently."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,18 +57,12 @@ def predict_logits(
     network.eval()
     parts: list[LogitArray] = []
     with torch.inference_mode(), _autocast(device):
-        for batch in _batches(tiles, batch_size):
+        for batch in batches_of(tiles, batch_size):
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             pixels = as_batch(filled).to(device, non_blocking=True)
             parts.append(network(pixels).float().cpu().numpy()[: len(batch)])
     classes = sum(len(head.classes) for head in network.spec.heads)
     return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32)
-
-
-def _batches(tiles: Iterable[RgbArray], size: int) -> Iterator[list[RgbArray]]:
-    iterator = iter(tiles)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:

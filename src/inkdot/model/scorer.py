@@ -1,23 +1,29 @@
 """From tiles to calibrated scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.artefacts.model_files import ModelFile
+from inkdot.artefacts.model_files import ModelFile, read_model_file
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head
-from inkdot.model.openvino_runtime import OpenVinoNetwork, openvino_installed
-from inkdot.model.predicting import BATCH_SIZE, LogitArray, choose_device, place, predict_logits
+from inkdot.model.batches import BATCH_SIZE
+from inkdot.model.openvino_runtime import LogitArray, OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.selection import head_slices
-from inkdot.model.store import load_model
 from inkdot.records import RgbArray
+
+if TYPE_CHECKING:
+    from inkdot.model.network import TileNetwork
 
 ScoreArray = npt.NDArray[np.float32]
 Runtime = Literal["auto", "torch", "openvino"]
+
+_LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
+"""What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
 
 
 class Scorer:
@@ -43,17 +49,16 @@ class Scorer:
             ArtefactError: The folder is no model, or its files do not belong together.
             UserError: The machine has no such device, or OpenVINO is not installed.
         """
-        self._device = choose_device(device)
         self._batch_size = batch_size
-        self.description: ModelFile
-        self.description, self._network = load_model(folder)
-        if runtime == "auto":
-            runtime = "openvino" if self._device.type == "cpu" and openvino_installed() else "torch"
-        self.runtime: Literal["torch", "openvino"] = runtime
         self._folder = folder
-        self._compiled: OpenVinoNetwork | None = None
-        if runtime == "torch":
-            self._network = place(self._network, self._device)
+        self.description: ModelFile = read_model_file(folder)
+        if runtime == "auto":
+            runtime = "openvino" if openvino_installed() and _is_cpu(device) else "torch"
+        elif runtime == "openvino":
+            import_openvino()
+        self.runtime: Literal["torch", "openvino"] = runtime
+        self._device = device
+        self._logits: Callable[[Iterable[RgbArray]], LogitArray] | None = None
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
         """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
@@ -61,23 +66,50 @@ class Scorer:
         Args:
             tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
         """
-        if self.runtime == "openvino":
-            logits = self._openvino().logits(tiles)
-        else:
-            logits = predict_logits(self._network, tiles, device=self._device, batch_size=self._batch_size)
-        return scores_of(logits, self.description.head_records, self.description.temperatures)
+        if self._logits is None:
+            # When the first tiles come: who only asks what the model is waits for nothing and writes nothing.
+            self._logits = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
+        return scores_of(self._logits(tiles), self.description.head_records, self.description.temperatures)
 
-    def _openvino(self) -> OpenVinoNetwork:
-        """Compiled when the first tiles come: who only asks what the model is waits for nothing and writes nothing."""
-        if self._compiled is None:
-            self._compiled = OpenVinoNetwork(
-                lambda: self._network,
-                side_px=self.description.tiling.side_px,
-                folder=self._folder,
-                weights_sha256=self.description.weights_sha256,
-                batch_size=self._batch_size,
-            )
-        return self._compiled
+    def _in_openvino(self) -> Callable[[Iterable[RgbArray]], LogitArray]:
+        def network() -> "TileNetwork":
+            from inkdot.model.store import load_model
+
+            return load_model(self._folder)[1]
+
+        return OpenVinoNetwork(
+            network,
+            side_px=self.description.tiling.side_px,
+            folder=self._folder,
+            weights_sha256=self.description.weights_sha256,
+            batch_size=self._batch_size,
+        ).logits
+
+    def _in_torch(self) -> Callable[[Iterable[RgbArray]], LogitArray]:
+        from inkdot.model.predicting import choose_device, place, predict_logits
+        from inkdot.model.store import load_model
+
+        device = choose_device(self._device)
+        network = place(load_model(self._folder)[1], device)
+        return lambda tiles: predict_logits(network, tiles, device=device, batch_size=self._batch_size)
+
+
+def _is_cpu(device: str) -> bool:
+    """Whether scoring would happen on the CPU; torch, which takes seconds to load, is asked only where it may say no.
+
+    Raises:
+        UserError: The machine has no such device.
+    """
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return True
+    from inkdot.model.predicting import choose_device
+
+    return choose_device(device).type == "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """False only where the system shows no driver that torch could use."""
+    return sys.platform != "linux" or any(Path(name).exists() for name in _LINUX_DRIVERS)
 
 
 def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:
