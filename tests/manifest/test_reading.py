@@ -124,6 +124,10 @@ def test_spellings_of_the_same_table(tmp_path: Path, data: bytes) -> None:
             "slide_id,path,patient_id,patient_malignancy\na,a.svs,P,benign\nb,b.svs,P,malignant\n",
             r"line 3: column patient_malignancy: .* patient 'P', found 'malignant' here and 'benign' in line 2",
         ),
+        (
+            "slide_id,path,patient_id,split\na,a.svs,P,train\nb,b.svs,Q,test\nc,c.svs,P,test\n",
+            r"line 4: column split: expected one value for patient 'P', found 'test' here and 'train' in line 2",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_table_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
-from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRED
+from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRED, SPLIT
 from inkdot.manifest.csv_table import CsvRow, read_csv
 from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, slide_files
 from inkdot.records import Mpp, Preparation, SlideEntry
@@ -193,7 +193,7 @@ def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
 
 
 def _check_patients(rows: Iterable[tuple[CsvRow, SlideEntry]]) -> None:
-    """A specimen is of one patient, and a patient has one answer per head, whatever row says it."""
+    """A specimen is of one patient; a patient has one answer per head, and one split, whatever row says it."""
     said: defaultdict[tuple[str, str, str], dict[str, CsvRow]] = defaultdict(dict)
     for row, entry in rows:
         if entry.specimen_id and entry.patient_id:
@@ -201,6 +201,8 @@ def _check_patients(rows: Iterable[tuple[CsvRow, SlideEntry]]) -> None:
         if entry.patient_id:
             for head, answer in entry.of_patient.items():
                 said["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(answer, row)
+            if split := entry.extra.get(SPLIT):
+                said["patient", entry.patient_id, SPLIT].setdefault(split, row)
     for (kind, name, column), answers in said.items():
         if len(answers) > 1:
             (first, first_row), (second, row) = list(answers.items())[:2]
