@@ -1,0 +1,84 @@
+"""Answers to a laboratory's own questions come back as labels, and readers of them are compared."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inkdot.artefacts.labels_table import read_labels
+from inkdot.config import load_config
+from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+
+Inkdot = Callable[..., None]
+
+CONFIG = "heads:\n  - {name: lesion, classes: [NL, LSIL, HSIL], flag_class: HSIL}\n"
+
+
+def verdicts(path: Path, reader: str, *answers: str) -> Path:
+    """A table of one reader's answers, one place each."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for index, answer in enumerate(answers):
+            x = 100 * index
+            place = f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))"
+            row = {
+                "slide_id": f"S{index}",
+                "place": place,
+                "head": "lesion",
+                "answer": answer,
+                "reader": reader,
+            }
+            row |= {"time": "2026-01-01T00:00:00.000Z", "shown": "scores", "schema": VERDICTS_VERSION}
+            writer.writerow(row | {"model_sha256": "ab" * 32})
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_answers_to_other_questions_become_labels(tmp_path: Path, config: Path, inkdot: Inkdot) -> None:
+    saved = verdicts(tmp_path / "a.csv", "dr-a", "HSIL", "NL")
+    out = tmp_path / "labels.csv"
+    inkdot("review", "import", saved, "--out", out, "--config", config)
+    labels = read_labels(out, load_config(config).head_records)
+    assert [(label.slide_id, label.head, label.answer) for label in labels] == [
+        ("S0", "lesion", "HSIL"),
+        ("S1", "lesion", "NL"),
+    ]
+
+
+def test_without_the_config_the_question_is_named(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = verdicts(tmp_path / "a.csv", "dr-a", "HSIL")
+    inkdot("review", "import", saved, "--out", tmp_path / "labels.csv", code=2)
+    said = capsys.readouterr().err
+    assert "column head: expected malignancy, morphology, found 'lesion'" in said
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_readers_of_other_questions_are_compared(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = [
+        verdicts(tmp_path / "a.csv", "dr-a", "HSIL", "NL", "NL", "LSIL"),
+        verdicts(tmp_path / "b.csv", "dr-b", "HSIL", "NL", "LSIL", "LSIL"),
+    ]
+    inkdot("review", "agreement", *tables, "--config", config)
+    said = capsys.readouterr()
+    assert "lesion" in said.out + said.err
+
+
+def test_identifiers_in_another_encoding_are_named(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "names.txt").write_bytes("Müller\n".encode("latin-1"))
+    arguments = ("--results", tmp_path, "--out", tmp_path / "review", "--identifiers", tmp_path / "names.txt")
+    inkdot("review", "export", *arguments, code=2)
+    assert "names.txt: expected a text file in UTF-8" in capsys.readouterr().err
