@@ -103,6 +103,23 @@ def test_a_file_in_the_folders_place_is_one_clear_line(tmp_path: Path) -> None:
         write_bytes(tmp_path / "run" / "a.csv", b"")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here that even root may not write to")
+def test_a_folder_that_is_there_but_takes_no_files_is_one_clear_line() -> None:
+    with pytest.raises(UserError, match=r"a\.csv: expected a place to write to, found: .*; make room"):
+        write_bytes(Path("/proc/self/a.csv"), b"")
+
+
+def test_a_folder_in_the_files_place_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv" / "within").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"a\.csv: expected a place to write to, found: Is a directory"):
+        write_bytes(tmp_path / "a.csv", b"")
+
+
+def test_errors_of_what_is_read_meanwhile_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="gone"), atomic_path(tmp_path / "a.csv") as temporary:
+        temporary.write_bytes((tmp_path / "gone").read_bytes())
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"

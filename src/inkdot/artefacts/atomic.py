@@ -23,7 +23,7 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
     starts with a dot, so that no reader takes it for a finished file. On an error it is removed.
 
     Raises:
-        UserError: The folder cannot be made or written, or the disk is full.
+        UserError: The folder cannot be made, nothing can be written there, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,9 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        # Within the block other files are read too; their errors are somebody else's to explain.
+        ours = isinstance(error.filename, str) and Path(error.filename) == temporary
+        if error.errno is None or not (ours or error.errno in _NO_ROOM):
             raise
         raise UserError(
             f"{path}: expected a place to write to, found: {os.strerror(error.errno)}; "
