@@ -63,6 +63,62 @@ def test_no_mpp_names_column_and_option(tmp_path: Path) -> None:
     assert info_of(path, Mpp.square(0.25)).mpp_source == "manifest"
 
 
+def ome(x: str, y: str) -> str:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        f'<Image ID="Image:0"><Pixels DimensionOrder="XYCZT" {x} ID="Pixels:0" {y} Type="uint8"/></Image></OME>'
+    )
+
+
+@pytest.mark.parametrize("tile", [None, (128, 128)])
+@pytest.mark.parametrize(
+    ("x", "y", "mpp"),
+    [
+        ('PhysicalSizeX="0.25"', 'PhysicalSizeY="0.26"', (0.25, 0.26)),
+        ('PhysicalSizeX="250" PhysicalSizeXUnit="nm"', 'PhysicalSizeY="0.00026" PhysicalSizeYUnit="mm"', (0.25, 0.26)),
+        ('PhysicalSizeX="0.25" PhysicalSizeXUnit="µm"', 'PhysicalSizeY="0.25" PhysicalSizeYUnit="&#181;m"', (0.25, 0.25)),
+    ],
+)  # fmt: skip
+def test_mpp_from_ome_xml_in_flat_and_tiled_tiffs(
+    tmp_path: Path, tile: tuple[int, int] | None, x: str, y: str, mpp: tuple[float, float]
+) -> None:
+    path = tmp_path / "a.ome.tif"
+    description = ome(x, y).encode()
+    # 72 dots per inch besides, as many programs write whatever the scale is.
+    with tifffile.TiffWriter(path) as file:
+        file.write(
+            scene(), photometric="rgb", tile=tile, description=description, metadata=None, resolution=(72, 72), resolutionunit=2
+        )  # fmt: skip
+    info = info_of(path)
+    assert (info.mpp.x, info.mpp.y) == pytest.approx(mpp)
+    assert info.mpp_source == "metadata"
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ("", ""),
+        ('PhysicalSizeX="0.25"', ""),
+        ('PhysicalSizeX="0" PhysicalSizeXUnit="µm"', 'PhysicalSizeY="0.25"'),
+        ('PhysicalSizeX="1" PhysicalSizeXUnit="pixel"', 'PhysicalSizeY="1" PhysicalSizeYUnit="pixel"'),
+        ('PhysicalSizeX="fine"', 'PhysicalSizeY="0.25"'),
+    ],
+)
+def test_ome_xml_that_states_no_length_is_no_mpp(tmp_path: Path, x: str, y: str) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", scene(), photometric="rgb", description=ome(x, y).encode(), metadata=None
+    )
+    with pytest.raises(MissingMppError):
+        open_slide(SlideEntry("s", tmp_path / "a.tif"))
+
+
+def test_implausible_mpp_of_ome_xml_is_refused(tmp_path: Path) -> None:
+    description = ome('PhysicalSizeX="25"', 'PhysicalSizeY="25"').encode()
+    tifffile.imwrite(tmp_path / "a.tif", scene(), photometric="rgb", description=description, metadata=None)
+    with pytest.raises(ImplausibleMppError, match="found 25 x 25"):
+        open_slide(SlideEntry("s", tmp_path / "a.tif"))
+
+
 @pytest.mark.parametrize("value", [0.0799, 2.01, 16.8, 254.0])
 def test_implausible_mpp_is_refused(tmp_path: Path, value: float) -> None:
     with pytest.raises(ImplausibleMppError, match=r"expected 0\.08 to 2 µm/px .* column `mpp`"):

@@ -3,8 +3,11 @@
 Magnification is never used to guess: "20x" stands for anything from 0.23 to 0.55 µm/px.
 """
 
+import html
 import math
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from inkdot.errors import ImplausibleMppError, MissingMppError
 from inkdot.records import Mpp, MppSource
@@ -19,6 +22,10 @@ COARSEST_PLAUSIBLE = 2.0
 LARGEST_ANISOTROPY_FRACTION = 0.05
 """x and y may differ by this fraction (0 to 1) of the larger; beyond it one of them is probably wrong."""
 
+_UM_OF_UNIT: Final = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+"""By the words that OME uses; µ is written with either of two letters that look alike."""
+
+_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\s[^>]*>")
 _CHANGE = "state the true value in the manifest's column `mpp`, or with --mpp"
 
 
@@ -64,3 +71,37 @@ def mpp_from_properties(properties: Mapping[str, str], x_key: str, y_key: str) -
             return None
         values.append(value)
     return Mpp(MicrometresPerPixel(values[0]), MicrometresPerPixel(values[1]))
+
+
+def mpp_from_ome(description: str) -> Mpp | None:
+    """The µm/px that the OME-XML in a TIFF's description states, or None where it states none.
+
+    Only the two numbers and their units are looked for, in the first image; nothing of the XML is expanded.
+
+    Args:
+        description: Text of the tag ImageDescription.
+    """
+    if "<OME" not in description and ":OME" not in description:
+        return None
+    pixels = _OME_PIXELS.search(description)
+    sizes = [_ome_size(pixels[0], axis) for axis in "XY"] if pixels else [None]
+    if any(size is None for size in sizes):
+        return None
+    x, y = (MicrometresPerPixel(size) for size in sizes if size is not None)
+    return Mpp(x, y)
+
+
+def _ome_size(element: str, axis: str) -> float | None:
+    """PhysicalSizeX or Y in µm; None where missing, no positive number, or in a unit that is no length."""
+    said = {
+        name: re.search(rf"""\bPhysicalSize{axis}{name}\s*=\s*["']([^"']*)["']""", element)
+        for name in ("", "Unit")
+    }
+    if said[""] is None:
+        return None
+    unit = html.unescape(said["Unit"][1]).strip() if said["Unit"] else "µm"
+    try:
+        size = float(said[""][1]) * _UM_OF_UNIT[unit]
+    except (KeyError, ValueError):
+        return None
+    return size if math.isfinite(size) and size > 0 else None

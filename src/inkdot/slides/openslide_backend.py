@@ -16,7 +16,7 @@ from PIL import ImageCms
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
 from inkdot.slides.cautions import background_caution, profile_caution
-from inkdot.slides.mpp import mpp_from_properties, settle_mpp
+from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, settle_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import Level0Px, LevelPx
@@ -121,7 +121,10 @@ def unreadable(path: Path, error: Exception, found: str = "") -> UnreadableSlide
 
 def _info(entry: SlideEntry, handle: openslide.OpenSlide) -> SlideInfo:
     properties = handle.properties
-    in_file = mpp_from_properties(properties, openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)
+    # What a TIFF says in words goes before its resolution, which may be that of a printer.
+    in_file = mpp_from_ome(properties.get(_DESCRIPTIONS[0], "")) or mpp_from_properties(
+        properties, openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y
+    )
     mpp, source = settle_mpp(str(entry.path), in_file, entry.mpp)
     width, height = handle.dimensions
     return SlideInfo(

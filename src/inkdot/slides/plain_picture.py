@@ -1,7 +1,7 @@
 """Plain pictures: PNG, JPEG and flat TIFF, as microscope cameras and exports write them.
 
 They have no pyramid and are held in memory. Their own resolution, if any, is that of a screen or a printer, so the
-µm/px must be stated; only a TIFF's resolution per centimetre is believed, within the plausible range.
+µm/px must be stated; only a TIFF's OME-XML and its resolution per centimetre are believed, within the plausible range.
 """
 
 import io
@@ -18,7 +18,7 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides.cautions import background_caution, profile_caution
 from inkdot.slides.memory import MemorySlide, pyramid_of
-from inkdot.slides.mpp import settle_mpp
+from inkdot.slides.mpp import mpp_from_ome, settle_mpp
 from inkdot.slides.pixels import on_white
 from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import MicrometresPerPixel
@@ -138,13 +138,20 @@ def _page_caution(picture: Image.Image) -> tuple[str, ...]:
 
 def _description(picture: Image.Image) -> str:
     if isinstance(picture, TiffImageFile):
-        return str(picture.tag_v2.get(_IMAGE_DESCRIPTION, ""))
+        text = str(picture.tag_v2.get(_IMAGE_DESCRIPTION, ""))
+        try:  # Pillow reads the tag as Latin-1; OME writes it in UTF-8
+            return text.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return text
     return str(picture.info.get("Description", ""))  # a PNG's text of that name
 
 
 def _mpp_in_tiff(picture: Image.Image) -> Mpp | None:
-    if not isinstance(picture, TiffImageFile) or picture.tag_v2.get(_RESOLUTION_UNIT) != _CENTIMETRE:
+    if not isinstance(picture, TiffImageFile):
         return None
+    stated = mpp_from_ome(_description(picture))
+    if stated is not None or picture.tag_v2.get(_RESOLUTION_UNIT) != _CENTIMETRE:
+        return stated
     values: list[float] = []
     for tag in (_X_RESOLUTION, _Y_RESOLUTION):
         try:
