@@ -1,23 +1,19 @@
 """``inkdot tile``: find the foreground of slides and cut it into tiles."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.annotations import dialect_of
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
-from inkdot.artefacts.labels_table import read_labels
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.config import Config
-from inkdot.errors import AnnotationError
 from inkdot.manifest import manifest_text, read_slides, with_overrides
-from inkdot.records import SlideEntry
 from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.label_tables import check_label_tables
 from inkdot.work.planning import planned_tiling, print_plan
 from inkdot.work.tile_slide import TileTask
 
@@ -54,7 +50,7 @@ def run(
     console = Console(stderr=True)
     heads = config.head_records
     entries = with_overrides(read_slides(slides, heads), mpp=mpp, stain=stain, preparation=preparation)
-    for line in _unmatched_labels(entries, config):
+    for line in check_label_tables(entries, heads):
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)
     if dry_run:
@@ -70,27 +66,3 @@ def run(
     print_summary(console, [summary])
     return summary.exit_code
 
-
-def _is_labels_table(path: Path) -> bool:
-    """Files drawn on one slide name no slide, so there is nothing to compare; damaged ones fail with their slide."""
-    try:
-        return dialect_of(path) == "labels"
-    except AnnotationError:
-        return False
-
-
-def _unmatched_labels(entries: Sequence[SlideEntry], config: Config) -> list[str]:
-    """Check every labels table before any slide is touched, and name the rows that no slide will use."""
-    lines: list[str] = []
-    for path in sorted({entry.annotation for entry in entries if entry.annotation}):
-        if path.exists() and not _is_labels_table(path):
-            continue
-        users = {entry.slide_id for entry in entries if entry.annotation == path}
-        unused = [
-            label.slide_id for label in read_labels(path, config.head_records) if label.slide_id not in users
-        ]
-        if unused:
-            lines.append(
-                f"{path}: {len(unused)} rows name slides that do not use this table here, such as {unused[0]!r}; left out"
-            )
-    return lines

@@ -18,6 +18,7 @@ from inkdot.model.network import check_backbone
 from inkdot.records import Mpp
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.label_tables import check_label_tables
 from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
@@ -47,6 +48,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
     """
     console, layout, heads = Console(stderr=True), RunLayout(out), config.head_records
     entries = read_slides(slides, heads)
+    say(console, check_label_tables(entries, heads))
     check_backbone(config.model.backbone)
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
