@@ -11,7 +11,20 @@ GOLDEN = Path(__file__).parent / "golden" / "predictions.csv"
 
 ROWS = [
     Prediction("z", "failed", "", reason='expected a slide file, found nothing there; "correct" the path'),
-    Prediction("Präparat 1", "done", "flagged", "0.9731", 120, 4, "2560", "128", "dark; other stain"),
+    Prediction(
+        "Präparat 1",
+        "done",
+        "flagged",
+        "0.9731",
+        120,
+        4,
+        "2560",
+        "128",
+        "dark; other stain",
+        clusters="61",
+        flagged_clusters="3",
+        further_calls="morphology: small-cell-like",
+    ),  # fmt: skip
     Prediction("=cmd()", "done", "nothing flagged", "0.0100", 80, 0, "-12", "0"),
 ]
 

@@ -43,6 +43,19 @@ class ClusterScores:
     facts: Mapping[str, object]
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said with every output: the tile scores' warnings, and those of the measurements."""
+        return tuple(cast("list[str]", self.facts["warnings"]))
+
+    def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float64]:
+        """Probability (0 to 1) of a class per cluster, NaN where it has no tile, shape [clusters]."""
+        return self._numbers(score_column(head, class_name))
+
+    def top_tile(self, row: int) -> int:
+        """Row of the tile with the highest score of a cluster that has tiles."""
+        return int(self.table.column("top_tile_row")[row].as_py())
+
+    @property
     def flag_scores(self) -> npt.NDArray[np.float64]:
         """The ranking score (0 to 1) per cluster, NaN where it has no tile, shape [clusters]."""
         head = flagging_head(self.heads)

@@ -32,6 +32,10 @@ class Prediction:
         top_y_l0_px: Top edge of the highest tile in level-0 pixels.
         warnings: What must be said with the call, separated by ``; ``.
         reason: Why the slide failed or is inadequate.
+        clusters: Clusters and lone cells found; empty where the grid was cut.
+        flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
+        further_calls: Answers of the questions that are asked of what is flagged, such as
+            ``morphology: small-cell-like``; empty where nothing is.
     """
 
     slide_id: str
@@ -44,6 +48,9 @@ class Prediction:
     top_y_l0_px: str = ""
     warnings: str = ""
     reason: str = ""
+    clusters: str = ""
+    flagged_clusters: str = ""
+    further_calls: str = ""
 
 
 def spreadsheet_safe(text: str) -> str:

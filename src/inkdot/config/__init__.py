@@ -12,6 +12,7 @@ from inkdot.config.models import (
     ReviewConfig,
     TrainingConfig,
 )
+from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 
@@ -23,6 +24,7 @@ __all__ = [
     "ImagesConfig",
     "LabellingConfig",
     "ModelConfig",
+    "MorphometryConfig",
     "ReviewConfig",
     "TilingConfig",
     "TrainingConfig",

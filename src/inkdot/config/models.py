@@ -4,6 +4,7 @@ from typing import Literal, cast
 
 from pydantic import Field, model_validator
 
+from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -267,6 +268,7 @@ class Config(Strict):
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
+    morphometry: MorphometryConfig = MorphometryConfig()
     review: ReviewConfig = ReviewConfig()
     images: ImagesConfig = ImagesConfig()
     annotations: AnnotationConfig = AnnotationConfig()

@@ -4,7 +4,7 @@ Works on arrays and records; slides are opened and tables written elsewhere. Siz
 no function here calls anything small-cell or large-cell (docs/morphometry.md says why).
 """
 
-from inkdot.morphometry.clusters import ClusterMeasurement, measure_clusters
+from inkdot.morphometry.clusters import ClusterMeasurement, measure_clusters, measure_together
 from inkdot.morphometry.nuclei import NucleusMeasurement, measure_nuclei
 from inkdot.morphometry.ruler import Ruler, lymphocyte_ruler
 from inkdot.morphometry.scale import estimate_nuclear_diameter_px
@@ -21,6 +21,7 @@ __all__ = [
     "lymphocyte_ruler",
     "measure_clusters",
     "measure_nuclei",
+    "measure_together",
     "nucleus_table",
     "segment_at_unknown_scale",
     "segment_nuclei",

@@ -93,6 +93,21 @@ def measure_clusters(
     return [_measure([by_label[label] for label in group], contacts, ruler) for group in groups]
 
 
+def measure_together(
+    labels: Labels, nuclei: Sequence[NucleusMeasurement], mpp: Mpp, ruler: Ruler
+) -> ClusterMeasurement:
+    """Measure nuclei that are known to belong together, such as those of a cluster found at a coarser scale.
+
+    Args:
+        labels: Segmentation, shape [height, width]; other nuclei in it are left out of account.
+        nuclei: Measurements of the cluster's nuclei, at least one.
+        mpp: Micrometres per pixel.
+        ruler: The slide's lymphocytes.
+    """
+    own = np.isin(labels, [one.label for one in nuclei])
+    return _measure(list(nuclei), _contacts(np.where(own, labels, 0).astype(np.int32), mpp), ruler)
+
+
 @dataclass(frozen=True, slots=True)
 class _Contacts:
     """Lengths of outlines in µm.

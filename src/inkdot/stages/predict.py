@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.cluster_scores import read_cluster_scores
 from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
@@ -21,6 +22,7 @@ from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
+from inkdot.work.cluster_slide import ClusterTask
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
 from inkdot.work.score_slide import Scoring, score_slide, synthetic_refusal
@@ -42,7 +44,7 @@ def run(
     workers: int = 1,
     dry_run: bool = False,
 ) -> int:
-    """Score slides and write ``out/predictions.csv`` and ``out/scores``.
+    """Score slides and write ``out/predictions.csv``, ``out/scores`` and, around clusters, ``out/cluster_scores``.
 
     Args:
         sources: Manifests, slides or folders.
@@ -85,11 +87,15 @@ def run(
         tiled = run_slides("tile", entries, TileTask(config, layout), layout, workers=workers)
         good = [entry for entry in entries if entry.slide_id not in tiled.failed]
         scored = run_slides("predict", good, _ScoreTask(layout, scoring), layout, workers=1)
-        failed = tiled.failed | scored.failed
+        good = [entry for entry in good if entry.slide_id not in scored.failed]
+        clustered = run_slides(
+            "clusters", good, ClusterTask(layout, config.morphometry), layout, workers=workers
+        )
+        failed = tiled.failed | scored.failed | clustered.failed
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
     console = Console(stderr=True)
-    print_summary(console, [tiled, scored])
+    print_summary(console, [tiled, scored, clustered])
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     console.print(
         f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}",
@@ -137,4 +143,6 @@ def _prediction(
         # A slide without anything on it is a finding, not only a failure: too few cells, never "negative".
         call = "inadequate" if entry.slide_id in empty else ""
         return Prediction(entry.slide_id, "failed", call, reason=failed[entry.slide_id])
-    return call_slide(entry.slide_id, read_scores(layout.scores(entry.slide_id)))
+    clustered = layout.cluster_scores(entry.slide_id)
+    clusters = read_cluster_scores(clustered) if clustered.exists() else None
+    return call_slide(entry.slide_id, read_scores(layout.scores(entry.slide_id)), clusters)

@@ -61,7 +61,7 @@ def run(
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, config_text + "\n")
         summary = run_slides(
-            "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
+            "tile", entries, TileTask(config, layout, measure=True), layout, workers=workers, description="Tiling"
         )
     print_summary(console, [summary])
     return summary.exit_code

@@ -82,3 +82,10 @@ def scaled(outline: BaseGeometry, by_x: float, by_y: float) -> BaseGeometry:
 def meets_box(outline: BaseGeometry, left: float, top: float, right: float, bottom: float) -> bool:
     """Whether an outline and a rectangle have a point in common."""
     return bool(shapely.intersects(outline, shapely.box(left, top, right, bottom)))
+
+
+def points_inside(
+    outline_wkt: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Whether points lie inside an outline given as WKT, shape [n]."""
+    return np.asarray(shapely.contains_xy(shapely.from_wkt(outline_wkt), x, y), np.bool_).reshape(-1)

@@ -10,6 +10,7 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config
 from inkdot.errors import InkdotError
 from inkdot.records import SlideEntry
+from inkdot.work.cluster_slide import clusters_fit
 from inkdot.work.score_slide import Scoring, scores_fit
 from inkdot.work.tile_slide import tiles_fit
 
@@ -27,7 +28,8 @@ def planned_scoring(entry: SlideEntry, config: Config, layout: RunLayout, scorin
     try:
         if not tiles_fit(entry, config, layout):
             return "tile and score"
-        return "nothing: its scores fit" if scores_fit(entry, layout, scoring) else "score"
+        fit = scores_fit(entry, layout, scoring) and clusters_fit(entry, layout, config.morphometry)
+        return "nothing: its scores fit" if fit else "score"
     except InkdotError as error:
         return f"fail: {error}"
 

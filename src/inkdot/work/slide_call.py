@@ -1,34 +1,69 @@
-"""From tile scores to what is said of a slide."""
+"""From scores to what is said of a slide."""
 
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from inkdot.artefacts.cluster_scores import ClusterScores
 from inkdot.artefacts.predictions import Prediction
 from inkdot.artefacts.scores import SlideScores
+from inkdot.evaluation.calls import further_call, heads_asked_of
+from inkdot.labels import Head
+
+Flags = npt.NDArray[np.bool_]
 
 
-def call_slide(slide_id: str, scores: SlideScores) -> Prediction:
+def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | None = None) -> Prediction:
     """The slide's line in ``predictions.csv``.
 
-    The rule: a slide's score is its highest tile score, and the slide is flagged when at least one tile
-    reaches the locked operating point. One malignant cluster on an otherwise clean slide is the case
-    Inkdot exists for, so no averaging may dilute it.
+    The rule: a slide's score is its highest cluster's (its highest tile's where the grid was cut), and the slide is
+    flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
+    slide is the case Inkdot exists for, so no averaging may dilute it.
+
+    Further questions, such as morphology, are answered of what is flagged alone.
+
+    Args:
+        slide_id: The slide.
+        scores: Of its tiles.
+        clusters: Of its clusters; None where the grid was cut.
     """
-    values, flagged = scores.flag_scores, scores.flagged
-    warnings = "; ".join(scores.warnings)
-    if not len(values):
+    warnings = "; ".join(scores.warnings if clusters is None else clusters.warnings)
+    if not len(scores.flag_scores):
         return Prediction(slide_id, "done", "inadequate", warnings=warnings, reason="no tile with foreground")
-    top = int(np.argmax(values))
+    values = scores.flag_scores if clusters is None else clusters.flag_scores
+    threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
+    # Scores are stored as float32: compared as such, the one that set the threshold reaches it.
+    flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
+    best = int(np.nanargmax(values))
+    top = best if clusters is None else clusters.top_tile(best)
     call: Literal["flagged", "nothing flagged"] = "flagged" if flagged.any() else "nothing flagged"
     return Prediction(
         slide_id=slide_id,
         outcome="done",
         call=call,
-        score=f"{float(values[top]):.4f}",
-        tiles=len(values),
-        flagged_tiles=int(flagged.sum()),
+        score=f"{float(values[best]):.4f}",
+        tiles=len(scores.flag_scores),
+        flagged_tiles=int(scores.flagged.sum()),
+        clusters="" if clusters is None else str(len(values)),
+        flagged_clusters="" if clusters is None else str(int(flagged.sum())),
+        further_calls=_further_calls(scores, clusters, flagged),
         top_x_l0_px=str(scores.table.column("x_l0_px")[top].as_py()),
         top_y_l0_px=str(scores.table.column("y_l0_px")[top].as_py()),
         warnings=warnings,
+    )
+
+
+def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged: Flags) -> str:
+    """Answers of the questions that are asked only of the flag class, such as ``morphology: small-cell-like``."""
+    source = scores if clusters is None else clusters
+
+    def mean(head: Head, name: str) -> float:
+        return float(np.mean(source.probabilities(head.name, name)[flagged]))
+
+    if not flagged.any():
+        return ""
+    return "; ".join(
+        f"{head.name}: {further_call(head, [mean(head, name) for name in head.classes])}"
+        for head in heads_asked_of(scores.heads, scores.flag_head)
     )

@@ -19,8 +19,8 @@ from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.schemas import CLUSTERS_VERSION, TILES_VERSION
-from inkdot.artefacts.tables import read_table, write_table
-from inkdot.config import Config
+from inkdot.artefacts.tables import read_footer, read_table, write_table
+from inkdot.config import Config, MorphometryConfig
 from inkdot.errors import ArtefactError, InkdotError
 from inkdot.geometry import tile_side_l0_px
 from inkdot.records import Slide, SlideEntry
@@ -29,6 +29,7 @@ from inkdot.tiling.cutting import Cut, cut_slide
 from inkdot.tiling.labelling import TilePlaces, target_columns_for
 from inkdot.tiling.mask_picture import MAX_SIDE_PX, draw_mask, png_bytes
 from inkdot.tiling.table import with_targets
+from inkdot.work.measure_slide import largest_first, measure_clusters_of, measured_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,19 @@ class TileTask:
     Attributes:
         config: The whole config.
         layout: The run folder.
+        measure: Measure nuclei of clusters too. Training needs none, and `predict` measures what it finds suspicious.
     """
 
     config: Config
     layout: RunLayout
+    measure: bool = False
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Tile one slide."""
-        return tile_slide(entry, self.config, self.layout)
+        return tile_slide(entry, self.config, self.layout, measure=self.measure)
 
 
-def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
+def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure: bool = False) -> Outcome:
     """Write ``tiles/<slide_id>.parquet`` and ``masks/<slide_id>.png``, or keep those that still fit.
 
     Where tiles are centred on clusters, ``clusters/<slide_id>.parquet`` too.
@@ -64,20 +67,26 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
         with closing(open_slide(entry)) as slide:
             said = _annotation(entry, slide, config)
             made_from = _made_from(entry, config, said.labels)
-            if _fits(layout, entry.slide_id, made_from):
+            if _fits(layout, entry.slide_id, made_from) and not (
+                measure and _measures_missing(layout, entry.slide_id, config.morphometry)
+            ):
                 return "reused"
             _forget(layout, entry.slide_id)
             cut = cut_slide(slide, config.tiling, config.head_records)
             tiles, picture = _labelled(slide, cut, entry, config, said.labels)
             facts = {**made_from, **_found(slide, cut, said.warnings)}
+            clusters, measured = cut.clusters, {}
+            if measure and clusters is not None:
+                found = measure_clusters_of(slide, clusters, largest_first(clusters), config.morphometry)
+                clusters, measured = found.table, found.facts
     except InkdotError:
         # Should this slide fail, no later stage may take an earlier table for its tiles.
         _forget(layout, entry.slide_id)
         raise
     # The tile table last: it says that the slide is done.
     write_bytes(layout.mask(entry.slide_id), picture)
-    if cut.clusters is not None:
-        write_table(layout.clusters(entry.slide_id), cut.clusters, CLUSTERS_VERSION, facts)
+    if clusters is not None:
+        write_table(layout.clusters(entry.slide_id), clusters, CLUSTERS_VERSION, facts | measured)
     write_table(layout.tiles(entry.slide_id), tiles, TILES_VERSION, facts)
     return "done"
 
@@ -143,6 +152,14 @@ def _fits(layout: RunLayout, slide_id: str, made_from: dict[str, object]) -> boo
     except ArtefactError:
         return False
     return all(earlier.get(name, "absent") == value for name, value in made_from.items())
+
+
+def _measures_missing(layout: RunLayout, slide_id: str, wanted: MorphometryConfig) -> bool:
+    path = layout.clusters(slide_id)
+    if not path.exists():
+        return False
+    measured = measured_facts(read_footer(path, CLUSTERS_VERSION))
+    return measured is None or measured["morphometry"] != wanted.model_dump(mode="json")
 
 
 def _found(slide: Slide, cut: Cut, said: Sequence[str]) -> dict[str, object]:
