@@ -48,6 +48,10 @@ def test_mpp_per_row_else_of_all(tmp_path: Path) -> None:
         ("path,label,original_image\na.jpg,NL,\n", r"line 2: column original_image: .* both sides of a split"),
         ("path,label,original_image\na.jpg,LSIL,a\n", r"line 2: column label: expected NL, HSIL or blank, found 'LSIL'"),
         ("path,label,original_image\na.jpg,NL,a\n./a.jpg,NL,a\n", r"expected each picture once, found '\./a\.jpg' twice"),
+        (
+            "path,label,original_image,split\na.jpg,NL,x,train\nb.jpg,NL,x,test\n",
+            r"line 3: column split: expected one value for group 'x', found 'test' here and 'train' in line 2",
+        ),
         ("path,label,original_image\na.jpg,,a\n", r"column label: expected answers to head 'lesion', found none"),
         ("", r"found none"),
     ],

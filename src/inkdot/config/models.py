@@ -195,6 +195,11 @@ class ImagesConfig(Strict):
     site: str = Field(
         default="site", min_length=1, description="Column with where a picture was made; may be missing."
     )
+    split: str = Field(
+        default="split",
+        min_length=1,
+        description="Column with train, validation or test for every picture; may be missing.",
+    )
     crop_px: int | None = Field(
         default=None,
         ge=8,

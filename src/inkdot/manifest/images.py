@@ -23,6 +23,7 @@ class ImageColumns:
         mpp_of_all: What a blank or missing µm/px stands for; None where that is an error.
         mpp_unknown: A blank or missing µm/px is unknown, and that is said.
         site: Column with where a picture was made; may be missing.
+        split: Column with the part of the data it belongs to; may be missing.
     """
 
     path: str = "path"
@@ -32,6 +33,7 @@ class ImageColumns:
     mpp_of_all: Mpp | None = None
     mpp_unknown: bool = False
     site: str = "site"
+    split: str = "split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class ImageEntry:
         answers: Answer per head; heads without one are absent.
         mpp: Micrometres per pixel, None where unknown.
         site: Where it was made; blank where unknown.
+        split: Which part of the data it belongs to, as written; blank where that is open.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ImageEntry:
     answers: Mapping[str, str]
     mpp: Mpp | None
     site: str
+    split: str = ""
 
 
 def read_images(path: Path, heads: Sequence[Head], columns: ImageColumns) -> list[ImageEntry]:
@@ -79,6 +83,7 @@ def read_images(path: Path, heads: Sequence[Head], columns: ImageColumns) -> lis
         )
     entries = [_entry(path.parent, row, heads, head_columns, columns) for row in table.rows]
     _check_unique(path, entries)
+    _check_split(columns.split, list(zip(table.rows, entries, strict=True)))
     for head in heads:
         if not any(head.name in entry.answers for entry in entries):
             raise ManifestError(
@@ -114,7 +119,20 @@ def _entry(
             f"{row.where}: column {columns.mpp}: expected micrometres per pixel, found none; fill it in, or state "
             "images.mpp_of_all in the config (a number, or 'unknown')"
         )
-    return ImageEntry(name, folder / name, group, answers, mpp, row.cells.get(columns.site, ""))
+    site, split = (row.cells.get(column, "") for column in (columns.site, columns.split))
+    return ImageEntry(name, folder / name, group, answers, mpp, site, split)
+
+
+def _check_split(column: str, rows: Sequence[tuple[CsvRow, ImageEntry]]) -> None:
+    """A group, be it a patient or an original picture, is of one part."""
+    said: dict[str, tuple[str, CsvRow]] = {}
+    for row, entry in rows:
+        first, first_row = said.setdefault(entry.group, (entry.split, row))
+        if entry.split != first:
+            raise ManifestError(
+                f"{row.where}: column {column}: expected one value for group {entry.group!r}, found {entry.split!r} here "
+                f"and {first!r} in line {first_row.line}; correct one"
+            )
 
 
 def _check_unique(path: Path, entries: Sequence[ImageEntry]) -> None:

@@ -56,6 +56,7 @@ def describe(
         heads=config.heads,
         tiling=config.tiling,
         mpp_known=mpp_known,
+        images=config.images if trained_on.pictures else None,
         normalisation_mean=list(spec.normalisation_mean),
         normalisation_std=list(spec.normalisation_std),
         temperatures=temperatures,

@@ -13,13 +13,13 @@ from inkdot.artefacts.locking import locked
 from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.evaluation.splits import Part
-from inkdot.manifest import ImageColumns, manifest_text, read_images, read_slides
+from inkdot.manifest import manifest_text, read_slides
 from inkdot.model.network import check_backbone
-from inkdot.records import Mpp
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.picture_cache import cache_pictures
+from inkdot.work.picture_tables import read_pictures
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
@@ -104,7 +104,7 @@ def run_images(config: Config, images: Path, out: Path, *, folds: int | None = N
         UserError: The table or the config do not make a model; the message says what is missing.
     """
     console, layout = Console(stderr=True), RunLayout(out)
-    entries = read_images(images, config.head_records, _columns(config))
+    entries = read_pictures(images, config.head_records, config.images)
     check_backbone(config.model.backbone)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
@@ -145,20 +145,6 @@ def _where(layout: RunLayout, folds: int | None) -> list[str]:
     if folds is not None:
         return [f"figures: {layout.cross_validation_md}"]
     return [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"]
-
-
-def _columns(config: Config) -> ImageColumns:
-    named = config.images
-    stated = named.mpp_of_all
-    return ImageColumns(
-        path=named.path,
-        group=named.group,
-        heads=named.heads,
-        mpp=named.mpp,
-        mpp_of_all=Mpp.square(stated) if isinstance(stated, float | int) else None,
-        mpp_unknown=stated == "unknown",
-        site=named.site,
-    )
 
 
 def _write_config(config: Config, layout: RunLayout) -> None:

@@ -72,7 +72,9 @@ def cache_pictures(
         write_text(layout.cached_pictures_facts, json.dumps(facts, sort_keys=True) + "\n")
     tiles = tuple(
         LabelledTiles(
-            entry=SlideEntry(entry.name, entry.path, patient_id=entry.group, site=entry.site),
+            entry=SlideEntry(
+                entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
+            ),
             selection=Selection(np.array([index]), 0),
             targets=_targets(entry, config.head_records),
             synthetic=False,

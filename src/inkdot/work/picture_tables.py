@@ -1,0 +1,29 @@
+"""Tables of labelled pictures, whose columns are called as a config says."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from inkdot.config import ImagesConfig
+from inkdot.labels import Head
+from inkdot.manifest import ImageColumns, ImageEntry, read_images
+from inkdot.records import Mpp
+
+
+def read_pictures(path: Path, heads: Sequence[Head], images: ImagesConfig) -> list[ImageEntry]:
+    """Read an ``images.csv``.
+
+    Raises:
+        ManifestError: The table, a column or a row is wrong.
+    """
+    stated = images.mpp_of_all
+    columns = ImageColumns(
+        path=images.path,
+        group=images.group,
+        heads=images.heads,
+        mpp=images.mpp,
+        mpp_of_all=Mpp.square(stated) if isinstance(stated, float | int) else None,
+        mpp_unknown=stated == "unknown",
+        site=images.site,
+        split=images.split,
+    )
+    return read_images(path, heads, columns)
