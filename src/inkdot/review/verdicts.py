@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -72,7 +72,7 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
             "give a verdicts.csv that the gallery saved"
         )
     return [
-        _verdict(f"{path}: line {reader.line_num}", cast("dict[str | None, str | None]", row), heads)
+        verdict_of_row(f"{path}: line {reader.line_num}", cast("dict[str | None, str | None]", row), heads)
         for row in reader
     ]
 
@@ -124,7 +124,19 @@ def _iou(first: BaseGeometry, second: BaseGeometry) -> float:
     return shared / (first.area + second.area - shared)
 
 
-def _verdict(where: str, cells: dict[str | None, str | None], heads: Sequence[Head]) -> Verdict:
+def verdict_of_row(
+    where: str, cells: Mapping[str | None, str | None] | Mapping[str, str], heads: Sequence[Head]
+) -> Verdict:
+    """One row of the table, checked.
+
+    Args:
+        where: What messages call the row.
+        cells: The row by column; None where it has more or fewer fields than the header.
+        heads: The questions that may be answered.
+
+    Raises:
+        ManifestError: Something in it is wrong.
+    """
     if None in cells or None in cells.values():
         raise ManifestError(f"{where}: expected as many fields as the header has, found more or fewer")
     row = {str(name): value or "" for name, value in cells.items()}

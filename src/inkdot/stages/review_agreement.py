@@ -12,7 +12,8 @@ from inkdot.errors import ManifestError
 from inkdot.evaluation.agreement import cohen_estimate, fleiss_estimate, observed_agreement
 from inkdot.evaluation.intervals import Estimate
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.verdicts import Verdict, latest_answers, read_verdicts, same_place_numbers
+from inkdot.review.stored_verdicts import read_answers
+from inkdot.review.verdicts import Verdict, latest_answers, same_place_numbers
 
 Answers = dict[tuple[str, int], dict[str, int]]
 """By (slide, place): the index of each reader's answer."""
@@ -35,7 +36,7 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
     All answers count as different, "unsure" among them; only places that both (or two of all) readers answered count.
 
     Args:
-        verdicts: Tables that galleries saved.
+        verdicts: Tables that galleries saved, and databases of the server.
         heads: The questions that may be answered.
 
     Returns:
@@ -44,7 +45,7 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
     Raises:
         ManifestError: A table is missing or wrong, or there are not two readers.
     """
-    found = latest_answers([verdict for path in verdicts for verdict in read_verdicts(path, heads)])
+    found = latest_answers([verdict for path in verdicts for verdict in read_answers(path, heads)])
     readers = sorted({verdict.reader for verdict in found})
     if len(readers) < 2:
         raise ManifestError(

@@ -14,7 +14,8 @@ from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.pseudonyms import read_pseudonyms
 from inkdot.review.qupath_answers import read_qupath
-from inkdot.review.verdicts import Verdict, latest_answers, read_verdicts
+from inkdot.review.stored_verdicts import read_answers
+from inkdot.review.verdicts import Verdict, latest_answers
 
 QUPATH_SUFFIXES = frozenset({".geojson", ".json"})
 
@@ -33,7 +34,8 @@ def run(
     answered twice, the later answer counts. The column ``source`` says what the reader saw and whose places they were.
 
     Args:
-        verdicts: Tables that galleries saved, and GeoJSON files that QuPath saved, named by their slide_id.
+        verdicts: Tables that galleries saved, databases of the server, and GeoJSON files that QuPath saved, named
+            by their slide_id.
         out: The labels table to write.
         heads: The questions that may be answered.
         results: Results folder the places came from: it says from which corner QuPath counts, and which slide a
@@ -50,7 +52,7 @@ def run(
     """
     console = Console(stderr=True)
     drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
-    found = [verdict for path in verdicts if path not in drawn for verdict in read_verdicts(path, heads)]
+    found = [verdict for path in verdicts if path not in drawn for verdict in read_answers(path, heads)]
     kept = latest_answers(found)
     names = _real_names(results)
     labels = [_label(verdict, names) for verdict in kept]

@@ -1,4 +1,5 @@
-// What the reader said: kept per reader and place, undone step by step, remembered by the browser.
+// What the reader said: kept per reader and place, undone step by step, remembered by the browser, or by a server
+// where inkdot.serve has put its store before this script (ink.store: reader, load, save, steps, unsaved).
 "use strict";
 
 (function (ink) {
@@ -65,6 +66,7 @@
   };
 
   function load(who) {
+    if (ink.store) return ink.store.load();
     const found = new Map();
     const start = `${PREFIX}${encodeURIComponent(who)}/`;
     try {
@@ -89,12 +91,16 @@
     }
   }
 
-  function write(key, entry) {
+  function write(key, entry, isUndo) {
     const empty = Object.keys(entry.answers).length === 0 && !entry.note;
     if (empty) entries.delete(key);
     else entries.set(key, entry);
-    remember(storageName(reader, key), empty ? null : JSON.stringify(entry));
-    ink.setting.write(unsavedName(), "yes");
+    if (ink.store) {
+      ink.store.save(key, entry, isUndo === true);
+    } else {
+      remember(storageName(reader, key), empty ? null : JSON.stringify(entry));
+      ink.setting.write(unsavedName(), "yes");
+    }
     for (const run of listeners) run(key);
   }
 
@@ -120,22 +126,22 @@
     all: () => entries,
     canUndo: () => steps.length > 0,
     keptByBrowser: () => kept,
-    unsaved: () => entries.size > 0 && ink.setting.read(unsavedName()) !== "no",
+    unsaved: () => (ink.store ? ink.store.unsaved() : entries.size > 0 && ink.setting.read(unsavedName()) !== "no"),
     saved: () => ink.setting.write(unsavedName(), "no"),
 
     /** Readers do not see each other's answers. What was answered before a name was given goes to the first name. */
     become(name) {
       const nameless = reader === "" ? entries : new Map();
-      reader = name;
-      steps = [];
+      reader = ink.store ? ink.store.reader : name;
+      steps = ink.store ? ink.store.steps() : [];
       entries = load(reader);
-      if (name !== "" && entries.size === 0) {
+      if (!ink.store && name !== "" && entries.size === 0) {
         for (const [key, entry] of nameless) {
           remember(storageName("", key), null);
           write(key, entry);
         }
       }
-      ink.setting.write("reader", name);
+      if (!ink.store) ink.setting.write("reader", name);
       for (const run of listeners) run(null);
     },
 
@@ -174,7 +180,7 @@
     undo() {
       const step = steps.pop();
       if (!step) return null;
-      write(step.key, step.before);
+      write(step.key, step.before, true);
       return step.key;
     },
   };

@@ -1,0 +1,164 @@
+// What lies over the slide: tile scores, outlines, and the numbered places. Drawn on one canvas in level-0 pixels.
+"use strict";
+
+(function (ink) {
+  // Vermillion and blue of Okabe and Ito, told apart by everyone: at or above the operating point, and below it.
+  const FLAGGED = "213, 94, 0";
+  const BELOW = "0, 114, 178";
+  const KINDS = {
+    "in focus": { colour: "#111", dash: [] },
+    "out of focus": { colour: "#111", dash: [5, 4] },
+  };
+  const ANNOTATED = { colour: "#6a3d9a", dash: [] };
+  const WORDS = { places: "Places", scores: "Scores of tiles", clusters: "Clusters", annotations: "Annotations" };
+  const loaded = new Map(); // address -> data, for the slide that is open
+  const on = { places: true, scores: false, clusters: false, annotations: false };
+
+  ink.layers = {
+    words: (name) => WORDS[name],
+    isOn: (name) => on[name],
+    forget: () => loaded.clear(),
+
+    /** Show or hide one layer; resolves when its data is here. */
+    async turn(view, name, shown) {
+      on[name] = shown;
+      if (shown && name !== "places") await this.load(view, name);
+    },
+
+    async load(view, name) {
+      const address = `slides/${view.slide}/layers/${name}`;
+      if (loaded.has(address)) return;
+      const reply = await fetch(address);
+      if (!reply.ok) {
+        on[name] = false;
+        ink.say(await reply.text());
+        return;
+      }
+      loaded.set(address, await reply.json());
+    },
+
+    /** Load what is switched on, for a slide that was just opened. */
+    async ready(view) {
+      await Promise.all(view.layers.filter((name) => on[name]).map((name) => this.load(view, name)));
+    },
+
+    /**
+     * Draw everything that is on.
+     * @param context of a canvas, in CSS pixels
+     * @param frame {toScreen(x, y) -> [x, y], scale: CSS pixels per level-0 pixel, seen: [left, top, right, bottom] in level-0 pixels}
+     */
+    draw(context, frame, slide, current) {
+      const data = (name) => (on[name] ? loaded.get(`slides/${slide.view.slide}/layers/${name}`) : undefined);
+      if (data("scores")) drawScores(context, frame, data("scores"));
+      if (data("clusters")) drawOutlines(context, frame, data("clusters"), (kind) => KINDS[kind]);
+      if (data("annotations")) drawOutlines(context, frame, data("annotations"), () => ANNOTATED, true);
+      if (on.places) drawPlaces(context, frame, slide, current);
+    },
+
+    /** The place at a point of the screen, the topmost first. */
+    placeAt(frame, slide, x, y) {
+      if (!on.places) return null;
+      return slide.places.find((place) => {
+        const [left, top, right, bottom] = screenBox(frame, place);
+        return x >= left - 4 && x <= right + 4 && y >= top - 4 && y <= bottom + 4;
+      });
+    },
+  };
+
+  /** Colour of a score: stronger the further it lies from the operating point, never so strong that cells are hidden. */
+  function tint(score, threshold) {
+    if (score >= threshold) {
+      const strength = threshold < 1 ? (score - threshold) / (1 - threshold) : 1;
+      return `rgba(${FLAGGED}, ${(0.25 + 0.35 * strength).toFixed(3)})`;
+    }
+    return `rgba(${BELOW}, ${(0.04 + 0.26 * (score / threshold)).toFixed(3)})`;
+  }
+
+  function drawScores(context, frame, data) {
+    const [left, top, right, bottom] = frame.seen;
+    const width = Math.max(1.5, data.width_l0_px * frame.scale);
+    const height = Math.max(1.5, data.height_l0_px * frame.scale);
+    for (let index = 0; index < data.score.length; index += 1) {
+      const x = data.x_l0_px[index];
+      const y = data.y_l0_px[index];
+      if (x > right || y > bottom || x + data.width_l0_px < left || y + data.height_l0_px < top) continue;
+      const [sx, sy] = frame.toScreen(x, y);
+      context.fillStyle = tint(data.score[index], data.threshold);
+      context.fillRect(sx, sy, width, height);
+    }
+  }
+
+  function drawOutlines(context, frame, data, styleOf, named) {
+    data.rings.forEach((rings, index) => {
+      if (!rings.some((ring) => overlaps(ring, frame.seen))) return;
+      const style = styleOf(data.kind[index]);
+      const path = new Path2D();
+      for (const ring of rings) {
+        ring.forEach(([x, y], number) => {
+          const [sx, sy] = frame.toScreen(x, y);
+          if (number === 0) path.moveTo(sx, sy);
+          else path.lineTo(sx, sy);
+        });
+        path.closePath();
+      }
+      stroke(context, path, style.colour, style.dash, 2);
+      if (named) label(context, ink.words(data.kind[index]), ...frame.toScreen(...rings[0][0]), style.colour);
+    });
+  }
+
+  function overlaps(ring, [left, top, right, bottom]) {
+    let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (const [x, y] of ring) {
+      if (x < x0) x0 = x;
+      if (x > x1) x1 = x;
+      if (y < y0) y0 = y;
+      if (y > y1) y1 = y;
+    }
+    return x0 <= right && x1 >= left && y0 <= bottom && y1 >= top;
+  }
+
+  /** A line that is seen on dark nuclei and on bright glass: white below, the colour on top. */
+  function stroke(context, path, colour, dash, width) {
+    context.setLineDash([]);
+    context.lineWidth = width + 2;
+    context.strokeStyle = "rgba(255, 255, 255, .85)";
+    context.stroke(path);
+    context.setLineDash(dash);
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke(path);
+    context.setLineDash([]);
+  }
+
+  function screenBox(frame, place) {
+    const [x0, y0, x1, y1] = place.box_l0_px;
+    const [left, top] = frame.toScreen(x0, y0);
+    const [right, bottom] = frame.toScreen(x1, y1);
+    const grow = Math.max(0, (12 - (right - left)) / 2); // from afar a place is still a dot that can be hit
+    return [left - grow, top - grow, right + grow, bottom + grow];
+  }
+
+  function drawPlaces(context, frame, slide, current) {
+    // Best places last, so that they lie on top; the open one above all.
+    const ordered = [...slide.places].reverse().filter((place) => place !== current);
+    if (current) ordered.push(current);
+    for (const place of ordered) {
+      const [left, top, right, bottom] = screenBox(frame, place);
+      const path = new Path2D();
+      path.rect(left, top, right - left, bottom - top);
+      const colour = ink.blinded ? "#111" : place.flagged ? `rgb(${FLAGGED})` : `rgb(${BELOW})`;
+      stroke(context, path, colour, place.flagged || ink.blinded ? [] : [6, 3], place === current ? 3 : 1.5);
+      if (place === current || right - left > 26) label(context, String(place.rank), left, top, place === current ? "#111" : colour);
+    }
+  }
+
+  function label(context, words, x, y, colour) {
+    context.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
+    const width = context.measureText(words).width + 8;
+    context.fillStyle = colour;
+    context.fillRect(x - 1, y - 18, width, 17);
+    context.fillStyle = "#fff";
+    context.textBaseline = "middle";
+    context.fillText(words, x + 3, y - 9);
+  }
+})(Inkdot);

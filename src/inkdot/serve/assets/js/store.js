@@ -1,0 +1,97 @@
+// Answers on their way to the server, which keeps them for good before it acknowledges. Runs before answers.js.
+"use strict";
+
+(function (ink) {
+  const served = ink.facts.served;
+  const waiting = []; // changes that the server has not acknowledged, oldest first
+  const PAUSES_MS = [500, 1000, 2000, 4000];
+  const TROUBLE_AFTER = 2; // failures in a row before the reader is told
+  let pageKey = served.page_key;
+  let sending = false;
+  let failures = 0;
+
+  ink.store = {
+    reader: served.reader,
+    load: () => new Map(Object.entries(served.entries)),
+    steps: () => served.steps.map((step) => ({ ...step })),
+    unsaved: () => waiting.length > 0,
+
+    save(key, entry, isUndo) {
+      const answers = Object.fromEntries(Object.entries(entry.answers).map(([head, given]) => [head, given.answer]));
+      waiting.push({ key, answers, note: entry.note?.text ?? "", undo: isUndo });
+      send();
+    },
+  };
+
+  const post = (change) =>
+    fetch("answers", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Inkdot-Page": pageKey },
+      body: JSON.stringify(change),
+    });
+
+  /** One change after the other, in order, each until it is acknowledged. The same state sent twice changes nothing. */
+  async function send() {
+    if (sending) return;
+    sending = true;
+    while (waiting.length > 0) {
+      const outcome = await tried(waiting[0]);
+      if (outcome === "kept" || outcome === "refused") waiting.shift();
+      if (outcome === "kept") failures = 0;
+      else if (outcome !== "refused") {
+        failures += 1;
+        showTrouble(outcome);
+        await new Promise((resume) => setTimeout(resume, PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]));
+      }
+      if (outcome === "kept") showTrouble(null);
+      ink.showProgress?.();
+    }
+    sending = false;
+  }
+
+  async function tried(change) {
+    try {
+      const reply = await post(change);
+      if (reply.ok) return "kept";
+      if (reply.status === 401 || reply.status === 403) return (await freshPageKey()) ? "again" : "unknown";
+      if (reply.status < 500) {
+        ink.say(await reply.text());
+        return "refused";
+      }
+      return "unreachable";
+    } catch {
+      return "unreachable";
+    }
+  }
+
+  /** After a restart with other tokens this page's key is no longer good; whoever logged in anew gets another. */
+  async function freshPageKey() {
+    const reply = await fetch("page-key");
+    if (!reply.ok) return false;
+    const known = await reply.json();
+    if (known.reader !== served.reader) return false;
+    pageKey = known.page_key;
+    return true;
+  }
+
+  function showTrouble(outcome) {
+    const trouble = ink.at("trouble");
+    if (!trouble || outcome === "again") return;
+    if (outcome === null) {
+      trouble.hidden = true;
+      return;
+    }
+    if (failures < TROUBLE_AFTER) return;
+    const count = ink.counted(waiting.length, "answer is", "answers are");
+    const cause =
+      outcome === "unknown"
+        ? "The server does not know you any more: open your address again in another tab."
+        : "The server does not answer.";
+    trouble.textContent = `${count} not kept yet. ${cause} Leave this page open; it tries again by itself.`;
+    trouble.hidden = false;
+  }
+
+  window.addEventListener("beforeunload", (event) => {
+    if (waiting.length > 0) event.preventDefault();
+  });
+})(Inkdot);

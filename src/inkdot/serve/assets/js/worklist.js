@@ -1,0 +1,99 @@
+// The list of slides, the one to look at first on top, with how far this reader has come.
+"use strict";
+
+(function (ink) {
+  const slides = ink.facts.slides;
+  const CALL_CLASS = { flagged: "flagged", "nothing flagged": "nothing", inadequate: "inadequate", "not analysed": "failed" };
+  const FILTERS = {
+    all: () => true,
+    open: (slide) => ink.answered(slide) < slide.places.length,
+    flagged: (slide) => slide.call === "flagged",
+    unplaced: (slide) => slide.places.length === 0,
+  };
+
+  function call(slide) {
+    if (ink.blinded) return null;
+    return ink.make("span", { class: `call ${CALL_CLASS[slide.call] || "indeterminate"}`, text: slide.call });
+  }
+
+  function progress(slide) {
+    const [done, total] = [ink.answered(slide), slide.places.length];
+    if (total === 0) return ink.make("span", { class: "soft", text: slide.view ? "no places" : "–" });
+    return ink.make(
+      "div",
+      { class: "how-far" },
+      ink.make("span", { class: "number", text: `${done} of ${total}` }),
+      ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", { style: { width: `${(done / total) * 100}%` } })),
+    );
+  }
+
+  function thumbnail(slide) {
+    if (!slide.overview) return ink.make("span", { class: "thumb none", "aria-hidden": "true" });
+    return ink.make("img", { class: "thumb", src: slide.overview.src, alt: "", loading: "lazy", decoding: "async" });
+  }
+
+  function remarks(slide) {
+    const said = slide.problem ? [`Problem: ${slide.problem}`, ...slide.warnings] : slide.warnings;
+    return ink.make("span", { class: "remarks", text: said.join(" · ") });
+  }
+
+  function row(slide, index) {
+    const cell = (kind, ...children) => ink.make("td", { class: kind }, ...children);
+    const link = ink.make("a", { class: "slide-link", href: `review#${index + 1}`, text: slide.id });
+    const flagged = slide.places.filter((place) => place.flagged).length;
+    const numbers = ink.blinded
+      ? []
+      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places.length ? `${flagged} of ${slide.places.length}` : "–")];
+    return ink.make(
+      "tr",
+      {},
+      cell("picture-cell", thumbnail(slide)),
+      ink.make("th", { scope: "row" }, link, remarks(slide)),
+      ...numbers,
+      cell("progress-cell", progress(slide)),
+    );
+  }
+
+  function paint() {
+    const sought = ink.at("search").value.trim().toLowerCase();
+    const kept = FILTERS[ink.at("filter").value];
+    const rows = slides.map((slide, index) => [slide, index]).filter(([slide]) => kept(slide) && slide.id.toLowerCase().includes(sought));
+    ink.at("rows").replaceChildren(...rows.map(([slide, index]) => row(slide, index)));
+    ink.at("listed").textContent = ink.counted(rows.length, "slide", "slides");
+    ink.at("nothing").hidden = rows.length > 0;
+  }
+
+  function start() {
+    ink.answers.become(ink.store.reader);
+    ink.at("who").textContent = ink.store.reader;
+    const places = slides.reduce((sum, slide) => sum + slide.places.length, 0);
+    const done = slides.reduce((sum, slide) => sum + ink.answered(slide), 0);
+    ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(places, "place", "places")} answered`;
+    if (ink.blinded) {
+      for (const node of document.querySelectorAll(".not-blinded")) node.remove();
+      ink.at("blinded").textContent = `Blinded reading: scores and calls are hidden, the order is shuffled (seed ${ink.facts.blinded_seed}).`;
+      ink.at("blinded").hidden = false;
+      ink.at("order").textContent = "in a shuffled order";
+    }
+    const next = slides.findIndex((slide) => ink.answered(slide) < slide.places.length);
+    const go = ink.at("next");
+    go.hidden = next < 0;
+    if (next >= 0) go.href = `review#${next + 1}`;
+    go.textContent = done === 0 ? "Start" : "Go on";
+    ink.at("search").addEventListener("input", paint);
+    ink.at("filter").addEventListener("change", paint);
+    ink.at("leave").addEventListener("click", async () => {
+      await fetch("leave", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
+      location.assign("login");
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "/" && !event.target.closest("input, select")) {
+        event.preventDefault();
+        ink.at("search").focus();
+      }
+    });
+    paint();
+  }
+
+  start();
+})(Inkdot);

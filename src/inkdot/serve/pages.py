@@ -1,0 +1,108 @@
+"""The pages: markup of the gallery with its style and script as files, and the pages around it.
+
+Nothing stands in the pages' markup but fixed words and one block of data, which no browser runs; the scripts make text
+of what is in it and never parse markup.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from inkdot import __version__
+from inkdot.review.page import SCRIPTS, data_block
+from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
+
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+_INLINE = (
+    re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n'),
+    re.compile(r"<style>\{\{style\}\}</style>"),
+    re.compile(r"<script>\{\{script\}\}</script>"),
+)
+
+
+class Asset(NamedTuple):
+    """A file that every page may use: its bytes and its kind."""
+
+    data: bytes
+    media_type: str
+
+
+@cache
+def static_files() -> Mapping[str, Asset]:
+    """All files below ``/static/``, by name. Addresses are looked up here, never joined to a folder."""
+    found: dict[str, Asset] = {}
+    review, serve = files("inkdot.review") / "assets", files("inkdot.serve") / "assets"
+    for folder in (review / "js", serve / "js", serve / "vendor"):
+        for file in folder.iterdir():
+            if file.name.endswith(".js"):
+                found[file.name] = Asset(file.read_bytes(), "text/javascript; charset=utf-8")
+    for file in (review / "gallery.css", serve / "serve.css"):
+        found[file.name] = Asset(file.read_bytes(), "text/css; charset=utf-8")
+    found["icon.svg"] = Asset((serve / "icon.svg").read_bytes(), "image/svg+xml")
+    return found
+
+
+def review_page(facts: Mapping[str, object]) -> str:
+    """Gallery and viewer: the markup of :mod:`inkdot.review.page`, its style and scripts as files.
+
+    Args:
+        facts: What the gallery shows, with the reader's answers.
+    """
+    markup = (files("inkdot.review") / "assets" / "index.html").read_text(encoding="utf-8")
+    gallery = [name for name in SCRIPTS if name not in {"base.js", "app.js"}]
+    scripts = (
+        "base.js",
+        "store.js",
+        *gallery,
+        "openseadragon.min.js",
+        "layers.js",
+        "viewer.js",
+        "served.js",
+        "app.js",
+    )
+    tags = "\n".join(f'<script src="static/{name}"></script>' for name in scripts)
+    for pattern, instead in zip(_INLINE, ("", _style_links(), tags), strict=True):
+        markup, count = pattern.subn(lambda _, text=instead: text, markup)
+        assert count == 1, f"the gallery's markup no longer has {pattern.pattern}"
+    return _filled(markup, facts)
+
+
+def worklist_page(facts: Mapping[str, object]) -> str:
+    """The list of slides, the first to look at first."""
+    return _filled(_own("worklist.html"), facts)
+
+
+def login_page(*, refused: bool) -> str:
+    """The door: asks for a token.
+
+    Args:
+        refused: The token that was given is nobody's.
+    """
+    return _filled(_own("login.html").replace("{{refused_hidden}}", "" if refused else "hidden"), {})
+
+
+def _filled(markup: str, facts: Mapping[str, object]) -> str:
+    synthetic = bool(facts.get("synthetic_model"))
+    slots = {
+        "facts": data_block(facts),
+        "research_use": html.escape(RESEARCH_USE),
+        "footer": html.escape(FOOTER),
+        "when_uncertain": html.escape(WHEN_UNCERTAIN),
+        "synthetic_model": html.escape(SYNTHETIC_MODEL),
+        "synthetic_hidden": "" if synthetic else "hidden",
+        "version": html.escape(__version__),
+        "style": _style_links(),
+    }
+    return _SLOT.sub(lambda match: slots[match[1]], markup)
+
+
+def _style_links() -> str:
+    links = ('rel="stylesheet" href="static/gallery.css"', 'rel="stylesheet" href="static/serve.css"')
+    return "\n".join(f"<link {link}>" for link in (*links, 'rel="icon" href="static/icon.svg"'))
+
+
+def _own(name: str) -> str:
+    return (files("inkdot.serve") / "assets" / name).read_text(encoding="utf-8")

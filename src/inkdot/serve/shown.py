@@ -1,0 +1,301 @@
+"""What a server shows of a results folder, found once when it starts: slides, places and pictures by opaque names.
+
+Everything a browser may ask for stands in a table here. A name from outside is looked up in it and never becomes part
+of a path, so no request can lead out of the slides that the results list.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.predictions import read_predictions, spreadsheet_safe
+from inkdot.artefacts.review_answers import Study
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.scores import read_scores
+from inkdot.artefacts.tables import read_footer
+from inkdot.config import ReviewConfig
+from inkdot.errors import ArtefactError
+from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.manifest import read_slides
+from inkdot.records import BoundsL0, SlideEntry
+from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
+from inkdot.review.gallery import GallerySettings, gallery_facts
+from inkdot.review.pictures import picture_name
+from inkdot.review.pseudonyms import pseudonyms_text, read_pseudonyms, with_pseudonyms, without_names
+from inkdot.review.ranking import rank_places
+from inkdot.review.scored_slide import ScoredSlide, ScoreFacts, scored_slide
+from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
+from inkdot.review.wording import NOT_ANALYSED
+from inkdot.serve.deep_zoom import TILE_PX, finest_level
+
+PICTURES = "pictures"
+"""Path below which pictures are served; the page's addresses are relative."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSlide:
+    """One slide that can be looked at.
+
+    Attributes:
+        key: Its name in addresses.
+        entry: The slide as the results list it; opened when somebody looks.
+        facts: What its scores mean.
+        layers: What can be laid over it.
+    """
+
+    key: str
+    entry: SlideEntry
+    facts: ScoreFacts
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlace:
+    """One place that can be answered.
+
+    Attributes:
+        slide_id: Name of the slide as it is shown.
+        place: WKT POLYGON in level-0 pixels.
+        rank: Number on the card.
+        score: Score on the card, 0 to 1; None in a blinded review.
+    """
+
+    slide_id: str
+    place: str
+    rank: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """One picture: a field of a slide, or the whole scanned part of it where ``field`` is None."""
+
+    slide: ShownSlide
+    field: Field | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything a server shows.
+
+    Attributes:
+        facts: What the pages are made of, without anybody's answers.
+        heads: The questions.
+        study: What answers are kept under.
+        slides: By their names in addresses.
+        places: By their keys.
+        pictures: By their file names.
+        problems: Slides that cannot be judged from scores, and why.
+        layout: The results folder.
+    """
+
+    facts: Mapping[str, object]
+    heads: tuple[Head, ...]
+    study: Study
+    slides: Mapping[str, ShownSlide]
+    places: Mapping[str, ShownPlace]
+    pictures: Mapping[str, ShownPicture]
+    problems: Mapping[str, str]
+    layout: RunLayout
+
+    @property
+    def blinded(self) -> bool:
+        """Whether nothing that the model said may be shown."""
+        return self.study.shown == "blinded"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSettings:
+    """How results are shown.
+
+    Attributes:
+        top_n: Places per slide; the default of :class:`inkdot.config.ReviewConfig` where None.
+        blinded_seed: For reader studies: hide everything the model said and shuffle by this seed.
+        pseudonymise: Call slides by drawn names; ``pseudonyms.csv`` in the results folder leads back.
+        annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
+    """
+
+    top_n: int | None = None
+    blinded_seed: int | None = None
+    pseudonymise: bool = False
+    annotations: bool = False
+
+
+def shown_results(results: Path, settings: ShowSettings) -> Shown:
+    """Rank the places of every slide of a results folder and name everything that may be asked for.
+
+    Raises:
+        ArtefactError: The folder is not one, or holds scores of two models.
+    """
+    layout = RunLayout(results)
+    rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
+    # Their own answers are of no use here, so the questions need not be known to read them.
+    entries = read_slides(layout.slides_csv, DEFAULT_HEADS)
+    names = _names(layout, entries, pseudonymise=settings.pseudonymise)
+    config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
+    reviews: list[SlideReview] = []
+    pictures: dict[str, ShownPicture] = {}
+    slides: dict[str, ShownSlide] = {}
+    for entry in entries:
+        name = names[entry.slide_id]
+        row = rows.get(spreadsheet_safe(entry.slide_id), {})
+        review = _review(layout, entry, name, row, config)
+        if review.facts is not None:
+            layers = _layers(entry, layout, settings)
+            slide = ShownSlide(_short_hash("slide", name), entry, review.facts, layers)
+            slides[slide.key] = slide
+            review = _with_pictures(review, slide, pictures)
+        reviews.append(review)
+    heads = _only_model(reviews)
+    gallery = gallery_facts(slide_order(reviews), GallerySettings(PICTURES, settings.blinded_seed))
+    study = Study(
+        model_sha256=str(gallery["model_sha256"]),
+        shown="scores" if settings.blinded_seed is None else "blinded",
+        order_seed="" if settings.blinded_seed is None else str(settings.blinded_seed),
+    )
+    places = _name_places(gallery)
+    for facts in cast("list[dict[str, object]]", gallery["slides"]):
+        slide = slides.get(_short_hash("slide", str(facts["id"])))
+        facts.pop("geojson", None)  # that file belongs to the export
+        if slide is not None:
+            facts["view"] = _view_facts(slide)
+    problems = {review.slide_id: review.problem for review in reviews if review.problem}
+    return Shown(gallery, heads, study, slides, places, pictures, problems, layout)
+
+
+def place_outline(place: Mapping[str, object]) -> str:
+    """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
+    left, top, right, bottom = cast("Sequence[int]", place["box_l0_px"])
+    return f"POLYGON (({left} {top}, {right} {top}, {right} {bottom}, {left} {bottom}, {left} {top}))"
+
+
+def _review(
+    layout: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], config: ReviewConfig
+) -> SlideReview:
+    if row.get("outcome") != "done":
+        reason = row.get("reason") or "no scores: run `inkdot predict` again"
+        return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(reason, entry, name))
+    path = layout.scores(entry.slide_id)
+    try:
+        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
+    except ArtefactError as error:
+        return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(str(error), entry, name))
+    return _scored_review(slide, row, config)
+
+
+def _scored_review(slide: ScoredSlide, row: Mapping[str, str], config: ReviewConfig) -> SlideReview:
+    return SlideReview(
+        slide_id=slide.facts.frame.slide_id,
+        call=row["call"],
+        score=float(row["score"]) if row["score"] else None,
+        warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
+        facts=slide.facts,
+        ranking=rank_places(slide, config.top_n, config.min_distance_fraction),
+    )
+
+
+def _with_pictures(review: SlideReview, slide: ShownSlide, pictures: dict[str, ShownPicture]) -> SlideReview:
+    """The review with names of its pictures, which are read from the slide when somebody looks at them."""
+    facts = slide.facts
+    identity = (review.slide_id, facts.tiles_sha256)
+    named: list[PlacePictures] = []
+    for place in review.ranking.places if review.ranking else ():
+        field = tile_field(place, facts.spec, facts.frame.mpp)
+        name = picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+        pictures[name] = ShownPicture(slide, field)
+        named.append(PlacePictures(name, ""))
+    overview = picture_name(*identity, "overview", OVERVIEW_PX)
+    pictures[overview] = ShownPicture(slide, None)
+    return replace(
+        review,
+        pictures=tuple(named),
+        overview=overview,
+        overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
+    )
+
+
+def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, int]:
+    scale = min(1.0, OVERVIEW_PX / max(size_l0_px))
+    return max(1, round(bounds.width_l0_px * scale)), max(1, round(bounds.height_l0_px * scale))
+
+
+def _name_places(gallery: Mapping[str, object]) -> dict[str, ShownPlace]:
+    """Give every place of the facts its key, and list them by it.
+
+    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names.
+    """
+    places: dict[str, ShownPlace] = {}
+    for slide in cast("list[dict[str, object]]", gallery["slides"]):
+        for place in cast("list[dict[str, object]]", slide["places"]):
+            outline, name = place_outline(place), str(slide["id"])
+            key = _short_hash("place", name, outline)
+            place["key"] = key
+            place.pop("context", None)  # the viewer shows the surroundings
+            score = cast("float | None", place.get("score"))
+            places[key] = ShownPlace(name, outline, cast(int, place["rank"]), score)
+    return places
+
+
+def _view_facts(slide: ShownSlide) -> dict[str, object]:
+    """What the viewer needs of a slide."""
+    width, height = slide.facts.frame.size_l0_px
+    return {
+        "slide": slide.key,
+        "width": width,
+        "height": height,
+        "tile_px": TILE_PX,
+        "finest_level": finest_level((width, height)),
+        "layers": slide.layers,
+    }
+
+
+def _layers(entry: SlideEntry, layout: RunLayout, settings: ShowSettings) -> tuple[str, ...]:
+    """What can be laid over a slide. In a blinded review nothing: all of it says something about the answer."""
+    if settings.blinded_seed is not None:
+        return ()
+    offered = {
+        "scores": True,
+        "clusters": layout.clusters(entry.slide_id).exists(),
+        "annotations": settings.annotations and entry.annotation is not None,
+    }
+    return tuple(name for name, there in offered.items() if there)
+
+
+def _only_model(reviews: Sequence[SlideReview]) -> tuple[Head, ...]:
+    """The questions of the one model that made all scores.
+
+    Raises:
+        ArtefactError: The folder holds scores of two models: their numbers cannot be ranked together.
+    """
+    scored = [review.facts for review in reviews if review.facts is not None]
+    if len({facts.model_sha256 for facts in scored}) > 1:
+        raise ArtefactError(
+            "expected scores of one model, found those of two; run `inkdot predict` again with one model"
+        )
+    return scored[0].heads if scored else DEFAULT_HEADS
+
+
+def _names(layout: RunLayout, entries: Sequence[SlideEntry], *, pseudonymise: bool) -> dict[str, str]:
+    if not pseudonymise:
+        return {entry.slide_id: entry.slide_id for entry in entries}
+    known = read_pseudonyms(layout.pseudonyms_csv)
+    names = with_pseudonyms(known, [entry.slide_id for entry in entries])
+    if names != known:
+        write_text(layout.pseudonyms_csv, pseudonyms_text(names))
+    return names
+
+
+def _without_places(reason: str, entry: SlideEntry, name: str) -> str:
+    """A reason without folders: a page must not tell how a disk is arranged, nor a name that is kept back."""
+    plain = re.sub(r"\S*[/\\](?=\S)", "", reason.replace(str(entry.path.parent), ""))
+    return plain if name == entry.slide_id else without_names(plain, entry, name)
+
+
+def _short_hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8")).hexdigest()[:24]
