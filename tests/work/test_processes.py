@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class Task:
 
 
 def outcomes(engine: LocalEngine, task: Task) -> dict[str, tuple[str, str]]:
-    return {report.slide_id: (report.outcome, report.reason) for report in engine.reports(ENTRIES, task)}
+    with closing(engine):
+        return {report.slide_id: (report.outcome, report.reason) for report in engine.reports(ENTRIES, task)}
 
 
 @pytest.mark.slow

@@ -8,7 +8,22 @@ from typing import Annotated, Literal
 import typer
 
 from inkdot import __version__
-from inkdot.cli.options import ConfigPath, DryRun, Mpp, Preparation, Slides, Stain, Workers
+from inkdot.cli.options import (
+    ConfigPath,
+    CpusPerSlide,
+    DryRun,
+    EngineName,
+    GpusPerSlide,
+    Mpp,
+    Preparation,
+    RayAddress,
+    RetryFailed,
+    Slides,
+    SlideTimeout,
+    Stain,
+    Workers,
+    seconds_or_never,
+)
 from inkdot.cli.review import review
 from inkdot.errors import SlideError, UserError
 
@@ -111,6 +126,11 @@ def tile(
     config: ConfigPath,
     out: Annotated[Path, typer.Option(help="Run folder: tiles, masks, ledger.")],
     workers: Workers = 2,
+    slide_timeout: SlideTimeout = 600,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "auto",
+    cpus_per_slide: CpusPerSlide = 1,
+    retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
     mpp: Mpp = None,
     stain: Stain = None,
@@ -119,6 +139,9 @@ def tile(
     """Find the foreground of slides and cut it into tiles."""
     from inkdot.config import load_config
     from inkdot.stages import tile as stage
+    from inkdot.work.choosing_engine import Cluster
+
+    cluster = Cluster(ray_address, cpus_per_slide) if engine == "ray" else None
 
     raise typer.Exit(
         stage.run(
@@ -126,6 +149,9 @@ def tile(
             load_config(config),
             out,
             workers=workers,
+            slide_timeout_s=seconds_or_never(slide_timeout),
+            cluster=cluster,
+            retry_failed=retry_failed,
             dry_run=dry_run,
             mpp=mpp,
             stain=stain,
@@ -214,10 +240,19 @@ def predict(
         typer.Option(help="What the network runs in; auto takes OpenVINO on a CPU where it is installed."),
     ] = "auto",
     workers: Workers = 2,
+    slide_timeout: SlideTimeout = 600,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "auto",
+    cpus_per_slide: CpusPerSlide = 1,
+    gpus_per_slide: GpusPerSlide = 0,
+    retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
 ) -> None:
     """Score new slides; one bad slide never stops the others."""
     from inkdot.stages import predict as stage
+    from inkdot.work.choosing_engine import Cluster
+
+    cluster = Cluster(ray_address, cpus_per_slide, gpus_per_slide) if engine == "ray" else None
 
     raise typer.Exit(
         stage.run(
@@ -231,6 +266,9 @@ def predict(
             allow_unknown_scale=allow_unknown_scale,
             runtime=runtime,
             workers=workers,
+            slide_timeout_s=seconds_or_never(slide_timeout),
+            cluster=cluster,
+            retry_failed=retry_failed,
             dry_run=dry_run,
         )
     )

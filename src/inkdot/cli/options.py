@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,3 +22,27 @@ Preparation = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done with each slide; write nothing.")
 ]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Work only on slides that an earlier run did not finish."),
+]
+SlideTimeout = Annotated[
+    float,
+    typer.Option(
+        "--slide-timeout", min=0, help="Stop a slide on which nothing moves for so many seconds; 0: never."
+    ),
+]
+EngineName = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Work on this machine, or on a Ray cluster.")
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(help="Ray: auto (the cluster this machine is in), local, HOST:PORT or ray://HOST:PORT."),
+]
+CpusPerSlide = Annotated[float, typer.Option(min=0.1, help="Ray: cores that a slide takes.")]
+GpusPerSlide = Annotated[float, typer.Option(min=0, help="Ray: part of a GPU that scoring a slide takes.")]
+
+
+def seconds_or_never(timeout: float) -> float | None:
+    """What --slide-timeout means."""
+    return timeout or None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +10,6 @@ from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.cluster_scores import read_cluster_scores
 from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
 from inkdot.artefacts.predictions import Prediction, write_predictions
@@ -22,12 +20,17 @@ from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
+from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.cluster_slide import ClusterTask
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
-from inkdot.work.score_slide import Scoring, score_slide, synthetic_refusal
+from inkdot.work.retrying import scores_kept, unfinished
+from inkdot.work.score_slide import Scoring, synthetic_refusal
+from inkdot.work.score_task import ScoreTask
 from inkdot.work.slide_call import call_slide
 from inkdot.work.tile_slide import TileTask
+
+_STAGES = ("tile", "predict", "clusters")
 
 
 def run(
@@ -42,6 +45,9 @@ def run(
     allow_unknown_scale: bool = False,
     runtime: Runtime = "auto",
     workers: int = 1,
+    slide_timeout_s: float | None = None,
+    cluster: Cluster | None = None,
+    retry_failed: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Score slides and write ``out/predictions.csv``, ``out/scores`` and, around clusters, ``out/cluster_scores``.
@@ -57,6 +63,9 @@ def run(
         allow_unknown_scale: Let a model trained on pictures of unknown scale judge slides.
         runtime: What the network runs in; see :class:`inkdot.model.scorer.Scorer`.
         workers: Processes that cut tiles.
+        slide_timeout_s: A slide on which nothing moves for so many seconds is stopped and fails.
+        cluster: A Ray cluster to work on, instead of this machine.
+        retry_failed: Work only on slides that an earlier run into this folder did not finish.
         dry_run: Print what would be done with each slide, and write nothing.
 
     Returns:
@@ -75,21 +84,35 @@ def run(
         )
     entries = read_all_slides(sources, description.head_records)
     entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
-    if description.trained_on.synthetic and not allow_synthetic_model:
-        refuse_real_slides(entries)
     layout = RunLayout(out)
+    todo = entries
+    if retry_failed:
+        todo = unfinished(
+            entries, layout, _STAGES, lambda entry: scores_kept(entry, layout, scoring.model_sha256)
+        )
+    if description.trained_on.synthetic and not allow_synthetic_model:
+        refuse_real_slides(todo)
     config = tiling_config(description)
     if dry_run:
-        return print_plan(Console(), entries, lambda entry: planned_scoring(entry, config, layout, scoring))
-    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
-    with locked(layout.lock):
+        return print_plan(Console(), todo, lambda entry: planned_scoring(entry, config, layout, scoring))
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
+    tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
+    scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
+    scoring_task = ScoreTask(
+        RunLayout(out.absolute()), model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime
+    )
+    with closing(tilers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
-        tiled = run_slides("tile", entries, TileTask(config, layout), layout, workers=workers)
-        good = [entry for entry in entries if entry.slide_id not in tiled.failed]
-        scored = run_slides("predict", good, _ScoreTask(layout, scoring), layout, workers=1)
+        tiled = run_slides("tile", todo, TileTask(config, RunLayout(out.absolute())), layout, engine=tilers)
+        good = [entry for entry in todo if entry.slide_id not in tiled.failed]
+        scored = run_slides("predict", good, scoring_task, layout, engine=scorers)
         good = [entry for entry in good if entry.slide_id not in scored.failed]
         clustered = run_slides(
-            "clusters", good, ClusterTask(layout, config.morphometry), layout, workers=workers
+            "clusters",
+            good,
+            ClusterTask(RunLayout(out.absolute()), config.morphometry),
+            layout,
+            engine=tilers,
         )
         failed = tiled.failed | scored.failed | clustered.failed
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
@@ -102,15 +125,6 @@ def run(
         soft_wrap=True,
     )
     return 1 if failed else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _ScoreTask:
-    layout: RunLayout
-    scoring: Scoring
-
-    def __call__(self, entry: SlideEntry) -> Outcome:
-        return score_slide(entry, self.layout, self.scoring)
 
 
 def tiling_config(model: ModelFile) -> Config:

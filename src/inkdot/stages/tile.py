@@ -1,6 +1,7 @@
 """``inkdot tile``: find the foreground of slides and cut it into tiles."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -12,9 +13,11 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.config import Config
 from inkdot.manifest import manifest_text, read_slides, with_overrides
+from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.planning import planned_tiling, print_plan
+from inkdot.work.retrying import tiles_kept, unfinished
 from inkdot.work.tile_slide import TileTask
 
 
@@ -24,6 +27,9 @@ def run(
     out: Path,
     *,
     workers: int = 1,
+    slide_timeout_s: float | None = None,
+    cluster: Cluster | None = None,
+    retry_failed: bool = False,
     dry_run: bool = False,
     mpp: float | None = None,
     stain: str | None = None,
@@ -36,6 +42,9 @@ def run(
         config: The whole config.
         out: Run folder; a rerun keeps what still fits.
         workers: Processes.
+        slide_timeout_s: A slide on which nothing moves for so many seconds is stopped and fails.
+        cluster: A Ray cluster to work on, instead of this machine.
+        retry_failed: Work only on slides that an earlier run into this folder did not finish.
         dry_run: Print what would be done with each slide, and write nothing.
         mpp: Micrometres per pixel of every slide, instead of what the files state.
         stain: Stain of every slide.
@@ -53,16 +62,19 @@ def run(
     for line in check_label_tables(entries, heads):
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)
+    todo = entries
+    if retry_failed:
+        todo = unfinished(entries, layout, ("tile",), lambda entry: tiles_kept(entry, config, layout))
     if dry_run:
-        return print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
-    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
-    with locked(layout.lock):
+        return print_plan(console, todo, lambda entry: planned_tiling(entry, config, layout))
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
+    engine = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
+    with closing(engine), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, config_text + "\n")
-        summary = run_slides(
-            "tile", entries, TileTask(config, layout, measure=True), layout, workers=workers, description="Tiling"
-        )
+        task = TileTask(config, RunLayout(out.absolute()), measure=True)
+        summary = run_slides("tile", todo, task, layout, engine=engine, description="Tiling")
     print_summary(console, [summary])
     return summary.exit_code
 

@@ -23,6 +23,10 @@ class Engine(Protocol):
         """What becomes of each slide, one report each, as it comes."""
         ...
 
+    def close(self) -> None:
+        """Release what work was done with."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
@@ -71,12 +75,12 @@ def run_slides(
         task: What to do with one slide.
         layout: The run folder, whose lock the caller holds.
         workers: Processes where no engine is given; 1 or less works in this one.
-        engine: Where to work.
+        engine: Where to work; stays open, since several stages may share its processes.
         description: Words beside the progress bar; the stage's name where empty.
     """
     reports: list[SlideReport] = []
     unwritten = ""
-    engine = engine or LocalEngine(workers)
+    at_work = engine or LocalEngine(workers)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -86,7 +90,7 @@ def run_slides(
     )
     with progress:
         bar = progress.add_task(description or stage, total=len(entries))
-        for report in engine.reports(entries, task):
+        for report in at_work.reports(entries, task):
             line = LedgerLine(stage, report.slide_id, report.outcome, report.seconds, report.reason)
             try:
                 append(layout.ledger, line)
@@ -94,6 +98,8 @@ def run_slides(
                 unwritten = f"{layout.ledger}: {error.strerror or error}"
             reports.append(report)
             progress.advance(bar)
+    if engine is None:
+        at_work.close()
     reports.sort(key=lambda report: report.slide_id)
     return BatchSummary(
         stage=stage,

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import RawValue
 from typing import Any, Final, cast
@@ -25,35 +24,47 @@ _START_S: Final = 300.0
 """How long a process may take to come up and load its libraries, on a slow disk or a busy machine."""
 
 
-@dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """Work on this machine.
+    """Work on this machine; close it when done (``contextlib.closing``)."""
 
-    Attributes:
-        workers: Processes; with 1 and no time limit, work happens in this process.
-        slide_timeout_s: A slide on which nothing moves for so many seconds is stopped; None waits for ever.
-    """
+    def __init__(self, workers: int = 1, slide_timeout_s: float | None = None) -> None:
+        """Nothing is started yet.
 
-    workers: int = 1
-    slide_timeout_s: float | None = None
+        Args:
+            workers: Processes; with 1 and no time limit, work happens in this process.
+            slide_timeout_s: A slide on which nothing moves for so many seconds is stopped; None waits for ever.
+        """
+        self._alone = workers <= 1 and slide_timeout_s is None
+        self._watch = slide_timeout_s is not None
+        self._crew = Crew(max(1, workers), slide_timeout_s)
 
     def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
         """What becomes of each slide, as it comes."""
-        if self.slide_timeout_s is None and (self.workers <= 1 or len(entries) <= 1):
+        if self._alone or (len(entries) <= 1 and not self._watch):
             for entry in entries:
                 yield attempt(task, entry)
-            return
-        crew = Crew(min(self.workers, len(entries)), self.slide_timeout_s)
-        try:
-            yield from crew.reports(entries, task)
-        finally:
-            crew.dismiss()
+        else:
+            try:
+                yield from self._crew.reports(entries, task)
+            except BaseException:  # interrupted: nobody waits for what the processes are doing
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """End the processes."""
+        self._crew.dismiss()
 
 
 class Crew:
     """Processes that outlive their slides, so that libraries and networks are loaded once."""
 
     def __init__(self, size: int, slide_timeout_s: float | None) -> None:
+        """Nobody is hired yet.
+
+        Args:
+            size: Processes at most. Where there are several, each library keeps to one thread in each of them.
+            slide_timeout_s: A slide on which nothing moves for so many seconds is stopped; None waits for ever.
+        """
         self._slide_timeout_s = slide_timeout_s
         self._size = size
         self._hands: list[_Hand] = []
@@ -113,7 +124,7 @@ class Crew:
             if waiting and hand.entry is None:
                 hand.take(waiting.popleft(), task)
         while waiting and len(self._hands) < size:
-            self._hands.append(_Hand())
+            self._hands.append(_Hand(quiet=self._size > 1))
             self._hands[-1].take(waiting.popleft(), task)
 
     def _replace(self, hand: "_Hand") -> None:
@@ -132,12 +143,12 @@ def _hung(entry: SlideEntry, limit_s: float) -> SlideReport:
 class _Hand:
     """One process as seen from outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         # Spawned, not forked: decoders and OpenMP do not survive a fork, and Windows and macOS spawn anyway.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._pulse: Any = RawValue("Q", 0)
-        self._process = context.Process(target=_life, args=(theirs, self._pulse), daemon=True)
+        self._process = context.Process(target=_life, args=(theirs, self._pulse, quiet), daemon=True)
         self._process.start()
         theirs.close()
         self.entry: SlideEntry | None = None
@@ -180,13 +191,13 @@ class _Hand:
         self._process.close()
 
 
-def _life(pipe: Connection, pulse: Any) -> None:
+def _life(pipe: Connection, pulse: Any, quiet: bool) -> None:
     """What a process does: slide after slide until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its processes
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    # The processes share the cores already: one thread per library in each.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        os.environ[name] = "1"
+    if quiet:  # several processes share the cores already
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+            os.environ[name] = "1"
 
     def moved() -> None:
         pulse.value += 1

@@ -21,6 +21,7 @@ from inkdot.model.scorer import Runtime, Scorer
 from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
+from inkdot.work.heartbeat import watched
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
@@ -159,6 +160,6 @@ def _scores(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Sc
     xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
     ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
 
-    with closing(open_slide(entry, dct_scaling=tiling.dct_scaling)) as slide:
+    with closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide:
         pixels: Iterator[RgbArray] = read_tiles(slide, tiling.spec, xs, ys)
         return scorer.score(pixels)

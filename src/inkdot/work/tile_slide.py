@@ -29,6 +29,7 @@ from inkdot.tiling.cutting import Cut, cut_slide
 from inkdot.tiling.labelling import TilePlaces, target_columns_for
 from inkdot.tiling.mask_picture import MAX_SIDE_PX, draw_mask, png_bytes
 from inkdot.tiling.table import with_targets
+from inkdot.work.heartbeat import watched
 from inkdot.work.measure_slide import largest_first, measure_clusters_of, measured_facts
 
 
@@ -64,7 +65,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
         ManifestError: A row of the slide's labels table is wrong.
     """
     try:
-        with closing(open_slide(entry)) as slide:
+        with closing(watched(open_slide(entry))) as slide:
             said = _annotation(entry, slide, config)
             made_from = _made_from(entry, config, said.labels)
             if _fits(layout, entry.slide_id, made_from) and not (
@@ -118,20 +119,25 @@ def _forget(layout: RunLayout, slide_id: str) -> None:
 def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) -> dict[str, object]:
     """Everything that shapes the tile table, as facts for its footer."""
     answers = sorted([place.place.wkt, place.head, place.answer, place.reader] for place in places)
+    return {
+        "inkdot": __version__,
+        "tile_spec": tile_spec_facts(config.tiling.spec),
+        "tiling_sha256": settings_sha256(config),
+        "slide_fingerprint": _fingerprint(entry.path),
+        "labels_sha256": json_sha256([answers, dict(entry.on_slide)]),
+        "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
+    }
+
+
+def settings_sha256(config: Config) -> str:
+    """Hash of the settings that shape a tile table."""
     settings = [
         config.tiling.model_dump(mode="json"),
         config.labelling.model_dump(mode="json"),
         config.annotations.model_dump(mode="json"),
         [head.model_dump(mode="json") for head in config.heads],
     ]
-    return {
-        "inkdot": __version__,
-        "tile_spec": tile_spec_facts(config.tiling.spec),
-        "tiling_sha256": json_sha256(settings),
-        "slide_fingerprint": _fingerprint(entry.path),
-        "labels_sha256": json_sha256([answers, dict(entry.on_slide)]),
-        "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
-    }
+    return json_sha256(settings)
 
 
 def _fingerprint(path: Path) -> str | None:

@@ -1,0 +1,54 @@
+"""Which slides of an earlier run are still to be done: the answer to ``--retry-failed``.
+
+A rerun without it asks of every slide whether its result still fits, for which each file must be opened and
+sampled. For ten thousand slides that takes long; the ledger knows at once.
+"""
+
+from collections.abc import Callable, Sequence
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.ledger import read
+from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.artefacts.tables import read_footer
+from inkdot.config import Config
+from inkdot.errors import ArtefactError
+from inkdot.records import SlideEntry
+from inkdot.work.tile_slide import settings_sha256
+
+
+def unfinished(
+    entries: Sequence[SlideEntry],
+    layout: RunLayout,
+    stages: Sequence[str],
+    kept: Callable[[SlideEntry], bool],
+) -> list[SlideEntry]:
+    """Slides that failed, were never finished, or whose result is gone or was made with other settings.
+
+    Args:
+        entries: All slides.
+        layout: The folder of the earlier run.
+        stages: Names of the stages to look for, the last being the one that makes the result.
+        kept: Whether a slide's result lies there, made with these settings; the slide file is not looked at.
+    """
+    last = {(line.slide_id, line.stage): line.outcome for line in read(layout.ledger) if line.stage in stages}
+    failed = {slide_id for (slide_id, _), outcome in last.items() if outcome == "failed"}
+    finished = {slide_id for slide_id, stage in last if stage == stages[-1]} - failed
+    return [entry for entry in entries if entry.slide_id not in finished or not kept(entry)]
+
+
+def tiles_kept(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
+    """Whether tiles made with these settings lie there."""
+    try:
+        facts = read_footer(layout.tiles(entry.slide_id), TILES_VERSION)
+    except ArtefactError:
+        return False
+    return facts.get("tiling_sha256") == settings_sha256(config)
+
+
+def scores_kept(entry: SlideEntry, layout: RunLayout, model_sha256: str) -> bool:
+    """Whether scores of this model lie there."""
+    try:
+        facts = read_footer(layout.scores(entry.slide_id), SCORES_VERSION)
+    except ArtefactError:
+        return False
+    return facts.get("model_sha256") == model_sha256
