@@ -77,4 +77,3 @@ def run(
         summary = run_slides("tile", todo, task, layout, engine=engine, description="Tiling")
     print_summary(console, [summary])
     return summary.exit_code
-
