@@ -102,10 +102,28 @@ def test_weights_of_another_model_are_refused(model: Path) -> None:
         read_model_file(model)
 
 
-@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/2", None])
+@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/3", None])
 def test_other_versions_are_refused_by_name(model: Path, version: str | None) -> None:
     edit(model, {"version": version})
-    with pytest.raises(ArtefactError, match=f"expected version inkdot.model/1, found {version}; train again"):
+    with pytest.raises(ArtefactError, match=f"expected version inkdot.model/1 or .*/2, found {version}; train again"):
+        read_model_file(model)
+
+
+def test_a_model_that_judges_slides_is_version_2_and_no_other_is(model: Path) -> None:
+    part = {"hidden": 64, "slides_per_class": {"malignancy.malignant": 3.0}, "start": "self-supervised"}
+    assert "attention" not in json.loads(ModelLayout(model).description.read_text(encoding="utf-8"))
+    edit(model, {"attention": part})
+    with pytest.raises(ArtefactError, match=r"a part attention in version inkdot\.model/2"):
+        read_model_file(model)
+    edit(model, {"version": "inkdot.model/2"})
+    read = read_model_file(model)
+    assert read.attention is not None
+    assert read.attention.start == "self-supervised"
+    before = ModelLayout(model).description.read_bytes()
+    write_model_file(model, read)
+    assert json.loads(ModelLayout(model).description.read_bytes()) == json.loads(before)
+    edit(model, {"attention": None})
+    with pytest.raises(ArtefactError, match=r"a part attention in version inkdot\.model/2"):
         read_model_file(model)
 
 

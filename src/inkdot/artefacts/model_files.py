@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.hashing import file_sha256
 from inkdot.artefacts.layout import ModelLayout
-from inkdot.artefacts.schemas import MODEL_VERSION
+from inkdot.artefacts.schemas import MODEL_VERSION, SLIDE_MODEL_VERSION
 from inkdot.config import HeadConfig, ImagesConfig, TilingConfig
 from inkdot.errors import ArtefactError
 from inkdot.labels import Head
@@ -45,7 +45,8 @@ class OperatingPoint(_Recorded):
         wanted_sensitivity: What was asked for, 0 to 1.
         sensitivity: What it reached on the validation slides (or pictures) whose tiles were labelled.
         specificity: What it cost there.
-        judged_on: What was counted: ``slides``, each by its best tile.
+        judged_on: What was counted: ``slides``, each by its best tile; ``tiles``; or ``attention``, slides by what the
+            attention head makes of all their tiles.
     """
 
     class_name: str
@@ -53,7 +54,23 @@ class OperatingPoint(_Recorded):
     wanted_sensitivity: float
     sensitivity: Interval | None
     specificity: Interval | None
-    judged_on: Literal["slides", "tiles"] = "slides"
+    judged_on: Literal["slides", "tiles", "attention"] = "slides"
+
+
+class Attention(_Recorded):
+    """The part of a model that was learnt from answers about whole slides.
+
+    Attributes:
+        hidden: Width of its hidden layers.
+        slides_per_class: Training slides with an answer about the whole slide, per ``<head>.<class>`` (soft targets
+            counted by weight).
+        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles without any label
+            (``self-supervised``), ``pretrained`` weights, or nothing (``scratch``).
+    """
+
+    hidden: int = Field(ge=1)
+    slides_per_class: dict[str, float]
+    start: Literal["tiles", "self-supervised", "pretrained", "scratch"]
 
 
 class TrainedOn(_Recorded):
@@ -96,6 +113,7 @@ class ModelFile(_Recorded):
         mpp_known: The scale in ``tiling`` is the one it was trained at; False for pictures of unknown scale, and such
             a model must not judge slides.
         images: How its pictures were named and cropped, so that others are judged alike; None for a model of slides.
+        attention: How it judges whole slides; None for a model that knows tiles only.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         temperatures: Divisor of each head's logits, by head name.
@@ -106,7 +124,7 @@ class ModelFile(_Recorded):
         weights_sha256: Hash of ``weights.safetensors``.
     """
 
-    version: Literal["inkdot.model/1"] = MODEL_VERSION
+    version: Literal["inkdot.model/1", "inkdot.model/2"] = MODEL_VERSION
     inkdot: str
     backbone: str
     dropout: float
@@ -115,6 +133,7 @@ class ModelFile(_Recorded):
     tiling: TilingConfig
     mpp_known: bool = True
     images: ImagesConfig | None = None
+    attention: Attention | None = None
     normalisation_mean: list[float] = Field(min_length=3, max_length=3)
     normalisation_std: list[float] = Field(min_length=3, max_length=3)
     temperatures: dict[str, float]
@@ -124,6 +143,12 @@ class ModelFile(_Recorded):
     config_sha256: str
     weights_sha256: str
 
+    @model_validator(mode="after")
+    def _version_fits(self) -> "ModelFile":
+        if (self.version == SLIDE_MODEL_VERSION) != (self.attention is not None):
+            raise ValueError(f"expected a part attention in version {SLIDE_MODEL_VERSION} and in no other")
+        return self
+
     @property
     def head_records(self) -> tuple[Head, ...]:
         """The heads as records, in the order of the network's outputs."""
@@ -132,8 +157,8 @@ class ModelFile(_Recorded):
 
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
-    # A model of slides says nothing of pictures, so that its file is what earlier programs know.
-    unsaid = {"images"} if description.images is None else set[str]()
+    # A model says nothing of parts that it has not, so that its file is what earlier programs know.
+    unsaid = {name for name in ("images", "attention") if getattr(description, name) is None}
     values = description.model_dump(mode="json", exclude=unsaid)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")
@@ -155,9 +180,9 @@ def read_model_file(folder: Path) -> ModelFile:
     try:
         data: object = json.loads(layout.description.read_text(encoding="utf-8"))
         version = cast("dict[str, object]", data).get("version") if isinstance(data, dict) else None
-        if version != MODEL_VERSION:
+        if version not in (MODEL_VERSION, SLIDE_MODEL_VERSION):
             raise ArtefactError(
-                f"{layout.description}: expected version {MODEL_VERSION}, found {version}; "
+                f"{layout.description}: expected version {MODEL_VERSION} or {SLIDE_MODEL_VERSION}, found {version}; "
                 "train again with this version of Inkdot"
             )
         description = ModelFile.model_validate(data)

@@ -17,6 +17,8 @@ CLUSTERS_VERSION: Final = "inkdot.clusters/2"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/1"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
 MODEL_VERSION: Final = "inkdot.model/1"
+SLIDE_MODEL_VERSION: Final = "inkdot.model/2"
+"""Of a model that judges slides by attention, which a program that knows tiles alone must refuse."""
 
 TILE_PLACE: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
 """Columns that say where a tile lies and what is on it, the same in tiles and scores."""

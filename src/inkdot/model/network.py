@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inkdot.errors import UserError
 from inkdot.labels import Head
+from inkdot.model.attention import attention_modules
 
 PLAIN_NORMALISATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 """Mean and standard deviation per RGB channel (0 to 1 scale) where nothing better is known."""
@@ -29,6 +30,7 @@ class NetworkSpec:
         side_px: Side of the tiles; only backbones of fixed input size need it.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
+        attention_hidden: Width of the attention's hidden layers; 0 for a network that knows tiles only.
     """
 
     backbone: str
@@ -37,10 +39,11 @@ class NetworkSpec:
     side_px: int
     normalisation_mean: tuple[float, float, float] = PLAIN_NORMALISATION[0]
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
+    attention_hidden: int = 0
 
 
 class TileNetwork(nn.Module):
-    """Tiles in, logits of every head out.
+    """Tiles in, logits of every head out; where slides were learnt from, each head's attention score beside them.
 
     Normalisation is part of the network, so that whoever runs it hands over plain pixels.
     """
@@ -52,6 +55,7 @@ class TileNetwork(nn.Module):
         features = _feature_count(self.backbone)
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
+        self.attention = attention_modules(features, spec.attention_hidden, self.heads)
         # Not persistent: model.json holds them, and one truth is enough.
         self.register_buffer("mean", _channels(spec.normalisation_mean), persistent=False)
         self.register_buffer("std", _channels(spec.normalisation_std), persistent=False)
@@ -59,11 +63,16 @@ class TileNetwork(nn.Module):
     def forward(self, tiles: Tensor) -> Tensor:
         """Logits of all heads side by side, float [n, classes of all heads], in the order of ``score_columns``.
 
+        A network with attention gives one more column per head: its attention score, before the softmax over the slide.
+
         Args:
             tiles: RGB pixels 0 to 255, uint8 or float, shape [n, 3, side, side].
         """
-        features = self.dropout(self.features(tiles))
-        return torch.cat([head(features) for head in self.heads.values()], dim=1)
+        return self.judged(self.dropout(self.features(tiles)))
+
+    def judged(self, features: Tensor) -> Tensor:
+        """What :meth:`forward` gives, from what :meth:`features` gave."""
+        return torch.cat([part(features) for part in (*self.heads.values(), *self.attention.values())], dim=1)
 
     def features(self, tiles: Tensor) -> Tensor:
         """What the backbone makes of the tiles before the heads, float [n, features]."""

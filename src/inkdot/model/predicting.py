@@ -43,7 +43,7 @@ def place(network: TileNetwork, device: torch.device) -> TileNetwork:
 def predict_logits(
     network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
 ) -> LogitArray:
-    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles.
+    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
 
     The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently.
     The network is left in evaluation mode.
@@ -61,8 +61,8 @@ def predict_logits(
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             pixels = as_batch(filled).to(device, non_blocking=True)
             parts.append(network(pixels).float().cpu().numpy()[: len(batch)])
-    classes = sum(len(head.classes) for head in network.spec.heads)
-    return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32)
+    columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
+    return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:

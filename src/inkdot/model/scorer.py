@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inkdot.artefacts.model_files import ModelFile, read_model_file
+from inkdot.evaluation.attended import attention_weights
 from inkdot.evaluation.calibration import softmax
-from inkdot.labels import Head
+from inkdot.labels import Head, flagging_head
 from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.openvino_runtime import LogitArray, OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.selection import head_slices
@@ -24,6 +25,18 @@ Runtime = Literal["auto", "torch", "openvino"]
 
 _LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
 """What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
+
+
+class Judged(NamedTuple):
+    """What a model makes of the tiles of one slide.
+
+    Attributes:
+        scores: Probabilities, shape [n, score columns].
+        attention: Weight of each tile for the question that flags, sum 1, shape [n]; None without attention.
+    """
+
+    scores: ScoreArray
+    attention: ScoreArray | None
 
 
 class Scorer:
@@ -66,10 +79,16 @@ class Scorer:
         Args:
             tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
         """
+        return self.judge(tiles).scores
+
+    def judge(self, tiles: Iterable[RgbArray]) -> Judged:
+        """Probabilities, as :meth:`score` gives, and the attention of the tiles of one whole slide."""
         if self._logits is None:
             # When the first tiles come: who only asks what the model is waits for nothing and writes nothing.
             self._logits = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
-        return scores_of(self._logits(tiles), self.description.head_records, self.description.temperatures)
+        heads, logits = self.description.head_records, self._logits(tiles)
+        weights = attention_of(logits, heads, flagging_head(heads)) if self.description.attention else None
+        return Judged(scores_of(logits, heads, self.description.temperatures), weights)
 
     def _in_openvino(self) -> Callable[[Iterable[RgbArray]], LogitArray]:
         def network() -> "TileNetwork":
@@ -113,8 +132,25 @@ def _may_have_gpu() -> bool:
 
 
 def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:
-    """Softmax of each head's logits divided by its temperature, float32, same shape as the logits."""
-    scores = np.empty(logits.shape, np.float32)
-    for name, columns in head_slices(heads).items():
+    """Softmax of each head's logits divided by its temperature, float32 [n, classes of all heads].
+
+    Further columns of the logits, which are attention, play no part.
+    """
+    slices = head_slices(heads)
+    scores = np.empty((len(logits), max(own.stop for own in slices.values())), np.float32)
+    for name, columns in slices.items():
         scores[:, columns] = softmax(logits[:, columns].astype(np.float64) / temperatures.get(name, 1.0))
     return scores
+
+
+def attention_of(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:
+    """Attention of the tiles of one slide for one question, sum 1, float32 [n].
+
+    Args:
+        logits: As the network gives them: the logits of all heads, then the attention score of each head.
+        heads: The questions.
+        head: One of them.
+    """
+    classes = sum(len(each.classes) for each in heads)
+    names = [each.name for each in heads]
+    return attention_weights(logits[:, classes + names.index(head.name)]).astype(np.float32)

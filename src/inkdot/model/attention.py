@@ -1,0 +1,63 @@
+"""Gated attention over the tiles of a slide (Ilse, Tomczak and Welling 2018, arXiv:1802.04712, equation 9).
+
+A slide is a bag of tiles of which perhaps a single one is malignant. For each question the network gives every tile an
+attention score beside its logits; the slide's logits are the mean of the tiles' logits, weighted by the softmax of
+those scores. The classifier is linear, so that this mean is what Ilse's classifier makes of the mean embedding, and
+the same linear layer judges tiles and slides: whatever is learnt from slides moves the scores of tiles.
+"""
+
+# pyright: reportUnknownMemberType=false
+
+import torch
+from torch import Tensor, nn
+
+
+class GatedAttention(nn.Module):
+    """Attention score of each tile, before the softmax over its slide."""
+
+    def __init__(self, features: int, hidden: int) -> None:
+        """Make the three layers.
+
+        Args:
+            features: Numbers per tile.
+            hidden: Width of the two hidden layers.
+        """
+        super().__init__()
+        # The embeddings' scales differ by channel and by backbone; the tanh would saturate on some.
+        self.scale = nn.LayerNorm(features, elementwise_affine=False)
+        self.content = nn.Linear(features, hidden)
+        self.gate = nn.Linear(features, hidden)
+        self.score = nn.Linear(hidden, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scores, shape [n, 1].
+
+        Args:
+            features: Shape [n, features].
+        """
+        scaled = self.scale(features)
+        return self.score(torch.tanh(self.content(scaled)) * torch.sigmoid(self.gate(scaled)))
+
+
+def pooled_logits(logits: Tensor, attention: Tensor, owners: Tensor, bags: int) -> Tensor:
+    """Logits of slides: the attention-weighted means of their tiles' logits, shape [bags, classes].
+
+    Args:
+        logits: Of one question, shape [n, classes].
+        attention: Scores before the softmax, shape [n].
+        owners: Which bag each tile is in, 0 to ``bags`` - 1, shape [n]; every bag has a tile.
+        bags: How many there are.
+    """
+    highest = torch.full((bags,), -torch.inf, dtype=attention.dtype, device=attention.device)
+    highest = highest.scatter_reduce(0, owners, attention.detach(), "amax")
+    weights = torch.exp(attention - highest[owners])
+    sums = torch.zeros_like(highest).index_add(0, owners, weights)
+    weighted = logits * (weights / sums[owners]).unsqueeze(1)
+    return torch.zeros((bags, logits.shape[1]), dtype=logits.dtype, device=logits.device).index_add(
+        0, owners, weighted
+    )
+
+
+def attention_modules(features: int, hidden: int, heads: nn.ModuleDict) -> nn.ModuleDict:
+    """One attention per question, by the question's name; none where ``hidden`` is 0."""
+    return nn.ModuleDict({name: GatedAttention(features, hidden) for name in heads if hidden})
