@@ -15,17 +15,17 @@ from inkdot.artefacts.model_files import ModelFile
 from inkdot.artefacts.predictions import Prediction, write_predictions
 from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config
-from inkdot.errors import SlideError, SyntheticModelError, UserError
+from inkdot.errors import UserError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
-from inkdot.slides import open_slide
 from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.cluster_slide import ClusterTask
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
+from inkdot.work.refusals import refuse_real_slides
 from inkdot.work.retrying import scores_kept, unfinished
-from inkdot.work.score_slide import Scoring, synthetic_refusal
+from inkdot.work.score_slide import Scoring
 from inkdot.work.score_task import ScoreTask
 from inkdot.work.slide_call import call_slide
 from inkdot.work.tile_slide import TileTask
@@ -130,24 +130,6 @@ def run(
 def tiling_config(model: ModelFile) -> Config:
     """The settings with which slides must be cut for a model: its own."""
     return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
-
-
-def refuse_real_slides(entries: Sequence[SlideEntry]) -> None:
-    """Stop before any work when a synthetic model was given a real slide.
-
-    Slides that cannot be opened are passed over here: they fail later, each with its own reason.
-
-    Raises:
-        SyntheticModelError: A slide is not synthetic; the message names it.
-    """
-    for entry in entries:
-        try:
-            with closing(open_slide(entry)) as slide:
-                synthetic = slide.info.synthetic
-        except SlideError:
-            continue
-        if not synthetic:
-            raise SyntheticModelError(synthetic_refusal(entry.slide_id))
 
 
 def _prediction(

@@ -22,6 +22,7 @@ from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 from inkdot.work.heartbeat import watched
+from inkdot.work.refusals import synthetic_refusal
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
@@ -113,14 +114,6 @@ def _facts(
             *cast("list[str]", slide_facts["warnings"]),
         ],
     }
-
-
-def synthetic_refusal(slide_id: str) -> str:
-    """The line a person reads when a synthetic model meets a real slide."""
-    return (
-        f"{slide_id}: expected a synthetic slide, since the model was trained on synthetic specimens only, found a real one; "
-        "train on real slides, or pass --allow-synthetic-model to see the program work (its scores then mean nothing)"
-    )
 
 
 def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) -> list[str]:
