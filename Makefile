@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --upgrade pip
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
-		--editable ".[openvino]" --group dev
+		--editable ".[openvino,ray,onnx]" --group dev
 	@touch "$@"
 
 demo: $(STAMP)  ## the main job on synthetic slides, from nothing to a page to open
