@@ -174,6 +174,32 @@ class ModelLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportLayout:
+    """A model in the form of another program."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held while a stage writes here."""
+        return self.root / ".inkdot.lock"
+
+    @property
+    def facts(self) -> Path:
+        """What must be known to use the files."""
+        return self.root / "inkdot.json"
+
+    @property
+    def card(self) -> Path:
+        """What a person should know before using the model."""
+        return self.root / "card.md"
+
+    def file(self, name: str) -> Path:
+        """One of the files, by the name that the other program expects."""
+        return self.root / name
+
+
+@dataclass(frozen=True, slots=True)
 class CohortLayout:
     """The files that ``inkdot synth`` makes."""
 
