@@ -233,7 +233,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 def _changes(connection: sqlite3.Connection) -> list[Change]:
     found: list[Change] = []
-    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, place, reader, id"):
+    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, place, reader, id"):
         reader, shown, seed, model, key, slide_id, place, rank, score, entry, is_undo, time = row
         study = Study(model, shown, seed)
         found.append(

@@ -1,0 +1,228 @@
+"""A results folder whose slides show where they are, and the application that serves it."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from starlette.testclient import TestClient
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import OperatingPoint
+from inkdot.artefacts.predictions import Prediction, write_predictions
+from inkdot.artefacts.review_answers import AnswerStore
+from inkdot.artefacts.schemas import SCORES_VERSION, scores_schema
+from inkdot.artefacts.tables import write_table
+from inkdot.config import HeadConfig
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import manifest_text
+from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
+from inkdot.serve.answering import Answering
+from inkdot.serve.application import Application
+from inkdot.serve.guard import Door
+from inkdot.serve.open_slides import OpenSlides
+from inkdot.serve.readers import Reader
+from inkdot.serve.shown import Shown, ShowSettings, shown_results
+from inkdot.slides import open_slide
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.units import MicrometresPerPixel, TilePx
+
+MPP = 0.5
+SIDE_L0_PX = 200
+SPEC = TileSpec(TilePx(100), MicrometresPerPixel(1.0), TilePx(100))  # 100 µm, 200 level-0 pixels
+WIDTH, HEIGHT = 2400, 1800
+BARS_X_L0_PX = (600, 1000)
+"""Left edges of two black bars over the whole height, 400 px or 200 µm apart."""
+BAR_L0_PX = 8
+NASTY_NAME = "O'Neil & {{facts}} %2e%2e `S1`"
+NASTY_WARNING = "</script><img src=x onerror=\"document.title='owned'\"> &amp; <b>bold</b>"
+
+Scores = Mapping[tuple[int, int], float]
+
+
+def painted() -> RgbArray:
+    """A slide whose colour says where it is, with two black bars."""
+    x = np.arange(WIDTH)[None, :]
+    y = np.arange(HEIGHT)[:, None]
+    rgb = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    rgb[..., 0] = 100 + x * 120 // WIDTH
+    rgb[..., 1] = 100 + y * 120 // HEIGHT
+    rgb[..., 2] = 200
+    for left in BARS_X_L0_PX:
+        rgb[:, left : left + BAR_L0_PX] = 0
+    return rgb
+
+
+def write_scores(results: RunLayout, entry: SlideEntry, scores: Scores, **more: Any) -> None:
+    """Scores of tiles at (column, row)."""
+    with closing(open_slide(entry)) as slide:
+        info = slide.info
+    tiles = sorted(scores, key=lambda tile: (tile[1], tile[0]))
+    flag = np.asarray([scores[tile] for tile in tiles], dtype=np.float32)
+    known = {
+        "x_l0_px": [column * SIDE_L0_PX for column, _ in tiles],
+        "y_l0_px": [row * SIDE_L0_PX for _, row in tiles],
+        "foreground_fraction": np.ones(len(flag), np.float32),
+        "p.malignancy.benign": 1 - flag,
+        "p.malignancy.malignant": flag,
+        "p.morphology.small_cell": flag,
+        "p.morphology.large_cell": 1 - flag,
+    }
+    schema = scores_schema(DEFAULT_HEADS)
+    columns = [
+        pa.array(known[field.name], field.type) if field.name in known else pa.nulls(len(flag), field.type)
+        for field in schema
+    ]
+    point = OperatingPoint(
+        class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+    )
+    facts: dict[str, object] = {
+        "slide": slide_info_facts(info),
+        "tile_spec": tile_spec_facts(SPEC),
+        "model_sha256": "ab" * 32,
+        "tiles_sha256": hashlib.sha256(entry.slide_id.encode()).hexdigest(),
+        "heads": [HeadConfig.from_head(head).model_dump(mode="json") for head in DEFAULT_HEADS],
+        "operating_points": {"malignancy": point.model_dump(mode="json")},
+        "warnings": [NASTY_WARNING],
+        "synthetic_model": False,
+    } | more
+    write_table(
+        results.scores(entry.slide_id), pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts
+    )
+
+
+SCORES: Mapping[str, Scores] = {
+    NASTY_NAME: {(3, 2): 0.95, (8, 6): 0.9, (0, 0): 0.2, (10, 1): 0.1},
+    "S2 clean": {(1, 1): 0.3, (6, 4): 0.4},
+}
+
+
+def make_results(root: Path, painted_slide: Callable[[Path], object]) -> RunLayout:
+    """Two scored slides, and one that predict could not read."""
+    layout = RunLayout(root / "results")
+    layout.root.mkdir(parents=True)
+    slides = root / "the folder of slides"
+    slides.mkdir()
+    entries = [SlideEntry(name, slides / f"slide{number}.tif") for number, name in enumerate(SCORES)]
+    predictions: list[Prediction] = []
+    for entry in entries:
+        painted_slide(entry.path)
+        scores = SCORES[entry.slide_id]
+        write_scores(layout, entry, scores)
+        flagged = sum(score >= 0.5 for score in scores.values())
+        call = "flagged" if flagged else "nothing flagged"
+        predictions.append(
+            Prediction(entry.slide_id, "done", call, f"{max(scores.values()):.4f}", len(scores), flagged)
+        )
+    entries.append(SlideEntry("S3 broken", slides / "slide2.tif"))
+    reason = f"{entries[2].path}: expected a slide, found a text file (Reading {slides}/x)"
+    predictions.append(Prediction("S3 broken", "failed", "", reason=reason))
+    write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
+    write_predictions(layout.predictions_csv, predictions)
+    return layout
+
+
+@pytest.fixture(scope="session")
+def slide_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The painted slide, written once."""
+    path = tmp_path_factory.mktemp("painted") / "slide.tif"
+    write_array_pyramid(path, painted(), mpp=Mpp.square(MPP))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path, slide_file: Path) -> RunLayout:
+    """See :func:`make_results`."""
+    return make_results(tmp_path, lambda path: path.hardlink_to(slide_file))
+
+
+READERS = (Reader("dr-a", "a" * 40), Reader("dr-b", "b" * 40))
+BASE = "http://127.0.0.1:8765"
+
+
+class Served:
+    """A running application and the people at it."""
+
+    readers = READERS
+
+    def __init__(self, results: RunLayout, settings: ShowSettings, door: Door | None = None) -> None:
+        self.shown: Shown = shown_results(results.root, settings)
+        self.store = AnswerStore(results.reviews_sqlite)
+        self.slides = OpenSlides()
+        door = door or Door(READERS, "127.0.0.1", 8765)
+        self.asgi = Application(self.shown, Answering(self.store, self.shown), door, self.slides).asgi()
+
+    def client(self, reader: Reader | None = None, base: str = BASE) -> TestClient:
+        """A browser; with a reader, one that has come in."""
+        client = TestClient(self.asgi, base_url=base, follow_redirects=False)
+        if reader is not None:
+            assert client.get(f"/login?token={reader.token}").status_code == 303
+        return client
+
+    def answer(
+        self, client: TestClient, key: str, answers: Mapping[str, str], note: str = "", *, undo: bool = False
+    ) -> Any:
+        """Send the state of one place as a page does."""
+        page_key = client.get("/page-key").json()["page_key"]
+        sent = {"key": key, "answers": dict(answers), "note": note, "undo": undo}
+        return client.post("/answers", json=sent, headers={"X-Inkdot-Page": page_key})
+
+    def places(self, slide_index: int = 0) -> list[str]:
+        """Keys of the places of one slide in the order of their cards."""
+        slides: Any = self.shown.facts["slides"]
+        return [place["key"] for place in slides[slide_index]["places"]]
+
+    def close(self) -> None:
+        self.slides.close()
+        self.store.close()
+
+
+@pytest.fixture
+def serve(results: RunLayout) -> Iterator[Callable[..., Served]]:
+    """Start the application on the results; settings as of :class:`ShowSettings`."""
+    started: list[Served] = []
+
+    def start(door: Door | None = None, **settings: Any) -> Served:
+        started.append(Served(results, ShowSettings(**settings), door))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.close()
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    """The application as it starts without options."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory, slide_file: Path) -> Iterator[Served]:
+    """One application for all tests that change neither answers nor files."""
+    results = make_results(tmp_path_factory.mktemp("standing"), lambda path: path.hardlink_to(slide_file))
+    served = Served(results, ShowSettings())
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def truth() -> SimpleNamespace:
+    """What is painted, and what the slides are called."""
+    return SimpleNamespace(
+        rgb=painted(),
+        mpp=MPP,
+        side_l0_px=SIDE_L0_PX,
+        bars_x_l0_px=BARS_X_L0_PX,
+        bar_l0_px=BAR_L0_PX,
+        name=NASTY_NAME,
+        warning=NASTY_WARNING,
+        make_results=make_results,
+    )

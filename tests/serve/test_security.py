@@ -1,0 +1,301 @@
+"""Who gets in, and what nobody gets out."""
+
+import re
+import stat
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.errors import UserError
+from inkdot.serve.guard import Door, is_loopback
+from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
+from inkdot.serve.shown import ShowSettings
+from inkdot.stages import review_serve
+
+PAGES = ("/", "/review")
+
+
+def addresses(served: Any) -> list[str]:
+    """One address of every kind that the application answers."""
+    slide, picture = next(iter(served.shown.slides)), next(iter(served.shown.pictures))
+    return [
+        *PAGES,
+        "/verdicts.csv",
+        "/page-key",
+        f"/pictures/{picture}",
+        f"/slides/{slide}/tiles/8/0_0.jpg",
+        f"/slides/{slide}/layers/scores",
+    ]
+
+
+def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_cannot_use(standing: Any) -> None:
+    client = standing.client()
+    answer = client.get(f"/login?token={standing.readers[0].token}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert standing.readers[0].token not in cookie
+    assert client.get("/").status_code == 200
+
+
+def test_without_a_cookie_nothing_but_the_door_answers(standing: Any) -> None:
+    client = standing.client()
+    for address in addresses(standing):
+        answer = client.get(address)
+        assert answer.status_code == 401, address
+        assert answer.text == "Log in first."
+        page = client.get(address, headers={"accept": "text/html"})
+        assert (page.status_code, page.headers["location"]) == (303, "/login")
+    assert client.post("/answers", json={}).status_code == 401
+    assert client.post("/leave").status_code == 401
+    inside = standing.client(standing.readers[0])
+    assert [inside.get(address).status_code for address in addresses(standing)] == [200] * 7
+
+
+@pytest.mark.parametrize("token", ["a" * 39, "é" * 20])
+def test_a_wrong_token_or_cookie_does_not_open(standing: Any, token: str) -> None:
+    client = standing.client()
+    answer = client.get("/login", params={"token": token})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert client.get("/", headers={"cookie": f"inkdot_8765={standing.readers[0].token}"}).status_code == 401
+
+
+def test_the_form_at_the_door_takes_a_token_too(standing: Any) -> None:
+    client = standing.client()
+    assert client.get("/login").status_code == 200
+    assert client.post("/login", data={"token": standing.readers[1].token}).status_code == 303
+    assert client.get("/page-key").json()["reader"] == "dr-b"
+    key = client.get("/page-key").json()["page_key"]
+    client.post("/leave", headers={"X-Inkdot-Page": key})
+    assert client.get("/page-key").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example:8765", "127.0.0.1.evil.example", "10.0.0.7:8765", "", "[", "x@y:z"]
+)
+def test_a_name_that_somebody_else_leads_here_is_refused(standing: Any, host: str) -> None:
+    client = standing.client(standing.readers[0])
+    for address in (*addresses(standing), "/login", "/static/base.js"):
+        assert client.get(address, headers={"host": host}).status_code == 421, address
+
+
+@pytest.mark.parametrize("host", ["localhost:8765", "127.0.0.1", "[::1]:8765"])
+def test_names_of_this_computer_are_known(standing: Any, host: str) -> None:
+    assert standing.client(standing.readers[0]).get("/page-key", headers={"host": host}).status_code == 200
+
+
+def test_all_addresses_admit_addresses_and_given_names_alone() -> None:
+    door = Door((), "0.0.0.0", 80, ["review.hospital.example"])  # noqa: S104
+    known = ["192.168.3.4", "192.168.3.4:80", "[fe80::1]:80", "Review.Hospital.example", "localhost"]
+    assert [door.knows_host(host) for host in known] == [True] * len(known)
+    assert not door.knows_host("evil.example")
+    assert not Door((), "192.168.3.4", 80).knows_host("192.168.3.5")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:9999"},  # the same site to a cookie, another to us
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"x-inkdot-page": ""},
+        {"x-inkdot-page": "0" * 64},
+    ],
+)
+def test_changes_come_from_our_own_pages_alone(served: Any, headers: dict[str, str]) -> None:
+    reader = served.readers[0]
+    client = served.client(reader)
+    own = {
+        "origin": "http://127.0.0.1:8765",
+        "sec-fetch-site": "same-origin",
+        "x-inkdot-page": reader.page_key,
+    }
+    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
+    assert client.post("/answers", json=sent, headers=own | headers).status_code == 403
+    assert served.store.latest() == []
+    assert client.post("/answers", json=sent, headers=own).status_code == 200
+
+
+def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
+    client = served.client(served.readers[0])
+    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
+    answer = client.post("/answers", json=sent, headers={"x-inkdot-page": served.readers[1].page_key})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/static/../shown.py",
+        "/static/..%2f..%2fshown.py",
+        "/static/%2e%2e/shown.py",
+        "/static//etc/passwd",
+        "/static/index.html",
+        "/pictures/..%2f..%2fresults%2fslides.csv",
+        "/pictures/slides.csv",
+        "/slides/..%2f..%2f/tiles/8/0_0.jpg",
+        "/slides/S2%20clean/tiles/8/0_0.jpg",
+        "/slides/S2%20clean/layers/scores",
+        "/reviews.sqlite",
+        "/results/slides.csv",
+    ],
+)
+def test_no_path_leads_out_of_the_tables(standing: Any, address: str) -> None:
+    answer = standing.client(standing.readers[0]).get(address)
+    assert answer.status_code == 404
+    assert answer.text == "Not Found"
+
+
+@pytest.mark.parametrize("tile", ["99/0_0", "0/1_0", "12/5_0", "12/0_4"])
+def test_tiles_beside_the_slide_are_not_there(standing: Any, tile: str) -> None:
+    slide = next(iter(standing.shown.slides))
+    assert standing.client(standing.readers[0]).get(f"/slides/{slide}/tiles/{tile}.jpg").status_code == 404
+
+
+class Markup(HTMLParser):
+    """Collects what a policy without inline code forbids, and the data block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.sources: list[str] = []
+        self.tag = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tag = tag if tag in {"script", "style"} and given.get("type") != "application/json" else ""
+        self.inline += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
+        if tag in {"script", "link", "img"} and (source := given.get("src") or given.get("href")):
+            self.sources.append(source)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tag = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.tag and data.strip():
+            self.inline.append(f"{self.tag} {data[:40]}")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "/login"])
+def test_pages_hold_no_inline_code_and_ask_this_server_alone(standing: Any, page: str) -> None:
+    client = standing.client(standing.readers[0])
+    answer = client.get(page)
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "server" not in answer.headers
+    markup = Markup()
+    markup.feed(answer.text)
+    assert markup.inline == []
+    assert len(markup.sources) > 2
+    assert [client.get(f"/{source}").status_code for source in markup.sources] == [200] * len(markup.sources)
+
+
+def test_names_cannot_end_the_data_block(standing: Any, truth: SimpleNamespace) -> None:
+    text = standing.client(standing.readers[0]).get("/review").text
+    assert "<img src=x" not in text
+    assert text.count("</script>") == text.count("<script")
+    assert "O'Neil \\u0026 {{facts}} %2e%2e `S1`" in text
+
+
+def test_nothing_says_where_files_lie(served: Any, results: RunLayout) -> None:
+    client = served.client(served.readers[0])
+    slide = next(iter(served.shown.slides))
+    said = [client.get(page).text for page in PAGES]
+    assert "S3 broken" in said[0]
+    served.shown.slides[slide].entry.path.unlink()
+    refused = client.get(f"/slides/{slide}/tiles/3/0_0.jpg")
+    assert refused.status_code == 422
+    said += [refused.text, client.get(f"/slides/{slide}/layers/scores").text]
+    for word in (str(results.root.parent), "the folder of slides", results.root.parent.name):
+        assert [text for text in said if word in text] == [], word
+
+
+def test_label_and_macro_have_no_address(standing: Any) -> None:
+    known = {route.path for route in standing.asgi._app.routes}
+    assert known == {
+        "/", "/review", "/login", "/leave", "/answers", "/page-key", "/verdicts.csv", "/static/{name}",
+        "/pictures/{name}", "/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg",
+        "/slides/{slide}/layers/{layer}",
+    }  # fmt: skip
+
+
+def test_openseadragon_is_what_its_note_says(repository: Path) -> None:
+    import hashlib
+
+    vendor = repository / "src/inkdot/serve/assets/vendor"
+    stated = re.findall(r"`([0-9a-f]{64})`", (vendor / "README.md").read_text(encoding="utf-8"))
+    found = hashlib.sha256((vendor / "openseadragon.min.js").read_bytes()).hexdigest()
+    assert stated == [found]
+    assert "Neither the name of CodePlex Foundation" in (vendor / "openseadragon.LICENSE.txt").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_tokens_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.csv"
+    readers = drawn_readers(["dr-a", "dr-b"], read_tokens(path))
+    assert len({reader.token for reader in readers}) == 2
+    assert min(len(reader.token) for reader in readers) >= 40
+    write_tokens(path, readers)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert drawn_readers(["dr-b", "dr-a"], read_tokens(path)) == readers[::-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ("reader,token\ndr-a,short\n", 0o600, "at least 20 characters, found 5"),
+        (f"reader,token\ndr-a,{'x' * 40}\ndr-b,{'x' * 40}\n", 0o600, "every reader and every token once"),
+        (f"reader,token\n,{'x' * 40}\n", 0o600, "1 to 60 printable characters"),
+        (f"reader,token\ndr-a,{'x' * 40}\n", 0o644, "only you can read"),
+        ("name,secret\n", 0o600, "expected the columns reader, token, found name, secret"),
+    ],
+)
+def test_a_bad_table_of_tokens_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
+    path = tmp_path / "tokens.csv"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    with pytest.raises(UserError, match=said):
+        read_tokens(path)
+
+
+def test_names_of_readers_stand_once() -> None:
+    with pytest.raises(UserError, match="every name once"):
+        drawn_readers(["dr-a", " dr-a "])
+
+
+def test_other_computers_need_tokens(results: RunLayout) -> None:
+    with pytest.raises(UserError, match="expected --tokens FILE"):
+        review_serve.run(results.root, settings=ShowSettings(), host="0.0.0.0")  # noqa: S104
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost")] == [True] * 4
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.1", "hospital.example")] == [False] * 4  # noqa: S104
+
+
+def test_a_taken_port_is_said_in_one_line(results: RunLayout) -> None:
+    import socket
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UserError, match="a free port, found"),
+    ):
+        review_serve.run(results.root, settings=ShowSettings(), port=taken.getsockname()[1])
+
+
+def test_cookies_and_page_keys_tell_nothing_of_each_other() -> None:
+    reader = Reader("dr-a", "a" * 40)
+    assert len({reader.token, reader.cookie, reader.page_key}) == 3
+    assert (
+        reader.cookie == Reader("another name", "a" * 40).cookie
+    )  # by the token alone, whatever one is called
