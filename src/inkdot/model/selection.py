@@ -18,7 +18,7 @@ UNKNOWN = -1
 
 
 class Selection(NamedTuple):
-    """Rows of a slide's tile table, ascending, and how many labelled rows were left out."""
+    """Rows of a slide's tile table, ascending, and how many more could have been used."""
 
     rows: IndexArray
     left_out: int
@@ -46,7 +46,9 @@ def strata(targets: TargetArray, head_columns: slice) -> IndexArray:
     return np.where(unknown, UNKNOWN, np.argmax(np.nan_to_num(own), axis=1)).astype(np.int64)
 
 
-def select_rows(targets: TargetArray, head_columns: slice, limit: int, seed: int, slide_id: str) -> Selection:
+def select_rows(
+    targets: TargetArray, head_columns: slice, limit: int, seed: int, slide_id: str, *, whole: bool = False
+) -> Selection:
     """At most ``limit`` labelled rows per class of the flagging head, drawn evenly at random.
 
     Args:
@@ -55,8 +57,9 @@ def select_rows(targets: TargetArray, head_columns: slice, limit: int, seed: int
         limit: Most rows per class; rows known to other heads only count as one more class.
         seed: Same seed and slide, same rows.
         slide_id: The slide.
+        whole: Take rows without any label too, as one more class: the slide is learnt from as a whole.
     """
-    labelled = np.flatnonzero(known_rows(targets))
+    labelled = np.flatnonzero(known_rows(targets) | whole)
     generator = np.random.default_rng([seed, _number(slide_id)])
     kept: list[IndexArray] = []
     of_row = strata(targets, head_columns)[labelled]

@@ -26,6 +26,7 @@ from inkdot.model.selection import Selection, TargetArray, head_slices, select_r
 from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
+from inkdot.work.slide_answers import slide_targets
 
 PixelArray = npt.NDArray[np.uint8]
 
@@ -43,6 +44,8 @@ class LabelledTiles:
         synthetic: The slide says that it was made, not scanned.
         made_from: What shapes the pixels: hashes and settings.
         source_sha256: Hash that stands for the slide's file, or the picture's.
+        slide_targets: What is known of the whole slide, weight per class of all heads, NaN where unknown, shape
+            [classes]; None for a picture.
     """
 
     entry: SlideEntry
@@ -51,20 +54,29 @@ class LabelledTiles:
     synthetic: bool
     made_from: dict[str, object]
     source_sha256: str
+    slide_targets: TargetArray | None = None
 
     def nbytes(self, side_px: int) -> int:
         """Bytes of their pixels."""
         return len(self.targets) * side_px * side_px * 3
 
 
-def labelled_tiles(entry: SlideEntry, config: Config, layout: RunLayout) -> LabelledTiles:
-    """Read a tile table and choose the labelled rows to use, see :func:`select_rows`.
+def labelled_tiles(
+    entry: SlideEntry, config: Config, layout: RunLayout, *, whole: bool = False
+) -> LabelledTiles:
+    """Read a tile table and choose the rows to use, see :func:`select_rows`.
+
+    Args:
+        entry: The slide.
+        config: The whole config.
+        layout: The run folder.
+        whole: Of a slide that somebody answered for, tiles without a label of their own too.
 
     Raises:
         ArtefactError: The table is missing or damaged.
     """
     table, footer = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
-    return _choose(entry, config, layout, table, footer)
+    return _choose(entry, config, layout, table, footer, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +86,27 @@ class CacheTask:
     Attributes:
         config: The whole config.
         layout: The run folder.
+        whole: As in :func:`labelled_tiles`.
     """
 
     config: Config
     layout: RunLayout
+    whole: bool = False
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Cache the tiles of one slide."""
-        return cache_tiles(entry, self.config, self.layout)
+        return cache_tiles(entry, self.config, self.layout, whole=self.whole)
 
 
-def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout) -> Outcome:
-    """Write the pixels of a slide's labelled tiles, in the order of the table, or keep those that still fit.
+def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: bool = False) -> Outcome:
+    """Write the pixels of the rows that :func:`labelled_tiles` chooses, in their order, or keep those that still fit.
 
     Raises:
         SlideError: The slide's pixels cannot be read.
         ArtefactError: The tile table is missing or damaged.
     """
     table, footer = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
-    tiles = _choose(entry, config, layout, table, footer)
+    tiles = _choose(entry, config, layout, table, footer, whole)
     facts_path = layout.cached_tiles_facts(entry.slide_id)
     if _fits(facts_path, layout.cached_tiles(entry.slide_id), tiles.made_from):
         return "reused"
@@ -124,13 +138,21 @@ def cached_pixels(entry: SlideEntry, layout: RunLayout) -> RgbArray:
 
 
 def _choose(
-    entry: SlideEntry, config: Config, layout: RunLayout, table: pa.Table, footer: dict[str, object]
+    entry: SlideEntry,
+    config: Config,
+    layout: RunLayout,
+    table: pa.Table,
+    footer: dict[str, object],
+    whole: bool,
 ) -> LabelledTiles:
     heads, settings = config.head_records, config.training
     columns = [_targets(table, name) for name in target_columns(heads)]
     targets = np.stack(columns, axis=1)
     flagging = head_slices(heads)[flagging_head(heads).name]
-    selection = select_rows(targets, flagging, settings.max_tiles_per_slide, settings.seed, entry.slide_id)
+    of_slide = slide_targets(entry.on_slide, targets, heads)
+    whole = whole and not bool(np.isnan(of_slide[flagging]).any())
+    limit, seed = settings.max_tiles_per_slide, settings.seed
+    selection = select_rows(targets, flagging, limit, seed, entry.slide_id, whole=whole)
     return LabelledTiles(
         entry=entry,
         selection=selection,
@@ -141,8 +163,10 @@ def _choose(
             "tiles_sha256": file_sha256(layout.tiles(entry.slide_id)),
             "max_tiles_per_slide": settings.max_tiles_per_slide,
             "seed": settings.seed,
+            **({"whole": True} if whole else {}),
         },
         source_sha256=str(footer["slide_fingerprint"]),
+        slide_targets=of_slide,
     )
 
 
