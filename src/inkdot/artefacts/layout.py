@@ -128,6 +128,16 @@ class RunLayout:
         return self.root / "split.csv"
 
     @property
+    def curves_svg(self) -> Path:
+        """The same as a picture."""
+        return self.root / "curves.svg"
+
+    @property
+    def events(self) -> Path:
+        """The same for TensorBoard, which looks for this word in names."""
+        return self.root / "events.out.tfevents.inkdot"
+
+    @property
     def tile_cache(self) -> Path:
         """Pixels of the training tiles; can be deleted."""
         return self.root / "cache"

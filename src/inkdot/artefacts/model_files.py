@@ -107,6 +107,7 @@ class ModelFile(_Recorded):
         inkdot: Version of the program that wrote it.
         backbone: timm model name.
         dropout: Dropout before the heads.
+        views: Mirror images and quarter turns of a tile that are averaged when scoring.
         preparation: Preparation the model is for.
         heads: The questions, in the order of the network's outputs.
         tiling: How slides must be cut for it.
@@ -128,6 +129,7 @@ class ModelFile(_Recorded):
     inkdot: str
     backbone: str
     dropout: float
+    views: Literal[1, 2, 4, 8] = 1
     preparation: Preparation
     heads: list[HeadConfig]
     tiling: TilingConfig
@@ -159,6 +161,7 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # A model says nothing of parts that it has not, so that its file is what earlier programs know.
     unsaid = {name for name in ("images", "attention") if getattr(description, name) is None}
+    unsaid |= {"views"} if description.views == 1 else set()
     values = description.model_dump(mode="json", exclude=unsaid)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

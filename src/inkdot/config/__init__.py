@@ -1,5 +1,6 @@
 """What people write in ``configs/*.yaml``: strict models, whose unknown or mistyped keys are errors."""
 
+from inkdot.config.assessing import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.commented import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
 from inkdot.config.models import (
@@ -17,7 +18,9 @@ from inkdot.config.presets import default_config
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 
 __all__ = [
+    "AdequacyConfig",
     "AnnotationConfig",
+    "ArtefactConfig",
     "AugmentationConfig",
     "Config",
     "HeadConfig",
@@ -26,6 +29,7 @@ __all__ = [
     "ModelConfig",
     "MorphometryConfig",
     "ReviewConfig",
+    "SpotConfig",
     "TilingConfig",
     "TrainingConfig",
     "commented_yaml",

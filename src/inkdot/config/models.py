@@ -109,6 +109,10 @@ class ModelConfig(Strict):
         description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file.",
     )
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
+    views: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times as long.",
+    )
 
 
 class AugmentationConfig(Strict):
@@ -116,6 +120,11 @@ class AugmentationConfig(Strict):
 
     geometry: bool = Field(
         default=True, description="Quarter turns, mirror images and small shifts of scale."
+    )
+    distortion: Fraction = Field(
+        default=0.0,
+        description="Strength (0 to 1) of changes of width and height (up to a quarter), turns (up to 45°) and shifts (up to a "
+        "tenth) beyond that; for pictures whose scale nobody knows.",
     )
     colour: Fraction = Field(
         default=0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes."
@@ -137,6 +146,31 @@ class TrainingConfig(Strict):
     weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
     warmup_fraction: Fraction = Field(
         default=0.1, description="Share (0 to 1) of the steps over which the rate rises."
+    )
+    average_decay: float = Field(
+        default=0.99,
+        ge=0.0,
+        lt=1.0,
+        description="The weights that are judged and kept are a running mean over the steps, of which a step keeps this "
+        "share (0 to 1); 0 for the last weights.",
+    )
+    gradient_clip: Positive | None = Field(
+        default=None, description="Longest gradient of a step; null for any. Transformers often need 1."
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Parts in which a step is taken where memory is short; the steps stay the same.",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="Stop after so many epochs without a better validation loss; null to go through all.",
+    )
+    balance_by: str | None = Field(
+        default=None,
+        description="Head whose classes get equal shares of every epoch; null for the one with the flag_class.",
     )
     validation_fraction: float = Field(
         default=0.25,
@@ -168,6 +202,11 @@ class TrainingConfig(Strict):
         lt=1.0,
         description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
+
+    @property
+    def tiles_at_once(self) -> int:
+        """Most tiles that the network is given at once."""
+        return -(-self.batch_size // self.accumulate)
 
 
 class ImagesConfig(Strict):
@@ -299,6 +338,9 @@ class Config(Strict):
             for name in mapping:
                 if name not in names:
                     raise ValueError(f"{key}: unknown head {name!r}; heads are {names}")
+        balanced = self.training.balance_by
+        if balanced is not None and balanced not in names:
+            raise ValueError(f"training.balance_by: unknown head {balanced!r}; heads are {names}")
         answers = {head.name: list(head.answers) for head in self.heads}
         for class_name, meaning in self.annotations.classes.items():
             for name, answer in meaning.items():

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from inkdot.config.assessing import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.strict import Fraction, Strict
 from inkdot.records import TileSpec
 from inkdot.units import MicrometresPerPixel, TilePx
@@ -76,6 +77,9 @@ class TilingConfig(Strict):
         description="Shrink JPEG slides while decoding where the scale allows it: faster, and about a grey level from "
         "decoding every pixel.",
     )
+    spot: SpotConfig = SpotConfig()
+    artefacts: ArtefactConfig = ArtefactConfig()
+    adequacy: AdequacyConfig = AdequacyConfig()
 
     @model_validator(mode="after")
     def _no_gaps(self) -> "TilingConfig":

@@ -10,7 +10,8 @@ import pyarrow as pa
 from inkdot.artefacts.schemas import MEASURES, clusters_schema
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.tiling.clusters import IN_FOCUS_BLUR_UM, Cluster
-from inkdot.tiling.foreground import Foreground, Ground
+from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.ground import OPAQUE
 from inkdot.tiling.objects import Found
 from inkdot.tiling.overlap import scaled
 from inkdot.tiling.placement import Placement, Unseen
@@ -48,7 +49,7 @@ def adequacy(
     return Adequacy(
         nuclei=sum(cluster.nuclei for cluster in clusters),
         nuclei_in_focus=sum(cluster.nuclei for cluster in clusters if cluster.blur_um <= IN_FOCUS_BLUR_UM),
-        assessable_mm2=round((sum(areas.values()) - areas[Ground.GREY] - ink) / 1e6, 6),
+        assessable_mm2=round((sum(areas.values()) - sum(areas[kind] for kind in OPAQUE) - ink) / 1e6, 6),
         too_small=found.too_small,
         ink_mm2=round(ink / 1e6, 6),
         clusters=len(clusters),

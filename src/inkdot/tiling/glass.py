@@ -30,7 +30,11 @@ _NEAR_BRIGHTEST = (
 )
 _SMALLEST_SHARE = 0.002
 _ASSUMED_GLASS = 245.0
-_DIMMEST_BRIGHT_FIELD = 100
+_DIMMEST_BRIGHT_FIELD = 85
+# Photographs are often underexposed, or not balanced to the colour of the lamp.
+_DARKEST_PHOTOGRAPHED_GLASS = 85
+_LARGEST_LAMP_TINT = 64
+_SHARE_IN_PHOTOGRAPHS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,10 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
     like_glass = (brightest - darkest <= _LARGEST_TINT) & (
         darkest >= max(_DARKEST_GLASS, _NEAR_BRIGHTEST * top)
     )
-    if np.count_nonzero(like_glass) < _SMALLEST_SHARE * pixels.shape[0]:
+    least = _SMALLEST_SHARE
+    if np.count_nonzero(like_glass) < least * pixels.shape[0]:
+        like_glass, least = _photographed_glass(pixels), _SHARE_IN_PHOTOGRAPHS
+    if np.count_nonzero(like_glass) < least * pixels.shape[0]:
         return Glass((_ASSUMED_GLASS, _ASSUMED_GLASS, _ASSUMED_GLASS), noise_od=0.0, found=False)
     candidates = pixels[like_glass]
     brightness = candidates.sum(axis=1, dtype=np.int32) // 3
@@ -99,6 +106,21 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
     od = np.log10(rgb / np.maximum(glass, 1.0))
     noise = 1.4826 * float(np.median(np.abs(od - np.median(od, axis=0)), axis=0).max())
     return Glass((float(rgb[0]), float(rgb[1]), float(rgb[2])), noise_od=noise, found=True)
+
+
+def _photographed_glass(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Pixels that may be the glass of an underexposed or unbalanced photograph.
+
+    A lamp is bluish or yellowish, so green lies between red and blue; eosin and haematoxylin, which absorb green
+    most, never look like that. Glints and hot pixels are brighter than the glass, so the brightest tenth counts.
+    """
+    red, green, blue = (pixels[:, channel].astype(np.int16) for channel in range(3))
+    darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
+    tint = brightest - darkest
+    between = (green >= np.minimum(red, blue) - 4) & (green <= np.maximum(red, blue) + 4)
+    of_a_lamp = (tint <= _LARGEST_TINT) | (between & (tint <= _LARGEST_LAMP_TINT))
+    top = float(np.quantile(darkest, 0.9))
+    return of_a_lamp & (darkest >= max(_DARKEST_PHOTOGRAPHED_GLASS, _NEAR_BRIGHTEST * top))
 
 
 def _any_bright(pixels: npt.NDArray[np.uint8]) -> bool:

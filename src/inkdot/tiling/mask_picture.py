@@ -10,14 +10,27 @@ import numpy.typing as npt
 from PIL import Image
 
 from inkdot.records import RgbArray, SlideInfo
-from inkdot.tiling.foreground import Foreground, Ground
+from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.ground import BLOCKING, Ground
 
 MAX_SIDE_PX: Final = 1200
 """Longer side of the picture, without the legend."""
 
 _Colour = tuple[int, int, int]
 
-_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {Ground.SPECK: (230, 140, 0), Ground.GREY: (200, 0, 160)}
+_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {
+    Ground.SPECK: (230, 140, 0),
+    Ground.GREY: (200, 0, 160),
+    Ground.OUTSIDE: (205, 205, 222),
+    Ground.RING: (150, 110, 60),
+    Ground.PRECIPITATE: (120, 70, 0),
+    Ground.BLUR: (0, 170, 230),
+    Ground.FOLD: (140, 60, 210),
+    Ground.COVERSLIP: (0, 150, 140),
+    Ground.BUBBLE: (215, 175, 0),
+    Ground.IN_BUBBLE: (250, 238, 180),
+    Ground.PEN: (220, 20, 20),
+}
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
 _NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
 _LINE_PX = 18
@@ -116,11 +129,14 @@ def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> l
     ]
     for kind, colour in _DROPPED_COLOURS.items():
         if areas[kind]:
-            lines.append((colour, f"dropped: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
+            verb = "not assessable" if kind in BLOCKING or kind is Ground.IN_BUBBLE else "dropped"
+            lines.append((colour, f"{verb}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
     glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
     lines.append(
         ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")
     )
+    if foreground.spot is not None:
+        lines.append(((255, 255, 255), foreground.spot.words))
     lines += [((255, 255, 255), note) for note in notes]
     return lines
 

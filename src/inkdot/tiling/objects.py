@@ -18,8 +18,9 @@ import numpy.typing as npt
 from inkdot.config import TilingConfig
 from inkdot.geometry import check_resolution, level_for, plan_rectangle
 from inkdot.records import MaskArray, Slide, SlideInfo
-from inkdot.tiling.foreground import Foreground, Ground
+from inkdot.tiling.foreground import Foreground
 from inkdot.tiling.glass import OD_STEP
+from inkdot.tiling.ground import OPAQUE, Ground
 from inkdot.tiling.pixels import resized
 
 OBJECT_MPP: Final = 1.0
@@ -103,15 +104,15 @@ def _blocks(info: SlideInfo, foreground: Foreground) -> Iterator[tuple[tuple[flo
     """Corners (µm) of the blocks that hold foreground, halo included, and their foreground at 1 µm/px."""
     frame = foreground.frame
     left, top = frame.x_l0_px * info.mpp.x, frame.y_l0_px * info.mpp.y
-    kept = foreground.mask.astype(np.uint8)
-    # Grey areas only are cut out: the mask's own edge, 4 µm coarse, would trim nuclei.
-    grey = (foreground.ground == Ground.GREY).astype(np.uint8)
+    kept = foreground.of((Ground.KEPT, Ground.BLUR)).astype(np.uint8)
+    # Only what has a name is cut out: the mask's own edge, 4 µm coarse, would trim nuclei.
+    opaque = foreground.of(OPAQUE).astype(np.uint8)
     side = _CORE_UM + 2 * _HALO_UM
     for y in np.arange(0.0, frame.height_px * frame.mpp, _CORE_UM):
         for x in np.arange(0.0, frame.width_px * frame.mpp, _CORE_UM):
             corner = (x - _HALO_UM, y - _HALO_UM)
             if _cut(kept, corner, side, frame.mpp).any():
-                yield (left + corner[0], top + corner[1]), _cut(grey, corner, side, frame.mpp) == 0
+                yield (left + corner[0], top + corner[1]), _cut(opaque, corner, side, frame.mpp) == 0
 
 
 def _cut(

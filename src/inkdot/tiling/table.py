@@ -8,12 +8,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.artefacts.schemas import tiles_schema
+from inkdot.config import ArtefactConfig
 from inkdot.errors import NoForegroundError
 from inkdot.geometry import check_resolution, grid_positions, tile_side_l0_px
 from inkdot.labels import Head
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.tiling.coverage import covered_fraction
-from inkdot.tiling.foreground import Foreground, Ground
+from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.ground import BLOCKING, Ground
 
 
 def cut_tiles(
@@ -22,8 +24,9 @@ def cut_tiles(
     foreground: Foreground,
     heads: Sequence[Head],
     min_foreground_fraction: float,
+    artefacts: ArtefactConfig | None = None,
 ) -> pa.Table:
-    """Tiles of the grid with enough foreground, by y then x, as ``schemas.tiles_schema`` with null targets.
+    """Tiles of the grid with enough foreground and few artefacts, by y then x, as ``schemas.tiles_schema`` with null targets.
 
     Args:
         info: The slide.
@@ -32,6 +35,7 @@ def cut_tiles(
         heads: The questions; each gets its target columns.
         min_foreground_fraction: Tiles with less of their area (0 to 1) in the foreground are dropped, and
             those with none at all.
+        artefacts: How much of a tile may lie under pen and other artefacts; any amount where None.
 
     Raises:
         ResolutionError: The slide is too coarse for the tiles.
@@ -40,11 +44,41 @@ def cut_tiles(
     check_resolution(info, spec.mpp)
     places = np.array(list(grid_positions(info, spec)), dtype=np.int64).reshape(-1, 2)
     width, height = tile_side_l0_px(info, spec)
-    fraction = covered_fraction(foreground.mask, foreground.frame, places[:, 0], places[:, 1], width, height)
+    x, y = places[:, 0], places[:, 1]
+    fraction = covered_fraction(foreground.mask, foreground.frame, x, y, width, height)
     kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
+    if artefacts is not None:
+        kept &= _fit_for_the_network(foreground, artefacts, x, y, width, height)
     if not kept.any():
         raise NoForegroundError(_why_nothing(foreground, len(places), min_foreground_fraction))
-    return _table(places[kept, 0], places[kept, 1], fraction[kept], heads, {})
+    x, y = x[kept], y[kept]
+    measured: dict[str, Any] = {}
+    if foreground.focus is not None:
+        edges = foreground.focus.edges_of(foreground.frame, x, y, width, height)
+        measured["edge_um"] = pa.array(edges.astype(np.float32), mask=np.isnan(edges))
+    return _table(x, y, fraction[kept], heads, measured)
+
+
+def _fit_for_the_network(
+    foreground: Foreground,
+    artefacts: ArtefactConfig,
+    x_l0_px: npt.NDArray[np.int64],
+    y_l0_px: npt.NDArray[np.int64],
+    width_l0_px: float,
+    height_l0_px: float,
+) -> npt.NDArray[np.bool_]:
+    """Tiles with little pen and not too much of other artefacts; blue ink has the colour of a nucleus."""
+    fit = np.ones(len(x_l0_px), np.bool_)
+    for kinds, most in (
+        ((Ground.PEN,), artefacts.max_pen_fraction),
+        (tuple(BLOCKING), artefacts.max_blocked_fraction),
+    ):
+        mask = foreground.of(kinds)
+        if mask.any():
+            fit &= (
+                covered_fraction(mask, foreground.frame, x_l0_px, y_l0_px, width_l0_px, height_l0_px) <= most
+            )
+    return fit
 
 
 def tiles_at(

@@ -1,0 +1,159 @@
+"""Whether there is enough on a slide to say anything of it: too little is `inadequate`, never negative."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from inkdot.config import AdequacyConfig
+from inkdot.records import Preparation, SlideInfo
+from inkdot.tiling.clusters import IN_FOCUS_BLUR_UM, Cluster
+from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.ground import Ground
+
+Rule = Literal["cytology", "section", "photograph"]
+
+_OVER_TISSUE = (Ground.BLUR, Ground.FOLD)
+_OVER_GLASS = (Ground.PEN, Ground.BUBBLE, Ground.IN_BUBBLE, Ground.GREY, Ground.COVERSLIP, Ground.FOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class NucleusCount:
+    """Nucleated cells of all kinds, as estimated on a coarse level.
+
+    Attributes:
+        nuclei: All.
+        in_focus: Those in groups with a sharp edge.
+    """
+
+    nuclei: int
+    in_focus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What of a slide can be judged, and whether that is enough.
+
+    Attributes:
+        rule: Which floors applied.
+        areas_mm2: Area of each kind of ground found, by its short name.
+        assessable_mm2: Cytology: glass of the spot (of the picture) that can be judged; sections: such tissue.
+        unassessable_fraction: Share (0 to 1) of what lies on the slide that cannot be judged.
+        nuclei: Nucleated cells; None where they were not counted.
+        nuclei_in_focus: Those in focus.
+        spot: The cell spot in words; empty where none was found.
+        adequate: Whether every floor is met.
+        why: What is missing, in words; empty where nothing is.
+    """
+
+    rule: Rule
+    areas_mm2: dict[str, float]
+    assessable_mm2: float
+    unassessable_fraction: float
+    nuclei: int | None
+    nuclei_in_focus: int | None
+    spot: str
+    adequate: bool
+    why: str
+
+
+def count_nuclei(clusters: Sequence[Cluster]) -> NucleusCount:
+    """Nuclei in all clusters, lone ones among them."""
+    sharp = sum(cluster.nuclei for cluster in clusters if cluster.blur_um <= IN_FOCUS_BLUR_UM)
+    return NucleusCount(sum(cluster.nuclei for cluster in clusters), sharp)
+
+
+def rule_for(
+    info: SlideInfo, foreground: Foreground, preparation: Preparation, config: AdequacyConfig
+) -> Rule:
+    """A plain picture of a small field is a photograph, whatever was photographed."""
+    frame = foreground.frame
+    shown_mm2 = frame.width_px * frame.height_px * (frame.mpp / 1000.0) ** 2
+    if info.vendor.startswith("plain") and shown_mm2 <= config.photograph_mm2:
+        return "photograph"
+    return "section" if preparation == "section" else "cytology"
+
+
+def needs_nuclei(rule: Rule, config: AdequacyConfig) -> bool:
+    """Whether the rule counts nuclei."""
+    return {
+        "cytology": config.min_nuclei > 0,
+        "photograph": config.min_nuclei_in_photograph > 0,
+        "section": False,
+    }[rule]
+
+
+def assess(
+    foreground: Foreground, rule: Rule, count: NucleusCount | None, config: AdequacyConfig
+) -> Assessment:
+    """Areas by reason, and whether the floors are met.
+
+    Args:
+        foreground: What was found on the slide.
+        rule: Which floors apply.
+        count: Its nuclei; None where the rule does not count them.
+        config: The floors.
+    """
+    areas = foreground.areas_um2()
+    unassessable = _unassessable_fraction(areas, rule)
+    shown = areas[Ground.KEPT] + sum(areas[kind] for kind in _OVER_TISSUE)
+    if rule != "section":
+        shown = sum(areas.values()) - areas[Ground.OUTSIDE]
+    assessable_mm2 = shown * (1.0 - unassessable) / 1e6
+    missing = _missing(rule, count, assessable_mm2, unassessable, config)
+    return Assessment(
+        rule=rule,
+        areas_mm2={kind.column: round(area / 1e6, 6) for kind, area in areas.items() if area},
+        assessable_mm2=round(assessable_mm2, 6),
+        unassessable_fraction=round(unassessable, 4),
+        nuclei=None if count is None else count.nuclei,
+        nuclei_in_focus=None if count is None else count.in_focus,
+        spot=foreground.spot.words if foreground.spot else "",
+        adequate=not missing,
+        why="; ".join(missing),
+    )
+
+
+def _unassessable_fraction(areas: dict[Ground, float], rule: Rule) -> float:
+    """Share of what lies on the slide that is hidden or blurred.
+
+    Of a section that is tissue. Of a spot it is cells: as many lie under a bubble as under as much free glass, and of
+    those in the open as many are out of focus as foreground is.
+    """
+    found = areas[Ground.KEPT] + areas[Ground.BLUR]
+    if rule == "section":
+        hidden = sum(areas[kind] for kind in _OVER_TISSUE)
+        return hidden / (areas[Ground.KEPT] + hidden) if hidden else 0.0
+    shown = sum(areas.values()) - areas[Ground.OUTSIDE]
+    covered = sum(areas[kind] for kind in _OVER_GLASS) / shown if shown else 0.0
+    blurred = areas[Ground.BLUR] / found if found else 0.0
+    return 1.0 - (1.0 - covered) * (1.0 - blurred)
+
+
+def _missing(
+    rule: Rule,
+    count: NucleusCount | None,
+    assessable_mm2: float,
+    unassessable: float,
+    config: AdequacyConfig,
+) -> list[str]:
+    """Every floor that is not met, in words."""
+    least_nuclei = {
+        "cytology": config.min_nuclei,
+        "photograph": config.min_nuclei_in_photograph,
+        "section": 0,
+    }[rule]
+    least_mm2, what = {
+        "cytology": (config.min_assessable_mm2, "assessable glass"),
+        "photograph": (0.0, ""),
+        "section": (config.min_tissue_mm2, "assessable tissue"),
+    }[rule]
+    missing: list[str] = []
+    if count is not None and count.in_focus < least_nuclei:
+        missing.append(f"{count.in_focus} nucleated cells in focus, {least_nuclei} are needed")
+    if assessable_mm2 < least_mm2:
+        missing.append(f"{assessable_mm2:.3g} mm2 of {what}, {least_mm2:g} are needed")
+    if rule != "photograph" and unassessable > config.max_unassessable_fraction:
+        missing.append(
+            f"{unassessable:.0%} cannot be assessed (focus, artefacts), at most {config.max_unassessable_fraction:.0%} may"
+        )
+    return missing
