@@ -58,3 +58,24 @@ def test_importing_it_asks_nobody_for_a_newer_version():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_distortion_changes_sizes_by_up_to_a_quarter_and_turns():
+    # A bright bar on the dark: its length and its direction are measured from its second moments.
+    bar = np.zeros((257, 257, 3), np.uint8)
+    bar[126:131, 113:144] = 255  # far from the borders, which reflect
+    vary = Augmentation(AugmentationConfig(geometry=False, distortion=1.0, colour=0.0, focus=0.0, jpeg=0.0))
+
+    def measured(tile):
+        y, x = np.nonzero(tile[..., 0] > 127)
+        values, vectors = np.linalg.eigh(np.cov(x, y))
+        direction = np.degrees(np.arctan2(*vectors[::-1, 1])) % 180
+        return np.sqrt(values[1]), min(direction, 180 - direction)
+
+    length, _ = measured(bar)
+    found = [measured(vary(bar, seed)) for seed in range(150)]
+    sizes, angles = np.array(found).T
+    assert 0.77 < sizes.min() / length < 0.85
+    assert 1.18 < sizes.max() / length < 1.29
+    assert 38 < angles.max() < 48
+    assert 0.1 < np.mean(np.abs(sizes / length - 1) < 1e-6) < 0.35  # a fifth is left as it is

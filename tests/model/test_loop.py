@@ -1,5 +1,6 @@
 import csv
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,3 +166,66 @@ def test_the_learning_rate_rises_then_falls_to_nearly_nothing(tiny_config):
     assert all(a > b for a, b in itertools.pairwise(rates[9:]))
     assert rates[-1] == pytest.approx(0.5 * (1 + np.cos(np.pi * 90 / 91)))
     assert 0 < rates[-1] < 0.001
+
+
+def test_the_curves_are_written_beside_the_table(tmp_path, data, tiny_config, tiny_spec, quiet):
+    trained(tmp_path, data, changed(tiny_config, epochs=2), tiny_spec, quiet)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoints",
+        "curves.svg",
+        "events.out.tfevents.inkdot",
+        "metrics.csv",
+    }
+
+
+def test_a_step_taken_in_parts_is_the_same_step(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # A network without batch normalisation, which alone looks at more than one tile at a time.
+    spec = replace(tiny_spec, backbone="test_convnext", dropout=0.0)
+    config = changed(tiny_config, epochs=1, batch_size=15)
+    whole, first = trained(tmp_path / "whole", data, config, spec, quiet)
+    parts, second = trained(tmp_path / "parts", data, changed(config, accumulate=4), spec, quiet)
+    assert first.history[0]["train_loss"] == pytest.approx(second.history[0]["train_loss"], rel=1e-5)
+    assert first.history[0]["train_loss.morphology"] > 0
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    start = TileNetwork(spec).state_dict()["heads.malignancy.weight"]
+    assert not torch.allclose(start, whole.state_dict()["heads.malignancy.weight"], atol=1e-3)
+
+
+def test_a_gradient_is_clipped_where_asked(tmp_path, data, tiny_config, tiny_spec, quiet):
+    manual_seed(0, 0)
+    start = {name: tensor.clone() for name, tensor in TileNetwork(tiny_spec).named_parameters()}
+    # So short that Adam's epsilon swallows it: without weight decay, nothing may move.
+    config = changed(tiny_config, epochs=1, gradient_clip=1e-14, weight_decay=0.0)
+    network, _ = trained(tmp_path, data, config, tiny_spec, quiet)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter, start[name], rtol=0, atol=1e-4)
+
+
+def test_without_progress_it_stops_and_a_rerun_does_not_go_on(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # A rate that destroys what was learnt: no later epoch is better than the first good one.
+    config = changed(tiny_config, epochs=12, patience=1, learning_rate=3.0, warmup_fraction=0.0)
+    _, state = trained(tmp_path, data, config, tiny_spec, quiet)
+    assert state.epoch == state.best_epoch + 1 < 12
+    assert "no better since epoch" in quiet.file.getvalue()
+    before = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
+    _, again = trained(tmp_path, data, config, tiny_spec, quiet)
+    assert again == state
+    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == before
+
+
+class CrowdedNetwork(TileNetwork):
+    """Asks for more memory than there is from a number of tiles on."""
+
+    def forward(self, tiles):
+        if len(tiles) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return super().forward(tiles)
+
+
+def test_too_little_memory_names_what_to_try_and_that_helps(tmp_path, data, tiny_config, tiny_spec, quiet):
+    with pytest.raises(UserError, match=r"16 tiles of 32 px.*accumulate to 2 .*or training\.batch_size to 8"):
+        fit(CrowdedNetwork(tiny_spec), data, tiny_config, RunLayout(tmp_path), quiet)
+    config = changed(tiny_config, accumulate=4, epochs=1)
+    state = fit(CrowdedNetwork(tiny_spec), data, config, RunLayout(tmp_path), quiet)
+    assert state.epoch == 1

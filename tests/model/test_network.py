@@ -102,3 +102,30 @@ def test_heads_of_another_laboratory(tiny_spec):
     heads = (dataclasses.replace(tiny_spec.heads[0], name="grade", classes=("a", "b", "c"), flag_class="c"),)
     network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, heads, 32)).eval()
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("views", [2, 4, 8])
+def test_views_are_the_mean_of_the_logits_of_the_turned_tiles(tiny_spec, views):
+    plain = TileNetwork(tiny_spec).eval()
+    many = TileNetwork(dataclasses.replace(tiny_spec, views=views)).eval()
+    many.load_state_dict(plain.state_dict())
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    turned = [tiles, tiles[:, :, ::-1], tiles[:, ::-1], tiles[:, ::-1, ::-1]]
+    turned += [np.swapaxes(view, 1, 2) for view in turned]
+    assert len({view[0].tobytes() for view in turned}) == 8
+
+    def logits(network, pixels):
+        with torch.inference_mode():
+            return network(torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2)).numpy()
+
+    expected = np.mean([logits(plain, view) for view in turned[:views]], axis=0)
+    np.testing.assert_allclose(logits(many, tiles), expected, atol=1e-5)
+    assert np.abs(expected - logits(plain, tiles)).max() > 1e-4
+
+
+def test_training_looks_at_one_view(tiny_spec):
+    network = TileNetwork(dataclasses.replace(tiny_spec, views=8)).train()
+    seen = []
+    network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    network(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+    assert seen == [(4, 3, 32, 32)]

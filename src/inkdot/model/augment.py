@@ -41,6 +41,17 @@ def _transforms(config: AugmentationConfig) -> list[Any]:
         transforms.append(A.D4(p=1.0))
         # ±8 %: mpp as stated by scanners differs by a few per cent, and nuclear size is what tells cells apart.
         transforms.append(A.Affine(scale=(0.92, 1.08), border_mode=cv2.BORDER_REFLECT_101, p=0.3))
+    if config.distortion > 0:
+        strength = config.distortion
+        transforms.append(
+            A.Affine(
+                scale=(1 - 0.2 * strength, 1 + 0.25 * strength),
+                rotate=(-45 * strength, 45 * strength),
+                translate_percent=(-0.1 * strength, 0.1 * strength),
+                border_mode=cv2.BORDER_REFLECT_101,
+                p=0.8,
+            )
+        )
     if config.colour > 0:
         strength = config.colour
         transforms.append(

@@ -11,9 +11,9 @@ from inkdot.model.selection import FloatArray, draw_weights, head_slices, strata
 
 
 def balanced_weights(tiles: TileSet, config: Config) -> FloatArray:
-    """Weight of each tile, sum 1: classes of the flagging head in equal shares, see :func:`draw_weights`."""
+    """Weight of each tile, sum 1: classes of one head in equal shares, see :func:`draw_weights`."""
     heads = config.head_records
-    columns = head_slices(heads)[flagging_head(heads).name]
+    columns = head_slices(heads)[config.training.balance_by or flagging_head(heads).name]
     return draw_weights(strata(tiles.targets, columns), tiles.patients, tiles.slides)
 
 

@@ -18,7 +18,7 @@ from inkdot.artefacts.atomic import write_bytes
 from inkdot.model.network import TileNetwork
 from inkdot.model.store import cpu_tensors
 
-_NETWORK, _OPTIMIZER, _FACTS = "network.", "optimizer.", "inkdot"
+_NETWORK, _AVERAGE, _OPTIMIZER, _FACTS = "network.", "average.", "optimizer.", "inkdot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,16 @@ class RunState:
 
 
 def write_checkpoint(
-    path: Path, state: RunState, network: TileNetwork, optimizer: Optimizer | None = None
+    path: Path,
+    state: RunState,
+    network: TileNetwork,
+    optimizer: Optimizer | None = None,
+    average: TileNetwork | None = None,
 ) -> None:
-    """Write a checkpoint atomically: the network's tensors, the optimiser's, and the state."""
+    """Write a checkpoint atomically: the network's tensors, the optimiser's, the averaged ones, and the state."""
     tensors = {_NETWORK + name: tensor for name, tensor in cpu_tensors(network).items()}
+    if average is not None:
+        tensors |= {_AVERAGE + name: tensor for name, tensor in cpu_tensors(average).items()}
     if optimizer is not None:
         for index, moments in cast("dict[int, dict[str, Tensor]]", optimizer.state_dict()["state"]).items():
             for name, tensor in moments.items():
@@ -76,18 +82,28 @@ def read_state(path: Path, identity: str) -> RunState | None:
     )
 
 
-def restore(path: Path, network: TileNetwork, optimizer: Optimizer | None = None) -> None:
-    """Load the tensors of a checkpoint into a network and, where given, an optimiser over its parameters."""
+def restore(
+    path: Path,
+    network: TileNetwork,
+    optimizer: Optimizer | None = None,
+    average: TileNetwork | None = None,
+) -> None:
+    """Load the tensors of a checkpoint into a network and, where given, an optimiser over its parameters and its mean."""
     states: dict[int, dict[str, Tensor]] = {}
     tensors: dict[str, Tensor] = {}
+    averaged: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 - not a mapping
             if key.startswith(_NETWORK):
                 tensors[key.removeprefix(_NETWORK)] = file.get_tensor(key)
+            elif key.startswith(_AVERAGE):
+                averaged[key.removeprefix(_AVERAGE)] = file.get_tensor(key)
             else:
                 index, name = key.removeprefix(_OPTIMIZER).split(".", 1)
                 states.setdefault(int(index), {})[name] = file.get_tensor(key)
     network.load_state_dict(tensors)
+    if average is not None:
+        average.load_state_dict(averaged)
     if optimizer is not None:
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})

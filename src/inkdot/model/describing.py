@@ -52,6 +52,7 @@ def describe(
         inkdot=__version__,
         backbone=spec.backbone,
         dropout=spec.dropout,
+        views=spec.views,
         preparation=config.preparation,
         heads=config.heads,
         tiling=config.tiling,

@@ -2,8 +2,6 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,27 +11,25 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.optim import AdamW
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, TrainingConfig
 from inkdot.errors import UserError
 from inkdot.model.augment import Augmentation
-from inkdot.model.balancing import balanced_weights, fit_temperatures
+from inkdot.model.averaging import WeightAverage
+from inkdot.model.balancing import balanced_weights
 from inkdot.model.checkpoint import RunState, manual_seed, read_state, restore, write_checkpoint
+from inkdot.model.curves import curves_svg
 from inkdot.model.data import EpochDraws, TileSet, training_loader
-from inkdot.model.figures import auc_figures
-from inkdot.model.loss import Loss, masked_loss
+from inkdot.model.event_file import write_events
+from inkdot.model.loss import known_weights, masked_loss
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import place, predict_logits
-from inkdot.model.scorer import scores_of
-from inkdot.model.selection import head_slices
-
-Row = Mapping[str, float | None]
-
-_EPOCH_REPLICATES = 200
+from inkdot.model.predicting import place
+from inkdot.model.schedule import learning_rate_at
+from inkdot.model.watching import Row, csv_text, epoch_row, line, validation_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,67 +49,135 @@ class TrainingData:
     identity: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """What an epoch is run with: the network and its optimiser as Fabric wraps them, and the running mean."""
+
+    fabric: Fabric
+    model: nn.Module
+    optimizer: Optimizer
+    network: TileNetwork
+    average: WeightAverage
+    settings: TrainingConfig
+    steps: int
+
+
 def fit(
     network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
-    """Train, writing ``metrics.csv`` and the checkpoints after each epoch; go on where an earlier run stopped.
+    """Train, writing metrics, curves and the checkpoints after each epoch; go on where an earlier run stopped.
 
-    The network ends with the weights of the epoch of the lowest calibrated validation loss, on the CPU. On a CPU,
-    with the same number of threads, the same data and config give the same bytes, interrupted or not.
+    The network ends with the averaged weights of the epoch of the lowest calibrated validation loss, on the CPU. On a
+    CPU, with the same number of threads, the same data and config give the same bytes, interrupted or not.
 
     Raises:
-        UserError: The accelerator or precision is not to be had on this machine, or the loss is no longer finite.
+        UserError: The accelerator or precision is not to be had on this machine, its memory is too small for a batch, or
+            the loss is no longer finite.
     """
-    settings = config.training
-    fabric = _fabric(settings)
-    place(network, fabric.device)
-    optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
-    state = _state_so_far(layout, data.identity)
-    if state.epoch:
-        restore(layout.last_checkpoint, network, optimizer)
-        console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
-    draws = EpochDraws(balanced_weights(data.training, config), settings.batch_size, settings.seed)
-    loader = training_loader(data.training, Augmentation(config.augmentation), draws, settings.workers)
-    model, wrapped = fabric.setup(network, optimizer)
-    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(
-            "training", total=settings.epochs * len(draws), completed=state.epoch * len(draws)
-        )
-        for epoch in range(state.epoch, settings.epochs):
-            draws.epoch = epoch
-            manual_seed(settings.seed, epoch)
-            model.train()
-            means = _Means()
-            for step, (pixels, targets) in enumerate(cast("Iterable[tuple[Tensor, Tensor]]", batches)):
-                rate = learning_rate_at(epoch * len(draws) + step, settings.epochs * len(draws), settings)
-                for group in wrapped.param_groups:
-                    group["lr"] = rate
-                loss = masked_loss(model(pixels), targets, network.spec.heads, settings.head_weights)
-                wrapped.zero_grad()
-                fabric.backward(loss.total)
-                wrapped.step()
-                means.add({"": loss.total, **loss.per_head})
-                bar.update(task, advance=1, description=f"epoch {epoch + 1} of {settings.epochs}")
-            rate = cast(float, wrapped.param_groups[0]["lr"])
-            row = _row(epoch, rate, means.values(), _validate(network, data, config, fabric.device), data)
-            state = _record(state, row, data, network, optimizer, layout)
-            bar.console.print(
-                _line(row, settings.epochs, data.figures_prefix), highlight=False, soft_wrap=True
-            )
+    try:
+        state = _fit(network, data, config, layout, console)
+    except torch.OutOfMemoryError:
+        raise UserError(_too_large(config.training, data.training)) from None
     restore(layout.best_checkpoint, network)
     network.cpu()
     return state
 
 
-def learning_rate_at(step: int, steps: int, settings: TrainingConfig) -> float:
-    """Linear warm-up to the peak, then half a cosine down to nearly nothing; a pure function of the step."""
-    warmup = max(1, round(settings.warmup_fraction * steps))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    share = (step - warmup + 1) / (steps - warmup + 1)
-    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+def _fit(
+    network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
+) -> RunState:
+    settings = config.training
+    fabric = _fabric(settings)
+    place(network, fabric.device)
+    optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
+    average = WeightAverage(network, settings.average_decay)
+    state = _state_so_far(layout, data.identity)
+    if state.epoch:
+        restore(layout.last_checkpoint, network, optimizer, average.network)
+        console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
+    draws = EpochDraws(balanced_weights(data.training, config), settings.batch_size, settings.seed)
+    loader = training_loader(data.training, Augmentation(config.augmentation), draws, settings.workers)
+    model, wrapped = fabric.setup(network, optimizer)
+    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    machine = _Machine(
+        fabric, model, cast(Optimizer, wrapped), network, average, settings, settings.epochs * len(draws)
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("training", total=machine.steps, completed=state.epoch * len(draws))
+        for epoch in range(state.epoch, settings.epochs):
+            if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
+                bar.console.print(f"stopped: no better since epoch {state.best_epoch}", highlight=False)
+                break
+            draws.epoch = epoch
+            manual_seed(settings.seed, epoch)
+            model.train()
+            sums = _Sums()
+            for step, batch in enumerate(cast("Iterable[tuple[Tensor, Tensor]]", batches)):
+                sums.add(_step(machine, batch, epoch * len(draws) + step))
+                bar.update(task, advance=1, description=f"epoch {epoch + 1} of {settings.epochs}")
+            rate = cast(float, wrapped.param_groups[0]["lr"])
+            losses = _finite({name: float(total) / len(draws) for name, total in sums.tensors.items()})
+            validation = validation_row(average.network, data.validation, config, fabric.device)
+            row = epoch_row(epoch, rate, losses, validation, data.figures_prefix)
+            state = _record(state, row, data, machine, layout)
+            bar.console.print(
+                line(row, settings.epochs, data.figures_prefix), highlight=False, soft_wrap=True
+            )
+    return state
+
+
+def _step(machine: _Machine, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
+    """One step of the optimiser; the losses by head, the whole under the empty name."""
+    fabric, settings, heads = machine.fabric, machine.settings, machine.network.spec.heads
+    rate = learning_rate_at(step, machine.steps, settings)
+    for group in machine.optimizer.param_groups:
+        group["lr"] = rate
+    machine.optimizer.zero_grad()
+    losses = _Sums()
+    totals = known_weights(batch[1], heads)
+    for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
+        loss = masked_loss(machine.model(pixels), targets, heads, settings.head_weights, totals=totals)
+        fabric.backward(loss.total)
+        losses.add({"": loss.total, **loss.per_head})
+    if settings.gradient_clip is not None:
+        fabric.clip_gradients(machine.model, machine.optimizer, max_norm=settings.gradient_clip)
+    machine.optimizer.step()
+    machine.average.update(machine.network, step)
+    return losses.tensors
+
+
+class _Sums:
+    """Sums of losses, by name, without waiting for the device at every step."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        for name, loss in losses.items():
+            self.tensors[name] = self.tensors.get(name, torch.zeros_like(loss)) + loss.detach()
+
+
+def _finite(losses: dict[str, float]) -> dict[str, float]:
+    if not all(math.isfinite(loss) for loss in losses.values()):
+        raise UserError(
+            "training: expected a finite loss, found it has become infinite or undefined; "
+            "lower training.learning_rate, or use precision: 32-true"
+        )
+    return losses
+
+
+def _too_large(settings: TrainingConfig, tiles: TileSet) -> str:
+    side = tiles.tile(0).shape[0]
+    if settings.tiles_at_once == 1:
+        remedy = "choose a smaller model.backbone or tiling.side_px"
+    else:
+        remedy = (
+            f"set training.accumulate to {settings.accumulate * 2} (the same steps, taken in smaller parts), or "
+            f"training.batch_size to {max(1, settings.batch_size // 2)}"
+        )
+    found = f"expected room for {settings.tiles_at_once} tiles of {side} px at a time, found the accelerator's memory full"
+    return f"{found}; {remedy}"
 
 
 def _state_so_far(layout: RunLayout, identity: str) -> RunState:
@@ -145,111 +209,16 @@ def _parameter_groups(network: TileNetwork, weight_decay: float) -> list[dict[st
     ]
 
 
-class _Means:
-    """Means of losses over the steps of an epoch, without waiting for the device at every step."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._steps = 0
-
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, torch.zeros_like(loss)) + loss.detach()
-        self._steps += 1
-
-    def values(self) -> dict[str, float]:
-        means = {name: float(total) / self._steps for name, total in self._sums.items()}
-        if not all(math.isfinite(mean) for mean in means.values()):
-            raise UserError(
-                "training: expected a finite loss, found it has become infinite or undefined; "
-                "lower training.learning_rate, or use precision: 32-true"
-            )
-        return means
-
-
-def _validate(
-    network: TileNetwork, data: TrainingData, config: Config, device: torch.device
-) -> dict[str, float | None]:
-    """Losses and AUC on the validation tiles.
-
-    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch: the plain loss punishes an
-    overconfidence that the temperatures, fitted after training, take away.
-    """
-    tiles, settings, heads = data.validation, config.training, network.spec.heads
-    logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.batch_size)
-    temperatures = fit_temperatures(logits, tiles, config)
-    targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
-
-    def losses(divided: Mapping[str, float]) -> Loss:
-        scaled = [
-            torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
-            for name, own in head_slices(heads).items()
-        ]
-        return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
-
-    plain = losses({})
-    figures: dict[str, float | None] = {"loss": float(plain.total)}
-    figures |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
-    figures["calibrated_loss"] = float(losses(temperatures).total)
-    estimates = auc_figures(
-        scores_of(logits, heads, {}),
-        tiles.targets,
-        tiles.patients,
-        heads,
-        replicates=_EPOCH_REPLICATES,
-        seed=settings.seed,
-    )
-    for name, estimate in estimates.items():
-        figures[name] = estimate.value if estimate else None
-        figures[f"{name}.low"] = estimate.low if estimate else None
-        figures[f"{name}.high"] = estimate.high if estimate else None
-    return figures
-
-
-def _row(
-    epoch: int,
-    rate: float,
-    losses: Mapping[str, float],
-    figures: Mapping[str, float | None],
-    data: TrainingData,
-) -> Row:
-    row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate}
-    row |= {f"train_loss.{name}" if name else "train_loss": value for name, value in losses.items()}
-    return row | {data.figures_prefix + name: value for name, value in figures.items()}
-
-
-def _record(
-    state: RunState, row: Row, data: TrainingData, network: TileNetwork, optimizer: AdamW, layout: RunLayout
-) -> RunState:
+def _record(state: RunState, row: Row, data: TrainingData, machine: _Machine, layout: RunLayout) -> RunState:
     """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
     loss = cast(float, row[data.figures_prefix + "calibrated_loss"])
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
+    averaged = machine.average.network
     if loss < state.best_loss or not state.best_epoch:
         state = replace(state, best_epoch=state.epoch, best_loss=loss)
-        write_checkpoint(layout.best_checkpoint, state, network)
-    write_text(layout.metrics_csv, _csv(state.history))
-    write_checkpoint(layout.last_checkpoint, state, network, optimizer)
+        write_checkpoint(layout.best_checkpoint, state, averaged)
+    write_text(layout.metrics_csv, csv_text(state.history))
+    write_events(layout.events, state.history, "epoch")
+    write_text(layout.curves_svg, curves_svg(state.history, data.figures_prefix, state.best_epoch))
+    write_checkpoint(layout.last_checkpoint, state, machine.network, machine.optimizer, averaged)
     return state
-
-
-def _csv(rows: Iterable[Row]) -> str:
-    rows = list(rows)
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    return buffer.getvalue()
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _line(row: Row, epochs: int, prefix: str) -> str:
-    figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
-    for name in (name for name in row if name.startswith(f"{prefix}auc.") and f"{name}.low" in row):
-        value = row[name]
-        if value is not None:
-            figures.append(f"{name} {value:.3f} ({row[name + '.low']:.3f} to {row[name + '.high']:.3f})")
-    return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"

@@ -31,6 +31,7 @@ class NetworkSpec:
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         attention_hidden: Width of the attention's hidden layers; 0 for a network that knows tiles only.
+        views: Mirror images and quarter turns of a tile whose features are averaged, outside training: 1, 2, 4 or 8.
     """
 
     backbone: str
@@ -40,6 +41,7 @@ class NetworkSpec:
     normalisation_mean: tuple[float, float, float] = PLAIN_NORMALISATION[0]
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
     attention_hidden: int = 0
+    views: int = 1
 
 
 class TileNetwork(nn.Module):
@@ -75,9 +77,16 @@ class TileNetwork(nn.Module):
         return torch.cat([part(features) for part in (*self.heads.values(), *self.attention.values())], dim=1)
 
     def features(self, tiles: Tensor) -> Tensor:
-        """What the backbone makes of the tiles before the heads, float [n, features]."""
+        """What the backbone makes of the tiles before the heads, float [n, features].
+
+        Outside training the mean over the views: the heads are linear, so that this is the mean of their logits too.
+        """
         mean, std = cast(Tensor, self.mean), cast(Tensor, self.std)
-        return self.backbone((tiles.to(mean.dtype) - mean) / std)
+        seen = (tiles.to(mean.dtype) - mean) / std
+        if self.training:
+            return self.backbone(seen)
+        turned = [self.backbone(view) for view in _views(seen, self.spec.views)]
+        return turned[0] if len(turned) == 1 else torch.stack(turned).mean(dim=0)
 
 
 def check_backbone(name: str) -> None:
@@ -125,6 +134,13 @@ def _create_backbone(spec: NetworkSpec, *, pretrained: bool) -> nn.Module:
 def _feature_count(backbone: nn.Module) -> int:
     # Some backbones (MobileNet) widen once more after pooling: their head_hidden_size is what comes out.
     return int(getattr(backbone, "head_hidden_size", None) or cast(int, backbone.num_features))
+
+
+def _views(tiles: Tensor, count: int) -> list[Tensor]:
+    """The tiles as they are, mirrored, upside down, both, and the same four of their transposes."""
+    views = [tiles, tiles.flip(3), tiles.flip(2), tiles.flip((2, 3))]
+    views += [view.transpose(2, 3) for view in views]
+    return views[:count]
 
 
 def _channels(values: tuple[float, float, float]) -> Tensor:

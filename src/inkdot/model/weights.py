@@ -42,6 +42,7 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
             config.tiling.side_px,
             _three(mean),
             _three(std),
+            views=settings.views,
         ),
         pretrained=settings.weights == "pretrained",
     )

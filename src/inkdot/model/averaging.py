@@ -1,0 +1,53 @@
+"""The running mean of a network's weights over its training steps: what is validated and kept."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import copy
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from inkdot.model.network import TileNetwork
+
+
+class WeightAverage:
+    """Exponential mean of the weights and of the statistics of batch normalisation.
+
+    Attributes:
+        network: The network with the averaged weights, on the device of the one it was made from.
+    """
+
+    def __init__(self, network: TileNetwork, decay: float) -> None:
+        """Start from a network as it is.
+
+        Args:
+            network: What will be trained.
+            decay: Share (0 to 1, below 1) of the mean that a step keeps; 0 follows the network exactly.
+        """
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        # One view of a tile is enough to choose an epoch by, and takes a share of the time.
+        self.network.spec = replace(network.spec, views=1)
+        self._decay = decay
+
+    def update(self, network: TileNetwork, step: int) -> None:
+        """Take in the weights after one more step.
+
+        Args:
+            network: The network being trained.
+            step: Steps done before, from 0. Early on the mean is short, or it would remember the random start.
+        """
+        decay = min(self._decay, (step + 1) / (step + 10)) if self._decay else 0.0
+        mean, current = self.network.state_dict(), network.state_dict()
+        floats = [name for name, tensor in mean.items() if tensor.is_floating_point()]
+        with torch.no_grad():
+            get_ema_multi_avg_fn(decay)(
+                cast("list[Tensor]", [mean[name] for name in floats]),
+                cast("list[Tensor]", [current[name] for name in floats]),
+                0,
+            )
+            for name, tensor in mean.items():
+                if not tensor.is_floating_point():
+                    tensor.copy_(current[name])

@@ -1,0 +1,97 @@
+"""What is known of a network after an epoch: losses and AUC on the validation tiles, and the row they make."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from inkdot.config import Config
+from inkdot.model.balancing import balanced_weights, fit_temperatures
+from inkdot.model.data import TileSet
+from inkdot.model.figures import auc_figures
+from inkdot.model.loss import Loss, masked_loss
+from inkdot.model.network import TileNetwork
+from inkdot.model.predicting import predict_logits
+from inkdot.model.scorer import scores_of
+from inkdot.model.selection import head_slices
+
+Row = Mapping[str, float | None]
+"""One epoch: column names of ``metrics.csv`` and their values, None where undefined."""
+
+_REPLICATES = 200
+
+
+def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device: torch.device) -> Row:
+    """Losses and AUC on the validation tiles.
+
+    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch: the plain loss punishes an
+    overconfidence that the temperatures, fitted after training, take away.
+    """
+    settings, heads = config.training, network.spec.heads
+    logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.tiles_at_once)
+    temperatures = fit_temperatures(logits, tiles, config)
+    targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
+
+    def losses(divided: Mapping[str, float]) -> Loss:
+        scaled = [
+            torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
+            for name, own in head_slices(heads).items()
+        ]
+        return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
+
+    plain = losses({})
+    row: dict[str, float | None] = {"loss": float(plain.total)}
+    row |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
+    row["calibrated_loss"] = float(losses(temperatures).total)
+    scores = scores_of(logits, heads, {})
+    estimates = auc_figures(
+        scores, tiles.targets, tiles.patients, heads, replicates=_REPLICATES, seed=settings.seed
+    )
+    for name, estimate in estimates.items():
+        row[name] = estimate.value if estimate else None
+        row[f"{name}.low"] = estimate.low if estimate else None
+        row[f"{name}.high"] = estimate.high if estimate else None
+    return row
+
+
+def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: Row, prefix: str) -> Row:
+    """The row of ``metrics.csv`` of one epoch.
+
+    Args:
+        epoch: From 0.
+        rate: Learning rate of its last step.
+        losses: Means over its steps, by head; the whole under the empty name.
+        validation: What :func:`validation_row` gave.
+        prefix: Put before the names of figures on the validation tiles.
+    """
+    row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate}
+    row |= {f"train_loss.{name}" if name else "train_loss": value for name, value in losses.items()}
+    return row | {prefix + name: value for name, value in validation.items()}
+
+
+def csv_text(rows: Iterable[Row]) -> str:
+    """Rows as ``metrics.csv``."""
+    rows = list(rows)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return buffer.getvalue()
+
+
+def line(row: Row, epochs: int, prefix: str) -> str:
+    """An epoch in one line for the terminal."""
+    figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
+    for name in (name for name in row if name.startswith(f"{prefix}auc.") and f"{name}.low" in row):
+        value = row[name]
+        if value is not None:
+            figures.append(f"{name} {value:.3f} ({row[name + '.low']:.3f} to {row[name + '.high']:.3f})")
+    return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
