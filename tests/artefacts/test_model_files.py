@@ -79,8 +79,10 @@ def test_the_form_of_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "model.json").read_bytes() == GOLDEN.read_bytes()
 
 
-def test_a_model_of_version_1_stays_readable(tmp_path: Path) -> None:
-    (tmp_path / "model.json").write_bytes(GOLDEN.read_bytes())
+@pytest.mark.parametrize("name", ["model.json", "model_before_assessing.json"])
+def test_a_model_of_version_1_stays_readable(tmp_path: Path, name: str) -> None:
+    """Settings that came later have their defaults."""
+    (tmp_path / "model.json").write_bytes((GOLDEN.parent / name).read_bytes())
     (tmp_path / "weights.safetensors").write_bytes(WEIGHTS)
     edit(tmp_path, {"weights_sha256": file_sha256(tmp_path / "weights.safetensors")})
     read = read_model_file(tmp_path)
