@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from inkdot import __version__
+from inkdot.cli.model import model as model_commands
 from inkdot.cli.options import (
     ConfigPath,
     CpusPerSlide,
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(review, name="review")
+app.add_typer(model_commands, name="model")
 
 
 def _version(value: bool) -> None:

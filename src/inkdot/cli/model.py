@@ -1,0 +1,52 @@
+"""The commands of `inkdot model`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+model = typer.Typer(
+    help="What a model is, whether it is whole, and other forms of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, such as RUN/model.")]
+
+
+@model.command("show")
+def show(folder: _Model) -> None:
+    """Print what a model answers, what it saw and how it did."""
+    from inkdot.stages import model_show as stage
+
+    raise typer.Exit(stage.run(folder))
+
+
+@model.command("verify")
+def verify(folder: _Model) -> None:
+    """Check that a model's files belong together and that it works."""
+    from inkdot.stages import model_verify as stage
+
+    raise typer.Exit(stage.run(folder))
+
+
+@model.command("export")
+def export(
+    folder: _Model,
+    format_: Annotated[
+        Literal["onnx", "openvino", "wsinfer"],
+        typer.Option("--format", help="wsinfer: for WSInfer and QuPath's WSInfer extension."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    allow_synthetic_model: Annotated[
+        bool,
+        typer.Option(
+            "--allow-synthetic-model",
+            help="Export a model trained on synthetic slides, which other programs will not refuse.",
+        ),
+    ] = False,
+) -> None:
+    """Write a model for other programs, and check that its scores are ours."""
+    from inkdot.stages import model_export as stage
+
+    raise typer.Exit(stage.run(folder, format_, out, allow_synthetic_model=allow_synthetic_model))

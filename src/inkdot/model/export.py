@@ -1,0 +1,281 @@
+"""A model in the forms that other programs read. Every file is read back, and its scores are compared with ours."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportPrivateImportUsage=false
+# torch, onnx and openvino are only partly typed.
+
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from inkdot import __version__
+from inkdot.artefacts.facts import tile_spec_facts
+from inkdot.artefacts.model_files import ModelFile
+from inkdot.errors import UserError
+from inkdot.labels import flagging_head, score_column, score_columns
+from inkdot.model.export_networks import FlaggingNetwork, ScoringNetwork
+from inkdot.model.network import TileNetwork
+from inkdot.model.openvino_runtime import import_openvino
+
+Format = Literal["onnx", "openvino", "wsinfer"]
+FloatArray = npt.NDArray[np.float32]
+
+BOUND: Final = 1e-3
+"""How far an exported model's scores may be from ours: what runtimes may differ by anywhere in this program."""
+
+_CHECKED_TILES: Final = 12
+_TRACED: Final = 2
+
+
+def export_files(
+    format_: Format, folder: Path, description: ModelFile, network: TileNetwork
+) -> dict[str, Path]:
+    """Write a model in another form into a scratch folder.
+
+    Args:
+        format_: onnx, openvino or wsinfer.
+        folder: An empty folder.
+        description: The model.
+        network: Its network, on the CPU, in evaluation mode.
+
+    Returns:
+        The files by the name they should have.
+
+    Raises:
+        UserError: A package that the form needs is not installed.
+    """
+    writers: dict[Format, Callable[[Path, ModelFile, TileNetwork], dict[str, Path]]] = {
+        "onnx": _write_onnx,
+        "openvino": _write_openvino,
+        "wsinfer": _write_wsinfer,
+    }
+    return writers[format_](folder, description, network)
+
+
+def scores_of_export(format_: Format, folder: Path, description: ModelFile, tiles: Tensor) -> FloatArray:
+    """What an exported model, run as its users run it, says of tiles.
+
+    Args:
+        format_: The form.
+        folder: Where its files are.
+        description: The model it was made from.
+        tiles: uint8 [n, 3, side, side].
+
+    Returns:
+        float32 [n, score columns], for wsinfer those of the flagging head alone.
+    """
+    if format_ == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        return cast(FloatArray, session.run(["scores"], {"tiles": tiles.numpy()})[0])
+    if format_ == "openvino":
+        core = import_openvino().Core()
+        precise = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = core.compile_model(core.read_model(folder / "model.xml"), "CPU", precise)
+        return np.array(compiled(tiles.numpy())[0], np.float32)
+    with _quiet():
+        module = torch.jit.load(str(folder / "torchscript_model.pt"))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in _normalisation(description))
+    with torch.inference_mode():
+        return torch.softmax(module((tiles / 255.0 - mean) / std), dim=1).numpy()
+
+
+def columns_of_export(format_: Format, description: ModelFile) -> list[str]:
+    """Names of the score columns that an exported model gives, in order."""
+    heads = description.head_records
+    if format_ != "wsinfer":
+        return score_columns(heads)
+    head = flagging_head(heads)
+    return [score_column(head.name, name) for name in head.classes]
+
+
+def checking_tiles(side_px: int) -> Tensor:
+    """Tiles that no slide shows, the same each time: tints from glass to black under noise of every strength.
+
+    Returns:
+        uint8 [n, 3, side, side].
+    """
+    generator = np.random.default_rng(20240229)
+    tints = generator.uniform(20, 250, (_CHECKED_TILES, 3, 1, 1))
+    coarse = generator.normal(0, 1, (_CHECKED_TILES, 3, max(1, side_px // 8), max(1, side_px // 8)))
+    blobs = np.repeat(np.repeat(coarse, 8, axis=2), 8, axis=3)
+    blobs = np.resize(blobs, (_CHECKED_TILES, 3, side_px, side_px))
+    strength = np.linspace(2, 90, _CHECKED_TILES).reshape(-1, 1, 1, 1)
+    noise = generator.normal(0, 6, blobs.shape)
+    return torch.from_numpy(np.clip(tints + strength * blobs + noise, 0, 255).astype(np.uint8))
+
+
+def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> dict[str, object]:
+    """What must be known to use an exported model, as a JSON value: it travels in ``inkdot.json`` beside it."""
+    points = {
+        name: {"class": point.class_name, "threshold": point.threshold}
+        for name, point in sorted(description.operating_points.items())
+    }
+    return {
+        "version": "inkdot.export/1",
+        "inkdot": __version__,
+        "format": format_,
+        "use": "For Research Use Only. Not for use in diagnostic procedures.",
+        "trained_on_synthetic": description.trained_on.synthetic,
+        "mpp_known": description.mpp_known,
+        "model_sha256": model_sha256,
+        "backbone": description.backbone,
+        "preparation": description.preparation,
+        "stains": list(description.trained_on.stains),
+        "tile_spec": tile_spec_facts(description.tiling.spec),
+        "input": _INPUTS[format_],
+        "columns": columns_of_export(format_, description),
+        "operating_points": points,
+    }
+
+
+_INPUTS: Final[dict[Format, str]] = {
+    "onnx": "tiles: uint8 [n, 3, side, side], RGB 0 to 255; output scores: float32, calibrated, one column per class",
+    "openvino": "tiles: uint8 [n, 3, side, side], RGB 0 to 255; output scores: float32, calibrated, one column per class",
+    "wsinfer": "float [n, 3, side, side], RGB 0 to 1, normalised as config.json says; output logits: their softmax is calibrated",
+}
+
+
+def wsinfer_config(description: ModelFile) -> dict[str, object]:
+    """``config.json`` of the WSInfer zoo, spec_version 1.0; further keys are allowed and say what must be said.
+
+    WSInfer and QuPath show class names and nothing else of a model, so a synthetic model says so in these.
+    """
+    head = flagging_head(description.head_records)
+    synthetic = description.trained_on.synthetic
+    mean, std = _normalisation(description)
+    return {
+        "spec_version": "1.0",
+        "architecture": description.backbone,
+        "num_classes": len(head.classes),
+        "class_names": [f"{name} (synthetic model)" if synthetic else name for name in head.classes],
+        "patch_size_pixels": description.tiling.side_px,
+        "spacing_um_px": description.tiling.mpp,
+        "transform": [
+            {"name": "Resize", "arguments": {"size": description.tiling.side_px}},
+            {"name": "ToTensor"},
+            {"name": "Normalize", "arguments": {"mean": list(mean), "std": list(std)}},
+        ],
+        "trained_on_synthetic": synthetic,
+        "use": "For Research Use Only. Not for use in diagnostic procedures.",
+    }
+
+
+def _normalisation(description: ModelFile) -> tuple[list[float], list[float]]:
+    return list(description.normalisation_mean), list(description.normalisation_std)
+
+
+def _write_onnx(folder: Path, description: ModelFile, network: TileNetwork) -> dict[str, Path]:
+    onnx = _needed("onnx")
+    _needed("onnxscript")
+    _needed("onnxruntime")
+    path = folder / "model.onnx"
+    tiles = checking_tiles(description.tiling.side_px)[:_TRACED]
+    with _quiet():
+        torch.onnx.export(
+            _scoring(description, network),
+            (tiles,),
+            path,
+            input_names=["tiles"],
+            output_names=["scores"],
+            dynamic_shapes={"tiles": {0: torch.export.Dim("n", min=1, max=4096)}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    written = onnx.load(path)
+    for name, text in _said(description).items():
+        written.metadata_props.add(key=name, value=text)
+    for (
+        node
+    ) in written.graph.node:  # where in whose source each step came from: of no use, and a person's paths
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.save(written, path)
+    return {path.name: path}
+
+
+def _write_openvino(folder: Path, description: ModelFile, network: TileNetwork) -> dict[str, Path]:
+    openvino = import_openvino()
+    side = description.tiling.side_px
+    with _quiet():
+        converted = openvino.convert_model(
+            _scoring(description, network),
+            example_input=checking_tiles(side)[:_TRACED],
+            input=[openvino.PartialShape([-1, 3, side, side])],
+        )
+    converted.input(0).set_names({"tiles"})
+    converted.output(0).set_names({"scores"})
+    for name, text in _said(description).items():
+        converted.set_rt_info(text, ["inkdot", name])
+    path = folder / "model.xml"
+    openvino.save_model(converted, path, compress_to_fp16=False)
+    return {path.name: path, "model.bin": path.with_suffix(".bin")}
+
+
+def _write_wsinfer(folder: Path, description: ModelFile, network: TileNetwork) -> dict[str, Path]:
+    module = FlaggingNetwork(network, description.head_records, description.temperatures).eval()
+    side = description.tiling.side_px
+    with _quiet(), torch.inference_mode():
+        traced = torch.jit.trace(module, torch.zeros(_TRACED, 3, side, side))
+    path, config = folder / "torchscript_model.pt", folder / "config.json"
+    with _quiet():
+        torch.jit.save(traced, str(folder / "with_origins.pt"))
+    _drop_origins(folder / "with_origins.pt", path)
+    config.write_text(
+        json.dumps(wsinfer_config(description), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    return {path.name: path, config.name: config}
+
+
+def _drop_origins(source: Path, path: Path) -> None:
+    """Copy a TorchScript archive without the notes where in whose folders each step came from."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            if not name.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(name), old.read(name))
+
+
+def _scoring(description: ModelFile, network: TileNetwork) -> ScoringNetwork:
+    return ScoringNetwork(network, description.head_records, description.temperatures).eval()
+
+
+def _said(description: ModelFile) -> dict[str, str]:
+    """What an exported file says of itself, for whoever opens it without its neighbours."""
+    return {
+        "inkdot": __version__,
+        "use": "For Research Use Only. Not for use in diagnostic procedures.",
+        "trained_on_synthetic": str(description.trained_on.synthetic).lower(),
+        "columns": ",".join(score_columns(description.head_records)),
+        "mpp": f"{description.tiling.mpp:g}",
+        "side_px": str(description.tiling.side_px),
+    }
+
+
+def _needed(package: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise UserError(
+            f"--format onnx: expected the package {package}, found none; pip install 'inkdot[onnx]'"
+        ) from None
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Tracing announces what torch plans for its own future: nothing the user could act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
