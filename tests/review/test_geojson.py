@@ -8,6 +8,7 @@ import shapely
 
 from inkdot.review.geojson import write_geojson
 from inkdot.review.ranking import rank_places
+from inkdot.review.reading import ReviewedSlide
 from inkdot.review.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
@@ -15,7 +16,7 @@ MakeSlide = Callable[..., ScoredSlide]
 
 def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> dict[str, Any]:
     path = tmp_path / "slide.geojson"
-    summary = write_geojson(path, slide, rank_places(slide, top_n, 0.75), **cap)
+    summary = write_geojson(path, ReviewedSlide(slide, None), rank_places(slide, top_n, 0.75), **cap)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     assert summary.features == len(data["features"])
     assert summary.left_out == data["inkdot"]["left_out"]

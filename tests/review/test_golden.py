@@ -8,6 +8,7 @@ import pytest
 from inkdot.review import verdicts
 from inkdot.review.geojson import write_geojson
 from inkdot.review.ranking import rank_places
+from inkdot.review.reading import ReviewedSlide
 from inkdot.review.scored_slide import ScoredSlide
 from inkdot.review.slide_review import SlideReview
 from inkdot.review.worklist import worklist_text
@@ -29,7 +30,7 @@ def test_the_form_of_the_worklist(slide: ScoredSlide) -> None:
 
 
 def test_the_form_of_the_file_for_qupath(slide: ScoredSlide, tmp_path: Path) -> None:
-    write_geojson(tmp_path / "s.geojson", slide, rank_places(slide, 2, 0.75))
+    write_geojson(tmp_path / "s.geojson", ReviewedSlide(slide, None), rank_places(slide, 2, 0.75))
     assert (tmp_path / "s.geojson").read_text(encoding="utf-8") == (GOLDEN / "slide.geojson").read_text(
         encoding="utf-8"
     )

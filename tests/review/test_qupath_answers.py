@@ -10,6 +10,7 @@ from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.geojson import write_geojson
 from inkdot.review.qupath_answers import answers_of, read_qupath
 from inkdot.review.ranking import rank_places
+from inkdot.review.reading import ReviewedSlide
 from inkdot.review.scored_slide import ScoredSlide
 
 RING = [[0, 0], [100, 0], [100, 50], [0, 50], [0, 0]]
@@ -74,7 +75,7 @@ def test_places_exported_and_classified_come_back_where_they_were(
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
     path = tmp_path / "slide.geojson"
     ranking = rank_places(slide, 30, 0.75)
-    write_geojson(path, slide, ranking)
+    write_geojson(path, ReviewedSlide(slide, None), ranking)
     assert read_qupath(path, DEFAULT_HEADS, (1000, 1400)).answers == ()  # "flagged" is nobody's verdict
     data = json.loads(path.read_text(encoding="utf-8"))
     data["features"][0]["properties"]["classification"]["name"] = "malignant"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from inkdot.geometry import um_to_l0_px
 from inkdot.records import Mpp, TileSpec
-from inkdot.review.ranking import Place
+from inkdot.review.ranking import Place, View
 from inkdot.units import Micrometres, MicrometresPerPixel, TilePx
 
 CONTEXT_FACTOR = 4.0
@@ -46,18 +46,25 @@ class ScaleBar:
     fraction: float
 
 
+def view_of(place: Place, spec: TileSpec) -> View:
+    """The square that the picture of a place shows: its own, else the tile at its corner."""
+    return place.view or View(place.x_l0_px, place.y_l0_px, float(spec.side_um))
+
+
 def tile_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
-    """The tile itself, as fine as the slide holds it (people see more than the network is given)."""
-    return Field(place.x_l0_px, place.y_l0_px, finest_spec(spec.side_um, mpp, MAX_TILE_PX))
+    """The place itself, as fine as the slide holds it (people see more than the network is given)."""
+    view = view_of(place, spec)
+    return Field(view.x_l0_px, view.y_l0_px, finest_spec(view.side_um, mpp, MAX_TILE_PX))
 
 
 def context_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
-    """The surroundings, with the tile in the middle."""
-    side_um = Micrometres(spec.side_um * CONTEXT_FACTOR)
-    margin_x, margin_y = um_to_l0_px(Micrometres((side_um - spec.side_um) / 2), mpp)
+    """The surroundings, with the place in the middle."""
+    view = view_of(place, spec)
+    side_um = Micrometres(view.side_um * CONTEXT_FACTOR)
+    margin_x, margin_y = um_to_l0_px(Micrometres((side_um - view.side_um) / 2), mpp)
     return Field(
-        round(place.x_l0_px - margin_x),
-        round(place.y_l0_px - margin_y),
+        round(view.x_l0_px - margin_x),
+        round(view.y_l0_px - margin_y),
         finest_spec(side_um, mpp, MAX_CONTEXT_PX),
     )
 

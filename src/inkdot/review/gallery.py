@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inkdot.artefacts.hashing import json_sha256
-from inkdot.labels import Head
-from inkdot.review.fields import CONTEXT_FACTOR, ScaleBar, scale_bar
+from inkdot.evaluation.calls import further_call, heads_asked_of
+from inkdot.labels import Head, score_column
+from inkdot.review.cluster_facts import ClusterFacts
+from inkdot.review.fields import CONTEXT_FACTOR, ScaleBar, context_field, scale_bar, view_of
 from inkdot.review.ranking import Place
 from inkdot.review.scored_slide import ScoreFacts
 from inkdot.review.slide_review import SlideReview
 from inkdot.review.wording import SYNTHETIC_SLIDE
 
-GALLERY_VERSION = "inkdot.gallery/1"
+GALLERY_VERSION = "inkdot.gallery/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,18 @@ def _slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, ob
         facts |= {"call": review.call, "score": _rounded(review.score)}
     if slide is None or ranking is None:
         return facts
-    facts |= _frame_facts(slide)
+    facts |= _frame_facts(slide) | {"unit": ranking.unit}
     if not blinded:
         facts |= {
             "threshold": _rounded(slide.threshold),
             "tiles": ranking.tiles,
             "flagged_tiles": ranking.flagged_tiles,
             "more_flagged": ranking.more_flagged,
+            "units": ranking.units,
+            "flagged_units": ranking.flagged_units,
+            "ruler": _ruler_facts(review),
+            "measured_clusters": review.measured_clusters,
+            "further_calls": review.further_calls,
             "geojson": f"{review.slide_id}.geojson",
             "geojson_left_out": review.geojson_left_out,
         }
@@ -146,23 +153,34 @@ def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
         "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px],
         "side_um": side_um,
         "context_factor": CONTEXT_FACTOR,
-        "tile_bar": _bar_facts(scale_bar(side_um)),
-        "context_bar": _bar_facts(scale_bar(side_um * CONTEXT_FACTOR)),
         "overview_bar": _bar_facts(scale_bar(bounds.width_l0_px * frame.mpp.x)),
     }
 
 
 def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> dict[str, object]:
     assert review.ranking is not None
-    place = review.ranking.places[index]
+    assert review.facts is not None
+    place, slide = review.ranking.places[index], review.facts
+    view = view_of(place, slide.spec)
     facts: dict[str, object] = {
         "rank": place.rank,
         "x_l0_px": place.x_l0_px,
         "y_l0_px": place.y_l0_px,
         "box_l0_px": list(place.corners_l0_px),
+        "polygon": place.wkt,
+        "side_um": round(view.side_um, 2),
+        "bar": _bar_facts(scale_bar(view.side_um)),
+        "ring": _ring_in_context(place, slide),
     }
     if settings.blinded_seed is None:
-        facts |= {"score": _rounded(place.score), "flagged": place.flagged, "scores": _scores_by_head(place)}
+        facts |= {
+            "score": _rounded(place.score),
+            "flagged": place.flagged,
+            "scores": _scores_by_head(place),
+            "calls": _calls(place, slide),
+            "cluster": _cluster_facts(place.cluster) if place.cluster else None,
+            "tiles": len(place.rows),
+        }
     if review.pictures:
         pictures = review.pictures[index]
         facts |= {
@@ -170,6 +188,44 @@ def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> 
             "context": f"{settings.tiles_folder}/{pictures.context}",
         }
     return facts
+
+
+def _ring_in_context(place: Place, slide: ScoreFacts) -> list[list[float]]:
+    """The outline as fractions (0 to 1) of the width of the picture with its surroundings."""
+    field, mpp = context_field(place, slide.spec, slide.frame.mpp), slide.frame.mpp
+    side = float(field.spec.side_um)
+    return [
+        [round((x - field.x_l0_px) * mpp.x / side, 4), round((y - field.y_l0_px) * mpp.y / side, 4)]
+        for x, y in place.ring_l0_px
+    ]
+
+
+def _calls(place: Place, slide: ScoreFacts) -> dict[str, str]:
+    """What is said of the further questions, such as morphology; nothing of a place that is not flagged."""
+    asked = heads_asked_of(slide.heads, slide.head) if place.flagged else []
+    return {
+        head.name: further_call(head, [place.scores[score_column(head.name, name)] for name in head.classes])
+        for head in asked
+    }
+
+
+def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
+    return {
+        "nuclei": cluster.nuclei,
+        "measured_nuclei": cluster.measured_nuclei,
+        "measures": {name: round(value, 3) for name, value in cluster.measures.items()},
+        "others": cluster.others,
+        "reservations": cluster.reservations,
+    }
+
+
+def _ruler_facts(review: SlideReview) -> dict[str, object] | None:
+    ruler = review.ruler
+    if ruler is None:
+        return None
+    diameter = ruler["diameter_um"]
+    rounded = round(diameter, 2) if isinstance(diameter, float) else None
+    return {"lymphocytes": ruler["lymphocytes"], "diameter_um": rounded, "reason": ruler["reason"]}
 
 
 def _scores_by_head(place: Place) -> Mapping[str, Mapping[str, float]]:

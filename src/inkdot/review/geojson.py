@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ import numpy as np
 from inkdot.artefacts.atomic import atomic_path
 from inkdot.records import BoundsL0
 from inkdot.review.ranking import Place, Ranking, place_at, score_order
+from inkdot.review.reading import ReviewedSlide
+from inkdot.review.scored_clusters import cluster_at
 from inkdot.review.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 
-GEOJSON_VERSION = "inkdot.geojson/1"
+GEOJSON_VERSION = "inkdot.geojson/2"
 
 MAX_FEATURES = 10_000
 """QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
@@ -39,7 +42,7 @@ class GeojsonSummary:
 
     Attributes:
         features: Places in the file.
-        left_out: Flagged tiles that did not fit under the cap.
+        left_out: Flagged places that did not fit under the cap.
     """
 
     features: int
@@ -47,20 +50,21 @@ class GeojsonSummary:
 
 
 def write_geojson(
-    path: Path, slide: ScoredSlide, ranking: Ranking, max_features: int = MAX_FEATURES
+    path: Path, reviewed: ReviewedSlide, ranking: Ranking, max_features: int = MAX_FEATURES
 ) -> GeojsonSummary:
-    """Write the places shown and all further flagged tiles, most suspicious first, as a stream.
+    """Write the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
 
     Args:
         path: Where to write.
-        slide: Scores of the slide.
+        reviewed: Scores of the slide.
         ranking: The places shown; they are in the file even where nothing is flagged.
         max_features: At most so many places.
     """
-    further = _further_flagged(slide, ranking)
+    slide = reviewed.slide
+    further = _further_flagged(reviewed, ranking)
     total = len(ranking.places) + further.size
     written = min(total, max_features)
-    places = _places(slide, ranking, further)
+    places = _places(reviewed, ranking, further)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
         about = {
@@ -89,6 +93,8 @@ def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
     identity = (
         f"{facts.model_sha256}/{facts.frame.slide_id}/{place.x_l0_px}/{place.y_l0_px}/{facts.spec.side_um:g}"
     )
+    if place.cluster is not None:
+        identity += f"/cluster/{place.cluster.cluster_id}"
     words = f"#{place.rank} {place.score:.3f}"
     return {
         "type": "Feature",
@@ -99,30 +105,56 @@ def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
             "name": f"{words} (synthetic model)" if facts.synthetic_model else words,
             "classification": _FLAGGED if place.flagged else _NOT_FLAGGED,
             "isLocked": False,
-            "measurements": {name: round(value, 6) for name, value in place.scores.items()}
-            | {"rank": place.rank},
+            "measurements": measurements(place),
         },
     }
 
 
-def ring(place: Place, bounds: BoundsL0) -> list[list[int]]:
-    """The closed outline of a place in pixels from the top left corner of the bounds."""
-    left, top, right, bottom = place.corners_l0_px
-    x0, x1 = left - bounds.x_l0_px, right - bounds.x_l0_px
-    y0, y1 = top - bounds.y_l0_px, bottom - bounds.y_l0_px
-    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
+def measurements(place: Place) -> dict[str, float]:
+    """Scores, and what was measured of a cluster's nuclei; QuPath shows them as columns."""
+    found: dict[str, float] = {name: round(value, 6) for name, value in place.scores.items()}
+    found["rank"] = place.rank
+    cluster = place.cluster
+    if cluster is not None:
+        found |= {"nuclei_estimated": cluster.nuclei, "in_focus": int(cluster.in_focus)}
+        found |= {name: round(value, 4) for name, value in cluster.measures.items()}
+        if cluster.measured_nuclei is not None:
+            found["measured_nuclei"] = cluster.measured_nuclei
+    return found
 
 
-def _further_flagged(slide: ScoredSlide, ranking: Ranking) -> IntArray:
-    """Rows of flagged tiles that are not shown, highest score first."""
-    shown = {(place.x_l0_px, place.y_l0_px) for place in ranking.places}
-    order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
-    flagged = order[slide.flagged[order]]
-    fresh = [int(row) for row in flagged if (int(slide.x_l0_px[row]), int(slide.y_l0_px[row])) not in shown]
-    return np.asarray(fresh, dtype=np.int64)
+def ring(place: Place, bounds: BoundsL0) -> list[list[float]]:
+    """The closed outline of a place in pixels from the top left corner of the bounds, right-handed."""
+    points = [(x - bounds.x_l0_px, y - bounds.y_l0_px) for x, y in place.ring_l0_px]
+    area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(points))
+    ordered = points if area > 0 else points[::-1]
+    return [[_plain(x), _plain(y)] for x, y in ordered]
 
 
-def _places(slide: ScoredSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
+def _plain(value: float) -> float:
+    """To a tenth of a pixel, without a point where there is none."""
+    rounded = round(value, 1)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
+    """Rows of flagged clusters, else of flagged tiles, that no shown place covers, highest score first."""
+    if reviewed.clusters is not None:
+        order = reviewed.clusters.with_cards
+        shown = {place.cluster.cluster_id for place in ranking.places if place.cluster}
+        flagged = order[reviewed.clusters.flagged[order]]
+    else:
+        slide = reviewed.slide
+        order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
+        shown = {row for place in ranking.places for row in place.rows}
+        flagged = order[slide.flagged[order]]
+    return np.asarray([int(row) for row in flagged if int(row) not in shown], dtype=np.int64)
+
+
+def _places(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
     yield from ranking.places
     for rank, row in enumerate(further, start=len(ranking.places) + 1):
-        yield place_at(slide, int(row), rank)
+        if reviewed.clusters is not None:
+            yield cluster_at(reviewed.clusters, int(row), rank)
+        else:
+            yield place_at(reviewed.slide, int(row), rank)

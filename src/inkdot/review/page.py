@@ -17,7 +17,8 @@ from inkdot import __version__
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 SCRIPTS = (
-    "base.js", "answers.js", "verdicts.js", "pictures.js", "cards.js", "overview.js", "slides.js", "context.js", "app.js",
+    "base.js", "answers.js", "verdicts.js", "pictures.js", "nuclei.js", "cards.js", "overview.js", "slides.js", "context.js",
+    "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 

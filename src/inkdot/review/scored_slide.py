@@ -83,6 +83,7 @@ class ScoredSlide:
         y_l0_px: Top edges in level-0 pixels, shape [n].
         scores: By column name ``p.<head>.<class>``, 0 to 1, each of shape [n].
         flagged: Per tile, whether its score reaches the operating point, shape [n].
+        cluster_ids: Per tile, the cluster it was placed for; empty where the grid was cut.
     """
 
     facts: ScoreFacts
@@ -90,6 +91,7 @@ class ScoredSlide:
     y_l0_px: IntArray
     scores: Mapping[str, FloatArray]
     flagged: MaskArray
+    cluster_ids: tuple[int, ...] = ()
 
     def called(self, name: str) -> "ScoredSlide":
         """The same slide under another name, for what is handed over."""
@@ -141,12 +143,14 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             raise ArtefactError(
                 f"{source}: column {name}: expected scores from 0 to 1, found others; run `inkdot predict` again"
             )
+    owners = cast("list[int | None]", scores.table.column("cluster_id").to_pylist())
     return ScoredSlide(
         facts=facts,
         x_l0_px=scores.table.column("x_l0_px").to_numpy().astype(np.int64),
         y_l0_px=scores.table.column("y_l0_px").to_numpy().astype(np.int64),
         scores=columns,
         flagged=flagged,
+        cluster_ids=tuple(owner for owner in owners if owner is not None),
     )
 
 

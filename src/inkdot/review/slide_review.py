@@ -1,6 +1,6 @@
 """What is handed over about one slide, and the order in which slides are looked at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from inkdot.review.ranking import Ranking
@@ -31,7 +31,10 @@ class SlideReview:
         pictures: Pictures of the places, in their order; empty where there are none.
         overview: File name of the picture of the whole slide; empty where there is none.
         overview_size_px: Width and height of that picture.
-        geojson_left_out: Flagged tiles that did not fit into the file for QuPath.
+        geojson_left_out: Flagged places that did not fit into the file for QuPath.
+        ruler: The slide's lymphocytes that nuclei were compared with; None where nothing was measured.
+        measured_clusters: How many clusters had their nuclei measured.
+        further_calls: Answers of the questions asked of what is flagged, such as ``morphology: small-cell-like``.
     """
 
     slide_id: str
@@ -45,6 +48,9 @@ class SlideReview:
     overview: str = ""
     overview_size_px: tuple[int, int] = (0, 0)
     geojson_left_out: int = 0
+    ruler: Mapping[str, object] | None = None
+    measured_clusters: int = 0
+    further_calls: str = ""
 
 
 # A slide that nobody can judge from scores needs a person more than one where nothing was found.

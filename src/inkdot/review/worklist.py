@@ -9,8 +9,8 @@ from inkdot.review.slide_review import SlideReview
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 
 COLUMNS = (
-    "rank", "slide_id", "call", "score", "flagged_tiles", "tiles", "flagged_places_shown", "places_shown",
-    "top_places_l0_px", "geojson_left_out", "warnings", "problem", "use",
+    "rank", "slide_id", "call", "score", "further_calls", "unit", "flagged_units", "units", "flagged_tiles", "tiles",
+    "flagged_places_shown", "places_shown", "top_places_l0_px", "geojson_left_out", "warnings", "problem", "use",
 )  # fmt: skip
 
 _TOP_PLACES = 5
@@ -46,6 +46,10 @@ def _cells(rank: int, review: SlideReview) -> list[str]:
         review.slide_id,
         review.call,
         "" if review.score is None else f"{review.score:.4f}",
+        review.further_calls,
+        ranking.unit if ranking else "",
+        "" if ranking is None or ranking.flagged_units is None else str(ranking.flagged_units),
+        "" if ranking is None or ranking.units is None else str(ranking.units),
         str(ranking.flagged_tiles) if ranking else "",
         str(ranking.tiles) if ranking else "",
         str(sum(place.flagged for place in places)) if ranking else "",

@@ -16,9 +16,6 @@ from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.predictions import read_predictions, spreadsheet_safe
 from inkdot.artefacts.review_answers import Study
-from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.scores import read_scores
-from inkdot.artefacts.tables import read_footer
 from inkdot.config import ReviewConfig
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -28,8 +25,8 @@ from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
 from inkdot.review.gallery import GallerySettings, gallery_facts
 from inkdot.review.pictures import picture_name
 from inkdot.review.pseudonyms import pseudonyms_text, read_pseudonyms, with_pseudonyms, without_names
-from inkdot.review.ranking import rank_places
-from inkdot.review.scored_slide import ScoredSlide, ScoreFacts, scored_slide
+from inkdot.review.reading import ReviewedSlide, read_reviewed
+from inkdot.review.scored_slide import ScoreFacts
 from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
 from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.deep_zoom import TILE_PX, finest_level
@@ -171,8 +168,7 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
 
 def place_outline(place: Mapping[str, object]) -> str:
     """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
-    left, top, right, bottom = cast("Sequence[int]", place["box_l0_px"])
-    return f"POLYGON (({left} {top}, {right} {top}, {right} {bottom}, {left} {bottom}, {left} {top}))"
+    return str(place["polygon"])
 
 
 def _review(
@@ -181,22 +177,25 @@ def _review(
     if row.get("outcome") != "done":
         reason = row.get("reason") or "no scores: run `inkdot predict` again"
         return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(reason, entry, name))
-    path = layout.scores(entry.slide_id)
     try:
-        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
+        reviewed = read_reviewed(layout, entry.slide_id, name)
     except ArtefactError as error:
         return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(str(error), entry, name))
-    return _scored_review(slide, row, config)
+    return _scored_review(reviewed, row, config)
 
 
-def _scored_review(slide: ScoredSlide, row: Mapping[str, str], config: ReviewConfig) -> SlideReview:
+def _scored_review(reviewed: ReviewedSlide, row: Mapping[str, str], config: ReviewConfig) -> SlideReview:
+    slide = reviewed.slide
     return SlideReview(
         slide_id=slide.facts.frame.slide_id,
         call=row["call"],
         score=float(row["score"]) if row["score"] else None,
         warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
         facts=slide.facts,
-        ranking=rank_places(slide, config.top_n, config.min_distance_fraction),
+        ranking=reviewed.ranking(config.top_n, config.min_distance_fraction),
+        ruler=reviewed.ruler,
+        measured_clusters=reviewed.measured_clusters,
+        further_calls=row.get("further_calls", ""),
     )
 
 

@@ -25,8 +25,8 @@ from inkdot.manifest import manifest_text, read_slides
 from inkdot.records import SlideEntry
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.evaluation_page import EvaluationReport, page
-from inkdot.work.judging import JudgedSlide, judge_slide, patient_truths
-from inkdot.work.score_slide import Scoring, score_slide
+from inkdot.work.judging import JudgedSlide, judge_slide, patient_truths, score_to_judge
+from inkdot.work.score_slide import Scoring
 from inkdot.work.tile_slide import TileTask
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
@@ -75,7 +75,7 @@ def run(
             "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
         )
         good = [entry for entry in entries if entry.slide_id not in tiled.failed]
-        task = partial(score_slide, layout=layout, scoring=scoring)
+        task = partial(score_to_judge, layout=layout, scoring=scoring)
         scored = run_slides("evaluate", good, task, layout, workers=1, description="Scoring")
         judged = [judge_slide(entry, layout) for entry in good if entry.slide_id not in scored.failed]
         if not any(slide.truth is not None for slide in judged):

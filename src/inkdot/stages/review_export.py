@@ -15,7 +15,6 @@ from inkdot.artefacts.layout import ReviewLayout, RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.predictions import read_predictions, spreadsheet_safe
 from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.scores import read_scores
 from inkdot.artefacts.tables import read_footer
 from inkdot.config import HeadConfig, ReviewConfig
 from inkdot.errors import ArtefactError, UserError
@@ -36,8 +35,9 @@ from inkdot.review.pseudonyms import (
     with_pseudonyms,
     without_names,
 )
-from inkdot.review.ranking import Place, rank_places
-from inkdot.review.scored_slide import ScoreFacts, scored_slide
+from inkdot.review.ranking import Place
+from inkdot.review.reading import read_reviewed
+from inkdot.review.scored_slide import ScoreFacts
 from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
 from inkdot.review.wording import NOT_ANALYSED
 from inkdot.review.worklist import worklist_text
@@ -139,9 +139,10 @@ class _SlideExport:
         self._blinded = blinded
 
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
-        path, name = self._source.scores(entry.slide_id), self._names[entry.slide_id]
-        slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
-        ranking = rank_places(slide, self._config.top_n, self._config.min_distance_fraction)
+        name = self._names[entry.slide_id]
+        reviewed = read_reviewed(self._source, entry.slide_id, name)
+        slide = reviewed.slide
+        ranking = reviewed.ranking(self._config.top_n, self._config.min_distance_fraction)
         row = self._rows[spreadsheet_safe(entry.slide_id)]
         review = SlideReview(
             slide_id=name,
@@ -150,9 +151,12 @@ class _SlideExport:
             warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
             facts=slide.facts,
             ranking=ranking,
+            ruler=reviewed.ruler,
+            measured_clusters=reviewed.measured_clusters,
+            further_calls=row.get("further_calls", ""),
         )
         if not self._blinded:
-            written = write_geojson(self._layout.geojson(name), slide, ranking)
+            written = write_geojson(self._layout.geojson(name), reviewed, ranking)
             review = replace(review, geojson_left_out=written.left_out)
         self._reviews[entry.slide_id] = review  # even where the pictures fail, the places are listed
         return self._write_pictures(entry, review, slide.facts, ranking.places)

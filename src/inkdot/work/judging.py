@@ -8,15 +8,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.artefacts.ledger import Outcome
+from inkdot.artefacts.schemas import TILES_VERSION
 from inkdot.artefacts.scores import read_scores
-from inkdot.artefacts.tables import read_footer, read_table
+from inkdot.artefacts.tables import read_table
 from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
 from inkdot.evaluation.splits import patient_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.records import SlideEntry
-from inkdot.review.ranking import rank_places
-from inkdot.review.scored_slide import scored_slide
+from inkdot.review.reading import read_reviewed
+from inkdot.work.cluster_slide import cluster_slide
+from inkdot.work.score_slide import Scoring, score_slide
 
 TileArray = npt.NDArray[np.float32]
 
@@ -31,9 +33,10 @@ class JudgedSlide:
     Attributes:
         entry: The slide.
         truth: Whether the flag class is on it; None where unknown.
-        score: Its highest tile score, 0 to 1; None where it has no tile.
-        flagged: A tile reaches the locked operating point.
-        hit_rank: See :class:`inkdot.evaluation.slide_level.SlideResults`.
+        score: The highest score of its clusters, else of its tiles, 0 to 1; None where it has none.
+        flagged: A cluster, else a tile, reaches the locked operating point.
+        hit_rank: See :class:`inkdot.evaluation.slide_level.SlideResults`. A shown cluster or region is a hit where one of
+            the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
         scores: Of its tiles, same shape.
         flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
@@ -54,6 +57,17 @@ class JudgedSlide:
         return patient_of(self.entry.slide_id, self.entry.patient_id)
 
 
+def score_to_judge(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Outcome:
+    """Score a slide's tiles and its clusters, as `predict` would, but measure no nuclei: no figure is about them.
+
+    Raises:
+        SlideError: The slide's pixels cannot be read.
+        SyntheticModelError: A synthetic model was given a real slide without leave.
+    """
+    outcomes = (score_slide(entry, layout, scoring), cluster_slide(entry, layout, None))
+    return "done" if "done" in outcomes else "reused"
+
+
 def judge_slide(entry: SlideEntry, layout: RunLayout) -> JudgedSlide:
     """Read a slide's tiles and scores and compare them.
 
@@ -61,26 +75,22 @@ def judge_slide(entry: SlideEntry, layout: RunLayout) -> JudgedSlide:
         ArtefactError: A table is missing or damaged.
     """
     path = layout.scores(entry.slide_id)
-    scores, footer = read_scores(path), read_footer(path, SCORES_VERSION)
+    scores = read_scores(path)
     tiles, _ = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
     heads, head = scores.heads, scores.flag_head
     targets = _columns(tiles, target_columns(heads))
     column = target_columns(heads).index(f"target.{head.name}.{head.flag_class}")
     positive = targets[:, column] > 0.5
-    ranking = rank_places(scored_slide(scores, footer, str(path)), _SHOWN, _DISTANCE_FRACTION)
-    places = {
-        place: bool(hit)
-        for place, hit in zip(
-            zip(_integers(tiles, "x_l0_px"), _integers(tiles, "y_l0_px"), strict=True), positive, strict=True
-        )
-    }
-    hits = [place.rank for place in ranking.places if places[place.x_l0_px, place.y_l0_px]]
-    values = scores.flag_scores
+    reviewed = read_reviewed(layout, entry.slide_id, entry.slide_id)
+    ranking = reviewed.ranking(_SHOWN, _DISTANCE_FRACTION)
+    hits = [place.rank for place in ranking.places if positive[list(place.rows)].any()]
+    values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
+    flagged = scores.flagged if reviewed.clusters is None else reviewed.clusters.flagged
     return JudgedSlide(
         entry=entry,
         truth=slide_truth(entry, head, positive, targets[:, column]),
-        score=float(values.max()) if len(values) else None,
-        flagged=bool(scores.flagged.any()),
+        score=float(np.nanmax(values)) if len(values) else None,
+        flagged=bool(flagged.any()),
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),
@@ -131,7 +141,3 @@ def _columns(table: pa.Table, names: list[str]) -> TileArray:
         for name in names
     ]
     return np.stack(rows, axis=1).astype(np.float32)
-
-
-def _integers(table: pa.Table, name: str) -> list[int]:
-    return cast("list[int]", table.column(name).to_pylist())

@@ -30,7 +30,7 @@
     const asked = ink.facts.heads.filter((head) => head !== ink.flagHead && ink.scoresMatter(head, place));
     return asked.map((head) => {
       const parts = head.classes.map((item) => ({ words: item.words, score: place.scores[head.name]?.[item.name] ?? 0 }));
-      const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: scores of this tile, not a call` });
+      const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: ${place.calls?.[head.name] ?? "not called"}` });
       for (const part of parts) {
         line.append(ink.make("span", { class: "part" }, ink.make("span", { class: "part-words", text: part.words }), ink.make("span", { class: "number", text: ink.score(part.score) })));
       }
@@ -85,6 +85,9 @@
   function label(slide, place) {
     const parts = [`Place ${place.rank}`];
     if (!ink.blinded) parts.push(`score ${ink.score(place.score)}`, ink.flagWords(place));
+    const nuclei = ink.nucleiWords(place);
+    if (nuclei !== "") parts.push(nuclei);
+    if (place.cluster) parts.push(...place.cluster.reservations);
     const given = ink.answerWords(ink.placeKey(slide, place));
     parts.push(given === "" ? "not answered" : `answered ${given}`);
     return parts.join(", ");
@@ -97,7 +100,7 @@
     const picture = ink.make(
       "button",
       { type: "button", class: "open", "aria-label": `Open place ${place.rank} with its surroundings`, tabindex: current ? "0" : "-1", on: { click: () => actions.open(place) } },
-      ink.picture(place.tile, "", slide.tile_bar, true),
+      ink.picture(place.tile, "", place.bar, true),
     );
     const article = ink.make(
       "article",
@@ -106,6 +109,8 @@
       ink.scoreLine(slide, place),
       ink.scoreMeter(slide, place),
       ...ink.furtherScores(place),
+      ink.nucleiLine(slide, place),
+      ink.reservations(place),
       ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
       ink.answerButtons(slide, place, (head, answer) => actions.choose(place, head, answer), current),
       ink.make("p", { class: "only-print print-answer", text: ink.answerWords(key) }),

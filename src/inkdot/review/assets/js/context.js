@@ -27,7 +27,7 @@
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  const fieldUm = (slide, place) => slide.side_um * (place.context ? slide.context_factor : 1);
+  const fieldUm = (slide, place) => place.side_um * (place.context ? slide.context_factor : 1);
 
   /** The picture in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
   function stage(slide, place, shown) {
@@ -36,7 +36,7 @@
     if (!image) return picture;
     const sheet = ink.make("div", { class: "sheet" }, shown || image);
     if (shown) image.remove();
-    if (outlined) sheet.append(ink.outline(slide.context_factor));
+    if (outlined) sheet.append(ink.outline(place.ring));
     const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
     dragToMove(pan);
     picture.prepend(pan);
@@ -109,7 +109,7 @@
       slider("zoom", "Zoom", [100, 400, 50], apply),
       slider("brightness", "Brightness", [40, 200, 5], apply),
       slider("contrast", "Contrast", [40, 200, 5], apply),
-      ink.make("div", { class: "view-row" }, ink.make("label", {}, outline, " Outline the tile"), reset),
+      ink.make("div", { class: "view-row" }, ink.make("label", {}, outline, ` Outline the ${slide.unit}`), reset),
     );
   }
 
@@ -128,6 +128,18 @@
         : [];
     });
     return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows));
+  }
+
+  /** What was measured of the nuclei, each with its definition as a hint. */
+  function measureTable(slide, place) {
+    const rows = ink.measureRows(slide, place);
+    if (rows.length === 0) return null;
+    return ink.make(
+      "table",
+      { class: "scores measures" },
+      ink.make("caption", { text: "Nuclei of this cluster" }),
+      ink.make("tbody", {}, ...rows.map(([words, value, title]) => ink.make("tr", { title }, ink.make("th", { scope: "row", text: words }), ink.make("td", { text: value })))),
+    );
   }
 
   /** After an answer: only the buttons change, and only where something did; the rest may be under a finger. */
@@ -169,6 +181,8 @@
         ink.blinded ? null : ink.scoreLine(slide, place),
         ink.scoreMeter(slide, place),
         scoreTable(slide, place),
+        ink.reservations(place),
+        measureTable(slide, place),
         ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
         ink.make("p", { class: "fine", text: `Field ${field} µm wide.` }),
       ),

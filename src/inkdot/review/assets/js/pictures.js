@@ -32,11 +32,20 @@
     return box;
   };
 
-  /** Outline of the tile in the middle of its surroundings. */
-  ink.outline = function (factor) {
-    const side = 100 / factor;
-    const start = (100 - side) / 2;
-    const style = { left: `${start}%`, top: `${start}%`, width: `${side}%`, height: `${side}%` };
-    return ink.make("span", { class: "outline", style, "aria-hidden": "true" });
+  const SVG = "http://www.w3.org/2000/svg";
+
+  /** Outline of the place in its surroundings: points are fractions of the picture's side. */
+  ink.outline = function (ring) {
+    const svg = document.createElementNS(SVG, "svg");
+    for (const [name, value] of [["class", "outline"], ["viewBox", "0 0 1 1"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
+    const points = ring.map(([x, y]) => `${x},${y}`).join(" ");
+    // Twice: a dark line under a bright one is seen on any background.
+    for (const kind of ["under", "over"]) {
+      const line = document.createElementNS(SVG, "polygon");
+      line.setAttribute("class", kind);
+      line.setAttribute("points", points);
+      svg.append(line);
+    }
+    return svg;
   };
 })(Inkdot);

@@ -49,11 +49,15 @@
     const shown = slide.places.length;
     const flagged = slide.places.filter((place) => place.flagged).length;
     if (slide.tiles === 0) return "No tile with cells was found.";
-    const tiles = `${ink.grouped(slide.flagged_tiles)} of ${ink.counted(slide.tiles, "tile", "tiles")} at or above the operating point (${ink.score(slide.threshold)}).`;
+    const byCluster = slide.unit === "cluster" && slide.units !== null;
+    const [count, of] = byCluster
+      ? [slide.flagged_units, ink.counted(slide.units, "cluster or cell", "clusters and cells")]
+      : [slide.flagged_tiles, ink.counted(slide.tiles, "tile", "tiles")];
+    const tiles = `${ink.grouped(count)} of ${of} at or above the operating point (${ink.score(slide.threshold)}).`;
     const places =
       flagged === 0
         ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored place is", "highest-scored places are")} shown all the same.`
-        : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged.`;
+        : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
     const more = slide.more_flagged ? " More flagged places exist than are shown; the file for QuPath lists them." : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
     return `${tiles} ${places}${more}${left}`;
@@ -73,6 +77,14 @@
     return parts.join(" · ");
   }
 
+  /** By what nuclei were measured, and of how many places. */
+  function nuclei(slide) {
+    if (ink.blinded || !slide.ruler) return "";
+    // Without a ruler a warning says so already.
+    const ruler = slide.ruler.reason ? "" : `${ink.rulerWords(slide)} `;
+    return `${ruler}Nuclei of ${ink.counted(slide.measured_clusters, "place", "places")} were measured.`;
+  }
+
   /** What to do with a slide that shows no places: no number stands for it. */
   function lookYourself(slide) {
     if (slide.places.length > 0) return "";
@@ -89,7 +101,8 @@
     const warnings = slide.warnings.map((text) => ink.make("li", { text }));
     const head = ink.at("slide-head");
     head.replaceChildren(title);
-    for (const [kind, text] of [["counts", counts(slide)], ["technical", technical(slide)]]) {
+    const further = slide.further_calls ? `All that is flagged, taken together: ${slide.further_calls}.` : "";
+    for (const [kind, text] of [["counts", counts(slide)], ["counts", further], ["counts", nuclei(slide)], ["technical", technical(slide)]]) {
       if (text !== "") head.append(ink.make("p", { class: kind, text }));
     }
     if (slide.problem) head.append(ink.make("p", { class: "problem", role: "note", text: `Problem: ${slide.problem}` }));

@@ -14,21 +14,16 @@
     return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   }
 
-  function polygon(place) {
-    const [left, top, right, bottom] = place.box_l0_px;
-    return `POLYGON ((${left} ${top}, ${right} ${top}, ${right} ${bottom}, ${left} ${bottom}, ${left} ${top}))`;
-  }
-
   function lines(slide, place, entry) {
     const shown = [ink.blinded ? "blinded" : "scores", place.rank, ink.blinded ? "" : place.score];
     const tail = [entry.note?.text ?? "", ink.facts.model_sha256, ink.blinded ? ink.facts.blinded_seed : "", SCHEMA];
     const given = ink.facts.heads.filter((head) => entry.answers[head.name]);
     const rows = given.map((head) => {
       const { answer, time } = entry.answers[head.name];
-      return [slide.id, polygon(place), head.name, answer, ink.answers.reader(), time, ...shown, ...tail];
+      return [slide.id, place.polygon, head.name, answer, ink.answers.reader(), time, ...shown, ...tail];
     });
     if (rows.length === 0 && entry.note) {
-      rows.push([slide.id, polygon(place), "", "", ink.answers.reader(), entry.note.time, ...shown, ...tail]);
+      rows.push([slide.id, place.polygon, "", "", ink.answers.reader(), entry.note.time, ...shown, ...tail]);
     }
     return rows;
   }

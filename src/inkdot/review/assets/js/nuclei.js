@@ -1,0 +1,61 @@
+// What was measured of a cluster's nuclei. Sizes describe, they never decide: no value here is called large or small.
+"use strict";
+
+(function (ink) {
+  const MEASURES = [
+    ["diameter_median_um", "median nuclear diameter", (v) => `${v.toFixed(1)} µm`, "Equivalent diameter, of a disc of the same area; median of the nuclei"],
+    ["diameter_ratio", "by the slide's lymphocytes", (v) => `${v.toFixed(2)} ×`, "Median nuclear diameter by that of this slide's resting lymphocytes; no cut is applied to it"],
+    ["diameter_spread", "spread of diameters", (v) => v.toFixed(2), "Standard deviation of the diameters by their mean"],
+    ["aspect_median", "aspect", (v) => v.toFixed(2), "Longer by shorter axis; 1 for a disc; median"],
+    ["hyperchromasia", "darkness by lymphocytes", (v) => `${v.toFixed(2)} ×`, "Mean optical density of red and green light by that of this slide's resting lymphocytes"],
+    ["nc_diameter_ratio_median", "nucleus by cell", (v) => v.toFixed(2), "Diameter of the nucleus by that of the cell; an estimate; median"],
+    ["moulding_index", "moulding", (v) => v.toFixed(2), "Share of the nuclei's outlines that fits a neighbour's; 0 for nuclei apart"],
+    ["nucleolus_fraction", "with a nucleolus", (v) => `${Math.round(v * 100)} %`, "Share of nuclei with a prominent dark round spot"],
+    ["texture_median", "chromatin texture", (v) => v.toFixed(3), "Standard deviation of the stain at half a micrometre, by its mean; near 0 for smudged chromatin; median"],
+  ];
+
+  /** In words for the card, such as "12 nuclei, 13.1 µm, 1.9 × lymphocytes". */
+  ink.nucleiWords = function (place) {
+    const cluster = place.cluster;
+    if (!cluster) return "";
+    const found = cluster.measures;
+    const count = cluster.measured_nuclei || cluster.nuclei;
+    const parts = [`${cluster.measured_nuclei ? "" : "about "}${ink.counted(count, "nucleus", "nuclei")}`];
+    if (found.diameter_median_um !== undefined) parts.push(`${found.diameter_median_um.toFixed(1)} µm`);
+    if (found.diameter_ratio !== undefined) parts.push(`${found.diameter_ratio.toFixed(2)} × lymphocytes`);
+    return parts.join(", ");
+  };
+
+  ink.nucleiLine = function (slide, place) {
+    const words = ink.nucleiWords(place);
+    if (words === "") return null;
+    const hint = place.cluster.measures.diameter_ratio === undefined ? ink.rulerWords(slide) : "Median nuclear diameter, and its ratio to this slide's resting lymphocytes";
+    return ink.make("p", { class: "nuclei", text: words, title: hint });
+  };
+
+  /** Why a score or a measurement deserves less trust. */
+  ink.reservations = function (place) {
+    const found = place.cluster?.reservations ?? [];
+    if (found.length === 0) return null;
+    return ink.make("p", { class: "reservations", text: found.join("; ") });
+  };
+
+  ink.rulerWords = function (slide) {
+    const ruler = slide.ruler;
+    if (!ruler) return "";
+    if (ruler.reason) return `${ruler.reason[0].toUpperCase()}${ruler.reason.slice(1)}.`;
+    return `Ruler: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
+  };
+
+  /** Rows of [words, value, definition] for the enlarged place. */
+  ink.measureRows = function (slide, place) {
+    const cluster = place.cluster;
+    if (!cluster) return [];
+    const rows = [["nuclei outlined", cluster.measured_nuclei === null ? "–" : `${cluster.measured_nuclei} of about ${cluster.nuclei}`, "Nuclei outlined at full scale, and the estimate from a coarse picture"]];
+    for (const [name, words, write, title] of MEASURES) {
+      if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
+    }
+    if (cluster.others > 0) rows.push(["also in this picture", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie whole in the picture and have no card of their own"]);
+    return rows;
+  };
+})(Inkdot);

@@ -1,0 +1,142 @@
+"""One card per cluster: what is on it, what its picture shows, and what QuPath gets."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+
+from inkdot.artefacts.schemas import MEASURES, clusters_schema
+from inkdot.review.fields import context_field, tile_field
+from inkdot.review.gallery import GallerySettings, gallery_facts
+from inkdot.review.geojson import write_geojson
+from inkdot.review.ranking import Ranking
+from inkdot.review.reading import ReviewedSlide
+from inkdot.review.scored_clusters import ScoredClusters, rank_clusters
+from inkdot.review.scored_slide import ScoredSlide
+from inkdot.review.slide_review import SlideReview
+
+MPP = 0.5
+BOXES = [(100, 100, 60, 40), (1000, 200, 400, 100), (130, 150, 10, 10), (3000, 3000, 20, 20)]
+RULER = {"lymphocytes": 40, "diameter_um": 7.0, "mean_od": 0.5, "reason": ""}
+
+
+def cluster_rows() -> pa.Table:
+    rows: list[dict[str, object]] = []
+    for index, (x, y, width, height) in enumerate(BOXES):
+        box = shapely.box(x + 0.5, y, x + width, y + height)
+        measures = dict.fromkeys(MEASURES, None) | {"diameter_median_um": 13.5, "diameter_ratio": 1.93}
+        rows.append(
+            {
+                "cluster_id": index, "x_l0_px": x, "y_l0_px": y, "width_l0_px": width, "height_l0_px": height,
+                "place": box.wkt, "nuclei": 4, "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
+                "edge_um": 1.0, "in_focus": index != 1, "unseen": "",
+                "tile_rows": [[0], [1, 2], [0], [3]][index],
+                "measured_nuclei": 4 if index == 0 else None,
+                **(measures if index == 0 else dict.fromkeys(MEASURES, None)),
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=clusters_schema())
+
+
+@pytest.fixture
+def clusters(make_slide: Callable[..., ScoredSlide]) -> ScoredClusters:
+    """Cluster 0 with one tile, 1 with two, 2 in the tile of 0, 3 below the operating point."""
+    slide = make_slide([(80, 70), (1000, 200), (1300, 200), (2960, 2960)], [0.8, 0.6, 0.95, 0.2])
+    slide = replace(slide, cluster_ids=(0, 1, 1, 3))
+    flags = np.array([0.8, 0.95, 0.8, 0.2])
+    scores = {
+        "p.malignancy.benign": 1 - flags, "p.malignancy.malignant": flags,
+        "p.morphology.small_cell": np.array([0.9, 0.6, 0.9, 0.9]),
+        "p.morphology.large_cell": np.array([0.1, 0.4, 0.1, 0.1]),
+    }  # fmt: skip
+    own = ((0,), (2, 1), (), (3,))
+    return ScoredClusters(
+        slide, cluster_rows(), scores, own, (1, 0, 0, 0), flags >= 0.5, {"ruler": RULER, "measured": {"clusters": 1}}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ranking(clusters: ScoredClusters) -> Ranking:
+    return rank_clusters(clusters, 30)
+
+
+def test_each_cluster_with_a_tile_of_its_own_is_one_place(clusters: ScoredClusters, ranking: Ranking) -> None:
+    assert [place.cluster.cluster_id for place in ranking.places if place.cluster] == [1, 0, 3]
+    assert [place.flagged for place in ranking.places] == [True, True, False]
+    assert (ranking.unit, ranking.units, ranking.flagged_units) == ("cluster", 3, 2)
+    assert [place.rows for place in ranking.places] == [(2, 1), (0,), (3,)]
+    assert rank_clusters(clusters, 1).more_flagged
+    assert not rank_clusters(clusters, 2).more_flagged
+
+
+def test_the_picture_shows_the_whole_cluster_with_the_cluster_in_its_middle(
+    clusters: ScoredClusters, ranking: Ranking
+) -> None:
+    spec, mpp = clusters.slide.facts.spec, clusters.slide.facts.frame.mpp
+    for place in ranking.places:
+        for field in (tile_field(place, spec, mpp), context_field(place, spec, mpp)):
+            side_l0_px = field.spec.side_um / MPP
+            left, top, right, bottom = place.corners_l0_px
+            assert field.x_l0_px <= left
+            assert right <= field.x_l0_px + side_l0_px
+            assert field.x_l0_px + side_l0_px / 2 == pytest.approx((left + right) / 2, abs=1)
+            assert field.y_l0_px + side_l0_px / 2 == pytest.approx((top + bottom) / 2, abs=1)
+    # The large one needs more than a tile: 200 µm and a margin of 4 on either side.
+    assert tile_field(ranking.places[0], spec, mpp).spec.side_um == pytest.approx(208)
+    assert tile_field(ranking.places[1], spec, mpp).spec.side_um == pytest.approx(50)
+
+
+def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
+    slide = clusters.slide
+    review = SlideReview(
+        "S", "flagged", 0.95, facts=slide.facts, ranking=ranking, ruler=RULER, measured_clusters=1
+    )
+    facts = gallery_facts([review], GallerySettings())
+    slide_facts = facts["slides"][0]
+    assert slide_facts["ruler"] == {"lymphocytes": 40, "diameter_um": 7.0, "reason": ""}
+    large, small, low = slide_facts["places"]
+    assert small["cluster"] == {
+        "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
+        "others": 1, "reservations": [],
+    }  # fmt: skip
+    assert large["cluster"]["reservations"] == [
+        "out of focus",
+        "nuclei not measured: not among the highest scores",
+    ]
+    # Morphology is said of what is flagged alone, and only with enough certainty.
+    assert small["calls"] == {"morphology": "small-cell-like"}
+    assert large["calls"] == {"morphology": "indeterminate"}
+    assert low["calls"] == {}
+    assert shapely.from_wkt(small["polygon"]).equals(shapely.box(100.5, 100, 160, 140))
+    ring = np.array(small["ring"])
+    assert ring.min() > 0.4
+    assert ring.max() < 0.6
+    blinded = gallery_facts([review], GallerySettings(blinded_seed=1))
+    text = json.dumps(blinded["slides"])
+    for word in ("nuclei", "ruler", "measures", "calls", "score", "reservations", "units"):
+        assert word not in text
+
+
+def test_the_file_for_qupath_has_outlines_and_measurements(
+    clusters: ScoredClusters, ranking: Ranking, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.geojson"
+    shown = rank_clusters(clusters, 1)
+    write_geojson(path, ReviewedSlide(clusters.slide, clusters), shown)
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    assert len(features) == 2  # the one shown, and the other flagged one
+    measured = features[1]["properties"]["measurements"]
+    assert measured["diameter_ratio"] == pytest.approx(1.93)
+    assert measured["nuclei_estimated"] == 4
+    assert measured["p.malignancy.malignant"] == pytest.approx(0.8)
+    outline = shapely.Polygon(features[1]["geometry"]["coordinates"][0])
+    assert outline.equals(shapely.box(100.5, 100, 160, 140))
+    ring = features[1]["geometry"]["coordinates"][0]
+    assert ring[0] == ring[-1]
+    assert shapely.LinearRing(ring).is_ccw  # in x, y: positive area
+    assert len({feature["id"] for feature in features}) == 2
