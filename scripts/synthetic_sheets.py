@@ -12,10 +12,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from inkdot.records import RgbArray
-from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, draw_neutrophil, draw_red_cell
+from inkdot.synthetic.cells import Preparation, draw_cell
 from inkdot.synthetic.cohort import plan_cohort
 from inkdot.synthetic.confounders import CHANCES
 from inkdot.synthetic.groups import HABITS
+from inkdot.synthetic.odd_cells import (
+    degenerated,
+    dividing,
+    draw_apoptotic_body,
+    draw_neutrophil,
+    draw_red_cell,
+    draw_single,
+)
 from inkdot.synthetic.presets import COMPOSITIONS, SECTIONS
 from inkdot.synthetic.recipes import RECIPES
 from inkdot.synthetic.scanner import scanner_number
@@ -44,9 +52,16 @@ def cells(path: Path) -> None:
     """A row per class, at the size of a 40x objective's picture."""
     rng = np.random.default_rng(7)
     makers: dict[str, Callable[[tuple[float, float]], Cell]] = {
-        kind: lambda at, kind=kind: draw_cell(kind, RECIPES[kind], PREPARATION, rng, at, z_um=0.0)
+        kind: lambda at, kind=kind: placed(draw_single(kind, RECIPES[kind], PREPARATION, rng), at)
         for kind in RECIPES
     }
+    tumours = ("small_nec", "large_nec")
+    makers["mitosis"] = lambda at: dividing(
+        draw_cell(tumours[at[0] > 170], RECIPES[tumours[at[0] > 170]], PREPARATION, rng, at, 0.0), rng
+    )
+    makers["degenerate"] = lambda at: degenerated(
+        draw_cell(tumours[at[0] > 170], RECIPES[tumours[at[0] > 170]], PREPARATION, rng, at, 0.0), rng
+    )
     makers["neutrophil"] = lambda at: replace(draw_neutrophil(PREPARATION, rng, at), z_um=0.0)
     makers["red_cell"] = lambda at: replace(draw_red_cell(PREPARATION, rng, at), z_um=0.0)
     makers["apoptotic_body"] = lambda at: draw_apoptotic_body(PREPARATION, rng, at, 0.0)
@@ -57,6 +72,10 @@ def cells(path: Path) -> None:
         row = [make(((k + 0.5) * pitch, height / 2.0)) for k in range(count)]
         rows.append((kind, rendered(row, 340.0, height)))
     sheet(path, rows)
+
+
+def placed(cell: Cell, at_um: tuple[float, float]) -> Cell:
+    return replace(cell, x_um=at_um[0], y_um=at_um[1], z_um=0.0)
 
 
 def clusters(path: Path) -> None:

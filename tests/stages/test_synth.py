@@ -161,12 +161,13 @@ def test_planes_are_files_of_their_own_and_focus_elsewhere(tmp_path: Path) -> No
     layout = CohortLayout(tmp_path)
     synth.run("normal", 1, 1, tmp_path, spot_mm=0.3, mpp=0.5, planes=3, workers=1)
     names = sorted(path.name for path in (tmp_path / "planes").iterdir())
-    assert names == ["synthetic_normal_s1_0000_z+1.5um.tif", "synthetic_normal_s1_0000_z-1.5um.tif"]
+    stem = "synthetic_normal_s1_0000"
+    assert names == [f"{stem}_edf.tif", f"{stem}_z+1.5um.tif", f"{stem}_z-1.5um.tif"]
     pictures: list[bytes] = []
     for path in (layout.slide("synthetic_normal_s1_0000"), *(tmp_path / "planes" / name for name in names)):
         with openslide.OpenSlide(path) as slide:
             pictures.append(slide.read_region((0, 0), 0, slide.dimensions).tobytes())
-    assert len(set(pictures)) == 3
+    assert len(set(pictures)) == 4
     with pytest.raises(UserError, match="--planes: expected an odd number"):
         synth.run("normal", 1, 1, tmp_path, planes=2)
 

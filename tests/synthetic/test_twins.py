@@ -80,8 +80,10 @@ def test_a_scene_is_the_same_scene_at_any_mpp() -> None:
 
 def test_out_of_focus_objects_fade() -> None:
     full = scene()
-    lifted = replace(full, cells=tuple(replace(cell, z_um=10.0) for cell in full.cells))
-    sharp, soft = (np.abs(np.diff(picture(one).astype(int), axis=1)) for one in (full, lifted))
+    flat, lifted = (
+        replace(full, cells=tuple(replace(cell, z_um=z) for cell in full.cells)) for z in (0.0, 10.0)
+    )
+    sharp, soft = (np.abs(np.diff(picture(one).astype(int), axis=1)) for one in (flat, lifted))
     assert np.percentile(soft, 99.5) < 0.6 * np.percentile(sharp, 99.5)
     table = truth_table(lifted, 0.5).to_pylist()
     assert not any(row["in_focus"] for row in table if row["nuclear_diameter_um"] is not None)

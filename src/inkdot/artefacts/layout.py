@@ -88,6 +88,11 @@ class RunLayout:
         """The same for people: one page, nothing loaded from elsewhere."""
         return self.root / "evaluation.html"
 
+    @property
+    def judged_pictures_csv(self) -> Path:
+        """Truth and scores of every picture that an evaluation judged."""
+        return self.root / "pictures.csv"
+
     def fold(self, index: int) -> "RunLayout":
         """The run of one fold of a cross-validation, counted from 1 in its name."""
         return RunLayout(self.root / "folds" / str(index + 1))
@@ -123,11 +128,6 @@ class RunLayout:
         return self.root / "metrics.csv"
 
     @property
-    def split_csv(self) -> Path:
-        """Which slide was used for training, which for validation."""
-        return self.root / "split.csv"
-
-    @property
     def curves_svg(self) -> Path:
         """The same as a picture."""
         return self.root / "curves.svg"
@@ -136,6 +136,11 @@ class RunLayout:
     def events(self) -> Path:
         """The same for TensorBoard, which looks for this word in names."""
         return self.root / "events.out.tfevents.inkdot"
+
+    @property
+    def split_csv(self) -> Path:
+        """Which slide was used for training, which for validation."""
+        return self.root / "split.csv"
 
     @property
     def tile_cache(self) -> Path:
@@ -237,6 +242,10 @@ class CohortLayout:
     def plane(self, slide_id: str, height_um: float) -> Path:
         """One slide focused at another height, in micrometres above the slide's own plane."""
         return self.root / "planes" / f"{slide_id}_z{height_um:+.1f}um.tif"
+
+    def extended_focus(self, slide_id: str) -> Path:
+        """The focal planes of one slide fused into one picture."""
+        return self.root / "planes" / f"{slide_id}_edf.tif"
 
     def truth(self, slide_id: str) -> Path:
         """Every object of one slide."""

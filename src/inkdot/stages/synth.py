@@ -30,7 +30,9 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import SlideEntry
 from inkdot.slides.pyramid import write_pyramid
+from inkdot.synthetic import GENERATOR_VERSION
 from inkdot.synthetic.cohort import SlidePlan, plan_cohort
+from inkdot.synthetic.fused import FusedSource
 from inkdot.synthetic.scene import Scene
 from inkdot.synthetic.scenes import lay_scene
 from inkdot.synthetic.source import SceneSource
@@ -48,6 +50,7 @@ _DOWNSAMPLES = (1, 4, 16, 64)
 _SMALLEST_LEVEL_PX = 128  # a coarser level is of use to nobody
 PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
+_GENERATOR = f"inkdot {__version__}, generator {GENERATOR_VERSION}"
 
 
 def run(
@@ -70,7 +73,8 @@ def run(
         out: Folder for slides, slides.csv, labels.csv and truth.
         spot_mm: Diameter of the cell spot; the preset's own where None.
         mpp: Micrometres per pixel; the preset's own where None.
-        planes: Focal planes; those beside the middle one are files of their own, 1.5 µm apart.
+        planes: Focal planes; those beside the middle one are files of their own, 1.5 µm apart, and so is the
+            extended-focus picture that fuses them.
         workers: Processes.
 
     Returns:
@@ -97,7 +101,7 @@ class Made:
     """How much was made, and what it cost.
 
     Attributes:
-        megapixels: Level-0 pixels of the slides, focal planes counted each.
+        megapixels: Level-0 pixels of the slides, focal planes and their fusion counted each.
         cpu_seconds: Processor time, of one core at a time.
     """
 
@@ -124,15 +128,19 @@ def make_slide(
     stain = plan.stain()
     scene = lay_scene(plan, patient, stain)
     path = layout.slide(plan.slide_id)
-    for number in range(planes):
-        height = (number - planes // 2) * PLANE_STEP_UM
-        where = layout.plane(plan.slide_id, height) if height else path
+    heights = [(number - planes // 2) * PLANE_STEP_UM for number in range(planes)]
+    pictures: list[tuple[tuple[float, ...], Path]] = [
+        ((height,), layout.plane(plan.slide_id, height) if height else path) for height in heights
+    ]
+    if planes > 1:
+        pictures.append((tuple(heights), layout.extended_focus(plan.slide_id)))
+    for number, (seen, where) in enumerate(pictures):
 
         def on_row(done: int, rows: int, before: int = number) -> None:
             if on_share is not None:
-                on_share((before + done / rows) / planes)
+                on_share((before + done / rows) / len(pictures))
 
-        _scan(plan, scene, stain, where, height, on_row)
+        _scan(plan, scene, stain, where, seen, on_row)
     truth = truth_table(scene, plan.mpp)
     shapes = json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
     write_text(layout.truth_geojson(plan.slide_id), shapes)
@@ -142,7 +150,7 @@ def make_slide(
         "confounders": list(scene.confounders),
     }
     write_table(layout.truth(plan.slide_id), truth, TRUTH_VERSION, facts)
-    megapixels = planes * scene.width_um * scene.height_um / plan.mpp**2 / 1e6
+    megapixels = len(pictures) * scene.width_um * scene.height_um / plan.mpp**2 / 1e6
     return Made(megapixels, process_time() - started)
 
 
@@ -151,18 +159,22 @@ def _scan(
     scene: Scene,
     stain: Stain,
     path: Path,
-    focus_um: float,
+    heights_um: tuple[float, ...],
     on_row: Callable[[int, int], None],
 ) -> None:
-    """Scan a scene with the focus at one height."""
+    """Scan a scene with the focus at one height, or at several, fused."""
     scanner = plan.scanner_habits()
-    source = SceneSource(scene, plan.mpp, stain, scanner, plan.seed * 100_003 + plan.number, focus_um)
+    seed = plan.seed * 100_003 + plan.number
+    if len(heights_um) == 1:
+        source = SceneSource(scene, plan.mpp, stain, scanner, seed, heights_um[0])
+    else:
+        source = FusedSource(scene, plan.mpp, stain, scanner, seed, heights_um)
     levels = [d for d in _DOWNSAMPLES if d == 1 or min(source.size_px) >= d * _SMALLEST_LEVEL_PX]
     write_pyramid(
         path,
         source,
         mpp=plan.stated_mpp,
-        description=_description(plan, focus_um),
+        description=_description(plan, heights_um),
         downsamples=levels,
         quality=scanner.jpeg_quality,
         subsampling=scanner.subsampling,
@@ -250,21 +262,21 @@ def _is_made(layout: CohortLayout, plan: SlidePlan, planes: int) -> bool:
 
 
 def _settings(plan: SlidePlan, planes: int) -> dict[str, object]:
-    return {"synthetic": True, "generator": __version__, "plan": plan.facts(), "planes": planes}
+    return {"synthetic": True, "generator": _GENERATOR, "plan": plan.facts(), "planes": planes}
 
 
-def _description(plan: SlidePlan, focus_um: float) -> str:
+def _description(plan: SlidePlan, heights_um: tuple[float, ...]) -> str:
     """The ImageDescription: says first of all that the slide is synthetic."""
     facts: dict[str, object] = {
         "synthetic": True,
-        "generator": __version__,
+        "generator": _GENERATOR,
         "seed": plan.seed,
         "preset": plan.preset,
         "composition": plan.composition,
         "true_mpp": plan.mpp,
         "spot_mm": plan.spot_mm,
         "counts": plan.counts,
-        "focus_um": focus_um,
+        "focus_um": heights_um[0] if len(heights_um) == 1 else list(heights_um),
     }
     return json.dumps(facts)
 

@@ -1,5 +1,6 @@
 """Large or vague things on the glass, each a function of place: the spot's ring, writing, debris."""
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -90,18 +91,75 @@ class SpotRing:
 
     def touches(self, tile: Box) -> bool:
         """Whether the ring crosses a tile; most tiles of a spot lie wholly inside it."""
-        near_x = max(tile.left_um - self.x_um, 0.0, self.x_um - tile.right_um)
-        near_y = max(tile.top_um - self.y_um, 0.0, self.y_um - tile.bottom_um)
-        far_x = max(abs(tile.left_um - self.x_um), abs(tile.right_um - self.x_um))
-        far_y = max(abs(tile.top_um - self.y_um), abs(tile.bottom_um - self.y_um))
-        nearest, farthest = np.hypot(near_x, near_y), np.hypot(far_x, far_y)
-        return bool(nearest < self.radius_um + self.width_um and farthest > self.radius_um - self.width_um)
+        return _on_circle(self.x_um, self.y_um, self.radius_um, self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> npt.NDArray[np.float32]:
         """A smooth bump across the ring, the same in all channels."""
         away = np.hypot(x_um[None, :] - self.x_um, y_um[:, None] - self.y_um) - self.radius_um
         inside = np.clip(1.0 - (away / self.width_um) ** 2, 0.0, 1.0)
         return (self.density * inside)[..., None].astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentArc:
+    """The printed arc outside a ThinPrep spot that the instrument aligns slides by, grey.
+
+    Attributes:
+        x_um: Centre of the spot.
+        y_um: Centre of the spot.
+        radius_um: Radius of the arc.
+        width_um: Width of the printed line.
+        density: Optical density of the print, equal in all channels.
+        middle: Angle of the arc's middle in radians; up and to the left.
+        half_angle: Half the angle it spans.
+    """
+
+    x_um: float
+    y_um: float
+    radius_um: float
+    width_um: float
+    density: float
+    middle: float = -0.75 * math.pi
+    half_angle: float = 0.35
+    kind: str = "alignment_arc"
+
+    @property
+    def box(self) -> Box:
+        """The rectangle around the arc."""
+        angles = self.middle + self.half_angle * np.linspace(-1.0, 1.0, 9)
+        xs, ys = (
+            self.x_um + self.radius_um * np.cos(angles),
+            self.y_um + self.radius_um * np.sin(angles),
+        )
+        reach = self.width_um + 0.02 * self.radius_um
+        return Box(
+            float(xs.min()) - reach,
+            float(ys.min()) - reach,
+            float(xs.max()) + reach,
+            float(ys.max()) + reach,
+        )
+
+    def touches(self, tile: Box) -> bool:
+        """Whether the line crosses a tile."""
+        return _on_circle(self.x_um, self.y_um, self.radius_um, self.width_um, tile)
+
+    def optical_density(self, x_um: _Axis, y_um: _Axis) -> npt.NDArray[np.float32]:
+        """A line of even density with sharp borders."""
+        dx, dy = x_um[None, :] - self.x_um, y_um[:, None] - self.y_um
+        away = np.abs(np.hypot(dx, dy) - self.radius_um)
+        turn = np.abs(np.angle(np.exp(1j * (np.arctan2(dy, dx) - self.middle))))
+        line = np.clip((self.width_um / 2.0 - away) / 1.0 + 0.5, 0.0, 1.0) * (turn < self.half_angle)
+        return (self.density * line)[..., None].astype(np.float32)
+
+
+def _on_circle(x_um: float, y_um: float, radius_um: float, reach_um: float, tile: Box) -> bool:
+    """Whether anything of a tile lies within a distance of a circle's line."""
+    near_x = max(tile.left_um - x_um, 0.0, x_um - tile.right_um)
+    near_y = max(tile.top_um - y_um, 0.0, y_um - tile.bottom_um)
+    far_x = max(abs(tile.left_um - x_um), abs(tile.right_um - x_um))
+    far_y = max(abs(tile.top_um - y_um), abs(tile.bottom_um - y_um))
+    nearest, farthest = math.hypot(near_x, near_y), math.hypot(far_x, far_y)
+    return nearest < radius_um + reach_um and farthest > radius_um - reach_um
 
 
 @dataclass(frozen=True, slots=True)

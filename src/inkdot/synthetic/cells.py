@@ -8,7 +8,6 @@ import numpy as np
 from inkdot.synthetic.recipes import Recipe
 from inkdot.synthetic.scene import CHROMATINS, Cell, Cytoplasm, Nucleus, Spot
 from inkdot.synthetic.shapes import (
-    Outline,
     area_um2,
     ellipse,
     equivalent_diameter_um,
@@ -17,7 +16,7 @@ from inkdot.synthetic.shapes import (
     perturbed,
 )
 
-_SPINDLE_ASPECT = 1.75
+_SPINDLE_ASPECT = 1.6
 FOCUS_SPREAD_UM = 3.0
 """Standard deviation of the height of single cells on the glass."""
 
@@ -72,8 +71,6 @@ def draw_cell(
         nucleus = replace(
             nucleus, dx_um=float(away * np.cos(direction)), dy_um=float(away * np.sin(direction))
         )
-        if recipe.nc_high < 0.2:
-            body = _angular(body, rng)
         vague = rng.random() < recipe.p_vague_edge
         cytoplasm = Cytoplasm(
             outline=perturbed(body, 0.03 if tight else 0.09, rng),
@@ -82,6 +79,8 @@ def draw_cell(
             edge_um=float(rng.uniform(1.5, 3.5)) if vague else 0.4,
         )
         vacuoles = _vacuoles(recipe, nucleus, body_radius, rng)
+        if len(vacuoles) >= 5:  # between the vacuoles that are seen lie those that are too small
+            cytoplasm = replace(cytoplasm, grain=0.30)
         granules = _granules(recipe, nucleus, body_radius, rng)
     return Cell(
         kind,
@@ -96,16 +95,6 @@ def draw_cell(
     )
 
 
-def _angular(outline: Outline, rng: np.random.Generator) -> Outline:
-    """The flat polygon of a skin scale: the outline cut straight on five or six sides."""
-    sides = int(rng.integers(5, 7))
-    start = rng.uniform(0.0, 2.0 * math.pi)
-    for k in range(sides):
-        direction = start + 2.0 * math.pi * k / sides + rng.normal(0.0, 0.15)
-        outline = flattened(outline, float(outline.mean() * rng.uniform(0.74, 0.86)), float(direction))
-    return outline
-
-
 def draw_nucleus(recipe: Recipe, preparation: Preparation, rng: np.random.Generator) -> Nucleus:
     """Draw a nucleus at the origin of its cell."""
     diameter = float(rng.normal(recipe.diameter_um, recipe.diameter_sd_um))
@@ -115,7 +104,9 @@ def draw_nucleus(recipe: Recipe, preparation: Preparation, rng: np.random.Genera
         aspect = max(aspect, float(rng.normal(_SPINDLE_ASPECT, 0.2)))
     outline = perturbed(ellipse(diameter, aspect, rng.uniform(0.0, np.pi)), recipe.irregularity, rng)
     if recipe.notch > 0.0:
-        outline = notched(outline, float(rng.uniform(0.3, 1.0)) * recipe.notch, rng.uniform(0.0, 2.0 * np.pi))
+        outline = notched(
+            outline, float(rng.uniform(0.44, 1.0)) * recipe.notch, rng.uniform(0.0, 2.0 * np.pi)
+        )
     outline = outline * np.float32(diameter / equivalent_diameter_um(outline))
     chromatin = CHROMATINS[int(rng.choice(len(CHROMATINS), p=recipe.chromatin_weights))]
     strength = recipe.haematoxylin * preparation.haematoxylin * float(np.exp(rng.normal(0.0, 0.10)))
@@ -181,54 +172,6 @@ def _outside_nucleus(
     x, y = away * math.cos(direction), away * math.sin(direction)
     clear = math.sqrt(area_um2(nucleus.outline) / math.pi) + 0.3 * size_um
     return None if math.hypot(x - nucleus.dx_um, y - nucleus.dy_um) < clear else (x, y)
-
-
-def draw_neutrophil(preparation: Preparation, rng: np.random.Generator, at_um: tuple[float, float]) -> Cell:
-    """A cell with three to five lobes on a bent thread."""
-    size = preparation.size
-    body = perturbed(ellipse(rng.uniform(11.0, 13.0) * size, 1.05, rng.uniform(0.0, np.pi)), 0.05, rng)
-    count = int(rng.integers(3, 6))
-    start, bend = rng.uniform(0.0, 2.0 * np.pi), rng.uniform(0.9, 1.4)
-    lobes: list[Nucleus] = []
-    for k in range(count):
-        angle = start + bend * k
-        away = rng.uniform(2.0, 2.9) * size
-        outline = perturbed(ellipse(rng.uniform(2.6, 3.7) * size, 1.2, rng.uniform(0.0, np.pi)), 0.06, rng)
-        lobe = Nucleus(
-            away * np.cos(angle), away * np.sin(angle), outline, 1.0 * preparation.haematoxylin, "smudged"
-        )
-        lobes.append(lobe)
-    cytoplasm = Cytoplasm(body, light_green=0.05, eosin=0.06, edge_um=0.5)
-    z = float(rng.normal(0.0, FOCUS_SPREAD_UM))
-    return Cell("neutrophil", *at_um, z, tuple(lobes), cytoplasm, texture=int(rng.integers(1 << 30)))
-
-
-def draw_red_cell(preparation: Preparation, rng: np.random.Generator, at_um: tuple[float, float]) -> Cell:
-    """A red cell, orange to pink, often lysed to a ghost."""
-    outline = perturbed(
-        ellipse(rng.normal(6.8, 0.4) * preparation.size, 1.05, rng.uniform(0.0, np.pi)), 0.02, rng
-    )
-    strength = rng.uniform(0.15, 0.4) if rng.random() < 0.5 else 1.0
-    cytoplasm = Cytoplasm(
-        outline,
-        eosin=0.15 * strength,
-        orange_g=0.25 * strength,
-        light_green=0.03 * strength,
-        edge_um=0.3,
-        grain=0.04,
-    )
-    z = float(rng.normal(0.0, FOCUS_SPREAD_UM))
-    return Cell("red_cell", *at_um, z, (), cytoplasm, texture=int(rng.integers(1 << 30)))
-
-
-def draw_apoptotic_body(
-    preparation: Preparation, rng: np.random.Generator, at_um: tuple[float, float], z_um: float
-) -> Cell:
-    """A small dense globe, sometimes in a shred of pink cytoplasm."""
-    diameter = rng.uniform(1.5, 4.0) * preparation.size
-    globe = Nucleus(0.0, 0.0, perturbed(ellipse(diameter, 1.1, 0.0), 0.04, rng), 1.5, "smudged")
-    shred = Cytoplasm(perturbed(ellipse(diameter * 1.8, 1.2, 1.0), 0.1, rng), eosin=0.2, edge_um=0.8)
-    return Cell("apoptotic_body", *at_um, z_um, (globe,), shred, texture=int(rng.integers(1 << 30)))
 
 
 def pressed(cell: Cell, distance_um: float, direction: float, *, nucleus: bool = True) -> Cell:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.synthetic.cells import Preparation, draw_apoptotic_body, draw_cell, pressed
-from inkdot.synthetic.recipes import Recipe
+from inkdot.synthetic.cells import Preparation, draw_cell, pressed
+from inkdot.synthetic.odd_cells import draw_apoptotic_body
+from inkdot.synthetic.recipes import RECIPES, Recipe
 from inkdot.synthetic.scene import Cell, Nucleus
 from inkdot.synthetic.shapes import ellipse, equivalent_diameter_um, perturbed
 
@@ -26,7 +27,7 @@ def moulded_cluster(
     radii = np.array([_nuclear_radius(cell) for cell in cells])
     closeness = rng.uniform(0.80, 0.95)
     places = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
-    heights = _heights(places, rng.uniform(3.0, 7.0), rng)
+    heights = _heights(places, rng.uniform(6.0, 14.0), rng)
     moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
     cells = _placed(cells, places, heights)
     cells = press_together(cells, radii, moulding, rng, nuclei=True)
@@ -47,7 +48,7 @@ def cohesive_cluster(
         places = _with_lumen(places, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
     if rng.random() < 0.30:
         cells = _palisaded(cells, places)
-    heights = _heights(places, rng.uniform(4.0, 9.0), rng)
+    heights = _heights(places, rng.uniform(8.0, 18.0), rng)
     moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
     cells = press_together(_placed(cells, places, heights), radii, moulding, rng, nuclei=False)
     return cells + _apoptotic(cells, preparation, 0.015, rng)
@@ -57,12 +58,17 @@ def regular_group(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
     """Choroid or ependyma: a flat sheet, or a papilla, on a nearly regular lattice, cell borders meeting."""
-    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
-    radius = float(np.median([_body_radius(cell) for cell in cells]))
-    pitch = 1.68 * radius
-    lattice = _hexagonal(count, pitch, stretch=rng.uniform(1.0, 1.7), turn=rng.uniform(0.0, np.pi))
-    places = lattice + rng.normal(0.0, 0.06 * pitch, lattice.shape)
-    heights = _heights(places, rng.uniform(2.0, 4.0), rng)
+    drawn = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radius = float(np.median([_body_radius(cell) for cell in drawn]))
+    cells = [_grown(cell, radius) for cell in drawn]  # a pavement has no holes
+    pitch = 1.62 * radius
+    papilla = count >= 12 and rng.random() < 0.4
+    stretch, turn = rng.uniform(1.8, 2.4) if papilla else rng.uniform(1.0, 1.5), rng.uniform(0.0, np.pi)
+    lattice = _hexagonal(count, pitch, stretch)
+    if papilla:  # a finger is bent
+        lattice[:, 1] += rng.uniform(-0.012, 0.012) / preparation.size * lattice[:, 0] ** 2
+    places = _turned_places(lattice, turn) + rng.normal(0.0, 0.06 * pitch, lattice.shape)
+    heights = _heights(places, rng.uniform(6.0, 8.0) if papilla else rng.uniform(4.0, 6.0), rng)
     radii = np.full(count, radius)
     return press_together(_placed(cells, places, heights), radii, 0.0, rng, nuclei=False)
 
@@ -70,11 +76,17 @@ def regular_group(
 def loose_aggregate(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Lymphoid aggregate: cells beside each other with gaps, none flattened."""
-    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    """Lymphoid aggregate: cells beside each other with gaps, none flattened; monocytes among the lymphocytes."""
+    strangers = rng.uniform(0.05, 0.25) if kind == "lymphocyte" else 0.0
+    cells = [
+        draw_cell("monocyte", RECIPES["monocyte"], preparation, rng)
+        if rng.random() < strangers
+        else draw_cell(kind, recipe, preparation, rng)
+        for _ in range(count)
+    ]
     radii = np.array([_body_radius(cell) + rng.uniform(0.15, 1.0) for cell in cells])
     places = relaxed(radii, 1.0, rng)
-    return _placed(cells, places, _heights(places, rng.uniform(1.5, 3.0), rng))
+    return _placed(cells, places, _heights(places, rng.uniform(3.0, 6.0), rng))
 
 
 def whorl(
@@ -95,7 +107,7 @@ def whorl(
         ring += 1
     radii = np.array([_body_radius(cell) for cell in cells])
     places = np.array([(cell.x_um, cell.y_um) for cell in cells])
-    return press_together(_placed(cells, places, _heights(places, 2.0, rng)), radii, 0.0, rng, nuclei=False)
+    return press_together(_placed(cells, places, _heights(places, 4.0, rng)), radii, 0.0, rng, nuclei=False)
 
 
 def relaxed(
@@ -169,6 +181,14 @@ def _body_radius(cell: Cell) -> float:
     return equivalent_diameter_um(cell.cytoplasm.outline) / 2.0
 
 
+def _grown(cell: Cell, radius_um: float) -> Cell:
+    """The cell with a body at least as wide as asked for."""
+    body, factor = cell.cytoplasm, radius_um / max(_body_radius(cell), 1e-6)
+    if body is None or factor <= 1.0:
+        return cell
+    return replace(cell, cytoplasm=replace(body, outline=body.outline * np.float32(factor)))
+
+
 def _packing_radius(cell: Cell) -> float:
     """Between nucleus and body: cytoplasm gives way before nuclei do."""
     return 0.35 * _nuclear_radius(cell) + 0.65 * _body_radius(cell)
@@ -186,10 +206,10 @@ def _heights(places: Points, top_um: float, rng: np.random.Generator) -> npt.NDA
     away = np.hypot(places[:, 0], places[:, 1])
     dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
     # The scanner focuses somewhere inside the heap, not on the glass.
-    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(places)) - 0.3)
+    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(places)) - 0.35)
 
 
-def _hexagonal(count: int, pitch_um: float, stretch: float, turn: float) -> Points:
+def _hexagonal(count: int, pitch_um: float, stretch: float) -> Points:
     """The ``count`` points of a hexagonal lattice nearest to the centre of a stretched disc."""
     reach = int(np.ceil(np.sqrt(count) * stretch)) + 2
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -198,8 +218,12 @@ def _hexagonal(count: int, pitch_um: float, stretch: float, turn: float) -> Poin
     )
     order = np.argsort(np.hypot(points[:, 0] / stretch, points[:, 1] * stretch), kind="stable")
     chosen = points[order[:count]]
+    return chosen - chosen.mean(axis=0)
+
+
+def _turned_places(places: Points, turn: float) -> Points:
     cosine, sine = np.cos(turn), np.sin(turn)
-    return (chosen - chosen.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
+    return (places - places.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
 
 
 def _with_lumen(places: Points, radius_um: float) -> Points:

@@ -133,8 +133,13 @@ def _plan_slide(
 ) -> SlidePlan:
     usual = defaults(preset)
     triple, place = divmod(number, 3)
-    patient = 2 * triple + (1 if place == 2 else 0) if usual.paired else number
-    kind = kinds[patient % len(kinds)]
+    if usual.paired:
+        patient = 2 * triple + (1 if place == 2 else 0)
+        kind = kinds[patient % len(kinds)]
+    else:
+        again = number % len(kinds)
+        patient = number - again + usual.second_slides.get(again, again)
+        kind = kinds[again]
     where = _stream(preset, seed, "laboratory", patient)
     laboratory = int(where.integers(usual.laboratories))
     scanner = laboratory % usual.scanners if where.random() < 0.8 else int(where.integers(usual.scanners))

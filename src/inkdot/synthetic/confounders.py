@@ -8,7 +8,7 @@ import numpy as np
 
 from inkdot.synthetic.backdrops import draw_debris
 from inkdot.synthetic.marks import AirBubble, Fibre, GainStripe, PenStroke, StarchGranule
-from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus
+from inkdot.synthetic.scene import Backdrop, Box, Cell, Nucleus, Seam
 from inkdot.synthetic.shapes import ellipse, perturbed
 from inkdot.synthetic.stains import LG, OG, E, Stain
 
@@ -27,6 +27,7 @@ CHANCES: Mapping[str, float] = {
     "stitching_seam": 0.15,
     "drying_halo": 0.1,
     "sensor_dust": 0.05,
+    "overlapping_cells": 0.3,  # laid by the spot: only it knows its cells
 }
 
 
@@ -61,12 +62,14 @@ class Found:
         cells: Particles small enough to be painted like cells.
         backdrop: Everything else.
         bands: Zones that lie out of focus.
+        seam: Where stripes of the scan were joined badly.
     """
 
     names: tuple[str, ...]
     cells: Sequence[Cell]
     backdrop: Sequence[Backdrop]
     bands: Sequence["FocusBand"]
+    seam: Seam | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,20 @@ def draw_confounders(field: Field, rng: np.random.Generator, only: frozenset[str
     cells: list[Cell] = []
     backdrop: list[Backdrop] = []
     bands: list[FocusBand] = []
+    seam: Seam | None = None
     for name in names:
         own = np.random.default_rng(seeds[name])
         if name == "precipitate":
             cells += draw_precipitate(field.spot, own)
         elif name == "out_of_focus_band":
             bands.append(_band(field, own))
+        elif name == "stitching_seam" and own.random() < 0.5:
+            seam = _joint(field, own)
+        elif name == "overlapping_cells":
+            continue
         else:
             backdrop += _MAKERS[name](field, own)
-    return Found(names, tuple(cells), tuple(backdrop), tuple(bands))
+    return Found(names, tuple(cells), tuple(backdrop), tuple(bands), seam)
 
 
 def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None = None) -> list[Cell]:
@@ -208,11 +216,24 @@ def _pen(field: Field, rng: np.random.Generator) -> list[Backdrop]:
 
 
 def _coverslip(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    """The edge of the coverslip as a dark straight line along one side of the scan."""
+    """The edge of the coverslip as a dark straight line along one side of the scan, or a crack across a corner."""
+    if rng.random() < 0.3:
+        return [_crack(field, rng)]
     x = field.scan.left_um + rng.uniform(0.01, 0.04) * field.spot_um
     tilt = rng.normal(0.0, 0.01) * field.spot_um
     points = ((float(x), field.scan.top_um), (float(x + tilt), field.scan.bottom_um))
     return [Fibre(points, 6.0, np.array([0.5, 0.5, 0.5], np.float32), kind="coverslip_edge")]
+
+
+def _crack(field: Field, rng: np.random.Generator) -> Fibre:
+    x, y = field.scan.left_um, field.scan.top_um + rng.uniform(0.1, 0.6) * field.spot_um
+    points, heading = [(x, float(y))], rng.uniform(-1.2, -0.3)
+    for _ in range(9):
+        heading += rng.normal(0.0, 0.35)
+        step = rng.uniform(0.04, 0.10) * field.spot_um
+        x, y = x + step * abs(math.cos(heading)), y + step * math.sin(heading)
+        points.append((float(x), float(y)))
+    return Fibre(tuple(points), 4.0, np.array([0.45, 0.45, 0.45], np.float32), kind="coverslip_edge")
 
 
 def _seam(field: Field, rng: np.random.Generator) -> list[Backdrop]:
@@ -221,6 +242,12 @@ def _seam(field: Field, rng: np.random.Generator) -> list[Backdrop]:
     x = rng.uniform(field.spot.left_um, field.spot.right_um - width)
     box = Box(float(x), field.scan.top_um, float(x + width), field.scan.bottom_um)
     return [GainStripe(box, float(rng.choice([-1.0, 1.0])) * math.log10(1.02))]
+
+
+def _joint(field: Field, rng: np.random.Generator) -> Seam:
+    """From a line on, the picture lies one to three pixels too low."""
+    x = rng.uniform(field.spot.left_um + 0.2 * field.spot_um, field.spot.right_um - 0.2 * field.spot_um)
+    return Seam(float(x), int(rng.integers(1, 4)))
 
 
 def _halo(field: Field, rng: np.random.Generator) -> list[Backdrop]:

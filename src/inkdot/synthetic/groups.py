@@ -14,11 +14,18 @@ from inkdot.synthetic.clusters import (
     regular_group,
     whorl,
 )
-from inkdot.synthetic.patients import Patient
+from inkdot.synthetic.odd_cells import degenerated, dividing
+from inkdot.synthetic.patients import DISTRACTORS, TUMOURS, Patient
 from inkdot.synthetic.recipes import RECIPES
 from inkdot.synthetic.scene import Cell
 
 _FOUNDING_SEED = 20260213
+
+_DIVIDING: Mapping[str, float] = {
+    **dict.fromkeys((*TUMOURS, *DISTRACTORS, "germinal_matrix"), 1.0),
+    "lymphocyte": 0.5,
+}
+"""Who divides, relative to the patient's tumour: immature and activated cells do too, choroid plexus never."""
 
 Size = Callable[[np.random.Generator], int]
 
@@ -67,9 +74,19 @@ def draw_group(kind: str, patient: Patient, rng: np.random.Generator) -> Group:
     look = patient.looks[kind]
     classes = sorted(look.built_as)
     habit = HABITS[str(rng.choice(classes, p=[look.built_as[name] for name in classes]))]
-    cells = habit.build(kind, look.recipe, patient.preparation, habit.size(rng), rng)
+    built = habit.build(kind, look.recipe, patient.preparation, habit.size(rng), rng)
+    cells = [altered(cell, patient, rng) if cell.kind == kind else cell for cell in built]
     name = HABITS[kind].name if habit is HABITS[kind] else f"{HABITS[kind].name}_as_{habit.name}"
     return Group(name, cells)
+
+
+def altered(cell: Cell, patient: Patient, rng: np.random.Generator) -> Cell:
+    """The cell as it is, fallen apart as a share of the patient's cells, or dividing as a share of its tumour's."""
+    chance = rng.random()
+    if chance < patient.degenerate:
+        return degenerated(cell, rng)
+    dividing_below = patient.degenerate + _DIVIDING.get(cell.kind, 0.0) * patient.mitotic
+    return dividing(cell, rng) if chance < dividing_below else cell
 
 
 def founding_cluster(preparation: Preparation) -> Group:

@@ -14,7 +14,7 @@ from inkdot.evaluation.metrics import roc_auc
 from inkdot.synthetic.groups import Group, draw_group
 from inkdot.synthetic.patients import MIMICS, draw_patient
 from inkdot.synthetic.scene import CHROMATINS, Cell
-from inkdot.synthetic.shapes import equivalent_diameter_um
+from inkdot.synthetic.shapes import area_um2, equivalent_diameter_um
 
 _RIDGE = 3.0
 _MIMIC_SHARES = (0.50, 0.35, 0.10, 0.05)
@@ -81,6 +81,7 @@ def _summary(group: Group) -> Array:
     diameters = np.array([_diameter(cell) for cell in cells])
     ratios = np.array([_nc_ratio(cell) for cell in cells])
     nuclei = [cell.nuclei[0] for cell in cells]
+    states = [np.mean([cell.state == name for cell in cells]) for name in ("dividing", "degenerate")]
     bodies = [cell.cytoplasm for cell in cells if cell.cytoplasm is not None]
     largest = [max((spot.diameter_um for spot in nucleus.nucleoli), default=0.0) for nucleus in nuclei]
     shape = [float(nucleus.outline.max() / nucleus.outline.min()) for nucleus in nuclei]
@@ -104,6 +105,8 @@ def _summary(group: Group) -> Array:
         np.mean(shape),
         np.std(shape),
         *chromatin,
+        *states,
+        np.mean([cell.kind == "monocyte" for cell in cells]),
         *_spacing(cells, diameters),
     ]
     return np.array(values, dtype=np.float64)
@@ -125,7 +128,7 @@ def _spacing(cells: list[Cell], diameters: Array) -> tuple[float, float, float, 
 
 
 def _diameter(cell: Cell) -> float:
-    return equivalent_diameter_um(cell.nuclei[0].outline)
+    return 2.0 * float(np.sqrt(sum(area_um2(nucleus.outline) for nucleus in cell.nuclei) / np.pi))
 
 
 def _nc_ratio(cell: Cell) -> float:

@@ -17,10 +17,10 @@ from inkdot.synthetic.recipes import RECIPES, Recipe, blend
 P_BETWEEN_TUMOURS = 0.18
 """Share of patients whose tumour lies between small-cell and large-cell carcinoma."""
 
-P_BLAND = 0.18
+P_BLAND = 0.24
 """Share of patients whose tumour clusters look half benign: degenerate, loosened, pale or small."""
 
-P_REACTIVE = 0.23
+P_REACTIVE = 0.30
 """Share of patients whose benign groups look half malignant."""
 
 _MIDDLE = (0.25, 0.75)
@@ -53,13 +53,15 @@ class Patient:
         preparation: Factors on the size and dye of every nucleus, lymphocytes included.
         tumour: ``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma`` or empty.
         looks: Look of every class that forms groups, tumours among them.
-        degenerate: Share of cells that are smudged by long standing.
+        degenerate: Share of cells that fell apart on the way to the glass.
+        mitotic: Share of tumour nuclei in clusters that divide, 0.005 to 0.03.
     """
 
     preparation: Preparation
     tumour: str
     looks: Mapping[str, Look]
     degenerate: float = 0.0
+    mitotic: float = 0.0
 
     def recipe(self, kind: str) -> Recipe:
         """Recipe of a cell that lies alone; resting lymphocytes are the ruler and do not vary."""
@@ -80,7 +82,7 @@ def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
     looks |= {kind: draw_mimic_look(kind, rng) for kind in MIMICS}
     looks |= {kind: Look(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
     degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
-    return Patient(preparation, tumour, looks, degenerate)
+    return Patient(preparation, tumour, looks, degenerate, float(rng.uniform(0.005, 0.03)))
 
 
 def draw_tumour_look(kind: str, rng: np.random.Generator) -> Look:

@@ -1,7 +1,8 @@
 """What kinds of specimen there are and how many cells of each class lie on them (SYNTHETIC.md B4)."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,8 +21,8 @@ class Composition:
         monocytes: Monocytes.
         neutrophils: Neutrophils.
         red_cells: Red cells.
-        choroid_groups: Groups of choroid plexus or ependymal cells.
-        lymphoid_aggregates: Lymphocytes lying in a heap.
+        choroid_groups: Groups of choroid plexus or ependymal cells; one by its chance per slide where None.
+        lymphoid_aggregates: Lymphocytes lying in a heap; one by its chance per slide where None.
         whorls: Arachnoid whorls.
         tumour_clusters: Clusters of tumour cells.
         tumour_singles: Tumour cells lying alone.
@@ -31,15 +32,17 @@ class Composition:
         reactive_share: Share of the lymphocytes that are activated.
         macrophage_share: Share of the monocytes that are macrophages.
         leptomeningeal: The patient has tumour in the leptomeninges, on this slide or not.
+        lysed_share: Share of red cells that are ghosts; 0.3 to 0.7 where 0.
+        degenerate: Bounds of the share of cells that fell apart; the patient's own share where None.
     """
 
     lymphocytes: Range
     monocytes: Range
     neutrophils: Range = (0, 0)
     red_cells: Range = (0, 0)
-    choroid_groups: Range = (0, 1)
-    lymphoid_aggregates: Range = (0, 1)
-    whorls: Range = (0, 1)
+    choroid_groups: Range | None = None
+    lymphoid_aggregates: Range | None = None
+    whorls: Range = (0, 0)
     tumour_clusters: Range = (0, 0)
     tumour_singles: Range = (0, 0)
     germinal_matrix: Range = (0, 0)
@@ -48,16 +51,18 @@ class Composition:
     reactive_share: float = 0.05
     macrophage_share: float = 0.03
     leptomeningeal: bool = False
+    lysed_share: float = 0.0
+    degenerate: tuple[float, float] | None = None
 
 
 COMPOSITIONS: dict[str, Composition] = {
     "normal": Composition((40, 400), (15, 150), (0, 4), (0, 300)),
     "pleocytosis": Composition(
-        (3000, 15000), (500, 3000), (0, 50), (0, 500), (0, 2), (5, 30), reactive_share=0.15
+        (3000, 15000), (500, 3000), (0, 50), (0, 500), (0, 3), (5, 30), (0, 1), reactive_share=0.15
     ),
     "bacterial": Composition((300, 1500), (200, 800), (2000, 10000), (0, 1000), reactive_share=0.15),
     "traumatic": Composition(
-        (100, 800), (40, 300), (10, 300), (5000, 60000), squames=(0, 12), chondrocytes=(0, 2)
+        (100, 800), (40, 300), (10, 300), (5000, 60000), squames=(0, 12), chondrocytes=(0, 2), lysed_share=0.7
     ),
     "ventricular": Composition((100, 800), (100, 900), (0, 100), (0, 3000), (10, 80), (0, 2)),
     "treated": Composition(
@@ -65,31 +70,39 @@ COMPOSITIONS: dict[str, Composition] = {
         (400, 3000),
         (0, 100),
         (0, 500),
+        (0, 2),
         (0, 3),
-        (0, 4),
+        (0, 1),
         reactive_share=0.25,
         macrophage_share=0.2,
     ),
     "neonate": Composition(
-        (50, 600), (100, 1500), (0, 20), (0, 3000), (0, 4), germinal_matrix=(3, 20), macrophage_share=0.3
+        (50, 600),
+        (100, 1500),
+        (0, 20),
+        (0, 3000),
+        (0, 4),
+        (0, 1),
+        germinal_matrix=(3, 20),
+        macrophage_share=0.3,
     ),
     "lm-minimal": Composition(
         *((200, 5000), (80, 1500), (0, 40), (0, 1000)),
-        *((0, 2), (0, 3), (0, 1)),
+        *((0, 2), (0, 2), (0, 1)),
         tumour_clusters=(1, 5),
         tumour_singles=(0, 10),
         leptomeningeal=True,
     ),
     "lm-typical": Composition(
         *((200, 5000), (100, 1500), (0, 40), (0, 1000)),
-        *((0, 2), (0, 3), (0, 1)),
+        *((0, 2), (0, 2), (0, 1)),
         tumour_clusters=(5, 40),
         tumour_singles=(10, 200),
         leptomeningeal=True,
     ),
     "lm-heavy": Composition(
         *((100, 2000), (50, 800), (0, 40), (0, 2000)),
-        *((0, 1), (0, 2), (0, 1)),
+        *((0, 1), (0, 1), (0, 1)),
         tumour_clusters=(40, 300),
         tumour_singles=(200, 3000),
         leptomeningeal=True,
@@ -107,7 +120,8 @@ COMPOSITIONS: dict[str, Composition] = {
         tumour_singles=(500, 5000),
         leptomeningeal=True,
     ),
-    "inadequate": Composition((2, 12), (0, 6), (0, 2), (0, 100), (0, 0), (0, 0), (0, 0)),
+    "inadequate": Composition((2, 11), (0, 6), (0, 2), (0, 100), (0, 0), (0, 0)),
+    "degenerate": Composition((40, 400), (15, 150), (0, 40), (0, 1000), degenerate=(0.65, 0.9)),
 }
 
 Tumour = str
@@ -156,7 +170,7 @@ _DEMO = (
     PatientKind("ventricular"),
     PatientKind("normal"),
     PatientKind("traumatic"),
-    PatientKind("lm-missed", "any"),
+    PatientKind("lm-missed", "small_cell"),
     PatientKind("treated"),
     PatientKind("normal"),
     PatientKind("inadequate"),
@@ -186,6 +200,11 @@ COHORTS: dict[str, tuple[PatientKind, ...]] = {
         for name, made in COMPOSITIONS.items()
     },
     "demo": _DEMO,
+    "inadequate": (
+        PatientKind("inadequate"),
+        PatientKind("degenerate", "any"),
+        PatientKind("inadequate", "any"),
+    ),
     "laboratories": _TRAINING,
     "faulty-mpp": tuple(PatientKind("lm-typical", "any", fault) for fault in MPP_FAULTS),
     "demo-training": _TRAINING,
@@ -203,6 +222,7 @@ class Defaults:
         scanners: How many scanners.
         native_mpp: Every scanner scans at its own mpp instead.
         paired: Every second patient has two slides, so that splits by patient have something to get wrong.
+        second_slides: Where not paired: later slide of the cohort's recipe to the slide of the same patient.
     """
 
     spot_mm: float = 2.0
@@ -211,13 +231,16 @@ class Defaults:
     scanners: int = 2
     native_mpp: bool = False
     paired: bool = True
+    second_slides: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 def defaults(preset: str) -> Defaults:
     """What a preset's slides are like; training cohorts and sections are small and coarse, so that many are cheap."""
     if preset == "laboratories":
         return Defaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
-    if preset in {"demo", "faulty-mpp"}:
+    if preset == "demo":  # the missed tumour is that of a patient with a telling slide; ten patients in all
+        return Defaults(paired=False, second_slides={8: 4, 10: 1})
+    if preset == "faulty-mpp":
         return Defaults(paired=False)
     coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
     return Defaults(spot_mm=1.0, mpp=0.5) if coarse else Defaults()

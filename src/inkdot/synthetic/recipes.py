@@ -98,33 +98,33 @@ def blend(one: Recipe, other: Recipe, share: float) -> Recipe:
 # One row per class: nucleus (mean, sd, floor, cap), aspect (mean, sd), haematoxylin, irregularity, N:C (low, high), light green.
 RECIPES: dict[str, Recipe] = {
     "lymphocyte": Recipe(
-        7.2, 0.6, 5.8, 9.0, 1.08, 0.06, 1.05, 0.03, 0.80, 0.92, 0.18,
+        7.2, 0.6, 5.8, 9.0, 1.08, 0.06, 1.10, 0.03, 0.80, 0.92, 0.15,
         smudged=0.6, coarse=0.4, eccentric=0.8,
     ),
     "reactive_lymphocyte": Recipe(
-        9.5, 1.2, 7.0, 13.0, 1.12, 0.08, 0.85, 0.05, 0.65, 0.80, 0.28,
+        9.5, 1.2, 7.0, 13.0, 1.12, 0.08, 0.85, 0.05, 0.65, 0.80, 0.25,
         coarse=0.8, fine=0.2, p_nucleolus=0.5, nucleolus_low_um=0.8, nucleolus_high_um=1.3,
         p_vacuoles=0.3, vacuoles_low=1, vacuoles_high=2, eccentric=0.8,
     ),
     "monocyte": Recipe(
-        10.0, 1.1, 8.0, 13.0, 1.35, 0.15, 0.60, 0.05, 0.50, 0.65, 0.12, 0.03,
+        10.0, 1.1, 8.0, 13.0, 1.35, 0.15, 0.65, 0.05, 0.50, 0.65, 0.12, 0.03,
         reticular=1.0, p_nucleolus=0.2, nucleolus_low_um=0.6, nucleolus_high_um=0.9, nucleolus_strength=0.25,
         p_vacuoles=0.5, vacuoles_low=1, vacuoles_high=5, vacuole_high_um=2.0, notch=0.45, p_vague_edge=0.3,
         eccentric=0.5,
     ),
     "macrophage": Recipe(
-        9.5, 1.5, 7.0, 13.0, 1.20, 0.15, 0.60, 0.05, 0.25, 0.45, 0.11, 0.02,
+        9.5, 1.5, 7.0, 13.0, 1.20, 0.15, 0.60, 0.05, 0.25, 0.45, 0.10, 0.02,
         reticular=1.0, p_nucleolus=0.4, nucleolus_low_um=0.7, nucleolus_high_um=1.1,
         p_vacuoles=1.0, vacuoles_low=10, vacuoles_high=60, vacuole_high_um=4.0, p_vague_edge=0.5, eccentric=0.9,
-        notch=0.15, granules_high=12,
+        notch=0.15, granules_high=20,
     ),
     "choroid": Recipe(
-        7.8, 0.55, 6.5, 10.0, 1.08, 0.05, 0.72, 0.02, 0.45, 0.60, 0.24, 0.05,
+        7.8, 0.55, 6.5, 10.0, 1.08, 0.05, 0.75, 0.02, 0.45, 0.60, 0.25, 0.05,
         fine=0.35, reticular=0.65, p_nucleolus=0.4, nucleolus_low_um=0.6, nucleolus_high_um=0.8,
         nucleolus_strength=0.2, p_vacuoles=0.3, vacuoles_low=1, vacuoles_high=2, eccentric=0.35,
     ),
     "arachnoid": Recipe(
-        9.0, 0.9, 7.0, 11.5, 1.35, 0.20, 0.60, 0.03, 0.50, 0.65, 0.13,
+        9.0, 0.9, 7.0, 11.5, 1.35, 0.20, 0.60, 0.03, 0.50, 0.65, 0.12,
         fine=0.5, reticular=0.5, p_vague_edge=0.6,
     ),
     "germinal_matrix": Recipe(
@@ -132,15 +132,15 @@ RECIPES: dict[str, Recipe] = {
         fine=0.8, smudged=0.2, p_naked=0.2,
     ),
     "chondrocyte": Recipe(
-        6.5, 1.0, 4.5, 9.0, 1.20, 0.15, 1.30, 0.08, 0.28, 0.38, 0.03, 0.10,
-        smudged=1.0, p_vacuoles=0.5, vacuoles_low=1, vacuoles_high=1, vacuole_low_um=2.0, vacuole_high_um=4.0,
+        6.5, 1.0, 4.5, 9.0, 1.20, 0.15, 1.30, 0.08, 0.25, 0.35, 0.03, 0.25,
+        smudged=1.0,
     ),
     "squame": Recipe(
-        6.0, 1.0, 4.0, 8.0, 1.10, 0.10, 0.90, 0.04, 0.13, 0.17, 0.12, 0.02,
+        6.0, 1.0, 4.0, 8.0, 1.10, 0.10, 0.90, 0.04, 0.11, 0.17, 0.12, 0.01,
         smudged=1.0, eccentric=0.2,
     ),
     "small_nec": Recipe(
-        11.5, 1.9, 8.0, 16.0, 1.28, 0.18, 1.05, 0.05, 0.85, 0.97, 0.13,
+        11.5, 1.9, 8.0, 16.0, 1.28, 0.18, 1.05, 0.05, 0.85, 0.97, 0.10,
         fine=0.85, smudged=0.15, p_nucleolus=0.20, nucleolus_low_um=0.6, nucleolus_high_um=0.9,
         nucleolus_strength=0.2, p_naked=0.25, p_spindle=0.25, p_vacuoles=0.1, vacuoles_low=1, vacuoles_high=1,
     ),
@@ -148,7 +148,7 @@ RECIPES: dict[str, Recipe] = {
         15.5, 2.9, 10.5, 25.0, 1.18, 0.14, 0.80, 0.05, 0.55, 0.90, 0.23, 0.03,
         vesicular=0.45, coarse=0.35, fine=0.20, p_nucleolus=0.70, nucleolus_low_um=1.4, nucleolus_high_um=3.0,
         nucleolus_strength=1.15, p_second_nucleolus=0.4, p_vacuoles=0.6, vacuoles_low=5, vacuoles_high=25,
-        vacuole_low_um=0.7, vacuole_high_um=1.9, p_vague_edge=0.3, p_naked=0.05, eccentric=0.6,
+        vacuole_low_um=0.6, vacuole_high_um=1.8, p_vague_edge=0.3, p_naked=0.05, eccentric=0.6,
     ),
     "adenocarcinoma": Recipe(
         15.0, 3.0, 10.0, 24.0, 1.25, 0.15, 0.80, 0.06, 0.40, 0.70, 0.22, 0.04,

@@ -14,6 +14,7 @@ HALO_PX = 4
 """Pixels around a tile that sharpening and colour shift look at."""
 
 _NOISE_SIDE_PX = 640
+_FIELD_PX = 256
 _LN10 = np.float32(np.log(10.0))
 
 
@@ -29,6 +30,7 @@ class Scanner:
         blur_um: Standard deviation of its point spread.
         colour_shift_px: How far red and blue lie apart, in pixels, half to either side.
         noise: Standard deviation of the sensor's noise in grey levels.
+        shading: How much darker the corners of a field are than its middle, as a fraction, after correction.
         jpeg_quality: 1 to 100.
         subsampling: JPEG chroma subsampling, ``420`` or ``444``.
     """
@@ -40,6 +42,7 @@ class Scanner:
     blur_um: float
     colour_shift_px: float
     noise: float
+    shading: float
     jpeg_quality: int
     subsampling: Literal["420", "444"]
 
@@ -51,12 +54,13 @@ def scanner_number(number: int) -> Scanner:
     return Scanner(
         name=f"synthetic-scanner-{'ABCDEFGH'[number % 8]}",
         native_mpp=mpp,
-        gamma=float(rng.uniform(0.92, 1.08)),
+        gamma=float(rng.uniform(0.9, 1.1)),
         sharpening=float(rng.uniform(0.0, 0.6)),
-        blur_um=float(rng.uniform(0.15, 0.30)),
+        blur_um=float(rng.uniform(0.15, 0.35)),
         colour_shift_px=float(rng.uniform(0.0, 0.6)),
-        noise=float(rng.uniform(1.0, 2.6)),
-        jpeg_quality=int(rng.choice([75, 85, 90])),
+        noise=float(rng.uniform(1.0, 3.0)),
+        shading=float(rng.uniform(0.0, 0.012)),
+        jpeg_quality=int(rng.choice([60, 75, 90])),
         subsampling="444" if number % 2 else "420",
     )
 
@@ -76,6 +80,7 @@ class Sensor:
         noise = rng.standard_normal((_NOISE_SIDE_PX, _NOISE_SIDE_PX, 3), dtype=np.float32)
         grain = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
         self._noise = grain * np.float32(scanner.noise / grain.std())
+        self._flat = _flat_field(scanner.shading)
 
     def expose(self, od: OdArray, seed: int) -> RgbArray:
         """Pixels of a tile.
@@ -99,7 +104,7 @@ class Sensor:
         height, width = inner.shape[:2]
         x = seed * 7919 % (_NOISE_SIDE_PX - width)
         y = seed * 104729 % (_NOISE_SIDE_PX - height)
-        noisy = inner + self._noise[y : y + height, x : x + width]
+        noisy = inner * self._flat[:height, :width] + self._noise[y : y + height, x : x + width]
         return np.clip(noisy + 0.5, 0.0, 255.0).astype(np.uint8)
 
     def _shift_colours(self, light: OdArray) -> None:
@@ -109,3 +114,10 @@ class Sensor:
             return
         light[:, :-1, 0] += part * (light[:, 1:, 0] - light[:, :-1, 0])
         light[:, 1:, 2] -= part * (light[:, 1:, 2] - light[:, :-1, 2])
+
+
+def _flat_field(shading: float) -> npt.NDArray[np.float32]:
+    """What flat-field correction left, [256, 256, 1]: one field per tile, so that empty glass is alike everywhere."""
+    wave = np.cos((np.arange(_FIELD_PX) + 0.5) / _FIELD_PX * 2.0 * np.pi, dtype=np.float64)
+    corner = 0.25 * (2.0 + wave[:, None] + wave[None, :])  # 1 in the corners, 0 in the middle
+    return (1.0 - shading * corner)[..., None].astype(np.float32)

@@ -15,6 +15,7 @@ from shapely.geometry import Polygon
 from inkdot.synthetic.shapes import Outline
 
 Chromatin = Literal["fine", "coarse", "vesicular", "smudged", "reticular"]
+State = Literal["intact", "dividing", "degenerate"]
 CHROMATINS: tuple[Chromatin, ...] = ("fine", "coarse", "vesicular", "smudged", "reticular")
 
 OdArray = npt.NDArray[np.float32]
@@ -99,6 +100,7 @@ class Cell:
         granules: Brown pigment.
         cluster: Number of the cluster it belongs to on this slide, or ``NO_CLUSTER``.
         texture: Where in the texture fields this cell is cut from; makes it reproducible on its own.
+        state: Whether it divides, or fell apart on the way to the glass.
     """
 
     kind: str
@@ -111,6 +113,7 @@ class Cell:
     granules: tuple[Spot, ...] = ()
     cluster: int = NO_CLUSTER
     texture: int = 0
+    state: State = "intact"
 
     @property
     def reach_um(self) -> float:
@@ -182,6 +185,19 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Seam:
+    """Where two stripes of the scan were joined a few pixels off.
+
+    Attributes:
+        x_um: Left edge of the stripe that lies too low; it reaches to the right border.
+        shift_px: By how many level-0 pixels its picture lies too low.
+    """
+
+    x_um: float
+    shift_px: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """Everything on one slide.
 
@@ -193,6 +209,7 @@ class Scene:
         backdrop: Everything else.
         confounders: Names of the confounders that the slide has.
         regions: Fields of a section, which are judged instead of its single cells.
+        seam: Where the scan was joined badly.
     """
 
     width_um: float
@@ -202,3 +219,4 @@ class Scene:
     backdrop: Sequence[Backdrop] = field(default_factory=tuple[Backdrop, ...])
     confounders: tuple[str, ...] = ()
     regions: Sequence[Region] = ()
+    seam: Seam | None = None

@@ -1,76 +1,46 @@
 """Lays a ThinPrep cell spot: who lies where on the glass."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inkdot.synthetic.backdrops import SpotRing, Writing
-from inkdot.synthetic.cells import Preparation, draw_cell, draw_neutrophil, draw_red_cell
+from inkdot.synthetic.backdrops import AlignmentArc, SpotRing, Writing
+from inkdot.synthetic.cells import Preparation
 from inkdot.synthetic.cohort import SlidePlan
 from inkdot.synthetic.confounders import Field, FocusBand, draw_confounders
+from inkdot.synthetic.glass import Glass
 from inkdot.synthetic.groups import Group, draw_group, founding_cluster
+from inkdot.synthetic.odd_cells import degenerated, draw_neutrophil, draw_red_cell, draw_single
 from inkdot.synthetic.patients import Patient
-from inkdot.synthetic.presets import COMPOSITIONS, Composition, cell_count, cluster_count
-from inkdot.synthetic.scene import Box, Cell, Cluster, Scene
+from inkdot.synthetic.presets import (
+    COMPOSITIONS,
+    Composition,
+    cell_count,
+    cluster_count,
+    is_scaled,
+)
+from inkdot.synthetic.scene import NO_CLUSTER, Box, Cell, Cluster, Scene
 from inkdot.synthetic.stains import Stain
 
 WRITING_DENSITY = 0.075
 RING_DENSITY = 0.02
-EDGE_SHARE = 0.12
-"""Share of single cells that lie on the rim beyond what its area would hold: about doubles the density there."""
+ARC_DENSITY = 0.30
+P_AGGREGATE, P_CHOROID = 0.4, 0.2
+"""Chances of a lymphoid aggregate and of a choroid group on a slide whose kind does not bring its own."""
 
-_GRID_UM = 40.0
-
-
-class Glass:
-    """The round field cells settle on, with a memory of what is taken."""
-
-    def __init__(self, x_um: float, y_um: float, radius_um: float, rng: np.random.Generator) -> None:
-        self.x_um, self.y_um, self.radius_um = x_um, y_um, radius_um
-        self._rng = rng
-        self._taken: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
-
-    def settle(self, reach_um: float, gap_um: float = 1.0, innermost: float = 0.0) -> tuple[float, float]:
-        """A place for something round; after 40 vain attempts it falls on others, as cells do.
-
-        Args:
-            reach_um: Its radius.
-            gap_um: Glass to leave around it.
-            innermost: Nearest to the middle it may lie, as a fraction of the spot's radius.
-        """
-        x, y = self.x_um, self.y_um
-        for _ in range(40):
-            away = max(self.radius_um - reach_um, 0.0) * np.sqrt(self._rng.uniform(innermost**2, 1.0))
-            direction = self._rng.uniform(0.0, 2.0 * np.pi)
-            x, y = float(self.x_um + away * np.cos(direction)), float(self.y_um + away * np.sin(direction))
-            if self._free(x, y, reach_um + gap_um):
-                break
-        self._take(x, y, reach_um)
-        return x, y
-
-    def _cells(self, x: float, y: float, reach: float) -> list[tuple[int, int]]:
-        columns = range(int((x - reach) // _GRID_UM), int((x + reach) // _GRID_UM) + 1)
-        rows = range(int((y - reach) // _GRID_UM), int((y + reach) // _GRID_UM) + 1)
-        return [(column, row) for column in columns for row in rows]
-
-    def _free(self, x: float, y: float, reach: float) -> bool:
-        for at in self._cells(x, y, reach):
-            for other_x, other_y, other_reach in self._taken.get(at, ()):
-                if (x - other_x) ** 2 + (y - other_y) ** 2 < (reach + other_reach) ** 2:
-                    return False
-        return True
-
-    def _take(self, x: float, y: float, reach: float) -> None:
-        for at in self._cells(x, y, reach):
-            self._taken.setdefault(at, []).append((x, y, reach))
+_OVERLAPPING = 0.08
+"""Share of single cells that lie on another where cells overlap."""
 
 
 class _Laying:
     """Collects cells and clusters while the spot is laid."""
 
-    def __init__(self, glass: Glass, patient: Patient, rng: np.random.Generator) -> None:
-        self.glass, self.patient, self.rng = glass, patient, rng
+    def __init__(
+        self, glass: Glass, patient: Patient, rim: "_Rim", degenerate: float, rng: np.random.Generator
+    ) -> None:
+        self.glass, self.rim, self.rng = glass, rim, rng
+        self.patient = replace(patient, degenerate=degenerate)
         self.cells: list[Cell] = []
         self.clusters: list[Cluster] = []
 
@@ -79,13 +49,14 @@ class _Laying:
         return self.patient.preparation
 
     def single(self, cell: Cell) -> None:
-        # A filter leaves a denser rim.
-        innermost = 0.93 if self.rng.random() < EDGE_SHARE else 0.0
-        x, y = self.glass.settle(cell.reach_um, 1.5, innermost)
+        if cell.nuclei and self.rng.random() < self.patient.degenerate:
+            cell = degenerated(cell, self.rng)
+        innermost = self.rim.innermost if self.rng.random() < self.rim.share else 0.0
+        x, y = self.glass.settle(cell.reach_um, 1.5, innermost, single=True)
         self.cells.append(replace(cell, x_um=x, y_um=y))
 
     def named(self, kind: str) -> None:
-        self.single(draw_cell(kind, self.patient.recipe(kind), self.preparation, self.rng))
+        self.single(draw_single(kind, self.patient.recipe(kind), self.preparation, self.rng))
 
     def group(self, group: Group) -> None:
         """Lay a group with glass around it."""
@@ -104,34 +75,82 @@ def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
         stain: Colours of debris follow the laboratory's dyes.
     """
     rng = plan.chance("scene")
+    composition = COMPOSITIONS[plan.composition]
     diameter = plan.spot_mm * 1000.0
+    if not is_scaled(plan.spot_mm):  # filters are not all alike: 20 mm, give or take 0.6
+        diameter *= float(rng.uniform(0.97, 1.03))
     margin, band = max(60.0, 0.05 * diameter), 0.13 * diameter
     width = diameter + 2.0 * margin
     centre = width / 2.0
     glass = Glass(centre, centre, diameter / 2.0, rng)
-    laying = _Laying(glass, patient, rng)
-    composition = COMPOSITIONS[plan.composition]
+    rim = _Rim.draw(diameter / 2.0, rng)
+    degenerate = float(rng.uniform(*composition.degenerate)) if composition.degenerate else patient.degenerate
+    laying = _Laying(glass, patient, rim, degenerate, rng)
     if plan.preset == "demo" and plan.number == 0:
         laying.group(founding_cluster(patient.preparation))
     _lay_groups(laying, composition, plan.spot_mm)
     _lay_singles(laying, composition, plan.spot_mm)
-    ring_width = float(np.clip(diameter * rng.uniform(0.01, 0.025), 15.0, 500.0))
     scan = Box(0.0, 0.0, width, width + band)
     spot = Box(margin, margin, margin + diameter, margin + diameter)
     found = draw_confounders(
         Field(scan, spot, glass.settle, stain), plan.chance("confounders"), plan.confounders
     )
+    laid = laying.cells
+    if "overlapping_cells" in found.names:
+        laid = _overlapped(laid, plan.chance("overlap"))
     writing = Box(margin, width - 0.2 * margin, width - margin, width + band - 0.4 * margin)
-    ring = SpotRing(centre, centre, diameter / 2.0, ring_width, RING_DENSITY)
-    cells = [_refocused(cell, found.bands) for cell in (*laying.cells, *found.cells)]
+    ring = SpotRing(centre, centre, diameter / 2.0, rim.width_um, RING_DENSITY)
+    arc = AlignmentArc(centre, centre, diameter / 2.0 + 0.55 * margin, 0.12 * margin, ARC_DENSITY)
+    cells = [_refocused(cell, found.bands) for cell in (*laid, *found.cells)]
     return Scene(
         width,
         width + band,
         tuple(cells),
         tuple(laying.clusters),
-        (ring, Writing(writing, WRITING_DENSITY), *found.backdrop),
+        (ring, arc, Writing(writing, WRITING_DENSITY), *found.backdrop),
         found.names,
+        seam=found.seam,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rim:
+    """The denser edge that a filter leaves.
+
+    Attributes:
+        width_um: Width of the ring.
+        innermost: Where it begins, as a fraction of the spot's radius.
+        share: Share of single cells that lie there beyond what its area would hold.
+    """
+
+    width_um: float
+    innermost: float
+    share: float
+
+    @staticmethod
+    def draw(radius_um: float, rng: np.random.Generator) -> "_Rim":
+        width = float(np.clip(radius_um * rng.uniform(0.02, 0.05), 15.0, 500.0))
+        innermost = 1.0 - width / radius_um
+        area = 1.0 - innermost**2
+        extra = (rng.uniform(1.5, 3.0) - 1.0) * area  # 1.5 to 3 times as dense as the rest
+        return _Rim(width, innermost, float(extra / (1.0 + extra)))
+
+
+def _overlapped(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
+    """Move a share of the single cells half onto other single cells."""
+    moved = list(cells)
+    alone = [k for k, cell in enumerate(cells) if cell.cluster == NO_CLUSTER]
+    for k in alone:
+        if len(alone) < 2 or rng.random() >= _OVERLAPPING:
+            continue
+        under = moved[alone[int(rng.integers(len(alone)))]]
+        if under is moved[k]:
+            continue
+        away = rng.uniform(0.5, 0.9) * min(under.reach_um + moved[k].reach_um, 16.0)
+        direction = rng.uniform(0.0, 2.0 * np.pi)
+        x, y = under.x_um + away * np.cos(direction), under.y_um + away * np.sin(direction)
+        moved[k] = replace(moved[k], x_um=float(x), y_um=float(y))
+    return moved
 
 
 def _refocused(cell: Cell, bands: Sequence[FocusBand]) -> Cell:
@@ -145,13 +164,14 @@ def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> No
     rng = laying.rng
     for _ in range(cluster_count(composition.tumour_clusters, spot_mm, rng)):
         laying.group(draw_group(_tumour_class(laying.patient, rng), laying.patient, rng))
-    for kind, full in (
-        ("choroid", composition.choroid_groups),
-        ("lymphocyte", composition.lymphoid_aggregates),
-        ("arachnoid", composition.whorls),
-        ("germinal_matrix", composition.germinal_matrix),
+    for kind, full, chance in (
+        ("choroid", composition.choroid_groups, P_CHOROID),
+        ("lymphocyte", composition.lymphoid_aggregates, P_AGGREGATE),
+        ("arachnoid", composition.whorls, 0.0),
+        ("germinal_matrix", composition.germinal_matrix, 0.0),
     ):
-        for _ in range(cluster_count(full, spot_mm, rng)):
+        count = int(rng.random() < chance) if full is None else cluster_count(full, spot_mm, rng)
+        for _ in range(count):
             laying.group(draw_group(kind, laying.patient, rng))
 
 
@@ -168,8 +188,9 @@ def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> N
             laying.named(kind)
     for _ in range(cell_count(composition.neutrophils, spot_mm, rng)):
         laying.single(draw_neutrophil(laying.preparation, rng, (0.0, 0.0)))
+    lysed = composition.lysed_share or float(rng.uniform(0.3, 0.7))
     for _ in range(cell_count(composition.red_cells, spot_mm, rng)):
-        laying.single(draw_red_cell(laying.preparation, rng, (0.0, 0.0)))
+        laying.single(draw_red_cell(laying.preparation, rng, (0.0, 0.0), lysed))
 
 
 def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:

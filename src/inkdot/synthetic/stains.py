@@ -24,6 +24,13 @@ _VECTORS = np.array(
 # Harris haematoxylin over light green and eosin lets less blue through than in H&E: nuclei look blue-black.
 _PAP_HAEMATOXYLIN = np.array([0.650, 0.675, 0.370])
 
+# Landini's second H&E vectors: how differently laboratories stain sections.
+_PURPLE_HAEMATOXYLIN = np.array([0.490, 0.769, 0.410])
+_PURPLE_EOSIN = np.array([0.046, 0.842, 0.537])
+
+_USUAL_LG_TO_E = 1.2
+"""Light green to eosin in the reference stain, between EA50 and EA36."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stain:
@@ -42,31 +49,42 @@ class Stain:
     cytoplasmic_haematoxylin: float
 
 
-def _vectors(name: str) -> npt.NDArray[np.float64]:
-    """Optical density per unit concentration of the dyes in one kind of staining, [5, 3]."""
+def _vectors(name: str, purple: float) -> npt.NDArray[np.float64]:
+    """Optical density per unit concentration of the dyes in one kind of staining, [5, 3].
+
+    Args:
+        name: ``pap`` or ``he``.
+        purple: How far the dyes of an H&E section lie from QuPath's towards Landini's, 0 to 1.
+    """
     vectors = _VECTORS.copy()
     if name == "pap":
         vectors[H] = _PAP_HAEMATOXYLIN
+    else:
+        vectors[H] += purple * (_PURPLE_HAEMATOXYLIN - vectors[H])
+        vectors[E] += 0.5 * purple * (_PURPLE_EOSIN - vectors[E])
     return vectors
 
 
 def reference_stain(name: str) -> Stain:
     """The staining of the specification, without any laboratory's habits."""
-    return Stain(name, _vectors(name).astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
+    return Stain(name, _vectors(name, 0.4).astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
 
 
 def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
     """Draw a laboratory: turned stain vectors, its own strengths, tint and differentiation (SYNTHETIC.md B6)."""
+    spread = rng.uniform(3.0, 6.0)
+    alternatives = _vectors(name, float(rng.uniform(0.0, 0.8)))
     vectors = np.stack(
-        [_turned(vector, rng.normal(0.0, math.radians(3.0)), rng) for vector in _vectors(name)]
+        [_turned(vector, rng.normal(0.0, math.radians(spread)), rng) for vector in alternatives]
     )
-    strength = np.exp(rng.normal(0.0, [0.10, 0.16, 0.16, 0.16, 0.05]))
-    if rng.random() < 0.5:  # EA36-like: more eosin for the light green
-        strength[E] *= 1.25
-        strength[LG] *= 0.8
-    white = np.clip(rng.normal(243.0, 2.0) + rng.uniform(-4.0, 4.0, 3), 228.0, 252.0)
+    strength = np.exp(rng.normal(0.0, [0.18, 0.25, 0.25, 0.25, 0.05]))
+    if name == "pap":  # EA50-like or EA36-like: light green to eosin 1.6 or 0.9 to 1
+        ratio = (1.6 if rng.random() < 0.5 else 0.9) / _USUAL_LG_TO_E
+        strength[LG] *= math.sqrt(ratio)
+        strength[E] /= math.sqrt(ratio)
+    white = np.clip(rng.normal(243.0, 3.0) + rng.uniform(-6.0, 6.0, 3), 228.0, 252.0)
     od = np.maximum(vectors, 0.01) * strength[:, None]
-    return Stain(name, od.astype(np.float32), white.astype(np.float32), float(rng.uniform(0.0, 0.06)))
+    return Stain(name, od.astype(np.float32), white.astype(np.float32), float(rng.uniform(0.0, 0.08)))
 
 
 def _turned(

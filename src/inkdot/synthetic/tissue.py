@@ -17,14 +17,16 @@ _TEXTURE_SIDE = 512
 # Concentrations of eosin and haematoxylin between the nuclei, weight of fibres, weight of grain.
 _GROUND_DYES: dict[Ground, tuple[float, float, float, float]] = {
     Ground.GLASS: (0.0, 0.0, 0.0, 0.0),
-    Ground.STROMA: (0.30, 0.03, 0.45, 0.10),
-    Ground.SMALL_CELL: (0.14, 0.10, 0.0, 0.30),
-    Ground.LARGE_CELL: (0.19, 0.05, 0.0, 0.25),
-    Ground.NECROSIS: (0.36, 0.06, 0.0, 0.55),
-    Ground.LUMEN: (0.015, 0.0, 0.0, 0.3),
-    Ground.GLAND: (0.10, 0.06, 0.0, 0.15),
+    Ground.STROMA: (0.30, 0.03, 0.55, 0.08),
+    Ground.SMALL_CELL: (0.15, 0.12, 0.0, 0.30),
+    Ground.LARGE_CELL: (0.17, 0.09, 0.0, 0.20),
+    Ground.NECROSIS: (0.34, 0.03, 0.0, 0.36),
+    Ground.LUMEN: (0.012, 0.0, 0.0, 0.3),
+    Ground.GLAND: (0.16, 0.04, 0.0, 0.15),
     Ground.LYMPHOID: (0.20, 0.06, 0.15, 0.20),
-    Ground.CRUSHED: (0.22, 0.16, 0.35, 0.20),
+    Ground.CRUSHED: (0.20, 0.22, 0.35, 0.20),
+    Ground.SQUAMOUS: (0.20, 0.03, 0.0, 0.10),
+    Ground.BASOPHILIC: (0.16, 0.55, 0.0, 0.20),
 }
 
 
@@ -57,7 +59,9 @@ class Tissue:
         rng = np.random.default_rng([self.seed, 0x7155])
         object.__setattr__(self, "_dyes", np.asarray(dyes, np.float32))
         object.__setattr__(self, "_fibre", _fibre_field(rng))
-        object.__setattr__(self, "_grain", _periodic(rng, 1.1) * 0.6 + _periodic(rng, 3.5) * 0.5)
+        object.__setattr__(
+            self, "_grain", _periodic(rng, 0.5) * 0.45 + _periodic(rng, 1.1) * 0.5 + _periodic(rng, 3.5) * 0.4
+        )
 
     @property
     def box(self) -> Box:
@@ -75,8 +79,7 @@ class Tissue:
             cv2.remap(self._dyes, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32
         )
         cosine, sine = math.cos(self.plan.fibre_direction), math.sin(self.plan.fibre_direction)
-        # Fibres run along one direction and are bent by slow waves.
-        bend = 16.0 * np.sin((x * sine - y * cosine) / 61.0) + 9.0 * np.sin((x * cosine + y * sine) / 43.0)
+        bend = np.asarray(cv2.remap(self.plan.bend_um, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
         along, across = x * cosine + y * sine, -x * sine + y * cosine + bend
         fibre = _sample(self._fibre, along.astype(np.float32), across.astype(np.float32))
         grain = _sample(self._grain, x, y)
@@ -106,8 +109,8 @@ def _periodic(rng: np.random.Generator, sigma_um: float, stretch: float = 1.0) -
 
 def _fibre_field(rng: np.random.Generator) -> FloatMap:
     """Bundles along x with clefts between them, about -2 to 1."""
-    strands = _periodic(rng, 1.2, stretch=14.0)
+    strands = 0.7 * _periodic(rng, 1.3, stretch=12.0) + 0.7 * _periodic(rng, 0.5, stretch=22.0)
     clefts = np.maximum(np.abs(_periodic(rng, 2.2, stretch=10.0)), 0.0) < 0.16
     return (
-        0.75 * strands - 1.0 * np.asarray(cv2.GaussianBlur(clefts.astype(np.float32), (0, 0), 1.0))
+        0.75 * strands - 0.8 * np.asarray(cv2.GaussianBlur(clefts.astype(np.float32), (0, 0), 1.0))
     ).astype(np.float32)

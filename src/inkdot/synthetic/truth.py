@@ -52,12 +52,14 @@ SCHEMA = pa.schema(
         pa.field("chromatin", pa.string()),
         pa.field("nucleoli", pa.int16()),
         pa.field("vacuoles", pa.int16()),
+        pa.field("state", pa.string()),
         pa.field("outline_l0_px", pa.string(), nullable=False),
     ]
 )
 """One row per object. Lengths in µm, ``_l0_px`` in level-0 pixels; ``outline_l0_px`` is a WKT polygon of the cell
 (of the nucleus where it is naked); nuclear columns are null for objects without a nucleus; nc_ratio is a ratio of
-diameters; cluster columns are null for objects that lie alone."""
+diameters; cluster columns are null for objects that lie alone; state is intact, dividing or degenerate. Level-0 pixels are
+those of the picture: to the right of a bad seam they follow its shift, micrometres do not."""
 
 
 def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
@@ -69,14 +71,24 @@ def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
         focus_um: Height of the focal plane, for ``in_focus``.
     """
     kinds = {cluster.number: cluster.kind for cluster in scene.clusters}
-    rows = [_row(number, cell, kinds, mpp, focus_um) for number, cell in enumerate(scene.cells)]
+    rows = [
+        _row(number, cell, kinds, mpp, focus_um, _shift_px(scene, cell))
+        for number, cell in enumerate(scene.cells)
+    ]
     larger = [(region.kind, region.outline) for region in scene.regions]
     larger += [(thing.kind, _rectangle(thing.box)) for thing in scene.backdrop]
     rows += [_large_row(len(rows) + k, kind, outline, mpp) for k, (kind, outline) in enumerate(larger)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _row(number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: float) -> dict[str, object]:
+def _shift_px(scene: Scene, cell: Cell) -> int:
+    """How far down the picture shows a cell, for a bad seam to its left."""
+    return scene.seam.shift_px if scene.seam is not None and cell.x_um >= scene.seam.x_um else 0
+
+
+def _row(
+    number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: float, shift_px: int
+) -> dict[str, object]:
     area = sum(area_um2(nucleus.outline) for nucleus in cell.nuclei)
     nuclear = 2.0 * math.sqrt(area / math.pi) if cell.nuclei else None
     body = equivalent_diameter_um(cell.cytoplasm.outline) if cell.cytoplasm is not None else nuclear
@@ -95,7 +107,7 @@ def _row(number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: f
         "z_um": cell.z_um,
         "in_focus": in_focus(cell.z_um - focus_um),
         "x_l0_px": round(cell.x_um / mpp),
-        "y_l0_px": round(cell.y_um / mpp),
+        "y_l0_px": round(cell.y_um / mpp) + shift_px,
         "nuclear_diameter_um": nuclear,
         "nuclear_area_um2": area if cell.nuclei else None,
         "cell_diameter_um": max(body, nuclear or 0.0),
@@ -104,7 +116,8 @@ def _row(number: int, cell: Cell, kinds: dict[int, str], mpp: float, focus_um: f
         "chromatin": first.chromatin if first is not None else None,
         "nucleoli": len(first.nucleoli) if first is not None else None,
         "vacuoles": len(cell.vacuoles),
-        "outline_l0_px": shapely.to_wkt(_outline(cell, mpp), rounding_precision=1, trim=True),
+        "state": cell.state,
+        "outline_l0_px": shapely.to_wkt(_outline(cell, mpp, shift_px), rounding_precision=1, trim=True),
     }
 
 
@@ -131,14 +144,14 @@ def _rectangle(box: Box) -> Polygon:
     return shapely.box(box.left_um, box.top_um, box.right_um, box.bottom_um)
 
 
-def _outline(cell: Cell, mpp: float) -> BaseGeometry:
+def _outline(cell: Cell, mpp: float, shift_px: int) -> BaseGeometry:
     """The cell's outline in level-0 pixels."""
     if cell.cytoplasm is not None:
-        return Polygon(polygon_um(cell.cytoplasm.outline, cell.x_um, cell.y_um, every=4) / mpp)
-    nucleus = cell.nuclei[0]
-    return Polygon(
-        polygon_um(nucleus.outline, cell.x_um + nucleus.dx_um, cell.y_um + nucleus.dy_um, every=4) / mpp
-    )
+        points = polygon_um(cell.cytoplasm.outline, cell.x_um, cell.y_um, every=4)
+    else:
+        nucleus = cell.nuclei[0]
+        points = polygon_um(nucleus.outline, cell.x_um + nucleus.dx_um, cell.y_um + nucleus.dy_um, every=4)
+    return Polygon(points / mpp + np.array([0.0, shift_px]))
 
 
 @dataclass(frozen=True, slots=True)
