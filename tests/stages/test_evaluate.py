@@ -110,7 +110,7 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
     assert report["figures"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
     assert report["figures"]["tiles"]["auc"]["value"] > 0.9  # it did learn
     assert 0 <= report["figures"]["slides"]["hit@10"]["value"] <= 1
-    assert sum(row["tiles"] for row in report["reliability"]) == len(tile_scores)
+    assert sum(row["count"] for row in report["reliability"]) == len(tile_scores)
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
 
 

@@ -191,10 +191,20 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="A model folder, such as RUN/model.")],
-    slides: Annotated[
-        Path, typer.Option(help="A slides.csv with answers; of one with a column split, the test slides.")
-    ],
     out: Annotated[Path, typer.Option(help="Output folder: evaluation.html and evaluation.json.")],
+    slides: Annotated[
+        Path | None,
+        typer.Option(help="A slides.csv with answers; of one with a column split, the test slides."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled pictures.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="What annotations mean, or how columns of images.csv are called, where needed."
+        ),
+    ] = None,
     allow_synthetic_model: Annotated[
         bool,
         typer.Option(
@@ -204,11 +214,26 @@ def evaluate(
     ] = False,
     workers: Workers = 2,
 ) -> None:
-    """Judge a model on labelled slides that it never saw: patients and slides first, every figure with its interval."""
+    """Judge a model on labelled slides or pictures that it never saw; every figure has its interval."""
+    from inkdot.config import load_config
     from inkdot.stages import evaluate as stage
 
+    settings = load_config(config) if config else None
+    if images is not None and slides is None:
+        raise typer.Exit(
+            stage.run_images(model, images, out, config=settings, allow_synthetic_model=allow_synthetic_model)
+        )
+    if slides is None or images is not None:
+        raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
     raise typer.Exit(
-        stage.run(model, slides, out, workers=workers, allow_synthetic_model=allow_synthetic_model)
+        stage.run(
+            model,
+            slides,
+            out,
+            config=settings,
+            workers=workers,
+            allow_synthetic_model=allow_synthetic_model,
+        )
     )
 
 

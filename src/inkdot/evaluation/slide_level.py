@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.evaluation.intervals import Estimate, auc_estimate, share_estimate
-from inkdot.evaluation.metrics import BoolArray, FloatArray
+from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
+from inkdot.evaluation.metrics import BoolArray, FloatArray, average_precision, balanced_accuracy
 
 NameArray = npt.NDArray[np.str_]
 IntArray = npt.NDArray[np.int64]
@@ -53,10 +53,10 @@ class SlideResults:
 def slide_figures(
     results: SlideResults, *, ks: Sequence[int] = (10, 30), seed: int = 0
 ) -> dict[str, Estimate]:
-    """AUC, sensitivity and specificity of the calls, and hit@k, by name; undefined ones are left out.
+    """AUC, average precision, sensitivity, specificity and balanced accuracy of the calls, and hit@k, by name.
 
-    A slide without a score is not flagged: a positive one counts as missed. ``hit@k`` is the share of
-    the slides with known positive places that show one of them among the first k.
+    Undefined ones are left out. A slide without a score is not flagged: a positive one counts as missed. ``hit@k`` is
+    the share of the slides with known positive places that show one of them among the first k.
     """
     figures: dict[str, Estimate | None] = {}
     known = ~np.isnan(results.truth)
@@ -64,14 +64,31 @@ def slide_figures(
     figures["auc"] = auc_estimate(
         results.truth[scored] > 0.5, results.scores[scored], results.patients[scored], seed=seed
     )
+    figures["average_precision"] = _average_precision(results.of(scored), seed)
     positive, negative = known & (results.truth > 0.5), known & (results.truth <= 0.5)
     figures["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
     figures["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
+    figures["balanced_accuracy"] = bootstrap_estimate(
+        lambda weights: balanced_accuracy(results.truth[known] > 0.5, results.flagged[known], weights),
+        results.patients[known],
+        seed=seed,
+    )
+    if not (positive.any() and negative.any()):
+        figures["balanced_accuracy"] = None  # the mean of one side alone would pass for that of both
     asked = results.hit_ranks != NOT_ASKED
     for k in ks:
         hits = (results.hit_ranks[asked] != NO_HIT) & (results.hit_ranks[asked] <= k)
         figures[f"hit@{k}"] = share_estimate(hits, results.patients[asked], seed=seed)
     return {name: estimate for name, estimate in figures.items() if estimate is not None}
+
+
+def _average_precision(scored: SlideResults, seed: int) -> Estimate | None:
+    truth = scored.truth > 0.5
+    if truth.all():
+        return None  # always 1, whatever the scores
+    return bootstrap_estimate(
+        lambda weights: average_precision(truth, scored.scores, weights), scored.patients, seed=seed
+    )
 
 
 def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> SlideResults:

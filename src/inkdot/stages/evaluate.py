@@ -1,36 +1,36 @@
-"""``inkdot evaluate``: how good a model is on labelled slides, patients and slides first."""
+"""``inkdot evaluate``: how good a model is on labelled slides or pictures, patients first."""
 
-import json
-from collections import Counter
+import csv
+import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
-from inkdot.config import Config
+from inkdot.config import Config, ImagesConfig
 from inkdot.errors import UserError
-from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
-from inkdot.evaluation.metrics import expected_calibration_error
-from inkdot.evaluation.slide_level import SlideResults, as_patients, slide_figures, subgroup_figures
-from inkdot.labels import flagging_head, target_columns
-from inkdot.manifest import manifest_text, read_slides
-from inkdot.records import SlideEntry
+from inkdot.labels import flagging_head, score_columns, target_columns
+from inkdot.manifest import ImageEntry, manifest_text, read_slides
+from inkdot.records import Mpp, SlideEntry
 from inkdot.work.engine import print_summary, run_slides
-from inkdot.work.evaluation_page import EvaluationReport, page
-from inkdot.work.judging import JudgedSlide, judge_slide, patient_truths, score_to_judge
+from inkdot.work.evaluation_page import page
+from inkdot.work.evaluation_report import EvaluationReport, report_json
+from inkdot.work.judging import judge_slide, score_to_judge
+from inkdot.work.judging_pictures import JudgedPictures, as_the_model_was_trained, judge_pictures
+from inkdot.work.label_tables import check_label_tables
+from inkdot.work.picture_report import picture_report
+from inkdot.work.picture_tables import read_pictures
+from inkdot.work.refusals import refuse_real_slides
 from inkdot.work.score_slide import Scoring
+from inkdot.work.slide_report import slide_report
 from inkdot.work.tile_slide import TileTask
-
-_GROUPS = ("site", "scanner", "stain", "preparation")
-_BINS = 10
 
 
 def run(
@@ -38,6 +38,7 @@ def run(
     slides: Path,
     out: Path,
     *,
+    config: Config | None = None,
     workers: int = 1,
     allow_synthetic_model: bool = False,
 ) -> int:
@@ -49,6 +50,7 @@ def run(
         model: A model folder.
         slides: A ``slides.csv`` with answers or annotations.
         out: Output folder; a rerun keeps tiles and scores that still fit.
+        config: What annotations mean and how they label tiles; how slides are cut is the model's to say.
         workers: Processes that cut tiles.
         allow_synthetic_model: Let a model trained on synthetic specimens judge real slides.
 
@@ -65,171 +67,156 @@ def run(
     if not description.mpp_known:
         raise UserError(
             f"{model}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
-            "stated: it cannot be judged on slides; cross-validate it with `inkdot train --images … --folds 5`"
+            "stated: it cannot be judged on slides; judge it on pictures with --images"
         )
-    entries = _held_out(read_slides(slides, heads), slides)
-    config = Config(preparation=description.preparation, tiling=description.tiling, heads=description.heads)
+    entries = _test_slides(read_slides(slides, heads), slides)
+    notes = check_label_tables(entries, heads)
+    if description.trained_on.synthetic and not allow_synthetic_model:
+        refuse_real_slides(entries)
+    settings = _settings(description, config)
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         tiled = run_slides(
-            "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
+            "tile", entries, TileTask(settings, layout), layout, workers=workers, description="Tiling"
         )
         good = [entry for entry in entries if entry.slide_id not in tiled.failed]
         task = partial(score_to_judge, layout=layout, scoring=scoring)
         scored = run_slides("evaluate", good, task, layout, workers=1, description="Scoring")
+        print_summary(console, [tiled, scored])
         judged = [judge_slide(entry, layout) for entry in good if entry.slide_id not in scored.failed]
         if not any(slide.truth is not None for slide in judged):
             raise UserError(
-                f"{slides}: expected slides whose answers are known, found none among {len(judged)} that could be read; "
+                f"{slides}: expected slides whose answers are known, found none among {len(judged)} that could be judged; "
                 f"fill the column {flagging_head(heads).name}, or give annotations"
             )
-        report = _report(judged, tiled.failed | scored.failed, scoring, slides)
-        write_text(layout.evaluation_json, _as_json(report, scoring))
-        write_text(layout.evaluation_html, page(report))
-    print_summary(console, [tiled, scored])
-    for level, figures in report.figures.items():
-        for name, estimate in figures.items():
-            console.print(Text(f"{level}: {name} {estimate} ({estimate.method})"), soft_wrap=True)
-    console.print(Text(f"report: {layout.evaluation_html}"), soft_wrap=True)
-    return 1 if tiled.failed or scored.failed else 0
+        failed = tiled.failed | scored.failed
+        report = slide_report(judged, failed, description, scoring.model_sha256, slides, notes)
+        _write(report, layout, scoring.model_sha256)
+    _say(report, layout, console)
+    return 1 if failed else 0
 
 
-def _held_out(entries: Sequence[SlideEntry], source: Path) -> list[SlideEntry]:
+def run_images(
+    model: Path,
+    images: Path,
+    out: Path,
+    *,
+    config: Config | None = None,
+    allow_synthetic_model: bool = False,
+) -> int:
+    """Score labelled pictures and write the same report, and ``out/pictures.csv`` with every score.
+
+    Where the table has a column ``split``, only its ``test`` pictures are used. Pictures are cropped as those were that
+    the model learned from.
+
+    Args:
+        model: A model folder.
+        images: An ``images.csv``.
+        out: Output folder.
+        config: How the table's columns are called; as in training where not given.
+        allow_synthetic_model: Let a model trained on synthetic specimens judge real pictures.
+
+    Returns:
+        0 when every picture was judged, 1 when some failed.
+
+    Raises:
+        UserError: Nothing can be judged, or the input as a whole is wrong.
+    """
+    console, layout = Console(stderr=True), RunLayout(out)
+    scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
+    description = scoring.scorer.description
+    columns = _picture_columns(description, config)
+    entries = _test_pictures(read_pictures(images, description.head_records, columns), images)
+    entries = as_the_model_was_trained(entries, description, images)
+    if description.trained_on.synthetic and not allow_synthetic_model:
+        scale = Mpp.square(description.tiling.mpp)  # opening wants one; nothing is measured by it here
+        refuse_real_slides(SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries)
+    with locked(layout.lock):
+        judged = judge_pictures(entries, scoring.scorer, columns)
+        notes = [f"{judged.padded} pictures are smaller than a tile and were filled up with white."]
+        report = picture_report(
+            judged, description, scoring.model_sha256, images, notes if judged.padded else []
+        )
+        write_text(layout.judged_pictures_csv, _picture_scores(judged, description))
+        _write(report, layout, scoring.model_sha256)
+    for name, reason in sorted(judged.failed.items()):
+        console.print(Text(f"{name} could not be used: {reason}"), soft_wrap=True)
+    _say(report, layout, console)
+    return 1 if judged.failed else 0
+
+
+def _settings(model: ModelFile, config: Config | None) -> Config:
+    """Slides are cut as the model wants it; what annotations mean is for the laboratory to say.
+
+    Raises:
+        UserError: The config asks other questions than the model answers.
+    """
+    settings = Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
+    if config is None:
+        return settings
+    own, theirs = [head.name for head in model.heads], [head.name for head in config.heads]
+    if own != theirs:
+        raise UserError(
+            f"--config: expected the heads of the model, {', '.join(own)}, found {', '.join(theirs)}; correct the heads"
+        )
+    return settings.model_copy(update={"annotations": config.annotations, "labelling": config.labelling})
+
+
+def _picture_columns(model: ModelFile, config: Config | None) -> ImagesConfig:
+    """The columns that the config names; the crop is always the one that the model learned with."""
+    learned = model.images or ImagesConfig()
+    named = config.images if config else learned
+    return named.model_copy(update={"crop_px": learned.crop_px}) if model.images else named
+
+
+def _test_slides(entries: Sequence[SlideEntry], source: Path) -> list[SlideEntry]:
     if not any(entry.extra.get("split") for entry in entries):
         return list(entries)
     kept = [entry for entry in entries if entry.extra.get("split") == "test"]
     if not kept:
-        raise UserError(
-            f"{source}: expected slides with split = test, found none; a model must not be judged on slides that it "
-            "learned from or was chosen on"
-        )
+        raise UserError(_no_test(source, "slides"))
     return kept
 
 
-def _report(
-    judged: Sequence[JudgedSlide], failed: dict[str, str], scoring: Scoring, source: Path
-) -> EvaluationReport:
-    model = scoring.scorer.description
-    head = flagging_head(model.head_records)
-    results = _results(judged)
-    entries = [slide.entry for slide in judged]
-    patients = as_patients(results, patient_truths(entries, model.head_records))
-    tiles, reliability = _tile_figures(judged, model)
-    prefix = "selftest_" if model.trained_on.synthetic else ""
-    figures = {
-        "Patients": slide_figures(patients, ks=()),
-        "Slides": slide_figures(results),
-        "Tiles": tiles,
-    }
-    scored = ~np.isnan(results.truth) & ~np.isnan(results.scores)
-    warnings = (
-        [
-            "SYNTHETIC: the model was trained on painted specimens. These figures test the program, not its use."
-        ]
-        if model.trained_on.synthetic
-        else []
-    )
-    nameless = sum(not entry.patient_id for entry in entries)
-    if nameless:
-        warnings.append(f"{nameless} slides have no patient_id; each was taken for a patient of its own.")
-    return EvaluationReport(
-        title="How good the model is",
-        warnings=warnings,
-        facts=[
-            f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
-            f"{int((~np.isnan(results.truth)).sum())} slides.",
-            f"Question: {head.name}, {head.flag_class} at or above {model.operating_points[head.name].threshold:.4g}, "
-            "locked when the model was made. A slide is flagged where one tile reaches it.",
-            f"Model {scoring.model_sha256[:16]}, {model.backbone}. Whether it learned from these patients cannot be told "
-            "from the model: keep test patients apart with a column split.",
-        ],
-        figures={level: {prefix + name: e for name, e in own.items()} for level, own in figures.items()},
-        calls=_calls(judged),
-        subgroups={
-            column: {word: {prefix + n: e for n, e in own.items()} for word, own in words.items()}
-            for column, words in subgroup_figures(results).items()
-        },
-        failed=failed,
-        slide_truth=results.truth[scored] > 0.5,
-        slide_scores=results.scores[scored],
-        reliability=reliability,
+def _test_pictures(entries: Sequence[ImageEntry], source: Path) -> list[ImageEntry]:
+    if not any(entry.split for entry in entries):
+        return list(entries)
+    kept = [entry for entry in entries if entry.split == "test"]
+    if not kept:
+        raise UserError(_no_test(source, "pictures"))
+    return kept
+
+
+def _no_test(source: Path, what: str) -> str:
+    return (
+        f"{source}: expected {what} with split = test, found none; a model must not be judged on {what} that it "
+        "learned from or was chosen on"
     )
 
 
-def _results(judged: Sequence[JudgedSlide]) -> SlideResults:
-    return SlideResults(
-        patients=np.array([slide.patient for slide in judged]),
-        truth=np.array([np.nan if slide.truth is None else float(slide.truth) for slide in judged]),
-        scores=np.array([np.nan if slide.score is None else slide.score for slide in judged]),
-        flagged=np.array([slide.flagged for slide in judged], np.bool_),
-        hit_ranks=np.array([slide.hit_rank for slide in judged]),
-        groups={
-            name: np.array([str(getattr(slide.entry, name) or "") for slide in judged]) for name in _GROUPS
-        },
-    )
+def _picture_scores(judged: JudgedPictures, model: ModelFile) -> str:
+    """Every picture with truth and scores, for a person who wants to see the worst errors."""
+    heads, found = model.head_records, judged.results
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["name", "group", *target_columns(heads), *score_columns(heads), "flagged"])
+    for row, entry in enumerate(judged.entries):
+        targets = ["" if value != value else f"{value:g}" for value in found.targets[row].tolist()]
+        scores = [f"{value:.6f}" for value in found.scores[row].tolist()]
+        writer.writerow([entry.name, entry.group, *targets, *scores, int(found.flagged[row])])
+    return buffer.getvalue()
 
 
-def _tile_figures(
-    judged: Sequence[JudgedSlide], model: ModelFile
-) -> tuple[dict[str, Estimate], list[tuple[float, float, int]]]:
-    """Figures of the flagging head on labelled tiles, and the reliability of its score."""
-    head = flagging_head(model.head_records)
-    column = target_columns(model.head_records).index(f"target.{head.name}.{head.flag_class}")
-    targets = np.concatenate([slide.targets[:, column] for slide in judged])
-    scores = np.concatenate([slide.scores[:, column] for slide in judged])
-    flagged = np.concatenate([slide.flagged_tiles for slide in judged])
-    owners = np.repeat(
-        np.array([slide.patient for slide in judged]), [len(slide.targets) for slide in judged]
-    )
-    rows = np.flatnonzero(~np.isnan(targets) & (targets != 0.5))
-    truth, score, called, patients = targets[rows] > 0.5, scores[rows], flagged[rows], owners[rows]
-    pair = np.stack([1.0 - score, score], axis=1)
-    found = {
-        "auc": auc_estimate(truth, score, patients),
-        "sensitivity": share_estimate(called[truth], patients[truth]),
-        "specificity": share_estimate(~called[~truth], patients[~truth]),
-        "calibration_error": bootstrap_estimate(
-            lambda weights: expected_calibration_error(np.eye(2)[truth.astype(np.int64)], pair, weights),
-            patients,
-        ),
-    }
-    bins = np.minimum((score * _BINS).astype(np.int64), _BINS - 1)
-    reliability = [
-        (float(score[bins == k].mean()), float(truth[bins == k].mean()), int((bins == k).sum()))
-        for k in range(_BINS)
-        if (bins == k).any()
-    ]
-    return {name: estimate for name, estimate in found.items() if estimate is not None}, reliability
+def _write(report: EvaluationReport, layout: RunLayout, model_sha256: str) -> None:
+    write_text(layout.evaluation_json, report_json(report, model_sha256))
+    write_text(layout.evaluation_html, page(report))
 
 
-def _calls(judged: Sequence[JudgedSlide]) -> dict[tuple[str, str], int]:
-    truths = {True: "positive", False: "negative", None: "unknown"}
-    return dict(
-        Counter(
-            (
-                truths[slide.truth],
-                "inadequate" if slide.score is None else "flagged" if slide.flagged else "nothing flagged",
-            )
-            for slide in judged
-        )
-    )
-
-
-def _as_json(report: EvaluationReport, scoring: Scoring) -> str:
-    facts = {
-        "version": "inkdot.evaluation/1",
-        "model_sha256": scoring.model_sha256,
-        "warnings": list(report.warnings),
-        "figures": {
-            level.lower(): {name: asdict(e) for name, e in own.items()}
-            for level, own in report.figures.items()
-        },
-        "calls": {f"{truth}, {call}": count for (truth, call), count in report.calls.items()},
-        "subgroups": {
-            column: {word: {name: asdict(e) for name, e in own.items()} for word, own in words.items()}
-            for column, words in report.subgroups.items()
-        },
-        "reliability": [{"score": s, "share": t, "tiles": n} for s, t, n in report.reliability],
-        "failed": dict(report.failed),
-    }
-    return json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def _say(report: EvaluationReport, layout: RunLayout, console: Console) -> None:
+    for line in report.warnings:
+        console.print(Text(line), soft_wrap=True)
+    for level, figures in report.figures.items():
+        for name, estimate in figures.items():
+            console.print(Text(f"{level}: {name} {estimate} ({estimate.method})"), soft_wrap=True)
+    console.print(Text(f"report: {layout.evaluation_html}"), soft_wrap=True)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -150,11 +150,6 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutO
     scorer = Scorer(layout.model)
     heads, description = config.head_records, scorer.description
     scores = scorer.score(tiles.tiles())
-    uncalibrated = np.empty_like(scores)
-    for name, columns in head_slices(heads).items():
-        # Softmax forgets a constant per row, so the logarithm of a score is as good as its logit.
-        logits = np.log(np.maximum(scores[:, columns], 1e-30)) * description.temperatures[name]
-        uncalibrated[:, columns] = softmax(logits)
     head = flagging_head(heads)
     point = description.operating_points[head.name]
     column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
@@ -164,9 +159,20 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutO
         folds=np.full(len(tiles), fold),
         targets=tiles.targets,
         scores=scores,
-        uncalibrated=uncalibrated,
+        uncalibrated=uncalibrated_scores(scores, heads, description.temperatures),
         flagged=scores[:, column] >= point.threshold,
     )
+
+
+def uncalibrated_scores(
+    scores: TargetArray, heads: Sequence[Head], temperatures: Mapping[str, float]
+) -> TargetArray:
+    """Probabilities at temperature 1 from those after temperature, shape [n, classes of all heads]."""
+    found = np.empty_like(scores)
+    for name, columns in head_slices(heads).items():
+        # Softmax forgets a constant per row, so the logarithm of a score is as good as its logit.
+        found[:, columns] = softmax(np.log(np.maximum(scores[:, columns], 1e-30)) * temperatures.get(name, 1.0))
+    return found
 
 
 def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:

@@ -1,15 +1,8 @@
-"""The page of `inkdot evaluate`: tables and two small plots, nothing loaded from elsewhere."""
+"""The page of `inkdot evaluate`: tables and small plots, nothing loaded from elsewhere."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 
-import numpy as np
-
-from inkdot.evaluation.intervals import Estimate
-from inkdot.evaluation.metrics import BoolArray, FloatArray
-
-Figures = Mapping[str, Estimate]
+from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
 
 _SIDE = 260
 _STYLE = """
@@ -17,38 +10,9 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #ccc}
 td.n{font-variant-numeric:tabular-nums}.warn{border-left:.3rem solid #b3261e;padding:.3rem .8rem;background:#fdecea}
-figure{display:inline-block;margin:0 2rem 1rem 0}figcaption{font-size:.9rem}
+figure{display:inline-block;margin:0 2rem 1rem 0}figcaption{font-size:.9rem;max-width:19rem}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161618}.warn{background:#3b1512}svg{background:#fff}td,th{border-color:#555}}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationReport:
-    """What the page shows.
-
-    Attributes:
-        title: Heading.
-        warnings: What must be said first.
-        facts: Lines on the model and the cohort.
-        figures: Figures by level (tiles, slides, patients), in order.
-        calls: Slides by (truth, call).
-        subgroups: Column to word to figures.
-        failed: Slides that failed, and why.
-        slide_truth: Of slides with a score and a truth, shape [n].
-        slide_scores: Of the same, shape [n].
-        reliability: Rows of (mean score, share truly positive, tiles) per bin of the flag class's score.
-    """
-
-    title: str
-    warnings: Sequence[str]
-    facts: Sequence[str]
-    figures: Mapping[str, Figures]
-    calls: Mapping[tuple[str, str], int]
-    subgroups: Mapping[str, Mapping[str, Figures]]
-    failed: Mapping[str, str]
-    slide_truth: BoolArray
-    slide_scores: FloatArray
-    reliability: Sequence[tuple[float, float, int]]
 
 
 def page(report: EvaluationReport) -> str:
@@ -66,9 +30,10 @@ def page(report: EvaluationReport) -> str:
     ]
     for level, figures in report.figures.items():
         parts += [f"<h2>{escape(level)}</h2>", _table(figures)]
-    parts += ["<h2>Calls</h2>", _calls(report.calls)]
-    plots = [_roc(report.slide_truth, report.slide_scores), _reliability(report.reliability)]
-    parts += ["<h2>Plots</h2>", *(plot for plot in plots if plot)]
+    parts += ["<h2>Calls</h2>", _confusion(report.calls, f"{report.unit} is")]
+    for head, counts in report.confusions.items():
+        parts += [f"<h2>Likeliest answer: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
+    parts += ["<h2>Plots</h2>", *(_plot(plot) for plot in report.plots if plot.points)]
     for column, words in report.subgroups.items():
         parts.append(f"<h2>By {escape(column)}</h2>")
         for word, figures in words.items():
@@ -77,7 +42,9 @@ def page(report: EvaluationReport) -> str:
         rows = "".join(
             f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in sorted(report.failed.items())
         )
-        parts.append(f"<h2>Slides that failed and are in no figure</h2><table>{rows}</table>")
+        parts.append(
+            f"<h2>{escape(report.unit.capitalize())}s that failed and are in no figure</h2><table>{rows}</table>"
+        )
     return "\n".join([*parts, "</body></html>", ""])
 
 
@@ -93,45 +60,31 @@ def _table(figures: Figures) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def _calls(calls: Mapping[tuple[str, str], int]) -> str:
-    truths, words = sorted({t for t, _ in calls}), sorted({c for _, c in calls})
+def _confusion(counts: Confusion, subject: str) -> str:
+    truths, words = sorted({t for t, _ in counts}), sorted({c for _, c in counts})
     head = "".join(f"<th>{escape(word)}</th>" for word in words)
     rows = [
         f"<tr><td>{escape(truth)}</td>"
-        + "".join(f'<td class="n">{calls.get((truth, word), 0)}</td>' for word in words)
+        + "".join(f'<td class="n">{counts.get((truth, word), 0)}</td>' for word in words)
         + "</tr>"
         for truth in truths
     ]
-    return f"<table><tr><th>slide is</th>{head}</tr>{''.join(rows)}</table>"
+    return f"<table><tr><th>{escape(subject)}</th>{head}</tr>{''.join(rows)}</table>"
 
 
-def _roc(truth: BoolArray, scores: FloatArray) -> str:
-    if not truth.any() or truth.all():
-        return ""
-    thresholds = np.unique(scores)[::-1]
-    points = [(0.0, 0.0)]
-    points += [(float((scores[~truth] >= t).mean()), float((scores[truth] >= t).mean())) for t in thresholds]
-    return _plot(points, "ROC of slides", "1 − specificity", "sensitivity")
-
-
-def _reliability(rows: Sequence[tuple[float, float, int]]) -> str:
-    if not rows:
-        return ""
-    points = [(score, share) for score, share, _ in rows]
-    return _plot(points, "Reliability of tile scores", "mean score", "share truly positive")
-
-
-def _plot(points: Sequence[tuple[float, float]], caption: str, x_words: str, y_words: str) -> str:
+def _plot(plot: Plot) -> str:
     def place(x: float, y: float) -> str:
-        return f"{20 + x * _SIDE:.1f},{20 + (1 - y) * _SIDE:.1f}"
+        return f"{20 + min(x / plot.x_end, 1.0) * _SIDE:.1f},{20 + (1 - y) * _SIDE:.1f}"
 
-    line = " ".join(place(x, y) for x, y in points)
+    line = " ".join(place(x, y) for x, y in plot.points)
     dots = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3"/>' for p in line.split())
     size = _SIDE + 40
+    diagonal = f"M{place(0, 0)} L{place(plot.x_end, 1)}" if plot.diagonal else ""
     return (
-        f'<figure><svg viewBox="0 0 {size} {size}" width="{size}" role="img" aria-label="{escape(caption)}">'
+        f'<figure><svg viewBox="0 0 {size} {size}" width="{size}" role="img" aria-label="{escape(plot.caption)}">'
         f'<rect x="20" y="20" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#888"/>'
-        f'<path d="M{place(0, 0)} L{place(1, 1)}" stroke="#bbb" stroke-dasharray="4"/>'
+        f'<path d="{diagonal}" stroke="#bbb" stroke-dasharray="4"/>'
         f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g></svg>'
-        f"<figcaption>{escape(caption)}: {escape(y_words)} over {escape(x_words)}, both 0 to 1</figcaption></figure>"
+        f"<figcaption>{escape(plot.caption)}: {escape(plot.y_words)} (0 to 1) over {escape(plot.x_words)} "
+        f"(0 to {plot.x_end:g})</figcaption></figure>"
     )

@@ -76,7 +76,7 @@ def cache_pictures(
                 entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
             ),
             selection=Selection(np.array([index]), 0),
-            targets=_targets(entry, config.head_records),
+            targets=picture_targets(entry, config.head_records),
             synthetic=False,
             made_from=made_from,
             source_sha256=hashes[entry.name],
@@ -163,7 +163,7 @@ def _hash(entry: ImageEntry) -> str:
         return ""
 
 
-def _targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
+def picture_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
     """One row, or none where the picture has no usable answer; shape [1 or 0, classes of all heads]."""
     row: list[float] = []
     for head in heads:

@@ -1,0 +1,111 @@
+"""Judged pictures to the report of an evaluation: groups (patients, or original pictures) first."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from inkdot.artefacts.model_files import ModelFile
+from inkdot.evaluation.curves import reliability_rows, roc_points
+from inkdot.evaluation.slide_level import (
+    NOT_ASKED,
+    SlideResults,
+    as_patients,
+    slide_figures,
+    subgroup_figures,
+)
+from inkdot.labels import Head, flagging_head
+from inkdot.model.figures import decided_rows
+from inkdot.model.selection import head_slices
+from inkdot.work.cross_validation import OutOfFold, cross_validation_figures
+from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
+from inkdot.work.judging_pictures import JudgedPictures, sites_of
+from inkdot.work.slide_report import figure_prefix, model_fact, reliability_plot, warnings_of
+
+
+def picture_report(
+    judged: JudgedPictures, model: ModelFile, model_sha256: str, source: Path, notes: Sequence[str]
+) -> EvaluationReport:
+    """The report on labelled pictures, with the figures that slides have where they make sense.
+
+    Args:
+        judged: What was scored.
+        model: What judged.
+        model_sha256: Hash that stands for it.
+        source: The table.
+        notes: Further warnings.
+    """
+    heads, found = model.head_records, judged.results
+    head = flagging_head(heads)
+    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
+    rows, truth = decided_rows(found.targets, column)
+    results = _results(judged, column)
+    groups = as_patients(results, {})
+    prefix = figure_prefix(model)
+    scores = found.scores[rows, column].astype(np.float64)
+    reliability = reliability_rows(truth, scores)
+    figures = {
+        "Groups": slide_figures(groups, ks=()),
+        "Pictures": cross_validation_figures(found, heads, seed=0),
+    }
+    point = model.operating_points[head.name].threshold
+    return EvaluationReport(
+        title="How good the model is",
+        unit="picture",
+        warnings=[*warnings_of(model, 0), *notes],
+        facts=[
+            f"{len(judged.entries)} pictures of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
+            "original picture, and intervals are over groups.",
+            f"Question: {head.name}, {head.flag_class} at or above {point:.4g}, locked when the model was made. A group is "
+            "flagged where one picture reaches it.",
+            model_fact(model, model_sha256),
+        ],
+        figures={level: _named(own, prefix) for level, own in figures.items()},
+        calls=_calls(results),
+        confusions={own.name: _likeliest(found, own, head_slices(heads)[own.name]) for own in heads},
+        subgroups={
+            name: {word: _named(own, prefix) for word, own in words.items()}
+            for name, words in subgroup_figures(results).items()
+        },
+        failed=judged.failed,
+        plots=[
+            Plot("ROC of pictures", "1 − specificity", "sensitivity", roc_points(truth, scores)),
+            reliability_plot(reliability, "picture scores"),
+        ],
+        reliability=reliability,
+    )
+
+
+def _named(figures: Figures, prefix: str) -> Figures:
+    return {prefix + name: estimate for name, estimate in figures.items()}
+
+
+def _results(judged: JudgedPictures, column: int) -> SlideResults:
+    """Every picture as a slide of one tile; a target of ½ is nobody's truth."""
+    found = judged.results
+    own = found.targets[:, column].astype(np.float64)
+    return SlideResults(
+        patients=found.patients,
+        truth=np.where(own == 0.5, np.nan, own),
+        scores=found.scores[:, column].astype(np.float64),
+        flagged=found.flagged,
+        hit_ranks=np.full(len(own), NOT_ASKED),
+        groups={"site": sites_of(judged)},
+    )
+
+
+def _calls(results: SlideResults) -> Confusion:
+    truths = ["unknown" if np.isnan(t) else "positive" if t > 0.5 else "negative" for t in results.truth]
+    calls = ["flagged" if flagged else "nothing flagged" for flagged in results.flagged]
+    return dict(Counter(zip(truths, calls, strict=True)))
+
+
+def _likeliest(found: OutOfFold, head: Head, columns: slice) -> Confusion:
+    """Pictures by true and likeliest class, those with one clear answer."""
+    targets = found.targets[:, columns]
+    sure = np.flatnonzero(np.nan_to_num(targets).max(axis=1) > 0.5)
+    truth, called = targets[sure].argmax(axis=1), found.scores[sure, columns].argmax(axis=1)
+    pairs = zip(cast("list[int]", truth.tolist()), cast("list[int]", called.tolist()), strict=True)
+    return dict(Counter((head.classes[t], head.classes[c]) for t, c in pairs))

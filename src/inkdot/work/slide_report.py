@@ -1,0 +1,172 @@
+"""Judged slides to the report of an evaluation: patients and slides first."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inkdot.artefacts.model_files import ModelFile
+from inkdot.evaluation.curves import reliability_rows, roc_points
+from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
+from inkdot.evaluation.metrics import expected_calibration_error
+from inkdot.evaluation.slide_level import SlideResults, as_patients, slide_figures, subgroup_figures
+from inkdot.labels import flagging_head, target_columns
+from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
+from inkdot.work.judging import JudgedSlide, patient_truths
+
+_GROUPS = ("site", "scanner", "stain", "preparation")
+SYNTHETIC_WARNING = (
+    "SYNTHETIC: the model was trained on painted specimens. These figures test the program, not its use."
+)
+
+
+def slide_report(
+    judged: Sequence[JudgedSlide],
+    failed: Mapping[str, str],
+    model: ModelFile,
+    model_sha256: str,
+    source: Path,
+    notes: Sequence[str],
+) -> EvaluationReport:
+    """The report on labelled slides.
+
+    Args:
+        judged: Those that could be scored.
+        failed: Reason of each of the others.
+        model: What judged them.
+        model_sha256: Hash that stands for it.
+        source: The manifest.
+        notes: Further warnings.
+    """
+    head = flagging_head(model.head_records)
+    results = _results(judged)
+    entries = [slide.entry for slide in judged]
+    patients = as_patients(results, patient_truths(entries, model.head_records))
+    tiles, reliability = _tile_figures(judged, model)
+    prefix = figure_prefix(model)
+    scored = ~np.isnan(results.truth) & ~np.isnan(results.scores)
+    figures = {
+        "Patients": slide_figures(patients, ks=()),
+        "Slides": slide_figures(results),
+        "Tiles": tiles,
+    }
+    return EvaluationReport(
+        title="How good the model is",
+        unit="slide",
+        warnings=[*warnings_of(model, sum(not entry.patient_id for entry in entries)), *notes],
+        facts=[
+            f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
+            f"{int((~np.isnan(results.truth)).sum())} slides.",
+            f"Question: {head.name}, {head.flag_class} at or above {model.operating_points[head.name].threshold:.4g}, "
+            "locked when the model was made. A slide is flagged where one tile reaches it.",
+            model_fact(model, model_sha256),
+        ],
+        figures={level: _named(own, prefix) for level, own in figures.items()},
+        calls=_calls(judged),
+        subgroups={
+            column: {word: _named(own, prefix) for word, own in words.items()}
+            for column, words in subgroup_figures(results).items()
+        },
+        failed=failed,
+        plots=[
+            Plot(
+                "ROC of slides",
+                "1 − specificity",
+                "sensitivity",
+                roc_points(results.truth[scored] > 0.5, results.scores[scored]),
+            ),
+            reliability_plot(reliability, "tile scores"),
+        ],
+        reliability=reliability,
+    )
+
+
+def figure_prefix(model: ModelFile) -> str:
+    """Put before the names of figures: those of a model of synthetic specimens are a self-test."""
+    return "selftest_" if model.trained_on.synthetic else ""
+
+
+def warnings_of(model: ModelFile, nameless: int) -> list[str]:
+    """What must be said first.
+
+    Args:
+        model: What judged.
+        nameless: Slides without a patient.
+    """
+    warnings = [SYNTHETIC_WARNING] if model.trained_on.synthetic else []
+    if nameless:
+        warnings.append(f"{nameless} slides have no patient_id; each was taken for a patient of its own.")
+    return warnings
+
+
+def model_fact(model: ModelFile, model_sha256: str) -> str:
+    """Which model it is, and what nobody can tell from it."""
+    return (
+        f"Model {model_sha256[:16]}, {model.backbone}. Whether it learned from these patients cannot be told from the "
+        "model: keep test patients apart with a column split."
+    )
+
+
+def reliability_plot(rows: Sequence[tuple[float, float, int]], what: str) -> Plot:
+    """The reliability diagram."""
+    points = [(score, share) for score, share, _ in rows]
+    return Plot(f"Reliability of {what}", "mean score", "share truly positive", points)
+
+
+def _named(figures: Figures, prefix: str) -> dict[str, Estimate]:
+    return {prefix + name: estimate for name, estimate in figures.items()}
+
+
+def _results(judged: Sequence[JudgedSlide]) -> SlideResults:
+    return SlideResults(
+        patients=np.array([slide.patient for slide in judged]),
+        truth=np.array([np.nan if slide.truth is None else float(slide.truth) for slide in judged]),
+        scores=np.array([np.nan if slide.score is None else slide.score for slide in judged]),
+        flagged=np.array([slide.flagged for slide in judged], np.bool_),
+        hit_ranks=np.array([slide.hit_rank for slide in judged]),
+        groups={
+            name: np.array([str(getattr(slide.entry, name) or "") for slide in judged]) for name in _GROUPS
+        },
+    )
+
+
+def _tile_figures(
+    judged: Sequence[JudgedSlide], model: ModelFile
+) -> tuple[dict[str, Estimate], list[tuple[float, float, int]]]:
+    """Figures of the flagging head on labelled tiles, and the reliability of its score."""
+    head = flagging_head(model.head_records)
+    column = target_columns(model.head_records).index(f"target.{head.name}.{head.flag_class}")
+    targets = np.concatenate([slide.targets[:, column] for slide in judged])
+    scores = np.concatenate([slide.scores[:, column] for slide in judged])
+    flagged = np.concatenate([slide.flagged_tiles for slide in judged])
+    owners = np.repeat(
+        np.array([slide.patient for slide in judged]), [len(slide.targets) for slide in judged]
+    )
+    rows = np.flatnonzero(~np.isnan(targets) & (targets != 0.5))
+    truth, score, called, patients = targets[rows] > 0.5, scores[rows], flagged[rows], owners[rows]
+    pair = np.stack([1.0 - score, score], axis=1)
+    found = {
+        "auc": auc_estimate(truth, score, patients),
+        "sensitivity": share_estimate(called[truth], patients[truth]),
+        "specificity": share_estimate(~called[~truth], patients[~truth]),
+        "calibration_error": bootstrap_estimate(
+            lambda weights: expected_calibration_error(np.eye(2)[truth.astype(np.int64)], pair, weights),
+            patients,
+        ),
+    }
+    figures = {name: estimate for name, estimate in found.items() if estimate is not None}
+    return figures, reliability_rows(truth, score.astype(np.float64))
+
+
+def _calls(judged: Sequence[JudgedSlide]) -> dict[tuple[str, str], int]:
+    truths = {True: "positive", False: "negative", None: "unknown"}
+    return dict(
+        Counter(
+            (
+                truths[slide.truth],
+                "inadequate" if slide.score is None else "flagged" if slide.flagged else "nothing flagged",
+            )
+            for slide in judged
+        )
+    )

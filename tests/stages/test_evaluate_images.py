@@ -1,0 +1,238 @@
+"""A model judged on pictures it never saw, with figures recomputed from what was written."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import read_model_file
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import ManifestError, SyntheticModelError, UserError
+from inkdot.stages import evaluate, train
+
+COLOURS = {"NL": (60, 90, 200), "LSIL": (120, 160, 60), "SCC": (150, 30, 60)}
+
+
+def config(**images: object) -> Config:
+    columns = {"path": "file", "group": "original", "heads": {"lesion": "label"}, "mpp_of_all": "unknown"}
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
+            "heads": [{"name": "lesion", "classes": ["NL", "LSIL", "SCC"], "flag_class": "SCC"}],
+            "model": {"backbone": "test_efficientnet"},
+            "images": {**columns, "crop_px": 40, **images},
+            "training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
+        }
+    )
+
+
+def make_table(folder: Path, seed: int, originals: int = 5, copies: int = 2) -> Path:
+    generator = np.random.default_rng(seed)
+    lines = ["file,label,original,site,split"]
+    (folder / "pictures").mkdir(parents=True)
+    for label, colour in COLOURS.items():
+        for original in range(originals):
+            for copy in range(copies):
+                rgb = np.full((60, 80, 3), 235, np.uint8)
+                rgb[:, :18] = colour[::-1]  # a streak beside the crop that tells every class, wrongly
+                mixed = [int(c + generator.normal(0, 45)) for c in colour]
+                cv2.circle(rgb, (40, 30), 10, np.clip(mixed, 0, 255).tolist(), cv2.FILLED)
+                noisy = np.clip(rgb + generator.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)
+                name = f"pictures/{label} ü_{original} ({copy}).png"
+                (folder / name).write_bytes(cv2.imencode(".png", noisy[..., ::-1])[1].tobytes())
+                lines.append(f"{name},{label},{label} {original},lab-{original % 2},")
+    (folder / "images.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "images.csv"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    table = make_table(folder / "data", 0)
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    # Two of the five originals of each class validate, as the column says.
+    rows = [row + ("validation" if row.split(",")[2][-1] in "34" else "train") for row in rows]
+    table.write_text("\n".join([header, *rows]), encoding="utf-8")
+    assert train.run_images(config(), table, folder / "run") == 0
+    with (folder / "run" / "split.csv").open(encoding="utf-8", newline="") as file:
+        parts = {row["patient_id"]: row["split"] for row in csv.DictReader(file)}
+    assert [parts[f"NL {k}"] for k in range(5)] == ["train"] * 3 + ["validation"] * 2
+    return folder / "run" / "model"
+
+
+@pytest.fixture(scope="module")
+def judged(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    folder = tmp_path_factory.mktemp("judged")
+    assert evaluate.run_images(model, make_table(folder / "data", 1), folder / "out") == 0
+    return RunLayout(folder / "out")
+
+
+def pairwise_auc(truth: list[bool], scores: list[float]) -> float:
+    positive = [s for t, s in zip(truth, scores, strict=True) if t]
+    negative = [s for t, s in zip(truth, scores, strict=True) if not t]
+    return float(np.mean([(p > n) + 0.5 * (p == n) for p in positive for n in negative]))
+
+
+def stepwise_precision(truth: list[bool], scores: list[float]) -> float:
+    """Mean over the positives of the precision at their own score."""
+    found = []
+    for own in (s for t, s in zip(truth, scores, strict=True) if t):
+        called = [t for t, s in zip(truth, scores, strict=True) if s >= own]
+        found.append(sum(called) / len(called))
+    return float(np.mean(found))
+
+
+def records(layout: RunLayout) -> list[dict[str, str]]:
+    with layout.judged_pictures_csv.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_are_those_of_the_scores_written(judged: RunLayout, model: Path) -> None:
+    report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
+    rows = records(judged)
+    assert len(rows) == 30
+    truth = np.array([float(row["target.lesion.SCC"]) for row in rows])
+    score = np.array([float(row["p.lesion.SCC"]) for row in rows])
+    pictures, groups = report["figures"]["pictures"], report["figures"]["groups"]
+    assert pictures["auc.lesion.SCC"]["value"] == pytest.approx(
+        pairwise_auc((truth == 1).tolist(), score.tolist()), abs=1e-3
+    )
+    names = ("NL", "LSIL", "SCC")
+    answers = np.array([[float(row[f"target.lesion.{name}"]) for name in names] for row in rows]).argmax(1)
+    likeliest = np.array([[float(row[f"p.lesion.{name}"]) for name in names] for row in rows]).argmax(1)
+    expected = np.mean([(likeliest[answers == k] == k).mean() for k in range(3)])
+    assert pictures["balanced_accuracy.lesion"]["value"] == pytest.approx(expected)
+    counts = Counter(f"{names[t]}, {names[c]}" for t, c in zip(answers, likeliest, strict=True))
+    assert report["confusions"]["lesion"] == dict(counts)
+    threshold = read_model_file(model).operating_points["lesion"].threshold
+    assert [row["flagged"] == "1" for row in rows] == [bool(value >= threshold) for value in score]
+    assert pictures["sensitivity.lesion.SCC"]["value"] == pytest.approx(
+        (score[truth == 1] >= threshold).mean()
+    )
+    best: dict[str, float] = {}
+    for row, value in zip(rows, score, strict=True):
+        best[row["group"]] = max(value, best.get(row["group"], 0.0))
+    of_group = [group.startswith("SCC") for group in best]
+    assert groups["auc"]["value"] == pytest.approx(pairwise_auc(of_group, list(best.values())), abs=1e-3)
+    expected = stepwise_precision(of_group, list(best.values()))
+    assert groups["average_precision"]["value"] == pytest.approx(expected, abs=1e-3)
+    assert sum(row["count"] for row in report["reliability"]) == 30
+    assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1"}
+    assert report["unit"] == "picture"
+
+
+def test_pictures_are_cropped_as_the_model_learned_whatever_the_config_says(
+    judged: RunLayout, model: Path, tmp_path: Path
+) -> None:
+    assert read_model_file(model).images is not None
+    table = judged.root.parent / "data" / "images.csv"
+    evaluate.run_images(model, table, tmp_path / "out", config=config(crop_px=None))
+    assert records(RunLayout(tmp_path / "out")) == records(judged)
+
+
+def test_columns_of_another_table_are_named_by_a_config(
+    judged: RunLayout, model: Path, tmp_path: Path
+) -> None:
+    table = judged.root.parent / "data" / "images.csv"
+    other = table.with_name("other.csv")
+    other.write_text(
+        table.read_text(encoding="utf-8").replace("file,label,original", "picture,said,patient"),
+        encoding="utf-8",
+    )
+    with pytest.raises(ManifestError, match="expected a column 'file'"):
+        evaluate.run_images(model, other, tmp_path / "out")
+    named = config(path="picture", heads={"lesion": "said"}, group="patient")
+    assert evaluate.run_images(model, other, tmp_path / "out", config=named) == 0
+    assert records(RunLayout(tmp_path / "out")) == records(judged)
+
+
+def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path) -> None:
+    files = judged.evaluation_json, judged.evaluation_html, judged.judged_pictures_csv
+    before = [path.read_bytes() for path in files]
+    evaluate.run_images(model, judged.root.parent / "data" / "images.csv", judged.root)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_the_page_speaks_of_pictures_and_stands_alone(judged: RunLayout) -> None:
+    text = judged.evaluation_html.read_text(encoding="utf-8")
+    for words in ("For Research Use Only", "picture is", "ROC of pictures", "Groups", "95 % interval"):
+        assert words in text
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_with_a_split_only_test_pictures_are_judged(model: Path, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "data", 2, originals=2, copies=1)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    parts = ["train", "test"] * 3
+    table.write_text(
+        "\n".join([lines[0], *(line + part for line, part in zip(lines[1:], parts, strict=True))]),
+        encoding="utf-8",
+    )
+    assert evaluate.run_images(model, table, tmp_path / "out") == 0
+    assert sorted({row["group"] for row in records(RunLayout(tmp_path / "out"))}) == [
+        "LSIL 1",
+        "NL 1",
+        "SCC 1",
+    ]
+    table.write_text(table.read_text(encoding="utf-8").replace(",test", ",train"), encoding="utf-8")
+    with pytest.raises(UserError, match="expected pictures with split = test, found none"):
+        evaluate.run_images(model, table, tmp_path / "out2")
+    assert not (tmp_path / "out2").exists()
+
+
+def test_bad_pictures_are_named_and_in_no_figure(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = make_table(tmp_path / "data", 3, originals=1, copies=1)
+    (tmp_path / "data" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    with table.open("a", encoding="utf-8") as file:
+        file.write("torn.png,SCC,t,,\ngone.png,NL,g,,\n")
+    assert evaluate.run_images(model, table, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "gone.png could not be used" in said
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert sorted(report["failed"]) == ["gone.png", "torn.png"]
+    assert sum(report["calls"].values()) == 3
+
+
+def test_no_picture_that_can_be_read_is_the_users_error(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "images.csv").write_text("file,label,original\ngone.png,NL,g\n")
+    with pytest.raises(UserError, match=r"expected pictures that can be read, found none; gone\.png"):
+        evaluate.run_images(model, tmp_path / "images.csv", tmp_path / "out")
+
+
+def synthetic(model: Path, folder: Path, **changed: object) -> Path:
+    """A copy of the model that says something else of itself."""
+    folder.mkdir()
+    for path in model.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    description["trained_on"]["synthetic"] = True
+    (folder / "model.json").write_text(json.dumps(description | changed), encoding="utf-8")
+    return folder
+
+
+def test_a_synthetic_model_refuses_real_pictures(model: Path, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "data", 4, originals=1, copies=1)
+    painted = synthetic(model, tmp_path / "painted")
+    with pytest.raises(SyntheticModelError, match="expected a synthetic slide"):
+        evaluate.run_images(painted, table, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert evaluate.run_images(painted, table, tmp_path / "out", allow_synthetic_model=True) == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert "SYNTHETIC" in report["warnings"][0]
+    assert all(name.startswith("selftest_") for own in report["figures"].values() for name in own)
+
+
+def test_a_model_of_known_scale_wants_the_scale_of_every_picture(model: Path, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "data", 5, originals=1, copies=1)
+    known = synthetic(model, tmp_path / "known", mpp_known=True)
+    with pytest.raises(UserError, match=r"expected micrometres per pixel for every picture.*found 3 without"):
+        evaluate.run_images(known, table, tmp_path / "out", allow_synthetic_model=True)
