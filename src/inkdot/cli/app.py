@@ -175,6 +175,7 @@ def train(
         typer.Option(min=2, help="Cross-validate with so many models instead of making one."),
     ] = None,
     workers: Workers = 2,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a model on labelled slides, or on labelled pictures."""
     from inkdot.config import load_config
@@ -182,10 +183,12 @@ def train(
     from inkdot.stages import train as stage
 
     if images is not None and slides is None:
-        raise typer.Exit(stage.run_images(load_config(config), images, out, folds=folds))
+        raise typer.Exit(stage.run_images(load_config(config), images, out, folds=folds, dry_run=dry_run))
     if slides is None or images is not None:
         raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
-    raise typer.Exit(stage.run(load_config(config), slides, out, workers=workers, folds=folds))
+    raise typer.Exit(
+        stage.run(load_config(config), slides, out, workers=workers, folds=folds, dry_run=dry_run)
+    )
 
 
 @app.command()

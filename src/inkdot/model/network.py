@@ -5,7 +5,7 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import timm
 import torch
@@ -41,7 +41,7 @@ class NetworkSpec:
     normalisation_mean: tuple[float, float, float] = PLAIN_NORMALISATION[0]
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
     attention_hidden: int = 0
-    views: int = 1
+    views: Literal[1, 2, 4, 8] = 1
 
 
 class TileNetwork(nn.Module):

@@ -20,15 +20,25 @@ from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.picture_tables import read_pictures
+from inkdot.work.planning import planned_tiling, print_plan
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
 from inkdot.work.training_cohort import Cohort, check_answers, cohort_notes, split_cohort
+from inkdot.work.training_plan import planned_picture_training, planned_training
 
 _SIDES: tuple[Part, Part] = ("train", "validation")
 
 
-def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int | None = None) -> int:
+def run(
+    config: Config,
+    slides: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    folds: int | None = None,
+    dry_run: bool = False,
+) -> int:
     """Train on labelled slides; the model is ``out/model``.
 
     Slides that are not tiled yet are tiled. A rerun with the same settings and data goes on where it stopped.
@@ -39,6 +49,7 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
         out: Run folder.
         workers: Processes that tile and read slides.
         folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
+        dry_run: Print what would be done, and write nothing.
 
     Returns:
         0 when every slide could be used, 1 when some failed; there is a model either way.
@@ -50,6 +61,10 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
     entries = read_slides(slides, heads)
     say(console, check_label_tables(entries, heads))
     check_backbone(config.model.backbone)
+    if dry_run:
+        failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
+        say(console, planned_training(entries, config, layout, folds))
+        return failing
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         _write_config(config, layout)
@@ -88,7 +103,9 @@ def run(config: Config, slides: Path, out: Path, *, workers: int = 1, folds: int
     return 1 if tiled.failed or cached.failed else 0
 
 
-def run_images(config: Config, images: Path, out: Path, *, folds: int | None = None) -> int:
+def run_images(
+    config: Config, images: Path, out: Path, *, folds: int | None = None, dry_run: bool = False
+) -> int:
     """Train on labelled pictures; the model is ``out/model``. The same network and loop as for slides.
 
     Args:
@@ -96,6 +113,7 @@ def run_images(config: Config, images: Path, out: Path, *, folds: int | None = N
         images: An ``images.csv``.
         out: Run folder.
         folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
+        dry_run: Print what would be done, and write nothing.
 
     Returns:
         0 when every picture could be used, 1 when some failed; there is a model either way.
@@ -112,6 +130,11 @@ def run_images(config: Config, images: Path, out: Path, *, folds: int | None = N
             f"{images}: expected micrometres per pixel for every picture or for none, found {unknown} of {len(entries)} "
             "without; fill the column in, or set images.mpp_of_all to unknown and take the column out"
         )
+    if dry_run:
+        lines, missing = planned_picture_training(entries, config, layout, folds)
+        say(console, ["Nothing is written: this is what would be done.", *lines])
+        say(console, [f"fail: {name} cannot be read" for name in missing])
+        return 1 if missing else 0
     with locked(layout.lock):
         _write_config(config, layout)
         pictures = cache_pictures(entries, config, layout, console)

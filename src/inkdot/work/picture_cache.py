@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,14 +55,14 @@ def cache_pictures(
     A picture of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
     one of unknown scale gives its centre square (``images.crop_px``, else its shorter side), scaled to the tile.
     """
-    hashes = {entry.name: _hash(entry) for entry in entries}
-    listed = [[entry.name, hashes[entry.name], entry.mpp.x if entry.mpp else None] for entry in entries]
+    hashes = hashes_of(entries)
+    contents = [[entry.name, hashes[entry.name], entry.mpp.x if entry.mpp else None] for entry in entries]
     made_from: dict[str, object] = {
         "version": _VERSION,
         "side_px": config.tiling.side_px,
         "mpp": config.tiling.mpp,
         "crop_px": config.images.crop_px,
-        "pictures_sha256": json_sha256(listed),
+        "pictures_sha256": json_sha256(contents),
     }
     reading = _earlier(layout, made_from)
     if reading is None:
@@ -70,7 +70,32 @@ def cache_pictures(
         reading = _read_all(entries, config, layout, console)
         facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
         write_text(layout.cached_pictures_facts, json.dumps(facts, sort_keys=True) + "\n")
-    tiles = tuple(
+    listed = listed_pictures(entries, config, hashes, made_from)
+    tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
+    pixels: RgbArray = np.load(layout.cached_pictures, mmap_mode="r", allow_pickle=False)
+    return Pictures(pixels, tiles, reading.failed, reading.padded)
+
+
+def hashes_of(entries: Sequence[ImageEntry]) -> dict[str, str]:
+    """Hash of every picture's file by name; blank where it cannot be read."""
+    return {entry.name: _hash(entry) for entry in entries}
+
+
+def listed_pictures(
+    entries: Sequence[ImageEntry],
+    config: Config,
+    hashes: Mapping[str, str],
+    made_from: dict[str, object],
+) -> list[LabelledTiles]:
+    """Pictures as the slides of one tile that training takes them for; no pixel is looked at.
+
+    Args:
+        entries: The pictures.
+        config: The whole config.
+        hashes: Of :func:`hashes_of`.
+        made_from: What shapes their pixels.
+    """
+    return [
         LabelledTiles(
             entry=SlideEntry(
                 entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
@@ -82,10 +107,7 @@ def cache_pictures(
             source_sha256=hashes[entry.name],
         )
         for index, entry in enumerate(entries)
-        if entry.name not in reading.failed
-    )
-    pixels: RgbArray = np.load(layout.cached_pictures, mmap_mode="r", allow_pickle=False)
-    return Pictures(pixels, tiles, reading.failed, reading.padded)
+    ]
 
 
 def read_picture(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
