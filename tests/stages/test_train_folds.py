@@ -112,9 +112,13 @@ def test_figures_are_those_of_the_scores_written(validated: RunLayout):
         "specificity.malignancy.malignant",
     ):
         assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+    counts = [[int((right & ~truth).sum()), int((~right & ~truth).sum())]]
+    counts += [[int((~right & truth).sum()), int((right & truth).sum())]]
+    assert facts["confusions"] == {"malignancy": counts}
     report = validated.cross_validation_md.read_text(encoding="utf-8")
     assert "3 folds, 54 pictures of 18 groups" in report
     assert "balanced_accuracy.malignancy" in report
+    assert f"| malignant | {counts[1][0]} | {counts[1][1]} |" in report
 
 
 def test_the_same_again_gives_the_same_bytes(validated: RunLayout, table: Path, tmp_path: Path):

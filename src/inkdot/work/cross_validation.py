@@ -4,49 +4,28 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config
-from inkdot.evaluation.calibration import softmax
-from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
-from inkdot.evaluation.metrics import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
-from inkdot.labels import Head, flagging_head, score_columns, target_columns
+from inkdot.evaluation.intervals import Estimate
+from inkdot.labels import flagging_head, score_columns, target_columns
 from inkdot.model.data import TileSet
-from inkdot.model.figures import decided_rows, questions
 from inkdot.model.scorer import Scorer
-from inkdot.model.selection import NameArray, TargetArray, head_slices
+from inkdot.model.selection import head_slices
+from inkdot.work.pooled_figures import (
+    OutOfFold,
+    confusion_of,
+    cross_validation_figures,
+    uncalibrated_scores,
+)
 from inkdot.work.tile_cache import LabelledTiles
 from inkdot.work.training import TileSource, say, train_cohort, write_split
 from inkdot.work.training_cohort import Fold, check_answers, cohort_notes, split_cohort
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfFold:
-    """Every labelled tile, scored by the model of the fold that kept its patient out.
-
-    Attributes:
-        names: Slide or picture of each tile, shape [n].
-        patients: Shape [n].
-        folds: Fold of each tile, from 0, shape [n].
-        targets: NaN where unknown, shape [n, classes of all heads].
-        scores: Calibrated probabilities, same shape.
-        uncalibrated: Probabilities at temperature 1, same shape.
-        flagged: Whether the flagging head's score reaches the threshold that its fold's model locked, shape [n].
-    """
-
-    names: NameArray
-    patients: NameArray
-    folds: npt.NDArray[np.int64]
-    targets: TargetArray
-    scores: TargetArray
-    uncalibrated: TargetArray
-    flagged: npt.NDArray[np.bool_]
 
 
 def cross_validate(
@@ -88,64 +67,6 @@ def cross_validate(
     say(console, [f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
 
 
-def cross_validation_figures(judged: OutOfFold, heads: Sequence[Head], seed: int) -> dict[str, Estimate]:
-    """Figures on tiles, by name, with intervals over patients.
-
-    Per question the AUC; per head of three classes or more their mean and the balanced accuracy of the likeliest
-    class (as for heads of two); the calibration error before and after temperature; sensitivity and specificity at
-    the locked thresholds. Scores of different folds are pooled as they are. Undefined figures are left out.
-    """
-    figures: dict[str, Estimate | None] = {}
-    for question in questions(heads):
-        rows, truth = decided_rows(judged.targets, question.column)
-        own, patients = judged.scores[rows, question.column], judged.patients[rows]
-        figures[f"auc.{question.name}"] = auc_estimate(truth, own, patients, seed=seed)
-        if (
-            question.head == flagging_head(heads).name
-            and question.class_name == flagging_head(heads).flag_class
-        ):
-            called = judged.flagged[rows]
-            figures[f"sensitivity.{question.name}"] = share_estimate(
-                called[truth], patients[truth], seed=seed
-            )
-            figures[f"specificity.{question.name}"] = share_estimate(
-                ~called[~truth], patients[~truth], seed=seed
-            )
-    for head, columns in zip(heads, head_slices(heads).values(), strict=True):
-        rows = np.flatnonzero(~np.isnan(judged.targets[:, columns.start]))
-        figures |= _head_figures(judged, head, columns, rows, seed)
-    return {name: estimate for name, estimate in figures.items() if estimate is not None}
-
-
-def _head_figures(
-    judged: OutOfFold, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
-) -> dict[str, Estimate | None]:
-    targets, scores = judged.targets[rows, columns], judged.scores[rows, columns]
-    before, patients = judged.uncalibrated[rows, columns], judged.patients[rows]
-    # A target of ½ and ½ has no likeliest class to be right about.
-    sure = np.flatnonzero(targets.max(axis=1, initial=0.0) > 0.5)
-    truth, called = targets[sure].argmax(axis=1), scores[sure].argmax(axis=1)
-    figures: dict[str, Estimate | None] = {
-        f"balanced_accuracy.{head.name}": bootstrap_estimate(
-            lambda weights: balanced_accuracy(truth, called, weights), patients[sure], seed=seed
-        ),
-        f"calibration_error_before.{head.name}": bootstrap_estimate(
-            lambda weights: expected_calibration_error(targets, before, weights), patients, seed=seed
-        ),
-        f"calibration_error.{head.name}": bootstrap_estimate(
-            lambda weights: expected_calibration_error(targets, scores, weights), patients, seed=seed
-        ),
-    }
-    if len(head.classes) > 2:
-
-        def mean_auc(weights: FloatArray) -> float:
-            aucs = [roc_auc(truth == k, scores[sure, k], weights) for k in range(len(head.classes))]
-            return float(np.mean(aucs))
-
-        figures[f"mean_auc.{head.name}"] = bootstrap_estimate(mean_auc, patients[sure], seed=seed)
-    return figures
-
-
 def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutOfFold:
     scorer = Scorer(layout.model)
     heads, description = config.head_records, scorer.description
@@ -162,17 +83,6 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutO
         uncalibrated=uncalibrated_scores(scores, heads, description.temperatures),
         flagged=scores[:, column] >= point.threshold,
     )
-
-
-def uncalibrated_scores(
-    scores: TargetArray, heads: Sequence[Head], temperatures: Mapping[str, float]
-) -> TargetArray:
-    """Probabilities at temperature 1 from those after temperature, shape [n, classes of all heads]."""
-    found = np.empty_like(scores)
-    for name, columns in head_slices(heads).items():
-        # Softmax forgets a constant per row, so the logarithm of a score is as good as its logit.
-        found[:, columns] = softmax(np.log(np.maximum(scores[:, columns], 1e-30)) * temperatures.get(name, 1.0))
-    return found
 
 
 def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:
@@ -196,10 +106,21 @@ def _write(
     *,
     pictures: bool,
 ) -> None:
+    heads = config.head_records
+    confusions = {
+        head.name: confusion_of(judged, head, columns)
+        for head, columns in zip(heads, head_slices(heads).values(), strict=True)
+    }
     facts = {
         "folds": folds,
         "tiles": len(judged.names),
         "patients": len(np.unique(judged.patients)),
+        "confusions": {
+            name: [[pairs.get((truth, called), 0) for called in classes] for truth in classes]
+            for (name, pairs), classes in zip(
+                confusions.items(), (head.classes for head in heads), strict=True
+            )
+        },
         "figures": {name: asdict(estimate) for name, estimate in figures.items()},
     }
     write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
@@ -217,14 +138,23 @@ def _write(
             for name, e in figures.items()
         ),
     ]
+    for head in heads:
+        lines += ["", f"{what.capitalize()} by true class (rows) and likeliest class of {head.name}:", ""]
+        lines += _confusion_table(confusions[head.name], head.classes)
     write_text(layout.cross_validation_md, "\n".join(lines) + "\n")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["name", "group", "fold", *target_columns(config.head_records), *score_columns(config.head_records)]
-    )
+    writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads)])
     for row in range(len(judged.names)):
         targets = ["" if np.isnan(value) else f"{value:g}" for value in judged.targets[row]]
         scores = [f"{value:.6f}" for value in judged.scores[row]]
         writer.writerow([judged.names[row], judged.patients[row], judged.folds[row] + 1, *targets, *scores])
     write_text(layout.out_of_fold_csv, buffer.getvalue())
+
+
+def _confusion_table(pairs: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:
+    rows = [
+        f"| {truth} | " + " | ".join(str(pairs.get((truth, called), 0)) for called in classes) + " |"
+        for truth in classes
+    ]
+    return [f"| | {' | '.join(classes)} |", "| --- |" + " ---: |" * len(classes), *rows]

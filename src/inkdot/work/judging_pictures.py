@@ -15,8 +15,8 @@ from inkdot.model.figures import NameArray
 from inkdot.model.scorer import Scorer
 from inkdot.model.selection import TargetArray, head_slices
 from inkdot.records import RgbArray
-from inkdot.work.cross_validation import OutOfFold, uncalibrated_scores
 from inkdot.work.picture_cache import picture_targets, read_picture
+from inkdot.work.pooled_figures import OutOfFold, uncalibrated_scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from inkdot.evaluation.slide_level import (
     slide_figures,
     subgroup_figures,
 )
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import flagging_head
 from inkdot.model.figures import decided_rows
 from inkdot.model.selection import head_slices
-from inkdot.work.cross_validation import OutOfFold, cross_validation_figures
 from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
 from inkdot.work.judging_pictures import JudgedPictures, sites_of
+from inkdot.work.pooled_figures import confusion_of, cross_validation_figures
 from inkdot.work.slide_report import figure_prefix, model_fact, reliability_plot, warnings_of
 
 
@@ -64,7 +63,7 @@ def picture_report(
         ],
         figures={level: _named(own, prefix) for level, own in figures.items()},
         calls=_calls(results),
-        confusions={own.name: _likeliest(found, own, head_slices(heads)[own.name]) for own in heads},
+        confusions={own.name: confusion_of(found, own, head_slices(heads)[own.name]) for own in heads},
         subgroups={
             name: {word: _named(own, prefix) for word, own in words.items()}
             for name, words in subgroup_figures(results).items()
@@ -100,12 +99,3 @@ def _calls(results: SlideResults) -> Confusion:
     truths = ["unknown" if np.isnan(t) else "positive" if t > 0.5 else "negative" for t in results.truth]
     calls = ["flagged" if flagged else "nothing flagged" for flagged in results.flagged]
     return dict(Counter(zip(truths, calls, strict=True)))
-
-
-def _likeliest(found: OutOfFold, head: Head, columns: slice) -> Confusion:
-    """Pictures by true and likeliest class, those with one clear answer."""
-    targets = found.targets[:, columns]
-    sure = np.flatnonzero(np.nan_to_num(targets).max(axis=1) > 0.5)
-    truth, called = targets[sure].argmax(axis=1), found.scores[sure, columns].argmax(axis=1)
-    pairs = zip(cast("list[int]", truth.tolist()), cast("list[int]", called.tolist()), strict=True)
-    return dict(Counter((head.classes[t], head.classes[c]) for t, c in pairs))
