@@ -101,6 +101,7 @@ def run(
     scoring_task = ScoreTask(
         RunLayout(out.absolute()), model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime
     )
+    console = Console(stderr=True)
     with closing(tilers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         tiled = run_slides("tile", todo, TileTask(config, RunLayout(out.absolute())), layout, engine=tilers)
@@ -114,17 +115,17 @@ def run(
             layout,
             engine=tilers,
         )
+        # Before anything that a full disk may still prevent: who fails is said in any case.
+        print_summary(console, [tiled, scored, clustered])
         failed = tiled.failed | scored.failed | clustered.failed
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
-    console = Console(stderr=True)
-    print_summary(console, [tiled, scored, clustered])
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     console.print(
         f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}",
         soft_wrap=True,
     )
-    return 1 if failed else 0
+    return max(summary.exit_code for summary in (tiled, scored, clustered))
 
 
 def tiling_config(model: ModelFile) -> Config:
