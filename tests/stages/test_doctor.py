@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +87,41 @@ def test_patients_are_counted_per_answer(tmp_path: Path, capsys: pytest.CaptureF
     assert malignant.split("│")[3:5] == [" 1        ", " 1      "]
     (benign,) = lines_with(said, "malignancy", "│ benign ")
     assert [cell.strip() for cell in benign.split("│")[3:5]] == ["2", "3"]  # P1's place, P2's two slides
+
+
+def test_what_would_stop_training_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    doctor.run(cohort(tmp_path), CONFIG)
+    said = capsys.readouterr().out
+    assert lines_with(said, "malignancy: expected at least 2 patients with malignant", "found 1")
+    assert not lines_with(said, "patients with benign")
+    assert lines_with(said, "question morphology: no slide or place answers it", "remove the head")
+
+
+def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt question must not pass for a label."""
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    (tmp_path / "slides.csv").write_text("slide_id,path,split,patient_ploidy,lesion\na,a.tif,train,x,HSIL\n")
+    assert doctor.run(tmp_path / "slides.csv", CONFIG) == 0
+    said = capsys.readouterr().out
+    assert lines_with(said, "mean nothing here, not even as labels: lesion, patient_ploidy")
+    assert lines_with(said, "no answers: enough to tile and predict")
+
+
+def test_too_little_disk_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=10**9, used=10**9 - 9, free=9))
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    doctor.run(tmp_path / "a.tif", CONFIG)
+    assert lines_with(capsys.readouterr().out, "disk: expected room for", "found 9 B free here")
+
+
+def test_tiles_on_clusters_are_counted_at_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    tiling = CONFIG.tiling.model_copy(update={"mode": "clusters", "max_tiles": 77})
+    assert doctor.run(tmp_path / "a.tif", CONFIG.model_copy(update={"tiling": tiling})) == 0
+    assert lines_with(capsys.readouterr().out, "at most 77 tiles")
 
 
 def test_the_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """``inkdot doctor``: look at every slide and at the machine, and say what would fail later and why."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.artefacts.disk import free_bytes, in_words
-from inkdot.artefacts.hashing import slide_fingerprint
 from inkdot.config import Config
 from inkdot.manifest import read_slides, with_overrides
 from inkdot.records import SlideEntry
+from inkdot.work.cohort_check import AnswerCount, cohort_notes, count_answers, training_notes
 from inkdot.work.inspect_slide import SlideReport, inspect_slide
 from inkdot.work.machine import machine_facts
 
@@ -48,13 +47,16 @@ def run(
     reports: list[SlideReport] = []
     for entry in track(entries, "Looking at slides", console=progress, transient=True):
         reports.append(inspect_slide(entry, config))
-    console.print(_slide_table(entries, reports))
-    for line in _cohort_notes(entries):
+    console.print(_slide_table(entries, reports, config))
+    places = {report.slide_id: [(label.head, label.answer) for label in report.labels] for report in reports}
+    counts = count_answers(entries, places, config.head_records)
+    notes = [*cohort_notes(entries), *training_notes(counts, config.head_records), *_disk_notes(reports)]
+    for line in notes:
         console.print(Text(line), soft_wrap=True)
     problems = _problem_table(reports)
     if problems is not None:
         console.print(problems)
-    console.print(_patient_table(entries, reports, config))
+    console.print(_patient_table(counts))
     console.print(_machine_table(reports))
     failed = sum(bool(report.problem) for report in reports)
     verdict = f"{len(reports) - failed} of {len(reports)} slides can be used"
@@ -62,7 +64,7 @@ def run(
     return 1 if failed else 0
 
 
-def _slide_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport]) -> Table:
+def _slide_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport], config: Config) -> Table:
     table = Table(title="Slides", title_justify="left", show_lines=True)
     table.add_column("slide", overflow="fold")
     for name in ("usable", "file", "stain, preparation, labels", "tiles, disk"):
@@ -74,10 +76,16 @@ def _slide_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport]) 
             "no" if report.problem else "yes",
             _file_cell(report),
             "\n".join([*made, *_label_lines(entry, report)]),
-            f"{report.tiles:,} tiles\n{in_words(report.tables_bytes)}" if report.tiles else "-",
+            f"{_at_most(config)}{report.tiles:,} tiles\n{in_words(report.tables_bytes)}"
+            if report.tiles
+            else "-",
         ]
         table.add_row(*(Text(cell) for cell in cells))  # as Text: a name from a manifest is not markup
     return table
+
+
+def _at_most(config: Config) -> str:
+    return "at most " if config.tiling.mode == "clusters" else ""
 
 
 def _file_cell(report: SlideReport) -> str:
@@ -86,6 +94,7 @@ def _file_cell(report: SlideReport) -> str:
     if info is None:
         return "cannot be opened"
     width, height = info.size_l0_px
+    levels = len(info.level_sizes_px)
     lines = [info.vendor + (", synthetic" if info.synthetic else "")]
     if report.mpp_usable:
         square = info.mpp.x == info.mpp.y
@@ -94,7 +103,7 @@ def _file_cell(report: SlideReport) -> str:
         lines.append(f"{width * info.mpp.x / 1000:.1f} x {height * info.mpp.y / 1000:.1f} mm")
     else:
         lines.append("no usable µm/px")
-    lines.append(f"{width:,} x {height:,} px, {len(info.level_sizes_px)} levels")
+    lines.append(f"{width:,} x {height:,} px, {levels} level{'s' if levels > 1 else ''}")
     return "\n".join(lines)
 
 
@@ -121,44 +130,13 @@ def _problem_table(reports: Sequence[SlideReport]) -> Table | None:
     return table
 
 
-def _cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
-    """What is wrong with the slides taken together: patients unknown, one file under two names."""
-    notes: list[str] = []
-    blank = sum(not entry.patient_id for entry in entries)
-    if blank:
-        notes.append(
-            f"{blank} of {len(entries)} slides have no patient_id: each is taken for a patient of its own"
-        )
-    by_content: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        if entry.path.is_file():
-            by_content[slide_fingerprint(entry.path)].append(entry.slide_id)
-    notes += [
-        f"{', '.join(twins)}: the same file under several names"
-        for twins in by_content.values()
-        if len(twins) > 1
-    ]
-    return notes
-
-
-def _patient_table(entries: Sequence[SlideEntry], reports: Sequence[SlideReport], config: Config) -> Table:
+def _patient_table(counts: Sequence[AnswerCount]) -> Table:
     """Patients and slides that have each answer, be it on the slide, of the patient, or of a place."""
     table = Table(title="Patients per answer", title_justify="left")
     for name in ("question", "answer", "patients", "slides"):
         table.add_column(name)
-    said = {
-        entry.slide_id: {
-            *entry.on_slide.items(),
-            *entry.of_patient.items(),
-            *((label.head, label.answer) for label in report.labels),
-        }
-        for entry, report in zip(entries, reports, strict=True)
-    }
-    for head in config.head_records:
-        for answer in head.answers:
-            users = [entry for entry in entries if (head.name, answer) in said[entry.slide_id]]
-            patients = {entry.patient_id for entry in users if entry.patient_id}
-            table.add_row(Text(head.name), Text(answer), str(len(patients)), str(len(users)))
+    for count in counts:
+        table.add_row(Text(count.head), Text(count.answer), str(count.patients), str(count.slides))
     return table
 
 
@@ -168,13 +146,29 @@ def _machine_table(reports: Sequence[SlideReport]) -> Table:
     table.add_column("found")
     for name, found in (machine_facts() | {"GPU": _gpu()}).items():
         table.add_row(name, Text(found))
-    tables = sum(report.tables_bytes for report in reports)
-    cache = sum(report.cache_bytes for report in reports)
-    free = free_bytes(Path.cwd())
+    tables, cache, free = _disk(reports)
     table.add_row("free disk here", "unknown" if free is None else in_words(free))
     table.add_row("disk for tables", f"at most {in_words(tables)}")
     table.add_row("disk for training", f"at most {in_words(cache)}, if every tile is labelled")
     return table
+
+
+def _disk(reports: Sequence[SlideReport]) -> tuple[int, int, int | None]:
+    """Bytes for tables and for training, and what is free in the current folder."""
+    tables = sum(report.tables_bytes for report in reports)
+    cache = sum(report.cache_bytes for report in reports)
+    return tables, cache, free_bytes(Path.cwd())
+
+
+def _disk_notes(reports: Sequence[SlideReport]) -> list[str]:
+    tables, cache, free = _disk(reports)
+    if free is None or tables + cache <= free:
+        return []
+    what = "tables" if tables > free else "tables and training tiles"
+    return [
+        f"disk: expected room for {in_words(tables + cache)} of {what}, found {in_words(free)} free here; work on another disk, "
+        "or lower training.max_tiles_per_slide"
+    ]
 
 
 def _gpu() -> str:

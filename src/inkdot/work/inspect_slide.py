@@ -30,7 +30,7 @@ class SlideReport:
         info: What is known of it; None where it does not open.
         mpp_usable: The µm/px in ``info`` are the slide's; False where they are missing or implausible.
         labels: What was said about places on it; empty where the slide or its annotation cannot be read.
-        tiles: Tiles that would be cut; None where that fails.
+        tiles: Tiles that would be cut, at most where they are centred on clusters; None where that fails.
         tables_bytes: Disk for its tile and score tables, at most.
         cache_bytes: Disk for the pixels of its training tiles, at most.
         problem: What would make a later stage fail, and what to change; empty where nothing would.
@@ -131,5 +131,9 @@ def _read_some(slide: Slide) -> None:
 
 def _count_tiles(info: SlideInfo, foreground: Foreground, config: Config) -> int:
     tiling = config.tiling
+    if tiling.mode == "clusters":
+        # Looking for nuclei costs what tiling costs; where nothing lies on the glass there are none.
+        cut_tiles(info, tiling.spec, foreground, config.head_records, 0.0)
+        return tiling.max_tiles
     table = cut_tiles(info, tiling.spec, foreground, config.head_records, tiling.min_foreground_fraction)
     return table.num_rows
