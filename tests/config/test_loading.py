@@ -187,3 +187,18 @@ def test_the_examples_of_the_document_are_valid(repository: Path, tmp_path: Path
     configs = [load(tmp_path, example) for example in examples]
     assert any(config.images.mpp_of_all == "unknown" for config in configs)
     assert any(config.annotations.classes for config in configs)
+
+
+def test_a_head_to_balance_by_must_exist() -> None:
+    assert config_from_mapping({"training": {"balance_by": "morphology"}}).training.balance_by == "morphology"
+    with pytest.raises(ConfigError, match=r"training\.balance_by: unknown head 'grade'; heads are"):
+        config_from_mapping({"training": {"balance_by": "grade"}})
+
+
+def test_the_config_of_the_real_pictures_asks_for_what_the_page_says(repository: Path) -> None:
+    config = load_config(repository / "configs" / "cervical_pictures.yaml")
+    assert (config.images.group, config.images.crop_px, config.training.balance_by) == (
+        "original_image",
+        288,
+        "grade",
+    )
