@@ -65,7 +65,7 @@ def test_no_mpp_names_column_and_option(tmp_path: Path) -> None:
 
 def ome(x: str, y: str) -> str:
     return (
-        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<?xml version="1.0" encoding="UTF-8"?><OME Creator="somebody">'
         f'<Image ID="Image:0"><Pixels DimensionOrder="XYCZT" {x} ID="Pixels:0" {y} Type="uint8"/></Image></OME>'
     )
 
