@@ -92,6 +92,80 @@ def test_wrong_tables(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("slide_id,path,annotation\na,a.tif,labels.csv\n", "labels.csv: line 2: column head: expected malignancy, morphology"),
+        (
+            "slide_id,path,patient_id,malignancy,split\na,a.tif,P,benign,train\nb,b.tif,P,benign,test\n",
+            "line 3: column split: expected one value for patient 'P', found 'test' here and 'train' in line 2",
+        ),
+        ("slide_id,path\na,a.tif\na,b.tif\n", "expected unique slide_id"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["tile", "train", "evaluate"])
+def test_wrong_tables_are_refused_alike_by_every_command_that_reads_answers(
+    tmp_path: Path,
+    config: Path,
+    repository: Path,
+    inkdot: Inkdot,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    manifest: str,
+    message: str,
+) -> None:
+    (tmp_path / "slides.csv").write_text(manifest)
+    (tmp_path / "labels.csv").write_text(f"{LABELS}a,{PLACE},ploidy,x,r,s\n")
+    slides, out = tmp_path / "slides.csv", tmp_path / "run"
+    arguments: dict[str, tuple[object, ...]] = {
+        "tile": (slides, "--config", config),
+        "train": ("--slides", slides, "--config", config),
+        "evaluate": ("--slides", slides, "--model", repository / "models" / "demo"),
+    }
+    inkdot(command, *arguments[command], "--out", out, code=2)
+    assert message in one_line(capsys)
+    assert not out.exists()
+
+
+def test_a_synthetic_model_is_not_judged_on_real_slides_unless_told(
+    tmp_path: Path, repository: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide(tmp_path / "a.tif")
+    (tmp_path / "slides.csv").write_text("slide_id,path,malignancy\na,a.tif,benign\n")
+    model, out = repository / "models" / "demo", tmp_path / "out"
+    inkdot("evaluate", "--model", model, "--slides", tmp_path / "slides.csv", "--out", out, code=2)
+    assert "a: expected a synthetic slide" in one_line(capsys)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("given", [(), ("--slides", "s.csv", "--images", "i.csv")])
+def test_evaluate_wants_slides_or_pictures(
+    tmp_path: Path, repository: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
+) -> None:  # fmt: skip
+    inkdot("evaluate", "--model", repository / "models" / "demo", "--out", tmp_path / "out", *given, code=2)
+    assert f"expected either --slides or --images, found {'both' if given else 'neither'}" in one_line(capsys)
+
+
+def test_a_config_of_other_questions_is_not_the_models(
+    tmp_path: Path, repository: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.yaml").write_text("heads:\n  - {name: lesion, classes: [A, B], flag_class: B}\n")
+    (tmp_path / "slides.csv").write_text("slide_id,path,malignancy\na,a.tif,benign\n")
+    arguments = ("--model", repository / "models" / "demo", "--slides", tmp_path / "slides.csv")
+    arguments = (*arguments, "--config", tmp_path / "other.yaml", "--out", tmp_path / "out")
+    inkdot("evaluate", *arguments, code=2)
+    assert "--config: expected the heads of the model, malignancy, morphology, found lesion" in one_line(
+        capsys
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_for_a_config_that_takes_no_files(inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
+    if Path("/proc/self").exists():
+        inkdot("init", "--out", "/proc/self/config.yaml", code=2)
+        assert "expected a place to write to" in one_line(capsys)
+
+
 def test_tables_in_other_encodings(
     tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
 ) -> None:
