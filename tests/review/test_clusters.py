@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
+from inkdot.artefacts.model_files import Interval, ReliabilityStep
 from inkdot.artefacts.schemas import MEASURES, clusters_schema
 from inkdot.review.fields import context_field, tile_field
 from inkdot.review.gallery import GallerySettings, gallery_facts
@@ -120,6 +121,24 @@ def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
     text = json.dumps(blinded["slides"])
     for word in ("nuclei", "ruler", "measures", "calls", "score", "reservations", "units"):
         assert word not in text
+
+
+def test_a_score_stands_beside_what_such_scores_were_worth(
+    clusters: ScoredClusters, ranking: Ranking
+) -> None:
+    share = Interval(value=0.75, low=0.5, high=0.9, method="bootstrap over patients")
+    facts = replace(
+        clusters.slide.facts, reliability=(ReliabilityStep(low=0.8, high=0.95, places=40, positive=share),)
+    )
+    review = SlideReview("S", "flagged", 0.95, facts=facts, ranking=ranking)
+    large, small, low = gallery_facts([review], GallerySettings())["slides"][0]["places"]
+    assert small["worth"] == {
+        "places": 40, "share": 0.75, "low": 0.5, "high": 0.9, "from": 0.8, "to": 0.95,
+    }  # fmt: skip
+    # 0.95 belongs to the next range, and where validation had no such score nothing is said.
+    assert large["worth"] is None
+    assert low["worth"] is None
+    assert "worth" not in json.dumps(gallery_facts([review], GallerySettings(blinded_seed=1))["slides"])
 
 
 def test_the_file_for_qupath_has_outlines_and_measurements(

@@ -36,6 +36,22 @@ class Interval(_Recorded):
     method: str
 
 
+class ReliabilityStep(_Recorded):
+    """What scores of one range were worth on validation data.
+
+    Attributes:
+        low: Lower edge of the range.
+        high: Upper edge of the range.
+        places: Labelled validation tiles with such a score.
+        positive: Share (0 to 1) of them that were truly of the flag class.
+    """
+
+    low: float
+    high: float
+    places: int
+    positive: Interval
+
+
 class OperatingPoint(_Recorded):
     """The threshold chosen on validation data and locked with the model.
 
@@ -47,6 +63,7 @@ class OperatingPoint(_Recorded):
         specificity: What it cost there.
         judged_on: What was counted: ``slides``, each by its best tile; ``tiles``; or ``attention``, slides by what the
             attention head makes of all their tiles.
+        reliability: What scores were worth there, by ranges of the score; empty for models made before this was noted.
     """
 
     class_name: str
@@ -55,6 +72,7 @@ class OperatingPoint(_Recorded):
     sensitivity: Interval | None
     specificity: Interval | None
     judged_on: Literal["slides", "tiles", "attention"] = "slides"
+    reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
 
 
 class Attention(_Recorded):

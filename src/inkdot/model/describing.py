@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from inkdot import __version__
 from inkdot.artefacts.hashing import json_sha256
-from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, ReliabilityStep, TrainedOn
 from inkdot.config import Config
 from inkdot.evaluation.intervals import Estimate, share_estimate
+from inkdot.evaluation.reliability import reliability_steps
 from inkdot.evaluation.thresholds import threshold_for_sensitivity
 from inkdot.labels import flagging_head
 from inkdot.model.balancing import fit_temperatures
@@ -93,7 +94,17 @@ def _operating_point(
         sensitivity=_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
         judged_on="slides",
+        reliability=_reliability(question, scores, tiles, seed),
     )
+
+
+def _reliability(question: Question, scores: ScoreArray, tiles: TileSet, seed: int) -> list[ReliabilityStep]:
+    rows, truth = decided_rows(tiles.targets, question.column)
+    return [
+        ReliabilityStep(low=step.low, high=step.high, places=step.places, positive=positive)
+        for step in reliability_steps(truth, scores[rows, question.column], tiles.patients[rows], seed=seed)
+        if (positive := _interval(step.positive)) is not None
+    ]
 
 
 def _slides(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inkdot.artefacts.hashing import json_sha256
+from inkdot.artefacts.model_files import ReliabilityStep
 from inkdot.evaluation.calls import further_call, heads_asked_of
 from inkdot.labels import Head, score_column
 from inkdot.review.cluster_facts import ClusterFacts
@@ -176,6 +177,7 @@ def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> 
         facts |= {
             "score": _rounded(place.score),
             "flagged": place.flagged,
+            "worth": _worth_facts(slide.worth(place.score)),
             "scores": _scores_by_head(place),
             "calls": _calls(place, slide),
             "cluster": _cluster_facts(place.cluster) if place.cluster else None,
@@ -207,6 +209,15 @@ def _calls(place: Place, slide: ScoreFacts) -> dict[str, str]:
         head.name: further_call(head, [place.scores[score_column(head.name, name)] for name in head.classes])
         for head in asked
     }
+
+
+def _worth_facts(step: ReliabilityStep | None) -> dict[str, object] | None:
+    """What such a score was worth in validation; the interval is the score's uncertainty in words people know."""
+    if step is None:
+        return None
+    share = step.positive
+    values = {"share": share.value, "low": share.low, "high": share.high, "from": step.low, "to": step.high}
+    return {"places": step.places, **{name: round(value, 3) for name, value in values.items()}}
 
 
 def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from inkdot.artefacts.model_files import ReliabilityStep
 from inkdot.artefacts.scores import SlideScores
 from inkdot.errors import ArtefactError
 from inkdot.labels import Head, flagging_head, score_column
@@ -51,6 +52,7 @@ class ScoreFacts:
         tiles_sha256: Hash of the tiles they belong to.
         warnings: What a reader must know.
         synthetic_model: The model was trained on synthetic specimens.
+        reliability: What scores were worth on the model's validation data; empty where it does not say.
     """
 
     frame: SlideFrame
@@ -61,6 +63,14 @@ class ScoreFacts:
     tiles_sha256: str
     warnings: tuple[str, ...]
     synthetic_model: bool
+    reliability: tuple[ReliabilityStep, ...] = ()
+
+    def worth(self, score: float) -> ReliabilityStep | None:
+        """What validation places with such a score turned out to be."""
+        return next(
+            (step for step in self.reliability if step.low <= score < step.high or score == step.high == 1.0),
+            None,
+        )
 
     @property
     def head(self) -> Head:
@@ -131,6 +141,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             tiles_sha256=str(footer["tiles_sha256"]),
             warnings=scores.warnings,
             synthetic_model=scores.synthetic_model,
+            reliability=tuple(scores.operating_points[scores.flag_head.name].reliability),
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError) as error:

@@ -15,6 +15,18 @@
     return line;
   };
 
+  /** What such a score was worth on the model's validation data: the uncertainty of the score, with its interval. */
+  ink.worthLine = function (place) {
+    const worth = ink.blinded ? null : place.worth;
+    if (!worth) return null;
+    const percent = (share) => Math.round(share * 100);
+    const flag = ink.words(ink.flagHead.flag_class);
+    const range = `${percent(worth.low)}–${percent(worth.high)} %`;
+    const kind = ink.facts.synthetic_model ? "selftest: " : "";
+    const title = `Of ${ink.counted(worth.places, "validation place", "validation places")} scored ${worth.from} to ${worth.to}, ${percent(worth.share)} % were ${flag} (95 % interval ${range}). Where ${flag} places are rarer or commoner than there, this share differs.`;
+    return ink.make("p", { class: "worth", title, text: `${kind}${percent(worth.share)} % (${range}) of such were ${flag}` });
+  };
+
   /** The score as a bar with a mark at the operating point. */
   ink.scoreMeter = function (slide, place) {
     if (ink.blinded) return null;
@@ -108,6 +120,7 @@
       picture,
       ink.scoreLine(slide, place),
       ink.scoreMeter(slide, place),
+      ink.worthLine(place),
       ...ink.furtherScores(place),
       ink.nucleiLine(slide, place),
       ink.reservations(place),

@@ -180,6 +180,7 @@
         ink.make("p", { class: "slide-of", text: slide.id }),
         ink.blinded ? null : ink.scoreLine(slide, place),
         ink.scoreMeter(slide, place),
+        ink.worthLine(place),
         scoreTable(slide, place),
         ink.reservations(place),
         measureTable(slide, place),
