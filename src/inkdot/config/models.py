@@ -5,6 +5,7 @@ from typing import Literal, cast
 from pydantic import Field, model_validator
 
 from inkdot.config.morphometry import MorphometryConfig
+from inkdot.config.slide_labels import SlideLabelsConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -202,6 +203,7 @@ class TrainingConfig(Strict):
         lt=1.0,
         description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
+    slide_labels: SlideLabelsConfig = SlideLabelsConfig()
 
     @property
     def tiles_at_once(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from inkdot.model.network import TileNetwork
@@ -20,7 +20,7 @@ class WeightAverage:
         network: The network with the averaged weights, on the device of the one it was made from.
     """
 
-    def __init__(self, network: TileNetwork, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float) -> None:
         """Start from a network as it is.
 
         Args:
@@ -29,10 +29,11 @@ class WeightAverage:
         """
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         # One view of a tile is enough to choose an epoch by, and takes a share of the time.
-        self.network.spec = replace(network.spec, views=1)
+        if isinstance(self.network, TileNetwork):
+            self.network.spec = replace(self.network.spec, views=1)
         self._decay = decay
 
-    def update(self, network: TileNetwork, step: int) -> None:
+    def update(self, network: nn.Module, step: int) -> None:
         """Take in the weights after one more step.
 
         Args:

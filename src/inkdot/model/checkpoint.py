@@ -11,11 +11,10 @@ from typing import cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from inkdot.artefacts.atomic import write_bytes
-from inkdot.model.network import TileNetwork
 from inkdot.model.store import cpu_tensors
 
 _NETWORK, _AVERAGE, _OPTIMIZER, _FACTS = "network.", "average.", "optimizer.", "inkdot"
@@ -45,9 +44,9 @@ class RunState:
 def write_checkpoint(
     path: Path,
     state: RunState,
-    network: TileNetwork,
+    network: nn.Module,
     optimizer: Optimizer | None = None,
-    average: TileNetwork | None = None,
+    average: nn.Module | None = None,
 ) -> None:
     """Write a checkpoint atomically: the network's tensors, the optimiser's, the averaged ones, and the state."""
     tensors = {_NETWORK + name: tensor for name, tensor in cpu_tensors(network).items()}
@@ -84,9 +83,9 @@ def read_state(path: Path, identity: str) -> RunState | None:
 
 def restore(
     path: Path,
-    network: TileNetwork,
+    network: nn.Module,
     optimizer: Optimizer | None = None,
-    average: TileNetwork | None = None,
+    average: nn.Module | None = None,
 ) -> None:
     """Load the tensors of a checkpoint into a network and, where given, an optimiser over its parameters and its mean."""
     states: dict[int, dict[str, Tensor]] = {}

@@ -2,7 +2,7 @@
 
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,7 +98,7 @@ class AugmentedTiles(Dataset[tuple[RgbArray, TargetArray]]):
 
 
 def training_loader(
-    tiles: TileSet, augmentation: Augmentation, draws: EpochDraws, workers: int
+    tiles: TileSet, augmentation: Augmentation, draws: Iterable[list[Draw]], workers: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of pixels, uint8 [n, 3, side, side], and targets, float [n, classes]."""
     return DataLoader(  # type: ignore[return-value]

@@ -18,35 +18,16 @@ from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, TrainingConfig
 from inkdot.errors import UserError
-from inkdot.model.augment import Augmentation
 from inkdot.model.averaging import WeightAverage
-from inkdot.model.balancing import balanced_weights
 from inkdot.model.checkpoint import RunState, manual_seed, read_state, restore, write_checkpoint
 from inkdot.model.curves import curves_svg
-from inkdot.model.data import EpochDraws, TileSet, training_loader
+from inkdot.model.data import TileSet
 from inkdot.model.event_file import write_events
-from inkdot.model.loss import known_weights, masked_loss
+from inkdot.model.lessons import Lesson, TileLesson, TrainingData
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import place
 from inkdot.model.schedule import learning_rate_at
-from inkdot.model.watching import Row, csv_text, epoch_row, line, validation_row
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What a run learns from and what it is watched on.
-
-    Attributes:
-        training: Tiles to learn from.
-        validation: Tiles of other patients.
-        figures_prefix: Put before the names of figures on the validation tiles.
-        identity: Hash of everything that shapes the run.
-    """
-
-    training: TileSet
-    validation: TileSet
-    figures_prefix: str
-    identity: str
+from inkdot.model.watching import Row, csv_text, epoch_row, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +37,7 @@ class _Machine:
     fabric: Fabric
     model: nn.Module
     optimizer: Optimizer
-    network: TileNetwork
+    network: nn.Module
     average: WeightAverage
     settings: TrainingConfig
     steps: int
@@ -64,6 +45,13 @@ class _Machine:
 
 def fit(
     network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
+) -> RunState:
+    """Train on labelled tiles, see :func:`learn`."""
+    return learn(network, TileLesson(data, config), config, layout, console)
+
+
+def learn(
+    network: nn.Module, lesson: Lesson, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
     """Train, writing metrics, curves and the checkpoints after each epoch; go on where an earlier run stopped.
 
@@ -75,30 +63,29 @@ def fit(
             the loss is no longer finite.
     """
     try:
-        state = _fit(network, data, config, layout, console)
+        state = _learn(network, lesson, config, layout, console)
     except torch.OutOfMemoryError:
-        raise UserError(_too_large(config.training, data.training)) from None
+        raise UserError(_too_large(config.training, lesson.training)) from None
     restore(layout.best_checkpoint, network)
     network.cpu()
     return state
 
 
-def _fit(
-    network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
+def _learn(
+    network: nn.Module, lesson: Lesson, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
     settings = config.training
     fabric = _fabric(settings)
     place(network, fabric.device)
     optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
     average = WeightAverage(network, settings.average_decay)
-    state = _state_so_far(layout, data.identity)
+    state = _state_so_far(layout, lesson.identity)
     if state.epoch:
         restore(layout.last_checkpoint, network, optimizer, average.network)
         console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
-    draws = EpochDraws(balanced_weights(data.training, config), settings.batch_size, settings.seed)
-    loader = training_loader(data.training, Augmentation(config.augmentation), draws, settings.workers)
+    draws = lesson.draws
     model, wrapped = fabric.setup(network, optimizer)
-    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    batches = fabric.setup_dataloaders(lesson.loader(settings.workers), use_distributed_sampler=False)
     machine = _Machine(
         fabric, model, cast(Optimizer, wrapped), network, average, settings, settings.epochs * len(draws)
     )
@@ -110,34 +97,33 @@ def _fit(
                 bar.console.print(f"stopped: no better since epoch {state.best_epoch}", highlight=False)
                 break
             draws.epoch = epoch
+            lesson.begin(average.network, fabric.device)
             manual_seed(settings.seed, epoch)
             model.train()
             sums = _Sums()
-            for step, batch in enumerate(cast("Iterable[tuple[Tensor, Tensor]]", batches)):
-                sums.add(_step(machine, batch, epoch * len(draws) + step))
+            for step, batch in enumerate(cast("Iterable[object]", batches)):
+                sums.add(_step(machine, lesson, batch, epoch * len(draws) + step))
                 bar.update(task, advance=1, description=f"epoch {epoch + 1} of {settings.epochs}")
             rate = cast(float, wrapped.param_groups[0]["lr"])
             losses = _finite({name: float(total) / len(draws) for name, total in sums.tensors.items()})
-            validation = validation_row(average.network, data.validation, config, fabric.device)
-            row = epoch_row(epoch, rate, losses, validation, data.figures_prefix)
-            state = _record(state, row, data, machine, layout)
+            judged = lesson.judge(average.network, fabric.device)
+            row = epoch_row(epoch, rate, losses, judged, lesson.figures_prefix)
+            state = _record(state, row, lesson, machine, layout)
             bar.console.print(
-                line(row, settings.epochs, data.figures_prefix), highlight=False, soft_wrap=True
+                line(row, settings.epochs, lesson.figures_prefix), highlight=False, soft_wrap=True
             )
     return state
 
 
-def _step(machine: _Machine, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
+def _step(machine: _Machine, lesson: Lesson, batch: object, step: int) -> dict[str, Tensor]:
     """One step of the optimiser; the losses by head, the whole under the empty name."""
-    fabric, settings, heads = machine.fabric, machine.settings, machine.network.spec.heads
+    fabric, settings = machine.fabric, machine.settings
     rate = learning_rate_at(step, machine.steps, settings)
     for group in machine.optimizer.param_groups:
         group["lr"] = rate
     machine.optimizer.zero_grad()
     losses = _Sums()
-    totals = known_weights(batch[1], heads)
-    for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
-        loss = masked_loss(machine.model(pixels), targets, heads, settings.head_weights, totals=totals)
+    for loss in lesson.losses(machine.model, batch, step % len(lesson.draws)):
         fabric.backward(loss.total)
         losses.add({"": loss.total, **loss.per_head})
     if settings.gradient_clip is not None:
@@ -200,7 +186,7 @@ def _fabric(settings: TrainingConfig) -> Fabric:
     return fabric
 
 
-def _parameter_groups(network: TileNetwork, weight_decay: float) -> list[dict[str, object]]:
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay for matrices and filters only: decaying biases and normalisation scales hurts."""
     parameters = list(network.parameters())
     return [
@@ -209,9 +195,9 @@ def _parameter_groups(network: TileNetwork, weight_decay: float) -> list[dict[st
     ]
 
 
-def _record(state: RunState, row: Row, data: TrainingData, machine: _Machine, layout: RunLayout) -> RunState:
+def _record(state: RunState, row: Row, lesson: Lesson, machine: _Machine, layout: RunLayout) -> RunState:
     """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
-    loss = cast(float, row[data.figures_prefix + "calibrated_loss"])
+    loss = cast(float, row[lesson.figures_prefix + "calibrated_loss"])
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
     averaged = machine.average.network
     if loss < state.best_loss or not state.best_epoch:
@@ -219,6 +205,6 @@ def _record(state: RunState, row: Row, data: TrainingData, machine: _Machine, la
         write_checkpoint(layout.best_checkpoint, state, averaged)
     write_text(layout.metrics_csv, csv_text(state.history))
     write_events(layout.events, state.history, "epoch")
-    write_text(layout.curves_svg, curves_svg(state.history, data.figures_prefix, state.best_epoch))
+    write_text(layout.curves_svg, curves_svg(state.history, lesson.figures_prefix, state.best_epoch))
     write_checkpoint(layout.last_checkpoint, state, machine.network, machine.optimizer, averaged)
     return state

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from inkdot.errors import UserError
 from inkdot.model.batches import batches_of
@@ -33,7 +35,10 @@ def choose_device(name: str) -> torch.device:
         ) from None
 
 
-def place(network: TileNetwork, device: torch.device) -> TileNetwork:
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def place(network: _Network, device: torch.device) -> _Network:
     """The network on a device, channels last in memory, as the tiles come."""
     network.to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

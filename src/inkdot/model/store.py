@@ -7,7 +7,7 @@ from typing import cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from inkdot.artefacts.atomic import write_bytes
 from inkdot.artefacts.hashing import file_sha256
@@ -63,7 +63,7 @@ def network_spec(description: ModelFile) -> NetworkSpec:
     )
 
 
-def cpu_tensors(network: TileNetwork) -> dict[str, Tensor]:
+def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Every tensor of the network, detached, on the CPU and contiguous."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 

@@ -1,0 +1,125 @@
+"""What a run learns: the part in which learning from tiles, from slides and without labels differ.
+
+The loop knows steps, epochs, checkpoints and the running mean of the weights; a lesson knows batches, losses and how an
+epoch is judged.
+"""
+
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from inkdot.config import Config
+from inkdot.model.augment import Augmentation
+from inkdot.model.balancing import balanced_weights
+from inkdot.model.data import Draw, EpochDraws, TileSet, training_loader
+from inkdot.model.loss import Loss, known_weights, masked_loss
+from inkdot.model.network import TileNetwork
+from inkdot.model.watching import Row, validation_row
+
+
+class Draws(Protocol):
+    """Which tiles make the batches of an epoch: a pure function of the epoch and of what was known at its start."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[Draw]]: ...
+
+
+class Lesson(Protocol):
+    """One kind of learning."""
+
+    @property
+    def training(self) -> TileSet:
+        """The tiles that are learnt from."""
+        ...
+
+    @property
+    def figures_prefix(self) -> str:
+        """Put before the names of figures on validation data; ``<prefix>calibrated_loss`` chooses the epoch."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that shapes the run."""
+        ...
+
+    @property
+    def draws(self) -> Draws:
+        """The batches of an epoch."""
+        ...
+
+    def loader(self, workers: int) -> DataLoader[Any]:
+        """Batches as :meth:`losses` takes them, in the order of the draws."""
+        ...
+
+    def begin(self, average: nn.Module, device: torch.device) -> None:
+        """Make ready for the epoch that ``draws.epoch`` names, given the averaged network so far."""
+        ...
+
+    def losses(self, model: nn.Module, batch: Any, step: int) -> Iterable[Loss]:
+        """The losses of the parts of one step; they sum to that of the step.
+
+        Args:
+            model: The network being trained.
+            batch: From the loader, on the model's device.
+            step: Number of the step in its epoch, from 0.
+        """
+        ...
+
+    def judge(self, average: nn.Module, device: torch.device) -> Row:
+        """Figures on validation data, without prefix; ``calibrated_loss`` is one of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a run learns from and what it is watched on.
+
+    Attributes:
+        training: Tiles to learn from.
+        validation: Tiles of other patients.
+        figures_prefix: Put before the names of figures on the validation tiles.
+        identity: Hash of everything that shapes the run.
+    """
+
+    training: TileSet
+    validation: TileSet
+    figures_prefix: str
+    identity: str
+
+
+class TileLesson:
+    """Learning from tiles with labels of their own."""
+
+    def __init__(self, data: TrainingData, config: Config) -> None:
+        self.training, self.figures_prefix, self.identity = data.training, data.figures_prefix, data.identity
+        self._validation, self._config = data.validation, config
+        settings = config.training
+        weights = balanced_weights(data.training, config)
+        self.draws: Draws = EpochDraws(weights, settings.batch_size, settings.seed)
+
+    def loader(self, workers: int) -> DataLoader[Any]:
+        """Pixels and targets."""
+        return training_loader(self.training, Augmentation(self._config.augmentation), self.draws, workers)
+
+    def begin(self, average: nn.Module, device: torch.device) -> None:
+        """Nothing: the draws depend on the epoch alone."""
+
+    def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
+        """Masked cross-entropy of the batch, part by part."""
+        settings, heads = self._config.training, self._config.head_records
+        totals = known_weights(batch[1], heads)
+        for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
+            yield masked_loss(model(pixels), targets, heads, settings.head_weights, totals=totals)
+
+    def judge(self, average: nn.Module, device: torch.device) -> Row:
+        """Losses and AUC on the validation tiles."""
+        return validation_row(cast(TileNetwork, average), self._validation, self._config, device)
