@@ -113,6 +113,10 @@ def serve(
             "--annotations", help="Offer the slides' annotations as a layer; readers see each other's."
         ),
     ] = False,
+    ask: Annotated[
+        Path | None,
+        typer.Option(help="A list of `inkdot review next`: its places instead of the highest scores."),
+    ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
@@ -122,7 +126,7 @@ def serve(
     from inkdot.stages import review_serve as stage
 
     settings = ShowSettings(
-        top_n=top, blinded_seed=blinded, pseudonymise=pseudonymise, annotations=annotations
+        top_n=top, blinded_seed=blinded, pseudonymise=pseudonymise, annotations=annotations, ask=ask
     )
     raise typer.Exit(
         stage.run(
@@ -156,6 +160,24 @@ def import_(
     from inkdot.stages import review_import as stage
 
     raise typer.Exit(stage.run(verdicts, out, heads=_heads(config), results=results, reader=reader))
+
+
+@review.command("next")
+def next_(
+    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
+    out: Annotated[
+        Path, typer.Option(help="The list to write; `inkdot review serve --ask` shows it.")
+    ] = Path("next.csv"),
+    count: Annotated[int, typer.Option(min=1, help="How many places to ask about.")] = 100,
+    answered: Annotated[
+        list[Path] | None,
+        typer.Option(help="Answers given already: verdicts.csv or reviews.sqlite; once for each."),
+    ] = None,
+) -> None:
+    """List the places whose answers would teach the model most: unsure of, and unlike each other."""
+    from inkdot.stages import review_next as stage
+
+    raise typer.Exit(stage.run(results, out, count=count, answered=answered or ()))
 
 
 @review.command("agreement")

@@ -116,6 +116,15 @@ def same_place_numbers(verdicts: Sequence[Verdict]) -> list[int]:
     return numbers
 
 
+def places_answered(places: Sequence[BaseGeometry], answered: Sequence[BaseGeometry]) -> list[bool]:
+    """Per place of one slide, whether one of the answered outlines is about the same place."""
+    tree = shapely.STRtree(answered)
+    return [
+        any(_iou(place, answered[int(index)]) >= _SAME_PLACE_IOU for index in tree.query(place))
+        for place in places
+    ]
+
+
 def _iou(first: BaseGeometry, second: BaseGeometry) -> float:
     a, b = first.bounds, second.bounds
     if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:

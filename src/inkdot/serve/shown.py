@@ -25,6 +25,7 @@ from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
 from inkdot.review.gallery import GallerySettings, gallery_facts
 from inkdot.review.pictures import picture_name
 from inkdot.review.pseudonyms import pseudonyms_text, read_pseudonyms, with_pseudonyms, without_names
+from inkdot.review.question_list import MOST_OF_A_SLIDE, read_questions
 from inkdot.review.reading import ReviewedSlide, read_reviewed
 from inkdot.review.scored_slide import ScoreFacts
 from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
@@ -116,12 +117,14 @@ class ShowSettings:
         blinded_seed: For reader studies: hide everything the model said and shuffle by this seed.
         pseudonymise: Call slides by drawn names; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
+        ask: A list of ``inkdot review next``: its places are shown, in its order, instead of the highest scores.
     """
 
     top_n: int | None = None
     blinded_seed: int | None = None
     pseudonymise: bool = False
     annotations: bool = False
+    ask: Path | None = None
 
 
 def shown_results(results: Path, settings: ShowSettings) -> Shown:
@@ -136,13 +139,19 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
     entries = read_slides(layout.slides_csv, DEFAULT_HEADS)
     names = _names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
+    most = config.top_n if settings.ask is None else MOST_OF_A_SLIDE
     reviews: list[SlideReview] = []
     pictures: dict[str, ShownPicture] = {}
     slides: dict[str, ShownSlide] = {}
+    asked = _asked_places(settings.ask)
     for entry in entries:
+        if asked is not None and entry.slide_id not in asked:
+            continue
         name = names[entry.slide_id]
         row = rows.get(spreadsheet_safe(entry.slide_id), {})
-        review = _review(layout, entry, name, row, config)
+        review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
+        if asked is not None:
+            review = _only_asked(review, asked[entry.slide_id])
         if review.facts is not None:
             layers = _layers(entry, layout, settings)
             slide = ShownSlide(_short_hash("slide", name), entry, review.facts, layers)
@@ -166,13 +175,41 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
     return Shown(gallery, heads, study, slides, places, pictures, problems, layout)
 
 
+def _asked_places(ask: Path | None) -> dict[str, list[str]] | None:
+    """Outlines asked about by slide, in the order of the list; None where nothing was listed."""
+    if ask is None:
+        return None
+    wanted: dict[str, list[str]] = {}
+    for slide_id, place in read_questions(ask):
+        wanted.setdefault(slide_id, []).append(place)
+    return wanted
+
+
+def _only_asked(review: SlideReview, wanted: Sequence[str]) -> SlideReview:
+    """The review with the places asked about alone, numbered as they are listed."""
+    if review.ranking is None:
+        return review
+    known = {place.wkt: place for place in review.ranking.places}
+    places = [known[outline] for outline in dict.fromkeys(wanted) if outline in known]
+    numbered = tuple(replace(place, rank=rank) for rank, place in enumerate(places, start=1))
+    missing = len(set(wanted)) - len(places)
+    warnings = (
+        (*review.warnings, f"{missing} places of the list are not in these results")
+        if missing
+        else review.warnings
+    )
+    return replace(
+        review, ranking=replace(review.ranking, places=numbered, more_flagged=False), warnings=warnings
+    )
+
+
 def place_outline(place: Mapping[str, object]) -> str:
     """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
     return str(place["polygon"])
 
 
 def _review(
-    layout: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], config: ReviewConfig
+    layout: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], ranked_by: tuple[int, float]
 ) -> SlideReview:
     if row.get("outcome") != "done":
         reason = row.get("reason") or "no scores: run `inkdot predict` again"
@@ -181,10 +218,12 @@ def _review(
         reviewed = read_reviewed(layout, entry.slide_id, name)
     except ArtefactError as error:
         return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(str(error), entry, name))
-    return _scored_review(reviewed, row, config)
+    return _scored_review(reviewed, row, ranked_by)
 
 
-def _scored_review(reviewed: ReviewedSlide, row: Mapping[str, str], config: ReviewConfig) -> SlideReview:
+def _scored_review(
+    reviewed: ReviewedSlide, row: Mapping[str, str], ranked_by: tuple[int, float]
+) -> SlideReview:
     slide = reviewed.slide
     return SlideReview(
         slide_id=slide.facts.frame.slide_id,
@@ -192,7 +231,7 @@ def _scored_review(reviewed: ReviewedSlide, row: Mapping[str, str], config: Revi
         score=float(row["score"]) if row["score"] else None,
         warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
         facts=slide.facts,
-        ranking=reviewed.ranking(config.top_n, config.min_distance_fraction),
+        ranking=reviewed.ranking(*ranked_by),
         ruler=reviewed.ruler,
         measured_clusters=reviewed.measured_clusters,
         further_calls=row.get("further_calls", ""),

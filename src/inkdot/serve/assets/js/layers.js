@@ -93,14 +93,7 @@
       if (!rings.some((ring) => overlaps(ring, frame.seen))) return;
       const style = styleOf(data.kind[index]);
       const path = new Path2D();
-      for (const ring of rings) {
-        ring.forEach(([x, y], number) => {
-          const [sx, sy] = frame.toScreen(x, y);
-          if (number === 0) path.moveTo(sx, sy);
-          else path.lineTo(sx, sy);
-        });
-        path.closePath();
-      }
+      for (const ring of rings) path.addPath(outlinePath(frame, ring));
       stroke(context, path, style.colour, style.dash, 2);
       if (named) label(context, ink.words(data.kind[index]), ...frame.toScreen(...rings[0][0]), style.colour);
     });
@@ -130,6 +123,19 @@
     context.setLineDash([]);
   }
 
+  /** The outline of a place in level-0 pixels, as its verdict names it. */
+  function outline(place) {
+    place.points ??= place.polygon.match(/-?[\d.]+ -?[\d.]+/g).map((pair) => pair.split(" ").map(Number));
+    return place.points;
+  }
+
+  function outlinePath(frame, points) {
+    const path = new Path2D();
+    points.forEach(([x, y], number) => (number === 0 ? path.moveTo(...frame.toScreen(x, y)) : path.lineTo(...frame.toScreen(x, y))));
+    path.closePath();
+    return path;
+  }
+
   function screenBox(frame, place) {
     const [x0, y0, x1, y1] = place.box_l0_px;
     const [left, top] = frame.toScreen(x0, y0);
@@ -144,10 +150,11 @@
     if (current) ordered.push(current);
     for (const place of ordered) {
       const [left, top, right, bottom] = screenBox(frame, place);
-      const path = new Path2D();
-      path.rect(left, top, right - left, bottom - top);
+      const small = right - left <= 20;
+      const path = small ? new Path2D() : outlinePath(frame, outline(place));
+      if (small) path.arc((left + right) / 2, (top + bottom) / 2, 8, 0, 2 * Math.PI);
       const colour = ink.blinded ? "#111" : place.flagged ? `rgb(${FLAGGED})` : `rgb(${BELOW})`;
-      stroke(context, path, colour, place.flagged || ink.blinded ? [] : [6, 3], place === current ? 3 : 1.5);
+      stroke(context, path, colour, small || place.flagged || ink.blinded ? [] : [6, 3], place === current ? 3 : 1.5);
       if (place === current || right - left > 26) label(context, String(place.rank), left, top, place === current ? "#111" : colour);
     }
   }

@@ -5,7 +5,6 @@
 (function (ink) {
   const dialog = ink.at("context");
   const plain = { context: ink.showContext, overview: ink.showOverview };
-  const SIDES_SEEN = 4; // sides of a tile seen when a place is opened
   const ROUND_TRIP = [0.5, 14]; // tile sides across: between these the reader's own zoom is kept from place to place
   let seadragon = null;
   let opened = null; // the slide that the viewer shows
@@ -33,6 +32,7 @@
       showNavigator: true,
       navigatorPosition: "BOTTOM_LEFT",
       navigatorSizeRatio: 0.18,
+      navigatorAutoFade: false,
       navigatorDisplayRegionColor: "#111",
       keyboardNavEnabled: false, // arrows go from place to place
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
@@ -109,7 +109,7 @@
       viewport.panTo(item().imageToViewportCoordinates(...middle));
       return;
     }
-    const side = Math.max(right - left, bottom - top, (opened.side_um / opened.mpp[0]) * 0.5) * SIDES_SEEN;
+    const side = (place.side_um / opened.mpp[0]) * opened.context_factor;
     viewport.fitBounds(rectangle(middle[0] - side / 2, middle[1] - side / 2, side, side), immediately);
   }
 

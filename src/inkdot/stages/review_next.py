@@ -1,0 +1,171 @@
+"""``inkdot review next``: which places to ask a reader about, so that their time teaches the model most."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from rich.console import Console
+
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.embeddings import Embeddings, read_embeddings
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.predictions import read_predictions
+from inkdot.artefacts.schemas import MEASURES
+from inkdot.config import ReviewConfig
+from inkdot.errors import ArtefactError
+from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.review.asking import FloatArray, choose_next, score_features, standardised, uncertainty_bits
+from inkdot.review.csv_cells import plain_text
+from inkdot.review.pseudonyms import read_pseudonyms
+from inkdot.review.question_list import MOST_OF_A_SLIDE, Question, questions_text
+from inkdot.review.ranking import Place
+from inkdot.review.reading import read_reviewed
+from inkdot.review.stored_verdicts import read_answers
+from inkdot.review.verdicts import places_answered
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    slide_id: str
+    place: Place
+    embedding: FloatArray | None
+
+
+def run(results: Path, out: Path, *, count: int = 100, answered: Sequence[Path] = ()) -> int:
+    """Write the list of places most worth asking about.
+
+    Places are told apart by the embeddings in the results where every slide has them, else by their scores and by what
+    was measured of their nuclei.
+
+    Args:
+        results: Results folder of ``inkdot predict``.
+        out: The list to write; ``inkdot review serve --ask`` shows it.
+        count: How many places.
+        answered: Answers given already (``verdicts.csv``, ``reviews.sqlite``): their places are not asked again, nor
+            others like them.
+
+    Returns:
+        0.
+
+    Raises:
+        ArtefactError: The results cannot be read, or are of two models.
+        ManifestError: A table of answers is missing or wrong.
+    """
+    layout = RunLayout(results)
+    rows = [row for row in read_predictions(layout.predictions_csv) if row["outcome"] == "done"]
+    candidates, heads, model = _candidates(layout, [plain_text(row["slide_id"]) for row in rows])
+    done = _already_answered(candidates, _answers(layout, answered, heads))
+    scores = {
+        name: np.asarray([candidate.place.scores[name] for candidate in candidates], dtype=np.float64)
+        for name in (candidates[0].place.scores if candidates else ())
+    }
+    by_embedding = bool(candidates) and all(candidate.embedding is not None for candidate in candidates)
+    questions: list[Question] = []
+    if candidates:
+        features, bits = (
+            _features(candidates, scores, by_embedding=by_embedding),
+            uncertainty_bits(scores, heads),
+        )
+        open_rows = np.flatnonzero(~done)
+        chosen, distances = choose_next(bits[open_rows], features[open_rows], features[done], count)
+        for index, gap in zip(chosen, distances, strict=True):
+            row, distance = int(open_rows[index]), float(gap)
+            candidate = candidates[row]
+            questions.append(
+                Question(
+                    slide_id=candidate.slide_id,
+                    place=candidate.place.wkt,
+                    score=candidate.place.score,
+                    uncertainty_bits=float(bits[row]),
+                    distance=distance if np.isfinite(distance) else None,
+                    model_sha256=model,
+                )
+            )
+    write_text(out, questions_text(questions))
+    told_by = "embeddings" if by_embedding else "scores and measurements"
+    Console(stderr=True).print(
+        f"{len(questions)} places of {len({question.slide_id for question in questions})} slides in {out}, chosen from "
+        f"{len(candidates)} by {told_by} ({int(done.sum())} answered already)",
+        soft_wrap=True,
+        markup=False,
+    )
+    return 0
+
+
+def _candidates(
+    layout: RunLayout, slide_ids: Iterable[str]
+) -> tuple[list[_Candidate], tuple[Head, ...], str]:
+    """The places of all slides in a fixed order, the questions and the model of their scores."""
+    found: list[_Candidate] = []
+    heads: tuple[Head, ...] = DEFAULT_HEADS
+    model, distance = "", ReviewConfig().min_distance_fraction
+    for slide_id in sorted(slide_ids):
+        reviewed = read_reviewed(layout, slide_id, slide_id)
+        facts = reviewed.slide.facts
+        if model and facts.model_sha256 != model:
+            raise ArtefactError(
+                f"{layout.root}: expected scores of one model, found those of two; run `inkdot predict` again with one"
+            )
+        model, heads = facts.model_sha256, facts.heads
+        embeddings = _embeddings(layout, slide_id, facts.tiles_sha256, model)
+        for place in reviewed.ranking(MOST_OF_A_SLIDE, distance).places:
+            found.append(_Candidate(slide_id, place, _embedding(embeddings, place)))
+    return found, heads, model
+
+
+def _embeddings(layout: RunLayout, slide_id: str, tiles_sha256: str, model_sha256: str) -> Embeddings | None:
+    """Embeddings that belong to these tiles and this model, if there are any."""
+    if not layout.embeddings_facts(slide_id).exists():
+        return None
+    found = read_embeddings(layout, slide_id)
+    fits = (found.facts["tiles_sha256"], found.facts["model_sha256"]) == (tiles_sha256, model_sha256)
+    return found if fits else None
+
+
+def _embedding(embeddings: Embeddings | None, place: Place) -> FloatArray | None:
+    if embeddings is None:
+        return None
+    if embeddings.row == "tile":
+        return np.asarray(embeddings.values[place.rows[0]], dtype=np.float64)
+    return np.asarray(embeddings.values[place.cluster.cluster_id], np.float64) if place.cluster else None
+
+
+def _features(
+    candidates: Sequence[_Candidate], scores: dict[str, FloatArray], *, by_embedding: bool
+) -> FloatArray:
+    if by_embedding:
+        return standardised(np.stack([c.embedding for c in candidates if c.embedding is not None]))
+    measures = np.full((len(candidates), len(MEASURES) + 1), np.nan)
+    for row, candidate in enumerate(candidates):
+        if (cluster := candidate.place.cluster) is not None:
+            measures[row, 0] = np.log1p(cluster.nuclei)
+            measures[row, 1:] = [cluster.measures.get(name, np.nan) for name in MEASURES]
+    return np.hstack([standardised(score_features(scores)), standardised(measures)])
+
+
+def _answers(
+    layout: RunLayout, tables: Sequence[Path], heads: Sequence[Head]
+) -> dict[str, list[shapely.Polygon]]:
+    """Outlines of answered places by slide; pseudonyms are resolved."""
+    real = {name: slide_id for slide_id, name in read_pseudonyms(layout.pseudonyms_csv).items()}
+    outlines: dict[str, list[shapely.Polygon]] = {}
+    for table in tables:
+        for verdict in read_answers(table, heads):
+            if verdict.head and isinstance(verdict.place, shapely.Polygon):
+                slide_id = real.get(verdict.slide_id, verdict.slide_id)
+                outlines.setdefault(slide_id, []).append(verdict.place)
+    return outlines
+
+
+def _already_answered(
+    candidates: Sequence[_Candidate], outlines: dict[str, list[shapely.Polygon]]
+) -> np.ndarray:
+    """Per candidate, whether somebody answered about it, bool [n]."""
+    done = np.zeros(len(candidates), dtype=np.bool_)
+    for slide_id, answered in outlines.items():
+        rows = [row for row, candidate in enumerate(candidates) if candidate.slide_id == slide_id]
+        places = [shapely.Polygon(candidates[row].place.ring_l0_px) for row in rows]
+        done[rows] = places_answered(places, answered)
+    return done

@@ -1,0 +1,80 @@
+"""`inkdot review next` on results, and its list on the server."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.errors import ManifestError
+from inkdot.review.question_list import read_questions
+from inkdot.stages import review_next
+
+
+def listed(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def test_the_unsure_come_first_and_the_same_again_gives_the_same(
+    results: RunLayout, tmp_path: Path, truth: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "next.csv"
+    review_next.run(results.root, out, count=4)
+    rows = listed(out)
+    assert [row["order"] for row in rows] == ["1", "2", "3", "4"]
+    assert (rows[0]["slide_id"], rows[0]["score"], rows[0]["distance"]) == ("S2 clean", "0.4000", "")
+    assert rows[0]["place"] == "POLYGON ((1200 800, 1400 800, 1400 1000, 1200 1000, 1200 800))"
+    assert float(rows[0]["uncertainty_bits"]) == pytest.approx(0.971 + 0.4 * 0.971, abs=0.001)
+    assert "chosen from 6 by scores and measurements" in capsys.readouterr().err
+    before = out.read_bytes()
+    review_next.run(results.root, out, count=4)
+    assert out.read_bytes() == before
+
+
+def test_what_was_answered_is_not_asked_again(
+    serve: Callable[..., Any], results: RunLayout, tmp_path: Path
+) -> None:
+    served = serve()
+    client = served.client(served.readers[0])
+    slides: Any = served.shown.facts["slides"]
+    clean = next(index for index, slide in enumerate(slides) if slide["id"] == "S2 clean")
+    for key in served.places(clean):
+        served.answer(client, key, {"malignancy": "benign"})
+    served.answer(client, served.places(0)[0], {}, "a note alone is no answer")
+    out = tmp_path / "next.csv"
+    review_next.run(results.root, out, count=10, answered=[results.reviews_sqlite])
+    rows = listed(out)
+    assert len(rows) == 4
+    assert {row["slide_id"] for row in rows}.isdisjoint({"S2 clean"})
+    assert all(row["distance"] for row in rows)  # from what was answered
+
+
+def test_the_server_shows_the_list_in_its_order(
+    serve: Callable[..., Any], results: RunLayout, tmp_path: Path
+) -> None:
+    out = tmp_path / "next.csv"
+    review_next.run(results.root, out, count=3)
+    served = serve(ask=out)
+    shown: Any = served.shown.facts["slides"]
+    found = [(slide["id"], place["polygon"]) for slide in shown for place in slide["places"]]
+    assert sorted(found) == sorted(read_questions(out))
+    for slide in shown:
+        wanted = [place for name, place in read_questions(out) if name == slide["id"]]
+        assert [place["polygon"] for place in slide["places"]] == wanted
+        assert [place["rank"] for place in slide["places"]] == list(range(1, len(wanted) + 1))
+    client = served.client(served.readers[0])
+    assert served.answer(client, served.places(0)[0], {"malignancy": "unsure"}).status_code == 200
+
+
+def test_another_table_is_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "next.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="no column 'slide_id'"):
+        read_questions(path)
+    path.write_text("slide_id,place,schema\nx,y,inkdot.questions/9\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"found 'inkdot\.questions/9'"):
+        read_questions(path)
