@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inkdot.records import RgbArray
 from inkdot.synthetic.cells import Preparation, draw_cell
-from inkdot.synthetic.cohort import plan_cohort
+from inkdot.synthetic.cohort import SlidePlan, plan_cohort
 from inkdot.synthetic.confounders import CHANCES
+from inkdot.synthetic.fused import FusedSource
 from inkdot.synthetic.groups import HABITS
 from inkdot.synthetic.odd_cells import (
     degenerated,
@@ -35,6 +36,19 @@ from inkdot.synthetic.stains import reference_stain
 MPP = 0.25
 LABEL_PX = 200
 PREPARATION = Preparation()
+TELLING = {
+    "adenocarcinoma": {"adenocarcinoma"},
+    "bacterial": {"neutrophil"},
+    "lm-heavy": {"small_nec", "large_nec"},
+    "lm-minimal": {"small_nec", "large_nec"},
+    "lm-typical": {"small_nec", "large_nec"},
+    "lymphoma": {"lymphoma"},
+    "neonate": {"germinal_matrix"},
+    "traumatic": {"red_cell"},
+    "treated": {"macrophage"},
+    "ventricular": {"choroid"},
+}
+"""What to look for on a preset's field; lymphocytes on the others."""
 
 
 def main(out: Path) -> None:
@@ -45,6 +59,8 @@ def main(out: Path) -> None:
     confounders(out / "confounders.jpg")
     sections(out / "sections.jpg")
     section_details(out / "section_details.jpg")
+    fields(out / "fields.jpg")
+    full_spot(out / "full_spot.jpg")
     focus(out / "focus.jpg")
 
 
@@ -55,13 +71,13 @@ def cells(path: Path) -> None:
         kind: lambda at, kind=kind: placed(draw_single(kind, RECIPES[kind], PREPARATION, rng), at)
         for kind in RECIPES
     }
-    tumours = ("small_nec", "large_nec")
-    makers["mitosis"] = lambda at: dividing(
-        draw_cell(tumours[at[0] > 170], RECIPES[tumours[at[0] > 170]], PREPARATION, rng, at, 0.0), rng
-    )
-    makers["degenerate"] = lambda at: degenerated(
-        draw_cell(tumours[at[0] > 170], RECIPES[tumours[at[0] > 170]], PREPARATION, rng, at, 0.0), rng
-    )
+
+    def tumour(at: tuple[float, float]) -> Cell:
+        kind = "small_nec" if at[0] < 170.0 else "large_nec"
+        return draw_cell(kind, RECIPES[kind], PREPARATION, rng, at, 0.0)
+
+    makers["mitosis"] = lambda at: dividing(tumour(at), rng)
+    makers["degenerate"] = lambda at: degenerated(tumour(at), rng)
     makers["neutrophil"] = lambda at: replace(draw_neutrophil(PREPARATION, rng, at), z_um=0.0)
     makers["red_cell"] = lambda at: replace(draw_red_cell(PREPARATION, rng, at), z_um=0.0)
     makers["apoptotic_body"] = lambda at: draw_apoptotic_body(PREPARATION, rng, at, 0.0)
@@ -85,9 +101,11 @@ def clusters(path: Path) -> None:
     for kind, habit in HABITS.items():
         row: list[Cell] = []
         x = 0.0
-        for count in (4, 8, 16):
+        for count in (4, 9, 16):
             members = habit.build(kind, RECIPES[kind], PREPARATION, count, rng)
             reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
+            if x + 2.0 * reach + 4.0 > 300.0:
+                break  # the largest of the largest class does not fit
             x += reach + 4.0
             row += [replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + 52.0) for cell in members]
             x += reach + 4.0
@@ -116,24 +134,78 @@ def sections(path: Path) -> None:
 
 
 def section_details(path: Path) -> None:
-    """The same at the size of a 20x objective's picture."""
+    """Fields of 150 µm, where the most of two kinds of cell meet."""
+    wanted = (
+        ("small-cell-section", "small_nec", "small_nec"),
+        ("small-cell-section", "small_nec", "fibroblast"),
+        ("large-cell-section", "large_nec", "large_nec"),
+        ("large-cell-section", "large_nec", "ghost"),
+        ("benign-section", "columnar", "fibroblast"),
+        ("benign-section", "squamous", "fibroblast"),
+    )
     pictures: list[tuple[str, RgbArray]] = []
-    for name in ("small-cell-section", "large-cell-section", "benign-section"):
-        whole = slide_picture(name, 0.6, 0.25)
-        y, x = whole.shape[0] * 2 // 5, whole.shape[1] // 3
-        pictures.append((name, whole[y : y + 600, x : x + 600]))
+    for name, one, other in wanted:
+        picture = field_of(plan_cohort(name, 8, 2, 0.6, 0.25), ({one}, {other}), 560)
+        pictures.append((f"{name}: {', '.join(sorted({one, other}))}", picture))
     grid(path, pictures, columns=3)
 
 
+def fields(path: Path) -> None:
+    """A field of 120 µm of every preset, where the most telling cells lie."""
+    pictures: list[tuple[str, RgbArray]] = []
+    for name in sorted(COMPOSITIONS):
+        plans = plan_cohort(name, 4, 2, 1.0, 0.4)
+        kinds = TELLING.get(name, {"lymphocyte", "monocyte"})
+        pictures.append(
+            (name, field_of([replace(plan, only_confounders="none") for plan in plans], (kinds,), 300))
+        )
+    grid(path, pictures, columns=5)
+
+
+def field_of(plans: Sequence[SlidePlan], meeting: Sequence[set[str]], side_px: int) -> RgbArray:
+    """The field that holds the most of the rarest of some sets of kinds, on the first slide that has them all."""
+    for plan in plans:
+        scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+        side_um = side_px * plan.mpp
+        counts: dict[tuple[int, int], list[int]] = {}
+        for cell in scene.cells:
+            column, row = int(2.0 * cell.x_um / side_um), int(2.0 * cell.y_um / side_um)
+            for place in ((column - dx, row - dy) for dx in (0, 1) for dy in (0, 1)):
+                here = counts.setdefault(place, [0] * len(meeting))
+                for k, kinds in enumerate(meeting):
+                    here[k] += cell.kind in kinds
+        best = max(sorted(counts), key=lambda place: (min(counts[place]), sum(counts[place])), default=(0, 0))
+        if min(counts.get(best, [0])) > 0:
+            break
+    whole = whole_picture(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1))
+    left, top = (
+        min(max(round(k * side_px / 2), 0), size - side_px)
+        for k, size in zip(best, whole.shape[1::-1], strict=True)
+    )
+    return whole[top : top + side_px, left : left + side_px]
+
+
+def full_spot(path: Path) -> None:
+    """A whole 20 mm spot, as a person sees it without a lens."""
+    plan = plan_cohort("lm-heavy", 1, 2, 20.0, 4.0)[0]
+    scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+    source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
+    grid(path, [("lm-heavy, 20 mm", shrunk(whole_picture(source), 760))], columns=1)
+
+
 def focus(path: Path) -> None:
-    """One large-cell cluster through the focal planes."""
+    """One large-cell cluster through the focal planes, and their fusion."""
     rng = np.random.default_rng(2)
     members = HABITS["large_nec"].build("large_nec", RECIPES["large_nec"], PREPARATION, 9, rng)
-    row = [replace(cell, x_um=cell.x_um + 50.0, y_um=cell.y_um + 50.0) for cell in members]
-    pictures = [
-        (f"focus {z:+.1f} um", rendered(row, 100.0, 100.0, focus_um=z)) for z in (-9.0, -4.5, 0.0, 4.5, 9.0)
-    ]
-    grid(path, pictures, columns=5)
+    row = [replace(cell, x_um=cell.x_um + 40.0, y_um=cell.y_um + 40.0) for cell in members]
+    heights = (-9.0, -4.5, 0.0, 4.5, 9.0)
+    pictures = [(f"focus {z:+.1f} um", rendered(row, 80.0, 80.0, focus_um=z)) for z in heights]
+    stack = np.arange(-12.0, 12.1, 1.5).tolist()
+    fused = FusedSource(
+        Scene(80.0, 80.0, tuple(row)), MPP, reference_stain("pap"), scanner_number(0), 5, stack
+    )
+    pictures.append(("extended focus of 17 planes", whole_picture(fused)))
+    grid(path, pictures, columns=6)
 
 
 def rendered(row: Iterable[Cell], width_um: float, height_um: float, focus_um: float = 0.0) -> RgbArray:
@@ -193,7 +265,7 @@ def grid(path: Path, pictures: Sequence[tuple[str, RgbArray]], columns: int) -> 
 def finish(page: Image.Image, path: Path) -> None:
     draw = ImageDraw.Draw(page)
     draw.text((page.width - 130, page.height - 28), "SYNTHETIC", fill=(120, 120, 120), font=font(18))
-    page.save(path, quality=74, optimize=True)
+    page.save(path, quality=70, optimize=True)
     print(f"{path}: {page.width} x {page.height} px, {path.stat().st_size / 1024:.0f} KiB")
 
 

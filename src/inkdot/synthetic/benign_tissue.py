@@ -154,15 +154,16 @@ def _column(height_um: float, width_um: float, direction: float) -> Outline:
 
 def _lay_vessel(vessel: Gland, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
     """Flat nuclei in the wall, red cells inside."""
-    count = max(int(vessel.radius_um / 3.0), 3)
+    count = max(int(vessel.radius_um / 2.0), 6)
     for k in range(count):
         angle = 2.0 * math.pi * k / count + rng.normal(0.0, 0.15)
-        cell = turned(draw_cell("endothelium", _FIBROBLAST, preparation, rng), angle + math.pi / 2.0)
+        flat = turned(draw_cell("endothelium", _FIBROBLAST, preparation, rng), angle + math.pi / 2.0)
+        cell = _restained(flat, 0.72, 1.0)
         away = vessel.radius_at(angle) - 1.0
         x, y = vessel.x_um + away * math.cos(angle), vessel.y_um + away * math.sin(angle)
         lay(replace(cell, x_um=x, y_um=y))
     inner = max(vessel.radius_um * (1.0 - vessel.wobble) - 7.0, 0.0)
-    for _ in range(int(inner**2 * 0.035)):
+    for _ in range(int(inner**2 * 0.055)):
         away, angle = inner * math.sqrt(rng.random()), rng.uniform(0.0, 2.0 * math.pi)
         cell = draw_red_cell(preparation, rng, (0.0, 0.0), p_ghost=0.0)
         if cell.cytoplasm is None:

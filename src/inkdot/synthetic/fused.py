@@ -15,6 +15,9 @@ from inkdot.synthetic.stains import Stain
 _WINDOW_UM = 2.0
 """Side of the window whose variance says how sharp a plane is."""
 
+_SPREAD_UM = 4.0
+"""How far around a sharp place its plane is taken: else the blur of other planes would ring it with a white seam."""
+
 
 class FusedSource:
     """Fuses focal planes tile by tile: at every pixel the plane of largest local variance (EDF).
@@ -40,7 +43,8 @@ class FusedSource:
         heights_um: Sequence[float],
     ) -> None:
         self._window_px = 2 * max(round(_WINDOW_UM / mpp / 2.0), 1) + 1
-        halo = HALO_PX + self._window_px // 2
+        self._spread = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(_SPREAD_UM / mpp) + 1,) * 2)
+        halo = HALO_PX + self._window_px // 2 + self._spread.shape[0] // 2
         # The middle plane first: a tie goes to it.
         self._planes = [
             SceneSource(scene, mpp, stain, scanner, seed, height, halo)
@@ -72,9 +76,9 @@ class FusedSource:
         return first.expose(best if backdrop is None else best + backdrop, column, row)
 
     def _variance(self, od: OdArray) -> npt.NDArray[np.float32]:
-        """Variance of the mean density in a window around every pixel."""
+        """Largest variance of the mean density in windows near every pixel."""
         grey = od.mean(axis=2)
         size = (self._window_px, self._window_px)
         mean = np.asarray(cv2.blur(grey, size), np.float32)
         squares = np.asarray(cv2.blur(grey * grey, size), np.float32)
-        return (squares - mean * mean).astype(np.float32)
+        return np.asarray(cv2.dilate(squares - mean * mean, self._spread), np.float32)

@@ -71,7 +71,7 @@ def draw_ground_plan(side_um: float, tumour: str, rng: np.random.Generator) -> G
     for ring in rosettes:
         _disc(kinds, ring, ring.radius_um, Ground.LUMEN)
     direction = float(rng.uniform(0.0, math.pi))
-    bend = 20.0 * _noise(n, 110.0, rng) + 3.5 * _noise(n, 30.0, rng)
+    bend = 15.0 * _noise(n, 110.0, rng) + 2.5 * _noise(n, 30.0, rng)
     maturity[kinds != Ground.SQUAMOUS] = -1.0
     return GroundPlan(
         kinds,
@@ -129,21 +129,14 @@ def _vessels(kinds: KindMap, tumour: str, rng: np.random.Generator) -> tuple[Gla
 def _dig(kinds: KindMap, glands: Sequence[Gland], vessels: Sequence[Gland]) -> None:
     """Open the lumina of glands and vessels in the plan."""
     for gland in glands:
-        _blob(kinds, gland, 2.0, Ground.GLAND)
-        _blob(kinds, gland, -4.0, Ground.LUMEN)
+        gland.fill(kinds, 2.0, Ground.GLAND)
+        gland.fill(kinds, -4.0, Ground.LUMEN)
     for vessel in vessels:
         if vessel.basophilic:
-            _blob(kinds, vessel, 9.0, Ground.BASOPHILIC)
+            vessel.fill(kinds, 9.0, Ground.BASOPHILIC)
         else:
-            _blob(kinds, vessel, 3.0, Ground.STROMA)
-        _blob(kinds, vessel, -4.0, Ground.LUMEN)
-
-
-def _blob(kinds: KindMap, ring: Gland, wider_um: float, value: int) -> None:
-    angles = np.linspace(0.0, 2.0 * math.pi, 48, endpoint=False)
-    radii = np.array([max(ring.radius_at(float(angle)) + wider_um, STEP_UM) for angle in angles])
-    points = np.stack([ring.x_um + radii * np.cos(angles), ring.y_um + radii * np.sin(angles)], axis=1)
-    cv2.fillPoly(kinds, [np.rint(points / STEP_UM - 0.5).astype(np.int32)], int(value))
+            vessel.fill(kinds, 3.0, Ground.STROMA)
+        vessel.fill(kinds, -4.0, Ground.LUMEN)
 
 
 def _tumour_fields(n: int, tumour: str, rng: np.random.Generator) -> tuple[BoolMap, BoolMap, BoolMap]:

@@ -192,13 +192,18 @@ _SECTIONS_DEMO = tuple(
     )
 )
 
+
+def _tumour_of(name: str, made: Composition) -> Tumour:
+    """What the patients of a composition have: what it is named after, any of the two carcinomas, or nothing."""
+    if name in {"adenocarcinoma", "lymphoma"}:
+        return name
+    return "any" if made.leptomeningeal else ""
+
+
 COHORTS: dict[str, tuple[PatientKind, ...]] = {
     **{name: (PatientKind(name, tumour),) for name, tumour in SECTIONS.items()},
     "demo-sections": _SECTIONS_DEMO,
-    **{
-        name: (PatientKind(name, "any" if made.leptomeningeal else ""),)
-        for name, made in COMPOSITIONS.items()
-    },
+    **{name: (PatientKind(name, _tumour_of(name, made)),) for name, made in COMPOSITIONS.items()},
     "demo": _DEMO,
     "inadequate": (
         PatientKind("inadequate"),

@@ -59,7 +59,7 @@ def scanner_number(number: int) -> Scanner:
         blur_um=float(rng.uniform(0.15, 0.35)),
         colour_shift_px=float(rng.uniform(0.0, 0.6)),
         noise=float(rng.uniform(1.0, 3.0)),
-        shading=float(rng.uniform(0.0, 0.012)),
+        shading=float(rng.uniform(0.0, 0.008)),
         jpeg_quality=int(rng.choice([60, 75, 90])),
         subsampling="444" if number % 2 else "420",
     )

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.synthetic.ground_plan import STEP_UM, FloatMap, Ground, GroundPlan
+from inkdot.synthetic.ground_plan import STEP_UM, FloatMap, Gland, Ground, GroundPlan
 from inkdot.synthetic.scene import Box, OdArray
 from inkdot.synthetic.stains import E, H, Stain
 
@@ -55,7 +55,14 @@ class Tissue:
     def __post_init__(self) -> None:
         """Look up the dyes of every place, softened at borders, and make the textures."""
         table = np.array([_GROUND_DYES[ground] for ground in Ground], np.float32)
-        dyes = cv2.GaussianBlur(table[self.plan.kinds], (0, 0), 0.6)
+        kinds = self.plan.kinds.copy()
+        for (
+            vessel
+        ) in self.plan.vessels:  # its lumen is too small for the plan's steps and is cut out of every tile
+            vessel.fill(kinds, 4.0, Ground.BASOPHILIC if vessel.basophilic else Ground.STROMA)
+        for rosette in self.plan.rosettes:
+            rosette.fill(kinds, 4.0, Ground.LARGE_CELL)
+        dyes = cv2.GaussianBlur(table[kinds], (0, 0), 0.6)
         rng = np.random.default_rng([self.seed, 0x7155])
         object.__setattr__(self, "_dyes", np.asarray(dyes, np.float32))
         object.__setattr__(self, "_fibre", _fibre_field(rng))
@@ -78,6 +85,8 @@ class Tissue:
         dyes = np.asarray(
             cv2.remap(self._dyes, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32
         )
+        for ring in (*self.plan.vessels, *self.plan.rosettes):
+            _open(dyes, ring, x_um - self.left_um, y_um - self.top_um)
         cosine, sine = math.cos(self.plan.fibre_direction), math.sin(self.plan.fibre_direction)
         bend = np.asarray(cv2.remap(self.plan.bend_um, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
         along, across = x * cosine + y * sine, -x * sine + y * cosine + bend
@@ -87,6 +96,20 @@ class Tissue:
         eosin, haematoxylin = dyes[..., 0] * shape_factor, dyes[..., 1] * np.maximum(1.0 + 0.4 * grain, 0.0)
         od = self.stain.od
         return (eosin[..., None] * od[E] + haematoxylin[..., None] * od[H]).astype(np.float32)
+
+
+def _open(dyes: FloatMap, ring: Gland, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]) -> None:
+    """Take the dyes out of a lumen, in place; the wall is 3 µm thick."""
+    reach = 1.2 * ring.radius_um
+    columns = np.flatnonzero(np.abs(x_um - ring.x_um) < reach)
+    rows = np.flatnonzero(np.abs(y_um - ring.y_um) < reach)
+    if not len(columns) or not len(rows):
+        return
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    dx, dy = x_um[window[1]] - np.float32(ring.x_um), y_um[window[0]] - np.float32(ring.y_um)
+    inner = ring.radii_at(np.arctan2(dy[:, None], dx[None, :])) - 3.0
+    empty = np.clip(inner - np.hypot(dx[None, :], dy[:, None]) + 0.5, 0.0, 0.96)
+    dyes[window] *= (1.0 - empty[..., None]).astype(np.float32)
 
 
 def _sample(texture: FloatMap, x_um: FloatMap, y_um: FloatMap) -> FloatMap:
