@@ -25,7 +25,7 @@ def config(**images: object) -> Config:
             "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
             "heads": [{"name": "lesion", "classes": ["NL", "LSIL", "SCC"], "flag_class": "SCC"}],
             "model": {"backbone": "test_efficientnet"},
-            "images": {**columns, "crop_px": 40, **images},
+            "images": {**columns, "crop_px": 40, "near_identical": "warn", **images},
             "training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
         }
     )

@@ -37,7 +37,7 @@ def config(**training: object) -> Config:
                 }
             ],
             "model": {"backbone": "test_efficientnet"},
-            "images": {"mpp_of_all": 0.5},
+            "images": {"mpp_of_all": 0.5, "near_identical": "warn"},
             "training": settings | training,
         }
     )

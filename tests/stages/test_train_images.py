@@ -47,6 +47,7 @@ def config(mpp_of_all: float | str | None = "unknown", **images: object) -> Conf
                 "group": "original_image",
                 "heads": {"malignancy": "label", "grade": "label"},
                 "mpp_of_all": mpp_of_all,
+                "near_identical": "warn",  # painted circles resemble each other
                 **images,
             },
             "training": {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},

@@ -241,6 +241,10 @@ class ImagesConfig(Strict):
         min_length=1,
         description="Column with train, validation or test for every picture; may be missing.",
     )
+    near_identical: Literal["error", "join", "warn"] = Field(
+        default="error",
+        description="Nearly identical pictures of different groups: stop, make one group of them, or say so and go on.",
+    )
     crop_px: int | None = Field(
         default=None,
         ge=8,

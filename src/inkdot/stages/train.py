@@ -20,7 +20,9 @@ from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.picture_tables import read_pictures
+from inkdot.work.picture_twins import copies_kept_together
 from inkdot.work.planning import planned_tiling, print_plan
+from inkdot.work.slide_label_training import slides_must_teach
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
@@ -80,13 +82,18 @@ def run(
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(tiled.failed)}"
             )
-        cohort = split_cohort(tiles, config)
+        whole = folds is None and slides_must_teach(tiles, config)
+        if whole:
+            tiles = [labelled_tiles(own.entry, config, layout, whole=True) for own in tiles]
+        cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
         _check_disk(cohort, config, layout, console)
         used = [own.entry for own in (cohort.used() if folds is None else cohort.slides.values())]
         cached = run_slides(
-            "cache", used, CacheTask(config, layout), layout, workers=workers, description="Reading tiles"
+            *("cache", used, CacheTask(config, layout, whole), layout),
+            workers=workers,
+            description="Reading tiles",
         )
         print_summary(console, [cached])
         cohort = cohort.without(cached.failed)
@@ -142,11 +149,13 @@ def run_images(
             console,
             [f"{name} could not be used: {reason}" for name, reason in sorted(pictures.failed.items())],
         )
+        tiles, said = copies_kept_together(pictures, config.images.near_identical)
+        say(console, said)
         known = not unknown
         if folds is None:
-            cohort = split_cohort(pictures.tiles, config, pictures=True)
+            cohort = split_cohort(tiles, config, pictures=True)
             check_answers(cohort, config)
-            notes = cohort_notes(cohort)
+            notes = [*cohort_notes(cohort), *said]
             if pictures.padded:
                 notes.append(
                     f"{pictures.padded} pictures are smaller than a tile and were filled up with white."
@@ -157,9 +166,7 @@ def run_images(
             train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=known)
         else:
             source = partial(picture_tiles, pixels=pictures.pixels)
-            cross_validate(
-                pictures.tiles, source, folds, config, layout, console, pictures=True, mpp_known=known
-            )
+            cross_validate(tiles, source, folds, config, layout, console, pictures=True, mpp_known=known)
     say(console, _where(layout, folds))
     return 1 if pictures.failed else 0
 
