@@ -1,0 +1,96 @@
+"""Pictures of the review server for the documents: `review_pictures.py RESULTS [--out docs/pictures]`.
+
+Starts `inkdot review serve` on a results folder, answers a little as a reader would (in a file of its own), and
+photographs the pages in an installed chromium.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WAIT_SECONDS = 120
+STILL = """() => { const s = Inkdot.seadragon, i = s && s.world.getItemAt(0);
+    return i && i.getFullyLoaded() && s.viewport.getZoom(true) === s.viewport.getZoom(false); }"""
+
+
+def started(results: Path, answers: Path, said: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the server; returns it and the reader's address."""
+    command = [str(Path(sys.executable).parent / "inkdot"), "review", "serve", "--results", str(results)]
+    with said.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            [*command, "--answers", str(answers), "--reader", "dr-a", "--port", "0"], stdout=file, stderr=file
+        )
+    until = time.monotonic() + WAIT_SECONDS
+    while "Stop with" not in (text := said.read_text(encoding="utf-8")):
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            raise SystemExit(f"expected a running server, found: {text}")
+        time.sleep(0.2)
+    found = re.search(r"dr-a: (\S+)", text)
+    assert found is not None
+    return process, found[1]
+
+
+def photograph(page: Page, address: str, out: Path) -> None:
+    """Worklist, gallery, viewer at a place, and the whole slide with its layers."""
+
+    def shoot(name: str) -> None:
+        page.wait_for_timeout(4000)  # what was said fades
+        page.screenshot(path=out / f"server-{name}.jpg", type="jpeg", quality=72)
+        print(out / f"server-{name}.jpg")
+
+    page.goto(address)
+    page.goto(page.url + "review")
+    page.wait_for_selector(".card")
+    for key in "mlmsb":
+        page.keyboard.press(key)
+    page.wait_for_function("() => !Inkdot.store.unsaved()")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    page.wait_for_function(STILL)
+    shoot("viewer")
+    for layer in ("scores", "clusters"):
+        if page.locator(f'[data-layer="{layer}"]').count():
+            page.check(f'[data-layer="{layer}"]')
+    page.keyboard.press("o")
+    page.wait_for_function(STILL)
+    shoot("layers")
+    page.goto(page.url.split("review")[0])
+    page.wait_for_selector("#rows tr")
+    shoot("worklist")
+
+
+def main() -> int:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    given = parser.parse_args()
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        raise SystemExit(f"expected one of {', '.join(BROWSERS)} on the PATH, found none")
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        process, address = started(given.results, Path(folder) / "a.sqlite", Path(folder) / "said.txt")
+        try:
+            chromium = playwright.chromium.launch(executable_path=browser, args=sandbox)
+            page = chromium.new_page(viewport={"width": 1280, "height": 800})
+            photograph(page, address, given.out)
+            chromium.close()
+        finally:
+            process.terminate()
+            process.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
