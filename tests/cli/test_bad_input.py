@@ -19,7 +19,7 @@ from inkdot.units import MicrometresPerPixel
 
 Inkdot = Callable[..., None]
 
-CONFIG = "tiling: {side_px: 64, mpp: 0.5, stride_px: 64}\n"
+CONFIG = "tiling: {mode: grid, side_px: 64, mpp: 0.5, stride_px: 64}\n"
 QUARTER = Mpp.square(0.25)
 LABELS = "slide_id,place,head,answer,reader,source\n"
 PLACE = '"POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"'
@@ -316,7 +316,7 @@ def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, config: P
     slide(tmp_path / "a.tif")
     small = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "from inkdot.cli import main; main()"
     )
     arguments = ["tile", tmp_path / "a.tif", "--config", config, "--out", tmp_path / "run"]

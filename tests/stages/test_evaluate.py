@@ -58,7 +58,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     config = config_from_mapping(
         {
-            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "min_foreground_fraction": 0.01},
+            "tiling": {
+                "mode": "grid",
+                "side_px": 32,
+                "mpp": 1.0,
+                "stride_px": 32,
+                "min_foreground_fraction": 0.01,
+            },
             "heads": [HEAD],
             "model": {"backbone": "test_efficientnet"},
             "training": {"epochs": 6, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},

@@ -34,7 +34,13 @@ def config(**training: object) -> Config:
     settings = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
     return config_from_mapping(
         {
-            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "min_foreground_fraction": 0.01},
+            "tiling": {
+                "mode": "grid",
+                "side_px": 32,
+                "mpp": 1.0,
+                "stride_px": 32,
+                "min_foreground_fraction": 0.01,
+            },
             "model": {"backbone": "test_efficientnet"},
             "training": settings | training,
         }

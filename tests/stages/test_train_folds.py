@@ -27,7 +27,7 @@ def config(**training: object) -> Config:
     }
     return config_from_mapping(
         {
-            "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
+            "tiling": {"mode": "grid", "side_px": 32, "mpp": 0.5, "stride_px": 32},
             "heads": [
                 {
                     "name": "malignancy",

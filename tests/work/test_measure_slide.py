@@ -6,10 +6,13 @@ import pyarrow as pa
 import pytest
 
 from inkdot.config import MorphometryConfig, TilingConfig
-from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import Mpp
 from inkdot.slides.memory import MemorySlide
-from inkdot.tiling.cutting import cut_slide
+from inkdot.tiling.cluster_table import cluster_table
+from inkdot.tiling.clusters import group_objects
+from inkdot.tiling.foreground import find_foreground
+from inkdot.tiling.objects import find_objects
+from inkdot.tiling.placement import place_tiles
 from inkdot.work.measure_slide import measure_clusters_of, measured_facts
 
 MPP = 0.5
@@ -34,9 +37,12 @@ def painted(lymphocytes: int) -> MemorySlide:
 
 
 def found(slide: MemorySlide) -> pa.Table:
-    clusters = cut_slide(slide, TilingConfig(mode="clusters", mpp=MPP, side_px=128, stride_px=128), DEFAULT_HEADS).clusters
-    assert clusters is not None
-    return clusters
+    tiling = TilingConfig(mode="clusters", mpp=MPP, side_px=128, stride_px=128)
+    info, spec = slide.info, tiling.spec
+    objects = find_objects(slide, find_foreground(slide, tiling), tiling).objects
+    clusters = group_objects(objects, tiling.cluster_distance_um)
+    placement = place_tiles(info, spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
+    return cluster_table(info, spec, clusters, placement)
 
 
 def of_cluster(table: pa.Table) -> dict[str, object]:

@@ -19,6 +19,6 @@ class MorphometryConfig(Strict):
         default=120,
         ge=20,
         le=10_000,
-        description="At most so many small lone nuclei, spread over the slide, are measured to find its resting "
-        "lymphocytes, the ruler of all others.",
+        description="At most so many small nuclei, alone or a few together, spread over the slide, are looked at to find its "
+        "resting lymphocytes, the ruler of all others.",
     )

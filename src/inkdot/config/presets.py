@@ -12,6 +12,7 @@ def default_config(preparation: Preparation = "thinprep") -> Config:
             side_px=256, mpp=0.5, stride_px=256, mask_mpp=8.0, min_foreground_fraction=0.1, min_object_um=30.0
         )
     else:
-        # Half a tile of overlap: a cluster cut by one tile's edge is whole in the next.
-        tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128)
+        # Half a tile of overlap, where somebody asks for the grid: a cluster cut by one tile's edge is whole in the next.
+        mode = "grid" if preparation == "smear" else "clusters"  # a smear is crowded: everything would be one cluster
+        tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128, mode=mode)
     return Config(preparation=preparation, tiling=tiling)

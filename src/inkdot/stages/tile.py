@@ -73,7 +73,7 @@ def run(
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, config_text + "\n")
-        task = TileTask(config, RunLayout(out.absolute()), measure=True)
+        task = TileTask(config, RunLayout(out.absolute()), measure=config.morphometry.clusters > 0)
         summary = run_slides("tile", todo, task, layout, engine=engine, description="Tiling")
     print_summary(console, [summary])
     return summary.exit_code

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.artefacts.cluster_scores import write_cluster_scores
@@ -21,7 +22,7 @@ from inkdot.labels import flagging_head, score_column
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.work.cluster_scoring import owners_of_tiles, score_clusters
-from inkdot.work.measure_slide import Measured, measure_clusters_of
+from inkdot.work.measure_slide import measure_clusters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,11 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
     warnings = list(scores.warnings)
     if morphometry is not None:
         head = flagging_head(scores.heads)
-        order = _by_score(scored, scores.table, score_column(head.name, head.flag_class or ""))
-        measured = _measured(entry, clusters, order, morphometry)
+        flags = _flag_scores(scored, score_column(head.name, head.flag_class or ""))
+        order = _by_score(flags, scores.table)
+        below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
+        with closing(open_slide(entry)) as slide:
+            measured = measure_clusters_of(slide, clusters, order, morphometry, below.tolist())
         warnings += measured.warnings
         kept = {name: value for name, value in cluster_facts.items() if name != "version"}
         write_table(path, measured.table, CLUSTERS_VERSION, kept | measured.facts)
@@ -80,23 +84,15 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
     return "done"
 
 
-def _measured(
-    entry: SlideEntry, clusters: pa.Table, order: list[int], morphometry: MorphometryConfig
-) -> Measured:
-    with closing(open_slide(entry)) as slide:
-        return measure_clusters_of(slide, clusters, order, morphometry)
+def _flag_scores(scored: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    values = cast("list[float | None]", scored.column(column).to_pylist())
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _by_score(scored: pa.Table, tiles: pa.Table, column: str) -> list[int]:
+def _by_score(flags: npt.NDArray[np.float64], tiles: pa.Table) -> list[int]:
     """Clusters with tiles of their own, the highest score first; ties from top to bottom."""
-    values = np.array(
-        [
-            np.nan if value is None else value
-            for value in cast("list[float | None]", scored.column(column).to_pylist())
-        ]
-    )
     own = np.unique(owners_of_tiles(tiles))
-    return own[np.lexsort((own, -values[own]))].tolist()
+    return own[np.lexsort((own, -flags[own]))].tolist()
 
 
 def clusters_fit(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> bool:

@@ -1,6 +1,6 @@
 """Nuclei at full scale, only where something is: the clusters worth measuring, and the slide's own ruler."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, cast
 
@@ -31,6 +31,7 @@ _LARGEST_WINDOW_UM: Final = 192.0
 """Of a larger cluster only its middle is measured: some hundred nuclei say what it is like."""
 
 _LYMPHOCYTE_UM: Final = (4.5, 9.5)  # coarse diameters of what may be a resting lymphocyte
+_FEW_TOGETHER: Final = 4
 _NO_RULER: Final = Ruler(0, None, None, "")
 
 
@@ -54,9 +55,13 @@ class Measured:
 
 
 def measure_clusters_of(
-    slide: Slide, clusters: pa.Table, by_worth: Sequence[int], settings: MorphometryConfig
+    slide: Slide,
+    clusters: pa.Table,
+    by_worth: Sequence[int],
+    settings: MorphometryConfig,
+    not_flagged: Collection[int] = (),
 ) -> Measured:
-    """Outline and measure the nuclei of clusters, and of small lone cells for the ruler.
+    """Outline and measure the nuclei of clusters, and of what may be resting lymphocytes for the ruler.
 
     The slide is read once from top to bottom; memory holds one cluster's pixels at a time.
 
@@ -65,12 +70,14 @@ def measure_clusters_of(
         clusters: As ``schemas.clusters_schema``.
         by_worth: cluster_id of those that may be measured, the most worthwhile first.
         settings: How many are.
+        not_flagged: cluster_id of those that a model has seen and not flagged: groups of small nuclei among them may be
+            resting lymphocytes too.
 
     Raises:
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     chosen = set(by_worth[: settings.clusters])
-    cells = set(_ruler_cells(clusters, settings.ruler_cells))
+    cells = set(_ruler_cells(clusters, settings.ruler_cells, not_flagged))
     glass = find_glass(slide, level_for(slide.info, WORKING_MPP)).rgb
     found: dict[int, ClusterMeasurement] = {}
     lone: list[NucleusMeasurement] = []
@@ -102,13 +109,20 @@ def measured_facts(footer: Mapping[str, object]) -> dict[str, object] | None:
     return {name: footer[name] for name in names} if all(name in footer for name in names) else None
 
 
-def _ruler_cells(clusters: pa.Table, most: int) -> list[int]:
-    """Small lone nuclei in focus, evenly spread over the table, which runs over the slide from top to bottom."""
+def _ruler_cells(clusters: pa.Table, most: int, not_flagged: Collection[int]) -> list[int]:
+    """Clusters of small nuclei in focus, about ``most`` nuclei in all, evenly spread over the slide from top to bottom.
+
+    Of the larger ones only those that a model saw and did not flag: tumour of small nuclei must not become its own
+    ruler.
+    """
     nuclei, size = _numbers(clusters, "nuclei"), _numbers(clusters, "nucleus_um")
     sharp = np.array(clusters.column("in_focus").to_pylist(), np.bool_)
-    small = np.flatnonzero((nuclei == 1) & sharp & (size >= _LYMPHOCYTE_UM[0]) & (size <= _LYMPHOCYTE_UM[1]))
-    if len(small) > most:
-        small = small[np.linspace(0, len(small) - 1, most).round().astype(np.intp)]
+    trusted = (nuclei <= _FEW_TOGETHER) | np.isin(np.arange(len(clusters)), list(not_flagged))
+    small = np.flatnonzero(trusted & sharp & (size >= _LYMPHOCYTE_UM[0]) & (size <= _LYMPHOCYTE_UM[1]))
+    counted: npt.NDArray[np.float64] = np.cumsum(nuclei[small])
+    if len(small) and counted[-1] > most:
+        steps = (np.arange(most) + 0.5) * float(counted[-1]) / most
+        small = small[np.unique(np.asarray(np.searchsorted(counted, steps), np.intp))]
     return small.tolist()
 
 
