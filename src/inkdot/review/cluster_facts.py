@@ -36,7 +36,7 @@ class ClusterFacts:
             found.append("nuclei not measured: not among the highest scores")
         elif self.measured_nuclei == 0:
             found.append("no nucleus could be outlined")
-        elif self.nuclei >= 2 * self.measured_nuclei:
+        elif 2 * self.nuclei >= 3 * self.measured_nuclei and self.nuclei > self.measured_nuclei + 1:
             found.append(f"only {self.measured_nuclei} of about {self.nuclei} nuclei could be outlined")
         return found
 

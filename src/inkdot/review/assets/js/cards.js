@@ -44,7 +44,8 @@
       const parts = head.classes.map((item) => ({ words: item.words, score: place.scores[head.name]?.[item.name] ?? 0 }));
       const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: ${place.calls?.[head.name] ?? "not called"}` });
       for (const part of parts) {
-        line.append(ink.make("span", { class: "part" }, ink.make("span", { class: "part-words", text: part.words }), ink.make("span", { class: "number", text: ink.score(part.score) })));
+        const called = place.calls?.[head.name] === part.words;
+        line.append(ink.make("span", { class: called ? "part called" : "part" }, ink.make("span", { class: "part-words", text: part.words }), ink.make("span", { class: "number", text: ink.score(part.score) })));
       }
       line.append(
         ink.make("span", { class: "split", "aria-hidden": "true" }, ...parts.map((part) => ink.make("span", { style: { "flex-grow": String(part.score) } }))),

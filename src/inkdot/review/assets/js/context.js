@@ -127,7 +127,8 @@
           )
         : [];
     });
-    return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows));
+    const calls = Object.entries(place.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, called` }), ink.make("td", { text: words })));
+    return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows, ...calls));
   }
 
   /** What was measured of the nuclei, each with its definition as a hint. */
