@@ -1,0 +1,149 @@
+"""Scoring slides cut around clusters: one answer per cluster, bound to its tiles, with the nuclei of the best measured."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inkdot import __version__
+from inkdot.artefacts.cluster_scores import read_cluster_scores
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.ledger import read as read_ledger
+from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.predictions import read_predictions
+from inkdot.artefacts.schemas import CLUSTERS_VERSION
+from inkdot.artefacts.scores import read_scores
+from inkdot.artefacts.tables import read_table
+from inkdot.config import Config, config_from_mapping
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.store import save_model
+from inkdot.records import Mpp
+from inkdot.review.reading import read_reviewed
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages.predict import run
+
+MPP = 0.5
+STAIN = np.array([0.651, 0.701, 0.290])
+
+
+def config(mode: str) -> Config:
+    tiling = {"mode": mode, "side_px": 64, "mpp": MPP, "stride_px": 64}
+    return config_from_mapping({"tiling": tiling, "model": {"backbone": "test_resnet"}})
+
+
+def model(folder: Path, mode: str, threshold: float) -> Path:
+    """An untrained network: what it says does not matter here."""
+    torch.manual_seed(0)
+    settings = config(mode)
+    network = TileNetwork(NetworkSpec("test_resnet", 0.0, settings.head_records, 64))
+    point = OperatingPoint(
+        class_name="malignant", threshold=threshold, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+    )  # fmt: skip
+    seen = TrainedOn(
+        synthetic=True, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"], sites=1,
+        scanners=1,
+    )  # fmt: skip
+    description = ModelFile(
+        inkdot=__version__,
+        backbone="test_resnet",
+        dropout=0.0,
+        preparation="thinprep",
+        heads=settings.heads,
+        tiling=settings.tiling,
+        normalisation_mean=list(network.spec.normalisation_mean),
+        normalisation_std=list(network.spec.normalisation_std),
+        temperatures={"malignancy": 1.0, "morphology": 1.0},
+        operating_points={"malignancy": point},
+        validation_figures={},
+        trained_on=seen,
+        config_sha256="0" * 64,
+        weights_sha256="",
+    )
+    save_model(folder, network, description)
+    return folder
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """Thirty small nuclei, three groups of large ones, and a chain that needs several tiles."""
+    amount = np.zeros((700, 800), np.float32)
+    small = [(x, y) for y in range(30, 300, 50) for x in range(30, 280, 50)]
+    groups = [
+        (x + dx, y + dy) for x, y in ((450, 60), (600, 200), (450, 350)) for dx in (0, 26) for dy in (0, 26)
+    ]
+    chain = [(60 + 22 * step, 600) for step in range(12)]
+    for places, diameter_um in ((small, 7.0), (groups, 13.0), (chain, 12.0)):
+        for x, y in places:
+            cv2.circle(amount, (x, y), round(diameter_um / 2 / MPP), 1.0, -1)
+    amount = cv2.GaussianBlur(amount, (0, 0), 0.6)
+    noise = np.random.default_rng(0).normal(0.0, 1.5, (*amount.shape, 3))
+    rgb = 243.0 * 10.0 ** (-amount[..., None] * STAIN) + noise
+    path = tmp_path / "s.tif"
+    pixels = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    write_array_pyramid(path, pixels, mpp=Mpp.square(MPP), description=json.dumps({"synthetic": True}))
+    return path
+
+
+def digests(layout: RunLayout) -> dict[str, str]:
+    paths = [
+        layout.predictions_csv,
+        *(layout.root / "clusters").glob("*"),
+        *(layout.root / "cluster_scores").glob("*"),
+    ]
+    return {path.name + path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
+    slide: Path, tmp_path: Path
+) -> None:
+    results = RunLayout(tmp_path / "results")
+    assert run([slide], model(tmp_path / "model", "clusters", 0.0), results.root) == 0
+    clusters, footer = read_table(results.clusters("s"), CLUSTERS_VERSION)
+    scored, tiles = read_cluster_scores(results.cluster_scores("s")), read_scores(results.scores("s"))
+    assert len(scored.table) == len(clusters)
+    owners = np.array(tiles.table.column("cluster_id").to_pylist())
+    for cluster in np.unique(owners):
+        assert scored.flag_scores[cluster] == tiles.flag_scores[owners == cluster].max()
+    several = [int(cluster) for cluster in np.unique(owners) if (owners == cluster).sum() > 1]
+    assert several, "the chain is longer than a tile"
+    (row,) = read_predictions(results.predictions_csv)
+    assert float(row["score"]) == pytest.approx(np.nanmax(scored.flag_scores), abs=1e-4)
+    assert int(row["clusters"]) == len(clusters)
+    # The groups' nuclei were measured, and by the small ones.
+    measured = [
+        row for row in clusters.to_pylist() if (row["measured_nuclei"] or 0) >= 3 and row["nuclei"] == 4
+    ]
+    assert len(measured) == 3
+    assert [row["diameter_ratio"] for row in measured] == pytest.approx([13 / 7] * 3, rel=0.08)
+    assert footer["ruler"]["lymphocytes"] >= 20  # type: ignore[index]
+    places = read_reviewed(results, "s", "s").ranking(30, 0.75).places
+    assert sorted(place.cluster.cluster_id for place in places if place.cluster) == sorted(np.unique(owners))
+
+
+def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(slide: Path, tmp_path: Path) -> None:
+    results, network = RunLayout(tmp_path / "results"), model(tmp_path / "model", "clusters", 0.5)
+    assert run([slide], network, results.root) == 0
+    before = digests(results)
+    assert run([slide], network, results.root) == 0
+    assert digests(results) == before
+    assert [line.outcome for line in read_ledger(results.ledger) if line.stage == "clusters"] == [
+        "done",
+        "reused",
+    ]
+    results.cluster_scores("s").unlink()  # as if stopped between the two tables
+    assert run([slide], network, results.root) == 0
+    assert digests(results) == before
+
+
+def test_a_model_of_the_grid_leaves_no_clusters_behind(slide: Path, tmp_path: Path) -> None:
+    results = RunLayout(tmp_path / "results")
+    assert run([slide], model(tmp_path / "by clusters", "clusters", 0.5), results.root) == 0
+    assert run([slide], model(tmp_path / "by grid", "grid", 0.5), results.root) == 0
+    assert not results.clusters("s").exists()
+    assert not results.cluster_scores("s").exists()
+    (row,) = read_predictions(results.predictions_csv)
+    assert row["clusters"] == ""
