@@ -24,7 +24,10 @@ ROWS = [
         clusters="61",
         flagged_clusters="3",
         further_calls="morphology: small-cell-like",
-    ),  # fmt: skip
+        nuclei_in_focus="312",
+        assessable_mm2="301.2",
+        unassessable_fraction="0.0410",
+    ),
     Prediction("=cmd()", "done", "nothing flagged", "0.0100", 80, 0, "-12", "0"),
 ]
 

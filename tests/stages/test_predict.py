@@ -33,7 +33,10 @@ SYNTHETIC = json.dumps({"synthetic": True})
 @pytest.fixture(scope="module")
 def config() -> Config:
     return config_from_mapping(
-        {"tiling": {"side_px": SIDE, "mpp": 0.5, "stride_px": SIDE}, "model": {"backbone": "test_resnet"}}
+        {
+            "tiling": {"side_px": SIDE, "mpp": 0.5, "stride_px": SIDE, "adequacy": {"min_nuclei": 0}},
+            "model": {"backbone": "test_resnet"},
+        }
     )
 
 
@@ -293,3 +296,32 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert shown.count("nothing: its scores fit") == 2
     assert shown.count("tile and score") == 1
     assert data_files(out) == before
+
+
+def test_a_slide_with_too_few_cells_is_inadequate_never_negative(config: Config, tmp_path: Path) -> None:
+    few, many = tmp_path / "slides" / "few.tif", tmp_path / "slides" / "many.tif"
+    rng = np.random.default_rng(0)
+    for path, cells in ((few, 5), (many, 60)):
+        picture = np.full((600, 700, 3), 245, np.uint8)
+        for _ in range(cells):
+            centre = tuple(int(value) for value in rng.integers(20, 580, 2))
+            cv2.circle(picture, centre, 9, (110, 80, 160), -1)
+        path.parent.mkdir(exist_ok=True)
+        write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description=SYNTHETIC)
+    adequacy = config.tiling.adequacy.model_copy(update={"min_nuclei": 20})
+    strict = config.model_copy(update={"tiling": config.tiling.model_copy(update={"adequacy": adequacy})})
+    out = tmp_path / "results"
+    for threshold, otherwise in ((0.999, "nothing flagged"), (0.001, "flagged")):
+        model = make_model(tmp_path / f"model{threshold}", strict, synthetic=True, threshold=threshold)
+        assert run([few.parent], model, out) == 0
+        rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
+        assert rows["few"]["call"] == "inadequate"
+        assert "nucleated cells in focus, 20 are needed" in rows["few"]["reason"]
+        assert ("flagged all the same" in rows["few"]["reason"]) == (otherwise == "flagged")
+        assert int(rows["few"]["nuclei_in_focus"]) == 5
+        assert rows["many"]["call"] == otherwise
+        assert rows["many"]["reason"] == ""
+    with (out / "assessment.csv").open(encoding="utf-8", newline="") as file:
+        assessed = {row["slide_id"]: row for row in csv.DictReader(file)}
+    assert (assessed["few"]["call"], assessed["many"]["call"]) == ("inadequate", "adequate")
+    assert float(assessed["many"]["foreground_mm2"]) > float(assessed["few"]["foreground_mm2"]) > 0.0

@@ -136,6 +136,7 @@ def test_twice_the_same_bytes_whatever_the_number_of_processes(cohort: Path, tmp
     tile.run(cohort, CONFIG, tmp_path / "second", workers=3)
     first, second = data_files(tmp_path / "first"), data_files(tmp_path / "second")
     assert set(first) == {
+        "assessment.csv",
         "config.json",
         "slides.csv",
         "masks/good_a.png",

@@ -64,6 +64,11 @@ class RunLayout:
         return self.root / "predictions.csv"
 
     @property
+    def assessment_csv(self) -> Path:
+        """What of each slide can be judged, and why the rest cannot."""
+        return self.root / "assessment.csv"
+
+    @property
     def reviews_sqlite(self) -> Path:
         """What readers answered through `inkdot review serve`."""
         return self.root / "reviews.sqlite"

@@ -36,6 +36,9 @@ class Prediction:
         flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
         further_calls: Answers of the questions that are asked of what is flagged, such as
             ``morphology: small-cell-like``; empty where nothing is.
+        nuclei_in_focus: Nucleated cells of all kinds, as estimated; empty where they were not counted.
+        assessable_mm2: Glass of the spot, or tissue of a section, that can be judged.
+        unassessable_fraction: Share (0 to 1) of what lies on the slide that is out of focus or under artefacts.
     """
 
     slide_id: str
@@ -51,6 +54,9 @@ class Prediction:
     clusters: str = ""
     flagged_clusters: str = ""
     further_calls: str = ""
+    nuclei_in_focus: str = ""
+    assessable_mm2: str = ""
+    unassessable_fraction: str = ""
 
 
 def spreadsheet_safe(text: str) -> str:

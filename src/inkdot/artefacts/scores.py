@@ -1,7 +1,7 @@
 """A slide's scored tiles as later stages read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +30,7 @@ class SlideScores:
         operating_points: The model's locked thresholds, by head.
         warnings: What must be said with every output.
         synthetic_model: The model was trained on synthetic specimens.
+        assessment: What of the slide can be judged and whether it is enough, as the tile stage wrote it.
     """
 
     table: pa.Table
@@ -39,6 +40,7 @@ class SlideScores:
     operating_points: Mapping[str, OperatingPoint]
     warnings: tuple[str, ...]
     synthetic_model: bool
+    assessment: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def flag_head(self) -> Head:
@@ -79,4 +81,5 @@ def read_scores(path: Path) -> SlideScores:
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
         warnings=tuple(cast("list[str]", facts["warnings"])),
         synthetic_model=bool(facts["synthetic_model"]),
+        assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
     )

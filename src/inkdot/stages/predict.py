@@ -19,6 +19,7 @@ from inkdot.errors import UserError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
+from inkdot.work.assessing import assess_run
 from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.cluster_slide import ClusterTask
 from inkdot.work.engine import print_summary, run_slides
@@ -120,6 +121,7 @@ def run(
         failed = tiled.failed | scored.failed | clustered.failed
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
+        assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     console.print(
         f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}",

@@ -13,6 +13,7 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.config import Config
 from inkdot.manifest import manifest_text, read_slides, with_overrides
+from inkdot.work.assessing import assess_run
 from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
@@ -75,5 +76,8 @@ def run(
         write_text(layout.config_json, config_text + "\n")
         task = TileTask(config, RunLayout(out.absolute()), measure=config.morphometry.clusters > 0)
         summary = run_slides("tile", todo, task, layout, engine=engine, description="Tiling")
+        tiled = [entry.slide_id for entry in entries if layout.tiles(entry.slide_id).exists()]
+        assessed = assess_run(tiled, layout)
     print_summary(console, [summary])
+    console.print(Text(assessed), soft_wrap=True)
     return summary.exit_code

@@ -105,7 +105,7 @@ def _sorted_out(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
     ground[pen_marks(planes)] = Ground.PEN
     if spot is not None:
         # The pen's strokes outside of the spot are no less pen; glass there is no ground to judge either.
-        ground[outside_of(spot, planes.frame) & (ground != Ground.PEN)] = Ground.OUTSIDE
+        ground[outside_of(spot, planes.frame, tiling.spot.ring_um) & (ground != Ground.PEN)] = Ground.OUTSIDE
         _name_ring(ground, planes, spot, tiling.spot.ring_um)
     ground[folds(planes, ground == Ground.KEPT)] = Ground.FOLD
     name_specks(ground, planes, tiling.min_object_um)

@@ -33,6 +33,10 @@ _PEAK_SPACING_PX = 5
 _HEAPED_NUCLEUS_UM2 = 130.0
 _INK_WIDTH_UM = 60.0
 _INK_VARIATION = 0.10
+# Defocus makes a grain of stain as wide as a lymphocyte, but adds no dye to it (µm² times optical density).
+_GRAIN_BLUR_UM = 1.2
+_GRAIN_DYE = 20.0
+_LEAST_DYE = 12.0
 _GREY_BLUE = 0.85  # haematoxylin and azure absorb less than half as much of blue
 
 Floats = npt.NDArray[np.float64]
@@ -67,12 +71,15 @@ class Found:
     Attributes:
         objects: In the order of the blocks.
         too_small: Number of dark things narrower than a nucleus (precipitate, dust, fragments).
+        grains: Number of dark things that are wide enough, but blurred and with too little dye for a nucleus:
+            precipitate above or below the plane in focus.
         ink_um2: Area of wide, even, coloured darkness (pen), in µm².
         grey_um2: Area as dark in blue as in red and green (edges, rings of bubbles, carbon, black pen), in µm².
     """
 
     objects: list[Nucleated] = field(default_factory=list[Nucleated])
     too_small: int = 0
+    grains: int = 0
     ink_um2: float = 0.0
     grey_um2: float = 0.0
 
@@ -216,6 +223,10 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
     longest = max(contours, key=len)
     area = float(np.count_nonzero(half)) * OBJECT_MPP**2
     steepest = float(np.quantile(planes.slope[part], 0.9))
+    blur = od / (max(steepest, 1e-6) * float(np.sqrt(2.0 * np.pi)))
+    if area * od < (_GRAIN_DYE if blur > _GRAIN_BLUR_UM else _LEAST_DYE):
+        found.grains += 1
+        return
     found.objects.append(
         Nucleated(
             outline_um=np.asarray(longest, np.float64).reshape(-1, 2) + np.asarray(corner_um) + 0.5,
@@ -223,7 +234,7 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
             diameter_um=2.0 * float(np.sqrt(area / np.pi)),
             nuclei=_count_nuclei(depth, area),
             od=od,
-            blur_um=od / (max(steepest, 1e-6) * float(np.sqrt(2.0 * np.pi))),
+            blur_um=blur,
         )
     )
 

@@ -24,6 +24,7 @@ _LEAST_RIM = 0.6  # of what is visible shows the ring
 _RIM_LEVELS = 1.5  # grey levels by which the ring is darker than the glass on both sides
 _LEAST_INSIDE = 200  # foreground places that density can be judged by
 _OUTSIDE_RATIO = 0.1
+_LEAST_RIM_CELLS = 40  # of the map, in an eighth of the rim
 _KEEP_BEYOND = 0.02  # of the radius: the circle is found to within that
 _SUBPIXEL_BITS = 4
 _Map = npt.NDArray[np.float32]
@@ -83,9 +84,9 @@ def find_spot(planes: Planes, wanted: SpotConfig) -> Spot | None:
     return None if disc is None else _placed(disc, cell_um, size, "density")
 
 
-def outside_of(spot: Spot, frame: MaskFrame) -> MaskArray:
-    """Mask pixels beyond the spot and its ring, shape [height, width]."""
-    return ~_drawn(spot, frame, spot.radius_um * (1.0 + _KEEP_BEYOND))
+def outside_of(spot: Spot, frame: MaskFrame, ring_um: float) -> MaskArray:
+    """Mask pixels beyond the spot and its ring, ``ring_um`` wide, shape [height, width]."""
+    return ~_drawn(spot, frame, spot.radius_um + max(_KEEP_BEYOND * spot.radius_um, 0.5 * ring_um))
 
 
 def on_ring(spot: Spot, frame: MaskFrame, width_um: float) -> MaskArray:
@@ -126,11 +127,11 @@ def _maps(planes: Planes, size: tuple[int, int]) -> tuple[_Map, _Map]:
 
 
 def _ridge(dark: _Map) -> _Map:
-    """How much darker a place is than the glass on either side of a ring through it: 1 where clearly, 0 to 1 below."""
+    """How much darker a place is than the glass on either side of a ring through it: 1 where clearly."""
     smooth = cv2.GaussianBlur(dark, (0, 0), 0.8)
     around = cv2.medianBlur(dark, 5)
     wide = cv2.blur(around, (15, 15))
-    return cast(_Map, np.clip((smooth - wide) / np.float32(_RIM_LEVELS), 0.0, 1.0))
+    return cast(_Map, np.clip((smooth - wide) / np.float32(_RIM_LEVELS), 0.0, 4.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ def _rim_share(ridge: _Map, found: _Found) -> float:
 
 
 def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found | None:
-    """The disc that holds nearly all foreground, evenly, with hardly any beside it."""
+    """The disc that foreground fills to the edge all round, with hardly any beyond."""
     if float(found.sum()) < _LEAST_INSIDE:
         return None
     occupied = (found > 0).astype(np.float32)
@@ -203,9 +204,7 @@ def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found
     padded = np.pad(occupied, margin)
     best: tuple[float, _Found] | None = None
     for radius in radii:
-        reach = math.ceil(radius)
-        steps = np.arange(-reach, reach + 1, dtype=np.float32)
-        kernel = (np.hypot(steps[:, None], steps[None, :]) <= radius).astype(np.float32)
+        kernel = _disc_kernel(radius)
         area = cv2.filter2D(inside, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
         count = cv2.filter2D(padded, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
         within = count / np.maximum(area, 1.0)
@@ -214,13 +213,40 @@ def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found
         contrast = np.where(usable & (beyond <= _OUTSIDE_RATIO * within), within - beyond, 0.0)
         row, column = np.unravel_index(int(np.argmax(contrast)), contrast.shape)
         value = float(contrast[row, column])
-        if value > 0.1 and (best is None or value > best[0]):
+        if value > 0.0 and (best is None or value > best[0]):
             centre = (float(column) - margin + 0.5, float(row) - margin + 0.5)
             best = value, _Found(*centre, radius, 0.0)
-    if best is None:
+    if best is None or not _is_filled(occupied, best[1]):
         return None
     visible = _visible(best[1], size)
     return _Found(best[1].x, best[1].y, best[1].radius, visible) if visible >= _LEAST_VISIBLE else None
+
+
+def _disc_kernel(radius: float) -> _Map:
+    reach = math.ceil(radius)
+    steps = np.arange(-reach, reach + 1, dtype=np.float32)
+    return (np.hypot(steps[:, None], steps[None, :]) <= radius).astype(np.float32)
+
+
+def _is_filled(occupied: _Map, found: _Found) -> bool:
+    """Whether foreground lies as densely near the edge as in the middle, all round, and ends there.
+
+    A section is in the disc too, and so is a smaller spot; neither fills it.
+    """
+    rows, columns = np.indices(occupied.shape, np.float32)
+    away = np.hypot(columns + 0.5 - found.x, rows + 0.5 - found.y) / found.radius
+    sector = (
+        (np.arctan2(rows + 0.5 - found.y, columns + 0.5 - found.x) + np.pi) / (2.0 * np.pi) * 8.0
+    ).astype(np.intp)
+    middle = float(occupied[away <= 0.8].mean())
+    for number in range(8):
+        rim = (sector == number) & (away > 0.82) & (away <= 0.97)
+        beside = (sector == number) & (away > 1.03) & (away <= 1.15)
+        if np.count_nonzero(rim) >= _LEAST_RIM_CELLS and float(occupied[rim].mean()) < 0.4 * middle:
+            return False
+        if np.count_nonzero(beside) >= _LEAST_RIM_CELLS and float(occupied[beside].mean()) > 0.3 * middle:
+            return False
+    return True
 
 
 def _visible(found: _Found, size: tuple[int, int]) -> float:

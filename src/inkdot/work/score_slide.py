@@ -99,6 +99,7 @@ def _facts(
     slide_facts = cast("dict[str, object]", tile_facts["slide"])
     return {
         "slide": slide_facts,
+        "assessment": tile_facts.get("assessment"),
         "slide_fingerprint": tile_facts["slide_fingerprint"],
         "tile_spec": tile_spec_facts(model.tiling.spec),
         "tiles_sha256": tiles_sha256,

@@ -1,7 +1,5 @@
 """From scores to what is said of a slide."""
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +17,8 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
 
     The rule: a slide's score is its highest cluster's (its highest tile's where the grid was cut), and the slide is
     flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
-    slide is the case Inkdot exists for, so no averaging may dilute it.
+    slide is the case Inkdot exists for, so no averaging may dilute it. A slide with too little to judge is
+    inadequate, whatever its scores.
 
     Further questions, such as morphology, are answered of what is flagged alone.
 
@@ -37,7 +36,9 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
     best = int(np.nanargmax(values))
     top = best if clusters is None else clusters.top_tile(best)
-    call: Literal["flagged", "nothing flagged"] = "flagged" if flagged.any() else "nothing flagged"
+    reason = _too_little(scores, int(flagged.sum()))
+    call = "inadequate" if reason else "flagged" if flagged.any() else "nothing flagged"
+    judged = scores.assessment
     return Prediction(
         slide_id=slide_id,
         outcome="done",
@@ -51,7 +52,23 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
         top_x_l0_px=str(scores.table.column("x_l0_px")[top].as_py()),
         top_y_l0_px=str(scores.table.column("y_l0_px")[top].as_py()),
         warnings=warnings,
+        reason=reason,
+        nuclei_in_focus=_number(judged.get("nuclei_in_focus"), "d"),
+        assessable_mm2=_number(judged.get("assessable_mm2"), ".4g"),
+        unassessable_fraction=_number(judged.get("unassessable_fraction"), ".4f"),
     )
+
+
+def _too_little(scores: SlideScores, flagged: int) -> str:
+    """Why the slide is inadequate, empty where it is not. What was flagged all the same is said with it."""
+    if scores.assessment.get("adequate", True):
+        return ""
+    why = str(scores.assessment.get("why", ""))
+    return f"{why}; {flagged} places were flagged all the same: look at them" if flagged else why
+
+
+def _number(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else ""
 
 
 def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged: Flags) -> str:

@@ -73,7 +73,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
             ):
                 return "reused"
             _forget(layout, entry.slide_id)
-            cut = cut_slide(slide, config.tiling, config.head_records)
+            cut = cut_slide(slide, config.tiling, config.head_records, config.preparation)
             tiles, picture = _labelled(slide, cut, entry, config, said.labels)
             facts = {**made_from, **_found(slide, cut, said.warnings)}
             clusters, measured = cut.clusters, {}
@@ -132,6 +132,7 @@ def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) 
 def settings_sha256(config: Config) -> str:
     """Hash of the settings that shape a tile table."""
     settings = [
+        config.preparation,
         config.tiling.model_dump(mode="json"),
         config.labelling.model_dump(mode="json"),
         config.annotations.model_dump(mode="json"),
@@ -172,6 +173,7 @@ def _found(slide: Slide, cut: Cut, said: Sequence[str]) -> dict[str, object]:
     """What was learnt of the slide, as facts for its footers; a spent budget is a warning on every output."""
     info = slide_info_facts(slide.info)
     facts: dict[str, object] = {"slide": {**info, "warnings": [*slide.info.warnings, *said, *cut.warnings]}}
+    facts["assessment"] = asdict(cut.assessment)
     if cut.adequacy is not None:
         facts["adequacy"] = asdict(cut.adequacy)
     return facts

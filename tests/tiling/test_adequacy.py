@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from inkdot.config import AdequacyConfig
+from inkdot.records import SlideInfo
+from inkdot.slides.memory import MemorySlide
+from inkdot.tiling.adequacy import NucleusCount, assess, needs_nuclei, rule_for
+from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.frame import MaskFrame
+from inkdot.tiling.glass import Glass
+from inkdot.tiling.ground import Ground
+from inkdot.units import Level0Px
+
+CONFIG = AdequacyConfig()
+
+
+def foreground(**pixels: int) -> Foreground:
+    """A mask of 1 mm by 1 mm with so many pixels (16 µm² each) of each kind, the rest glass."""
+    ground = np.zeros(250 * 250, np.uint8)
+    at = 0
+    for name, count in pixels.items():
+        ground[at : at + count] = Ground[name]
+        at += count
+    frame = MaskFrame(Level0Px(0), Level0Px(0), 16.0, 16.0, 250, 250, 4.0)
+    return Foreground(ground.reshape(250, 250), frame, Glass((240.0, 240.0, 240.0), 0.0, True), 0)
+
+
+def info(vendor: str) -> SlideInfo:
+    return MemorySlide(np.full((1000, 1000, 3), 240, np.uint8), 1.0, vendor=vendor).info
+
+
+@pytest.mark.parametrize(("in_focus", "adequate"), [(0, False), (19, False), (20, True), (500, True)])
+def test_a_cytology_slide_needs_nucleated_cells_in_focus(in_focus, adequate):
+    said = assess(foreground(KEPT=500), "cytology", NucleusCount(600, in_focus), CONFIG)
+    assert said.adequate is adequate
+    assert (said.why == "") is adequate
+    assert adequate or f"{in_focus} nucleated cells" in said.why
+
+
+def test_area_is_a_floor_too_where_it_is_configured():
+    config = AdequacyConfig(min_assessable_mm2=0.9)
+    open_glass = foreground(KEPT=500)
+    half = foreground(KEPT=500, PEN=31_250)
+    count = NucleusCount(50, 50)
+    assert assess(open_glass, "cytology", count, config).adequate
+    said = assess(half, "cytology", count, config)
+    assert not said.adequate
+    assert "0.5 mm2 of assessable glass" in said.why
+    assert said.unassessable_fraction == pytest.approx(0.5, abs=0.001)
+    assert said.areas_mm2["pen"] == pytest.approx(0.5)
+
+
+def test_a_section_is_judged_by_its_tissue():
+    assert assess(foreground(KEPT=4000), "section", None, CONFIG).adequate
+    said = assess(foreground(KEPT=2000, PEN=30_000), "section", None, CONFIG)
+    assert not said.adequate
+    assert said.assessable_mm2 == pytest.approx(0.032)
+    assert said.unassessable_fraction == 0.0  # nobody knows whether there is tissue under the pen
+    assert said.nuclei is None
+
+
+def test_a_slide_mostly_out_of_focus_is_inadequate():
+    said = assess(foreground(KEPT=1000, BLUR=9000), "section", None, CONFIG)
+    assert not said.adequate
+    assert "90% cannot be assessed" in said.why
+    cytology = assess(foreground(KEPT=100, BLUR=900), "cytology", NucleusCount(500, 50), CONFIG)
+    assert not cytology.adequate
+
+
+def test_what_lies_outside_of_the_spot_counts_for_nothing():
+    said = assess(foreground(KEPT=500, OUTSIDE=31_250), "cytology", NucleusCount(50, 50), CONFIG)
+    assert said.assessable_mm2 == pytest.approx(0.5, rel=0.01)
+    assert said.unassessable_fraction == 0.0
+
+
+def test_a_photograph_has_its_own_rule():
+    small = foreground(KEPT=500)
+    assert rule_for(info("plain jpeg"), small, "thinprep", CONFIG) == "photograph"
+    assert rule_for(info("aperio"), small, "thinprep", CONFIG) == "cytology"
+    assert rule_for(info("aperio"), small, "section", CONFIG) == "section"
+    # A whole slide exported as a flat picture is no photograph.
+    assert rule_for(info("plain tiff"), small, "thinprep", AdequacyConfig(photograph_mm2=0.9)) == "cytology"
+    assert assess(small, "photograph", NucleusCount(3, 1), CONFIG).adequate
+    assert not assess(small, "photograph", NucleusCount(3, 0), CONFIG).adequate
+
+
+def test_nuclei_are_counted_only_where_a_floor_asks_for_them():
+    assert needs_nuclei("cytology", CONFIG)
+    assert not needs_nuclei("cytology", AdequacyConfig(min_nuclei=0))
+    assert not needs_nuclei("section", CONFIG)
