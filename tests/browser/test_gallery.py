@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +197,73 @@ def test_verdicts_tell_place_answer_reader_time_and_what_was_shown(
     assert rows[2]["place"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
     assert (rows[0]["rank"], rows[0]["score"]) == ("1", "0.99")
     assert plain_text(rows[2]["note"]) == '@note, with "quotes"\nand lines'
+
+
+def test_saved_verdicts_come_back_on_another_computer(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, tmp_path: Path
+) -> None:
+    address = write_page(make_review('=S1, "x"', 5)).as_uri()
+    offline_page.goto(address)
+    name_reader(offline_page, "dr-a")
+    for key in "mlb":
+        offline_page.keyboard.press(key)
+    offline_page.keyboard.press("n")
+    offline_page.locator("#note").fill('@note, with "quotes"\nand lines')
+    offline_page.keyboard.press("Escape")
+    with offline_page.expect_download() as download:
+        offline_page.click("#save")
+    saved = tmp_path / "verdicts.csv"
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    # Another reader's answer, and one about a place that this page does not show.
+    last = text.splitlines()[1]
+    text += last.replace("dr-a", "dr-b") + "\n" + last.replace("POLYGON ((0 0", "POLYGON ((7 7") + "\n"
+    # Spreadsheets end lines their own way, and leave those within a cell alone.
+    saved.write_bytes(re.sub(r"(schema|verdicts/1)\n", r"\1\r\n", text).encode("utf-8"))
+    offline_page.evaluate("() => localStorage.clear()")
+    offline_page.goto("about:blank")
+    offline_page.goto(address)
+    offline_page.set_input_files("#load-file", saved)
+    offline_page.wait_for_function("() => document.getElementById('said').textContent !== ''")
+    assert "several" in offline_page.locator("#said").inner_text()
+    name_reader(offline_page, "dr-a")
+    offline_page.set_input_files("#load-file", saved)
+    offline_page.wait_for_selector('.card[data-rank="3"] .note')
+    assert offline_page.locator("#said").inner_text() == (
+        "3 places brought back. 2 lines of other readers, places or models left out."
+    )
+    assert [pressed(offline_page, rank) for rank in (1, 2, 3)] == [
+        ["malignant", "large_cell"],
+        ["benign"],
+        [],
+    ]
+    assert offline_page.locator(".card .note").inner_text() == '@note, with "quotes"\nand lines'
+    offline_page.keyboard.press("z")
+    offline_page.keyboard.press("z")
+    assert answered(offline_page) == "1 of 5 places answered"
+
+
+def test_a_later_answer_stays_and_another_table_is_refused(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, tmp_path: Path
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    name_reader(offline_page, "dr-a")
+    offline_page.keyboard.press("m")
+    offline_page.keyboard.press("s")
+    with offline_page.expect_download() as download:
+        offline_page.click("#save")
+    saved = tmp_path / "verdicts.csv"
+    saved.write_bytes(Path(download.value.path()).read_bytes())
+    offline_page.keyboard.press("Home")
+    offline_page.keyboard.press("b")
+    offline_page.set_input_files("#load-file", saved)
+    offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('brought')")
+    assert pressed(offline_page, 1) == ["benign"]
+    other = tmp_path / "labels.csv"
+    other.write_text("slide_id,place\nS1,x\n", encoding="utf-8")
+    offline_page.set_input_files("#load-file", other)
+    offline_page.wait_for_function(
+        "() => document.getElementById('said').textContent.includes('no verdicts.csv')"
+    )
 
 
 def test_readers_do_not_see_each_other_s_answers(

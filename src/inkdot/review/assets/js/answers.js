@@ -92,6 +92,11 @@
   }
 
   function write(key, entry, isUndo) {
+    put(key, entry, isUndo);
+    for (const run of listeners) run(key);
+  }
+
+  function put(key, entry, isUndo) {
     const empty = Object.keys(entry.answers).length === 0 && !entry.note;
     if (empty) entries.delete(key);
     else entries.set(key, entry);
@@ -101,7 +106,6 @@
       remember(storageName(reader, key), empty ? null : JSON.stringify(entry));
       ink.setting.write(unsavedName(), "yes");
     }
-    for (const run of listeners) run(key);
   }
 
   const unsavedName = () => `unsaved/${ink.facts.review_id}/${encodeURIComponent(reader)}`;
@@ -115,6 +119,19 @@
     if (JSON.stringify(before) === JSON.stringify(after)) return;
     steps.push({ key, before });
     write(key, after);
+  }
+
+  /** What stands at a place when saved answers are added: of each question, and of the note, the later word. */
+  function merged(before, saved) {
+    const after = copyOf(before);
+    for (const [head, given] of Object.entries(saved.answers)) {
+      if (!after.answers[head] || after.answers[head].time < given.time) after.answers[head] = given;
+    }
+    if (saved.note && (!after.note || after.note.time < saved.note.time)) after.note = saved.note;
+    for (const head of ink.facts.heads.filter((one) => one.condition !== null)) {
+      if (!ink.openingAnswers(head).includes(after.answers[head.condition[0]]?.answer)) delete after.answers[head.name];
+    }
+    return after;
   }
 
   ink.answers = {
@@ -174,6 +191,21 @@
         if (trimmed === (entry.note?.text ?? "")) return;
         entry.note = trimmed === "" ? null : { text: trimmed, time: new Date().toISOString() };
       });
+    },
+
+    /** Take over answers that were saved earlier, a map of entries by place; returns at how many places something changed. */
+    take(found) {
+      let taken = 0;
+      for (const [key, saved] of found) {
+        const before = copyOf(entries.get(key));
+        const after = merged(before, saved);
+        if (JSON.stringify(before) === JSON.stringify(after)) continue;
+        steps.push({ key, before });
+        put(key, after);
+        taken += 1;
+      }
+      for (const run of listeners) run(null);
+      return taken;
     },
 
     /** Take the last step back; returns the key of the place it concerned. */

@@ -321,6 +321,12 @@
     });
     ink.at("undo").addEventListener("click", undo);
     ink.at("save").addEventListener("click", ink.saveVerdicts);
+    ink.at("load").addEventListener("click", () => ink.at("load-file").click());
+    ink.at("load-file").addEventListener("change", async (event) => {
+      const [file] = event.target.files;
+      if (file) await ink.loadVerdicts(file);
+      event.target.value = ""; // the same file may be chosen again
+    });
     ink.at("print").addEventListener("click", () => window.print());
     ink.at("help-open").addEventListener("click", ink.showHelp);
     document.addEventListener("keydown", onKey);
