@@ -1,0 +1,227 @@
+"""Learning from slides alone: painted bags in which one tile in six is malignant, and nobody says which."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.config import config_from_mapping
+from inkdot.evaluation.metrics import roc_auc
+from inkdot.model import loop
+from inkdot.model.bag_draws import BagDraws
+from inkdot.model.bag_lesson import BagData, BagLesson, pooled_bags, slide_logits
+from inkdot.model.bags import bag_set, labelled_subset
+from inkdot.model.checkpoint import manual_seed
+from inkdot.model.data import TileSet
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.predicting import predict_logits
+from inkdot.model.self_supervision import PairLesson, SelfTaught, vicreg_loss
+
+SIDE, TILES = 32, 6
+BACKBONE = "test_efficientnet"
+
+
+def painted_tile(malignant, large, generator):
+    """A blue blob is benign, a dark red one malignant."""
+    tile = np.full((SIDE, SIDE, 3), 240, np.uint8)
+    colour = (120, 20, 60) if malignant else (60, 90, 200)
+    cv2.circle(tile, generator.integers(10, 22, 2).tolist(), 8 if large else 4, colour, -1)
+    return np.clip(tile + generator.normal(0, 6, tile.shape), 0, 255).astype(np.uint8)
+
+
+def painted_bags(slides, seed):
+    """Every second slide has one malignant tile, at a place of its own; its tiles have no labels."""
+    generator = np.random.default_rng(seed)
+    arrays, targets, names, of_slide, truth = [], [], [], {}, []
+    for slide in range(slides):
+        positive, large = slide % 2 == 1, slide % 4 == 3
+        where = generator.integers(TILES) if positive else -1
+        arrays.append(np.stack([painted_tile(k == where, large, generator) for k in range(TILES)]))
+        targets += [[np.nan] * 4 if positive else [1, 0, np.nan, np.nan]] * TILES
+        names += [f"s{seed}-{slide:02d}"] * TILES
+        of_slide[names[-1]] = np.array(
+            [0, 1, 1 - large, large] if positive else [1, 0, np.nan, np.nan], np.float32
+        )
+        truth += [k == where for k in range(TILES)]
+    rows = slides * TILES
+    tiles = TileSet(
+        arrays=arrays,
+        array_of_row=np.arange(rows) // TILES,
+        place_of_row=np.arange(rows) % TILES,
+        targets=np.array(targets, np.float32),
+        patients=np.array(names),
+        slides=np.array(names),
+    )
+    return bag_set(tiles, of_slide), np.array(truth)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return BagData(painted_bags(24, 1)[0], painted_bags(12, 2)[0], "selftest_slide_", "run-1")
+
+
+def config_with(**training):
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": SIDE, "mpp": 0.5, "stride_px": SIDE},
+            "model": {"backbone": BACKBONE},
+            "training": {
+                "epochs": 2,
+                "batch_size": 24,
+                "learning_rate": 0.003,
+                "accelerator": "cpu",
+                "slide_labels": {"bag_tiles": 6, "hidden": 8},
+            }
+            | training,
+        }
+    )
+
+
+def learnt(folder, data, config, console):
+    manual_seed(0, 0)
+    network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8))
+    state = loop.learn(network, BagLesson(data, config), config, RunLayout(folder), console)
+    return network, state
+
+
+@pytest.mark.slow
+def test_slides_alone_teach_which_tiles_are_malignant(tmp_path, data, quiet):
+    config = config_with(epochs=14)
+    network, _ = learnt(tmp_path, data, config, quiet)
+    bags, truth = painted_bags(20, 3)
+    logits = predict_logits(network, bags.tiles.tiles(), device=torch.device("cpu"), batch_size=24)
+    pooled = pooled_bags(logits, bags, config.head_records)
+    positive = bags.targets[:, 1] > 0.5
+    assert roc_auc(positive, pooled[:, 1] - pooled[:, 0]) > 0.9
+    assert roc_auc(truth, logits[:, 1] - logits[:, 0]) > 0.9  # of tiles, which nobody labelled
+    attention = logits[:, 4].reshape(-1, TILES)[positive]
+    found = attention.argmax(axis=1) == truth.reshape(-1, TILES)[positive].argmax(axis=1)
+    assert found.mean() > 0.7
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    assert {"train_loss.slides.malignancy", "train_loss.tiles.malignancy"} <= set(rows[0])
+    assert "selftest_slide_auc.malignancy.malignant.low" in rows[0]
+
+
+def test_stopped_between_epochs_it_goes_on_to_the_same_bytes(tmp_path, data, quiet, monkeypatch):
+    whole, _ = learnt(tmp_path / "whole", data, config_with(), quiet)
+    write, writes = loop.write_checkpoint, 0
+
+    def dying(*arguments):
+        nonlocal writes
+        writes += 1
+        if writes == 3:  # best and last of the first epoch are written
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    monkeypatch.setattr(loop, "write_checkpoint", dying)
+    with pytest.raises(KeyboardInterrupt):
+        learnt(tmp_path / "cut", data, config_with(), quiet)
+    monkeypatch.undo()
+    resumed, _ = learnt(tmp_path / "cut", data, config_with(), quiet)
+    assert "going on after epoch 1" in quiet.file.getvalue()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
+    for name in ("metrics.csv", "checkpoints/last.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+def test_a_step_sees_both_kinds_of_slide_and_where_attention_lies(data):
+    bags = data.training
+    classes = np.argmax(bags.targets[:, :2], axis=1)
+    draws = BagDraws(bags, classes, batch_size=16, bag_size=4, seed=0)
+    attention = np.zeros(len(bags.tiles))
+    attention[::TILES] = 1.0  # the first tile of every slide
+    draws.epoch, draws.attention = 3, attention
+    batches = list(draws)
+    assert len(batches) == len(draws) == round(24 * TILES / 16)
+    assert [len(batch) for batch in batches] == [16] * len(batches)
+    drawn = np.concatenate(draws.drawn)
+    assert abs((classes[drawn] == 1).mean() - 0.5) < 0.1
+    for batch, slides in zip(batches, draws.drawn, strict=True):
+        rows = np.array([draw.row for draw in batch]).reshape(4, 4)
+        assert (bags.owners[rows] == slides[:, None]).all()
+        assert (rows[:, 0] == slides * TILES).all()
+        assert all(len(set(row)) == 4 for row in rows.tolist())
+    assert list(draws) == batches
+    draws.epoch = 4
+    assert list(draws) != batches
+
+
+def test_a_slide_with_fewer_tiles_than_places_shows_all_of_them(data):
+    draws = BagDraws(data.training, np.zeros(24, np.int64), batch_size=32, bag_size=16, seed=0)
+    for batch, slides in zip(draws, draws.drawn, strict=False):
+        for rows, slide in zip(np.array([draw.row for draw in batch]).reshape(-1, 16), slides, strict=True):
+            assert set(rows.tolist()) == set(data.training.rows(int(slide)).tolist())
+
+
+def test_the_loss_is_that_of_slides_and_of_labelled_tiles_together(data):
+    """Against cross-entropies written out in NumPy."""
+    config = config_with(slide_labels={"bag_tiles": 6, "hidden": 8, "tile_weight": 0.5})
+    lesson = BagLesson(data, config)
+    rows = np.array([draw.row for draw in next(iter(lesson.draws))])
+    outputs = torch.from_numpy(np.random.default_rng(4).normal(size=(len(rows), 6)))
+    targets = data.training.tiles.targets[rows]
+    (loss,) = lesson.losses(lambda _: outputs, (torch.zeros(len(rows)), torch.from_numpy(targets)), 0)
+
+    def entropy(logits, wanted):
+        return -(wanted * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum(axis=1)
+
+    logits, expected = outputs.numpy(), 0.0
+    owners, bags = np.arange(len(rows)) // 6, lesson.draws.drawn[0]
+    pooled = slide_logits(outputs, torch.from_numpy(owners), len(bags), config.head_records).numpy()
+    for own in (slice(0, 2), slice(2, 4)):
+        wanted = data.training.targets[bags][:, own]
+        known = ~np.isnan(wanted[:, 0])
+        expected += entropy(pooled[known][:, own], wanted[known]).mean()
+    known = ~np.isnan(targets[:, 0])  # all benign, hence alike in weight
+    expected += 0.5 * entropy(logits[known][:, :2], targets[known][:, :2]).mean()
+    assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_slides_that_nobody_answered_for_are_left_out():
+    bags, _ = painted_bags(4, 5)
+    unknown = {name: np.full(4, np.nan, np.float32) for name in bags.slides.tolist()[:2]}
+    known = {name: bags.targets[k] for k, name in enumerate(bags.slides.tolist()) if k >= 2}
+    kept = bag_set(bags.tiles, unknown | known)
+    assert kept.slides.tolist() == bags.slides.tolist()[2:]
+    assert kept.owners.tolist() == [0] * TILES + [1] * TILES
+    assert kept.patients.tolist() == kept.slides.tolist()
+    assert len(labelled_subset(kept.tiles)) == TILES
+
+
+def test_the_self_supervised_loss_is_that_of_the_paper():
+    generator = np.random.default_rng(6)
+    first, second = generator.normal(size=(2, 9, 5)) * np.array([0.1, 0.5, 1, 2, 3])
+
+    def spread(z):
+        return np.maximum(0, 1 - np.sqrt(z.var(axis=0, ddof=1) + 1e-4)).mean()
+
+    def shared(z):
+        covariance = np.cov(z.T)
+        return ((covariance**2).sum() - (np.diag(covariance) ** 2).sum()) / 5
+
+    expected = 25 * np.mean((first - second) ** 2) + 25 * (spread(first) + spread(second)) / 2
+    expected += shared(first) + shared(second)
+    loss = vicreg_loss(torch.from_numpy(first), torch.from_numpy(second))
+    assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_without_labels_embeddings_spread_and_two_runs_give_the_same_bytes(tmp_path, data, quiet):
+    config = config_with(epochs=2)
+    blank = [bags.tiles for bags in (data.training, data.validation)]
+    states = []
+    for name in ("a", "b"):
+        manual_seed(0, 0)
+        taught = SelfTaught(TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE)))
+        lesson = PairLesson(*blank, config, "selftest_", "run-1")
+        loop.learn(taught, lesson, config, RunLayout(tmp_path / name), quiet)
+        states.append(taught.network.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    rows = list(csv.DictReader((tmp_path / "a" / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    assert float(rows[-1]["selftest_pairs_loss"]) < float(rows[0]["selftest_pairs_loss"])
