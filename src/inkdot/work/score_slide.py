@@ -1,6 +1,6 @@
 """Scoring the tiles of one slide."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from inkdot.artefacts.schemas import SCORES_VERSION, TILE_PLACE, TILES_VERSION, 
 from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.config import TilingConfig
 from inkdot.errors import ArtefactError, SyntheticModelError
+from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.scorer import Runtime, Scorer
-from inkdot.records import RgbArray, SlideEntry
+from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 from inkdot.work.heartbeat import watched
+from inkdot.work.reading_ahead import ahead
 from inkdot.work.refusals import synthetic_refusal
 
 SYNTHETIC_MODEL_WARNING = (
@@ -154,6 +156,8 @@ def _scores(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Sc
     xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
     ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
 
-    with closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide:
-        pixels: Iterator[RgbArray] = read_tiles(slide, tiling.spec, xs, ys)
+    with (
+        closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide,
+        ahead(read_tiles(slide, tiling.spec, xs, ys), 2 * BATCH_SIZE) as pixels,
+    ):
         return scorer.score(pixels)
