@@ -1,14 +1,17 @@
+import cv2
 import numpy as np
 import pytest
 
-from inkdot.config import AdequacyConfig
-from inkdot.records import SlideInfo
+from inkdot.config import AdequacyConfig, default_config
+from inkdot.records import BoundsL0, SlideInfo
 from inkdot.slides.memory import MemorySlide
-from inkdot.tiling.adequacy import NucleusCount, assess, needs_nuclei, rule_for
-from inkdot.tiling.foreground import Foreground
+from inkdot.tiling.adequacy import NucleusCount, assess, count_nuclei, needs_nuclei, rule_for
+from inkdot.tiling.clusters import group_objects
+from inkdot.tiling.foreground import Foreground, find_foreground
 from inkdot.tiling.frame import MaskFrame
 from inkdot.tiling.glass import Glass
 from inkdot.tiling.ground import Ground
+from inkdot.tiling.objects import find_objects
 from inkdot.units import Level0Px
 
 CONFIG = AdequacyConfig()
@@ -82,6 +85,20 @@ def test_a_photograph_has_its_own_rule():
     assert rule_for(info("plain tiff"), small, "thinprep", AdequacyConfig(photograph_mm2=0.9)) == "cytology"
     assert assess(small, "photograph", NucleusCount(3, 1), CONFIG).adequate
     assert not assess(small, "photograph", NucleusCount(3, 0), CONFIG).adequate
+
+
+def test_nuclei_where_the_place_is_named_blurred_are_not_in_focus(scene, stains):
+    """Also where the scanned part does not begin at the corner of level 0."""
+    drawn = scene(700, 300, 0.5)
+    for x in (80, 144, 208, 400, 464, 528, 592):
+        drawn.disc(x, 150, 9.0, 0.8, stains["haematoxylin"])
+    drawn.od[:, 640:] = cv2.GaussianBlur(drawn.od, (0, 0), 3.2)[:, 640:]
+    bounds = BoundsL0(Level0Px(33), Level0Px(18), Level0Px(1300), Level0Px(560))
+    slide = MemorySlide(drawn.render(), 0.5, bounds_l0_px=bounds)
+    tiling = default_config("thinprep").tiling
+    foreground = find_foreground(slide, tiling)
+    clusters = group_objects(find_objects(slide, foreground, tiling).objects, 12.0)
+    assert count_nuclei(clusters, foreground) == NucleusCount(7, 3)
 
 
 def test_nuclei_are_counted_only_where_a_floor_asks_for_them():

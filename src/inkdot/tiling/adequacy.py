@@ -56,10 +56,27 @@ class Assessment:
     why: str
 
 
-def count_nuclei(clusters: Sequence[Cluster]) -> NucleusCount:
-    """Nuclei in all clusters, lone ones among them."""
-    sharp = sum(cluster.nuclei for cluster in clusters if cluster.blur_um <= IN_FOCUS_BLUR_UM)
+def count_nuclei(clusters: Sequence[Cluster], foreground: Foreground) -> NucleusCount:
+    """Nuclei in all clusters, lone ones among them; in focus where edges are sharp and the place is not named blurred."""
+    sharp = sum(
+        cluster.nuclei
+        for cluster in clusters
+        if cluster.blur_um <= IN_FOCUS_BLUR_UM and not _is_blurred(cluster, foreground)
+    )
     return NucleusCount(sum(cluster.nuclei for cluster in clusters), sharp)
+
+
+def _is_blurred(cluster: Cluster, foreground: Foreground) -> bool:
+    """Whether most of the foreground under a cluster is out of focus."""
+    frame = foreground.frame
+    left, top, right, bottom = cluster.box_um
+    # A cluster counts µm from the corner of level 0, the mask from its own.
+    x = frame.x_l0_px / frame.step_x_l0_px
+    y = frame.y_l0_px / frame.step_y_l0_px
+    columns = slice(max(0, int(left / frame.mpp - x)), max(0, int(right / frame.mpp - x)) + 1)
+    rows = slice(max(0, int(top / frame.mpp - y)), max(0, int(bottom / frame.mpp - y)) + 1)
+    under = foreground.ground[rows, columns]
+    return int((under == Ground.BLUR).sum()) > int((under == Ground.KEPT).sum())
 
 
 def rule_for(

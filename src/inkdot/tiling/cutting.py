@@ -102,7 +102,7 @@ def cut_slide(
     if needs_nuclei(rule, tiling.adequacy):
         # Only to be counted: a slide with three cells is no negative one, however its tiles are cut.
         found = find_objects(slide, foreground, tiling)
-        count = count_nuclei(group_objects(found.objects, tiling.cluster_distance_um))
+        count = count_nuclei(group_objects(found.objects, tiling.cluster_distance_um), foreground)
     return Cut(tiles, foreground, assess(foreground, rule, count, tiling.adequacy))
 
 
@@ -132,7 +132,7 @@ def _around_clusters(
             edge_um=np.array([cluster.blur_um for cluster in clusters])[placement.cluster],
         ),
         foreground=foreground,
-        assessment=assess(foreground, rule, count_nuclei(clusters), tiling.adequacy),
+        assessment=assess(foreground, rule, count_nuclei(clusters, foreground), tiling.adequacy),
         clusters=cluster_table(info, spec, clusters, placement),
         adequacy=counts,
     )
