@@ -116,6 +116,25 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
     assert report["figures"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
     assert report["figures"]["tiles"]["auc"]["value"] > 0.9  # it did learn
     assert 0 <= report["figures"]["slides"]["hit@10"]["value"] <= 1
+    # Every marked place lies whole in one tile, and every tile is shown: what is found is what scores high enough.
+    malignant = [s for s, t in zip(tile_scores, tile_truth, strict=True) if t == 1]
+    benign_slides = [
+        value
+        for index in range(100, 110, 2)
+        for value in read_table(judged.scores(f"s{index}"), SCORES_VERSION)[0]
+        .column("p.malignancy.malignant")
+        .to_pylist()
+    ]
+    reached = [
+        np.mean([score >= t for score in malignant])
+        for t in sorted({*malignant, *benign_slides}, reverse=True)
+        if sum(score >= t for score in benign_slides) / 5 <= 1.0
+    ]
+    assert report["figures"]["places"]["sensitivity@1"]["value"] == pytest.approx(max(reached, default=0.0))
+    risks = report["curves"]["risk_coverage"]
+    assert risks[-1]["coverage"] == 1.0
+    called_right = sum((best[index] >= threshold) == (index % 2 == 1) for index in range(100, 110))
+    assert risks[-1]["risk"] == pytest.approx(1 - called_right / 10)
     assert sum(row["count"] for row in report["reliability"]) == len(tile_scores)
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
 
@@ -126,6 +145,7 @@ def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(jud
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
     assert "ROC of slides" in text
+    assert "FROC of the places shown" in text
     assert "95 % interval" in text
 
 

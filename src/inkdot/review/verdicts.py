@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -93,7 +93,21 @@ def latest_answers(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [last[key] for key in sorted(last)]
 
 
-def same_place_numbers(verdicts: Sequence[Verdict]) -> list[int]:
+class Placed(Protocol):
+    """Something said about a place of a slide."""
+
+    @property
+    def slide_id(self) -> str:
+        """The slide."""
+        ...
+
+    @property
+    def place(self) -> BaseGeometry:
+        """Polygon in level-0 pixels."""
+        ...
+
+
+def same_place_numbers(verdicts: Sequence[Placed]) -> list[int]:
     """A number per verdict, equal where two verdicts are about the same place.
 
     Places are the same where they overlap by at least half of their union, so that answers given before and

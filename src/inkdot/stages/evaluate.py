@@ -25,6 +25,7 @@ from inkdot.work.evaluation_report import EvaluationReport, report_json
 from inkdot.work.judging import judge_slide, score_to_judge
 from inkdot.work.judging_pictures import JudgedPictures, as_the_model_was_trained, judge_pictures
 from inkdot.work.label_tables import check_label_tables
+from inkdot.work.lesions import labels_of
 from inkdot.work.picture_report import picture_report
 from inkdot.work.picture_tables import read_pictures
 from inkdot.work.refusals import refuse_real_slides
@@ -84,7 +85,11 @@ def run(
         task = partial(score_to_judge, layout=layout, scoring=scoring)
         scored = run_slides("evaluate", good, task, layout, workers=1, description="Scoring")
         print_summary(console, [tiled, scored])
-        judged = [judge_slide(entry, layout) for entry in good if entry.slide_id not in scored.failed]
+        judged = [
+            judge_slide(entry, layout, labels_of(entry, settings))
+            for entry in good
+            if entry.slide_id not in scored.failed
+        ]
         if not any(slide.truth is not None for slide in judged):
             raise UserError(
                 f"{slides}: expected slides whose answers are known, found none among {len(judged)} that could be judged; "

@@ -1,5 +1,6 @@
 """A scored slide beside what is true of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import Outcome
 from inkdot.artefacts.schemas import TILES_VERSION
@@ -18,6 +20,7 @@ from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.records import SlideEntry
 from inkdot.review.reading import read_reviewed
 from inkdot.work.cluster_slide import cluster_slide
+from inkdot.work.lesions import Marks, marks_of
 from inkdot.work.score_slide import Scoring, score_slide
 
 TileArray = npt.NDArray[np.float32]
@@ -40,6 +43,7 @@ class JudgedSlide:
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
         scores: Of its tiles, same shape.
         flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
+        marks: What is found of the places that people marked.
     """
 
     entry: SlideEntry
@@ -50,6 +54,7 @@ class JudgedSlide:
     targets: TileArray
     scores: TileArray
     flagged_tiles: npt.NDArray[np.bool_]
+    marks: Marks
 
     @property
     def patient(self) -> str:
@@ -68,8 +73,13 @@ def score_to_judge(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Ou
     return "done" if "done" in outcomes else "reused"
 
 
-def judge_slide(entry: SlideEntry, layout: RunLayout) -> JudgedSlide:
+def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabel] = ()) -> JudgedSlide:
     """Read a slide's tiles and scores and compare them.
+
+    Args:
+        entry: The slide.
+        layout: Where its tables lie.
+        labels: What people said about places on it.
 
     Raises:
         ArtefactError: A table is missing or damaged.
@@ -86,15 +96,17 @@ def judge_slide(entry: SlideEntry, layout: RunLayout) -> JudgedSlide:
     hits = [place.rank for place in ranking.places if positive[list(place.rows)].any()]
     values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
     flagged = scores.flagged if reviewed.clusters is None else reviewed.clusters.flagged
+    truth = slide_truth(entry, head, positive, targets[:, column])
     return JudgedSlide(
         entry=entry,
-        truth=slide_truth(entry, head, positive, targets[:, column]),
+        truth=truth,
         score=float(np.nanmax(values)) if len(values) else None,
         flagged=bool(flagged.any()),
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),
         flagged_tiles=scores.flagged,
+        marks=marks_of(ranking, labels, head, truth),
     )
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from inkdot.artefacts.model_files import ModelFile
+from inkdot.evaluation.abstention import area_under_risk, risk_coverage
 from inkdot.evaluation.curves import reliability_rows, roc_points
+from inkdot.evaluation.free_response import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
 from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
 from inkdot.evaluation.metrics import expected_calibration_error
 from inkdot.evaluation.slide_level import SlideResults, as_patients, slide_figures, subgroup_figures
 from inkdot.labels import flagging_head, target_columns
 from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
+from inkdot.work.reader_agreement import reader_figures
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
 SYNTHETIC_WARNING = (
@@ -46,11 +49,23 @@ def slide_report(
     tiles, reliability = _tile_figures(judged, model)
     prefix = figure_prefix(model)
     scored = ~np.isnan(results.truth) & ~np.isnan(results.scores)
+    truth, scores = results.truth[scored] > 0.5, results.scores[scored]
+    threshold = model.operating_points[head.name].threshold
+    marks = _free_response(judged)
+    froc, risks = froc_points(marks), risk_coverage(truth, scores, threshold)
+    readers = reader_figures([label for slide in judged for label in slide.marks.labels], model.head_records)
+    left_open = bootstrap_estimate(
+        lambda weights: area_under_risk(truth, scores, threshold, weights), results.patients[scored]
+    )
     figures = {
         "Patients": slide_figures(patients, ks=()),
-        "Slides": slide_figures(results),
+        "Slides": slide_figures(results) | ({"area_under_risk": left_open} if left_open else {}),
+        "Places": froc_estimates(marks),
         "Tiles": tiles,
     }
+    figures = {level: _named(own, prefix) for level, own in figures.items()}
+    if readers:
+        figures["Readers"] = readers  # people are not part of a self-test
     return EvaluationReport(
         title="How good the model is",
         unit="slide",
@@ -62,7 +77,7 @@ def slide_report(
             "locked when the model was made. A slide is flagged where one tile reaches it.",
             model_fact(model, model_sha256),
         ],
-        figures={level: _named(own, prefix) for level, own in figures.items()},
+        figures=figures,
         calls=_calls(judged),
         subgroups={
             column: {word: _named(own, prefix) for word, own in words.items()}
@@ -74,11 +89,43 @@ def slide_report(
                 "ROC of slides",
                 "1 − specificity",
                 "sensitivity",
-                roc_points(results.truth[scored] > 0.5, results.scores[scored]),
+                roc_points(truth, scores),
+            ),
+            Plot(
+                "FROC of the places shown",
+                "false alarms per negative slide",
+                "share of marked places found",
+                froc,
+                x_end=ALARMS_PER_SLIDE[-1],
+                diagonal=False,
+            ),
+            Plot(
+                "Slides left open, the closest to the threshold first",
+                "share of slides answered",
+                "share of wrong answers",
+                risks,
+                diagonal=False,
             ),
             reliability_plot(reliability, "tile scores"),
         ],
         reliability=reliability,
+        curves={
+            "froc": [{"alarms_per_slide": x, "sensitivity": y} for x, y in froc],
+            "risk_coverage": [{"coverage": x, "risk": y} for x, y in risks],
+        },
+    )
+
+
+def _free_response(judged: Sequence[JudgedSlide]) -> FreeResponse:
+    lesions = [slide.marks.lesion_scores for slide in judged]
+    alarms = [slide.marks.alarm_scores for slide in judged]
+    names = np.array([slide.patient for slide in judged])
+    return FreeResponse(
+        lesion_scores=np.concatenate(lesions),
+        lesion_patients=np.repeat(names, [len(own) for own in lesions]),
+        alarm_scores=np.concatenate(alarms),
+        alarm_patients=np.repeat(names, [len(own) for own in alarms]),
+        negative_patients=names[np.array([slide.truth is False for slide in judged])],
     )
 
 
