@@ -343,6 +343,17 @@ def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
     assert pressed(pages[0], 1) == []
 
 
+def test_an_answer_that_is_refused_is_said_to_be(server: Server, come_in: OpenPage) -> None:
+    page = come_in(server)
+    go(page, server)
+    page.evaluate("() => { Inkdot.facts.slides[0].places[0].key = 'nowhere'; }")
+    page.keyboard.press("b")
+    page.wait_for_selector("#trouble:not([hidden])")
+    page.keyboard.press("a")
+    kept(page)
+    assert "a place of this review. Load this page again" in page.locator("#trouble").inner_text()
+
+
 def test_the_door_refuses_and_admits(standing: Server, come_in: OpenPage) -> None:
     page = come_in(standing)
     page.click("#leave")

@@ -2,6 +2,7 @@
 
 import re
 import stat
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,6 +123,17 @@ def test_changes_come_from_our_own_pages_alone(served: Any, headers: dict[str, s
     assert client.post("/answers", json=sent, headers=own | headers).status_code == 403
     assert served.store.latest() == []
     assert client.post("/answers", json=sent, headers=own).status_code == 200
+
+
+def test_behind_a_proxy_its_name_is_ours(serve: Callable[..., Any]) -> None:
+    readers = (Reader("dr-a", "a" * 40),)
+    served = serve(door=Door(readers, "127.0.0.1", 8765, ["review.hospital.example"]))
+    client = served.client(readers[0])
+    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
+    headers = {"x-inkdot-page": readers[0].page_key, "sec-fetch-site": "same-origin"}
+    for origin, status in (("https://review.hospital.example", 200), ("https://hospital.example", 403)):
+        answer = client.post("/answers", json=sent, headers=headers | {"origin": origin})
+        assert answer.status_code == status
 
 
 def test_another_reader_s_page_key_is_no_good(served: Any) -> None:

@@ -147,7 +147,7 @@ class Guard:
             return PlainTextResponse("This server is not known by that name.", 421)
         if request.method not in {"GET", "HEAD", "POST"}:
             return PlainTextResponse("Only GET, HEAD and POST.", 405)
-        if request.method == "POST" and not _own_origin(request.headers):
+        if request.method == "POST" and not self._own_origin(request.headers):
             return PlainTextResponse("This request came from another site.", 403)
         path = request.url.path
         if any(path == known or (known.endswith("/") and path.startswith(known)) for known in OPEN_PATHS):
@@ -163,10 +163,16 @@ class Guard:
         request.state.reader = reader
         return None
 
+    def _own_origin(self, headers: Headers) -> bool:
+        """Whether the page that sent a request is of this server, by what the browser says of it.
 
-def _own_origin(headers: Headers) -> bool:
-    """Whether the page that sent a request is of this server, by what the browser says of it."""
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        Behind a proxy the browser's name for it may not be the one in the Host header: the given names count too.
+        """
+        if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+            return False
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        named = urlsplit(origin)
+        names = {name.lower() for name in self._door.names}
+        return named.netloc.lower() == headers.get("host", "").lower() or named.hostname in names

@@ -56,6 +56,7 @@ def run(
         )
     known = _readers(readers, tokens)
     console = Console(stderr=True)
+    console.print(f"Reading {results} …", soft_wrap=True, markup=False, highlight=False)
     shown = shown_results(results, settings)
     _tell_problems(console, shown)
     listening = bound_socket(host, port)

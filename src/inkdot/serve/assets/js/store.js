@@ -9,6 +9,7 @@
   let pageKey = served.page_key;
   let sending = false;
   let failures = 0;
+  let refusal = ""; // what the server said of a change that it did not take
 
   ink.store = {
     reader: served.reader,
@@ -37,13 +38,15 @@
     while (waiting.length > 0) {
       const outcome = await tried(waiting[0]);
       if (outcome === "kept" || outcome === "refused") waiting.shift();
-      if (outcome === "kept") failures = 0;
-      else if (outcome !== "refused") {
+      if (outcome === "kept") {
+        if (failures > 0) ink.at("trouble").hidden = true;
+        failures = 0;
+      } else if (outcome === "refused") tell(`${refusal}. Load this page again.`);
+      else {
         failures += 1;
         showTrouble(outcome);
         await new Promise((resume) => setTimeout(resume, PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]));
       }
-      if (outcome === "kept") showTrouble(null);
       ink.showProgress?.();
     }
     sending = false;
@@ -53,12 +56,9 @@
     try {
       const reply = await post(change);
       if (reply.ok) return "kept";
+      refusal = await reply.text();
       if (reply.status === 401 || reply.status === 403) return (await freshPageKey()) ? "again" : "unknown";
-      if (reply.status < 500) {
-        ink.say(await reply.text());
-        return "refused";
-      }
-      return "unreachable";
+      return reply.status < 500 ? "refused" : "troubled"; // by trouble of its own, such as a full disk
     } catch {
       return "unreachable";
     }
@@ -75,19 +75,19 @@
   }
 
   function showTrouble(outcome) {
-    const trouble = ink.at("trouble");
-    if (!trouble || outcome === "again") return;
-    if (outcome === null) {
-      trouble.hidden = true;
-      return;
-    }
     if (failures < TROUBLE_AFTER) return;
     const count = ink.counted(waiting.length, "answer is", "answers are");
-    const cause =
-      outcome === "unknown"
-        ? "The server does not know you any more: open your address again in another tab."
-        : "The server does not answer.";
-    trouble.textContent = `${count} not kept yet. ${cause} Leave this page open; it tries again by itself.`;
+    const causes = {
+      unknown: "The server does not know you any more: open your address again in another tab.",
+      unreachable: "The server does not answer.",
+    };
+    const cause = causes[outcome] ?? `The server says: ${refusal}`;
+    tell(`${count} not kept yet. ${cause} Leave this page open; it tries again by itself.`);
+  }
+
+  function tell(words) {
+    const trouble = ink.at("trouble");
+    trouble.textContent = words;
     trouble.hidden = false;
   }
 
