@@ -32,5 +32,5 @@ def test_the_page_lists_the_columns_of_each_table(version: str, schema: pa.Schem
 
 def test_the_page_names_every_version() -> None:
     versions = [value for name, value in vars(schemas).items() if name.endswith("_VERSION")]
-    assert len(versions) == 6
+    assert len(versions) >= 6
     assert all(f"`{version}`" in PAGE for version in versions)
