@@ -202,3 +202,9 @@ def test_the_config_of_the_real_pictures_asks_for_what_the_page_says(repository:
         288,
         "grade",
     )
+
+
+def test_stopping_early_asks_for_the_best_epoch() -> None:
+    assert config_from_mapping({"training": {"patience": 3, "keep": "best"}}).training.patience == 3
+    with pytest.raises(ConfigError, match=r"training\.patience: expected null or training\.keep: best"):
+        config_from_mapping({"training": {"patience": 3}})

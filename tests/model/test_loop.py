@@ -9,7 +9,7 @@ import torch
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
-from inkdot.model.checkpoint import manual_seed
+from inkdot.model.checkpoint import manual_seed, restore
 from inkdot.model.loop import TrainingData, fit, learning_rate_at
 from inkdot.model.network import TileNetwork
 
@@ -204,7 +204,7 @@ def test_a_gradient_is_clipped_where_asked(tmp_path, data, tiny_config, tiny_spe
 
 def test_without_progress_it_stops_and_a_rerun_does_not_go_on(tmp_path, data, tiny_config, tiny_spec, quiet):
     # A rate that destroys what was learnt: no later epoch is better than the first good one.
-    config = changed(tiny_config, epochs=12, patience=1, learning_rate=3.0, warmup_fraction=0.0)
+    config = changed(tiny_config, epochs=12, patience=1, keep="best", learning_rate=3.0, warmup_fraction=0.0)
     _, state = trained(tmp_path, data, config, tiny_spec, quiet)
     assert state.epoch == state.best_epoch + 1 < 12
     assert "no better since epoch" in quiet.file.getvalue()
@@ -229,3 +229,24 @@ def test_too_little_memory_names_what_to_try_and_that_helps(tmp_path, data, tiny
     config = changed(tiny_config, accumulate=4, epochs=1)
     state = fit(CrowdedNetwork(tiny_spec), data, config, RunLayout(tmp_path), quiet)
     assert state.epoch == 1
+
+
+def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # Validation tiles whose answers are the wrong way round: the more is learnt, the worse it looks.
+    validation = replace(data.validation, targets=data.validation.targets[:, [1, 0, 3, 2]])
+    wrong = replace(data, validation=validation)
+    settings = {"epochs": 4, "average_decay": 0.0}
+    best, state = trained(
+        tmp_path / "best", wrong, changed(tiny_config, keep="best", **settings), tiny_spec, quiet
+    )
+    last, _ = trained(
+        tmp_path / "last", wrong, changed(tiny_config, keep="last", **settings), tiny_spec, quiet
+    )
+    assert state.best_epoch < 4
+    assert not same_bytes(best, last)
+    # Without a mean, the last weights are those that the loop ended with.
+    other = TileNetwork(tiny_spec)
+    restore(tmp_path / "last" / "checkpoints" / "last.safetensors", other)
+    assert same_bytes(last, other)
+    restore(tmp_path / "last" / "checkpoints" / "best.safetensors", other)
+    assert same_bytes(best, other)

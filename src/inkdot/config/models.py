@@ -112,7 +112,8 @@ class ModelConfig(Strict):
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
     views: Literal[1, 2, 4, 8] = Field(
         default=1,
-        description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times as long.",
+        description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times "
+        "as long.",
     )
 
 
@@ -164,10 +165,15 @@ class TrainingConfig(Strict):
         le=4096,
         description="Parts in which a step is taken where memory is short; the steps stay the same.",
     )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="The epoch whose weights are kept: the last, or that of the lowest calibrated validation loss, which few "
+        "validation patients cannot tell.",
+    )
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after so many epochs without a better validation loss; null to go through all.",
+        description="Stop after so many epochs without a better validation loss, and keep the best; null to go through all.",
     )
     balance_by: str | None = Field(
         default=None,
@@ -204,6 +210,14 @@ class TrainingConfig(Strict):
         description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
     slide_labels: SlideLabelsConfig = SlideLabelsConfig()
+
+    @model_validator(mode="after")
+    def _stopping_keeps_the_best(self) -> "TrainingConfig":
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                "training.patience: expected null or training.keep: best, found keep: last; who stops wants no last epoch"
+            )
+        return self
 
     @property
     def tiles_at_once(self) -> int:

@@ -108,6 +108,13 @@ def restore(
         optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
+def restore_average(path: Path, network: nn.Module) -> None:
+    """Load the averaged tensors of a checkpoint into a network."""
+    with safe_open(path, framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith(_AVERAGE)]  # noqa: SIM118 - not a mapping
+        network.load_state_dict({name.removeprefix(_AVERAGE): file.get_tensor(name) for name in names})
+
+
 def manual_seed(seed: int, epoch: int) -> None:
     """Seed torch for one epoch, so that dropout after a resume draws what it would have drawn without."""
     # Epochs count from 1 here: 0 seeds the first weights.

@@ -62,15 +62,20 @@ class EpochDraws:
     Every draw carries its own seed, so that the number of loader processes changes nothing.
     """
 
-    def __init__(self, weights: FloatArray, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, weights: FloatArray, batch_size: int, seed: int, *, rank: int = 0, size: int = 1
+    ) -> None:
         """Make the draws of a training set.
 
         Args:
             weights: Chance of each tile, shape [n], sum 1.
             batch_size: Tiles per batch; smaller sets make one batch of all they have.
             seed: Seed of the run.
+            rank: Which share of every batch is wanted, from 0.
+            size: In how many shares a batch is dealt out.
         """
         self.epoch = 0
+        self._rank, self._size = rank, size
         self._weights, self._seed = weights, seed
         self.batch_size = min(batch_size, len(weights))
 
@@ -83,7 +88,7 @@ class EpochDraws:
         rows = draw_rows(self._weights, len(self) * self.batch_size, generator)
         seeds = generator.integers(2**32, size=len(rows))
         for start in range(0, len(rows), self.batch_size):
-            batch = slice(start, start + self.batch_size)
+            batch = slice(start + self._rank, start + self.batch_size, self._size)
             yield [Draw(int(row), int(seed)) for row, seed in zip(rows[batch], seeds[batch], strict=True)]
 
 

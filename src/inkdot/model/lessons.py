@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from inkdot.config import Config
+from inkdot.errors import UserError
 from inkdot.model.augment import Augmentation
 from inkdot.model.balancing import balanced_weights
+from inkdot.model.company import company, summed
 from inkdot.model.data import Draw, EpochDraws, TileSet, training_loader
 from inkdot.model.loss import Loss, known_weights, masked_loss
 from inkdot.model.network import TileNetwork
@@ -104,7 +106,14 @@ class TileLesson:
         self._validation, self._config = data.validation, config
         settings = config.training
         weights = balanced_weights(data.training, config)
-        self.draws: Draws = EpochDraws(weights, settings.batch_size, settings.seed)
+        rank, size, _ = company()
+        draws = EpochDraws(weights, settings.batch_size, settings.seed, rank=rank, size=size)
+        if size > 1 and draws.batch_size % (size * settings.accumulate):
+            raise UserError(
+                f"training.batch_size: expected a multiple of {size * settings.accumulate} for {size} processes, each taking "
+                f"its share in parts of {settings.accumulate}, found batches of {draws.batch_size} tiles"
+            )
+        self.draws: Draws = draws
 
     def loader(self, workers: int) -> DataLoader[Any]:
         """Pixels and targets."""
@@ -116,7 +125,7 @@ class TileLesson:
     def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
         """Masked cross-entropy of the batch, part by part."""
         settings, heads = self._config.training, self._config.head_records
-        totals = known_weights(batch[1], heads)
+        totals = summed(known_weights(batch[1], heads))
         for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
             yield masked_loss(model(pixels), targets, heads, settings.head_weights, totals=totals)
 

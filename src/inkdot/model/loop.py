@@ -19,7 +19,15 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, TrainingConfig
 from inkdot.errors import UserError
 from inkdot.model.averaging import WeightAverage
-from inkdot.model.checkpoint import RunState, manual_seed, read_state, restore, write_checkpoint
+from inkdot.model.checkpoint import (
+    RunState,
+    manual_seed,
+    read_state,
+    restore,
+    restore_average,
+    write_checkpoint,
+)
+from inkdot.model.company import company, summed
 from inkdot.model.curves import curves_svg
 from inkdot.model.data import TileSet
 from inkdot.model.event_file import write_events
@@ -55,8 +63,8 @@ def learn(
 ) -> RunState:
     """Train, writing metrics, curves and the checkpoints after each epoch; go on where an earlier run stopped.
 
-    The network ends with the averaged weights of the epoch of the lowest calibrated validation loss, on the CPU. On a
-    CPU, with the same number of threads, the same data and config give the same bytes, interrupted or not.
+    The network ends with the averaged weights of the epoch that ``training.keep`` names, on the CPU. On a CPU, with the
+    same number of threads, the same data and config give the same bytes, interrupted or not.
 
     Raises:
         UserError: The accelerator or precision is not to be had on this machine, its memory is too small for a batch, or
@@ -66,7 +74,11 @@ def learn(
         state = _learn(network, lesson, config, layout, console)
     except torch.OutOfMemoryError:
         raise UserError(_too_large(config.training, lesson.training)) from None
-    restore(layout.best_checkpoint, network)
+    # Learning from slides is known with its best epoch only: nobody has measured the last one there.
+    if config.training.keep == "last" and isinstance(lesson, TileLesson):
+        restore_average(layout.last_checkpoint, network)
+    else:
+        restore(layout.best_checkpoint, network)
     network.cpu()
     return state
 
@@ -80,6 +92,11 @@ def _learn(
     optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
     average = WeightAverage(network, settings.average_decay)
     state = _state_so_far(layout, lesson.identity)
+    own = company()
+    if own.size > 1 and not isinstance(lesson, TileLesson):
+        raise UserError(
+            f"expected one process for learning from slides or without labels, found {own.size}; start `inkdot train` alone"
+        )
     if state.epoch:
         restore(layout.last_checkpoint, network, optimizer, average.network)
         console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
@@ -105,13 +122,17 @@ def _learn(
                 sums.add(_step(machine, lesson, batch, epoch * len(draws) + step))
                 bar.update(task, advance=1, description=f"epoch {epoch + 1} of {settings.epochs}")
             rate = cast(float, wrapped.param_groups[0]["lr"])
-            losses = _finite({name: float(total) / len(draws) for name, total in sums.tensors.items()})
-            judged = lesson.judge(average.network, fabric.device)
-            row = epoch_row(epoch, rate, losses, judged, lesson.figures_prefix)
-            state = _record(state, row, lesson, machine, layout)
-            bar.console.print(
-                line(row, settings.epochs, lesson.figures_prefix), highlight=False, soft_wrap=True
-            )
+            losses = _finite({n: float(summed(total)) / len(draws) for n, total in sums.tensors.items()})
+            if own.first:
+                judged = lesson.judge(average.network, fabric.device)
+                row = epoch_row(epoch, rate, losses, judged, lesson.figures_prefix)
+                state = _record(state, row, lesson, machine, layout)
+                bar.console.print(
+                    line(row, settings.epochs, lesson.figures_prefix), highlight=False, soft_wrap=True
+                )
+            fabric.barrier()
+            if not own.first:
+                state = _state_so_far(layout, lesson.identity)
     return state
 
 
@@ -124,7 +145,8 @@ def _step(machine: _Machine, lesson: Lesson, batch: object, step: int) -> dict[s
     machine.optimizer.zero_grad()
     losses = _Sums()
     for loss in lesson.losses(machine.model, batch, step % len(lesson.draws)):
-        fabric.backward(loss.total)
+        # Gradients are averaged over the processes, but each loss is a share of one sum.
+        fabric.backward(loss.total * fabric.world_size)
         losses.add({"": loss.total, **loss.per_head})
     if settings.gradient_clip is not None:
         fabric.clip_gradients(machine.model, machine.optimizer, max_norm=settings.gradient_clip)
@@ -175,7 +197,14 @@ def _state_so_far(layout: RunLayout, identity: str) -> RunState:
 
 def _fabric(settings: TrainingConfig) -> Fabric:
     try:
-        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        own = company()
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=own.here,
+            num_nodes=own.size // own.here,
+            strategy="ddp" if own.size > 1 else "auto",
+            precision=settings.precision,
+        )
         fabric.launch()
     except (RuntimeError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -16,6 +16,7 @@ from inkdot.artefacts.hashing import file_sha256, json_sha256
 from inkdot.artefacts.layout import ModelLayout, RunLayout
 from inkdot.config import Config
 from inkdot.model.card import card_text
+from inkdot.model.checkpoint import RunState
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
 from inkdot.model.loop import TrainingData, fit
@@ -45,10 +46,18 @@ def train_cohort(
     state = fit(network, data, config, layout, console)
     described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
     description = save_model(layout.model, network, described)
-    epochs = f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest calibrated validation loss."
-    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, epochs]))
+    write_text(
+        ModelLayout(layout.model).card, card_text(description, [*notes, *said, kept_words(state, config)])
+    )
     for name, figure in sorted(description.validation_figures.items()):
         say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
+
+
+def kept_words(state: RunState, config: Config) -> str:
+    """Which epoch's weights a run on tiles kept, for people."""
+    if config.training.keep == "last":
+        return f"Weights after the last of {state.epoch} epochs."
+    return f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest calibrated validation loss."
 
 
 TileSource = Callable[[Sequence[LabelledTiles]], TileSet]

@@ -1,0 +1,121 @@
+"""Several processes train as one: the same batches, the same losses."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inkdot.errors import UserError
+from inkdot.model.company import Company, company
+from inkdot.model.data import EpochDraws
+from inkdot.model.lessons import TileLesson, TrainingData
+
+_TOGETHER = """
+import importlib.util, io, sys
+from pathlib import Path
+
+from rich.console import Console
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.config import config_from_mapping
+from inkdot.model.checkpoint import manual_seed
+from inkdot.model.lessons import TrainingData
+from inkdot.model.loop import fit
+from inkdot.model.network import NetworkSpec, TileNetwork
+
+spec = importlib.util.spec_from_file_location("painting", sys.argv[1])
+painting = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(painting)
+backbone, epochs, accumulate = sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+config = config_from_mapping(
+    {
+        "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
+        "model": {"backbone": backbone, "dropout": 0.0},
+        "training": {
+            "epochs": epochs, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu", "accumulate": accumulate,
+        },
+    }
+)
+manual_seed(0, 0)
+network = TileNetwork(NetworkSpec(backbone, 0.0, config.head_records, 32))
+data = TrainingData(
+    painting.painted_set(8, 12, seed=1), painting.painted_set(8, 5, seed=2), "selftest_", "same"
+)
+fit(network, data, config, RunLayout(Path(sys.argv[2])), Console(file=io.StringIO()))
+"""
+
+
+def curves(folder: Path) -> dict[str, list[float]]:
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    return {
+        name: [float(row[name]) for row in rows]
+        for name in ("train_loss", "train_loss.malignancy", "train_loss.morphology", "selftest_loss")
+    }
+
+
+def run(
+    script: Path, out: Path, backbone: str, processes: int, *, epochs: int = 3, accumulate: int = 1
+) -> None:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    painting = Path(__file__).with_name("conftest.py")
+    command = [sys.executable, "-W", "ignore", *(launcher if processes > 1 else []), str(script)]
+    command += [str(painting), str(out), backbone, str(epochs), str(accumulate)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "together.py"
+    path.write_text(_TOGETHER)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_processes_give_the_loss_curve_of_one(script: Path, tmp_path: Path):
+    # A network without batch normalisation, which in company sees a share of the batch only.
+    run(script, tmp_path / "one", "test_convnext", 1)
+    run(script, tmp_path / "two", "test_convnext", 2, accumulate=2)
+    one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
+    for name, losses in one.items():
+        assert len(losses) == len(two[name]) == 3
+        np.testing.assert_allclose(two[name], losses, rtol=1e-4, err_msg=name)
+    assert one["train_loss"][2] < 0.7 * one["train_loss"][0]
+
+
+def test_shares_of_a_batch_make_the_batch():
+    weights = np.full(40, 1 / 40)
+    whole = [list(batch) for batch in EpochDraws(weights, 8, seed=3)]
+    shares = [list(EpochDraws(weights, 8, seed=3, rank=rank, size=2)) for rank in range(2)]
+    assert len(whole) == len(shares[0]) == len(shares[1]) == 5
+    for batch, first, second in zip(whole, *shares, strict=True):
+        assert len(first) == len(second) == 4
+        assert sorted(batch) == sorted([*first, *second])
+
+
+def test_torchrun_says_who_one_is(monkeypatch):
+    assert company() == Company(rank=0, size=1, here=1)
+    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert company() == Company(rank=5, size=8, here=4)
+    assert not company().first
+
+
+def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused(
+    monkeypatch, tiny_config, training_tiles, validation_tiles
+):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"multiple of 3 for 3 processes.*batches of 16"):
+        TileLesson(TrainingData(training_tiles, validation_tiles, "", "x"), tiny_config)
