@@ -14,6 +14,7 @@ from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.evaluation.splits import Part
 from inkdot.manifest import manifest_text, read_slides
+from inkdot.model.company import company
 from inkdot.model.network import check_backbone
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
@@ -62,6 +63,7 @@ def run(
     entries = read_slides(slides, heads)
     say(console, check_label_tables(entries, heads))
     check_backbone(config.model.backbone)
+    _check_alone()
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
         say(console, planned_training(entries, config, layout, folds))
@@ -125,6 +127,7 @@ def run_images(
     console, layout = Console(stderr=True), RunLayout(out)
     entries = read_pictures(images, config.head_records, config.images)
     check_backbone(config.model.backbone)
+    _check_alone()
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
         raise UserError(
@@ -169,6 +172,14 @@ def _where(layout: RunLayout, folds: int | None) -> list[str]:
     if folds is not None:
         return [f"figures: {layout.cross_validation_md}"]
     return [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"]
+
+
+def _check_alone() -> None:
+    """The loop can be shared by several processes, the tiling and the files around it cannot yet."""
+    if (size := company().size) > 1:
+        raise UserError(
+            f"expected `inkdot train` started alone, found one of {size} processes of torchrun; start it without torchrun"
+        )
 
 
 def _write_config(config: Config, layout: RunLayout) -> None:
