@@ -98,6 +98,10 @@ class RunLayout:
         """Truth and scores of every picture that an evaluation judged."""
         return self.root / "pictures.csv"
 
+    def phase(self, name: str) -> "RunLayout":
+        """What comes before or after the learning from labelled tiles, with checkpoints and curves of its own."""
+        return RunLayout(self.root / name)
+
     def fold(self, index: int) -> "RunLayout":
         """The run of one fold of a cross-validation, counted from 1 in its name."""
         return RunLayout(self.root / "folds" / str(index + 1))

@@ -82,10 +82,17 @@ def _table(description: ModelFile) -> str:
         for name, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             if figure is not None:
                 rows.append(_row(f"{prefix}{name} ({_units(description)}) of {where}", figure))
-        rows.append(
-            f"\nThe threshold is the highest at which {point.wanted_sensitivity:g} of the positive {_units(description)} have a "
-            "truly positive tile at or above it. Specificity counts sampled tiles only: on whole slides expect less."
-        )
+        wanted = f"\nThe threshold is the highest at which {point.wanted_sensitivity:g} of the positive {_units(description)}"
+        if point.judged_on == "attention":
+            rows.append(
+                f"{wanted} score at or above it, by attention over the tiles that training used. Scores of tiles are "
+                "calibrated as those of slides: they rank places, and are no probabilities of tiles."
+            )
+        else:
+            rows.append(
+                f"{wanted} have a truly positive tile at or above it. Specificity counts sampled tiles only: on whole "
+                "slides expect less."
+            )
     return "\n".join(rows)
 
 

@@ -1,13 +1,23 @@
 """What is promised of a trained network: temperatures, the locked operating point, figures with intervals."""
 
 import math
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from inkdot import __version__
 from inkdot.artefacts.hashing import json_sha256
-from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, ReliabilityStep, TrainedOn
+from inkdot.artefacts.model_files import (
+    Attention,
+    Interval,
+    ModelFile,
+    OperatingPoint,
+    ReliabilityStep,
+    TrainedOn,
+)
+from inkdot.artefacts.schemas import MODEL_VERSION, SLIDE_MODEL_VERSION
 from inkdot.config import Config
 from inkdot.evaluation.intervals import Estimate, share_estimate
 from inkdot.evaluation.reliability import reliability_steps
@@ -38,7 +48,7 @@ def describe(
     Returns:
         The description, still without the hash of the weights.
     """
-    heads, tiles, spec = config.head_records, data.validation, network.spec
+    heads, tiles = config.head_records, data.validation
     device = choose_device("auto")
     logits = predict_logits(place(network, device), tiles.tiles(), device=device, batch_size=BATCH_SIZE)
     network.cpu()
@@ -49,7 +59,35 @@ def describe(
     figures = auc_figures(
         scores, tiles.targets, tiles.patients, heads, replicates=1000, seed=config.training.seed
     )
+    return described(
+        network,
+        config,
+        trained_on,
+        temperatures=temperatures,
+        operating_points={head.name: _operating_point(question, scores, tiles, config)},
+        figures={data.figures_prefix + name: estimate for name, estimate in figures.items()},
+        mpp_known=mpp_known,
+    )
+
+
+def described(
+    network: TileNetwork,
+    config: Config,
+    trained_on: TrainedOn,
+    *,
+    temperatures: dict[str, float],
+    operating_points: dict[str, OperatingPoint],
+    figures: Mapping[str, Estimate | None],
+    attention: Attention | None = None,
+    mpp_known: bool = True,
+) -> ModelFile:
+    """What is promised of a network, as a description still without the hash of the weights.
+
+    Figures that are undefined are left out.
+    """
+    spec = network.spec
     return ModelFile(
+        version=SLIDE_MODEL_VERSION if attention else MODEL_VERSION,
         inkdot=__version__,
         backbone=spec.backbone,
         dropout=spec.dropout,
@@ -62,9 +100,10 @@ def describe(
         normalisation_mean=list(spec.normalisation_mean),
         normalisation_std=list(spec.normalisation_std),
         temperatures=temperatures,
-        operating_points={head.name: _operating_point(question, scores, tiles, config)},
+        attention=attention,
+        operating_points=operating_points,
         validation_figures={
-            data.figures_prefix + name: interval
+            name: interval
             for name, estimate in figures.items()
             if (interval := _interval(estimate)) is not None
         },
@@ -83,6 +122,22 @@ def _operating_point(
     threshold that was made to catch most malignant ones.
     """
     truth, own, patients = _slides(question, scores, tiles)
+    point = locked_point(question, truth, own, patients, config)
+    return point.model_copy(
+        update={"reliability": _reliability(question, scores, tiles, config.training.seed)}
+    )
+
+
+def locked_point(
+    question: Question,
+    truth: npt.NDArray[np.bool_],
+    own: ScoreArray,
+    patients: NameArray,
+    config: Config,
+    *,
+    judged_on: Literal["slides", "attention"] = "slides",
+) -> OperatingPoint:
+    """The operating point of slides with known truth and score, shape [n] each."""
     wanted, seed = config.training.wanted_sensitivity, config.training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
     threshold = math.floor(threshold_for_sensitivity(truth, own, wanted) * _STEPS) / _STEPS
@@ -93,8 +148,7 @@ def _operating_point(
         wanted_sensitivity=wanted,
         sensitivity=_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
-        judged_on="slides",
-        reliability=_reliability(question, scores, tiles, seed),
+        judged_on=judged_on,
     )
 
 

@@ -23,6 +23,7 @@ from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.picture_tables import read_pictures
 from inkdot.work.picture_twins import copies_kept_together
 from inkdot.work.planning import planned_tiling, print_plan
+from inkdot.work.slide_label_training import slides_must_teach
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
@@ -83,13 +84,18 @@ def run(
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(tiled.failed)}"
             )
-        cohort = split_cohort(tiles, config)
+        whole = folds is None and slides_must_teach(tiles, config)
+        if whole:
+            tiles = [labelled_tiles(own.entry, config, layout, whole=True) for own in tiles]
+        cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
         _check_disk(cohort, config, layout, console)
         used = [own.entry for own in (cohort.used() if folds is None else cohort.slides.values())]
         cached = run_slides(
-            "cache", used, CacheTask(config, layout), layout, workers=workers, description="Reading tiles"
+            *("cache", used, CacheTask(config, layout, whole), layout),
+            workers=workers,
+            description="Reading tiles",
         )
         print_summary(console, [cached])
         cohort = cohort.without(cached.failed)

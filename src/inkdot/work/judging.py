@@ -22,6 +22,7 @@ from inkdot.review.reading import read_reviewed
 from inkdot.work.cluster_slide import cluster_slide
 from inkdot.work.lesions import Marks, marks_of
 from inkdot.work.score_slide import Scoring, score_slide
+from inkdot.work.slide_score import attention_score
 
 TileArray = npt.NDArray[np.float32]
 
@@ -36,8 +37,9 @@ class JudgedSlide:
     Attributes:
         entry: The slide.
         truth: Whether the flag class is on it; None where unknown.
-        score: The highest score of its clusters, else of its tiles, 0 to 1; None where it has none.
-        flagged: A cluster, else a tile, reaches the locked operating point.
+        score: By attention where the model has it; else the highest of its clusters, else of its tiles, 0 to 1; None
+            where it has none.
+        flagged: That score reaches the locked operating point.
         hit_rank: See :class:`inkdot.evaluation.slide_level.SlideResults`. A shown cluster or region is a hit where one of
             the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
@@ -96,12 +98,19 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
     hits = [place.rank for place in ranking.places if positive[list(place.rows)].any()]
     values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
     flagged = scores.flagged if reviewed.clusters is None else reviewed.clusters.flagged
+    score, called = float(np.nanmax(values)) if len(values) else None, bool(flagged.any())
+    by_attention = attention_score(scores)
+    if by_attention is not None:
+        score = float(by_attention)
+        called = bool(by_attention >= np.float32(scores.operating_points[head.name].threshold))
     truth = slide_truth(entry, head, positive, targets[:, column])
+    if not scores.assessment.get("adequate", True):
+        score, called = None, False  # as `predict` says: inadequate, whatever its scores
     return JudgedSlide(
         entry=entry,
         truth=truth,
-        score=float(np.nanmax(values)) if len(values) else None,
-        flagged=bool(flagged.any()),
+        score=score,
+        flagged=called,
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),

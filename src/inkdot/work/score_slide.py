@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-import numpy as np
 import pyarrow as pa
 
 from inkdot.artefacts.facts import tile_spec_facts
@@ -18,7 +17,7 @@ from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.config import TilingConfig
 from inkdot.errors import ArtefactError, SyntheticModelError
 from inkdot.model.batches import BATCH_SIZE
-from inkdot.model.scorer import Runtime, Scorer
+from inkdot.model.scorer import Judged, Runtime, Scorer
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
@@ -78,9 +77,10 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
     if _fits(scores_path, facts):
         return "reused"
-    scores = _scores(entry, table, model.tiling, scoring.scorer)
+    scores, attention = _judged(entry, table, model.tiling, scoring.scorer)
     schema = scores_schema(model.head_records)
-    columns = [*(table.column(name) for name in TILE_PLACE), pa.nulls(len(table), pa.float32())]
+    weights = pa.nulls(len(table), pa.float32()) if attention is None else pa.array(attention)
+    columns = [*(table.column(name) for name in TILE_PLACE), weights]
     columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
     write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
     return "done"
@@ -152,7 +152,7 @@ def _fits(path: Path, facts: dict[str, object]) -> bool:
     return {name: value for name, value in earlier.items() if name != "version"} == facts
 
 
-def _scores(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Scorer) -> np.ndarray:
+def _judged(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Scorer) -> Judged:
     xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
     ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
 
@@ -160,4 +160,4 @@ def _scores(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Sc
         closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide,
         ahead(read_tiles(slide, tiling.spec, xs, ys), 2 * BATCH_SIZE) as pixels,
     ):
-        return scorer.score(pixels)
+        return scorer.judge(pixels)

@@ -8,6 +8,7 @@ from inkdot.artefacts.predictions import Prediction
 from inkdot.artefacts.scores import SlideScores
 from inkdot.evaluation.calls import further_call, heads_asked_of
 from inkdot.labels import Head
+from inkdot.work.slide_score import attention_score
 
 Flags = npt.NDArray[np.bool_]
 
@@ -17,7 +18,8 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
 
     The rule: a slide's score is its highest cluster's (its highest tile's where the grid was cut), and the slide is
     flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
-    slide is the case Inkdot exists for, so no averaging may dilute it. A slide with too little to judge is
+    slide is the case Inkdot exists for, so no averaging may dilute it. A model that learnt from whole slides judges them
+    by attention instead, which learns where to look. A slide with too little to judge is
     inadequate, whatever its scores.
 
     Further questions, such as morphology, are answered of what is flagged alone.
@@ -36,14 +38,17 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
     best = int(np.nanargmax(values))
     top = best if clusters is None else clusters.top_tile(best)
+    by_attention = attention_score(scores)
+    score = values[best] if by_attention is None else by_attention
+    positive = flagged.any() if by_attention is None else by_attention >= threshold
     reason = _too_little(scores, int(flagged.sum()))
-    call = "inadequate" if reason else "flagged" if flagged.any() else "nothing flagged"
+    call = "inadequate" if reason else "flagged" if positive else "nothing flagged"
     judged = scores.assessment
     return Prediction(
         slide_id=slide_id,
         outcome="done",
         call=call,
-        score=f"{float(values[best]):.4f}",
+        score=f"{float(score):.4f}",
         tiles=len(scores.flag_scores),
         flagged_tiles=int(scores.flagged.sum()),
         clusters="" if clusters is None else str(len(values)),

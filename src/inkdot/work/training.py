@@ -20,10 +20,11 @@ from inkdot.model.checkpoint import RunState
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
 from inkdot.model.loop import TrainingData, fit
-from inkdot.model.selection import IndexArray
+from inkdot.model.selection import IndexArray, known_rows
 from inkdot.model.store import save_model
 from inkdot.model.weights import starting_network
 from inkdot.records import RgbArray
+from inkdot.work.slide_label_training import train_on_slides
 from inkdot.work.tile_cache import LabelledTiles, cached_pixels
 from inkdot.work.training_cohort import Cohort, patient, trained_on_facts
 
@@ -43,12 +44,14 @@ def train_cohort(
     data = TrainingData(training, validation, cohort.figures_prefix, _identity(cohort, config))
     network, said = starting_network(config, training)
     say(console, said)
-    state = fit(network, data, config, layout, console)
-    described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
+    if cohort.by_slide:
+        network, described, learnt = train_on_slides(network, data, cohort, config, layout, console)
+    else:
+        state = fit(network, data, config, layout, console)
+        described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
+        learnt = [kept_words(state, config)]
     description = save_model(layout.model, network, described)
-    write_text(
-        ModelLayout(layout.model).card, card_text(description, [*notes, *said, kept_words(state, config)])
-    )
+    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, *learnt]))
     for name, figure in sorted(description.validation_figures.items()):
         say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
 
@@ -115,7 +118,7 @@ def write_split(cohort: Cohort, layout: RunLayout) -> None:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out"])
     for slide_id, tiles in cohort.slides.items():
-        counts = [len(tiles.targets), tiles.selection.left_out]
+        counts = [int(known_rows(tiles.targets).sum()), tiles.selection.left_out]
         writer.writerow([slide_id, tiles.entry.patient_id, cohort.parts[slide_id], *counts])
     write_text(layout.split_csv, buffer.getvalue())
 

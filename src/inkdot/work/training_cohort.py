@@ -11,7 +11,7 @@ from inkdot.config import Config
 from inkdot.errors import LeakageError, UserError
 from inkdot.evaluation.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
 from inkdot.labels import flagging_head
-from inkdot.model.selection import FloatArray, TargetArray, head_slices
+from inkdot.model.selection import FloatArray, TargetArray, head_slices, known_rows
 from inkdot.work.tile_cache import LabelledTiles
 
 
@@ -24,12 +24,14 @@ class Cohort:
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
         pictures: The slides are labelled pictures of one tile each, and a patient is a group of them.
+        by_slide: Answers about whole slides are learnt from too; the slides then hold tiles without labels.
     """
 
     slides: Mapping[str, LabelledTiles]
     parts: Mapping[str, Part]
     unlabelled: tuple[str, ...]
     pictures: bool = False
+    by_slide: bool = False
 
     @property
     def synthetic(self) -> bool:
@@ -73,7 +75,12 @@ class Fold(NamedTuple):
 
 
 def split_cohort(
-    found: Sequence[LabelledTiles], config: Config, *, pictures: bool = False, fold: Fold | None = None
+    found: Sequence[LabelledTiles],
+    config: Config,
+    *,
+    pictures: bool = False,
+    fold: Fold | None = None,
+    by_slide: bool = False,
 ) -> Cohort:
     """Share the slides with labels out to training and validation, whole patients each.
 
@@ -90,8 +97,8 @@ def split_cohort(
         SplitSlide(
             slide_id=tiles.entry.slide_id,
             patient_id=patient(tiles),
-            positive=_positive(tiles.targets, config),
-            answers=_other_answers(tiles.targets, config),
+            positive=_positive(_said_of(tiles, by_slide=by_slide), config),
+            answers=_other_answers(_said_of(tiles, by_slide=by_slide), config),
             wanted=tiles.entry.extra.get("split", "").strip(),
         )
         for tiles in labelled
@@ -101,6 +108,7 @@ def split_cohort(
         parts=_parts(rows, config, fold),
         unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
         pictures=pictures,
+        by_slide=by_slide,
     )
     _check_files_apart(cohort)
     return cohort
@@ -126,7 +134,7 @@ def check_answers(cohort: Cohort, config: Config) -> None:
     flagging = flagging_head(heads).name
     parts: tuple[Part, ...] = ("train", "validation")
     for part in parts:
-        counts = tiles_per_class(cohort.of(part), config)
+        counts = _examples_per_class(cohort, part, config)
         for head in heads:
             # Another question may go unjudged, and then has no figure, but never untaught: its scores would be noise.
             if part == "validation" and head.name != flagging:
@@ -134,6 +142,31 @@ def check_answers(cohort: Cohort, config: Config) -> None:
             for class_name in head.classes:
                 if not counts[f"{head.name}.{class_name}"]:
                     raise UserError(_missing(head.name, class_name, part, cohort, head.name == flagging))
+
+
+def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str, float]:
+    """Tiles per ``<head>.<class>``; where slides teach, these too, and of the flagging question these alone.
+
+    A negative slide's tiles stand for it, but learning from slides needs slides on both sides.
+    """
+    slides = cohort.of(part)
+    counts = tiles_per_class(slides, config)
+    if cohort.by_slide:
+        known = [tiles.slide_targets for tiles in slides if tiles.slide_targets is not None]
+        sums = np.nan_to_num(np.array(known)).reshape(-1, len(counts)).sum(axis=0)
+        flagging = flagging_head(config.head_records).name
+        counts = {
+            name: float(value) + (0.0 if name.startswith(f"{flagging}.") else counts[name])
+            for name, value in zip(counts, sums, strict=True)
+        }
+    return counts
+
+
+def _said_of(tiles: LabelledTiles, *, by_slide: bool) -> TargetArray:
+    """Targets of the tiles, and where slides teach, what is known of the whole slide as one row more."""
+    if not by_slide or tiles.slide_targets is None:
+        return tiles.targets
+    return np.concatenate([tiles.targets, tiles.slide_targets[None, :]])
 
 
 def tiles_per_class(slides: Sequence[LabelledTiles], config: Config) -> dict[str, float]:
@@ -154,6 +187,11 @@ def cohort_notes(cohort: Cohort) -> list[str]:
             tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
             whole = f"{tiles} pictures" if cohort.pictures else f"{tiles} tiles of {len(slides)} slides"
             notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.pictures else 'patients'}.")
+            if cohort.by_slide:
+                known = sum(int(known_rows(s.targets).sum()) for s in slides)
+                notes.append(
+                    f"Of these tiles, {known} have a label of their own; the slides' answers teach by attention."
+                )
     if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
         notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
     if cohort.unlabelled:

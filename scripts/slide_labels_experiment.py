@@ -1,0 +1,201 @@
+"""Is learning from slides by attention better than giving every tile its slide's label? On synthetic spots.
+
+    python scripts/slide_labels_experiment.py [--slides 48] [--test-slides 240] [--seeds 3] [--work FOLDER]
+
+A few malignant clusters lie on each positive spot of 1 mm; the rest of it, and the negative spots, hold normal cells,
+pleocytosis and choroid plexus. The same network is trained three times per seed, on fresh patients each: on labelled
+tiles, on slides by attention with nothing but an answer about each, and naively, every tile labelled as its slide is. All are
+judged on one set of test slides. Differences are paired: the same bootstrap draw of test patients for both sides,
+averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same figures.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from inkdot.artefacts.layout import CohortLayout, RunLayout
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import InkdotError
+from inkdot.evaluation.intervals import bootstrap_estimate, patient_bootstrap
+from inkdot.evaluation.metrics import roc_auc
+from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
+from inkdot.manifest import manifest_text, read_slides
+from inkdot.records import SlideEntry
+from inkdot.stages import synth, train
+from inkdot.synthetic.overlap import simulated_bounds
+from inkdot.work.judging import judge_slide, score_to_judge
+from inkdot.work.score_slide import Scoring
+from inkdot.work.tile_slide import tile_slide
+
+ARMS = ("tiles", "attention", "naive")
+SHARES = {"lm-minimal": 4, "lm-typical": 2, "normal": 2, "pleocytosis": 2, "ventricular": 2}
+"""Slides of each kind among twelve: half are positive, most of these with one to five clusters."""
+
+TEST_SEED = 9000
+WHOLE_SLIDE_PX = 1_000_000
+HIT_AT = 30
+Statistic = Callable[[np.ndarray], float]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--slides", type=int, default=48, help="Slides for training and validation, per seed."
+    )
+    parser.add_argument("--test-slides", type=int, default=240)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--work", type=Path, default=Path("slide-labels-experiment"))
+    options = parser.parse_args()
+    config = settings(options.epochs)
+    test = cohort(options.work / "test", options.test_slides, TEST_SEED, config)
+    judged: dict[str, list[dict[str, np.ndarray]]] = {arm: [] for arm in ARMS}
+    for seed in range(options.seeds):
+        learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1, config)
+        for arm in ARMS:
+            run = RunLayout(options.work / f"run-{seed}-{arm}")
+            manifest = write_arm(arm, learn, options.work / f"learn-{seed}" / arm)
+            if code := train.run(for_arm(config, arm, seed), manifest, run.root):
+                return code
+            judged[arm].append(judge_all(test, run, RunLayout(options.work / "judged"), config))
+            print(f"seed {seed}, {arm}: done", flush=True)
+    report(judged)
+    return 0
+
+
+def settings(epochs: int) -> Config:
+    """Coarse tiles of 64 µm around clusters and a small network: minutes on one core."""
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 64, "mpp": 1.0, "stride_px": 64, "mode": "clusters", "max_tiles": 400},
+            # One question: morphology would need answers of its own on slides.
+            "heads": [{"name": "malignancy", "classes": ["benign", "malignant"], "flag_class": "malignant"}],
+            "model": {"backbone": "mobilenetv3_small_050"},
+            "training": {"epochs": epochs, "accelerator": "cpu", "max_tiles_per_slide": 400},
+        }
+    )
+
+
+def for_arm(config: Config, arm: str, seed: int) -> Config:
+    # Where a tumour lies in no tile, its slide alone is known: the other arms must not learn from it by attention.
+    use = config.training.slide_labels.model_copy(update={"use": "always" if arm == "attention" else "off"})
+    training = config.training.model_copy(update={"seed": seed, "slide_labels": use})
+    return config.model_copy(update={"training": training})
+
+
+def cohort(folder: Path, slides: int, seed: int, config: Config) -> list[SlideEntry]:
+    """Synthetic slides of all kinds, with true labels, those without a tile left out."""
+    entries: list[SlideEntry] = []
+    for kind, share in SHARES.items():
+        layout = CohortLayout(folder / kind)
+        synth.run(kind, slides * share // 12, seed, layout.root, spot_mm=1.0, mpp=0.5, workers=1)
+        entries += read_slides(layout.slides_csv, config.head_records)
+    return entries
+
+
+def write_arm(arm: str, entries: Sequence[SlideEntry], folder: Path) -> Path:
+    """The manifest of one way to learn; the slides, and what is known of them as wholes, are the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, labels = folder / "slides.csv", folder / "labels.csv"
+    if arm == "attention":
+        entries = [replace(entry, annotation=None) for entry in entries]
+    if arm == "naive":
+        side = WHOLE_SLIDE_PX
+        place = f'"POLYGON ((0 0, {side} 0, {side} {side}, 0 {side}, 0 0))"'
+        rows = [
+            f"{e.slide_id},{place},malignancy,{e.on_slide['malignancy']},naive,annotation" for e in entries
+        ]
+        labels.write_text(
+            "\n".join(["slide_id,place,head,answer,reader,source", *rows]) + "\n", encoding="utf-8"
+        )
+        entries = [replace(entry, annotation=labels) for entry in entries]
+    heads = settings(1).head_records
+    text = manifest_text([replace(e, on_slide=malignancy_of(e)) for e in entries], heads, folder)
+    manifest.write_text(text, encoding="utf-8")
+    return manifest
+
+
+def malignancy_of(entry: SlideEntry) -> dict[str, str]:
+    return {"malignancy": entry.on_slide["malignancy"]}
+
+
+def judge_all(
+    test: Sequence[SlideEntry], run: RunLayout, layout: RunLayout, config: Config
+) -> dict[str, np.ndarray]:
+    """Score, truth, patient and hit of each test slide; kept beside the model."""
+    kept = run.root / "judged.json"
+    if not kept.exists():
+        scoring, rows = Scoring.load(run.model, allow_synthetic_model=False), list[list[object]]()
+        for entry in test:
+            try:
+                tile_slide(entry, config, layout)
+            except InkdotError:  # nothing on the glass: no model is asked
+                continue
+            score_to_judge(entry, layout, scoring)
+            found = judge_slide(entry, layout)
+            rows.append([entry.slide_id, found.patient, found.truth, found.score, found.hit_rank])
+        kept.write_text(json.dumps(rows), encoding="utf-8")
+    _, patients, truth, scores, ranks = zip(*json.loads(kept.read_text(encoding="utf-8")), strict=True)
+    return {
+        "patients": np.array(patients),
+        "truth": np.array(truth, np.bool_),
+        "scores": np.array(scores, np.float64),
+        "ranks": np.array(ranks),
+    }
+
+
+def report(judged: dict[str, list[dict[str, np.ndarray]]]) -> None:
+    patients = judged["tiles"][0]["patients"]
+    truth = judged["tiles"][0]["truth"]
+    print(f"{len(truth)} test slides of {len(np.unique(patients))} patients, {int(truth.sum())} positive")
+    for name, figure in (("auc", auc), (f"hit@{HIT_AT}", hits)):
+        means = {arm: mean_of([figure(own) for own in runs]) for arm, runs in judged.items()}
+        for arm, mean in means.items():
+            print(f"selftest_slide_{name} {arm}: {bootstrap_estimate(mean, patients)}")
+            print("  by seed: " + ", ".join(f"{figure(own)(np.ones(len(truth))):.3f}" for own in judged[arm]))
+        for one, other in (("attention", "naive"), ("tiles", "attention"), ("tiles", "naive")):
+            print(
+                f"selftest_slide_{name} {one} less {other}: {difference(means[one], means[other], patients)}"
+            )
+    bound = simulated_bounds()[1]
+    print(f"selftest_best_auc of clusters, {bound.question}: {bound.selftest_best_auc:.3f}")
+
+
+def auc(own: dict[str, np.ndarray]) -> Statistic:
+    order = np.argsort(own["scores"], kind="stable")
+    truth, scores = own["truth"][order], own["scores"][order]
+    return lambda weights: roc_auc(truth, scores, weights[order])
+
+
+def hits(own: dict[str, np.ndarray]) -> Statistic:
+    asked = own["ranks"] != NOT_ASKED
+    hit = asked & (own["ranks"] != NO_HIT) & (own["ranks"] <= HIT_AT)
+
+    def share(weights: np.ndarray) -> float:
+        total = weights[asked].sum()
+        return float(weights[hit].sum() / total) if total else math.nan
+
+    return share
+
+
+def mean_of(statistics: Sequence[Statistic]) -> Statistic:
+    return lambda weights: float(np.mean([statistic(weights) for statistic in statistics]))
+
+
+def difference(one: Statistic, other: Statistic, patients: np.ndarray) -> str:
+    def statistic(weights: np.ndarray) -> float:
+        return one(weights) - other(weights)
+
+    interval = patient_bootstrap(statistic, patients)
+    value = f"{statistic(np.ones(len(patients))):+.3f}"
+    return f"{value} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else f"{value} (no interval)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What is promised of a network that judges slides by attention: as for tiles, but counted on whole slides."""
+
+import numpy as np
+
+from inkdot.artefacts.model_files import Attention, ModelFile, TrainedOn
+from inkdot.config import Config
+from inkdot.evaluation.attended import attended
+from inkdot.labels import Head, flagging_head
+from inkdot.model.bag_lesson import BagData, fit_slide_temperatures, pooled_bags
+from inkdot.model.bags import BagSet, labelled_subset
+from inkdot.model.balancing import fit_temperatures
+from inkdot.model.batches import BATCH_SIZE
+from inkdot.model.data import TileSet
+from inkdot.model.describing import described, locked_point
+from inkdot.model.figures import auc_figures, decided_rows, questions
+from inkdot.model.network import TileNetwork
+from inkdot.model.predicting import LogitArray, choose_device, place, predict_logits
+from inkdot.model.scorer import ScoreArray, attention_of, scores_of
+from inkdot.model.selection import head_slices
+
+_REPLICATES = 1000
+
+
+def describe_slides(
+    network: TileNetwork,
+    data: BagData,
+    tiles: TileSet,
+    config: Config,
+    trained_on: TrainedOn,
+    attention: Attention,
+    prefix: str,
+) -> ModelFile:
+    """Calibrate and lock a trained network with attention on the validation slides.
+
+    One temperature per question serves slides and tiles, so that no slide scores above its best tile and a flagged
+    slide always has a flagged place. It is fitted on the slides where their answers are known, else on tiles.
+
+    Args:
+        network: Trained, on the CPU, where it is again afterwards.
+        data: The slides.
+        tiles: Validation tiles, labelled or not.
+        config: The whole config.
+        trained_on: The cohort.
+        attention: What was learnt from.
+        prefix: Put before the names of figures.
+
+    Returns:
+        The description, still without the hash of the weights.
+    """
+    heads, bags = config.head_records, data.validation
+    device = choose_device("auto")
+    place(network, device)
+    logits = predict_logits(network, bags.tiles.tiles(), device=device, batch_size=BATCH_SIZE)
+    known = labelled_subset(tiles)
+    of_tiles = predict_logits(network, known.tiles(), device=device, batch_size=BATCH_SIZE)
+    network.cpu()
+    temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
+    temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
+    slides = bag_scores(logits, bags, heads, temperatures)
+    head = flagging_head(heads)
+    question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
+    rows, truth = decided_rows(bags.targets, question.column)
+    own, patients = slides[rows, question.column].astype(np.float32), bags.patients[rows]
+    seed = config.training.seed
+    figures = {
+        f"{prefix}slide_{name}": estimate
+        for name, estimate in auc_figures(
+            slides, bags.targets, bags.patients, heads, replicates=_REPLICATES, seed=seed
+        ).items()
+    }
+    if len(known):
+        scores = scores_of(of_tiles, heads, temperatures)
+        found = auc_figures(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
+        figures |= {prefix + name: estimate for name, estimate in found.items()}
+    return described(
+        network,
+        config,
+        trained_on,
+        temperatures=temperatures,
+        operating_points={
+            head.name: locked_point(question, truth, own, patients, config, judged_on="attention")
+        },
+        figures=figures,
+        attention=attention,
+    )
+
+
+def bag_scores(
+    logits: LogitArray, bags: BagSet, heads: tuple[Head, ...], temperatures: dict[str, float]
+) -> ScoreArray:
+    """Probabilities of slides as `inkdot predict` makes them of its tables, float32 [bags, classes of all heads]."""
+    scores, slices = scores_of(logits, heads, temperatures), head_slices(heads)
+    found = np.empty((len(bags.slides), scores.shape[1]), np.float32)
+    for bag in range(len(bags.slides)):
+        rows = bags.rows(bag)
+        for head in heads:
+            weights = attention_of(logits[rows], heads, head)
+            found[bag, slices[head.name]] = attended(scores[rows][:, slices[head.name]], weights)
+    return found

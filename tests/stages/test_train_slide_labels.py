@@ -1,0 +1,159 @@
+"""Training on slides with nothing but an answer about each: one dark blob among nine makes a slide malignant."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.model_files import read_model_file
+from inkdot.artefacts.scores import read_scores
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import UserError
+from inkdot.evaluation.attended import attended
+from inkdot.records import Mpp
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import predict, train
+
+SLIDES = 12
+
+
+def config(**training: object) -> Config:
+    """Coarse tiles, hardly any training: what is tested is what becomes of it."""
+    heads = [
+        {"name": "malignancy", "classes": ["benign", "malignant"], "calls": {}, "flag_class": "malignant"}
+    ]
+    slide_labels = {"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1}
+    settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "adequacy": {"min_nuclei": 0}},
+            "model": {"backbone": "test_efficientnet"},
+            "heads": heads,
+            "training": settings | {"slide_labels": slide_labels} | training,
+        }
+    )
+
+
+def make_cohort(folder: Path, *, annotated: int = 0) -> Path:
+    """Every second slide is malignant; of so many slides the blobs are labelled too."""
+    folder.mkdir(parents=True)
+    labels, slides = (
+        ["slide_id,place,head,answer,reader,source"],
+        ["slide_id,path,patient_id,stain,annotation,malignancy"],
+    )
+    for index in range(SLIDES):
+        generator, malignant, name = np.random.default_rng(index), index % 2 == 1, f"s{index:02d}"
+        rgb = np.full((384, 384, 3), 242, np.uint8)
+        for cell in range(9):
+            dark = malignant and cell == index % 9
+            x, y = (int(128 * k + 64 + generator.integers(-20, 20)) for k in divmod(cell, 3))
+            cv2.circle(rgb, (x, y), 20 if dark else 11, (150, 40, 70) if dark else (70, 90, 190), cv2.FILLED)
+            place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+            if index < annotated:
+                labels.append(f"{name},{place},malignancy,{'malignant' if dark else 'benign'},r1,annotation")
+        write_array_pyramid(folder / f"{name}.tif", rgb, mpp=Mpp.square(0.5), description="")
+        annotation = "labels.csv" if index < annotated else ""
+        slides.append(f"{name},{name}.tif,p{index},pap,{annotation},{'malignant' if malignant else 'benign'}")
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    (folder / "slides.csv").write_text("\n".join(slides) + "\n")
+    return folder / "slides.csv"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cohort(tmp_path_factory.mktemp("slides") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    layout = RunLayout(tmp_path_factory.mktemp("slides") / "run")
+    assert train.run(config(), cohort, layout.root) == 0
+    return layout
+
+
+def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
+    model = read_model_file(trained.model)
+    assert model.version == "inkdot.model/2"
+    assert model.attention is not None
+    assert model.attention.start == "self-supervised"
+    assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
+    assert model.operating_points["malignancy"].judged_on == "attention"
+    assert "validation_slide_auc.malignancy.malignant" in model.validation_figures
+    assert {path.name for path in trained.root.iterdir()} >= {"self_supervision", "slide_labels", "model"}
+    split = list(csv.DictReader(trained.split_csv.read_text(encoding="utf-8").splitlines()))
+    assert len(split) == SLIDES
+    # A benign slide is benign everywhere; of a malignant one no tile is known.
+    assert {int(row["labelled_tiles"]) > 0 for row in split if int(row["slide_id"][1:]) % 2 == 0} == {True}
+    assert {int(row["labelled_tiles"]) for row in split if int(row["slide_id"][1:]) % 2 == 1} == {0}
+    card = (trained.model / "card.md").read_text(encoding="utf-8")
+    assert "attention-weighted mean" in card
+    assert "without labels" in card
+
+
+def test_predict_writes_attention_and_judges_slides_by_it(
+    trained: RunLayout, cohort: Path, tmp_path: Path
+) -> None:
+    assert predict.run([cohort], trained.model, tmp_path, runtime="torch") == 0
+    point = read_model_file(trained.model).operating_points["malignancy"]
+    lines = list(csv.DictReader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+    called: list[str] = []
+    for line in lines:
+        scores = read_scores(RunLayout(tmp_path).scores(line["slide_id"]))
+        weights = scores.table.column("attention").to_numpy()
+        assert weights.min() >= 0.0
+        assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+        both = np.stack([1.0 - scores.flag_scores, scores.flag_scores], axis=1)
+        expected = attended(both, weights)[1]
+        assert float(line["score"]) == pytest.approx(expected, abs=1e-4)
+        assert float(line["score"]) <= scores.flag_scores.max() + 1e-4
+        called.append("flagged" if float(line["score"]) >= point.threshold - 1e-4 else "nothing flagged")
+    assert [line["call"] for line in lines] == called
+    # The threshold was locked so that every positive validation slide is flagged, in these very scores.
+    split = {
+        row["slide_id"]: row["split"] for row in csv.DictReader(trained.split_csv.read_text().splitlines())
+    }
+    positive = [
+        row for row in lines if split[row["slide_id"]] == "validation" and int(row["slide_id"][1:]) % 2
+    ]
+    assert positive
+    assert {row["call"] for row in positive} == {"flagged"}
+
+
+@pytest.mark.slow
+def test_twice_gives_the_same_bytes(trained: RunLayout, cohort: Path) -> None:
+    again = RunLayout(trained.root.parent / "again")
+    assert train.run(config(), cohort, again.root) == 0
+    for name in ("weights.safetensors", "model.json"):
+        assert (again.model / name).read_bytes() == (trained.model / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
+    mixed = make_cohort(tmp_path / "cohort", annotated=8)
+    layout = RunLayout(tmp_path / "run")
+    assert train.run(config(), mixed, layout.root) == 0
+    model = read_model_file(layout.model)
+    assert model.attention is not None
+    assert model.attention.start == "tiles"
+    assert model.trained_on.tiles_per_class["malignancy.malignant"] > 0
+    header = (layout.root / "slide_labels" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert {"train_loss.slides.malignancy", "train_loss.tiles.malignancy"} <= set(header.split(","))
+
+
+@pytest.mark.slow
+def test_slide_labels_can_be_left_unused(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tiles of class 'malignant', found none"):
+        train.run(config(slide_labels={"use": "off"}), cohort, tmp_path)
+
+
+@pytest.mark.slow
+def test_labelled_tiles_everywhere_need_no_attention(tmp_path: Path) -> None:
+    labelled = make_cohort(tmp_path / "cohort", annotated=SLIDES)
+    assert train.run(config(), labelled, tmp_path / "run") == 0
+    description = json.loads((tmp_path / "run" / "model" / "model.json").read_text(encoding="utf-8"))
+    assert description["version"] == "inkdot.model/1"
+    assert "attention" not in description
