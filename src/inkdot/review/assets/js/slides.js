@@ -58,7 +58,7 @@
       flagged === 0
         ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored place is", "highest-scored places are")} shown all the same.`
         : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
-    const more = slide.more_flagged ? " More flagged places exist than are shown; the file for QuPath lists them." : "";
+    const more = slide.more_flagged ? ` More flagged places exist than are shown; ${slide.geojson ? "the file for QuPath lists them" : "the layers of the slide show them"}.` : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
     return `${tiles} ${places}${more}${left}`;
   }
