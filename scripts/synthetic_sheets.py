@@ -141,11 +141,11 @@ def section_details(path: Path) -> None:
         ("large-cell-section", "large_nec", "large_nec"),
         ("large-cell-section", "large_nec", "ghost"),
         ("benign-section", "columnar", "fibroblast"),
-        ("benign-section", "squamous", "fibroblast"),
+        ("benign-section", "squamous", "squamous"),
     )
     pictures: list[tuple[str, RgbArray]] = []
     for name, one, other in wanted:
-        picture = field_of(plan_cohort(name, 8, 2, 0.6, 0.25), ({one}, {other}), 560)
+        picture = field_of(plan_cohort(name, 8, 2, 0.6, 0.25), ({one}, {other}), 560, least=20)
         pictures.append((f"{name}: {', '.join(sorted({one, other}))}", picture))
     grid(path, pictures, columns=3)
 
@@ -162,8 +162,10 @@ def fields(path: Path) -> None:
     grid(path, pictures, columns=5)
 
 
-def field_of(plans: Sequence[SlidePlan], meeting: Sequence[set[str]], side_px: int) -> RgbArray:
-    """The field that holds the most of the rarest of some sets of kinds, on the first slide that has them all."""
+def field_of(
+    plans: Sequence[SlidePlan], meeting: Sequence[set[str]], side_px: int, least: int = 0
+) -> RgbArray:
+    """The field that holds the most of the rarest of some sets of kinds, on the first slide with enough of each."""
     for plan in plans:
         scene = lay_scene(plan, plan.draw_patient(), plan.stain())
         side_um = side_px * plan.mpp
@@ -175,7 +177,7 @@ def field_of(plans: Sequence[SlidePlan], meeting: Sequence[set[str]], side_px: i
                 for k, kinds in enumerate(meeting):
                     here[k] += cell.kind in kinds
         best = max(sorted(counts), key=lambda place: (min(counts[place]), sum(counts[place])), default=(0, 0))
-        if min(counts.get(best, [0])) > 0:
+        if min(counts.get(best, [0])) > least:
             break
     whole = whole_picture(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1))
     left, top = (

@@ -146,9 +146,11 @@ class AlignmentArc:
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> npt.NDArray[np.float32]:
         """A line of even density with sharp borders."""
         dx, dy = x_um[None, :] - self.x_um, y_um[:, None] - self.y_um
-        away = np.abs(np.hypot(dx, dy) - self.radius_um)
-        turn = np.abs(np.angle(np.exp(1j * (np.arctan2(dy, dx) - self.middle))))
-        line = np.clip((self.width_um / 2.0 - away) / 1.0 + 0.5, 0.0, 1.0) * (turn < self.half_angle)
+        away = np.hypot(dx, dy)
+        off = np.abs(away - self.radius_um)
+        cosine, sine = np.float32(math.cos(self.middle)), np.float32(math.sin(self.middle))
+        within = dx * cosine + dy * sine > away * np.float32(math.cos(self.half_angle))
+        line = np.clip((self.width_um / 2.0 - off) + 0.5, 0.0, 1.0) * within
         return (self.density * line)[..., None].astype(np.float32)
 
 

@@ -60,8 +60,10 @@ def draw_ground_plan(side_um: float, tumour: str, rng: np.random.Generator) -> G
     most_glands = int(rng.integers(2, 6)) if tumour else int(rng.integers(6, 14))
     with_glands = benign and (glandular or not surface)
     glands = _rings(kinds, most_glands if with_glands else 0, (35.0, 80.0), rng, wobble=0.12)
+    for gland in glands:
+        gland.fill(kinds, 2.0, Ground.GLAND)
+        gland.fill(kinds, -4.0, Ground.LUMEN)
     vessels = _vessels(kinds, tumour, rng)
-    _dig(kinds, glands, vessels)
     if rng.random() < P_TEAR:
         _tear(kinds, rng)
     solid = np.isin(kinds, [Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.NECROSIS, Ground.CRUSHED])
@@ -99,15 +101,14 @@ def _infiltrate(kinds: KindMap, rng: np.random.Generator) -> None:
 def _squamous(kinds: KindMap, rng: np.random.Generator) -> FloatMap:
     """Cover the upper border with squamous epithelium, pegs at its base; 0 at its surface to 1 at its base."""
     n = kinds.shape[0]
-    tissue = kinds != Ground.GLASS
-    uppermost = np.asarray(np.argmax(tissue, axis=0), np.float32)  # 0 where a column has no tissue
-    first = np.where(tissue.any(axis=0), uppermost, np.float32(n)).astype(np.float32)
+    tissue: BoolMap = np.not_equal(kinds, int(Ground.GLASS))
+    first = _uppermost(tissue)
     smooth = np.asarray(cv2.blur(first[None, :], (9, 1)), np.float32)[0]
     depth = (np.arange(n, dtype=np.float32)[:, None] - smooth[None, :]) * np.float32(STEP_UM)
     pegs = 35.0 * np.maximum(_noise(n, 90.0, rng)[n // 2], -0.8) + 10.0 * _noise(n, 30.0, rng)[n // 2]
     thickness = np.maximum(rng.uniform(100.0, 170.0) + pegs, 50.0)[None, :]
     maturity = (depth / thickness).astype(np.float32)
-    covered = tissue & (maturity < 1.0)
+    covered = tissue & (maturity < 1.0) & (maturity > -0.15)  # the section's flanks stay bare
     kinds[covered] = Ground.SQUAMOUS
     under = (
         tissue & ~covered & (depth < thickness + 45.0)
@@ -116,27 +117,28 @@ def _squamous(kinds: KindMap, rng: np.random.Generator) -> FloatMap:
     return np.where(covered, np.maximum(maturity, 0.0), np.float32(-1.0)).astype(np.float32)
 
 
+def _uppermost(tissue: BoolMap) -> FloatMap:
+    """Row of the highest tissue in every column, [columns]; columns without take after their neighbours."""
+    rows = np.array(
+        [int(np.argmax(column)) if bool(np.any(column)) else -1 for column in tissue.T], np.float64
+    )
+    known = rows >= 0.0
+    places = np.arange(len(rows), dtype=np.float64)
+    return np.asarray(np.interp(places, places[known], rows[known]), np.float32)
+
+
 def _vessels(kinds: KindMap, tumour: str, rng: np.random.Generator) -> tuple[Gland, ...]:
     """Vessels in the stroma, and small ones in sheets of small cells, a tenth of them with a basophilic rim."""
     vessels = _rings(kinds, int(rng.integers(2, 7)), (12.0, 26.0), rng, wobble=0.10)
-    if tumour not in {"small_cell", "mixed"}:
-        return vessels
     inside = (Ground.SMALL_CELL, Ground.NECROSIS, Ground.CRUSHED)
-    vessels += _rings(kinds, int(rng.integers(2, 6)), (12.0, 20.0), rng, where=inside, wobble=0.10)
-    return tuple(replace(vessel, basophilic=bool(rng.random() < P_AZZOPARDI)) for vessel in vessels)
-
-
-def _dig(kinds: KindMap, glands: Sequence[Gland], vessels: Sequence[Gland]) -> None:
-    """Open the lumina of glands and vessels in the plan."""
-    for gland in glands:
-        gland.fill(kinds, 2.0, Ground.GLAND)
-        gland.fill(kinds, -4.0, Ground.LUMEN)
+    if tumour in {"small_cell", "mixed"}:
+        vessels += _rings(kinds, int(rng.integers(2, 6)), (12.0, 20.0), rng, where=inside, wobble=0.10)
+        vessels = tuple(replace(one, basophilic=bool(rng.random() < P_AZZOPARDI)) for one in vessels)
     for vessel in vessels:
-        if vessel.basophilic:
-            vessel.fill(kinds, 9.0, Ground.BASOPHILIC)
-        else:
-            vessel.fill(kinds, 3.0, Ground.STROMA)
+        around = (9.0, Ground.BASOPHILIC) if vessel.basophilic else (3.0, Ground.STROMA)
+        vessel.fill(kinds, *around)
         vessel.fill(kinds, -4.0, Ground.LUMEN)
+    return vessels
 
 
 def _tumour_fields(n: int, tumour: str, rng: np.random.Generator) -> tuple[BoolMap, BoolMap, BoolMap]:

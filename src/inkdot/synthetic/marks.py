@@ -63,6 +63,10 @@ class Fibre:
         """The rectangle around it."""
         return _enclosing(self.points, 1.5 * self.width_um)
 
+    def touches(self, tile: Box) -> bool:
+        """Whether the thread crosses a tile, or nearly so."""
+        return _near_line(self.points, 1.5 * self.width_um, tile)
+
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
         """A refracting rod: dark borders, pale middle."""
         away = _distance_to_line(self.points, x_um, y_um)
@@ -93,6 +97,10 @@ class PenStroke:
     def box(self) -> Box:
         """The rectangle around it."""
         return _enclosing(self.points, 0.8 * self.width_um)
+
+    def touches(self, tile: Box) -> bool:
+        """Whether the stroke crosses a tile, or nearly so: most tiles of its rectangle lie beside it."""
+        return _near_line(self.points, 0.8 * self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
         """Full density inside, a soft uneven border."""
@@ -162,6 +170,14 @@ class GainStripe:
         across = (x_um >= self.box.left_um) & (x_um < self.box.right_um)
         down = (y_um >= self.box.top_um) & (y_um < self.box.bottom_um)
         return (self.density * (across[None, :] & down[:, None]))[..., None].astype(np.float32)
+
+
+def _near_line(points: tuple[tuple[float, float], ...], reach_um: float, tile: Box) -> bool:
+    """Whether anything of a tile may lie within a distance of a broken line: by the circle around the tile."""
+    x, y = (tile.left_um + tile.right_um) / 2.0, (tile.top_um + tile.bottom_um) / 2.0
+    corner = math.hypot(tile.right_um - x, tile.bottom_um - y)
+    away = _distance_to_line(points, np.array([x], np.float32), np.array([y], np.float32))
+    return float(away[0, 0]) < reach_um + corner
 
 
 def _around(x_um: float, y_um: float, reach_um: float) -> Box:

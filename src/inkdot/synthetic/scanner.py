@@ -104,8 +104,10 @@ class Sensor:
         height, width = inner.shape[:2]
         x = seed * 7919 % (_NOISE_SIDE_PX - width)
         y = seed * 104729 % (_NOISE_SIDE_PX - height)
-        noisy = inner * self._flat[:height, :width] + self._noise[y : y + height, x : x + width]
-        return np.clip(noisy + 0.5, 0.0, 255.0).astype(np.uint8)
+        noisy = inner * self._flat[:height, :width]
+        noisy += self._noise[y : y + height, x : x + width]
+        noisy += 0.5
+        return np.clip(noisy, 0.0, 255.0, out=noisy).astype(np.uint8)
 
     def _shift_colours(self, light: OdArray) -> None:
         """Move red left and blue right by half the colour shift, by linear interpolation."""
@@ -117,7 +119,7 @@ class Sensor:
 
 
 def _flat_field(shading: float) -> npt.NDArray[np.float32]:
-    """What flat-field correction left, [256, 256, 1]: one field per tile, so that empty glass is alike everywhere."""
+    """What flat-field correction left, [256, 256, 3]: one field per tile, so that empty glass is alike everywhere."""
     wave = np.cos((np.arange(_FIELD_PX) + 0.5) / _FIELD_PX * 2.0 * np.pi, dtype=np.float64)
     corner = 0.25 * (2.0 + wave[:, None] + wave[None, :])  # 1 in the corners, 0 in the middle
-    return (1.0 - shading * corner)[..., None].astype(np.float32)
+    return np.repeat((1.0 - shading * corner)[..., None], 3, axis=2).astype(np.float32)

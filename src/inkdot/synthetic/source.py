@@ -9,6 +9,7 @@ import numpy as np
 from inkdot.records import RgbArray
 from inkdot.synthetic.backdrops import AlignmentArc, SpotRing
 from inkdot.synthetic.chromatin import textures
+from inkdot.synthetic.marks import Fibre, PenStroke
 from inkdot.synthetic.paint import Painter, Stamp
 from inkdot.synthetic.scanner import HALO_PX, Scanner, Sensor
 from inkdot.synthetic.scene import Box, OdArray, Scene
@@ -98,7 +99,7 @@ class SceneSource:
     def expose(self, od: OdArray, column: int, row: int) -> RgbArray:
         """Pixels of a tile from its optical density, which has this source's halo and is overwritten."""
         cut = self._halo_px - HALO_PX
-        inner = np.ascontiguousarray(od[cut : od.shape[0] - cut, cut : od.shape[1] - cut])
+        inner = np.ascontiguousarray(od[cut : od.shape[0] - cut, cut : od.shape[1] - cut]) if cut else od
         return self._sensor.expose(inner, self._number(column, row))
 
     def cells_density(self, column: int, row: int) -> OdArray | None:
@@ -168,7 +169,7 @@ class SceneSource:
                 self._cells_of[at].append(k)
                 self._last_row[k] = max(self._last_row.get(k, 0), at[1])
         for k, backdrop in enumerate(self._scene.backdrop):
-            line = backdrop if isinstance(backdrop, SpotRing | AlignmentArc) else None
+            line = backdrop if isinstance(backdrop, SpotRing | AlignmentArc | Fibre | PenStroke) else None
             for at in self._tiles(backdrop.box, slip):
                 if line is None or line.touches(self._tile_box(*at, slip)):
                     self._backdrops_of[at].append(k)
