@@ -40,10 +40,11 @@ COHORT = [
 ]
 
 
-def test_calls_of_slides_without_a_score_count_and_unknown_ones_do_not():
+def test_inadequate_slides_are_missed_or_nothing_never_right_and_unknown_ones_do_not_count():
     figures = slide_figures(results(COHORT))
     assert figures["sensitivity"].value == 2 / 4
-    assert figures["specificity"].value == 2 / 3
+    assert figures["specificity"].value == 1 / 2  # d flagged, e not; f is inadequate
+    assert figures["balanced_accuracy"].value == pytest.approx((2 / 4 + 1 / 2) / 2)
     pairs = [(p > n) + 0.5 * (p == n) for p in (0.9, 0.4, 0.8) for n in (0.6, 0.1)]
     assert figures["auc"].value == pytest.approx(np.mean(pairs))
 

@@ -1,6 +1,7 @@
 """A model judged on slides it never saw, with figures recomputed from the tables that were written."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -64,6 +65,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "mpp": 1.0,
                 "stride_px": 32,
                 "min_foreground_fraction": 0.01,
+                "adequacy": {"min_nuclei": 0},  # these slides hold four cells
             },
             "heads": [HEAD],
             "model": {"backbone": "test_efficientnet"},
@@ -137,6 +139,24 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
     assert risks[-1]["risk"] == pytest.approx(1 - called_right / 10)
     assert sum(row["count"] for row in report["reliability"]) == len(tile_scores)
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
+
+
+def test_what_predict_calls_inadequate_is_never_rightly_negative(
+    judged: RunLayout, model: Path, tmp_path: Path
+):
+    """The same slides and model, which now asks for more cells than the slides hold."""
+    strict = tmp_path / "strict"
+    shutil.copytree(model, strict)
+    description = json.loads((strict / "model.json").read_text(encoding="utf-8"))
+    description["tiling"]["adequacy"]["min_nuclei"] = 20
+    (strict / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    slides = judged.root.parent / "cohort" / "slides.csv"
+    assert evaluate.run(strict, slides, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["calls"] == {"positive, inadequate": 5, "negative, inadequate": 5}
+    assert report["figures"]["slides"]["sensitivity"]["value"] == 0.0
+    assert "specificity" not in report["figures"]["slides"]
+    assert "auc" not in report["figures"]["slides"]
 
 
 def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(judged: RunLayout):

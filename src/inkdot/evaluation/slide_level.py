@@ -55,8 +55,9 @@ def slide_figures(
 ) -> dict[str, Estimate]:
     """AUC, average precision, sensitivity, specificity and balanced accuracy of the calls, and hit@k, by name.
 
-    Undefined ones are left out. A slide without a score is not flagged: a positive one counts as missed. ``hit@k`` is
-    the share of the slides with known positive places that show one of them among the first k.
+    Undefined ones are left out. A slide without a score (inadequate) is never negative: a positive one counts
+    as missed, a negative one as nothing. ``hit@k`` is the share of the slides with known positive places that show one
+    of them among the first k.
     """
     figures: dict[str, Estimate | None] = {}
     known = ~np.isnan(results.truth)
@@ -65,12 +66,13 @@ def slide_figures(
         results.truth[scored] > 0.5, results.scores[scored], results.patients[scored], seed=seed
     )
     figures["average_precision"] = _average_precision(results.of(scored), seed)
-    positive, negative = known & (results.truth > 0.5), known & (results.truth <= 0.5)
+    positive, negative = known & (results.truth > 0.5), scored & (results.truth <= 0.5)
     figures["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
     figures["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
+    judged = positive | negative
     figures["balanced_accuracy"] = bootstrap_estimate(
-        lambda weights: balanced_accuracy(results.truth[known] > 0.5, results.flagged[known], weights),
-        results.patients[known],
+        lambda weights: balanced_accuracy(results.truth[judged] > 0.5, results.flagged[judged], weights),
+        results.patients[judged],
         seed=seed,
     )
     if not (positive.any() and negative.any()):
