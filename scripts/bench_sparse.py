@@ -38,6 +38,9 @@ class Pooled:
     tiles: int = 0
     grid: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
+    measuring_cpu_s: float = 0.0
+    measured_clusters: int = 0
     peak_mb: float = 0.0
 
 
@@ -52,8 +55,12 @@ def main() -> int:
     for folder in spots(arguments.cache, spot_mm):
         # A new process for each, so that its peak memory is its own.
         with ProcessPoolExecutor(1, context) as pool:
-            seconds, peak_mb = pool.submit(tile, folder).result()
+            seconds, cpu_s, peak_mb = pool.submit(tile, folder).result()
+            measuring_cpu_s, measured = pool.submit(measure, folder).result()
         pooled.seconds += seconds
+        pooled.cpu_s += cpu_s
+        pooled.measuring_cpu_s += measuring_cpu_s
+        pooled.measured_clusters += measured
         pooled.peak_mb = max(pooled.peak_mb, peak_mb)
         for truth in sorted((folder / "truth").glob("*.parquet")):
             count(truth, folder / "run", pooled)
@@ -61,7 +68,8 @@ def main() -> int:
             f"{pooled.found[kind]} of {number} {kind}s" for kind, number in pooled.planted.items()
         )
         print(
-            f"{folder.name}: so far {found}; {pooled.tiles} tiles; here {seconds:.0f} s, {peak_mb:.0f} MB",
+            f"{folder.name}: so far {found}; {pooled.tiles} tiles; here {seconds:.0f} s, "
+            f"{cpu_s:.0f} CPU s and {measuring_cpu_s:.0f} for {measured} measured clusters, {peak_mb:.0f} MB",
             flush=True,
         )
         if pooled.planted["cluster"] >= WANTED_CLUSTERS:
@@ -81,8 +89,8 @@ def spots(cache: Path, spot_mm: float) -> Iterator[Path]:
         yield folder
 
 
-def tile(folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory (MB) of tiling the spot in this process."""
+def tile(folder: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and peak memory (MB) of tiling the spot in this process, without measuring nuclei."""
     import resource
 
     from inkdot.artefacts.layout import RunLayout
@@ -93,12 +101,34 @@ def tile(folder: Path) -> tuple[float, float]:
     config = default_config("thinprep")
     config = config.model_copy(update={"tiling": config.tiling.model_copy(update={"mode": "clusters"})})
     layout = RunLayout(folder / "run")
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for entry in read_slides(folder / "slides.csv", config.head_records):
         layout.tiles(entry.slide_id).unlink(missing_ok=True)
         tile_slide(entry, config, layout)
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return time.perf_counter() - start, time.process_time() - cpu_start, peak_mb
+
+
+def measure(folder: Path) -> tuple[float, int]:
+    """CPU seconds that outlining and measuring nuclei takes on top, within the default budget, and how many clusters."""
+    from contextlib import closing
+
+    from inkdot.artefacts.layout import RunLayout
+    from inkdot.artefacts.schemas import CLUSTERS_VERSION
+    from inkdot.artefacts.tables import read_table
+    from inkdot.config import MorphometryConfig, default_config
+    from inkdot.manifest import read_slides
+    from inkdot.slides import open_slide
+    from inkdot.work.measure_slide import largest_first, measure_clusters_of
+
+    start, measured = time.process_time(), 0
+    for entry in read_slides(folder / "slides.csv", default_config("thinprep").head_records):
+        clusters, _ = read_table(RunLayout(folder / "run").clusters(entry.slide_id), CLUSTERS_VERSION)
+        with closing(open_slide(entry)) as slide:
+            found = measure_clusters_of(slide, clusters, largest_first(clusters), MorphometryConfig())
+        measured += sum(bool(count) for count in found.table.column("measured_nuclei").to_pylist())
+    return time.process_time() - start, measured
 
 
 def count(truth_path: Path, run: Path, pooled: Pooled) -> None:
@@ -161,6 +191,9 @@ def report(pooled: Pooled, spot_mm: float) -> dict[str, Any]:
         "grid_tiles": pooled.grid,
         "tiles_fraction": round(pooled.tiles / max(1, pooled.grid), 5),
         "seconds": round(pooled.seconds, 1),
+        "cpu_s": round(pooled.cpu_s, 1),
+        "measuring_cpu_s": round(pooled.measuring_cpu_s, 1),
+        "measured_clusters": pooled.measured_clusters,
         "peak_mb": round(pooled.peak_mb),
     }
     for kind, name in kinds.items():
