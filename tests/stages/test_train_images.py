@@ -1,10 +1,12 @@
 """Training on labelled pictures: the same network and loop, whatever the columns are called."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import read_model_file
@@ -117,6 +119,26 @@ def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
     assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns == before
     assert train.run_images(config(crop_px=40), table, tmp_path / "a") == 0
     assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns != before
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: None, "found nothing at"),
+        (lambda path: path.write_bytes(b"cut"), "expected a .safetensors file"),
+        (lambda path: save_file({"a": np.zeros(3, np.float32)}, path), "conv_stem.weight .* is missing"),
+    ],
+)
+def test_starting_weights_that_do_not_fit_are_refused_before_any_picture_is_read(
+    table: Path, tmp_path: Path, write: Callable[[Path], None], words: str
+):
+    path = tmp_path / "start.safetensors"
+    write(path)
+    settings = config()
+    model = settings.model.model_copy(update={"weights": str(path)})
+    with pytest.raises(UserError, match=f"model.weights: .*{words}"):
+        train.run_images(settings.model_copy(update={"model": model}), table, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_picture_is_named_and_the_rest_trains(

@@ -14,11 +14,32 @@ from torch import Tensor
 from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.model.data import TileSet
-from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
+from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
 
 _OWN_PREFIX = "backbone."
 _NAMED = 5
 _SAMPLED_TILES = 2000
+
+
+def check_start(config: Config) -> None:
+    """Refuse a backbone or a weights file that cannot be used, before anything long begins.
+
+    What ``pretrained`` stands for is known once it is loaded.
+
+    Raises:
+        UserError: The backbone is unknown, or the file is missing or does not match it.
+    """
+    settings = config.model
+    check_backbone(settings.backbone)
+    if settings.weights not in ("scratch", "pretrained"):
+        spec = NetworkSpec(
+            settings.backbone,
+            settings.dropout,
+            config.head_records,
+            config.tiling.side_px,
+            views=settings.views,
+        )
+        load_backbone_weights(TileNetwork(spec), Path(settings.weights))
 
 
 def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:

@@ -15,7 +15,7 @@ from inkdot.errors import UserError
 from inkdot.evaluation.splits import Part
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.model.company import company
-from inkdot.model.network import check_backbone
+from inkdot.model.weights import check_start
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
@@ -63,7 +63,7 @@ def run(
     console, layout, heads = Console(stderr=True), RunLayout(out), config.head_records
     entries = read_slides(slides, heads)
     say(console, check_label_tables(entries, heads))
-    check_backbone(config.model.backbone)
+    check_start(config)
     _check_alone()
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
@@ -132,7 +132,7 @@ def run_images(
     """
     console, layout = Console(stderr=True), RunLayout(out)
     entries = read_pictures(images, config.head_records, config.images)
-    check_backbone(config.model.backbone)
+    check_start(config)
     _check_alone()
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
