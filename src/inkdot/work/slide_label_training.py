@@ -1,12 +1,9 @@
 """Training where slides, not only tiles, have answers: a start for the backbone, then attention over whole slides."""
 
-# pyright: reportUnknownMemberType=false
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import torch
 from rich.console import Console
 
 from inkdot.artefacts.layout import RunLayout
@@ -17,10 +14,11 @@ from inkdot.model.bag_lesson import BagData, BagLesson, slides_per_class
 from inkdot.model.bags import BagSet, bag_set, labelled_subset
 from inkdot.model.data import TileSet
 from inkdot.model.describing_slides import describe_slides
+from inkdot.model.extensions import with_attention, with_projector
 from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
 from inkdot.model.selection import TargetArray, head_slices
-from inkdot.model.self_supervision import PairLesson, SelfTaught
+from inkdot.model.self_supervision import PairLesson
 from inkdot.work.slide_answers import only_slide_is_known
 from inkdot.work.tile_cache import LabelledTiles
 from inkdot.work.training_cohort import Cohort, trained_on_facts
@@ -86,14 +84,6 @@ def train_on_slides(
     return attentive, description, notes
 
 
-def with_attention(network: TileNetwork, config: Config) -> TileNetwork:
-    """The same network with attention beside its heads, whose start depends on the seed alone."""
-    torch.manual_seed((config.training.seed << 20) + 1)
-    found = TileNetwork(replace(network.spec, attention_hidden=config.training.slide_labels.hidden))
-    found.load_state_dict(found.state_dict() | network.state_dict())
-    return found
-
-
 def _start(
     network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
 ) -> tuple[_Start, list[str]]:
@@ -109,9 +99,8 @@ def _start(
     if not epochs:
         return "scratch", []
     shorter = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
-    torch.manual_seed((config.training.seed << 20) + 2)
     pairs = PairLesson(data.training, data.validation, config, data.figures_prefix, data.identity)
-    state = learn(SelfTaught(network), pairs, shorter, layout.phase(_BEFORE), console)
+    state = learn(with_projector(network, config), pairs, shorter, layout.phase(_BEFORE), console)
     return "self-supervised", [
         f"Backbone: {state.epoch} epochs without labels on {len(data.training)} tiles, since none was labelled positive."
     ]
