@@ -35,7 +35,9 @@ def area_mean(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     return sums * (width * height) / (rgb.shape[0] * rgb.shape[1])
 
 
-@pytest.mark.parametrize("side", [128, 129, 140, 141, 154, 205, 253, 256, 257, 300, 307, 308, 384, 500])
+@pytest.mark.parametrize(
+    "side", [128, 129, 140, 141, 154, 199, 205, 253, 256, 257, 300, 307, 308, 340, 384, 422, 500]
+)
 def test_shrinking_is_an_area_mean_at_every_ratio(side: int):
     rng = np.random.default_rng(8)
     grain = rng.normal(0.0, 1.0, (side + 8, side + 10, 3))
