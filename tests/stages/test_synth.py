@@ -167,6 +167,9 @@ def test_planes_are_files_of_their_own_and_focus_elsewhere(tmp_path: Path) -> No
     for path in (layout.slide("synthetic_normal_s1_0000"), *(tmp_path / "planes" / name for name in names)):
         with openslide.OpenSlide(path) as slide:
             pictures.append(slide.read_region((0, 0), 0, slide.dimensions).tobytes())
+            facts = json.loads(slide.properties["tiff.ImageDescription"])
+            assert facts["synthetic"] is True
+            assert path.name.startswith("synthetic_")
     assert len(set(pictures)) == 4
     with pytest.raises(UserError, match="--planes: expected an odd number"):
         synth.run("normal", 1, 1, tmp_path, planes=2)
