@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inkdot.evaluation.free_response import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
+from inkdot.evaluation.intervals import TOO_FEW
 
 
 def response(seed: int, lesions: int = 40, alarms: int = 300, slides: int = 25) -> FreeResponse:
@@ -63,6 +64,19 @@ def test_the_interval_draws_patients_with_their_lesions_and_their_slides() -> No
     assert estimate.value == 0.5
     assert estimate.low < 0.35
     assert estimate.high > 0.9
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(2, 9), (9, 2)])
+def test_two_patients_on_a_side_give_no_interval(positive: int, negative: int) -> None:
+    found = FreeResponse(
+        lesion_scores=np.linspace(0.3, 0.9, 30),
+        lesion_patients=np.array([f"p{k % positive}" for k in range(30)]),
+        alarm_scores=np.linspace(0.1, 0.8, 30),
+        alarm_patients=np.array([f"n{k % negative}" for k in range(30)]),
+        negative_patients=np.array([f"n{k}" for k in range(negative)]),
+    )
+    estimate = froc_estimates(found, replicates=50)["froc"]
+    assert (estimate.low, estimate.high, estimate.method) == (0.0, 1.0, TOO_FEW)
 
 
 def test_nothing_found_and_no_alarms() -> None:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from inkdot.evaluation.intervals import TOO_FEW
 from inkdot.evaluation.slide_level import (
     NO_HIT,
     NOT_ASKED,
@@ -47,6 +48,14 @@ def test_inadequate_slides_are_missed_or_nothing_never_right_and_unknown_ones_do
     assert figures["balanced_accuracy"].value == pytest.approx((2 / 4 + 1 / 2) / 2)
     pairs = [(p > n) + 0.5 * (p == n) for p in (0.9, 0.4, 0.8) for n in (0.6, 0.1)]
     assert figures["auc"].value == pytest.approx(np.mean(pairs))
+
+
+def test_two_patients_on_a_side_give_no_interval():
+    rows = [("a", 1, 0.9, True, 1), ("b", 1, 0.4, False, 12)]
+    rows += [(f"n{k}", 0, 0.1 * k, k > 4, NOT_ASKED) for k in range(8)]
+    figures = slide_figures(results(rows))
+    for name in ("average_precision", "balanced_accuracy"):
+        assert (figures[name].low, figures[name].high, figures[name].method) == (0.0, 1.0, TOO_FEW)
 
 
 def test_hits_are_counted_on_slides_with_known_places_only():

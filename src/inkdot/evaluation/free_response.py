@@ -56,6 +56,9 @@ def froc_estimates(found: FreeResponse, *, replicates: int = 1000, seed: int = 0
     """
     patients = np.concatenate(_patients(found))
     ends = np.cumsum([len(names) for names in _patients(found)])[:-1]
+    # Alarms say nothing of how many negative patients there are.
+    rows = np.arange(len(patients))
+    sides = [rows < ends[0], rows >= ends[1]]
 
     def at(*alarms: float) -> Estimate | None:
         def mean(weights: FloatArray) -> float:
@@ -67,7 +70,7 @@ def froc_estimates(found: FreeResponse, *, replicates: int = 1000, seed: int = 0
             reached = np.searchsorted(rates, np.asarray(alarms) + 1e-9, side="right")
             return float(np.mean(np.concatenate(([0.0], shares))[reached]))
 
-        return bootstrap_estimate(mean, patients, replicates=replicates, seed=seed)
+        return bootstrap_estimate(mean, patients, replicates=replicates, seed=seed, sides=sides)
 
     wanted = {"froc": ALARMS_PER_SLIDE, "sensitivity@1": (1.0,), "sensitivity@8": (8.0,)}
     estimates = {name: at(*alarms) for name, alarms in wanted.items()}

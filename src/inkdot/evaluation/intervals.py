@@ -4,7 +4,7 @@ Tiles of one patient resemble each other, so patients, not tiles, are what a boo
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,8 +148,18 @@ def bootstrap_estimate(
     replicates: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
+    sides: Sequence[BoolArray] = (),
 ) -> Estimate | None:
     """Any statistic of weighted rows that lies between 0 and 1, with its bootstrap interval over patients.
+
+    Args:
+        statistic: See :func:`patient_bootstrap`.
+        patients: Patient of each row, shape [n].
+        replicates: Number of draws.
+        seed: Same seed, same interval.
+        confidence: Share (0 to 1) the interval shall cover.
+        sides: Rows, each of shape [n], that must come from at least three patients each, such as the positive ones and
+            the negative ones; without any, all rows together.
 
     Returns:
         None where the statistic is undefined on all rows; an interval from 0 to 1 where patients are too few.
@@ -158,7 +168,8 @@ def bootstrap_estimate(
     if math.isnan(value):
         return None
     interval = None
-    if len(np.unique(patients)) >= _FEWEST_PATIENTS:
+    counts = [len(np.unique(patients[side])) for side in sides] or [len(np.unique(patients))]
+    if min(counts) >= _FEWEST_PATIENTS:
         interval = patient_bootstrap(
             statistic, patients, replicates=replicates, seed=seed, confidence=confidence
         )

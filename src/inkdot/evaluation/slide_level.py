@@ -74,6 +74,7 @@ def slide_figures(
         lambda weights: balanced_accuracy(results.truth[judged] > 0.5, results.flagged[judged], weights),
         results.patients[judged],
         seed=seed,
+        sides=[positive[judged], negative[judged]],
     )
     if not (positive.any() and negative.any()):
         figures["balanced_accuracy"] = None  # the mean of one side alone would pass for that of both
@@ -89,7 +90,10 @@ def _average_precision(scored: SlideResults, seed: int) -> Estimate | None:
     if truth.all():
         return None  # always 1, whatever the scores
     return bootstrap_estimate(
-        lambda weights: average_precision(truth, scored.scores, weights), scored.patients, seed=seed
+        lambda weights: average_precision(truth, scored.scores, weights),
+        scored.patients,
+        seed=seed,
+        sides=[truth, ~truth],
     )
 
 
