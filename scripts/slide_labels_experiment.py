@@ -84,7 +84,7 @@ def settings(epochs: int) -> Config:
 
 def for_arm(config: Config, arm: str, seed: int) -> Config:
     # Where a tumour lies in no tile, its slide alone is known: the other arms must not learn from it by attention.
-    use = config.training.slide_labels.model_copy(update={"use": "always" if arm == "attention" else "off"})
+    use = config.training.slide_labels.model_copy(update={"use": "always" if arm == "attention" else "never"})
     training = config.training.model_copy(update={"seed": seed, "slide_labels": use})
     return config.model_copy(update={"training": training})
 

@@ -30,7 +30,13 @@ def config(**training: object) -> Config:
     settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
     return config_from_mapping(
         {
-            "tiling": {"side_px": 32, "mpp": 1.0, "stride_px": 32, "adequacy": {"min_nuclei": 0}},
+            "tiling": {
+                "side_px": 32,
+                "mpp": 1.0,
+                "stride_px": 32,
+                "mode": "grid",
+                "adequacy": {"min_nuclei": 0},
+            },
             "model": {"backbone": "test_efficientnet"},
             "heads": heads,
             "training": settings | {"slide_labels": slide_labels} | training,
@@ -106,11 +112,11 @@ def test_predict_writes_attention_and_judges_slides_by_it(
         weights = scores.table.column("attention").to_numpy()
         assert weights.min() >= 0.0
         assert weights.sum() == pytest.approx(1.0, abs=1e-5)
-        both = np.stack([1.0 - scores.flag_scores, scores.flag_scores], axis=1)
-        expected = attended(both, weights)[1]
+        both = [scores.probabilities("malignancy", name) for name in ("benign", "malignant")]
+        expected = np.float32(attended(np.stack(both, axis=1), weights)[1])
         assert float(line["score"]) == pytest.approx(expected, abs=1e-4)
         assert float(line["score"]) <= scores.flag_scores.max() + 1e-4
-        called.append("flagged" if float(line["score"]) >= point.threshold - 1e-4 else "nothing flagged")
+        called.append("flagged" if expected >= np.float32(point.threshold) else "nothing flagged")
     assert [line["call"] for line in lines] == called
     # The threshold was locked so that every positive validation slide is flagged, in these very scores.
     split = {
@@ -147,7 +153,7 @@ def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_slide_labels_can_be_left_unused(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tiles of class 'malignant', found none"):
-        train.run(config(slide_labels={"use": "off"}), cohort, tmp_path)
+        train.run(config(slide_labels={"use": "never"}), cohort, tmp_path)
 
 
 @pytest.mark.slow

@@ -10,10 +10,10 @@ from inkdot.config.strict import Strict
 class SlideLabelsConfig(Strict):
     """Learning from answers about whole slides, by attention over their tiles."""
 
-    use: Literal["needed", "always", "off"] = Field(
+    use: Literal["needed", "always", "never"] = Field(
         default="needed",
         description="needed: attention is trained where a positive slide has no positive tile label. always: wherever "
-        "slides have answers. off: never; such slides then teach nothing.",
+        "slides have answers. never: such slides then teach nothing.",
     )
     bag_tiles: int = Field(
         default=16,

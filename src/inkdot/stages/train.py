@@ -23,7 +23,7 @@ from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.picture_tables import read_pictures
 from inkdot.work.picture_twins import copies_kept_together
 from inkdot.work.planning import planned_tiling, print_plan
-from inkdot.work.slide_label_training import slides_must_teach
+from inkdot.work.slide_label_training import tiles_to_learn_from
 from inkdot.work.tile_cache import CacheTask, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
@@ -84,9 +84,7 @@ def run(
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(tiled.failed)}"
             )
-        whole = folds is None and slides_must_teach(tiles, config)
-        if whole:
-            tiles = [labelled_tiles(own.entry, config, layout, whole=True) for own in tiles]
+        tiles, whole = tiles_to_learn_from(tiles, config, layout, folds)
         cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))

@@ -20,7 +20,7 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.selection import TargetArray, head_slices
 from inkdot.model.self_supervision import PairLesson
 from inkdot.work.slide_answers import only_slide_is_known
-from inkdot.work.tile_cache import LabelledTiles
+from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.work.training_cohort import Cohort, trained_on_facts
 
 _Start = Literal["tiles", "self-supervised", "pretrained", "scratch"]
@@ -32,13 +32,31 @@ _BEFORE, _SLIDES = "self_supervision", "slide_labels"
 def slides_must_teach(found: Sequence[LabelledTiles], config: Config) -> bool:
     """Whether attention is to be trained on these slides, by ``training.slide_labels.use``."""
     heads, use = config.head_records, config.training.slide_labels.use
-    if use == "off":
+    if use == "never":
         return False
     return use == "always" or any(
         only_slide_is_known(tiles.slide_targets, tiles.targets, heads)
         for tiles in found
         if tiles.slide_targets is not None
     )
+
+
+def tiles_to_learn_from(
+    found: Sequence[LabelledTiles], config: Config, layout: RunLayout, folds: int | None
+) -> tuple[list[LabelledTiles], bool]:
+    """The tiles of the slides as training uses them, and whether the slides teach as wholes.
+
+    A cross-validation is of labelled tiles: no figure of its report is about slides learnt as wholes.
+
+    Args:
+        found: The slides with their labelled tiles.
+        config: The whole config.
+        layout: The run folder, where the slides are tiled.
+        folds: Of a cross-validation, or None.
+    """
+    if folds is not None or not slides_must_teach(found, config):
+        return list(found), False
+    return [labelled_tiles(own.entry, config, layout, whole=True) for own in found], True
 
 
 def train_on_slides(

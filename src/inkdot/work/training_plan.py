@@ -13,6 +13,7 @@ from inkdot.manifest.images import ImageEntry
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.work.picture_cache import hashes_of, listed_pictures
+from inkdot.work.slide_label_training import tiles_to_learn_from
 from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.work.tile_slide import tiles_fit
 from inkdot.work.training_cohort import Cohort, Fold, check_answers, cohort_notes, split_cohort
@@ -40,7 +41,8 @@ def planned_training(
     ready = [entry for entry in entries if _tiled(entry, config, layout)]
     if len(ready) == len(entries):
         tiles = [labelled_tiles(entry, config, layout) for entry in entries]
-        return _known(tiles, config, layout, folds, pictures=False)
+        tiles, by_slide = tiles_to_learn_from(tiles, config, layout, folds)
+        return _known(tiles, config, layout, folds, pictures=False, by_slide=by_slide)
     most = sum(_most_tiles(entry, config) for entry in entries)
     parts = split_slides(
         [_by_manifest(entry, config) for entry in entries],
@@ -71,13 +73,19 @@ def planned_picture_training(
 
 
 def _known(
-    tiles: Sequence[LabelledTiles], config: Config, layout: RunLayout, folds: int | None, *, pictures: bool
+    tiles: Sequence[LabelledTiles],
+    config: Config,
+    layout: RunLayout,
+    folds: int | None,
+    *,
+    pictures: bool,
+    by_slide: bool = False,
 ) -> list[str]:
     numbers = [None] if folds is None else [Fold(index, folds) for index in range(folds)]
     lines: list[str] = []
     cohorts: list[Cohort] = []
     for number in numbers:
-        cohort = split_cohort(tiles, config, pictures=pictures, fold=number)
+        cohort = split_cohort(tiles, config, pictures=pictures, fold=number, by_slide=by_slide)
         check_answers(cohort, config)
         cohorts.append(cohort)
         lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
