@@ -101,11 +101,12 @@ def write_scores(results: RunLayout, entry: SlideEntry, scores: Scores, **more: 
 SCORES: Mapping[str, Scores] = {
     NASTY_NAME: {(3, 2): 0.95, (8, 6): 0.9, (0, 0): 0.2, (10, 1): 0.1},
     "S2 clean": {(1, 1): 0.3, (6, 4): 0.4},
+    "S4 empty": {},
 }
 
 
 def make_results(root: Path, painted_slide: Callable[[Path], object]) -> RunLayout:
-    """Two scored slides, and one that predict could not read."""
+    """Two scored slides, one without tiles, and one that predict could not read."""
     layout = RunLayout(root / "results")
     layout.root.mkdir(parents=True)
     slides = root / "the folder of slides"
@@ -117,12 +118,11 @@ def make_results(root: Path, painted_slide: Callable[[Path], object]) -> RunLayo
         scores = SCORES[entry.slide_id]
         write_scores(layout, entry, scores)
         flagged = sum(score >= 0.5 for score in scores.values())
-        call = "flagged" if flagged else "nothing flagged"
-        predictions.append(
-            Prediction(entry.slide_id, "done", call, f"{max(scores.values()):.4f}", len(scores), flagged)
-        )
-    entries.append(SlideEntry("S3 broken", slides / "slide2.tif"))
-    reason = f"{entries[2].path}: expected a slide, found a text file (Reading {slides}/x)"
+        call = ("flagged" if flagged else "nothing flagged") if scores else "inadequate"
+        score = f"{max(scores.values()):.4f}" if scores else ""
+        predictions.append(Prediction(entry.slide_id, "done", call, score, len(scores), flagged))
+    entries.append(SlideEntry("S3 broken", slides / "broken.tif"))
+    reason = f"{entries[-1].path}: expected a slide, found a text file (Reading {slides}/x)"
     predictions.append(Prediction("S3 broken", "failed", "", reason=reason))
     write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
     write_predictions(layout.predictions_csv, predictions)

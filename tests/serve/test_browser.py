@@ -173,7 +173,12 @@ def test_the_worklist_leads_to_the_slide_to_look_at_first(
     page.wait_for_selector("#rows tr")
     assert "token" not in page.url
     assert page.locator("#rows .slide-link").all_inner_texts()[0] == truth.name
-    assert page.locator("#rows .call").all_inner_texts() == ["flagged", "not analysed", "nothing flagged"]
+    assert page.locator("#rows .call").all_inner_texts() == [
+        "flagged",
+        "inadequate",
+        "not analysed",
+        "nothing flagged",
+    ]
     page.keyboard.press("/")
     page.keyboard.type("s2")
     assert page.locator("#rows .slide-link").all_inner_texts() == ["S2 clean"]
@@ -257,13 +262,23 @@ def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
 
 def test_a_slide_without_places_can_be_looked_at(standing: Server, come_in: OpenPage) -> None:
     page = come_in(standing)
-    go(page, standing)
+    page.goto(standing.page("review#2"))
+    page.wait_for_selector("h1")
+    assert page.locator("h1").inner_text() == "S4 empty"
+    assert "inadequate, not negative" in page.locator("#slide-head").inner_text()
     page.keyboard.press("o")
     page.wait_for_selector(".viewer")
     settle(page)
+    assert centre_l0_px(page) == pytest.approx((1200, 900), abs=2)
     assert page.locator("#context .answer").count() == 0
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
-    page.keyboard.press("Escape")
+    page.keyboard.press("[")  # to a slide with places, the viewer still open: it follows
+    page.wait_for_function("() => document.getElementById('context-title').textContent === 'Place 1'")
+    settle(page)
+    assert centre_l0_px(page) == pytest.approx((700, 500), abs=2)
+    page.keyboard.press("]")
+    page.keyboard.press("]")  # to one that nothing can be shown of: no other may stand for it
+    assert page.locator("h1").inner_text() == "S3 broken"
     assert page.locator("#context[open]").count() == 0
 
 

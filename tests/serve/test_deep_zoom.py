@@ -147,7 +147,7 @@ def test_the_cache_stays_below_its_limit_and_keeps_what_was_used_last() -> None:
 
 def test_few_handles_stay_open_and_none_after_an_error(served: Any) -> None:
     slides = OpenSlides(most_idle=1)
-    first, second = (slide.entry for slide in served.shown.slides.values())
+    first, second, _ = (slide.entry for slide in served.shown.slides.values())
     with slides.lent(first) as one, slides.lent(first) as two:
         assert one is not two
     assert slides.idle == 1

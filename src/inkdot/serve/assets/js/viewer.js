@@ -264,7 +264,9 @@
     plain.overview(slide, current, actions);
     gallery = { slide, current, actions };
     if (!dialog.open) return;
-    if (current === null) showWhole(slide);
+    if (!slide.view) dialog.close(); // there is nothing to look at: what is open must not be taken for it
+    else if (current === null) showWhole(slide);
+    else if (shown.place === null) actions.open(current);
     else if (shown.actions && (current !== shown.place || slide !== shown.slide)) ink.showContext(slide, current, shown.actions);
   };
 
