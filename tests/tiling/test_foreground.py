@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inkdot.config import TilingConfig, default_config
+from inkdot.config import SpotConfig, TilingConfig, default_config
 from inkdot.records import BoundsL0
 from inkdot.slides.memory import MemorySlide, pyramid_of
 from inkdot.tiling.foreground import find_foreground
@@ -141,3 +141,28 @@ def test_a_slide_coarser_than_the_mask_keeps_its_own_scale(scene, stains):
 def test_the_level_read_is_fine_enough_and_no_finer_than_worth_it(downsamples, expected):
     levels = [np.zeros((256 // d, 256 // d, 3), np.uint8) for d in downsamples]
     assert reading_level(MemorySlide(levels, 0.25).info, 4.0) == expected
+
+
+def test_the_print_of_the_filter_on_the_rim_is_dropped_and_cells_on_it_stay(scene, stains):
+    tiling = THINPREP.model_copy(update={"spot": SpotConfig(diameter_um=2000.0, ring_um=120.0)})
+    drawn = scene(2400, 2400, 2.0)
+    y, x = np.mgrid[: drawn.shape[0], : drawn.shape[1]] * 2.0 + 1.0
+    away = np.hypot(x - 1200, y - 1200)
+    rim = np.clip(1.0 - ((away - 1000) / 24) ** 2, 0, 1)
+    angles = np.arctan2(y - 1200, x - 1200)
+    smudged = (np.abs(angles - 0.45) < 0.15) & (np.abs(away - 1000) < 20)  # no cell lies there
+    drawn.od += (0.02 * rim)[..., None].astype(np.float32)
+    drawn.od += (0.08 * smudged)[..., None].astype(np.float32) * np.array((0.947, 0.254, 0.197), np.float32)
+    for angle in np.linspace(0.1, 6.0, 9):
+        drawn.disc(
+            1200 + 1000 * np.cos(angle), 1200 + 1000 * np.sin(angle), 14.0, 1.0, stains["haematoxylin"]
+        )
+    drawn.disc(1200, 1200, 14.0, 1.0, stains["haematoxylin"])
+    drawn.disc(60, 60, 40.0, 1.0, stains["haematoxylin"])  # on the glass outside
+    foreground = find_foreground(MemorySlide(drawn.render(), 2.0), tiling)
+    assert foreground.spot is not None
+    assert ground_at(foreground, 60, 60) == Ground.OUTSIDE
+    assert ground_at(foreground, 1200, 1200) == Ground.KEPT
+    for angle in np.linspace(0.1, 6.0, 9):
+        assert ground_at(foreground, 1200 + 1000 * np.cos(angle), 1200 + 1000 * np.sin(angle)) == Ground.KEPT
+    assert foreground.areas_um2()[Ground.RING] == pytest.approx(0.3 * 1000 * 40, rel=0.3)

@@ -120,9 +120,12 @@ def _name_ring(ground: Bytes, planes: Planes, spot: Spot, width_um: float) -> No
     _, labels = cast(
         "tuple[int, npt.NDArray[np.int32]]", cv2.connectedComponents(ring.astype(np.uint8), connectivity=8)
     )
-    red, green = (np.log10(planes.glass.rgb[c] / np.maximum(planes.tone[..., c], 1.0)) for c in (0, 1))
+    # Few of many pixels: as whole planes of floats these would be the largest thing in memory.
+    where = np.nonzero(ring)
+    which, tone = labels[where], np.maximum(planes.tone[where], 1)
+    red, green = (np.log10(planes.glass.rgb[channel] / tone[:, channel]) for channel in (0, 1))
     # Mask pixels are means, so a nucleus is paler in them than it is.
-    dark = ring & (np.minimum(red, green) >= 0.5 * _PALE_OD)
-    with_core = np.zeros(int(labels.max()) + 1, np.bool_)
-    with_core[labels[dark]] = True
-    ground[ring & ~with_core[labels]] = Ground.RING
+    with_core = np.zeros(int(which.max()) + 1, np.bool_)
+    with_core[which[np.minimum(red, green) >= 0.5 * _PALE_OD]] = True
+    pale = ~with_core[which]
+    ground[where[0][pale], where[1][pale]] = Ground.RING
