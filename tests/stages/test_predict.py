@@ -34,7 +34,13 @@ SYNTHETIC = json.dumps({"synthetic": True})
 def config() -> Config:
     return config_from_mapping(
         {
-            "tiling": {"side_px": SIDE, "mpp": 0.5, "stride_px": SIDE, "adequacy": {"min_nuclei": 0}},
+            "tiling": {
+                "mode": "grid",
+                "side_px": SIDE,
+                "mpp": 0.5,
+                "stride_px": SIDE,
+                "adequacy": {"min_nuclei": 0},
+            },
             "model": {"backbone": "test_resnet"},
         }
     )

@@ -20,9 +20,10 @@ from inkdot.manifest import manifest_text, read_all_slides, with_overrides
 from inkdot.model.scorer import Runtime
 from inkdot.records import SlideEntry
 from inkdot.work.assessing import assess_run
+from inkdot.work.attempt import SlideTask
 from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.cluster_slide import ClusterTask
-from inkdot.work.engine import print_summary, run_slides
+from inkdot.work.engine import BatchSummary, Engine, print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
 from inkdot.work.refusals import refuse_real_slides
 from inkdot.work.retrying import scores_kept, unfinished
@@ -77,20 +78,12 @@ def run(
     """
     scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model, runtime=runtime)
     description = scoring.scorer.description
-    if not description.mpp_known and not allow_unknown_scale:
-        raise UserError(
-            f"{model}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
-            "stated; train on pictures of known scale, or pass --allow-unknown-scale to cut slides at the scale of its "
-            f"config ({description.tiling.mpp:g} µm/px), which may be wrong"
-        )
+    if not allow_unknown_scale:
+        _refuse_unknown_scale(model, description)
     entries = read_all_slides(sources, description.head_records)
     entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
     layout = RunLayout(out)
-    todo = entries
-    if retry_failed:
-        todo = unfinished(
-            entries, layout, _STAGES, lambda entry: scores_kept(entry, layout, scoring.model_sha256)
-        )
+    todo = _unfinished(entries, layout, scoring) if retry_failed else entries
     if description.trained_on.synthetic and not allow_synthetic_model:
         refuse_real_slides(todo)
     config = tiling_config(description)
@@ -99,35 +92,56 @@ def run(
     check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
-    scoring_task = ScoreTask(
-        RunLayout(out.absolute()), model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime
-    )
+    here = RunLayout(out.absolute())  # a task may run elsewhere, where this folder is not the current one
+    score = ScoreTask(here, model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime)
+    steps: list[_Step] = [
+        ("tile", TileTask(config, here), tilers),
+        ("predict", score, scorers),
+        ("clusters", ClusterTask(here, config.morphometry), tilers),
+    ]
     console = Console(stderr=True)
     with closing(tilers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
-        tiled = run_slides("tile", todo, TileTask(config, RunLayout(out.absolute())), layout, engine=tilers)
-        good = [entry for entry in todo if entry.slide_id not in tiled.failed]
-        scored = run_slides("predict", good, scoring_task, layout, engine=scorers)
-        good = [entry for entry in good if entry.slide_id not in scored.failed]
-        clustered = run_slides(
-            "clusters",
-            good,
-            ClusterTask(RunLayout(out.absolute()), config.morphometry),
-            layout,
-            engine=tilers,
-        )
+        summaries = _walk(todo, steps, layout)
         # Before anything that a full disk may still prevent: who fails is said in any case.
-        print_summary(console, [tiled, scored, clustered])
-        failed = tiled.failed | scored.failed | clustered.failed
+        print_summary(console, summaries)
+        tiled = summaries[0]
+        failed = {slide_id: why for summary in summaries for slide_id, why in summary.failed.items()}
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
         assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
-    console.print(
-        f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}",
-        soft_wrap=True,
+    line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
+    console.print(line, soft_wrap=True)
+    return max(summary.exit_code for summary in summaries)
+
+
+_Step = tuple[str, SlideTask, Engine]
+"""Name of a step in the ledger, what it does with a slide, and where."""
+
+
+def _walk(entries: Sequence[SlideEntry], steps: Sequence[_Step], layout: RunLayout) -> list[BatchSummary]:
+    """Step after step, each on the slides that the steps before it did not fail on."""
+    summaries: list[BatchSummary] = []
+    for name, task, engine in steps:
+        summaries.append(run_slides(name, entries, task, layout, engine=engine))
+        entries = [entry for entry in entries if entry.slide_id not in summaries[-1].failed]
+    return summaries
+
+
+def _unfinished(entries: Sequence[SlideEntry], layout: RunLayout, scoring: Scoring) -> list[SlideEntry]:
+    return unfinished(
+        entries, layout, _STAGES, lambda entry: scores_kept(entry, layout, scoring.model_sha256)
     )
-    return max(summary.exit_code for summary in (tiled, scored, clustered))
+
+
+def _refuse_unknown_scale(folder: Path, model: ModelFile) -> None:
+    if not model.mpp_known:
+        raise UserError(
+            f"{folder}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
+            "stated; train on pictures of known scale, or pass --allow-unknown-scale to cut slides at the scale of its "
+            f"config ({model.tiling.mpp:g} µm/px), which may be wrong"
+        )
 
 
 def tiling_config(model: ModelFile) -> Config:
