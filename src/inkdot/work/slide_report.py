@@ -11,12 +11,20 @@ from inkdot.evaluation.abstention import area_under_risk, risk_coverage
 from inkdot.evaluation.curves import reliability_rows, roc_points
 from inkdot.evaluation.free_response import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
 from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
-from inkdot.evaluation.metrics import expected_calibration_error
-from inkdot.evaluation.slide_level import SlideResults, as_patients, slide_figures, subgroup_figures
+from inkdot.evaluation.metrics import BoolArray, FloatArray, expected_calibration_error
+from inkdot.evaluation.slide_level import (
+    NameArray,
+    SlideResults,
+    as_patients,
+    slide_figures,
+    subgroup_figures,
+)
 from inkdot.labels import flagging_head, target_columns
 from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
 from inkdot.work.reader_agreement import reader_figures
+
+Points = Sequence[tuple[float, float]]
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
 SYNTHETIC_WARNING = (
@@ -44,40 +52,34 @@ def slide_report(
     """
     head = flagging_head(model.head_records)
     results = _results(judged)
-    entries = [slide.entry for slide in judged]
-    patients = as_patients(results, patient_truths(entries, model.head_records))
+    patients = as_patients(results, patient_truths([slide.entry for slide in judged], model.head_records))
     tiles, reliability = _tile_figures(judged, model)
     prefix = figure_prefix(model)
-    scored = ~np.isnan(results.truth) & ~np.isnan(results.scores)
-    truth, scores = results.truth[scored] > 0.5, results.scores[scored]
     threshold = model.operating_points[head.name].threshold
+    truth, scores, owners = _scored(results)
     marks = _free_response(judged)
     froc, risks = froc_points(marks), risk_coverage(truth, scores, threshold)
-    readers = reader_figures([label for slide in judged for label in slide.marks.labels], model.head_records)
-    left_open = bootstrap_estimate(
-        lambda weights: area_under_risk(truth, scores, threshold, weights), results.patients[scored]
-    )
+    left_open = bootstrap_estimate(lambda weights: area_under_risk(truth, scores, threshold, weights), owners)
     figures = {
         "Patients": slide_figures(patients, ks=()),
         "Slides": slide_figures(results) | ({"area_under_risk": left_open} if left_open else {}),
         "Places": froc_estimates(marks),
         "Tiles": tiles,
     }
-    figures = {level: _named(own, prefix) for level, own in figures.items()}
-    if readers:
-        figures["Readers"] = readers  # people are not part of a self-test
+    readers = reader_figures([label for slide in judged for label in slide.marks.labels], model.head_records)
     return EvaluationReport(
         title="How good the model is",
         unit="slide",
-        warnings=[*warnings_of(model, sum(not entry.patient_id for entry in entries)), *notes],
+        warnings=[*warnings_of(model, sum(not slide.entry.patient_id for slide in judged)), *notes],
         facts=[
             f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
             f"{int((~np.isnan(results.truth)).sum())} slides.",
-            f"Question: {head.name}, {head.flag_class} at or above {model.operating_points[head.name].threshold:.4g}, "
-            "locked when the model was made. A slide is flagged where one tile reaches it.",
+            f"Question: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
             model_fact(model, model_sha256),
         ],
-        figures=figures,
+        # People are not part of a self-test.
+        figures={level: _named(own, prefix) for level, own in figures.items()}
+        | ({"Readers": readers} if readers else {}),
         calls=_calls(judged),
         subgroups={
             column: {word: _named(own, prefix) for word, own in words.items()}
@@ -85,27 +87,7 @@ def slide_report(
         },
         failed=failed,
         plots=[
-            Plot(
-                "ROC of slides",
-                "1 − specificity",
-                "sensitivity",
-                roc_points(truth, scores),
-            ),
-            Plot(
-                "FROC of the places shown",
-                "false alarms per negative slide",
-                "share of marked places found",
-                froc,
-                x_end=ALARMS_PER_SLIDE[-1],
-                diagonal=False,
-            ),
-            Plot(
-                "Slides left open, the closest to the threshold first",
-                "share of slides answered",
-                "share of wrong answers",
-                risks,
-                diagonal=False,
-            ),
+            *_slide_plots(roc_points(truth, scores), froc, risks),
             reliability_plot(reliability, "tile scores"),
         ],
         reliability=reliability,
@@ -114,6 +96,33 @@ def slide_report(
             "risk_coverage": [{"coverage": x, "risk": y} for x, y in risks],
         },
     )
+
+
+def _scored(results: SlideResults) -> tuple[BoolArray, FloatArray, NameArray]:
+    """Truth, score and patient of the slides that have both a truth and a score."""
+    rows = ~np.isnan(results.truth) & ~np.isnan(results.scores)
+    return results.truth[rows] > 0.5, results.scores[rows], results.patients[rows]
+
+
+def _slide_plots(roc: Points, froc: Points, risks: Points) -> list[Plot]:
+    return [
+        Plot("ROC of slides", "1 − specificity", "sensitivity", roc),
+        Plot(
+            "FROC of the places shown",
+            "false alarms per negative slide",
+            "share of marked places found",
+            froc,
+            x_end=ALARMS_PER_SLIDE[-1],
+            diagonal=False,
+        ),
+        Plot(
+            "Slides left open, the closest to the threshold first",
+            "share of slides answered",
+            "share of wrong answers",
+            risks,
+            diagonal=False,
+        ),
+    ]
 
 
 def _free_response(judged: Sequence[JudgedSlide]) -> FreeResponse:
