@@ -12,7 +12,7 @@ class SlideLabelsConfig(Strict):
 
     use: Literal["needed", "always", "never"] = Field(
         default="needed",
-        description="needed: attention is trained where a positive slide has no positive tile label. always: wherever "
+        description="needed: attention is trained where a positive slide has no labelled tile. always: wherever "
         "slides have answers. never: such slides then teach nothing.",
     )
     bag_tiles: int = Field(
