@@ -16,6 +16,7 @@ from inkdot.morphometry import (
     nucleus_table,
     segment_nuclei,
 )
+from inkdot.morphometry.arrays import steepness
 from inkdot.records import Mpp, RgbArray
 
 Paint = Callable[..., RgbArray]
@@ -144,3 +145,14 @@ def test_tables_name_units_and_leave_unknown_ratios_empty() -> None:
     assert cluster_table(clusters)["nuclei_labels"].to_pylist() == [[1]]
     assert cluster_table([]).num_rows == nucleus_table([], lymphocyte_ruler([])).num_rows == 0
     assert measure_nuclei(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.int32), QUARTER) == []
+
+
+def test_the_length_of_a_gradient_does_not_depend_on_where_it_lies_in_memory():
+    rng = np.random.default_rng(1)
+    along_x, along_y = (rng.normal(size=4099).astype(np.float32) for _ in range(2))
+    expected = steepness(along_x[3:], along_y[3:])
+    for shift in range(1, 8):
+        moved = np.zeros(4099 + 16, np.float32)
+        moved[shift : shift + 4096] = along_x[3:]
+        assert (steepness(moved[shift : shift + 4096], along_y[3:].copy()) == expected).all()
+    assert expected == pytest.approx(np.hypot(along_x[3:].astype(float), along_y[3:]), rel=1e-6)

@@ -94,7 +94,9 @@ def digests(layout: RunLayout) -> dict[str, str]:
         *(layout.root / "clusters").glob("*"),
         *(layout.root / "cluster_scores").glob("*"),
     ]
-    return {path.name + path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {
+        str(path.relative_to(layout.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+    }
 
 
 def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
@@ -137,6 +139,17 @@ def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(slide: Path, tmp_
     results.cluster_scores("s").unlink()  # as if stopped between the two tables
     assert run([slide], network, results.root) == 0
     assert digests(results) == before
+
+
+def test_processes_and_threads_change_no_byte(slide: Path, tmp_path: Path) -> None:
+    network = model(tmp_path / "model", "clusters", 0.5)
+    alone, together = RunLayout(tmp_path / "one"), RunLayout(tmp_path / "two")
+    (tmp_path / "slides").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "slides" / f"{name}.tif").write_bytes(slide.read_bytes())
+    assert run([tmp_path / "slides"], network, alone.root, workers=1) == 0
+    assert run([tmp_path / "slides"], network, together.root, workers=2) == 0
+    assert digests(alone) == digests(together)
 
 
 def test_a_model_of_the_grid_leaves_no_clusters_behind(slide: Path, tmp_path: Path) -> None:

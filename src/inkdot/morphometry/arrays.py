@@ -61,6 +61,11 @@ def distance_um(mask: MaskArray, mpp: Mpp) -> npt.NDArray[np.float64]:
     return np.asarray(ndimage.distance_transform_edt(mask, sampling=(mpp.y, mpp.x)))
 
 
+def steepness(along_x: Plane, along_y: Plane) -> Plane:
+    """Length of a gradient. Not cv2.magnitude: its last bits depend on where arrays lie in memory, and results must not."""
+    return np.sqrt(along_x * along_x + along_y * along_y)
+
+
 def nearest_label(labels: Labels, mpp: Mpp) -> tuple[Labels, npt.NDArray[np.float64]]:
     """The label nearest to every pixel, and the distance to it in µm (0 inside). There must be a label."""
     found = ndimage.distance_transform_edt(labels == 0, sampling=(mpp.y, mpp.x), return_indices=True)

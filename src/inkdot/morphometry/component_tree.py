@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.morphometry.arrays import Box, Labels, Plane, connected
+from inkdot.morphometry.arrays import Box, Labels, Plane, connected, steepness
 from inkdot.morphometry.regions import solidity
 from inkdot.morphometry.settings import DIAMETER_PX, NOMINAL_AREA_PX, Beliefs
 from inkdot.records import MaskArray
@@ -134,4 +134,4 @@ def edge_strength(stain: Plane, beliefs: Beliefs) -> Plane:
     smooth = cv2.GaussianBlur(stain, (0, 0), beliefs.edge_smoothing * DIAMETER_PX)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     along_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
-    return cast(Plane, cv2.magnitude(along_x, along_y))
+    return steepness(cast(Plane, along_x), cast(Plane, along_y))

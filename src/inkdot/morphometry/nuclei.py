@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.morphometry.arrays import Box, Labels, Plane, boxes, distance_um, nearest_label
+from inkdot.morphometry.arrays import Box, Labels, Plane, boxes, distance_um, nearest_label, steepness
 from inkdot.morphometry.planes import nuclear_stain, optical_density
 from inkdot.morphometry.regions import solidity
 from inkdot.records import MaskArray, Mpp, RgbArray
@@ -112,7 +112,7 @@ class _Bands:
         along_y = cv2.Sobel(stain, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8 / mpp.y)
         return cls(
             _band(stain, TEXTURE_UM * 2, mpp),
-            cast(Plane, cv2.magnitude(along_x, along_y)),
+            steepness(cast(Plane, along_x), cast(Plane, along_y)),
         )
 
 

@@ -162,8 +162,10 @@ def _planes(
     )
     red, green, blue = cv2.split(cv2.LUT(resized(slide.read(plan), side, side), od_table))
     nuclear = _smoothed(cv2.min(red, green))
-    across, down = cv2.Sobel(nuclear, cv2.CV_32F, 1, 0), cv2.Sobel(nuclear, cv2.CV_32F, 0, 1)
-    slope = cast(Plane, cv2.magnitude(across, down)) / np.float32(8.0 * OBJECT_MPP)
+    across = cast(Plane, cv2.Sobel(nuclear, cv2.CV_32F, 1, 0))
+    down = cast(Plane, cv2.Sobel(nuclear, cv2.CV_32F, 0, 1))
+    # Not cv2.magnitude: its last bits depend on where the arrays lie in memory, and tables must not.
+    slope = cast(Plane, np.sqrt(np.square(across) + np.square(down)) / np.float32(8.0 * OBJECT_MPP))
     return _Planes(nuclear, _smoothed(blue), slope)
 
 
