@@ -107,7 +107,9 @@ def test_weights_of_another_model_are_refused(model: Path) -> None:
 @pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/3", None])
 def test_other_versions_are_refused_by_name(model: Path, version: str | None) -> None:
     edit(model, {"version": version})
-    with pytest.raises(ArtefactError, match=f"expected version inkdot.model/1 or .*/2, found {version}; train again"):
+    with pytest.raises(
+        ArtefactError, match=f"expected version inkdot.model/1 or .*/2, found {version}; train again"
+    ):
         read_model_file(model)
 
 

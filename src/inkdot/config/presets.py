@@ -13,6 +13,7 @@ def default_config(preparation: Preparation = "thinprep") -> Config:
         )
     else:
         # Half a tile of overlap, where somebody asks for the grid: a cluster cut by one tile's edge is whole in the next.
-        mode = "grid" if preparation == "smear" else "clusters"  # a smear is crowded: everything would be one cluster
+        # A smear is crowded: everything would be one cluster.
+        mode = "grid" if preparation == "smear" else "clusters"
         tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128, mode=mode)
     return Config(preparation=preparation, tiling=tiling)
