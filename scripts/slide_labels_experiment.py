@@ -25,6 +25,7 @@ from inkdot.errors import InkdotError
 from inkdot.evaluation.intervals import bootstrap_estimate, patient_bootstrap
 from inkdot.evaluation.metrics import roc_auc
 from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
+from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train
@@ -54,10 +55,10 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("slide-labels-experiment"))
     options = parser.parse_args()
     config = settings(options.epochs)
-    test = cohort(options.work / "test", options.test_slides, TEST_SEED, config)
+    test = cohort(options.work / "test", options.test_slides, TEST_SEED)
     judged: dict[str, list[dict[str, np.ndarray]]] = {arm: [] for arm in ARMS}
     for seed in range(options.seeds):
-        learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1, config)
+        learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1)
         for arm in ARMS:
             run = RunLayout(options.work / f"run-{seed}-{arm}")
             manifest = write_arm(arm, learn, options.work / f"learn-{seed}" / arm)
@@ -89,14 +90,26 @@ def for_arm(config: Config, arm: str, seed: int) -> Config:
     return config.model_copy(update={"training": training})
 
 
-def cohort(folder: Path, slides: int, seed: int, config: Config) -> list[SlideEntry]:
-    """Synthetic slides of all kinds, with true labels, those without a tile left out."""
+def cohort(folder: Path, slides: int, seed: int) -> list[SlideEntry]:
+    """Synthetic slides of all kinds, with what a perfect reader says of malignancy."""
     entries: list[SlideEntry] = []
     for kind, share in SHARES.items():
         layout = CohortLayout(folder / kind)
         synth.run(kind, slides * share // 12, seed, layout.root, spot_mm=1.0, mpp=0.5, workers=1)
-        entries += read_slides(layout.slides_csv, config.head_records)
+        entries += [
+            replace(entry, annotation=malignancy_only(layout))
+            for entry in read_slides(layout.slides_csv, DEFAULT_HEADS)
+        ]
     return entries
+
+
+def malignancy_only(layout: CohortLayout) -> Path:
+    """The labels of the one question that is asked here."""
+    path = layout.root / "malignancy.csv"
+    header, *lines = layout.labels_csv.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if ",malignancy," in line]
+    path.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+    return path
 
 
 def write_arm(arm: str, entries: Sequence[SlideEntry], folder: Path) -> Path:
@@ -116,7 +129,9 @@ def write_arm(arm: str, entries: Sequence[SlideEntry], folder: Path) -> Path:
         )
         entries = [replace(entry, annotation=labels) for entry in entries]
     heads = settings(1).head_records
-    text = manifest_text([replace(e, on_slide=malignancy_of(e)) for e in entries], heads, folder)
+    text = manifest_text(
+        [replace(e, on_slide=malignancy_of(e), of_patient={}) for e in entries], heads, folder
+    )
     manifest.write_text(text, encoding="utf-8")
     return manifest
 
