@@ -155,10 +155,6 @@ def test_tiling_tries_only_what_failed_or_is_missing(slides: Path, tmp_path: Pat
 @POSIX
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(
-    strict=False,
-    reason="edge_um in tiles differs in its last digit from run to run: tiling/focus.py, killed or not",
-)
 def test_killed_at_any_point_a_rerun_gives_the_same_bytes(slides: Path, model: Path, tmp_path: Path) -> None:
     expected = tmp_path / "undisturbed"
     assert predict.run([slides], model, expected) == 0
