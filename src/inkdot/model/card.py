@@ -58,8 +58,8 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
             ]
         ),
         "## Figures on validation tiles",
-        "Of patients that the network did not learn from, though the best epoch, the temperatures and the threshold "
-        "were chosen on them: expect less on new patients. 95 % intervals. AUC is of tiles, and flatters.",
+        "Of patients that the network did not learn from, though the temperatures and the threshold (and the epoch, where the "
+        "best was kept) were chosen on them: expect less on new patients. 95 % intervals. AUC is of tiles, and flatters.",
         _table(description),
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
