@@ -3,19 +3,11 @@
 from inkdot.config.assessing import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.commented import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
-from inkdot.config.models import (
-    AnnotationConfig,
-    AugmentationConfig,
-    Config,
-    HeadConfig,
-    ImagesConfig,
-    ModelConfig,
-    ReviewConfig,
-    TrainingConfig,
-)
+from inkdot.config.models import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
 from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config
 from inkdot.config.tiling import LabellingConfig, TilingConfig
+from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig
 
 __all__ = [
     "AdequacyConfig",

@@ -1,0 +1,132 @@
+"""Settings of the network and of its training."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from inkdot.config.slide_labels import SlideLabelsConfig
+from inkdot.config.strict import Fraction, Positive, Strict
+
+
+class ModelConfig(Strict):
+    """The network."""
+
+    backbone: str = Field(default="mobilenetv3_small_100", description="A timm model name.")
+    weights: str = Field(
+        default="scratch",
+        description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file.",
+    )
+    dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
+    views: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times "
+        "as long.",
+    )
+
+
+class AugmentationConfig(Strict):
+    """How training tiles are varied."""
+
+    geometry: bool = Field(
+        default=True, description="Quarter turns, mirror images and small shifts of scale."
+    )
+    distortion: Fraction = Field(
+        default=0.0,
+        description="Strength (0 to 1) of changes of width and height (up to a quarter), turns (up to 45°) and shifts (up to a "
+        "tenth) beyond that; for pictures whose scale nobody knows.",
+    )
+    colour: Fraction = Field(
+        default=0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes."
+    )
+    focus: Fraction = Field(
+        default=0.3, description="Probability (0 to 1) of a blur like a slightly wrong focal plane."
+    )
+    jpeg: Fraction = Field(default=0.2, description="Probability (0 to 1) of JPEG artefacts.")
+
+
+class TrainingConfig(Strict):
+    """The training loop."""
+
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
+    batch_size: int = Field(default=64, ge=1, le=4096, description="Tiles per step.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, le=10.0, description="Peak learning rate (AdamW, warm-up then cosine)."
+    )
+    weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
+    warmup_fraction: Fraction = Field(
+        default=0.1, description="Share (0 to 1) of the steps over which the rate rises."
+    )
+    average_decay: float = Field(
+        default=0.99,
+        ge=0.0,
+        lt=1.0,
+        description="The weights that are judged and kept are a running mean over the steps, of which a step keeps this "
+        "share (0 to 1); 0 for the last weights.",
+    )
+    gradient_clip: Positive | None = Field(
+        default=None, description="Longest gradient of a step; null for any. Transformers often need 1."
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Parts in which a step is taken where memory is short; the steps stay the same.",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="The epoch whose weights are kept: the last, or that of the lowest calibrated validation loss, which few "
+        "validation patients cannot tell.",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="Stop after so many epochs without a better validation loss, and keep the best; null to go through all.",
+    )
+    balance_by: str | None = Field(
+        default=None,
+        description="Head whose classes get equal shares of every epoch; null for the one with the flag_class.",
+    )
+    validation_fraction: float = Field(
+        default=0.25,
+        gt=0.0,
+        lt=1.0,
+        description="Share (0 to 1) of the patients kept for validation, where no split column is given.",
+    )
+    max_tiles_per_slide: int = Field(
+        default=2000,
+        ge=1,
+        description="At most so many tiles of one slide are used per class; the rest is reported.",
+    )
+    head_weights: dict[str, float] = Field(
+        default_factory=dict[str, float], description="Weight of each head's loss; 1 where not given."
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        default="32-true", description="Lightning Fabric precision."
+    )
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where to train.")
+    workers: int = Field(
+        default=0, ge=0, le=64, description="Loader processes; 0 loads in the training process."
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights."
+    )
+    wanted_sensitivity: float = Field(
+        default=0.95,
+        gt=0.0,
+        lt=1.0,
+        description="The highest threshold that flags this share of the positive validation slides is locked.",
+    )
+    slide_labels: SlideLabelsConfig = SlideLabelsConfig()
+
+    @model_validator(mode="after")
+    def _stopping_keeps_the_best(self) -> "TrainingConfig":
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                "training.patience: expected null or training.keep: best, found keep: last; who stops wants no last epoch"
+            )
+        return self
+
+    @property
+    def tiles_at_once(self) -> int:
+        """Most tiles that the network is given at once."""
+        return -(-self.batch_size // self.accumulate)
