@@ -137,13 +137,15 @@ def open_viewer(page: "Page") -> None:
 
 
 def settle(page: "Page") -> None:
-    """Wait until the viewer stands still and every tile of it is there."""
+    """Wait until the viewer stands still, every tile of it is there, and two frames more: what was asked is then drawn."""
     page.wait_for_function(
         """() => { const s = Inkdot.seadragon, i = s && s.world.getItemAt(0);
         return i && i.getFullyLoaded() && s.viewport.getZoom(true) === s.viewport.getZoom(false)
           && s.viewport.getCenter(true).equals(s.viewport.getCenter(false)); }""",
         timeout=60_000,
     )
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_function("() => Inkdot.seadragon.world.getItemAt(0).getFullyLoaded()", timeout=60_000)
 
 
 def kept(page: "Page") -> None:
@@ -207,25 +209,27 @@ def test_names_and_warnings_are_text(standing: Server, come_in: OpenPage, truth:
 
 
 def test_the_scale_bar_tells_the_truth(standing: Server, come_in: OpenPage, truth: SimpleNamespace) -> None:
-    """Two bars on the slide lie 200 µm apart; the scale bar measures them on a screenshot, at two zooms."""
+    """Two bars on the slide lie 200 µm apart; the scale bar measures them on a screenshot, at three zooms."""
     page = come_in(standing)
     go(page, standing)
     open_viewer(page)
     page.uncheck('[data-layer="places"]')
     left, right = truth.bars_x_l0_px
-    for width_l0_px in (1100, 620):
+    for width_l0_px in (1100, 550, 620):  # the second at twice the zoom of the first
         page.evaluate(
             "([x, w]) => { const s = Inkdot.seadragon; s.viewport.fitBounds(s.world.getItemAt(0)"
             ".imageToViewportRectangle(x - w / 2, 900 - w / 4, w, w / 2), true); }",
             [(left + right) / 2, width_l0_px],
         )
         settle(page)
-        bar = page.locator(".viewer .scale-line").bounding_box()
-        words = page.locator(".viewer .scale-words").inner_text()
+        # In one look: the bar is made anew with every drawn frame.
+        bar_px, words = page.evaluate(
+            "() => [document.querySelector('.viewer .scale-line').getBoundingClientRect().width,"
+            " document.querySelector('.viewer .scale-words').innerText]"
+        )
         box = page.locator(".viewer").bounding_box()
-        assert bar is not None
         assert box is not None
-        um_per_px = float(words.removesuffix(" µm")) / bar["width"]
+        um_per_px = float(words.removesuffix(" µm")) / bar_px
         shot = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=box))).convert("L"), dtype=int)
         row = shot[shot.shape[0] // 2]
         dark = np.flatnonzero(np.diff((row < 90).astype(int)) == 1)  # left edges of what is black

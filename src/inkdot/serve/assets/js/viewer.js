@@ -134,9 +134,10 @@
     const um = fieldUm();
     const bar = ink.roundBar(um);
     const old = box.querySelector(".scale");
-    if (old.dataset.fraction !== String(bar.fraction)) {
+    const shows = `${bar.length_um} ${bar.fraction}`; // both: twice the zoom may have a bar as long, of half the length
+    if (old.dataset.shows !== shows) {
       const fresh = ink.scaleBar(bar);
-      fresh.dataset.fraction = String(bar.fraction);
+      fresh.dataset.shows = shows;
       old.replaceWith(fresh);
     }
     const words = dialog.querySelector(".field-words");
