@@ -28,6 +28,8 @@ def test_the_last_line_has_the_figures(repository: Path, tmp_path: Path) -> None
     for name in ("inkdot", "plain", "floor"):
         assert found[f"{name}_cpu_ms_a_tile"] > 0
     assert found["times_the_plain_loop"] == pytest.approx(
-        found["plain_cpu_ms_a_tile"] / found["inkdot_cpu_ms_a_tile"], rel=0.02
+        found["plain_cpu_ms_a_tile"] / found["inkdot_cpu_ms_a_tile"],
+        rel=0.02,
+        abs=0.01,  # it is rounded to hundredths, and so tiny a network gains nothing
     )
     assert found["first_score_apart"] < 0.01  # JPEG decoders differ by a grey level or so
