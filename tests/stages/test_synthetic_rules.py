@@ -1,6 +1,6 @@
 """What must hold on synthetic specimens from slide to page: the ruler, the scale, the places found, the words said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,19 @@ import shapely
 
 from inkdot.artefacts.layout import CohortLayout, RunLayout
 from inkdot.artefacts.predictions import read_predictions
-from inkdot.artefacts.schemas import CLUSTERS_VERSION
+from inkdot.artefacts.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION
 from inkdot.artefacts.tables import read_table
 from inkdot.config import config_from_mapping
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
+from inkdot.records import Mpp
 from inkdot.review.reading import read_reviewed
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export, synth, tile
 from inkdot.synthetic.cohort import plan_cohort
 from inkdot.synthetic.scenes import lay_scene
 from inkdot.synthetic.source import SceneSource, whole_picture
+from inkdot.synthetic.truth import truth_table
 from inkdot.synthetic.twins import with_precipitate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -140,6 +142,64 @@ def test_tumour_is_among_the_first_thirty_places_with_and_without_precipitate(
     ranks = {folder.name: first_hits(folder, repository / "models" / "demo") for folder in (clean, loaded)}
     assert len(ranks["clean"]) == 2
     assert all(1 <= rank <= 30 for rank in ranks["clean"] + ranks["loaded"]), ranks
+
+
+def test_morphology_is_called_on_what_is_sure_and_left_open_on_mixtures(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slides").mkdir()
+    lines = ["slide_id,path,patient_id,preparation,stain,synthetic"]
+    truth: dict[str, list[dict[str, Any]]] = {}
+    for tumour in ("small_cell", "large_cell", "mixed"):
+        for usual in plan_cohort("lm-typical", 3, 77, spot_mm=1.0, mpp=0.5):
+            plan, name = replace(usual, tumour=tumour), f"synthetic_{tumour}_{usual.number}"
+            stain = plan.stain()
+            scene = lay_scene(plan, plan.draw_patient(), stain)
+            truth[name] = truth_table(scene, 0.5).to_pylist()
+            write_array_pyramid(
+                tmp_path / "slides" / f"{name}.tif",
+                whole_picture(SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)),
+                mpp=Mpp.square(0.5),
+                description='{"synthetic": true}',
+            )
+            lines.append(f"{name},slides/{name}.tif,{name},thinprep,pap,true")
+    (tmp_path / "slides.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    results = RunLayout(tmp_path / "results")
+    assert predict.run([tmp_path / "slides.csv"], repository / "models" / "demo", results.root) == 0
+
+    calls = {row["slide_id"]: row["further_calls"] for row in read_predictions(results.predictions_csv)}
+    for tumour, never in (("small_cell", "large-cell-like"), ("large_cell", "small-cell-like")):
+        of_kind = [call for name, call in calls.items() if tumour in name]
+        assert not any(never in call for call in of_kind), calls
+    assert any("small-cell-like" in call for call in calls.values()), calls
+    assert any("large-cell-like" in call for call in calls.values()), calls
+    mixed = [call for name, call in calls.items() if "mixed" in name and call]
+    assert mixed
+    assert all("indeterminate" in call for call in mixed), calls
+
+    # Large cells with next to no cytoplasm, which a rule on N:C alone would call small.
+    p_small = [
+        row["p.morphology.small_cell"]
+        for name in truth
+        if "large_cell" in name
+        for row in read_table(results.cluster_scores(name), CLUSTER_SCORES_VERSION)[0].to_pylist()
+        if row["tiles"] and nc_ratio_inside(row["place"], truth[name]) > 0.85
+    ]
+    assert len(p_small) >= 5
+    assert np.mean(np.array(p_small) >= 0.75) <= 0.2, p_small
+
+
+def nc_ratio_inside(place: str, cells: list[dict[str, Any]]) -> float:
+    """Median N:C of the large tumour cells in an outline, 0 where there are fewer than three."""
+    outline = shapely.from_wkt(place)
+    own = [
+        cell["nc_ratio"]
+        for cell in cells
+        if cell["class"] == "large_nec"
+        and cell["nc_ratio"] is not None
+        and outline.contains(shapely.Point(cell["x_l0_px"], cell["y_l0_px"]))
+    ]
+    return float(np.median(own)) if len(own) >= 3 else 0.0
 
 
 def first_hits(folder: Path, model: Path) -> list[int]:
