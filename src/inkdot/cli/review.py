@@ -25,23 +25,25 @@ _HeadsOf = Annotated[
 ]
 
 
+# What the page and the server both take.
+Top = Annotated[int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")]
+Blinded = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."),
+]
+Pseudonymise = Annotated[
+    bool,
+    typer.Option("--pseudonymise", help="Call slides by drawn names; RESULTS/pseudonyms.csv leads back."),
+]
+
+
 @review.command("export")
 def export(
     results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
     out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
-    top: Annotated[
-        int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")
-    ] = None,
-    blinded: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."
-        ),
-    ] = None,
-    pseudonymise: Annotated[
-        bool,
-        typer.Option("--pseudonymise", help="Call slides by drawn names; RESULTS/pseudonyms.csv leads back."),
-    ] = False,
+    top: Top = None,
+    blinded: Blinded = None,
+    pseudonymise: Pseudonymise = False,
     identifiers: Annotated[
         Path | None,
         typer.Option(
@@ -94,19 +96,9 @@ def serve(
     answers: Annotated[
         Path | None, typer.Option(help="Where answers are kept; RESULTS/reviews.sqlite where not given.")
     ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")
-    ] = None,
-    blinded: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."
-        ),
-    ] = None,
-    pseudonymise: Annotated[
-        bool,
-        typer.Option("--pseudonymise", help="Call slides by drawn names; RESULTS/pseudonyms.csv leads back."),
-    ] = False,
+    top: Top = None,
+    blinded: Blinded = None,
+    pseudonymise: Pseudonymise = False,
     annotations: Annotated[
         bool,
         typer.Option(
