@@ -10,7 +10,7 @@ import torch
 
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_runtime import OpenVinoNetwork
-from inkdot.model.predicting import predict_logits
+from inkdot.model.predicting import predict_logits, seen_by
 from inkdot.model.scorer import scores_of
 
 SIDE, BATCH = 32, 8
@@ -97,3 +97,30 @@ def test_nothing_is_reported_to_anyone() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "stub" in shown
+
+
+def test_both_runtimes_give_the_features_that_the_logits_were_made_from(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path
+) -> None:
+    runtime = compiled(network, tmp_path)
+    in_openvino = list(runtime.seen(tiles))
+    in_torch = list(seen_by(network, tiles, device=torch.device("cpu"), batch_size=BATCH))
+    assert [len(seen.features) for seen in in_openvino] == [BATCH, BATCH, BATCH, 3]
+    assert runtime.feature_count == network.feature_count == in_openvino[0].features.shape[1]
+    for ours, theirs in zip(in_openvino, in_torch, strict=True):
+        np.testing.assert_allclose(ours.features, theirs.features, atol=1e-4)
+        heads = network.heads.values()
+        linear = [
+            ours.features @ head.weight.detach().numpy().T + head.bias.detach().numpy() for head in heads
+        ]
+        np.testing.assert_allclose(np.hstack(linear), ours.logits, atol=1e-3)
+
+
+def test_who_stops_early_leaves_the_network_ready(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path
+) -> None:
+    runtime = compiled(network, tmp_path)
+    expected = runtime.logits(tiles)
+    for _ in runtime.seen(tiles):
+        break
+    assert runtime.logits(tiles).tobytes() == expected.tobytes()

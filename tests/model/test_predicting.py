@@ -9,7 +9,7 @@ def test_every_batch_has_the_same_size_whatever_the_number_of_tiles(tiny_spec, t
     # Kernels are chosen by batch size and round differently: a smaller last batch may change last digits.
     network = TileNetwork(tiny_spec)
     sizes: list[int] = []
-    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    network.backbone.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     tiles = list(training_tiles.tiles())[:21]
     logits = predict_logits(network, tiles, device=torch.device("cpu"), batch_size=8)
     assert sizes == [8, 8, 8]
@@ -22,7 +22,7 @@ def test_tiles_are_taken_one_batch_at_a_time(tiny_spec, training_tiles):
     network = TileNetwork(tiny_spec)
     taken = 0
     ahead: list[int] = []
-    network.register_forward_pre_hook(lambda _, inputs: ahead.append(taken))
+    network.backbone.register_forward_pre_hook(lambda _, inputs: ahead.append(taken))
 
     def stream():
         nonlocal taken

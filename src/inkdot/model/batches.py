@@ -1,14 +1,32 @@
-"""Batches of one size, without loading any network library."""
+"""Batches of one size, and what a network makes of them, without loading any network library."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from inkdot.records import RgbArray
+
+LogitArray = npt.NDArray[np.float32]
+FeatureArray = npt.NDArray[np.float32]
 
 BATCH_SIZE: Final = 64
 """Tiles per batch when scoring. One number for choosing the operating point and for using it: kernels of another
 batch size round differently."""
+
+
+class Seen(NamedTuple):
+    """What a network makes of one batch of tiles; rows are tiles, in their order.
+
+    Attributes:
+        logits: Of all heads, then each head's attention score where the network has attention, shape [n, columns].
+        features: What the backbone gave the heads, the tiles' embeddings, shape [n, features].
+    """
+
+    logits: LogitArray
+    features: FeatureArray
 
 
 def batches_of(tiles: Iterable[RgbArray], size: int) -> Iterator[list[RgbArray]]:

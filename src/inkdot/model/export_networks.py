@@ -39,6 +39,22 @@ class ScoringNetwork(nn.Module):
         )
 
 
+class SeeingNetwork(nn.Module):
+    """Tiles in, :meth:`inkdot.model.network.TileNetwork.seen` out, for those who can call ``forward`` only."""
+
+    def __init__(self, network: TileNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, float [n, columns], and features, float [n, features].
+
+        Args:
+            tiles: RGB pixels 0 to 255, uint8, shape [n, 3, side, side].
+        """
+        return self.network.seen(tiles)
+
+
 class FlaggingNetwork(nn.Module):
     """Normalised tiles in, logits of the head that flags out.
 

@@ -54,7 +54,7 @@ class TileNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         self.backbone = _create_backbone(spec, pretrained=pretrained)
-        features = _feature_count(self.backbone)
+        self.feature_count = features = _feature_count(self.backbone)
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
         self.attention = attention_modules(features, spec.attention_hidden, self.heads)
@@ -71,6 +71,11 @@ class TileNetwork(nn.Module):
             tiles: RGB pixels 0 to 255, uint8 or float, shape [n, 3, side, side].
         """
         return self.judged(self.dropout(self.features(tiles)))
+
+    def seen(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives outside training, and the features it was made from."""
+        features = self.features(tiles)
+        return self.judged(features), features
 
     def judged(self, features: Tensor) -> Tensor:
         """What :meth:`forward` gives, from what :meth:`features` gave."""

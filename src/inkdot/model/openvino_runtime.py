@@ -9,25 +9,24 @@ import sys
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from inkdot.errors import UserError
-from inkdot.model.batches import batches_of
+from inkdot.model.batches import LogitArray, Seen, batches_of
 from inkdot.records import RgbArray
 
 if TYPE_CHECKING:  # at run time it would load timm and torch, which a kept conversion does without
     from inkdot.model.network import TileNetwork
 
-LogitArray = npt.NDArray[np.float32]
-
 _JOBS = 2
 """Batches in flight: one is computed while the next is read."""
 
+_FORM = 2
+"""Of kept conversions, part of their names: 2 gives logits and features, 1 gave logits."""
 
 _PRECISE = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
 """Single precision: the operating point was chosen in it. bfloat16 would double the speed where the CPU has it, and
@@ -69,7 +68,7 @@ class OpenVinoNetwork:
         openvino = import_openvino()
         self._batch_size = batch_size
         core = openvino.Core()
-        name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}.xml"
+        name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}-form{_FORM}.xml"
         kept = next((path for place in _places(folder) if (path := place / name).is_file()), None)
         if kept is None:
             kept = _keep(openvino, _convert(openvino, load(), side_px, batch_size), folder, name)
@@ -77,38 +76,45 @@ class OpenVinoNetwork:
         converted = core.read_model(kept)
         self._compiled: Any = core.compile_model(converted, "CPU", _PRECISE)
         self._requests = [self._compiled.create_infer_request() for _ in range(_JOBS)]
-        self._classes = int(self._compiled.output(0).shape[1])
+        self._columns, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
 
     def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
-        """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles.
+        """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; see :meth:`seen`."""
+        parts = [seen.logits for seen in self.seen(tiles)]
+        return np.concatenate([np.zeros((0, self._columns), np.float32), *parts])
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and features batch by batch, in the order of the tiles.
 
         Args:
             tiles: uint8 RGB, shape [side, side, 3] each; read while earlier batches are computed.
         """
-        parts = [np.zeros((0, self._classes), np.float32)]
         # Requests taken in turn and waited for here. OpenVINO's own queue calls back from its threads, which can wait
         # for the interpreter while the interpreter waits for them.
         idle, busy = deque(self._requests), deque[tuple[Any, int]]()
         try:
             for batch in batches_of(tiles, self._batch_size):
                 if not idle:
-                    parts.append(_finished(*busy[0]))
+                    yield _finished(*busy[0])
                     idle.append(busy.popleft()[0])
                 request = idle.popleft()
                 # Filled up with copies: the compiled network takes one size only.
                 filled = np.stack(batch + [batch[-1]] * (self._batch_size - len(batch)))
                 request.start_async({0: filled})
                 busy.append((request, len(batch)))
+            for request, count in busy:
+                yield _finished(request, count)
         finally:
             for request, _ in busy:
                 request.wait()
-        return np.concatenate([*parts, *(_finished(request, count) for request, count in busy)])
 
 
-def _finished(request: Any, count: int) -> LogitArray:
+def _finished(request: Any, count: int) -> Seen:
     """The first rows of what a request computed, waited for."""
     request.wait()
-    return np.array(request.get_output_tensor(0).data[:count], np.float32)
+    return Seen(
+        *(np.array(request.get_output_tensor(output).data[:count], np.float32) for output in range(2))
+    )
 
 
 def import_openvino() -> Any:
@@ -131,13 +137,17 @@ def import_openvino() -> Any:
 def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: int) -> Any:
     import torch
 
+    from inkdot.model.export_networks import SeeingNetwork
+
     example = torch.zeros((batch_size, 3, side_px, side_px), dtype=torch.uint8)
     with warnings.catch_warnings():
         # OpenVINO traces through torch.jit, which torch announces to replace: nothing the user could act on.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         converted = openvino.convert_model(
-            network.cpu().eval(), example_input=example, input=[openvino.PartialShape(list(example.shape))]
+            SeeingNetwork(network.cpu()).eval(),
+            example_input=example,
+            input=[openvino.PartialShape(list(example.shape))],
         )
     # Tiles come as [side, side, 3]; the network then reads them without a copy in another order.
     steps = openvino.preprocess.PrePostProcessor(converted)

@@ -1,21 +1,18 @@
 """Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from inkdot.errors import UserError
-from inkdot.model.batches import batches_of
+from inkdot.model.batches import LogitArray, Seen, batches_of
 from inkdot.model.data import as_batch
 from inkdot.model.network import TileNetwork
 from inkdot.records import RgbArray
-
-LogitArray = npt.NDArray[np.float32]
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,10 +42,34 @@ def place(network: _Network, device: torch.device) -> _Network:
     return network
 
 
+class TorchNetwork:
+    """A network on its device, beside :class:`inkdot.model.openvino_runtime.OpenVinoNetwork`."""
+
+    def __init__(self, network: TileNetwork, device: torch.device, batch_size: int) -> None:
+        self._network, self._device, self._batch_size = place(network, device), device, batch_size
+        self.feature_count = network.feature_count
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and features batch by batch; see :func:`seen_by`."""
+        return seen_by(self._network, tiles, device=self._device, batch_size=self._batch_size)
+
+
 def predict_logits(
     network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
 ) -> LogitArray:
     """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
+
+    As :func:`seen_by`, which says what is taken.
+    """
+    parts = [seen.logits for seen in seen_by(network, tiles, device=device, batch_size=batch_size)]
+    columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
+    return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
+
+
+def seen_by(
+    network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
+) -> Iterator[Seen]:
+    """Logits and features batch by batch, in the order of the tiles.
 
     The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently.
     The network is left in evaluation mode.
@@ -60,14 +81,12 @@ def predict_logits(
         batch_size: Tiles per batch.
     """
     network.eval()
-    parts: list[LogitArray] = []
-    with torch.inference_mode(), _autocast(device):
-        for batch in batches_of(tiles, batch_size):
-            filled = batch + [batch[-1]] * (batch_size - len(batch))
-            pixels = as_batch(filled).to(device, non_blocking=True)
-            parts.append(network(pixels).float().cpu().numpy()[: len(batch)])
-    columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
-    return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
+    for batch in batches_of(tiles, batch_size):
+        filled = batch + [batch[-1]] * (batch_size - len(batch))
+        # Within the loop: a mode that is on while a batch is handed over would be on for whoever takes it.
+        with torch.inference_mode(), _autocast(device):
+            both = network.seen(as_batch(filled).to(device, non_blocking=True))
+        yield Seen(*(values.float().cpu().numpy()[: len(batch)] for values in both))
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -1,9 +1,9 @@
 """From tiles to calibrated scores."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ from inkdot.artefacts.model_files import ModelFile, read_model_file
 from inkdot.evaluation.attended import attention_weights
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head, flagging_head
-from inkdot.model.batches import BATCH_SIZE
-from inkdot.model.openvino_runtime import LogitArray, OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen
+from inkdot.model.openvino_runtime import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.selection import head_slices
 from inkdot.records import RgbArray
 
@@ -25,6 +25,19 @@ Runtime = Literal["auto", "torch", "openvino"]
 
 _LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
 """What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
+
+
+class Seeing(Protocol):
+    """A network ready to run, whatever it runs in."""
+
+    @property
+    def feature_count(self) -> int:
+        """Numbers in the embedding of a tile."""
+        ...
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and features batch by batch, in the order of the tiles."""
+        ...
 
 
 class Judged(NamedTuple):
@@ -45,7 +58,11 @@ class Scorer:
     Attributes:
         description: What the weights mean.
         runtime: What the network runs in: ``torch`` or ``openvino``.
+        feature_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
+            None where the model cannot tell.
     """
+
+    feature_distance: Callable[[FeatureArray], ScoreArray] | None = None
 
     def __init__(
         self, folder: Path, device: str = "auto", batch_size: int = BATCH_SIZE, runtime: Runtime = "auto"
@@ -71,7 +88,7 @@ class Scorer:
             import_openvino()
         self.runtime: Literal["torch", "openvino"] = runtime
         self._device = device
-        self._logits: Callable[[Iterable[RgbArray]], LogitArray] | None = None
+        self._network: Seeing | None = None
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
         """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
@@ -83,14 +100,28 @@ class Scorer:
 
     def judge(self, tiles: Iterable[RgbArray]) -> Judged:
         """Probabilities, as :meth:`score` gives, and the attention of the tiles of one whole slide."""
-        if self._logits is None:
-            # When the first tiles come: who only asks what the model is waits for nothing and writes nothing.
-            self._logits = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
-        heads, logits = self.description.head_records, self._logits(tiles)
+        return self.judged([seen.logits for seen in self.seen(tiles)])
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`judged`."""
+        return self.network.seen(tiles)
+
+    def judged(self, batches: Sequence[LogitArray]) -> Judged:
+        """What :meth:`judge` gives, from the logits of all batches of a slide."""
+        heads = self.description.head_records
+        columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
+        logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
         weights = attention_of(logits, heads, flagging_head(heads)) if self.description.attention else None
         return Judged(scores_of(logits, heads, self.description.temperatures), weights)
 
-    def _in_openvino(self) -> Callable[[Iterable[RgbArray]], LogitArray]:
+    @property
+    def network(self) -> Seeing:
+        """The network, loaded when first asked for: who only asks what the model is waits for nothing and writes nothing."""
+        if self._network is None:
+            self._network = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
+        return self._network
+
+    def _in_openvino(self) -> Seeing:
         def network() -> "TileNetwork":
             from inkdot.model.store import load_model
 
@@ -102,15 +133,13 @@ class Scorer:
             folder=self._folder,
             weights_sha256=self.description.weights_sha256,
             batch_size=self._batch_size,
-        ).logits
+        )
 
-    def _in_torch(self) -> Callable[[Iterable[RgbArray]], LogitArray]:
-        from inkdot.model.predicting import choose_device, place, predict_logits
+    def _in_torch(self) -> Seeing:
+        from inkdot.model.predicting import TorchNetwork, choose_device
         from inkdot.model.store import load_model
 
-        device = choose_device(self._device)
-        network = place(load_model(self._folder)[1], device)
-        return lambda tiles: predict_logits(network, tiles, device=device, batch_size=self._batch_size)
+        return TorchNetwork(load_model(self._folder)[1], choose_device(self._device), self._batch_size)
 
 
 def _is_cpu(device: str) -> bool:
