@@ -101,6 +101,21 @@ def test_pictures_make_a_model_with_three_classes_and_soft_answers(table: Path, 
     assert all(len(found) == 1 for found in sides.values())
 
 
+def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):
+    settings = config()
+    together = settings.training.model_copy(update={"keep_together": "site", "epochs": 1})
+    layout = RunLayout(tmp_path / "run")
+    assert train.run_images(settings.model_copy(update={"training": together}), table, layout.root) == 0
+    site_of = {
+        f"{label} {original}": original % 2 for label in COLOURS for original in range(6)
+    }  # as the table says
+    sides: dict[int, set[str]] = {}
+    for line in layout.split_csv.read_text(encoding="utf-8").splitlines()[1:]:
+        _, group, side, *_ = line.split(",")
+        sides.setdefault(site_of[group], set()).add(side)
+    assert sorted(tuple(found) for found in sides.values()) == [("train",), ("validation",)]
+
+
 def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

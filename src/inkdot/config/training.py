@@ -92,6 +92,10 @@ class TrainingConfig(Strict):
         lt=1.0,
         description="Share (0 to 1) of the patients kept for validation, where no split column is given.",
     )
+    keep_together: Literal["patient", "site"] = Field(
+        default="patient",
+        description="What no split or fold tears apart: a patient, or a site (column site) with all its patients.",
+    )
     max_tiles_per_slide: int = Field(
         default=2000,
         ge=1,

@@ -100,6 +100,7 @@ def split_cohort(
             positive=_positive(_said_of(tiles, by_slide=by_slide), config),
             answers=_other_answers(_said_of(tiles, by_slide=by_slide), config),
             wanted=tiles.entry.extra.get("split", "").strip(),
+            site=tiles.entry.site,
         )
         for tiles in labelled
     ]
@@ -116,12 +117,13 @@ def split_cohort(
 
 def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dict[str, Part]:
     settings = config.training
+    together = settings.keep_together
     if fold is None:
-        return split_slides(rows, settings.validation_fraction, settings.seed)
-    fold_of = deal_folds(rows, fold.folds, settings.seed)
+        return split_slides(rows, settings.validation_fraction, settings.seed, together)
+    fold_of = deal_folds(rows, fold.folds, settings.seed, together)
     rest = [replace(row, wanted="") for row in rows if fold_of[row.slide_id] != fold.number]
     parts: dict[str, Part] = {row.slide_id: "test" for row in rows}
-    return parts | split_slides(rest, settings.validation_fraction, settings.seed)
+    return parts | split_slides(rest, settings.validation_fraction, settings.seed, together)
 
 
 def check_answers(cohort: Cohort, config: Config) -> None:

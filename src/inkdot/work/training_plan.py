@@ -48,6 +48,7 @@ def planned_training(
         [_by_manifest(entry, config) for entry in entries],
         config.training.validation_fraction,
         config.training.seed,
+        config.training.keep_together,
     )
     share = sum(part == "train" for part in parts.values()) / len(parts)
     return [
@@ -142,6 +143,7 @@ def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
         positive=positive,
         answers=tuple(f"{name}.{answer}" for name, answer in entry.on_slide.items() if name != head.name),
         wanted=entry.extra.get("split", "").strip(),
+        site=entry.site,
     )
 
 
