@@ -1,5 +1,6 @@
 import csv
 import itertools
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -157,6 +158,29 @@ def test_bf16_trains_on_a_cpu_too(tmp_path, data, tiny_config, tiny_spec, quiet)
         tmp_path, data, changed(tiny_config, precision="bf16-mixed", epochs=1), tiny_spec, quiet
     )
     assert all(torch.isfinite(t).all() for t in network.state_dict().values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiled_it_learns_the_same_and_keeps_the_same_names(tmp_path, data, tiny_config, tiny_spec, quiet):
+    spec = replace(tiny_spec, dropout=0.0)  # the compiler draws other random numbers
+    losses = {}
+    for compiled in (False, True):
+        config = changed(tiny_config, epochs=1, compile=compiled, learning_rate=1e-4)
+        network, state = trained(tmp_path / str(compiled), data, config, spec, quiet)
+        losses[compiled] = state.history[0]["train_loss"]
+        assert list(network.state_dict()) == list(TileNetwork(spec).state_dict())
+    assert losses[True] == pytest.approx(losses[False], rel=2e-3)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_says_what_to_set(tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    torch.compiler.reset()
+    with pytest.raises(UserError, match=r"training\.compile: .* set it to false"):
+        trained(tmp_path / "c", data, changed(tiny_config, epochs=1, compile=True), tiny_spec, quiet)
 
 
 def test_the_learning_rate_rises_then_falls_to_nearly_nothing(tiny_config):

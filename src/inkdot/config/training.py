@@ -107,6 +107,10 @@ class TrainingConfig(Strict):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="Lightning Fabric precision."
     )
+    compile: bool = Field(
+        default=False,
+        description="Let torch.compile rewrite the network: minutes before the first step, then often faster on a GPU.",
+    )
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where to train.")
     workers: int = Field(
         default=0, ge=0, le=64, description="Loader processes; 0 loads in the training process."

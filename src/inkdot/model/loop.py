@@ -74,6 +74,17 @@ def learn(
         state = _learn(network, lesson, config, layout, console)
     except torch.OutOfMemoryError:
         raise UserError(_too_large(config.training, lesson.training)) from None
+    except Exception as error:
+        # PyTorch's compiler fails at the first step, in many ways, and loading it only to name them takes seconds.
+        if not (
+            config.training.compile
+            and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+        ):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"training.compile: expected a network that PyTorch can compile on this machine, found {reason}; set it to false"
+        ) from None
     # Learning from slides is known with its best epoch only: nobody has measured the last one there.
     if config.training.keep == "last" and isinstance(lesson, TileLesson):
         restore_average(layout.last_checkpoint, network)
@@ -101,7 +112,8 @@ def _learn(
         restore(layout.last_checkpoint, network, optimizer, average.network)
         console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
     draws = lesson.draws
-    model, wrapped = fabric.setup(network, optimizer)
+    compiled = cast(nn.Module, torch.compile(network)) if settings.compile else network
+    model, wrapped = fabric.setup(compiled, optimizer)
     batches = fabric.setup_dataloaders(lesson.loader(settings.workers), use_distributed_sampler=False)
     machine = _Machine(
         fabric, model, cast(Optimizer, wrapped), network, average, settings, settings.epochs * len(draws)
