@@ -21,7 +21,7 @@ POINT = OperatingPoint(
     class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
 )
 SCORE_FACTS: dict[str, object] = {
-    "version": "inkdot.scores/2",
+    "version": "inkdot.scores/3",
     "slide": {"slide_id": "Präparat 1"},
     "tiles_sha256": "ab" * 32,
     "model_sha256": "cd" * 32,
@@ -93,7 +93,7 @@ def test_other_columns_are_not_written(tmp_path: Path) -> None:
 def test_other_versions_and_missing_facts_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
     facts = {name: value for name, value in SCORE_FACTS.items() if name != "version"} | BINDING
-    for version in ("inkdot.cluster_scores/0", "inkdot.cluster_scores/2", "inkdot.scores/2"):
+    for version in ("inkdot.cluster_scores/0", "inkdot.cluster_scores/2", "inkdot.scores/3"):
         write_table(path, cluster_rows(), version, facts)
         with pytest.raises(
             ArtefactError, match=f"expected version {CLUSTER_SCORES_VERSION}, found {version}"

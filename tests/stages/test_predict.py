@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -11,20 +12,24 @@ import pytest
 import torch
 
 from inkdot import __version__
+from inkdot.artefacts.embeddings import read_embeddings
+from inkdot.artefacts.hashing import file_sha256
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn, model_sha256
 from inkdot.artefacts.predictions import read_predictions
 from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import ArtefactError, ManifestError, SyntheticModelError, UserError
 from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.scorer import Scorer
 from inkdot.model.store import load_model, save_model
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.predict import run
-from inkdot.tiling.pixels import read_tile
+from inkdot.tiling.pixels import read_tile, read_tiles
+from inkdot.work.score_slide import Scoring, score_slide
 
 SIDE = 64
 SYNTHETIC = json.dumps({"synthetic": True})
@@ -331,3 +336,61 @@ def test_a_slide_with_too_few_cells_is_inadequate_never_negative(config: Config,
         assessed = {row["slide_id"]: row for row in csv.DictReader(file)}
     assert (assessed["few"]["call"], assessed["many"]["call"]) == ("inadequate", "adequate")
     assert float(assessed["many"]["foreground_mm2"]) > float(assessed["few"]["foreground_mm2"]) > 0.0
+
+
+def test_embeddings_are_the_networks_features_row_by_row(
+    slides: Path, model: Path, config: Config, tmp_path: Path
+) -> None:
+    plain, out = RunLayout(tmp_path / "plain"), RunLayout(tmp_path / "results")
+    run([slides / "s0.tif"], model, plain.root)
+    assert not (plain.root / "embeddings").exists()
+    run([slides / "s0.tif"], model, out.root, embeddings=True)
+    assert out.scores("s0").read_bytes() == plain.scores("s0").read_bytes()
+    found, scores = read_embeddings(out, "s0"), read_scores(out.scores("s0"))
+    assert (found.row, len(found.values)) == ("tile", len(scores.flag_scores))
+    assert found.facts["tiles_sha256"] == file_sha256(out.tiles("s0"))
+    _, network = load_model(model)
+    places = [scores.table.column(name).to_pylist() for name in ("x_l0_px", "y_l0_px")]
+    with closing(open_slide(SlideEntry("s0", slides / "s0.tif"))) as slide, torch.inference_mode():
+        tiles = np.stack(list(read_tiles(slide, config.tiling.spec, *places)))
+        expected = network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2)).numpy()
+    np.testing.assert_allclose(found.values, expected, rtol=1e-3, atol=1e-4)
+    assert np.abs(expected - np.roll(expected, 1, axis=0)).max() > 1e-2  # else rows could be mixed up unseen
+
+
+def test_embeddings_are_made_once_and_again_when_they_are_damaged_or_of_others(
+    slides: Path, model: Path, config: Config, tmp_path: Path
+) -> None:
+    out = RunLayout(tmp_path / "results")
+
+    def outcome(folder: Path = model, *, retry_failed: bool = False) -> str:
+        options = {"embeddings": True, "retry_failed": retry_failed}
+        assert run([slides / "s0.tif"], folder, out.root, **options) == 0
+        return [line.outcome for line in read_ledger(out.ledger) if line.stage == "predict"][-1]
+
+    run([slides / "s0.tif"], model, out.root)
+    assert outcome(retry_failed=True) == "done"
+    before = out.embeddings("s0").read_bytes()
+    assert outcome() == "reused"
+    out.embeddings("s0").write_bytes(before[:-2])
+    assert outcome() == "done"
+    assert out.embeddings("s0").read_bytes() == before
+    assert outcome(make_model(tmp_path / "other", config, synthetic=True, seed=1)) == "done"
+    assert out.embeddings("s0").read_bytes() != before
+
+
+def test_each_tiles_distance_is_what_the_model_makes_of_its_embedding(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = RunLayout(tmp_path / "results")
+    run([slides / "s0.tif"], model, out.root, embeddings=True)
+    assert read_scores(out.scores("s0")).table.column("feature_distance").null_count > 0
+    scorer = Scorer(model)
+    scorer.feature_distance = lambda features: features[:, 0].astype(np.float32)
+    out.scores("s0").unlink()
+    entry = SlideEntry("s0", slides / "s0.tif")
+    assert (
+        score_slide(entry, out, Scoring(scorer, model_sha256(model), allow_synthetic_model=False)) == "done"
+    )
+    found = read_scores(out.scores("s0")).table.column("feature_distance").to_numpy()
+    np.testing.assert_allclose(found, read_embeddings(out, "s0").values[:, 0], rtol=1e-3, atol=1e-4)

@@ -73,7 +73,7 @@ def add_scores(
         pa.array([row * SIDE_L0_PX for _, row in tiles], pa.int32()),
         pa.nulls(len(flag), pa.int32()),
         pa.array(np.ones(len(flag), np.float32)),
-        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention")),
+        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention", "feature_distance")),
         *(pa.array(values.astype(np.float32)) for values in (1 - flag, flag, flag, 1 - flag)),
     ]
     point = OperatingPoint(

@@ -37,6 +37,7 @@ def tiles(owners: list[int], flags: list[float], attention: list[float] | None =
         "foreground_fraction": [0.5] * len(owners),
         "edge_um": [1.0] * len(owners),
         "attention": attention or [None] * len(owners),
+        "feature_distance": [None] * len(owners),
         "p.malignancy.benign": 1 - flag,
         "p.malignancy.malignant": flag,
         "p.morphology.small_cell": flag,

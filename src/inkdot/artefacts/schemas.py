@@ -12,7 +12,7 @@ import pyarrow as pa
 from inkdot.labels import Head, score_columns, target_columns
 
 TILES_VERSION: Final = "inkdot.tiles/2"
-SCORES_VERSION: Final = "inkdot.scores/2"
+SCORES_VERSION: Final = "inkdot.scores/3"
 CLUSTERS_VERSION: Final = "inkdot.clusters/2"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/1"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
@@ -63,12 +63,14 @@ def scores_schema(heads: Sequence[Head]) -> pa.Schema:
     """``scores/<slide_id>.parquet``: the tiles in their order, with their place columns.
 
     attention: weight (0 to 1) of the tile in its slide's bag, which sums to 1 over the slide; null where the model has
-    no attention head. p.<head>.<class>: calibrated probability, 0 to 1.
+    no attention head. feature_distance: how far its embedding lies from those of the training tiles, where 1 is as far as
+    one in a hundred of those; null where the model cannot tell. p.<head>.<class>: calibrated probability, 0 to 1.
     """
     return pa.schema(
         [
             *_TILE_PLACE_FIELDS,
             pa.field("attention", pa.float32()),
+            pa.field("feature_distance", pa.float32()),
             *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads)),
         ]
     )

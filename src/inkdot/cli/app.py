@@ -269,6 +269,10 @@ def predict(
         Literal["auto", "torch", "openvino"],
         typer.Option(help="What the network runs in; auto takes OpenVINO on a CPU where it is installed."),
     ] = "auto",
+    embeddings: Annotated[
+        bool,
+        typer.Option("--embeddings", help="Keep what the network saw of each tile: OUT/embeddings."),
+    ] = False,
     workers: Workers = 2,
     slide_timeout: SlideTimeout = 600,
     engine: EngineName = "local",
@@ -295,6 +299,7 @@ def predict(
             allow_synthetic_model=allow_synthetic_model,
             allow_unknown_scale=allow_unknown_scale,
             runtime=runtime,
+            embeddings=embeddings,
             workers=workers,
             slide_timeout_s=seconds_or_never(slide_timeout),
             cluster=cluster,

@@ -51,6 +51,7 @@ def run(
     cluster: Cluster | None = None,
     retry_failed: bool = False,
     dry_run: bool = False,
+    embeddings: bool = False,
 ) -> int:
     """Score slides and write ``out/predictions.csv``, ``out/scores`` and, around clusters, ``out/cluster_scores``.
 
@@ -69,6 +70,7 @@ def run(
         cluster: A Ray cluster to work on, instead of this machine.
         retry_failed: Work only on slides that an earlier run into this folder did not finish.
         dry_run: Print what would be done with each slide, and write nothing.
+        embeddings: Write ``out/embeddings`` as well: what the network saw of each tile.
 
     Returns:
         0 when every slide was scored, 1 when some failed.
@@ -76,7 +78,9 @@ def run(
     Raises:
         UserError: The input as a whole is wrong; nothing was written.
     """
-    scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model, runtime=runtime)
+    scoring = Scoring.load(
+        model, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
+    )
     description = scoring.scorer.description
     if not allow_unknown_scale:
         _refuse_unknown_scale(model, description)
@@ -93,7 +97,9 @@ def run(
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
     here = RunLayout(out.absolute())  # a task may run elsewhere, where this folder is not the current one
-    score = ScoreTask(here, model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime)
+    score = ScoreTask(
+        here, model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime, embeddings
+    )
     steps: list[_Step] = [
         ("tile", TileTask(config, here), tilers),
         ("predict", score, scorers),
@@ -130,9 +136,10 @@ def _walk(entries: Sequence[SlideEntry], steps: Sequence[_Step], layout: RunLayo
 
 
 def _unfinished(entries: Sequence[SlideEntry], layout: RunLayout, scoring: Scoring) -> list[SlideEntry]:
-    return unfinished(
-        entries, layout, _STAGES, lambda entry: scores_kept(entry, layout, scoring.model_sha256)
-    )
+    def kept(entry: SlideEntry) -> bool:
+        return scores_kept(entry, layout, scoring.model_sha256, embeddings=scoring.embeddings)
+
+    return unfinished(entries, layout, _STAGES, kept)
 
 
 def _refuse_unknown_scale(folder: Path, model: ModelFile) -> None:

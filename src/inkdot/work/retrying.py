@@ -6,6 +6,7 @@ sampled. For ten thousand slides that takes long; the ledger knows at once.
 
 from collections.abc import Callable, Sequence
 
+from inkdot.artefacts.embeddings import read_embeddings_facts
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import read
 from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
@@ -45,10 +46,11 @@ def tiles_kept(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
     return facts.get("tiling_sha256") == settings_sha256(config)
 
 
-def scores_kept(entry: SlideEntry, layout: RunLayout, model_sha256: str) -> bool:
-    """Whether scores of this model lie there."""
+def scores_kept(entry: SlideEntry, layout: RunLayout, model_sha256: str, *, embeddings: bool = False) -> bool:
+    """Whether scores of this model lie there, and embeddings where they are wanted."""
     try:
-        facts = read_footer(layout.scores(entry.slide_id), SCORES_VERSION)
+        kept = [read_footer(layout.scores(entry.slide_id), SCORES_VERSION)]
+        kept += [read_embeddings_facts(layout, entry.slide_id)] if embeddings else []
     except ArtefactError:
         return False
-    return facts.get("model_sha256") == model_sha256
+    return all(facts.get("model_sha256") == model_sha256 for facts in kept)

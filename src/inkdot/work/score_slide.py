@@ -1,29 +1,25 @@
 """Scoring the tiles of one slide."""
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 import pyarrow as pa
 
+from inkdot.artefacts.embeddings import read_embeddings, write_embeddings
 from inkdot.artefacts.facts import tile_spec_facts
 from inkdot.artefacts.hashing import file_sha256
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import ModelFile, model_sha256
 from inkdot.artefacts.schemas import SCORES_VERSION, TILE_PLACE, TILES_VERSION, scores_schema
 from inkdot.artefacts.tables import read_footer, read_table, write_table
-from inkdot.config import TilingConfig
 from inkdot.errors import ArtefactError, SyntheticModelError
-from inkdot.model.batches import BATCH_SIZE
-from inkdot.model.scorer import Judged, Runtime, Scorer
+from inkdot.model.batches import FeatureArray
+from inkdot.model.scorer import Runtime, Scorer
 from inkdot.records import SlideEntry
-from inkdot.slides import open_slide
-from inkdot.tiling.pixels import read_tiles
-from inkdot.work.heartbeat import watched
-from inkdot.work.reading_ahead import ahead
 from inkdot.work.refusals import synthetic_refusal
+from inkdot.work.see_slide import see_slide
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
@@ -41,24 +37,29 @@ class Scoring:
         scorer: The network, ready to run.
         model_sha256: Hash that stands for the whole model folder.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
+        embeddings: Write what the network saw of each tile, too.
     """
 
     scorer: Scorer
     model_sha256: str
     allow_synthetic_model: bool
+    embeddings: bool = False
 
     @classmethod
-    def load(cls, folder: Path, *, allow_synthetic_model: bool, runtime: Runtime = "auto") -> "Scoring":
+    def load(
+        cls, folder: Path, *, allow_synthetic_model: bool, runtime: Runtime = "auto", embeddings: bool = False
+    ) -> "Scoring":
         """Load a model folder.
 
         Raises:
             ArtefactError: The folder is not a model, or its files do not belong together.
         """
-        return cls(Scorer(folder, runtime=runtime), model_sha256(folder), allow_synthetic_model)
+        scorer = Scorer(folder, runtime=runtime)
+        return cls(scorer, model_sha256(folder), allow_synthetic_model, embeddings)
 
 
 def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Literal["done", "reused"]:
-    """Score every tile in ``tiles/<slide_id>.parquet`` and write ``scores/<slide_id>.parquet``.
+    """Score every tile in ``tiles/<slide_id>.parquet``; write ``scores/<slide_id>.parquet`` and, if wanted, embeddings.
 
     An earlier result is reused when it was made from the same tiles by the same model in the same runtime and
     carries the same warnings. The hash of the tile table stands for the slide and the settings too: its footer holds
@@ -75,12 +76,22 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
     if model.trained_on.synthetic and not synthetic_slide and not scoring.allow_synthetic_model:
         raise SyntheticModelError(synthetic_refusal(entry.slide_id))
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
-    if _fits(scores_path, facts):
+    if _fits(scores_path, facts) and _embeddings_fit(entry, layout, scoring, facts):
         return "reused"
-    scores, attention = _judged(entry, table, model.tiling, scoring.scorer)
+
+    def keep(batches: Iterator[FeatureArray]) -> None:
+        write_embeddings(
+            layout, entry.slide_id, batches, rows=len(table), dims=scoring.scorer.network.feature_count,
+            number="float16", row="tile", facts=_embedding_facts(facts),
+        )  # fmt: skip
+
+    (scores, attention), distances = see_slide(
+        entry, table, scoring.scorer, keep if scoring.embeddings else None
+    )
     schema = scores_schema(model.head_records)
-    weights = pa.nulls(len(table), pa.float32()) if attention is None else pa.array(attention)
-    columns = [*(table.column(name) for name in TILE_PLACE), weights]
+    columns = [table.column(name) for name in TILE_PLACE]
+    for values in (attention, distances):
+        columns += [pa.nulls(len(table), pa.float32()) if values is None else pa.array(values)]
     columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
     write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
     return "done"
@@ -90,7 +101,8 @@ def scores_fit(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> bool:
     """Whether earlier scores would be reused, given that the slide's tiles are."""
     tiles_path = layout.tiles(entry.slide_id)
     tile_facts = read_footer(tiles_path, TILES_VERSION)
-    return _fits(layout.scores(entry.slide_id), _facts(entry, tile_facts, file_sha256(tiles_path), scoring))
+    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
+    return _fits(layout.scores(entry.slide_id), facts) and _embeddings_fit(entry, layout, scoring, facts)
 
 
 def _facts(
@@ -152,12 +164,17 @@ def _fits(path: Path, facts: dict[str, object]) -> bool:
     return {name: value for name, value in earlier.items() if name != "version"} == facts
 
 
-def _judged(entry: SlideEntry, table: pa.Table, tiling: TilingConfig, scorer: Scorer) -> Judged:
-    xs = cast("Sequence[int]", table.column("x_l0_px").to_pylist())
-    ys = cast("Sequence[int]", table.column("y_l0_px").to_pylist())
+def _embedding_facts(facts: dict[str, object]) -> dict[str, object]:
+    """What binds embeddings to what they were made from."""
+    return {name: facts[name] for name in ("slide_fingerprint", "tiles_sha256", "model_sha256", "runtime")}
 
-    with (
-        closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide,
-        ahead(read_tiles(slide, tiling.spec, xs, ys), 2 * BATCH_SIZE) as pixels,
-    ):
-        return scorer.judge(pixels)
+
+def _embeddings_fit(entry: SlideEntry, layout: RunLayout, scoring: Scoring, facts: dict[str, object]) -> bool:
+    """Whether embeddings are not wanted, or lie there whole and were made from the same."""
+    if not scoring.embeddings:
+        return True
+    try:
+        earlier = read_embeddings(layout, entry.slide_id).facts
+    except ArtefactError:
+        return False
+    return {name: earlier.get(name) for name in _embedding_facts(facts)} == _embedding_facts(facts)

@@ -22,6 +22,7 @@ class ScoreTask:
         model_sha256: What the model was when the batch began.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
         runtime: What the network runs in; ``auto`` is decided where the work is done.
+        embeddings: Write what the network saw of each tile, too.
     """
 
     layout: RunLayout
@@ -29,16 +30,23 @@ class ScoreTask:
     model_sha256: str
     allow_synthetic_model: bool
     runtime: Runtime
+    embeddings: bool = False
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Score one slide."""
-        scoring = _loaded(self.model, self.model_sha256, self.allow_synthetic_model, self.runtime)
+        scoring = _loaded(
+            self.model, self.model_sha256, self.allow_synthetic_model, self.runtime, self.embeddings
+        )
         return score_slide(entry, self.layout, scoring)
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, sha256: str, allow_synthetic_model: bool, runtime: Runtime) -> Scoring:
-    scoring = Scoring.load(folder, allow_synthetic_model=allow_synthetic_model, runtime=runtime)
+def _loaded(
+    folder: Path, sha256: str, allow_synthetic_model: bool, runtime: Runtime, embeddings: bool
+) -> Scoring:
+    scoring = Scoring.load(
+        folder, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
+    )
     if scoring.model_sha256 != sha256:
         raise ArtefactError(
             f"{folder}: expected the model that the batch began with, found another; leave it alone while slides are scored"
