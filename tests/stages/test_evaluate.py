@@ -1,5 +1,6 @@
 """A model judged on slides it never saw, with figures recomputed from the tables that were written."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import evaluate, train
+from inkdot.stages import evaluate, predict, train
 
 HEAD = {
     "name": "malignancy",
@@ -157,6 +158,51 @@ def test_what_predict_calls_inadequate_is_never_rightly_negative(
     assert report["figures"]["slides"]["sensitivity"]["value"] == 0.0
     assert "specificity" not in report["figures"]["slides"]
     assert "auc" not in report["figures"]["slides"]
+
+
+def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
+    judged: RunLayout, model: Path, tmp_path: Path
+):
+    """The same slides and model, which now leaves the scores of three of them open."""
+    best = {
+        index: max(
+            read_table(judged.scores(f"s{index}"), SCORES_VERSION)[0]
+            .column("p.malignancy.malignant")
+            .to_pylist()
+        )
+        for index in range(100, 110)
+    }
+    inside = sorted(best.values())[4:7]
+    careful = tmp_path / "careful"
+    shutil.copytree(model, careful)
+    description = json.loads((careful / "model.json").read_text(encoding="utf-8"))
+    threshold = description["operating_points"]["malignancy"]["threshold"]
+    low, high = min(inside) - 1e-5, max(inside) + 1e-5
+    figure = {"value": 0.0, "low": 0.0, "high": 1.0, "method": "by hand"}
+    band = {"low": low, "high": high, "wanted_error": 0.05, "error": figure, "answered": figure}
+    description["abstention"] = {"malignancy": band | {"judged_on": "slides"}}
+    (careful / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    slides = judged.root.parent / "cohort" / "slides.csv"
+    assert evaluate.run(careful, slides, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    calls = report["calls"]
+    assert sum(count for name, count in calls.items() if name.endswith("indeterminate")) == 3
+    figures = report["figures"]["slides"]
+    assert figures["answered"]["value"] == pytest.approx(0.7)
+    answers = {index: score for index, score in best.items() if not low < score < high}
+    wrong = [(score >= threshold) != (index % 2 == 1) for index, score in answers.items()]
+    assert figures["error_of_answers"]["value"] == pytest.approx(np.mean(wrong))
+    assert figures["error_of_answers"]["low"] <= figures["error_of_answers"]["value"]
+    text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "are left open (indeterminate)" in text
+    assert "the ring: as the model was locked" in text
+    assert 'r="8"' in text
+    assert 'r="8"' not in judged.evaluation_html.read_text(encoding="utf-8")
+    assert "answered" not in json.loads(judged.evaluation_json.read_text())["figures"]["slides"]
+    # What `predict` says is what was judged.
+    assert predict.run([slides], careful, tmp_path / "results") == 0
+    lines = csv.DictReader((tmp_path / "results" / "predictions.csv").read_text().splitlines())
+    assert sum(line["call"] == "indeterminate" for line in lines) == 3
 
 
 def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(judged: RunLayout):

@@ -1,10 +1,12 @@
 """A slide with too little to judge is inadequate, whatever its scores: it never passes for negative."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from inkdot.artefacts.model_files import OperatingPoint
+from inkdot.artefacts.model_files import Interval, LeftOpen, OperatingPoint
 from inkdot.artefacts.schemas import scores_schema
 from inkdot.artefacts.scores import SlideScores
 from inkdot.labels import DEFAULT_HEADS
@@ -31,6 +33,11 @@ def point(threshold: float) -> OperatingPoint:
     return OperatingPoint.model_construct(
         **{**dict.fromkeys(OperatingPoint.model_fields), "threshold": threshold}
     )
+
+
+def left_open(low: float | None, high: float | None) -> LeftOpen:
+    figure = Interval(value=0.9, low=0.8, high=1.0, method="by hand")
+    return LeftOpen(low=low, high=high, wanted_error=0.05, error=figure, answered=figure, judged_on="slides")
 
 
 def scores(malignant: list[float], assessment: dict[str, object]) -> SlideScores:
@@ -80,3 +87,34 @@ def test_what_was_flagged_on_an_inadequate_slide_is_said():
 
 def test_scores_of_before_are_judged_by_their_scores():
     assert call_slide("one", scores([0.1], {})).call == "nothing flagged"
+
+
+@pytest.mark.parametrize(
+    ("highest", "call"),
+    [
+        (0.6, "nothing flagged"),
+        (0.61, "indeterminate"),
+        (0.89, "indeterminate"),
+        (0.9, "flagged"),
+    ],
+)
+def test_scores_between_the_locked_edges_are_left_open_and_say_why(highest, call):
+    model = replace(scores([0.1, highest], ENOUGH), abstention={"malignancy": left_open(0.6001, 0.9)})
+    said = call_slide("one", model)
+    assert said.call == call
+    assert ("between 0.6001 and 0.9" in said.reason) == (call == "indeterminate")
+    assert said.flagged_tiles == (highest >= 0.8)  # places are flagged all the same
+    assert call_slide("one", replace(model, assessment=TOO_FEW)).call == "inadequate"
+
+
+@pytest.mark.parametrize(
+    ("certain", "answer"), [(0.75, "small-cell-like"), (0.95, "indeterminate"), (None, "indeterminate")]
+)
+def test_morphology_is_answered_from_the_locked_score_on(certain, answer):
+    own = scores([0.9], ENOUGH)
+    index = own.table.schema.get_field_index
+    table = own.table
+    for name, value in (("p.morphology.small_cell", 0.9), ("p.morphology.large_cell", 0.1)):
+        table = table.set_column(index(name), table.schema.field(name), pa.array([value], pa.float32()))
+    own = replace(own, table=table, abstention={"morphology": left_open(None, certain)})
+    assert call_slide("one", own).further_calls == f"morphology: {answer}"

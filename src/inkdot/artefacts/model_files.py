@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inkdot.artefacts.atomic import write_text
@@ -75,6 +76,33 @@ class OperatingPoint(_Recorded):
     reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
 
 
+class LeftOpen(_Recorded):
+    """Which scores of a question are left open: chosen on validation data for a wanted error, and locked.
+
+    Attributes:
+        low: Of the question that flags, a score between this and ``high`` is left open; None for other questions.
+        high: From this score on an answer is given: that something is there, or, of other questions, the likeliest class.
+            None where no answer of these is sure enough.
+        wanted_error: Share (0 to 1) of wrong ones among the answers given that was asked for.
+        error: What it was on the validation data; None where no answer was given there.
+        answered: Share (0 to 1) of them that were answered.
+        judged_on: What was counted.
+    """
+
+    low: float | None = Field(default=None, ge=0.0, le=1.0)
+    high: float | None = Field(ge=0.0, le=1.0)
+    wanted_error: float
+    error: Interval | None
+    answered: Interval
+    judged_on: Literal["slides", "tiles", "attention"]
+
+    def holds(self, score: float) -> bool:
+        """Whether a score of the question that flags lies between the two, as float32: that is how scores are stored."""
+        if self.low is None or self.high is None:
+            return False
+        return bool(np.float32(self.low) < np.float32(score) < np.float32(self.high))
+
+
 class Attention(_Recorded):
     """The part of a model that was learnt from answers about whole slides.
 
@@ -137,6 +165,7 @@ class ModelFile(_Recorded):
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         temperatures: Divisor of each head's logits, by head name.
         operating_points: Per head that flags.
+        abstention: Which scores are left open, by head; empty for models that answer always, as those made before.
         validation_figures: Figures on validation data, by name; named ``selftest_`` where the data is synthetic.
         trained_on: The cohort.
         config_sha256: Hash of the training config.
@@ -158,6 +187,7 @@ class ModelFile(_Recorded):
     normalisation_std: list[float] = Field(min_length=3, max_length=3)
     temperatures: dict[str, float]
     operating_points: dict[str, OperatingPoint]
+    abstention: dict[str, LeftOpen] = Field(default_factory=dict[str, LeftOpen])
     validation_figures: dict[str, Interval]
     trained_on: TrainedOn
     config_sha256: str
@@ -180,6 +210,7 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     # A model says nothing of parts that it has not, so that its file is what earlier programs know.
     unsaid = {name for name in ("images", "attention") if getattr(description, name) is None}
     unsaid |= {"views"} if description.views == 1 else set()
+    unsaid |= set() if description.abstention else {"abstention"}
     values = description.model_dump(mode="json", exclude=unsaid)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

@@ -11,7 +11,7 @@ from typing import Literal
 from inkdot.artefacts.atomic import write_text
 from inkdot.errors import ArtefactError
 
-SlideCall = Literal["flagged", "nothing flagged", "inadequate", ""]
+SlideCall = Literal["flagged", "nothing flagged", "indeterminate", "inadequate", ""]
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -31,7 +31,7 @@ class Prediction:
         top_x_l0_px: Left edge of the highest tile in level-0 pixels; empty where there is none.
         top_y_l0_px: Top edge of the highest tile in level-0 pixels.
         warnings: What must be said with the call, separated by ``; ``.
-        reason: Why the slide failed or is inadequate.
+        reason: Why the slide failed, is inadequate or was left open.
         clusters: Clusters and lone cells found; empty where the grid was cut.
         flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
         further_calls: Answers of the questions that are asked of what is flagged, such as

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.artefacts.facts import tile_spec_from_facts
-from inkdot.artefacts.model_files import OperatingPoint
+from inkdot.artefacts.model_files import LeftOpen, OperatingPoint
 from inkdot.artefacts.schemas import SCORES_VERSION
 from inkdot.artefacts.tables import read_table
 from inkdot.config import HeadConfig
@@ -31,6 +31,7 @@ class SlideScores:
         warnings: What must be said with every output.
         synthetic_model: The model was trained on synthetic specimens.
         assessment: What of the slide can be judged and whether it is enough, as the tile stage wrote it.
+        abstention: Which scores are left open, by head; empty where the model answers always.
     """
 
     table: pa.Table
@@ -41,6 +42,7 @@ class SlideScores:
     warnings: tuple[str, ...]
     synthetic_model: bool
     assessment: Mapping[str, object] = field(default_factory=dict[str, object])
+    abstention: Mapping[str, LeftOpen] = field(default_factory=dict[str, LeftOpen])
 
     @property
     def flag_head(self) -> Head:
@@ -82,4 +84,8 @@ def read_scores(path: Path) -> SlideScores:
         warnings=tuple(cast("list[str]", facts["warnings"])),
         synthetic_model=bool(facts["synthetic_model"]),
         assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
+        abstention={
+            name: LeftOpen.model_validate(own)
+            for name, own in cast("Mapping[str, object]", facts.get("abstention") or {}).items()
+        },
     )

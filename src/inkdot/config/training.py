@@ -124,6 +124,11 @@ class TrainingConfig(Strict):
         lt=1.0,
         description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
+    wanted_error: Fraction | None = Field(
+        default=0.05,
+        description="Scores close to the threshold are left open (call: indeterminate) until only this share (0 to 1) of the "
+        "answers given on validation slides is wrong; null to answer always.",
+    )
     slide_labels: SlideLabelsConfig = SlideLabelsConfig()
 
     @model_validator(mode="after")

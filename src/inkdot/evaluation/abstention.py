@@ -97,6 +97,27 @@ def band_for_error(truth: BoolArray, scores: npt.ArrayLike, threshold: float, wa
     )
 
 
+def certainty_for_error(right: BoolArray, scores: npt.ArrayLike, wanted_error: float) -> float | None:
+    """The lowest score from which on at most a wanted share of the answers is wrong.
+
+    Args:
+        right: Whether the likeliest answer of each row is the true one, shape [n].
+        scores: Of that answer, 0 to 1, shape [n].
+        wanted_error: 0 to 1.
+
+    Returns:
+        None where not even the highest scores are right often enough.
+    """
+    score = np.asarray(scores, np.float64)
+    order = np.argsort(-score, kind="stable")
+    wrong = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    ends = (
+        np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) if len(order) else np.zeros(0, np.int64)
+    )
+    enough = ends[wrong[ends] <= wanted_error + 1e-12]
+    return float(score[order][enough[-1]]) if len(enough) else None
+
+
 def _curve(
     truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inkdot.artefacts.model_files import Interval, ModelFile
+from inkdot.artefacts.model_files import Interval, LeftOpen, ModelFile
 
 _RESEARCH_USE = (
     "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks places for a person to look at. "
@@ -93,7 +93,32 @@ def _table(description: ModelFile) -> str:
                 f"{wanted} have a truly positive tile at or above it. Specificity counts sampled tiles only: on whole "
                 "slides expect less."
             )
+    rows += [_left_open(name, own, description) for name, own in sorted(description.abstention.items())]
     return "\n".join(rows)
+
+
+def _left_open(head: str, own: LeftOpen, description: ModelFile) -> str:
+    """Which scores of a question get no answer, and what that is worth."""
+    units = "tiles" if own.judged_on == "tiles" else _units(description)
+    if own.high is None:
+        return (
+            f"\nQuestion {head} is always `indeterminate`: even the surest answers on validation {units} were wrong more often "
+            f"than in {own.wanted_error:g} of them."
+        )
+    which = (
+        f"answers below {own.high:.4g}"
+        if own.low is None
+        else f"{units} with scores between {own.low:.4g} and {own.high:.4g}"
+    )
+    error = f" {_words_of(own.error)} of the answers were wrong there." if own.error else ""
+    return (
+        f"\nQuestion {head}: {which} are left open (`indeterminate`), chosen so that at most {own.wanted_error:g} of the answers "
+        f"given on validation {units} are wrong. {_words_of(own.answered)} of these {units} were answered.{error}"
+    )
+
+
+def _words_of(figure: Interval) -> str:
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"
 
 
 def _units(description: ModelFile) -> str:

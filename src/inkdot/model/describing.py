@@ -11,7 +11,7 @@ from inkdot import __version__
 from inkdot.artefacts.hashing import json_sha256
 from inkdot.artefacts.model_files import (
     Attention,
-    Interval,
+    LeftOpen,
     ModelFile,
     OperatingPoint,
     ReliabilityStep,
@@ -27,6 +27,8 @@ from inkdot.model.balancing import fit_temperatures
 from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.data import TileSet
 from inkdot.model.figures import Question, auc_figures, decided_rows, questions
+from inkdot.model.intervals import recorded
+from inkdot.model.leaving_open import further_left_open, slides_left_open
 from inkdot.model.loop import TrainingData
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device, place, predict_logits
@@ -56,6 +58,11 @@ def describe(
     scores = scores_of(logits, heads, temperatures)
     head = flagging_head(heads)
     question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
+    point = _operating_point(question, scores, tiles, config)
+    left_open = slides_left_open(
+        *_slides(question, scores, tiles), point.threshold, config, judged_on="slides"
+    )
+    further = further_left_open(scores, tiles.targets, tiles.patients, config)
     figures = auc_figures(
         scores, tiles.targets, tiles.patients, heads, replicates=1000, seed=config.training.seed
     )
@@ -64,7 +71,8 @@ def describe(
         config,
         trained_on,
         temperatures=temperatures,
-        operating_points={head.name: _operating_point(question, scores, tiles, config)},
+        operating_points={head.name: point},
+        abstention=({head.name: left_open} if left_open else {}) | further,
         figures={data.figures_prefix + name: estimate for name, estimate in figures.items()},
         mpp_known=mpp_known,
     )
@@ -78,6 +86,7 @@ def described(
     temperatures: dict[str, float],
     operating_points: dict[str, OperatingPoint],
     figures: Mapping[str, Estimate | None],
+    abstention: dict[str, LeftOpen],
     attention: Attention | None = None,
     mpp_known: bool = True,
 ) -> ModelFile:
@@ -102,10 +111,11 @@ def described(
         temperatures=temperatures,
         attention=attention,
         operating_points=operating_points,
+        abstention=abstention,
         validation_figures={
             name: interval
             for name, estimate in figures.items()
-            if (interval := _interval(estimate)) is not None
+            if (interval := recorded(estimate)) is not None
         },
         trained_on=trained_on,
         config_sha256=json_sha256(config.model_dump(mode="json")),
@@ -146,8 +156,8 @@ def locked_point(
         class_name=question.class_name,
         threshold=threshold,
         wanted_sensitivity=wanted,
-        sensitivity=_interval(share_estimate(called[truth], patients[truth], seed=seed)),
-        specificity=_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
+        sensitivity=recorded(share_estimate(called[truth], patients[truth], seed=seed)),
+        specificity=recorded(share_estimate(~called[~truth], patients[~truth], seed=seed)),
         judged_on=judged_on,
     )
 
@@ -157,7 +167,7 @@ def _reliability(question: Question, scores: ScoreArray, tiles: TileSet, seed: i
     return [
         ReliabilityStep(low=step.low, high=step.high, places=step.places, positive=positive)
         for step in reliability_steps(truth, scores[rows, question.column], tiles.patients[rows], seed=seed)
-        if (positive := _interval(step.positive)) is not None
+        if (positive := recorded(step.positive)) is not None
     ]
 
 
@@ -174,9 +184,3 @@ def _slides(
     np.maximum.at(best, owner[counts], own[counts])
     _, first = np.unique(owner, return_index=True)
     return positive, best, tiles.patients[rows][first]
-
-
-def _interval(estimate: Estimate | None) -> Interval | None:
-    if estimate is None:
-        return None
-    return Interval(value=estimate.value, low=estimate.low, high=estimate.high, method=estimate.method)

@@ -13,6 +13,7 @@ from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.data import TileSet
 from inkdot.model.describing import described, locked_point
 from inkdot.model.figures import auc_figures, decided_rows, questions
+from inkdot.model.leaving_open import further_left_open, slides_left_open
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import LogitArray, choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, attention_of, scores_of
@@ -72,14 +73,18 @@ def describe_slides(
         scores = scores_of(of_tiles, heads, temperatures)
         found = auc_figures(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
         figures |= {prefix + name: estimate for name, estimate in found.items()}
+    point = locked_point(question, truth, own, patients, config, judged_on="attention")
+    left_open = slides_left_open(truth, own, patients, point.threshold, config, judged_on="attention")
+    further = further_left_open(
+        scores_of(of_tiles, heads, temperatures), known.targets, known.patients, config
+    )
     return described(
         network,
         config,
         trained_on,
         temperatures=temperatures,
-        operating_points={
-            head.name: locked_point(question, truth, own, patients, config, judged_on="attention")
-        },
+        operating_points={head.name: point},
+        abstention=({head.name: left_open} if left_open else {}) | further,
         figures=figures,
         attention=attention,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from inkdot.artefacts.hashing import json_sha256
 from inkdot.artefacts.model_files import ReliabilityStep
-from inkdot.evaluation.calls import further_call, heads_asked_of
+from inkdot.evaluation.calls import certain_from, further_call, heads_asked_of
 from inkdot.labels import Head, score_column
 from inkdot.review.cluster_facts import ClusterFacts
 from inkdot.review.fields import CONTEXT_FACTOR, ScaleBar, context_field, scale_bar, view_of
@@ -206,7 +206,11 @@ def _calls(place: Place, slide: ScoreFacts) -> dict[str, str]:
     """What is said of the further questions, such as morphology; nothing of a place that is not flagged."""
     asked = heads_asked_of(slide.heads, slide.head) if place.flagged else []
     return {
-        head.name: further_call(head, [place.scores[score_column(head.name, name)] for name in head.classes])
+        head.name: further_call(
+            head,
+            [place.scores[score_column(head.name, name)] for name in head.classes],
+            certain_from(slide.abstention, head),
+        )
         for head in asked
     }
 

@@ -1,13 +1,13 @@
 """A slide's scores and the facts they came with, in the form that ranking and pages need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.artefacts.model_files import ReliabilityStep
+from inkdot.artefacts.model_files import LeftOpen, ReliabilityStep
 from inkdot.artefacts.scores import SlideScores
 from inkdot.errors import ArtefactError
 from inkdot.labels import Head, flagging_head, score_column
@@ -53,6 +53,7 @@ class ScoreFacts:
         warnings: What a reader must know.
         synthetic_model: The model was trained on synthetic specimens.
         reliability: What scores were worth on the model's validation data; empty where it does not say.
+        abstention: Which scores are left open, by head; empty where the model answers always.
     """
 
     frame: SlideFrame
@@ -64,6 +65,7 @@ class ScoreFacts:
     warnings: tuple[str, ...]
     synthetic_model: bool
     reliability: tuple[ReliabilityStep, ...] = ()
+    abstention: Mapping[str, LeftOpen] = field(default_factory=dict[str, LeftOpen])
 
     def worth(self, score: float) -> ReliabilityStep | None:
         """What validation places with such a score turned out to be."""
@@ -142,6 +144,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             warnings=scores.warnings,
             synthetic_model=scores.synthetic_model,
             reliability=tuple(scores.operating_points[scores.flag_head.name].reliability),
+            abstention=scores.abstention,
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError) as error:

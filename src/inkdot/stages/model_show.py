@@ -77,6 +77,11 @@ def _points(description: ModelFile) -> list[str]:
         )
         for kind, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             lines.append(f"    {prefix}{kind} {_figure(figure) if figure else 'unknown'}")
+    for name, own in sorted(description.abstention.items()):
+        span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
+        lines.append(f"  {name}: left open {span}, for an error of {own.wanted_error:g} on {own.judged_on}")
+        lines.append(f"    {prefix}answered {_figure(own.answered)}")
+        lines.append(f"    {prefix}error of answers {_figure(own.error) if own.error else 'unknown'}")
     return lines or ["  none"]
 
 

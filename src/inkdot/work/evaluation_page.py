@@ -78,13 +78,17 @@ def _plot(plot: Plot) -> str:
 
     line = " ".join(place(x, y) for x, y in plot.points)
     dots = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3"/>' for p in line.split())
+    rings = "".join(
+        f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="8" fill="none" stroke="#b3261e" stroke-width="3"/>'
+        for p in (place(x, y) for x, y in plot.marked)
+    )
     size = _SIDE + 40
     diagonal = f"M{place(0, 0)} L{place(plot.x_end, 1)}" if plot.diagonal else ""
     return (
         f'<figure><svg viewBox="0 0 {size} {size}" width="{size}" role="img" aria-label="{escape(plot.caption)}">'
         f'<rect x="20" y="20" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#888"/>'
         f'<path d="{diagonal}" stroke="#bbb" stroke-dasharray="4"/>'
-        f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g></svg>'
+        f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g>{rings}</svg>'
         f"<figcaption>{escape(plot.caption)}: {escape(plot.y_words)} (0 to 1) over {escape(plot.x_words)} "
         f"(0 to {plot.x_end:g})</figcaption></figure>"
     )

@@ -24,6 +24,7 @@ class Plot:
         points: From left to right.
         x_end: What the right edge stands for; the left one is 0.
         diagonal: Whether the line of no knowledge, or of perfect calibration, is drawn.
+        marked: Points to draw a ring round.
     """
 
     caption: str
@@ -32,6 +33,7 @@ class Plot:
     points: Sequence[tuple[float, float]]
     x_end: float = 1.0
     diagonal: bool = True
+    marked: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class JudgedSlide:
         score: By attention where the model has it; else the highest of its clusters, else of its tiles, 0 to 1; None
             where it has none.
         flagged: That score reaches the locked operating point.
+        left_open: That score lies where the model gives no answer, and the slide's call is indeterminate.
         hit_rank: See :class:`inkdot.evaluation.slide_level.SlideResults`. A shown cluster or region is a hit where one of
             the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
@@ -52,6 +53,7 @@ class JudgedSlide:
     truth: bool | None
     score: float | None
     flagged: bool
+    left_open: bool
     hit_rank: int
     targets: TileArray
     scores: TileArray
@@ -106,11 +108,13 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
     truth = slide_truth(entry, head, positive, targets[:, column])
     if not scores.assessment.get("adequate", True):
         score, called = None, False  # as `predict` says: inadequate, whatever its scores
+    locked = scores.abstention.get(head.name)
     return JudgedSlide(
         entry=entry,
         truth=truth,
         score=score,
         flagged=called,
+        left_open=locked is not None and score is not None and locked.holds(score),
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inkdot.artefacts.model_files import ModelFile
+from inkdot.artefacts.model_files import LeftOpen, ModelFile
 from inkdot.evaluation.curves import reliability_rows, roc_points
 from inkdot.evaluation.slide_level import (
     NOT_ASKED,
@@ -18,6 +18,7 @@ from inkdot.evaluation.slide_level import (
 from inkdot.labels import flagging_head
 from inkdot.model.figures import decided_rows
 from inkdot.model.selection import head_slices
+from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
 from inkdot.work.judging_pictures import JudgedPictures, sites_of
 from inkdot.work.pooled_figures import confusion_of, cross_validation_figures
@@ -45,11 +46,12 @@ def picture_report(
     prefix = figure_prefix(model)
     scores = found.scores[rows, column].astype(np.float64)
     reliability = reliability_rows(truth, scores)
+    point, locked = model.operating_points[head.name].threshold, model.abstention.get(head.name)
+    answered = answering(truth, scores, found.patients[rows], point, locked)
     figures = {
         "Groups": slide_figures(groups, ks=()),
-        "Pictures": cross_validation_figures(found, heads, seed=0),
+        "Pictures": cross_validation_figures(found, heads, seed=0) | answered.figures,
     }
-    point = model.operating_points[head.name].threshold
     return EvaluationReport(
         title="How good the model is",
         unit="picture",
@@ -59,10 +61,11 @@ def picture_report(
             "original picture, and intervals are over groups.",
             f"Question: {head.name}, {head.flag_class} at or above {point:.4g}, locked when the model was made. A group is "
             "flagged where one picture reaches it.",
+            left_open_fact(locked),
             model_fact(model, model_sha256),
         ],
         figures={level: _named(own, prefix) for level, own in figures.items()},
-        calls=_calls(results),
+        calls=_calls(results, locked),
         confusions={own.name: confusion_of(found, own, head_slices(heads)[own.name]) for own in heads},
         subgroups={
             name: {word: _named(own, prefix) for word, own in words.items()}
@@ -71,9 +74,11 @@ def picture_report(
         failed=judged.failed,
         plots=[
             Plot("ROC of pictures", "1 − specificity", "sensitivity", roc_points(truth, scores)),
+            answered.plot("pictures"),
             reliability_plot(reliability, "picture scores"),
         ],
         reliability=reliability,
+        curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in answered.curve]},
     )
 
 
@@ -95,7 +100,10 @@ def _results(judged: JudgedPictures, column: int) -> SlideResults:
     )
 
 
-def _calls(results: SlideResults) -> Confusion:
+def _calls(results: SlideResults, locked: LeftOpen | None) -> Confusion:
     truths = ["unknown" if np.isnan(t) else "positive" if t > 0.5 else "negative" for t in results.truth]
-    calls = ["flagged" if flagged else "nothing flagged" for flagged in results.flagged]
+    calls = [
+        call_word(bool(flagged), locked is not None and locked.holds(float(score)))
+        for flagged, score in zip(results.flagged, results.scores, strict=True)
+    ]
     return dict(Counter(zip(truths, calls, strict=True)))

@@ -111,6 +111,7 @@ def _facts(
     """What binds scores to what they were made from, and what must be said with them."""
     model = scoring.scorer.description
     slide_facts = cast("dict[str, object]", tile_facts["slide"])
+    abstention = {name: own.model_dump(mode="json") for name, own in model.abstention.items()}
     return {
         "slide": slide_facts,
         "assessment": tile_facts.get("assessment"),
@@ -128,6 +129,7 @@ def _facts(
             *warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
             *cast("list[str]", slide_facts["warnings"]),
         ],
+        **({"abstention": abstention} if abstention else {}),
     }
 
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from inkdot.artefacts.cluster_scores import ClusterScores
 from inkdot.artefacts.predictions import Prediction
 from inkdot.artefacts.scores import SlideScores
-from inkdot.evaluation.calls import further_call, heads_asked_of
+from inkdot.evaluation.calls import certain_from, further_call, heads_asked_of
 from inkdot.labels import Head
 from inkdot.work.slide_score import attention_score
 
@@ -20,7 +20,8 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
     slide is the case Inkdot exists for, so no averaging may dilute it. A model that learnt from whole slides judges them
     by attention instead, which learns where to look. A slide with too little to judge is
-    inadequate, whatever its scores.
+    inadequate, whatever its scores. One whose score lies where the model's answers were wrong too often on validation data
+    is indeterminate: nobody may take it for negative, and its places are flagged all the same.
 
     Further questions, such as morphology, are answered of what is flagged alone.
 
@@ -41,8 +42,11 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     by_attention = attention_score(scores)
     score = values[best] if by_attention is None else by_attention
     positive = flagged.any() if by_attention is None else by_attention >= threshold
-    reason = _too_little(scores, int(flagged.sum()))
-    call = "inadequate" if reason else "flagged" if positive else "nothing flagged"
+    reason, call = _too_little(scores, int(flagged.sum())), "flagged" if positive else "nothing flagged"
+    if reason:
+        call = "inadequate"
+    elif left_open := _left_open(scores, float(score)):
+        reason, call = left_open, "indeterminate"
     judged = scores.assessment
     return Prediction(
         slide_id=slide_id,
@@ -72,6 +76,17 @@ def _too_little(scores: SlideScores, flagged: int) -> str:
     return f"{why}; {flagged} places were flagged all the same: look at them" if flagged else why
 
 
+def _left_open(scores: SlideScores, score: float) -> str:
+    """Why no answer is given, empty where one is."""
+    locked = scores.abstention.get(scores.flag_head.name)
+    if locked is None or not locked.holds(score):
+        return ""
+    return (
+        f"a score between {locked.low:.4g} and {locked.high:.4g} is left open: answers there were wrong too often on "
+        "validation data"
+    )
+
+
 def _number(value: object, form: str) -> str:
     return format(value, form) if isinstance(value, int | float) else ""
 
@@ -86,6 +101,9 @@ def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged:
     if not flagged.any():
         return ""
     return "; ".join(
-        f"{head.name}: {further_call(head, [mean(head, name) for name in head.classes])}"
+        f"{head.name}: "
+        + further_call(
+            head, [mean(head, name) for name in head.classes], certain_from(scores.abstention, head)
+        )
         for head in heads_asked_of(scores.heads, scores.flag_head)
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from inkdot.artefacts.model_files import ModelFile
-from inkdot.evaluation.abstention import area_under_risk, risk_coverage
 from inkdot.evaluation.curves import reliability_rows, roc_points
 from inkdot.evaluation.free_response import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
 from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
@@ -20,6 +19,7 @@ from inkdot.evaluation.slide_level import (
     subgroup_figures,
 )
 from inkdot.labels import flagging_head, target_columns
+from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
 from inkdot.work.reader_agreement import reader_figures
@@ -58,11 +58,11 @@ def slide_report(
     threshold = model.operating_points[head.name].threshold
     truth, scores, owners = _scored(results)
     marks = _free_response(judged)
-    froc, risks = froc_points(marks), risk_coverage(truth, scores, threshold)
-    left_open = bootstrap_estimate(lambda weights: area_under_risk(truth, scores, threshold, weights), owners)
+    locked = model.abstention.get(head.name)
+    froc, answered = froc_points(marks), answering(truth, scores, owners, threshold, locked)
     figures = {
         "Patients": slide_figures(patients, ks=()),
-        "Slides": slide_figures(results) | ({"area_under_risk": left_open} if left_open else {}),
+        "Slides": slide_figures(results) | answered.figures,
         "Places": froc_estimates(marks),
         "Tiles": tiles,
     }
@@ -75,6 +75,7 @@ def slide_report(
             f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
             f"{int((~np.isnan(results.truth)).sum())} slides.",
             f"Question: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
+            left_open_fact(locked),
             model_fact(model, model_sha256),
         ],
         # People are not part of a self-test.
@@ -87,13 +88,14 @@ def slide_report(
         },
         failed=failed,
         plots=[
-            *_slide_plots(roc_points(truth, scores), froc, risks),
+            *_slide_plots(roc_points(truth, scores), froc),
+            answered.plot("slides"),
             reliability_plot(reliability, "tile scores"),
         ],
         reliability=reliability,
         curves={
             "froc": [{"alarms_per_slide": x, "sensitivity": y} for x, y in froc],
-            "risk_coverage": [{"coverage": x, "risk": y} for x, y in risks],
+            "risk_coverage": [{"coverage": x, "risk": y} for x, y in answered.curve],
         },
     )
 
@@ -104,7 +106,7 @@ def _scored(results: SlideResults) -> tuple[BoolArray, FloatArray, NameArray]:
     return results.truth[rows] > 0.5, results.scores[rows], results.patients[rows]
 
 
-def _slide_plots(roc: Points, froc: Points, risks: Points) -> list[Plot]:
+def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
     return [
         Plot("ROC of slides", "1 − specificity", "sensitivity", roc),
         Plot(
@@ -113,13 +115,6 @@ def _slide_plots(roc: Points, froc: Points, risks: Points) -> list[Plot]:
             "share of marked places found",
             froc,
             x_end=ALARMS_PER_SLIDE[-1],
-            diagonal=False,
-        ),
-        Plot(
-            "Slides left open, the closest to the threshold first",
-            "share of slides answered",
-            "share of wrong answers",
-            risks,
             diagonal=False,
         ),
     ]
@@ -221,7 +216,7 @@ def _calls(judged: Sequence[JudgedSlide]) -> dict[tuple[str, str], int]:
         Counter(
             (
                 truths[slide.truth],
-                "inadequate" if slide.score is None else "flagged" if slide.flagged else "nothing flagged",
+                "inadequate" if slide.score is None else call_word(slide.flagged, slide.left_open),
             )
             for slide in judged
         )

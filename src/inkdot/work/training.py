@@ -19,6 +19,7 @@ from inkdot.model.card import card_text
 from inkdot.model.checkpoint import RunState
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
+from inkdot.model.leaving_open import left_open_words
 from inkdot.model.loop import TrainingData, fit
 from inkdot.model.selection import IndexArray, known_rows
 from inkdot.model.store import save_model
@@ -51,7 +52,8 @@ def train_cohort(
         described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
         learnt = [kept_words(state, config)]
     description = save_model(layout.model, network, described)
-    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, *learnt]))
+    unsure = left_open_words(description.abstention, config.head_records, config)
+    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, *learnt, *unsure]))
     for name, figure in sorted(description.validation_figures.items()):
         say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
 
