@@ -70,3 +70,13 @@ def test_a_crowded_slide_takes_no_time_to_speak_of(make_slide) -> None:
 
 def test_an_empty_slide_has_no_places(make_slide) -> None:
     assert rank_regions(make_slide([], []), 30, 0.75).places == ()
+
+
+def test_tiles_that_touch_at_a_corner_alone_have_one_outline(make_slide):
+    slide = make_slide([(0, 0), (100, 100), (200, 0)], [0.8, 0.9, 0.7])
+    (place,) = rank_regions(slide, 30, 0.75).places
+    outline = shapely.Polygon(place.outline)
+    assert outline.is_valid
+    tiles = shapely.union_all(shapely.box([0, 100, 200], [0, 100, 0], [100, 200, 300], [100, 200, 100]))
+    assert outline.covers(tiles)
+    assert outline.area < tiles.area * 1.05

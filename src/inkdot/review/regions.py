@@ -91,7 +91,9 @@ def _region(slide: ScoredSlide, rows: list[int], rank: int) -> Place:
     x, y = slide.x_l0_px[rows], slide.y_l0_px[rows]
     # Grown by a pixel and shrunk again: rounded corners must leave no slits between neighbours.
     merged = shapely.union_all(shapely.box(x - 1.0, y - 1.0, x + width + 1.0, y + height + 1.0))
-    outline = shapely.Polygon(shapely.buffer(merged, -1.0, join_style="mitre").exterior)
+    shrunk = shapely.buffer(merged, -1.0, join_style="mitre")
+    # Tiles that touch at a corner alone would fall apart again: these stay a pixel larger.
+    outline = shapely.Polygon((shrunk if shrunk.geom_type == "Polygon" else merged).exterior)
     left, top, right, bottom = outline.bounds
     return replace(
         best,
