@@ -16,6 +16,8 @@ from inkdot.errors import ArtefactError
 from inkdot.labels import Head
 from inkdot.records import Preparation
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class _Recorded(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -154,6 +156,7 @@ class ModelFile(_Recorded):
         backbone: timm model name.
         dropout: Dropout before the heads.
         views: Mirror images and quarter turns of a tile that are averaged when scoring.
+        precision: What scores were computed in when temperatures and operating points were chosen.
         preparation: Preparation the model is for.
         heads: The questions, in the order of the network's outputs.
         tiling: How slides must be cut for it.
@@ -177,6 +180,7 @@ class ModelFile(_Recorded):
     backbone: str
     dropout: float
     views: Literal[1, 2, 4, 8] = 1
+    precision: Precision = "float32"
     preparation: Preparation
     heads: list[HeadConfig]
     tiling: TilingConfig
@@ -211,6 +215,7 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     unsaid = {name for name in ("images", "attention") if getattr(description, name) is None}
     unsaid |= {"views"} if description.views == 1 else set()
     unsaid |= set() if description.abstention else {"abstention"}
+    unsaid |= {"precision"} if description.precision == "float32" else set()
     values = description.model_dump(mode="json", exclude=unsaid)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

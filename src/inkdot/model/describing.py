@@ -14,6 +14,7 @@ from inkdot.artefacts.model_files import (
     LeftOpen,
     ModelFile,
     OperatingPoint,
+    Precision,
     ReliabilityStep,
     TrainedOn,
 )
@@ -24,14 +25,13 @@ from inkdot.evaluation.reliability import reliability_steps
 from inkdot.evaluation.thresholds import threshold_for_sensitivity
 from inkdot.labels import flagging_head
 from inkdot.model.balancing import fit_temperatures
-from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.data import TileSet
 from inkdot.model.figures import Question, auc_figures, decided_rows, questions
+from inkdot.model.foreseen import as_predict_will
 from inkdot.model.intervals import recorded
 from inkdot.model.leaving_open import further_left_open, slides_left_open
 from inkdot.model.loop import TrainingData
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, scores_of
 from inkdot.model.selection import NameArray
 
@@ -44,16 +44,15 @@ def describe(
 ) -> ModelFile:
     """Calibrate and lock a trained network on the validation tiles.
 
-    They are scored as `inkdot predict` will score (same device, same batch size), so that the threshold is
+    They are scored as `inkdot predict` will score (same device, precision and batch size), so that the threshold is
     exact in the scores it will meet. The network is back on the CPU afterwards.
 
     Returns:
         The description, still without the hash of the weights.
     """
     heads, tiles = config.head_records, data.validation
-    device = choose_device("auto")
-    logits = predict_logits(place(network, device), tiles.tiles(), device=device, batch_size=BATCH_SIZE)
-    network.cpu()
+    with as_predict_will(network, config) as (foreseen, precision):
+        logits = foreseen.logits(tiles.tiles())
     temperatures = fit_temperatures(logits, tiles, config)
     scores = scores_of(logits, heads, temperatures)
     head = flagging_head(heads)
@@ -74,6 +73,7 @@ def describe(
         operating_points={head.name: point},
         abstention=({head.name: left_open} if left_open else {}) | further,
         figures={data.figures_prefix + name: estimate for name, estimate in figures.items()},
+        precision=precision,
         mpp_known=mpp_known,
     )
 
@@ -87,6 +87,7 @@ def described(
     operating_points: dict[str, OperatingPoint],
     figures: Mapping[str, Estimate | None],
     abstention: dict[str, LeftOpen],
+    precision: Precision,
     attention: Attention | None = None,
     mpp_known: bool = True,
 ) -> ModelFile:
@@ -101,6 +102,7 @@ def described(
         backbone=spec.backbone,
         dropout=spec.dropout,
         views=spec.views,
+        precision=precision,
         preparation=config.preparation,
         heads=config.heads,
         tiling=config.tiling,

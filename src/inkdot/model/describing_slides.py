@@ -9,13 +9,13 @@ from inkdot.labels import Head, flagging_head
 from inkdot.model.bag_lesson import BagData, fit_slide_temperatures, pooled_bags
 from inkdot.model.bags import BagSet, labelled_subset
 from inkdot.model.balancing import fit_temperatures
-from inkdot.model.batches import BATCH_SIZE
+from inkdot.model.batches import LogitArray
 from inkdot.model.data import TileSet
 from inkdot.model.describing import described, locked_point
 from inkdot.model.figures import auc_figures, decided_rows, questions
+from inkdot.model.foreseen import as_predict_will
 from inkdot.model.leaving_open import further_left_open, slides_left_open
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import LogitArray, choose_device, place, predict_logits
 from inkdot.model.scorer import ScoreArray, attention_of, scores_of
 from inkdot.model.selection import head_slices
 
@@ -49,12 +49,9 @@ def describe_slides(
         The description, still without the hash of the weights.
     """
     heads, bags = config.head_records, data.validation
-    device = choose_device("auto")
-    place(network, device)
-    logits = predict_logits(network, bags.tiles.tiles(), device=device, batch_size=BATCH_SIZE)
     known = labelled_subset(tiles)
-    of_tiles = predict_logits(network, known.tiles(), device=device, batch_size=BATCH_SIZE)
-    network.cpu()
+    with as_predict_will(network, config) as (foreseen, precision):
+        logits, of_tiles = foreseen.logits(bags.tiles.tiles()), foreseen.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
     temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
     slides = bag_scores(logits, bags, heads, temperatures)
@@ -86,6 +83,7 @@ def describe_slides(
         operating_points={head.name: point},
         abstention=({head.name: left_open} if left_open else {}) | further,
         figures=figures,
+        precision=precision,
         attention=attention,
     )
 

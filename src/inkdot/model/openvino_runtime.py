@@ -10,11 +10,13 @@ import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from inkdot.artefacts.model_files import Precision
 from inkdot.errors import UserError
 from inkdot.model.batches import LogitArray, Seen, batches_of
 from inkdot.records import RgbArray
@@ -27,15 +29,20 @@ _JOBS = 2
 
 _FORM = 2
 """Of kept conversions, part of their names: 2 gives logits and features, 1 gave logits."""
-
-_PRECISE = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-"""Single precision: the operating point was chosen in it. bfloat16 would double the speed where the CPU has it, and
-moved scores of a trained network by up to 0.017, which is more than runtimes may differ by."""
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def openvino_installed() -> bool:
     """Whether the runtime can be used here, found out without loading it."""
     return importlib.util.find_spec("openvino") is not None
+
+
+@cache
+def cpu_has_bfloat16() -> bool:
+    """Whether OpenVINO is installed and this CPU computes in bfloat16 itself."""
+    return openvino_installed() and "BF16" in import_openvino().Core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    )
 
 
 class OpenVinoNetwork:
@@ -52,6 +59,7 @@ class OpenVinoNetwork:
         folder: Path,
         weights_sha256: str,
         batch_size: int,
+        precision: Precision = "float32",
     ) -> None:
         """Compile a network.
 
@@ -61,6 +69,7 @@ class OpenVinoNetwork:
             folder: The model folder.
             weights_sha256: Hash of the weights, part of the kept file's name.
             batch_size: Tiles per batch, fixed for the compiled network.
+            precision: What is computed in; the conversion is the same.
 
         Raises:
             UserError: OpenVINO is not installed, or there is nowhere to keep the conversion.
@@ -74,7 +83,8 @@ class OpenVinoNetwork:
             kept = _keep(openvino, _convert(openvino, load(), side_px, batch_size), folder, name)
         # Always from the kept file, also right after the conversion: the network in memory rounds differently.
         converted = core.read_model(kept)
-        self._compiled: Any = core.compile_model(converted, "CPU", _PRECISE)
+        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        self._compiled: Any = core.compile_model(converted, "CPU", settings)
         self._requests = [self._compiled.create_infer_request() for _ in range(_JOBS)]
         self._columns, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
 

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from inkdot.artefacts.model_files import Precision
 from inkdot.errors import UserError
 from inkdot.model.batches import LogitArray, Seen, batches_of
 from inkdot.model.data import as_batch
 from inkdot.model.network import TileNetwork
+from inkdot.model.precision import precision_on
 from inkdot.records import RgbArray
 
 
@@ -45,29 +47,60 @@ def place(network: _Network, device: torch.device) -> _Network:
 class TorchNetwork:
     """A network on its device, beside :class:`inkdot.model.openvino_runtime.OpenVinoNetwork`."""
 
-    def __init__(self, network: TileNetwork, device: torch.device, batch_size: int) -> None:
-        self._network, self._device, self._batch_size = place(network, device), device, batch_size
+    def __init__(
+        self, network: TileNetwork, device: torch.device, batch_size: int, precision: Precision
+    ) -> None:
+        self._network, self._device = place(network, device), device
+        self._batch_size = batch_size
+        self._precision: Precision = precision
         self.feature_count = network.feature_count
+
+    def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
+        """Logits of all tiles; see :func:`predict_logits`."""
+        return predict_logits(
+            self._network,
+            tiles,
+            device=self._device,
+            batch_size=self._batch_size,
+            precision=self._precision,
+        )
 
     def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
         """Logits and features batch by batch; see :func:`seen_by`."""
-        return seen_by(self._network, tiles, device=self._device, batch_size=self._batch_size)
+        return seen_by(
+            self._network,
+            tiles,
+            device=self._device,
+            batch_size=self._batch_size,
+            precision=self._precision,
+        )
 
 
 def predict_logits(
-    network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
+    network: TileNetwork,
+    tiles: Iterable[RgbArray],
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: Precision = "bfloat16",
 ) -> LogitArray:
     """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
 
     As :func:`seen_by`, which says what is taken.
     """
-    parts = [seen.logits for seen in seen_by(network, tiles, device=device, batch_size=batch_size)]
+    batches = seen_by(network, tiles, device=device, batch_size=batch_size, precision=precision)
+    parts = [seen.logits for seen in batches]
     columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
     return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
 
 
 def seen_by(
-    network: TileNetwork, tiles: Iterable[RgbArray], *, device: torch.device, batch_size: int
+    network: TileNetwork,
+    tiles: Iterable[RgbArray],
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: Precision = "bfloat16",
 ) -> Iterator[Seen]:
     """Logits and features batch by batch, in the order of the tiles.
 
@@ -79,17 +112,18 @@ def seen_by(
         tiles: uint8 RGB, shape [side, side, 3] each; taken one batch at a time.
         device: Where the network is.
         batch_size: Tiles per batch.
+        precision: bfloat16 where a GPU has it, or float32; a CPU computes in float32 always.
     """
     network.eval()
     for batch in batches_of(tiles, batch_size):
         filled = batch + [batch[-1]] * (batch_size - len(batch))
         # Within the loop: a mode that is on while a batch is handed over would be on for whoever takes it.
-        with torch.inference_mode(), _autocast(device):
+        with torch.inference_mode(), _autocast(device, precision):
             both = network.seen(as_batch(filled).to(device, non_blocking=True))
         yield Seen(*(values.float().cpu().numpy()[: len(batch)] for values in both))
 
 
-def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    if device.type != "cuda":
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    if precision_on(device.type, precision, "torch") == "float32":
         return nullcontext()
-    return torch.autocast("cuda", dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    return torch.autocast("cuda", dtype=torch.bfloat16)

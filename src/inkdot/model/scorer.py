@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.artefacts.model_files import ModelFile, read_model_file
+from inkdot.artefacts.model_files import ModelFile, Precision, read_model_file
 from inkdot.evaluation.attended import attention_weights
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head, flagging_head
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen
 from inkdot.model.openvino_runtime import OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.model.selection import head_slices
 from inkdot.records import RgbArray
 
@@ -58,6 +59,7 @@ class Scorer:
     Attributes:
         description: What the weights mean.
         runtime: What the network runs in: ``torch`` or ``openvino``.
+        precision: What it computes in here; see :func:`inkdot.model.precision.precision_on`.
         feature_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
             None where the model cannot tell.
     """
@@ -88,6 +90,7 @@ class Scorer:
             import_openvino()
         self.runtime: Literal["torch", "openvino"] = runtime
         self._device = device
+        self.precision: Precision = self._precision_here()
         self._network: Seeing | None = None
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
@@ -121,6 +124,19 @@ class Scorer:
             self._network = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
         return self._network
 
+    @property
+    def warnings(self) -> list[str]:
+        """What must be said with every score that is made on this machine."""
+        return precision_warnings(self.description.precision, self.precision)
+
+    def _precision_here(self) -> Precision:
+        recorded = self.description.precision
+        if recorded == "float32" or _is_cpu(self._device):
+            return precision_on("cpu", recorded, self.runtime)
+        from inkdot.model.predicting import choose_device
+
+        return precision_on(choose_device(self._device).type, recorded, self.runtime)
+
     def _in_openvino(self) -> Seeing:
         def network() -> "TileNetwork":
             from inkdot.model.store import load_model
@@ -133,13 +149,15 @@ class Scorer:
             folder=self._folder,
             weights_sha256=self.description.weights_sha256,
             batch_size=self._batch_size,
+            precision=self.precision,
         )
 
     def _in_torch(self) -> Seeing:
         from inkdot.model.predicting import TorchNetwork, choose_device
         from inkdot.model.store import load_model
 
-        return TorchNetwork(load_model(self._folder)[1], choose_device(self._device), self._batch_size)
+        device = choose_device(self._device)
+        return TorchNetwork(load_model(self._folder)[1], device, self._batch_size, self.precision)
 
 
 def _is_cpu(device: str) -> bool:

@@ -15,6 +15,8 @@ from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.model.data import TileSet
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
+from inkdot.model.precision import chosen_precision
+from inkdot.model.predicting import choose_device
 
 _OWN_PREFIX = "backbone."
 _NAMED = 5
@@ -22,15 +24,16 @@ _SAMPLED_TILES = 2000
 
 
 def check_start(config: Config) -> None:
-    """Refuse a backbone or a weights file that cannot be used, before anything long begins.
+    """Refuse a backbone, a weights file or a precision that cannot be used, before anything long begins.
 
     What ``pretrained`` stands for is known once it is loaded.
 
     Raises:
-        UserError: The backbone is unknown, or the file is missing or does not match it.
+        UserError: The backbone is unknown, the file is missing or does not match it, or the machine lacks the precision.
     """
     settings = config.model
     check_backbone(settings.backbone)
+    chosen_precision(settings.precision, choose_device("auto").type)
     if settings.weights not in ("scratch", "pretrained"):
         spec = NetworkSpec(
             settings.backbone,

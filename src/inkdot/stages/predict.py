@@ -97,12 +97,9 @@ def run(
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
     here = RunLayout(out.absolute())  # a task may run elsewhere, where this folder is not the current one
-    score = ScoreTask(
-        here, model.absolute(), scoring.model_sha256, allow_synthetic_model, runtime, embeddings
-    )
     steps: list[_Step] = [
         ("tile", TileTask(config, here), tilers),
-        ("predict", score, scorers),
+        ("predict", ScoreTask.of(scoring, here, model, runtime), scorers),
         ("clusters", ClusterTask(here, config.morphometry), tilers),
     ]
     console = Console(stderr=True)
@@ -116,10 +113,14 @@ def run(
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
         assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
+    _say_flagged(console, predictions, layout)
+    return max(summary.exit_code for summary in summaries)
+
+
+def _say_flagged(console: Console, predictions: Sequence[Prediction], layout: RunLayout) -> None:
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
     console.print(line, soft_wrap=True)
-    return max(summary.exit_code for summary in summaries)
 
 
 _Step = tuple[str, SlideTask, Engine]

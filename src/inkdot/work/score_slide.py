@@ -29,6 +29,9 @@ UNKNOWN_SCALE_WARNING = (
 )
 
 
+_EMBEDDING_FACTS = ("slide_fingerprint", "tiles_sha256", "model_sha256", "runtime", "precision")
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """The model a batch is scored with.
@@ -120,6 +123,7 @@ def _facts(
         "tiles_sha256": tiles_sha256,
         "model_sha256": scoring.model_sha256,
         "runtime": scoring.scorer.runtime,
+        "precision": scoring.scorer.precision,
         "synthetic_model": model.trained_on.synthetic,
         "heads": [head.model_dump(mode="json") for head in model.heads],
         "operating_points": {
@@ -127,6 +131,7 @@ def _facts(
         },
         "warnings": [
             *warnings_for(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
+            *scoring.scorer.warnings,
             *cast("list[str]", slide_facts["warnings"]),
         ],
         **({"abstention": abstention} if abstention else {}),
@@ -168,7 +173,7 @@ def _fits(path: Path, facts: dict[str, object]) -> bool:
 
 def _embedding_facts(facts: dict[str, object]) -> dict[str, object]:
     """What binds embeddings to what they were made from."""
-    return {name: facts[name] for name in ("slide_fingerprint", "tiles_sha256", "model_sha256", "runtime")}
+    return {name: facts[name] for name in _EMBEDDING_FACTS}
 
 
 def _embeddings_fit(entry: SlideEntry, layout: RunLayout, scoring: Scoring, facts: dict[str, object]) -> bool:

@@ -32,6 +32,18 @@ class ScoreTask:
     runtime: Runtime
     embeddings: bool = False
 
+    @classmethod
+    def of(cls, scoring: Scoring, layout: RunLayout, model: Path, runtime: Runtime) -> "ScoreTask":
+        """The task of a model that is loaded here already."""
+        return cls(
+            layout,
+            model.absolute(),
+            scoring.model_sha256,
+            scoring.allow_synthetic_model,
+            runtime,
+            scoring.embeddings,
+        )
+
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Score one slide."""
         scoring = _loaded(
