@@ -7,7 +7,7 @@ from PIL import Image
 from inkdot.config import default_config
 from inkdot.slides.memory import MemorySlide
 from inkdot.tiling.foreground import find_foreground
-from inkdot.tiling.mask_picture import draw_mask, png_bytes
+from inkdot.tiling.mask_picture import draw_mask, png_bytes, unjudged_in
 
 TILE, DROPPED, IN_NO_TILE = (0, 110, 50), (230, 140, 0), (60, 100, 200)
 
@@ -61,3 +61,11 @@ def test_the_file_is_small_exact_in_the_legends_colours_and_the_same_every_time(
     decoded = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
     for colour in (TILE, DROPPED, IN_NO_TILE):
         assert np.array_equal(coloured(decoded, colour), coloured(image, colour))
+
+
+def test_what_was_not_judged_can_be_read_back(slide):
+    """The cell in no tile counts; the speck, under which there is nothing to judge, does not."""
+    image = picture(slide)
+    hidden = unjudged_in(png_bytes(image), 300)
+    assert hidden.shape == (300, 400)
+    assert np.array_equal(np.argwhere(hidden), coloured(image, IN_NO_TILE))

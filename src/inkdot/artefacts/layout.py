@@ -50,6 +50,14 @@ class RunLayout:
         """Scored clusters of one slide, where tiles were centred on them."""
         return self.root / "cluster_scores" / f"{slide_id}.parquet"
 
+    def overview(self, slide_id: str) -> Path:
+        """Picture of one slide with the highest-scored places marked."""
+        return self.root / "overview" / f"{slide_id}.jpg"
+
+    def heat_map(self, slide_id: str) -> Path:
+        """Picture of one slide with every tile in the colour of its score."""
+        return self.root / "heatmap" / f"{slide_id}.png"
+
     def embeddings(self, slide_id: str) -> Path:
         """What the network saw of each tile or cluster, float [rows, dims]."""
         return self.root / "embeddings" / f"{slide_id}.npy"
@@ -190,6 +198,11 @@ class ModelLayout:
     def description(self) -> Path:
         """What the weights mean: architecture, heads, scale, operating points, hashes."""
         return self.root / "model.json"
+
+    @property
+    def reference(self) -> Path:
+        """What embeddings of training tiles are like, in safetensors form; only where ``model.json`` speaks of it."""
+        return self.root / "reference.safetensors"
 
     @property
     def card(self) -> Path:

@@ -279,6 +279,9 @@ def predict(
     ray_address: RayAddress = "auto",
     cpus_per_slide: CpusPerSlide = 1,
     gpus_per_slide: GpusPerSlide = 0,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw each slide's overview and heat map, or leave them out.")
+    ] = True,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -303,6 +306,7 @@ def predict(
             workers=workers,
             slide_timeout_s=seconds_or_never(slide_timeout),
             cluster=cluster,
+            pictures=pictures,
             retry_failed=retry_failed,
             dry_run=dry_run,
         )

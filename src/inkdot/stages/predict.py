@@ -1,19 +1,17 @@
 """``inkdot predict``: cut new slides into tiles, score them, and say per slide what was seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.cluster_scores import read_cluster_scores
 from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
 from inkdot.artefacts.predictions import Prediction, write_predictions
-from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
@@ -23,16 +21,17 @@ from inkdot.work.assessing import assess_run
 from inkdot.work.attempt import SlideTask
 from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.cluster_slide import ClusterTask
+from inkdot.work.draw_slide import DrawTask, forget_pictures, pictures_fit, said_of_slide
 from inkdot.work.engine import BatchSummary, Engine, print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
 from inkdot.work.refusals import refuse_real_slides
 from inkdot.work.retrying import scores_kept, unfinished
 from inkdot.work.score_slide import Scoring
 from inkdot.work.score_task import ScoreTask
-from inkdot.work.slide_call import call_slide
 from inkdot.work.tile_slide import TileTask
 
 _STAGES = ("tile", "predict", "clusters")
+_PICTURES = "pictures"
 
 
 def run(
@@ -49,11 +48,14 @@ def run(
     workers: int = 1,
     slide_timeout_s: float | None = None,
     cluster: Cluster | None = None,
+    pictures: bool = True,
     retry_failed: bool = False,
     dry_run: bool = False,
     embeddings: bool = False,
 ) -> int:
     """Score slides and write ``out/predictions.csv``, ``out/scores`` and, around clusters, ``out/cluster_scores``.
+
+    A slide whose pictures cannot be drawn keeps its scores and its line, and is named with those that failed.
 
     Args:
         sources: Manifests, slides or folders.
@@ -68,12 +70,13 @@ def run(
         workers: Processes that cut tiles.
         slide_timeout_s: A slide on which nothing moves for so many seconds is stopped and fails.
         cluster: A Ray cluster to work on, instead of this machine.
+        pictures: Draw each slide's overview and heat map.
         retry_failed: Work only on slides that an earlier run into this folder did not finish.
         dry_run: Print what would be done with each slide, and write nothing.
         embeddings: Write ``out/embeddings`` as well: what the network saw of each tile.
 
     Returns:
-        0 when every slide was scored, 1 when some failed.
+        0 when every slide was scored and drawn, 1 when some failed.
 
     Raises:
         UserError: The input as a whole is wrong; nothing was written.
@@ -87,12 +90,14 @@ def run(
     entries = read_all_slides(sources, description.head_records)
     entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
     layout = RunLayout(out)
-    todo = _unfinished(entries, layout, scoring) if retry_failed else entries
+    todo = _unfinished(entries, layout, scoring, pictures=pictures) if retry_failed else entries
     if description.trained_on.synthetic and not allow_synthetic_model:
         refuse_real_slides(todo)
     config = tiling_config(description)
     if dry_run:
-        return print_plan(Console(), todo, lambda entry: planned_scoring(entry, config, layout, scoring))
+        return print_plan(
+            Console(), todo, lambda entry: planned_scoring(entry, config, layout, scoring, pictures=pictures)
+        )
     check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
@@ -102,14 +107,18 @@ def run(
         ("predict", ScoreTask.of(scoring, here, model, runtime), scorers),
         ("clusters", ClusterTask(here, config.morphometry), tilers),
     ]
+    drawing: list[_Step] = [(_PICTURES, DrawTask(here), tilers)] if pictures else []
     console = Console(stderr=True)
     with closing(tilers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         summaries = _walk(todo, steps, layout)
-        # Before anything that a full disk may still prevent: who fails is said in any case.
-        print_summary(console, summaries)
         tiled = summaries[0]
         failed = {slide_id: why for summary in summaries for slide_id, why in summary.failed.items()}
+        scored = [entry for entry in todo if entry.slide_id not in failed]
+        _drop_pictures([entry for entry in todo if not pictures or entry.slide_id in failed], layout, failed)
+        summaries += _walk(scored, drawing, layout)
+        # Before anything that a full disk may still prevent: who fails is said in any case.
+        print_summary(console, summaries)
         predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
         write_predictions(layout.predictions_csv, predictions)
         assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
@@ -136,11 +145,20 @@ def _walk(entries: Sequence[SlideEntry], steps: Sequence[_Step], layout: RunLayo
     return summaries
 
 
-def _unfinished(entries: Sequence[SlideEntry], layout: RunLayout, scoring: Scoring) -> list[SlideEntry]:
+def _drop_pictures(entries: Sequence[SlideEntry], layout: RunLayout, failed: Collection[str]) -> None:
+    """Take away earlier pictures of slides that now failed, or that now have other scores."""
+    for entry in entries:
+        if entry.slide_id in failed or not pictures_fit(entry, layout):
+            forget_pictures(layout, entry.slide_id)
+
+
+def _unfinished(
+    entries: Sequence[SlideEntry], layout: RunLayout, scoring: Scoring, *, pictures: bool
+) -> list[SlideEntry]:
     def kept(entry: SlideEntry) -> bool:
         return scores_kept(entry, layout, scoring.model_sha256, embeddings=scoring.embeddings)
 
-    return unfinished(entries, layout, _STAGES, kept)
+    return unfinished(entries, layout, (*_STAGES, _PICTURES) if pictures else _STAGES, kept)
 
 
 def _refuse_unknown_scale(folder: Path, model: ModelFile) -> None:
@@ -164,6 +182,4 @@ def _prediction(
         # A slide without anything on it is a finding, not only a failure: too few cells, never "negative".
         call = "inadequate" if entry.slide_id in empty else ""
         return Prediction(entry.slide_id, "failed", call, reason=failed[entry.slide_id])
-    clustered = layout.cluster_scores(entry.slide_id)
-    clusters = read_cluster_scores(clustered) if clustered.exists() else None
-    return call_slide(entry.slide_id, read_scores(layout.scores(entry.slide_id)), clusters)
+    return said_of_slide(layout, entry.slide_id)

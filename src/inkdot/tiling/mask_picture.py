@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from inkdot.records import RgbArray, SlideInfo
+from inkdot.records import MaskArray, RgbArray, SlideInfo
 from inkdot.tiling.foreground import Foreground
 from inkdot.tiling.ground import BLOCKING, Ground
 
@@ -33,6 +33,7 @@ _DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {
 }
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
 _NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
+_NAMED_COLOURS: Final = (_TILE_COLOUR, _NOT_KEPT_COLOUR, *_DROPPED_COLOURS.values())
 _LINE_PX = 18
 _COLOURS = 64
 
@@ -91,7 +92,7 @@ def png_bytes(picture: RgbArray) -> bytes:
     palette += [0] * (3 * _COLOURS - len(palette))
     # One number per pixel: comparing three channels with a dozen colours took as long as finding the cells.
     codes = picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    for red, green, blue in (_TILE_COLOUR, _NOT_KEPT_COLOUR, *_DROPPED_COLOURS.values()):
+    for red, green, blue in _NAMED_COLOURS:
         indices[codes == (red << 16 | green << 8 | blue)] = len(palette) // 3
         palette += (red, green, blue)
     image = Image.fromarray(indices)
@@ -99,6 +100,29 @@ def png_bytes(picture: RgbArray) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")  # optimize would take ten times as long for a twentieth of the bytes
     return buffer.getvalue()
+
+
+def unjudged_in(png: bytes, height_px: int) -> MaskArray:
+    """Where a mask picture shows something that cannot be judged, or foreground that no tile shows.
+
+    Outside of the cell spot there is nothing to judge, and it does not count.
+
+    Args:
+        png: What :func:`png_bytes` gave.
+        height_px: Height of the picture without its legend.
+
+    Returns:
+        bool [height_px, width].
+    """
+    image = Image.open(io.BytesIO(png))
+    indices = np.array(image)[:height_px]
+    hidden = {_DROPPED_COLOURS[kind] for kind in (BLOCKING | {Ground.IN_BUBBLE}) - {Ground.OUTSIDE}}
+    wanted = [
+        _COLOURS + row
+        for row, colour in enumerate(_NAMED_COLOURS)
+        if colour in hidden or colour == _NOT_KEPT_COLOUR
+    ]
+    return np.isin(indices, wanted)
 
 
 def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:

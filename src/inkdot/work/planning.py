@@ -11,6 +11,7 @@ from inkdot.config import Config
 from inkdot.errors import InkdotError
 from inkdot.records import SlideEntry
 from inkdot.work.cluster_slide import clusters_fit
+from inkdot.work.draw_slide import pictures_fit
 from inkdot.work.score_slide import Scoring, scores_fit
 from inkdot.work.tile_slide import tiles_fit
 
@@ -23,13 +24,16 @@ def planned_tiling(entry: SlideEntry, config: Config, layout: RunLayout) -> str:
         return f"fail: {error}"
 
 
-def planned_scoring(entry: SlideEntry, config: Config, layout: RunLayout, scoring: Scoring) -> str:
+def planned_scoring(
+    entry: SlideEntry, config: Config, layout: RunLayout, scoring: Scoring, *, pictures: bool = False
+) -> str:
     """What `inkdot predict` would do with a slide, in words."""
     try:
         if not tiles_fit(entry, config, layout):
             return "tile and score"
-        fit = scores_fit(entry, layout, scoring) and clusters_fit(entry, layout, config.morphometry)
-        return "nothing: its scores fit" if fit else "score"
+        if not (scores_fit(entry, layout, scoring) and clusters_fit(entry, layout, config.morphometry)):
+            return "score"
+        return "draw" if pictures and not pictures_fit(entry, layout) else "nothing: its scores fit"
     except InkdotError as error:
         return f"fail: {error}"
 
