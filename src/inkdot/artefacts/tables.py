@@ -38,14 +38,33 @@ def read_footer(path: Path, version: str) -> dict[str, object]:
         ArtefactError: The file is missing or damaged, or of another version.
     """
     try:
-        metadata = pq.read_schema(path).metadata
+        schema = pq.read_schema(path)
     except FileNotFoundError:
-        raise ArtefactError(
-            f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it"
-        ) from None
+        raise _missing(path, version) from None
     except _UNREADABLE as error:
         raise _damaged(path, error) from None
-    raw = cast("dict[bytes, bytes] | None", metadata) or {}
+    return _facts(path, schema, version)
+
+
+def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
+    """A table and the facts in its footer.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another version.
+    """
+    try:
+        # Opened once for facts and rows, and by no pool of threads: most tables are small, and are read by the thousand.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            facts = _facts(path, file.schema_arrow, version)
+            return file.read(use_threads=False), facts
+    except FileNotFoundError:
+        raise _missing(path, version) from None
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def _facts(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
+    raw = cast("dict[bytes, bytes] | None", schema.metadata) or {}
     if _KEY not in raw:
         raise ArtefactError(
             f"{path}: expected a table of version {version}, found one that Inkdot did not write"
@@ -62,17 +81,10 @@ def read_footer(path: Path, version: str) -> dict[str, object]:
     return facts
 
 
-def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
-    """A table and the facts in its footer.
-
-    Raises:
-        ArtefactError: The file is missing or damaged, or of another version.
-    """
-    facts = read_footer(path, version)
-    try:
-        return pq.read_table(path, partitioning=None, page_checksum_verification=True), facts
-    except _UNREADABLE as error:
-        raise _damaged(path, error) from None
+def _missing(path: Path, version: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> ArtefactError:

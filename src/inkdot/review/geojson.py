@@ -19,7 +19,7 @@ from inkdot.artefacts.atomic import atomic_path
 from inkdot.records import BoundsL0
 from inkdot.review.ranking import Place, Ranking, place_at, score_order
 from inkdot.review.reading import ReviewedSlide
-from inkdot.review.scored_clusters import cluster_at
+from inkdot.review.scored_clusters import clusters_at
 from inkdot.review.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 
@@ -153,8 +153,9 @@ def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
 
 def _places(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
     yield from ranking.places
-    for rank, row in enumerate(further, start=len(ranking.places) + 1):
-        if reviewed.clusters is not None:
-            yield cluster_at(reviewed.clusters, int(row), rank)
-        else:
-            yield place_at(reviewed.slide, int(row), rank)
+    first = len(ranking.places) + 1
+    if reviewed.clusters is not None:
+        yield from clusters_at(reviewed.clusters, further, first)
+        return
+    for rank, row in enumerate(further, start=first):
+        yield place_at(reviewed.slide, int(row), rank)

@@ -1,6 +1,6 @@
 """A slide's scored and measured clusters in the form that ranking and pages need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -83,7 +83,7 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
     order = clusters.with_cards
     chosen = order[:top_n]
     return Ranking(
-        places=tuple(cluster_at(clusters, int(row), rank) for rank, row in enumerate(chosen, start=1)),
+        places=tuple(clusters_at(clusters, chosen)),
         flagged_tiles=int(clusters.slide.flagged.sum()),
         tiles=len(clusters.slide.flag_scores),
         more_flagged=bool(clusters.flagged[order[top_n:]].any()),
@@ -93,32 +93,39 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
     )
 
 
-def cluster_at(clusters: ScoredClusters, row: int, rank: int) -> Place:
-    """The cluster in a row of the tables as a place."""
-    facts = cast("dict[str, object]", clusters.table.slice(row, 1).to_pylist()[0])
-    x, y, width, height = (cast(int, facts[f"{name}_l0_px"]) for name in ("x", "y", "width", "height"))
-    tiles = clusters.own[row]
-    return Place(
-        rank=rank,
-        x_l0_px=x,
-        y_l0_px=y,
-        width_l0_px=width,
-        height_l0_px=height,
-        score=float(clusters.flag_scores[row]),
-        flagged=bool(clusters.flagged[row]),
-        scores={name: float(column[row]) for name, column in clusters.scores.items()},
-        outline=_ring(str(facts["place"])),
-        view=_view((x, y, width, height), clusters.slide),
-        rows=tiles,
-        cluster=ClusterFacts(
-            cluster_id=row,
-            nuclei=cast(int, facts["nuclei"]),
-            in_focus=bool(facts["in_focus"]),
-            measured_nuclei=cast("int | None", facts["measured_nuclei"]),
-            measures=measures_of(facts),
-            others=clusters.others[row],
-        ),
-    )
+def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -> Iterator[Place]:
+    """The clusters in some rows of the tables as places, numbered in this order."""
+    # Taken together: a slice of the table for each would take most of the time of a slide.
+    table = clusters.table.take(rows)
+    outlines = cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("place").to_pylist()))
+    facts_of_row = cast("list[dict[str, object]]", table.drop_columns("place").to_pylist())
+    numbers = cast("list[int]", rows.tolist())
+    flags = clusters.flag_scores
+    for rank, (row, facts, outline) in enumerate(
+        zip(numbers, facts_of_row, outlines, strict=True), start=first_rank
+    ):
+        x, y, width, height = (cast(int, facts[f"{name}_l0_px"]) for name in ("x", "y", "width", "height"))
+        yield Place(
+            rank=rank,
+            x_l0_px=x,
+            y_l0_px=y,
+            width_l0_px=width,
+            height_l0_px=height,
+            score=float(flags[row]),
+            flagged=bool(clusters.flagged[row]),
+            scores={name: float(column[row]) for name, column in clusters.scores.items()},
+            outline=_ring(outline),
+            view=_view((x, y, width, height), clusters.slide),
+            rows=clusters.own[row],
+            cluster=ClusterFacts(
+                cluster_id=row,
+                nuclei=cast(int, facts["nuclei"]),
+                in_focus=bool(facts["in_focus"]),
+                measured_nuclei=cast("int | None", facts["measured_nuclei"]),
+                measures=measures_of(facts),
+                others=clusters.others[row],
+            ),
+        )
 
 
 def _own_tiles(slide: ScoredSlide, count: int) -> tuple[tuple[int, ...], ...]:
@@ -139,9 +146,8 @@ def _others(slide: ScoredSlide, clusters: pa.Table, own: tuple[tuple[int, ...], 
     return tuple(counts)
 
 
-def _ring(wkt: str) -> tuple[tuple[float, float], ...]:
+def _ring(outline: BaseGeometry) -> tuple[tuple[float, float], ...]:
     """The outer ring of an outline, as a simple polygon that verdicts can name."""
-    outline: BaseGeometry = shapely.from_wkt(wkt)
     if outline.geom_type != "Polygon" or not outline.is_valid:
         outline = outline.convex_hull
     ring = shapely.Polygon(cast(shapely.Polygon, outline).exterior)
