@@ -8,7 +8,7 @@ can correct them.
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -50,7 +50,11 @@ class GeojsonSummary:
 
 
 def write_geojson(
-    path: Path, reviewed: ReviewedSlide, ranking: Ranking, max_features: int = MAX_FEATURES
+    path: Path,
+    reviewed: ReviewedSlide,
+    ranking: Ranking,
+    max_features: int = MAX_FEATURES,
+    warnings: Sequence[str] | None = None,
 ) -> GeojsonSummary:
     """Write the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
 
@@ -59,6 +63,7 @@ def write_geojson(
         reviewed: Scores of the slide.
         ranking: The places shown; they are in the file even where nothing is flagged.
         max_features: At most so many places.
+        warnings: What a reader must know; what came with the scores where None.
     """
     slide = reviewed.slide
     further = _further_flagged(reviewed, ranking)
@@ -72,6 +77,7 @@ def write_geojson(
             "slide_id": slide.facts.frame.slide_id,
             "left_out": total - written,
             "use": FOOTER,
+            "warnings": list(slide.facts.warnings if warnings is None else warnings),
         }
         head = {
             "type": "FeatureCollection",

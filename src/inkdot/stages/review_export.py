@@ -156,7 +156,8 @@ class _SlideExport:
             further_calls=row.get("further_calls", ""),
         )
         if not self._blinded:
-            written = write_geojson(self._layout.geojson(name), reviewed, ranking)
+            path = self._layout.geojson(name)
+            written = write_geojson(path, reviewed, ranking, warnings=review.warnings)
             review = replace(review, geojson_left_out=written.left_out)
         self._reviews[entry.slide_id] = review  # even where the pictures fail, the places are listed
         return self._write_pictures(entry, review, slide.facts, ranking.places)

@@ -57,7 +57,8 @@ def draw_slide(entry: SlideEntry, layout: RunLayout) -> Outcome:
         SlideError: The slide's pixels cannot be read.
     """
     slide_id = entry.slide_id
-    facts = _made_from(layout, slide_id)
+    said = said_of_slide(layout, slide_id)
+    facts = _made_from(layout, slide_id, said)
     if _fit(layout, slide_id, facts):
         return "reused"
     forget_pictures(layout, slide_id)  # should drawing fail, none may lie there that show other scores
@@ -69,7 +70,6 @@ def draw_slide(entry: SlideEntry, layout: RunLayout) -> Outcome:
     cropped = crop_to_bounds(thumbnail, frame)
     hidden = crop_to_bounds(unjudged[..., None].astype(np.uint8), frame)[..., 0] > 0
     view = SlideView(cropped, hidden, frame)
-    said = said_of_slide(layout, slide_id)
     ranking = reviewed.ranking(config.top_n, config.min_distance_fraction)
     write_jpeg(layout.overview(slide_id), overview_picture(view, reviewed.slide.facts, ranking, said), facts)
     rows = indexed(heat_map(view, reviewed.slide, said))
@@ -90,7 +90,8 @@ def said_of_slide(layout: RunLayout, slide_id: str) -> Prediction:
 
 def pictures_fit(entry: SlideEntry, layout: RunLayout) -> bool:
     """Whether earlier pictures would be kept, given that the slide's scores and clusters are."""
-    return _fit(layout, entry.slide_id, _made_from(layout, entry.slide_id))
+    said = said_of_slide(layout, entry.slide_id)
+    return _fit(layout, entry.slide_id, _made_from(layout, entry.slide_id, said))
 
 
 def forget_pictures(layout: RunLayout, slide_id: str) -> None:
@@ -99,10 +100,12 @@ def forget_pictures(layout: RunLayout, slide_id: str) -> None:
     layout.heat_map(slide_id).unlink(missing_ok=True)
 
 
-def _made_from(layout: RunLayout, slide_id: str) -> dict[str, object]:
+def _made_from(layout: RunLayout, slide_id: str, said: Prediction) -> dict[str, object]:
     clustered = layout.cluster_scores(slide_id)
     return {
         "version": PICTURES_VERSION,
+        "warnings": said.warnings,
+        "reason": said.reason,
         "scores_sha256": file_sha256(layout.scores(slide_id)),
         "cluster_scores_sha256": file_sha256(clustered) if clustered.exists() else None,
         "mask_sha256": file_sha256(layout.mask(slide_id)),

@@ -1,0 +1,152 @@
+"""What must be said of a slide stands in every output about it, and nothing there calls it negative."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inkdot import __version__
+from inkdot.artefacts.layout import ReviewLayout, RunLayout
+from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.picture_files import read_picture_facts
+from inkdot.artefacts.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
+from inkdot.artefacts.tables import read_footer
+from inkdot.config import config_from_mapping
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.store import save_model
+from inkdot.records import Mpp
+from inkdot.serve.shown import ShowSettings, shown_results
+from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.stages import predict, review_export
+
+SIDE = 64
+SYNTHETIC_MODEL = "trained on synthetic specimens"
+STAIN = "stain mgg was never seen in training"
+PREPARATION = "preparation smear was never seen in training"
+SCANT = "nucleated cells in focus, 20 are needed"
+FOCUS = "cannot be assessed (focus, artefacts)"
+
+
+def make_model(folder: Path) -> Path:
+    """An untrained network that flags everything: what it says does not matter here."""
+    config = config_from_mapping(
+        {"tiling": {"mode": "clusters", "side_px": SIDE, "mpp": 0.5, "stride_px": SIDE}, "model": {"backbone": "test_resnet"}}
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = TileNetwork(NetworkSpec("test_resnet", 0.0, config.head_records, SIDE))
+    point = OperatingPoint(
+        class_name="malignant", threshold=0.0, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+    )
+    seen = TrainedOn(
+        synthetic=True, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"], sites=1,
+        scanners=1,
+    )  # fmt: skip
+    description = ModelFile(
+        inkdot=__version__,
+        backbone="test_resnet",
+        dropout=0.0,
+        preparation="thinprep",
+        heads=config.heads,
+        tiling=config.tiling,
+        normalisation_mean=list(network.spec.normalisation_mean),
+        normalisation_std=list(network.spec.normalisation_std),
+        temperatures={"malignancy": 1.0, "morphology": 1.0},
+        operating_points={"malignancy": point},
+        validation_figures={},
+        trained_on=seen,
+        config_sha256="0" * 64,
+        weights_sha256="",
+    )
+    save_model(folder, network, description)
+    return folder
+
+
+def painted(cells: int, blur_px: float = 0.0) -> np.ndarray:
+    rgb = np.full((700, 700, 3), 244, np.uint8)
+    for x, y in np.random.default_rng(1).integers(60, 640, (cells, 2)).tolist():
+        cv2.circle(rgb, (x, y), 12, (90, 60, 130), cv2.FILLED, cv2.LINE_AA)
+    return cv2.GaussianBlur(rgb, (0, 0), blur_px) if blur_px else rgb
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[str], str]]:
+    """Everything written or shown about a slide, as text, by what it is."""
+    folder = tmp_path_factory.mktemp("outputs")
+    pictures = {"scant": painted(6), "blurred": painted(60, 5.0)}
+    for name, picture in pictures.items():
+        write_array_pyramid(folder / f"{name}.tif", picture, mpp=Mpp.square(0.5))
+    rows = [f"{name},{name}.tif,mgg,smear" for name in pictures]
+    (folder / "slides.csv").write_text("\n".join(["slide_id,path,stain,preparation", *rows]) + "\n")
+    results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
+    model = make_model(folder / "model")
+    assert predict.run([folder / "slides.csv"], model, results.root, allow_synthetic_model=True) == 0
+    assert review_export.run(results.root, review.root) == 0
+    shown = shown_results(results.root, ShowSettings())
+
+    def line(path: Path, name: str) -> str:
+        with path.open(encoding="utf-8", newline="") as file:
+            return json.dumps(next(row for row in csv.DictReader(file) if row["slide_id"] == name))
+
+    def of_slide(facts: object, name: str) -> str:
+        assert isinstance(facts, list)
+        return json.dumps(next(one for one in facts if one["id"] == name))
+
+    def in_page(name: str) -> str:
+        match = re.search(
+            r'<script type="application/json"[^>]*>(.*?)</script>', review.index.read_text(), re.DOTALL
+        )
+        assert match
+        return of_slide(json.loads(match[1])["slides"], name)
+
+    return {
+        "predictions.csv": lambda name: line(results.predictions_csv, name),
+        "scores": lambda name: json.dumps(read_footer(results.scores(name), SCORES_VERSION)),
+        "cluster scores": lambda name: json.dumps(
+            read_footer(results.cluster_scores(name), CLUSTER_SCORES_VERSION)
+        ),
+        "overview": lambda name: json.dumps(read_picture_facts(results.overview(name))),
+        "heat map": lambda name: json.dumps(read_picture_facts(results.heat_map(name))),
+        "QuPath": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
+        "worklist": lambda name: line(review.worklist, name),
+        "gallery": in_page,
+        "server": lambda name: of_slide(shown.facts["slides"], name),
+    }
+
+
+OUTPUTS = (
+    "predictions.csv", "scores", "cluster scores", "overview", "heat map", "QuPath", "worklist", "gallery", "server"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize(
+    ("slide", "warning"),
+    [
+        ("scant", SYNTHETIC_MODEL),
+        ("scant", STAIN),
+        ("scant", PREPARATION),
+        ("scant", SCANT),
+        ("blurred", FOCUS),
+        ("blurred", STAIN),
+    ],
+)
+def test_every_output_about_a_slide_carries_its_warnings(
+    outputs: dict[str, Callable[[str], str]], output: str, slide: str, warning: str
+) -> None:
+    assert warning in outputs[output](slide)
+
+
+def test_all_outputs_are_walked(outputs: dict[str, Callable[[str], str]]) -> None:
+    assert set(outputs) == set(OUTPUTS)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_nothing_is_called_negative(outputs: dict[str, Callable[[str], str]], output: str) -> None:
+    for slide in ("scant", "blurred"):
+        assert "negative" not in outputs[output](slide).lower()
