@@ -1,11 +1,11 @@
 """What scoring a tile costs: Inkdot, a plain PyTorch loop over OpenSlide tiles, and the floor below both.
 
-    python scripts/bench_predict.py [SLIDE] [--backbone NAME ...] [--tile-mpp M] [--tiles N] [--rounds R]
+    python scripts/bench_predict.py [SLIDE] [--backbone NAME ...] [--precision P ...] [--tile-mpp M] [--tiles N] [--rounds R]
 
 Without SLIDE the synthetic one of bench_reading.py is taken (20,000 px a side at 0.25 µm/px, JPEG Q80), at its own scale.
 
-- inkdot: what `predict` does with the tiles of a slide: native reading, the network in OpenVINO (single precision),
-  calibrated scores.
+- inkdot: what `predict` does with the tiles of a slide: native reading in a thread of its own, the network in OpenVINO,
+  calibrated scores. In float32, and in bfloat16 where the processor has it.
 - plain: what peers do: OpenSlide's read_region, PIL, tensors normalised in float, PyTorch eager in float32, batches of 32.
 - floor: the network in OpenVINO on tiles that lie in memory, plus the reader alone.
 
@@ -45,6 +45,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What scoring a tile costs.")
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--backbone", nargs="+", default=list(BACKBONES))
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("float32", "bfloat16"),
+        help="what this processor has where not given",
+    )
     parser.add_argument("--tile-mpp", type=float, default=0.25, help="µm per tile pixel")
     parser.add_argument("--tiles", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -62,7 +68,6 @@ def main() -> int:
         "tiles": arguments.tiles,
         "side_px": SIDE_PX,
         "tile_mpp": arguments.tile_mpp,
-        "precision": "float32",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "bf16_on_this_cpu": bf16_here(),
         "load_average_before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
@@ -70,12 +75,12 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as scratch:
         for backbone in arguments.backbone:
-            job = {
-                "slide": str(slide),
-                "model": str(random_model(Path(scratch) / backbone, backbone, arguments.tile_mpp)),
-                "tiles": arguments.tiles,
-            }
-            line["backbones"][backbone] = figures(job, arguments.rounds)
+            line["backbones"][backbone] = {}
+            for precision in arguments.precision or precisions_here():
+                folder = Path(scratch) / f"{backbone}-{precision}"
+                model = random_model(folder, backbone, arguments.tile_mpp, precision)
+                job = {"slide": str(slide), "model": str(model), "tiles": arguments.tiles}
+                line["backbones"][backbone][precision] = figures(job, arguments.rounds)
         if not arguments.no_start_up:
             line["start_up"] = start_up(Path(scratch))
     print(json.dumps(line))
@@ -130,10 +135,17 @@ def measure(way: str, job: dict[str, Any]) -> dict[str, float]:
 
 def inkdot(job: dict[str, Any]) -> Callable[[], float]:
     from inkdot.model.scorer import Scorer
+    from inkdot.work.reading_ahead import ahead
+    from inkdot.work.see_slide import AHEAD
 
     scorer = Scorer(Path(job["model"]), device="cpu", runtime="openvino")
     scorer.score(islice(tiles(job), 1))
-    return lambda: float(scorer.score(tiles(job))[0, 1])
+
+    def score() -> float:
+        with ahead(tiles(job), AHEAD) as pixels:
+            return float(scorer.score(pixels)[0, 1])
+
+    return score
 
 
 def in_memory(job: dict[str, Any]) -> Callable[[], float]:
@@ -234,7 +246,7 @@ def tiles(job: dict[str, Any]) -> Iterator[Any]:
         yield from read_tiles(slide, tiling.spec, [x for x, _ in places], [y for _, y in places])
 
 
-def random_model(folder: Path, backbone: str, tile_mpp: float) -> Path:
+def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -> Path:
     import torch
 
     from inkdot import __version__
@@ -251,7 +263,8 @@ def random_model(folder: Path, backbone: str, tile_mpp: float) -> Path:
         synthetic=True, slides=0, patients=0, tiles_per_class={}, preparations=[], stains=[], sites=0, scanners=0
     )  # fmt: skip
     description = ModelFile(
-        inkdot=__version__, backbone=backbone, dropout=0.0, preparation="thinprep", heads=config.heads, tiling=config.tiling,
+        inkdot=__version__, backbone=backbone, dropout=0.0, precision=precision,
+        preparation="thinprep", heads=config.heads, tiling=config.tiling,
         normalisation_mean=list(network.spec.normalisation_mean), normalisation_std=list(network.spec.normalisation_std),
         temperatures={}, operating_points={}, validation_figures={}, trained_on=seen, config_sha256="0", weights_sha256="",
     )  # fmt: skip
@@ -276,6 +289,12 @@ def start_up(scratch: Path) -> dict[str, float]:
         found[f"{name}_s"] = round(time.perf_counter() - start, 1)
         found[f"{name}_cpu_s"] = round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
     return found
+
+
+def precisions_here() -> list[str]:
+    from inkdot.model.openvino_runtime import cpu_has_bfloat16
+
+    return ["float32", "bfloat16"] if cpu_has_bfloat16() else ["float32"]
 
 
 def bf16_here() -> bool | None:

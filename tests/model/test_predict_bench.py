@@ -24,7 +24,7 @@ def test_the_last_line_has_the_figures(repository: Path, tmp_path: Path) -> None
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     line = json.loads(ended.stdout.splitlines()[-1])
-    found = line["backbones"]["test_resnet"]
+    found = line["backbones"]["test_resnet"]["float32"]
     for name in ("inkdot", "plain", "floor"):
         assert found[f"{name}_cpu_ms_a_tile"] > 0
     assert found["times_the_plain_loop"] == pytest.approx(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from inkdot.artefacts.model_files import Precision
 from inkdot.config import Config
-from inkdot.model.batches import BATCH_SIZE
+from inkdot.model.batches import BATCH_SIZE, batch_size_on
 from inkdot.model.network import TileNetwork
 from inkdot.model.openvino_runtime import OpenVinoNetwork
 from inkdot.model.precision import chosen_precision
@@ -44,5 +44,6 @@ def as_predict_will(network: TileNetwork, config: Config) -> Generator[Foreseen]
                 precision,
             )
     else:
-        yield Foreseen(TorchNetwork(network, device, BATCH_SIZE, precision), precision)
+        batch_size = batch_size_on(device.type)
+        yield Foreseen(TorchNetwork(network, device, batch_size, precision), precision)
     network.cpu()

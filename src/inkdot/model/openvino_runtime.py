@@ -24,8 +24,8 @@ from inkdot.records import RgbArray
 if TYPE_CHECKING:  # at run time it would load timm and torch, which a kept conversion does without
     from inkdot.model.network import TileNetwork
 
-_JOBS = 2
-"""Batches in flight: one is computed while the next is read."""
+_LEAST_JOBS = 2
+"""Batches in flight: one is computed while the next is read, more where the CPU works on several at once."""
 
 _FORM = 2
 """Of kept conversions, part of their names: 2 gives logits and features, 1 gave logits."""
@@ -85,7 +85,8 @@ class OpenVinoNetwork:
         converted = core.read_model(kept)
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
         self._compiled: Any = core.compile_model(converted, "CPU", settings)
-        self._requests = [self._compiled.create_infer_request() for _ in range(_JOBS)]
+        jobs = max(_LEAST_JOBS, int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
+        self._requests = [self._compiled.create_infer_request() for _ in range(jobs)]
         self._columns, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
 
     def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:

@@ -1,5 +1,6 @@
 """Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -104,8 +105,8 @@ def seen_by(
 ) -> Iterator[Seen]:
     """Logits and features batch by batch, in the order of the tiles.
 
-    The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently.
-    The network is left in evaluation mode.
+    The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently. Batches are
+    halved when the device runs out of memory, until a single tile does not fit. The network is left in evaluation mode.
 
     Args:
         network: Already on ``device``.
@@ -115,12 +116,43 @@ def seen_by(
         precision: bfloat16 where a GPU has it, or float32; a CPU computes in float32 always.
     """
     network.eval()
+    begun = deque[tuple[_Both, int]]()
     for batch in batches_of(tiles, batch_size):
-        filled = batch + [batch[-1]] * (batch_size - len(batch))
-        # Within the loop: a mode that is on while a batch is handed over would be on for whoever takes it.
-        with torch.inference_mode(), _autocast(device, precision):
-            both = network.seen(as_batch(filled).to(device, non_blocking=True))
-        yield Seen(*(values.float().cpu().numpy()[: len(batch)] for values in both))
+        done = 0
+        while done < len(batch):
+            part = batch[done : done + batch_size]
+            try:
+                begun.append((_begin(network, part, batch_size, device, precision), len(part)))
+            except torch.OutOfMemoryError:
+                if batch_size == 1:
+                    raise
+                batch_size = (batch_size + 1) // 2
+            else:
+                done += len(part)
+            # A GPU is given the next batch before the last one's numbers are waited for.
+            while len(begun) > 1:
+                yield _finished(*begun.popleft())
+    while begun:
+        yield _finished(*begun.popleft())
+
+
+_Both = tuple[torch.Tensor, torch.Tensor]
+
+
+def _begin(
+    network: TileNetwork, tiles: list[RgbArray], size: int, device: torch.device, precision: Precision
+) -> _Both:
+    """Logits and features of a batch, filled up to its size; a GPU may still be at work on them."""
+    pixels = as_batch(tiles + [tiles[-1]] * (size - len(tiles)))
+    if device.type == "cuda":
+        pixels = pixels.pin_memory()  # else the copy would wait for all that was begun
+    with torch.inference_mode(), _autocast(device, precision):
+        return network.seen(pixels.to(device, non_blocking=True))
+
+
+def _finished(both: _Both, count: int) -> Seen:
+    """The first rows of what was begun, waited for."""
+    return Seen(*(values.float().cpu().numpy()[:count] for values in both))
 
 
 def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

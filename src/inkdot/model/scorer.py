@@ -12,7 +12,7 @@ from inkdot.artefacts.model_files import ModelFile, Precision, read_model_file
 from inkdot.evaluation.attended import attention_weights
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head, flagging_head
-from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen
+from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen, batch_size_on
 from inkdot.model.openvino_runtime import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.model.selection import head_slices
@@ -67,14 +67,14 @@ class Scorer:
     feature_distance: Callable[[FeatureArray], ScoreArray] | None = None
 
     def __init__(
-        self, folder: Path, device: str = "auto", batch_size: int = BATCH_SIZE, runtime: Runtime = "auto"
+        self, folder: Path, device: str = "auto", batch_size: int | None = None, runtime: Runtime = "auto"
     ) -> None:
         """Load a model folder.
 
         Args:
             folder: What `inkdot train` made (RUN/model).
             device: ``auto``, or a torch device such as ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
-            batch_size: Tiles per batch; another size may change the last digits of scores.
+            batch_size: Tiles per batch; another size may change the last digits of scores. What suits the device where None.
             runtime: ``auto`` takes OpenVINO where it is installed and there is no GPU.
 
         Raises:
@@ -148,7 +148,7 @@ class Scorer:
             side_px=self.description.tiling.side_px,
             folder=self._folder,
             weights_sha256=self.description.weights_sha256,
-            batch_size=self._batch_size,
+            batch_size=self._batch_size or BATCH_SIZE,
             precision=self.precision,
         )
 
@@ -157,7 +157,8 @@ class Scorer:
         from inkdot.model.store import load_model
 
         device = choose_device(self._device)
-        return TorchNetwork(load_model(self._folder)[1], device, self._batch_size, self.precision)
+        batch_size = self._batch_size or batch_size_on(device.type)
+        return TorchNetwork(load_model(self._folder)[1], device, batch_size, self.precision)
 
 
 def _is_cpu(device: str) -> bool:

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 
-from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray
+from inkdot.model.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
 from inkdot.model.scorer import Judged, ScoreArray, Scorer
 from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 from inkdot.work.heartbeat import watched
 from inkdot.work.reading_ahead import ahead
+
+AHEAD: Final = 2 * GPU_BATCH_SIZE
+"""Tiles read ahead of the network: two batches of the largest."""
 
 
 class SeenSlide(NamedTuple):
@@ -61,7 +64,7 @@ def see_slide(
 
     with (
         closing(watched(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide,
-        ahead(read_tiles(slide, tiling.spec, xs, ys), 2 * BATCH_SIZE) as pixels,
+        ahead(read_tiles(slide, tiling.spec, xs, ys), AHEAD) as pixels,
     ):
         (keep or _drop)(features(pixels))
     empty = np.zeros(0, np.float32)
