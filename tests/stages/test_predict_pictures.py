@@ -1,86 +1,34 @@
 """The pictures that `predict` draws of each slide: bound to its scores, drawn once, and never the price of a result."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from inkdot import __version__
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
 from inkdot.artefacts.predictions import read_predictions
 from inkdot.artefacts.scores import read_scores
-from inkdot.config import config_from_mapping
-from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.store import save_model
-from inkdot.records import Mpp
 from inkdot.review.score_colours import shade_rows, shades
-from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.predict import run
 
 SIDE = 64
-CONFIG = config_from_mapping(
-    {
-        "tiling": {"mode": "grid", "side_px": SIDE, "mpp": 0.5, "stride_px": SIDE, "adequacy": {"min_nuclei": 0}},
-        "model": {"backbone": "test_resnet"},
-    }
-)  # fmt: skip
-
-
-def make_model(folder: Path, seed: int = 0) -> Path:
-    """An untrained network: what it says does not matter here."""
-    torch.manual_seed(seed)
-    network = TileNetwork(NetworkSpec("test_resnet", 0.0, CONFIG.head_records, SIDE))
-    point = OperatingPoint(
-        class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
-    )
-    seen = TrainedOn(
-        synthetic=True, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"], sites=1,
-        scanners=1,
-    )  # fmt: skip
-    description = ModelFile(
-        inkdot=__version__,
-        backbone="test_resnet",
-        dropout=0.0,
-        preparation="thinprep",
-        heads=CONFIG.heads,
-        tiling=CONFIG.tiling,
-        normalisation_mean=list(network.spec.normalisation_mean),
-        normalisation_std=list(network.spec.normalisation_std),
-        temperatures={"malignancy": 1.0, "morphology": 1.0},
-        operating_points={"malignancy": point},
-        validation_figures={},
-        trained_on=seen,
-        config_sha256="0" * 64,
-        weights_sha256="",
-    )
-    save_model(folder, network, description)
-    return folder
-
-
-def make_slide(path: Path, seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    picture = np.full((600, 700, 3), 245, np.uint8)
-    for x, y in generator.integers(20, 580, (40, 2)).tolist():
-        cv2.circle(picture, (x, y), 10, generator.integers(30, 150, 3).tolist(), -1)
-    path.parent.mkdir(exist_ok=True)
-    write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description=json.dumps({"synthetic": True}))
+GRID = {"mode": "grid", "synthetic": True, "adequacy": {"min_nuclei": 0}}
+MakeFile = Callable[..., Path]
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return make_model(tmp_path / "model")
+def model(untrained_model: MakeFile, tmp_path: Path) -> Path:
+    return untrained_model(tmp_path / "model", **GRID)
 
 
 @pytest.fixture
-def slides(tmp_path: Path) -> Path:
+def slides(dotted_slide: MakeFile, tmp_path: Path) -> Path:
     for seed in range(2):
-        make_slide(tmp_path / "slides" / f"s{seed}.tif", seed)
+        dotted_slide(tmp_path / "slides" / f"s{seed}.tif", seed, description=json.dumps({"synthetic": True}))
     return tmp_path / "slides"
 
 
@@ -131,11 +79,13 @@ def test_a_second_run_draws_nothing_and_a_lost_or_cut_picture_comes_back(
     assert sorted(outcomes(results, "pictures")) == ["done"] * 4 + ["reused"] * 2
 
 
-def test_other_scores_are_other_pictures(slides: Path, model: Path, tmp_path: Path) -> None:
+def test_other_scores_are_other_pictures(
+    slides: Path, model: Path, untrained_model: MakeFile, tmp_path: Path
+) -> None:
     results = RunLayout(tmp_path / "results")
     run([slides], model, results.root)
     before = pictures(results)
-    other = make_model(tmp_path / "other", seed=1)
+    other = untrained_model(tmp_path / "other", seed=1, **GRID)
     assert run([slides], other, results.root, pictures=False) == 0
     assert pictures(results) == {}  # no picture may show scores that are no longer there
     assert run([slides], other, results.root) == 0

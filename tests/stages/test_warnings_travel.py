@@ -9,62 +9,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from inkdot import __version__
 from inkdot.artefacts.layout import ReviewLayout, RunLayout
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
 from inkdot.artefacts.picture_files import read_picture_facts
 from inkdot.artefacts.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
 from inkdot.artefacts.tables import read_footer
-from inkdot.config import config_from_mapping
-from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.store import save_model
 from inkdot.records import Mpp
 from inkdot.serve.shown import ShowSettings, shown_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export
 
-SIDE = 64
 SYNTHETIC_MODEL = "trained on synthetic specimens"
 STAIN = "stain mgg was never seen in training"
 PREPARATION = "preparation smear was never seen in training"
 SCANT = "nucleated cells in focus, 20 are needed"
 FOCUS = "cannot be assessed (focus, artefacts)"
-
-
-def make_model(folder: Path) -> Path:
-    """An untrained network that flags everything: what it says does not matter here."""
-    config = config_from_mapping(
-        {"tiling": {"mode": "clusters", "side_px": SIDE, "mpp": 0.5, "stride_px": SIDE}, "model": {"backbone": "test_resnet"}}
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = TileNetwork(NetworkSpec("test_resnet", 0.0, config.head_records, SIDE))
-    point = OperatingPoint(
-        class_name="malignant", threshold=0.0, wanted_sensitivity=0.95, sensitivity=None, specificity=None
-    )
-    seen = TrainedOn(
-        synthetic=True, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"], sites=1,
-        scanners=1,
-    )  # fmt: skip
-    description = ModelFile(
-        inkdot=__version__,
-        backbone="test_resnet",
-        dropout=0.0,
-        preparation="thinprep",
-        heads=config.heads,
-        tiling=config.tiling,
-        normalisation_mean=list(network.spec.normalisation_mean),
-        normalisation_std=list(network.spec.normalisation_std),
-        temperatures={"malignancy": 1.0, "morphology": 1.0},
-        operating_points={"malignancy": point},
-        validation_figures={},
-        trained_on=seen,
-        config_sha256="0" * 64,
-        weights_sha256="",
-    )
-    save_model(folder, network, description)
-    return folder
 
 
 def painted(cells: int, blur_px: float = 0.0) -> np.ndarray:
@@ -75,7 +34,9 @@ def painted(cells: int, blur_px: float = 0.0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[str], str]]:
+def outputs(
+    untrained_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Callable[[str], str]]:
     """Everything written or shown about a slide, as text, by what it is."""
     folder = tmp_path_factory.mktemp("outputs")
     pictures = {"scant": painted(6), "blurred": painted(60, 5.0)}
@@ -84,7 +45,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[str
     rows = [f"{name},{name}.tif,mgg,smear" for name in pictures]
     (folder / "slides.csv").write_text("\n".join(["slide_id,path,stain,preparation", *rows]) + "\n")
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
-    model = make_model(folder / "model")
+    model = untrained_model(folder / "model", synthetic=True, threshold=0.0)
     assert predict.run([folder / "slides.csv"], model, results.root, allow_synthetic_model=True) == 0
     assert review_export.run(results.root, review.root) == 0
     shown = shown_results(results.root, ShowSettings())
