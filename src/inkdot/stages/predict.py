@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
+from inkdot.artefacts.disk import PICTURES_BYTES_A_SLIDE, TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
@@ -98,7 +98,8 @@ def run(
         return print_plan(
             Console(), todo, lambda entry: planned_scoring(entry, config, layout, scoring, pictures=pictures)
         )
-    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
+    bytes_a_slide = TABLES_BYTES_A_SLIDE + (PICTURES_BYTES_A_SLIDE if pictures else 0)
+    check_free_disk(out, bytes_a_slide * len(todo), "tables and pictures")
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
     here = RunLayout(out.absolute())  # a task may run elsewhere, where this folder is not the current one
