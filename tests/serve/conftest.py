@@ -1,6 +1,7 @@
 """A results folder whose slides show where they are, and the application that serves it."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -177,7 +178,13 @@ class Served:
     def places(self, slide_index: int = 0) -> list[str]:
         """Keys of the places of one slide in the order of their cards."""
         slides: Any = self.shown.facts["slides"]
-        return [place["key"] for place in slides[slide_index]["places"]]
+        return slides[slide_index]["place_keys"]
+
+    def cards(self, slide_index: int = 0) -> list[Any]:
+        """What the cards of one slide say."""
+        slides: Any = self.shown.facts["slides"]
+        view = slides[slide_index].get("view")
+        return json.loads(self.shown.places_json(view["slide"])) if view else []
 
     def close(self) -> None:
         self.slides.close()

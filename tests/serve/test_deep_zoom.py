@@ -113,7 +113,7 @@ def test_served_tiles_are_the_file_s_pixels(served: Any, truth: SimpleNamespace)
 def test_pictures_of_places_are_where_their_cards_say(served: Any, truth: SimpleNamespace) -> None:
     client = served.client(served.readers[0])
     slides: Any = served.shown.facts["slides"]
-    place = slides[0]["places"][0]
+    place = served.cards()[0]
     pixels = np.asarray(Image.open(io.BytesIO(client.get(f"/{place['tile']}").content)), dtype=int)
     left, top, right, bottom = place["box_l0_px"]
     assert pixels.shape == (bottom - top, right - left, 3)

@@ -60,12 +60,13 @@ def test_the_server_shows_the_list_in_its_order(
     review_next.run(results.root, out, count=3)
     served = serve(ask=out)
     shown: Any = served.shown.facts["slides"]
-    found = [(slide["id"], place["polygon"]) for slide in shown for place in slide["places"]]
+    cards = [served.cards(index) for index in range(len(shown))]
+    found = [(slide["id"], card["polygon"]) for slide, own in zip(shown, cards, strict=True) for card in own]
     assert sorted(found) == sorted(read_questions(out))
-    for slide in shown:
+    for slide, own in zip(shown, cards, strict=True):
         wanted = [place for name, place in read_questions(out) if name == slide["id"]]
-        assert [place["polygon"] for place in slide["places"]] == wanted
-        assert [place["rank"] for place in slide["places"]] == list(range(1, len(wanted) + 1))
+        assert [card["polygon"] for card in own] == wanted
+        assert [card["rank"] for card in own] == list(range(1, len(wanted) + 1))
     client = served.client(served.readers[0])
     assert served.answer(client, served.places(0)[0], {"malignancy": "unsure"}).status_code == 200
 

@@ -229,7 +229,10 @@ def test_nothing_says_where_files_lie(served: Any, results: RunLayout) -> None:
     served.shown.slides[slide].entry.path.unlink()
     refused = client.get(f"/slides/{slide}/tiles/3/0_0.jpg")
     assert refused.status_code == 422
-    said += [refused.text, client.get(f"/slides/{slide}/layers/scores").text]
+    said += [
+        refused.text,
+        *(client.get(f"/slides/{slide}/{what}").text for what in ("layers/scores", "places")),
+    ]
     for word in (str(results.root.parent), "the folder of slides", results.root.parent.name):
         assert [text for text in said if word in text] == [], word
 
@@ -239,7 +242,7 @@ def test_label_and_macro_have_no_address(standing: Any) -> None:
     assert known == {
         "/", "/review", "/login", "/leave", "/answers", "/page-key", "/verdicts.csv", "/static/{name}",
         "/pictures/{name}", "/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg",
-        "/slides/{slide}/layers/{layer}",
+        "/slides/{slide}/places", "/slides/{slide}/layers/{layer}",
     }  # fmt: skip
 
 

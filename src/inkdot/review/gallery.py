@@ -44,12 +44,23 @@ def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> 
         reviews: The slides, in the order to look at them.
         settings: How to present them.
     """
+    shown = order_shown(reviews, settings)
+    return frame_facts(reviews, settings) | {"slides": [slide_facts(review, settings) for review in shown]}
+
+
+def order_shown(reviews: Sequence[SlideReview], settings: GallerySettings) -> list[SlideReview]:
+    """The slides as they are listed: as given, or in a blinded review shuffled by its seed."""
+    if settings.blinded_seed is None:
+        return list(reviews)
+    shown = sorted(reviews, key=lambda review: review.slide_id)
+    random.Random(settings.blinded_seed).shuffle(shown)
+    return shown
+
+
+def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
+    """What is said of the review as a whole; see :func:`gallery_facts`."""
     scored = [review.facts for review in reviews if review.facts is not None]
     heads = scored[0].heads if scored else ()
-    blinded = settings.blinded_seed is not None
-    shown = sorted(reviews, key=lambda review: review.slide_id) if blinded else list(reviews)
-    if blinded:
-        random.Random(settings.blinded_seed).shuffle(shown)
     return {
         "version": GALLERY_VERSION,
         "review_id": _review_id(reviews, settings),
@@ -57,7 +68,6 @@ def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> 
         "synthetic_model": any(slide.synthetic_model for slide in scored),
         "blinded_seed": settings.blinded_seed,
         "heads": [_head_facts(head) for head in heads],
-        "slides": [_slide_facts(review, settings) for review in shown],
     }
 
 
@@ -95,7 +105,8 @@ def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
     return sorted(head.answers.items(), key=key)
 
 
-def _slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
+def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
+    """What is said of one slide and its places; see :func:`gallery_facts`."""
     blinded = settings.blinded_seed is not None
     warnings = list(review.warnings)
     facts: dict[str, object] = {

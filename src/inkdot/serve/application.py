@@ -24,7 +24,8 @@ from inkdot.serve.deep_zoom import ZoomTile, read_zoom_tile, tile_exists
 from inkdot.serve.guard import Door, Guard
 from inkdot.serve.open_slides import OpenSlides
 from inkdot.serve.readers import Reader, reader_of_token
-from inkdot.serve.shown import Shown, ShownPicture, ShownSlide
+from inkdot.serve.shown import Shown
+from inkdot.serve.shown_slides import ShownPicture, ShownSlide
 from inkdot.tiling.pixels import read_tile
 
 CACHE_BYTES = 256 * 2**20
@@ -63,6 +64,7 @@ class Application:
             Route("/static/{name}", self.static),
             Route("/pictures/{name}", self.picture),
             Route("/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg", self.tile),
+            Route("/slides/{slide}/places", self.places),
             Route("/slides/{slide}/layers/{layer}", self.layer),
         ]
         return Guard(Starlette(routes=routes), self._door)
@@ -156,6 +158,11 @@ class Application:
                 return jpeg_bytes(read_zoom_tile(opened, tile))
 
         return self._jpeg((slide.key, tile), read)
+
+    def places(self, request: Request) -> Response:
+        """What the cards of one slide say."""
+        data = self._shown.places_json(self._slide(request).key)
+        return Response(data, media_type="application/json", headers={"cache-control": "no-cache"})
 
     def layer(self, request: Request) -> Response:
         """What can be laid over one slide; nothing in a blinded review."""

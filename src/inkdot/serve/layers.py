@@ -16,7 +16,7 @@ from inkdot.config import AnnotationConfig
 from inkdot.labels import Head
 from inkdot.records import Slide
 from inkdot.review.scored_slide import scored_slide
-from inkdot.serve.shown import ShownSlide
+from inkdot.serve.shown_slides import ShownSlide
 
 SIMPLIFIED_L0_PX = 1.0
 """Outlines lose no more than this: nobody sees it, and a hand-drawn one has thousands of points."""

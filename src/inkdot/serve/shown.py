@@ -4,13 +4,11 @@ Everything a browser may ask for stands in a table here. A name from outside is 
 of a path, so no request can lead out of the slides that the results list.
 """
 
-import hashlib
-import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
@@ -20,62 +18,14 @@ from inkdot.config import ReviewConfig
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
-from inkdot.records import BoundsL0, SlideEntry
-from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.pictures import picture_name
+from inkdot.records import SlideEntry
+from inkdot.review.gallery import GallerySettings, frame_facts, order_shown
 from inkdot.review.pseudonyms import pseudonyms_text, read_pseudonyms, with_pseudonyms, without_names
 from inkdot.review.question_list import MOST_OF_A_SLIDE, read_questions
 from inkdot.review.reading import ReviewedSlide, read_reviewed
-from inkdot.review.scored_slide import ScoreFacts
-from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
+from inkdot.review.slide_review import SlideReview, slide_order
 from inkdot.review.wording import NOT_ANALYSED
-from inkdot.serve.deep_zoom import TILE_PX, finest_level
-
-PICTURES = "pictures"
-"""Path below which pictures are served; the page's addresses are relative."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownSlide:
-    """One slide that can be looked at.
-
-    Attributes:
-        key: Its name in addresses.
-        entry: The slide as the results list it; opened when somebody looks.
-        facts: What its scores mean.
-        layers: What can be laid over it.
-    """
-
-    key: str
-    entry: SlideEntry
-    facts: ScoreFacts
-    layers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPlace:
-    """One place that can be answered.
-
-    Attributes:
-        slide_id: Name of the slide as it is shown.
-        place: WKT POLYGON in level-0 pixels.
-        rank: Number on the card.
-        score: Score on the card, 0 to 1; None in a blinded review.
-    """
-
-    slide_id: str
-    place: str
-    rank: int
-    score: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPicture:
-    """One picture: a field of a slide, or the whole scanned part of it where ``field`` is None."""
-
-    slide: ShownSlide
-    field: Field | None
+from inkdot.serve.shown_slides import PICTURES, ShownPicture, ShownPlace, ShownSlide, ShownSlides
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +33,13 @@ class Shown:
     """Everything a server shows.
 
     Attributes:
-        facts: What the pages are made of, without anybody's answers.
+        facts: What the pages are made of, without anybody's answers; of places their keys alone.
         heads: The questions.
         study: What answers are kept under.
         slides: By their names in addresses.
         places: By their keys.
         pictures: By their file names.
+        packed_places: What is said of the places of each slide, by its name in addresses; see :meth:`places_json`.
         problems: Slides that cannot be judged from scores, and why.
         layout: The results folder.
     """
@@ -99,8 +50,17 @@ class Shown:
     slides: Mapping[str, ShownSlide]
     places: Mapping[str, ShownPlace]
     pictures: Mapping[str, ShownPicture]
+    packed_places: Mapping[str, bytes]
     problems: Mapping[str, str]
     layout: RunLayout
+
+    def places_json(self, slide: str) -> bytes:
+        """What the cards of one slide say, a JSON list in their order.
+
+        Args:
+            slide: Its name in addresses.
+        """
+        return zlib.decompress(self.packed_places[slide])
 
     @property
     def blinded(self) -> bool:
@@ -140,9 +100,8 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
     names = _names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.ask is None else MOST_OF_A_SLIDE
-    reviews: list[SlideReview] = []
-    pictures: dict[str, ShownPicture] = {}
-    slides: dict[str, ShownSlide] = {}
+    gallery = GallerySettings(PICTURES, settings.blinded_seed)
+    found = ShownSlides()
     asked = _asked_places(settings.ask)
     for entry in entries:
         if asked is not None and entry.slide_id not in asked:
@@ -152,27 +111,26 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
         review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
         if asked is not None:
             review = _only_asked(review, asked[entry.slide_id])
-        if review.facts is not None:
-            layers = _layers(entry, layout, settings)
-            slide = ShownSlide(_short_hash("slide", name), entry, review.facts, layers)
-            slides[slide.key] = slide
-            review = _with_pictures(review, slide, pictures)
-        reviews.append(review)
-    heads = _only_model(reviews)
-    gallery = gallery_facts(slide_order(reviews), GallerySettings(PICTURES, settings.blinded_seed))
+        found.take(review, entry, _layers(entry, layout, settings), gallery)
+    heads = _only_model(found.reviews)
+    frame = frame_facts(found.reviews, gallery)
+    ordered = order_shown(slide_order(found.reviews), gallery)
     study = Study(
-        model_sha256=str(gallery["model_sha256"]),
+        model_sha256=str(frame["model_sha256"]),
         shown="scores" if settings.blinded_seed is None else "blinded",
         order_seed="" if settings.blinded_seed is None else str(settings.blinded_seed),
     )
-    places = _name_places(gallery)
-    for facts in cast("list[dict[str, object]]", gallery["slides"]):
-        slide = slides.get(_short_hash("slide", str(facts["id"])))
-        facts.pop("geojson", None)  # that file belongs to the export
-        if slide is not None:
-            facts["view"] = _view_facts(slide)
-    problems = {review.slide_id: review.problem for review in reviews if review.problem}
-    return Shown(gallery, heads, study, slides, places, pictures, problems, layout)
+    return Shown(
+        facts=frame | {"slides": [found.facts[review.slide_id] for review in ordered]},
+        heads=heads,
+        study=study,
+        slides=found.slides,
+        places=found.places,
+        pictures=found.pictures,
+        packed_places=found.packed_places,
+        problems={review.slide_id: review.problem for review in ordered if review.problem},
+        layout=layout,
+    )
 
 
 def _asked_places(ask: Path | None) -> dict[str, list[str]] | None:
@@ -203,11 +161,6 @@ def _only_asked(review: SlideReview, wanted: Sequence[str]) -> SlideReview:
     )
 
 
-def place_outline(place: Mapping[str, object]) -> str:
-    """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
-    return str(place["polygon"])
-
-
 def _review(
     layout: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], ranked_by: tuple[int, float]
 ) -> SlideReview:
@@ -236,61 +189,6 @@ def _scored_review(
         measured_clusters=reviewed.measured_clusters,
         further_calls=row.get("further_calls", ""),
     )
-
-
-def _with_pictures(review: SlideReview, slide: ShownSlide, pictures: dict[str, ShownPicture]) -> SlideReview:
-    """The review with names of its pictures, which are read from the slide when somebody looks at them."""
-    facts = slide.facts
-    identity = (review.slide_id, facts.tiles_sha256)
-    named: list[PlacePictures] = []
-    for place in review.ranking.places if review.ranking else ():
-        field = tile_field(place, facts.spec, facts.frame.mpp)
-        name = picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
-        pictures[name] = ShownPicture(slide, field)
-        named.append(PlacePictures(name, ""))
-    overview = picture_name(*identity, "overview", OVERVIEW_PX)
-    pictures[overview] = ShownPicture(slide, None)
-    return replace(
-        review,
-        pictures=tuple(named),
-        overview=overview,
-        overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
-    )
-
-
-def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, int]:
-    scale = min(1.0, OVERVIEW_PX / max(size_l0_px))
-    return max(1, round(bounds.width_l0_px * scale)), max(1, round(bounds.height_l0_px * scale))
-
-
-def _name_places(gallery: Mapping[str, object]) -> dict[str, ShownPlace]:
-    """Give every place of the facts its key, and list them by it.
-
-    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names.
-    """
-    places: dict[str, ShownPlace] = {}
-    for slide in cast("list[dict[str, object]]", gallery["slides"]):
-        for place in cast("list[dict[str, object]]", slide["places"]):
-            outline, name = place_outline(place), str(slide["id"])
-            key = _short_hash("place", name, outline)
-            place["key"] = key
-            place.pop("context", None)  # the viewer shows the surroundings
-            score = cast("float | None", place.get("score"))
-            places[key] = ShownPlace(name, outline, cast(int, place["rank"]), score)
-    return places
-
-
-def _view_facts(slide: ShownSlide) -> dict[str, object]:
-    """What the viewer needs of a slide."""
-    width, height = slide.facts.frame.size_l0_px
-    return {
-        "slide": slide.key,
-        "width": width,
-        "height": height,
-        "tile_px": TILE_PX,
-        "finest_level": finest_level((width, height)),
-        "layers": slide.layers,
-    }
 
 
 def _layers(entry: SlideEntry, layout: RunLayout, settings: ShowSettings) -> tuple[str, ...]:
@@ -333,7 +231,3 @@ def _without_places(reason: str, entry: SlideEntry, name: str) -> str:
     """A reason without folders: a page must not tell how a disk is arranged, nor a name that is kept back."""
     plain = re.sub(r"\S*[/\\](?=\S)", "", reason.replace(str(entry.path.parent), ""))
     return plain if name == entry.slide_id else without_names(plain, entry, name)
-
-
-def _short_hash(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8")).hexdigest()[:24]

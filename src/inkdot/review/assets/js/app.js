@@ -3,7 +3,7 @@
 
 (function (ink) {
   const slides = ink.facts.slides;
-  const state = { slide: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
+  const state = { slide: 0, wanted: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
   const slide = () => slides[state.slide];
   const dialog = ink.at("context");
 
@@ -170,8 +170,11 @@
     focusCard();
   }
 
-  function openSlide(index, focus) {
+  /** Open a slide, at once where its places are known; resolves when it is open. */
+  async function openSlide(index, focus) {
     if (!slides[index]) return;
+    state.wanted = index;
+    if (!ink.known(slides[index]) && (!(await ink.fetchPlaces(slides[index])) || state.wanted !== index)) return;
     state.slide = index;
     state.current = null;
     list(false);
@@ -184,6 +187,7 @@
     window.scrollTo({ top: 0 });
     ink.at("slides").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (focus) focusCard();
+    if (slides[index + 1] && !ink.known(slides[index + 1])) ink.fetchPlaces(slides[index + 1]); // most likely the next
   }
 
   /** Put the slide into the address, so that a reload comes back to it; some browsers refuse that for files. */
@@ -247,14 +251,15 @@
     ink.at("note")?.focus();
   }
 
-  function undo() {
+  async function undo() {
     const key = ink.answers.undo();
     if (key === null) {
       ink.say("Nothing to undo.");
       return;
     }
-    const index = slides.findIndex((item) => item.places.some((other) => ink.placeKey(item, other) === key));
-    if (index !== state.slide) openSlide(index, false);
+    const index = slides.indexOf(ink.slideOf(key));
+    if (index !== state.slide) await openSlide(index, false);
+    if (index !== state.slide) return; // its places did not come, which was said
     actions.go(slide().places.find((other) => ink.placeKey(slide(), other) === key));
     if (dialog.open) openContext();
     ink.say("Undone.");
@@ -278,8 +283,8 @@
   function command(key, event) {
     if (key === "z") return undo;
     if (key === "?") return ink.showHelp;
-    if (key === "[") return () => openSlide(state.slide - 1, true);
-    if (key === "]") return () => openSlide(state.slide + 1, true);
+    if (key === "[") return () => openSlide(state.wanted - 1, true);
+    if (key === "]") return () => openSlide(state.wanted + 1, true);
     if (!state.current) return null;
     if (key === "n") return writeNote;
     if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
@@ -361,6 +366,7 @@
       if (item) repaintCard(item);
       if (dialog.open && item === state.current) ink.refreshAnswers(slide(), item, contextActions);
     }
+    ink.countAnswered(key);
     ink.showSlides(state.slide, (other) => openSlide(other, false));
     ink.showProgress();
   }

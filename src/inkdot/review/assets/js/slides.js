@@ -9,35 +9,70 @@
 
   const callClass = (call) => CALL_CLASS[call] || "indeterminate";
 
+  // Counted once and then slide by slide: with thousands of slides an answer must not count them all.
+  const done = new Map(); // slide -> places answered
+  let slideOfPlace = null; // key of a place -> slide
+
+  /** The slide that a place lies on, by the place's key. */
+  ink.slideOf = function (key) {
+    slideOfPlace ??= new Map(ink.facts.slides.flatMap((slide) => slide.places.map((place) => [ink.placeKey(slide, place), slide])));
+    return slideOfPlace.get(key);
+  };
+
+  /** Count anew after an answer about a place, or of all slides where the key is null. */
+  ink.countAnswered = function (key) {
+    const changed = key === null ? ink.facts.slides : [ink.slideOf(key)].filter(Boolean);
+    for (const slide of changed) done.set(slide, ink.answered(slide));
+  };
+
+  function slideFacts(slide) {
+    const total = slide.places.length;
+    const facts = [];
+    if (!ink.blinded) {
+      facts.push(ink.make("span", { class: `call ${callClass(slide.call)}`, text: slide.call }));
+      if (slide.score !== null) facts.push(ink.make("span", { class: "number", text: ink.score(slide.score) }));
+    }
+    if (total > 0) facts.push(ink.make("span", { class: "done" }));
+    return facts;
+  }
+
+  const items = new Map(); // slide -> its button, and what it says of the answers
+
+  function slideItem(slide, index, choose) {
+    const bar = slide.places.length > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", {})) : null;
+    const button = ink.make(
+      "button",
+      { type: "button", title: slide.id, on: { click: () => choose(index) } },
+      ink.make("span", { class: "slide-name", text: slide.id }),
+      ink.make("span", { class: "slide-facts" }, ...slideFacts(slide)),
+      bar,
+    );
+    items.set(slide, { button, words: button.querySelector(".done"), bar: bar?.firstChild, shown: -1 });
+    return ink.make("li", {}, button);
+  }
+
   ink.showSlides = function (openIndex, choose) {
-    const items = ink.facts.slides.map((slide, index) => {
-      const done = ink.answered(slide);
-      const total = slide.places.length;
-      const facts = [];
-      if (!ink.blinded) {
-        facts.push(ink.make("span", { class: `call ${callClass(slide.call)}`, text: slide.call }));
-        if (slide.score !== null) facts.push(ink.make("span", { class: "number", text: ink.score(slide.score) }));
-      }
-      if (total > 0) facts.push(ink.make("span", { class: "done", text: `${done}/${total}`, title: `${done} of ${total} places answered` }));
-      return ink.make(
-        "li",
-        {},
-        ink.make(
-          "button",
-          { type: "button", "aria-current": index === openIndex ? "true" : null, title: slide.id, on: { click: () => choose(index) } },
-          ink.make("span", { class: "slide-name", text: slide.id }),
-          ink.make("span", { class: "slide-facts" }, ...facts),
-          total > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", { style: { width: `${(done / total) * 100}%` } })) : null,
-        ),
-      );
-    });
-    ink.at("slides").replaceChildren(...items);
+    if (items.size === 0) {
+      ink.countAnswered(null);
+      ink.at("slides").replaceChildren(...ink.facts.slides.map((slide, index) => slideItem(slide, index, choose)));
+    }
+    ink.at("slides").querySelector("[aria-current]")?.removeAttribute("aria-current");
+    items.get(ink.facts.slides[openIndex])?.button.setAttribute("aria-current", "true");
+    for (const [slide, item] of items) {
+      const [count, total] = [done.get(slide), slide.places.length];
+      if (total === 0 || item.shown === count) continue;
+      item.shown = count;
+      item.words.textContent = `${count}/${total}`;
+      item.words.title = `${count} of ${total} places answered`;
+      item.bar.style.setProperty("width", `${(count / total) * 100}%`);
+    }
   };
 
   ink.showProgress = function () {
+    if (done.size === 0) ink.countAnswered(null);
     const total = ink.facts.slides.reduce((sum, slide) => sum + slide.places.length, 0);
-    const done = ink.facts.slides.reduce((sum, slide) => sum + ink.answered(slide), 0);
-    ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(total, "place", "places")} answered`;
+    const answered = [...done.values()].reduce((sum, count) => sum + count, 0);
+    ink.at("progress").textContent = `${ink.grouped(answered)} of ${ink.counted(total, "place", "places")} answered`;
     const unsaved = ink.answers.unsaved();
     ink.at("save").classList.toggle("unsaved", unsaved);
     ink.at("save").title = unsaved ? "Some answers are not in a saved verdicts.csv yet" : "";

@@ -106,7 +106,7 @@
   /** Entries by place key, of the rows that are about what this page shows to this reader. */
   function entriesOf(rows, reader) {
     const places = new Map();
-    for (const slide of ink.facts.slides) for (const place of slide.places) places.set(JSON.stringify([slide.id, place.polygon]), ink.placeKey(slide, place));
+    for (const slide of ink.facts.slides.filter(ink.known)) for (const place of slide.places) places.set(JSON.stringify([slide.id, place.polygon]), ink.placeKey(slide, place));
     const known = (row) => row.head === "" || ink.facts.heads.some((head) => head.name === row.head && head.answers.some((answer) => answer.name === row.answer));
     const shown = ink.blinded ? ["blinded", String(ink.facts.blinded_seed)] : ["scores", ""];
     const entries = new Map();
@@ -130,6 +130,8 @@
   ink.loadVerdicts = async function (file) {
     try {
       const rows = savedRows(await file.text());
+      const named = new Set(rows.map((row) => plain(row.slide_id)));
+      for (const slide of ink.facts.slides) if (named.has(slide.id)) await ink.fetchPlaces(slide);
       const { entries, left } = entriesOf(rows, readerOf(rows));
       const taken = ink.answers.take(entries);
       const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, places or models left out.` : "";

@@ -1,8 +1,32 @@
-// Answers on their way to the server, which keeps them for good before it acknowledges. Runs before answers.js.
+// Answers on their way to the server, which keeps them for good before it acknowledges; and the places of a slide on
+// their way from it, when the slide is opened. Runs before answers.js.
 "use strict";
 
 (function (ink) {
   const served = ink.facts.served;
+
+  // Of thousands of slides the page knows how their places are called; what a card says is asked for slide by slide.
+  for (const slide of ink.facts.slides) slide.places = slide.place_keys.map((key) => ({ key }));
+
+  /** Whether everything is known of a slide's places. */
+  ink.known = (slide) => slide.known === true || slide.places.length === 0;
+
+  /** Ask for what the cards of a slide say; resolves to whether it came. */
+  ink.fetchPlaces = async function (slide) {
+    if (ink.known(slide)) return true;
+    try {
+      const reply = await fetch(`slides/${slide.view.slide}/places`);
+      if (!reply.ok) throw new Error(reply.statusText);
+      const places = await reply.json();
+      if (!slide.known) slide.places = places; // asked for twice, the first to come stays: cards refer to it
+      slide.known = true;
+      return true;
+    } catch {
+      tell("The places of this slide did not come: the server does not answer. Load this page again when it is back.");
+      return false;
+    }
+  };
+
   const waiting = []; // changes that the server has not acknowledged, oldest first
   const PAUSES_MS = [500, 1000, 2000, 4000];
   const TROUBLE_AFTER = 2; // failures in a row before the reader is told

@@ -40,10 +40,9 @@
   function row(slide, index) {
     const cell = (kind, ...children) => ink.make("td", { class: kind }, ...children);
     const link = ink.make("a", { class: "slide-link", href: `review#${index + 1}`, text: slide.id });
-    const flagged = slide.places.filter((place) => place.flagged).length;
     const numbers = ink.blinded
       ? []
-      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places.length ? `${flagged} of ${slide.places.length}` : "–")];
+      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places.length ? `${slide.flagged_places} of ${slide.places.length}` : "–")];
     return ink.make(
       "tr",
       {},

@@ -1,0 +1,158 @@
+"""The slides that a server shows, taken in one by one: their places, pictures and layers by opaque names."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from inkdot.records import BoundsL0, SlideEntry
+from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
+from inkdot.review.gallery import GallerySettings, slide_facts
+from inkdot.review.pictures import picture_name
+from inkdot.review.scored_slide import ScoreFacts
+from inkdot.review.slide_review import PlacePictures, SlideReview
+from inkdot.serve.deep_zoom import TILE_PX, finest_level
+
+PICTURES = "pictures"
+"""Path below which pictures are served; the page's addresses are relative."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSlide:
+    """One slide that can be looked at.
+
+    Attributes:
+        key: Its name in addresses.
+        entry: The slide as the results list it; opened when somebody looks.
+        facts: What its scores mean.
+        layers: What can be laid over it.
+    """
+
+    key: str
+    entry: SlideEntry
+    facts: ScoreFacts
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlace:
+    """One place that can be answered.
+
+    Attributes:
+        slide_id: Name of the slide as it is shown.
+        place: WKT POLYGON in level-0 pixels.
+        rank: Number on the card.
+        score: Score on the card, 0 to 1; None in a blinded review.
+    """
+
+    slide_id: str
+    place: str
+    rank: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """One picture: a field of a slide, or the whole scanned part of it where ``field`` is None."""
+
+    slide: ShownSlide
+    field: Field | None
+
+
+class ShownSlides:
+    """Slides taken in one by one. Of each only what a list of slides needs stays as it is: thousands fit in memory."""
+
+    def __init__(self) -> None:
+        self.reviews: list[SlideReview] = []
+        self.facts: dict[str, dict[str, object]] = {}
+        self.slides: dict[str, ShownSlide] = {}
+        self.places: dict[str, ShownPlace] = {}
+        self.pictures: dict[str, ShownPicture] = {}
+        self.packed_places: dict[str, bytes] = {}
+
+    def take(
+        self, review: SlideReview, entry: SlideEntry, layers: tuple[str, ...], settings: GallerySettings
+    ) -> None:
+        """Name a slide's places and pictures, and put away what its cards say until somebody opens it."""
+        slide = None
+        if review.facts is not None:
+            key = _short_hash("slide", review.slide_id)
+            slide = self.slides[key] = ShownSlide(key, entry, review.facts, layers)
+            review = _with_pictures(review, slide, self.pictures)
+        facts = slide_facts(review, settings)
+        facts.pop("geojson", None)  # that file belongs to the export
+        places = cast("list[dict[str, object]]", facts.pop("places"))
+        self.places |= _named_places(review.slide_id, places)
+        facts["place_keys"] = [place["key"] for place in places]
+        if settings.blinded_seed is None:
+            facts["flagged_places"] = sum(bool(place["flagged"]) for place in places)
+        if slide is not None:
+            facts["view"] = _view_facts(slide)
+            text = json.dumps(places, ensure_ascii=False, separators=(",", ":"))
+            self.packed_places[slide.key] = zlib.compress(text.encode("utf-8"))
+        self.facts[review.slide_id] = facts
+        self.reviews.append(replace(review, ranking=None, pictures=()))
+
+
+def place_outline(place: Mapping[str, object]) -> str:
+    """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
+    return str(place["polygon"])
+
+
+def _with_pictures(review: SlideReview, slide: ShownSlide, pictures: dict[str, ShownPicture]) -> SlideReview:
+    """The review with names of its pictures, which are read from the slide when somebody looks at them."""
+    facts = slide.facts
+    identity = (review.slide_id, facts.tiles_sha256)
+    named: list[PlacePictures] = []
+    for place in review.ranking.places if review.ranking else ():
+        field = tile_field(place, facts.spec, facts.frame.mpp)
+        name = picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+        pictures[name] = ShownPicture(slide, field)
+        named.append(PlacePictures(name, ""))
+    overview = picture_name(*identity, "overview", OVERVIEW_PX)
+    pictures[overview] = ShownPicture(slide, None)
+    return replace(
+        review,
+        pictures=tuple(named),
+        overview=overview,
+        overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
+    )
+
+
+def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, int]:
+    scale = min(1.0, OVERVIEW_PX / max(size_l0_px))
+    return max(1, round(bounds.width_l0_px * scale)), max(1, round(bounds.height_l0_px * scale))
+
+
+def _named_places(name: str, places: list[dict[str, object]]) -> dict[str, ShownPlace]:
+    """Give every place of a slide its key, and list them by it.
+
+    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names.
+    """
+    named: dict[str, ShownPlace] = {}
+    for place in places:
+        outline = place_outline(place)
+        key = place["key"] = _short_hash("place", name, outline)
+        place.pop("context", None)  # the viewer shows the surroundings
+        score = cast("float | None", place.get("score"))
+        named[key] = ShownPlace(name, outline, cast(int, place["rank"]), score)
+    return named
+
+
+def _view_facts(slide: ShownSlide) -> dict[str, object]:
+    """What the viewer needs of a slide."""
+    width, height = slide.facts.frame.size_l0_px
+    return {
+        "slide": slide.key,
+        "width": width,
+        "height": height,
+        "tile_px": TILE_PX,
+        "finest_level": finest_level((width, height)),
+        "layers": slide.layers,
+    }
+
+
+def _short_hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8")).hexdigest()[:24]
