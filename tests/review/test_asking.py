@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import entropy
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.review.asking import choose_next, score_features, standardised, uncertainty_bits
+from inkdot.review.asking import (
+    as_frequent_here,
+    choose_next,
+    score_features,
+    standardised,
+    uncertainty_bits,
+)
 
 
 def test_uncertainty_is_the_entropy_of_all_answers_together() -> None:
@@ -20,6 +26,40 @@ def test_uncertainty_is_the_entropy_of_all_answers_together() -> None:
     }
     joint = np.stack([1 - malignant, malignant * small, malignant * (1 - small)])
     assert uncertainty_bits(scores, DEFAULT_HEADS) == pytest.approx(entropy(joint, base=2), abs=1e-9)
+
+
+def test_scores_are_taken_as_they_are_where_classes_are_as_rare_as_here() -> None:
+    """Places drawn from two normal distributions, one in fifty malignant; the reference is Bayes' rule with that share."""
+    rng = np.random.default_rng(0)
+    malignant = np.arange(20_000) < 400
+    value = rng.normal(np.where(malignant, 1.0, -1.0), 1.0)
+    in_equal_shares = 1.0 / (
+        1.0 + np.exp(-2.0 * value)
+    )  # the likelihood ratio of N(1, 1) to N(-1, 1) is exp(2 x)
+    expected = 1.0 / (1.0 + np.exp(-2.0 * value) * 49.0)
+    small = rng.uniform(size=len(value))
+    scores = {
+        "p.malignancy.malignant": in_equal_shares,
+        "p.malignancy.benign": 1 - in_equal_shares,
+        "p.morphology.small_cell": small,
+        "p.morphology.large_cell": 1 - small,
+    }
+    found = as_frequent_here(scores, DEFAULT_HEADS)
+    assert np.abs(found["p.malignancy.malignant"] - expected).max() < 0.05
+    assert found["p.malignancy.malignant"] + found["p.malignancy.benign"] == pytest.approx(1.0)
+    assert found["p.morphology.small_cell"] is small
+    # What is open is no longer what scores a half.
+    bits = uncertainty_bits(found, DEFAULT_HEADS)
+    assert in_equal_shares[np.argsort(-bits)[:100]].min() > 0.9
+
+
+@pytest.mark.parametrize("score", [0.0, 0.3, 1.0])
+def test_places_that_all_score_alike_stay_in_order(score: float) -> None:
+    scores = {name: np.full(5, score) for name in ("p.malignancy.malignant", "p.morphology.small_cell")}
+    scores |= {name: np.full(5, 1 - score) for name in ("p.malignancy.benign", "p.morphology.large_cell")}
+    found = as_frequent_here(scores, DEFAULT_HEADS)
+    assert np.isfinite(uncertainty_bits(found, DEFAULT_HEADS)).all()
+    assert ((found["p.malignancy.malignant"] >= 0) & (found["p.malignancy.malignant"] <= 1)).all()
 
 
 def test_columns_count_alike_and_what_is_missing_pulls_nowhere() -> None:

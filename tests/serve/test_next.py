@@ -7,7 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import entropy
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.errors import ManifestError
@@ -28,7 +31,15 @@ def test_the_unsure_come_first_and_the_same_again_gives_the_same(
     assert [row["order"] for row in rows] == ["1", "2", "3", "4"]
     assert (rows[0]["slide_id"], rows[0]["score"], rows[0]["distance"]) == ("S2 clean", "0.4000", "")
     assert rows[0]["place"] == "POLYGON ((1200 800, 1400 800, 1400 1000, 1200 1000, 1200 800))"
-    assert float(rows[0]["uncertainty_bits"]) == pytest.approx(0.971 + 0.4 * 0.971, abs=0.001)
+    flags = np.array([0.95, 0.9, 0.2, 0.1, 0.3, 0.4])
+
+    def where_frequent(share: float) -> np.ndarray:
+        return flags * share / (flags * share + (1 - flags) * (1 - share))
+
+    # The share that scores at that share have on average: Bayes' rule asks for it.
+    malignant = where_frequent(brentq(lambda share: where_frequent(share).mean() - share, 0.05, 0.95))[-1]
+    expected = entropy([malignant, 1 - malignant], base=2) + malignant * entropy([0.4, 0.6], base=2)
+    assert float(rows[0]["uncertainty_bits"]) == pytest.approx(expected, abs=0.001)
     assert "chosen from 6 by scores and measurements" in capsys.readouterr().err
     before = out.read_bytes()
     review_next.run(results.root, out, count=4)

@@ -4,6 +4,10 @@ A place that the model is sure of teaches little, and the second of two that loo
 first. Each step takes the place with the largest product of uncertainty and distance to everything already asked or
 chosen: greedy k-centre (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5; for asking: Sener and Savarese 2018) weighted
 by entropy.
+
+Scores are calibrated with classes in equal shares. Among the places of a cohort malignant ones are rare: there a score of a
+half means benign, almost surely, and what is truly open scores far higher. Entropy is therefore that of the scores as
+they would be where classes are as frequent as among these very places, which the scores themselves tell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _LEAST_PROBABILITY = 1e-4  # scores nearer to 0 or 1 are not told apart: calibration knows no better
+_STEPS = 200  # of the estimate of frequencies, which has settled long before
 
 
 def uncertainty_bits(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> FloatArray:
@@ -27,20 +32,58 @@ def uncertainty_bits(scores: Mapping[str, FloatArray], heads: Sequence[Head]) ->
     malignancy is likely.
 
     Args:
-        scores: Calibrated probabilities by column ``p.<head>.<class>``, each 0 to 1 of shape [n].
+        scores: Probabilities by column ``p.<head>.<class>``, each 0 to 1 of shape [n].
         heads: The questions.
     """
     total: FloatArray | None = None
     for head in heads:
-        parts = np.stack([scores[score_column(head.name, name)] for name in head.classes])
-        sums = np.maximum(parts.sum(axis=0), 1e-12)
-        shares = np.clip(parts / sums, 1e-12, 1.0)
+        shares = _shares(scores, head)
         entropy = -(shares * np.log2(shares)).sum(axis=0)
         if head.condition is not None:
             entropy = entropy * scores[score_column(*head.condition)]
         total = entropy if total is None else total + entropy
     assert total is not None
     return np.maximum(total, 0.0)
+
+
+def as_frequent_here(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> dict[str, FloatArray]:
+    """Scores calibrated with classes in equal shares, as they are where classes are as frequent as among these places.
+
+    How frequent is found by expectation and maximisation on the scores alone (Saerens, Latinne and Decaestecker 2002,
+    doi:10.1162/089976602753284446). A question that depends on another's answer stays as it is: it is open for the few
+    places where it is asked.
+
+    Args:
+        scores: Calibrated probabilities by column ``p.<head>.<class>``, each 0 to 1 of shape [n].
+        heads: The questions.
+    """
+    found = dict(scores)
+    for head in heads:
+        if head.condition is None:
+            adjusted = _adjusted(_shares(scores, head))
+            found |= {
+                score_column(head.name, name): row for name, row in zip(head.classes, adjusted, strict=True)
+            }
+    return found
+
+
+def _adjusted(shares: FloatArray) -> FloatArray:
+    """Shares of classes, shape [classes, n], at the frequencies that explain them best."""
+    frequencies = np.full((len(shares), 1), 1.0 / len(shares))
+    adjusted = shares
+    for _ in range(_STEPS):
+        weighed = shares * frequencies
+        adjusted = weighed / weighed.sum(axis=0)
+        # None rarer than one place: a class that is not here at all may still be what is missed.
+        frequencies = np.maximum(adjusted.mean(axis=1, keepdims=True), 1.0 / shares.shape[1])
+        frequencies /= frequencies.sum()
+    return adjusted
+
+
+def _shares(scores: Mapping[str, FloatArray], head: Head) -> FloatArray:
+    """The scores of a question's classes, sum 1, none 0, shape [classes, n]."""
+    parts = np.stack([scores[score_column(head.name, name)] for name in head.classes])
+    return np.clip(parts / np.maximum(parts.sum(axis=0), 1e-12), 1e-12, 1.0)
 
 
 def score_features(scores: Mapping[str, FloatArray]) -> FloatArray:

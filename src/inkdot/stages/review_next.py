@@ -16,7 +16,14 @@ from inkdot.artefacts.schemas import MEASURES
 from inkdot.config import ReviewConfig
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.asking import FloatArray, choose_next, score_features, standardised, uncertainty_bits
+from inkdot.review.asking import (
+    FloatArray,
+    as_frequent_here,
+    choose_next,
+    score_features,
+    standardised,
+    uncertainty_bits,
+)
 from inkdot.review.csv_cells import plain_text
 from inkdot.review.pseudonyms import read_pseudonyms
 from inkdot.review.question_list import MOST_OF_A_SLIDE, Question, questions_text
@@ -66,7 +73,7 @@ def run(results: Path, out: Path, *, count: int = 100, answered: Sequence[Path] 
     if candidates:
         features, bits = (
             _features(candidates, scores, by_embedding=by_embedding),
-            uncertainty_bits(scores, heads),
+            uncertainty_bits(as_frequent_here(scores, heads), heads),
         )
         open_rows = np.flatnonzero(~done)
         chosen, distances = choose_next(bits[open_rows], features[open_rows], features[done], count)
