@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from inkdot import __version__
 from inkdot.artefacts import ledger
@@ -154,22 +155,29 @@ def test_tiling_tries_only_what_failed_or_is_missing(slides: Path, tmp_path: Pat
 
 @POSIX
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_at_any_point_a_rerun_gives_the_same_bytes(slides: Path, model: Path, tmp_path: Path) -> None:
     expected = tmp_path / "undisturbed"
     assert predict.run([slides], model, expected) == 0
     whole = len(data_files(expected))
-    for files in range(1, whole, 4):  # killed as soon as so many files are there
+    chance = np.random.default_rng(4)
+    moments = np.linspace(1, whole - 1, 10).astype(int).tolist()
+    for number, files in enumerate(moments):  # killed a moment after so many files are there
         out = tmp_path / f"killed{files}"
-        process = started("predict", slides, "--model", model, "--out", out)
+        alone = ("--workers", 1, "--slide-timeout", 0) if number % 2 else ()
+        process = started("predict", slides, "--model", model, "--out", out, *alone)
         while process.poll() is None and (not out.exists() or len(data_files(out)) < files):
             time.sleep(0.005)
+        time.sleep(float(chance.uniform(0.0, 0.1)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         time.sleep(0.5)  # its processes leave with it
         for path in out.rglob("*.parquet"):
             if ".partial" not in path.name:
                 pq.read_table(path)  # no half file under a final name
+        for path in (*out.rglob("*.jpg"), *out.rglob("*.png")):
+            if ".partial" not in path.name:
+                Image.open(path).load()
         assert predict.run([slides], model, out) == 0
         assert data_files(out) == data_files(expected)
 
@@ -244,3 +252,33 @@ def test_on_a_full_disk_the_slides_that_fit_are_done(slides: Path, tmp_path: Pat
     assert "make room, or choose another --out" in outcomes["large"][1]
     assert "large" in shown
     assert [path for path in (tmp_path / "run").rglob("*") if ".partial" in path.name] == []
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_pictures_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3)).astype(np.uint8)
+    noise[100:500, 100:500] = 245
+    for x, y in np.random.default_rng(1).integers(140, 460, (30, 2)).tolist():
+        cv2.circle(noise, (x, y), 10, (90, 60, 120), -1)
+    write_array_pyramid(slides / "noisy.tif", noise, mpp=Mpp.square(0.5))
+    out = tmp_path / "results"
+    options = (
+        "--model",
+        model,
+        "--out",
+        out,
+        "--runtime",
+        "torch",
+    )  # nothing of the network is kept beside it
+    code, shown = ended(started("predict", slides, *options, before=small_files_only))
+    assert code == 1
+    outcomes = {(line.stage, line.slide_id): line.outcome for line in ledger.read(out / "ledger.jsonl")}
+    assert [key for key, outcome in outcomes.items() if outcome == "failed"] == [("pictures", "noisy")]
+    assert "make room, or choose another --out" in shown
+    assert {row["outcome"] for row in read_predictions(out / "predictions.csv")} == {"done"}
+    assert sorted(path.stem for path in (out / "heatmap").iterdir()) == ["s0", "s1", "s2"]
+    assert predict.run([slides], model, out, runtime="torch", retry_failed=True) == 0
+    assert predict.run([slides], model, tmp_path / "roomy", runtime="torch") == 0
+    assert data_files(out) == data_files(tmp_path / "roomy")
