@@ -38,7 +38,6 @@ WAYS = ("inkdot", "plain", "network in memory", "reader")
 BACKBONES = ("resnet18", "mobilenetv3_small_100")  # what peers are measured with, and the shipped default
 SIDE_PX = 256
 PLAIN_BATCH = 32
-ALONE = {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
 
 
 def main() -> int:
@@ -93,7 +92,7 @@ def figures(job: dict[str, Any], rounds: int) -> dict[str, float]:
         for way in WAYS:
             command = [sys.executable, __file__, "--one", way]
             ended = subprocess.run(
-                command, input=json.dumps(job), capture_output=True, text=True, env=os.environ | ALONE, check=False
+                command, input=json.dumps(job), capture_output=True, text=True, env=environment(way), check=False
             )  # fmt: skip
             if ended.returncode:
                 sys.exit(f"{way}: {ended.stderr[-2000:]}")
@@ -115,6 +114,11 @@ def figures(job: dict[str, Any], rounds: int) -> dict[str, float]:
         "largest_peak_mb": round(max(one["peak_mb"] for one in found["inkdot"])),
         "first_score_apart": round(abs(scores[0] - scores[1]), 4),
     }
+
+
+def environment(way: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return own | {"OMP_NUM_THREADS": "1"} if way == "plain" else own
 
 
 def measure(way: str, job: dict[str, Any]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +126,36 @@ def test_who_stops_early_leaves_the_network_ready(
     for _ in runtime.seen(tiles):
         break
     assert runtime.logits(tiles).tobytes() == expected.tobytes()
+
+
+def test_it_keeps_to_the_threads_it_is_allowed_and_gives_the_same_bytes(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for allowed in ("1", "", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+        runtime = compiled(network, tmp_path)
+        assert runtime.threads == 1 or allowed != "1"
+        found[allowed] = runtime.logits(tiles).tobytes()
+    assert len(set(found.values())) == 1
+
+
+def test_no_more_tiles_are_held_than_are_in_work(network: TileNetwork, tmp_path: Path) -> None:
+    runtime = compiled(network, tmp_path)
+    alive = 0
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    def stream() -> Iterator[np.ndarray]:
+        nonlocal alive
+        for _ in range(20 * BATCH):
+            tile = np.zeros((SIDE, SIDE, 3), np.uint8)
+            weakref.finalize(tile, gone)
+            alive += 1
+            yield tile
+
+    held = [alive for _ in runtime.seen(stream())]
+    assert len(held) == 20
+    assert max(held) <= 4 * BATCH

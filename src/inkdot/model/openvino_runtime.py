@@ -50,6 +50,10 @@ class OpenVinoNetwork:
 
     The conversion takes seconds, so its result is kept beside the model, or in the user's cache folder
     where the model's may not be written.
+
+    Attributes:
+        feature_count: Numbers in the embedding of a tile.
+        threads: Threads it computes with.
     """
 
     def __init__(
@@ -84,9 +88,11 @@ class OpenVinoNetwork:
         # Always from the kept file, also right after the conversion: the network in memory rounds differently.
         converted = core.read_model(kept)
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        settings |= _allowed_threads()
         self._compiled: Any = core.compile_model(converted, "CPU", settings)
         jobs = max(_LEAST_JOBS, int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._requests = [self._compiled.create_infer_request() for _ in range(jobs)]
+        self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         self._columns, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
 
     def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
@@ -118,6 +124,12 @@ class OpenVinoNetwork:
         finally:
             for request, _ in busy:
                 request.wait()
+
+
+def _allowed_threads() -> dict[str, str]:
+    """What users and Ray limit libraries by, which OpenVINO does not look at: on a shared machine it would take every core."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return {"INFERENCE_NUM_THREADS": allowed} if allowed.isdecimal() and int(allowed) > 0 else {}
 
 
 def _finished(request: Any, count: int) -> Seen:

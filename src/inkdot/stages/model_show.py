@@ -38,6 +38,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
         f"every {tiling.stride_px} px, cut by {tiling.mode}",
         f"preparation  {description.preparation}",
+        f"scores       in {description.precision}",
         "",
         "questions",
         *(f"  {_question(head, description)}" for head in description.head_records),
