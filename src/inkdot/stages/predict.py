@@ -85,10 +85,9 @@ def run(
         model, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
     )
     description = scoring.scorer.description
-    if not allow_unknown_scale:
-        _refuse_unknown_scale(model, description)
-    entries = read_all_slides(sources, description.head_records)
-    entries = with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)
+    _refuse_unknown_scale(model, description, allowed=allow_unknown_scale)
+    found = read_all_slides(sources, description.head_records)
+    entries = with_overrides(found, mpp=mpp, stain=stain, preparation=preparation)
     layout = RunLayout(out)
     todo = _unfinished(entries, layout, scoring, pictures=pictures) if retry_failed else entries
     if description.trained_on.synthetic and not allow_synthetic_model:
@@ -98,36 +97,36 @@ def run(
         return print_plan(
             Console(), todo, lambda entry: planned_scoring(entry, config, layout, scoring, pictures=pictures)
         )
-    bytes_a_slide = TABLES_BYTES_A_SLIDE + (PICTURES_BYTES_A_SLIDE if pictures else 0)
-    check_free_disk(out, bytes_a_slide * len(todo), "tables and pictures")
+    _check_room(out, len(todo), pictures=pictures)
     tilers = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     scorers = choose_engine(workers=1, slide_timeout_s=slide_timeout_s, cluster=cluster, gpu=True)
     here = RunLayout(out.absolute())  # a task may run elsewhere, where this folder is not the current one
-    steps: list[_Step] = [
-        ("tile", TileTask(config, here), tilers),
-        ("predict", ScoreTask.of(scoring, here, model, runtime), scorers),
-        ("clusters", ClusterTask(here, config.morphometry), tilers),
-    ]
-    drawing: list[_Step] = [(_PICTURES, DrawTask(here), tilers)] if pictures else []
+    scoring_step: _Step = ("predict", ScoreTask.of(scoring, here, model, runtime), scorers)
     console = Console(stderr=True)
     with closing(tilers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
-        summaries = _walk(todo, steps, layout)
-        tiled = summaries[0]
+        summaries = _walk(todo, _around(scoring_step, config, here, tilers), layout)
         failed = {slide_id: why for summary in summaries for slide_id, why in summary.failed.items()}
         scored = [entry for entry in todo if entry.slide_id not in failed]
         _drop_pictures([entry for entry in todo if not pictures or entry.slide_id in failed], layout, failed)
-        summaries += _walk(scored, drawing, layout)
+        summaries += _walk(scored, [(_PICTURES, DrawTask(here), tilers)] if pictures else [], layout)
         # Before anything that a full disk may still prevent: who fails is said in any case.
         print_summary(console, summaries)
-        predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
-        write_predictions(layout.predictions_csv, predictions)
-        assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
-    _say_flagged(console, predictions, layout)
+        _answer(entries, layout, failed, summaries[0], console)
     return max(summary.exit_code for summary in summaries)
 
 
-def _say_flagged(console: Console, predictions: Sequence[Prediction], layout: RunLayout) -> None:
+def _answer(
+    entries: Sequence[SlideEntry],
+    layout: RunLayout,
+    failed: Mapping[str, str],
+    tiled: BatchSummary,
+    console: Console,
+) -> None:
+    """Write a line per slide, what of it can be judged, and say how many are flagged."""
+    predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
+    write_predictions(layout.predictions_csv, predictions)
+    assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
     console.print(line, soft_wrap=True)
@@ -135,6 +134,17 @@ def _say_flagged(console: Console, predictions: Sequence[Prediction], layout: Ru
 
 _Step = tuple[str, SlideTask, Engine]
 """Name of a step in the ledger, what it does with a slide, and where."""
+
+
+def _around(scoring: _Step, config: Config, layout: RunLayout, engine: Engine) -> list[_Step]:
+    """The steps of a slide: the one that scores, what it needs, and what comes of it."""
+    before: _Step = ("tile", TileTask(config, layout), engine)
+    return [before, scoring, ("clusters", ClusterTask(layout, config.morphometry), engine)]
+
+
+def _check_room(out: Path, slides: int, *, pictures: bool) -> None:
+    bytes_a_slide = TABLES_BYTES_A_SLIDE + (PICTURES_BYTES_A_SLIDE if pictures else 0)
+    check_free_disk(out, bytes_a_slide * slides, "tables and pictures")
 
 
 def _walk(entries: Sequence[SlideEntry], steps: Sequence[_Step], layout: RunLayout) -> list[BatchSummary]:
@@ -162,8 +172,8 @@ def _unfinished(
     return unfinished(entries, layout, (*_STAGES, _PICTURES) if pictures else _STAGES, kept)
 
 
-def _refuse_unknown_scale(folder: Path, model: ModelFile) -> None:
-    if not model.mpp_known:
+def _refuse_unknown_scale(folder: Path, model: ModelFile, *, allowed: bool) -> None:
+    if not (model.mpp_known or allowed):
         raise UserError(
             f"{folder}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
             "stated; train on pictures of known scale, or pass --allow-unknown-scale to cut slides at the scale of its "
