@@ -16,6 +16,7 @@ from inkdot.model.bag_lesson import BagData, BagLesson, pooled_bags, slide_logit
 from inkdot.model.bags import bag_set, labelled_subset
 from inkdot.model.checkpoint import manual_seed
 from inkdot.model.data import TileSet
+from inkdot.model.extensions import with_attention
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predicting import predict_logits
 from inkdot.model.self_supervision import PairLesson, SelfTaught, vicreg_loss
@@ -181,6 +182,24 @@ def test_the_loss_is_that_of_slides_and_of_labelled_tiles_together(data):
     known = ~np.isnan(targets[:, 0])  # all benign, hence alike in weight
     expected += 0.5 * entropy(logits[known][:, :2], targets[known][:, :2]).mean()
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_attention_begins_where_the_tiles_own_layer_looks(data):
+    """Against a softmax of log-odds in NumPy; what a network without attention gives stays as it was."""
+    config = config_with()
+    manual_seed(0, 0)
+    plain = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE)).eval()
+    attentive = with_attention(plain, config).eval()
+    tiles = torch.from_numpy(data.training.tiles.arrays[1]).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        before, logits = plain(tiles).numpy(), attentive(tiles)
+    np.testing.assert_array_equal(logits[:, :4].numpy(), before)
+    pooled = slide_logits(logits, torch.zeros(len(tiles), dtype=torch.long), 1, config.head_records).numpy()
+    weights = np.exp(before[:, 1] - before[:, 0])
+    np.testing.assert_allclose(pooled[0], (weights / weights.sum()) @ before, rtol=1e-4, atol=1e-6)
+    lesson = BagLesson(data, config)
+    lesson.begin(attentive, torch.device("cpu"))
+    assert lesson.draws.attention is not None
 
 
 def test_slides_that_nobody_answered_for_are_left_out():

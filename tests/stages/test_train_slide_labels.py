@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -85,11 +90,13 @@ def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
     model = read_model_file(trained.model)
     assert model.version == "inkdot.model/2"
     assert model.attention is not None
-    assert model.attention.start == "self-supervised"
+    assert model.attention.start == "answers"
+    assert model.attention.follows
     assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
     assert model.operating_points["malignancy"].judged_on == "attention"
     assert "validation_slide_auc.malignancy.malignant" in model.validation_figures
-    assert {path.name for path in trained.root.iterdir()} >= {"self_supervision", "slide_labels", "model"}
+    phases = {"slide_answers", "surest_tiles_1", "surest_tiles_2", "slide_labels"}
+    assert {path.name for path in trained.root.iterdir()} >= {*phases, "model"}
     split = list(csv.DictReader(trained.split_csv.read_text(encoding="utf-8").splitlines()))
     assert len(split) == SLIDES
     # A benign slide is benign everywhere; of a malignant one no tile is known.
@@ -97,7 +104,7 @@ def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
     assert {int(row["labelled_tiles"]) for row in split if int(row["slide_id"][1:]) % 2 == 1} == {0}
     card = (trained.model / "card.md").read_text(encoding="utf-8")
     assert "attention-weighted mean" in card
-    assert "without labels" in card
+    assert "the surest of them" in card
 
 
 def test_predict_writes_attention_and_judges_slides_by_it(
@@ -135,6 +142,51 @@ def test_twice_gives_the_same_bytes(trained: RunLayout, cohort: Path) -> None:
     assert train.run(config(), cohort, again.root) == 0
     for name in ("weights.safetensors", "model.json"):
         assert (again.model / name).read_bytes() == (trained.model / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
+    trained: RunLayout, cohort: Path, tmp_path: Path
+) -> None:
+    """A real process, really killed: as soon as each phase has written its curves."""
+    path, cut = tmp_path / "config.json", RunLayout(tmp_path / "cut")
+    path.write_text(json.dumps(config().model_dump(mode="json")))
+    code = (
+        "import sys; from pathlib import Path; from inkdot.config import load_config; from inkdot.stages import train\n"
+        "train.run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(path), str(cohort), str(cut.root)]
+    for phase in ("slide_answers", "surest_tiles_1", "surest_tiles_2", "slide_labels"):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if cut.phase(phase).metrics_csv.exists():
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.001)
+        assert process.wait() == -signal.SIGKILL
+        assert not (cut.model / "model.json").exists()
+    assert train.run(config(), cohort, cut.root) == 0
+    for name in ("model/weights.safetensors", "model/model.json", "slide_labels/metrics.csv"):
+        assert (cut.root / name).read_bytes() == (trained.root / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "recorded", "folders"),
+    [("self-supervised", "self-supervised", {"self_supervision"}), ("none", "scratch", set[str]())],
+)
+def test_the_backbone_can_start_otherwise(
+    cohort: Path, tmp_path: Path, start: str, recorded: str, folders: set[str]
+) -> None:
+    settings = config(slide_labels={"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1, "start": start})
+    assert train.run(settings, cohort, tmp_path) == 0
+    found = read_model_file(RunLayout(tmp_path).model).attention
+    assert found is not None
+    assert found.start == recorded
+    phases = {"self_supervision", "slide_answers", "surest_tiles_1", "surest_tiles_2"}
+    assert {path.name for path in tmp_path.iterdir()} & phases == folders
 
 
 @pytest.mark.slow

@@ -112,13 +112,15 @@ class Attention(_Recorded):
         hidden: Width of its hidden layers.
         slides_per_class: Training slides with an answer about the whole slide, per ``<head>.<class>`` (soft targets
             counted by weight).
-        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles without any label
-            (``self-supervised``), ``pretrained`` weights, or nothing (``scratch``).
+        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles with the ``answers`` about their
+            slides, tiles without any label (``self-supervised``), ``pretrained`` weights, or nothing (``scratch``).
+        follows: Attention adds to each tile's margin for the flag class; False in models made before.
     """
 
     hidden: int = Field(ge=1)
     slides_per_class: dict[str, float]
-    start: Literal["tiles", "self-supervised", "pretrained", "scratch"]
+    start: Literal["tiles", "answers", "self-supervised", "pretrained", "scratch"]
+    follows: bool = False
 
 
 class TrainedOn(_Recorded):

@@ -1,6 +1,6 @@
 """What training makes of answers about whole slides."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,16 @@ class SlideLabelsConfig(Strict):
         description="needed: attention is trained where a positive slide has no labelled tile. always: wherever "
         "slides have answers. never: such slides then teach nothing.",
     )
+    start: Literal["answers", "self-supervised", "none"] = Field(
+        default="answers",
+        description="What a backbone learns first where no tile is labelled positive. answers: every tile gets its slide's, then "
+        "the surest tiles alone. self-supervised: nothing but what tiles look like. none: to go on with model.weights.",
+    )
+    sure_above: list[Annotated[float, Field(ge=0.5, lt=1.0)]] = Field(
+        default_factory=lambda: [0.98, 0.99],
+        description="A round of epochs each: of a positive slide, the sure tiles are those that score above this share (0.5 to "
+        "1) of the negative slides' tiles, and at least one.",
+    )
     bag_tiles: int = Field(
         default=16,
         ge=2,
@@ -22,6 +32,12 @@ class SlideLabelsConfig(Strict):
         description="Tiles of one slide per step: half of them those with most attention, half by chance.",
     )
     hidden: int = Field(default=64, ge=1, le=4096, description="Width of the attention's hidden layers.")
+    learning_rate: float = Field(
+        default=3e-4,
+        gt=0.0,
+        le=10.0,
+        description="Peak learning rate while slides teach, after what the tiles taught.",
+    )
     tile_weight: float = Field(
         default=1.0,
         ge=0.0,
@@ -30,7 +46,7 @@ class SlideLabelsConfig(Strict):
     )
     self_supervised_epochs: int = Field(
         default=10,
-        ge=0,
+        ge=1,
         le=10_000,
-        description="Epochs without any label before, where no tile is labelled positive and weights are scratch; 0 for none.",
+        description="Epochs of start: self-supervised.",
     )

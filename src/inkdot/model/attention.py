@@ -8,8 +8,13 @@ the same linear layer judges tiles and slides: whatever is learnt from slides mo
 
 # pyright: reportUnknownMemberType=false
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from inkdot.labels import Head, flagging_head
+from inkdot.model.selection import head_slices
 
 
 class GatedAttention(nn.Module):
@@ -28,6 +33,11 @@ class GatedAttention(nn.Module):
         self.content = nn.Linear(features, hidden)
         self.gate = nn.Linear(features, hidden)
         self.score = nn.Linear(hidden, 1)
+
+    def say_nothing(self) -> None:
+        """Begin with a score of 0 for every tile."""
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Scores, shape [n, 1].
@@ -56,6 +66,19 @@ def pooled_logits(logits: Tensor, attention: Tensor, owners: Tensor, bags: int) 
     return torch.zeros((bags, logits.shape[1]), dtype=logits.dtype, device=logits.device).index_add(
         0, owners, weighted
     )
+
+
+def flag_margin(logits: Tensor, heads: Sequence[Head]) -> Tensor:
+    """Logit of the flag class less that of all other classes together, shape [n, 1].
+
+    Args:
+        logits: Of all heads side by side, shape [n, classes of all heads].
+        heads: The questions.
+    """
+    head = flagging_head(heads)
+    own, flag = logits[:, head_slices(heads)[head.name]], head.classes.index(head.flag_class or "")
+    others = torch.cat([own[:, :flag], own[:, flag + 1 :]], dim=1)
+    return own[:, flag : flag + 1] - torch.logsumexp(others, dim=1, keepdim=True)
 
 
 def attention_modules(features: int, hidden: int, heads: nn.ModuleDict) -> nn.ModuleDict:

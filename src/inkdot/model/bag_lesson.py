@@ -73,9 +73,9 @@ class BagLesson:
         return training_loader(self.training, Augmentation(self._config.augmentation), self._draws, workers)
 
     def begin(self, average: nn.Module, device: torch.device) -> None:
-        """Find out where the network looks by now; before the first epoch it looks nowhere."""
-        if self._draws.epoch:
-            network, heads = cast(TileNetwork, average), self._config.head_records
+        """Find out where the network looks by now; one whose attention follows nothing looks nowhere at first."""
+        network, heads = cast(TileNetwork, average), self._config.head_records
+        if self._draws.epoch or network.spec.attention_follows:
             logits = self._logits(network, self.training, device)
             column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
             self._draws.attention = logits[:, column].astype(np.float64)

@@ -3,10 +3,12 @@
 # pyright: reportUnknownMemberType=false
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 
 from inkdot.config import Config
+from inkdot.model.attention import GatedAttention
 from inkdot.model.network import TileNetwork
 from inkdot.model.self_supervision import SelfTaught
 
@@ -15,10 +17,16 @@ _ATTENTION, _PROJECTOR = 1, 2
 
 
 def with_attention(network: TileNetwork, config: Config) -> TileNetwork:
-    """A copy of the network with attention beside its heads."""
+    """A copy of the network with attention beside its heads.
+
+    Before it has learnt anything it looks where the tiles' own layer is most for the flag class.
+    """
     torch.manual_seed((config.training.seed << 20) + _ATTENTION)
-    found = TileNetwork(replace(network.spec, attention_hidden=config.training.slide_labels.hidden))
+    hidden = config.training.slide_labels.hidden
+    found = TileNetwork(replace(network.spec, attention_hidden=hidden, attention_follows=True))
     found.load_state_dict(found.state_dict() | network.state_dict())
+    for part in found.attention.values():
+        cast(GatedAttention, part).say_nothing()
     return found
 
 

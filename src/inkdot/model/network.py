@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from inkdot.errors import UserError
 from inkdot.labels import Head
-from inkdot.model.attention import attention_modules
+from inkdot.model.attention import attention_modules, flag_margin
 
 PLAIN_NORMALISATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 """Mean and standard deviation per RGB channel (0 to 1 scale) where nothing better is known."""
@@ -31,6 +31,7 @@ class NetworkSpec:
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         attention_hidden: Width of the attention's hidden layers; 0 for a network that knows tiles only.
+        attention_follows: Attention is what its layers say beyond the tile's margin for the flag class.
         views: Mirror images and quarter turns of a tile whose features are averaged, outside training: 1, 2, 4 or 8.
     """
 
@@ -41,6 +42,7 @@ class NetworkSpec:
     normalisation_mean: tuple[float, float, float] = PLAIN_NORMALISATION[0]
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
     attention_hidden: int = 0
+    attention_follows: bool = False
     views: Literal[1, 2, 4, 8] = 1
 
 
@@ -79,7 +81,13 @@ class TileNetwork(nn.Module):
 
     def judged(self, features: Tensor) -> Tensor:
         """What :meth:`forward` gives, from what :meth:`features` gave."""
-        return torch.cat([part(features) for part in (*self.heads.values(), *self.attention.values())], dim=1)
+        logits = torch.cat([part(features) for part in self.heads.values()], dim=1)
+        if not self.attention:
+            return logits
+        attention = torch.cat([part(features) for part in self.attention.values()], dim=1)
+        if self.spec.attention_follows:
+            attention = attention + flag_margin(logits, self.spec.heads)
+        return torch.cat([logits, attention], dim=1)
 
     def features(self, tiles: Tensor) -> Tensor:
         """What the backbone makes of the tiles before the heads, float [n, features].

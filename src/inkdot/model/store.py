@@ -59,6 +59,7 @@ def network_spec(description: ModelFile) -> NetworkSpec:
         normalisation_mean=cast(tuple[float, float, float], tuple(description.normalisation_mean)),
         normalisation_std=cast(tuple[float, float, float], tuple(description.normalisation_std)),
         attention_hidden=description.attention.hidden if description.attention else 0,
+        attention_follows=description.attention is not None and description.attention.follows,
         views=description.views,
     )
 

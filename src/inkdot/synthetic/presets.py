@@ -86,6 +86,8 @@ COMPOSITIONS: dict[str, Composition] = {
         germinal_matrix=(3, 20),
         macrophage_share=0.3,
     ),
+    # What lies around the tumour in the next two, without it: nothing but the tumour tells these slides apart.
+    "mild-pleocytosis": Composition((200, 5000), (80, 1500), (0, 40), (0, 1000), (0, 2), (0, 2), (0, 1)),
     "lm-minimal": Composition(
         *((200, 5000), (80, 1500), (0, 40), (0, 1000)),
         *((0, 2), (0, 2), (0, 1)),

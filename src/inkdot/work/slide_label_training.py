@@ -17,14 +17,17 @@ from inkdot.model.describing_slides import describe_slides
 from inkdot.model.extensions import with_attention, with_projector
 from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
+from inkdot.model.predicting import choose_device, place, predict_logits
 from inkdot.model.selection import TargetArray, head_slices
 from inkdot.model.self_supervision import PairLesson
+from inkdot.model.weak_labels import answered_tiles, flag_margins, surest_tiles
 from inkdot.work.slide_answers import only_slide_is_known
 from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.work.training_cohort import Cohort, trained_on_facts
 
-_Start = Literal["tiles", "self-supervised", "pretrained", "scratch"]
+_Start = Literal["tiles", "answers", "self-supervised", "pretrained", "scratch"]
 
+_ANSWERS, _SUREST = "slide_answers", "surest_tiles"
 _BEFORE, _SLIDES = "self_supervision", "slide_labels"
 """Folders of the run."""
 
@@ -80,18 +83,20 @@ def train_on_slides(
     Returns:
         The network with attention, its description, and lines for the card.
     """
-    start, notes = _start(network, data, config, layout, console)
     bags = BagData(
         *(_bags(tiles, cohort) for tiles in (data.training, data.validation)),
         figures_prefix=f"{data.figures_prefix}slide_",
         identity=data.identity,
     )
+    start, bags, notes = _start(network, data, bags, config, layout, console)
     attentive = with_attention(network, config)
-    state = learn(attentive, BagLesson(bags, config), config, layout.phase(_SLIDES), console)
+    gently = _at_slides_rate(config) if start in ("tiles", "answers") else config
+    state = learn(attentive, BagLesson(bags, config), gently, layout.phase(_SLIDES), console)
     part = Attention(
         hidden=config.training.slide_labels.hidden,
         slides_per_class=slides_per_class(bags.training.targets, config.head_records),
         start=start,
+        follows=True,
     )
     description = describe_slides(
         attentive, bags, data.validation, config, trained_on_facts(cohort, config), part, data.figures_prefix
@@ -103,25 +108,91 @@ def train_on_slides(
 
 
 def _start(
-    network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
-) -> tuple[_Start, list[str]]:
-    """Teach the backbone what can be taught without slides; what its start was, and lines for the card."""
+    network: TileNetwork,
+    data: TrainingData,
+    bags: BagData,
+    config: Config,
+    layout: RunLayout,
+    console: Console,
+) -> tuple[_Start, BagData, list[str]]:
+    """Teach the backbone before attention comes; what its start was, what slides teach then, and lines for the card."""
     sides = [labelled_subset(tiles) for tiles in (data.training, data.validation)]
     if all(_both_classes(tiles.targets, config) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
         state = fit(network, labelled, config, layout, console)
-        return "tiles", [f"Tiles with labels, before the slides: {state.epoch} epochs."]
-    epochs = config.training.slide_labels.self_supervised_epochs
+        return "tiles", bags, [f"Tiles with labels, before the slides: {state.epoch} epochs."]
+    how = config.training.slide_labels.start
+    if how == "answers":
+        bags, notes = _from_answers(network, data, bags, config, layout, console)
+        return "answers", bags, notes
     if config.model.weights != "scratch":
-        return "pretrained", []
-    if not epochs:
-        return "scratch", []
+        return "pretrained", bags, []
+    if how == "none":
+        return "scratch", bags, []
+    epochs = config.training.slide_labels.self_supervised_epochs
     shorter = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
     pairs = PairLesson(data.training, data.validation, config, data.figures_prefix, data.identity)
     state = learn(with_projector(network, config), pairs, shorter, layout.phase(_BEFORE), console)
-    return "self-supervised", [
-        f"Backbone: {state.epoch} epochs without labels on {len(data.training)} tiles, since none was labelled positive."
+    return (
+        "self-supervised",
+        bags,
+        [
+            f"Backbone: {state.epoch} epochs without labels on {len(data.training)} tiles, since none was labelled positive."
+        ],
+    )
+
+
+def _from_answers(
+    network: TileNetwork,
+    data: TrainingData,
+    bags: BagData,
+    config: Config,
+    layout: RunLayout,
+    console: Console,
+) -> tuple[BagData, list[str]]:
+    """Teach every tile its slide's answers, then the surest tiles alone; the slides with these, and lines for the card."""
+    heads, sides = config.head_records, (bags.training, bags.validation)
+
+    def taught(name: str, tiles: Sequence[TileSet]) -> int:
+        known = [labelled_subset(side) for side in tiles]
+        lesson = replace(
+            data, training=known[0], validation=known[1], figures_prefix=f"{data.figures_prefix}{name}_"
+        )
+        return fit(network, lesson, config, layout.phase(name), console).epoch
+
+    epochs = taught(_ANSWERS, [answered_tiles(side, heads) for side in sides])
+    counts, surest = list[str](), [side.tiles for side in sides]
+    for number, above in enumerate(config.training.slide_labels.sure_above, start=1):
+        # By the weights that were kept, hence the same after an interruption.
+        surest = [_surest(network, side, config, above) for side in sides]
+        epochs += taught(f"{_SUREST}_{number}", surest)
+        counts.append(str(_positive(surest[0], config)))
+    # While slides teach, the surest tiles go on teaching: with the harmless ones alone, the others' scores would drift.
+    training, validation = (replace(side, tiles=own) for side, own in zip(sides, surest, strict=True))
+    return replace(bags, training=training, validation=validation), [
+        f"Tiles with the answers about their slides, then the surest of them (of positive slides {', then '.join(counts)} "
+        f"tiles): {epochs} epochs."
     ]
+
+
+def _surest(network: TileNetwork, bags: BagSet, config: Config, above: float) -> TileSet:
+    heads, device = config.head_records, choose_device("auto")
+    logits = predict_logits(
+        place(network, device), bags.tiles.tiles(), device=device, batch_size=config.training.tiles_at_once
+    )
+    network.cpu()
+    return surest_tiles(bags, flag_margins(logits, heads), heads, above)
+
+
+def _positive(tiles: TileSet, config: Config) -> int:
+    head = flagging_head(config.head_records)
+    column = head_slices(config.head_records)[head.name].start + head.classes.index(head.flag_class or "")
+    return int((tiles.targets[:, column] > 0.5).sum())
+
+
+def _at_slides_rate(config: Config) -> Config:
+    rate = config.training.slide_labels.learning_rate
+    return config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": rate})})
 
 
 def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
