@@ -263,22 +263,24 @@ def test_pictures_that_find_no_room_cost_no_scores(slides: Path, model: Path, tm
     for x, y in np.random.default_rng(1).integers(140, 460, (30, 2)).tolist():
         cv2.circle(noise, (x, y), 10, (90, 60, 120), -1)
     write_array_pyramid(slides / "noisy.tif", noise, mpp=Mpp.square(0.5))
-    out = tmp_path / "results"
-    options = (
-        "--model",
-        model,
-        "--out",
-        out,
-        "--runtime",
-        "torch",
-    )  # nothing of the network is kept beside it
-    code, shown = ended(started("predict", slides, *options, before=small_files_only))
+    roomy, out = tmp_path / "roomy", tmp_path / "results"
+    assert predict.run([slides], model, roomy, runtime="torch") == 0
+    sizes = {name: len(data) for name, data in data_files(roomy).items()}
+    largest = sizes.pop("overview/noisy.jpg")
+    limit = (largest + max(sizes.values())) // 2
+    assert max(sizes.values()) < limit < largest
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    options = ("--model", model, "--out", out, "--runtime", "torch")  # nothing is kept beside the model
+    code, shown = ended(started("predict", slides, *options, before=little_room))
     assert code == 1
-    outcomes = {(line.stage, line.slide_id): line.outcome for line in ledger.read(out / "ledger.jsonl")}
-    assert [key for key, outcome in outcomes.items() if outcome == "failed"] == [("pictures", "noisy")]
-    assert "make room, or choose another --out" in shown
+    (failed,) = (line for line in ledger.read(out / "ledger.jsonl") if line.outcome == "failed")
+    assert (failed.stage, failed.slide_id) == ("pictures", "noisy")
+    assert "make room, or choose another --out" in failed.reason
+    assert "noisy" in shown.split("Slides that failed")[1]
     assert {row["outcome"] for row in read_predictions(out / "predictions.csv")} == {"done"}
-    assert sorted(path.stem for path in (out / "heatmap").iterdir()) == ["s0", "s1", "s2"]
+    assert not (out / "overview" / "noisy.jpg").exists()
     assert predict.run([slides], model, out, runtime="torch", retry_failed=True) == 0
-    assert predict.run([slides], model, tmp_path / "roomy", runtime="torch") == 0
-    assert data_files(out) == data_files(tmp_path / "roomy")
+    assert data_files(out) == data_files(roomy)

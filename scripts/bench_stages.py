@@ -1,0 +1,80 @@
+"""What a slide costs: CPU seconds of every stage of ``inkdot predict``, and peak memory.
+
+    python scripts/bench_stages.py SLIDES... --model MODEL [--out DIR] [--allow-synthetic-model]
+
+Works in this process, slide after slide, so that the processor time of all threads is counted and none of another's. The last
+line is JSON: per slide the CPU seconds of each stage, its tiles, the bytes written. Real slides need ``--allow-synthetic-model``
+where the model is synthetic: cost does not care what scores mean.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.schemas import SCORES_VERSION
+from inkdot.artefacts.tables import read_table
+from inkdot.manifest import read_all_slides
+from inkdot.stages.predict import tiling_config
+from inkdot.work.attempt import SlideTask, attempt
+from inkdot.work.cluster_slide import ClusterTask
+from inkdot.work.draw_slide import DrawTask
+from inkdot.work.score_slide import Scoring, score_slide
+from inkdot.work.tile_slide import TileTask
+
+
+def main() -> None:
+    """Measure, print a line per slide, and JSON at the end."""
+    parser = argparse.ArgumentParser(description="CPU seconds of every stage of predict")
+    parser.add_argument("slides", nargs="+", type=Path)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument(
+        "--out", type=Path, help="an empty folder; one that is removed afterwards where not given"
+    )
+    parser.add_argument("--allow-synthetic-model", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        layout = RunLayout(arguments.out or Path(scratch))
+        started = time.process_time()
+        scoring = Scoring.load(arguments.model, allow_synthetic_model=arguments.allow_synthetic_model)
+        loading = time.process_time() - started
+        config = tiling_config(scoring.scorer.description)
+        tasks: dict[str, SlideTask] = {
+            "tile": TileTask(config, layout),
+            "predict": lambda entry: score_slide(entry, layout, scoring),
+            "clusters": ClusterTask(layout, config.morphometry),
+            "pictures": DrawTask(layout),
+        }
+        slides: list[dict[str, object]] = []
+        for entry in read_all_slides(arguments.slides, scoring.scorer.description.head_records):
+            seconds: dict[str, float] = {}
+            for stage, task in tasks.items():
+                before = time.process_time()
+                report = attempt(task, entry)
+                seconds[stage] = round(time.process_time() - before, 2)
+                if report.outcome == "failed":
+                    print(f"{entry.slide_id}: {stage}: {report.reason}", file=sys.stderr)
+                    break
+            if len(seconds) < len(tasks) or not layout.heat_map(entry.slide_id).exists():
+                continue
+            table, _ = read_table(layout.scores(entry.slide_id), SCORES_VERSION)
+            written = sum(path.stat().st_size for path in layout.root.rglob(f"{entry.slide_id}.*"))
+            slides.append(
+                {"slide": entry.slide_id, "tiles": len(table), "cpu_s": seconds, "written_bytes": written}
+            )
+            print(json.dumps(slides[-1]), file=sys.stderr)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    runtime = scoring.scorer.runtime
+    print(
+        json.dumps(
+            {"runtime": runtime, "load_cpu_s": round(loading, 2), "peak_bytes": peak, "slides": slides}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
