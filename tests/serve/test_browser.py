@@ -308,6 +308,31 @@ def test_layers_are_drawn_where_the_scores_are(standing: Server, come_in: OpenPa
     assert red > 150 > blue
 
 
+def test_places_come_when_a_slide_is_opened(server: Server, come_in: OpenPage) -> None:
+    """Undo leads back to a slide that this page never opened; without the server it says that the places did not come."""
+    page = come_in(server)
+    go(page, server)
+    page.keyboard.press("m")
+    kept(page)
+    clean = page.evaluate("() => Inkdot.facts.slides.findIndex((slide) => slide.id === 'S2 clean')")
+    go(page, server, f"review#{clean + 1}")
+    page.reload()
+    page.wait_for_selector(".card")
+    assert page.locator("h1").inner_text() == "S2 clean"
+    known = "() => Inkdot.facts.slides.map((slide) => slide.known === true)"
+    assert page.evaluate(known)[0] is False
+    page.route("**/places", lambda route: route.abort())
+    page.keyboard.press("z")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "did not come" in page.locator("#trouble").inner_text()
+    assert page.locator("h1").inner_text() == "S2 clean"
+    page.unroute("**/places")
+    page.locator("#slides button").first.click()
+    page.wait_for_selector('.card[data-rank="4"]')
+    assert pressed(page, 1) == []  # taken back, though its slide was not there to be seen
+    assert page.locator("#slides .done").first.inner_text() == "0/4"
+
+
 def test_two_readers_at_once_see_their_own_answers_alone(server: Server, come_in: OpenPage) -> None:
     first, second = (come_in(server, reader) for reader in ("dr-a", "dr-b"))
     for page in (first, second):

@@ -14,6 +14,7 @@ LONGEST_NOTE = 2000
 MOST_STEPS = 200
 """Steps back that a page is given when it is opened."""
 
+_LISTED = ("id", "problem", "warnings", "call", "score", "flagged_places")
 _MOST_OF_IT = 0.5  # an answer that means a class by more than this opens the questions that depend on it
 
 
@@ -116,6 +117,26 @@ class Answering:
         kept = {key: entry for key, entry in entries.items() if key in self._shown.places and entry != _EMPTY}
         known = [step for step in steps if step["key"] in self._shown.places]
         return {"entries": kept, "steps": known[-MOST_STEPS:]}
+
+    def overview(self, reader: Reader) -> dict[str, object]:
+        """What the list of slides needs, with how far a reader has come in each; thousands of slides make one page."""
+        entries = cast("Mapping[str, Entry]", self.state(reader)["entries"])
+        answered = {key for key, entry in entries.items() if entry["answers"]}
+        slides = cast("list[Mapping[str, object]]", self._shown.facts["slides"])
+        listed: list[dict[str, object]] = []
+        for slide in slides:
+            keys = cast("list[str]", slide["place_keys"])
+            overview = cast("Mapping[str, object] | None", slide["overview"])
+            listed.append(
+                {name: slide[name] for name in _LISTED if name in slide}
+                | {
+                    "thumbnail": overview["src"] if overview else None,
+                    "viewable": "view" in slide,
+                    "places": len(keys),
+                    "answered": sum(key in answered for key in keys),
+                }
+            )
+        return {**self._shown.facts, "slides": listed}
 
     def changes(self, reader: Reader) -> list[Change]:
         """The state of every place that a reader answered in this study, for ``verdicts.csv``."""

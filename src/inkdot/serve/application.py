@@ -71,7 +71,9 @@ class Application:
 
     def worklist(self, request: Request) -> Response:
         """The list of slides."""
-        return HTMLResponse(pages.worklist_page(self._facts(request)))
+        reader = _reader(request)
+        served = {"reader": reader.name, "page_key": reader.page_key}
+        return HTMLResponse(pages.worklist_page(self._answering.overview(reader) | {"served": served}))
 
     def review(self, request: Request) -> Response:
         """Gallery and viewer."""

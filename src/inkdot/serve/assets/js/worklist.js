@@ -6,9 +6,9 @@
   const CALL_CLASS = { flagged: "flagged", "nothing flagged": "nothing", inadequate: "inadequate", "not analysed": "failed" };
   const FILTERS = {
     all: () => true,
-    open: (slide) => ink.answered(slide) < slide.places.length,
+    open: (slide) => slide.answered < slide.places,
     flagged: (slide) => slide.call === "flagged",
-    unplaced: (slide) => slide.places.length === 0,
+    unplaced: (slide) => slide.places === 0,
   };
 
   function call(slide) {
@@ -17,8 +17,8 @@
   }
 
   function progress(slide) {
-    const [done, total] = [ink.answered(slide), slide.places.length];
-    if (total === 0) return ink.make("span", { class: "soft", text: slide.view ? "no places" : "–" });
+    const [done, total] = [slide.answered, slide.places];
+    if (total === 0) return ink.make("span", { class: "soft", text: slide.viewable ? "no places" : "–" });
     return ink.make(
       "div",
       { class: "how-far" },
@@ -28,8 +28,8 @@
   }
 
   function thumbnail(slide) {
-    if (!slide.overview) return ink.make("span", { class: "thumb none", "aria-hidden": "true" });
-    return ink.make("img", { class: "thumb", src: slide.overview.src, alt: "", loading: "lazy", decoding: "async" });
+    if (!slide.thumbnail) return ink.make("span", { class: "thumb none", "aria-hidden": "true" });
+    return ink.make("img", { class: "thumb", src: slide.thumbnail, alt: "", loading: "lazy", decoding: "async" });
   }
 
   function remarks(slide) {
@@ -42,7 +42,7 @@
     const link = ink.make("a", { class: "slide-link", href: `review#${index + 1}`, text: slide.id });
     const numbers = ink.blinded
       ? []
-      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places.length ? `${slide.flagged_places} of ${slide.places.length}` : "–")];
+      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places ? `${slide.flagged_places} of ${slide.places}` : "–")];
     return ink.make(
       "tr",
       {},
@@ -53,20 +53,31 @@
     );
   }
 
+  const AT_ONCE = 150; // rows that are drawn before the reader may look: more than a screen holds
+  let painting = 0; // counts the lists asked for; what is left of an older one is not drawn any more
+
+  /** Draw the first rows at once and the others when there is time. */
+  function append(rows, number) {
+    if (number !== painting) return;
+    ink.at("rows").append(...rows.slice(0, AT_ONCE).map(([slide, index]) => row(slide, index)));
+    if (rows.length > AT_ONCE) setTimeout(() => append(rows.slice(AT_ONCE), number));
+  }
+
   function paint() {
     const sought = ink.at("search").value.trim().toLowerCase();
     const kept = FILTERS[ink.at("filter").value];
     const rows = slides.map((slide, index) => [slide, index]).filter(([slide]) => kept(slide) && slide.id.toLowerCase().includes(sought));
-    ink.at("rows").replaceChildren(...rows.map(([slide, index]) => row(slide, index)));
+    ink.at("rows").replaceChildren();
+    painting += 1;
+    append(rows, painting);
     ink.at("listed").textContent = ink.counted(rows.length, "slide", "slides");
     ink.at("nothing").hidden = rows.length > 0;
   }
 
   function start() {
-    ink.answers.become(ink.store.reader);
-    ink.at("who").textContent = ink.store.reader;
-    const places = slides.reduce((sum, slide) => sum + slide.places.length, 0);
-    const done = slides.reduce((sum, slide) => sum + ink.answered(slide), 0);
+    ink.at("who").textContent = ink.facts.served.reader;
+    const places = slides.reduce((sum, slide) => sum + slide.places, 0);
+    const done = slides.reduce((sum, slide) => sum + slide.answered, 0);
     ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(places, "place", "places")} answered`;
     if (ink.blinded) {
       for (const node of document.querySelectorAll(".not-blinded")) node.remove();
@@ -74,7 +85,7 @@
       ink.at("blinded").hidden = false;
       ink.at("order").textContent = "in a shuffled order";
     }
-    const next = slides.findIndex((slide) => ink.answered(slide) < slide.places.length);
+    const next = slides.findIndex((slide) => slide.answered < slide.places);
     const go = ink.at("next");
     go.hidden = next < 0;
     if (next >= 0) go.href = `review#${next + 1}`;
