@@ -24,7 +24,7 @@
     const range = `${percent(worth.low)}–${percent(worth.high)} %`;
     const kind = ink.facts.synthetic_model ? "selftest: " : "";
     const title = `Of ${ink.counted(worth.places, "validation place", "validation places")} scored ${worth.from} to ${worth.to}, ${percent(worth.share)} % were ${flag} (95 % interval ${range}). Where ${flag} places are rarer or commoner than there, this share differs.`;
-    return ink.make("p", { class: "worth", title, text: `${kind}${percent(worth.share)} % (${range}) of such were ${flag}` });
+    return ink.make("p", { class: "worth", title, text: `${kind}of places with such scores ${percent(worth.share)} % (${range}) were ${flag}` });
   };
 
   /** The score as a bar with a mark at the operating point. */

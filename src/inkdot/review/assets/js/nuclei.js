@@ -47,11 +47,17 @@
     return `Ruler: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
   };
 
+  /** How many nuclei were outlined, of how many; the coarse picture counts nuclei that overlap as one. */
+  function outlined(cluster) {
+    if (cluster.measured_nuclei === null) return "–";
+    return cluster.measured_nuclei < cluster.nuclei ? `${cluster.measured_nuclei} of about ${cluster.nuclei}` : String(cluster.measured_nuclei);
+  }
+
   /** Rows of [words, value, definition] for the enlarged place. */
   ink.measureRows = function (slide, place) {
     const cluster = place.cluster;
     if (!cluster) return [];
-    const rows = [["nuclei outlined", cluster.measured_nuclei === null ? "–" : `${cluster.measured_nuclei} of about ${cluster.nuclei}`, "Nuclei outlined at full scale, and the estimate from a coarse picture"]];
+    const rows = [["nuclei outlined", outlined(cluster), "Nuclei outlined at full scale, and the estimate from a coarse picture"]];
     for (const [name, words, write, title] of MEASURES) {
       if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
     }

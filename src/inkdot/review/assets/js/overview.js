@@ -59,10 +59,8 @@
       : ink.make(
           "p",
           { class: "legend" },
-          ink.make("span", { class: "spot yes sample" }),
-          "flagged",
-          ink.make("span", { class: "spot no sample" }),
-          "shown, below operating point",
+          ink.make("span", { class: "key" }, ink.make("span", { class: "spot yes sample" }), "flagged"),
+          ink.make("span", { class: "key" }, ink.make("span", { class: "spot no sample" }), "shown, below operating point"),
         );
     const enlarge = ink.make("button", { type: "button", class: "enlarge", "aria-haspopup": "dialog" }, "Enlarge ", ink.make("kbd", { text: "o" }));
     box.append(ink.make("div", { class: "overview-head" }, ink.make("h2", { text: "Where they lie" }), enlarge), framed(slide, current, actions), ...(legend ? [legend] : []));
