@@ -19,7 +19,7 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import NoForegroundError, UserError
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import tile
+from inkdot.stages import predict, tile
 from inkdot.work.choosing_engine import Cluster
 from inkdot.work.engine import run_slides
 from inkdot.work.ray_engine import RayEngine
@@ -162,6 +162,33 @@ def test_tiles_are_the_same_bytes_as_on_one_machine(nodes: "RayCluster", tmp_pat
     assert [name for name in here if here[name] != there[name]] == []
     lines = [(line.slide_id, line.outcome) for line in ledger.read(tmp_path / "there" / "ledger.jsonl")]
     assert sorted(slide_id for slide_id, _ in lines) == ["damaged", *(f"s{seed}" for seed in range(6))]
+
+
+@pytest.mark.timeout(1200)
+def test_predictions_are_the_same_bytes_as_on_one_machine_though_a_node_dies_while_it_scores(
+    nodes: "RayCluster", repository: Path, tmp_path: Path
+) -> None:
+    """All four stages with the shipped model; the node goes when two of six slides are scored."""
+    if len(nodes.list_all_nodes()) < 2:
+        nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    (tmp_path / "slides").mkdir()
+    for seed in range(6):
+        picture = np.full((700, 700, 3), 245, np.uint8)
+        for x, y in np.random.default_rng(seed).integers(30, 670, (30, 2)).tolist():
+            cv2.circle(picture, (x, y), 11, (90, 60, 130), -1)
+        path = tmp_path / "slides" / f"s{seed}.tif"
+        write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description='{"synthetic": true}')
+    model, out = repository / "models" / "demo", tmp_path / "there"
+    assert predict.run([tmp_path / "slides"], model, tmp_path / "here") == 0
+    killer = killed_after(nodes, out / "ledger.jsonl", 8)
+    assert predict.run([tmp_path / "slides"], model, out, cluster=Cluster(nodes.address)) == 0
+    killer.join()
+    here, there = contents(tmp_path / "here"), contents(out)
+    assert here.keys() == there.keys()
+    assert [name for name in here if here[name] != there[name]] == []
+    lines = Counter((line.stage, line.slide_id) for line in ledger.read(out / "ledger.jsonl"))
+    stages = ("tile", "predict", "clusters", "pictures")
+    assert lines == {(stage, f"s{seed}"): 1 for stage in stages for seed in range(6)}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
