@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,16 @@ def test_predict_writes_attention_and_judges_slides_by_it(
     ]
     assert positive
     assert {row["call"] for row in positive} == {"flagged"}
+
+
+def test_a_dry_run_counts_the_steps_of_all_parts(
+    trained: RunLayout, cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.run(config(), cohort, trained.root, dry_run=True) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    tiles = int(re.findall(r"Training: (\d+) tiles", said)[0])
+    # Batches of 16 tiles, or of four slides with four: answers, two rounds of the surest, slides.
+    assert f"Steps: at most {4 * round(tiles / 16)}, in all parts of learning from slides." in said
 
 
 @pytest.mark.slow

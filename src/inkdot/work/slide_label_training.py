@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from rich.console import Console
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import Attention, ModelFile
 from inkdot.config import Config
 from inkdot.labels import flagging_head
+from inkdot.model.bag_draws import tiles_a_step
 from inkdot.model.bag_lesson import BagData, BagLesson, slides_per_class
 from inkdot.model.bags import BagSet, bag_set, labelled_subset
 from inkdot.model.data import TileSet
@@ -18,7 +20,7 @@ from inkdot.model.extensions import with_attention, with_projector
 from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device, place, predict_logits
-from inkdot.model.selection import TargetArray, head_slices
+from inkdot.model.selection import TargetArray, head_slices, known_rows
 from inkdot.model.self_supervision import PairLesson
 from inkdot.model.weak_labels import answered_tiles, flag_margins, surest_tiles
 from inkdot.work.slide_answers import only_slide_is_known
@@ -60,6 +62,34 @@ def tiles_to_learn_from(
     if folds is not None or not slides_must_teach(found, config):
         return list(found), False
     return [labelled_tiles(own.entry, config, layout, whole=True) for own in found], True
+
+
+def planned_steps(
+    training: Sequence[LabelledTiles], validation: Sequence[LabelledTiles], config: Config
+) -> int:
+    """Most steps of all phases together; how many tiles will be sure is known only when it comes to them.
+
+    Args:
+        training: The slides to learn from, with all their tiles.
+        validation: Those to watch.
+        config: The whole config.
+    """
+    settings, own = config.training, config.training.slide_labels
+    targets = [np.concatenate([tiles.targets for tiles in side]) for side in (training, validation)]
+    count, labelled = len(targets[0]), int(known_rows(targets[0]).sum())
+
+    def steps(tiles: int, batch: int) -> int:
+        return max(1, round(tiles / max(1, min(batch, tiles))))
+
+    of_slides = settings.epochs * max(1, round(count / tiles_a_step(settings.batch_size, own.bag_tiles)))
+    if all(_both_classes(side, config) for side in targets):
+        return of_slides + settings.epochs * steps(labelled, settings.batch_size)
+    if own.start == "answers":
+        phases = 1 + len(own.sure_above)
+        return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
+    if own.start == "none" or config.model.weights != "scratch":
+        return of_slides
+    return of_slides + own.self_supervised_epochs * steps(count, max(2, settings.batch_size // 2))
 
 
 def train_on_slides(

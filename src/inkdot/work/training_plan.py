@@ -13,7 +13,7 @@ from inkdot.manifest.images import ImageEntry
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.work.picture_cache import hashes_of, listed_pictures
-from inkdot.work.slide_label_training import tiles_to_learn_from
+from inkdot.work.slide_label_training import planned_steps, tiles_to_learn_from
 from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.work.tile_slide import tiles_fit
 from inkdot.work.training_cohort import Cohort, Fold, check_answers, cohort_notes, split_cohort
@@ -94,7 +94,12 @@ def _known(
     learnt = sum(len(own.targets) for own in cohorts[0].of("train"))
     used = cohorts[0].slides.values() if folds else cohorts[0].used()
     cached = len(tiles) if pictures else sum(len(own.targets) for own in used)
-    return [*lines, *_costs(cached, learnt, 0 if pictures else len(tiles), config, layout, folds)]
+    costs = _costs(cached, learnt, 0 if pictures else len(tiles), config, layout, folds)
+    if by_slide:
+        most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
+        times = f"{folds} times " if folds else ""
+        costs[-1] = f"Steps: {times}at most {most}, in all parts of learning from slides."
+    return [*lines, *costs]
 
 
 def _costs(
