@@ -4,8 +4,14 @@ A large slide takes hours on a small machine and is no reason to worry; one that
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from inkdot.records import ReadPlan, ReducingSlide, RgbArray, Slide, SlideInfo
+from inkdot.slides.pixels import fitted_size, shrunk
+from inkdot.units import Level0Px, LevelPx
+
+LARGE_LEVEL_PX: Final = 64 * 2**20
+"""A level of more pixels is read for a thumbnail strip by strip."""
 
 
 def _to_nobody() -> None:
@@ -45,9 +51,25 @@ class _Watched:
         return rgb
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
+        info = self._slide.info
+        shrink = max(info.size_l0_px) / max(fitted_size(info.size_l0_px, max_side_px))
+        level = max(index for index, d in enumerate(info.level_downsamples) if d <= shrink or index == 0)
+        width, height = info.level_sizes_px[level]
+        if width * height > LARGE_LEVEL_PX:
+            return self._in_strips(level, max_side_px)
         rgb = self._slide.thumbnail(max_side_px)
         beat()
         return rgb
+
+    def _in_strips(self, level: int, max_side_px: int) -> RgbArray:
+        """What the slide's own thumbnail is, with a sign of life at every strip: a level of gigapixels takes minutes."""
+        downsample = self._slide.info.level_downsamples[level]
+
+        def read(x: int, y: int, width: int, height: int) -> RgbArray:
+            corner = Level0Px(round(x * downsample)), Level0Px(round(y * downsample))
+            return self.read(ReadPlan(level, *corner, LevelPx(width), LevelPx(height)))
+
+        return shrunk(self._slide.info.level_sizes_px[level], read, max_side_px)
 
     def close(self) -> None:
         self._slide.close()
