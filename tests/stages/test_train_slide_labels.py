@@ -214,6 +214,27 @@ def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_morphology_is_learnt_from_slides_too(tmp_path: Path) -> None:
+    manifest = make_cohort(tmp_path / "cohort")
+    header, *rows = manifest.read_text().splitlines()
+    kinds = [",", ",small_cell", ",", ",large_cell"] * (SLIDES // 4)
+    manifest.write_text(
+        "\n".join([f"{header},morphology", *(row + kind for row, kind in zip(rows, kinds, strict=True))])
+    )
+    heads = [head.model_dump() for head in Config().heads]
+    both = config().model_dump(mode="json") | {"heads": heads}
+    layout = RunLayout(tmp_path / "run")
+    assert train.run(config_from_mapping(both), manifest, layout.root) == 0
+    model = read_model_file(layout.model)
+    assert model.attention is not None
+    counts = model.attention.slides_per_class
+    assert counts["morphology.small_cell"] + counts["morphology.large_cell"] == 4.0
+    for phase in ("slide_answers", "surest_tiles_2"):
+        columns = layout.phase(phase).metrics_csv.read_text(encoding="utf-8").splitlines()[0].split(",")
+        assert "train_loss.morphology" in columns
+
+
+@pytest.mark.slow
 def test_slide_labels_can_be_left_unused(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tiles of class 'malignant', found none"):
         train.run(config(slide_labels={"use": "never"}), cohort, tmp_path)
