@@ -34,7 +34,8 @@
 
   function remarks(slide) {
     const said = slide.problem ? [`Problem: ${slide.problem}`, ...slide.warnings] : slide.warnings;
-    return ink.make("span", { class: "remarks", text: said.join(" · ") });
+    const words = said.join(" · ");
+    return ink.make("span", { class: "remarks", text: words, title: words });
   }
 
   function row(slide, index) {
