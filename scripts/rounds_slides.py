@@ -1,0 +1,191 @@
+"""The slides of `asking_rounds.py`: made, read by somebody who knows the truth, and judged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from inkdot.artefacts.labels_table import read_labels
+from inkdot.artefacts.layout import CohortLayout, RunLayout
+from inkdot.config import Config, config_from_mapping
+from inkdot.errors import InkdotError
+from inkdot.evaluation.metrics import roc_auc
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import read_slides
+from inkdot.records import SlideEntry
+from inkdot.review.reading import read_reviewed
+from inkdot.stages import synth
+from inkdot.work.judging import score_to_judge
+from inkdot.work.score_slide import Scoring
+from inkdot.work.tile_slide import tile_slide
+
+TEST_SEED = 9000
+START = {"lm-typical": 2, "normal": 1, "ventricular": 1}
+VALIDATION = {"lm-minimal": 1, "lm-typical": 1, "normal": 1, "ventricular": 1}
+POOL = {"lm-minimal": 12, "lm-typical": 6, "normal": 6, "pleocytosis": 6, "ventricular": 6}
+TEST = {"lm-minimal": 20, "lm-typical": 10, "normal": 10, "pleocytosis": 10, "ventricular": 10}
+SAME_THING = 0.3
+"""A place shows a thing where they share this much of the smaller of the two."""
+
+
+def settings(seed: int, epochs: int) -> Config:
+    """Coarse tiles of 64 µm around clusters and a small network: seconds on one core."""
+    return config_from_mapping(
+        {
+            "tiling": {"side_px": 64, "mpp": 1.0, "stride_px": 64, "mode": "clusters", "max_tiles": 400},
+            "heads": [{"name": "malignancy", "classes": ["benign", "malignant"], "flag_class": "malignant"}],
+            "model": {"backbone": "mobilenetv3_small_050"},
+            "training": {
+                "epochs": epochs,
+                "seed": seed,
+                "accelerator": "cpu",
+                "slide_labels": {"use": "never"},  # nobody has said anything about the slides asked of
+            },
+        }
+    )
+
+
+def cohort(folder: Path, shares: Mapping[str, int], seed: int) -> list[SlideEntry]:
+    """Synthetic slides of several kinds, with what a perfect reader says of malignancy."""
+    entries: list[SlideEntry] = []
+    for kind, slides in shares.items():
+        layout = CohortLayout(folder / kind)
+        synth.run(kind, slides, seed, layout.root, spot_mm=1.0, mpp=0.5, workers=1)
+        header, *lines = layout.labels_csv.read_text(encoding="utf-8").splitlines()
+        labels = layout.root / "malignancy.csv"
+        kept = [line for line in lines if ",malignancy," in line]
+        labels.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+        entries += [
+            replace(
+                entry,
+                annotation=labels,
+                on_slide={"malignancy": entry.on_slide["malignancy"]},
+                of_patient={},
+            )
+            for entry in read_slides(layout.slides_csv, DEFAULT_HEADS)
+        ]
+    return entries
+
+
+class PerfectReader:
+    """Answers about places from the truth of their slides.
+
+    Args:
+        entries: The slides.
+    """
+
+    def __init__(self, entries: Sequence[SlideEntry]) -> None:
+        self._things: dict[str, shapely.STRtree] = {}
+        heads = settings(0, 1).head_records
+        tables = sorted({entry.annotation for entry in entries if entry.annotation})
+        places: dict[str, list[shapely.Polygon]] = {entry.slide_id: [] for entry in entries}
+        for label in (label for table in tables for label in read_labels(table, heads)):
+            if label.answer == "malignant" and isinstance(label.place, shapely.Polygon):
+                places[label.slide_id].append(label.place)
+        self._things = {slide_id: shapely.STRtree(found) for slide_id, found in places.items()}
+
+    def says(self, slide_id: str, place: shapely.Polygon) -> str:
+        """Malignant where something malignant lies in the place, or the place in it."""
+        tree = self._things[slide_id]
+        for index in tree.query(place):
+            thing = tree.geometries[index]
+            if thing.intersection(place).area >= SAME_THING * min(thing.area, place.area):
+                return "malignant"
+        return "benign"
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """The slides of one seed: those with labels, and those to ask about."""
+
+    labelled: list[SlideEntry]
+    pool: list[SlideEntry]
+    reader: PerfectReader
+
+    @classmethod
+    def made(cls, folder: Path, seed: int) -> "Cohorts":
+        start = [replace(e, extra={"split": "train"}) for e in cohort(folder / "start", START, seed)]
+        # Another seed: a cohort's first slides are the same however many are asked for.
+        kept = cohort(folder / "validation", VALIDATION, seed + 1000)
+        validation = [replace(e, extra={"split": "validation"}) for e in kept]
+        pool = cohort(folder / "pool", POOL, seed + 2000)
+        blank = [replace(e, annotation=None, on_slide={}, extra={"split": "train"}) for e in pool]
+        return cls([*start, *validation], blank, PerfectReader(pool))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of all test clusters, and of the slides, with what they truly are; patients by number."""
+
+    truth: np.ndarray
+    scores: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    slide_truth: np.ndarray
+
+    def cluster_auc(self, weights: np.ndarray) -> float:
+        """Of malignant among all clusters, for how often each patient was drawn."""
+        order = np.argsort(self.scores, kind="stable")
+        return roc_auc(self.truth[order], self.scores[order], weights[self.patient[order]])
+
+    def slide_auc(self, weights: np.ndarray) -> float:
+        """Of slides with tumour among all slides, each by its highest cluster."""
+        names, first, slide = np.unique(self.slide, return_index=True, return_inverse=True)
+        highest = np.full(len(names), -np.inf)
+        np.maximum.at(highest, slide, self.scores)
+        order = np.argsort(highest, kind="stable")
+        own = weights[self.patient[first]]
+        return roc_auc(self.slide_truth[first][order], highest[order], own[order])
+
+
+class Test:
+    """The slides that every model is judged on, cut once."""
+
+    def __init__(self, entries: Sequence[SlideEntry], layout: RunLayout) -> None:
+        self._entries, self._layout = entries, layout
+        self._patients = sorted({entry.patient_id for entry in entries})
+        self._reader = PerfectReader(entries)
+
+    @classmethod
+    def made(cls, work: Path) -> "Test":
+        layout, config = RunLayout(work / "judged"), settings(0, 1)
+        kept: list[SlideEntry] = []
+        for entry in cohort(work / "test", TEST, TEST_SEED):
+            try:
+                tile_slide(replace(entry, annotation=None, on_slide={}), config, layout)
+            except InkdotError:  # nothing on the glass: no model is asked
+                continue
+            kept.append(entry)
+        return cls(kept, layout)
+
+    @property
+    def patients(self) -> int:
+        """How many there are."""
+        return len(self._patients)
+
+    def judge(self, model: Path, kept: Path) -> Judged:
+        """Score all test clusters; the answer is kept in a file, for reruns."""
+        if not kept.exists():
+            scoring = Scoring.load(model, allow_synthetic_model=False)
+            rows: list[tuple[bool, float, int, int, bool]] = []
+            for number, entry in enumerate(self._entries):
+                blank = replace(entry, annotation=None, on_slide={})
+                score_to_judge(blank, self._layout, scoring)
+                clusters = read_reviewed(self._layout, entry.slide_id, entry.slide_id).clusters
+                assert clusters is not None
+                patient = self._patients.index(entry.patient_id)
+                positive = entry.on_slide["malignancy"] == "malignant"
+                outlines = clusters.table.column("place").to_pylist()
+                for row in clusters.with_cards:
+                    outline = shapely.convex_hull(shapely.from_wkt(outlines[row]))
+                    truth = self._reader.says(entry.slide_id, outline) == "malignant"
+                    rows.append((truth, float(clusters.flag_scores[row]), patient, number, positive))
+            names = ("truth", "scores", "patient", "slide", "slide_truth")
+            columns = {
+                name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+            }
+            np.savez(kept, **columns)
+        with np.load(kept) as found:
+            return Judged(**{name: found[name] for name in found.files})
