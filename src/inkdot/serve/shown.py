@@ -6,7 +6,7 @@ of a path, so no request can lead out of the slides that the results list.
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,8 +87,15 @@ class ShowSettings:
     ask: Path | None = None
 
 
-def shown_results(results: Path, settings: ShowSettings) -> Shown:
+def shown_results(
+    results: Path, settings: ShowSettings, on_slide: Callable[[int, int], None] | None = None
+) -> Shown:
     """Rank the places of every slide of a results folder and name everything that may be asked for.
+
+    Args:
+        results: The folder.
+        settings: How it is shown.
+        on_slide: Called with the slides read so far, and all there are.
 
     Raises:
         ArtefactError: The folder is not one, or holds scores of two models.
@@ -103,7 +110,9 @@ def shown_results(results: Path, settings: ShowSettings) -> Shown:
     gallery = GallerySettings(PICTURES, settings.blinded_seed)
     found = ShownSlides()
     asked = _asked_places(settings.ask)
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        if on_slide is not None:
+            on_slide(number, len(entries))
         if asked is not None and entry.slide_id not in asked:
             continue
         name = names[entry.slide_id]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.errors import UserError
@@ -57,7 +58,11 @@ def run(
     known = _readers(readers, tokens)
     console = Console(stderr=True)
     console.print(f"Reading {results} …", soft_wrap=True, markup=False, highlight=False)
-    shown = shown_results(results, settings)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("slides")
+        shown = shown_results(
+            results, settings, lambda done, total: bar.update(task, completed=done, total=total)
+        )
     _tell_problems(console, shown)
     listening = bound_socket(host, port)
     door = Door(known, host, listening.getsockname()[1], names)
