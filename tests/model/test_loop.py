@@ -13,6 +13,7 @@ from inkdot.errors import UserError
 from inkdot.model.checkpoint import manual_seed, restore
 from inkdot.model.loop import TrainingData, fit, learning_rate_at
 from inkdot.model.network import TileNetwork
+from inkdot.model.weights import check_start
 
 
 @pytest.fixture
@@ -274,3 +275,34 @@ def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_sp
     assert same_bytes(last, other)
     restore(tmp_path / "last" / "checkpoints" / "best.safetensors", other)
     assert same_bytes(best, other)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_frozen_backbone_stands_still_with_its_statistics_and_then_learns(
+    tmp_path, data, tiny_config, tiny_spec, quiet, accumulate
+):
+    def backbone(epochs, freeze):
+        config = changed(
+            tiny_config, epochs=epochs, freeze_epochs=freeze, accumulate=accumulate, average_decay=0.0
+        )
+        network, _ = trained(tmp_path / f"{epochs}-{freeze}", data, config, tiny_spec, quiet)
+        heads = torch.cat([parameter.flatten() for parameter in network.heads.parameters()])
+        return {name: tensor.clone() for name, tensor in network.backbone.state_dict().items()}, heads
+
+    manual_seed(tiny_config.training.seed, 0)
+    start = TileNetwork(tiny_spec)
+    before = start.backbone.state_dict()
+    assert any("running_mean" in name for name in before)
+    held, heads = backbone(2, 2)
+    assert all(torch.equal(tensor, held[name]) for name, tensor in before.items())
+    first = torch.cat([parameter.flatten() for parameter in start.heads.parameters()])
+    assert not torch.equal(heads, first)
+    moved, _ = backbone(3, 2)
+    changed_names = {name for name, tensor in before.items() if not torch.equal(tensor, moved[name])}
+    assert any("running_mean" in name for name in changed_names)
+    assert any(name.endswith("weight") for name in changed_names)
+
+
+def test_a_backbone_that_knows_nothing_is_not_frozen(tiny_config):
+    with pytest.raises(UserError, match=r"freeze_epochs: expected 0 with model\.weights: scratch, found 2"):
+        check_start(changed(tiny_config, freeze_epochs=2))

@@ -77,6 +77,12 @@ class TrainingConfig(Strict):
         le=4096,
         description="Parts in which a step is taken where memory is short; the steps stay the same.",
     )
+    freeze_epochs: int = Field(
+        default=0,
+        ge=0,
+        description="For so many first epochs the backbone stands still and only what answers the questions learns; for weights "
+        "that know something already.",
+    )
     keep: Literal["last", "best"] = Field(
         default="last",
         description="The epoch whose weights are kept: the last, or that of the lowest calibrated validation loss, which few "

@@ -129,6 +129,8 @@ def _learn(
             lesson.begin(average.network, fabric.device)
             manual_seed(settings.seed, epoch)
             model.train()
+            if epoch < settings.freeze_epochs:
+                _backbone(network).eval()  # its batch statistics stand still as well
             sums = _Sums()
             for step, batch in enumerate(cast("Iterable[object]", batches)):
                 sums.add(_step(machine, lesson, batch, epoch * len(draws) + step))
@@ -160,11 +162,20 @@ def _step(machine: _Machine, lesson: Lesson, batch: object, step: int) -> dict[s
         # Gradients are averaged over the processes, but each loss is a share of one sum.
         fabric.backward(loss.total * fabric.world_size)
         losses.add({"": loss.total, **loss.per_head})
+    if step < settings.freeze_epochs * len(lesson.draws):
+        # Without a gradient a weight is passed over: no step, no decay and no momentum for later. Gradients are made all the
+        # same: processes that train together wait for each other's.
+        for parameter in _backbone(machine.network).parameters():
+            parameter.grad = None
     if settings.gradient_clip is not None:
         fabric.clip_gradients(machine.model, machine.optimizer, max_norm=settings.gradient_clip)
     machine.optimizer.step()
     machine.average.update(machine.network, step)
     return losses.tensors
+
+
+def _backbone(network: nn.Module) -> nn.Module:
+    return cast(nn.Module, network.backbone)
 
 
 class _Sums:

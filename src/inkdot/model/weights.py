@@ -29,9 +29,15 @@ def check_start(config: Config) -> None:
     What ``pretrained`` stands for is known once it is loaded.
 
     Raises:
-        UserError: The backbone is unknown, the file is missing or does not match it, or the machine lacks the precision.
+        UserError: The backbone is unknown, the file is missing or does not match it, the machine lacks the precision, or a
+            backbone that knows nothing is to stand still.
     """
     settings = config.model
+    if settings.weights == "scratch" and config.training.freeze_epochs:
+        raise UserError(
+            f"training.freeze_epochs: expected 0 with model.weights: scratch, found {config.training.freeze_epochs}; a "
+            "backbone that knows nothing yet must learn"
+        )
     check_backbone(settings.backbone)
     chosen_precision(settings.precision, choose_device("auto").type)
     if settings.weights not in ("scratch", "pretrained"):
