@@ -1,16 +1,21 @@
 """A model judged on slides it never saw, with figures recomputed from the tables that were written."""
 
+import base64
 import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.artefacts.scores import read_scores
 from inkdot.artefacts.tables import read_table
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
@@ -158,6 +163,44 @@ def test_what_predict_calls_inadequate_is_never_rightly_negative(
     assert report["figures"]["slides"]["sensitivity"]["value"] == 0.0
     assert "specificity" not in report["figures"]["slides"]
     assert "auc" not in report["figures"]["slides"]
+
+
+def test_the_worst_errors_are_shown_with_what_misled_the_model(
+    judged: RunLayout, model: Path, tmp_path: Path
+):
+    """With every slide's answer turned round, all are wrong: the surest first, each with its own highest tile."""
+    slides = judged.root.parent / "cohort" / "slides.csv"
+    turned = slides.with_name("turned.csv")
+    text = slides.read_text().replace(",malignant,", ",?,").replace(",benign,", ",malignant,")
+    turned.write_text(text.replace(",?,", ",benign,").replace("labels.csv", ""))
+    best = {index: read_scores(judged.scores(f"s{index}")) for index in range(100, 110)}
+    highest = {f"s{index}": float(own.flag_scores.max()) for index, own in best.items()}
+    middle = float(np.mean(sorted(highest.values())[4:6]))
+    flagged = {name for name, score in highest.items() if score >= middle}
+    assert {int(name[1:]) % 2 for name in flagged} == {1}
+    changed = tmp_path / "changed"  # the same model with a threshold between the two kinds
+    shutil.copytree(model, changed)
+    description = json.loads((changed / "model.json").read_text(encoding="utf-8"))
+    description["operating_points"]["malignancy"]["threshold"] = middle
+    (changed / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    assert evaluate.run(changed, turned, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    missed = sorted((s for n, s in highest.items() if int(n[1:]) % 2 == 0 and n not in flagged))
+    alarms = sorted((s for n, s in highest.items() if int(n[1:]) % 2 == 1 and n in flagged), reverse=True)
+    shown = {kind: [e for e in report["errors"] if e["kind"] == kind] for kind in ("missed", "false alarm")}
+    assert [e["score"] for e in shown["missed"]] == pytest.approx(missed)
+    assert [e["score"] for e in shown["false alarm"]] == pytest.approx(alarms)
+    assert (len(missed), len(alarms)) == (5, 5)
+    assert all(highest[e["name"]] == pytest.approx(e["score"]) for e in report["errors"])
+    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    assert len(pictures) == len(report["errors"])
+    assert len(page) < 300_000
+    # The picture of a slide is its highest tile: red cells of malignant slides, blue ones of the others.
+    reds = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float) for data in pictures]
+    dark = [pixels[pixels.sum(axis=2) < 500].mean(axis=0) for pixels in reds]
+    is_red = [bool(colour[0] > colour[2]) for colour in dark]
+    assert is_red == [e["kind"] == "false alarm" for e in report["errors"]]
 
 
 def test_what_the_model_leaves_open_is_neither_right_nor_wrong(

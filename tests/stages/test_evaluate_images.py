@@ -158,6 +158,20 @@ def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path) -> 
     assert [path.read_bytes() for path in files] == before
 
 
+def test_wrong_pictures_are_shown_as_the_model_saw_them(model: Path, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "data", 7, originals=2, copies=2)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    swapped = [line.replace(",NL,", ",?,").replace(",SCC,", ",NL,").replace(",?,", ",SCC,") for line in lines]
+    table.write_text("\n".join(swapped), encoding="utf-8")
+    assert evaluate.run_images(model, table, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    errors = report["errors"]
+    assert {e["kind"] for e in errors} & {"missed", "false alarm"}
+    assert {e["answer"] for e in errors} <= {"NL", "LSIL", "HSIL", "SCC"}
+    text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg;base64,") == len(errors)
+
+
 def test_the_page_speaks_of_pictures_and_stands_alone(judged: RunLayout) -> None:
     text = judged.evaluation_html.read_text(encoding="utf-8")
     for words in ("For Research Use Only", "picture is", "ROC of pictures", "Groups", "95 % interval"):

@@ -1,8 +1,10 @@
 """The page of `inkdot evaluate`: tables and small plots, nothing loaded from elsewhere."""
 
+import base64
 from html import escape
 
-from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
+from inkdot.evaluation.intervals import TOO_FEW, Estimate
+from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot, WorstError
 
 _SIDE = 260
 _STYLE = """
@@ -34,6 +36,7 @@ def page(report: EvaluationReport) -> str:
     for head, counts in report.confusions.items():
         parts += [f"<h2>Likeliest answer: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
     parts += ["<h2>Plots</h2>", *(_plot(plot) for plot in report.plots if plot.points)]
+    parts += _errors(report)
     for column, words in report.subgroups.items():
         parts.append(f"<h2>By {escape(column)}</h2>")
         for word, figures in words.items():
@@ -52,12 +55,39 @@ def _table(figures: Figures) -> str:
     if not figures:
         return "<p>Nothing can be computed: a class is missing.</p>"
     rows = [
-        f'<tr><td>{escape(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{e.low:.3f} to {e.high:.3f}</td>'
+        f'<tr><td>{escape(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{_interval(e)}</td>'
         f"<td>{escape(e.method)}</td></tr>"
         for name, e in figures.items()
     ]
     head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>how</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _interval(estimate: Estimate) -> str:
+    """0 to 1 where patients are too few would look like a result."""
+    return "not known" if estimate.method == TOO_FEW else f"{estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def _errors(report: EvaluationReport) -> list[str]:
+    """The worst errors with their pictures, which are part of the page."""
+    if not report.errors:
+        return []
+    what = "its highest place" if report.unit == "slide" else "as the model saw it"
+    parts = [
+        f"<h2>Worst errors</h2><p>At most six of a kind, the worst first; each {report.unit} with {what}.</p>"
+    ]
+    for kind in dict.fromkeys(own.kind for own in report.errors):
+        parts.append(f"<h3>{escape(kind.capitalize())}</h3>")
+        parts += [_error(own) for own in report.errors if own.kind == kind]
+    return parts
+
+
+def _error(own: WorstError) -> str:
+    data = base64.b64encode(own.picture).decode("ascii")
+    truth = own.answer or ("positive" if own.kind == "missed" else "negative")
+    words = f"{own.name}: score {own.score:.3f}, truly {truth}"
+    image = f'<img src="data:image/jpeg;base64,{data}" alt="{escape(words)}" width="224">' if data else ""
+    return f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>"
 
 
 def _confusion(counts: Confusion, subject: str) -> str:

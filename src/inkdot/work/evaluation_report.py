@@ -10,7 +10,7 @@ Figures = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
-EVALUATION_VERSION = "inkdot.evaluation/2"
+EVALUATION_VERSION = "inkdot.evaluation/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,25 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class WorstError:
+    """A unit that was called wrong.
+
+    Attributes:
+        name: The slide or picture.
+        kind: ``missed`` or ``false alarm``.
+        score: Of the flag class, 0 to 1.
+        picture: What scored highest there, JPEG; empty where it could not be read again.
+        answer: What people said of it, where that is more than positive or negative.
+    """
+
+    name: str
+    kind: str
+    score: float
+    picture: bytes
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationReport:
     """What the page shows.
 
@@ -52,6 +71,7 @@ class EvaluationReport:
         failed: Units that failed, and why.
         plots: In the order to show them.
         reliability: Rows of (mean score, share truly positive, count) per bin of the flag class's score.
+        errors: The worst of each kind, the worst first.
         curves: Further curves for programs, by name: rows of numbers by column.
     """
 
@@ -66,6 +86,7 @@ class EvaluationReport:
     plots: Sequence[Plot]
     reliability: Sequence[tuple[float, float, int]]
     confusions: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
+    errors: Sequence[WorstError] = ()
     curves: Mapping[str, Sequence[Mapping[str, float]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float]]]
     )
@@ -87,6 +108,10 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
         },
         "reliability": [{"score": s, "share": t, "count": n} for s, t, n in report.reliability],
         "curves": {name: [dict(row) for row in rows] for name, rows in report.curves.items()},
+        "errors": [
+            {"name": own.name, "kind": own.kind, "score": own.score, "answer": own.answer}
+            for own in report.errors
+        ],
         "failed": dict(report.failed),
     }
     return json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

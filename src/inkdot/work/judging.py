@@ -17,7 +17,8 @@ from inkdot.artefacts.tables import read_table
 from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
 from inkdot.evaluation.splits import patient_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
-from inkdot.records import SlideEntry
+from inkdot.records import SlideEntry, TileSpec
+from inkdot.review.ranking import Place
 from inkdot.review.reading import read_reviewed
 from inkdot.work.cluster_slide import cluster_slide
 from inkdot.work.lesions import Marks, marks_of
@@ -47,6 +48,8 @@ class JudgedSlide:
         scores: Of its tiles, same shape.
         flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
         marks: What is found of the places that people marked.
+        top: Its highest place; None where it has none.
+        spec: Side and scale of its tiles.
     """
 
     entry: SlideEntry
@@ -59,6 +62,8 @@ class JudgedSlide:
     scores: TileArray
     flagged_tiles: npt.NDArray[np.bool_]
     marks: Marks
+    top: Place | None
+    spec: TileSpec
 
     @property
     def patient(self) -> str:
@@ -120,6 +125,8 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
         scores=_columns(scores.table, score_columns(heads)),
         flagged_tiles=scores.flagged,
         marks=marks_of(ranking, labels, head, truth),
+        top=ranking.places[0] if ranking.places else None,
+        spec=scores.spec,
     )
 
 

@@ -28,12 +28,14 @@ class JudgedPictures:
         results: Truth and scores, one row each, the group in place of the patient.
         failed: Reason of each picture that could not be read, by name.
         padded: How many were filled up with white.
+        config: How they were cropped.
     """
 
     entries: tuple[ImageEntry, ...]
     results: OutOfFold
     failed: dict[str, str]
     padded: int
+    config: Config
 
 
 def as_the_model_was_trained(
@@ -102,7 +104,7 @@ def judge_pictures(entries: Sequence[ImageEntry], scorer: Scorer, images: Images
         uncalibrated=uncalibrated_scores(scores, heads, model.temperatures),
         flagged=scores[:, column] >= np.float32(point.threshold),
     )
-    return JudgedPictures(tuple(kept), results, failed, padded)
+    return JudgedPictures(tuple(kept), results, failed, padded, config)
 
 
 def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:

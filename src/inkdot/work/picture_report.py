@@ -23,6 +23,7 @@ from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, 
 from inkdot.work.judging_pictures import JudgedPictures, sites_of
 from inkdot.work.pooled_figures import confusion_of, cross_validation_figures
 from inkdot.work.slide_report import figure_prefix, model_fact, reliability_plot, warnings_of
+from inkdot.work.worst_errors import worst_pictures
 
 
 def picture_report(
@@ -78,6 +79,14 @@ def picture_report(
             reliability_plot(reliability, "picture scores"),
         ],
         reliability=reliability,
+        errors=worst_pictures(
+            judged.entries,
+            results.truth,
+            results.scores,
+            results.flagged,
+            judged.config,
+            {row: entry.answers.get(head.name, "") for row, entry in enumerate(judged.entries)},
+        ),
         curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in answered.curve]},
     )
 

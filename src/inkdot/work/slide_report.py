@@ -23,6 +23,7 @@ from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
 from inkdot.work.reader_agreement import reader_figures
+from inkdot.work.worst_errors import worst_slides
 
 Points = Sequence[tuple[float, float]]
 
@@ -93,6 +94,7 @@ def slide_report(
             reliability_plot(reliability, "tile scores"),
         ],
         reliability=reliability,
+        errors=worst_slides(judged),
         curves={
             "froc": [{"alarms_per_slide": x, "sensitivity": y} for x, y in froc],
             "risk_coverage": [{"coverage": x, "risk": y} for x, y in answered.curve],
