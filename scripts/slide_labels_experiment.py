@@ -22,7 +22,6 @@ import numpy as np
 
 from inkdot.artefacts.layout import CohortLayout, RunLayout
 from inkdot.config import Config, config_from_mapping
-from inkdot.errors import InkdotError
 from inkdot.evaluation.intervals import bootstrap_estimate, patient_bootstrap
 from inkdot.evaluation.metrics import roc_auc
 from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
@@ -180,10 +179,7 @@ def judge_all(
     """Write score, truth, patient and hit of each test slide."""
     scoring, rows = Scoring.load(run.model, allow_synthetic_model=False), list[list[object]]()
     for entry in test:
-        try:
-            tile_slide(entry, config, layout)
-        except InkdotError:  # nothing on the glass: no model is asked
-            continue
+        tile_slide(entry, config, layout)
         score_to_judge(entry, layout, scoring)
         found = judge_slide(entry, layout)
         rows.append([entry.slide_id, found.patient, found.truth, found.score, found.hit_rank])

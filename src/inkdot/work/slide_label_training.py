@@ -47,19 +47,16 @@ def slides_must_teach(found: Sequence[LabelledTiles], config: Config) -> bool:
 
 
 def tiles_to_learn_from(
-    found: Sequence[LabelledTiles], config: Config, layout: RunLayout, folds: int | None
+    found: Sequence[LabelledTiles], config: Config, layout: RunLayout
 ) -> tuple[list[LabelledTiles], bool]:
     """The tiles of the slides as training uses them, and whether the slides teach as wholes.
-
-    A cross-validation is of labelled tiles: no figure of its report is about slides learnt as wholes.
 
     Args:
         found: The slides with their labelled tiles.
         config: The whole config.
         layout: The run folder, where the slides are tiled.
-        folds: Of a cross-validation, or None.
     """
-    if folds is not None or not slides_must_teach(found, config):
+    if not slides_must_teach(found, config):
         return list(found), False
     return [labelled_tiles(own.entry, config, layout, whole=True) for own in found], True
 
@@ -120,7 +117,8 @@ def train_on_slides(
     )
     start, bags, notes = _start(network, data, bags, config, layout, console)
     attentive = with_attention(network, config)
-    gently = _at_slides_rate(config) if start in ("tiles", "answers") else config
+    rate = config.training.slide_labels.learning_rate
+    gently = _thawed(config, learning_rate=rate) if start in ("tiles", "answers") else config
     state = learn(attentive, BagLesson(bags, config), gently, layout.phase(_SLIDES), console)
     part = Attention(
         hidden=config.training.slide_labels.hidden,
@@ -188,7 +186,8 @@ def _from_answers(
         lesson = replace(
             data, training=known[0], validation=known[1], figures_prefix=f"{data.figures_prefix}{name}_"
         )
-        return fit(network, lesson, config, layout.phase(name), console).epoch
+        own = config if name == _ANSWERS else _thawed(config)
+        return fit(network, lesson, own, layout.phase(name), console).epoch
 
     epochs = taught(_ANSWERS, [answered_tiles(side, heads) for side in sides])
     counts, surest = list[str](), [side.tiles for side in sides]
@@ -220,9 +219,10 @@ def _positive(tiles: TileSet, config: Config) -> int:
     return int((tiles.targets[:, column] > 0.5).sum())
 
 
-def _at_slides_rate(config: Config) -> Config:
-    rate = config.training.slide_labels.learning_rate
-    return config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": rate})})
+def _thawed(config: Config, **training: float) -> Config:
+    """The settings of a part that follows another: the backbone stood still in the first one, where it was asked to."""
+    update = {"freeze_epochs": 0, **training}
+    return config.model_copy(update={"training": config.training.model_copy(update=update)})
 
 
 def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
