@@ -129,8 +129,6 @@ class Way:
             rows = list(csv.DictReader(file))
         if self._arm == "random":
             order = np.random.default_rng([self._seed, len(answered)]).permutation(len(rows))
-        elif self._arm == "highest":
-            order = np.argsort([-float(row["score"]) for row in rows], kind="stable")
         else:
             order = np.arange(len(rows))
         chosen = [rows[index] for index in order[: self._asked]]

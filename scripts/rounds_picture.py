@@ -7,15 +7,10 @@ from typing import NamedTuple
 WIDE, TALL, LEFT, TOP, GAP = 330, 230, 58, 74, 46
 
 # Okabe and Ito's colours, and another mark and dash each: told apart without colours too.
-LOOKS = {
-    "next": ("#0072B2", "", "circle"),
-    "random": ("#D55E00", "6 4", "square"),
-    "highest": ("#009E73", "2 3", "diamond"),
-}
+LOOKS = {"next": ("#0072B2", "", "circle"), "random": ("#D55E00", "6 4", "square")}
 WORDS = {
     "next": "chosen by inkdot review next",
     "random": "drawn at random",
-    "highest": "the highest scores",
 }
 
 
@@ -113,6 +108,4 @@ def _mark(way: str, x: float, y: float) -> str:
     style = f'fill="{colour}" stroke="#fff" stroke-width="1.5"'
     if shape == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" {style}/>'
-    if shape == "square":
-        return f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" {style}/>'
-    return f'<path d="M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5 -6.5z" {style}/>'
+    return f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" {style}/>'
