@@ -24,6 +24,7 @@ from inkdot.model.scorer import Scorer
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
+from inkdot.work.score_slide import scale_warnings
 
 KINDS = ("benign", "small_cell", "benign", "large_cell")
 PATIENTS = 12
@@ -128,14 +129,14 @@ def test_a_model_comes_out_with_all_that_is_promised_of_it(trained: RunLayout):
     assert not model.trained_on.synthetic
     assert model.trained_on.stains == ["pap"]
     assert set(model.temperatures) == {"malignancy", "morphology"}
-    assert set(model.validation_figures) <= {
-        "validation_auc.malignancy.malignant",
-        "validation_auc.morphology.large_cell",
-    }
+    tiles = {"validation_auc.malignancy.malignant", "validation_auc.morphology.large_cell"}
+    whole = {"auc", "average_precision", "sensitivity", "specificity", "balanced_accuracy"}
+    assert set(model.validation_figures) <= tiles | {f"validation_whole_slide_{name}" for name in whole}
     figure = model.validation_figures["validation_auc.malignancy.malignant"]
     assert figure.low <= figure.value <= figure.high
     assert figure.value > 0.9
     assert {path.name for path in trained.model.iterdir()} == {"weights.safetensors", "model.json", "card.md"}
+    assert model.trained_on.mpp_range == (0.5, 0.5)
     assert (
         sorted(path.name for path in trained.root.rglob("*") if path.suffix in {".pkl", ".pt", ".ckpt"}) == []
     )
@@ -390,3 +391,32 @@ def test_an_unknown_backbone_is_said_before_any_slide_is_read(cohort: Path, tmp_
     with pytest.raises(UserError, match="close ones are test_efficientnet"):
         train.run(config_from_mapping(values), cohort, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_card_has_what_reporting_checklists_ask_and_says_what_it_does_not_know(trained: RunLayout):
+    card = (trained.model / "card.md").read_text(encoding="utf-8")
+    model = read_model_file(trained.model)
+    for words in (
+        "Readers: 1 labelled places, never two the same ones; how far people agree is not known.",
+        "parameters, starting weights scratch",
+        "Split: by patient",
+        "bootstrap over patients",
+        "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated.",
+        "Scanned at 0.5 to 0.5 µm/px.",
+        "Intended use, users and clinical role, and what happens to a slide that is flagged, or not: *not recorded*.",
+        "Question malignancy: no scores were chosen to be left open",
+    ):
+        assert words in card, words
+    figure = model.validation_figures["validation_whole_slide_sensitivity"]
+    assert f"| validation_whole_slide_sensitivity | {figure.value:.3f} |" in card
+    # Two patients of a kind bear no interval: that is said, instead of one from 0 to 1.
+    assert "| not known | too few patients for an interval |" in card
+
+
+@pytest.mark.parametrize(
+    ("mpp", "warned"), [((0.5, 0.5), False), ((0.42, 0.42), False), ((0.25, 0.25), True), ((0.5, 0.61), True)]
+)
+def test_a_scan_of_another_magnification_is_said(trained: RunLayout, mpp: tuple[float, float], warned: bool):
+    said = scale_warnings(mpp, read_model_file(trained.model))
+    assert len(said) == warned
+    assert all(line.startswith(f"mpp {mpp[0]:g} is outside the trained range of 0.5 to 0.5") for line in said)

@@ -200,11 +200,6 @@ class ModelLayout:
         return self.root / "model.json"
 
     @property
-    def reference(self) -> Path:
-        """What embeddings of training tiles are like, in safetensors form; only where ``model.json`` speaks of it."""
-        return self.root / "reference.safetensors"
-
-    @property
     def card(self) -> Path:
         """What a person should know before using the model."""
         return self.root / "card.md"

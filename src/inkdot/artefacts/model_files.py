@@ -136,6 +136,7 @@ class TrainedOn(_Recorded):
         sites: Number of sites.
         scanners: Number of scanners.
         pictures: The cohort were labelled pictures, and ``slides`` counts them.
+        mpp_range: Finest and coarsest µm/px of the slides as scanned; None where nobody knows, and in models made before.
     """
 
     synthetic: bool
@@ -147,6 +148,7 @@ class TrainedOn(_Recorded):
     sites: int
     scanners: int
     pictures: bool = False
+    mpp_range: tuple[float, float] | None = None
 
 
 class ModelFile(_Recorded):
@@ -214,10 +216,16 @@ class ModelFile(_Recorded):
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # A model says nothing of parts that it has not, so that its file is what earlier programs know.
-    unsaid = {name for name in ("images", "attention") if getattr(description, name) is None}
-    unsaid |= {"views"} if description.views == 1 else set()
-    unsaid |= set() if description.abstention else {"abstention"}
-    unsaid |= {"precision"} if description.precision == "float32" else set()
+    optional = ("images", "attention")
+    unsaid: dict[str, bool | set[str]] = {
+        name: True for name in optional if getattr(description, name) is None
+    }
+    unsaid |= {"views": True} if description.views == 1 else {}
+    unsaid |= {} if description.abstention else {"abstention": True}
+    unsaid |= {"precision": True} if description.precision == "float32" else {}
+    unsaid |= {} if description.trained_on.mpp_range else {"trained_on": {"mpp_range"}}
+    if description.attention is not None and not description.attention.follows:
+        unsaid |= {"attention": {"follows"}}
     values = description.model_dump(mode="json", exclude=unsaid)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

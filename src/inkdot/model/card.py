@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from inkdot.artefacts.model_files import Interval, LeftOpen, ModelFile
+from inkdot.evaluation.intervals import TOO_FEW
+from inkdot.model.card_checklist import open_questions
 
 _RESEARCH_USE = (
     "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks places for a person to look at. "
@@ -19,12 +21,19 @@ _UNKNOWN_SCALE = (
 )
 
 
-def card_text(description: ModelFile, notes: Sequence[str]) -> str:
+def card_text(
+    description: ModelFile,
+    notes: Sequence[str],
+    making: Sequence[str] = (),
+    worth: Sequence[str] = (),
+) -> str:
     """The card as Markdown.
 
     Args:
         description: The model, with its weights' hash.
         notes: Further lines on the cohort and the training, in plain words.
+        making: How it was made, one line each.
+        worth: Further lines on what it is worth, such as its subgroups.
     """
     seen = description.trained_on
     parts = ["# Model card", _RESEARCH_USE]
@@ -53,17 +62,27 @@ def card_text(description: ModelFile, notes: Sequence[str]) -> str:
                 + ", ".join(f"{name} {count:g}" for name, count in sorted(seen.tiles_per_class.items()))
                 + ".",
                 f"Preparations: {_words(seen.preparations)}. Stains: {_words(seen.stains)}. "
-                f"Sites: {seen.sites or 'not stated'}. Scanners: {seen.scanners or 'not stated'}.",
+                f"Sites: {seen.sites or 'not stated'}. Scanners: {seen.scanners or 'not stated'}. {_scanned(description)}",
                 *notes,
             ]
         ),
-        "## Figures on validation tiles",
+        "## Figures on validation data",
         "Of patients that the network did not learn from, though the temperatures and the threshold (and the epoch, where the "
-        "best was kept) were chosen on them: expect less on new patients. 95 % intervals. AUC is of tiles, and flatters.",
+        "best was kept) were chosen on them: expect less on new patients. 95 % intervals. `auc` is of tiles, and flatters; "
+        "`whole_slide` figures are of all tiles of the slides, as `inkdot predict` judges them.",
         _table(description),
+        *([_bullets(worth)] if worth else []),
+        *(["## How it was made", _bullets(making)] if making else []),
+        "## For a person to fill in",
+        _bullets(open_questions()),
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _scanned(description: ModelFile) -> str:
+    span = description.trained_on.mpp_range
+    return f"Scanned at {span[0]:.4g} to {span[1]:.4g} µm/px." if span else "Scale as scanned: not known."
 
 
 def _scale(description: ModelFile) -> str:
@@ -126,11 +145,13 @@ def _units(description: ModelFile) -> str:
 
 
 def _row(name: str, figure: Interval) -> str:
-    return f"| {name} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} | {figure.method} |"
+    span = "not known" if figure.method == TOO_FEW else f"{figure.low:.3f} to {figure.high:.3f}"
+    return f"| {name} | {figure.value:.3f} | {span} | {figure.method} |"
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    # Words of a manifest (sites, scanners) are nobody's markup.
+    return "\n".join(f"- {' '.join(line.split()).replace('|', '¦')}" for line in lines)
 
 
 def _words(values: Sequence[str]) -> str:

@@ -67,7 +67,12 @@ class Scorer:
     feature_distance: Callable[[FeatureArray], ScoreArray] | None = None
 
     def __init__(
-        self, folder: Path, device: str = "auto", batch_size: int | None = None, runtime: Runtime = "auto"
+        self,
+        folder: Path,
+        device: str = "auto",
+        batch_size: int | None = None,
+        runtime: Runtime = "auto",
+        network: Seeing | None = None,
     ) -> None:
         """Load a model folder.
 
@@ -76,6 +81,7 @@ class Scorer:
             device: ``auto``, or a torch device such as ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
             batch_size: Tiles per batch; another size may change the last digits of scores. What suits the device where None.
             runtime: ``auto`` takes OpenVINO where it is installed and there is no GPU.
+            network: The folder's network where it is ready to run already; else it is loaded when first asked for.
 
         Raises:
             ArtefactError: The folder is no model, or its files do not belong together.
@@ -91,7 +97,7 @@ class Scorer:
         self.runtime: Literal["torch", "openvino"] = runtime
         self._device = device
         self.precision: Precision = self._precision_here()
-        self._network: Seeing | None = None
+        self._network = network
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
         """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.

@@ -57,7 +57,9 @@ def cross_validate(
         write_split(cohort, own)
         training, validation = tiles_of(cohort.of("train")), tiles_of(cohort.of("validation"))
         notes = [f"Fold {index + 1} of {folds} of a cross-validation.", *cohort_notes(cohort)]
-        train_cohort(cohort, training, validation, notes, config, own, console, mpp_known=mpp_known)
+        train_cohort(
+            cohort, training, validation, notes, config, own, console, mpp_known=mpp_known, tables=layout
+        )
         parts.append(_score(tiles_of(cohort.of("test")), index, own, config))
     judged = _joined(parts)
     figures = cross_validation_figures(judged, config.head_records, config.training.seed)

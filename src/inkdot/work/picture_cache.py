@@ -105,6 +105,7 @@ def listed_pictures(
             synthetic=False,
             made_from=made_from,
             source_sha256=hashes[entry.name],
+            mpp=entry.mpp,
         )
         for index, entry in enumerate(entries)
     ]

@@ -8,7 +8,7 @@ import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from inkdot.artefacts.tables import read_table
 from inkdot.config import Config
 from inkdot.labels import flagging_head, target_columns
 from inkdot.model.selection import Selection, TargetArray, head_slices, select_rows
-from inkdot.records import RgbArray, SlideEntry
+from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tiles
 from inkdot.work.slide_answers import slide_targets
@@ -46,6 +46,7 @@ class LabelledTiles:
         source_sha256: Hash that stands for the slide's file, or the picture's.
         slide_targets: What is known of the whole slide, weight per class of all heads, NaN where unknown, shape
             [classes]; None for a picture.
+        mpp: As scanned, before tiles are scaled; None where nobody knows.
     """
 
     entry: SlideEntry
@@ -55,6 +56,7 @@ class LabelledTiles:
     made_from: dict[str, object]
     source_sha256: str
     slide_targets: TargetArray | None = None
+    mpp: Mpp | None = None
 
     def nbytes(self, side_px: int) -> int:
         """Bytes of their pixels."""
@@ -152,12 +154,13 @@ def _choose(
     of_slide = slide_targets(entry.on_slide, targets, heads)
     whole = whole and not bool(np.isnan(of_slide[flagging]).any())
     limit, seed = settings.max_tiles_per_slide, settings.seed
+    slide = cast("dict[str, Any]", footer["slide"])
     selection = select_rows(targets, flagging, limit, seed, entry.slide_id, whole=whole)
     return LabelledTiles(
         entry=entry,
         selection=selection,
         targets=targets[selection.rows],
-        synthetic=bool(cast("dict[str, object]", footer["slide"])["synthetic"]),
+        synthetic=bool(slide["synthetic"]),
         # The hash of the table stands for the slide and the tiling too: its footer holds theirs.
         made_from={
             "tiles_sha256": file_sha256(layout.tiles(entry.slide_id)),
@@ -167,6 +170,7 @@ def _choose(
         },
         source_sha256=str(footer["slide_fingerprint"]),
         slide_targets=of_slide,
+        mpp=Mpp(slide["mpp_x"], slide["mpp_y"]),
     )
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,21 +14,29 @@ from rich.text import Text
 from inkdot import __version__
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.hashing import file_sha256, json_sha256
+from inkdot.artefacts.labels_table import PlaceLabel
 from inkdot.artefacts.layout import ModelLayout, RunLayout
 from inkdot.config import Config
+from inkdot.errors import SlideError
 from inkdot.model.card import card_text
+from inkdot.model.card_checklist import making_lines, reader_lines
 from inkdot.model.checkpoint import RunState
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
 from inkdot.model.leaving_open import left_open_words
 from inkdot.model.loop import TrainingData, fit
+from inkdot.model.network import TileNetwork
+from inkdot.model.predicting import choose_device
 from inkdot.model.selection import IndexArray, known_rows
 from inkdot.model.store import save_model
 from inkdot.model.weights import starting_network
 from inkdot.records import RgbArray
+from inkdot.work.lesions import labels_of
+from inkdot.work.reader_agreement import reader_figures
 from inkdot.work.slide_label_training import train_on_slides
 from inkdot.work.tile_cache import LabelledTiles, cached_pixels
 from inkdot.work.training_cohort import Cohort, patient, trained_on_facts
+from inkdot.work.validating import validated
 
 
 def train_cohort(
@@ -40,8 +49,21 @@ def train_cohort(
     console: Console,
     *,
     mpp_known: bool = True,
+    tables: RunLayout | None = None,
 ) -> None:
-    """Fit, calibrate, lock and write the model."""
+    """Fit, calibrate, lock and write the model.
+
+    Args:
+        cohort: Slides or pictures, with the part that each plays.
+        training: Tiles to learn from.
+        validation: Tiles of other patients.
+        notes: Lines on the cohort for the card.
+        config: The whole config.
+        layout: Where checkpoints and the model go.
+        console: Where progress is shown.
+        mpp_known: The scale of the tiles is known.
+        tables: Where the slides are tiled, if not in ``layout``.
+    """
     data = TrainingData(training, validation, cohort.figures_prefix, _identity(cohort, config))
     network, said = starting_network(config, training)
     say(console, said)
@@ -51,9 +73,15 @@ def train_cohort(
         state = fit(network, data, config, layout, console)
         described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
         learnt = [kept_words(state, config)]
-    description = save_model(layout.model, network, described)
+    stored = save_model(layout.model, network, described)
+    description, whole = validated(stored, network, cohort, config, layout, tables or layout, console)
     unsure = left_open_words(description.abstention, config.head_records, config)
-    write_text(ModelLayout(layout.model).card, card_text(description, [*notes, *said, *learnt, *unsure]))
+    making = [
+        *making_lines(description, config, _parameters(network), data.identity, str(choose_device("auto"))),
+        *_reader_lines(cohort, config),
+    ]
+    card = card_text(description, [*notes, *said, *learnt], making, [*unsure, *whole])
+    write_text(ModelLayout(layout.model).card, card)
     for name, figure in sorted(description.validation_figures.items()):
         say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
 
@@ -63,6 +91,22 @@ def kept_words(state: RunState, config: Config) -> str:
     if config.training.keep == "last":
         return f"Weights after the last of {state.epoch} epochs."
     return f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest calibrated validation loss."
+
+
+def _parameters(network: TileNetwork) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _reader_lines(cohort: Cohort, config: Config) -> list[str]:
+    """How far people agree about the places of the cohort's slides; nothing of pictures, which have one answer each."""
+    if cohort.pictures:
+        return []
+    labels: list[PlaceLabel] = []
+    for tiles in cohort.used():
+        with suppress(SlideError):  # what was learnt must not be lost for a slide that has gone meanwhile
+            labels += labels_of(tiles.entry, config)
+    readers = len({label.reader for label in labels if label.reader})
+    return reader_lines(readers, reader_figures(labels, config.head_records))
 
 
 TileSource = Callable[[Sequence[LabelledTiles]], TileSet]

@@ -220,7 +220,13 @@ def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
         sites=len({entry.site for entry in entries if entry.site}),
         scanners=len({entry.scanner for entry in entries if entry.scanner}),
         pictures=cohort.pictures,
+        mpp_range=_mpp_range(cohort.used()),
     )
+
+
+def _mpp_range(slides: Sequence[LabelledTiles]) -> tuple[float, float] | None:
+    known = [side for tiles in slides if tiles.mpp is not None for side in (tiles.mpp.x, tiles.mpp.y)]
+    return (min(known), max(known)) if known else None
 
 
 def _check_one_kind(found: Sequence[LabelledTiles]) -> None:
