@@ -159,3 +159,29 @@ def test_no_more_tiles_are_held_than_are_in_work(network: TileNetwork, tmp_path:
     held = [alive for _ in runtime.seen(stream())]
     assert len(held) == 20
     assert max(held) <= 4 * BATCH
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of children are not there")
+def test_networks_that_come_and_go_in_turns_leave_signals_alone() -> None:
+    """Seen as a crash: the plugin of the second put back a stack for signals that the first had freed."""
+    code = """
+import signal, subprocess, sys, tempfile
+from pathlib import Path
+import torch
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.openvino_runtime import OpenVinoNetwork
+signal.signal(signal.SIGCHLD, lambda *_: None)
+network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, DEFAULT_HEADS, 32)).eval()
+folder = Path(tempfile.mkdtemp())
+make = lambda: OpenVinoNetwork(lambda: network, 32, folder, "a" * 64, 2)
+first = make()
+second = make()
+del first
+del second
+for _ in range(3):
+    subprocess.run([sys.executable, "-c", ""], check=True)
+print("alive")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr

@@ -40,9 +40,17 @@ def openvino_installed() -> bool:
 @cache
 def cpu_has_bfloat16() -> bool:
     """Whether OpenVINO is installed and this CPU computes in bfloat16 itself."""
-    return openvino_installed() and "BF16" in import_openvino().Core().get_property(
-        "CPU", "OPTIMIZATION_CAPABILITIES"
-    )
+    return openvino_installed() and "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's CPU plugin, one for the whole process.
+
+    It gives the thread a stack for signals and takes it away when it goes. Of two that come and go in turns, the second
+    puts back the stack that the first has freed, and the next signal (a child that ends, say) kills the process.
+    """
+    return import_openvino().Core()
 
 
 class OpenVinoNetwork:
@@ -80,7 +88,7 @@ class OpenVinoNetwork:
         """
         openvino = import_openvino()
         self._batch_size = batch_size
-        core = openvino.Core()
+        core = _core()
         name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}-form{_FORM}.xml"
         kept = next((path for place in _places(folder) if (path := place / name).is_file()), None)
         if kept is None:
