@@ -130,6 +130,11 @@ class RunLayout:
         return self.root / "out_of_fold.csv"
 
     @property
+    def out_of_fold_slides_csv(self) -> Path:
+        """Score and call of every whole slide by the model that never saw its patient."""
+        return self.root / "out_of_fold_slides.csv"
+
+    @property
     def best_checkpoint(self) -> Path:
         """Weights of the epoch with the lowest calibrated validation loss."""
         return self.root / "checkpoints" / "best.safetensors"

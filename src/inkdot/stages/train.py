@@ -84,7 +84,7 @@ def run(
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(tiled.failed)}"
             )
-        tiles, whole = tiles_to_learn_from(tiles, config, layout, folds)
+        tiles, whole = tiles_to_learn_from(tiles, config, layout)
         cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
@@ -105,7 +105,7 @@ def run(
         else:
             source = partial(slide_tiles, layout=layout)
             kept = list(cohort.slides.values())
-            cross_validate(kept, source, folds, config, layout, console, pictures=False)
+            cross_validate(kept, source, folds, config, layout, console, pictures=False, by_slide=whole)
     say(console, _where(layout, folds))
     return 1 if tiled.failed or cached.failed else 0
 

@@ -12,8 +12,9 @@ from rich.console import Console
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config
-from inkdot.evaluation.intervals import Estimate
+from inkdot.evaluation.intervals import TOO_FEW, Estimate
 from inkdot.labels import flagging_head, score_columns, target_columns
+from inkdot.model.bags import labelled_subset
 from inkdot.model.data import TileSet
 from inkdot.model.scorer import Scorer
 from inkdot.model.selection import head_slices
@@ -22,6 +23,14 @@ from inkdot.work.pooled_figures import (
     confusion_of,
     cross_validation_figures,
     uncalibrated_scores,
+)
+from inkdot.work.pooled_slides import (
+    SlidesOutOfFold,
+    joined,
+    judge_kept_out,
+    pooled_slide_figures,
+    slide_calls,
+    slides_csv,
 )
 from inkdot.work.tile_cache import LabelledTiles
 from inkdot.work.training import TileSource, say, train_cohort, write_split
@@ -38,8 +47,9 @@ def cross_validate(
     *,
     pictures: bool,
     mpp_known: bool = True,
+    by_slide: bool = False,
 ) -> None:
-    """Train one model per fold and report on the tiles that it never saw.
+    """Train one model per fold and report on what it never saw: patients and slides first, then labelled tiles.
 
     Within each fold the other patients are split into training and validation as ever: the epoch, the temperatures
     and the threshold are chosen there, and the kept-out fold is opened once.
@@ -47,10 +57,13 @@ def cross_validate(
     Raises:
         UserError: A class is missing in some fold.
     """
-    cohorts = [split_cohort(found, config, pictures=pictures, fold=Fold(k, folds)) for k in range(folds)]
+    cohorts = [
+        split_cohort(found, config, pictures=pictures, fold=Fold(k, folds), by_slide=by_slide)
+        for k in range(folds)
+    ]
     for cohort in cohorts:
         check_answers(cohort, config)
-    parts: list[OutOfFold] = []
+    parts, slides = list[OutOfFold](), list[SlidesOutOfFold]()
     for index, cohort in enumerate(cohorts):
         say(console, [f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
         own = layout.fold(index)
@@ -60,12 +73,18 @@ def cross_validate(
         train_cohort(
             cohort, training, validation, notes, config, own, console, mpp_known=mpp_known, tables=layout
         )
-        parts.append(_score(tiles_of(cohort.of("test")), index, own, config))
-    judged = _joined(parts)
-    figures = cross_validation_figures(judged, config.head_records, config.training.seed)
+        parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
+        if not pictures:
+            slides.append(judge_kept_out(cohort, index, own, layout, console))
+    judged, whole = _joined(parts), joined(slides) if slides else None
+    seed = config.training.seed
+    figures = pooled_slide_figures(whole, seed) if whole else {}
+    of_tiles = cross_validation_figures(judged, config.head_records, seed)
+    # Where slides teach, tiles are calibrated as slides, and only their order says something.
+    figures |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
     prefix = cohorts[0].figures_prefix.replace("validation_", "")
     named = {prefix + name: estimate for name, estimate in figures.items()}
-    _write(judged, named, folds, config, layout, pictures=pictures)
+    _write(judged, whole, named, folds, config, layout)
     say(console, [f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
 
 
@@ -101,14 +120,14 @@ def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:
 
 def _write(
     judged: OutOfFold,
+    whole: SlidesOutOfFold | None,
     figures: dict[str, Estimate],
     folds: int,
     config: Config,
     layout: RunLayout,
-    *,
-    pictures: bool,
 ) -> None:
-    heads = config.head_records
+    heads, pictures = config.head_records, whole is None
+    calls = slide_calls(whole) if whole else {}
     confusions = {
         head.name: confusion_of(judged, head, columns)
         for head, columns in zip(heads, head_slices(heads).values(), strict=True)
@@ -116,30 +135,43 @@ def _write(
     facts = {
         "folds": folds,
         "tiles": len(judged.names),
-        "patients": len(np.unique(judged.patients)),
+        "patients": len(np.unique(whole.results.patients if whole else judged.patients)),
         "confusions": {
             name: [[pairs.get((truth, called), 0) for called in classes] for truth in classes]
             for (name, pairs), classes in zip(
                 confusions.items(), (head.classes for head in heads), strict=True
             )
         },
+        **({"slides": len(whole.slides), "calls": _counts(calls)} if whole else {}),
         "figures": {name: asdict(estimate) for name, estimate in figures.items()},
     }
     write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
     what, who = ("pictures", "groups") if pictures else ("tiles", "patients")
+    judged_words = f"{len(judged.names)} {what} of {facts['patients']} {who}"
+    if whole:
+        judged_words = f"{len(whole.slides)} slides, {judged_words}"
     lines = [
         "# Cross-validation",
         "",
-        f"{folds} folds, {len(judged.names)} {what} of {facts['patients']} {who}, each judged by a model that never saw its "
+        f"{folds} folds, {judged_words}, each judged by a model that never saw its "
         f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % intervals.",
         "",
         "| figure | value | 95 % interval | how |",
         "| --- | --- | --- | --- |",
         *(
-            f"| {name} | {e.value:.3f} | {e.low:.3f} to {e.high:.3f} | {e.method} |"
+            f"| {name} | {e.value:.3f} | "
+            f"{'not known' if e.method == TOO_FEW else f'{e.low:.3f} to {e.high:.3f}'} | {e.method} |"
             for name, e in figures.items()
         ),
     ]
+    if whole:
+        lines += [
+            "",
+            "Slides by truth (rows) and call, each by the threshold that its fold's model locked:",
+            "",
+        ]
+        lines += _calls_table(calls)
+        write_text(layout.out_of_fold_slides_csv, slides_csv(whole))
     for head in heads:
         lines += ["", f"{what.capitalize()} by true class (rows) and likeliest class of {head.name}:", ""]
         lines += _confusion_table(confusions[head.name], head.classes)
@@ -152,6 +184,19 @@ def _write(
         scores = [f"{value:.6f}" for value in judged.scores[row]]
         writer.writerow([judged.names[row], judged.patients[row], judged.folds[row] + 1, *targets, *scores])
     write_text(layout.out_of_fold_csv, buffer.getvalue())
+
+
+def _counts(calls: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {f"{truth}, {call}": count for (truth, call), count in calls.items()}
+
+
+def _calls_table(calls: Mapping[tuple[str, str], int]) -> list[str]:
+    words = sorted({call for _, call in calls})
+    rows = [
+        f"| {truth} | " + " | ".join(str(calls.get((truth, word), 0)) for word in words) + " |"
+        for truth in sorted({truth for truth, _ in calls})
+    ]
+    return [f"| | {' | '.join(words)} |", "| --- |" + " ---: |" * len(words), *rows]
 
 
 def _confusion_table(pairs: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:

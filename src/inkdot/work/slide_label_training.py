@@ -47,19 +47,16 @@ def slides_must_teach(found: Sequence[LabelledTiles], config: Config) -> bool:
 
 
 def tiles_to_learn_from(
-    found: Sequence[LabelledTiles], config: Config, layout: RunLayout, folds: int | None
+    found: Sequence[LabelledTiles], config: Config, layout: RunLayout
 ) -> tuple[list[LabelledTiles], bool]:
     """The tiles of the slides as training uses them, and whether the slides teach as wholes.
-
-    A cross-validation is of labelled tiles: no figure of its report is about slides learnt as wholes.
 
     Args:
         found: The slides with their labelled tiles.
         config: The whole config.
         layout: The run folder, where the slides are tiled.
-        folds: Of a cross-validation, or None.
     """
-    if folds is not None or not slides_must_teach(found, config):
+    if not slides_must_teach(found, config):
         return list(found), False
     return [labelled_tiles(own.entry, config, layout, whole=True) for own in found], True
 

@@ -41,7 +41,7 @@ def planned_training(
     ready = [entry for entry in entries if _tiled(entry, config, layout)]
     if len(ready) == len(entries):
         tiles = [labelled_tiles(entry, config, layout) for entry in entries]
-        tiles, by_slide = tiles_to_learn_from(tiles, config, layout, folds)
+        tiles, by_slide = tiles_to_learn_from(tiles, config, layout)
         return _known(tiles, config, layout, folds, pictures=False, by_slide=by_slide)
     most = sum(_most_tiles(entry, config) for entry in entries)
     parts = split_slides(
