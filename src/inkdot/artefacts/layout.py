@@ -205,6 +205,11 @@ class ModelLayout:
         return self.root / "model.json"
 
     @property
+    def reference(self) -> Path:
+        """Embeddings of training tiles, in safetensors form; missing where the model cannot tell unlike slides."""
+        return self.root / "reference.safetensors"
+
+    @property
     def card(self) -> Path:
         """What a person should know before using the model."""
         return self.root / "card.md"

@@ -123,6 +123,23 @@ class Attention(_Recorded):
     follows: bool = False
 
 
+class Familiarity(_Recorded):
+    """How unlike its training tiles what a model sees may be; some of these are kept in ``reference.safetensors``.
+
+    Attributes:
+        limit: Median distance over a slide's tiles above which the slide is unlike what was seen: one further slide like the
+            validation slides exceeds it with a chance of one in a hundred.
+        slides: Validation slides that the limit comes from.
+        tiles: Training tiles that are kept.
+        reference_sha256: Hash of the file.
+    """
+
+    limit: float = Field(gt=0.0)
+    slides: int
+    tiles: int
+    reference_sha256: str
+
+
 class TrainedOn(_Recorded):
     """The cohort in counts and words, without any identifier.
 
@@ -175,6 +192,7 @@ class ModelFile(_Recorded):
         abstention: Which scores are left open, by head; empty for models that answer always, as those made before.
         validation_figures: Figures on validation data, by name; named ``selftest_`` where the data is synthetic.
         trained_on: The cohort.
+        familiarity: How unlike its training tiles a slide may be; None where it cannot tell.
         config_sha256: Hash of the training config.
         weights_sha256: Hash of ``weights.safetensors``.
     """
@@ -198,6 +216,7 @@ class ModelFile(_Recorded):
     abstention: dict[str, LeftOpen] = Field(default_factory=dict[str, LeftOpen])
     validation_figures: dict[str, Interval]
     trained_on: TrainedOn
+    familiarity: Familiarity | None = None
     config_sha256: str
     weights_sha256: str
 
@@ -216,7 +235,7 @@ class ModelFile(_Recorded):
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # A model says nothing of parts that it has not, so that its file is what earlier programs know.
-    optional = ("images", "attention")
+    optional = ("images", "attention", "familiarity")
     unsaid: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }
@@ -262,7 +281,17 @@ def read_model_file(folder: Path) -> ModelFile:
             f"{layout.weights}: expected the weights that model.json describes, found others; "
             "copy the whole model folder again"
         )
+    if description.familiarity is not None:
+        _check_reference(layout.reference, description.familiarity)
     return description
+
+
+def _check_reference(path: Path, familiarity: Familiarity) -> None:
+    if not path.is_file() or file_sha256(path) != familiarity.reference_sha256:
+        raise ArtefactError(
+            f"{path}: expected the training tiles that model.json names, found "
+            f"{'others' if path.is_file() else 'none'}; copy the whole model folder again"
+        )
 
 
 def model_sha256(folder: Path) -> str:

@@ -64,7 +64,7 @@ def scores_schema(heads: Sequence[Head]) -> pa.Schema:
 
     attention: weight (0 to 1) of the tile in its slide's bag, which sums to 1 over the slide; null where the model has
     no attention head. feature_distance: how far its embedding lies from those of the training tiles, where 1 is as far as
-    one in a hundred of those; null where the model cannot tell. p.<head>.<class>: calibrated probability, 0 to 1.
+    these lie from those of other slides; null where the model cannot tell. p.<head>.<class>: calibrated probability, 0 to 1.
     """
     return pa.schema(
         [

@@ -81,7 +81,7 @@ def read_scores(path: Path) -> SlideScores:
         ),
         spec=tile_spec_from_facts(facts["tile_spec"]),
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
-        warnings=tuple(cast("list[str]", facts["warnings"])),
+        warnings=(*cast("list[str]", facts["warnings"]), *_unlike(table, facts.get("distance_limit"))),
         synthetic_model=bool(facts["synthetic_model"]),
         assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
         abstention={
@@ -89,3 +89,14 @@ def read_scores(path: Path) -> SlideScores:
             for name, own in cast("Mapping[str, object]", facts.get("abstention") or {}).items()
         },
     )
+
+
+def _unlike(table: pa.Table, limit: object) -> list[str]:
+    """A warning where the slide's tiles, half of them at least, lie farther from the training tiles than they may."""
+    distances = table.column("feature_distance").drop_null().to_numpy()
+    if not isinstance(limit, float) or not len(distances) or float(np.median(distances)) <= limit:
+        return []
+    return [
+        f"unlike what the model was trained on: median feature distance {float(np.median(distances)):.2f}, slides like those of "
+        f"training stay below {limit:.2f}; its scores may mean nothing"
+    ]

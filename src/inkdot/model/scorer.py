@@ -13,6 +13,7 @@ from inkdot.evaluation.attended import attention_weights
 from inkdot.evaluation.calibration import softmax
 from inkdot.labels import Head, flagging_head
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen, batch_size_on
+from inkdot.model.familiarity import distance_to, read_reference
 from inkdot.model.openvino_runtime import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.model.selection import head_slices
@@ -98,6 +99,8 @@ class Scorer:
         self._device = device
         self.precision: Precision = self._precision_here()
         self._network = network
+        if self.description.familiarity is not None:
+            self.feature_distance = distance_to(read_reference(folder))
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
         """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.

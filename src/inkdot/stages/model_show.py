@@ -93,8 +93,16 @@ def _seen(description: ModelFile) -> list[str]:
         f"  {seen.slides} {units} of {seen.patients} {groups}, {seen.sites or 'unstated'} sites, "
         f"{seen.scanners or 'unstated'} scanners{', all synthetic' if seen.synthetic else ''}",
         f"  stains {', '.join(seen.stains) or 'not stated'}; preparations {', '.join(seen.preparations) or 'not stated'}",
+        _unlike(description),
         *(f"  {name}: {count:g} tiles" for name, count in sorted(seen.tiles_per_class.items())),
     ]
+
+
+def _unlike(description: ModelFile) -> str:
+    own = description.familiarity
+    if own is None:
+        return "  cannot tell slides that are unlike these"
+    return f"  slides are unlike these above a median feature distance of {own.limit:.2f}, from {own.slides} in validation"
 
 
 def _figure(figure: Interval) -> str:

@@ -139,6 +139,7 @@ def _facts(
             *cast("list[str]", slide_facts["warnings"]),
         ],
         **({"abstention": abstention} if abstention else {}),
+        **({"distance_limit": model.familiarity.limit} if model.familiarity else {}),
     }
 
 

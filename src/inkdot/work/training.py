@@ -74,7 +74,9 @@ def train_cohort(
         described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
         learnt = [kept_words(state, config)]
     stored = save_model(layout.model, network, described)
-    description, whole = validated(stored, network, cohort, config, layout, tables or layout, console)
+    description, whole = validated(
+        stored, network, training, cohort, config, layout, tables or layout, console
+    )
     unsure = left_open_words(description.abstention, config.head_records, config)
     making = [
         *making_lines(description, config, _parameters(network), data.identity, str(choose_device("auto"))),

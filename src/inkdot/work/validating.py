@@ -1,4 +1,4 @@
-"""A stored model on all tiles of its validation slides: what it is worth there."""
+"""A stored model on all tiles of its validation slides: what it is worth there, and how unlike them a slide may be."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -8,22 +8,26 @@ import pyarrow as pa
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.layout import RunLayout
+from inkdot.artefacts.layout import ModelLayout, RunLayout
 from inkdot.artefacts.model_files import Interval, ModelFile, write_model_file
 from inkdot.artefacts.schemas import TILES_VERSION
 from inkdot.artefacts.tables import read_table
 from inkdot.config import Config
 from inkdot.errors import SlideError
 from inkdot.evaluation.attended import attended
+from inkdot.evaluation.familiarity import Reference
 from inkdot.evaluation.intervals import Estimate
 from inkdot.evaluation.slide_level import NOT_ASKED, SlideResults, slide_figures, subgroup_figures
 from inkdot.evaluation.subgroups import subgroup_words
 from inkdot.labels import flagging_head
+from inkdot.model.batches import FeatureArray
+from inkdot.model.data import TileSet
+from inkdot.model.familiarity import MOST_TILES, describe_tiles, distance_to, keep_familiarity
 from inkdot.model.foreseen import as_predict_will
 from inkdot.model.intervals import recorded
 from inkdot.model.network import TileNetwork
-from inkdot.model.scorer import Judged, Scorer
-from inkdot.model.selection import head_slices
+from inkdot.model.scorer import Judged, Scorer, Seeing
+from inkdot.model.selection import IndexArray, head_slices
 from inkdot.work.see_slide import SeenSlide, see_slide
 from inkdot.work.tile_cache import LabelledTiles
 from inkdot.work.training_cohort import Cohort, patient
@@ -37,15 +41,18 @@ class WholeSlide(NamedTuple):
     Attributes:
         tiles: The slide.
         score: Of the flag class, 0 to 1, as `predict` makes it; NaN where it has no tile or too little to judge.
+        distance: Median of its tiles' distances from the training tiles; NaN where the model cannot tell.
     """
 
     tiles: LabelledTiles
     score: float
+    distance: float
 
 
 def validated(
     description: ModelFile,
     network: TileNetwork,
+    training: TileSet,
     cohort: Cohort,
     config: Config,
     layout: RunLayout,
@@ -60,6 +67,7 @@ def validated(
     Args:
         description: As stored in ``layout.model``.
         network: Its network, on the CPU, where it is again afterwards.
+        training: Tiles that it learnt from.
         cohort: The slides or pictures.
         config: The whole config.
         layout: Where the model lies.
@@ -72,14 +80,24 @@ def validated(
     if cohort.pictures:
         return description, []
     with as_predict_will(network, config) as (foreseen, _):
+        reference = _reference(foreseen, training)
         scorer = Scorer(layout.model, runtime="torch", network=foreseen)
+        scorer.feature_distance = distance_to(reference) if reference else None
         slides = list(score_whole_slides(cohort.of("validation"), tables, scorer, console))
+    distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
+    familiarity = keep_familiarity(layout.model, reference, distances) if reference else None
     results = slide_results(slides, description)
     found = slide_figures(results, ks=())
     figures = description.validation_figures | _named(found, cohort)
-    complete = description.model_copy(update={"validation_figures": figures})
+    words = subgroup_words(found, subgroup_figures(results))
+    if familiarity is None:
+        ModelLayout(layout.model).reference.unlink(missing_ok=True)
+        words.append(
+            "It cannot tell slides that are unlike those of training: too few tiles, or validation slides."
+        )
+    complete = description.model_copy(update={"validation_figures": figures, "familiarity": familiarity})
     write_model_file(layout.model, complete)
-    return complete, subgroup_words(found, subgroup_figures(results))
+    return complete, words
 
 
 def score_whole_slides(
@@ -132,7 +150,11 @@ def _whole(
     assessment = footer.get("assessment")
     adequate = not isinstance(assessment, dict) or bool(assessment.get("adequate", True))  # pyright: ignore
     judged = len(table) > 0 and adequate
-    return WholeSlide(own, _slide_score(seen.judged, model) if judged else np.nan)
+    return WholeSlide(
+        own,
+        _slide_score(seen.judged, model) if judged else np.nan,
+        np.nan if seen.distances is None or not len(table) else float(np.median(seen.distances)),
+    )
 
 
 def _slide_score(judged: Judged, model: ModelFile) -> float:
@@ -143,3 +165,12 @@ def _slide_score(judged: Judged, model: ModelFile) -> float:
     if judged.attention is not None and model.operating_points[head.name].judged_on == "attention":
         return float(np.float32(attended(scores, judged.attention)[flag]))
     return float(scores[:, flag].max())
+
+
+def _reference(network: Seeing, tiles: TileSet) -> Reference | None:
+    """Some training tiles as the network sees them, evenly over all."""
+    rows: IndexArray = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), MOST_TILES)).astype(np.int64))
+    parts: list[FeatureArray] = [
+        seen.features for seen in network.seen(tiles.tile(row) for row in rows.tolist())
+    ]
+    return describe_tiles(np.concatenate(parts), tiles.slides[rows]) if parts else None
