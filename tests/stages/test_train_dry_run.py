@@ -141,12 +141,3 @@ def test_of_tiled_slides_without_labelled_tiles_it_says_what_training_would_say(
     with pytest.raises(UserError, match="class 'malignant'"):
         train.run(alone, slides, tmp_path / "run", dry_run=True)
     assert sorted(path for path in (tmp_path / "run").rglob("*")) == before
-
-
-def test_under_torchrun_it_says_to_start_it_alone(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="one of 2 processes of torchrun"):
-        train.run_images(config(), pictures, tmp_path / "run")
-    assert not (tmp_path / "run").exists()

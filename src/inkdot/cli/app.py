@@ -2,8 +2,9 @@
 
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -38,6 +39,8 @@ app = typer.Typer(
 )
 app.add_typer(review, name="review")
 app.add_typer(model_commands, name="model")
+
+_HEAD_START_S: Final = 20.0
 
 
 def _version(value: bool) -> None:
@@ -320,11 +323,21 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        _let_the_first_speak()
         typer.echo(f"inkdot: {error}", err=True)
         sys.exit(2)
     except SlideError as error:
         typer.echo(f"inkdot: {error}", err=True)
         sys.exit(1)
+
+
+def _let_the_first_speak() -> None:
+    """Of several processes of torchrun the first most often stops for the same reason, which needs saying once.
+
+    It says it, and torchrun ends the others while they wait here. Where it goes on, another one's reason is told after all.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(_HEAD_START_S)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,20 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import json
 import os
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final, NamedTuple, TypeVar, cast
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from inkdot.errors import UserError
+
+_PATIENCE: Final = timedelta(days=30)
 
 
 class Company(NamedTuple):
@@ -32,6 +41,73 @@ def company() -> Company:
     """As ``torchrun`` says in the environment; one alone without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     return Company(int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size))))
+
+
+@contextmanager
+def together(accelerator: str) -> Generator[Company]:
+    """Join the other processes for as long as it lasts; alone there is nothing to join.
+
+    They wait for the first one with patience: tiling and reading may take it days. A process that dies closes its
+    connections, so nobody waits for it.
+
+    Args:
+        accelerator: What is trained on, as in ``training.accelerator``.
+
+    Raises:
+        UserError: Another process is gone.
+    """
+    own = company()
+    if own.size == 1:
+        yield own
+        return
+    cuda = accelerator != "cpu" and torch.cuda.is_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
+    try:
+        yield own
+    except RuntimeError as error:
+        if not _lost(error):
+            raise
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"expected {own.size} processes to train together, found another one gone ({reason}); its own lines say why; "
+            "start the same command again, and it goes on after the last epoch"
+        ) from None
+    finally:
+        dist.destroy_process_group()
+
+
+def _lost(error: RuntimeError) -> bool:
+    """An exchange failed, as it does when another process is gone; gloo has no class of error of its own."""
+    words = str(error).lower()
+    return isinstance(error, dist.DistError) or "gloo" in words or "closed by peer" in words
+
+
+def by_first(work: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """What the first process finds by some work, which the others wait for and are told."""
+    own = company()
+    if own.size == 1:
+        return work()
+    text = json.dumps(work()).encode() if own.first else b""
+    length = summed(torch.tensor([len(text)]))
+    letters = torch.zeros(int(length), dtype=torch.uint8)
+    if own.first:
+        letters = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    dist.broadcast(letters, src=0)
+    return cast("dict[str, str]", json.loads(letters.numpy().tobytes()))
+
+
+_Result = TypeVar("_Result")
+
+
+def after_first(work: Callable[[], _Result]) -> _Result:
+    """Some work that the first process does before the others, who then find on disk what it left there."""
+    own = company()
+    if not own.first:
+        by_first(dict)
+        return work()
+    result = work()
+    by_first(dict)
+    return result
 
 
 def summed(tensor: Tensor) -> Tensor:

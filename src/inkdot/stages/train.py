@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.evaluation.splits import Part
 from inkdot.manifest import manifest_text, read_slides
-from inkdot.model.company import company
+from inkdot.model.company import after_first, by_first, company, together
 from inkdot.model.weights import check_start
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
@@ -60,46 +61,51 @@ def run(
     Raises:
         UserError: The slides or the config do not make a model; the message says what is missing.
     """
-    console, layout, heads = Console(stderr=True), RunLayout(out), config.head_records
+    console, layout, heads = _console(), RunLayout(out), config.head_records
     entries = read_slides(slides, heads)
     say(console, check_label_tables(entries, heads))
     check_start(config)
-    _check_alone()
+    _check_shares(config, folds, whole=config.training.slide_labels.use == "always")
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
         say(console, planned_training(entries, config, layout, folds))
-        return failing
-    with locked(layout.lock):
+        return _exit_code(failing)
+
+    def tile() -> dict[str, str]:
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         _write_config(config, layout)
-        tiled = run_slides(
-            "tile", entries, TileTask(config, layout), layout, workers=workers, description="Tiling"
-        )
+        task = TileTask(config, layout)
+        tiled = run_slides("tile", entries, task, layout, workers=workers, description="Tiling")
         # Said at once: should too few be left, the reasons stand above the error.
         print_summary(console, [tiled])
-        tiles = [
-            labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in tiled.failed
-        ]
+        return tiled.failed
+
+    with together(config.training.accelerator) as own, locked(layout.lock) if own.first else nullcontext():
+        failed = by_first(tile)
+        tiles = [labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in failed]
         if not tiles:
             raise UserError(
-                f"{slides}: expected slides to train on, found none that can be used; {_first(tiled.failed)}"
+                f"{slides}: expected slides to train on, found none that can be used; {_first(failed)}"
             )
         tiles, whole = tiles_to_learn_from(tiles, config, layout)
+        _check_alone(whole)
         cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
-        _check_disk(cohort, config, layout, console)
-        used = [own.entry for own in (cohort.used() if folds is None else cohort.slides.values())]
-        cached = run_slides(
-            *("cache", used, CacheTask(config, layout, whole), layout),
-            workers=workers,
-            description="Reading tiles",
-        )
-        print_summary(console, [cached])
-        cohort = cohort.without(cached.failed)
+        used = [each.entry for each in (cohort.used() if folds is None else cohort.slides.values())]
+
+        def cache() -> dict[str, str]:
+            _check_disk(cohort, config, layout, console)
+            task = CacheTask(config, layout, whole)
+            cached = run_slides("cache", used, task, layout, workers=workers, description="Reading tiles")
+            print_summary(console, [cached])
+            return cached.failed
+
+        uncached = by_first(cache)
+        cohort = cohort.without(uncached)
         if folds is None:
             check_answers(cohort, config)
-            write_split(cohort, layout)
+            _write_split(cohort, layout)
             training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
             train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
         else:
@@ -107,7 +113,7 @@ def run(
             kept = list(cohort.slides.values())
             cross_validate(kept, source, folds, config, layout, console, pictures=False, by_slide=whole)
     say(console, _where(layout, folds))
-    return 1 if tiled.failed or cached.failed else 0
+    return _exit_code(failed or uncached)
 
 
 def run_images(
@@ -128,10 +134,10 @@ def run_images(
     Raises:
         UserError: The table or the config do not make a model; the message says what is missing.
     """
-    console, layout = Console(stderr=True), RunLayout(out)
+    console, layout = _console(), RunLayout(out)
     entries = read_pictures(images, config.head_records, config.images)
     check_start(config)
-    _check_alone()
+    _check_shares(config, folds)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
         raise UserError(
@@ -142,10 +148,11 @@ def run_images(
         lines, missing = planned_picture_training(entries, config, layout, folds)
         say(console, ["Nothing is written: this is what would be done.", *lines])
         say(console, [f"fail: {name} cannot be read" for name in missing])
-        return 1 if missing else 0
-    with locked(layout.lock):
-        _write_config(config, layout)
-        pictures = cache_pictures(entries, config, layout, console)
+        return _exit_code(missing)
+    with together(config.training.accelerator) as own, locked(layout.lock) if own.first else nullcontext():
+        if own.first:
+            _write_config(config, layout)
+        pictures = after_first(lambda: cache_pictures(entries, config, layout, console))
         say(
             console,
             [f"{name} could not be used: {reason}" for name, reason in sorted(pictures.failed.items())],
@@ -162,14 +169,14 @@ def run_images(
                     f"{pictures.padded} pictures are smaller than a tile and were filled up with white."
                 )
             say(console, notes)
-            write_split(cohort, layout)
+            _write_split(cohort, layout)
             training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
             train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=known)
         else:
             source = partial(picture_tiles, pixels=pictures.pixels)
             cross_validate(tiles, source, folds, config, layout, console, pictures=True, mpp_known=known)
     say(console, _where(layout, folds))
-    return 1 if pictures.failed else 0
+    return _exit_code(pictures.failed)
 
 
 def _where(layout: RunLayout, folds: int | None) -> list[str]:
@@ -178,12 +185,48 @@ def _where(layout: RunLayout, folds: int | None) -> list[str]:
     return [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"]
 
 
-def _check_alone() -> None:
-    """The loop can be shared by several processes, the tiling and the files around it cannot yet."""
-    if (size := company().size) > 1:
+def _console() -> Console:
+    """Of several processes the first one speaks."""
+    return Console(stderr=True, quiet=not company().first)
+
+
+def _exit_code(failed: object) -> int:
+    """1 where something failed. Only the first process says so: torchrun ends all when one does, and the first is the last."""
+    return 1 if failed and company().first else 0
+
+
+def _check_shares(config: Config, folds: int | None, *, whole: bool = False) -> None:
+    """What several processes cannot do is said before the first one has tiled for hours.
+
+    Raises:
+        UserError: Batches cannot be dealt out evenly, or folds or slides as wholes are asked for.
+    """
+    size, training = company().size, config.training
+    if size == 1:
+        return
+    if folds is not None:
         raise UserError(
-            f"expected `inkdot train` started alone, found one of {size} processes of torchrun; start it without torchrun"
+            f"--folds: expected `inkdot train` started alone, found one of {size} processes of torchrun; start it without"
         )
+    _check_alone(whole)
+    if training.batch_size % (size * training.accumulate):
+        raise UserError(
+            f"training.batch_size: expected a multiple of {size * training.accumulate} for {size} processes, each taking its "
+            f"share in parts of {training.accumulate}, found {training.batch_size}"
+        )
+
+
+def _check_alone(whole: bool) -> None:
+    if whole and (size := company().size) > 1:
+        raise UserError(
+            f"expected one process for learning from slides as wholes, found {size}; start `inkdot train` without torchrun, "
+            "or set training.slide_labels.use to never"
+        )
+
+
+def _write_split(cohort: Cohort, layout: RunLayout) -> None:
+    if company().first:
+        write_split(cohort, layout)
 
 
 def _write_config(config: Config, layout: RunLayout) -> None:

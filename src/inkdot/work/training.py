@@ -21,6 +21,7 @@ from inkdot.errors import SlideError
 from inkdot.model.card import card_text
 from inkdot.model.card_checklist import making_lines, reader_lines
 from inkdot.model.checkpoint import RunState
+from inkdot.model.company import company
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
 from inkdot.model.leaving_open import left_open_words
@@ -51,7 +52,7 @@ def train_cohort(
     mpp_known: bool = True,
     tables: RunLayout | None = None,
 ) -> None:
-    """Fit, calibrate, lock and write the model.
+    """Fit, calibrate, lock and write the model; of several processes, the first one does all but the fitting.
 
     Args:
         cohort: Slides or pictures, with the part that each plays.
@@ -71,6 +72,8 @@ def train_cohort(
         network, described, learnt = train_on_slides(network, data, cohort, config, layout, console)
     else:
         state = fit(network, data, config, layout, console)
+        if not company().first:
+            return  # the first process describes and stores what all have learnt
         described = describe(network, data, config, trained_on_facts(cohort, config), mpp_known=mpp_known)
         learnt = [kept_words(state, config)]
     stored = save_model(layout.model, network, described)
