@@ -93,7 +93,7 @@ def _region(slide: ScoredSlide, rows: list[int], rank: int) -> Place:
     merged = shapely.union_all(shapely.box(x - 1.0, y - 1.0, x + width + 1.0, y + height + 1.0))
     shrunk = shapely.buffer(merged, -1.0, join_style="mitre")
     # Tiles that touch at a corner alone would fall apart again: these stay a pixel larger.
-    whole = shrunk if isinstance(shrunk, shapely.Polygon) else cast(shapely.Polygon, merged)
+    whole = cast(shapely.Polygon, shrunk if shrunk.geom_type == "Polygon" else merged)
     outline = shapely.Polygon(whole.exterior)
     left, top, right, bottom = outline.bounds
     return replace(
