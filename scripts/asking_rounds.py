@@ -13,12 +13,13 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import shapely
+from paired import difference, mean_of
 from rounds_picture import Point, picture
 from rounds_slides import Cohorts, Judged, PerfectReader, Test, settings
 
@@ -28,7 +29,7 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.predictions import write_predictions
 from inkdot.artefacts.scores import read_scores
 from inkdot.errors import InkdotError
-from inkdot.evaluation.intervals import bootstrap_estimate, patient_bootstrap
+from inkdot.evaluation.intervals import bootstrap_estimate
 from inkdot.manifest import manifest_text
 from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_import, review_next, train
@@ -43,7 +44,6 @@ STEPS = 100
 """Of every training, whatever it learns from."""
 
 FIGURES = {"cluster_auc": "AUC of clusters", "slide_auc": "AUC of slides, by their highest cluster"}
-Statistic = Callable[[np.ndarray], float]
 
 
 def main() -> int:
@@ -205,19 +205,6 @@ def report(
     if options.picture is not None:
         note = f"Synthetic spots, mean of {options.seeds} seeds, 95 % intervals over patients. No claim about real slides."
         options.picture.write_text(picture(panels, note), encoding="utf-8")
-
-
-def mean_of(statistics: Sequence[Statistic]) -> Statistic:
-    return lambda weights: float(np.mean([statistic(weights) for statistic in statistics]))
-
-
-def difference(one: Statistic, other: Statistic, patients: np.ndarray) -> str:
-    def statistic(weights: np.ndarray) -> float:
-        return one(weights) - other(weights)
-
-    interval = patient_bootstrap(statistic, patients)
-    value = f"{statistic(np.ones(len(patients))):+.3f}"
-    return f"{value} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else f"{value} (no interval)"
 
 
 if __name__ == "__main__":

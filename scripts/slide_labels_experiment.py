@@ -14,15 +14,16 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from paired import Statistic, difference, mean_of
 
 from inkdot.artefacts.layout import CohortLayout, RunLayout
 from inkdot.config import Config, config_from_mapping
-from inkdot.evaluation.intervals import bootstrap_estimate, patient_bootstrap
+from inkdot.evaluation.intervals import bootstrap_estimate
 from inkdot.evaluation.metrics import roc_auc
 from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
 from inkdot.labels import DEFAULT_HEADS
@@ -44,7 +45,6 @@ PHASES = 3
 """Steps of learning from slides, in those of one round over all tiles: two such rounds, two over fewer."""
 WHOLE_SLIDE_PX = 1_000_000
 HIT_AT = 30
-Statistic = Callable[[np.ndarray], float]
 
 
 def main() -> int:
@@ -219,19 +219,6 @@ def hits(own: dict[str, np.ndarray]) -> Statistic:
         return float(weights[hit].sum() / total) if total else math.nan
 
     return share
-
-
-def mean_of(statistics: Sequence[Statistic]) -> Statistic:
-    return lambda weights: float(np.mean([statistic(weights) for statistic in statistics]))
-
-
-def difference(one: Statistic, other: Statistic, patients: np.ndarray) -> str:
-    def statistic(weights: np.ndarray) -> float:
-        return one(weights) - other(weights)
-
-    interval = patient_bootstrap(statistic, patients)
-    value = f"{statistic(np.ones(len(patients))):+.3f}"
-    return f"{value} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else f"{value} (no interval)"
 
 
 if __name__ == "__main__":

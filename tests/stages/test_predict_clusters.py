@@ -2,25 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from inkdot import __version__
 from inkdot.artefacts.cluster_scores import read_cluster_scores
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
 from inkdot.artefacts.predictions import read_predictions
 from inkdot.artefacts.schemas import CLUSTERS_VERSION
 from inkdot.artefacts.scores import read_scores
 from inkdot.artefacts.tables import read_table
-from inkdot.config import Config, config_from_mapping
-from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.store import save_model
 from inkdot.records import Mpp
 from inkdot.review.reading import read_reviewed
 from inkdot.slides.pyramid import write_array_pyramid
@@ -30,41 +25,15 @@ MPP = 0.5
 STAIN = np.array([0.651, 0.701, 0.290])
 
 
-def config(mode: str) -> Config:
-    tiling = {"mode": mode, "side_px": 64, "mpp": MPP, "stride_px": 64}
-    return config_from_mapping({"tiling": tiling, "model": {"backbone": "test_resnet"}})
+MakeModel = Callable[..., Path]
 
 
-def model(folder: Path, mode: str, threshold: float) -> Path:
-    """An untrained network: what it says does not matter here."""
-    torch.manual_seed(0)
-    settings = config(mode)
-    network = TileNetwork(NetworkSpec("test_resnet", 0.0, settings.head_records, 64))
-    point = OperatingPoint(
-        class_name="malignant", threshold=threshold, wanted_sensitivity=0.95, sensitivity=None, specificity=None
-    )  # fmt: skip
-    seen = TrainedOn(
-        synthetic=True, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"], sites=1,
-        scanners=1,
-    )  # fmt: skip
-    description = ModelFile(
-        inkdot=__version__,
-        backbone="test_resnet",
-        dropout=0.0,
-        preparation="thinprep",
-        heads=settings.heads,
-        tiling=settings.tiling,
-        normalisation_mean=list(network.spec.normalisation_mean),
-        normalisation_std=list(network.spec.normalisation_std),
-        temperatures={"malignancy": 1.0, "morphology": 1.0},
-        operating_points={"malignancy": point},
-        validation_figures={},
-        trained_on=seen,
-        config_sha256="0" * 64,
-        weights_sha256="",
+@pytest.fixture
+def model(untrained_model: MakeModel) -> Callable[[Path, str, float], Path]:
+    """Makes an untrained network of synthetic slides: what it says does not matter here."""
+    return lambda folder, mode, threshold: untrained_model(
+        folder, mode=mode, threshold=threshold, synthetic=True
     )
-    save_model(folder, network, description)
-    return folder
 
 
 @pytest.fixture
@@ -100,7 +69,7 @@ def digests(layout: RunLayout) -> dict[str, str]:
 
 
 def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
-    slide: Path, tmp_path: Path
+    model, slide: Path, tmp_path: Path
 ) -> None:
     results = RunLayout(tmp_path / "results")
     assert run([slide], model(tmp_path / "model", "clusters", 0.0), results.root) == 0
@@ -126,7 +95,7 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     assert sorted(place.cluster.cluster_id for place in places if place.cluster) == sorted(np.unique(owners))
 
 
-def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(slide: Path, tmp_path: Path) -> None:
+def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(model, slide: Path, tmp_path: Path) -> None:
     results, network = RunLayout(tmp_path / "results"), model(tmp_path / "model", "clusters", 0.5)
     assert run([slide], network, results.root) == 0
     before = digests(results)
@@ -141,7 +110,7 @@ def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(slide: Path, tmp_
     assert digests(results) == before
 
 
-def test_processes_and_threads_change_no_byte(slide: Path, tmp_path: Path) -> None:
+def test_processes_and_threads_change_no_byte(model, slide: Path, tmp_path: Path) -> None:
     network = model(tmp_path / "model", "clusters", 0.5)
     alone, together = RunLayout(tmp_path / "one"), RunLayout(tmp_path / "two")
     (tmp_path / "slides").mkdir()
@@ -152,7 +121,7 @@ def test_processes_and_threads_change_no_byte(slide: Path, tmp_path: Path) -> No
     assert digests(alone) == digests(together)
 
 
-def test_a_model_of_the_grid_leaves_no_clusters_behind(slide: Path, tmp_path: Path) -> None:
+def test_a_model_of_the_grid_leaves_no_clusters_behind(model, slide: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     assert run([slide], model(tmp_path / "by clusters", "clusters", 0.5), results.root) == 0
     assert run([slide], model(tmp_path / "by grid", "grid", 0.5), results.root) == 0
