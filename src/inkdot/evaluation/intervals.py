@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.evaluation.metrics import BoolArray, FloatArray, roc_auc
+from inkdot.evaluation.metrics import BoolArray, FloatArray, average_precision, roc_auc
 
 BOOTSTRAP = "bootstrap over patients"
 CLOPPER_PEARSON = "Clopper-Pearson, each patient counted as one observation"
@@ -214,6 +214,30 @@ def auc_estimate(
     if interval[0] == interval[1]:
         return Estimate(value, *clopper_pearson(value * rarer, rarer, confidence), CLOPPER_PEARSON)
     return Estimate(value, *interval, BOOTSTRAP)
+
+
+def average_precision_estimate(
+    truth: BoolArray,
+    scores: npt.ArrayLike,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Estimate | None:
+    """Average precision with a bootstrap interval over patients, or None where a class is missing.
+
+    Without a negative row it would be 1, whatever the scores.
+    """
+    if truth.all():
+        return None
+    score = np.asarray(scores, np.float64)
+    return bootstrap_estimate(
+        lambda weights: average_precision(truth, score, weights),
+        patients,
+        replicates=replicates,
+        seed=seed,
+        sides=[truth, ~truth],
+    )
 
 
 def share_estimate(

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
-from inkdot.evaluation.metrics import BoolArray, FloatArray, average_precision, balanced_accuracy
+from inkdot.evaluation.intervals import (
+    Estimate,
+    auc_estimate,
+    average_precision_estimate,
+    bootstrap_estimate,
+    share_estimate,
+)
+from inkdot.evaluation.metrics import BoolArray, FloatArray, balanced_accuracy
 
 NameArray = npt.NDArray[np.str_]
 IntArray = npt.NDArray[np.int64]
@@ -62,10 +68,9 @@ def slide_figures(
     figures: dict[str, Estimate | None] = {}
     known = ~np.isnan(results.truth)
     scored = known & ~np.isnan(results.scores)
-    figures["auc"] = auc_estimate(
-        results.truth[scored] > 0.5, results.scores[scored], results.patients[scored], seed=seed
-    )
-    figures["average_precision"] = _average_precision(results.of(scored), seed)
+    ranked = results.truth[scored] > 0.5, results.scores[scored], results.patients[scored]
+    figures["auc"] = auc_estimate(*ranked, seed=seed)
+    figures["average_precision"] = average_precision_estimate(*ranked, seed=seed)
     positive, negative = known & (results.truth > 0.5), scored & (results.truth <= 0.5)
     figures["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
     figures["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
@@ -83,18 +88,6 @@ def slide_figures(
         hits = (results.hit_ranks[asked] != NO_HIT) & (results.hit_ranks[asked] <= k)
         figures[f"hit@{k}"] = share_estimate(hits, results.patients[asked], seed=seed)
     return {name: estimate for name, estimate in figures.items() if estimate is not None}
-
-
-def _average_precision(scored: SlideResults, seed: int) -> Estimate | None:
-    truth = scored.truth > 0.5
-    if truth.all():
-        return None  # always 1, whatever the scores
-    return bootstrap_estimate(
-        lambda weights: average_precision(truth, scored.scores, weights),
-        scored.patients,
-        seed=seed,
-        sides=[truth, ~truth],
-    )
 
 
 def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> SlideResults:
