@@ -51,3 +51,29 @@ def test_one_epoch_and_nothing_known_is_a_picture_too():
     assert len(list(root.iter(f"{SVG}polyline"))) == 4
     blank = [rows(1)[0] | {name: None for name in rows(1)[0] if "auc" in name}]
     parsed(curves_svg(blank, "validation_", best_epoch=1))
+
+
+def test_patients_have_a_panel_of_their_own_where_there_are_figures_of_them():
+    def titles(table):
+        return [
+            text.text
+            for text in parsed(curves_svg(table, "validation_", 1)).iter(f"{SVG}text")
+            if text.get("font-size")
+        ]
+
+    without = titles(rows(3))
+    figure = {
+        "validation_patient_auc": 0.8,
+        "validation_patient_auc.low": 0.6,
+        "validation_patient_auc.high": 0.9,
+    }
+    table = [row | figure for row in rows(3)]
+    assert [title for title in titles(table) if title not in without] == [
+        "Validation patients, 95 % interval shaded"
+    ]
+    svg = curves_svg(table, "validation_", 1)
+    assert ">validation_patient_auc<" in svg
+    *_, band = parsed(svg).iter(f"{SVG}polygon")
+    *_, of_patients, _ = parsed(svg).iter(f"{SVG}polyline")
+    high, value, low = points(band)[0][1], points(of_patients)[0][1], points(band)[-1][1]
+    assert low - value == pytest.approx(2 * (value - high), abs=0.2)  # from 0.6 to 0.9 round 0.8

@@ -10,8 +10,9 @@ import torch
 from inkdot.artefacts.layout import RunLayout
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
-from inkdot.model.checkpoint import manual_seed, restore
-from inkdot.model.loop import TrainingData, fit, learning_rate_at
+from inkdot.model.checkpoint import manual_seed, restore, restore_average
+from inkdot.model.lessons import TileLesson
+from inkdot.model.loop import TrainingData, fit, learn, learning_rate_at
 from inkdot.model.network import TileNetwork
 from inkdot.model.weights import check_start
 
@@ -52,6 +53,10 @@ def test_it_learns_what_was_painted_and_says_so_per_epoch(tmp_path, data, tiny_c
     )
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     assert {"train_loss.malignancy", "train_loss.morphology", "selftest_loss.morphology"} <= set(rows[0])
+    for name in ("selftest_patient_auc", "selftest_patient_average_precision"):
+        low, value, high = (float(last[f"{name}{end}"]) for end in (".low", "", ".high"))
+        assert 0 <= low <= value <= high <= 1
+    assert float(last["selftest_patient_auc"]) > 0.95
     assert next(network.parameters()).device.type == "cpu"
 
 
@@ -69,11 +74,15 @@ class PowerCutError(Exception):
     """Stands for the power going off."""
 
 
-@pytest.mark.parametrize("killed_at_write", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("killed_at_write", "watch"),
+    [(1, "calibrated_loss"), (2, "calibrated_loss"), (4, "calibrated_loss"), (3, "patient_auc")],
+)
 def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
-    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write
+    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write, watch
 ):
-    whole, _ = trained(tmp_path / "whole", data, tiny_config, tiny_spec, quiet)
+    config = changed(tiny_config, keep="best", watch=watch)
+    whole, _ = trained(tmp_path / "whole", data, config, tiny_spec, quiet)
     from inkdot.model import loop
 
     writes = 0
@@ -88,9 +97,9 @@ def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(loop, "write_checkpoint", dying)
     with pytest.raises(PowerCutError):
-        trained(tmp_path / "cut", data, tiny_config, tiny_spec, quiet)
+        trained(tmp_path / "cut", data, config, tiny_spec, quiet)
     monkeypatch.undo()
-    resumed, _ = trained(tmp_path / "cut", data, tiny_config, tiny_spec, quiet)
+    resumed, _ = trained(tmp_path / "cut", data, config, tiny_spec, quiet)
     assert same_bytes(whole, resumed)
     for name in ("metrics.csv", "checkpoints/best.safetensors", "checkpoints/last.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
@@ -306,3 +315,71 @@ def test_a_frozen_backbone_stands_still_with_its_statistics_and_then_learns(
 def test_a_backbone_that_knows_nothing_is_not_frozen(tiny_config):
     with pytest.raises(UserError, match=r"freeze_epochs: expected 0 with model\.weights: scratch, found 2"):
         check_start(changed(tiny_config, freeze_epochs=2))
+
+
+class ForetoldLesson(TileLesson):
+    """Learns as ever, but what validation will say of each epoch stands fixed."""
+
+    def __init__(self, data, config, foretold):
+        super().__init__(data, config)
+        self._foretold = foretold
+
+    def judge(self, average, device):
+        loss, auc = self._foretold[self.draws.epoch]
+        return {"calibrated_loss": loss, "patient_auc": auc, "patient_auc.low": 0.0, "patient_auc.high": 1.0}
+
+
+def foretold(folder, data, config, spec, console, figures):
+    manual_seed(config.training.seed, 0)
+    network = TileNetwork(spec)
+    state = learn(network, ForetoldLesson(data, config, figures), config, RunLayout(folder), console)
+    return network, state
+
+
+@pytest.mark.parametrize(("watch", "best"), [("calibrated_loss", 3), ("patient_auc", 4)])
+def test_the_best_epoch_is_that_of_what_is_watched(
+    tmp_path, data, tiny_config, tiny_spec, quiet, watch, best
+):
+    figures = [(0.5, 0.7), (0.4, 0.9), (0.3, 0.8), (0.35, 0.9), (0.36, 0.9)]
+    config = changed(tiny_config, epochs=5, keep="best", watch=watch)
+    network, state = foretold(tmp_path, data, config, tiny_spec, quiet, figures)
+    assert state.best_epoch == best
+    kept = TileNetwork(tiny_spec)
+    restore(tmp_path / "checkpoints" / "best.safetensors", kept)
+    assert same_bytes(network, kept)
+    last = TileNetwork(tiny_spec)
+    restore_average(tmp_path / "checkpoints" / "last.safetensors", last)
+    assert not same_bytes(network, last)
+    assert f"epoch {best}, the best" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("watch", "epochs"), [("calibrated_loss", 5), ("patient_auc", 3)])
+def test_patience_is_with_what_is_watched(tmp_path, data, tiny_config, tiny_spec, quiet, watch, epochs):
+    figures = [(0.5, 0.9), (0.4, 0.8), (0.3, 0.7), (0.2, 0.6), (0.1, 0.5)]
+    config = changed(tiny_config, epochs=5, keep="best", patience=2, watch=watch)
+    _, state = foretold(tmp_path, data, config, tiny_spec, quiet, figures)
+    assert state.epoch == epochs
+
+
+def test_patients_of_one_kind_cannot_be_watched(tmp_path, data, tiny_config, tiny_spec, quiet):
+    alone = replace(data.validation, patients=np.full(len(data.validation), "p"))
+    with pytest.raises(UserError, match=r"training\.watch patient_auc: .* 1 positive and 0 negative"):
+        trained(
+            tmp_path,
+            replace(data, validation=alone),
+            changed(tiny_config, watch="patient_auc"),
+            tiny_spec,
+            quiet,
+        )
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_checkpoints_of_other_settings_are_replaced_and_that_is_said(
+    tmp_path, data, tiny_config, tiny_spec, quiet
+):
+    trained(tmp_path, data, changed(tiny_config, epochs=1), tiny_spec, quiet)
+    assert "beginning anew" not in quiet.file.getvalue()
+    other = replace(data, identity="run-2")
+    _, state = trained(tmp_path, other, changed(tiny_config, epochs=1), tiny_spec, quiet)
+    assert state.identity == "run-2"
+    assert "beginning anew" in quiet.file.getvalue()

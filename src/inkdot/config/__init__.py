@@ -7,7 +7,7 @@ from inkdot.config.models import AnnotationConfig, Config, HeadConfig, ImagesCon
 from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config
 from inkdot.config.tiling import LabellingConfig, TilingConfig
-from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig
+from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig, Watched
 
 __all__ = [
     "AdequacyConfig",
@@ -24,6 +24,7 @@ __all__ = [
     "SpotConfig",
     "TilingConfig",
     "TrainingConfig",
+    "Watched",
     "commented_yaml",
     "config_from_mapping",
     "default_config",

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from inkdot.config.slide_labels import SlideLabelsConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 
+Watched = Literal["calibrated_loss", "patient_auc"]
+"""What tells the better of two epochs."""
+
 
 class ModelConfig(Strict):
     """The network."""
@@ -85,13 +88,18 @@ class TrainingConfig(Strict):
     )
     keep: Literal["last", "best"] = Field(
         default="last",
-        description="The epoch whose weights are kept: the last, or that of the lowest calibrated validation loss, which few "
-        "validation patients cannot tell.",
+        description="The epoch whose weights are kept: the last, or the best of what is watched, which few validation patients "
+        "cannot tell.",
+    )
+    watch: Watched = Field(
+        default="calibrated_loss",
+        description="What the best epoch is best in, for keep: best and for learning from slides: the validation loss at the "
+        "best temperatures, or the AUC over validation patients, each with the score of the highest tile or slide.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after so many epochs without a better validation loss, and keep the best; null to go through all.",
+        description="Stop after so many epochs without a better one, and keep the best; null to go through all.",
     )
     balance_by: str | None = Field(
         default=None,

@@ -19,15 +19,11 @@ from inkdot.model.augment import Augmentation
 from inkdot.model.bag_draws import BagDraws
 from inkdot.model.bags import BagSet
 from inkdot.model.data import TileSet, training_loader
-from inkdot.model.figures import auc_figures
 from inkdot.model.loss import Loss, masked_loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import LogitArray, predict_logits
-from inkdot.model.scorer import scores_of
 from inkdot.model.selection import FloatArray, IndexArray, TargetArray, draw_weights, head_slices, strata
-from inkdot.model.watching import Row
-
-_REPLICATES = 200
+from inkdot.model.watching import Row, cells, check_watched, judged_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,7 @@ class BagLesson:
         self.training: TileSet = data.training.tiles
         self.figures_prefix, self.identity = data.figures_prefix, data.identity
         self._data, self._config = data, config
+        check_watched(data.validation.targets, data.validation.patients, config)
         settings = config.training
         self._draws = BagDraws(
             data.training,
@@ -98,7 +95,7 @@ class BagLesson:
         yield Loss(slides.total + settings.slide_labels.tile_weight * tiles.total, named)
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Loss and AUC on the validation slides, each with all its tiles."""
+        """Loss and figures on the validation slides, each with all its tiles, and on their patients."""
         bags, heads, settings = self._data.validation, self._config.head_records, self._config.training
         logits = pooled_bags(self._logits(cast(TileNetwork, average), bags.tiles, device), bags, heads)
         temperatures = fit_slide_temperatures(logits, bags, self._config)
@@ -114,15 +111,7 @@ class BagLesson:
             return float(judged.total)
 
         row: dict[str, float | None] = {"loss": loss({}), "calibrated_loss": loss(temperatures)}
-        scores = scores_of(logits, heads, {})
-        figures = auc_figures(
-            scores, bags.targets, bags.patients, heads, replicates=_REPLICATES, seed=settings.seed
-        )
-        for name, estimate in figures.items():
-            row[name] = estimate.value if estimate else None
-            row[f"{name}.low"] = estimate.low if estimate else None
-            row[f"{name}.high"] = estimate.high if estimate else None
-        return row
+        return row | cells(judged_figures(logits, temperatures, bags.targets, bags.patients, self._config))
 
     def _logits(self, network: TileNetwork, tiles: TileSet, device: torch.device) -> LogitArray:
         return predict_logits(

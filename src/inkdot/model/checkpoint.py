@@ -27,15 +27,13 @@ class RunState:
     Attributes:
         identity: Hash of everything that shapes the run; another run's checkpoint is never continued.
         epoch: Epochs done.
-        best_epoch: The epoch with the lowest calibrated validation loss, from 1.
-        best_loss: That loss.
+        best_epoch: The epoch that is best by ``training.watch``, from 1; 0 before the first.
         history: One row of ``metrics.csv`` per epoch.
     """
 
     identity: str
     epoch: int = 0
     best_epoch: int = 0
-    best_loss: float = float("inf")
     history: tuple[Mapping[str, float | None], ...] = field(
         default_factory=tuple[Mapping[str, float | None], ...]
     )
@@ -61,7 +59,6 @@ def write_checkpoint(
         "identity": state.identity,
         "epoch": state.epoch,
         "best_epoch": state.best_epoch,
-        "best_loss": state.best_loss,
         "history": [dict(row) for row in state.history],
     }
     write_bytes(path, save(tensors, metadata={_FACTS: json.dumps(facts)}))
@@ -76,9 +73,7 @@ def read_state(path: Path, identity: str) -> RunState | None:
         return None
     if facts["identity"] != identity:
         return None
-    return RunState(
-        identity, facts["epoch"], facts["best_epoch"], facts["best_loss"], tuple(facts["history"])
-    )
+    return RunState(identity, facts["epoch"], facts["best_epoch"], tuple(facts["history"]))
 
 
 def restore(

@@ -17,7 +17,7 @@ class _Panel(NamedTuple):
 
 
 def curves_svg(rows: Rows, prefix: str, best_epoch: int) -> str:
-    """Losses, AUC with its interval, and the learning rate over the epochs.
+    """Losses, figures of tiles or slides and of their patients with intervals, and the learning rate over the epochs.
 
     Args:
         rows: The rows of ``metrics.csv``.
@@ -29,12 +29,11 @@ def curves_svg(rows: Rows, prefix: str, best_epoch: int) -> str:
         _Panel(
             "Loss", [n for n in names if n in {"train_loss", f"{prefix}loss", f"{prefix}calibrated_loss"}]
         ),
-        _Panel(
-            "AUC of validation tiles, 95 % interval shaded",
-            [n for n in names if n.startswith(f"{prefix}auc.") and f"{n}.low" in names],
-        ),
+        _Panel("AUC on validation data, 95 % interval shaded", _with_interval(f"{prefix}auc.", names)),
         _Panel("Learning rate", ["learning_rate"]),
     ]
+    if of_patients := _with_interval(f"{prefix}patient_", names):
+        panels.insert(2, _Panel("Validation patients, 95 % interval shaded", of_patients))
     tall = _TALL + 2 * _TOP + _LEGEND_LINE * max(len(panel.columns) for panel in panels)
     wide = len(panels) * (_WIDE + _LEFT + 12)
     drawn = [
@@ -46,6 +45,10 @@ def curves_svg(rows: Rows, prefix: str, best_epoch: int) -> str:
         f'font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="Curves of {len(rows)} epochs">\n'
         f'<rect width="{wide}" height="{tall}" fill="#fff"/>\n' + "\n".join(drawn) + "\n</svg>\n"
     )
+
+
+def _with_interval(start: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith(start) and f"{name}.low" in names]
 
 
 def _drawn(panel: _Panel, rows: Rows, best_epoch: int) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from inkdot.evaluation.intervals import Estimate, auc_estimate
+from inkdot.evaluation.intervals import Estimate, auc_estimate, average_precision_estimate
 from inkdot.labels import Head
-from inkdot.model.selection import NameArray, TargetArray, head_slices
+from inkdot.model.selection import IndexArray, NameArray, TargetArray, flag_column, head_slices
 
 
 class Question(NamedTuple):
@@ -68,3 +69,66 @@ def auc_figures(
             truth, scores[rows, question.column], patients[rows], replicates=replicates, seed=seed
         )
     return figures
+
+
+class PatientTruth(NamedTuple):
+    """What labels say of patients.
+
+    Attributes:
+        names: The patients, sorted, shape [p].
+        owner: Place in ``names`` of each row's patient, shape [n].
+        positive: Some row of the patient is of the class, shape [p].
+        known: The patient is positive, or every row is known not to be of the class, shape [p].
+    """
+
+    names: NameArray
+    owner: IndexArray
+    positive: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+
+
+def patient_truth(own: TargetArray, patients: NameArray) -> PatientTruth:
+    """What rows say of their patients, by the rule that `inkdot evaluate` has for patients and their slides.
+
+    Args:
+        own: Target of one class, NaN where unknown, shape [n].
+        patients: Shape [n].
+    """
+    names, owner = np.unique(patients, return_inverse=True)
+    decided = ~np.isnan(own) & (own != 0.5)
+    positive = np.bincount(owner, decided & (own > 0.5), len(names)) > 0
+    undecided = np.bincount(owner, ~decided, len(names)) > 0
+    return PatientTruth(names, owner.astype(np.int64), positive, positive | ~undecided)
+
+
+def patient_figures(
+    scores: TargetArray,
+    targets: TargetArray,
+    patients: NameArray,
+    heads: Sequence[Head],
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, Estimate | None]:
+    """AUC and average precision over patients, of the question that flags; None where a class has no patient.
+
+    A patient's score is the highest, as it is for whole slides and their patients: averaging would dilute one malignant
+    place among many harmless ones.
+
+    Args:
+        scores: Of tiles or of slides, shape [n, classes of all heads].
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        heads: The questions.
+        replicates: Draws of the bootstrap.
+        seed: Of the bootstrap.
+    """
+    column = flag_column(heads)
+    truth = patient_truth(targets[:, column], patients)
+    best = np.full(len(truth.names), -np.inf)
+    np.maximum.at(best, truth.owner, scores[:, column].astype(np.float64))
+    known = truth.positive[truth.known], best[truth.known], truth.names[truth.known]
+    return {
+        "patient_auc": auc_estimate(*known, replicates=replicates, seed=seed),
+        "patient_average_precision": average_precision_estimate(*known, replicates=replicates, seed=seed),
+    }

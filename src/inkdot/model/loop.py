@@ -35,7 +35,7 @@ from inkdot.model.lessons import Lesson, TileLesson, TrainingData
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import place
 from inkdot.model.schedule import learning_rate_at
-from inkdot.model.watching import Row, csv_text, epoch_row, line
+from inkdot.model.watching import Row, better, check_watched, csv_text, epoch_row, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,12 @@ class _Machine:
 def fit(
     network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
-    """Train on labelled tiles, see :func:`learn`."""
+    """Train on labelled tiles, see :func:`learn`.
+
+    Raises:
+        UserError: As there, or what ``training.watch`` names is undefined on the validation tiles.
+    """
+    check_watched(data.validation.targets, data.validation.patients, config)
     return learn(network, TileLesson(data, config), config, layout, console)
 
 
@@ -111,6 +116,10 @@ def _learn(
     if state.epoch:
         restore(layout.last_checkpoint, network, optimizer, average.network)
         console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
+    elif layout.last_checkpoint.exists():
+        console.print(
+            "beginning anew: what is there is damaged, or of other settings, data or another Inkdot"
+        )
     draws = lesson.draws
     compiled = cast(nn.Module, torch.compile(network)) if settings.compile else network
     model, wrapped = fabric.setup(compiled, optimizer)
@@ -249,11 +258,10 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
 
 def _record(state: RunState, row: Row, lesson: Lesson, machine: _Machine, layout: RunLayout) -> RunState:
     """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
-    loss = cast(float, row[lesson.figures_prefix + "calibrated_loss"])
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
-    averaged = machine.average.network
-    if loss < state.best_loss or not state.best_epoch:
-        state = replace(state, best_epoch=state.epoch, best_loss=loss)
+    averaged, best = machine.average.network, state.history[max(0, state.best_epoch - 1)]
+    if not state.best_epoch or better(row, best, lesson.figures_prefix, machine.settings.watch):
+        state = replace(state, best_epoch=state.epoch)
         write_checkpoint(layout.best_checkpoint, state, averaged)
     write_text(layout.metrics_csv, csv_text(state.history))
     write_events(layout.events, state.history, "epoch")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.labels import Head
+from inkdot.labels import Head, flagging_head
 
 FloatArray = npt.NDArray[np.float64]
 TargetArray = npt.NDArray[np.float32]
@@ -32,6 +32,12 @@ def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
         slices[head.name] = slice(start, start + len(head.classes))
         start += len(head.classes)
     return slices
+
+
+def flag_column(heads: Sequence[Head]) -> int:
+    """Column of the class that flags a slide, among those of all heads."""
+    head = flagging_head(heads)
+    return head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
 
 
 def known_rows(targets: TargetArray) -> npt.NDArray[np.bool_]:

@@ -1,22 +1,25 @@
-"""What is known of a network after an epoch: losses and AUC on the validation tiles, and the row they make."""
+"""What is known of a network after an epoch: losses and figures on validation data, the row they make, and its worth."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 
-from inkdot.config import Config
+from inkdot.config import Config, Watched
+from inkdot.errors import UserError
+from inkdot.evaluation.intervals import Estimate
 from inkdot.model.balancing import balanced_weights, fit_temperatures
 from inkdot.model.data import TileSet
-from inkdot.model.figures import auc_figures
+from inkdot.model.figures import auc_figures, patient_figures, patient_truth
 from inkdot.model.loss import Loss, masked_loss
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import predict_logits
+from inkdot.model.predicting import LogitArray, predict_logits
 from inkdot.model.scorer import scores_of
-from inkdot.model.selection import head_slices
+from inkdot.model.selection import NameArray, TargetArray, flag_column, head_slices
 
 Row = Mapping[str, float | None]
 """One epoch: column names of ``metrics.csv`` and their values, None where undefined."""
@@ -25,10 +28,10 @@ _REPLICATES = 200
 
 
 def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device: torch.device) -> Row:
-    """Losses and AUC on the validation tiles.
+    """Losses and AUC on the validation tiles, AUC and average precision on their patients.
 
-    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch: the plain loss punishes an
-    overconfidence that the temperatures, fitted after training, take away.
+    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch unless told otherwise: the plain loss
+    punishes an overconfidence that the temperatures, fitted after training, take away.
     """
     settings, heads = config.training, network.spec.heads
     logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.tiles_at_once)
@@ -46,15 +49,73 @@ def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device:
     row: dict[str, float | None] = {"loss": float(plain.total)}
     row |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
     row["calibrated_loss"] = float(losses(temperatures).total)
-    scores = scores_of(logits, heads, {})
-    estimates = auc_figures(
-        scores, tiles.targets, tiles.patients, heads, replicates=_REPLICATES, seed=settings.seed
+    return row | cells(judged_figures(logits, temperatures, tiles.targets, tiles.patients, config))
+
+
+def judged_figures(
+    logits: LogitArray,
+    temperatures: Mapping[str, float],
+    targets: TargetArray,
+    patients: NameArray,
+    config: Config,
+) -> dict[str, Estimate | None]:
+    """Figures of tiles or slides, and of their patients.
+
+    Args:
+        logits: Shape [n, classes of all heads].
+        temperatures: By head. Patients are compared across their tiles by calibrated scores, as after training.
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        config: The whole config.
+    """
+    heads, seed = config.head_records, config.training.seed
+    figures = auc_figures(
+        scores_of(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
     )
-    for name, estimate in estimates.items():
+    calibrated = scores_of(logits, heads, temperatures)
+    return figures | patient_figures(calibrated, targets, patients, heads, replicates=_REPLICATES, seed=seed)
+
+
+def cells(figures: Mapping[str, Estimate | None]) -> dict[str, float | None]:
+    """Figures as columns of a row, each with the ends of its interval; None where undefined."""
+    row: dict[str, float | None] = {}
+    for name, estimate in figures.items():
         row[name] = estimate.value if estimate else None
         row[f"{name}.low"] = estimate.low if estimate else None
         row[f"{name}.high"] = estimate.high if estimate else None
     return row
+
+
+def better(row: Row, best: Row, prefix: str, watched: Watched) -> bool:
+    """Whether an epoch is better than the best one so far.
+
+    A handful of patients gives few different AUCs: of epochs with the same one, the lower calibrated loss is better. It also
+    decides where patients have no AUC at all, in learning without labels.
+    """
+    return _rank(row, prefix, watched) < _rank(best, prefix, watched)
+
+
+def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> None:
+    """What is watched must be defined on the validation patients.
+
+    Args:
+        targets: Of validation tiles or slides, shape [n, classes of all heads], NaN where unknown.
+        patients: Shape [n].
+        config: The whole config.
+
+    Raises:
+        UserError: An AUC is asked for, and a class has no patient.
+    """
+    if config.training.watch != "patient_auc":
+        return
+    truth = patient_truth(targets[:, flag_column(config.head_records)], patients)
+    positive, negative = int(truth.positive.sum()), int((truth.known & ~truth.positive).sum())
+    if not (positive and negative):
+        raise UserError(
+            "training.watch patient_auc: expected positive and negative validation patients, found "
+            f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
+            "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
+        )
 
 
 def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: Row, prefix: str) -> Row:
@@ -86,11 +147,18 @@ def csv_text(rows: Iterable[Row]) -> str:
 def line(row: Row, epochs: int, prefix: str) -> str:
     """An epoch in one line for the terminal."""
     figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
-    for name in (name for name in row if name.startswith(f"{prefix}auc.") and f"{name}.low" in row):
+    shown = (f"{prefix}auc.", f"{prefix}patient_auc")
+    for name in (name for name in row if name.startswith(shown) and f"{name}.low" in row):
         value = row[name]
         if value is not None:
             figures.append(f"{name} {value:.3f} ({row[name + '.low']:.3f} to {row[name + '.high']:.3f})")
     return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
+
+
+def _rank(row: Row, prefix: str, watched: Watched) -> tuple[float, float]:
+    """The lower the better."""
+    auc = row.get(f"{prefix}patient_auc") if watched == "patient_auc" else None
+    return -(auc or 0.0), cast(float, row[f"{prefix}calibrated_loss"])
 
 
 def _cell(value: float | None) -> str:
