@@ -13,7 +13,8 @@ import importlib.util
 import re
 import shutil
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 LOCAL_ADDRESS = re.compile(r"(file|data|blob|about):|https?://(localhost|127\.0\.0\.1)[:/]")
 DEMAND_VARIABLE = "INKDOT_DEMAND"
 DEMANDABLE = ("slow", "browser", "ray", "real_data")
+SETTLES_WITHIN_SECONDS = 60  # far more than any page needs: only a busy machine comes near it
 
 
 def shared_data() -> Path:
@@ -145,6 +147,19 @@ def offline_page(browser: "Browser") -> "Generator[Page]":
     yield page
     page.close()
     assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], object], object], None]:
+    """Assert what a page (or another process) comes to show, which it may not yet show at this moment."""
+
+    def settles(read: Callable[[], object], expected: object) -> None:
+        until = time.monotonic() + SETTLES_WITHIN_SECONDS
+        while (found := read()) != expected and time.monotonic() < until:
+            time.sleep(0.02)
+        assert found == expected
+
+    return settles
 
 
 @pytest.fixture(scope="session")

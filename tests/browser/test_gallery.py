@@ -21,6 +21,15 @@ pytestmark = pytest.mark.browser
 
 WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
+Eventually = Callable[[Callable[[], object], object], None]
+# A dialog's own `close` event comes some time after it was closed; here it comes later than any key.
+LATE_CLOSE_EVENT = """
+window.addEventListener("close", (event) => {
+  if (!event.isTrusted) return;
+  event.stopImmediatePropagation();
+  setTimeout(() => event.target.dispatchEvent(new Event("close")), 60_000);
+}, true);
+"""
 NASTY = "</script><img src=x onerror=\"document.title='owned'\"> &amp; <b>bold</b>"
 
 
@@ -36,6 +45,11 @@ def pressed(page: "Page", rank: int) -> list[str]:
 
 def current_rank(page: "Page") -> str | None:
     return page.locator(".card.current").get_attribute("data-rank")
+
+
+def focused_rank(page: "Page") -> str | None:
+    """Which card has the keyboard."""
+    return page.evaluate("document.activeElement.closest('.card')?.dataset.rank")
 
 
 def verdicts(page: "Page") -> list[dict[str, str]]:
@@ -313,11 +327,11 @@ def test_arrow_keys_walk_the_cards_as_they_lie(
     for key, rank in walk:
         offline_page.keyboard.press(key)
         assert current_rank(offline_page) == rank, key
-        assert offline_page.evaluate("document.activeElement.closest('.card')?.dataset.rank") == rank
+        assert focused_rank(offline_page) == rank
 
 
 def test_the_enlarged_view_is_walked_and_answered_by_keys(
-    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, eventually: Eventually
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 5)).as_uri())
     offline_page.keyboard.press("Enter")
@@ -327,9 +341,27 @@ def test_the_enlarged_view_is_walked_and_answered_by_keys(
     offline_page.keyboard.press("b")
     assert title.inner_text() == "Place 3"
     offline_page.keyboard.press("Escape")
+    eventually(lambda: focused_rank(offline_page), "3")
     assert offline_page.locator("#context[open]").count() == 0
-    assert offline_page.evaluate("document.activeElement.closest('.card')?.dataset.rank") == "3"
     assert pressed(offline_page, 2) == ["benign"]
+
+
+@pytest.mark.parametrize("way", ["Escape", "button", "note"])
+def test_the_card_has_the_keyboard_as_soon_as_the_enlarged_view_closes(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, eventually: Eventually, way: str
+) -> None:
+    offline_page.add_init_script(LATE_CLOSE_EVENT)
+    offline_page.goto(write_page(make_review("S1", 5)).as_uri())
+    offline_page.keyboard.press("n" if way == "note" else "Enter")
+    if way == "note":
+        offline_page.keyboard.type("small")
+    if way == "button":
+        offline_page.get_by_role("button", name="Close").click()
+    else:
+        offline_page.keyboard.press("Escape")
+    eventually(lambda: focused_rank(offline_page), "1")
+    assert offline_page.locator("#context[open]").count() == 0
+    assert offline_page.locator(".card .note").all_inner_texts() == (["small"] if way == "note" else [])
 
 
 def test_brightness_and_contrast_change_the_picture_and_are_reset(

@@ -58,6 +58,7 @@
       attend(item);
       choose(head, answer);
     },
+    close: closeContext,
   };
 
   function attend(item) {
@@ -203,11 +204,18 @@
     go: (by) => step(by),
     choose: (head, answer) => choose(head, answer),
     note: (text) => ink.answers.write(ink.placeKey(slide(), state.current), text),
-    close: () => dialog.close(),
+    close: closeContext,
   };
 
   function openContext() {
     if (state.current) ink.showContext(slide(), state.current, contextActions);
+  }
+
+  /** Give the keyboard back to the card at once: the dialog's own `close` event comes later, a key may come before it. */
+  function closeContext() {
+    if (dialog.contains(document.activeElement)) document.activeElement.blur(); // a note is written when left, and draws its card anew
+    ink.hideContext();
+    focusCard();
   }
 
   function step(by) {
@@ -335,7 +343,10 @@
     ink.at("print").addEventListener("click", () => window.print());
     ink.at("help-open").addEventListener("click", ink.showHelp);
     document.addEventListener("keydown", onKey);
-    dialog.addEventListener("close", focusCard);
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      closeContext();
+    });
     window.addEventListener("beforeprint", () => printing(true));
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));

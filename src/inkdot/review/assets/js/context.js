@@ -220,6 +220,8 @@
     dialog.querySelector(again)?.focus();
   };
 
+  ink.hideContext = () => ink.at("context").close();
+
   ink.showHelp = function () {
     const dialog = ink.at("help");
     const rows = [

@@ -4,7 +4,7 @@
 
 (function (ink) {
   const dialog = ink.at("context");
-  const plain = { context: ink.showContext, overview: ink.showOverview };
+  const plain = { context: ink.showContext, hide: ink.hideContext, overview: ink.showOverview };
   const ROUND_TRIP = [0.5, 14]; // tile sides across: between these the reader's own zoom is kept from place to place
   let seadragon = null;
   let opened = null; // the slide that the viewer shows
@@ -204,7 +204,7 @@
     shown = { slide, place: null, actions: null };
     present();
     dialog.dataset.place = "";
-    const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => dialog.close() } });
+    const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => gallery.actions.close() } });
     dialog.replaceChildren(
       ink.make("div", { class: "stage" }),
       ink.make(
@@ -265,7 +265,7 @@
     plain.overview(slide, current, actions);
     gallery = { slide, current, actions };
     if (!dialog.open) return;
-    if (!slide.view) dialog.close(); // there is nothing to look at: what is open must not be taken for it
+    if (!slide.view) ink.hideContext(); // there is nothing to look at: what is open must not be taken for it
     else if (current === null) showWhole(slide);
     else if (shown.place === null) actions.open(current);
     else if (shown.actions && (current !== shown.place || slide !== shown.slide)) ink.showContext(slide, current, shown.actions);
@@ -296,10 +296,11 @@
     seadragon.viewport.applyConstraints();
   };
 
-  dialog.addEventListener("close", () => {
+  ink.hideContext = function () {
+    plain.hide();
     document.body.classList.remove("viewing");
     shown = { slide: null, place: null, actions: null };
-  });
+  };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open) return;
@@ -309,7 +310,7 @@
     }
     if (event.key === "Escape" && dialog.open) {
       event.preventDefault();
-      dialog.close();
+      gallery.actions.close();
     } else if (event.key.toLowerCase() === "o" && gallery.slide && (dialog.open || gallery.current === null)) {
       event.preventDefault();
       showWhole(gallery.slide);
