@@ -361,17 +361,17 @@ def test_patience_is_with_what_is_watched(tmp_path, data, tiny_config, tiny_spec
     assert state.epoch == epochs
 
 
-def test_patients_of_one_kind_cannot_be_watched(tmp_path, data, tiny_config, tiny_spec, quiet):
-    alone = replace(data.validation, patients=np.full(len(data.validation), "p"))
+def test_patients_of_one_kind_cannot_choose_an_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
+    alone = replace(data, validation=replace(data.validation, patients=np.full(len(data.validation), "p")))
+    config = changed(tiny_config, epochs=1, keep="best", watch="patient_auc")
     with pytest.raises(UserError, match=r"training\.watch patient_auc: .* 1 positive and 0 negative"):
-        trained(
-            tmp_path,
-            replace(data, validation=alone),
-            changed(tiny_config, watch="patient_auc"),
-            tiny_spec,
-            quiet,
-        )
+        trained(tmp_path, alone, config, tiny_spec, quiet)
     assert not (tmp_path / "checkpoints").exists()
+    # The last epoch is kept whatever is watched; there is no figure of patients then.
+    _, state = trained(tmp_path, alone, changed(config, keep="last"), tiny_spec, quiet)
+    assert state.history[0]["selftest_patient_auc"] is None
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines())
+    assert row["selftest_patient_auc"] == row["selftest_patient_average_precision.low"] == ""
 
 
 def test_checkpoints_of_other_settings_are_replaced_and_that_is_said(

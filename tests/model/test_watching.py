@@ -6,8 +6,8 @@ import pytest
 from inkdot.errors import UserError
 from inkdot.evaluation.metrics import average_precision, roc_auc
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.model.figures import patient_figures
-from inkdot.model.watching import Row, better, check_watched, line
+from inkdot.model.figures import check_watched, patient_figures
+from inkdot.model.watching import Row, better, line
 
 NAN = np.nan
 

@@ -311,6 +311,19 @@ def test_a_patient_in_two_splits_is_named(cohort: Path, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohort: Path, tmp_path: Path):
+    path = with_split(cohort, tmp_path / "split", {"s00": "validation", "s01": "validation"})
+    path.write_text(
+        path.read_text().replace("patient-1,", "patient-0,")
+    )  # one patient, with both kinds of slide
+    settings = config(epochs=1, keep="best", watch="patient_auc")
+    said = r"training\.watch patient_auc: .* found 1 positive and 0 negative ones among 1"
+    with pytest.raises(UserError, match=said):
+        train.run(settings, path, tmp_path / "run")
+    assert not (tmp_path / "run" / "cache").exists()  # before any pixel is read
+    assert train.run(config(epochs=1, keep="best"), path, tmp_path / "other") == 0
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [

@@ -19,11 +19,12 @@ from inkdot.model.augment import Augmentation
 from inkdot.model.bag_draws import BagDraws
 from inkdot.model.bags import BagSet
 from inkdot.model.data import TileSet, training_loader
+from inkdot.model.figures import check_watched
 from inkdot.model.loss import Loss, masked_loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import LogitArray, predict_logits
 from inkdot.model.selection import FloatArray, IndexArray, TargetArray, draw_weights, head_slices, strata
-from inkdot.model.watching import Row, cells, check_watched, judged_figures
+from inkdot.model.watching import Row, cells, judged_figures
 
 
 @dataclass(frozen=True, slots=True)

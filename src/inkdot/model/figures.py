@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inkdot.config import Config
+from inkdot.errors import UserError
 from inkdot.evaluation.intervals import Estimate, auc_estimate, average_precision_estimate
 from inkdot.labels import Head
 from inkdot.model.selection import IndexArray, NameArray, TargetArray, flag_column, head_slices
@@ -132,3 +134,26 @@ def patient_figures(
         "patient_auc": auc_estimate(*known, replicates=replicates, seed=seed),
         "patient_average_precision": average_precision_estimate(*known, replicates=replicates, seed=seed),
     }
+
+
+def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> None:
+    """What is watched must be defined on the validation patients.
+
+    Args:
+        targets: Of validation tiles or slides, shape [n, classes of all heads], NaN where unknown.
+        patients: Shape [n].
+        config: The whole config.
+
+    Raises:
+        UserError: An AUC is asked for, and a class has no patient.
+    """
+    if config.training.watch != "patient_auc":
+        return
+    truth = patient_truth(targets[:, flag_column(config.head_records)], patients)
+    positive, negative = int(truth.positive.sum()), int((truth.known & ~truth.positive).sum())
+    if not (positive and negative):
+        raise UserError(
+            "training.watch patient_auc: expected positive and negative validation patients, found "
+            f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
+            "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
+        )

@@ -31,11 +31,12 @@ from inkdot.model.company import company, summed
 from inkdot.model.curves import curves_svg
 from inkdot.model.data import TileSet
 from inkdot.model.event_file import write_events
+from inkdot.model.figures import check_watched
 from inkdot.model.lessons import Lesson, TileLesson, TrainingData
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import place
 from inkdot.model.schedule import learning_rate_at
-from inkdot.model.watching import Row, better, check_watched, csv_text, epoch_row, line
+from inkdot.model.watching import Row, better, csv_text, epoch_row, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ def fit(
     """Train on labelled tiles, see :func:`learn`.
 
     Raises:
-        UserError: As there, or what ``training.watch`` names is undefined on the validation tiles.
+        UserError: As there, or the best epoch is to be kept by a figure that is undefined on the validation tiles.
     """
-    check_watched(data.validation.targets, data.validation.patients, config)
+    if config.training.keep == "best":
+        check_watched(data.validation.targets, data.validation.patients, config)
     return learn(network, TileLesson(data, config), config, layout, console)
 
 

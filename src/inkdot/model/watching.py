@@ -10,16 +10,15 @@ from typing import cast
 import torch
 
 from inkdot.config import Config, Watched
-from inkdot.errors import UserError
 from inkdot.evaluation.intervals import Estimate
 from inkdot.model.balancing import balanced_weights, fit_temperatures
 from inkdot.model.data import TileSet
-from inkdot.model.figures import auc_figures, patient_figures, patient_truth
+from inkdot.model.figures import auc_figures, patient_figures
 from inkdot.model.loss import Loss, masked_loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import LogitArray, predict_logits
 from inkdot.model.scorer import scores_of
-from inkdot.model.selection import NameArray, TargetArray, flag_column, head_slices
+from inkdot.model.selection import NameArray, TargetArray, head_slices
 
 Row = Mapping[str, float | None]
 """One epoch: column names of ``metrics.csv`` and their values, None where undefined."""
@@ -93,29 +92,6 @@ def better(row: Row, best: Row, prefix: str, watched: Watched) -> bool:
     decides where patients have no AUC at all, in learning without labels.
     """
     return _rank(row, prefix, watched) < _rank(best, prefix, watched)
-
-
-def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> None:
-    """What is watched must be defined on the validation patients.
-
-    Args:
-        targets: Of validation tiles or slides, shape [n, classes of all heads], NaN where unknown.
-        patients: Shape [n].
-        config: The whole config.
-
-    Raises:
-        UserError: An AUC is asked for, and a class has no patient.
-    """
-    if config.training.watch != "patient_auc":
-        return
-    truth = patient_truth(targets[:, flag_column(config.head_records)], patients)
-    positive, negative = int(truth.positive.sum()), int((truth.known & ~truth.positive).sum())
-    if not (positive and negative):
-        raise UserError(
-            "training.watch patient_auc: expected positive and negative validation patients, found "
-            f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
-            "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
-        )
 
 
 def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: Row, prefix: str) -> Row:

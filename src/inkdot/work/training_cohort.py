@@ -11,7 +11,8 @@ from inkdot.config import Config
 from inkdot.errors import LeakageError, UserError
 from inkdot.evaluation.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
 from inkdot.labels import flagging_head
-from inkdot.model.selection import FloatArray, TargetArray, head_slices, known_rows
+from inkdot.model.figures import check_watched
+from inkdot.model.selection import FloatArray, NameArray, TargetArray, head_slices, known_rows
 from inkdot.work.tile_cache import LabelledTiles
 
 
@@ -127,7 +128,7 @@ def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dic
 
 
 def check_answers(cohort: Cohort, config: Config) -> None:
-    """Every class needs tiles to learn from, and the flagging question needs both sides to be judged on.
+    """Every class needs tiles to learn from, the flagging question both sides to be judged on, and patients as watched.
 
     Raises:
         UserError: A class is missing; the message names it.
@@ -144,6 +145,19 @@ def check_answers(cohort: Cohort, config: Config) -> None:
             for class_name in head.classes:
                 if not counts[f"{head.name}.{class_name}"]:
                     raise UserError(_missing(head.name, class_name, part, cohort, head.name == flagging))
+    if config.training.keep == "best" or cohort.by_slide:
+        check_watched(*_validation_targets(cohort), config)
+
+
+def _validation_targets(cohort: Cohort) -> tuple[TargetArray, NameArray]:
+    """What the best epoch is chosen on: targets of validation tiles or slides, and the patient of each."""
+    said = [
+        (patient(tiles), targets)
+        for tiles in cohort.of("validation")
+        if (targets := tiles.slide_targets if cohort.by_slide else tiles.targets) is not None
+    ]
+    names = [np.repeat(name, len(np.atleast_2d(targets))) for name, targets in said]
+    return np.concatenate([np.atleast_2d(targets) for _, targets in said]), np.concatenate(names)
 
 
 def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str, float]:
