@@ -9,7 +9,7 @@ from inkdot.labels import Head, flagging_head
 from inkdot.model.bags import BagSet
 from inkdot.model.data import TileSet
 from inkdot.model.predicting import LogitArray
-from inkdot.model.selection import FloatArray, TargetArray, head_slices
+from inkdot.model.selection import FloatArray, TargetArray, flag_column, head_slices
 
 _SURE = 0.5
 
@@ -37,8 +37,7 @@ def surest_tiles(bags: BagSet, margins: FloatArray, heads: Sequence[Head], above
     Returns:
         All tiles; the targets of those that are not sure are as they were.
     """
-    head = flagging_head(heads)
-    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
+    column = flag_column(heads)
     of_slide = bags.targets[bags.owners, column]
     cut = np.quantile(margins[of_slide < _SURE], above)
     sure = (of_slide < _SURE) | ((of_slide > _SURE) & (margins > cut))

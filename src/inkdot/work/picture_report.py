@@ -17,7 +17,7 @@ from inkdot.evaluation.slide_level import (
 )
 from inkdot.labels import flagging_head
 from inkdot.model.figures import decided_rows
-from inkdot.model.selection import head_slices
+from inkdot.model.selection import flag_column, head_slices
 from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
 from inkdot.work.judging_pictures import JudgedPictures, sites_of
@@ -39,8 +39,7 @@ def picture_report(
         notes: Further warnings.
     """
     heads, found = model.head_records, judged.results
-    head = flagging_head(heads)
-    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
+    head, column = flagging_head(heads), flag_column(heads)
     rows, truth = decided_rows(found.targets, column)
     results = _results(judged, column)
     groups = as_patients(results, {})

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from inkdot.labels import Head, flagging_head
-from inkdot.model.selection import TargetArray, head_slices, known_rows
+from inkdot.model.selection import TargetArray, flag_column, head_slices, known_rows
 
 _SURE = 0.5
 
@@ -47,9 +47,7 @@ def only_slide_is_known(of_slide: TargetArray, tile_targets: TargetArray, heads:
 
     A slide on which somebody did mark places is no such slide, also where no tile holds enough of the malignant ones.
     """
-    head = flagging_head(heads)
-    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
-    return bool(of_slide[column] > _SURE) and not bool(known_rows(tile_targets).any())
+    return bool(of_slide[flag_column(heads)] > _SURE) and not bool(known_rows(tile_targets).any())
 
 
 def _from_tiles(own: TargetArray, head: Head) -> TargetArray:

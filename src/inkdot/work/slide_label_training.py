@@ -20,7 +20,7 @@ from inkdot.model.extensions import with_attention, with_projector
 from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device, place, predict_logits
-from inkdot.model.selection import TargetArray, head_slices, known_rows
+from inkdot.model.selection import TargetArray, flag_column, head_slices, known_rows
 from inkdot.model.self_supervision import PairLesson
 from inkdot.model.weak_labels import answered_tiles, flag_margins, surest_tiles
 from inkdot.work.slide_answers import only_slide_is_known
@@ -214,9 +214,7 @@ def _surest(network: TileNetwork, bags: BagSet, config: Config, above: float) ->
 
 
 def _positive(tiles: TileSet, config: Config) -> int:
-    head = flagging_head(config.head_records)
-    column = head_slices(config.head_records)[head.name].start + head.classes.index(head.flag_class or "")
-    return int((tiles.targets[:, column] > 0.5).sum())
+    return int((tiles.targets[:, flag_column(config.head_records)] > 0.5).sum())
 
 
 def _thawed(config: Config, **training: float) -> Config:

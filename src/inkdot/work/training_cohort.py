@@ -12,7 +12,7 @@ from inkdot.errors import LeakageError, UserError
 from inkdot.evaluation.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
 from inkdot.labels import flagging_head
 from inkdot.model.figures import check_watched
-from inkdot.model.selection import FloatArray, NameArray, TargetArray, head_slices, known_rows
+from inkdot.model.selection import FloatArray, NameArray, TargetArray, flag_column, head_slices, known_rows
 from inkdot.work.tile_cache import LabelledTiles
 
 
@@ -267,10 +267,8 @@ def _check_files_apart(cohort: Cohort) -> None:
 
 def _positive(targets: TargetArray, config: Config) -> bool | None:
     """Whether any tile answers the flagging question with its flag class; None where none is answered."""
-    heads = config.head_records
-    head = flagging_head(heads)
-    column = head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
-    known = targets[:, column][~np.isnan(targets[:, column])]
+    own = targets[:, flag_column(config.head_records)]
+    known = own[~np.isnan(own)]
     return bool((known > 0.5).any()) if len(known) else None
 
 

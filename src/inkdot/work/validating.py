@@ -27,7 +27,7 @@ from inkdot.model.foreseen import as_predict_will
 from inkdot.model.intervals import recorded
 from inkdot.model.network import TileNetwork
 from inkdot.model.scorer import Judged, Scorer, Seeing
-from inkdot.model.selection import IndexArray, head_slices
+from inkdot.model.selection import IndexArray, flag_column, head_slices
 from inkdot.work.see_slide import SeenSlide, see_slide
 from inkdot.work.tile_cache import LabelledTiles
 from inkdot.work.training_cohort import Cohort, patient
@@ -117,8 +117,7 @@ def score_whole_slides(
 
 def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlideResults:
     """Whole slides as figures want them."""
-    head = flagging_head(model.head_records)
-    column = head_slices(model.head_records)[head.name].start + head.classes.index(head.flag_class or "")
+    head, column = flagging_head(model.head_records), flag_column(model.head_records)
     targets = [slide.tiles.slide_targets for slide in slides]
     truth = np.array([np.nan if own is None else own[column] for own in targets], np.float64)
     scores = np.array([slide.score for slide in slides], np.float64)
