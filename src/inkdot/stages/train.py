@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from inkdot.evaluation.splits import Part
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.model.company import after_first, by_first, company, together
 from inkdot.model.weights import check_start
+from inkdot.records import SlideEntry
 from inkdot.work.cross_validation import cross_validate
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
@@ -25,7 +27,7 @@ from inkdot.work.picture_tables import read_pictures
 from inkdot.work.picture_twins import copies_kept_together
 from inkdot.work.planning import planned_tiling, print_plan
 from inkdot.work.slide_label_training import tiles_to_learn_from
-from inkdot.work.tile_cache import CacheTask, labelled_tiles
+from inkdot.work.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
 from inkdot.work.training_cohort import Cohort, check_answers, cohort_notes, split_cohort
@@ -61,27 +63,17 @@ def run(
     Raises:
         UserError: The slides or the config do not make a model; the message says what is missing.
     """
-    console, layout, heads = _console(), RunLayout(out), config.head_records
-    entries = read_slides(slides, heads)
-    say(console, check_label_tables(entries, heads))
+    console, layout = _console(), RunLayout(out)
+    entries = read_slides(slides, config.head_records)
+    say(console, check_label_tables(entries, config.head_records))
     check_start(config)
     _check_shares(config, folds, whole=config.training.slide_labels.use == "always")
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
         say(console, planned_training(entries, config, layout, folds))
         return _exit_code(failing)
-
-    def tile() -> dict[str, str]:
-        write_text(layout.slides_csv, manifest_text(entries, heads, out))
-        _write_config(config, layout)
-        task = TileTask(config, layout)
-        tiled = run_slides("tile", entries, task, layout, workers=workers, description="Tiling")
-        # Said at once: should too few be left, the reasons stand above the error.
-        print_summary(console, [tiled])
-        return tiled.failed
-
     with together(config.training.accelerator) as own, locked(layout.lock) if own.first else nullcontext():
-        failed = by_first(tile)
+        failed = by_first(lambda: _tile(entries, config, layout, workers, console))
         tiles = [labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in failed]
         if not tiles:
             raise UserError(
@@ -92,28 +84,54 @@ def run(
         cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
-        used = [each.entry for each in (cohort.used() if folds is None else cohort.slides.values())]
-
-        def cache() -> dict[str, str]:
-            _check_disk(cohort, config, layout, console)
-            task = CacheTask(config, layout, whole)
-            cached = run_slides("cache", used, task, layout, workers=workers, description="Reading tiles")
-            print_summary(console, [cached])
-            return cached.failed
-
-        uncached = by_first(cache)
+        used = cohort.used() if folds is None else list(cohort.slides.values())
+        uncached = by_first(lambda: _cache(cohort, used, config, layout, workers, console))
         cohort = cohort.without(uncached)
         if folds is None:
-            check_answers(cohort, config)
-            _write_split(cohort, layout)
-            training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
-            train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
+            _train(cohort, config, layout, console)
         else:
             source = partial(slide_tiles, layout=layout)
             kept = list(cohort.slides.values())
             cross_validate(kept, source, folds, config, layout, console, pictures=False, by_slide=whole)
     say(console, _where(layout, folds))
     return _exit_code(failed or uncached)
+
+
+def _tile(
+    entries: Sequence[SlideEntry], config: Config, layout: RunLayout, workers: int, console: Console
+) -> dict[str, str]:
+    """Tile the slides that are not tiled yet; the reason of each that failed, by slide_id."""
+    write_text(layout.slides_csv, manifest_text(entries, config.head_records, layout.root))
+    _write_config(config, layout)
+    task = TileTask(config, layout)
+    tiled = run_slides("tile", entries, task, layout, workers=workers, description="Tiling")
+    # Said at once: should too few be left, the reasons stand above the error.
+    print_summary(console, [tiled])
+    return tiled.failed
+
+
+def _cache(
+    cohort: Cohort,
+    used: Sequence[LabelledTiles],
+    config: Config,
+    layout: RunLayout,
+    workers: int,
+    console: Console,
+) -> dict[str, str]:
+    """Read the pixels of the tiles that are used; the reason of each slide that failed, by slide_id."""
+    _check_disk(cohort, config, layout, console)
+    entries, task = [tiles.entry for tiles in used], CacheTask(config, layout, cohort.by_slide)
+    cached = run_slides("cache", entries, task, layout, workers=workers, description="Reading tiles")
+    print_summary(console, [cached])
+    return cached.failed
+
+
+def _train(cohort: Cohort, config: Config, layout: RunLayout, console: Console) -> None:
+    """From cached tiles to a model; slides may have failed since the cohort was checked."""
+    check_answers(cohort, config)
+    _write_split(cohort, layout)
+    training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
+    train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
 
 
 def run_images(
