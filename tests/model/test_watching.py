@@ -7,7 +7,7 @@ from inkdot.errors import UserError
 from inkdot.evaluation.metrics import average_precision, roc_auc
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.model.figures import check_watched, patient_figures
-from inkdot.model.watching import Row, better, line
+from inkdot.model.watching import Row, better, chosen_words, line
 
 NAN = np.nan
 
@@ -99,3 +99,11 @@ def test_watching_patients_needs_both_kinds_of_them(tiny_config):
         check_watched(targets, one_kind, watching)
     check_watched(targets, one_kind, tiny_config)
     check_watched(targets, np.array(["a", "b", "c"]), watching)
+
+
+def test_the_card_says_by_what_the_epoch_was_chosen(tiny_config):
+    assert chosen_words(7, tiny_config.training) == (
+        "Weights of epoch 7 of 3, which had the lowest calibrated validation loss."
+    )
+    settings = tiny_config.training.model_copy(update={"watch": "patient_auc"})
+    assert "epoch 7 of 3, which had the highest AUC over validation patients" in chosen_words(7, settings)

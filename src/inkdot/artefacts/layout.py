@@ -136,7 +136,7 @@ class RunLayout:
 
     @property
     def best_checkpoint(self) -> Path:
-        """Weights of the epoch with the lowest calibrated validation loss."""
+        """Weights of the best epoch, by ``training.watch``."""
         return self.root / "checkpoints" / "best.safetensors"
 
     @property

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from inkdot.config import Config, Watched
+from inkdot.config import Config, TrainingConfig, Watched
 from inkdot.evaluation.intervals import Estimate
 from inkdot.model.balancing import balanced_weights, fit_temperatures
 from inkdot.model.data import TileSet
@@ -129,6 +129,15 @@ def line(row: Row, epochs: int, prefix: str) -> str:
         if value is not None:
             figures.append(f"{name} {value:.3f} ({row[name + '.low']:.3f} to {row[name + '.high']:.3f})")
     return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
+
+
+def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
+    """Which epoch's weights were kept and why, for people."""
+    why = {
+        "calibrated_loss": "the lowest calibrated validation loss",
+        "patient_auc": "the highest AUC over validation patients",
+    }[settings.watch]
+    return f"Weights of epoch {best_epoch} of {settings.epochs}, which had {why}."
 
 
 def _rank(row: Row, prefix: str, watched: Watched) -> tuple[float, float]:

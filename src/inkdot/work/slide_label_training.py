@@ -22,6 +22,7 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device, place, predict_logits
 from inkdot.model.selection import TargetArray, flag_column, head_slices, known_rows
 from inkdot.model.self_supervision import PairLesson
+from inkdot.model.watching import chosen_words
 from inkdot.model.weak_labels import answered_tiles, flag_margins, surest_tiles
 from inkdot.work.slide_answers import only_slide_is_known
 from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
@@ -130,7 +131,8 @@ def train_on_slides(
         attentive, bags, data.validation, config, trained_on_facts(cohort, config), part, data.figures_prefix
     )
     notes.append(
-        f"Slides: {state.epoch} epochs. A slide's score is the attention-weighted mean of its tiles' logits."
+        f"Slides: {state.epoch} epochs. {chosen_words(state.best_epoch, config.training)} A slide's score is the "
+        "attention-weighted mean of its tiles' logits."
     )
     return attentive, description, notes
 

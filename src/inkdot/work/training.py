@@ -30,6 +30,7 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device
 from inkdot.model.selection import IndexArray, known_rows
 from inkdot.model.store import save_model
+from inkdot.model.watching import chosen_words
 from inkdot.model.weights import starting_network
 from inkdot.records import RgbArray
 from inkdot.work.lesions import labels_of
@@ -95,7 +96,7 @@ def kept_words(state: RunState, config: Config) -> str:
     """Which epoch's weights a run on tiles kept, for people."""
     if config.training.keep == "last":
         return f"Weights after the last of {state.epoch} epochs."
-    return f"Weights of epoch {state.best_epoch} of {config.training.epochs}, which had the lowest calibrated validation loss."
+    return chosen_words(state.best_epoch, config.training)
 
 
 def _parameters(network: TileNetwork) -> int:
