@@ -34,14 +34,14 @@ backbone, epochs, accumulate = sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 config = config_from_mapping(
     {
         "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
-        "model": {"backbone": backbone, "dropout": 0.0},
+        "model": {"backbone": backbone, "dropout": 0.2},
         "training": {
             "epochs": epochs, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu", "accumulate": accumulate,
         },
     }
 )
 manual_seed(0, 0)
-network = TileNetwork(NetworkSpec(backbone, 0.0, config.head_records, 32))
+network = TileNetwork(NetworkSpec(backbone, 0.2, config.head_records, 32))
 data = TrainingData(
     painting.painted_set(8, 12, seed=1), painting.painted_set(8, 5, seed=2), "selftest_", "same"
 )
@@ -84,14 +84,20 @@ def script(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_processes_give_the_loss_curve_of_one(script: Path, tmp_path: Path):
-    # A network without batch normalisation, which in company sees a share of the batch only.
-    run(script, tmp_path / "one", "test_convnext", 1)
-    run(script, tmp_path / "two", "test_convnext", 2, accumulate=2)
+@pytest.mark.parametrize(
+    ("backbone", "parts_of_one", "bound"),
+    # Batch normalisation makes small differences larger, and each part of a step has statistics of its own.
+    [("test_convnext", 1, 1e-4), ("test_efficientnet", 2, 1e-3)],
+)
+def test_two_processes_give_the_loss_curve_of_one(
+    script: Path, tmp_path: Path, backbone: str, parts_of_one: int, bound: float
+):
+    run(script, tmp_path / "one", backbone, 1, accumulate=parts_of_one)
+    run(script, tmp_path / "two", backbone, 2, accumulate=2)
     one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
     for name, losses in one.items():
         assert len(losses) == len(two[name]) == 3
-        np.testing.assert_allclose(two[name], losses, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(two[name], losses, rtol=bound, err_msg=name)
     assert one["train_loss"][2] < 0.7 * one["train_loss"][0]
 
 

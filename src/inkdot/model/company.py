@@ -115,3 +115,12 @@ def summed(tensor: Tensor) -> Tensor:
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The tensors of all processes, in their order, shape [processes, …]; each has one of the same shape."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor.unsqueeze(0)
+    every = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+    dist.all_gather(every, tensor)
+    return torch.stack(every)

@@ -23,6 +23,7 @@ from inkdot.model.data import Draw, EpochDraws, TileSet, training_loader
 from inkdot.model.loss import Loss, known_weights, masked_loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.watching import Row, validation_row
+from inkdot.model.whole_batch import as_whole_batch
 
 
 class Draws(Protocol):
@@ -127,7 +128,9 @@ class TileLesson:
         settings, heads = self._config.training, self._config.head_records
         totals = summed(known_weights(batch[1], heads))
         for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
-            yield masked_loss(model(pixels), targets, heads, settings.head_weights, totals=totals)
+            with as_whole_batch():
+                logits = model(pixels)
+            yield masked_loss(logits, targets, heads, settings.head_weights, totals=totals)
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
         """Losses and AUC on the validation tiles."""
