@@ -383,3 +383,13 @@ def test_checkpoints_of_other_settings_are_replaced_and_that_is_said(
     _, state = trained(tmp_path, other, changed(tiny_config, epochs=1), tiny_spec, quiet)
     assert state.identity == "run-2"
     assert "beginning anew" in quiet.file.getvalue()
+
+
+def test_a_batch_without_statistics_names_what_to_set(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # Of tiles of 32 px this network's last feature maps are one pixel: a tile has one value per channel.
+    config = changed(tiny_config, batch_size=16, accumulate=16)
+    spec = replace(tiny_spec, backbone="mobilenetv3_small_050")
+    with pytest.raises(
+        UserError, match=r"two tiles or more.*one of 32 px.*batch_size \(16\).*accumulate \(16\)"
+    ):
+        trained(tmp_path, data, config, spec, quiet)

@@ -74,13 +74,17 @@ def learn(
     same number of threads, the same data and config give the same bytes, interrupted or not.
 
     Raises:
-        UserError: The accelerator or precision is not to be had on this machine, its memory is too small for a batch, or
-            the loss is no longer finite.
+        UserError: The accelerator or precision is not to be had on this machine, its memory is too small for a batch, a
+            batch is too small for batch normalisation, or the loss is no longer finite.
     """
     try:
         state = _learn(network, lesson, config, layout, console)
     except torch.OutOfMemoryError:
         raise UserError(_too_large(config.training, lesson.training)) from None
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(_too_few(config.training, lesson.training)) from None
     except Exception as error:
         # PyTorch's compiler fails at the first step, in many ways, and loading it only to name them takes seconds.
         if not (
@@ -220,6 +224,14 @@ def _too_large(settings: TrainingConfig, tiles: TileSet) -> str:
         )
     found = f"expected room for {settings.tiles_at_once} tiles of {side} px at a time, found the accelerator's memory full"
     return f"{found}; {remedy}"
+
+
+def _too_few(settings: TrainingConfig, tiles: TileSet) -> str:
+    return (
+        f"expected two tiles or more at a time for a network with batch normalisation, found one of {tiles.tile(0).shape[0]} px, "
+        f"too small to have statistics of its own; raise training.batch_size ({settings.batch_size}), or lower "
+        f"training.accumulate ({settings.accumulate})"
+    )
 
 
 def _state_so_far(layout: RunLayout, identity: str) -> RunState:
