@@ -46,7 +46,7 @@ class Lesson(Protocol):
 
     @property
     def figures_prefix(self) -> str:
-        """Put before the names of figures on validation data; ``<prefix>calibrated_loss`` chooses the epoch."""
+        """Put before the names of figures on validation data; ``training.watch`` names the one that chooses the epoch."""
         ...
 
     @property
@@ -78,7 +78,10 @@ class Lesson(Protocol):
         ...
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Figures on validation data, without prefix; ``calibrated_loss`` is one of them."""
+        """Figures on validation data, without prefix; ``calibrated_loss`` is one of them.
+
+        ``patient_auc`` is another one, except where patients have no answers; None where a class has no patient.
+        """
         ...
 
 
@@ -133,5 +136,5 @@ class TileLesson:
             yield masked_loss(logits, targets, heads, settings.head_weights, totals=totals)
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Losses and AUC on the validation tiles."""
+        """Losses and figures on the validation tiles and their patients."""
         return validation_row(cast(TileNetwork, average), self._validation, self._config, device)
