@@ -132,6 +132,7 @@ def browser(chromium_path: str) -> "Generator[Browser]":
 def offline_page(browser: "Browser") -> "Generator[Page]":
     """A page that may open files and this machine's own server; the test fails if it asks the network or errs."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(SETTLES_WITHIN_SECONDS * 1000)
     wrong: list[str] = []
 
     def answer(route: "Route") -> None:

@@ -17,7 +17,7 @@ from inkdot.review.slide_review import SlideReview
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
@@ -401,13 +401,14 @@ def test_a_mark_on_the_overview_leads_to_its_card(
     marks = offline_page.locator("#overview .overview-frame .spot")
     assert marks.count() == 40
     mark = offline_page.locator('#overview .spot[data-rank="35"]')
-    box, frame = mark.bounding_box(), offline_page.locator(".overview-frame").bounding_box()
-    assert box is not None
-    assert frame is not None
-    # Place 35 lies at x 34 × 300 px, 256 px wide, on a slide of 30,000 px.
-    assert (box["x"] + box["width"] / 2 - frame["x"]) / frame["width"] == pytest.approx(
-        (34 * 300 + 128) / 30_000, abs=0.004
+    # In one look: what else arrives on the page may move both.
+    across = mark.evaluate(
+        """(mark) => {
+        const [box, frame] = [mark, mark.closest(".overview-frame")].map((node) => node.getBoundingClientRect());
+        return (box.x + box.width / 2 - frame.x) / frame.width; }"""
     )
+    # Place 35 lies at x 34 × 300 px, 256 px wide, on a slide of 30,000 px.
+    assert across == pytest.approx((34 * 300 + 128) / 30_000, abs=0.004)
     mark.dispatch_event("click")
     assert current_rank(offline_page) == "35"
 
@@ -545,22 +546,34 @@ def test_a_page_says_when_answers_are_not_saved_yet(
     assert unsaved.count() == 1
 
 
+def cpu_clock(page: "Page") -> Callable[[], float]:
+    """A clock of the processor time, in seconds, that the page's main thread spent on its tasks."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return {metric["name"]: metric["value"] for metric in metrics}["TaskDuration"]
+
+    return worked
+
+
 def test_ten_thousand_places_open_and_answer_quickly(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     page = write_page(*(make_review(f"S{index:03d}", 100) for index in range(100)))
-    start = time.perf_counter()
+    worked = cpu_clock(offline_page)
+    before = worked()
     offline_page.goto(page.as_uri())
     offline_page.wait_for_selector(".card")
-    opened = time.perf_counter() - start
-    start = time.perf_counter()
+    opened = worked()
     for _ in range(20):
         offline_page.keyboard.press("b")
-    per_answer = (time.perf_counter() - start) / 20
+    per_answer = (worked() - opened) / 20
     assert answered(offline_page) == "20 of 10\u202f000 places answered"
-    # Wide of what was measured (0.6 s and 0.08 s): a busy machine is no fault, a quadratic page is.
-    assert opened < 15
-    assert per_answer < 0.6
+    # Wide of what was measured (0.21 s and 0.015 s): a slow machine is no fault, a quadratic page is.
+    assert opened - before < 5
+    assert 0 < per_answer < 0.4
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 820, 400])
@@ -590,13 +603,33 @@ def test_the_contact_sheet_shows_all_places_on_paper(
     assert offline_page.locator(".card").count() == 30
 
 
+def test_nothing_moves_for_who_asked_for_less_motion(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.add_init_script(
+        "window.fades = 0; window.addEventListener('transitionrun', () => fades += 1);"
+    )
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    offline_page.keyboard.press("z")  # says that there is nothing to undo
+    offline_page.wait_for_function("window.fades === 1")
+    offline_page.emulate_media(reduced_motion="reduce")
+    offline_page.reload()
+    offline_page.keyboard.press("z")
+    offline_page.wait_for_function("getComputedStyle(document.getElementById('said')).opacity === '1'")
+    offline_page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert offline_page.evaluate("window.fades") == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_fault(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, scheme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    offline_page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    # A message half faded in has too little contrast, for a moment that is nobody's fault.
+    offline_page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     offline_page.goto(
         write_page(
             make_review("S1", 8, warnings=("stain not stated",)), make_review("S2", 0, call="inadequate")
