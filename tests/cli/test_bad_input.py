@@ -208,12 +208,15 @@ def test_an_output_folder_in_use(
 ) -> None:
     slide(tmp_path / "a.tif")
     hold = (
-        "import sys, time; from pathlib import Path; from inkdot.artefacts.layout import RunLayout\n"
+        "import sys; from pathlib import Path; from inkdot.artefacts.layout import RunLayout\n"
         "from inkdot.artefacts.locking import locked\n"
-        "with locked(RunLayout(Path(sys.argv[1])).lock): print('held', flush=True); time.sleep(60)"
+        "with locked(RunLayout(Path(sys.argv[1])).lock): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", hold, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", hold, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
