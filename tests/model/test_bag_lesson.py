@@ -1,6 +1,7 @@
 """Learning from slides alone: painted bags in which one tile in six is malignant, and nobody says which."""
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -182,6 +183,26 @@ def test_the_loss_is_that_of_slides_and_of_labelled_tiles_together(data):
     known = ~np.isnan(targets[:, 0])  # all benign, hence alike in weight
     expected += 0.5 * entropy(logits[known][:, :2], targets[known][:, :2]).mean()
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_patient_has_the_score_of_the_highest_of_the_slides(data):
+    bags = data.validation
+    pairs = {name: f"p{index // 3}" for index, name in enumerate(bags.slides.tolist())}
+    tiles = replace(bags.tiles, patients=np.array([pairs[name] for name in bags.tiles.slides.tolist()]))
+    # Every second slide is positive: with three slides each, all patients would be; so say that of the first six only.
+    targets = bags.targets.copy()
+    targets[6:, :2] = [1, 0]
+    config = config_with(watch="patient_auc")
+    lesson = BagLesson(replace(data, validation=replace(bags, tiles=tiles, targets=targets)), config)
+    manual_seed(0, 0)
+    network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8)).eval()
+    row = lesson.judge(network, torch.device("cpu"))
+    logits = predict_logits(network, bags.tiles.tiles(), device=torch.device("cpu"), batch_size=24)
+    pooled = pooled_bags(logits, bags, config.head_records)
+    best = (pooled[:, 1] - pooled[:, 0]).reshape(4, 3).max(axis=1)
+    assert row["patient_auc"] == pytest.approx(roc_auc(np.array([True, True, False, False]), best))
+    assert 0 <= row["patient_auc.low"] <= row["patient_auc"] <= row["patient_auc.high"] <= 1
+    assert row["auc.malignancy.malignant"] != row["patient_auc"]  # that of slides
 
 
 def test_attention_begins_where_the_tiles_own_layer_looks(data):

@@ -195,6 +195,8 @@ def test_metrics_are_kept_per_epoch_without_time_stamps(trained: RunLayout):
         "train_loss.morphology",
         "validation_loss",
         "validation_auc.malignancy.malignant.low",
+        "validation_patient_auc.low",
+        "validation_patient_average_precision.high",
     } <= set(rows[0])
     assert {(line.stage, line.outcome) for line in ledger.read(trained.ledger)} == {
         ("tile", "done"),
