@@ -170,8 +170,7 @@ def test_killed_at_any_point_a_rerun_gives_the_same_bytes(slides: Path, model: P
             time.sleep(0.005)
         time.sleep(float(chance.uniform(0.0, 0.1)))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        time.sleep(0.5)  # its processes leave with it
+        process.communicate()  # until the last of its processes has let go of what it writes to
         for path in out.rglob("*.parquet"):
             if ".partial" not in path.name:
                 pq.read_table(path)  # no half file under a final name

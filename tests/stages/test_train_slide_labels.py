@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -161,22 +160,25 @@ def test_twice_gives_the_same_bytes(trained: RunLayout, cohort: Path) -> None:
 def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
     trained: RunLayout, cohort: Path, tmp_path: Path
 ) -> None:
-    """A real process, really killed: as soon as each phase has written its curves."""
+    """A real process, really killed: as soon as each phase has written its curves.
+
+    It kills itself with the next file that it opens: who watched from outside might come too late.
+    """
     path, cut = tmp_path / "config.json", RunLayout(tmp_path / "cut")
     path.write_text(json.dumps(config().model_dump(mode="json")))
     code = (
-        "import sys; from pathlib import Path; from inkdot.config import load_config; from inkdot.stages import train\n"
-        "train.run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))"
+        "import os, signal, sys; from pathlib import Path; from inkdot.config import load_config\n"
+        "from inkdot.stages import train\n"
+        "*files, written = map(Path, sys.argv[1:])\n"
+        "def watch(event, arguments):\n"
+        "    if event == 'open' and written.exists(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.addaudithook(watch)\n"
+        "train.run(load_config(files[0]), *files[1:])"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, str(path), str(cohort), str(cut.root)]
     for phase in ("slide_answers", "surest_tiles_1", "surest_tiles_2", "slide_labels"):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            if cut.phase(phase).metrics_csv.exists():
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.001)
-        assert process.wait() == -signal.SIGKILL
+        ended = subprocess.run([*command, str(cut.phase(phase).metrics_csv)], stderr=subprocess.DEVNULL)
+        assert ended.returncode == -signal.SIGKILL
         assert not (cut.model / "model.json").exists()
     assert train.run(config(), cohort, cut.root) == 0
     for name in ("model/weights.safetensors", "model/model.json", "slide_labels/metrics.csv"):
