@@ -154,6 +154,18 @@ def test_a_step_sees_both_kinds_of_slide_and_where_attention_lies(data):
     assert list(draws) != batches
 
 
+def test_processes_share_the_slides_of_a_step_each_with_all_its_tiles(data):
+    bags, classes = data.training, np.argmax(data.training.targets[:, :2], axis=1)
+    one = BagDraws(bags, classes, 16, 4, seed=0)
+    two = [BagDraws(bags, classes, 16, 4, seed=0, rank=rank, size=2) for rank in range(2)]
+    shares = [list(draws) for draws in two]
+    for step, batch in enumerate(one):
+        by_slide = [batch[start : start + 4] for start in range(0, 16, 4)]
+        for rank, draws in enumerate(two):
+            assert shares[rank][step] == [draw for slide in by_slide[rank::2] for draw in slide]
+            assert (draws.drawn[step] == one.drawn[step][rank::2]).all()
+
+
 def test_a_slide_with_fewer_tiles_than_places_shows_all_of_them(data):
     draws = BagDraws(data.training, np.zeros(24, np.int64), batch_size=32, bag_size=16, seed=0)
     for batch, slides in zip(draws, draws.drawn, strict=False):

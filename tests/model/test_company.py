@@ -49,23 +49,33 @@ fit(network, data, config, RunLayout(Path(sys.argv[2])), Console(file=io.StringI
 """
 
 
+_SLIDES_TOGETHER = """
+import importlib.util, io, sys
+from pathlib import Path
+
+from rich.console import Console
+
+spec = importlib.util.spec_from_file_location("bags", sys.argv[1])
+bags = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(bags)
+data = bags.BagData(bags.painted_bags(24, 1)[0], bags.painted_bags(12, 2)[0], "selftest_", "same")
+slide_labels = {"bag_tiles": 4, "hidden": 8}
+config = bags.config_with(epochs=3, batch_size=16, learning_rate=0.001, slide_labels=slide_labels)
+bags.learnt(Path(sys.argv[2]), data, config, Console(file=io.StringIO()))
+"""
+
+
 def curves(folder: Path) -> dict[str, list[float]]:
     rows = list(csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))
-    return {
-        name: [float(row[name]) for row in rows]
-        for name in ("train_loss", "train_loss.malignancy", "train_loss.morphology", "selftest_loss")
-    }
+    names = [name for name in rows[0] if name.startswith("train_loss") or name == "selftest_loss"]
+    return {name: [float(row[name]) for row in rows] for name in names}
 
 
-def run(
-    script: Path, out: Path, backbone: str, processes: int, *, epochs: int = 3, accumulate: int = 1
-) -> None:
+def run(script: Path, out: Path, processes: int, painting: str, *words: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    painting = Path(__file__).with_name("conftest.py")
     command = [sys.executable, "-W", "ignore", *(launcher if processes > 1 else []), str(script)]
-    command += [str(painting), str(out), backbone, str(epochs), str(accumulate)]
     done = subprocess.run(
-        command,
+        [*command, str(Path(__file__).with_name(painting)), str(out), *words],
         capture_output=True,
         text=True,
         check=False,
@@ -92,13 +102,28 @@ def script(tmp_path: Path) -> Path:
 def test_two_processes_give_the_loss_curve_of_one(
     script: Path, tmp_path: Path, backbone: str, parts_of_one: int, bound: float
 ):
-    run(script, tmp_path / "one", backbone, 1, accumulate=parts_of_one)
-    run(script, tmp_path / "two", backbone, 2, accumulate=2)
+    run(script, tmp_path / "one", 1, "conftest.py", backbone, "3", str(parts_of_one))
+    run(script, tmp_path / "two", 2, "conftest.py", backbone, "3", "2")
     one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
+    assert {"train_loss.malignancy", "train_loss.morphology", "selftest_loss"} <= set(one)
     for name, losses in one.items():
         assert len(losses) == len(two[name]) == 3
         np.testing.assert_allclose(two[name], losses, rtol=bound, err_msg=name)
     assert one["train_loss"][2] < 0.7 * one["train_loss"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_processes_give_the_loss_curve_of_one_on_slides_as_wholes(tmp_path: Path):
+    script = tmp_path / "slides.py"
+    script.write_text(_SLIDES_TOGETHER)
+    for name, processes in (("one", 1), ("two", 2)):
+        run(script, tmp_path / name, processes, "test_bag_lesson.py")
+    one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
+    assert {"train_loss.slides.malignancy", "train_loss.tiles.malignancy", "selftest_loss"} <= set(one)
+    for name, losses in one.items():
+        assert len(losses) == len(two[name]) == 3
+        np.testing.assert_allclose(two[name], losses, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
 def test_shares_of_a_batch_make_the_batch():

@@ -183,6 +183,10 @@ def test_shares_drop_out_the_rows_that_one_process_drops(monkeypatch: pytest.Mon
         torch.manual_seed(7)
         assert torch.equal(dropout(own, 0.3, inplace=True), expected[rank::3])
         assert torch.equal(own, expected[rank::3])
+        # Rows two by two, as the tiles of a slide go together.
+        rows = [2 * (rank + 3 * turn) + k for turn in range(2) for k in range(2)]
+        torch.manual_seed(7)
+        assert torch.equal(dropout(values[rows], 0.3, dealt=2), expected[rows])
 
 
 def test_layers_ask_for_it_only_where_several_train_and_keep_their_names(

@@ -16,7 +16,17 @@ class BagDraws:
     so that the number of loader processes changes nothing.
     """
 
-    def __init__(self, bags: BagSet, classes: IndexArray, batch_size: int, bag_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        bags: BagSet,
+        classes: IndexArray,
+        batch_size: int,
+        bag_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
         """Make the draws of the training slides.
 
         Args:
@@ -25,6 +35,8 @@ class BagDraws:
             batch_size: Tiles per step.
             bag_size: Tiles per slide and step, an even number.
             seed: Seed of the run.
+            rank: Which share of every step's slides is wanted, from 0.
+            size: In how many shares they are dealt out.
         """
         self.epoch = 0
         self.attention: FloatArray | None = None
@@ -33,6 +45,7 @@ class BagDraws:
         self._rows = [bags.rows(bag) for bag in range(len(bags.slides))]
         self._weights = _slide_weights(classes, bags.patients)
         self._seed, self._tiles = seed, len(bags.tiles)
+        self._share = slice(rank, None, size)
         self.drawn: list[IndexArray] = []
 
     def __len__(self) -> int:
@@ -42,13 +55,13 @@ class BagDraws:
         # 1 keeps this stream apart from that of the loop over tiles.
         generator = np.random.default_rng([self._seed, self.epoch, 1])
         bags = draw_rows(self._weights, len(self) * self.bags_a_step, generator)
-        self.drawn = [
-            bags[start : start + self.bags_a_step] for start in range(0, len(bags), self.bags_a_step)
-        ]
-        for step in self.drawn:
-            rows = np.concatenate([self._some_of(self._rows[int(bag)], generator) for bag in step])
-            seeds = generator.integers(2**32, size=len(rows))
-            yield [Draw(int(row), int(seed)) for row, seed in zip(rows, seeds, strict=True)]
+        steps = [bags[start : start + self.bags_a_step] for start in range(0, len(bags), self.bags_a_step)]
+        self.drawn = [step[self._share] for step in steps]
+        for step in steps:
+            rows = np.stack([self._some_of(self._rows[int(bag)], generator) for bag in step])
+            seeds = generator.integers(2**32, size=rows.size).reshape(rows.shape)
+            own = zip(rows[self._share].flat, seeds[self._share].flat, strict=True)
+            yield [Draw(int(row), int(seed)) for row, seed in own]
 
     def _some_of(self, rows: IndexArray, generator: np.random.Generator) -> IndexArray:
         """Tiles of one slide: those with most attention for half of the places, the rest by chance.

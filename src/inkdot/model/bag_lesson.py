@@ -18,13 +18,15 @@ from inkdot.model.attention import pooled_logits
 from inkdot.model.augment import Augmentation
 from inkdot.model.bag_draws import BagDraws
 from inkdot.model.bags import BagSet
+from inkdot.model.company import company, summed
 from inkdot.model.data import TileSet, training_loader
 from inkdot.model.figures import check_watched
-from inkdot.model.loss import Loss, masked_loss
+from inkdot.model.loss import Loss, known_weights, masked_loss
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import LogitArray, predict_logits
-from inkdot.model.selection import FloatArray, IndexArray, TargetArray, draw_weights, head_slices, strata
+from inkdot.model.predicting import LogitArray, logits_by_all, predict_logits
+from inkdot.model.selection import UNKNOWN, FloatArray, TargetArray, draw_weights, head_slices, strata
 from inkdot.model.watching import Row, cells, judged_figures
+from inkdot.model.whole_batch import as_whole_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class BagData:
 class BagLesson:
     """Each step sees some slides, some tiles of each: loss of the slides' answers, and of the tiles that have labels."""
 
+    shared = True
+
     def __init__(self, data: BagData, config: Config) -> None:
         self.training: TileSet = data.training.tiles
         self.figures_prefix, self.identity = data.figures_prefix, data.identity
@@ -59,6 +63,8 @@ class BagLesson:
             settings.batch_size,
             settings.slide_labels.bag_tiles,
             settings.seed,
+            rank=company().rank,
+            size=company().size,
         )
 
     @property
@@ -74,7 +80,8 @@ class BagLesson:
         """Find out where the network looks by now; one whose attention follows nothing looks nowhere at first."""
         network, heads = cast(TileNetwork, average), self._config.head_records
         if self._draws.epoch or network.spec.attention_follows:
-            logits = self._logits(network, self.training, device)
+            batch = self._config.training.tiles_at_once
+            logits = logits_by_all(network, self.training, device=device, batch_size=batch)
             column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
             self._draws.attention = logits[:, column].astype(np.float64)
 
@@ -85,12 +92,15 @@ class BagLesson:
         drawn = self._draws.drawn[step]
         owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._draws.bag_size)
         # All of a slide's tiles together: the softmax over them cannot be taken in parts.
-        logits = model(pixels).float()
+        with as_whole_batch(self._draws.bag_size):
+            logits = model(pixels).float()
         of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
         pooled = slide_logits(logits, owners, len(drawn), heads)
-        slides = masked_loss(pooled, of_slides, heads, settings.head_weights)
+        known = summed(known_weights(of_slides, heads))
+        slides = masked_loss(pooled, of_slides, heads, settings.head_weights, totals=known)
         weights = _even_weights(targets, _flag_columns(self._config))
-        tiles = masked_loss(logits, targets, heads, settings.head_weights, weights)
+        known = summed(known_weights(targets, heads, weights))
+        tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=known)
         named = {f"slides.{name}": loss for name, loss in slides.per_head.items()}
         named |= {f"tiles.{name}": loss for name, loss in tiles.per_head.items()}
         yield Loss(slides.total + settings.slide_labels.tile_weight * tiles.total, named)
@@ -178,11 +188,11 @@ def _flag_columns(config: Config) -> slice:
 
 
 def _even_weights(targets: Tensor, columns: slice) -> Tensor:
-    """Weights that give each class of the flagging head an equal share of the batch, shape [n].
+    """Weights that give each class of the flagging head an equal share of the whole batch, shape [n].
 
     Of slides known as a whole, only the negative ones label their tiles; without weights, a malignant tile that somebody
     did label would drown among these.
     """
-    classes: IndexArray = strata(targets.cpu().numpy(), columns)
-    _, of_class, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    return torch.from_numpy((1.0 / counts)[of_class].astype(np.float32)).to(targets.device)
+    of_class = torch.from_numpy(strata(targets.cpu().numpy(), columns) - UNKNOWN)
+    counts = summed(torch.bincount(of_class, minlength=columns.stop - columns.start - UNKNOWN))
+    return (1.0 / counts[of_class].double()).float().to(targets.device)

@@ -59,6 +59,11 @@ class Lesson(Protocol):
         """The batches of an epoch."""
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Its batches can be dealt out to several processes."""
+        ...
+
     def loader(self, workers: int) -> DataLoader[Any]:
         """Batches as :meth:`losses` takes them, in the order of the draws."""
         ...
@@ -104,6 +109,8 @@ class TrainingData:
 
 class TileLesson:
     """Learning from tiles with labels of their own."""
+
+    shared = True
 
     def __init__(self, data: TrainingData, config: Config) -> None:
         self.training, self.figures_prefix, self.identity = data.training, data.figures_prefix, data.identity

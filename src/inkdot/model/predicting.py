@@ -1,5 +1,7 @@
 """Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
 
+# pyright: reportUnknownMemberType=false
+
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +14,8 @@ from torch import nn
 from inkdot.artefacts.model_files import Precision
 from inkdot.errors import UserError
 from inkdot.model.batches import LogitArray, Seen, batches_of
-from inkdot.model.data import as_batch
+from inkdot.model.company import company, summed
+from inkdot.model.data import TileSet, as_batch
 from inkdot.model.network import TileNetwork
 from inkdot.model.precision import precision_on
 from inkdot.records import RgbArray
@@ -93,6 +96,18 @@ def predict_logits(
     parts = [seen.logits for seen in batches]
     columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
     return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
+
+
+def logits_by_all(
+    network: TileNetwork, tiles: TileSet, *, device: torch.device, batch_size: int
+) -> LogitArray:
+    """As :func:`predict_logits`, where every process that trains asks: each sees its share, and all are told the same."""
+    own = company()
+    share = (tiles.tile(row) for row in range(own.rank, len(tiles), own.size))
+    logits = predict_logits(network, share, device=device, batch_size=batch_size)
+    every = torch.zeros(len(tiles), logits.shape[1])
+    every[own.rank :: own.size] = torch.from_numpy(logits)
+    return summed(every).numpy()
 
 
 def seen_by(

@@ -63,7 +63,9 @@ def vicreg_loss(first: Tensor, second: Tensor) -> Loss:
 
 
 class PairLesson:
-    """Two variations of each tile."""
+    """Two variations of each tile, compared with all others of the batch, which one process therefore needs as a whole."""
+
+    shared = False
 
     def __init__(
         self, training: TileSet, validation: TileSet, config: Config, figures_prefix: str, identity: str

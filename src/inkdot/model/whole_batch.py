@@ -8,7 +8,7 @@ answered for the whole batch. Hence any layer that timm knows, the same weights 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,16 +18,23 @@ from torch.overrides import TorchFunctionMode
 from inkdot.model.company import company, gathered, summed
 
 
-def as_whole_batch() -> AbstractContextManager[object]:
+def as_whole_batch(dealt: int = 1) -> AbstractContextManager[object]:
     """Within it, a network in training normalises and drops out over the batches of all processes; alone as ever.
 
     It is for the forward pass; the backward pass finds its own way to the others. Every process must pass through the same
     layers in the same order.
+
+    Args:
+        dealt: How many rows one process has before it is the next one's turn.
     """
-    return _WholeBatch() if company().size > 1 else nullcontext()
+    return _WholeBatch(dealt) if company().size > 1 else nullcontext()
 
 
 class _WholeBatch(TorchFunctionMode):
+    def __init__(self, dealt: int) -> None:
+        super().__init__()
+        self._dealt = dealt
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -35,7 +42,12 @@ class _WholeBatch(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        return _ANSWERS.get(func, func)(*args, **(kwargs or {}))
+        given = dict(kwargs or {})
+        if func is functional.batch_norm:
+            return batch_norm(*args, **given)
+        if func is functional.dropout:
+            return dropout(*args, **given, dealt=self._dealt)
+        return func(*args, **given)
 
 
 def batch_norm(
@@ -74,23 +86,18 @@ def dropout(
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
+    dealt: int = 1,
 ) -> Tensor:
     """``torch.nn.functional.dropout`` of this process's rows, as one process would have dropped them.
 
-    Rows are dealt out in turn, the same number to each process, and all draw the same random numbers.
+    So many rows are ``dealt`` out in turn, as many to each process, and all draw the same random numbers.
     """
     if not training or not p:
         return functional.dropout(input, p, training, inplace)
     own = company()
     whole = torch.ones(len(input) * own.size, *input.shape[1:], dtype=input.dtype, device=input.device)
-    kept = functional.dropout(whole, p)[own.rank :: own.size]
+    kept = functional.dropout(whole, p).unflatten(0, (-1, dealt))[own.rank :: own.size].flatten(0, 1)
     return input.mul_(kept) if inplace else input * kept
-
-
-_ANSWERS: Final[dict[Callable[..., Any], Callable[..., Any]]] = {
-    functional.batch_norm: batch_norm,
-    functional.dropout: dropout,
-}
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,12 +14,13 @@ from inkdot.labels import flagging_head
 from inkdot.model.bag_draws import tiles_a_step
 from inkdot.model.bag_lesson import BagData, BagLesson, slides_per_class
 from inkdot.model.bags import BagSet, bag_set, labelled_subset
+from inkdot.model.company import company
 from inkdot.model.data import TileSet
 from inkdot.model.describing_slides import describe_slides
 from inkdot.model.extensions import with_attention, with_projector
 from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
-from inkdot.model.predicting import choose_device, place, predict_logits
+from inkdot.model.predicting import choose_device, logits_by_all, place
 from inkdot.model.selection import TargetArray, flag_column, head_slices, known_rows
 from inkdot.model.self_supervision import PairLesson
 from inkdot.model.watching import chosen_words
@@ -97,7 +98,7 @@ def train_on_slides(
     config: Config,
     layout: RunLayout,
     console: Console,
-) -> tuple[TileNetwork, ModelFile, list[str]]:
+) -> tuple[TileNetwork, ModelFile, list[str]] | None:
     """Train a network on slides and tiles together.
 
     Args:
@@ -109,7 +110,7 @@ def train_on_slides(
         console: Where progress is shown.
 
     Returns:
-        The network with attention, its description, and lines for the card.
+        The network with attention, its description, and lines for the card; of several processes for the first one only.
     """
     bags = BagData(
         *(_bags(tiles, cohort) for tiles in (data.training, data.validation)),
@@ -121,6 +122,8 @@ def train_on_slides(
     rate = config.training.slide_labels.learning_rate
     gently = _thawed(config, learning_rate=rate) if start in ("tiles", "answers") else config
     state = learn(attentive, BagLesson(bags, config), gently, layout.phase(_SLIDES), console)
+    if not company().first:
+        return None
     part = Attention(
         hidden=config.training.slide_labels.hidden,
         slides_per_class=slides_per_class(bags.training.targets, config.head_records),
@@ -208,8 +211,8 @@ def _from_answers(
 
 def _surest(network: TileNetwork, bags: BagSet, config: Config, above: float) -> TileSet:
     heads, device = config.head_records, choose_device("auto")
-    logits = predict_logits(
-        place(network, device), bags.tiles.tiles(), device=device, batch_size=config.training.tiles_at_once
+    logits = logits_by_all(
+        place(network, device), bags.tiles, device=device, batch_size=config.training.tiles_at_once
     )
     network.cpu()
     return surest_tiles(bags, flag_margins(logits, heads), heads, above)

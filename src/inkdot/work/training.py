@@ -70,7 +70,10 @@ def train_cohort(
     network, said = starting_network(config, training)
     say(console, said)
     if cohort.by_slide:
-        network, described, learnt = train_on_slides(network, data, cohort, config, layout, console)
+        taught = train_on_slides(network, data, cohort, config, layout, console)
+        if taught is None:
+            return  # see below
+        network, described, learnt = taught
     else:
         state = fit(network, data, config, layout, console)
         if not company().first:
