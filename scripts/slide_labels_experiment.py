@@ -41,8 +41,8 @@ SHARES = {"lm-minimal": 6, "mild-pleocytosis": 6}
 of learning tells slides apart by it and finds no tumour."""
 
 TEST_SEED = 9000
-PHASES = 3
-"""Steps of learning from slides, in those of one round over all tiles: two such rounds, two over fewer."""
+PHASES = 3.5
+"""Steps of learning from slides, in those of one round over all tiles, rounded up: two such rounds, three over half of them."""
 WHOLE_SLIDE_PX = 1_000_000
 HIT_AT = 30
 
@@ -118,7 +118,7 @@ def settings(epochs: int) -> Config:
 def for_arm(config: Config, arm: str, seed: int) -> Config:
     # Where a tumour lies in no tile, its slide alone is known: the other arms must not learn from it by attention.
     use = config.training.slide_labels.model_copy(update={"use": "always" if arm == "slides" else "never"})
-    epochs = config.training.epochs * (PHASES if arm == LONGER else 1)
+    epochs = round(config.training.epochs * (PHASES if arm == LONGER else 1))
     training = config.training.model_copy(update={"seed": seed, "slide_labels": use, "epochs": epochs})
     return config.model_copy(update={"training": training})
 

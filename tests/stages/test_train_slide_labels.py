@@ -95,7 +95,7 @@ def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
     assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
     assert model.operating_points["malignancy"].judged_on == "attention"
     assert "validation_slide_auc.malignancy.malignant" in model.validation_figures
-    phases = {"slide_answers", "surest_tiles_1", "surest_tiles_2", "slide_labels"}
+    phases = {"slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3", "slide_labels"}
     assert {path.name for path in trained.root.iterdir()} >= {*phases, "model"}
     split = list(csv.DictReader(trained.split_csv.read_text(encoding="utf-8").splitlines()))
     assert len(split) == SLIDES
@@ -142,8 +142,8 @@ def test_a_dry_run_counts_the_steps_of_all_parts(
     assert train.run(config(), cohort, trained.root, dry_run=True) == 0
     said = " ".join(capsys.readouterr().err.split())
     tiles = int(re.findall(r"Training: (\d+) tiles", said)[0])
-    # Batches of 16 tiles, or of four slides with four: answers, two rounds of the surest, slides.
-    assert f"Steps: at most {4 * round(tiles / 16)}, in all parts of learning from slides." in said
+    # Batches of 16 tiles, or of four slides with four: answers, three rounds of the surest, slides.
+    assert f"Steps: at most {5 * round(tiles / 16)}, in all parts of learning from slides." in said
 
 
 @pytest.mark.slow
@@ -176,7 +176,7 @@ def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
         "train.run(load_config(files[0]), *files[1:])"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, str(path), str(cohort), str(cut.root)]
-    for phase in ("slide_answers", "surest_tiles_1", "surest_tiles_2", "slide_labels"):
+    for phase in ("slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3", "slide_labels"):
         ended = subprocess.run([*command, str(cut.phase(phase).metrics_csv)], stderr=subprocess.DEVNULL)
         assert ended.returncode == -signal.SIGKILL
         assert not (cut.model / "model.json").exists()
@@ -198,7 +198,7 @@ def test_the_backbone_can_start_otherwise(
     found = read_model_file(RunLayout(tmp_path).model).attention
     assert found is not None
     assert found.start == recorded
-    phases = {"self_supervision", "slide_answers", "surest_tiles_1", "surest_tiles_2"}
+    phases = {"self_supervision", "slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3"}
     assert {path.name for path in tmp_path.iterdir()} & phases == folders
 
 

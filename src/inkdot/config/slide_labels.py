@@ -21,7 +21,7 @@ class SlideLabelsConfig(Strict):
         "the surest tiles alone. self-supervised: nothing but what tiles look like. none: to go on with model.weights.",
     )
     sure_above: list[Annotated[float, Field(ge=0.5, lt=1.0)]] = Field(
-        default_factory=lambda: [0.98, 0.99],
+        default_factory=lambda: [0.98, 0.99, 0.99],
         description="A round of epochs each: of a positive slide, the sure tiles are those that score above this share (0.5 to "
         "1) of the negative slides' tiles, and at least one.",
     )
