@@ -256,7 +256,7 @@ def test_stain_and_preparation_never_seen_are_said(slides: Path, model: Path, tm
     out = tmp_path / "results"
     run([slides / "s0.tif"], model, out, stain="mgg")
     (row,) = read_predictions(out / "predictions.csv")
-    assert "stain mgg was never seen in training" in row["warnings"]
+    assert "stain 'mgg' was never seen in training" in row["warnings"]
     assert "preparation not stated" in row["warnings"]
 
 

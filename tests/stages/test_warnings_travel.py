@@ -20,8 +20,8 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export
 
 SYNTHETIC_MODEL = "trained on synthetic specimens"
-STAIN = "stain mgg was never seen in training"
-PREPARATION = "preparation smear was never seen in training"
+STAIN = "stain 'mgg' was never seen in training"
+PREPARATION = "preparation 'smear' was never seen in training"
 SCANT = "nucleated cells in focus, 20 are needed"
 FOCUS = "cannot be assessed (focus, artefacts)"
 

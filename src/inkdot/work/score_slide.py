@@ -161,7 +161,7 @@ def warnings_for(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool) 
             warnings.append(f"{name} not stated; the model saw {', '.join(known) or 'unstated ones'}")
         elif value not in known:
             warnings.append(
-                f"{name} {value} was never seen in training; the model saw {', '.join(known) or 'unstated ones'}"
+                f"{name} '{value}' was never seen in training; the model saw {', '.join(known) or 'unstated ones'}"
             )
     return warnings
 
