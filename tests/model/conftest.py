@@ -1,6 +1,9 @@
 """Painted tiles: a blue blob is benign, a dark red one malignant; its size tells the two morphologies apart."""
 
 import io
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -73,3 +76,28 @@ def validation_tiles():
 @pytest.fixture
 def quiet():
     return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Run a script in so many processes, as ``torchrun`` starts them where there are several."""
+
+    def run(processes, script, *words):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                *(launcher if processes > 1 else []),
+                *map(str, (script, *words)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=500,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run

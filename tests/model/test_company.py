@@ -1,9 +1,7 @@
 """Several processes train as one: the same batches, the same losses."""
 
 import csv
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,9 @@ from inkdot.errors import UserError
 from inkdot.model.company import Company, company
 from inkdot.model.data import EpochDraws
 from inkdot.model.lessons import TileLesson, TrainingData
+
+RunScript = Callable[..., None]
+BESIDE = Path(__file__).parent
 
 _TOGETHER = """
 import importlib.util, io, sys
@@ -71,20 +72,6 @@ def curves(folder: Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) for row in rows] for name in names}
 
 
-def run(script: Path, out: Path, processes: int, painting: str, *words: str) -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, "-W", "ignore", *(launcher if processes > 1 else []), str(script)]
-    done = subprocess.run(
-        [*command, str(Path(__file__).with_name(painting)), str(out), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "together.py"
@@ -100,10 +87,11 @@ def script(tmp_path: Path) -> Path:
     [("test_convnext", 1, 1e-4), ("test_efficientnet", 2, 1e-3)],
 )
 def test_two_processes_give_the_loss_curve_of_one(
-    script: Path, tmp_path: Path, backbone: str, parts_of_one: int, bound: float
+    script: Path, tmp_path: Path, run_script: RunScript, backbone: str, parts_of_one: int, bound: float
 ):
-    run(script, tmp_path / "one", 1, "conftest.py", backbone, "3", str(parts_of_one))
-    run(script, tmp_path / "two", 2, "conftest.py", backbone, "3", "2")
+    painting = BESIDE / "conftest.py"
+    run_script(1, script, painting, tmp_path / "one", backbone, 3, parts_of_one)
+    run_script(2, script, painting, tmp_path / "two", backbone, 3, 2)
     one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
     assert {"train_loss.malignancy", "train_loss.morphology", "selftest_loss"} <= set(one)
     for name, losses in one.items():
@@ -114,11 +102,11 @@ def test_two_processes_give_the_loss_curve_of_one(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_processes_give_the_loss_curve_of_one_on_slides_as_wholes(tmp_path: Path):
+def test_two_processes_give_the_loss_curve_of_one_on_slides_as_wholes(tmp_path: Path, run_script: RunScript):
     script = tmp_path / "slides.py"
     script.write_text(_SLIDES_TOGETHER)
     for name, processes in (("one", 1), ("two", 2)):
-        run(script, tmp_path / name, processes, "test_bag_lesson.py")
+        run_script(processes, script, BESIDE / "test_bag_lesson.py", tmp_path / name)
     one, two = curves(tmp_path / "one"), curves(tmp_path / "two")
     assert {"train_loss.slides.malignancy", "train_loss.tiles.malignancy", "selftest_loss"} <= set(one)
     for name, losses in one.items():

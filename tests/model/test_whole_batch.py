@@ -1,8 +1,6 @@
 """A share of a batch is normalised and dropped out as if one process saw the whole batch."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,22 +75,15 @@ def given() -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_two_processes_with_unequal_shares_normalise_as_one_batch(tmp_path: Path) -> None:
+def test_two_processes_with_unequal_shares_normalise_as_one_batch(
+    tmp_path: Path, run_script: Callable[..., None]
+) -> None:
     from timm.layers import BatchNormAct2d
 
     np.savez(tmp_path / "given.npz", **given())
     script = tmp_path / "shares.py"
     script.write_text(_SHARES)
-    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*command, "--nproc-per-node", "2", str(script), str(tmp_path / "given.npz"), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_script(2, script, tmp_path / "given.npz", tmp_path)
     shares = [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
     layers = {
         "plain": nn.BatchNorm2d(5),

@@ -41,7 +41,7 @@ def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndar
     A target of exactly ½ (atypical, mixed) is neither side's truth.
     """
     own = targets[:, column]
-    rows = np.flatnonzero(~np.isnan(own) & (own != 0.5))
+    rows = np.flatnonzero(_decided(own))
     return rows, own[rows] > 0.5
 
 
@@ -97,7 +97,7 @@ def patient_truth(own: TargetArray, patients: NameArray) -> PatientTruth:
         patients: Shape [n].
     """
     names, owner = np.unique(patients, return_inverse=True)
-    decided = ~np.isnan(own) & (own != 0.5)
+    decided = _decided(own)
     positive = np.bincount(owner, decided & (own > 0.5), len(names)) > 0
     undecided = np.bincount(owner, ~decided, len(names)) > 0
     return PatientTruth(names, owner.astype(np.int64), positive, positive | ~undecided)
@@ -157,3 +157,7 @@ def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> 
             f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
             "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
         )
+
+
+def _decided(own: TargetArray) -> npt.NDArray[np.bool_]:
+    return ~np.isnan(own) & (own != 0.5)
