@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 Rows = Sequence[Mapping[str, float | None]]
 
-_WIDE, _TALL, _LEFT, _TOP = 420, 230, 52, 34
+_WIDE, _TALL, _LEFT, _TOP = 420, 230, 76, 34
 _COLOURS = ("#0b57d0", "#b3261e", "#146c2e", "#8a4fff", "#b26a00", "#006a6a", "#6b6b6b")
 _LEGEND_LINE = 16
 
