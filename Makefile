@@ -35,11 +35,15 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "Inkdot needs Python 3.11 or newer; found no '$(PYTHON)'. Name yours: make PYTHON=python3.12 install" >&2; exit 2; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Inkdot needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Name another: make PYTHON=python3.12 install" >&2; exit 2; }
-	@echo "Installing into $(VENV), once: some minutes and about 5 GB, most of it PyTorch."
+	@echo "Installing into $(VENV), once: some minutes and about 7 GB, most of it PyTorch."
+	@"$(PYTHON)" scripts/check_room.py "$(VENV)"
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --upgrade pip
+# PyTorch by itself first: pip keeps all that it loads until the end of a command, and this is most of it.
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt torch torchvision && \
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
-		--editable ".[openvino,ray,onnx]" --group dev
+		--editable ".[openvino,ray,onnx]" --group dev || { \
+		echo "The installation into $(VENV) stopped; pip's last lines say why. It needs about 9 GB while it runs: 'df -h' tells what is free." >&2; exit 2; }
 	@touch "$@"
 
 demo: $(STAMP)  ## the main job on synthetic slides, from nothing to a page to open
