@@ -1,12 +1,14 @@
 """docs/files.md names every version and every column, and no others."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from inkdot.artefacts import schemas
+from inkdot.artefacts.predictions import Prediction
 from inkdot.labels import DEFAULT_HEADS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
@@ -34,3 +36,10 @@ def test_the_page_names_every_version() -> None:
     versions = [value for name, value in vars(schemas).items() if name.endswith("_VERSION")]
     assert len(versions) >= 6
     assert all(f"`{version}`" in PAGE for version in versions)
+
+
+def test_the_page_lists_the_columns_of_the_predictions() -> None:
+    section = PAGE.split("## `predictions.csv`\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert listed == [field.name for field in fields(Prediction)]

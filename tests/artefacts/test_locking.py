@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,27 @@ def test_the_lock_makes_the_folder_and_sweeps_what_a_dead_process_left(tmp_path:
     left.write_bytes(b"half")
     with locked(run.lock):
         assert not left.exists()
+
+
+@pytest.mark.parametrize("outcome", ["done", "failed"])
+def test_what_a_helper_left_that_died_goes_when_the_lock_does(tmp_path: Path, outcome: str) -> None:
+    run = RunLayout(tmp_path / "run")
+    left, whole = (
+        run.scores("s1").with_name(name) for name in (".s1.0123abcd.partial.parquet", "s1.parquet")
+    )
+
+    def work() -> None:
+        with locked(run.lock):
+            left.parent.mkdir()
+            left.write_bytes(b"half")
+            whole.write_bytes(b"whole")
+            if outcome == "failed":
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) if outcome == "failed" else nullcontext():
+        work()
+    assert whole.exists()
+    assert not left.exists()
 
 
 def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:

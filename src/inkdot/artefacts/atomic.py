@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inkdot.errors import UserError
@@ -56,7 +56,7 @@ def sweep_partials(folder: Path, lock_name: str) -> int:
     """Remove what killed processes left under temporary names, and say how many there were.
 
     Only for a folder that this process holds the lock of: a living writer's file would go as well. For that reason
-    subfolders with a lock of their own are passed over.
+    subfolders with a lock of their own are passed over. What cannot be removed stops nobody.
     """
     swept = 0
     for root, subfolders, names in os.walk(folder):
@@ -65,8 +65,9 @@ def sweep_partials(folder: Path, lock_name: str) -> int:
             continue
         for name in names:
             if _PARTIAL.fullmatch(name):
-                Path(root, name).unlink(missing_ok=True)
-                swept += 1
+                with suppress(OSError):
+                    Path(root, name).unlink()
+                    swept += 1
     return swept
 
 

@@ -14,7 +14,8 @@ from inkdot.errors import UserError
 def locked(lock: Path) -> Generator[None, None, None]:
     """Hold the lock of an output folder; the operating system frees it should the process die.
 
-    Half-written files of a process that died there are removed first.
+    Half-written files of processes that died there are removed, those of earlier runs first and those of this one's
+    helpers (a machine of a cluster, a worker that was stopped) at the end.
 
     Raises:
         UserError: Another process holds it, or the folder cannot be written.
@@ -35,6 +36,9 @@ def locked(lock: Path) -> Generator[None, None, None]:
         ) from None
     try:
         sweep_partials(folder, lock.name)
-        yield
+        try:
+            yield
+        finally:
+            sweep_partials(folder, lock.name)
     finally:
         held.release()

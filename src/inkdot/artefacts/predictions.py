@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.errors import ArtefactError
@@ -15,6 +15,9 @@ SlideCall = Literal["flagged", "nothing flagged", "indeterminate", "inadequate",
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+WARNING_SEPARATOR: Final = " | "
+"""Between two warnings in one cell; a semicolon stands within sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Prediction:
         flagged_tiles: Tiles at or above the locked operating point.
         top_x_l0_px: Left edge of the highest tile in level-0 pixels; empty where there is none.
         top_y_l0_px: Top edge of the highest tile in level-0 pixels.
-        warnings: What must be said with the call, separated by ``; ``.
+        warnings: What must be said with the call, separated by :data:`WARNING_SEPARATOR`.
         reason: Why the slide failed, is inadequate or was left open.
         clusters: Clusters and lone cells found; empty where the grid was cut.
         flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
