@@ -18,7 +18,7 @@ def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> d
     path = tmp_path / "slide.geojson"
     summary = write_geojson(path, ReviewedSlide(slide, None), rank_places(slide, top_n, 0.75), **cap)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    assert summary.features == len(data["features"])
+    assert summary.features == len(data["features"]) - len(slide.facts.warnings)
     assert summary.left_out == data["inkdot"]["left_out"]
     return data
 
@@ -98,3 +98,27 @@ def test_a_synthetic_model_is_named_on_every_place(tmp_path: Path, make_slide: M
 
 def test_an_empty_slide_gives_an_empty_collection(tmp_path: Path, make_slide: MakeSlide) -> None:
     assert written(tmp_path, make_slide([], []))["features"] == []
+
+
+def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    said = tuple(f"warning {index}" for index in range(80))  # more than fit side by side
+    slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000), warnings=said)
+    data = written(tmp_path, slide)
+    place, notes = data["features"][-1], data["features"][:-1]
+    assert place["properties"]["name"] == "#1 0.900"
+    assert [note["properties"]["name"] for note in notes] == [f"! {text}" for text in said]
+    assert {note["properties"]["classification"]["name"] for note in notes} == {"warning about the slide"}
+    assert len({feature["id"] for feature in data["features"]}) == 81
+    for note in notes:
+        assert note["properties"]["isLocked"] is False
+        polygon = shapely.from_geojson(json.dumps(note["geometry"]))
+        assert polygon.is_valid
+        assert polygon.exterior.is_ccw
+        assert shapely.box(0, 0, 5000, 5000).covers(polygon)
+
+
+def test_warnings_of_a_slide_without_places_are_shown(tmp_path: Path, make_slide: MakeSlide) -> None:
+    features = written(tmp_path, make_slide([], [], warnings=("too few cells",)))["features"]
+    assert [feature["properties"]["name"] for feature in features] == ["! too few cells"]

@@ -1,9 +1,11 @@
 """What must be said of a slide stands in every output about it, and nothing there calls it negative."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import cv2
@@ -46,7 +48,8 @@ def outputs(
     (folder / "slides.csv").write_text("\n".join(["slide_id,path,stain,preparation", *rows]) + "\n")
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
     model = untrained_model(folder / "model", synthetic=True, threshold=0.0)
-    assert predict.run([folder / "slides.csv"], model, results.root, allow_synthetic_model=True) == 0
+    with redirect_stderr(io.StringIO()) as terminal:
+        assert predict.run([folder / "slides.csv"], model, results.root, allow_synthetic_model=True) == 0
     assert review_export.run(results.root, review.root) == 0
     shown = shown_results(results.root, ShowSettings())
 
@@ -65,7 +68,13 @@ def outputs(
         assert match
         return of_slide(json.loads(match[1])["slides"], name)
 
+    def in_qupath(name: str) -> str:
+        """What QuPath shows: the names of annotations, nothing else of the file."""
+        features = json.loads(review.geojson(name).read_text(encoding="utf-8"))["features"]
+        return "\n".join(feature["properties"]["name"] for feature in features)
+
     return {
+        "terminal": lambda name: terminal.getvalue(),
         "predictions.csv": lambda name: line(results.predictions_csv, name),
         "scores": lambda name: json.dumps(read_footer(results.scores(name), SCORES_VERSION)),
         "cluster scores": lambda name: json.dumps(
@@ -73,7 +82,8 @@ def outputs(
         ),
         "overview": lambda name: json.dumps(read_picture_facts(results.overview(name))),
         "heat map": lambda name: json.dumps(read_picture_facts(results.heat_map(name))),
-        "QuPath": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
+        "QuPath's file": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
+        "QuPath": in_qupath,
         "worklist": lambda name: line(review.worklist, name),
         "gallery": in_page,
         "server": lambda name: of_slide(shown.facts["slides"], name),
@@ -81,7 +91,8 @@ def outputs(
 
 
 OUTPUTS = (
-    "predictions.csv", "scores", "cluster scores", "overview", "heat map", "QuPath", "worklist", "gallery", "server"
+    "terminal", "predictions.csv", "scores", "cluster scores", "overview", "heat map", "QuPath's file", "QuPath", "worklist",
+    "gallery", "server",
 )  # fmt: skip
 
 

@@ -118,3 +118,12 @@ def test_morphology_is_answered_from_the_locked_score_on(certain, answer):
         table = table.set_column(index(name), table.schema.field(name), pa.array([value], pa.float32()))
     own = replace(own, table=table, abstention={"morphology": left_open(None, certain)})
     assert call_slide("one", own).further_calls == f"morphology: {answer}"
+
+
+def test_each_of_several_warnings_can_be_told_from_the_next():
+    texts = (
+        "stain 'mgg' was never seen in training; the model saw pap",
+        "preparation not stated; the model saw smear",
+    )
+    said = call_slide("one", replace(scores([0.1], ENOUGH), warnings=texts))
+    assert tuple(said.warnings.split(" | ")) == texts

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from inkdot.review.scored_clusters import clusters_at
 from inkdot.review.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 
-GEOJSON_VERSION = "inkdot.geojson/2"
+GEOJSON_VERSION = "inkdot.geojson/3"
 
 MAX_FEATURES = 10_000
 """QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
@@ -34,11 +34,12 @@ _FLAGGED = {
     "color": [213, 94, 0],
 }  # vermillion and blue of Okabe and Ito: told apart by everyone
 _NOT_FLAGGED = {"name": "shown, not flagged", "color": [0, 114, 178]}
+_WARNING = {"name": "warning about the slide", "color": [60, 60, 60]}
 
 
 @dataclass(frozen=True, slots=True)
 class GeojsonSummary:
-    """What a file holds.
+    """What a file holds beside the warnings.
 
     Attributes:
         features: Places in the file.
@@ -56,7 +57,7 @@ def write_geojson(
     max_features: int = MAX_FEATURES,
     warnings: Sequence[str] | None = None,
 ) -> GeojsonSummary:
-    """Write the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
+    """Write the warnings, the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
 
     Args:
         path: Where to write.
@@ -70,6 +71,7 @@ def write_geojson(
     total = len(ranking.places) + further.size
     written = min(total, max_features)
     places = _places(reviewed, ranking, further)
+    said = list(slide.facts.warnings if warnings is None else warnings)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
         about = {
@@ -77,18 +79,18 @@ def write_geojson(
             "slide_id": slide.facts.frame.slide_id,
             "left_out": total - written,
             "use": FOOTER,
-            "warnings": list(slide.facts.warnings if warnings is None else warnings),
+            "warnings": said,
         }
         head = {
             "type": "FeatureCollection",
             "inkdot": about | ({"warning": SYNTHETIC_MODEL} if slide.facts.synthetic_model else {}),
         }
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
-        for index, place in zip(range(written), places, strict=False):
+        notes = (_note(slide, text, index) for index, text in enumerate(said))
+        shown = (feature(slide, place) for _, place in zip(range(written), places, strict=False))
+        for index, one in enumerate(chain(notes, shown)):
             file.write("\n" if index == 0 else ",\n")
-            file.write(
-                json.dumps(feature(slide, place), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            )
+            file.write(json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         file.write("\n]}\n")
     return GeojsonSummary(features=written, left_out=total - written)
 
@@ -114,6 +116,37 @@ def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
             "measurements": measurements(place),
         },
     }
+
+
+def _note(slide: ScoredSlide, text: str, index: int) -> dict[str, object]:
+    """A warning about the whole slide: QuPath shows names of annotations, and nothing of the file's head.
+
+    A square of a tile's size, side by side with the others from the top left corner, where it hides no place.
+    """
+    facts = slide.facts
+    bounds = facts.frame.bounds_l0_px
+    width, height = (min(side, whole) for side, whole in zip(facts.side_l0_px, _size(bounds), strict=True))
+    left = min(index * 1.25 * width, _size(bounds)[0] - width)
+    corners = [(0, 0), (width, 0), (width, height), (0, height), (0, 0)]
+    identity = f"{facts.model_sha256}/{facts.frame.slide_id}/warning/{text}"
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, identity)),
+        "geometry": {
+            "type": "Polygon",
+            "coordinates": [[[_plain(left + x), _plain(y)] for x, y in corners]],
+        },
+        "properties": {
+            "objectType": "annotation",
+            "name": f"! {text}",
+            "classification": _WARNING,
+            "isLocked": False,
+        },
+    }
+
+
+def _size(bounds: BoundsL0) -> tuple[int, int]:
+    return bounds.width_l0_px, bounds.height_l0_px
 
 
 def measurements(place: Place) -> dict[str, float]:

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from inkdot.artefacts.atomic import write_text
 from inkdot.artefacts.disk import PICTURES_BYTES_A_SLIDE, TABLES_BYTES_A_SLIDE, check_free_disk
@@ -29,6 +30,7 @@ from inkdot.work.retrying import scores_kept, unfinished
 from inkdot.work.score_slide import Scoring
 from inkdot.work.score_task import ScoreTask
 from inkdot.work.tile_slide import TileTask
+from inkdot.work.warning_lines import warning_lines
 
 _STAGES = ("tile", "predict", "clusters")
 _PICTURES = "pictures"
@@ -123,10 +125,12 @@ def _answer(
     tiled: BatchSummary,
     console: Console,
 ) -> None:
-    """Write a line per slide, what of it can be judged, and say how many are flagged."""
+    """Write a line per slide, what of it can be judged, and say what warns and how many are flagged."""
     predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
     write_predictions(layout.predictions_csv, predictions)
     assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
+    for warning in warning_lines(predictions):
+        console.print(Text(f"! {warning}"), soft_wrap=True)
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
     console.print(line, soft_wrap=True)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.artefacts.cluster_scores import ClusterScores
-from inkdot.artefacts.predictions import Prediction
+from inkdot.artefacts.predictions import WARNING_SEPARATOR, Prediction
 from inkdot.artefacts.scores import SlideScores
 from inkdot.evaluation.calls import certain_from, further_call, heads_asked_of
 from inkdot.labels import Head
@@ -30,7 +30,7 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
         scores: Of its tiles.
         clusters: Of its clusters; None where the grid was cut.
     """
-    warnings = "; ".join(scores.warnings if clusters is None else clusters.warnings)
+    warnings = WARNING_SEPARATOR.join(scores.warnings if clusters is None else clusters.warnings)
     if not len(scores.flag_scores):
         return Prediction(slide_id, "done", "inadequate", warnings=warnings, reason="no tile with foreground")
     values = scores.flag_scores if clusters is None else clusters.flag_scores
