@@ -1,7 +1,11 @@
 """Review pages made of drawn pictures and invented scores, for the browser."""
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +19,9 @@ from inkdot.review.ranking import Place, Ranking
 from inkdot.review.scored_slide import ScoreFacts, SlideFrame
 from inkdot.review.slide_review import PlacePictures, SlideReview
 from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 WritePage = Callable[..., Path]
 SIDE_L0_PX = 256
@@ -95,3 +102,42 @@ def write_page(tmp_path: Path) -> WritePage:
 def make_review() -> Callable[..., SlideReview]:
     """See :func:`slide_review`."""
     return slide_review
+
+
+def answered(page: "Page") -> str:
+    return page.locator("#progress").inner_text()
+
+
+def pressed(page: "Page", rank: int) -> list[str]:
+    return page.locator(f'.card[data-rank="{rank}"] .answer[aria-pressed="true"]').evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.answer)"
+    )
+
+
+def current_rank(page: "Page") -> str | None:
+    return page.locator(".card.current").get_attribute("data-rank")
+
+
+def focused_rank(page: "Page") -> str | None:
+    """Which card has the keyboard."""
+    return page.evaluate("document.activeElement.closest('.card')?.dataset.rank")
+
+
+def verdicts(page: "Page") -> list[dict[str, str]]:
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "verdicts.csv"
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def name_reader(page: "Page", name: str) -> None:
+    page.fill("#reader", name)
+    page.locator("#reader").blur()
+
+
+@pytest.fixture(scope="session")
+def seen() -> SimpleNamespace:
+    """What can be seen of a gallery, and how a reader is named and a table saved, each asked of a page."""
+    asked = (answered, pressed, current_rank, focused_rank, verdicts, name_reader)
+    return SimpleNamespace(**{ask.__name__: ask for ask in asked})

@@ -1,0 +1,83 @@
+"""A place enlarged in the gallery: walked, answered and lit by keys."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inkdot.review.slide_review import SlideReview
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WritePage = Callable[..., Path]
+MakeReview = Callable[..., SlideReview]
+Eventually = Callable[[Callable[[], object], object], None]
+# A dialog's own `close` event comes some time after it was closed; here it comes later than any key.
+LATE_CLOSE_EVENT = """
+window.addEventListener("close", (event) => {
+  if (!event.isTrusted) return;
+  event.stopImmediatePropagation();
+  setTimeout(() => event.target.dispatchEvent(new Event("close")), 60_000);
+}, true);
+"""
+
+
+def test_the_enlarged_view_is_walked_and_answered_by_keys(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    eventually: Eventually,
+    seen: SimpleNamespace,
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 5)).as_uri())
+    offline_page.keyboard.press("Enter")
+    title = offline_page.locator("#context-title")
+    offline_page.keyboard.press("ArrowRight")
+    assert title.inner_text() == "Place 2"
+    offline_page.keyboard.press("b")
+    assert title.inner_text() == "Place 3"
+    offline_page.keyboard.press("Escape")
+    eventually(lambda: seen.focused_rank(offline_page), "3")
+    assert offline_page.locator("#context[open]").count() == 0
+    assert seen.pressed(offline_page, 2) == ["benign"]
+
+
+@pytest.mark.parametrize("way", ["Escape", "button", "note"])
+def test_the_card_has_the_keyboard_as_soon_as_the_enlarged_view_closes(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    eventually: Eventually,
+    way: str,
+    seen: SimpleNamespace,
+) -> None:
+    offline_page.add_init_script(LATE_CLOSE_EVENT)
+    offline_page.goto(write_page(make_review("S1", 5)).as_uri())
+    offline_page.keyboard.press("n" if way == "note" else "Enter")
+    if way == "note":
+        offline_page.keyboard.type("small")
+    if way == "button":
+        offline_page.get_by_role("button", name="Close").click()
+    else:
+        offline_page.keyboard.press("Escape")
+    eventually(lambda: seen.focused_rank(offline_page), "1")
+    assert offline_page.locator("#context[open]").count() == 0
+    assert offline_page.locator(".card .note").all_inner_texts() == (["small"] if way == "note" else [])
+
+
+def test_brightness_and_contrast_change_the_picture_and_are_reset(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 2)).as_uri())
+    offline_page.keyboard.press("Enter")
+    brightness = offline_page.get_by_label("Brightness")
+    brightness.fill("140")
+    image = "document.querySelector('#context img').style.filter"
+    assert offline_page.evaluate(image) == "brightness(140%) contrast(100%)"
+    offline_page.get_by_role("button", name="Reset view").click()
+    assert offline_page.evaluate(image) == "brightness(100%) contrast(100%)"
