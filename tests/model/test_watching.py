@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.evaluation.metrics import average_precision, roc_auc
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.model.figures import check_watched, patient_figures
-from inkdot.model.watching import Row, better, chosen_words, line
+from inkdot.model.watching import Row, better, chosen_words, judged_figures, line
 
 NAN = np.nan
 
@@ -107,3 +108,12 @@ def test_the_card_says_by_what_the_epoch_was_chosen(tiny_config):
     )
     settings = tiny_config.training.model_copy(update={"watch": "patient_auc"})
     assert "epoch 7 of 3, which had the highest AUC over validation patients" in chosen_words(7, settings)
+
+
+def test_scores_that_are_no_numbers_are_the_users_error_and_say_what_to_lower():
+    """Losses are those before each step: after the last of an epoch the weights may be past all numbers."""
+    logits = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, NAN, 0.0, 0.0]], np.float32)
+    targets = np.array([[1, 0, NAN, NAN], [0, 1, NAN, NAN]], np.float32)
+    config = config_from_mapping({})
+    with pytest.raises(UserError, match=r"finite.*training\.learning_rate"):
+        judged_figures(logits, {}, targets, np.array(["a", "b"]), config)

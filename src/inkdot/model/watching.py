@@ -7,9 +7,11 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+import numpy as np
 import torch
 
 from inkdot.config import Config, TrainingConfig, Watched
+from inkdot.errors import UserError
 from inkdot.evaluation.intervals import Estimate
 from inkdot.model.balancing import balanced_weights, fit_temperatures
 from inkdot.model.data import TileSet
@@ -66,7 +68,16 @@ def judged_figures(
         targets: NaN where unknown, same shape.
         patients: Shape [n].
         config: The whole config.
+
+    Raises:
+        UserError: The network is past all numbers.
     """
+    # The losses of an epoch are those before each step: only here is it seen what the last step left.
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "training: expected finite scores of the validation data, found some infinite or undefined; lower "
+            "training.learning_rate, or use precision: 32-true"
+        )
     heads, seed = config.head_records, config.training.seed
     figures = auc_figures(
         scores_of(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
