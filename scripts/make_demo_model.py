@@ -40,7 +40,7 @@ def main() -> int:
         print(f"expected weights of at most {LARGEST_BYTES} bytes, found {size}; choose a smaller backbone")
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
-    for name in ("weights", "description", "card"):
+    for name in ("weights", "description", "card", "reference"):
         shutil.copyfile(getattr(made, name), getattr(wanted, name))
     print(f"{options.out}: {size / 1e6:.1f} MB of weights")
     return 0

@@ -28,6 +28,13 @@ def test_it_is_small_and_says_that_it_is_synthetic(demo_model: Path) -> None:
     assert all(name.startswith("selftest_") for name in description.validation_figures)
 
 
+def test_it_leaves_close_calls_open_and_knows_slides_unlike_its_own(demo_model: Path) -> None:
+    description = read_model_file(demo_model)
+    assert ModelLayout(demo_model).reference.is_file()
+    assert {"malignancy", "morphology"} <= set(description.abstention)
+    assert description.familiarity is not None
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_it_tells_tumour_from_the_rest_on_slides_it_never_saw(demo_model: Path, tmp_path: Path) -> None:
