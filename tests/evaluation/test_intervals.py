@@ -147,3 +147,49 @@ def test_any_statistic_gets_its_interval_or_claims_nothing():
     assert few is not None
     assert (few.low, few.high, few.method) == (0.0, 1.0, TOO_FEW)
     assert bootstrap_estimate(lambda weights: math.nan, patients) is None
+
+
+@pytest.mark.parametrize(("hits", "patients"), [(9, 10), (1, 10), (13, 14), (26, 30), (4, 5)])
+def test_few_hits_or_misses_of_patients_have_the_exact_interval(hits, patients):
+    """A bootstrap of 9 of 10 reaches 1 although one was missed, and stops short below."""
+    estimate = share_estimate(np.arange(patients) < hits, np.array([f"p{i}" for i in range(patients)]))
+    assert estimate is not None
+    assert estimate.method == CLOPPER_PEARSON
+    exact = stats.binomtest(hits, patients).proportion_ci(0.95, "exact")
+    assert (estimate.low, estimate.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_many_hits_and_misses_and_rows_of_one_patient_are_drawn():
+    single = np.array([f"p{i}" for i in range(30)])
+    drawn = share_estimate(np.arange(30) % 3 > 0, single)
+    several = share_estimate(np.arange(30) > 0, np.repeat(single[:10], 3))
+    assert drawn is not None
+    assert several is not None
+    assert drawn.method == several.method == BOOTSTRAP
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.5, 1.0 - 1e-12, 0.457])
+def test_where_every_draw_is_the_same_patients_are_counted(value):
+    """A perfect figure of many patients is no certainty, and these are not too few."""
+    patients = np.array([f"p{i}" for i in range(20)])
+    rarer = np.arange(20) < 7
+    noise = np.linspace(-1e-5, 1e-5, 20)
+    estimate = bootstrap_estimate(
+        lambda weights: float(np.clip(value + np.average(noise, weights=weights), 0, 1)),
+        patients,
+        sides=[rarer, ~rarer],
+    )
+    assert estimate is not None
+    assert estimate.method == CLOPPER_PEARSON
+    assert (estimate.low, estimate.high) == pytest.approx(clopper_pearson(value * 7, 7), abs=1e-3)
+
+
+def test_a_nearly_perfect_auc_is_no_surer_than_a_perfect_one():
+    truth = np.arange(2000) >= 1990
+    scores = np.arange(2000, dtype=float)
+    scores[1990] = 1988.5  # one pair of 19,900 is the wrong way round
+    patients = np.array([f"p{i}" for i in range(2000)])
+    nearly = auc_estimate(truth, scores, patients, replicates=200)
+    assert nearly is not None
+    assert nearly.value == pytest.approx(1 - 1 / 19_900)
+    assert nearly.low < clopper_pearson(10, 10)[0]

@@ -57,3 +57,20 @@ def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OutOfFo
         assert figure.value == pytest.approx(recall)
         assert figure.low < recall < figure.high
     assert figures["balanced_accuracy.grade"].value == pytest.approx(np.mean(recalls))
+
+
+def test_one_class_alone_has_no_balanced_accuracy(judged: OutOfFold):
+    """Its own share would pass for the mean of all."""
+    alone = np.flatnonzero(judged.targets[:, 0] == 1)
+    only = OutOfFold(
+        names=judged.names[alone],
+        patients=judged.patients[alone],
+        folds=judged.folds[alone],
+        targets=judged.targets[alone],
+        scores=judged.scores[alone],
+        uncalibrated=judged.uncalibrated[alone],
+        flagged=judged.flagged[alone],
+    )
+    figures = cross_validation_figures(only, (HEAD,), seed=0)
+    assert "recall.grade.low" in figures
+    assert not any(name.startswith(("balanced_accuracy", "mean_auc", "auc")) for name in figures)

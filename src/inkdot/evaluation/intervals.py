@@ -19,6 +19,12 @@ TOO_FEW = "too few patients for an interval"
 _FEWEST_PATIENTS = 3
 """With fewer patients on a side a bootstrap only repeats them, and its interval would be a pretence."""
 
+_FEW = 5
+"""Fewer hits or misses than this are counted exactly: a bootstrap of nine of ten reaches 1, although one was missed."""
+
+_COLLAPSED = 1e-3
+"""A bootstrap that gives next to the same in every draw, such as on perfect scores, knows nothing of other patients."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -162,7 +168,8 @@ def bootstrap_estimate(
             the negative ones; without any, all rows together.
 
     Returns:
-        None where the statistic is undefined on all rows; an interval from 0 to 1 where patients are too few.
+        None where the statistic is undefined on all rows; an interval from 0 to 1 where patients are too few. Where every
+        draw gives the same, the exact binomial interval for as many observations as the rarer side has patients.
     """
     value = statistic(np.ones(len(patients)))
     if math.isnan(value):
@@ -173,8 +180,10 @@ def bootstrap_estimate(
         interval = patient_bootstrap(
             statistic, patients, replicates=replicates, seed=seed, confidence=confidence
         )
-    if interval is None or interval[0] == interval[1]:
+    if interval is None:
         return Estimate(value, 0.0, 1.0, TOO_FEW)
+    if interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, min(counts), confidence)
     # Resampling pushes some statistics (a calibration error) upwards; an interval must still hold its figure.
     return Estimate(value, min(interval[0], value), max(interval[1], value), BOOTSTRAP)
 
@@ -190,8 +199,9 @@ def auc_estimate(
 ) -> Estimate | None:
     """ROC AUC with a bootstrap interval over patients, or None where a class is missing.
 
-    With fewer than three patients on either side nothing is claimed (0 to 1). With perfect separation, where every
-    replicate is 1, the exact binomial interval for as many observations as the rarer class has patients stands in.
+    With fewer than three patients on either side nothing is claimed (0 to 1). With next to perfect separation, where
+    replicates are all the same, the exact binomial interval for as many observations as the rarer class has patients
+    stands in.
     """
     score = np.asarray(scores, np.float64)
     value = roc_auc(truth, score)
@@ -211,8 +221,8 @@ def auc_estimate(
     )
     if interval is None:
         return Estimate(value, 0.0, 1.0, TOO_FEW)
-    if interval[0] == interval[1]:
-        return Estimate(value, *clopper_pearson(value * rarer, rarer, confidence), CLOPPER_PEARSON)
+    if interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, rarer, confidence)
     return Estimate(value, *interval, BOOTSTRAP)
 
 
@@ -250,9 +260,9 @@ def share_estimate(
 ) -> Estimate | None:
     """Share of rows that are hits, with an interval over patients, or None where there are no rows.
 
-    Where the bootstrap collapses (all or none are hits) or there are fewer than three patients, the exact binomial
-    interval stands in, with each patient counted as one observation: the honest limit for rows that may be
-    copies of each other.
+    Where the bootstrap collapses (all or none are hits), there are fewer than three patients, or each patient has one
+    row and hits or misses are few, the exact binomial interval stands in, with each patient counted as one observation: the
+    honest limit for rows that may be copies of each other.
     """
     if not len(hits):
         return None
@@ -264,8 +274,15 @@ def share_estimate(
         return float(weights[hits].sum() / total) if total > 0 else math.nan
 
     interval = None
-    if count >= _FEWEST_PATIENTS:
+    few = count == len(hits) and min(hits.sum(), (~hits).sum()) < _FEW
+    if count >= _FEWEST_PATIENTS and not few:
         interval = patient_bootstrap(share, patients, replicates=replicates, seed=seed, confidence=confidence)
-    if interval is None or interval[0] == interval[1]:
-        return Estimate(value, *clopper_pearson(value * count, count, confidence), CLOPPER_PEARSON)
+    if interval is None or interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, count, confidence)
     return Estimate(value, *interval, BOOTSTRAP)
+
+
+def _counted(value: float, patients: int, confidence: float) -> Estimate:
+    """A figure of 0 to 1 as if so many patients had been counted, each a hit or a miss."""
+    hits = min(max(value, 0.0), 1.0) * patients
+    return Estimate(value, *clopper_pearson(hits, patients, confidence), CLOPPER_PEARSON)

@@ -78,9 +78,13 @@ def _head_figures(
     before, patients = judged.uncalibrated[rows, columns], judged.patients[rows]
     sure = np.flatnonzero(targets.max(axis=1, initial=0.0) > _SURE)
     truth, called = targets[sure].argmax(axis=1), scores[sure].argmax(axis=1)
+    sides = [truth == index for index in np.unique(truth)]
     figures: dict[str, Estimate | None] = {
-        f"balanced_accuracy.{head.name}": bootstrap_estimate(
-            lambda weights: balanced_accuracy(truth, called, weights), patients[sure], seed=seed
+        # The share of a single class would pass for the mean of several.
+        f"balanced_accuracy.{head.name}": None
+        if len(sides) < 2
+        else bootstrap_estimate(
+            lambda weights: balanced_accuracy(truth, called, weights), patients[sure], seed=seed, sides=sides
         ),
         f"calibration_error_before.{head.name}": bootstrap_estimate(
             lambda weights: expected_calibration_error(targets, before, weights), patients, seed=seed
@@ -95,7 +99,9 @@ def _head_figures(
             aucs = [roc_auc(truth == k, scores[sure, k], weights) for k in range(len(head.classes))]
             return float(np.mean(aucs))
 
-        figures[f"mean_auc.{head.name}"] = bootstrap_estimate(mean_auc, patients[sure], seed=seed)
+        figures[f"mean_auc.{head.name}"] = bootstrap_estimate(
+            mean_auc, patients[sure], seed=seed, sides=sides
+        )
         for index, class_name in enumerate(head.classes):
             own = np.flatnonzero(truth == index)
             figures[f"recall.{head.name}.{class_name}"] = share_estimate(
