@@ -19,9 +19,11 @@ from PIL import Image
 
 from inkdot import __version__
 from inkdot.artefacts import ledger
+from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
 from inkdot.artefacts.predictions import read_predictions
 from inkdot.config import config_from_mapping
+from inkdot.manifest import read_slides
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.store import save_model
 from inkdot.records import Mpp
@@ -89,6 +91,12 @@ def slides(tmp_path: Path) -> Path:
     return tmp_path / "slides"
 
 
+def save_without_scale(path: Path) -> None:
+    with Image.open(path) as picture:
+        rgb = picture.convert("RGB")
+    rgb.save(path)
+
+
 def data_files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -126,6 +134,46 @@ def test_only_what_failed_is_tried_again(slides: Path, model: Path, tmp_path: Pa
     assert {"tile", "predict"} <= {line.stage for line in again}
     assert predict.run([slides], model, tmp_path / "undisturbed") == 0
     assert data_files(out) == data_files(tmp_path / "undisturbed")
+
+
+def test_what_the_command_says_of_all_slides_is_said_of_those_tried_again_only(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = RunLayout(tmp_path / "results")
+    save_without_scale(slides / "s1.tif")
+
+    def listed() -> dict[str, tuple[Mpp | None, str]]:
+        return {entry.slide_id: (entry.mpp, entry.stain) for entry in read_slides(out.slides_csv, ())}
+
+    assert predict.run([slides], model, out.root, stain="pap") == 1
+    assert predict.run([slides], model, out.root, mpp=0.4, stain="he", retry_failed=True) == 0
+    # Whoever opens them for a picture must see them at the scale at which they were scored.
+    wanted = {"s0": (None, "pap"), "s1": (Mpp.square(0.4), "he"), "s2": (None, "pap")}
+    assert listed() == wanted
+    assert predict.run([slides], model, out.root, retry_failed=True) == 0
+    assert listed() == wanted
+
+
+def test_the_same_in_tiling(slides: Path, tmp_path: Path) -> None:
+    out = RunLayout(tmp_path / "run")
+    save_without_scale(slides / "s1.tif")
+    assert tile.run(slides, CONFIG, out.root) == 1
+    assert tile.run(slides, CONFIG, out.root, mpp=0.4, retry_failed=True) == 0
+    assert tile.run(slides, CONFIG, out.root, retry_failed=True) == 0
+    assert [entry.mpp for entry in read_slides(out.slides_csv, ())] == [None, Mpp.square(0.4), None]
+
+
+def test_slides_of_an_earlier_list_are_named(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict.run([slides / "s0.tif", slides / "s1.tif"], model, tmp_path / "results")
+    assert "another list" not in capsys.readouterr().err
+    predict.run([slides / "s2.tif"], model, tmp_path / "results")
+    shown = " ".join(capsys.readouterr().err.split())
+    assert (
+        "results of 2 slides of another list lie there too (s0, s1): they have no line in predictions.csv"
+        in shown
+    )
 
 
 def test_with_another_model_everything_is_tried_again(slides: Path, model: Path, tmp_path: Path) -> None:

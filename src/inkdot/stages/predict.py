@@ -26,7 +26,7 @@ from inkdot.work.draw_slide import DrawTask, forget_pictures, pictures_fit, said
 from inkdot.work.engine import BatchSummary, Engine, print_summary, run_slides
 from inkdot.work.planning import planned_scoring, print_plan
 from inkdot.work.refusals import refuse_real_slides
-from inkdot.work.retrying import scores_kept, unfinished
+from inkdot.work.retrying import as_worked_on, scores_kept, unfinished
 from inkdot.work.score_slide import Scoring
 from inkdot.work.score_task import ScoreTask
 from inkdot.work.tile_slide import TileTask
@@ -92,6 +92,7 @@ def run(
     entries = with_overrides(found, mpp=mpp, stain=stain, preparation=preparation)
     layout = RunLayout(out)
     todo = _unfinished(entries, layout, scoring, pictures=pictures) if retry_failed else entries
+    entries = as_worked_on(entries, todo, layout, description.head_records)
     if description.trained_on.synthetic and not allow_synthetic_model:
         refuse_real_slides(todo)
     config = tiling_config(description)
@@ -129,11 +130,23 @@ def _answer(
     predictions = [_prediction(entry, layout, failed, tiled.empty) for entry in entries]
     write_predictions(layout.predictions_csv, predictions)
     assess_run([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
+    if others := _of_other_lists(entries, layout):
+        named = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
+        line = f"results of {len(others)} slides of another list lie there too ({named}): they have no line in predictions.csv"
+        console.print(Text(line), soft_wrap=True)
     for warning in warning_lines(predictions):
         console.print(Text(f"! {warning}"), soft_wrap=True)
     flagged = sum(prediction.call == "flagged" for prediction in predictions)
     line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
     console.print(line, soft_wrap=True)
+
+
+def _of_other_lists(entries: Sequence[SlideEntry], layout: RunLayout) -> list[str]:
+    """Slides with scores in the folder that the command did not name, sorted."""
+    named = {entry.slide_id for entry in entries}
+    return sorted(
+        path.stem for path in layout.scores("any").parent.glob("*.parquet") if path.stem not in named
+    )
 
 
 _Step = tuple[str, SlideTask, Engine]

@@ -18,7 +18,7 @@ from inkdot.work.choosing_engine import Cluster, choose_engine
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.planning import planned_tiling, print_plan
-from inkdot.work.retrying import tiles_kept, unfinished
+from inkdot.work.retrying import as_worked_on, tiles_kept, unfinished
 from inkdot.work.tile_slide import TileTask
 
 
@@ -66,6 +66,7 @@ def run(
     todo = entries
     if retry_failed:
         todo = unfinished(entries, layout, ("tile",), lambda entry: tiles_kept(entry, config, layout))
+        entries = as_worked_on(entries, todo, layout, heads)
     if dry_run:
         return print_plan(console, todo, lambda entry: planned_tiling(entry, config, layout))
     check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")

@@ -5,6 +5,7 @@ sampled. For ten thousand slides that takes long; the ledger knows at once.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from inkdot.artefacts.embeddings import read_embeddings_facts
 from inkdot.artefacts.layout import RunLayout
@@ -13,6 +14,8 @@ from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
 from inkdot.artefacts.tables import read_footer
 from inkdot.config import Config
 from inkdot.errors import ArtefactError
+from inkdot.labels import Head
+from inkdot.manifest import read_slides
 from inkdot.records import SlideEntry
 from inkdot.work.tile_slide import settings_sha256
 
@@ -35,6 +38,34 @@ def unfinished(
     failed = {slide_id for (slide_id, _), outcome in last.items() if outcome == "failed"}
     finished = {slide_id for slide_id, stage in last if stage == stages[-1]} - failed
     return [entry for entry in entries if entry.slide_id not in finished or not kept(entry)]
+
+
+def as_worked_on(
+    entries: Sequence[SlideEntry], todo: Sequence[SlideEntry], layout: RunLayout, heads: Sequence[Head]
+) -> list[SlideEntry]:
+    """All slides, those that keep their results as the run that made these knew them.
+
+    What a command says of all slides, such as ``--mpp``, is not true of a result that was made without it: whoever opens
+    the slide by ``slides.csv`` would look at other pixels than were scored.
+
+    Args:
+        entries: All slides, as the command knows them now.
+        todo: Those worked on again.
+        layout: The folder of the earlier run.
+        heads: The questions that its ``slides.csv`` may answer.
+    """
+    again = {entry.slide_id for entry in todo}
+    if len(again) == len(entries) or not layout.slides_csv.exists():
+        return list(entries)
+    before = {entry.slide_id: entry for entry in read_slides(layout.slides_csv, heads)}
+
+    def known(entry: SlideEntry) -> SlideEntry:
+        earlier = before.get(entry.slide_id)
+        if entry.slide_id in again or earlier is None:
+            return entry
+        return replace(entry, mpp=earlier.mpp, stain=earlier.stain, preparation=earlier.preparation)
+
+    return [known(entry) for entry in entries]
 
 
 def tiles_kept(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
