@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -346,6 +347,22 @@ def test_a_class_that_nobody_labelled_is_named(
     path = with_split(cohort, tmp_path / "split", wanted)
     with pytest.raises(UserError, match=words):
         train.run(config(), path, tmp_path / "run")
+
+
+def test_where_slides_could_teach_alone_but_must_not_that_is_said(cohort: Path, tmp_path: Path):
+    labels = cohort.parent / "labels.csv"
+    bare = tmp_path / "cohort" / "slides.csv"
+    shutil.copytree(cohort.parent, bare.parent)
+    header, *rows = labels.read_text(encoding="utf-8").splitlines()
+    kept = [header, *(row for row in rows if ",benign," in row)]
+    (bare.parent / "labels.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    settings = config()
+    never = settings.training.slide_labels.model_copy(update={"use": "never"})
+    told = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"slide_labels": never})}
+    )
+    with pytest.raises(UserError, match=r"training\.slide_labels\.use: needed"):
+        train.run(told, bare, tmp_path / "run")
 
 
 def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(

@@ -116,6 +116,24 @@ def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):
     assert sorted(tuple(found) for found in sides.values()) == [("train",), ("validation",)]
 
 
+def test_a_missing_class_is_said_in_the_words_of_pictures_with_what_may_be_done(table: Path, tmp_path: Path):
+    settings = config()
+    together = settings.training.model_copy(update={"keep_together": "site"})
+    header, *lines = table.read_text(encoding="utf-8").splitlines()
+    # Each site has classes of its own.
+    kept = [line[:-5] + ("lab-0" if ",NL," in line else "lab-1") for line in lines]
+    table.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError) as raised:
+        train.run_images(
+            settings.model_copy(update={"training": together}), table, tmp_path / "run", dry_run=True
+        )
+    words = str(raised.value)
+    assert "pictures of class" in words
+    assert "groups" in words
+    assert "training.keep_together: patient" in words
+    assert "slides" not in words
+
+
 def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -144,7 +144,7 @@ def check_answers(cohort: Cohort, config: Config) -> None:
                 continue
             for class_name in head.classes:
                 if not counts[f"{head.name}.{class_name}"]:
-                    raise UserError(_missing(head.name, class_name, part, cohort, head.name == flagging))
+                    raise UserError(_missing(head.name, class_name, part, cohort, config))
     if config.training.keep == "best" or cohort.by_slide:
         check_watched(*_validation_targets(cohort), config)
 
@@ -284,14 +284,24 @@ def _other_answers(targets: TargetArray, config: Config) -> tuple[str, ...]:
     )
 
 
-def _missing(head: str, class_name: str, part: Part, cohort: Cohort, flagging: bool) -> str:
+def _missing(head: str, class_name: str, part: Part, cohort: Cohort, config: Config) -> str:
     slides = cohort.of(part)
     patients = len({patient(tiles) for tiles in slides})
-    remedy = (
-        "label more patients" if flagging else "label some, or leave the question out of the config's heads"
+    what, whose = ("pictures", "groups") if cohort.pictures else ("slides", "patients")
+    flagging = head == flagging_head(config.head_records).name
+    further = "have no answer" if cohort.pictures else "have no labelled tile"
+    remedies = [
+        f"label more {whose}" if flagging else "label some, or leave the question out of the config's heads"
+    ]
+    if flagging and cohort.unlabelled and not cohort.pictures and config.training.slide_labels.use == "never":
+        remedies.append("let slides' answers teach alone (training.slide_labels.use: needed)")
+    if config.training.keep_together == "site":
+        remedies.append("let sites be torn apart (training.keep_together: patient)")
+    remedies.append(
+        f"share the {whose} out with a column split in the {'table' if cohort.pictures else 'manifest'}"
     )
+    wanted = f"{'training' if part == 'train' else 'validation'} {'pictures' if cohort.pictures else 'tiles'}"
     return (
-        f"head {head}: expected {'training' if part == 'train' else 'validation'} tiles of class {class_name!r}, "
-        f"found none on {len(slides)} slides of {patients} patients ({len(cohort.unlabelled)} further slides have no "
-        f"labelled tile); {remedy}, or share the patients out with a column split in the manifest"
+        f"head {head}: expected {wanted} of class {class_name!r}, found none on {len(slides)} {what} of {patients} {whose} "
+        f"({len(cohort.unlabelled)} further {what} {further}); {', or '.join(remedies)}"
     )
