@@ -78,6 +78,24 @@ def test_the_conversion_is_kept_and_used_again(
         OpenVinoNetwork(not_again, SIDE, tmp_path, "b" * 64, BATCH)
 
 
+@pytest.mark.parametrize("suffix", [".bin", ".xml", ".sha256"])
+@pytest.mark.parametrize("damage", ["truncated", "one byte", "gone"])
+def test_a_kept_conversion_that_was_damaged_is_made_again(
+    network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path, suffix: str, damage: str
+) -> None:
+    expected = compiled(network, tmp_path).logits(tiles).tobytes()
+    (kept,) = (tmp_path / "openvino").glob(f"*{suffix}")
+    whole = kept.read_bytes()
+    middle = len(whole) // 2
+    if damage == "gone":
+        kept.unlink()
+    else:
+        changed = bytes([whole[middle] ^ 64]) + whole[middle + 1 :] if damage == "one byte" else b""
+        kept.write_bytes(whole[:middle] + changed)
+    assert compiled(network, tmp_path).logits(tiles).tobytes() == expected
+    assert kept.stat().st_size == pytest.approx(len(whole), rel=0.1)  # whole again for the next
+
+
 def test_where_the_model_cannot_be_written_the_users_cache_is(
     network: TileNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

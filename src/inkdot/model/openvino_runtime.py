@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from inkdot.artefacts.atomic import write_text
+from inkdot.artefacts.hashing import file_sha256
 from inkdot.artefacts.model_files import Precision
 from inkdot.errors import UserError
 from inkdot.model.batches import LogitArray, Seen, batches_of
@@ -90,7 +92,7 @@ class OpenVinoNetwork:
         self._batch_size = batch_size
         core = _core()
         name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}-form{_FORM}.xml"
-        kept = next((path for place in _places(folder) if (path := place / name).is_file()), None)
+        kept = next((path for place in _places(folder) if _is_whole(path := place / name)), None)
         if kept is None:
             kept = _keep(openvino, _convert(openvino, load(), side_px, batch_size), folder, name)
         # Always from the kept file, also right after the conversion: the network in memory rounds differently.
@@ -192,7 +194,7 @@ def _keep(openvino: Any, converted: Any, folder: Path, name: str) -> Path:
         try:
             place.mkdir(parents=True, exist_ok=True)
             _save_atomically(openvino, converted, place / name)
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, UserError):
             continue
         return place / name
     raise UserError(
@@ -202,11 +204,24 @@ def _keep(openvino: Any, converted: Any, folder: Path, name: str) -> Path:
 
 
 def _save_atomically(openvino: Any, converted: Any, path: Path) -> None:
-    """Two files, .bin first: a reader that finds the .xml finds its weights too."""
+    """Two files, then their hashes: without these a reader takes them for damaged."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial.xml")
     openvino.save_model(converted, temporary, compress_to_fp16=False)
     temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
     temporary.replace(path)
+    write_text(path.with_suffix(".sha256"), _hashes(path))
+
+
+def _hashes(path: Path) -> str:
+    return f"{file_sha256(path)} {file_sha256(path.with_suffix('.bin'))}\n"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a conversion lies there as it was written: a byte of it that changed would change scores, unnoticed."""
+    try:
+        return path.with_suffix(".sha256").read_bytes() == _hashes(path).encode()
+    except OSError:
+        return False
 
 
 def _places(folder: Path) -> tuple[Path, Path, Path]:
