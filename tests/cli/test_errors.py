@@ -1,11 +1,14 @@
 """Wrong input is one clear line on stderr and exit code 2: no traceback, nothing left behind."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 Inkdot = Callable[..., None]
+DEMO = Path(__file__).parents[2] / "models" / "demo"
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -45,6 +48,38 @@ def test_a_folder_that_is_no_model_is_named(
     assert "model.json" in line
     assert "inkdot train" in line
     assert not (tmp_path / "results").exists()
+
+
+def test_a_name_with_line_ends_and_orders_to_the_terminal_stays_one_line(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inkdot("doctor", tmp_path / "a\nb\x1b[2J.tif", code=2)
+    assert r"a\nb\x1b[2J.tif" in one_line(capsys)
+
+
+def test_a_model_without_a_field_is_named_by_it(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\n")
+    shutil.copytree(DEMO, tmp_path / "model")
+    description = json.loads((DEMO / "model.json").read_text(encoding="utf-8"))
+    del description["temperatures"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(description))
+    inkdot("predict", tmp_path / "slides.csv", "--model", tmp_path / "model", "--out", tmp_path / "r", code=2)
+    line = one_line(capsys)
+    assert "temperatures: Field required; copy the whole model folder again" in line
+    assert "pydantic" not in line
+
+
+def test_stopped_by_the_keyboard_it_says_how_to_go_on(
+    tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inkdot.stages.init.run", interrupted)
+    inkdot("init", "--out", tmp_path / "c.yaml", code=130)
+    assert one_line(capsys) == "inkdot: stopped; the same command goes on where it stopped"
 
 
 def test_results_that_are_none(tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:

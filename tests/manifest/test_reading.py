@@ -210,8 +210,11 @@ def test_several_sources_share_one_set_of_names(tmp_path: Path) -> None:
     second.write_bytes(b"x")
     entries = read_all_slides([second, tmp_path / "x"], DEFAULT_HEADS)
     assert [entry.slide_id for entry in entries] == ["a", "b"]
-    with pytest.raises(ManifestError, match="expected unique slide_id"):
+    with pytest.raises(ManifestError, match=r"expected each slide file once, found a\.svs"):
         read_all_slides([first, tmp_path / "x"], DEFAULT_HEADS)
+    (tmp_path / "y" / "a.svs").write_bytes(b"y")
+    with pytest.raises(ManifestError, match=r"found 'a' for \S+x.a\.svs and \S+y.a\.svs"):
+        read_all_slides([tmp_path / "x", tmp_path / "y"], DEFAULT_HEADS)
 
 
 def test_overrides_replace_one_field_on_every_slide(tmp_path: Path) -> None:

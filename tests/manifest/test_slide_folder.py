@@ -1,5 +1,6 @@
 """Folders of slides, where one slide may be several files."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def test_real_dicom_files_name_their_series(real_data: Path) -> None:
     expected = b"1.2.276.0.7230010.3.1.3.296485632.4444.1646683084.97878"
     assert dicom_series(folder / "gcp-jpeg.dcm") == expected
     assert len(read_slides(folder, DEFAULT_HEADS)) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_nowhere_are_slides_that_vanished(tmp_path: Path) -> None:
+    (tmp_path / "good.svs").write_bytes(b"x")
+    (tmp_path / "gone.svs").symlink_to(tmp_path / "nowhere.svs")
+    (tmp_path / "gone.dcm").symlink_to(tmp_path / "nowhere.dcm")
+    (tmp_path / "round.tif").symlink_to(tmp_path / "round.tif")
+    (tmp_path / "note.txt").symlink_to(tmp_path / "nowhere.txt")
+    (tmp_path / "folder.tif").mkdir()
+    assert [path.name for path in slide_files(tmp_path)] == ["gone.dcm", "gone.svs", "good.svs", "round.tif"]

@@ -274,7 +274,8 @@ def read_model_file(folder: Path) -> ModelFile:
         description = ModelFile.model_validate(data)
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise ArtefactError(
-            f"{layout.description}: expected a model description: {' '.join(str(error).split())}"
+            f"{layout.description}: expected a model description, found a fault: {_fault(error)}; "
+            "copy the whole model folder again"
         ) from None
     if file_sha256(layout.weights) != description.weights_sha256:
         raise ArtefactError(
@@ -284,6 +285,14 @@ def read_model_file(folder: Path) -> ModelFile:
     if description.familiarity is not None:
         _check_reference(layout.reference, description.familiarity)
     return description
+
+
+def _fault(error: ValueError) -> str:
+    """The first fault in one line, without pydantic's links and excerpts."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return " ".join(str(error).split())
 
 
 def _check_reference(path: Path, familiarity: Familiarity) -> None:

@@ -41,6 +41,8 @@ app.add_typer(review, name="review")
 app.add_typer(model_commands, name="model")
 
 _HEAD_START_S: Final = 20.0
+_INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells give it."""
 
 
 def _version(value: bool) -> None:
@@ -317,18 +319,30 @@ def predict(
 
 
 def main() -> None:
-    """Run the command line; wrong input is one line on stderr and exit code 2, never a traceback."""
+    """Run the command line; wrong input is one line on stderr and exit code 2, never a traceback.
+
+    Ctrl-C ends with 130, and says how to go on.
+    """
     # albumentations asks a server for its newest version at import; nothing here may need a network.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         app()
     except UserError as error:
         _let_the_first_speak()
-        typer.echo(f"inkdot: {error}", err=True)
+        typer.echo(f"inkdot: {_one_line(str(error))}", err=True)
         sys.exit(2)
     except SlideError as error:
-        typer.echo(f"inkdot: {error}", err=True)
+        typer.echo(f"inkdot: {_one_line(str(error))}", err=True)
         sys.exit(1)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("inkdot: stopped; the same command goes on where it stopped", err=True)
+        raise
+
+
+def _one_line(text: str) -> str:
+    """The text with what a file's name may hold, line ends and a terminal's orders among it, made visible."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _let_the_first_speak() -> None:

@@ -85,18 +85,21 @@ def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
     seen: dict[str, SlideEntry] = {}
     files: dict[str, SlideEntry] = {}
     for entry in entries:
-        # Case-folded: on Windows and macOS two such names would be one file.
-        other = seen.setdefault(entry.slide_id.casefold(), entry)
-        if other is not entry:
-            raise ManifestError(
-                f"{source}: expected unique slide_id, found {entry.slide_id!r} for {other.path.name} and {entry.path.name}; "
-                "rename one, or list the slides in a slides.csv with explicit slide_id"
-            )
         twin = files.setdefault(os.path.realpath(entry.path), entry)
         if twin is not entry:
             raise ManifestError(
                 f"{source}: expected each slide file once, found {entry.path.name} as {twin.slide_id!r} and as "
                 f"{entry.slide_id!r}; remove one"
+            )
+        # Case-folded: on Windows and macOS two such names would be one file.
+        other = seen.setdefault(entry.slide_id.casefold(), entry)
+        if other is not entry:
+            named = [other.path.name, entry.path.name]
+            if named[0] == named[1]:  # then their folders tell them apart
+                named = [str(other.path), str(entry.path)]
+            raise ManifestError(
+                f"{source}: expected unique slide_id, found {entry.slide_id!r} for {named[0]} and {named[1]}; "
+                "rename one, or list the slides in a slides.csv with explicit slide_id"
             )
     return sorted(entries, key=lambda entry: entry.slide_id)
 

@@ -20,21 +20,33 @@ _HEADER_BYTES = 1 << 18
 def slide_files(folder: Path) -> list[Path]:
     """The slides of a folder, one file each, sorted.
 
-    Hidden files are passed over: macOS leaves twins such as ``._a.svs`` on every foreign disk. Beside a ``.vms`` or
+    Hidden files are passed over: macOS leaves twins such as ``._a.svs`` on every foreign disk. A link that leads nowhere is
+    a slide that vanished, and fails by its name when it is opened. Beside a ``.vms`` or
     ``.vmu`` index, JPEG files are its parts, the label among them. Of the files of one DICOM series the largest
     stands for the slide.
     """
-    paths = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    paths = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and (path.is_file() or _leads_nowhere(path))
+    ]
     suffixes = SLIDE_SUFFIXES
     if any(path.suffix.lower() in _INDEXES for path in paths):
         suffixes = SLIDE_SUFFIXES - _PARTS_OF_INDEXED
     return sorted(_one_per_series(path for path in paths if path.suffix.lower() in suffixes))
 
 
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
 def _one_per_series(paths: Iterable[Path]) -> list[Path]:
     kept: list[Path] = []
     series: dict[bytes, Path] = {}
-    for path in sorted(paths, key=lambda path: (-path.stat().st_size, path.name)):
+    for path in sorted(
+        paths,
+        key=lambda path: (-path.lstat().st_size if _leads_nowhere(path) else -path.stat().st_size, path.name),
+    ):
         uid = dicom_series(path) if path.suffix.lower() == ".dcm" else b""
         if not uid or series.setdefault(uid, path) is path:
             kept.append(path)
