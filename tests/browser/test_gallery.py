@@ -61,6 +61,28 @@ def test_a_slide_with_nothing_flagged_is_shown_and_not_called_negative(
     assert offline_page.locator(".flag.yes").count() == 0
 
 
+def test_an_inadequate_slide_says_so_although_its_places_are_shown(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3, call="inadequate")).as_uri())
+    assert offline_page.locator(".card").count() == 3
+    assert "inadequate, not negative" in offline_page.locator("#slide-head").inner_text()
+
+
+def test_the_list_of_keys_begins_at_its_top_on_a_low_screen(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.set_viewport_size({"width": 1366, "height": 600})
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    offline_page.keyboard.press("?")
+    dialog, title = (offline_page.locator(name).bounding_box() for name in ("#help", "#help-title"))
+    assert dialog is not None
+    assert title is not None
+    assert title["y"] >= dialog["y"]
+    offline_page.keyboard.press("Escape")
+    assert offline_page.locator("#help[open]").count() == 0
+
+
 def test_a_blinded_page_shows_neither_scores_nor_calls(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
@@ -177,7 +199,7 @@ def test_another_laboratory_s_questions_and_words_work_as_well(
     assert seen.pressed(offline_page, 1) == ["HSIL", "1", "much"]
     assert seen.current_rank(offline_page) == "2"
     offline_page.keyboard.press("1")
-    assert offline_page.locator("#said").inner_text() == "kind is asked only where grade is answered HSIL."
+    assert offline_page.locator("#said").inner_text() == "Kind is asked only where grade is answered HSIL."
     offline_page.keyboard.press("?")
     keys = offline_page.locator("#help th kbd").all_inner_texts()
     assert len(keys) == len(set(keys))

@@ -155,3 +155,76 @@ def test_keys_still_answer_after_a_slider_or_a_list_was_used(
     offline_page.locator(".check input").click()
     offline_page.keyboard.press("u")
     assert seen.pressed(offline_page, 2) == ["unsure"]
+
+
+def hold(page: "Page", key: str) -> None:
+    """Press a key long enough for the keyboard to repeat it."""
+    for _ in range(5):
+        page.keyboard.down(key)
+    page.keyboard.up(key)
+
+
+def test_a_key_that_is_held_answers_one_place_and_takes_back_one_step(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 9)).as_uri())
+    hold(offline_page, "b")
+    assert seen.answered(offline_page) == "1 of 9 places answered"
+    hold(offline_page, "u")
+    hold(offline_page, "z")
+    assert seen.answered(offline_page) == "1 of 9 places answered"
+    hold(offline_page, "ArrowRight")  # walking goes on as long as it is held
+    assert seen.current_rank(offline_page) == "7"
+
+
+def test_enter_held_on_an_answer_of_the_enlarged_view_answers_one_place(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 9)).as_uri())
+    offline_page.keyboard.press("Enter")
+    offline_page.locator('#context [data-answer="benign"]').focus()
+    hold(offline_page, "Enter")
+    assert seen.answered(offline_page) == "1 of 9 places answered"
+
+
+def test_a_double_click_in_the_enlarged_view_answers_one_place(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 9)).as_uri())
+    offline_page.keyboard.press("Enter")
+    box = offline_page.locator('#context [data-answer="benign"]').bounding_box()
+    assert box is not None
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    offline_page.mouse.dblclick(*middle)
+    assert seen.answered(offline_page) == "1 of 9 places answered"
+    offline_page.wait_for_timeout(600)  # who has looked at the next place may answer it there
+    offline_page.mouse.click(*middle)
+    assert seen.answered(offline_page) == "2 of 9 places answered"
+
+
+def test_a_note_that_is_being_written_survives_a_reload(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    offline_page.keyboard.press("n")
+    offline_page.keyboard.type("crush artefact?")
+    offline_page.reload()
+    assert offline_page.locator(".card .note").inner_text() == "crush artefact?"
+
+
+def test_a_browser_that_keeps_nothing_still_answers_and_saves(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied'); } });"
+    )
+    offline_page.goto(write_page(make_review("S1", 9)).as_uri())
+    seen.name_reader(offline_page, "dr-a")
+    offline_page.uncheck(".check input")
+    offline_page.locator('.card[data-rank="2"] [data-answer="benign"]').click()
+    assert seen.current_rank(offline_page) == "2"  # the next place was not wanted
+    assert "keeps nothing" in offline_page.locator("#trouble").inner_text()
+    assert offline_page.locator("#save.unsaved").count() == 1
+    (row,) = seen.verdicts(offline_page)
+    assert (row["rank"], row["answer"]) == ("2", "benign")
+    assert offline_page.locator("#save.unsaved").count() == 0

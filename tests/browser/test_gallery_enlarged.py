@@ -1,12 +1,15 @@
 """A place enlarged in the gallery: walked, answered and lit by keys."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from inkdot.artefacts.schemas import MEASURES
+from inkdot.review.cluster_facts import ClusterFacts
 from inkdot.review.slide_review import SlideReview
 
 if TYPE_CHECKING:
@@ -81,3 +84,26 @@ def test_brightness_and_contrast_change_the_picture_and_are_reset(
     assert offline_page.evaluate(image) == "brightness(140%) contrast(100%)"
     offline_page.get_by_role("button", name="Reset view").click()
     assert offline_page.evaluate(image) == "brightness(100%) contrast(100%)"
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (820, 1180)], ids=["laptop", "tablet"])
+def test_answers_and_note_are_seen_without_scrolling(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, size: tuple[int, int]
+) -> None:
+    measured = ClusterFacts(0, 9, True, 9, dict.fromkeys(MEASURES, 1.0), 2)
+    review = make_review("S1", 3)
+    assert review.ranking is not None
+    places = tuple(replace(place, cluster=measured) for place in review.ranking.places)
+    offline_page.set_viewport_size({"width": size[0], "height": size[1]})
+    offline_page.goto(
+        write_page(replace(review, ranking=replace(review.ranking, places=places, unit="cluster"))).as_uri()
+    )
+    offline_page.keyboard.press("Enter")
+    panel = offline_page.locator("#context").bounding_box()
+    assert panel is not None
+    for part in ('[data-answer="unsure"]', "#note", '[data-view="brightness"]'):
+        box = offline_page.locator(f"#context {part}").bounding_box()
+        assert box is not None
+        if part.startswith("[data-view") and size[0] > 1000:
+            continue  # below the measurements of a low screen
+        assert box["y"] + box["height"] <= panel["y"] + panel["height"], part

@@ -1,5 +1,6 @@
 """The table that the gallery saves, and answers brought back from it."""
 
+import csv
 import re
 import time
 from collections.abc import Callable
@@ -143,3 +144,30 @@ def test_a_page_says_when_answers_are_not_saved_yet(
     assert unsaved.count() == 0
     offline_page.keyboard.press("u")
     assert unsaved.count() == 1
+
+
+def test_a_table_that_a_spreadsheet_saved_comes_back(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    seen: SimpleNamespace,
+    tmp_path: Path,
+) -> None:
+    page = write_page(make_review("S1", 4)).as_uri()
+    offline_page.goto(page)
+    seen.name_reader(offline_page, "dr-a")
+    offline_page.keyboard.press("b")
+    rows = [*seen.verdicts(offline_page)]
+    edited = (
+        tmp_path / "edited.csv"
+    )  # as a German Excel does: semicolons, a byte order mark, CRLF and empty rows
+    with edited.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows([*rows, dict.fromkeys(rows[0], "")])
+    offline_page.evaluate("localStorage.clear()")
+    offline_page.reload()
+    offline_page.set_input_files("#load-file", edited)
+    offline_page.wait_for_function("document.getElementById('said').textContent !== ''")
+    assert offline_page.locator("#said").inner_text() == "1 place brought back."
+    assert seen.pressed(offline_page, 1) == ["benign"]

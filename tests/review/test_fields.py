@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inkdot.records import Mpp
 from inkdot.review.fields import (
-    CONTEXT_FACTOR,
     MAX_CONTEXT_PX,
     MAX_TILE_PX,
     context_field,
+    context_side_um,
     scale_bar,
     tile_field,
 )
@@ -49,11 +50,27 @@ def test_the_tile_lies_in_the_middle_of_its_surroundings(
     place = rank_places(slide, 1, 0.75).places[0]
     scale = slide.facts.frame.mpp
     field = context_field(place, slide.facts.spec, scale)
-    assert field.spec.side_um == pytest.approx(slide.facts.spec.side_um * CONTEXT_FACTOR)
+    assert field.spec.side_um == pytest.approx(context_side_um(slide.facts.spec.side_um, scale))
     assert field.spec.side_px <= MAX_CONTEXT_PX
+    assert field.spec.mpp == pytest.approx(max(scale.x, scale.y), rel=0.01)  # full resolution
     for start, tile_start, step in ((field.x_l0_px, x, scale.x), (field.y_l0_px, y, scale.y)):
         centre_um = start * step + field.spec.side_um / 2
         assert centre_um == pytest.approx(tile_start * step + slide.facts.spec.side_um / 2, abs=step)
+
+
+@pytest.mark.parametrize(
+    ("side_um", "mpp", "expected_um"),
+    [
+        (64, 0.25, 256),  # cytology: four sides fit into 1,024 px
+        (64, 0.5, 256),
+        (128, 0.25, 256),  # a section scanned finely: two sides, at full resolution
+        (600, 0.25, 900),  # a large region: never less than one and a half sides
+    ],
+)
+def test_the_surroundings_are_as_wide_as_full_resolution_allows(
+    side_um: float, mpp: float, expected_um: float
+) -> None:
+    assert context_side_um(side_um, Mpp.square(mpp)) == pytest.approx(expected_um)
 
 
 def test_a_tile_is_shown_as_fine_as_the_slide_holds_it(make_slide: MakeSlide) -> None:

@@ -8,10 +8,16 @@ from inkdot.review.ranking import Place, View
 from inkdot.units import Micrometres, MicrometresPerPixel, TilePx
 
 CONTEXT_FACTOR = 4.0
-"""Side of the surroundings in tile sides: enough to see which group of cells a place belongs to."""
+"""Side of the surroundings in sides of the place: enough to see which group of cells it belongs to."""
+
+LEAST_CONTEXT_FACTOR = 1.5
+"""Where four sides would not fit into the picture at full resolution there are fewer, down to this."""
 
 MAX_TILE_PX = 512
-MAX_CONTEXT_PX = 1024
+CONTEXT_PX = 1024
+MAX_CONTEXT_PX = 2048
+"""For the few places that are themselves so large that ``CONTEXT_PX`` would not show them at full resolution."""
+
 OVERVIEW_PX = 1600
 
 _ROUND_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
@@ -58,15 +64,24 @@ def tile_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
 
 
 def context_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
-    """The surroundings, with the place in the middle."""
+    """The surroundings at full resolution, with the place in the middle.
+
+    Only what is larger than 1,365 level-0 pixels is shown coarser, so that the picture stays within ``MAX_CONTEXT_PX``.
+    """
     view = view_of(place, spec)
-    side_um = Micrometres(view.side_um * CONTEXT_FACTOR)
+    side_um = context_side_um(view.side_um, mpp)
     margin_x, margin_y = um_to_l0_px(Micrometres((side_um - view.side_um) / 2), mpp)
     return Field(
         round(view.x_l0_px - margin_x),
         round(view.y_l0_px - margin_y),
         finest_spec(side_um, mpp, MAX_CONTEXT_PX),
     )
+
+
+def context_side_um(side_um: float, mpp: Mpp) -> float:
+    """Side in µm of the surroundings of a place ``side_um`` µm wide."""
+    at_full_resolution_um = CONTEXT_PX * max(mpp.x, mpp.y)
+    return max(side_um * LEAST_CONTEXT_FACTOR, min(side_um * CONTEXT_FACTOR, at_full_resolution_um))
 
 
 def finest_spec(side_um: float, mpp: Mpp, max_px: int) -> TileSpec:

@@ -12,7 +12,7 @@ from inkdot.artefacts.model_files import ReliabilityStep
 from inkdot.evaluation.calls import certain_from, further_call, heads_asked_of
 from inkdot.labels import Head, score_column
 from inkdot.review.cluster_facts import ClusterFacts
-from inkdot.review.fields import CONTEXT_FACTOR, ScaleBar, context_field, scale_bar, view_of
+from inkdot.review.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.ranking import Place
 from inkdot.review.scored_slide import ScoreFacts
 from inkdot.review.slide_review import SlideReview
@@ -164,7 +164,6 @@ def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
         "size_l0_px": list(frame.size_l0_px),
         "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px],
         "side_um": side_um,
-        "context_factor": CONTEXT_FACTOR,
         "overview_bar": _bar_facts(scale_bar(bounds.width_l0_px * frame.mpp.x)),
     }
 
@@ -181,6 +180,7 @@ def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> 
         "box_l0_px": list(place.corners_l0_px),
         "polygon": place.wkt,
         "side_um": round(view.side_um, 2),
+        "context_um": round(context_side_um(view.side_um, slide.frame.mpp), 2),
         "bar": _bar_facts(scale_bar(view.side_um)),
         "ring": _ring_in_context(place, slide),
     }

@@ -18,7 +18,7 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UN
 
 SCRIPTS = (
     "base.js", "answers.js", "verdicts.js", "pictures.js", "nuclei.js", "cards.js", "overview.js", "slides.js", "context.js",
-    "app.js",
+    "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 

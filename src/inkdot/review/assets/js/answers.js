@@ -60,9 +60,14 @@
     }
   }
 
+  const settings = new Map(); // what was set here, for a browser that keeps nothing
+
   ink.setting = {
-    read: (name) => recall(`inkdot/1/setting/${name}`),
-    write: (name, value) => remember(`inkdot/1/setting/${name}`, value),
+    read: (name) => (!kept && settings.has(name) ? settings.get(name) : recall(`inkdot/1/setting/${name}`)),
+    write(name, value) {
+      settings.set(name, value);
+      remember(`inkdot/1/setting/${name}`, value);
+    },
   };
 
   function load(who) {

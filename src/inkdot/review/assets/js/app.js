@@ -6,24 +6,7 @@
   const state = { slide: 0, wanted: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
   const slide = () => slides[state.slide];
   const dialog = ink.at("context");
-
-  const FILTERS = {
-    all: () => true,
-    flagged: (item) => item.flagged,
-    open: (item) => ink.answerWords(ink.placeKey(slide(), item)) === "",
-    answered: (item) => ink.answerWords(ink.placeKey(slide(), item)) !== "",
-  };
-  const SORTS = {
-    rank: (a, b) => a.rank - b.rank,
-    position: (a, b) => a.y_l0_px - b.y_l0_px || a.x_l0_px - b.x_l0_px,
-    answer: (a, b) => answerOrder(a) - answerOrder(b) || a.rank - b.rank,
-  };
-
-  function answerOrder(item) {
-    const head = ink.flagHead;
-    const given = head === null ? null : ink.answers.answer(ink.placeKey(slide(), item), head.name);
-    return given === null ? 99 : head.answers.findIndex((answer) => answer.name === given);
-  }
+  let leaving = false;
 
   function shown() {
     if (state.printing) return state.visible;
@@ -32,7 +15,7 @@
 
   /** Choose which places are listed. Not done after each answer: the list must not jump under the reader. */
   function list(keepPage) {
-    state.visible = slide().places.filter(FILTERS[state.filter]).sort(SORTS[state.sort]);
+    state.visible = ink.listed(slide(), state.filter, state.sort);
     if (!keepPage) state.page = 0;
     if (!shown().includes(state.current)) state.current = shown()[0] || null;
   }
@@ -110,57 +93,19 @@
     const items = shown().map((item) => ink.card(slide(), item, actions, item === state.current));
     if (items.length === 0 && slide().places.length > 0) items.push(ink.make("li", { class: "empty", text: "No place here fits the filter." }));
     ink.at("cards").replaceChildren(...items);
-    paintControls();
-    paintPages();
+    ink.showControls(slide(), state, relist);
+    ink.showPages(state, turn);
     ink.showOverview(slide(), state.current, actions);
   }
 
-  function select(id, words, options, value, change) {
-    const node = ink.make("select", { id, on: { change: () => change(node.value) } });
-    for (const [name, text] of options) node.append(ink.make("option", { value: name, text }));
-    node.value = value;
-    return ink.make("label", {}, `${words} `, node);
-  }
-
-  function paintControls() {
-    const box = ink.at("controls");
-    box.hidden = slide().places.length === 0;
-    const filters = [["all", "all places"], ...(ink.blinded ? [] : [["flagged", "flagged"]]), ["open", "not answered"], ["answered", "answered"]];
-    const relist = (name) => (value) => {
-      state[name] = value;
-      list(false);
-      const byKeyboard = ink.at(name).matches(":focus-visible");
-      paint();
-      // After a mouse click the next key is meant for the places, not for the list of choices.
-      if (byKeyboard) ink.at(name).focus();
-      else focusCard();
-    };
-    const advance = ink.make("input", {
-      type: "checkbox",
-      on: { change: () => ink.setting.write("advance", advance.checked ? "yes" : "no") },
-    });
-    advance.checked = ink.setting.read("advance") !== "no";
-    box.replaceChildren(
-      select("filter", "Show", filters, state.filter, relist("filter")),
-      select("sort", "Order", [["rank", ink.blinded ? "shuffled" : "score"], ["position", "position"], ["answer", "answer"]], state.sort, relist("sort")),
-      ink.make("label", { class: "check" }, advance, " next place after an answer"),
-      ink.make("span", { class: "listed", text: ink.counted(state.visible.length, "place", "places") }),
-    );
-  }
-
-  function paintPages() {
-    const pages = Math.ceil(state.visible.length / ink.pageSize);
-    const nav = ink.at("pages");
-    nav.hidden = pages < 2;
-    const buttons = Array.from({ length: pages }, (_, index) =>
-      ink.make("button", {
-        type: "button",
-        text: `${index * ink.pageSize + 1}–${Math.min((index + 1) * ink.pageSize, state.visible.length)}`,
-        "aria-current": index === state.page ? "page" : null,
-        on: { click: () => turn(index) },
-      }),
-    );
-    nav.replaceChildren(...buttons);
+  function relist(name, value) {
+    state[name] = value;
+    list(false);
+    const byKeyboard = ink.at(name).matches(":focus-visible");
+    paint();
+    // After a mouse click the next key is meant for the places, not for the list of choices.
+    if (byKeyboard) ink.at(name).focus();
+    else focusCard();
   }
 
   function turn(page) {
@@ -237,11 +182,6 @@
     else focusCard();
   }
 
-  /** Cards in one row of the grid as it is drawn now. */
-  function columns() {
-    return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
-  }
-
   function choose(head, answer) {
     const key = ink.placeKey(slide(), state.current);
     if (!ink.answers.open(key, head)) {
@@ -251,7 +191,7 @@
     ink.answers.give(key, head, answer);
     const rest = ink.facts.heads.filter((other) => ink.answers.open(key, other) && ink.answers.answer(key, other.name) === null);
     ink.say(`Place ${state.current.rank}: ${ink.answerWords(key)}`);
-    if (rest.length === 0 && ink.setting.read("advance") !== "no") step(1);
+    if (rest.length === 0 && ink.advances()) step(1);
   }
 
   function writeNote() {
@@ -273,50 +213,28 @@
     ink.say("Undone.");
   }
 
-  const MOVES = { ArrowRight: () => 1, ArrowLeft: () => -1, ArrowDown: () => columns(), ArrowUp: () => -columns() };
-
-  const PANS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
-
-  function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.target.closest("textarea, select, input[type=text]")) return;
-    if (event.target.closest("input") && (key === " " || key.length > 1)) return; // sliders and boxes keep their own keys
-    const run = command(key, event);
-    if (!run) return;
-    event.preventDefault();
-    run();
-  }
-
-  function command(key, event) {
-    if (key === "z") return undo;
-    if (key === "?") return ink.showHelp;
-    if (key === "[") return () => openSlide(state.wanted - 1, true);
-    if (key === "]") return () => openSlide(state.wanted + 1, true);
-    if (!state.current) return null;
-    if (key === "n") return writeNote;
-    if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
-    if (dialog.open && key === "-") return () => ink.zoomBy(-50);
-    if (key === "o" && !dialog.open) return () => ink.enlargeOverview(slide(), state.current, actions);
-    if (key === "Backspace" || key === "Delete") return () => ink.answers.clear(ink.placeKey(slide(), state.current));
-    const item = ink.answerKeys.get(key);
-    if (item) return () => choose(item.head, item.answer);
-    if (MOVES[key] && dialog.open && event.shiftKey) return () => ink.panBy(...PANS[key]);
-    if (MOVES[key]) return () => move(MOVES[key]());
-    if (key === "Home" && !dialog.open) return () => actions.go(shown()[0]);
-    if (key === "End" && !dialog.open) return () => actions.go(shown().at(-1));
-    if (key === "Enter" && !dialog.open && !event.target.closest("button, a")) return openContext;
-    return null;
-  }
-
-  /** One step in the enlarged view, a row up or down in the gallery; a short last row ends at its last card. */
+  /** To another card, or a row up or down; a short last row ends at its last card. */
   function move(by) {
-    if (dialog.open) return step(Math.sign(by));
     const index = state.visible.indexOf(state.current);
     const last = state.visible.length - 1;
     if (Math.abs(by) > 1 && index + by > last && Math.floor(index / by) < Math.floor(last / by)) return step(last - index);
     return step(by);
   }
+
+  const keys = {
+    hasPlace: () => state.current !== null,
+    openSlide: (by) => openSlide(state.wanted + by, true),
+    enlarge: () => ink.enlargeOverview(slide(), state.current, actions),
+    clear: () => ink.answers.clear(ink.placeKey(slide(), state.current)),
+    first: () => actions.go(shown()[0]),
+    last: () => actions.go(shown().at(-1)),
+    open: openContext,
+    choose,
+    move,
+    step,
+    undo,
+    writeNote,
+  };
 
   function start() {
     ink.at("model").textContent = ink.facts.model_sha256 ? `· model ${ink.facts.model_sha256.slice(0, 12)}` : "";
@@ -342,7 +260,7 @@
     });
     ink.at("print").addEventListener("click", () => window.print());
     ink.at("help-open").addEventListener("click", ink.showHelp);
-    document.addEventListener("keydown", onKey);
+    ink.listenToKeys(keys);
     dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
       closeContext();
@@ -351,8 +269,18 @@
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
     window.addEventListener("beforeunload", (event) => {
-      if (!ink.answers.keptByBrowser() && ink.answers.all().size > 0) event.preventDefault();
+      if (!ink.answers.keptByBrowser() && ink.answers.unsaved()) event.preventDefault();
     });
+    window.addEventListener("pagehide", () => {
+      leaving = true; // nothing is drawn any more: a picture asked for now would be refused
+      keepNote();
+    });
+    window.addEventListener("pageshow", (event) => {
+      if (!event.persisted) return;
+      leaving = false; // back again, as it was left
+      refresh(null);
+    });
+    document.addEventListener("visibilitychange", keepNote);
     const wanted = Number(location.hash.slice(1)) - 1;
     if (slides.length === 0) {
       ink.at("slide-head").append(ink.make("p", { text: "There are no slides in these results." }));
@@ -369,8 +297,14 @@
     if (on) for (const image of document.querySelectorAll("#cards img")) image.loading = "eager";
   }
 
+  /** A page that goes, or whose tab is put away, may not come back: the note counts as written although nobody left its field. */
+  function keepNote() {
+    if (dialog.open) ink.at("note")?.dispatchEvent(new Event("change"));
+  }
+
   /** After an answer: the card, the counts, and the enlarged view if it is open. */
   function refresh(key) {
+    if (leaving) return;
     if (key === null) shown().forEach(repaintCard);
     else {
       const item = slide().places.find((other) => ink.placeKey(slide(), other) === key);

@@ -47,6 +47,9 @@ const Inkdot = {};
 
   ink.words = (name) => name.replace(/_/g, " ");
 
+  /** With a capital, as a sentence begins. */
+  ink.sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
   /** Say something to people who see and to people who listen. */
   let sayTimer = 0;
   ink.say = function (text) {
@@ -71,7 +74,7 @@ const Inkdot = {};
 
   ink.conditionWords = function (head) {
     const answers = ink.openingAnswers(head).map(ink.words).join(" or ");
-    return `${ink.words(head.name)} is asked only where ${ink.words(head.condition[0])} is answered ${answers}.`;
+    return `${ink.sentence(ink.words(head.name))} is asked only where ${ink.words(head.condition[0])} is answered ${answers}.`;
   };
 
   /** Whether a head's scores are worth showing: those that depend on the flag class only where it is flagged. */

@@ -21,10 +21,10 @@
     if (!worth) return null;
     const percent = (share) => Math.round(share * 100);
     const flag = ink.words(ink.flagHead.flag_class);
-    const range = `${percent(worth.low)}–${percent(worth.high)} %`;
+    const range = `${percent(worth.low)}\u2060–\u2060${percent(worth.high)}\u00a0%`; // never broken over two lines
     const kind = ink.facts.synthetic_model ? "selftest: " : "";
-    const title = `Of ${ink.counted(worth.places, "validation place", "validation places")} scored ${worth.from} to ${worth.to}, ${percent(worth.share)} % were ${flag} (95 % interval ${range}). Where ${flag} places are rarer or commoner than there, this share differs.`;
-    return ink.make("p", { class: "worth", title, text: `${kind}of places with such scores ${percent(worth.share)} % (${range}) were ${flag}` });
+    const title = `Of ${ink.counted(worth.places, "validation place", "validation places")} scored ${worth.from} to ${worth.to}, ${percent(worth.share)}\u00a0% were ${flag} (95\u00a0% interval ${range}). Where ${flag} places are rarer or commoner than there, this share differs.`;
+    return ink.make("p", { class: "worth", title, text: `${kind}of places with such scores ${percent(worth.share)}\u00a0% (${range}) were ${flag}` });
   };
 
   /** The score as a bar with a mark at the operating point. */
@@ -63,6 +63,19 @@
     return weights[0][0] === head.flag_class ? "bad" : "good";
   }
 
+  const SECOND_CLICK_MS = 500;
+  const SAME_SPOT_PX = 24; // a second tap of a finger lies a little beside the first
+  let last = { key: null, time: 0, x: 0, y: 0 };
+
+  /** The second half of a double click, which meets the next place where the first half answered and the page went on. */
+  function isSecondClick(event, key) {
+    if (event.detail === 0) return false; // by the keyboard
+    const near = Math.hypot(event.clientX - last.x, event.clientY - last.y) < SAME_SPOT_PX;
+    if (last.key !== key && near && event.timeStamp - last.time < SECOND_CLICK_MS) return true;
+    last = { key, time: event.timeStamp, x: event.clientX, y: event.clientY };
+    return false;
+  }
+
   /** Buttons for all questions; those whose condition is not met are hidden. `tabbable` decides about the tab key. */
   ink.answerButtons = function (slide, place, choose, tabbable) {
     const key = ink.placeKey(slide, place);
@@ -79,7 +92,7 @@
             "aria-keyshortcuts": ink.keyOf(head.name, answer.name),
             tabindex: tabbable ? "0" : "-1",
             data: { head: head.name, answer: answer.name },
-            on: { click: () => choose(head, answer.name) },
+            on: { click: (event) => isSecondClick(event, key) || choose(head, answer.name) },
           },
           ink.make("kbd", { text: ink.keyOf(head.name, answer.name), "aria-hidden": "true" }),
           ink.make("span", { text: ink.words(answer.name) }),

@@ -27,11 +27,11 @@
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  const fieldUm = (slide, place) => place.side_um * (place.context ? slide.context_factor : 1);
+  const fieldUm = (place) => (place.context ? place.context_um : place.side_um);
 
   /** The picture in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
   function stage(slide, place, shown) {
-    const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, ink.roundBar(fieldUm(slide, place)), false);
+    const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, ink.roundBar(fieldUm(place)), false);
     const image = picture.querySelector("img");
     if (!image) return picture;
     const sheet = ink.make("div", { class: "sheet" }, shown || image);
@@ -53,7 +53,7 @@
   }
 
   /** Bring brightness, contrast and zoom to the picture; the bar keeps measuring what is seen, the middle stays in the middle. */
-  function applyView(slide, place, picture) {
+  function applyView(place, picture) {
     const pan = picture.querySelector(".pan");
     if (!pan) return;
     const image = pan.querySelector("img");
@@ -64,7 +64,7 @@
     sheet.style.width = sheet.style.height = `${light.zoom}%`;
     pan.classList.toggle("zoomed", light.zoom > 100);
     pan.scrollTo(middle[0] * sheet.offsetWidth - pan.clientWidth / 2, middle[1] * sheet.offsetWidth - pan.clientHeight / 2);
-    picture.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(slide, place) / (light.zoom / 100))));
+    picture.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(place) / (light.zoom / 100))));
   }
 
   /** Move the zoomed picture by a tenth of what is seen. */
@@ -82,7 +82,7 @@
   };
 
   function viewControls(slide, place, repaint, picture) {
-    const apply = () => applyView(slide, place, picture);
+    const apply = () => applyView(place, picture);
     const outline = ink.make("input", {
       type: "checkbox",
       on: {
@@ -168,7 +168,7 @@
     const old = same ? dialog.querySelector(".pan") : null;
     const seen = old ? [old.scrollLeft, old.scrollTop] : null;
     const picture = stage(slide, place, old?.querySelector("img"));
-    const field = +fieldUm(slide, place).toFixed(1);
+    const field = Math.round(fieldUm(place));
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
     note.value = ink.answers.note(key);
     const panel = ink.make(
@@ -214,7 +214,7 @@
     dialog.dataset.place = key;
     if (!dialog.open) dialog.showModal();
     const again = held?.answer ? `[data-head="${held.head}"][data-answer="${held.answer}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
-    applyView(slide, place, picture);
+    applyView(place, picture);
     if (seen) picture.querySelector(".pan").scrollTo(...seen);
     else centre(picture);
     dialog.querySelector(again)?.focus();
@@ -241,12 +241,13 @@
       .filter((head) => head.condition !== null)
       .map(ink.conditionWords);
     dialog.replaceChildren(
-      ink.make("h2", { id: "help-title", text: "Keys" }),
+      ink.make("h2", { id: "help-title", tabindex: "-1", text: "Keys" }),
       ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words }))))),
       ...conditions.map((text) => ink.make("p", { text })),
       ink.make("p", { text: "Answers are kept in this browser, for each reader apart. Save verdicts writes them to verdicts.csv." }),
       ink.make("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } }),
     );
     dialog.showModal();
+    ink.at("help-title").focus(); // the button below would be scrolled to on a low screen
   };
 })(Inkdot);

@@ -4,13 +4,13 @@
 (function (ink) {
   const MEASURES = [
     ["diameter_median_um", "median nuclear diameter", (v) => `${v.toFixed(1)} µm`, "Equivalent diameter, of a disc of the same area; median of the nuclei"],
-    ["diameter_ratio", "by the slide's lymphocytes", (v) => `${v.toFixed(2)} ×`, "Median nuclear diameter by that of this slide's resting lymphocytes; no cut is applied to it"],
+    ["diameter_ratio", "ratio to this slide's lymphocytes", (v) => `${v.toFixed(2)} ×`, "Median nuclear diameter by that of this slide's resting lymphocytes; no cut is applied to it"],
     ["diameter_spread", "spread of diameters", (v) => v.toFixed(2), "Standard deviation of the diameters by their mean"],
-    ["aspect_median", "aspect", (v) => v.toFixed(2), "Longer by shorter axis; 1 for a disc; median"],
-    ["hyperchromasia", "darkness by lymphocytes", (v) => `${v.toFixed(2)} ×`, "Mean optical density of red and green light by that of this slide's resting lymphocytes"],
-    ["nc_diameter_ratio_median", "nucleus by cell", (v) => v.toFixed(2), "Diameter of the nucleus by that of the cell; an estimate; median"],
+    ["aspect_median", "length to width", (v) => v.toFixed(2), "Longer by shorter axis; 1 for a disc; median"],
+    ["hyperchromasia", "darkness relative to lymphocytes", (v) => `${v.toFixed(2)} ×`, "Mean optical density of red and green light by that of this slide's resting lymphocytes"],
+    ["nc_diameter_ratio_median", "nucleus-to-cell diameter", (v) => v.toFixed(2), "Diameter of the nucleus by that of the cell; an estimate; median"],
     ["moulding_index", "moulding", (v) => v.toFixed(2), "Share of the nuclei's outlines that fits a neighbour's; 0 for nuclei apart"],
-    ["nucleolus_fraction", "with a nucleolus", (v) => `${Math.round(v * 100)} %`, "Share of nuclei with a prominent dark round spot"],
+    ["nucleolus_fraction", "nuclei with a nucleolus", (v) => `${Math.round(v * 100)} %`, "Share of nuclei with a prominent dark round spot"],
     ["texture_median", "chromatin texture", (v) => v.toFixed(3), "Standard deviation of the stain at half a micrometre, by its mean; near 0 for smudged chromatin; median"],
   ];
 
@@ -43,7 +43,7 @@
   ink.rulerWords = function (slide) {
     const ruler = slide.ruler;
     if (!ruler) return "";
-    if (ruler.reason) return `${ruler.reason[0].toUpperCase()}${ruler.reason.slice(1)}.`;
+    if (ruler.reason) return `${ink.sentence(ruler.reason)}.`;
     return `Ruler: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
   };
 

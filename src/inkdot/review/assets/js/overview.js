@@ -28,7 +28,7 @@
   function framed(slide, current, actions) {
     const { src, width, height } = slide.overview;
     const frame = ink.make("div", { class: "overview-frame", style: { "--ratio": String(width / height) } });
-    frame.append(ink.picture(src, `Overview of slide ${slide.id} with ${slide.places.length} places marked`, slide.overview_bar, false));
+    frame.append(ink.picture(src, `Overview of slide ${slide.id} with ${slide.places.length} places marked`, null, false), ink.scaleBar(slide.overview_bar));
     // Best places last, so that they lie on top.
     for (const place of [...slide.places].reverse()) frame.append(mark(slide, place, actions, place === current));
     return frame;
@@ -54,7 +54,7 @@
     box.replaceChildren();
     box.hidden = !slide.overview;
     if (!slide.overview) return;
-    const legend = ink.blinded
+    const legend = ink.blinded || slide.places.length === 0
       ? null
       : ink.make(
           "p",

@@ -19,12 +19,12 @@
     );
   };
 
-  /** A picture that fills its box exactly; without a file it says so instead of showing nothing. */
+  /** A picture that fills its box exactly, with its bar unless that stands elsewhere; without a file it says so instead of showing nothing. */
   ink.picture = function (source, alternative, bar, lazy) {
     const box = ink.make("span", { class: "picture" });
     if (source) {
       box.append(ink.make("img", { src: source, alt: alternative, loading: lazy ? "lazy" : null, decoding: "async", draggable: "false" }));
-      box.append(ink.scaleBar(bar));
+      if (bar) box.append(ink.scaleBar(bar));
     } else {
       box.append(ink.make("span", { class: "no-picture", text: "no picture" }));
     }

@@ -120,9 +120,9 @@
     return `${ruler}Nuclei of ${ink.counted(slide.measured_clusters, "place", "places")} were measured.`;
   }
 
-  /** What to do with a slide that shows no places: no number stands for it. */
+  /** What to do with a slide that no number stands for: it shows no places, or too little to judge. */
   function lookYourself(slide) {
-    if (slide.places.length > 0) return "";
+    if (slide.places.length > 0 && slide.call !== "inadequate") return "";
     if (slide.problem) return "No score stands for this slide. Examine the glass slide or the full image.";
     return "Too little was found to judge: this is inadequate, not negative. Examine the glass slide or the full image.";
   }

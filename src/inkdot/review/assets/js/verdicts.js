@@ -60,8 +60,9 @@
     ink.say("Saved as verdicts.csv in your downloads.");
   };
 
-  /** Cells of a table whose cells may be quoted, row by row. */
+  /** Cells of a table whose cells may be quoted, row by row; some spreadsheets part them by semicolons. */
   function rowsOf(text) {
+    const mark = /^[^,\n]*;/.test(text) ? ";" : ",";
     const rows = [[]];
     let cell = "";
     let quoted = false;
@@ -69,15 +70,15 @@
       const sign = text[at];
       if (quoted && sign === '"' && text[at + 1] === '"') cell += text[(at += 1)];
       else if (sign === '"') quoted = !quoted;
-      else if (!quoted && (sign === "," || sign === "\n" || sign === "\r")) {
+      else if (!quoted && (sign === mark || sign === "\n" || sign === "\r")) {
         rows.at(-1).push(cell);
         cell = "";
         if (sign === "\r" && text[at + 1] === "\n") at += 1;
-        if (sign !== ",") rows.push([]);
+        if (sign !== mark) rows.push([]);
       } else cell += sign;
     }
     rows.at(-1).push(cell);
-    return rows.filter((row) => row.length > 1);
+    return rows.filter((row) => row.some((text) => text !== ""));
   }
 
   /** The text that was given to `cell`. */

@@ -53,6 +53,7 @@
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Inkdot-Page": pageKey },
       body: JSON.stringify(change),
+      keepalive: true, // what is written as the page goes still arrives
     });
 
   /** One change after the other, in order, each until it is acknowledged. The same state sent twice changes nothing. */

@@ -109,7 +109,7 @@
       viewport.panTo(item().imageToViewportCoordinates(...middle));
       return;
     }
-    const side = (place.side_um / opened.mpp[0]) * opened.context_factor;
+    const side = place.context_um / opened.mpp[0];
     viewport.fitBounds(rectangle(middle[0] - side / 2, middle[1] - side / 2, side, side), immediately);
   }
 

@@ -1,0 +1,58 @@
+// Keys, and what each asks of the page.
+"use strict";
+
+(function (ink) {
+  const MOVES = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+  const dialog = ink.at("context");
+
+  /** Cards in one row of the grid as it is drawn now. */
+  function columns() {
+    return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
+  }
+
+  /** Keys that may be held: they walk, and change nothing. An answer or a step back that is held would run through the slide. */
+  const mayRepeat = (key) => MOVES[key] !== undefined || "+=-".includes(key);
+
+  function onKey(can, event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.target.closest("textarea, select, input[type=text]")) return;
+    if (event.target.closest("input") && (key === " " || key.length > 1)) return; // sliders and boxes keep their own keys
+    if (event.repeat && !mayRepeat(key)) {
+      if (key === "Enter") event.preventDefault(); // it would press the focused button again and again
+      return;
+    }
+    const run = command(can, key, event);
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+
+  function command(can, key, event) {
+    if (key === "z") return can.undo;
+    if (key === "?") return ink.showHelp;
+    if (key === "[") return () => can.openSlide(-1);
+    if (key === "]") return () => can.openSlide(1);
+    if (!can.hasPlace()) return null;
+    if (key === "n") return can.writeNote;
+    if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
+    if (dialog.open && key === "-") return () => ink.zoomBy(-50);
+    if (key === "o" && !dialog.open) return can.enlarge;
+    if (key === "Backspace" || key === "Delete") return can.clear;
+    const item = ink.answerKeys.get(key);
+    if (item) return () => can.choose(item.head, item.answer);
+    const way = MOVES[key];
+    if (way && dialog.open && event.shiftKey) return () => ink.panBy(...way);
+    if (way && dialog.open) return () => can.step(way[0] + way[1]);
+    if (way) return () => can.move(way[0] + way[1] * columns());
+    if (key === "Home" && !dialog.open) return can.first;
+    if (key === "End" && !dialog.open) return can.last;
+    if (key === "Enter" && !dialog.open && !event.target.closest("button, a")) return can.open;
+    return null;
+  }
+
+  /** Listen to keys; `can` names what the page does about them, for the place that is current. */
+  ink.listenToKeys = function (can) {
+    document.addEventListener("keydown", (event) => onKey(can, event));
+  };
+})(Inkdot);
