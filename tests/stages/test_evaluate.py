@@ -22,6 +22,8 @@ from inkdot.errors import UserError
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import evaluate, predict, train
+from inkdot.work.evaluation_page import page
+from inkdot.work.evaluation_report import EvaluationReport, Plot
 
 HEAD = {
     "name": "malignancy",
@@ -192,10 +194,10 @@ def test_the_worst_errors_are_shown_with_what_misled_the_model(
     assert [e["score"] for e in shown["false alarm"]] == pytest.approx(alarms)
     assert (len(missed), len(alarms)) == (5, 5)
     assert all(highest[e["name"]] == pytest.approx(e["score"]) for e in report["errors"])
-    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
-    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    shown_page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', shown_page)
     assert len(pictures) == len(report["errors"])
-    assert len(page) < 300_000
+    assert len(shown_page) < 300_000
     # The picture of a slide is its highest tile: red cells of malignant slides, blue ones of the others.
     reds = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float) for data in pictures]
     dark = [pixels[pixels.sum(axis=2) < 500].mean(axis=0) for pixels in reds]
@@ -246,6 +248,38 @@ def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
     assert predict.run([slides], careful, tmp_path / "results") == 0
     lines = csv.DictReader((tmp_path / "results" / "predictions.csv").read_text().splitlines())
     assert sum(line["call"] == "indeterminate" for line in lines) == 3
+
+
+def test_plots_have_scales_and_names_are_explained_and_groups_counted(judged: RunLayout):
+    text = judged.evaluation_html.read_text(encoding="utf-8")
+    plots = re.findall(r"<svg.*?</svg>", text)
+    assert plots
+    for plot in plots:
+        ticks = re.findall(r">([\d.]+)</text>", plot)
+        assert "0.5" in ticks
+        assert len(ticks) == 10
+        assert len(re.findall(r'text-anchor="middle">[^<]{9,}<', plot)) == 2  # both axes say what they are
+    assert "share of the marked places that are found" in text
+    assert "Patients: 5 positive, 5 negative. Slides: 5 positive, 5 negative." in text
+    assert "4 slides of 4 patients: 2 positive, 2 negative." in text  # lab-1: 100, 103, 106, 109
+
+
+def test_what_lies_beyond_the_edge_of_a_plot_is_not_drawn_on_it():
+    """False alarms beyond the last tick would pass for a leap at it."""
+    plot = Plot("FROC", "false alarms", "found", [(0.0, 0.1), (1.0, 0.5), (3.0, 0.9)], x_end=2.0)
+    report = EvaluationReport("t", "slide", [], [], {}, {}, {}, {}, [plot], [])
+    line = re.findall(r'<polyline points="([^"]+)"', page(report))[0].split()
+    heights = [float(point.split(",")[1]) for point in line]
+    assert len(line) == 3
+    assert heights[1] == heights[2]
+
+
+def test_the_share_truly_positive_of_every_bin_has_an_interval(judged: RunLayout):
+    rows = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))["reliability"]
+    assert rows
+    for row in rows:
+        assert 0 <= row["low"] <= row["share"] <= row["high"] <= 1
+        assert row["high"] - row["low"] > 0.01
 
 
 def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(judged: RunLayout):

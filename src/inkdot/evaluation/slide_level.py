@@ -22,6 +22,9 @@ IntArray = npt.NDArray[np.int64]
 NO_HIT = 0
 NOT_ASKED = -1
 
+NOT_STATED = "not stated"
+"""The subgroup of those whose word is blank."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlideResults:
@@ -126,7 +129,7 @@ def subgroup_figures(results: SlideResults, *, seed: int = 0) -> dict[str, dict[
         distinct = sorted(set(words.tolist()))
         if len(distinct) > 1:
             found[column] = {
-                word or "not stated": slide_figures(results.of(words == word), seed=seed) for word in distinct
+                word or NOT_STATED: slide_figures(results.of(words == word), seed=seed) for word in distinct
             }
     return found
 

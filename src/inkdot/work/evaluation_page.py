@@ -6,15 +6,34 @@ from html import escape
 from inkdot.evaluation.intervals import TOO_FEW, Estimate
 from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot, WorstError
 
-_SIDE = 260
+_SIDE, _LEFT, _TOP = 260, 62, 16
+_TICKS = 4
+_MOST_DOTS = 40
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1d1f;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #ccc}
 td.n{font-variant-numeric:tabular-nums}.warn{border-left:.3rem solid #b3261e;padding:.3rem .8rem;background:#fdecea}
-figure{display:inline-block;margin:0 2rem 1rem 0}figcaption{font-size:.9rem;max-width:19rem}
+td{overflow-wrap:anywhere}td.n,th{white-space:nowrap;overflow-wrap:normal}
+figure{display:inline-block;vertical-align:top;margin:0 2rem 1rem 0;max-width:100%}figcaption{font-size:.9rem;max-width:21rem}
+img,svg{max-width:100%;height:auto}.note{max-width:46rem;margin:.2rem 0}
+@media(max-width:34rem){td,th{padding-right:.5rem}td.how{display:none}th.how{display:none}}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161618}.warn{background:#3b1512}svg{background:#fff}td,th{border-color:#555}}
 """
+
+
+_WORDS = {
+    "Patients": "A patient is flagged where any slide is; the score is that of the highest slide.",
+    "Groups": "A group is flagged where any picture is; the score is that of the highest picture.",
+    "Slides": "hit@k: share of the slides with marked places that show one of them among the first k places.",
+    "Places": "froc: share of the marked places that are found, mean over ¼ to 8 false alarms per negative slide; sensitivity@1: "
+    "at one false alarm per negative slide, sensitivity@8: at eight.",
+    "Tiles": "Of tiles with a label of their own. They flatter: what counts is patients and slides.",
+    "Readers": "How far people agree beyond chance, Fleiss' kappa: 1 is full agreement, 0 is chance.",
+}
+_RISK = "area_under_risk: share of wrong answers, mean over all ways of leaving the least sure ones open; lower is better."
+_ANSWERED = "answered, error_of_answers: share answered and share of these wrong, where the model leaves close scores open."
+_NO_FIGURE = "Nothing can be computed: a class is missing."
 
 
 def page(report: EvaluationReport) -> str:
@@ -31,7 +50,7 @@ def page(report: EvaluationReport) -> str:
         "</ul>",
     ]
     for level, figures in report.figures.items():
-        parts += [f"<h2>{escape(level)}</h2>", _table(figures)]
+        parts += [f"<h2>{escape(level)}</h2>", *_notes(level, figures), _table(figures)]
     parts += ["<h2>Calls</h2>", _confusion(report.calls, f"{report.unit} is")]
     for head, counts in report.confusions.items():
         parts += [f"<h2>Likeliest answer: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
@@ -40,7 +59,12 @@ def page(report: EvaluationReport) -> str:
     for column, words in report.subgroups.items():
         parts.append(f"<h2>By {escape(column)}</h2>")
         for word, figures in words.items():
-            parts += [f"<h3>{escape(word)}</h3>", _table(figures)]
+            members = report.members.get(column, {}).get(word, "")
+            parts += [
+                f"<h3>{escape(word)}</h3>",
+                *([f"<p>{escape(members)}</p>"] if members else []),
+                _table(figures),
+            ]
     if report.failed:
         rows = "".join(
             f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in sorted(report.failed.items())
@@ -53,14 +77,28 @@ def page(report: EvaluationReport) -> str:
 
 def _table(figures: Figures) -> str:
     if not figures:
-        return "<p>Nothing can be computed: a class is missing.</p>"
+        return f"<p>{_NO_FIGURE}</p>"
     rows = [
-        f'<tr><td>{escape(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{_interval(e)}</td>'
-        f"<td>{escape(e.method)}</td></tr>"
+        f'<tr><td>{_name(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{_interval(e)}</td>'
+        f'<td class="how">{escape(e.method)}</td></tr>'
         for name, e in figures.items()
     ]
-    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>how</th></tr>"
+    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th class='how'>how</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _name(figure: str) -> str:
+    """A long name breaks where its words meet."""
+    return escape(figure).replace("_", "_<wbr>").replace(".", ".<wbr>")
+
+
+def _notes(level: str, figures: Figures) -> list[str]:
+    """What the names of a level's figures mean."""
+    names = " ".join(figures)
+    notes = [_WORDS[level]] if level in _WORDS and (level != "Slides" or "hit@" in names) else []
+    notes += [_RISK] if "area_under_risk" in names else []
+    notes += [_ANSWERED] if "error_of_answers" in names else []
+    return [f'<p class="note">{escape(note)}</p>' for note in notes] if figures else []
 
 
 def _interval(estimate: Estimate) -> str:
@@ -103,22 +141,50 @@ def _confusion(counts: Confusion, subject: str) -> str:
 
 
 def _plot(plot: Plot) -> str:
-    def place(x: float, y: float) -> str:
-        return f"{20 + min(x / plot.x_end, 1.0) * _SIDE:.1f},{20 + (1 - y) * _SIDE:.1f}"
+    def place(x: float, y: float) -> tuple[float, float]:
+        return _LEFT + min(x / plot.x_end, 1.0) * _SIDE, _TOP + (1 - y) * _SIDE
 
-    line = " ".join(place(x, y) for x, y in plot.points)
-    dots = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3"/>' for p in line.split())
+    # What lies beyond the edge is not drawn on it: the line goes on at its last height.
+    inside = [(x, y) for x, y in plot.points if x <= plot.x_end]
+    points = [place(x, y) for x, y in inside]
+    if inside and len(inside) < len(plot.points):
+        points.append(place(plot.x_end, inside[-1][1]))
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    few = points if len(points) <= _MOST_DOTS else []
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in few)
     rings = "".join(
-        f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="8" fill="none" stroke="#b3261e" stroke-width="3"/>'
-        for p in (place(x, y) for x, y in plot.marked)
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="#b3261e" stroke-width="3"/>'
+        for x, y in (place(x, y) for x, y in plot.marked)
     )
-    size = _SIDE + 40
-    diagonal = f"M{place(0, 0)} L{place(plot.x_end, 1)}" if plot.diagonal else ""
+    bars = "".join(
+        f'<path d="M{place(x, low)[0]:.1f} {place(x, low)[1]:.1f}V{place(x, high)[1]:.1f}" stroke="#0b57d0"/>'
+        for x, low, high in plot.bars
+    )
+    (left, bottom), (right, top) = place(0, 0), place(plot.x_end, 1)
+    diagonal = f"M{left} {bottom}L{right} {top}" if plot.diagonal else ""
+    wide, tall = _LEFT + _SIDE + 16, _TOP + _SIDE + 46
     return (
-        f'<figure><svg viewBox="0 0 {size} {size}" width="{size}" role="img" aria-label="{escape(plot.caption)}">'
-        f'<rect x="20" y="20" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#888"/>'
-        f'<path d="{diagonal}" stroke="#bbb" stroke-dasharray="4"/>'
+        f'<figure><svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img" font-size="12" '
+        f'font-family="system-ui,sans-serif" aria-label="{escape(plot.caption)}">{_axes(plot)}'
+        f'<path d="{diagonal}" stroke="#bbb" stroke-dasharray="4"/>{bars}'
         f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g>{rings}</svg>'
-        f"<figcaption>{escape(plot.caption)}: {escape(plot.y_words)} (0 to 1) over {escape(plot.x_words)} "
-        f"(0 to {plot.x_end:g})</figcaption></figure>"
+        f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
+
+
+def _axes(plot: Plot) -> str:
+    """The frame with its scales; what they mean is written beside them."""
+    right, bottom = _LEFT + _SIDE, _TOP + _SIDE
+    parts = [
+        f'<rect x="{_LEFT}" y="{_TOP}" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#888"/>',
+        f'<text x="{(_LEFT + right) / 2:g}" y="{bottom + 38}" text-anchor="middle">{escape(plot.x_words)}</text>',
+        f'<text transform="translate(16 {(_TOP + bottom) / 2:g}) rotate(-90)" text-anchor="middle">{escape(plot.y_words)}</text>',
+    ]
+    for tick in range(_TICKS + 1):
+        along = tick / _TICKS * _SIDE
+        parts += [
+            f'<path d="M{_LEFT + along:g} {bottom}v4M{_LEFT} {bottom - along:g}h-4" stroke="#888"/>',
+            f'<text x="{_LEFT + along:g}" y="{bottom + 18}" text-anchor="middle">{tick / _TICKS * plot.x_end:g}</text>',
+            f'<text x="{_LEFT - 8}" y="{bottom - along + 4:g}" text-anchor="end">{tick / _TICKS:g}</text>',
+        ]
+    return "".join(parts)

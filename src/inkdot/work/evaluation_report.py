@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from inkdot.evaluation.curves import ReliabilityRow
 from inkdot.evaluation.intervals import Estimate
 
 Figures = Mapping[str, Estimate]
@@ -25,6 +26,7 @@ class Plot:
         x_end: What the right edge stands for; the left one is 0.
         diagonal: Whether the line of no knowledge, or of perfect calibration, is drawn.
         marked: Points to draw a ring round.
+        bars: Intervals of points: where they stand, their lower and their upper end.
     """
 
     caption: str
@@ -34,6 +36,7 @@ class Plot:
     x_end: float = 1.0
     diagonal: bool = True
     marked: Sequence[tuple[float, float]] = ()
+    bars: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ class EvaluationReport:
         calls: Units by truth and call of the flagging question.
         confusions: The same of every question by its likeliest class, by head.
         subgroups: Column to word to figures.
+        members: Column to word to how many are meant, in words.
         failed: Units that failed, and why.
         plots: In the order to show them.
-        reliability: Rows of (mean score, share truly positive, count) per bin of the flag class's score.
+        reliability: What the flag class's scores were worth, per bin.
         errors: The worst of each kind, the worst first.
         curves: Further curves for programs, by name: rows of numbers by column.
     """
@@ -84,7 +88,8 @@ class EvaluationReport:
     subgroups: Mapping[str, Mapping[str, Figures]]
     failed: Mapping[str, str]
     plots: Sequence[Plot]
-    reliability: Sequence[tuple[float, float, int]]
+    reliability: Sequence[ReliabilityRow]
+    members: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     confusions: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
     errors: Sequence[WorstError] = ()
     curves: Mapping[str, Sequence[Mapping[str, float]]] = field(
@@ -106,7 +111,16 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
             column: {word: _figures(own) for word, own in words.items()}
             for column, words in report.subgroups.items()
         },
-        "reliability": [{"score": s, "share": t, "count": n} for s, t, n in report.reliability],
+        "reliability": [
+            {
+                "score": row.score,
+                "share": row.share.value,
+                "low": row.share.low,
+                "high": row.share.high,
+                "count": row.rows,
+            }
+            for row in report.reliability
+        ],
         "curves": {name: [dict(row) for row in rows] for name, rows in report.curves.items()},
         "errors": [
             {"name": own.name, "kind": own.kind, "score": own.score, "answer": own.answer}

@@ -22,7 +22,14 @@ from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import Confusion, EvaluationReport, Figures, Plot
 from inkdot.work.judging_pictures import JudgedPictures, sites_of
 from inkdot.work.pooled_figures import confusion_of, cross_validation_figures
-from inkdot.work.slide_report import figure_prefix, model_fact, reliability_plot, warnings_of
+from inkdot.work.slide_report import (
+    counts_words,
+    figure_prefix,
+    member_words,
+    model_fact,
+    reliability_plot,
+    warnings_of,
+)
 from inkdot.work.worst_errors import worst_pictures
 
 
@@ -45,7 +52,7 @@ def picture_report(
     groups = as_patients(results, {})
     prefix = figure_prefix(model)
     scores = found.scores[rows, column].astype(np.float64)
-    reliability = reliability_rows(truth, scores)
+    reliability = reliability_rows(truth, scores, found.patients[rows])
     point, locked = model.operating_points[head.name].threshold, model.abstention.get(head.name)
     answered = answering(truth, scores, found.patients[rows], point, locked)
     figures = {
@@ -59,6 +66,7 @@ def picture_report(
         facts=[
             f"{len(judged.entries)} pictures of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
             "original picture, and intervals are over groups.",
+            f"Groups: {counts_words(groups.truth)}. Pictures: {counts_words(results.truth)}.",
             f"Question: {head.name}, {head.flag_class} at or above {point:.4g}, locked when the model was made. A group is "
             "flagged where one picture reaches it.",
             left_open_fact(locked),
@@ -71,6 +79,7 @@ def picture_report(
             name: {word: _named(own, prefix) for word, own in words.items()}
             for name, words in subgroup_figures(results).items()
         },
+        members=member_words(results, "pictures", "groups"),
         failed=judged.failed,
         plots=[
             Plot("ROC of pictures", "1 − specificity", "sensitivity", roc_points(truth, scores)),

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from inkdot.artefacts.model_files import ModelFile
-from inkdot.evaluation.curves import reliability_rows, roc_points
+from inkdot.evaluation.curves import ReliabilityRow, reliability_rows, roc_points
 from inkdot.evaluation.free_response import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
 from inkdot.evaluation.intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
 from inkdot.evaluation.metrics import BoolArray, FloatArray, expected_calibration_error
 from inkdot.evaluation.slide_level import (
+    NOT_STATED,
     NameArray,
     SlideResults,
     as_patients,
@@ -75,6 +76,7 @@ def slide_report(
         facts=[
             f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
             f"{int((~np.isnan(results.truth)).sum())} slides.",
+            f"Patients: {counts_words(patients.truth)}. Slides: {counts_words(results.truth)}.",
             f"Question: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
             left_open_fact(locked),
             model_fact(model, model_sha256),
@@ -87,6 +89,7 @@ def slide_report(
             column: {word: _named(own, prefix) for word, own in words.items()}
             for column, words in subgroup_figures(results).items()
         },
+        members=member_words(results, "slides", "patients"),
         failed=failed,
         plots=[
             *_slide_plots(roc_points(truth, scores), froc),
@@ -161,10 +164,33 @@ def model_fact(model: ModelFile, model_sha256: str) -> str:
     )
 
 
-def reliability_plot(rows: Sequence[tuple[float, float, int]], what: str) -> Plot:
+def reliability_plot(rows: Sequence[ReliabilityRow], what: str) -> Plot:
     """The reliability diagram."""
-    points = [(score, share) for score, share, _ in rows]
-    return Plot(f"Reliability of {what}", "mean score", "share truly positive", points)
+    return Plot(
+        f"Reliability of {what}, with 95 % intervals: on the dashed line a score is what it says",
+        "mean score",
+        "share truly positive",
+        [(row.score, row.share.value) for row in rows],
+        bars=[(row.score, row.share.low, row.share.high) for row in rows],
+    )
+
+
+def counts_words(truth: FloatArray) -> str:
+    """How many are positive (1), negative (0) and unknown (NaN)."""
+    positive, unknown = int((truth > 0.5).sum()), int(np.isnan(truth).sum())
+    words = f"{positive} positive, {len(truth) - positive - unknown} negative"
+    return f"{words}, {unknown} unknown" if unknown else words
+
+
+def member_words(results: SlideResults, units: str, owners: str) -> dict[str, dict[str, str]]:
+    """How many units and patients each subgroup has, by column and word."""
+    found: dict[str, dict[str, str]] = {}
+    for column, words in results.groups.items():
+        for word in sorted(set(words.tolist())):
+            own = results.of(words == word)
+            members = f"{len(own.truth)} {units} of {len(np.unique(own.patients))} {owners}: {counts_words(own.truth)}."
+            found.setdefault(column, {})[word or NOT_STATED] = members
+    return found
 
 
 def _named(figures: Figures, prefix: str) -> dict[str, Estimate]:
@@ -186,7 +212,7 @@ def _results(judged: Sequence[JudgedSlide]) -> SlideResults:
 
 def _tile_figures(
     judged: Sequence[JudgedSlide], model: ModelFile
-) -> tuple[dict[str, Estimate], list[tuple[float, float, int]]]:
+) -> tuple[dict[str, Estimate], list[ReliabilityRow]]:
     """Figures of the flagging head on labelled tiles, and the reliability of its score."""
     head = flagging_head(model.head_records)
     column = target_columns(model.head_records).index(f"target.{head.name}.{head.flag_class}")
@@ -209,7 +235,7 @@ def _tile_figures(
         ),
     }
     figures = {name: estimate for name, estimate in found.items() if estimate is not None}
-    return figures, reliability_rows(truth, score.astype(np.float64))
+    return figures, reliability_rows(truth, score.astype(np.float64), patients)
 
 
 def _calls(judged: Sequence[JudgedSlide]) -> dict[tuple[str, str], int]:
