@@ -191,7 +191,7 @@ def test_other_contents_under_a_slides_name_are_one_line(
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableSlideError, match=r"found nothing there; correct the column path"):
+    with pytest.raises(UnreadableSlideError, match=r"found nothing there; correct the path"):
         open_slide(SlideEntry("s", tmp_path / "gone.svs"))
     with pytest.raises(UnreadableSlideError, match="found a folder"):
         open_slide(SlideEntry("s", tmp_path))

@@ -176,6 +176,26 @@ def test_slides_of_an_earlier_list_are_named(
     )
 
 
+def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_summary(
+    slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = RunLayout(tmp_path / "results")
+    (slides / "s1.tif").write_bytes(b"")
+    out.assessment_csv.mkdir(parents=True)
+    assert tile.run(slides, CONFIG, out.root) == 1
+    told = capsys.readouterr().err
+    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a place to write to")[0]
+    out.predictions_csv.mkdir()
+    assert predict.run([slides], model, out.root) == 1
+    told = capsys.readouterr().err
+    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a place to write to")[0]
+    out.assessment_csv.rmdir()
+    out.predictions_csv.rmdir()
+    (slides / "s1.tif").unlink()
+    make_slide(slides / "s1.tif", 1)
+    assert predict.run([slides], model, out.root) == 0
+
+
 def test_with_another_model_everything_is_tried_again(slides: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     predict.run([slides], model, out)

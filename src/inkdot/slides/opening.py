@@ -30,7 +30,7 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
         raise UnreadableSlideError(f"{path}: expected a slide file, found {error.strerror}") from None
     if size is None:
         found = "a folder" if path.is_dir() else "nothing there"
-        raise UnreadableSlideError(f"{path}: expected a slide file, found {found}; correct the column path")
+        raise UnreadableSlideError(f"{path}: expected a slide file, found {found}; correct the path")
     if size == 0:
         raise UnreadableSlideError(
             f"{path}: expected a slide file, found an empty one (0 bytes); copy it again"

@@ -78,7 +78,7 @@ def run(
         embeddings: Write ``out/embeddings`` as well: what the network saw of each tile.
 
     Returns:
-        0 when every slide was scored and drawn, 1 when some failed.
+        0 when every slide was scored and drawn, 1 when some failed or their lines could not be written.
 
     Raises:
         UserError: The input as a whole is wrong; nothing was written.
@@ -115,7 +115,13 @@ def run(
         summaries += _walk(scored, [(_PICTURES, DrawTask(here), tilers)] if pictures else [], layout)
         # Before anything that a full disk may still prevent: who fails is said in any case.
         print_summary(console, summaries)
-        _answer(entries, layout, failed, summaries[0], console)
+        try:
+            _answer(entries, layout, failed, summaries[0], console)
+        except (
+            UserError
+        ) as error:  # the slides' own files are there: the next run needs to write this one only
+            console.print(Text(str(error)), soft_wrap=True)
+            return 1
     return max(summary.exit_code for summary in summaries)
 
 

@@ -12,6 +12,7 @@ from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.locking import locked
 from inkdot.config import Config
+from inkdot.errors import UserError
 from inkdot.manifest import manifest_text, read_slides, with_overrides
 from inkdot.work.assessing import assess_run
 from inkdot.work.choosing_engine import Cluster, choose_engine
@@ -52,7 +53,7 @@ def run(
         preparation: Preparation of every slide.
 
     Returns:
-        0 when every slide was tiled, 1 when some failed.
+        0 when every slide was tiled, 1 when some failed or could not be listed.
 
     Raises:
         UserError: The manifest, a labels table or the folder is wrong; no slide was touched.
@@ -77,8 +78,14 @@ def run(
         write_text(layout.config_json, config_text + "\n")
         task = TileTask(config, RunLayout(out.absolute()), measure=config.morphometry.clusters > 0)
         summary = run_slides("tile", todo, task, layout, engine=engine, description="Tiling")
+        # Before what a full disk may still prevent: who fails is said in any case.
+        print_summary(console, [summary])
         tiled = [entry.slide_id for entry in entries if layout.tiles(entry.slide_id).exists()]
-        assessed = assess_run(tiled, layout)
-    print_summary(console, [summary])
-    console.print(Text(assessed), soft_wrap=True)
+        try:
+            console.print(Text(assess_run(tiled, layout)), soft_wrap=True)
+        except (
+            UserError
+        ) as error:  # the slides' own files are there: the next run needs to write this one only
+            console.print(Text(str(error)), soft_wrap=True)
+            return 1
     return summary.exit_code
