@@ -13,6 +13,7 @@ from inkdot.review.ranking import rank_places
 from inkdot.review.reading import ReviewedSlide
 from inkdot.review.scored_slide import ScoredSlide
 
+SIZE = (10_000, 10_000)
 RING = [[0, 0], [100, 0], [100, 50], [0, 50], [0, 0]]
 
 
@@ -92,26 +93,46 @@ def test_what_nobody_judged_is_counted(tmp_path: Path) -> None:
         feature({"name": "benign"}, point),
         feature({"names": ["malignant", "mixed"]}),
     ]
-    found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (0, 0))
+    found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (0, 0), SIZE)
     assert found.ignored == {"flagged": 2, "no area": 1, "no class": 1}
     assert [answer for _, _, answer in found.answers] == ["malignant", "mixed"]
+
+
+def test_a_place_that_lies_on_no_glass_is_left_out(tmp_path: Path) -> None:
+    beside = {"type": "Polygon", "coordinates": [[[-900, -90], [-800, -90], [-800, -80], [-900, -90]]]}
+    edge = {"type": "Polygon", "coordinates": [[[-50, 0], [50, 0], [50, 100], [-50, 100], [-50, 0]]]}
+    features = [feature({"name": "benign"}, beside), feature({"name": "malignant"}, edge)]
+    found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (100, 60), SIZE)
+    assert found.ignored == {"outside of the slide": 1}
+    assert [answer for _, _, answer in found.answers] == ["malignant"]
 
 
 def test_an_outline_that_crosses_itself_is_made_valid(tmp_path: Path) -> None:
     bow = {"type": "Polygon", "coordinates": [[[0, 0], [100, 100], [100, 0], [0, 100], [0, 0]]]}
     ((place, _, _),) = read_qupath(
-        saved(tmp_path / "s.geojson", feature({"name": "benign"}, bow)), DEFAULT_HEADS, (0, 0)
+        saved(tmp_path / "s.geojson", feature({"name": "benign"}, bow)), DEFAULT_HEADS, (0, 0), SIZE
     ).answers
     assert place.is_valid
     assert place.area == pytest.approx(5000)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", '"text"', "{]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1, 2]",
+        '"text"',
+        "{]",
+        '{"features": 5}',
+        '{"properties": "words", "geometry": null}',
+        '[{"properties": {"classification": "benign"}, "geometry": null}]',
+    ],
+)
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "s.geojson"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ManifestError, match="GeoJSON"):
-        read_qupath(path, DEFAULT_HEADS, (0, 0))
+        read_qupath(path, DEFAULT_HEADS, (0, 0), SIZE)
     with pytest.raises(ManifestError, match="found nothing there"):
         read_qupath(tmp_path / "absent.geojson", DEFAULT_HEADS, (0, 0))
 
@@ -119,4 +140,4 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 def test_a_broken_geometry_is_named_by_its_number(tmp_path: Path) -> None:
     path = saved(tmp_path / "s.geojson", [feature(None), feature({"name": "benign"}, {"type": "Polygon"})])
     with pytest.raises(ManifestError, match="annotation 2"):
-        read_qupath(path, DEFAULT_HEADS, (0, 0))
+        read_qupath(path, DEFAULT_HEADS, (0, 0), SIZE)

@@ -58,6 +58,11 @@ def test_a_row_is_read_and_cells_made_safe_for_spreadsheets_are_plain_again(tmp_
         ("reader", " "),
         ("slide_id", ""),
         ("shown", ""),
+        (
+            "time",
+            "01.01.2026 10:00",
+        ),  # as a spreadsheet writes it: which answer is the later one would be lost
+        ("time", ""),
         ("schema", "inkdot.verdicts/9"),
     ],
 )
@@ -73,6 +78,21 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
         read_verdicts(path, DEFAULT_HEADS)
     with pytest.raises(ManifestError, match="found nothing there"):
         read_verdicts(tmp_path / "absent.csv", DEFAULT_HEADS)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    path = table(tmp_path / "verdicts.csv", row(note="'=1+1"))
+    text = path.read_text(encoding="utf-8").replace('","', '";"').replace(",", ";", len(COLUMNS) - 1)
+    path.write_bytes(f"{text}{';' * (len(COLUMNS) - 1)}\n".replace("\n", "\r\n").encode("utf-8-sig"))
+    (verdict,) = read_verdicts(path, DEFAULT_HEADS)
+    assert (verdict.slide_id, verdict.answer, verdict.note) == ("S1", "benign", "=1+1")
+
+
+def test_a_table_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
+    path = table(tmp_path / "verdicts.csv", row(reader="Dr. Müller"))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(ManifestError, match="save it as CSV UTF-8"):
+        read_verdicts(path, DEFAULT_HEADS)
 
 
 def test_the_last_answer_of_a_reader_counts_and_readers_stay_apart(tmp_path: Path) -> None:

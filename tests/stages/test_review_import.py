@@ -78,9 +78,8 @@ def test_annotations_from_qupath_become_labels_in_level_0_pixels(
 ) -> None:
     results = RunLayout(tmp_path / "results")
     table = pa.table({"x_l0_px": pa.array([], pa.int32())})
-    write_table(
-        results.scores("S1"), table, SCORES_VERSION, {"slide": {"bounds_l0_px": [500, 200, 9000, 9000]}}
-    )
+    slide = {"bounds_l0_px": [500, 200, 9000, 9000], "width_l0_px": 9500, "height_l0_px": 9200}
+    write_table(results.scores("S1"), table, SCORES_VERSION, {"slide": slide})
     ring = [[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]
 
     def annotation(name: str) -> dict[str, object]:

@@ -23,6 +23,7 @@ from inkdot.labels import Head
 
 NO_CLASS = "no class"
 NO_AREA = "no area"
+OUTSIDE = "outside of the slide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,29 @@ class QupathAnswers:
     ignored: Mapping[str, int]
 
 
-def read_qupath(path: Path, heads: Sequence[Head], corner_l0_px: tuple[int, int]) -> QupathAnswers:
+def read_qupath(
+    path: Path,
+    heads: Sequence[Head],
+    corner_l0_px: tuple[int, int],
+    size_l0_px: tuple[int, int] | None = None,
+) -> QupathAnswers:
     """Answers in a GeoJSON file that QuPath saved.
 
     Args:
         path: A FeatureCollection, a list of features, or one feature.
         heads: The questions.
         corner_l0_px: Top left corner of the slide's scanned bounds in level-0 pixels: QuPath counts from there.
+        size_l0_px: Width and height of the slide in level-0 pixels: what lies wholly outside was moved there by
+            mistake and is left out. None where it is not known.
 
     Raises:
         ManifestError: The file is not GeoJSON.
     """
     answers: list[tuple[BaseGeometry, str, str]] = []
     ignored: Counter[str] = Counter()
+    slide = None if size_l0_px is None else shapely.box(0, 0, *size_l0_px)
     for number, feature in enumerate(_features(path), start=1):
-        properties = cast("Mapping[str, object]", feature.get("properties") or {})
-        classification = cast("Mapping[str, object] | None", properties.get("classification"))
-        name = _class_name(classification)
+        name = _class_name(f"{path}: annotation {number}", feature)
         said = answers_of(name, heads)
         if not said:
             ignored[name or NO_CLASS] += 1
@@ -64,6 +71,9 @@ def read_qupath(path: Path, heads: Sequence[Head], corner_l0_px: tuple[int, int]
             ignored[NO_AREA] += 1
             continue
         moved = shapely.affinity.translate(place, *corner_l0_px)
+        if slide is not None and not slide.intersects(moved):
+            ignored[OUTSIDE] += 1
+            continue
         answers += [(moved, head, answer) for head, answer in said]
     return QupathAnswers(tuple(answers), dict(sorted(ignored.items())))
 
@@ -108,14 +118,20 @@ def _opening_answers(head: Head, heads: Sequence[Head]) -> list[str]:
     )
 
 
-def _class_name(classification: Mapping[str, object] | None) -> str:
+def _class_name(where: str, feature: Mapping[str, object]) -> str:
     """QuPath writes ``name``, or ``names`` for derived classes since 0.5."""
-    if classification is None:
-        return ""
-    names = classification.get("names")
+    said: Mapping[str, object] = feature
+    for name in ("properties", "classification"):
+        value = said.get(name) or {}
+        if not isinstance(value, dict):
+            raise ManifestError(
+                f"{where}: expected GeoJSON {name} as QuPath writes them, found {str(value)[:60]!r}"
+            )
+        said = cast("Mapping[str, object]", value)
+    names = said.get("names")
     if isinstance(names, list):
         return ": ".join(str(part) for part in cast("list[object]", names))
-    return str(classification.get("name") or "")
+    return str(said.get("name") or "")
 
 
 def _features(path: Path) -> list[Mapping[str, object]]:

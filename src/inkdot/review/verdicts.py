@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ COLUMNS = (
 SHOWN = ("scores", "blinded")
 
 _SAME_PLACE_IOU = 0.5
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class Verdict:
 
 
 def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
-    """Read and check a verdicts table as the gallery saves it.
+    """Read and check a verdicts table as the gallery saves it, or a spreadsheet after it.
+
+    Some spreadsheets part cells by semicolons, and keep rows in which nothing stands.
 
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
@@ -61,9 +65,15 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ManifestError(f"{path}: expected a verdicts table, found nothing there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: expected a verdicts table in UTF-8: {error}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path}: expected a verdicts table in UTF-8, found another encoding ({error.reason}); "
+            "in a spreadsheet save it as CSV UTF-8"
+        ) from None
+    except OSError as error:
+        raise ManifestError(f"{path}: expected a verdicts table: {error}") from None
+    mark = ";" if re.match(r"[^,\r\n]*;", text) else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
     found = tuple(reader.fieldnames or ())
     missing = [name for name in COLUMNS if name not in found]
     if missing:
@@ -74,6 +84,7 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
     return [
         verdict_of_row(f"{path}: line {reader.line_num}", cast("dict[str | None, str | None]", row), heads)
         for row in reader
+        if any(row.values())
     ]
 
 
@@ -176,6 +187,10 @@ def verdict_of_row(
             )
     if row["shown"] not in SHOWN:
         raise ManifestError(f"{where}: column shown: expected {' or '.join(SHOWN)}, found {row['shown']!r}")
+    if not _TIME.fullmatch(row["time"]):
+        raise ManifestError(
+            f"{where}: column time: expected a time in UTC such as 2026-01-31T09:30:00Z, found {row['time']!r}"
+        )
     for name in ("slide_id", "reader"):
         if not row[name].strip():
             raise ManifestError(f"{where}: column {name}: expected a name, found nothing")

@@ -86,11 +86,12 @@ def _drawn_labels(
         )
     slide = cast("Mapping[str, object]", read_footer(scores, SCORES_VERSION)["slide"])
     bounds = cast("Sequence[int] | None", slide["bounds_l0_px"])
-    found = read_qupath(path, heads, (bounds[0], bounds[1]) if bounds else (0, 0))
+    size = cast("tuple[int, int]", (slide["width_l0_px"], slide["height_l0_px"]))
+    found = read_qupath(path, heads, (bounds[0], bounds[1]) if bounds else (0, 0), size)
     if found.ignored:
         classes = ", ".join(f"{name} ({count})" for name, count in found.ignored.items())
         console.print(
-            f"{path.name}: left out annotations whose class is no answer: {classes}",
+            f"{path.name}: left out annotations that say nothing about a place: {classes}",
             soft_wrap=True,
             markup=False,
         )

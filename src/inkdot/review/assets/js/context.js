@@ -113,8 +113,9 @@
     );
   }
 
-  function scoreTable(slide, place) {
-    if (ink.blinded) return null;
+  /** Scores of all classes; and apart, since its words are longer than numbers, what was called. */
+  function scoreTables(place) {
+    if (ink.blinded) return [];
     const rows = ink.facts.heads.flatMap((head) => {
       return ink.scoresMatter(head, place)
         ? head.classes.map((item) =>
@@ -128,7 +129,7 @@
         : [];
     });
     const calls = Object.entries(place.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, called` }), ink.make("td", { text: words })));
-    return ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...rows, ...calls));
+    return [rows, calls].filter((part) => part.length > 0).map((part) => ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...part)));
   }
 
   /** What was measured of the nuclei, each with its definition as a hint. */
@@ -182,7 +183,7 @@
         ink.blinded ? null : ink.scoreLine(slide, place),
         ink.scoreMeter(slide, place),
         ink.worthLine(place),
-        scoreTable(slide, place),
+        ...scoreTables(place),
         ink.reservations(place),
         measureTable(slide, place),
         ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
