@@ -122,12 +122,12 @@ def _class_name(where: str, feature: Mapping[str, object]) -> str:
     """QuPath writes ``name``, or ``names`` for derived classes since 0.5."""
     said: Mapping[str, object] = feature
     for name in ("properties", "classification"):
-        value = said.get(name) or {}
-        if not isinstance(value, dict):
+        value = said.get(name)
+        if value is not None and not isinstance(value, dict):
             raise ManifestError(
                 f"{where}: expected GeoJSON {name} as QuPath writes them, found {str(value)[:60]!r}"
             )
-        said = cast("Mapping[str, object]", value)
+        said = cast("Mapping[str, object]", value or {})
     names = said.get("names")
     if isinstance(names, list):
         return ": ".join(str(part) for part in cast("list[object]", names))
