@@ -326,5 +326,53 @@ def test_bad_slides_are_listed_escaped_and_in_no_figure(model: Path, tmp_path: P
 def test_slides_without_any_answer_cannot_be_judged(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 400, 1)
     slides.write_text("slide_id,path\ns400,s400.tif\n")
-    with pytest.raises(UserError, match="slides whose answers are known, found none among 1"):
+    with pytest.raises(UserError, match="slides or patients whose answers are known, found none among 1"):
         evaluate.run(model, slides, tmp_path / "out")
+
+
+def with_columns(judged: RunLayout, folder: Path, change: dict[str, str]) -> Path:
+    """The judged slides in another table, where some columns say something else."""
+    cohort = judged.root.parent / "cohort"
+    rows = list(csv.DictReader((cohort / "slides.csv").read_text().splitlines()))
+    named = [row | {"path": str(cohort / row["path"])} for row in rows]
+    changed = [row | {key: value.format(**row) for key, value in change.items()} for row in named]
+    folder.mkdir()
+    with (folder / "slides.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(changed[0]))
+        writer.writeheader()
+        writer.writerows(changed)
+    return folder / "slides.csv"
+
+
+def test_where_only_patients_answers_are_known_patients_are_judged(
+    judged: RunLayout, model: Path, tmp_path: Path
+):
+    slides = with_columns(
+        judged,
+        tmp_path / "cohort",
+        {"annotation": "", "malignancy": "", "patient_malignancy": "{malignancy}"},
+    )
+    assert evaluate.run(model, slides, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    before = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
+    assert report["figures"]["patients"] == before["figures"]["patients"]
+    assert report["figures"]["slides"] == {}
+    assert "Nothing can be computed" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_slides_unlike_those_of_training_are_said_on_the_page(judged: RunLayout, model: Path, tmp_path: Path):
+    slides = with_columns(judged, tmp_path / "cohort", {"annotation": "", "stain": "mgg", "mpp": "0.3"})
+    assert evaluate.run(model, slides, tmp_path / "out") == 0
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["warnings"]
+    assert any(line.startswith("10 of 10 slides") and "stain 'mgg' was never seen" in line for line in said)
+    assert sum("mpp 0.3 is outside the trained range" in line for line in said) == 1
+    assert not any(
+        "mpp" in line for line in json.loads(judged.evaluation_json.read_text(encoding="utf-8"))["warnings"]
+    )
+
+
+def test_where_every_slide_fails_no_column_is_blamed(judged: RunLayout, model: Path, tmp_path: Path):
+    slides = with_columns(judged, tmp_path / "cohort", {"annotation": "", "path": "gone-{slide_id}.tif"})
+    with pytest.raises(UserError, match="found none that could be scored") as raised:
+        evaluate.run(model, slides, tmp_path / "out")
+    assert "column" not in str(raised.value)

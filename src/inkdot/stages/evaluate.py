@@ -16,13 +16,13 @@ from inkdot.artefacts.locking import locked
 from inkdot.artefacts.model_files import ModelFile
 from inkdot.config import Config, ImagesConfig
 from inkdot.errors import UserError
-from inkdot.labels import flagging_head, score_columns, target_columns
+from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest import ImageEntry, manifest_text, read_slides
 from inkdot.records import Mpp, SlideEntry
 from inkdot.work.engine import print_summary, run_slides
 from inkdot.work.evaluation_page import page
 from inkdot.work.evaluation_report import EvaluationReport, report_json
-from inkdot.work.judging import judge_slide, score_to_judge
+from inkdot.work.judging import JudgedSlide, judge_slide, patient_truths, score_to_judge
 from inkdot.work.judging_pictures import JudgedPictures, as_the_model_was_trained, judge_pictures
 from inkdot.work.label_tables import check_label_tables
 from inkdot.work.lesions import labels_of
@@ -90,12 +90,8 @@ def run(
             for entry in good
             if entry.slide_id not in scored.failed
         ]
-        if not any(slide.truth is not None for slide in judged):
-            raise UserError(
-                f"{slides}: expected slides whose answers are known, found none among {len(judged)} that could be judged; "
-                f"fill the column {flagging_head(heads).name}, or give annotations"
-            )
         failed = tiled.failed | scored.failed
+        _check_judged(judged, slides, heads)
         report = slide_report(judged, failed, description, scoring.model_sha256, slides, notes)
         _write(report, layout, scoring.model_sha256)
     _say(report, layout, console)
@@ -149,6 +145,25 @@ def run_images(
         console.print(Text(f"{name} could not be used: {reason}"), soft_wrap=True)
     _say(report, layout, console)
     return 1 if judged.failed else 0
+
+
+def _check_judged(judged: Sequence[JudgedSlide], source: Path, heads: tuple[Head, ...]) -> None:
+    """There must be something to judge by.
+
+    Raises:
+        UserError: Every slide failed, or no answer about a slide or a patient is known.
+    """
+    if not judged:
+        raise UserError(
+            f"{source}: expected slides to judge, found none that could be scored; the reasons are said above, slide by slide"
+        )
+    known = any(slide.truth is not None for slide in judged)
+    if not known and not patient_truths([slide.entry for slide in judged], heads):
+        name = flagging_head(heads).name
+        raise UserError(
+            f"{source}: expected slides or patients whose answers are known, found none among {len(judged)} slides that could "
+            f"be judged; fill the column {name} or patient_{name}, or give annotations"
+        )
 
 
 def _settings(model: ModelFile, config: Config | None) -> Config:

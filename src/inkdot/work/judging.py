@@ -50,6 +50,7 @@ class JudgedSlide:
         marks: What is found of the places that people marked.
         top: Its highest place; None where it has none.
         spec: Side and scale of its tiles.
+        warnings: What `predict` would say of it.
     """
 
     entry: SlideEntry
@@ -64,6 +65,7 @@ class JudgedSlide:
     marks: Marks
     top: Place | None
     spec: TileSpec
+    warnings: tuple[str, ...]
 
     @property
     def patient(self) -> str:
@@ -127,6 +129,7 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
         marks=marks_of(ranking, labels, head, truth),
         top=ranking.places[0] if ranking.places else None,
         spec=scores.spec,
+        warnings=scores.warnings,
     )
 
 

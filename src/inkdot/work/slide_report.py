@@ -1,5 +1,6 @@
 """Judged slides to the report of an evaluation: patients and slides first."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,13 @@ from inkdot.work.answering import answering, call_word, left_open_fact
 from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
 from inkdot.work.reader_agreement import reader_figures
+from inkdot.work.score_slide import SYNTHETIC_MODEL_WARNING
 from inkdot.work.worst_errors import worst_slides
 
 Points = Sequence[tuple[float, float]]
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
+_SAID_ALREADY = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
 SYNTHETIC_WARNING = (
     "SYNTHETIC: the model was trained on painted specimens. These figures test the program, not its use."
 )
@@ -72,7 +75,11 @@ def slide_report(
     return EvaluationReport(
         title="How good the model is",
         unit="slide",
-        warnings=[*warnings_of(model, sum(not slide.entry.patient_id for slide in judged)), *notes],
+        warnings=[
+            *warnings_of(model, sum(not slide.entry.patient_id for slide in judged)),
+            *notes,
+            *slide_warnings(judged),
+        ],
         facts=[
             f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
             f"{int((~np.isnan(results.truth)).sum())} slides.",
@@ -154,6 +161,17 @@ def warnings_of(model: ModelFile, nameless: int) -> list[str]:
     if nameless:
         warnings.append(f"{nameless} slides have no patient_id; each was taken for a patient of its own.")
     return warnings
+
+
+def slide_warnings(judged: Sequence[JudgedSlide]) -> list[str]:
+    """What `predict` would say of single slides, once for all that it says much the same of."""
+    said: dict[str, list[tuple[str, str]]] = {}
+    for slide in judged:
+        for warning in slide.warnings:
+            if not warning.startswith(_SAID_ALREADY):
+                # Slides differ in numbers: the words before them are the same.
+                said.setdefault(re.split(r"\d", warning)[0], []).append((slide.entry.slide_id, warning))
+    return [f"{len(own)} of {len(judged)} slides, such as {own[0][0]}: {own[0][1]}." for own in said.values()]
 
 
 def model_fact(model: ModelFile, model_sha256: str) -> str:
