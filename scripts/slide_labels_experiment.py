@@ -14,8 +14,9 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,10 @@ TEST_SEED = 9000
 PHASES = 3.5
 """Steps of learning from slides, in those of one round over all tiles, rounded up: two such rounds, three over half of them."""
 WHOLE_SLIDE_PX = 1_000_000
-HIT_AT = 30
+HITS_AT = (30, 10)
+
+Judged = dict[str, np.ndarray]
+"""Of every test slide that has a score: ``patients``, ``truth``, ``scores`` and ``ranks``."""
 
 
 def main() -> int:
@@ -65,7 +69,7 @@ def main() -> int:
     config = settings(options.epochs)
     test = cohort(options.work / "test", options.test_slides, TEST_SEED)
     arms = (*ARMS, LONGER) if options.longer else ARMS
-    judged: dict[str, list[dict[str, np.ndarray]]] = {arm: [] for arm in arms}
+    judged: dict[str, list[Judged]] = {arm: [] for arm in arms}
     for seed in range(options.seeds):
         learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1)
         for arm in arms:
@@ -82,7 +86,7 @@ def judged_arm(
     test: Sequence[SlideEntry],
     config: Config,
     work: Path,
-) -> dict[str, np.ndarray]:
+) -> Judged:
     """Train one way on one cohort and judge the test slides, unless that was done before."""
     run = RunLayout(work / f"run-{seed}-{arm}")
     kept = run.root / "judged.json"
@@ -91,6 +95,11 @@ def judged_arm(
         if code := train.run(for_arm(config, arm, seed), manifest, run.root):
             sys.exit(code)
         judge_all(test, run, RunLayout(work / "judged"), config, kept)
+    return read_judged(kept)
+
+
+def read_judged(kept: Path) -> Judged:
+    """What :func:`judge_all` wrote, by column."""
     rows = json.loads(kept.read_text(encoding="utf-8"))
     # A slide with too little on it has no score, whoever judges.
     _, patients, truth, scores, ranks = zip(*(row for row in rows if row[3] is not None), strict=True)
@@ -186,33 +195,59 @@ def judge_all(
     kept.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def report(judged: dict[str, list[dict[str, np.ndarray]]]) -> None:
-    patients = judged["tiles"][0]["patients"]
-    truth = judged["tiles"][0]["truth"]
-    print(f"{len(truth)} test slides of {len(np.unique(patients))} patients, {int(truth.sum())} positive")
-    for name, figure in (("auc", auc), (f"hit@{HIT_AT}", hits)):
-        means = {arm: mean_of([figure(own) for own in runs]) for arm, runs in judged.items()}
-        for arm, mean in means.items():
-            print(f"selftest_slide_{name} {arm}: {bootstrap_estimate(mean, patients)}")
-            print("  by seed: " + ", ".join(f"{figure(own)(np.ones(len(truth))):.3f}" for own in judged[arm]))
-        pairs = (("slides", "naive"), ("slides", LONGER), ("tiles", "slides"), ("tiles", "naive"))
-        for one, other in ((one, other) for one, other in pairs if {one, other} <= means.keys()):
-            print(
-                f"selftest_slide_{name} {one} less {other}: {difference(means[one], means[other], patients)}"
-            )
+def report(judged: Mapping[str, Sequence[Judged]]) -> None:
+    first = judged["tiles"][0]
+    say_cohort(first)
+    asked = first["ranks"] != NOT_ASKED
+    pairs = (("slides", "naive"), ("slides", LONGER), ("tiles", "slides"), ("tiles", "naive"))
+    say_figure("slide_auc", judged, auc, pairs, [first["truth"], ~first["truth"]])
+    for k in HITS_AT:
+        say_figure(f"slide_hit@{k}", judged, partial(hits, k=k), pairs, [asked])
     bound = simulated_bounds()[1]
     print(f"selftest_best_auc of clusters, {bound.question}: {bound.selftest_best_auc:.3f}")
 
 
-def auc(own: dict[str, np.ndarray]) -> Statistic:
+def say_cohort(own: Judged) -> None:
+    truth, patients = own["truth"], own["patients"]
+    print(f"{len(truth)} test slides of {len(np.unique(patients))} patients, {int(truth.sum())} positive")
+
+
+def say_figure(
+    name: str,
+    judged: Mapping[str, Sequence[Judged]],
+    figure: Callable[[Judged], Statistic],
+    pairs: Sequence[tuple[str, str]],
+    sides: Sequence[np.ndarray],
+) -> None:
+    """Print the mean over the runs of each way with its interval, and paired differences.
+
+    Args:
+        name: Of the figure, without ``selftest_``.
+        judged: The runs of each way, all on the same test slides.
+        figure: Gives it for one run.
+        pairs: Ways to compare, where both were tried.
+        sides: Test slides that must come from enough patients each. Where every draw gives the same figure, as where all
+            slides are hits, its interval is exact for as many observations as the smallest side has patients.
+    """
+    patients = next(iter(judged.values()))[0]["patients"]
+    means = {way: mean_of([figure(own) for own in runs]) for way, runs in judged.items()}
+    for way, mean in means.items():
+        found = bootstrap_estimate(mean, patients, sides=sides)
+        print(f"selftest_{name} {way}: {found} ({found.method})" if found else f"selftest_{name} {way}: none")
+        print("  by run: " + ", ".join(f"{figure(own)(np.ones(len(patients))):.3f}" for own in judged[way]))
+    for one, other in ((one, other) for one, other in pairs if {one, other} <= means.keys()):
+        print(f"selftest_{name} {one} less {other}: {difference(means[one], means[other], patients)}")
+
+
+def auc(own: Judged) -> Statistic:
     order = np.argsort(own["scores"], kind="stable")
     truth, scores = own["truth"][order], own["scores"][order]
     return lambda weights: roc_auc(truth, scores, weights[order])
 
 
-def hits(own: dict[str, np.ndarray]) -> Statistic:
+def hits(own: Judged, k: int) -> Statistic:
     asked = own["ranks"] != NOT_ASKED
-    hit = asked & (own["ranks"] != NO_HIT) & (own["ranks"] <= HIT_AT)
+    hit = asked & (own["ranks"] != NO_HIT) & (own["ranks"] <= k)
 
     def share(weights: np.ndarray) -> float:
         total = weights[asked].sum()
