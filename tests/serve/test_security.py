@@ -44,6 +44,16 @@ def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_cannot_
     assert client.get("/").status_code == 200
 
 
+def test_an_address_where_nothing_is_leads_people_back(standing: Any) -> None:
+    inside = standing.client(standing.readers[0])
+    for address in ("/nothing", "/slides/none/places", "/pictures/none"):
+        page = inside.get(address, headers={"accept": "text/html"})
+        assert page.status_code == 404
+        assert 'href="/"' in page.text
+        assert 'href="static/' not in page.text  # below another address that would lead nowhere
+        assert inside.get(address).text == "Not Found"
+
+
 def test_without_a_cookie_nothing_but_the_door_answers(standing: Any) -> None:
     client = standing.client()
     for address in addresses(standing):

@@ -67,7 +67,7 @@ class Application:
             Route("/slides/{slide}/places", self.places),
             Route("/slides/{slide}/layers/{layer}", self.layer),
         ]
-        return Guard(Starlette(routes=routes), self._door)
+        return Guard(Starlette(routes=routes, exception_handlers={404: _nothing_here}), self._door)
 
     def worklist(self, request: Request) -> Response:
         """The list of slides."""
@@ -209,6 +209,13 @@ class Application:
             if field is None:
                 return jpeg_bytes(crop_to_bounds(opened.thumbnail(OVERVIEW_PX), frame))
             return jpeg_bytes(read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px))
+
+
+def _nothing_here(request: Request, error: Exception) -> Response:
+    """A page for people, a word for programs."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(pages.missing_page(), 404)
+    return PlainTextResponse("Not Found", 404)
 
 
 def _reader(request: Request) -> Reader:

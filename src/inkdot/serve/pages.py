@@ -84,6 +84,11 @@ def login_page(*, refused: bool) -> str:
     return _filled(_own("login.html").replace("{{refused_hidden}}", "" if refused else "hidden"), {})
 
 
+def missing_page() -> str:
+    """What people see at an address where nothing is; it may lie below another address, so its files are named from the root."""
+    return _filled(_own("missing.html"), {}).replace('href="static/', 'href="/static/')
+
+
 def _filled(markup: str, facts: Mapping[str, object]) -> str:
     synthetic = bool(facts.get("synthetic_model"))
     slots = {

@@ -147,8 +147,11 @@
     reader: () => reader,
     all: () => entries,
     canUndo: () => steps.length > 0,
-    keptByBrowser: () => kept,
     unsaved: () => (ink.store ? ink.store.unsaved() : entries.size > 0 && ink.setting.read(unsavedName()) !== "no"),
+    /** Whether closing the page would lose answers: those a server has not got yet, or that a browser does not keep. */
+    wouldBeLost() {
+      return (ink.store !== undefined || !kept) && this.unsaved();
+    },
     saved: () => ink.setting.write(unsavedName(), "no"),
 
     /** Readers do not see each other's answers. What was answered before a name was given goes to the first name. */

@@ -268,18 +268,20 @@
     window.addEventListener("beforeprint", () => printing(true));
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
-    window.addEventListener("beforeunload", (event) => {
-      if (!ink.answers.keptByBrowser() && ink.answers.unsaved()) event.preventDefault();
-    });
-    window.addEventListener("pagehide", () => {
-      leaving = true; // nothing is drawn any more: a picture asked for now would be refused
+    // Nothing is drawn any more: a picture asked for now would be refused.
+    const leave = (event) => {
+      leaving = true;
       keepNote();
-    });
-    window.addEventListener("pageshow", (event) => {
-      if (!event.persisted) return;
-      leaving = false; // back again, as it was left
+      if (event.type === "beforeunload" && ink.answers.wouldBeLost()) event.preventDefault();
+      setTimeout(stay); // comes where the page stays after all
+    };
+    const stay = () => {
+      leaving = false;
       refresh(null);
-    });
+    };
+    window.addEventListener("beforeunload", leave);
+    window.addEventListener("pagehide", leave);
+    window.addEventListener("pageshow", (event) => event.persisted && stay());
     document.addEventListener("visibilitychange", keepNote);
     const wanted = Number(location.hash.slice(1)) - 1;
     if (slides.length === 0) {

@@ -106,7 +106,7 @@
       unknown: "The server does not know you any more: open your address again in another tab.",
       unreachable: "The server does not answer.",
     };
-    const cause = causes[outcome] ?? `The server says: ${refusal}`;
+    const cause = causes[outcome] ?? `The server says: ${refusal}.`;
     tell(`${count} not kept yet. ${cause} Leave this page open; it tries again by itself.`);
   }
 
@@ -115,8 +115,4 @@
     trouble.textContent = words;
     trouble.hidden = false;
   }
-
-  window.addEventListener("beforeunload", (event) => {
-    if (waiting.length > 0) event.preventDefault();
-  });
 })(Inkdot);

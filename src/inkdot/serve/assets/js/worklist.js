@@ -94,8 +94,12 @@
     ink.at("search").addEventListener("input", paint);
     ink.at("filter").addEventListener("change", paint);
     ink.at("leave").addEventListener("click", async () => {
-      await fetch("leave", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
-      location.assign("login");
+      try {
+        await fetch("leave", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
+        location.assign("login");
+      } catch {
+        ink.say("The server does not answer: close this window.");
+      }
     });
     document.addEventListener("keydown", (event) => {
       if (event.key === "/" && !event.target.closest("input, select")) {

@@ -1,0 +1,124 @@
+"""The viewer in a real browser: scale, places, layers, against the truth in a painted slide."""
+
+import io
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WAIT_SECONDS = 90
+Eventually = Callable[[Callable[[], object], object], None]
+OpenPage = Callable[..., "Page"]
+
+
+def test_the_scale_bar_tells_the_truth(
+    standing: Any, come_in: OpenPage, truth: SimpleNamespace, page_of: SimpleNamespace
+) -> None:
+    """Two bars on the slide lie 200 µm apart; the scale bar measures them on a screenshot, at three zooms."""
+    page = come_in(standing)
+    page_of.go(page, standing)
+    page_of.open_viewer(page)
+    page.uncheck('[data-layer="places"]')
+    left, right = truth.bars_x_l0_px
+    for width_l0_px in (1100, 550, 620):  # the second at twice the zoom of the first
+        page.evaluate(
+            "([x, w]) => { const s = Inkdot.seadragon; s.viewport.fitBounds(s.world.getItemAt(0)"
+            ".imageToViewportRectangle(x - w / 2, 900 - w / 4, w, w / 2), true); }",
+            [(left + right) / 2, width_l0_px],
+        )
+        page_of.settle(page)
+        # In one look: the bar is made anew with every drawn frame.
+        bar_px, words = page.evaluate(
+            "() => [document.querySelector('.viewer .scale-line').getBoundingClientRect().width,"
+            " document.querySelector('.viewer .scale-words').innerText]"
+        )
+        box = page.locator(".viewer").bounding_box()
+        assert box is not None
+        um_per_px = float(words.removesuffix(" µm")) / bar_px
+        shot = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=box))).convert("L"), dtype=int)
+        row = shot[shot.shape[0] // 2]
+        dark = np.flatnonzero(np.diff((row < 90).astype(int)) == 1)  # left edges of what is black
+        assert len(dark) == 2, words
+        found_um = (dark[1] - dark[0]) * um_per_px
+        assert found_um == pytest.approx((right - left) * truth.mpp, rel=0.01), words
+
+
+def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
+    standing: Any, come_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    page = come_in(standing)
+    page_of.go(page, standing)
+    page.click('.card[data-rank="2"] .open')
+    page_of.settle(page)
+    assert page.locator("#context-title").inner_text() == "Place 2"
+    assert page_of.centre_l0_px(page) == pytest.approx((1700, 1300), abs=2)
+    page.keyboard.press("ArrowLeft")
+    page_of.settle(page)
+    assert page_of.centre_l0_px(page) == pytest.approx((700, 500), abs=2)
+    assert page.locator(".card.current").get_attribute("data-rank") == "1"
+    page.keyboard.press("o")  # the whole slide
+    page_of.settle(page)
+    spot = page.evaluate(
+        "() => { const s = Inkdot.seadragon, i = s.world.getItemAt(0);"
+        "const p = s.viewport.pixelFromPoint(i.imageToViewportCoordinates(1700, 1300), true); return [p.x, p.y]; }"
+    )
+    box = page.locator(".viewer").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + spot[0], box["y"] + spot[1])
+    page.wait_for_function("() => document.querySelector('.card.current').dataset.rank === '2'")
+    assert page.locator("#context-title").inner_text() == "Place 2"
+
+
+def test_a_slide_without_places_can_be_looked_at(
+    standing: Any, come_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
+) -> None:
+    page = come_in(standing)
+    page.goto(standing.page("review#2"))
+    page.wait_for_selector("h1")
+    assert page.locator("h1").inner_text() == "S4 empty"
+    assert "inadequate, not negative" in page.locator("#slide-head").inner_text()
+    page.keyboard.press("o")
+    page.wait_for_selector(".viewer")
+    page_of.settle(page)
+    assert page_of.centre_l0_px(page) == pytest.approx((1200, 900), abs=2)
+    assert page.locator("#context .answer").count() == 0
+    assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    page.keyboard.press("[")  # to a slide with places, the viewer still open: it follows
+    page.wait_for_function("() => document.getElementById('context-title').textContent === 'Place 1'")
+    page_of.settle(page)
+    assert page_of.centre_l0_px(page) == pytest.approx((700, 500), abs=2)
+    page.keyboard.press("]")
+    page.keyboard.press("]")  # to one that nothing can be shown of: no other may stand for it
+    eventually(page.locator("h1").inner_text, "S3 broken")
+    assert page.locator("#context[open]").count() == 0
+
+
+def test_layers_are_drawn_where_the_scores_are(
+    standing: Any, come_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
+) -> None:
+    page = come_in(standing)
+    page_of.go(page, standing)
+    page_of.open_viewer(page)
+    page.uncheck('[data-layer="places"]')
+
+    def drawn() -> list[int]:
+        return page.evaluate(
+            "() => { const c = document.querySelector('.viewer .layers'), r = c.width / c.clientWidth;"
+            "return [...c.getContext('2d').getImageData(c.clientWidth / 2 * r, c.clientHeight / 2 * r, 1, 1).data]; }"
+        )
+
+    page_of.settle(page)
+    assert drawn()[3] == 0
+    page.check('[data-layer="scores"]')
+    page.wait_for_function("() => !document.querySelector('.heat-legend').hidden")
+    eventually(lambda: drawn()[3] > 100, True)  # the place is the highest tile
+    red, _, blue, _ = drawn()
+    assert red > 150 > blue
