@@ -287,6 +287,11 @@ def test_each_bad_slide_is_named_with_its_stage_and_reason(slides: Path, model: 
     )
     assert "0 bytes" in reasons["zero"]
     assert "nothing there" in reasons["vanished"]
+    assert "expected a slide file that may be read, found: Permission denied" in reasons["locked"]
+    doctor = started("doctor", table, before=without_root_rights)
+    told, _ = doctor.communicate(timeout=120)
+    assert doctor.returncode == 1
+    assert "Permission denied" in told
     assert "Slides that failed" in shown
     for name in reasons:
         assert name in shown

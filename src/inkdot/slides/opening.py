@@ -35,6 +35,13 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
         raise UnreadableSlideError(
             f"{path}: expected a slide file, found an empty one (0 bytes); copy it again"
         )
+    try:
+        path.open("rb").close()
+    except OSError as error:  # locked, or on a disk that is gone
+        raise UnreadableSlideError(
+            f"{path}: expected a slide file that may be read, found: {error.strerror}; "
+            "change its permissions, or look at its disk"
+        ) from None
     if openslide_vendor(path) is None:
         if not is_plain_picture(path):
             raise UnreadableSlideError(

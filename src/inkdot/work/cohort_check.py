@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from inkdot.artefacts.hashing import slide_fingerprint
@@ -91,8 +92,9 @@ def cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
         notes.append(f"columns that are kept but mean nothing here, not even as labels: {', '.join(free)}")
     by_content: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        if entry.path.is_file():
-            by_content[slide_fingerprint(entry.path)].append(entry.slide_id)
+        with suppress(OSError):  # a locked one is named as a slide
+            if entry.path.is_file():
+                by_content[slide_fingerprint(entry.path)].append(entry.slide_id)
     notes += [
         f"{', '.join(twins)}: the same file under several names"
         for twins in by_content.values()
