@@ -208,3 +208,9 @@ def test_stopping_early_asks_for_the_best_epoch() -> None:
     assert config_from_mapping({"training": {"patience": 3, "keep": "best"}}).training.patience == 3
     with pytest.raises(ConfigError, match=r"training\.patience: expected null or training\.keep: best"):
         config_from_mapping({"training": {"patience": 3}})
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_a_weight_of_a_question_below_nothing_or_without_end_is_refused(weight):
+    with pytest.raises(ConfigError, match=r"training\.head_weights"):
+        config_from_mapping({"training": {"head_weights": {"malignancy": weight}}})

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from inkdot.artefacts import ledger
+from inkdot.artefacts.hashing import slide_fingerprint
 from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import read_model_file
 from inkdot.artefacts.schemas import TILES_VERSION
@@ -151,6 +154,20 @@ def test_the_card_says_what_it_is_for_and_what_it_saw(trained: RunLayout):
     assert "SYNTHETIC" not in card
     assert "selftest" not in card
     assert "patient-" not in card  # no identifiers
+
+
+def test_the_run_folder_says_with_what_it_was_made(trained: RunLayout):
+    made = json.loads((trained.root / "environment.json").read_text(encoding="utf-8"))
+    assert made["packages"]["torch"] == version("torch")
+    assert made["threads"] == torch.get_num_threads()
+    assert made["seed"] == 0
+    assert os.uname().nodename not in json.dumps({**made, "system": ""})
+    model = json.loads((trained.model / "model.json").read_text(encoding="utf-8"))
+    assert made["hashes"]["config"] == model["config_sha256"]
+    assert made["hashes"]["data"][:16] in (trained.model / "card.md").read_text(encoding="utf-8")
+    row = records(trained.split_csv)[0]
+    slide = next(trained.root.parent.parent.glob(f"*/cohort/{row['slide_id']}.tif"))
+    assert row["file_sha256"] == slide_fingerprint(slide)
 
 
 def test_the_split_keeps_patients_apart_and_both_classes_on_both_sides(trained: RunLayout):
@@ -429,9 +446,9 @@ def test_the_card_has_what_reporting_checklists_ask_and_says_what_it_does_not_kn
     card = (trained.model / "card.md").read_text(encoding="utf-8")
     model = read_model_file(trained.model)
     for words in (
-        "Readers: 1 labelled places, never two the same ones; how far people agree is not known.",
+        "Readers: one labelled places, never two the same ones; how far people agree is not known.",
         "parameters, starting weights scratch",
-        "Split: by patient",
+        "Split: drawn, a share of 0.25 for validation, by patient",
         "bootstrap over patients",
         "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated.",
         "Scanned at 0.5 to 0.5 µm/px.",

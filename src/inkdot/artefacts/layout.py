@@ -160,6 +160,11 @@ class RunLayout:
         return self.root / "events.out.tfevents.inkdot"
 
     @property
+    def environment_json(self) -> Path:
+        """With what a model was trained: programs, machine, hashes."""
+        return self.root / "environment.json"
+
+    @property
     def split_csv(self) -> Path:
         """Which slide was used for training, which for validation."""
         return self.root / "split.csv"

@@ -1,6 +1,6 @@
 """Settings of the network and of its training."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -120,8 +120,9 @@ class TrainingConfig(Strict):
         ge=1,
         description="At most so many tiles of one slide are used per class; the rest is reported.",
     )
-    head_weights: dict[str, float] = Field(
-        default_factory=dict[str, float], description="Weight of each head's loss; 1 where not given."
+    head_weights: dict[str, Annotated[float, Field(ge=0.0, le=1000.0)]] = Field(
+        default_factory=dict[str, float],
+        description="Weight of each head's loss; 1 where not given.",
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="Lightning Fabric precision."

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from inkdot.artefacts.model_files import Interval, LeftOpen, ModelFile
+from inkdot.evaluation.calibration import HOTTEST
 from inkdot.evaluation.intervals import TOO_FEW
 from inkdot.model.card_checklist import open_questions
+
+_NEAR = 0.99
 
 _RESEARCH_USE = (
     "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks places for a person to look at. "
@@ -50,7 +53,8 @@ def card_text(
                 *(f"Question {head.name}: {', '.join(head.classes)}." for head in description.heads),
                 "Score temperatures: "
                 + ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
-                + ". Scores are calibrated for classes in equal shares, not for any population.",
+                + ". Scores are calibrated for classes in equal shares, not for any population."
+                + _at_the_limit(description),
             ]
         ),
         "## What it saw",
@@ -78,6 +82,14 @@ def card_text(
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _at_the_limit(description: ModelFile) -> str:
+    """Questions whose scores had to be flattened as far as it goes."""
+    flat = sorted(name for name, value in description.temperatures.items() if value > HOTTEST * _NEAR)
+    if not flat:
+        return ""
+    return f" At {HOTTEST:g}, the highest there is, scores of {', '.join(flat)} told next to nothing on validation data."
 
 
 def _scanned(description: ModelFile) -> str:

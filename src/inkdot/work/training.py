@@ -24,6 +24,7 @@ from inkdot.model.checkpoint import RunState
 from inkdot.model.company import company
 from inkdot.model.data import TileSet
 from inkdot.model.describing import describe
+from inkdot.model.environment import environment_text
 from inkdot.model.leaving_open import left_open_words
 from inkdot.model.loop import TrainingData, fit
 from inkdot.model.network import TileNetwork
@@ -67,6 +68,10 @@ def train_cohort(
         tables: Where the slides are tiled, if not in ``layout``.
     """
     data = TrainingData(training, validation, cohort.figures_prefix, _identity(cohort, config))
+    if company().first:
+        hashes = {"data": data.identity, "config": json_sha256(config.model_dump(mode="json"))}
+        text = environment_text(choose_device("auto"), hashes, config.training.seed)
+        write_text(layout.environment_json, text)
     network, said = starting_network(config, training)
     say(console, said)
     if cohort.by_slide:
@@ -86,7 +91,14 @@ def train_cohort(
     )
     unsure = left_open_words(description.abstention, config.head_records, config)
     making = [
-        *making_lines(description, config, _parameters(network), data.identity, str(choose_device("auto"))),
+        *making_lines(
+            description,
+            config,
+            _parameters(network),
+            data.identity,
+            str(choose_device("auto")),
+            given=any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values()),
+        ),
         *_reader_lines(cohort, config),
     ]
     card = card_text(description, [*notes, *said, *learnt], making, [*unsure, *whole])
@@ -171,10 +183,12 @@ def write_split(cohort: Cohort, layout: RunLayout) -> None:
     """Write which slide or picture was used for what."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out"])
+    writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out", "file_sha256"])
     for slide_id, tiles in cohort.slides.items():
         counts = [int(known_rows(tiles.targets).sum()), tiles.selection.left_out]
-        writer.writerow([slide_id, tiles.entry.patient_id, cohort.parts[slide_id], *counts])
+        writer.writerow(
+            [slide_id, tiles.entry.patient_id, cohort.parts[slide_id], *counts, tiles.source_sha256]
+        )
     write_text(layout.split_csv, buffer.getvalue())
 
 
