@@ -157,6 +157,18 @@ def test_keys_still_answer_after_a_slider_or_a_list_was_used(
     assert seen.pressed(offline_page, 2) == ["unsure"]
 
 
+def test_buttons_stay_where_they_are_when_one_is_pressed(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.set_viewport_size({"width": 1366, "height": 768})
+    offline_page.goto(write_page(make_review("S1", 5)).as_uri())
+    offline_page.keyboard.press("m")
+    button = offline_page.locator('.card[data-rank="1"] [data-answer="large_cell"]')
+    before = button.bounding_box()
+    offline_page.keyboard.press("s")
+    assert button.bounding_box() == before
+
+
 def hold(page: "Page", key: str) -> None:
     """Press a key long enough for the keyboard to repeat it."""
     for _ in range(5):

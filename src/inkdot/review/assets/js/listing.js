@@ -60,10 +60,14 @@
     const pages = Math.ceil(state.visible.length / ink.pageSize);
     const nav = ink.at("pages");
     nav.hidden = pages < 2;
+    const range = (index) => {
+      const [first, last] = [index * ink.pageSize + 1, Math.min((index + 1) * ink.pageSize, state.visible.length)];
+      return first === last ? `${first}` : `${first}–${last}`;
+    };
     const buttons = Array.from({ length: pages }, (_, index) =>
       ink.make("button", {
         type: "button",
-        text: `${index * ink.pageSize + 1}–${Math.min((index + 1) * ink.pageSize, state.visible.length)}`,
+        text: range(index),
         "aria-current": index === state.page ? "page" : null,
         on: { click: () => turn(index) },
       }),

@@ -21,8 +21,8 @@
     const found = cluster.measures;
     const count = cluster.measured_nuclei || cluster.nuclei;
     const parts = [`${cluster.measured_nuclei ? "" : "about "}${ink.counted(count, "nucleus", "nuclei")}`];
-    if (found.diameter_median_um !== undefined) parts.push(`${found.diameter_median_um.toFixed(1)} µm`);
-    if (found.diameter_ratio !== undefined) parts.push(`${found.diameter_ratio.toFixed(2)} × lymphocytes`);
+    if (found.diameter_median_um !== undefined) parts.push(`${found.diameter_median_um.toFixed(1)}\u00a0µm`);
+    if (found.diameter_ratio !== undefined) parts.push(`${found.diameter_ratio.toFixed(2)}\u00a0× lymphocytes`);
     return parts.join(", ");
   };
 
