@@ -10,7 +10,7 @@ import torch
 
 import inkdot
 from inkdot.artefacts.hashing import file_sha256
-from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn
+from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn, model_sha256
 from inkdot.config import config_from_mapping
 from inkdot.errors import ArtefactError, SyntheticModelError, UserError
 from inkdot.model.network import NetworkSpec, TileNetwork
@@ -187,7 +187,12 @@ def test_what_gives_other_scores_is_not_handed_over(tmp_path: Path) -> None:
 
 def test_a_good_model_is_called_good(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert model_verify.run(model) == 0
-    assert "good" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "good" in told
+    # The operating point is in model.json, which nothing but this hash vouches for.
+    assert model_sha256(model) in told
+    model_show.run(model)
+    assert model_sha256(model) in capsys.readouterr().out
 
 
 def changed_byte(model: Path) -> None:

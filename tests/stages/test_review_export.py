@@ -280,7 +280,7 @@ def test_a_pseudonymous_export_tells_no_name_and_leads_back(results: RunLayout, 
         "malignancy",
         "benign",
         "dr-a",
-        "t",
+        "2026-01-31T09:30:00Z",
         "scores",
         "1",
         "1",
@@ -319,6 +319,28 @@ def test_scores_that_are_none_fail_their_slide_alone(
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
     assert "expected scores from 0 to 1" in slides["B clean"]["problem"]
     assert len(slides["A flagged"]["places"]) == 4
+
+
+def test_places_of_an_earlier_export_go_with_a_slide_that_now_failed(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    out = ReviewLayout(tmp_path / "review")
+    review_export.run(results.root, out.root)
+    first, *others = sorted(path.name for path in out.root.glob("*.geojson"))
+    results.scores(first.removesuffix(".geojson")).unlink()
+    assert review_export.run(results.root, out.root) == 1
+    assert sorted(path.name for path in out.root.glob("*.geojson")) == others
+
+
+def test_answers_saved_from_qupath_are_not_written_over(results: RunLayout, tmp_path: Path) -> None:
+    out = ReviewLayout(tmp_path / "review")
+    review_export.run(results.root, out.root)
+    path, *_ = sorted(out.root.glob("*.geojson"))
+    saved = json.dumps({"type": "FeatureCollection", "features": []})  # as QuPath heads its files
+    path.write_text(saved, encoding="utf-8")
+    with pytest.raises(UserError, match="may hold answers from QuPath"):
+        review_export.run(results.root, out.root)
+    assert path.read_text(encoding="utf-8") == saved
 
 
 def test_a_blinded_export_is_refused_where_scores_lie(results: RunLayout, tmp_path: Path) -> None:

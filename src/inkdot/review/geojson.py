@@ -8,7 +8,7 @@ can correct them.
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from inkdot.artefacts.atomic import atomic_path
+from inkdot.errors import UserError
 from inkdot.records import BoundsL0
 from inkdot.review.ranking import Place, Ranking, place_at, score_order
 from inkdot.review.reading import ReviewedSlide
@@ -27,6 +28,8 @@ GEOJSON_VERSION = "inkdot.geojson/3"
 
 MAX_FEATURES = 10_000
 """QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
+
+_OURS = b'{"type": "FeatureCollection", "inkdot": {'
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "inkdot.review")
 _FLAGGED = {
@@ -93,6 +96,20 @@ def write_geojson(
             file.write(json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         file.write("\n]}\n")
     return GeojsonSummary(features=written, left_out=total - written)
+
+
+def refuse_answers_of_others(paths: Iterable[Path]) -> None:
+    """Refuse to write over what somebody saved from QuPath under a slide's name: it may hold answers.
+
+    Raises:
+        UserError: One of the files is there and is none of ours.
+    """
+    for path in paths:
+        if path.exists() and not path.read_bytes()[:200].startswith(_OURS):
+            raise UserError(
+                f"{path}: expected a file that inkdot wrote, found another, which may hold answers from QuPath; "
+                "bring them in with `inkdot review import`, then move it away"
+            )
 
 
 def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:

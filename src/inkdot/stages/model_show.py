@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.model_files import Interval, ModelFile, read_model_file
+from inkdot.artefacts.model_files import Interval, ModelFile, model_sha256, read_model_file
 from inkdot.labels import Head
 
 
@@ -53,7 +53,8 @@ def page(model: Path, description: ModelFile) -> list[str]:
         *(f"  {name}: {_figure(figure)}" for name, figure in sorted(description.validation_figures.items())),
         *([] if description.validation_figures else ["  none"]),
         "",
-        f"hashes       weights {description.weights_sha256}",
+        f"hashes       model   {model_sha256(model)}",
+        f"             weights {description.weights_sha256}",
         f"             config  {description.config_sha256}",
     ]
     return lines

@@ -6,6 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from inkdot.artefacts.model_files import model_sha256
 from inkdot.errors import ArtefactError
 from inkdot.labels import score_columns
 from inkdot.model.export import checking_tiles
@@ -38,7 +39,8 @@ def run(model: Path) -> int:
     Console().print(
         Text(
             f"{model}: good: the weights are those that model.json describes, {len(tensors)} tensors with {parameters:,} "
-            f"numbers fit {description.backbone}, and a tile of {description.tiling.side_px} px gives a score for each class"
+            f"numbers fit {description.backbone}, and a tile of {description.tiling.side_px} px gives a score for each class; "
+            f"model {model_sha256(model)}, which results and reports name too"
         ),
         soft_wrap=True,
     )

@@ -24,7 +24,7 @@ from inkdot.records import RgbArray, Slide, SlideEntry
 from inkdot.review.csv_cells import plain_text
 from inkdot.review.fields import OVERVIEW_PX, Field, context_field, tile_field
 from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.geojson import write_geojson
+from inkdot.review.geojson import refuse_answers_of_others, write_geojson
 from inkdot.review.page import page_text
 from inkdot.review.pictures import NAME, crop_to_bounds, jpeg_bytes, jpeg_size, picture_name
 from inkdot.review.pseudonyms import (
@@ -75,7 +75,8 @@ def run(
     Raises:
         ArtefactError: The results folder is not one, or holds scores of two models.
         UserError: ``top_n`` is out of range, another run works in ``out``, a blinded export would lie beside
-            scores, or an identifier was found; the page is then taken away again.
+            scores or annotations saved by others would be written over, or an identifier was found; the page is then
+            taken away again.
     """
     source, layout = RunLayout(results), ReviewLayout(out)
     config = _review_config(top_n)
@@ -86,6 +87,7 @@ def run(
     task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
     if blinded_seed is not None:
         _refuse_telling_files(layout, names.values())
+    refuse_answers_of_others(layout.geojson(name) for name in names.values())
     with locked(RunLayout(out).lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
@@ -94,6 +96,9 @@ def run(
                 problem = _without_folders(reason, entry, names)
                 reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
+        for review in ordered:
+            if review.ranking is None:  # places of an earlier export are not this slide's any more
+                layout.geojson(review.slide_id).unlink(missing_ok=True)
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
         settings = GallerySettings(layout.tiles.name, blinded_seed)
