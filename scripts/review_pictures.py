@@ -1,7 +1,7 @@
-"""Pictures of the review server for the documents: `review_pictures.py RESULTS [--out docs/pictures]`.
+"""Pictures of the review pages for the documents: `review_pictures.py RESULTS [--out docs/pictures]`.
 
-Starts `inkdot review serve` on a results folder, answers a little as a reader would (in a file of its own), and
-photographs the pages in an installed chromium.
+Exports the gallery of a results folder, starts `inkdot review serve` on it, answers a little as a reader would (in a file
+of its own), and photographs the pages in an installed chromium.
 """
 
 import argparse
@@ -22,9 +22,21 @@ STILL = """() => { const s = Inkdot.seadragon, i = s && s.world.getItemAt(0);
     return i && i.getFullyLoaded() && s.viewport.getZoom(true) === s.viewport.getZoom(false); }"""
 
 
+def inkdot() -> str:
+    """The program that belongs to this Python."""
+    return str(Path(sys.executable).parent / "inkdot")
+
+
+def exported(results: Path, out: Path) -> str:
+    """Export the gallery; returns its address."""
+    # Slides that could not be shown are listed and make the command fail: their pictures are wanted as well.
+    subprocess.run([inkdot(), "review", "export", "--results", str(results), "--out", str(out)], check=False)
+    return (out / "index.html").resolve().as_uri()
+
+
 def started(results: Path, answers: Path, said: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start the server; returns it and the reader's address."""
-    command = [str(Path(sys.executable).parent / "inkdot"), "review", "serve", "--results", str(results)]
+    command = [inkdot(), "review", "serve", "--results", str(results)]
     with said.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command, "--answers", str(answers), "--reader", "dr-a", "--port", "0"], stdout=file, stderr=file
@@ -40,8 +52,19 @@ def started(results: Path, answers: Path, said: Path) -> tuple[subprocess.Popen[
     return process, found[1]
 
 
+def photograph_gallery(page: Page, address: str, out: Path) -> None:
+    """The page that is handed over, as its reader finds it."""
+    page.goto(address)
+    page.wait_for_selector(".card")
+    page.fill("#reader", "dr-a")
+    page.locator("#reader").blur()
+    page.wait_for_timeout(1000)  # pictures
+    page.screenshot(path=out / "gallery.jpg", type="jpeg", quality=72)
+    print(out / "gallery.jpg")
+
+
 def photograph(page: Page, address: str, out: Path) -> None:
-    """Worklist, gallery, viewer at a place, and the whole slide with its layers."""
+    """Worklist, viewer at a place, and the whole slide with its layers."""
 
     def shoot(name: str) -> None:
         page.wait_for_timeout(4000)  # what was said fades
@@ -85,6 +108,8 @@ def main() -> int:
             chromium = playwright.chromium.launch(executable_path=browser, args=sandbox)
             page = chromium.new_page(viewport={"width": 1280, "height": 800})
             photograph(page, address, given.out)
+            page.set_viewport_size({"width": 1360, "height": 980})
+            photograph_gallery(page, exported(given.results, Path(folder) / "review"), given.out)
             chromium.close()
         finally:
             process.terminate()
