@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.company import Company, company
 from inkdot.model.data import EpochDraws
 from inkdot.model.lessons import TileLesson, TrainingData
+from inkdot.model.self_supervision import PairLesson
+from inkdot.model.shares import check_shares
 
 RunScript = Callable[..., None]
 BESIDE = Path(__file__).parent
@@ -136,5 +139,36 @@ def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused(
     monkeypatch, tiny_config, training_tiles, validation_tiles
 ):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UserError, match=r"multiple of 3 for 3 processes.*batches of 16"):
+    with pytest.raises(
+        UserError, match=r"multiple of 3 tiles in a batch for 3 processes.*found 16.*one process"
+    ):
         TileLesson(TrainingData(training_tiles, validation_tiles, "", "x"), tiny_config)
+    with pytest.raises(UserError, match=r"multiple of 3 tiles in a batch for 3 processes.*found 8,"):
+        PairLesson(training_tiles, validation_tiles, tiny_config, "", "x")
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "bag_tiles", "accumulate", "start", "wanted"),
+    [
+        (64, 16, 1, "answers", None),  # four slides
+        (40, 16, 1, "answers", None),  # two
+        (48, 16, 1, "answers", "a multiple of 32 .*found 48; set it to 64"),  # three
+        (64, 16, 3, "answers", "a multiple of 96 .*found 64; set it to 96"),
+        (4, 3, 1, "self-supervised", None),  # two pairs, two slides
+        (10, 5, 1, "self-supervised", "a multiple of 20 .*found 10; set it to 20"),  # five pairs
+        (10, 5, 1, "answers", None),
+    ],
+)
+def test_slides_of_a_step_must_go_round(monkeypatch, batch_size, bag_tiles, accumulate, start, wanted):
+    labels = {"bag_tiles": bag_tiles, "start": start}
+    training = {"batch_size": batch_size, "accumulate": accumulate, "slide_labels": labels}
+    config = config_from_mapping({"training": training})
+    check_shares(config, slides=True)  # one process takes any
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    if wanted is None:
+        check_shares(config, slides=True)
+        return
+    with pytest.raises(UserError, match=f"training.batch_size: expected {wanted}"):
+        check_shares(config, slides=True)
+    following = int(wanted.rsplit(maxsplit=1)[1])
+    check_shares(config_from_mapping({"training": training | {"batch_size": following}}), slides=True)

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from inkdot.model.whole_batch import as_whole_batch
+from inkdot.model.whole_batch import as_whole_batch, rows_of_all
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -48,6 +48,10 @@ for cut in (2, 0, 7):
         with as_whole_batch():
             here["judged"] = layer.eval()(values)
         found |= {f"{cut}/{name}/{key}": tensor.detach().numpy() for key, tensor in here.items()}
+own = torch.from_numpy(given["flat"][rank::2]).requires_grad_()
+every = rows_of_all(own)
+(every.T @ every).pow(2).sum().div(4 if rank else 4 / 3).backward()
+found |= {"every": every.detach().numpy(), "every.grad": own.grad.numpy()}
 try:
     with as_whole_batch():
         nn.BatchNorm1d(3)(torch.ones(1 - rank, 3))
@@ -66,6 +70,7 @@ def given() -> dict[str, np.ndarray]:
     values = generator.normal(level, 2.0, (ROWS, 5, 3, 4))
     arrays = {
         "values": values,
+        "flat": generator.normal(size=(6, 3)),
         "gradient": generator.normal(size=values.shape),
         "weight": generator.uniform(0.5, 2.0, 5),
         "bias": generator.normal(size=5),
@@ -115,6 +120,12 @@ def test_two_processes_with_unequal_shares_normalise_as_one_batch(
                 for key, buffer in layer.named_buffers():
                     np.testing.assert_allclose(share[f"{cut}/{name}/{key}"], buffer, rtol=1e-5, err_msg=key)
     assert all("more than 1 value per channel" in str(share["refused"]) for share in shares)
+    # A quarter of a loss of all rows in one process, three quarters in the other: the gradient is that of the loss.
+    flat = arrays["flat"].requires_grad_()
+    (flat.T @ flat).pow(2).sum().backward()
+    for rank, share in enumerate(shares):
+        np.testing.assert_array_equal(share["every"], flat.detach())
+        np.testing.assert_allclose(share["every.grad"], flat.grad[rank::2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (6, 4, 5), (3, 4, 5, 2)])

@@ -41,7 +41,7 @@ class BagDraws:
         self.epoch = 0
         self.attention: FloatArray | None = None
         self.bag_size = bag_size
-        self.bags_a_step = tiles_a_step(batch_size, bag_size) // bag_size
+        self.bags_a_step = slides_a_step(batch_size, bag_size)
         self._rows = [bags.rows(bag) for bag in range(len(bags.slides))]
         self._weights = _slide_weights(classes, bags.patients)
         self._seed, self._tiles = seed, len(bags.tiles)
@@ -80,9 +80,9 @@ class BagDraws:
         )
 
 
-def tiles_a_step(batch_size: int, bag_size: int) -> int:
+def slides_a_step(batch_size: int, bag_size: int) -> int:
     """As many bags as fit a batch, and two at least: one of each class."""
-    return max(2, batch_size // bag_size) * bag_size
+    return max(2, batch_size // bag_size)
 
 
 def _slide_weights(classes: IndexArray, patients: NameArray) -> FloatArray:

@@ -49,8 +49,6 @@ class BagData:
 class BagLesson:
     """Each step sees some slides, some tiles of each: loss of the slides' answers, and of the tiles that have labels."""
 
-    shared = True
-
     def __init__(self, data: BagData, config: Config) -> None:
         self.training: TileSet = data.training.tiles
         self.figures_prefix, self.identity = data.figures_prefix, data.identity

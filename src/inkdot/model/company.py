@@ -96,6 +96,24 @@ def by_first(work: Callable[[], dict[str, str]]) -> dict[str, str]:
     return cast("dict[str, str]", json.loads(letters.numpy().tobytes()))
 
 
+def check_dealt(batch: int, parts: int = 1) -> None:
+    """Refuse a batch of all tiles there are, fewer than ``training.batch_size``, that cannot be dealt out evenly.
+
+    Args:
+        batch: Rows of a batch of all processes.
+        parts: In how many parts each process takes its share.
+
+    Raises:
+        UserError: It cannot.
+    """
+    size = company().size
+    if size > 1 and batch % (size * parts):
+        raise UserError(
+            f"expected a multiple of {size * parts} tiles in a batch for {size} processes, each taking its share in parts of "
+            f"{parts}, found {batch}, which are all there are; so few need one process: start `inkdot train` without torchrun"
+        )
+
+
 _Result = TypeVar("_Result")
 
 

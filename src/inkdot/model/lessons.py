@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from inkdot.config import Config
-from inkdot.errors import UserError
 from inkdot.model.augment import Augmentation
 from inkdot.model.balancing import balanced_weights
-from inkdot.model.company import company, summed
+from inkdot.model.company import check_dealt, company, summed
 from inkdot.model.data import Draw, EpochDraws, TileSet, training_loader
 from inkdot.model.loss import Loss, known_weights, masked_loss
 from inkdot.model.network import TileNetwork
@@ -57,11 +56,6 @@ class Lesson(Protocol):
     @property
     def draws(self) -> Draws:
         """The batches of an epoch."""
-        ...
-
-    @property
-    def shared(self) -> bool:
-        """Its batches can be dealt out to several processes."""
         ...
 
     def loader(self, workers: int) -> DataLoader[Any]:
@@ -110,8 +104,6 @@ class TrainingData:
 class TileLesson:
     """Learning from tiles with labels of their own."""
 
-    shared = True
-
     def __init__(self, data: TrainingData, config: Config) -> None:
         self.training, self.figures_prefix, self.identity = data.training, data.figures_prefix, data.identity
         self._validation, self._config = data.validation, config
@@ -119,11 +111,7 @@ class TileLesson:
         weights = balanced_weights(data.training, config)
         rank, size, _ = company()
         draws = EpochDraws(weights, settings.batch_size, settings.seed, rank=rank, size=size)
-        if size > 1 and draws.batch_size % (size * settings.accumulate):
-            raise UserError(
-                f"training.batch_size: expected a multiple of {size * settings.accumulate} for {size} processes, each taking "
-                f"its share in parts of {settings.accumulate}, found batches of {draws.batch_size} tiles"
-            )
+        check_dealt(draws.batch_size, settings.accumulate)
         self.draws: Draws = draws
 
     def loader(self, workers: int) -> DataLoader[Any]:

@@ -115,10 +115,6 @@ def _learn(
     average = WeightAverage(network, settings.average_decay)
     state = _state_so_far(layout, lesson.identity)
     own = company()
-    if own.size > 1 and not lesson.shared:
-        raise UserError(
-            f"expected one process for learning without labels, found {own.size}; start `inkdot train` alone"
-        )
     if state.epoch:
         restore(layout.last_checkpoint, network, optimizer, average.network)
         console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")

@@ -19,10 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from inkdot.config import Config
 from inkdot.model.augment import Augmentation
 from inkdot.model.batches import batches_of
+from inkdot.model.company import check_dealt, company
 from inkdot.model.data import Draw, EpochDraws, TileSet, as_batch
 from inkdot.model.loss import Loss
 from inkdot.model.network import TileNetwork
 from inkdot.model.watching import Row
+from inkdot.model.whole_batch import as_whole_batch, rows_of_all
 from inkdot.records import RgbArray
 
 _PROJECTED = 256
@@ -46,6 +48,8 @@ class SelfTaught(nn.Module):
             nn.ReLU(),
             nn.Linear(_PROJECTED, _PROJECTED),
         )
+        # Nothing is asked of the heads here, and processes that train together wait for every gradient there shall be.
+        network.heads.requires_grad_(False)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Projected embeddings, float [n, 256], of uint8 tiles [n, 3, side, side]."""
@@ -62,10 +66,13 @@ def vicreg_loss(first: Tensor, second: Tensor) -> Loss:
     return Loss(total, {"invariance": invariance, "variance": variance, "covariance": covariance})
 
 
-class PairLesson:
-    """Two variations of each tile, compared with all others of the batch, which one process therefore needs as a whole."""
+def pairs_a_step(batch_size: int) -> int:
+    """Tiles of which two variations each make a batch, which shall not take more memory than one of labelled tiles."""
+    return max(2, batch_size // 2)
 
-    shared = False
+
+class PairLesson:
+    """Two variations of each tile, compared with all others of the batch."""
 
     def __init__(
         self, training: TileSet, validation: TileSet, config: Config, figures_prefix: str, identity: str
@@ -74,10 +81,10 @@ class PairLesson:
         self.figures_prefix = f"{figures_prefix}pairs_"
         self._augmentation = Augmentation(config.augmentation)
         self._validation, self._seed = validation, config.training.seed
-        # Two variations of each tile make a batch, which shall not take more memory than one of labelled tiles.
-        self._at_once = max(2, config.training.batch_size // 2)
-        even = np.full(len(training), 1.0 / len(training))
-        self._draws = EpochDraws(even, self._at_once, config.training.seed)
+        self._at_once = pairs_a_step(config.training.batch_size)
+        even, (rank, size, _) = np.full(len(training), 1.0 / len(training)), company()
+        self._draws = EpochDraws(even, self._at_once, config.training.seed, rank=rank, size=size)
+        check_dealt(self._draws.batch_size)
 
     @property
     def draws(self) -> EpochDraws:
@@ -99,10 +106,17 @@ class PairLesson:
         """Nothing: the draws depend on the epoch alone."""
 
     def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
-        """The loss of a batch, which cannot be taken in parts: spread is that of the whole batch."""
+        """The loss of a batch, which cannot be taken in parts: spread is that of the whole batch.
+
+        Of several processes each runs its share of the tiles and computes the same loss of all embeddings, of which it
+        gives its part of the sum.
+        """
         first, second = batch
-        projected = model(torch.cat([first, second]))
-        yield vicreg_loss(projected[: len(first)], projected[len(first) :])
+        with as_whole_batch():
+            projected = model(torch.cat([first, second]))
+        loss = vicreg_loss(*(rows_of_all(own) for own in projected.chunk(2)))
+        size = company().size
+        yield Loss(loss.total / size, {name: part / size for name, part in loss.per_head.items()})
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
         """The loss on variations of validation tiles, always the same ones."""

@@ -100,6 +100,30 @@ def dropout(
     return input.mul_(kept) if inplace else input * kept
 
 
+def rows_of_all(own: Tensor) -> Tensor:
+    """The rows of all processes in the order in which one would have them, dealt out one by one, as many to each.
+
+    What every process computes of them, and gives a part of to the sum of all losses, finds its way back to whose the rows are.
+
+    Args:
+        own: This process's rows, shape [n, …].
+    """
+    return cast(Tensor, _RowsOfAll.apply(own)) if company().size > 1 else own
+
+
+class _RowsOfAll(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        return gathered(own.contiguous()).transpose(0, 1).flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        own = company()
+        # Summed in place, hence a copy: the gradient is not ours.
+        every = gradients[0].clone(memory_format=torch.contiguous_format)
+        return summed(every)[own.rank :: own.size]
+
+
 def _moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Over all processes: how many values a channel has, their mean, and their biased variance, both [channels].
 

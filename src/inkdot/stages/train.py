@@ -17,6 +17,7 @@ from inkdot.errors import UserError
 from inkdot.evaluation.splits import Part
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.model.company import after_first, by_first, company, together
+from inkdot.model.shares import check_shares
 from inkdot.model.weights import check_start
 from inkdot.records import SlideEntry
 from inkdot.work.cross_validation import cross_validate
@@ -26,7 +27,7 @@ from inkdot.work.picture_cache import cache_pictures
 from inkdot.work.picture_tables import read_pictures
 from inkdot.work.picture_twins import copies_kept_together
 from inkdot.work.planning import planned_tiling, print_plan
-from inkdot.work.slide_label_training import tiles_to_learn_from
+from inkdot.work.slide_label_training import slides_will_teach, tiles_to_learn_from
 from inkdot.work.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.work.tile_slide import TileTask
 from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
@@ -67,7 +68,7 @@ def run(
     entries = read_slides(slides, config.head_records)
     say(console, check_label_tables(entries, config.head_records))
     check_start(config)
-    _check_shares(config, folds, whole=config.training.slide_labels.use == "always")
+    check_shares(config, slides=slides_will_teach(entries, config))
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
         say(console, planned_training(entries, config, layout, folds))
@@ -80,7 +81,7 @@ def run(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(failed)}"
             )
         tiles, whole = tiles_to_learn_from(tiles, config, layout)
-        _check_alone(whole)
+        check_shares(config, slides=whole)
         cohort = split_cohort(tiles, config, by_slide=whole)
         check_answers(cohort, config)
         say(console, cohort_notes(cohort))
@@ -129,7 +130,7 @@ def _cache(
 def _train(cohort: Cohort, config: Config, layout: RunLayout, console: Console) -> None:
     """From cached tiles to a model; slides may have failed since the cohort was checked."""
     check_answers(cohort, config)
-    _write_split(cohort, layout)
+    write_split(cohort, layout)
     training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
     train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
 
@@ -155,7 +156,7 @@ def run_images(
     console, layout = _console(), RunLayout(out)
     entries = read_pictures(images, config.head_records, config.images)
     check_start(config)
-    _check_shares(config, folds)
+    check_shares(config, slides=False)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
         raise UserError(
@@ -187,7 +188,7 @@ def run_images(
                     f"{pictures.padded} pictures are smaller than a tile and were filled up with white."
                 )
             say(console, notes)
-            _write_split(cohort, layout)
+            write_split(cohort, layout)
             training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
             train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=known)
         else:
@@ -211,40 +212,6 @@ def _console() -> Console:
 def _exit_code(failed: object) -> int:
     """1 where something failed. Only the first process says so: torchrun ends all when one does, and the first is the last."""
     return 1 if failed and company().first else 0
-
-
-def _check_shares(config: Config, folds: int | None, *, whole: bool = False) -> None:
-    """What several processes cannot do is said before the first one has tiled for hours.
-
-    Raises:
-        UserError: Batches cannot be dealt out evenly, or folds or slides as wholes are asked for.
-    """
-    size, training = company().size, config.training
-    if size == 1:
-        return
-    if folds is not None:
-        raise UserError(
-            f"--folds: expected `inkdot train` started alone, found one of {size} processes of torchrun; start it without"
-        )
-    _check_alone(whole)
-    if training.batch_size % (size * training.accumulate):
-        raise UserError(
-            f"training.batch_size: expected a multiple of {size * training.accumulate} for {size} processes, each taking its "
-            f"share in parts of {training.accumulate}, found {training.batch_size}"
-        )
-
-
-def _check_alone(whole: bool) -> None:
-    if whole and (size := company().size) > 1:
-        raise UserError(
-            f"expected one process for learning from slides as wholes, found {size}; start `inkdot train` without torchrun, "
-            "or set training.slide_labels.use to never"
-        )
-
-
-def _write_split(cohort: Cohort, layout: RunLayout) -> None:
-    if company().first:
-        write_split(cohort, layout)
 
 
 def _write_config(config: Config, layout: RunLayout) -> None:

@@ -15,6 +15,7 @@ from inkdot.config import Config
 from inkdot.evaluation.intervals import TOO_FEW, Estimate
 from inkdot.labels import flagging_head, score_columns, target_columns
 from inkdot.model.bags import labelled_subset
+from inkdot.model.company import company
 from inkdot.model.data import TileSet
 from inkdot.model.scorer import Scorer
 from inkdot.model.selection import head_slices
@@ -73,9 +74,13 @@ def cross_validate(
         train_cohort(
             cohort, training, validation, notes, config, own, console, mpp_known=mpp_known, tables=layout
         )
+        if not company().first:
+            continue  # the first process judges, as it describes and stores what all have learnt
         parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
         if not pictures:
             slides.append(judge_kept_out(cohort, index, own, layout, console))
+    if not company().first:
+        return
     judged, whole = _joined(parts), joined(slides) if slides else None
     seed = config.training.seed
     figures = pooled_slide_figures(whole, seed) if whole else {}

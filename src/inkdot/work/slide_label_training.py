@@ -11,7 +11,7 @@ from inkdot.artefacts.layout import RunLayout
 from inkdot.artefacts.model_files import Attention, ModelFile
 from inkdot.config import Config
 from inkdot.labels import flagging_head
-from inkdot.model.bag_draws import tiles_a_step
+from inkdot.model.bag_draws import slides_a_step
 from inkdot.model.bag_lesson import BagData, BagLesson, slides_per_class
 from inkdot.model.bags import BagSet, bag_set, labelled_subset
 from inkdot.model.company import company
@@ -22,15 +22,17 @@ from inkdot.model.loop import TrainingData, fit, learn
 from inkdot.model.network import TileNetwork
 from inkdot.model.predicting import choose_device, logits_by_all, place
 from inkdot.model.selection import TargetArray, flag_column, head_slices, known_rows
-from inkdot.model.self_supervision import PairLesson
+from inkdot.model.self_supervision import PairLesson, pairs_a_step
 from inkdot.model.watching import chosen_words
 from inkdot.model.weak_labels import answered_tiles, flag_margins, surest_tiles
+from inkdot.records import SlideEntry
 from inkdot.work.slide_answers import only_slide_is_known
 from inkdot.work.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.work.training_cohort import Cohort, trained_on_facts
 
 _Start = Literal["tiles", "answers", "self-supervised", "pretrained", "scratch"]
 
+_SURE = 0.5
 _ANSWERS, _SUREST = "slide_answers", "surest_tiles"
 _BEFORE, _SLIDES = "self_supervision", "slide_labels"
 """Folders of the run."""
@@ -46,6 +48,22 @@ def slides_must_teach(found: Sequence[LabelledTiles], config: Config) -> bool:
         for tiles in found
         if tiles.slide_targets is not None
     )
+
+
+def slides_will_teach(entries: Sequence[SlideEntry], config: Config) -> bool:
+    """Whether the manifest says already what :func:`slides_must_teach` finds once all slides are tiled."""
+    heads, use = config.head_records, config.training.slide_labels.use
+    if use != "needed":
+        return use == "always"
+    head = flagging_head(heads)
+    flag = head.classes.index(head.flag_class or "")
+    for entry in entries:
+        target = head.target(entry.on_slide[head.name]) if head.name in entry.on_slide else None
+        # What is answered beside it holds for every tile, which then has a label.
+        beside = (own.name in entry.on_slide for own in heads if own is not head and own.condition is None)
+        if target is not None and target[flag] > _SURE and entry.annotation is None and not any(beside):
+            return True
+    return False
 
 
 def tiles_to_learn_from(
@@ -80,7 +98,8 @@ def planned_steps(
     def steps(tiles: int, batch: int) -> int:
         return max(1, round(tiles / max(1, min(batch, tiles))))
 
-    of_slides = settings.epochs * max(1, round(count / tiles_a_step(settings.batch_size, own.bag_tiles)))
+    a_step = slides_a_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
+    of_slides = settings.epochs * max(1, round(count / a_step))
     if all(_both_classes(side, config) for side in targets):
         return of_slides + settings.epochs * steps(labelled, settings.batch_size)
     if own.start == "answers":
@@ -88,7 +107,7 @@ def planned_steps(
         return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
     if own.start == "none" or config.model.weights != "scratch":
         return of_slides
-    return of_slides + own.self_supervised_epochs * steps(count, max(2, settings.batch_size // 2))
+    return of_slides + own.self_supervised_epochs * steps(count, pairs_a_step(settings.batch_size))
 
 
 def train_on_slides(

@@ -180,7 +180,9 @@ def _identity(cohort: Cohort, config: Config) -> str:
 
 
 def write_split(cohort: Cohort, layout: RunLayout) -> None:
-    """Write which slide or picture was used for what."""
+    """Write which slide or picture was used for what; of several processes the first one does."""
+    if not company().first:
+        return
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["slide_id", "patient_id", "split", "labelled_tiles", "tiles_left_out", "file_sha256"])
