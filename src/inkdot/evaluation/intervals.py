@@ -19,6 +19,9 @@ TOO_FEW = "too few patients for an interval"
 _FEWEST_PATIENTS = 3
 """With fewer patients on a side a bootstrap only repeats them, and its interval would be a pretence."""
 
+_FEWEST_OF_MANY_ROWS, _MANY = 5, 3
+"""The same where patients have more than three rows each: of four patients intervals held the truth in 73 of 100 draws."""
+
 _FEW = 5
 """Fewer hits or misses than this are counted exactly: a bootstrap of nine of ten reaches 1, although one was missed."""
 
@@ -56,6 +59,8 @@ def patient_bootstrap(
 ) -> tuple[float, float] | None:
     """Percentile interval of a statistic when whole patients are drawn again and again with replacement.
 
+    Percentiles are expanded for few patients, see :func:`bootstrap_tail`.
+
     Args:
         statistic: Gives the figure for row weights of shape [n] (how often each row's patient was drawn);
             NaN where it is undefined, and that replicate is left out.
@@ -79,9 +84,23 @@ def patient_bootstrap(
             values.append(value)
     if len(values) * 2 < replicates:
         return None
-    tail = (1.0 - confidence) / 2.0
+    tail = bootstrap_tail(len(names), confidence)
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def bootstrap_tail(patients: int, confidence: float) -> float:
+    """Share of the draws to leave out at each end, so that few patients give an interval as wide as Student's t.
+
+    A plain bootstrap of n patients is too narrow by sqrt((n − 1)/n), and takes the normal distribution for Student's
+    (Hesterberg 2015, Am. Stat. 69:371, expanded percentiles).
+    """
+    if patients < 2:
+        return 0.0
+    freedom = patients - 1
+    share = beta_quantile(confidence, 0.5, freedom / 2.0)  # of t²/(freedom + t²)
+    deviations = math.sqrt(freedom * share / (1.0 - share)) * math.sqrt(patients / freedom)
+    return 0.5 * math.erfc(deviations / math.sqrt(2.0))
 
 
 def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -175,8 +194,9 @@ def bootstrap_estimate(
     if math.isnan(value):
         return None
     interval = None
-    counts = [len(np.unique(patients[side])) for side in sides] or [len(np.unique(patients))]
-    if min(counts) >= _FEWEST_PATIENTS:
+    parts = [patients[side] for side in sides] or [patients]
+    counts = [len(np.unique(part)) for part in parts]
+    if not any(_too_few(part) for part in parts):
         interval = patient_bootstrap(
             statistic, patients, replicates=replicates, seed=seed, confidence=confidence
         )
@@ -208,7 +228,7 @@ def auc_estimate(
     if math.isnan(value):
         return None
     rarer = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
-    if rarer < _FEWEST_PATIENTS:
+    if _too_few(patients[truth]) or _too_few(patients[~truth]):
         return Estimate(value, 0.0, 1.0, TOO_FEW)
     order = np.argsort(score, kind="stable")
     sorted_truth, sorted_score = truth[order], score[order]
@@ -275,11 +295,17 @@ def share_estimate(
 
     interval = None
     few = count == len(hits) and min(hits.sum(), (~hits).sum()) < _FEW
-    if count >= _FEWEST_PATIENTS and not few:
+    if not (few or _too_few(patients)):
         interval = patient_bootstrap(share, patients, replicates=replicates, seed=seed, confidence=confidence)
     if interval is None or interval[1] - interval[0] < _COLLAPSED:
         return _counted(value, count, confidence)
     return Estimate(value, *interval, BOOTSTRAP)
+
+
+def _too_few(patients: npt.NDArray[np.str_]) -> bool:
+    """Whether a bootstrap over the patients of these rows would be a pretence."""
+    count = len(np.unique(patients))
+    return count < (_FEWEST_OF_MANY_ROWS if len(patients) > _MANY * count else _FEWEST_PATIENTS)
 
 
 def _counted(value: float, patients: int, confidence: float) -> Estimate:
