@@ -107,3 +107,17 @@ def test_answers_and_note_are_seen_without_scrolling(
         if part.startswith("[data-view") and size[0] > 1000:
             continue  # below the measurements of a low screen
         assert box["y"] + box["height"] <= panel["y"] + panel["height"], part
+
+
+def test_a_laptop_s_window_enlarged_for_reading_keeps_the_picture_large(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.set_viewport_size({"width": 910, "height": 512})  # 1366 × 768 at 150 %
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    offline_page.keyboard.press("Enter")
+    picture = offline_page.locator("#context .stage .picture").bounding_box()
+    answer = offline_page.locator('#context [data-answer="unsure"]').bounding_box()
+    assert picture is not None
+    assert answer is not None
+    assert picture["height"] > 400
+    assert answer["y"] + answer["height"] < 500
