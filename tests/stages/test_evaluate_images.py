@@ -250,3 +250,28 @@ def test_a_model_of_known_scale_wants_the_scale_of_every_picture(model: Path, tm
     known = synthetic(model, tmp_path / "known", mpp_known=True)
     with pytest.raises(UserError, match=r"expected micrometres per pixel for every picture.*found 3 without"):
         evaluate.run_images(known, table, tmp_path / "out", allow_synthetic_model=True)
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_further_question_may_be_without_answers(tmp_path: Path, blank: bool) -> None:
+    """A laboratory that asks one question judges a model that answers two."""
+    both = config().model_dump()
+    both["heads"].append({"name": "laboratory", "classes": ["lab-0", "lab-1"]})
+    both["images"]["heads"] = {"lesion": "label", "laboratory": "site"}
+    both["training"]["epochs"] = 1
+    table = make_table(tmp_path / "data", 0)
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    rows = [row + ("validation" if row.split(",")[2][-1] in "34" else "train") for row in rows]
+    table.write_text("\n".join([header, *rows]), encoding="utf-8")
+    assert train.run_images(config_from_mapping(both), table, tmp_path / "run") == 0
+    kept = [",".join(row.split(",")[:3]) + "," * blank for row in rows]
+    head = "file,label,original" + ",site" * blank
+    table.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+    assert evaluate.run_images(tmp_path / "run" / "model", table, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    names = report["figures"]["pictures"]
+    assert "auc.lesion.SCC" in names
+    assert not any("laboratory" in name for name in names)
+    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "Likeliest answer: lesion" in page
+    assert "Likeliest answer: laboratory" not in page

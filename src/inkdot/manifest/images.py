@@ -1,6 +1,6 @@
 """Labelled pictures: ``images.csv``, whose columns are called as whoever made the data called them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,15 +59,25 @@ class ImageEntry:
     split: str = ""
 
 
-def read_images(path: Path, heads: Sequence[Head], columns: ImageColumns) -> list[ImageEntry]:
+def read_images(
+    path: Path, heads: Sequence[Head], columns: ImageColumns, *, optional: Collection[str] = ()
+) -> list[ImageEntry]:
     """Read and validate a table of labelled pictures, sorted by name.
+
+    Args:
+        path: The table.
+        heads: The questions.
+        columns: How its columns are called.
+        optional: Questions whose column may be missing or blank throughout.
 
     Raises:
         ManifestError: The table, a column or a row is wrong; the message names it and, where a column is
             called otherwise, the key of the config to change.
     """
-    head_columns = {head.name: columns.heads.get(head.name, head.name) for head in heads}
     table = read_csv(path, [], missing_hint="correct --images")
+    head_columns = {head.name: columns.heads.get(head.name, head.name) for head in heads}
+    heads = [own for own in heads if own.name not in optional or head_columns[own.name] in table.columns]
+    head_columns = {head.name: head_columns[head.name] for head in heads}
     listed = ", ".join(table.columns) or "none"
     needed = {"images.path": columns.path, "images.group": columns.group}
     needed |= {f"images.heads.{name}": column for name, column in head_columns.items()}
@@ -85,7 +95,7 @@ def read_images(path: Path, heads: Sequence[Head], columns: ImageColumns) -> lis
     _check_unique(path, entries)
     _check_split(columns.split, list(zip(table.rows, entries, strict=True)))
     for head in heads:
-        if not any(head.name in entry.answers for entry in entries):
+        if head.name not in optional and not any(head.name in entry.answers for entry in entries):
             raise ManifestError(
                 f"{path}: column {head_columns[head.name]}: expected answers to head {head.name!r}, found none; "
                 "fill them in, or remove the head from the config"

@@ -128,7 +128,10 @@ def run_images(
     scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.scorer.description
     columns = _picture_columns(description, config)
-    entries = _test_pictures(read_pictures(images, description.head_records, columns), images)
+    heads = description.head_records
+    # Who asks one question only can still judge a model that answers two.
+    further = {head.name for head in heads} - {flagging_head(heads).name}
+    entries = _test_pictures(read_pictures(images, heads, columns, optional=further), images)
     entries = as_the_model_was_trained(entries, description, images)
     if description.trained_on.synthetic and not allow_synthetic_model:
         scale = Mpp.square(description.tiling.mpp)  # opening wants one; nothing is measured by it here

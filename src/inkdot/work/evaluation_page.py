@@ -52,7 +52,7 @@ def page(report: EvaluationReport) -> str:
     for level, figures in report.figures.items():
         parts += [f"<h2>{escape(level)}</h2>", *_notes(level, figures), _table(figures)]
     parts += ["<h2>Calls</h2>", _confusion(report.calls, f"{report.unit} is")]
-    for head, counts in report.confusions.items():
+    for head, counts in ((head, counts) for head, counts in report.confusions.items() if counts):
         parts += [f"<h2>Likeliest answer: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
     parts += ["<h2>Plots</h2>", *(_plot(plot) for plot in report.plots if plot.points)]
     parts += _errors(report)

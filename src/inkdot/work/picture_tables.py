@@ -1,6 +1,6 @@
 """Tables of labelled pictures, whose columns are called as a config says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from inkdot.config import ImagesConfig
@@ -9,8 +9,16 @@ from inkdot.manifest import ImageColumns, ImageEntry, read_images
 from inkdot.records import Mpp
 
 
-def read_pictures(path: Path, heads: Sequence[Head], images: ImagesConfig) -> list[ImageEntry]:
+def read_pictures(
+    path: Path, heads: Sequence[Head], images: ImagesConfig, *, optional: Collection[str] = ()
+) -> list[ImageEntry]:
     """Read an ``images.csv``.
+
+    Args:
+        path: The table.
+        heads: The questions.
+        images: How its columns are called.
+        optional: Questions whose column may be missing or blank throughout.
 
     Raises:
         ManifestError: The table, a column or a row is wrong.
@@ -26,4 +34,4 @@ def read_pictures(path: Path, heads: Sequence[Head], images: ImagesConfig) -> li
         site=images.site,
         split=images.split,
     )
-    return read_images(path, heads, columns)
+    return read_images(path, heads, columns, optional=optional)
