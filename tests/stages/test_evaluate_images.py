@@ -273,5 +273,6 @@ def test_a_further_question_may_be_without_answers(tmp_path: Path, blank: bool) 
     assert "auc.lesion.SCC" in names
     assert not any("laboratory" in name for name in names)
     page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "the worst first; each picture as the model saw it." in page or "Worst errors" not in page
     assert "Likeliest answer: lesion" in page
     assert "Likeliest answer: laboratory" not in page

@@ -110,10 +110,8 @@ def _errors(report: EvaluationReport) -> list[str]:
     """The worst errors with their pictures, which are part of the page."""
     if not report.errors:
         return []
-    what = "its highest place" if report.unit == "slide" else "as the model saw it"
-    parts = [
-        f"<h2>Worst errors</h2><p>At most six of a kind, the worst first; each {report.unit} with {what}.</p>"
-    ]
+    what = "slide with its highest place" if report.unit == "slide" else "picture as the model saw it"
+    parts = [f"<h2>Worst errors</h2><p>At most six of a kind, the worst first; each {what}.</p>"]
     for kind in dict.fromkeys(own.kind for own in report.errors):
         parts.append(f"<h3>{escape(kind.capitalize())}</h3>")
         parts += [_error(own) for own in report.errors if own.kind == kind]
