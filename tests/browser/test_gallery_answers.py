@@ -187,6 +187,24 @@ def test_a_key_that_is_held_answers_one_place_and_takes_back_one_step(
     assert seen.answered(offline_page) == "1 of 9 places answered"
     hold(offline_page, "ArrowRight")  # walking goes on as long as it is held
     assert seen.current_rank(offline_page) == "7"
+    hold(offline_page, "n")
+    assert offline_page.locator("#note").input_value() == ""
+    offline_page.keyboard.type("nn")
+    assert offline_page.locator("#note").input_value() == "nn"
+
+
+def test_what_another_program_left_in_the_browser_is_passed_over(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4)).as_uri())
+    offline_page.keyboard.press("b")
+    for left in ("{", "null", "5", '{"answers": null}'):
+        offline_page.evaluate(
+            "(left) => localStorage.setItem(Object.keys(localStorage).find((one) => one.endsWith(']')), left)",
+            left,
+        )
+        offline_page.reload()
+        assert seen.answered(offline_page) == "0 of 4 places answered"
 
 
 def test_enter_held_on_an_answer_of_the_enlarged_view_answers_one_place(

@@ -168,6 +168,27 @@ def test_a_table_that_a_spreadsheet_saved_comes_back(
     offline_page.evaluate("localStorage.clear()")
     offline_page.reload()
     offline_page.set_input_files("#load-file", edited)
-    offline_page.wait_for_function("document.getElementById('said').textContent !== ''")
+    offline_page.wait_for_function("() => document.getElementById('said').textContent !== ''")
     assert offline_page.locator("#said").inner_text() == "1 place brought back."
+    assert seen.pressed(offline_page, 1) == ["benign"]
+
+
+def test_a_table_whose_times_a_spreadsheet_rewrote_is_refused(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    seen: SimpleNamespace,
+    tmp_path: Path,
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4)).as_uri())
+    seen.name_reader(offline_page, "dr-a")
+    offline_page.keyboard.press("b")
+    (row,) = seen.verdicts(offline_page)
+    edited = tmp_path / "edited.csv"
+    with edited.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row | {"answer": "malignant", "time": "31.12.2099 10:00"})
+    offline_page.set_input_files("#load-file", edited)
+    offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('31.12.2099')")
     assert seen.pressed(offline_page, 1) == ["benign"]

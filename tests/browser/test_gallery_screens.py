@@ -83,11 +83,11 @@ def test_nothing_moves_for_who_asked_for_less_motion(
     )
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
     offline_page.keyboard.press("z")  # says that there is nothing to undo
-    offline_page.wait_for_function("window.fades === 1")
+    offline_page.wait_for_function("() => window.fades === 1")
     offline_page.emulate_media(reduced_motion="reduce")
     offline_page.reload()
     offline_page.keyboard.press("z")
-    offline_page.wait_for_function("getComputedStyle(document.getElementById('said')).opacity === '1'")
+    offline_page.wait_for_function("() => getComputedStyle(document.getElementById('said')).opacity === '1'")
     offline_page.evaluate(
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )

@@ -90,7 +90,7 @@
   function parsed(text) {
     try {
       const entry = JSON.parse(text);
-      return entry && typeof entry.answers === "object" ? entry : null;
+      return entry?.answers && typeof entry.answers === "object" ? entry : null;
     } catch {
       return null;
     }

@@ -13,9 +13,12 @@
   /** Keys that may be held: they walk, and change nothing. An answer or a step back that is held would run through the slide. */
   const mayRepeat = (key) => MOVES[key] !== undefined || "+=-".includes(key);
 
+  let pressed = ""; // the key that was last acted upon, until it is let go
+
   function onKey(can, event) {
     if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.repeat && key === pressed) event.preventDefault(); // still held from before the field: not meant for it
     if (event.target.closest("textarea, select, input[type=text]")) return;
     if (event.target.closest("input") && (key === " " || key.length > 1)) return; // sliders and boxes keep their own keys
     if (event.repeat && !mayRepeat(key)) {
@@ -25,6 +28,7 @@
     const run = command(can, key, event);
     if (!run) return;
     event.preventDefault();
+    pressed = mayRepeat(key) ? "" : key;
     run();
   }
 
@@ -54,5 +58,6 @@
   /** Listen to keys; `can` names what the page does about them, for the place that is current. */
   ink.listenToKeys = function (can) {
     document.addEventListener("keydown", (event) => onKey(can, event));
+    document.addEventListener("keyup", () => { pressed = ""; });
   };
 })(Inkdot);

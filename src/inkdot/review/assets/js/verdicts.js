@@ -6,6 +6,7 @@
     "slide_id", "place", "head", "answer", "reader", "time", "shown", "rank", "score", "note", "model_sha256", "order_seed", "schema",
   ];
   const SCHEMA = "inkdot.verdicts/1";
+  const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/; // of two answers the later counts
 
   /** A cell that no spreadsheet runs as a formula (an apostrophe in front makes it text), quoted where needed. */
   function cell(value) {
@@ -91,6 +92,8 @@
     if (missing.length > 0) throw new Error("This is no verdicts.csv that was saved here.");
     const found = rows.map((row) => Object.fromEntries(header.map((name, index) => [name, row[index] ?? ""])));
     if (found.some((row) => row.schema !== SCHEMA)) throw new Error(`Expected verdicts of ${SCHEMA}, found another version.`);
+    const changed = found.find((row) => !TIME.test(row.time));
+    if (changed) throw new Error(`Expected times such as 2026-01-31T09:30:00Z, as they were saved; found ${changed.time || "none"}.`);
     return found;
   }
 
