@@ -250,6 +250,33 @@ def test_whichever_is_killed_in_whatever_phase_both_stop_and_go_on_to_the_same_b
         assert (cut.root / name).read_bytes() == (whole.root / name).read_bytes()
 
 
+_ELSEWHERE = """
+import os, sys
+
+from inkdot.cli.app import main
+
+own = sys.argv.pop(1)
+if os.environ["RANK"] == "1":
+    sys.argv[sys.argv.index("--out") + 1] = own
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_processes_that_find_different_checkpoints_do_not_wait_for_each_other_for_ever(
+    tables: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.py").write_text(_ELSEWHERE)
+    table, out, program = tables / "images.csv", tmp_path / "run", [str(tmp_path / "elsewhere.py")]
+    assert start(table, out, 1).returncode == 0
+    (tmp_path / "other").mkdir()
+    done = start(table, out, 2, program=[*program, str(tmp_path / "other")])
+    assert done.returncode == 1
+    assert done.stderr.count("inkdot: ") == 1
+    assert "inkdot: expected all processes to find the same epochs done, found 2, 0; give them" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["unmarked", "images"])

@@ -4,7 +4,7 @@
 
 import json
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple, TypeVar, cast
@@ -112,6 +112,26 @@ def check_dealt(batch: int, parts: int = 1) -> None:
             f"expected a multiple of {size * parts} tiles in a batch for {size} processes, each taking its share in parts of "
             f"{parts}, found {batch}, which are all there are; so few need one process: start `inkdot train` without torchrun"
         )
+
+
+def check_agreed(found: Mapping[str, int]) -> None:
+    """Refuse to go on where processes know different things: they would wait for each other for ever.
+
+    Args:
+        found: What each process must have found alike, by name.
+
+    Raises:
+        UserError: They did not; every process raises it.
+    """
+    if company().size == 1:
+        return
+    every = gathered(torch.tensor(list(found.values()))).T.tolist()
+    for name, values in zip(found, every, strict=True):
+        if len(set(values)) > 1:
+            raise UserError(
+                f"expected all processes to find the same {name}, found {', '.join(map(str, values))}; give them the same files, "
+                "one --out that all can reach, and the same Inkdot"
+            )
 
 
 _Result = TypeVar("_Result")

@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -27,7 +28,7 @@ from inkdot.model.checkpoint import (
     restore_average,
     write_checkpoint,
 )
-from inkdot.model.company import company, summed
+from inkdot.model.company import check_agreed, company, summed
 from inkdot.model.curves import curves_svg
 from inkdot.model.data import TileSet
 from inkdot.model.event_file import write_events
@@ -122,7 +123,9 @@ def _learn(
         console.print(
             "beginning anew: what is there is damaged, or of other settings, data or another Inkdot"
         )
-    draws = lesson.draws
+    draws, tiles = lesson.draws, lesson.training
+    labels = zlib.crc32(tiles.targets.tobytes())
+    check_agreed({"epochs done": state.epoch, "number of tiles": len(tiles), "labels (checksum)": labels})
     compiled = cast(nn.Module, torch.compile(network)) if settings.compile else network
     model, wrapped = fabric.setup(compiled, optimizer)
     batches = fabric.setup_dataloaders(lesson.loader(settings.workers), use_distributed_sampler=False)
