@@ -9,6 +9,7 @@ first result and keeps it: nothing is done twice.
 # Ray is only partly typed.
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -24,6 +25,8 @@ _SLIDES_A_CORE: Final = 2
 """In flight: one is worked on, one waits so that no core idles. All the others stay here, not in Ray's memory."""
 _LOOK_S: Final = 2.0
 """How often the size of the cluster is looked at, which may grow and shrink while work goes on."""
+_KNOCK_S: Final = 10.0
+"""How long the first machine may take to accept a connection."""
 
 
 class RayEngine:
@@ -137,14 +140,26 @@ def _joined(address: str) -> Any:
     if ray.is_initialized():
         return ray
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"--engine ray: expected a Ray cluster at {address!r}, found none ({reason}); start one with "
             "`ray start --head`, or name its --ray-address, or give `local` for this machine alone"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Ask whether anybody listens at an address with a port: Ray itself goes on asking for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _work_on(common: tuple[SlideTask, float | None], entry: SlideEntry) -> SlideReport:
