@@ -113,16 +113,25 @@ def run(
         scored = [entry for entry in todo if entry.slide_id not in failed]
         _drop_pictures([entry for entry in todo if not pictures or entry.slide_id in failed], layout, failed)
         summaries += _walk(scored, [(_PICTURES, DrawTask(here), tilers)] if pictures else [], layout)
-        # Before anything that a full disk may still prevent: who fails is said in any case.
         print_summary(console, summaries)
-        try:
-            _answer(entries, layout, failed, summaries[0], console)
-        except (
-            UserError
-        ) as error:  # the slides' own files are there: the next run needs to write this one only
-            console.print(Text(str(error)), soft_wrap=True)
-            return 1
-    return max(summary.exit_code for summary in summaries)
+        said = _said(entries, layout, failed, summaries[0], console)
+    return max(summary.exit_code for summary in summaries) if said else 1
+
+
+def _said(
+    entries: Sequence[SlideEntry],
+    layout: RunLayout,
+    failed: Mapping[str, str],
+    tiled: BatchSummary,
+    console: Console,
+) -> bool:
+    """Write the lines, unless a full disk prevents it: who failed was said before, and the slides' own files are there."""
+    try:
+        _answer(entries, layout, failed, tiled, console)
+    except UserError as error:  # the next run needs to write this one only
+        console.print(Text(str(error)), soft_wrap=True)
+        return False
+    return True
 
 
 def _answer(
