@@ -65,9 +65,17 @@ def test_nothing_sticks_out_at_any_width(
 def test_the_contact_sheet_shows_all_places_on_paper(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
+    offline_page.set_viewport_size({"width": 703, "height": 1000})  # A4 without its margins
     offline_page.goto(write_page(make_review("S1", 45)).as_uri())
     offline_page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     offline_page.emulate_media(media="print")
+    # The line at the foot of every page lies on no card: each row keeps room for it.
+    foot = offline_page.locator(".print-foot").bounding_box()
+    article, card = (offline_page.locator(f".card{inner}").first.bounding_box() for inner in (" article", ""))
+    assert foot is not None
+    assert article is not None
+    assert card is not None
+    assert card["y"] + card["height"] - article["y"] - article["height"] >= foot["height"]
     assert offline_page.locator(".card").count() == 45
     assert not offline_page.locator("#save").is_visible()
     assert offline_page.locator(".print-foot").is_visible()
