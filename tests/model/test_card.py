@@ -51,3 +51,18 @@ def test_pictures_are_told_in_words_of_their_own(a_description: ModelFile) -> No
     assert "bootstrap over groups" in making
     assert "slides" not in making
     assert "patient" not in making
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        ((0.5, 0.5), "Scanned at 0.5 µm/px."),
+        ((0.22, 0.5), "Scanned at 0.22 to 0.5 µm/px."),
+        (None, "Scale as scanned: not known."),
+    ],
+)
+def test_one_scale_is_no_range(
+    a_description: ModelFile, span: tuple[float, float] | None, words: str
+) -> None:
+    trained_on = a_description.trained_on.model_copy(update={"mpp_range": span})
+    assert words in card_text(a_description.model_copy(update={"trained_on": trained_on}), [])

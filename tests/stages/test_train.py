@@ -451,7 +451,7 @@ def test_the_card_has_what_reporting_checklists_ask_and_says_what_it_does_not_kn
         "Split: drawn, a share of 0.25 for validation, by patient",
         "bootstrap over patients",
         "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated.",
-        "Scanned at 0.5 to 0.5 µm/px.",
+        "Scanned at 0.5 µm/px.",
         "Intended use, users and clinical role, and what happens to a slide that is flagged, or not: *not recorded*.",
         "Question malignancy: no scores were chosen to be left open",
     ):

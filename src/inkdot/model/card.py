@@ -94,7 +94,12 @@ def _at_the_limit(description: ModelFile) -> str:
 
 def _scanned(description: ModelFile) -> str:
     span = description.trained_on.mpp_range
-    return f"Scanned at {span[0]:.4g} to {span[1]:.4g} µm/px." if span else "Scale as scanned: not known."
+    if not span:
+        return "Scale as scanned: not known."
+    finest, coarsest = (f"{mpp:.4g}" for mpp in span)
+    return (
+        f"Scanned at {finest} µm/px." if finest == coarsest else f"Scanned at {finest} to {coarsest} µm/px."
+    )
 
 
 def _scale(description: ModelFile) -> str:
