@@ -79,11 +79,12 @@ def quiet():
 
 
 @pytest.fixture(scope="session")
-def run_script():
+def run_script(tmp_path_factory):
     """Run a script in so many processes, as ``torchrun`` starts them where there are several."""
 
     def run(processes, script, *words):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        launcher += ["--log-dir", str(tmp_path_factory.mktemp("torchrun"))]
         done = subprocess.run(
             [
                 sys.executable,

@@ -180,10 +180,10 @@ def test_no_more_tiles_are_held_than_are_in_work(network: TileNetwork, tmp_path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of children are not there")
-def test_networks_that_come_and_go_in_turns_leave_signals_alone() -> None:
+def test_networks_that_come_and_go_in_turns_leave_signals_alone(tmp_path: Path) -> None:
     """Seen as a crash: the plugin of the second put back a stack for signals that the first had freed."""
     code = """
-import signal, subprocess, sys, tempfile
+import signal, subprocess, sys
 from pathlib import Path
 import torch
 from inkdot.labels import DEFAULT_HEADS
@@ -191,7 +191,7 @@ from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_runtime import OpenVinoNetwork
 signal.signal(signal.SIGCHLD, lambda *_: None)
 network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, DEFAULT_HEADS, 32)).eval()
-folder = Path(tempfile.mkdtemp())
+folder = Path(sys.argv[1])
 make = lambda: OpenVinoNetwork(lambda: network, 32, folder, "a" * 64, 2)
 first = make()
 second = make()
@@ -201,5 +201,6 @@ for _ in range(3):
     subprocess.run([sys.executable, "-c", ""], check=True)
 print("alive")
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr

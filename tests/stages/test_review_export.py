@@ -145,6 +145,17 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def test_a_slide_on_which_nothing_was_found_is_inadequate_on_the_page_too(
+    results: RunLayout, tmp_path: Path
+) -> None:
+    table = results.predictions_csv.read_text(encoding="utf-8")
+    assert "D broken,failed,," in table
+    write_text(results.predictions_csv, table.replace("D broken,failed,,", "D broken,failed,inadequate,"))
+    review_export.run(results.root, tmp_path / "review")
+    assert {row["slide_id"]: row["call"] for row in worklist(tmp_path / "review")}["D broken"] == "inadequate"
+    assert facts_of(tmp_path / "review")["slides"][2]["call"] == "inadequate"
+
+
 def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
     results: RunLayout, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def start(
     path, kind = out.with_suffix(".yaml"), "images" if table.stem == "images" else "slides"
     path.write_text(json.dumps(settings(kind, **training)))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launcher += ["--log-dir", str(out.with_suffix(".torchrun"))]
     command = [sys.executable, "-W", "ignore", *(launcher if processes > 1 else [])]
     command += [*program, "train", "--config", str(path), f"--{kind}", str(table)]
     return subprocess.run(

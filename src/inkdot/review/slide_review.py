@@ -57,6 +57,15 @@ class SlideReview:
 _URGENCY = (FLAGGED, "indeterminate", INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED)
 
 
+def call_without_scores(row: Mapping[str, str]) -> str:
+    """What is said of a slide without scores: ``inadequate`` where nothing was found on it, else ``not analysed``.
+
+    Args:
+        row: Its row in ``predictions.csv``; empty where it has none.
+    """
+    return INADEQUATE if row.get("call") == INADEQUATE else NOT_ANALYSED
+
+
 def slide_order(reviews: Iterable[SlideReview]) -> list[SlideReview]:
     """The slides in the order to look at them: flagged first, highest score first.
 

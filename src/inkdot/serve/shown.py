@@ -23,7 +23,7 @@ from inkdot.review.gallery import GallerySettings, frame_facts, order_shown
 from inkdot.review.pseudonyms import pseudonyms_text, read_pseudonyms, with_pseudonyms, without_names
 from inkdot.review.question_list import MOST_OF_A_SLIDE, read_questions
 from inkdot.review.reading import ReviewedSlide, read_reviewed
-from inkdot.review.slide_review import SlideReview, slide_order
+from inkdot.review.slide_review import SlideReview, call_without_scores, slide_order
 from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.shown_slides import PICTURES, ShownPicture, ShownPlace, ShownSlide, ShownSlides
 
@@ -175,7 +175,7 @@ def _review(
 ) -> SlideReview:
     if row.get("outcome") != "done":
         reason = row.get("reason") or "no scores: run `inkdot predict` again"
-        return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(reason, entry, name))
+        return SlideReview(name, call_without_scores(row), None, problem=_without_places(reason, entry, name))
     try:
         reviewed = read_reviewed(layout, entry.slide_id, name)
     except ArtefactError as error:

@@ -38,8 +38,7 @@ from inkdot.review.pseudonyms import (
 from inkdot.review.ranking import Place
 from inkdot.review.reading import read_reviewed
 from inkdot.review.scored_slide import ScoreFacts
-from inkdot.review.slide_review import PlacePictures, SlideReview, slide_order
-from inkdot.review.wording import NOT_ANALYSED
+from inkdot.review.slide_review import PlacePictures, SlideReview, call_without_scores, slide_order
 from inkdot.review.worklist import worklist_text
 from inkdot.slides import open_slide
 from inkdot.tiling.pixels import read_tile
@@ -270,7 +269,7 @@ def _not_analysed(
     row = rows.get(spreadsheet_safe(entry.slide_id), {})
     reason = row.get("reason") or "no scores: run `inkdot predict` again"
     return SlideReview(
-        names[entry.slide_id], NOT_ANALYSED, None, problem=_without_folders(reason, entry, names)
+        names[entry.slide_id], call_without_scores(row), None, problem=_without_folders(reason, entry, names)
     )
 
 

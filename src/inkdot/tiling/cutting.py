@@ -116,9 +116,9 @@ def _around_clusters(
     counts = adequacy(foreground, found, clusters, placement)
     if not len(placement.x_l0_px):
         raise NoForegroundError(
-            f"expected clusters or nuclei of {tiling.lone_nucleus_um:g} µm or more, found {counts.nuclei} nuclei, none of "
-            f"them such, and {counts.too_small} smaller things; look at the slide, or lower tiling.lone_nucleus_um or "
-            "tiling.nucleus_od"
+            f"expected clusters or nuclei of {tiling.lone_nucleus_um:g} µm or more, found none "
+            f"among {counts.nuclei} nuclei and {counts.too_small} smaller things; look at the slide, or lower "
+            "tiling.lone_nucleus_um or tiling.nucleus_od"
         )
     return Cut(
         tiles=tiles_at(

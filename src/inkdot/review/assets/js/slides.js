@@ -123,7 +123,7 @@
   /** What to do with a slide that no number stands for: it shows no places, or too little to judge. */
   function lookYourself(slide) {
     if (slide.places.length > 0 && slide.call !== "inadequate") return "";
-    if (slide.problem) return "No score stands for this slide. Examine the glass slide or the full image.";
+    if (slide.problem && slide.call !== "inadequate") return "No score stands for this slide. Examine the glass slide or the full image.";
     return "Too little was found to judge: this is inadequate, not negative. Examine the glass slide or the full image.";
   }
 
