@@ -8,7 +8,7 @@ from inkdot.errors import UserError
 from inkdot.evaluation.metrics import average_precision, roc_auc
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.model.figures import check_watched, patient_figures
-from inkdot.model.watching import Row, better, chosen_words, judged_figures, line
+from inkdot.model.watching import Row, better, cells, chosen_words, judged_figures, line
 
 NAN = np.nan
 
@@ -88,6 +88,13 @@ def test_the_terminal_tells_of_patients_with_an_interval():
         "epoch 3 of 9: train_loss 0.2500, selftest_calibrated_loss 0.5000, selftest_patient_auc 0.750 (0.500 to 1.000)"
     )
     assert "patient" not in line(row | {"selftest_patient_auc": None}, 9, "selftest_")
+
+
+def test_patients_too_few_for_an_interval_are_said_to_be():
+    too_few = figures([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0], ["a", "b", "c", "d"])
+    row = epoch(0.5, 0.75) | {"epoch": 1, "train_loss": 0.25}
+    row |= {f"selftest_{name}": value for name, value in cells(too_few).items()}
+    assert line(row, 1, "selftest_").endswith("selftest_patient_auc 1.000 (interval not known)")
 
 
 def test_watching_patients_needs_both_kinds_of_them(tiny_config):

@@ -138,7 +138,10 @@ def line(row: Row, epochs: int, prefix: str) -> str:
     for name in (name for name in row if name.startswith(shown) and f"{name}.low" in row):
         value = row[name]
         if value is not None:
-            figures.append(f"{name} {value:.3f} ({row[name + '.low']:.3f} to {row[name + '.high']:.3f})")
+            low, high = row[f"{name}.low"], row[f"{name}.high"]
+            # Any value may be meant: so an interval ends where patients are too few for one.
+            span = "interval not known" if (low, high) == (0.0, 1.0) else f"{low:.3f} to {high:.3f}"
+            figures.append(f"{name} {value:.3f} ({span})")
     return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
 
 
