@@ -179,6 +179,7 @@ def test_no_more_tiles_are_held_than_are_in_work(network: TileNetwork, tmp_path:
     assert max(held) <= 4 * BATCH
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of children are not there")
 def test_networks_that_come_and_go_in_turns_leave_signals_alone(tmp_path: Path) -> None:
     """Seen as a crash: the plugin of the second put back a stack for signals that the first had freed."""

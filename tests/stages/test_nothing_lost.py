@@ -120,6 +120,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 # ---- tried again
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_tried_again(slides: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     good = (slides / "s1.tif").read_bytes()
@@ -196,6 +197,7 @@ def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_sum
     assert predict.run([slides], model, out.root) == 0
 
 
+@pytest.mark.slow
 def test_with_another_model_everything_is_tried_again(slides: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     predict.run([slides], model, out)
@@ -259,6 +261,7 @@ def without_root_rights() -> None:
         libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights as Linux does")
 @pytest.mark.timeout(400)
 def test_each_bad_slide_is_named_with_its_stage_and_reason(slides: Path, model: Path, tmp_path: Path) -> None:
@@ -308,6 +311,7 @@ def small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.timeout(400)
 def test_on_a_full_disk_the_slides_that_fit_are_done(slides: Path, tmp_path: Path) -> None:

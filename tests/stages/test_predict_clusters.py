@@ -110,6 +110,7 @@ def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(model, slide: Pat
     assert digests(results) == before
 
 
+@pytest.mark.slow
 def test_processes_and_threads_change_no_byte(model, slide: Path, tmp_path: Path) -> None:
     network = model(tmp_path / "model", "clusters", 0.5)
     alone, together = RunLayout(tmp_path / "one"), RunLayout(tmp_path / "two")

@@ -222,6 +222,7 @@ def test_metrics_are_kept_per_epoch_without_time_stamps(trained: RunLayout):
     }
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bytes_with_more_processes_too(cohort: Path, tmp_path: Path):
     assert train.run(config(), cohort, tmp_path / "a") == 0
     assert train.run(config(), cohort, tmp_path / "b", workers=2) == 0

@@ -121,6 +121,7 @@ def test_figures_are_those_of_the_scores_written(validated: RunLayout):
     assert f"| malignant | {counts[1][0]} | {counts[1][1]} |" in report
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(validated: RunLayout, table: Path, tmp_path: Path):
     again = RunLayout(tmp_path / "again")
     assert train.run_images(config(), table, again.root, folds=FOLDS) == 0

@@ -134,6 +134,7 @@ def test_a_missing_class_is_said_in_the_words_of_pictures_with_what_may_be_done(
     assert "slides" not in words
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -232,5 +232,5 @@ def test_a_slide_of_nothing_but_red_cells_says_so(tmp_path: Path, layout: RunLay
     rgb = np.full((600, 600, 3), 242, np.uint8)
     cv2.circle(rgb, (300, 300), 9, (228, 180, 150), cv2.FILLED)
     write_array_pyramid(tmp_path / "red.tif", rgb, mpp=MPP, downsamples=(1, 4))
-    with pytest.raises(NoForegroundError, match="found 0 nuclei"):
+    with pytest.raises(NoForegroundError, match="found none among 0 nuclei"):
         tile_slide(SlideEntry("red", tmp_path / "red.tif"), CLUSTERS, layout)
