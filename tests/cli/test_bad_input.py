@@ -314,6 +314,7 @@ def test_zero_foreground_is_no_failure_of_the_batch_that_goes_unsaid(
     assert "expected tiles with at least" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on file size are a matter of POSIX")
 def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, config: Path) -> None:
     slide(tmp_path / "a.tif")

@@ -45,6 +45,7 @@ def test_colour_strength_grows_with_the_setting(tile):
     assert 0 < change(0.2) < change(1.0)
 
 
+@pytest.mark.slow
 def test_importing_it_asks_nobody_for_a_newer_version():
     code = (
         "import os, socket\n"

@@ -74,6 +74,7 @@ class PowerCutError(Exception):
     """Stands for the power going off."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed_at_write", "watch"),
     [(1, "calibrated_loss"), (2, "calibrated_loss"), (4, "calibrated_loss"), (3, "patient_auc")],

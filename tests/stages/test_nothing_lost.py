@@ -137,6 +137,7 @@ def test_only_what_failed_is_tried_again(slides: Path, model: Path, tmp_path: Pa
     assert data_files(out) == data_files(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_what_the_command_says_of_all_slides_is_said_of_those_tried_again_only(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_the_same_in_tiling(slides: Path, tmp_path: Path) -> None:
     assert [entry.mpp for entry in read_slides(out.slides_csv, ())] == [None, Mpp.square(0.4), None]
 
 
+@pytest.mark.slow
 def test_slides_of_an_earlier_list_are_named(
     slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +179,7 @@ def test_slides_of_an_earlier_list_are_named(
     )
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_summary(
     slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

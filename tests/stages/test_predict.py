@@ -201,6 +201,7 @@ def test_a_second_run_does_nothing_again(slides: Path, model: Path, tmp_path: Pa
     assert [line.outcome for line in lines] == ["done"] * 3 + ["reused"] * 3
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(slides: Path, model: Path, tmp_path: Path) -> None:
     run([slides], model, tmp_path / "one", workers=1)
     run([slides], model, tmp_path / "two", workers=2)
@@ -209,6 +210,7 @@ def test_the_same_input_gives_the_same_bytes(slides: Path, model: Path, tmp_path
     assert [name for name in one if one[name] != two[name]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["model", "slide", "damage"])
 def test_what_no_longer_fits_is_scored_again(
     change: str, slides: Path, model: Path, config: Config, tmp_path: Path

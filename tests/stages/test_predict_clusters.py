@@ -95,6 +95,7 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     assert sorted(place.cluster.cluster_id for place in places if place.cluster) == sorted(np.unique(owners))
 
 
+@pytest.mark.slow
 def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(model, slide: Path, tmp_path: Path) -> None:
     results, network = RunLayout(tmp_path / "results"), model(tmp_path / "model", "clusters", 0.5)
     assert run([slide], network, results.root) == 0
@@ -122,6 +123,7 @@ def test_processes_and_threads_change_no_byte(model, slide: Path, tmp_path: Path
     assert digests(alone) == digests(together)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_grid_leaves_no_clusters_behind(model, slide: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     assert run([slide], model(tmp_path / "by clusters", "clusters", 0.5), results.root) == 0

@@ -332,6 +332,7 @@ def test_a_patient_in_two_splits_is_named(cohort: Path, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohort: Path, tmp_path: Path):
     path = with_split(cohort, tmp_path / "split", {"s00": "validation", "s01": "validation"})
     path.write_text(
@@ -383,6 +384,7 @@ def test_where_slides_could_teach_alone_but_must_not_that_is_said(cohort: Path, 
         train.run(told, bare, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -416,6 +418,7 @@ def test_slides_without_patients_are_their_own_and_that_is_said(cohort: Path, tm
     assert "figures are too good" in card
 
 
+@pytest.mark.slow
 def test_tiles_beyond_the_limit_are_left_out_and_counted(cohort: Path, tmp_path: Path):
     layout = RunLayout(tmp_path / "run")
     assert train.run(config(epochs=1, max_tiles_per_slide=4), cohort, layout.root) == 0

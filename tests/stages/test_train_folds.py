@@ -72,6 +72,7 @@ def records(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
+@pytest.mark.slow
 def test_every_picture_is_judged_once_by_a_model_that_never_saw_its_group(validated: RunLayout):
     judged = records(validated.out_of_fold_csv)
     assert len(judged) == len({row["name"] for row in judged}) == 54

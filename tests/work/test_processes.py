@@ -66,6 +66,7 @@ def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp
     assert task.tries("b") == 1
 
 
+@pytest.mark.slow
 def test_one_process_is_watched_too(tmp_path: Path) -> None:
     task = Task(tmp_path, hangs="a")
     found = outcomes(LocalEngine(1, slide_timeout_s=1.5), task)
