@@ -41,8 +41,8 @@ def test_it_warns_and_does_not_refuse(tmp_path: Path) -> None:
     """The check as make runs it, with a limit that no disk meets."""
     script = tmp_path / "check_room.py"
     text = SCRIPT.read_text(encoding="utf-8")
-    assert "KEPT_GB, PASSING_GB = 7.5, 1.5" in text
-    script.write_text(text.replace("= 7.5, 1.5", "= 1e7, 1.5"), encoding="utf-8")
+    assert "KEPT_GB, PASSING_GB = 7.7, 1.5" in text
+    script.write_text(text.replace("= 7.7, 1.5", "= 1e7, 1.5"), encoding="utf-8")
 
     def said(environment: Path) -> str:
         ended = subprocess.run(

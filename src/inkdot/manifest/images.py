@@ -75,9 +75,12 @@ def read_images(
             called otherwise, the key of the config to change.
     """
     table = read_csv(path, [], missing_hint="correct --images")
-    head_columns = {head.name: columns.heads.get(head.name, head.name) for head in heads}
-    heads = [own for own in heads if own.name not in optional or head_columns[own.name] in table.columns]
-    head_columns = {head.name: head_columns[head.name] for head in heads}
+    head_columns = {
+        head.name: column
+        for head in heads
+        if (column := columns.heads.get(head.name, head.name)) in table.columns or head.name not in optional
+    }
+    heads = [head for head in heads if head.name in head_columns]
     listed = ", ".join(table.columns) or "none"
     needed = {"images.path": columns.path, "images.group": columns.group}
     needed |= {f"images.heads.{name}": column for name, column in head_columns.items()}

@@ -21,9 +21,8 @@ def slide_files(folder: Path) -> list[Path]:
     """The slides of a folder, one file each, sorted.
 
     Hidden files are passed over: macOS leaves twins such as ``._a.svs`` on every foreign disk. A link that leads nowhere is
-    a slide that vanished, and fails by its name when it is opened. Beside a ``.vms`` or
-    ``.vmu`` index, JPEG files are its parts, the label among them. Of the files of one DICOM series the largest
-    stands for the slide.
+    a slide that vanished, and fails by its name when it is opened. Beside a ``.vms`` or ``.vmu`` index, JPEG files are its
+    parts, the label among them. Of the files of one DICOM series the largest stands for the slide.
     """
     paths = [
         path
@@ -44,8 +43,7 @@ def _one_per_series(paths: Iterable[Path]) -> list[Path]:
     kept: list[Path] = []
     series: dict[bytes, Path] = {}
     for path in sorted(
-        paths,
-        key=lambda path: (-path.lstat().st_size if _leads_nowhere(path) else -path.stat().st_size, path.name),
+        paths, key=lambda path: (-path.stat(follow_symlinks=path.exists()).st_size, path.name)
     ):
         uid = dicom_series(path) if path.suffix.lower() == ".dcm" else b""
         if not uid or series.setdefault(uid, path) is path:

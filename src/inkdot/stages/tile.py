@@ -83,9 +83,8 @@ def run(
         tiled = [entry.slide_id for entry in entries if layout.tiles(entry.slide_id).exists()]
         try:
             console.print(Text(assess_run(tiled, layout)), soft_wrap=True)
-        except (
-            UserError
-        ) as error:  # the slides' own files are there: the next run needs to write this one only
+        except UserError as error:
+            # The slides' own files are there: the next run needs to write this one only.
             console.print(Text(str(error)), soft_wrap=True)
             return 1
     return summary.exit_code
