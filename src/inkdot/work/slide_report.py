@@ -1,6 +1,5 @@
 """Judged slides to the report of an evaluation: patients and slides first."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from inkdot.work.evaluation_report import EvaluationReport, Figures, Plot
 from inkdot.work.judging import JudgedSlide, patient_truths
 from inkdot.work.reader_agreement import reader_figures
 from inkdot.work.score_slide import SYNTHETIC_MODEL_WARNING
+from inkdot.work.warning_lines import lines_by_kind
 from inkdot.work.worst_errors import worst_slides
 
 Points = Sequence[tuple[float, float]]
@@ -165,13 +165,13 @@ def warnings_of(model: ModelFile, nameless: int) -> list[str]:
 
 def slide_warnings(judged: Sequence[JudgedSlide]) -> list[str]:
     """What `predict` would say of single slides, once for all that it says much the same of."""
-    said: dict[str, list[tuple[str, str]]] = {}
-    for slide in judged:
-        for warning in slide.warnings:
-            if not warning.startswith(_SAID_ALREADY):
-                # Slides differ in numbers: the words before them are the same.
-                said.setdefault(re.split(r"\d", warning)[0], []).append((slide.entry.slide_id, warning))
-    return [f"{len(own)} of {len(judged)} slides, such as {own[0][0]}: {own[0][1]}." for own in said.values()]
+    said = [
+        (slide.entry.slide_id, warning)
+        for slide in judged
+        for warning in slide.warnings
+        if not warning.startswith(_SAID_ALREADY)
+    ]
+    return [f"{line}." for line in lines_by_kind(said, len(judged))]
 
 
 def model_fact(model: ModelFile, model_sha256: str) -> str:
