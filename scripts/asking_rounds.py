@@ -23,21 +23,21 @@ from paired import difference, mean_of
 from rounds_picture import Point, picture
 from rounds_slides import Cohorts, Judged, PerfectReader, Test, settings
 
-from inkdot.artefacts.cluster_scores import read_cluster_scores
-from inkdot.artefacts.labels_table import read_labels
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.predictions import write_predictions
-from inkdot.artefacts.scores import read_scores
+from inkdot.datasets.tile_cache import labelled_tiles
 from inkdot.errors import InkdotError
-from inkdot.evaluation.intervals import bootstrap_estimate
+from inkdot.evaluation.slide_results import score_to_judge
 from inkdot.manifest import manifest_text
-from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+from inkdot.metrics.confidence_intervals import bootstrap_estimate
+from inkdot.pipeline.score_slide import Scoring
+from inkdot.pipeline.slide_prediction import call_slide
+from inkdot.pipeline.tile_slide import tile_slide
+from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_import, review_next, train
-from inkdot.work.judging import score_to_judge
-from inkdot.work.score_slide import Scoring
-from inkdot.work.slide_call import call_slide
-from inkdot.work.tile_cache import labelled_tiles
-from inkdot.work.tile_slide import tile_slide
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.tables.cluster_scores import read_cluster_scores
+from inkdot.storage.tables.labels_table import read_labels
+from inkdot.storage.tables.predictions import write_predictions
+from inkdot.storage.tables.scores import read_scores
 
 ARMS = ("next", "random")
 STEPS = 100

@@ -138,9 +138,9 @@ def measure(way: str, job: dict[str, Any]) -> dict[str, float]:
 
 
 def inkdot(job: dict[str, Any]) -> Callable[[], float]:
-    from inkdot.model.scorer import Scorer
-    from inkdot.work.reading_ahead import ahead
-    from inkdot.work.see_slide import AHEAD
+    from inkdot.execution.prefetch import ahead
+    from inkdot.model.predictor import Scorer
+    from inkdot.pipeline.infer_tiles import AHEAD
 
     scorer = Scorer(Path(job["model"]), device="cpu", runtime="openvino")
     scorer.score(islice(tiles(job), 1))
@@ -153,7 +153,7 @@ def inkdot(job: dict[str, Any]) -> Callable[[], float]:
 
 
 def in_memory(job: dict[str, Any]) -> Callable[[], float]:
-    from inkdot.model.scorer import Scorer
+    from inkdot.model.predictor import Scorer
 
     scorer = Scorer(Path(job["model"]), device="cpu", runtime="openvino")
     pixels = list(tiles(job))
@@ -177,7 +177,7 @@ def plain(job: dict[str, Any]) -> Callable[[], float]:
     import torch
     from PIL import Image
 
-    from inkdot.model.store import load_model
+    from inkdot.model.model_folder import load_model
 
     description, network = load_model(Path(job["model"]))
     mean, std = (
@@ -226,9 +226,9 @@ def corners(job: dict[str, Any]) -> Iterator[tuple[int, int]]:
 
 
 def side_l0(job: dict[str, Any]) -> int:
-    from inkdot.artefacts.model_files import read_model_file
     from inkdot.records import SlideEntry
     from inkdot.slides import open_slide
+    from inkdot.storage.model_files import read_model_file
 
     spec = read_model_file(Path(job["model"])).tiling.spec
     with closing(open_slide(SlideEntry("bench", Path(job["slide"])))) as slide:
@@ -237,10 +237,10 @@ def side_l0(job: dict[str, Any]) -> int:
 
 
 def tiles(job: dict[str, Any]) -> Iterator[Any]:
-    from inkdot.artefacts.model_files import read_model_file
     from inkdot.records import SlideEntry
     from inkdot.slides import open_slide
-    from inkdot.tiling.pixels import read_tiles
+    from inkdot.storage.model_files import read_model_file
+    from inkdot.tiling.tile_pixels import read_tiles
 
     tiling = read_model_file(Path(job["model"])).tiling
     places = list(corners(job))
@@ -254,10 +254,10 @@ def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -
     import torch
 
     from inkdot import __version__
-    from inkdot.artefacts.model_files import ModelFile, TrainedOn
     from inkdot.config import config_from_mapping
+    from inkdot.model.model_folder import save_model
     from inkdot.model.network import NetworkSpec, TileNetwork
-    from inkdot.model.store import save_model
+    from inkdot.storage.model_files import ModelFile, TrainedOn
 
     tiling = {"side_px": SIDE_PX, "mpp": tile_mpp, "stride_px": SIDE_PX, "mode": "grid"}
     config = config_from_mapping({"tiling": tiling, "model": {"backbone": backbone}})
@@ -296,7 +296,7 @@ def start_up(scratch: Path) -> dict[str, float]:
 
 
 def precisions_here() -> list[str]:
-    from inkdot.model.openvino_runtime import cpu_has_bfloat16
+    from inkdot.model.openvino_backend import cpu_has_bfloat16
 
     return ["float32", "bfloat16"] if cpu_has_bfloat16() else ["float32"]
 

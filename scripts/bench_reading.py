@@ -133,7 +133,7 @@ def by_inkdot(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object]]:
     import cv2
 
     from inkdot.slides import open_slide
-    from inkdot.tiling.pixels import read_tiles
+    from inkdot.tiling.tile_pixels import read_tiles
 
     cv2.setNumThreads(1)
     start = time.process_time()

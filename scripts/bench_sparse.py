@@ -93,10 +93,10 @@ def tile(folder: Path) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak memory (MB) of tiling the spot in this process, without measuring nuclei."""
     import resource
 
-    from inkdot.artefacts.layout import RunLayout
     from inkdot.config import default_config
     from inkdot.manifest import read_slides
-    from inkdot.work.tile_slide import tile_slide
+    from inkdot.pipeline.tile_slide import tile_slide
+    from inkdot.storage.layout import RunLayout
 
     config = default_config("thinprep")
     config = config.model_copy(update={"tiling": config.tiling.model_copy(update={"mode": "clusters"})})
@@ -114,13 +114,13 @@ def measure(folder: Path) -> tuple[float, int]:
     """CPU seconds that outlining and measuring nuclei takes on top, within the default budget, and how many clusters."""
     from contextlib import closing
 
-    from inkdot.artefacts.layout import RunLayout
-    from inkdot.artefacts.schemas import CLUSTERS_VERSION
-    from inkdot.artefacts.tables import read_table
     from inkdot.config import MorphometryConfig, default_config
     from inkdot.manifest import read_slides
+    from inkdot.pipeline.measure_slide import largest_first, measure_clusters_of
     from inkdot.slides import open_slide
-    from inkdot.work.measure_slide import largest_first, measure_clusters_of
+    from inkdot.storage.layout import RunLayout
+    from inkdot.storage.schemas import CLUSTERS_VERSION
+    from inkdot.storage.tables.parquet_tables import read_table
 
     start, measured = time.process_time(), 0
     for entry in read_slides(folder / "slides.csv", default_config("thinprep").head_records):

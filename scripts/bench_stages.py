@@ -15,16 +15,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.tables import read_table
+from inkdot.execution.task import SlideTask, attempt
 from inkdot.manifest import read_all_slides
+from inkdot.pipeline.cluster_slide import ClusterTask
+from inkdot.pipeline.render_slide import DrawTask
+from inkdot.pipeline.score_slide import Scoring, score_slide
+from inkdot.pipeline.tile_slide import TileTask
 from inkdot.stages.predict import tiling_config
-from inkdot.work.attempt import SlideTask, attempt
-from inkdot.work.cluster_slide import ClusterTask
-from inkdot.work.draw_slide import DrawTask
-from inkdot.work.score_slide import Scoring, score_slide
-from inkdot.work.tile_slide import TileTask
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
 
 
 def main() -> None:

@@ -24,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import read_model_file
-from inkdot.artefacts.scores import read_scores
 from inkdot.labels import flagging_head, score_column
 from inkdot.model.export import BOUND
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import read_model_file
+from inkdot.storage.tables.scores import read_scores
 
 WITHOUT_DEPENDENCIES = (
     "wsinfer==0.6.1", "wsinfer-zoo>=0.6.2", "zarr<3", "numcodecs<0.16", "openslide-python", "openslide-bin", "h5py", "pandas",

@@ -28,12 +28,12 @@ from slide_labels_experiment import (
     write_arm,
 )
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config
-from inkdot.model.checkpoint import restore_average
-from inkdot.model.store import load_model, save_model
+from inkdot.model.model_folder import load_model, save_model
 from inkdot.records import SlideEntry
 from inkdot.stages import train
+from inkdot.storage.layout import RunLayout
+from inkdot.training.fit.checkpoint import restore_average
 
 WATCHED = {"loss": "calibrated_loss", "patients": "patient_auc"}
 LAST = "last"

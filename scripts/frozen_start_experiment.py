@@ -27,10 +27,10 @@ from slide_labels_experiment import (
     write_arm,
 )
 
-from inkdot.artefacts.layout import ModelLayout, RunLayout
 from inkdot.config import Config
 from inkdot.records import SlideEntry
 from inkdot.stages import train
+from inkdot.storage.layout import ModelLayout, RunLayout
 
 SCRATCH, HELD = "scratch", {"not held": 0, "held for one": 1, "held for three": 3}
 PAIRS = ((SCRATCH, "not held"), ("held for one", "not held"), ("held for three", "not held"))

@@ -11,9 +11,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from inkdot.artefacts.layout import CohortLayout, ModelLayout, RunLayout
 from inkdot.config import load_config
 from inkdot.stages import synth, train
+from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 20260213

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from inkdot.evaluation.intervals import patient_bootstrap
+from inkdot.metrics.confidence_intervals import patient_bootstrap
 
 Statistic = Callable[[np.ndarray], float]
 """A figure by the weight of each row."""

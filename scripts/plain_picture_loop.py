@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from inkdot.evaluation.metrics import balanced_accuracy, roc_auc
+from inkdot.metrics.classification import balanced_accuracy, roc_auc
 
 SIDE_PX = 128
 RESAMPLES = 1000

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from inkdot.artefacts.labels_table import read_labels
-from inkdot.artefacts.layout import CohortLayout, RunLayout
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import InkdotError
-from inkdot.evaluation.metrics import roc_auc
+from inkdot.evaluation.slide_results import score_to_judge
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
+from inkdot.metrics.classification import roc_auc
+from inkdot.pipeline.score_slide import Scoring
+from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
-from inkdot.review.reading import read_reviewed
+from inkdot.review.results.read_results import read_reviewed
 from inkdot.stages import synth
-from inkdot.work.judging import score_to_judge
-from inkdot.work.score_slide import Scoring
-from inkdot.work.tile_slide import tile_slide
+from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.storage.tables.labels_table import read_labels
 
 TEST_SEED = 9000
 START = {"lm-typical": 2, "normal": 1, "ventricular": 1}

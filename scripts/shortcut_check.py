@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from inkdot.evaluation.intervals import Estimate, auc_estimate
-from inkdot.synthetic.groups import draw_group
-from inkdot.synthetic.overlap import simulated_bounds
-from inkdot.synthetic.patients import MIMICS, draw_patient
-from inkdot.synthetic.scanner import scanner_number
-from inkdot.synthetic.scene import Scene
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.synthetic.stains import laboratory_stain
+from inkdot.metrics.confidence_intervals import Estimate, auc_estimate
+from inkdot.synthetic.achievable_auc import simulated_bounds
+from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.patients import MIMICS, draw_patient
+from inkdot.synthetic.cytology.groups import draw_group
+from inkdot.synthetic.rendering.scanner import scanner_number
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.stains import laboratory_stain
 
 MPP, SIDE_PX = 0.5, 128
 SIDE_UM = MPP * SIDE_PX

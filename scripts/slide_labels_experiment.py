@@ -22,19 +22,19 @@ from pathlib import Path
 import numpy as np
 from paired import Statistic, difference, mean_of
 
-from inkdot.artefacts.layout import CohortLayout, RunLayout
 from inkdot.config import Config, config_from_mapping
-from inkdot.evaluation.intervals import bootstrap_estimate
-from inkdot.evaluation.metrics import roc_auc
-from inkdot.evaluation.slide_level import NO_HIT, NOT_ASKED
+from inkdot.evaluation.slide_results import judge_slide, score_to_judge
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
+from inkdot.metrics.classification import roc_auc
+from inkdot.metrics.confidence_intervals import bootstrap_estimate
+from inkdot.metrics.slide_level import NO_HIT, NOT_ASKED
+from inkdot.pipeline.score_slide import Scoring
+from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train
-from inkdot.synthetic.overlap import simulated_bounds
-from inkdot.work.judging import judge_slide, score_to_judge
-from inkdot.work.score_slide import Scoring
-from inkdot.work.tile_slide import tile_slide
+from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.synthetic.achievable_auc import simulated_bounds
 
 ARMS, LONGER = ("tiles", "slides", "naive"), "naive_longer"
 SHARES = {"lm-minimal": 6, "mild-pleocytosis": 6}

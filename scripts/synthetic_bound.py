@@ -5,7 +5,7 @@ python scripts/synthetic_bound.py [clusters per class]
 
 import sys
 
-from inkdot.synthetic.overlap import simulated_bounds
+from inkdot.synthetic.achievable_auc import simulated_bounds
 
 
 def main(clusters_per_class: int) -> None:

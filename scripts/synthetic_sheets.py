@@ -12,12 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from inkdot.records import RgbArray
-from inkdot.synthetic.cells import Preparation, draw_cell
-from inkdot.synthetic.cohort import SlidePlan, plan_cohort
-from inkdot.synthetic.confounders import CHANCES
-from inkdot.synthetic.fused import FusedSource
-from inkdot.synthetic.groups import HABITS
-from inkdot.synthetic.odd_cells import (
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell
+from inkdot.synthetic.cells.odd_cells import (
     degenerated,
     dividing,
     draw_apoptotic_body,
@@ -25,13 +21,17 @@ from inkdot.synthetic.odd_cells import (
     draw_red_cell,
     draw_single,
 )
-from inkdot.synthetic.presets import COMPOSITIONS, SECTIONS
-from inkdot.synthetic.recipes import RECIPES
-from inkdot.synthetic.scanner import scanner_number
-from inkdot.synthetic.scene import Cell, Scene
+from inkdot.synthetic.cells.recipes import RECIPES
+from inkdot.synthetic.cells.scene import Cell, Scene
+from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
+from inkdot.synthetic.cohort.presets import COMPOSITIONS, SECTIONS
+from inkdot.synthetic.cytology.confounders import CHANCES
+from inkdot.synthetic.cytology.groups import HABITS
+from inkdot.synthetic.rendering.extended_focus import FusedSource
+from inkdot.synthetic.rendering.scanner import scanner_number
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.stains import reference_stain
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.synthetic.stains import reference_stain
 
 MPP = 0.25
 LABEL_PX = 200

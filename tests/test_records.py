@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inkdot.records import Mpp, Slide, SlideEntry, TileSpec
-from inkdot.slides.memory import MemorySlide
+from inkdot.slides.array_slide import MemorySlide
 from inkdot.units import MicrometresPerPixel, TilePx
 
 

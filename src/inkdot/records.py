@@ -1,6 +1,6 @@
 """Single things as frozen records, and the one protocol every slide reader implements.
 
-Many things are tables, not lists of records: see :mod:`inkdot.artefacts.schemas`.
+Many things are tables, not lists of records: see :mod:`inkdot.storage.schemas`.
 """
 
 from collections.abc import Mapping

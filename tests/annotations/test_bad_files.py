@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon
 
 from inkdot.annotations import Annotation, read_annotation
-from inkdot.annotations.drawn import Notes
+from inkdot.annotations.drawing import Notes
 from inkdot.annotations.rings import area_of
 from inkdot.config import AnnotationConfig
 from inkdot.errors import AnnotationError, InkdotError

@@ -12,12 +12,12 @@ import pytest
 
 from inkdot.labels import DEFAULT_HEADS, Head, flagging_head, score_columns
 from inkdot.records import BoundsL0, Mpp, TileSpec
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.page import page_text
-from inkdot.review.pictures import jpeg_bytes
-from inkdot.review.ranking import Place, Ranking
-from inkdot.review.scored_slide import ScoreFacts, SlideFrame
-from inkdot.review.slide_review import PlacePictures, SlideReview
+from inkdot.review.gallery.card_images import jpeg_bytes
+from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
+from inkdot.review.gallery.page import page_text
+from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
+from inkdot.review.results.ranking import Place, Ranking
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inkdot.review.slide_review import SlideReview
+from inkdot.review.gallery.slide_review import SlideReview
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inkdot.artefacts.schemas import MEASURES
-from inkdot.review.cluster_facts import ClusterFacts
-from inkdot.review.slide_review import SlideReview
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.results.cluster_facts import ClusterFacts
+from inkdot.storage.schemas import MEASURES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inkdot.review.csv_cells import plain_text
-from inkdot.review.slide_review import SlideReview
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.verdicts.csv_cells import plain_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inkdot.artefacts.model_files import ModelFile, TrainedOn, write_model_file
 from inkdot.config import HeadConfig, TilingConfig
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import Mpp, RgbArray
 from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.storage.model_files import ModelFile, TrainedOn, write_model_file
 from inkdot.units import MicrometresPerPixel
 
 Inkdot = Callable[..., None]
@@ -208,8 +208,8 @@ def test_an_output_folder_in_use(
 ) -> None:
     slide(tmp_path / "a.tif")
     hold = (
-        "import sys; from pathlib import Path; from inkdot.artefacts.layout import RunLayout\n"
-        "from inkdot.artefacts.locking import locked\n"
+        "import sys; from pathlib import Path; from inkdot.storage.layout import RunLayout\n"
+        "from inkdot.storage.locking import locked\n"
         "with locked(RunLayout(Path(sys.argv[1])).lock): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

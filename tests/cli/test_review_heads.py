@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.artefacts.labels_table import read_labels
 from inkdot.config import load_config
-from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
+from inkdot.storage.tables.labels_table import read_labels
 
 Inkdot = Callable[..., None]
 

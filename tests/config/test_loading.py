@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.config import (
-    Config,
-    commented_yaml,
-    config_from_mapping,
-    default_config,
-    load_config,
-)
+from inkdot.config import Config, commented_yaml, config_from_mapping, default_config, load_config
 from inkdot.errors import ConfigError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import Preparation

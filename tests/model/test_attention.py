@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from inkdot.evaluation.attended import attended, attention_weights
 from inkdot.labels import DEFAULT_HEADS
+from inkdot.metrics.attention_pooling import attended, attention_weights
 from inkdot.model.attention import GatedAttention, pooled_logits
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.scorer import attention_of, scores_of
+from inkdot.model.predictor import attention_of, scores_of
 
 
 def test_the_score_of_a_tile_is_that_of_the_paper() -> None:

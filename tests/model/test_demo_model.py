@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from inkdot.artefacts.layout import CohortLayout, ModelLayout, RunLayout
-from inkdot.artefacts.model_files import read_model_file
-from inkdot.artefacts.scores import read_scores
-from inkdot.evaluation.metrics import roc_auc
+from inkdot.metrics.classification import roc_auc
 from inkdot.stages import predict, synth, tile
 from inkdot.stages.predict import tiling_config
+from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
+from inkdot.storage.model_files import read_model_file
+from inkdot.storage.tables.scores import read_scores
 
 
 @pytest.fixture(scope="module")

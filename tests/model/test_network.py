@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 
 from inkdot.errors import UserError
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
-from inkdot.model.selection import head_slices
-from inkdot.model.weights import load_backbone_weights
+from inkdot.model.targets import head_slices
+from inkdot.training.fit.pretrained import load_backbone_weights
 
 
 @pytest.mark.parametrize(

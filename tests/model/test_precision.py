@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from inkdot.artefacts.layout import ModelLayout
-from inkdot.artefacts.model_files import ModelFile, read_model_file
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
+from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.openvino_runtime import OpenVinoNetwork, cpu_has_bfloat16
+from inkdot.model.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
 from inkdot.model.precision import BOUND, chosen_precision, precision_on
-from inkdot.model.predicting import predict_logits
-from inkdot.model.scorer import Scorer, scores_of
-from inkdot.model.store import load_model, save_model
-from inkdot.model.weights import check_start
+from inkdot.model.predictor import Scorer, scores_of
+from inkdot.model.torch_backend import predict_logits
+from inkdot.storage.layout import ModelLayout
+from inkdot.storage.model_files import ModelFile, read_model_file
+from inkdot.training.fit.pretrained import check_start
 
 REPOSITORY = Path(__file__).parents[2]
 SIDE, BATCH = 128, 8

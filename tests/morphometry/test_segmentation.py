@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inkdot.morphometry import measure_nuclei, segment_at_unknown_scale, segment_nuclei
-from inkdot.morphometry.planes import nuclear_stain
+from inkdot.morphometry.stain_planes import nuclear_stain
 from inkdot.records import Mpp, RgbArray
 
 Paint = Callable[..., RgbArray]

@@ -1,4 +1,4 @@
-"""The contracts of pyproject.toml bite: a toy house with one wrong import is refused."""
+"""The contracts of pyproject.toml bite: a toy package with one wrong import is refused."""
 
 import os
 import shutil
@@ -10,23 +10,31 @@ from pathlib import Path
 import pytest
 
 
-def build_house(folder: Path, repository: Path) -> Path:
-    """Make an empty package with every floor of the contract, under the contract itself."""
+def build_package(folder: Path, repository: Path) -> Path:
+    """Make an empty package with every floor of every layers contract, under the contracts themselves."""
     config = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
-    floors = next(one for one in config["tool"]["importlinter"]["contracts"] if one["id"] == "floors")
     shutil.copy(repository / "pyproject.toml", folder)
     package = folder / "inkdot"
-    for room in [name.strip() for floor in floors["layers"] for name in floor.split("|")]:
-        if not room.startswith("("):
-            (package / room).mkdir(parents=True)
-            (package / room / "__init__.py").touch()
+    for contract in config["tool"]["importlinter"]["contracts"]:
+        if contract["type"] != "layers":
+            continue
+        container = folder.joinpath(*contract["containers"][0].split("."))
+        for name in [name.strip() for floor in contract["layers"] for name in floor.split("|")]:
+            if not name.startswith("("):
+                (container / name).mkdir(parents=True, exist_ok=True)
+                (container / name / "__init__.py").touch()
     (package / "__init__.py").touch()
-    for verb in ("tile", "train"):
-        (package / "stages" / f"{verb}.py").touch()
-    (package / "work" / "tile_slide.py").touch()
-    (package / "work" / "score_slide.py").write_text("import torch\n", encoding="utf-8")
-    (package / "model" / "network.py").write_text("import timm\nimport torch\n", encoding="utf-8")
-    (package / "slides" / "pyramid.py").write_text("import tifffile\n", encoding="utf-8")
+    for file, text in {
+        "stages/tile.py": "",
+        "stages/train.py": "",
+        "execution/runner.py": "",
+        "execution/backends.py": "import inkdot.execution.runner\n",
+        "pipeline/tile_slide.py": "",
+        "pipeline/score_slide.py": "import torch\n",
+        "model/network.py": "import timm\nimport torch\n",
+        "slides/pyramid.py": "import tifffile\n",
+    }.items():
+        (package / file).write_text(text, encoding="utf-8")
     return package
 
 
@@ -42,8 +50,8 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_orderly_house_passes(tmp_path: Path, repository: Path) -> None:
-    build_house(tmp_path, repository)
+def test_an_orderly_package_passes(tmp_path: Path, repository: Path) -> None:
+    build_package(tmp_path, repository)
     answer = lint(tmp_path)
     assert answer.returncode == 0, answer.stdout
     assert "0 broken" in answer.stdout
@@ -52,23 +60,25 @@ def test_an_orderly_house_passes(tmp_path: Path, repository: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("slides/__init__.py", "import inkdot.work", "Imports run downhill"),
-        ("tiling/__init__.py", "import inkdot.slides", "Imports run downhill"),
+        ("slides/__init__.py", "import inkdot.pipeline", "Imports run downhill"),
+        ("slides/__init__.py", "import inkdot.morphometry", "Imports run downhill"),
         ("loft.py", "", "Imports run downhill"),
         ("stages/train.py", "import inkdot.stages.tile", "No stage imports another stage"),
         ("cli/__init__.py", "import torch", "Network libraries"),
-        ("work/tile_slide.py", "import torch", "Network libraries"),
+        ("pipeline/tile_slide.py", "import torch", "Network libraries"),
         ("review/__init__.py", "from albumentations import Compose", "Network libraries"),
         ("synthetic/__init__.py", "import tifffile", "Slide files"),
         ("stages/tile.py", "def late():\n    import openslide", "Slide files"),
-        ("work/__init__.py", "import ray", "Ray"),
-        ("evaluation/__init__.py", "import scipy.stats", "Evaluation"),
+        ("execution/__init__.py", "import ray", "Ray"),
+        ("metrics/__init__.py", "import scipy.stats", "Metrics"),
+        ("training/fit/__init__.py", "import inkdot.training.release", "Inside training"),
+        ("execution/runner.py", "import inkdot.execution.backends", "No two modules"),
     ],
 )
 def test_one_wrong_import_is_refused(
     tmp_path: Path, repository: Path, file: str, line: str, contract: str
 ) -> None:
-    package = build_house(tmp_path, repository)
+    package = build_package(tmp_path, repository)
     (package / file).write_text(f"{line}\n", encoding="utf-8")
     answer = lint(tmp_path)
     assert answer.returncode == 1, answer.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import BoundsL0, Mpp, TileSpec
-from inkdot.review.scored_slide import ScoredSlide, ScoreFacts, SlideFrame
+from inkdot.review.results.scored_slide import ScoredSlide, ScoreFacts, SlideFrame
 from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
 
 MakeSlide = Callable[..., ScoredSlide]

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from inkdot.artefacts.model_files import Interval, ReliabilityStep
-from inkdot.artefacts.schemas import MEASURES, clusters_schema
-from inkdot.review.fields import context_field, tile_field
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.geojson import write_geojson
-from inkdot.review.ranking import Ranking
-from inkdot.review.reading import ReviewedSlide
-from inkdot.review.scored_clusters import ScoredClusters, rank_clusters
-from inkdot.review.scored_slide import ScoredSlide
-from inkdot.review.slide_review import SlideReview
+from inkdot.review.gallery.fields import context_field, tile_field
+from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.qupath_export import write_geojson
+from inkdot.review.results.ranking import Ranking
+from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters
+from inkdot.review.results.scored_slide import ScoredSlide
+from inkdot.storage.model_files import Interval, ReliabilityStep
+from inkdot.storage.schemas import MEASURES, clusters_schema
 
 MPP = 0.5
 BOXES = [(100, 100, 60, 40), (1000, 200, 400, 100), (130, 150, 10, 10), (3000, 3000, 20, 20)]

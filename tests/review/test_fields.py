@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.records import Mpp
-from inkdot.review.fields import (
+from inkdot.review.gallery.fields import (
     MAX_CONTEXT_PX,
     MAX_TILE_PX,
     context_field,
@@ -13,8 +13,8 @@ from inkdot.review.fields import (
     scale_bar,
     tile_field,
 )
-from inkdot.review.ranking import rank_places
-from inkdot.review.scored_slide import ScoredSlide
+from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
 

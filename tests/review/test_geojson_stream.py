@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import BoundsL0, Mpp, TileSpec
-from inkdot.review.geojson import write_geojson
-from inkdot.review.ranking import Ranking
-from inkdot.review.reading import ReviewedSlide
-from inkdot.review.scored_slide import ScoredSlide, ScoreFacts, SlideFrame
+from inkdot.review.qupath_export import write_geojson
+from inkdot.review.results.ranking import Ranking
+from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.scored_slide import ScoredSlide, ScoreFacts, SlideFrame
 
 count = int(sys.argv[1])
 frame = SlideFrame("large", (200_000, 200_000), Mpp.square(0.25), "metadata", BoundsL0(500, 300, 199_000, 199_000), False)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.review import verdicts
-from inkdot.review.geojson import write_geojson
-from inkdot.review.ranking import rank_places
-from inkdot.review.reading import ReviewedSlide
-from inkdot.review.scored_slide import ScoredSlide
-from inkdot.review.slide_review import SlideReview
-from inkdot.review.worklist import worklist_text
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.gallery.worklist import worklist_text
+from inkdot.review.qupath_export import write_geojson
+from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.scored_slide import ScoredSlide
+from inkdot.review.verdicts import verdict_table as verdicts
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.page import data_block, page_text
-from inkdot.review.ranking import rank_places
-from inkdot.review.scored_slide import ScoredSlide
-from inkdot.review.slide_review import PlacePictures, SlideReview
+from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
+from inkdot.review.gallery.page import data_block, page_text
+from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
+from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.wording import FOOTER, RESEARCH_USE
 
 MakeSlide = Callable[..., ScoredSlide]

@@ -4,9 +4,9 @@ import pytest
 
 from inkdot.errors import ArtefactError
 from inkdot.records import SlideEntry
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.page import page_text
-from inkdot.review.pseudonyms import (
+from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
+from inkdot.review.gallery.page import page_text
+from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
     pseudonyms_text,
     read_pseudonyms,
@@ -14,8 +14,8 @@ from inkdot.review.pseudonyms import (
     with_pseudonyms,
     without_names,
 )
-from inkdot.review.slide_review import SlideReview
-from inkdot.review.worklist import worklist_text
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.gallery.worklist import worklist_text
 
 
 def test_pseudonyms_are_drawn_once_and_kept(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkdot.review.ranking import Ranking, rank_places
-from inkdot.review.scored_slide import ScoredSlide
+from inkdot.review.results.ranking import Ranking, rank_places
+from inkdot.review.results.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
 

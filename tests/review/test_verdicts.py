@@ -4,7 +4,7 @@ import pytest
 
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.review.verdicts import (
+from inkdot.review.verdicts.verdict_table import (
     COLUMNS,
     VERDICTS_VERSION,
     Verdict,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkdot.review.csv_cells import plain_text, safe_cell
-from inkdot.review.ranking import rank_places
-from inkdot.review.scored_slide import ScoredSlide
-from inkdot.review.slide_review import SlideReview, slide_order
-from inkdot.review.worklist import COLUMNS, worklist_text
+from inkdot.review.gallery.slide_review import SlideReview, slide_order
+from inkdot.review.gallery.worklist import COLUMNS, worklist_text
+from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.scored_slide import ScoredSlide
+from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 
 MakeSlide = Callable[..., ScoredSlide]
 

@@ -13,26 +13,26 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import OperatingPoint
-from inkdot.artefacts.predictions import Prediction, write_predictions
-from inkdot.artefacts.review_answers import AnswerStore
-from inkdot.artefacts.schemas import SCORES_VERSION, scores_schema
-from inkdot.artefacts.tables import write_table
 from inkdot.config import HeadConfig
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
-from inkdot.serve.answering import Answering
+from inkdot.serve.access import Door
 from inkdot.serve.application import Application
-from inkdot.serve.guard import Door
 from inkdot.serve.open_slides import OpenSlides
+from inkdot.serve.reader_verdicts import Answering
 from inkdot.serve.readers import Reader
-from inkdot.serve.shown import Shown, ShowSettings, shown_results
+from inkdot.serve.shown_results import Shown, ShowSettings, shown_results
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import OperatingPoint
+from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
+from inkdot.storage.schemas import SCORES_VERSION, scores_schema
+from inkdot.storage.tables.parquet_tables import write_table
+from inkdot.storage.tables.predictions import Prediction, write_predictions
+from inkdot.storage.verdict_store import AnswerStore
 from inkdot.units import MicrometresPerPixel, TilePx
 
 MPP = 0.5

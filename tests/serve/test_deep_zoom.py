@@ -13,7 +13,7 @@ from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideInfo
 from inkdot.serve.byte_cache import ByteCache
 from inkdot.serve.deep_zoom import TILE_PX, ZoomTile, finest_level, level_size_px, read_zoom_tile, tile_exists
 from inkdot.serve.open_slides import OpenSlides
-from inkdot.slides.memory import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.units import Level0Px
 
 

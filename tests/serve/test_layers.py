@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.labels_table import PlaceLabel, write_labels
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import CLUSTERS_VERSION, clusters_schema
-from inkdot.artefacts.tables import write_table
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import CLUSTERS_VERSION, clusters_schema
+from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.parquet_tables import write_table
 
 SLIDE = "S2 clean"
 STAR = shapely.Polygon([(100, 100), (300, 100.04), (300, 300), (200, 200.5), (100, 300)])

@@ -12,10 +12,10 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import entropy
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.errors import ManifestError
-from inkdot.review.question_list import read_questions
+from inkdot.review.active_learning.query_list import read_questions
 from inkdot.stages import review_next
+from inkdot.storage.layout import RunLayout
 
 
 def listed(path: Path) -> list[dict[str, str]]:

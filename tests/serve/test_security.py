@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.errors import UserError
-from inkdot.serve.guard import Door, is_loopback
+from inkdot.serve.access import Door, is_loopback
 from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
-from inkdot.serve.shown import ShowSettings
+from inkdot.serve.shown_results import ShowSettings
 from inkdot.stages import review_serve
+from inkdot.storage.layout import RunLayout
 
 PAGES = ("/", "/review")
 

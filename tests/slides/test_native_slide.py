@@ -17,11 +17,11 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.geometry import grid_positions, plan_rectangle
 from inkdot.records import Mpp, ReducingSlide, RgbArray, Slide, SlideEntry, TileSpec
 from inkdot.slides import open_slide
-from inkdot.slides.memory import pyramid_of
+from inkdot.slides.array_slide import pyramid_of
 from inkdot.slides.native_slide import NativeSlide
 from inkdot.slides.native_structure import find_native_levels
 from inkdot.slides.openslide_backend import OpenSlideSlide
-from inkdot.tiling.pixels import read_tile, read_tiles
+from inkdot.tiling.tile_pixels import read_tile, read_tiles
 from inkdot.units import MicrometresPerPixel, TilePx
 
 MPP = Mpp.square(0.25)

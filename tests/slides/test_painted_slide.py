@@ -14,11 +14,11 @@ import pytest
 from inkdot.geometry import level_for, plan_rectangle
 from inkdot.records import Mpp, RgbArray, Slide, SlideEntry, TileSpec
 from inkdot.slides import open_slide
-from inkdot.slides.memory import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.slides.native_slide import NativeSlide
 from inkdot.slides.openslide_backend import OpenSlideSlide
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.tiling.pixels import read_tile
+from inkdot.tiling.tile_pixels import read_tile
 from inkdot.units import MicrometresPerPixel, TilePx
 
 BLOCK_L0_PX = 250

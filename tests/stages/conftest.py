@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from inkdot import __version__
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
 from inkdot.config import config_from_mapping
+from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.store import save_model
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.storage.model_files import ModelFile, OperatingPoint, TrainedOn
 
 MakeModel = Callable[..., Path]
 MakeSlide = Callable[..., Path]

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import SCORES_VERSION, TILES_VERSION
-from inkdot.artefacts.scores import read_scores
-from inkdot.artefacts.tables import read_table
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
+from inkdot.evaluation.html_report import page
+from inkdot.evaluation.report import EvaluationReport, Plot
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import evaluate, predict, train
-from inkdot.work.evaluation_page import page
-from inkdot.work.evaluation_report import EvaluationReport, Plot
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import SCORES_VERSION, TILES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.storage.tables.scores import read_scores
 
 HEAD = {
     "name": "malignancy",

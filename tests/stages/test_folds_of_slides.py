@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import read_model_file
 from inkdot.config import Config, config_from_mapping
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import read_model_file
 
 SLIDES = 12
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts import ledger
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_pyramid
+from inkdot.storage import ledger
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and limits address space as Linux does"),

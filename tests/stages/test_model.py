@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import inkdot
-from inkdot.artefacts.hashing import file_sha256
-from inkdot.artefacts.model_files import Interval, ModelFile, OperatingPoint, TrainedOn, model_sha256
 from inkdot.config import config_from_mapping
 from inkdot.errors import ArtefactError, SyntheticModelError, UserError
+from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.scorer import Scorer
-from inkdot.model.store import save_model
+from inkdot.model.predictor import Scorer
 from inkdot.stages import model_export, model_show, model_verify
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.model_files import Interval, ModelFile, OperatingPoint, TrainedOn, model_sha256
 
 SIDE = 32
 MEAN, STD = (0.81, 0.72, 0.88), (0.2, 0.25, 0.15)

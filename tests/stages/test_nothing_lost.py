@@ -18,17 +18,17 @@ import torch
 from PIL import Image
 
 from inkdot import __version__
-from inkdot.artefacts import ledger
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn
-from inkdot.artefacts.predictions import read_predictions
 from inkdot.config import config_from_mapping
 from inkdot.manifest import read_slides
+from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.store import save_model
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, tile
+from inkdot.storage import ledger
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import ModelFile, OperatingPoint, TrainedOn
+from inkdot.storage.tables.predictions import read_predictions
 
 SIDE = 64
 CONFIG = config_from_mapping(

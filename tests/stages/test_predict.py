@@ -12,24 +12,24 @@ import pytest
 import torch
 
 from inkdot import __version__
-from inkdot.artefacts.embeddings import read_embeddings
-from inkdot.artefacts.hashing import file_sha256
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.model_files import ModelFile, OperatingPoint, TrainedOn, model_sha256
-from inkdot.artefacts.predictions import read_predictions
-from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import ArtefactError, ManifestError, SyntheticModelError, UserError
+from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.scorer import Scorer
-from inkdot.model.store import load_model, save_model
+from inkdot.model.predictor import Scorer
+from inkdot.pipeline.score_slide import Scoring, score_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.predict import run
-from inkdot.tiling.pixels import read_tile, read_tiles
-from inkdot.work.score_slide import Scoring, score_slide
+from inkdot.storage.embeddings import read_embeddings
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import read as read_ledger
+from inkdot.storage.model_files import ModelFile, OperatingPoint, TrainedOn, model_sha256
+from inkdot.storage.tables.predictions import read_predictions
+from inkdot.storage.tables.scores import read_scores
+from inkdot.tiling.tile_pixels import read_tile, read_tiles
 
 SIDE = 64
 SYNTHETIC = json.dumps({"synthetic": True})
@@ -283,7 +283,7 @@ def test_weights_that_are_not_the_models_are_refused(slides: Path, model: Path, 
 
 
 def test_a_folder_in_use_is_refused(slides: Path, model: Path, tmp_path: Path) -> None:
-    from inkdot.artefacts.locking import locked
+    from inkdot.storage.locking import locked
 
     out = tmp_path / "results"
     with locked(RunLayout(out).lock), pytest.raises(UserError, match="another inkdot"):

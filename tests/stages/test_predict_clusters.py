@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.cluster_scores import read_cluster_scores
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.predictions import read_predictions
-from inkdot.artefacts.schemas import CLUSTERS_VERSION
-from inkdot.artefacts.scores import read_scores
-from inkdot.artefacts.tables import read_table
 from inkdot.records import Mpp
-from inkdot.review.reading import read_reviewed
+from inkdot.review.results.read_results import read_reviewed
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.predict import run
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import read as read_ledger
+from inkdot.storage.schemas import CLUSTERS_VERSION
+from inkdot.storage.tables.cluster_scores import read_cluster_scores
+from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.storage.tables.predictions import read_predictions
+from inkdot.storage.tables.scores import read_scores
 
 MPP = 0.5
 STAIN = np.array([0.651, 0.701, 0.290])

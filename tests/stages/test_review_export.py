@@ -15,25 +15,25 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.facts import slide_info_facts, tile_spec_facts
-from inkdot.artefacts.labels_table import read_labels
-from inkdot.artefacts.layout import ReviewLayout, RunLayout
-from inkdot.artefacts.model_files import OperatingPoint
-from inkdot.artefacts.predictions import Prediction, write_predictions
-from inkdot.artefacts.schemas import SCORES_VERSION, scores_schema
-from inkdot.artefacts.tables import write_table
 from inkdot.config import HeadConfig
 from inkdot.errors import ArtefactError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
-from inkdot.review.pseudonyms import read_pseudonyms
-from inkdot.review.verdicts import COLUMNS as COLUMNS_OF_VERDICTS
-from inkdot.review.verdicts import VERDICTS_VERSION
+from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.verdicts.verdict_table import COLUMNS as COLUMNS_OF_VERDICTS
+from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import review_export, review_import
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.model_files import OperatingPoint
+from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
+from inkdot.storage.schemas import SCORES_VERSION, scores_schema
+from inkdot.storage.tables.labels_table import read_labels
+from inkdot.storage.tables.parquet_tables import write_table
+from inkdot.storage.tables.predictions import Prediction, write_predictions
 from inkdot.units import MicrometresPerPixel, TilePx
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inkdot.artefacts.labels_table import read_labels
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.tables import write_table
 from inkdot.config import LabellingConfig
 from inkdot.errors import ManifestError, UserError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_agreement, review_import
-from inkdot.tiling.labelling import TilePlaces, target_columns_for
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.labels_table import read_labels
+from inkdot.storage.tables.parquet_tables import write_table
+from inkdot.tiling.tile_labels import TilePlaces, target_columns_for
 
 
 def square(x: int) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inkdot.artefacts.embeddings import read_embeddings, write_embeddings
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.scores import read_scores
-from inkdot.review.reading import read_reviewed
+from inkdot.review.results.read_results import read_reviewed
 from inkdot.stages import predict, review_next
+from inkdot.storage.embeddings import read_embeddings, write_embeddings
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.tables.scores import read_scores
 
 
 @pytest.fixture(scope="module", params=["clusters", "grid"])

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import CLUSTERS_VERSION, TILES_VERSION
-from inkdot.artefacts.tables import read_table
 from inkdot.config import Config, TilingConfig
+from inkdot.datasets.tile_cache import cache_tiles, cached_pixels, labelled_tiles
 from inkdot.manifest import read_slides
 from inkdot.records import Mpp
-from inkdot.review.verdicts import COLUMNS, VERDICTS_VERSION
+from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import review_import, tile
-from inkdot.work.tile_cache import cache_tiles, cached_pixels, labelled_tiles
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
 
 GRID = Config(tiling=TilingConfig(side_px=64, mpp=1.0, stride_px=64, min_foreground_fraction=0.001))
 SHIFTED = Config(tiling=TilingConfig(side_px=48, mpp=1.0, stride_px=40, min_foreground_fraction=0.001))

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from inkdot.artefacts.labels_table import read_labels
-from inkdot.artefacts.layout import CohortLayout
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.stages import synth
+from inkdot.storage.layout import CohortLayout
+from inkdot.storage.tables.labels_table import read_labels
 
 
 @pytest.fixture(scope="module")

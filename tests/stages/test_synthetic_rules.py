@@ -9,22 +9,22 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from inkdot.artefacts.layout import CohortLayout, RunLayout
-from inkdot.artefacts.predictions import read_predictions
-from inkdot.artefacts.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION
-from inkdot.artefacts.tables import read_table
 from inkdot.config import config_from_mapping
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.records import Mpp
-from inkdot.review.reading import read_reviewed
+from inkdot.review.results.read_results import read_reviewed
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export, synth, tile
-from inkdot.synthetic.cohort import plan_cohort
+from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.storage.tables.predictions import read_predictions
+from inkdot.synthetic.cohort.cohort_plan import plan_cohort
+from inkdot.synthetic.cohort.truth import truth_table
+from inkdot.synthetic.counterfactuals import with_precipitate
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.synthetic.truth import truth_table
-from inkdot.synthetic.twins import with_precipitate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

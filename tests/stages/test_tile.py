@@ -7,11 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts import ledger
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.schemas import TILES_VERSION
-from inkdot.artefacts.tables import read_footer, read_table
 from inkdot.config import Config, TilingConfig
 from inkdot.errors import ManifestError, UserError
 from inkdot.labels import DEFAULT_HEADS
@@ -19,6 +14,11 @@ from inkdot.manifest import read_slides
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import tile
+from inkdot.storage import ledger
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.schemas import TILES_VERSION
+from inkdot.storage.tables.parquet_tables import read_footer, read_table
 
 CONFIG = Config(tiling=TilingConfig(side_px=64, mpp=1.0, stride_px=32, min_foreground_fraction=0.005))
 

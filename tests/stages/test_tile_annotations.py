@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import read as read_ledger
 from inkdot.config import Config, config_from_mapping
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.tile import run
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import read as read_ledger
 
 SIDE = 64
 

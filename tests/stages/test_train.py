@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 import torch
 
-from inkdot.artefacts import ledger
-from inkdot.artefacts.hashing import slide_fingerprint
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import read_model_file
-from inkdot.artefacts.schemas import TILES_VERSION
-from inkdot.artefacts.tables import read_table
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.model.scorer import Scorer
+from inkdot.model.predictor import Scorer
+from inkdot.pipeline.score_slide import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
-from inkdot.work.score_slide import scale_warnings
+from inkdot.storage import ledger
+from inkdot.storage.hashing import slide_fingerprint
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import read_model_file
+from inkdot.storage.schemas import TILES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
 
 KINDS = ("benign", "small_cell", "benign", "large_cell")
 PATIENTS = 12

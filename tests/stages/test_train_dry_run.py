@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import tile, train
+from inkdot.storage.layout import RunLayout
 
 
 def config(**training: object) -> Config:

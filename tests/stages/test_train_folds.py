@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
 from inkdot.stages import train
+from inkdot.storage.layout import RunLayout
 
 COLOURS = {"benign": (60, 90, 200), "malignant": (150, 30, 60)}
 FOLDS = 3

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import read_model_file
 from inkdot.config import Config, config_from_mapping
+from inkdot.datasets.image_cache import read_picture
 from inkdot.errors import LeakageError, UserError
 from inkdot.manifest import ImageEntry
+from inkdot.pipeline.score_slide import UNKNOWN_SCALE_WARNING, warnings_for
 from inkdot.records import Mpp
 from inkdot.stages import predict, train
-from inkdot.work.picture_cache import read_picture
-from inkdot.work.score_slide import UNKNOWN_SCALE_WARNING, warnings_for
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import read_model_file
 
 HEADS = [
     {

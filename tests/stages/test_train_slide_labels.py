@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.model_files import read_model_file
-from inkdot.artefacts.scores import read_scores
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
-from inkdot.evaluation.attended import attended
+from inkdot.metrics.attention_pooling import attended
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, train
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.model_files import read_model_file
+from inkdot.storage.tables.scores import read_scores
 
 SLIDES = 12
 

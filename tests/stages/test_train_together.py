@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.ledger import read as read_ledger
-from inkdot.artefacts.model_files import read_model_file
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import read as read_ledger
+from inkdot.storage.model_files import read_model_file
 
 SLIDES, PICTURES = 8, 24
 KINDS = ("benign", "malignant")

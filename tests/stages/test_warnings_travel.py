@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.artefacts.layout import ReviewLayout, RunLayout
-from inkdot.artefacts.picture_files import read_picture_facts
-from inkdot.artefacts.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
-from inkdot.artefacts.tables import read_footer
 from inkdot.records import Mpp
-from inkdot.serve.shown import ShowSettings, shown_results
+from inkdot.serve.shown_results import ShowSettings, shown_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export
+from inkdot.storage.image_files import read_picture_facts
+from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_footer
 
 SYNTHETIC_MODEL = "trained on synthetic specimens"
 STAIN = "stain 'mgg' was never seen in training"

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from inkdot.synthetic.cells import Preparation, draw_cell
-from inkdot.synthetic.groups import draw_group
-from inkdot.synthetic.odd_cells import degenerated, dividing, draw_single
-from inkdot.synthetic.patients import draw_patient
-from inkdot.synthetic.recipes import RECIPES
-from inkdot.synthetic.scanner import scanner_number
-from inkdot.synthetic.scene import Cell, Scene
-from inkdot.synthetic.shapes import equivalent_diameter_um
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.synthetic.stains import LG, E, H, laboratory_stain, reference_stain
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell
+from inkdot.synthetic.cells.odd_cells import degenerated, dividing, draw_single
+from inkdot.synthetic.cells.recipes import RECIPES
+from inkdot.synthetic.cells.scene import Cell, Scene
+from inkdot.synthetic.cells.shapes import equivalent_diameter_um
+from inkdot.synthetic.cohort.patients import draw_patient
+from inkdot.synthetic.cytology.groups import draw_group
+from inkdot.synthetic.rendering.scanner import scanner_number
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.stains import LG, E, H, laboratory_stain, reference_stain
 
 
 def drawn(kind: str, count: int = 400) -> list[Cell]:

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inkdot.synthetic.backdrops import word_bitmap
-from inkdot.synthetic.cohort import SlidePlan, plan_cohort
-from inkdot.synthetic.confounders import CHANCES
-from inkdot.synthetic.scene import Scene
+from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
+from inkdot.synthetic.cohort.truth import truth_table
+from inkdot.synthetic.cytology.confounders import CHANCES
+from inkdot.synthetic.rendering.backdrops import word_bitmap
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.synthetic.truth import truth_table
 
 PLAN = replace(plan_cohort("normal", 1, 4, spot_mm=0.4, mpp=1.0)[0], only_confounders="none")
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.synthetic.backdrops import Writing, word_bitmap
-from inkdot.synthetic.cohort import plan_cohort
-from inkdot.synthetic.presets import COHORTS
+from inkdot.synthetic.cohort.cohort_plan import plan_cohort
+from inkdot.synthetic.cohort.presets import COHORTS
+from inkdot.synthetic.rendering.backdrops import Writing, word_bitmap
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource, whole_picture
 
 
 @pytest.mark.parametrize("preset", ["lm-heavy", "large-cell-section"])

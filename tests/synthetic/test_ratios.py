@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from inkdot.synthetic.cells import Preparation, draw_cell
-from inkdot.synthetic.clusters import moulded_cluster, regular_group
-from inkdot.synthetic.groups import draw_group
-from inkdot.synthetic.patients import draw_patient
-from inkdot.synthetic.recipes import RECIPES
-from inkdot.synthetic.scene import Cell
-from inkdot.synthetic.shapes import equivalent_diameter_um
+from inkdot.synthetic.cells.cell_clusters import moulded_cluster, regular_group
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell
+from inkdot.synthetic.cells.recipes import RECIPES
+from inkdot.synthetic.cells.scene import Cell
+from inkdot.synthetic.cells.shapes import equivalent_diameter_um
+from inkdot.synthetic.cohort.patients import draw_patient
+from inkdot.synthetic.cytology.groups import draw_group
 
 
 def diameter(cell: Cell) -> float:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inkdot.synthetic.cohort import plan_cohort
-from inkdot.synthetic.ground_drawing import P_AZZOPARDI, P_BENIGN_EPITHELIUM, draw_ground_plan
-from inkdot.synthetic.ground_plan import STEP_UM, Ground, GroundPlan
-from inkdot.synthetic.scene import Cell, Scene
+from inkdot.synthetic.cells.scene import Cell, Scene
+from inkdot.synthetic.cells.shapes import equivalent_diameter_um
+from inkdot.synthetic.cohort.cohort_plan import plan_cohort
+from inkdot.synthetic.histology.draw_tissue_plan import P_AZZOPARDI, P_BENIGN_EPITHELIUM, draw_ground_plan
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, Ground, GroundPlan
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.shapes import equivalent_diameter_um
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ import pytest
 
 from inkdot.config import AdequacyConfig, default_config
 from inkdot.records import BoundsL0, SlideInfo
-from inkdot.slides.memory import MemorySlide
+from inkdot.slides.array_slide import MemorySlide
 from inkdot.tiling.adequacy import NucleusCount, assess, count_nuclei, needs_nuclei, rule_for
-from inkdot.tiling.clusters import group_objects
-from inkdot.tiling.foreground import Foreground, find_foreground
-from inkdot.tiling.frame import MaskFrame
-from inkdot.tiling.glass import Glass
-from inkdot.tiling.ground import Ground
-from inkdot.tiling.objects import find_objects
+from inkdot.tiling.clusters.find_objects import find_objects
+from inkdot.tiling.clusters.group_objects import group_objects
+from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
+from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.glass import Glass
+from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.units import Level0Px
 
 CONFIG = AdequacyConfig()

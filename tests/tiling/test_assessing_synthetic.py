@@ -7,15 +7,15 @@ import pytest
 
 from inkdot.config import default_config
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.slides.memory import MemorySlide, pyramid_of
-from inkdot.synthetic.cohort import plan_cohort
-from inkdot.synthetic.scene import Scene
+from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.cohort_plan import plan_cohort
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
 from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource, whole_picture
-from inkdot.tiling.cutting import cut_slide
-from inkdot.tiling.focus import WINDOW_UM
-from inkdot.tiling.foreground import find_foreground
-from inkdot.tiling.ground import Ground
+from inkdot.tiling.cut_slide import cut_slide
+from inkdot.tiling.foreground.find_foreground import find_foreground
+from inkdot.tiling.foreground.focus import WINDOW_UM
+from inkdot.tiling.foreground.foreground_classes import Ground
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from inkdot.tiling.coverage import covered_fraction
-from inkdot.tiling.frame import MaskFrame
+from inkdot.tiling.foreground.mask_frame import MaskFrame
 
 
 def brute_force(mask: np.ndarray, frame: MaskFrame, x: int, y: int, width: float, height: float) -> float:

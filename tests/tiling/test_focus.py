@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from inkdot.config import TilingConfig, default_config
-from inkdot.slides.memory import MemorySlide, pyramid_of
-from inkdot.tiling.focus import edge_um, measure_focus, sharpness
-from inkdot.tiling.foreground import find_foreground
-from inkdot.tiling.glass import Glass
-from inkdot.tiling.ground import Ground
+from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.tiling.foreground.find_foreground import find_foreground
+from inkdot.tiling.foreground.focus import edge_um, measure_focus, sharpness
+from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.glass import Glass
 
 THINPREP = default_config("thinprep").tiling
 GLASS = Glass((243.0, 241.0, 238.0), 0.004, True)

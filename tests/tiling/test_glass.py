@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from inkdot.errors import NoForegroundError
-from inkdot.slides.memory import MemorySlide
-from inkdot.tiling.glass import OD_STEP, Glass, find_glass, glass_of_pixels
+from inkdot.slides.array_slide import MemorySlide
+from inkdot.tiling.foreground.glass import OD_STEP, Glass, find_glass, glass_of_pixels
 
 RNG = np.random.default_rng(7)
 

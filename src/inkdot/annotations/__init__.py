@@ -3,6 +3,6 @@
 Works on files and records: the slide comes in as a ``SlideInfo``, never as a handle.
 """
 
-from inkdot.annotations.reading import Annotation, dialect_of, read_annotation
+from inkdot.annotations.read_annotation import Annotation, dialect_of, read_annotation
 
 __all__ = ["Annotation", "dialect_of", "read_annotation"]

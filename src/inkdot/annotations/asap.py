@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inkdot.annotations.class_rules import SEPARATOR
-from inkdot.annotations.drawn import Drawing, DrawnArea, Notes
+from inkdot.annotations.drawing import Drawing, DrawnArea, Notes
 from inkdot.annotations.rings import Point, area_of, box_ring
 from inkdot.annotations.xml_events import number, read_elements
 from inkdot.errors import AnnotationError

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from inkdot.annotations.drawn import UNCLASSIFIED, DrawnArea, Notes
+from inkdot.annotations.drawing import UNCLASSIFIED, DrawnArea, Notes
 from inkdot.config import AnnotationConfig
 from inkdot.errors import AnnotationError
 from inkdot.labels import Head

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from inkdot.annotations.class_rules import SEPARATOR
-from inkdot.annotations.drawn import Drawing, DrawnArea, Notes
+from inkdot.annotations.drawing import Drawing, DrawnArea, Notes
 from inkdot.annotations.json_stream import top_level_items
 from inkdot.annotations.rings import Point, Ring, area_of, valid_area
 from inkdot.errors import AnnotationError

@@ -12,7 +12,7 @@ from pathlib import Path
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
-from inkdot.annotations.drawn import Drawing, DrawnArea, Notes
+from inkdot.annotations.drawing import Drawing, DrawnArea, Notes
 from inkdot.annotations.rings import Point, Ring, area_of, box_ring, ellipse_ring, polygons_of
 from inkdot.annotations.xml_events import number, read_elements
 from inkdot.errors import AnnotationError

@@ -8,7 +8,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
-from inkdot.annotations.drawn import Notes
+from inkdot.annotations.drawing import Notes
 from inkdot.errors import AnnotationError
 
 Point = tuple[float, float]

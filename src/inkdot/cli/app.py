@@ -145,8 +145,8 @@ def tile(
 ) -> None:
     """Find the foreground of slides and cut it into tiles."""
     from inkdot.config import load_config
+    from inkdot.execution.ray_settings import Cluster
     from inkdot.stages import tile as stage
-    from inkdot.work.choosing_engine import Cluster
 
     cluster = Cluster(ray_address, cpus_per_slide) if engine == "ray" else None
 
@@ -291,8 +291,8 @@ def predict(
     dry_run: DryRun = False,
 ) -> None:
     """Score new slides; one bad slide never stops the others."""
+    from inkdot.execution.ray_settings import Cluster
     from inkdot.stages import predict as stage
-    from inkdot.work.choosing_engine import Cluster
 
     cluster = Cluster(ray_address, cpus_per_slide, gpus_per_slide) if engine == "ray" else None
 

@@ -12,10 +12,10 @@ from time import perf_counter
 from rich.console import Console
 from rich.markup import escape
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.layout import CohortLayout, ReviewLayout, RunLayout
 from inkdot.config import Config, config_from_mapping, load_config
 from inkdot.stages import predict, review_export, synth, tile, train
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import CohortLayout, ReviewLayout, RunLayout
 
 _TRAINING_SEED, _NEW_SEED = 1, 2
 """Different seeds draw different patients: nothing of the new slides was seen in training."""

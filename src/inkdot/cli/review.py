@@ -114,7 +114,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the slides and the gallery to a browser; answers are kept at once."""
-    from inkdot.serve.shown import ShowSettings
+    from inkdot.serve.shown_results import ShowSettings
     from inkdot.stages import review_serve as stage
 
     settings = ShowSettings(

@@ -1,11 +1,11 @@
 """What people write in ``configs/*.yaml``: strict models, whose unknown or mistyped keys are errors."""
 
-from inkdot.config.assessing import AdequacyConfig, ArtefactConfig, SpotConfig
-from inkdot.config.commented import commented_yaml
+from inkdot.config.adequacy import AdequacyConfig, ArtefactConfig, SpotConfig
+from inkdot.config.commented_yaml import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
-from inkdot.config.models import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
 from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config
+from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig, Watched
 

@@ -9,8 +9,8 @@ from typing import cast, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from inkdot.config.models import Config
 from inkdot.config.presets import default_config
+from inkdot.config.schema import Config
 from inkdot.errors import ConfigError
 from inkdot.records import Preparation
 

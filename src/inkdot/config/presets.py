@@ -1,6 +1,6 @@
 """Default settings per preparation (DESIGN §5): cytology 256 px at 0.25 µm/px, sections 256 px at 0.5."""
 
-from inkdot.config.models import Config
+from inkdot.config.schema import Config
 from inkdot.config.tiling import TilingConfig
 from inkdot.records import Preparation
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from inkdot.config.assessing import AdequacyConfig, ArtefactConfig, SpotConfig
+from inkdot.config.adequacy import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.strict import Fraction, Strict
 from inkdot.records import TileSpec
 from inkdot.units import MicrometresPerPixel, TilePx

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from inkdot.config.slide_labels import SlideLabelsConfig
+from inkdot.config.mil import SlideLabelsConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 
 Watched = Literal["calibrated_loss", "patient_auc"]

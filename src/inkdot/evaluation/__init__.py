@@ -1,1 +1,1 @@
-"""Splits, metrics, intervals, thresholds and calibration: NumPy in, numbers out."""
+"""Labelled slides and images scored by a model: metrics per patient, slide and region, and the report."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.manifest.csv_table import CsvRow, read_csv
-from inkdot.manifest.reading import check_answer, mpp_from_text
+from inkdot.manifest.read_slides import check_answer, mpp_from_text
 from inkdot.records import Mpp
 
 

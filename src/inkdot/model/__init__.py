@@ -1,1 +1,1 @@
-"""The network: made, trained, stored, and asked for scores."""
+"""The network and all that is needed to predict with it."""

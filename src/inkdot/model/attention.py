@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from inkdot.labels import Head, flagging_head
-from inkdot.model.selection import head_slices
+from inkdot.model.targets import head_slices
 
 
 class GatedAttention(nn.Module):

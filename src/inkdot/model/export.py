@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from inkdot import __version__
-from inkdot.artefacts.facts import tile_spec_facts
-from inkdot.artefacts.model_files import ModelFile
 from inkdot.errors import UserError
 from inkdot.labels import flagging_head, score_column, score_columns
-from inkdot.model.export_networks import FlaggingNetwork, ScoringNetwork
+from inkdot.model.export_wrappers import FlaggingNetwork, ScoringNetwork
 from inkdot.model.network import TileNetwork
-from inkdot.model.openvino_runtime import import_openvino
+from inkdot.model.openvino_backend import import_openvino
+from inkdot.storage.model_files import ModelFile
+from inkdot.storage.record_json import tile_spec_facts
 
 Format = Literal["onnx", "openvino", "wsinfer"]
 FloatArray = npt.NDArray[np.float32]

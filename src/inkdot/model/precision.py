@@ -6,9 +6,9 @@ fast where a machine has it, and moves scores by more than runtimes may differ b
 
 from typing import Final, Literal
 
-from inkdot.artefacts.model_files import Precision
 from inkdot.errors import UserError
-from inkdot.model.openvino_runtime import cpu_has_bfloat16
+from inkdot.model.openvino_backend import cpu_has_bfloat16
+from inkdot.storage.model_files import Precision
 
 BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 0.05}
 """How far the scores of another runtime, or of single precision, may lie from those of a model of each precision."""

@@ -4,12 +4,12 @@ Works on arrays and records; slides are opened and tables written elsewhere. Siz
 no function here calls anything small-cell or large-cell (docs/morphometry.md says why).
 """
 
-from inkdot.morphometry.clusters import ClusterMeasurement, measure_clusters, measure_together
-from inkdot.morphometry.nuclei import NucleusMeasurement, measure_nuclei
-from inkdot.morphometry.ruler import Ruler, lymphocyte_ruler
-from inkdot.morphometry.scale import estimate_nuclear_diameter_px
+from inkdot.morphometry.cluster_measurements import ClusterMeasurement, measure_clusters, measure_together
+from inkdot.morphometry.lymphocyte_reference import Ruler, lymphocyte_ruler
+from inkdot.morphometry.measurement_tables import cluster_table, nucleus_table
+from inkdot.morphometry.nuclear_scale import estimate_nuclear_diameter_px
+from inkdot.morphometry.nucleus_measurements import NucleusMeasurement, measure_nuclei
 from inkdot.morphometry.segmentation import Segmentation, segment_at_unknown_scale, segment_nuclei
-from inkdot.morphometry.tables import cluster_table, nucleus_table
 
 __all__ = [
     "ClusterMeasurement",

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.morphometry.arrays import Box, Labels, Plane, connected, steepness
-from inkdot.morphometry.regions import solidity
-from inkdot.morphometry.settings import DIAMETER_PX, NOMINAL_AREA_PX, Beliefs
+from inkdot.morphometry.mask_shape import solidity
+from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, Beliefs
 from inkdot.records import MaskArray
 
 _DISC: Final = np.ascontiguousarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))

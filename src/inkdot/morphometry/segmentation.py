@@ -12,12 +12,12 @@ import numpy as np
 
 from inkdot.morphometry.arrays import Box, Labels, Plane
 from inkdot.morphometry.component_tree import ComponentTree, component_tree, edge_strength, thresholds_for
-from inkdot.morphometry.halfway import tightened_labels
-from inkdot.morphometry.outlines import smoothed_labels
-from inkdot.morphometry.parting import Parts, Worth, best_parts
-from inkdot.morphometry.planes import blurred, nuclear_stain, scaled
-from inkdot.morphometry.scale import estimate_nuclear_diameter_px
-from inkdot.morphometry.settings import BELIEFS, DIAMETER_PX, NOMINAL_AREA_PX, NOMINAL_DIAMETER_UM, Beliefs
+from inkdot.morphometry.half_maximum import tightened_labels
+from inkdot.morphometry.nuclear_scale import estimate_nuclear_diameter_px
+from inkdot.morphometry.nucleus_splitting import Parts, Worth, best_parts
+from inkdot.morphometry.outline_smoothing import smoothed_labels
+from inkdot.morphometry.priors import BELIEFS, DIAMETER_PX, NOMINAL_AREA_PX, NOMINAL_DIAMETER_UM, Beliefs
+from inkdot.morphometry.stain_planes import blurred, nuclear_stain, scaled
 from inkdot.records import MaskArray, Mpp, RgbArray
 
 _START = 0.85

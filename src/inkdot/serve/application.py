@@ -14,19 +14,19 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from inkdot.errors import InkdotError
-from inkdot.review.fields import OVERVIEW_PX
-from inkdot.review.pictures import crop_to_bounds, jpeg_bytes
-from inkdot.review.stored_verdicts import verdicts_text
+from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
+from inkdot.review.gallery.fields import OVERVIEW_PX
+from inkdot.review.verdicts.stored_verdicts import verdicts_text
 from inkdot.serve import layers, pages
-from inkdot.serve.answering import Answering, given_from_json
+from inkdot.serve.access import Door, Guard
 from inkdot.serve.byte_cache import ByteCache
 from inkdot.serve.deep_zoom import ZoomTile, read_zoom_tile, tile_exists
-from inkdot.serve.guard import Door, Guard
 from inkdot.serve.open_slides import OpenSlides
+from inkdot.serve.reader_verdicts import Answering, given_from_json
 from inkdot.serve.readers import Reader, reader_of_token
-from inkdot.serve.shown import Shown
+from inkdot.serve.shown_results import Shown
 from inkdot.serve.shown_slides import ShownPicture, ShownSlide
-from inkdot.tiling.pixels import read_tile
+from inkdot.tiling.tile_pixels import read_tile
 
 CACHE_BYTES = 256 * 2**20
 MOST_BODY_BYTES = 64 * 1024

@@ -13,7 +13,7 @@ import numpy as np
 
 from inkdot.geometry import plan_rectangle
 from inkdot.records import ReadPlan, ReducingSlide, RgbArray, Slide, SlideInfo
-from inkdot.tiling.pixels import resized
+from inkdot.tiling.tile_pixels import resized
 
 TILE_PX = 512
 _MOST_PIXELS_AT_ONCE = 16 * 2**20

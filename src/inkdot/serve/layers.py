@@ -8,15 +8,15 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.annotations import read_annotation
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import CLUSTERS_VERSION, SCORES_VERSION
-from inkdot.artefacts.scores import read_scores
-from inkdot.artefacts.tables import read_footer, read_table
 from inkdot.config import AnnotationConfig
 from inkdot.labels import Head
 from inkdot.records import Slide
-from inkdot.review.scored_slide import scored_slide
+from inkdot.review.results.scored_slide import scored_slide
 from inkdot.serve.shown_slides import ShownSlide
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_footer, read_table
+from inkdot.storage.tables.scores import read_scores
 
 SIMPLIFIED_L0_PX = 1.0
 """Outlines lose no more than this: nobody sees it, and a hand-drawn one has thousands of points."""

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from inkdot import __version__
-from inkdot.review.page import SCRIPTS, data_block
+from inkdot.review.gallery.page import SCRIPTS, data_block
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -46,7 +46,7 @@ def static_files() -> Mapping[str, Asset]:
 
 
 def review_page(facts: Mapping[str, object]) -> str:
-    """Gallery and viewer: the markup of :mod:`inkdot.review.page`, its style and scripts as files.
+    """Gallery and viewer: the markup of :mod:`inkdot.review.gallery.page`, its style and scripts as files.
 
     Args:
         facts: What the gallery shows, with the reader's answers.

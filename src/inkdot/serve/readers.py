@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkdot.artefacts.atomic import atomic_path
 from inkdot.errors import UserError
+from inkdot.storage.atomic import atomic_path
 
 COLUMNS = ("reader", "token")
 SHORTEST_TOKEN = 20

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from inkdot.records import BoundsL0, SlideEntry
-from inkdot.review.fields import OVERVIEW_PX, Field, tile_field
-from inkdot.review.gallery import GallerySettings, slide_facts
-from inkdot.review.pictures import picture_name
-from inkdot.review.scored_slide import ScoreFacts
-from inkdot.review.slide_review import PlacePictures, SlideReview
+from inkdot.review.gallery.card_images import picture_name
+from inkdot.review.gallery.fields import OVERVIEW_PX, Field, tile_field
+from inkdot.review.gallery.gallery import GallerySettings, slide_facts
+from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
+from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.serve.deep_zoom import TILE_PX, finest_level
 
 PICTURES = "pictures"

@@ -4,7 +4,7 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides.native_opening import open_natively
 from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
-from inkdot.slides.plain_picture import is_plain_picture, open_plain_picture
+from inkdot.slides.plain_image import is_plain_picture, open_plain_picture
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:

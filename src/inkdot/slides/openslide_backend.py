@@ -15,9 +15,9 @@ from PIL import ImageCms
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
-from inkdot.slides.cautions import background_caution, profile_caution
 from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, settle_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
+from inkdot.slides.quality_warnings import background_caution, profile_caution
 from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import Level0Px, LevelPx
 

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
 
-from inkdot.artefacts.atomic import atomic_path
 from inkdot.records import Mpp, RgbArray
 from inkdot.slides.tiff_structure import TiffPage, TiffStructure
+from inkdot.storage.atomic import atomic_path
 
 TILE_SIDE_PX = 256
 Subsampling = Literal["420", "444"]

@@ -8,13 +8,13 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from inkdot.artefacts.disk import free_bytes, in_words
 from inkdot.config import Config
+from inkdot.datasets.cohort_checks import AnswerCount, cohort_notes, count_answers, training_notes
+from inkdot.execution.hardware import machine_facts
 from inkdot.manifest import read_slides, with_overrides
+from inkdot.pipeline.inspect_slide import SlideReport, inspect_slide
 from inkdot.records import SlideEntry
-from inkdot.work.cohort_check import AnswerCount, cohort_notes, count_answers, training_notes
-from inkdot.work.inspect_slide import SlideReport, inspect_slide
-from inkdot.work.machine import machine_facts
+from inkdot.storage.disk import free_bytes, in_words
 
 
 def run(

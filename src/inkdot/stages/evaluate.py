@@ -9,29 +9,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.model_files import ModelFile
 from inkdot.config import Config, ImagesConfig
+from inkdot.datasets.image_tables import read_pictures
+from inkdot.datasets.label_tables import check_label_tables
+from inkdot.datasets.lesions import labels_of
 from inkdot.errors import UserError
+from inkdot.evaluation.html_report import page
+from inkdot.evaluation.image_report import picture_report
+from inkdot.evaluation.image_results import JudgedPictures, as_the_model_was_trained, judge_pictures
+from inkdot.evaluation.report import EvaluationReport, report_json
+from inkdot.evaluation.slide_report import slide_report
+from inkdot.evaluation.slide_results import JudgedSlide, judge_slide, patient_truths, score_to_judge
+from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest import ImageEntry, manifest_text, read_slides
+from inkdot.pipeline.guards import refuse_real_slides
+from inkdot.pipeline.score_slide import Scoring
+from inkdot.pipeline.tile_slide import TileTask
 from inkdot.records import Mpp, SlideEntry
-from inkdot.work.engine import print_summary, run_slides
-from inkdot.work.evaluation_page import page
-from inkdot.work.evaluation_report import EvaluationReport, report_json
-from inkdot.work.judging import JudgedSlide, judge_slide, patient_truths, score_to_judge
-from inkdot.work.judging_pictures import JudgedPictures, as_the_model_was_trained, judge_pictures
-from inkdot.work.label_tables import check_label_tables
-from inkdot.work.lesions import labels_of
-from inkdot.work.picture_report import picture_report
-from inkdot.work.picture_tables import read_pictures
-from inkdot.work.refusals import refuse_real_slides
-from inkdot.work.score_slide import Scoring
-from inkdot.work.slide_report import slide_report
-from inkdot.work.tile_slide import TileTask
+from inkdot.storage.atomic import write_text
+from inkdot.storage.disk import TABLES_BYTES_A_SLIDE, check_free_disk
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.model_files import ModelFile
 
 
 def run(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inkdot.artefacts.atomic import write_text
 from inkdot.config import commented_yaml, default_config
 from inkdot.errors import UserError
 from inkdot.records import Preparation
+from inkdot.storage.atomic import write_text
 
 
 def run(out: Path, *, preparation: Preparation = "thinprep") -> int:

@@ -10,10 +10,6 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.atomic import write_bytes, write_text
-from inkdot.artefacts.layout import ExportLayout, ModelLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.model_files import ModelFile, model_sha256
 from inkdot.errors import SyntheticModelError, UserError
 from inkdot.labels import score_columns
 from inkdot.model.export import (
@@ -25,8 +21,12 @@ from inkdot.model.export import (
     export_files,
     scores_of_export,
 )
-from inkdot.model.scorer import Scorer
-from inkdot.model.store import load_model
+from inkdot.model.model_folder import load_model
+from inkdot.model.predictor import Scorer
+from inkdot.storage.atomic import write_bytes, write_text
+from inkdot.storage.layout import ExportLayout, ModelLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.model_files import ModelFile, model_sha256
 
 
 def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool = False) -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.model_files import Interval, ModelFile, model_sha256, read_model_file
 from inkdot.labels import Head
+from inkdot.storage.model_files import Interval, ModelFile, model_sha256, read_model_file
 
 
 def run(model: Path) -> int:

@@ -6,12 +6,12 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.model_files import model_sha256
 from inkdot.errors import ArtefactError
 from inkdot.labels import score_columns
 from inkdot.model.export import checking_tiles
-from inkdot.model.scorer import Scorer
-from inkdot.model.store import load_model
+from inkdot.model.model_folder import load_model
+from inkdot.model.predictor import Scorer
+from inkdot.storage.model_files import model_sha256
 
 
 def run(model: Path) -> int:

@@ -7,30 +7,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.disk import PICTURES_BYTES_A_SLIDE, TABLES_BYTES_A_SLIDE, check_free_disk
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.model_files import ModelFile
-from inkdot.artefacts.predictions import Prediction, write_predictions
 from inkdot.config import Config
 from inkdot.errors import UserError
+from inkdot.execution.backends import choose_engine
+from inkdot.execution.ray_settings import Cluster
+from inkdot.execution.runner import BatchSummary, Engine, print_summary, run_slides
+from inkdot.execution.task import SlideTask
 from inkdot.manifest import manifest_text, read_all_slides, with_overrides
-from inkdot.model.scorer import Runtime
+from inkdot.model.predictor import Runtime
+from inkdot.pipeline.adequacy_table import assess_run
+from inkdot.pipeline.cluster_slide import ClusterTask
+from inkdot.pipeline.dry_run import planned_scoring, print_plan
+from inkdot.pipeline.guards import refuse_real_slides
+from inkdot.pipeline.render_slide import DrawTask, forget_pictures, pictures_fit, said_of_slide
+from inkdot.pipeline.resume import as_worked_on, scores_kept, unfinished
+from inkdot.pipeline.score_slide import Scoring
+from inkdot.pipeline.score_task import ScoreTask
+from inkdot.pipeline.tile_slide import TileTask
+from inkdot.pipeline.warnings import warning_lines
 from inkdot.records import SlideEntry
-from inkdot.work.assessing import assess_run
-from inkdot.work.attempt import SlideTask
-from inkdot.work.choosing_engine import Cluster, choose_engine
-from inkdot.work.cluster_slide import ClusterTask
-from inkdot.work.draw_slide import DrawTask, forget_pictures, pictures_fit, said_of_slide
-from inkdot.work.engine import BatchSummary, Engine, print_summary, run_slides
-from inkdot.work.planning import planned_scoring, print_plan
-from inkdot.work.refusals import refuse_real_slides
-from inkdot.work.retrying import as_worked_on, scores_kept, unfinished
-from inkdot.work.score_slide import Scoring
-from inkdot.work.score_task import ScoreTask
-from inkdot.work.tile_slide import TileTask
-from inkdot.work.warning_lines import warning_lines
+from inkdot.storage.atomic import write_text
+from inkdot.storage.disk import PICTURES_BYTES_A_SLIDE, TABLES_BYTES_A_SLIDE, check_free_disk
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.model_files import ModelFile
+from inkdot.storage.tables.predictions import Prediction, write_predictions
 
 _STAGES = ("tile", "predict", "clusters")
 _PICTURES = "pictures"
@@ -68,7 +69,7 @@ def run(
         preparation: Preparation of every slide.
         allow_synthetic_model: Let a model trained on synthetic specimens judge real slides.
         allow_unknown_scale: Let a model trained on pictures of unknown scale judge slides.
-        runtime: What the network runs in; see :class:`inkdot.model.scorer.Scorer`.
+        runtime: What the network runs in; see :class:`inkdot.model.predictor.Scorer`.
         workers: Processes that cut tiles.
         slide_timeout_s: A slide on which nothing moves for so many seconds is stopped and fails.
         cluster: A Ray cluster to work on, instead of this machine.

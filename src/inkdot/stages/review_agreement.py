@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from inkdot.errors import ManifestError
-from inkdot.evaluation.agreement import cohen_estimate, fleiss_estimate, observed_agreement
-from inkdot.evaluation.intervals import Estimate
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.stored_verdicts import read_answers
-from inkdot.review.verdicts import Verdict, latest_answers, same_place_numbers
+from inkdot.metrics.agreement import cohen_estimate, fleiss_estimate, observed_agreement
+from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.review.verdicts.stored_verdicts import read_answers
+from inkdot.review.verdicts.verdict_table import Verdict, latest_answers, same_place_numbers
 
 Answers = dict[tuple[str, int], dict[str, int]]
 """By (slide, place): the index of each reader's answer."""

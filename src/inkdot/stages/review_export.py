@@ -10,24 +10,23 @@ from typing import Literal, cast
 from pydantic import ValidationError
 from rich.console import Console
 
-from inkdot.artefacts.atomic import write_bytes, write_text
-from inkdot.artefacts.layout import ReviewLayout, RunLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.predictions import read_predictions, spreadsheet_safe
-from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.tables import read_footer
 from inkdot.config import HeadConfig, ReviewConfig
 from inkdot.errors import ArtefactError, UserError
+from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
 from inkdot.records import RgbArray, Slide, SlideEntry
-from inkdot.review.csv_cells import plain_text
-from inkdot.review.fields import OVERVIEW_PX, Field, context_field, tile_field
-from inkdot.review.gallery import GallerySettings, gallery_facts
-from inkdot.review.geojson import refuse_answers_of_others, write_geojson
-from inkdot.review.page import page_text
-from inkdot.review.pictures import NAME, crop_to_bounds, jpeg_bytes, jpeg_size, picture_name
-from inkdot.review.pseudonyms import (
+from inkdot.review.gallery.card_images import (
+    NAME,
+    crop_to_bounds,
+    jpeg_bytes,
+    jpeg_size,
+    picture_name,
+)
+from inkdot.review.gallery.fields import OVERVIEW_PX, Field, context_field, tile_field
+from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
+from inkdot.review.gallery.page import page_text
+from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
     pseudonyms_text,
     read_pseudonyms,
@@ -35,14 +34,26 @@ from inkdot.review.pseudonyms import (
     with_pseudonyms,
     without_names,
 )
-from inkdot.review.ranking import Place
-from inkdot.review.reading import read_reviewed
-from inkdot.review.scored_slide import ScoreFacts
-from inkdot.review.slide_review import PlacePictures, SlideReview, call_without_scores, slide_order
-from inkdot.review.worklist import worklist_text
+from inkdot.review.gallery.slide_review import (
+    PlacePictures,
+    SlideReview,
+    call_without_scores,
+    slide_order,
+)
+from inkdot.review.gallery.worklist import worklist_text
+from inkdot.review.qupath_export import refuse_answers_of_others, write_geojson
+from inkdot.review.results.ranking import Place
+from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides import open_slide
-from inkdot.tiling.pixels import read_tile
-from inkdot.work.engine import print_summary, run_slides
+from inkdot.storage.atomic import write_bytes, write_text
+from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_footer
+from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
+from inkdot.tiling.tile_pixels import read_tile
 
 
 def run(

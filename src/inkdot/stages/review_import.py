@@ -6,16 +6,16 @@ from typing import cast
 
 from rich.console import Console
 
-from inkdot.artefacts.labels_table import PlaceLabel, write_labels
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.schemas import SCORES_VERSION
-from inkdot.artefacts.tables import read_footer
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.pseudonyms import read_pseudonyms
-from inkdot.review.qupath_answers import read_qupath
-from inkdot.review.stored_verdicts import read_answers
-from inkdot.review.verdicts import Verdict, latest_answers
+from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.verdicts.qupath_import import read_qupath
+from inkdot.review.verdicts.stored_verdicts import read_answers
+from inkdot.review.verdicts.verdict_table import Verdict, latest_answers
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.parquet_tables import read_footer
 
 QUPATH_SUFFIXES = frozenset({".geojson", ".json"})
 

@@ -8,15 +8,11 @@ import numpy as np
 import shapely
 from rich.console import Console
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.embeddings import Embeddings, read_embeddings
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.predictions import read_predictions
-from inkdot.artefacts.schemas import MEASURES
 from inkdot.config import ReviewConfig
 from inkdot.errors import ArtefactError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.asking import (
+from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, Question, questions_text
+from inkdot.review.active_learning.query_strategy import (
     FloatArray,
     as_frequent_here,
     choose_next,
@@ -24,13 +20,17 @@ from inkdot.review.asking import (
     standardised,
     uncertainty_bits,
 )
-from inkdot.review.csv_cells import plain_text
-from inkdot.review.pseudonyms import read_pseudonyms
-from inkdot.review.question_list import MOST_OF_A_SLIDE, Question, questions_text
-from inkdot.review.ranking import Place
-from inkdot.review.reading import read_reviewed
-from inkdot.review.stored_verdicts import read_answers
-from inkdot.review.verdicts import places_answered
+from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.results.ranking import Place
+from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.verdicts.csv_cells import plain_text
+from inkdot.review.verdicts.stored_verdicts import read_answers
+from inkdot.review.verdicts.verdict_table import places_answered
+from inkdot.storage.atomic import write_text
+from inkdot.storage.embeddings import Embeddings, read_embeddings
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import MEASURES
+from inkdot.storage.tables.predictions import read_predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from inkdot.artefacts.layout import RunLayout
 from inkdot.errors import UserError
-from inkdot.serve.guard import Door, is_loopback
+from inkdot.serve.access import Door, is_loopback
 from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
-from inkdot.serve.running import bound_socket, serve
-from inkdot.serve.shown import Shown, ShowSettings, shown_results
+from inkdot.serve.server import bound_socket, serve
+from inkdot.serve.shown_results import Shown, ShowSettings, shown_results
+from inkdot.storage.layout import RunLayout
 
 DEFAULT_READER = "reader-1"
 

@@ -20,24 +20,20 @@ from rich.progress import (
 )
 
 from inkdot import __version__
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.labels_table import PlaceLabel, write_labels
-from inkdot.artefacts.layout import CohortLayout
-from inkdot.artefacts.locking import locked
-from inkdot.artefacts.tables import read_footer, read_table, write_table
 from inkdot.errors import ArtefactError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import SlideEntry
 from inkdot.slides.pyramid import write_pyramid
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import CohortLayout
+from inkdot.storage.locking import locked
+from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.synthetic import GENERATOR_VERSION
-from inkdot.synthetic.cohort import SlidePlan, plan_cohort
-from inkdot.synthetic.fused import FusedSource
-from inkdot.synthetic.scene import Scene
-from inkdot.synthetic.scenes import lay_scene
-from inkdot.synthetic.source import SceneSource
-from inkdot.synthetic.stains import Stain
-from inkdot.synthetic.truth import (
+from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
+from inkdot.synthetic.cohort.truth import (
     MORPHOLOGY_OF,
     TRUTH_VERSION,
     slide_answers,
@@ -45,6 +41,10 @@ from inkdot.synthetic.truth import (
     truth_geojson,
     truth_table,
 )
+from inkdot.synthetic.rendering.extended_focus import FusedSource
+from inkdot.synthetic.rendering.scene_source import SceneSource
+from inkdot.synthetic.rendering.stains import Stain
+from inkdot.synthetic.scenes import lay_scene
 
 _DOWNSAMPLES = (1, 4, 16, 64)
 _SMALLEST_LEVEL_PX = 128  # a coarser level is of use to nobody
@@ -67,7 +67,7 @@ def run(
     """Make a cohort of synthetic slides; slides that are there already, made from the same settings, are kept.
 
     Args:
-        preset: What to make; see :mod:`inkdot.synthetic.presets`.
+        preset: What to make; see :mod:`inkdot.synthetic.cohort.presets`.
         slides: How many.
         seed: Same seed, same bytes.
         out: Folder for slides, slides.csv, labels.csv and truth.

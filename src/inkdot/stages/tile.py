@@ -7,20 +7,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.disk import TABLES_BYTES_A_SLIDE, check_free_disk
-from inkdot.artefacts.layout import RunLayout
-from inkdot.artefacts.locking import locked
 from inkdot.config import Config
+from inkdot.datasets.label_tables import check_label_tables
 from inkdot.errors import UserError
+from inkdot.execution.backends import choose_engine
+from inkdot.execution.ray_settings import Cluster
+from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, with_overrides
-from inkdot.work.assessing import assess_run
-from inkdot.work.choosing_engine import Cluster, choose_engine
-from inkdot.work.engine import print_summary, run_slides
-from inkdot.work.label_tables import check_label_tables
-from inkdot.work.planning import planned_tiling, print_plan
-from inkdot.work.retrying import as_worked_on, tiles_kept, unfinished
-from inkdot.work.tile_slide import TileTask
+from inkdot.pipeline.adequacy_table import assess_run
+from inkdot.pipeline.dry_run import planned_tiling, print_plan
+from inkdot.pipeline.resume import as_worked_on, tiles_kept, unfinished
+from inkdot.pipeline.tile_slide import TileTask
+from inkdot.storage.atomic import write_text
+from inkdot.storage.disk import TABLES_BYTES_A_SLIDE, check_free_disk
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.locking import locked
 
 
 def run(

@@ -9,30 +9,31 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inkdot.artefacts.atomic import write_text
-from inkdot.artefacts.layout import ModelLayout, RunLayout
-from inkdot.artefacts.locking import locked
 from inkdot.config import Config
+from inkdot.datasets.cohort import Cohort, cohort_notes, split_cohort
+from inkdot.datasets.image_cache import cache_pictures
+from inkdot.datasets.image_tables import read_pictures
+from inkdot.datasets.label_tables import check_label_tables
+from inkdot.datasets.near_duplicates import copies_kept_together
+from inkdot.datasets.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
-from inkdot.evaluation.splits import Part
+from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides
-from inkdot.model.company import after_first, by_first, company, together
-from inkdot.model.shares import check_shares
-from inkdot.model.weights import check_start
+from inkdot.metrics.splits import Part
+from inkdot.pipeline.dry_run import planned_tiling, print_plan
+from inkdot.pipeline.tile_slide import TileTask
 from inkdot.records import SlideEntry
-from inkdot.work.cross_validation import cross_validate
-from inkdot.work.engine import print_summary, run_slides
-from inkdot.work.label_tables import check_label_tables
-from inkdot.work.picture_cache import cache_pictures
-from inkdot.work.picture_tables import read_pictures
-from inkdot.work.picture_twins import copies_kept_together
-from inkdot.work.planning import planned_tiling, print_plan
-from inkdot.work.slide_label_training import slides_will_teach, tiles_to_learn_from
-from inkdot.work.tile_cache import CacheTask, LabelledTiles, labelled_tiles
-from inkdot.work.tile_slide import TileTask
-from inkdot.work.training import picture_tiles, say, slide_tiles, train_cohort, write_split
-from inkdot.work.training_cohort import Cohort, check_answers, cohort_notes, split_cohort
-from inkdot.work.training_plan import planned_picture_training, planned_training
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import ModelLayout, RunLayout
+from inkdot.storage.locking import locked
+from inkdot.training.batch_size_check import check_shares
+from inkdot.training.cross_validation import cross_validate
+from inkdot.training.distributed.process_group import after_first, by_first, company, together
+from inkdot.training.fit.pretrained import check_start
+from inkdot.training.label_checks import check_answers
+from inkdot.training.mil.train_mil import slides_will_teach, tiles_to_learn_from
+from inkdot.training.train_dry_run import planned_picture_training, planned_training
+from inkdot.training.train_tiles import picture_tiles, say, slide_tiles, train_cohort, write_split
 
 _SIDES: tuple[Part, Part] = ("train", "validation")
 

@@ -1,11 +1,11 @@
 """From plan to scene, whatever the kind of specimen."""
 
-from inkdot.synthetic.cohort import SlidePlan
-from inkdot.synthetic.patients import Patient
-from inkdot.synthetic.scene import Scene
-from inkdot.synthetic.section import lay_section
-from inkdot.synthetic.spot import lay_spot
-from inkdot.synthetic.stains import Stain
+from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.cohort_plan import SlidePlan
+from inkdot.synthetic.cohort.patients import Patient
+from inkdot.synthetic.cytology.spot_layout import lay_spot
+from inkdot.synthetic.histology.section import lay_section
+from inkdot.synthetic.rendering.stains import Stain
 
 
 def lay_scene(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:

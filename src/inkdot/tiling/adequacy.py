@@ -6,9 +6,9 @@ from typing import Literal
 
 from inkdot.config import AdequacyConfig
 from inkdot.records import Preparation, SlideInfo
-from inkdot.tiling.clusters import IN_FOCUS_BLUR_UM, Cluster
-from inkdot.tiling.foreground import Foreground
-from inkdot.tiling.ground import Ground
+from inkdot.tiling.clusters.group_objects import IN_FOCUS_BLUR_UM, Cluster
+from inkdot.tiling.foreground.find_foreground import Foreground
+from inkdot.tiling.foreground.foreground_classes import Ground
 
 Rule = Literal["cytology", "section", "photograph"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.records import MaskArray
-from inkdot.tiling.frame import MaskFrame
+from inkdot.tiling.foreground.mask_frame import MaskFrame
 
 
 def covered_fraction(

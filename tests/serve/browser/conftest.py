@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inkdot.artefacts.layout import RunLayout
+from inkdot.storage.layout import RunLayout
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

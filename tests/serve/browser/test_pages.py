@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inkdot.artefacts.review_answers import read_review_answers
+from inkdot.storage.verdict_store import read_review_answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page

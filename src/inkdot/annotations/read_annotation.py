@@ -1,0 +1,230 @@
+"""One door for annotation files: what a file is follows from what it holds, not from its name."""
+
+import codecs
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import shapely
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
+
+from inkdot.annotations import asap, imagescope
+from inkdot.annotations.box_table import COLUMNS as BOX_COLUMNS
+from inkdot.annotations.box_table import header_of, is_box_table, read_boxes
+from inkdot.annotations.class_rules import rule_for
+from inkdot.annotations.drawing import Drawing, Notes
+from inkdot.annotations.geojson import read_geojson
+from inkdot.annotations.rings import Point
+from inkdot.config import AnnotationConfig
+from inkdot.errors import AnnotationError
+from inkdot.geometry import scanned_bounds
+from inkdot.labels import Head
+from inkdot.records import SlideInfo
+from inkdot.storage.tables.labels_table import COLUMNS as LABEL_COLUMNS
+from inkdot.storage.tables.labels_table import PlaceLabel, read_labels
+
+MAX_BYTES = 1 << 30
+"""Larger text files are refused: they hold detections of a program, not what a person drew."""
+
+SOURCE = "annotation"
+"""What labels read here give as their source."""
+
+_HEAD_BYTES = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What people said about places of one slide.
+
+    Attributes:
+        labels: One row per place and head, in the order of the file.
+        warnings: What was mended, passed over or looks wrong; one line each.
+        dialect: The form of the file: geojson, asap, imagescope, boxes or labels.
+    """
+
+    labels: tuple[PlaceLabel, ...]
+    warnings: tuple[str, ...]
+    dialect: str
+
+
+def read_annotation(
+    path: Path, info: SlideInfo, config: AnnotationConfig, heads: Sequence[Head]
+) -> Annotation:
+    """Read an annotation file of any known dialect.
+
+    QuPath GeoJSON, ASAP XML, ImageScope XML, a table of boxes, or a labels table; told apart by content.
+
+    Args:
+        path: The file.
+        info: The slide it belongs to: its id, size, bounds and mpp.
+        config: Which class means which answers.
+        heads: The questions.
+
+    Raises:
+        AnnotationError: The file is missing, of no known dialect, damaged, names a class that the config does
+            not know, or marks a place that lies wholly outside the slide.
+        ManifestError: A row of a labels table is wrong.
+    """
+    kind = dialect_of(path)
+    if kind == "labels":
+        return _from_labels_table(path, info, heads)
+    drawing = _read_drawing(kind, path, info, config)
+    labels = _labels(drawing, info, config, heads, str(path))
+    return Annotation(tuple(labels), drawing.notes.sentences(str(path)), drawing.dialect)
+
+
+def dialect_of(path: Path) -> str:
+    """What an annotation file is: geojson, asap, imagescope, boxes or labels, found from its content.
+
+    Raises:
+        AnnotationError: The file is missing or of no known dialect.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEAD_BYTES)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise AnnotationError(
+            f"{path}: expected an annotation file, found nothing there; correct the column annotation"
+        ) from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: expected a readable annotation file: {error}") from None
+    if size > MAX_BYTES:
+        raise AnnotationError(
+            f"{path}: expected at most {MAX_BYTES >> 20} MiB of annotations, found {size >> 20} MiB; "
+            "export annotations only, without detections"
+        )
+    text = _decoded_start(start).lstrip()
+    if text.startswith(("{", "[")):
+        return "geojson"
+    if text.startswith("<"):
+        root = re.search(
+            r"<\s*([A-Za-z_][\w.-]*)", re.sub(r"<\?.*?\?>|<!--.*?-->|<!.*?>", "", text, flags=re.DOTALL)
+        )
+        if root and root.group(1) in (asap.ROOT, imagescope.ROOT):
+            return "asap" if root.group(1) == asap.ROOT else "imagescope"
+        raise AnnotationError(
+            f"{path}: expected XML of ASAP ({asap.ROOT}) or ImageScope ({imagescope.ROOT}), "
+            f"found {root.group(1) if root else 'no element'!r}; export the annotations as GeoJSON, or as one of these"
+        )
+    header, _ = header_of(text)
+    if {"place", "head", "answer"} <= set(header):
+        return "labels"
+    if is_box_table(header):
+        return "boxes"
+    raise AnnotationError(
+        f"{path}: expected GeoJSON, ASAP or ImageScope XML, a table of boxes ({', '.join(BOX_COLUMNS)}) or a labels "
+        f"table ({', '.join(LABEL_COLUMNS)}), found {_shown(start)}"
+    )
+
+
+def _decoded_start(start: bytes) -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if start.startswith(mark):
+            return start.decode(encoding, errors="replace")
+    return start.decode("utf-8", errors="replace")
+
+
+def _shown(start: bytes) -> str:
+    if not start:
+        return "an empty file"
+    if start.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        return "a packed file: unpack it first"
+    return repr(_decoded_start(start)[:60])
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{path}: expected text in UTF-8: {error}; save it with that encoding"
+        ) from None
+
+
+def _read_drawing(kind: str, path: Path, info: SlideInfo, config: AnnotationConfig) -> Drawing:
+    if kind == "asap":
+        return asap.read_asap(path)
+    if kind == "imagescope":
+        return imagescope.read_imagescope(path, info)
+    if kind == "boxes":
+        return read_boxes(path, _text(path), info.slide_id)
+    return read_geojson(path, _text(path), _qupath_offset(info, config), config.object_types)
+
+
+def _qupath_offset(info: SlideInfo, config: AnnotationConfig) -> Point:
+    if config.qupath_origin == "slide":
+        return (0.0, 0.0)
+    bounds = scanned_bounds(info)
+    return (float(bounds.x_l0_px), float(bounds.y_l0_px))
+
+
+def _from_labels_table(path: Path, info: SlideInfo, heads: Sequence[Head]) -> Annotation:
+    rows = read_labels(path, heads)
+    labels = tuple(label for label in rows if label.slide_id == info.slide_id)
+    warnings: tuple[str, ...] = ()
+    if rows and not labels:
+        warnings = (f"{path}: no row is of slide {info.slide_id!r}, {len(rows)} are of other slides",)
+    return Annotation(labels, warnings, "labels")
+
+
+def _labels(
+    drawing: Drawing, info: SlideInfo, config: AnnotationConfig, heads: Sequence[Head], source: str
+) -> list[PlaceLabel]:
+    kept: list[tuple[str, BaseGeometry, dict[str, str]]] = []
+    cuts: list[BaseGeometry] = []
+    for area in drawing.areas:
+        rule = rule_for(area, config, heads, drawing.notes, source)
+        if rule.kind == "ignore":
+            continue
+        _check_on_slide(area.place, info, drawing.notes, f"{source}: {area.where}")
+        if rule.kind == "cut":
+            cuts.append(area.place)
+        else:
+            kept.append((area.where, area.place, dict(rule.answers)))
+    cut = unary_union(cuts) if cuts else None
+    labels: list[PlaceLabel] = []
+    for where, whole, answers in kept:
+        place = whole if cut is None else _without(whole, cut, drawing.notes, f"{source}: {where}")
+        if place is None:
+            continue
+        for head in heads:
+            if head.name in answers:
+                labels.append(
+                    PlaceLabel(info.slide_id, place, head.name, answers[head.name], config.reader, SOURCE)
+                )
+    return labels
+
+
+def _without(place: BaseGeometry, cut: BaseGeometry, notes: Notes, where: str) -> BaseGeometry | None:
+    if not place.intersects(cut):
+        return place
+    rest = place.difference(cut)
+    if rest.is_empty:
+        notes.add("places lie wholly in areas that are cut out", where)
+        return None
+    polygons = [part for part in shapely.get_parts(rest).tolist() if part.area > 0]
+    return polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+
+
+def _check_on_slide(place: BaseGeometry, info: SlideInfo, notes: Notes, where: str) -> None:
+    width, height = info.size_l0_px
+    slide = box(0, 0, width, height)
+    if not place.intersects(slide):
+        left, top, right, bottom = place.bounds
+        raise AnnotationError(
+            f"{where}: expected a place on the slide (0 to {width} × 0 to {height} level-0 pixels), found "
+            f"x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f}; is the file of another slide, of another "
+            "level, or (QuPath) counted from another corner (annotations.qupath_origin)?"
+        )
+    if not slide.covers(place):
+        notes.add("places reach beyond the slide", where)

@@ -1,1 +1,0 @@
-"""Every file between stages: its path, its schema, and how it is written. Stages meet only here."""

@@ -1,0 +1,30 @@
+"""Classes in equal shares: training draws by these weights, validation losses and temperatures weigh by them."""
+
+import numpy as np
+
+from inkdot.config import Config
+from inkdot.datasets.tile_sampler import draw_weights, strata
+from inkdot.datasets.tile_set import TileSet
+from inkdot.labels import flagging_head
+from inkdot.metrics.calibration import fit_temperature
+from inkdot.model.targets import FloatArray, head_slices
+from inkdot.model.torch_backend import LogitArray
+
+
+def balanced_weights(tiles: TileSet, config: Config) -> FloatArray:
+    """Weight of each tile, sum 1: classes of one head in equal shares, see :func:`draw_weights`."""
+    heads = config.head_records
+    columns = head_slices(heads)[config.training.balance_by or flagging_head(heads).name]
+    return draw_weights(strata(tiles.targets, columns), tiles.patients, tiles.slides)
+
+
+def fit_temperatures(logits: LogitArray, tiles: TileSet, config: Config) -> dict[str, float]:
+    """Temperature of each head, by name; 1 for a head of which no tile is known."""
+    weights = balanced_weights(tiles, config)
+    temperatures: dict[str, float] = {}
+    for name, columns in head_slices(config.head_records).items():
+        known = np.flatnonzero(~np.isnan(tiles.targets[:, columns.start]))
+        temperatures[name] = fit_temperature(
+            logits[known, columns], tiles.targets[known, columns], weights[known]
+        )
+    return temperatures

@@ -1,0 +1,232 @@
+"""The slides of a training run: which have labels, who learns, who validates, and what they cannot teach."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from inkdot.config import Config
+from inkdot.datasets.tile_cache import LabelledTiles
+from inkdot.errors import LeakageError
+from inkdot.labels import flagging_head
+from inkdot.metrics.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
+from inkdot.model.targets import FloatArray, TargetArray, flag_column, head_slices, known_rows
+from inkdot.storage.model_files import TrainedOn
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Labelled slides and the part each plays.
+
+    Attributes:
+        slides: By slide_id, sorted.
+        parts: By slide_id.
+        unlabelled: Slides without a single labelled tile.
+        pictures: The slides are labelled pictures of one tile each, and a patient is a group of them.
+        by_slide: Answers about whole slides are learnt from too; the slides then hold tiles without labels.
+    """
+
+    slides: Mapping[str, LabelledTiles]
+    parts: Mapping[str, Part]
+    unlabelled: tuple[str, ...]
+    pictures: bool = False
+    by_slide: bool = False
+
+    @property
+    def synthetic(self) -> bool:
+        """The slides were made, not scanned."""
+        return any(tiles.synthetic for tiles in self.slides.values())
+
+    @property
+    def figures_prefix(self) -> str:
+        """Put before the names of figures: those on synthetic slides are a self-test."""
+        return "selftest_" if self.synthetic else "validation_"
+
+    def of(self, part: Part) -> list[LabelledTiles]:
+        """The slides of one part."""
+        return [tiles for slide_id, tiles in self.slides.items() if self.parts[slide_id] == part]
+
+    def used(self) -> list[LabelledTiles]:
+        """The slides that learn or validate."""
+        return [*self.of("train"), *self.of("validation")]
+
+    def without(self, failed: Mapping[str, str]) -> "Cohort":
+        """The cohort less the slides that failed."""
+        kept = {slide_id: tiles for slide_id, tiles in self.slides.items() if slide_id not in failed}
+        return replace(self, slides=kept)
+
+
+def patient(tiles: LabelledTiles) -> str:
+    """The unit of the split that a slide belongs to."""
+    return patient_of(tiles.entry.slide_id, tiles.entry.patient_id)
+
+
+class Fold(NamedTuple):
+    """One round of a cross-validation.
+
+    Attributes:
+        number: Which fold is kept out for testing, from 0.
+        folds: How many there are.
+    """
+
+    number: int
+    folds: int
+
+
+def split_cohort(
+    found: Sequence[LabelledTiles],
+    config: Config,
+    *,
+    pictures: bool = False,
+    fold: Fold | None = None,
+    by_slide: bool = False,
+) -> Cohort:
+    """Share the slides with labels out to training and validation, whole patients each.
+
+    In a cross-validation one fold is kept out for testing first, and a column ``split`` plays no part.
+
+    Raises:
+        LeakageError: Some slides are synthetic and some are not, a column ``split`` tears a patient apart, or the very
+            same file stands on two sides under different patients.
+        ManifestError: The column ``split`` holds other words, or is filled for some slides only.
+    """
+    _check_one_kind(found)
+    labelled = [tiles for tiles in found if len(tiles.targets)]
+    rows = [
+        SplitSlide(
+            slide_id=tiles.entry.slide_id,
+            patient_id=patient(tiles),
+            positive=_positive(_said_of(tiles, by_slide=by_slide), config),
+            answers=_other_answers(_said_of(tiles, by_slide=by_slide), config),
+            wanted=tiles.entry.extra.get("split", "").strip(),
+            site=tiles.entry.site,
+        )
+        for tiles in labelled
+    ]
+    cohort = Cohort(
+        slides={tiles.entry.slide_id: tiles for tiles in labelled},
+        parts=_parts(rows, config, fold),
+        unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
+        pictures=pictures,
+        by_slide=by_slide,
+    )
+    _check_files_apart(cohort)
+    return cohort
+
+
+def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dict[str, Part]:
+    settings = config.training
+    together = settings.keep_together
+    if fold is None:
+        return split_slides(rows, settings.validation_fraction, settings.seed, together)
+    fold_of = deal_folds(rows, fold.folds, settings.seed, together)
+    rest = [replace(row, wanted="") for row in rows if fold_of[row.slide_id] != fold.number]
+    parts: dict[str, Part] = {row.slide_id: "test" for row in rows}
+    return parts | split_slides(rest, settings.validation_fraction, settings.seed, together)
+
+
+def _said_of(tiles: LabelledTiles, *, by_slide: bool) -> TargetArray:
+    """Targets of the tiles, and where slides teach, what is known of the whole slide as one row more."""
+    if not by_slide or tiles.slide_targets is None:
+        return tiles.targets
+    return np.concatenate([tiles.targets, tiles.slide_targets[None, :]])
+
+
+def tiles_per_class(slides: Sequence[LabelledTiles], config: Config) -> dict[str, float]:
+    """Tiles per ``<head>.<class>``, soft targets counted by weight."""
+    names = [f"{head.name}.{class_name}" for head in config.head_records for class_name in head.classes]
+    sums: FloatArray = np.zeros(len(names))
+    for tiles in slides:
+        sums += np.nan_to_num(tiles.targets).sum(axis=0, dtype=np.float64)
+    return {name: round(float(value), 3) for name, value in zip(names, sums, strict=True)}
+
+
+def cohort_notes(cohort: Cohort) -> list[str]:
+    """What the user and the model's card should know of the cohort."""
+    notes: list[str] = []
+    words: dict[Part, str] = {"train": "Training", "validation": "Validation", "test": "Left out for testing"}
+    for part, word in words.items():
+        if slides := cohort.of(part):
+            tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
+            whole = f"{tiles} pictures" if cohort.pictures else f"{tiles} tiles of {len(slides)} slides"
+            notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.pictures else 'patients'}.")
+            if cohort.by_slide:
+                known = sum(int(known_rows(s.targets).sum()) for s in slides)
+                notes.append(
+                    f"Of these tiles, {known} have a label of their own; the slides' answers teach by attention."
+                )
+    if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
+        notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
+    if cohort.unlabelled:
+        what = "pictures have no answer" if cohort.pictures else "slides have no labelled tile"
+        notes.append(f"{len(cohort.unlabelled)} {what} and were not used.")
+    if nameless := sum(not tiles.entry.patient_id for tiles in cohort.used()):
+        notes.append(
+            f"{nameless} slides have no patient_id, and each was taken for a patient of its own: where two are of "
+            "one patient, the figures are too good."
+        )
+    return notes
+
+
+def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
+    """The cohort in counts and words, without any identifier."""
+    entries = [tiles.entry for tiles in cohort.used()]
+    return TrainedOn(
+        synthetic=cohort.synthetic,
+        slides=len(entries),
+        patients=len({patient(tiles) for tiles in cohort.used()}),
+        tiles_per_class=tiles_per_class(cohort.of("train"), config),
+        preparations=sorted({entry.preparation for entry in entries if entry.preparation}),
+        stains=sorted({entry.stain for entry in entries if entry.stain}),
+        sites=len({entry.site for entry in entries if entry.site}),
+        scanners=len({entry.scanner for entry in entries if entry.scanner}),
+        pictures=cohort.pictures,
+        mpp_range=_mpp_range(cohort.used()),
+    )
+
+
+def _mpp_range(slides: Sequence[LabelledTiles]) -> tuple[float, float] | None:
+    known = [side for tiles in slides if tiles.mpp is not None for side in (tiles.mpp.x, tiles.mpp.y)]
+    return (min(known), max(known)) if known else None
+
+
+def _check_one_kind(found: Sequence[LabelledTiles]) -> None:
+    synthetic = [tiles.entry.slide_id for tiles in found if tiles.synthetic]
+    real = [tiles.entry.slide_id for tiles in found if not tiles.synthetic]
+    if synthetic and real:
+        raise LeakageError(
+            f"expected slides that are all real or all synthetic, found {len(synthetic)} synthetic ones such as "
+            f"{synthetic[0]!r} among {len(real)} real ones such as {real[0]!r}; list them apart"
+        )
+
+
+def _check_files_apart(cohort: Cohort) -> None:
+    first: dict[str, str] = {}
+    for slide_id, tiles in cohort.slides.items():
+        other = first.setdefault(tiles.source_sha256, slide_id)
+        if cohort.parts[other] != cohort.parts[slide_id]:
+            what, column = ("pictures", "group") if cohort.pictures else ("slides", "patient_id")
+            raise LeakageError(
+                f"{what} {other!r} and {slide_id!r} are the same file, but one is in {cohort.parts[other]} and one in "
+                f"{cohort.parts[slide_id]}; list it once, or give both the same {column}"
+            )
+
+
+def _positive(targets: TargetArray, config: Config) -> bool | None:
+    """Whether any tile answers the flagging question with its flag class; None where none is answered."""
+    own = targets[:, flag_column(config.head_records)]
+    known = own[~np.isnan(own)]
+    return bool((known > 0.5).any()) if len(known) else None
+
+
+def _other_answers(targets: TargetArray, config: Config) -> tuple[str, ...]:
+    heads = config.head_records
+    flagging = flagging_head(heads).name
+    return tuple(
+        f"{head.name}.{class_name}"
+        for head, columns in zip(heads, head_slices(heads).values(), strict=True)
+        if head.name != flagging
+        for class_name, column in zip(head.classes, targets[:, columns].T, strict=True)
+        if (np.nan_to_num(column) > 0.5).any()
+    )

@@ -1,0 +1,197 @@
+"""Labelled pictures, read once and kept as one memory-mapped array, one tile each."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from inkdot.config import Config
+from inkdot.datasets.tile_cache import LabelledTiles
+from inkdot.datasets.tile_sampler import Selection
+from inkdot.errors import ResolutionError, SlideError, UnreadableSlideError
+from inkdot.geometry import check_resolution
+from inkdot.labels import Head
+from inkdot.manifest.images import ImageEntry
+from inkdot.model.targets import TargetArray
+from inkdot.records import Mpp, ReadPlan, RgbArray, SlideEntry
+from inkdot.slides import open_slide
+from inkdot.storage.atomic import atomic_path, write_text
+from inkdot.storage.hashing import file_sha256, json_sha256
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import LedgerLine, append
+from inkdot.tiling.tile_pixels import resized
+from inkdot.units import Level0Px, LevelPx
+
+_VERSION = "inkdot.picture-cache/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures that could be read.
+
+    Attributes:
+        pixels: uint8, shape [n, side, side, 3].
+        tiles: One per picture, in the same order; the group stands for the patient.
+        failed: Reason of each picture that could not be read, by name.
+        padded: Pictures smaller than a tile, filled up with white.
+    """
+
+    pixels: RgbArray
+    tiles: tuple[LabelledTiles, ...]
+    failed: dict[str, str]
+    padded: int
+
+
+def cache_pictures(
+    entries: Sequence[ImageEntry], config: Config, layout: RunLayout, console: Console
+) -> Pictures:
+    """Read every picture, or keep what an earlier run read when neither pictures nor settings changed.
+
+    A picture of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
+    one of unknown scale gives its centre square (``images.crop_px``, else its shorter side), scaled to the tile.
+    """
+    hashes = hashes_of(entries)
+    contents = [[entry.name, hashes[entry.name], entry.mpp.x if entry.mpp else None] for entry in entries]
+    made_from: dict[str, object] = {
+        "version": _VERSION,
+        "side_px": config.tiling.side_px,
+        "mpp": config.tiling.mpp,
+        "crop_px": config.images.crop_px,
+        "pictures_sha256": json_sha256(contents),
+    }
+    reading = _earlier(layout, made_from)
+    if reading is None:
+        layout.cached_pictures_facts.unlink(missing_ok=True)
+        reading = _read_all(entries, config, layout, console)
+        facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
+        write_text(layout.cached_pictures_facts, json.dumps(facts, sort_keys=True) + "\n")
+    listed = listed_pictures(entries, config, hashes, made_from)
+    tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
+    pixels: RgbArray = np.load(layout.cached_pictures, mmap_mode="r", allow_pickle=False)
+    return Pictures(pixels, tiles, reading.failed, reading.padded)
+
+
+def hashes_of(entries: Sequence[ImageEntry]) -> dict[str, str]:
+    """Hash of every picture's file by name; blank where it cannot be read."""
+    return {entry.name: _hash(entry) for entry in entries}
+
+
+def listed_pictures(
+    entries: Sequence[ImageEntry],
+    config: Config,
+    hashes: Mapping[str, str],
+    made_from: dict[str, object],
+) -> list[LabelledTiles]:
+    """Pictures as the slides of one tile that training takes them for; no pixel is looked at.
+
+    Args:
+        entries: The pictures.
+        config: The whole config.
+        hashes: Of :func:`hashes_of`.
+        made_from: What shapes their pixels.
+    """
+    return [
+        LabelledTiles(
+            entry=SlideEntry(
+                entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
+            ),
+            selection=Selection(np.array([index]), 0),
+            targets=picture_targets(entry, config.head_records),
+            synthetic=False,
+            made_from=made_from,
+            source_sha256=hashes[entry.name],
+            mpp=entry.mpp,
+        )
+        for index, entry in enumerate(entries)
+    ]
+
+
+def read_picture(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
+    """The tile of one picture, uint8 RGB [side, side, 3], and whether it had to be filled up with white.
+
+    Raises:
+        SlideError: The picture cannot be read, is coarser than the config's scale, or smaller than the crop.
+    """
+    spec, crop_px = config.tiling.spec, config.images.crop_px
+    # The reader of plain pictures wants a scale; where nobody knows it, any will do: nothing is measured by it.
+    mpp = entry.mpp or Mpp.square(spec.mpp)
+    with closing(open_slide(SlideEntry(entry.name, entry.path, mpp=mpp))) as picture:
+        width, height = picture.info.size_l0_px
+        if crop_px is not None and crop_px > min(width, height):
+            raise UnreadableSlideError(
+                f"{entry.path}: expected at least images.crop_px = {crop_px} pixels on each side, found {width} x {height}; "
+                "lower images.crop_px or leave the picture out"
+            )
+        available = crop_px or min(width, height)
+        wide = tall = float(available)
+        if entry.mpp is not None:
+            check_resolution(picture.info, spec.mpp)
+            wide, tall = spec.side_um / entry.mpp.x, spec.side_um / entry.mpp.y
+            if crop_px is not None and max(wide, tall) > crop_px:
+                raise ResolutionError(
+                    f"{entry.path}: expected images.crop_px to hold a tile of {spec.side_um:g} µm ({max(wide, tall):.0f} px), "
+                    f"found {crop_px}; raise it, or lower tiling.side_px or tiling.mpp"
+                )
+        w, h = max(1, round(wide)), max(1, round(tall))
+        x, y = (width - w) // 2, (height - h) // 2
+        rgb = picture.read(ReadPlan(0, Level0Px(x), Level0Px(y), LevelPx(w), LevelPx(h)))
+    return resized(rgb, spec.side_px, spec.side_px), w > width or h > height
+
+
+class _Reading(NamedTuple):
+    failed: dict[str, str]
+    padded: int
+
+
+def _read_all(entries: Sequence[ImageEntry], config: Config, layout: RunLayout, console: Console) -> _Reading:
+    side = config.tiling.side_px
+    failed: dict[str, str] = {}
+    padded = 0
+    start = time.perf_counter()
+    with atomic_path(layout.cached_pictures) as temporary:
+        pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(entries), side, side, 3))
+        for index, entry in enumerate(track(entries, description="Reading pictures", console=console)):
+            try:
+                pixels[index], filled = read_picture(entry, config)
+                padded += filled
+            except SlideError as error:
+                failed[entry.name] = str(error)
+                append(layout.ledger, LedgerLine("cache", entry.name, "failed", 0.0, str(error)))
+        pixels.flush()
+        del pixels  # Windows renames no file that is still mapped
+    append(layout.ledger, LedgerLine("cache", "all pictures", "done", time.perf_counter() - start))
+    return _Reading(failed, padded)
+
+
+def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None:
+    if not layout.cached_pictures.exists():
+        return None
+    try:
+        facts = json.loads(layout.cached_pictures_facts.read_text(encoding="utf-8"))
+        return _Reading(facts["failed"], facts["padded"]) if facts["made_from"] == made_from else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hash(entry: ImageEntry) -> str:
+    """Blank where the file cannot be read: opening it says why."""
+    try:
+        return file_sha256(entry.path)
+    except OSError:
+        return ""
+
+
+def picture_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
+    """One row, or none where the picture has no usable answer; shape [1 or 0, classes of all heads]."""
+    row: list[float] = []
+    for head in heads:
+        target = head.target(entry.answers[head.name]) if head.name in entry.answers else None
+        row += [float("nan")] * len(head.classes) if target is None else list(target)
+    targets = np.array([row], np.float32)
+    return targets[~np.isnan(targets).all(axis=1)]

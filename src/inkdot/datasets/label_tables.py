@@ -1,0 +1,38 @@
+"""Labels tables of a whole cohort, checked before any slide is touched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from inkdot.annotations import dialect_of
+from inkdot.errors import AnnotationError
+from inkdot.labels import Head
+from inkdot.records import SlideEntry
+from inkdot.storage.tables.labels_table import read_labels
+
+
+def check_label_tables(entries: Sequence[SlideEntry], heads: Sequence[Head]) -> list[str]:
+    """Read every labels table that slides name, and say which rows no slide will use.
+
+    Files drawn on one slide are not read here: they name no slide, and damaged ones fail with theirs.
+
+    Raises:
+        ManifestError: A table is missing, or a row's place, head or answer is wrong.
+    """
+    lines: list[str] = []
+    for path in sorted({entry.annotation for entry in entries if entry.annotation}):
+        if path.exists() and not _is_labels_table(path):
+            continue
+        users = {entry.slide_id for entry in entries if entry.annotation == path}
+        unused = [label.slide_id for label in read_labels(path, heads) if label.slide_id not in users]
+        if unused:
+            lines.append(
+                f"{path}: {len(unused)} rows name slides that do not use this table here, such as {unused[0]!r}; left out"
+            )
+    return lines
+
+
+def _is_labels_table(path: Path) -> bool:
+    try:
+        return dialect_of(path) == "labels"
+    except AnnotationError:
+        return False

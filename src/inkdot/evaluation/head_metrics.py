@@ -1,0 +1,138 @@
+"""Figures of a network on labelled tiles, each with its interval over patients."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.labels import Head
+from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, average_precision_estimate
+from inkdot.model.targets import IndexArray, NameArray, TargetArray, flag_column, head_slices
+
+
+class Question(NamedTuple):
+    """One class against the others of its head."""
+
+    head: str
+    class_name: str
+    column: int
+
+    @property
+    def name(self) -> str:
+        """Name used in columns and figures."""
+        return f"{self.head}.{self.class_name}"
+
+
+def questions(heads: Sequence[Head]) -> Iterator[Question]:
+    """One question per head of two classes (its flag class, else its last), one per class of larger heads."""
+    for head, columns in zip(heads, head_slices(heads).values(), strict=True):
+        *_, last = head.classes
+        asked = head.classes if len(head.classes) > 2 else (head.flag_class or last,)
+        for class_name in asked:
+            yield Question(head.name, class_name, columns.start + head.classes.index(class_name))
+
+
+def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose target for a class is known and not a half, and whether they are of the class.
+
+    A target of exactly ½ (atypical, mixed) is neither side's truth.
+    """
+    own = targets[:, column]
+    rows = np.flatnonzero(_decided(own))
+    return rows, own[rows] > 0.5
+
+
+def auc_figures(
+    scores: TargetArray,
+    targets: TargetArray,
+    patients: NameArray,
+    heads: Sequence[Head],
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, Estimate | None]:
+    """AUC of every question on tiles, by ``auc.<head>.<class>``; None where a class is missing.
+
+    Args:
+        scores: Shape [n, classes of all heads]; any monotone function of the probability will do.
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        heads: The questions.
+        replicates: Draws of the bootstrap.
+        seed: Of the bootstrap.
+    """
+    figures: dict[str, Estimate | None] = {}
+    for question in questions(heads):
+        rows, truth = decided_rows(targets, question.column)
+        figures[f"auc.{question.name}"] = auc_estimate(
+            truth, scores[rows, question.column], patients[rows], replicates=replicates, seed=seed
+        )
+    return figures
+
+
+class PatientTruth(NamedTuple):
+    """What labels say of patients.
+
+    Attributes:
+        names: The patients, sorted, shape [p].
+        owner: Place in ``names`` of each row's patient, shape [n].
+        positive: Some row of the patient is of the class, shape [p].
+        known: The patient is positive, or every row is known not to be of the class, shape [p].
+    """
+
+    names: NameArray
+    owner: IndexArray
+    positive: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+
+
+def patient_truth(own: TargetArray, patients: NameArray) -> PatientTruth:
+    """What rows say of their patients, by the rule that `inkdot evaluate` has for patients and their slides.
+
+    Args:
+        own: Target of one class, NaN where unknown, shape [n].
+        patients: Shape [n].
+    """
+    names, owner = np.unique(patients, return_inverse=True)
+    decided = _decided(own)
+    positive = np.bincount(owner, decided & (own > 0.5), len(names)) > 0
+    undecided = np.bincount(owner, ~decided, len(names)) > 0
+    return PatientTruth(names, owner.astype(np.int64), positive, positive | ~undecided)
+
+
+def patient_figures(
+    scores: TargetArray,
+    targets: TargetArray,
+    patients: NameArray,
+    heads: Sequence[Head],
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, Estimate | None]:
+    """AUC and average precision over patients, of the question that flags; None where a class has no patient.
+
+    A patient's score is the highest, as it is for whole slides and their patients: averaging would dilute one malignant
+    place among many harmless ones.
+
+    Args:
+        scores: Of tiles or of slides, shape [n, classes of all heads].
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        heads: The questions.
+        replicates: Draws of the bootstrap.
+        seed: Of the bootstrap.
+    """
+    column = flag_column(heads)
+    truth = patient_truth(targets[:, column], patients)
+    best = np.full(len(truth.names), -np.inf)
+    np.maximum.at(best, truth.owner, scores[:, column].astype(np.float64))
+    known = truth.positive[truth.known], best[truth.known], truth.names[truth.known]
+    return {
+        "patient_auc": auc_estimate(*known, replicates=replicates, seed=seed),
+        "patient_average_precision": average_precision_estimate(*known, replicates=replicates, seed=seed),
+    }
+
+
+def _decided(own: TargetArray) -> npt.NDArray[np.bool_]:
+    return ~np.isnan(own) & (own != 0.5)

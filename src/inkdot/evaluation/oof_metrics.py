@@ -1,0 +1,138 @@
+"""Figures on labelled tiles or pictures that no model learnt from, pooled over models where there are several."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.evaluation.head_metrics import decided_rows, questions
+from inkdot.labels import Head, flagging_head
+from inkdot.metrics.calibration import softmax
+from inkdot.metrics.classification import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
+from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
+from inkdot.model.targets import NameArray, TargetArray, head_slices
+
+_SURE = 0.5
+"""A target of more than this for one class is its truth; ½ and ½ has no likeliest class to be right about."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """Every labelled tile, scored by the model of the fold that kept its patient out.
+
+    Attributes:
+        names: Slide or picture of each tile, shape [n].
+        patients: Shape [n].
+        folds: Fold of each tile, from 0, shape [n].
+        targets: NaN where unknown, shape [n, classes of all heads].
+        scores: Calibrated probabilities, same shape.
+        uncalibrated: Probabilities at temperature 1, same shape.
+        flagged: Whether the flagging head's score reaches the threshold that its fold's model locked, shape [n].
+    """
+
+    names: NameArray
+    patients: NameArray
+    folds: npt.NDArray[np.int64]
+    targets: TargetArray
+    scores: TargetArray
+    uncalibrated: TargetArray
+    flagged: npt.NDArray[np.bool_]
+
+
+def cross_validation_figures(judged: OutOfFold, heads: Sequence[Head], seed: int) -> dict[str, Estimate]:
+    """Figures on tiles, by name, with intervals over patients.
+
+    Per question the AUC; the balanced accuracy of the likeliest class; per head of three classes or more the mean AUC and
+    the share of each class that is called so; the calibration error before and after temperature; sensitivity and specificity at
+    the locked thresholds. Scores of different folds are pooled as they are. Undefined figures are left out.
+    """
+    figures: dict[str, Estimate | None] = {}
+    for question in questions(heads):
+        rows, truth = decided_rows(judged.targets, question.column)
+        own, patients = judged.scores[rows, question.column], judged.patients[rows]
+        figures[f"auc.{question.name}"] = auc_estimate(truth, own, patients, seed=seed)
+        if (
+            question.head == flagging_head(heads).name
+            and question.class_name == flagging_head(heads).flag_class
+        ):
+            called = judged.flagged[rows]
+            figures[f"sensitivity.{question.name}"] = share_estimate(
+                called[truth], patients[truth], seed=seed
+            )
+            figures[f"specificity.{question.name}"] = share_estimate(
+                ~called[~truth], patients[~truth], seed=seed
+            )
+    for head, columns in zip(heads, head_slices(heads).values(), strict=True):
+        rows = np.flatnonzero(~np.isnan(judged.targets[:, columns.start]))
+        figures |= _head_figures(judged, head, columns, rows, seed)
+    return {name: estimate for name, estimate in figures.items() if estimate is not None}
+
+
+def _head_figures(
+    judged: OutOfFold, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
+) -> dict[str, Estimate | None]:
+    targets, scores = judged.targets[rows, columns], judged.scores[rows, columns]
+    before, patients = judged.uncalibrated[rows, columns], judged.patients[rows]
+    sure = np.flatnonzero(targets.max(axis=1, initial=0.0) > _SURE)
+    truth, called = targets[sure].argmax(axis=1), scores[sure].argmax(axis=1)
+    sides = [truth == index for index in np.unique(truth)]
+    figures: dict[str, Estimate | None] = {
+        # The share of a single class would pass for the mean of several.
+        f"balanced_accuracy.{head.name}": None
+        if len(sides) < 2
+        else bootstrap_estimate(
+            lambda weights: balanced_accuracy(truth, called, weights), patients[sure], seed=seed, sides=sides
+        ),
+        f"calibration_error_before.{head.name}": bootstrap_estimate(
+            lambda weights: expected_calibration_error(targets, before, weights), patients, seed=seed
+        ),
+        f"calibration_error.{head.name}": bootstrap_estimate(
+            lambda weights: expected_calibration_error(targets, scores, weights), patients, seed=seed
+        ),
+    }
+    if len(head.classes) > 2:
+
+        def mean_auc(weights: FloatArray) -> float:
+            aucs = [roc_auc(truth == k, scores[sure, k], weights) for k in range(len(head.classes))]
+            return float(np.mean(aucs))
+
+        figures[f"mean_auc.{head.name}"] = bootstrap_estimate(
+            mean_auc, patients[sure], seed=seed, sides=sides
+        )
+        for index, class_name in enumerate(head.classes):
+            own = np.flatnonzero(truth == index)
+            figures[f"recall.{head.name}.{class_name}"] = share_estimate(
+                called[own] == index, patients[sure][own], seed=seed
+            )
+    return figures
+
+
+def confusion_of(judged: OutOfFold, head: Head, columns: slice) -> dict[tuple[str, str], int]:
+    """Rows by true and likeliest class, those with one clear answer.
+
+    Args:
+        judged: What was scored.
+        head: The question.
+        columns: Its columns.
+    """
+    targets = judged.targets[:, columns]
+    sure = np.flatnonzero(np.nan_to_num(targets).max(axis=1) > _SURE)
+    truth, called = targets[sure].argmax(axis=1), judged.scores[sure, columns].argmax(axis=1)
+    pairs = zip(cast("list[int]", truth.tolist()), cast("list[int]", called.tolist()), strict=True)
+    return dict(Counter((head.classes[t], head.classes[c]) for t, c in pairs))
+
+
+def uncalibrated_scores(
+    scores: TargetArray, heads: Sequence[Head], temperatures: Mapping[str, float]
+) -> TargetArray:
+    """Probabilities at temperature 1 from those after temperature, shape [n, classes of all heads]."""
+    found = np.empty_like(scores)
+    for name, columns in head_slices(heads).items():
+        # Softmax forgets a constant per row, so the logarithm of a score is as good as its logit.
+        found[:, columns] = softmax(
+            np.log(np.maximum(scores[:, columns], 1e-30)) * temperatures.get(name, 1.0)
+        )
+    return found

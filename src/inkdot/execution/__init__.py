@@ -1,0 +1,1 @@
+"""Running one task over many slides: worker pools, watchdog, Ray."""

@@ -1,0 +1,1 @@
+"""Metrics, confidence intervals, splits, thresholds and calibration: NumPy in, numbers out."""

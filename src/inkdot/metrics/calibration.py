@@ -1,0 +1,59 @@
+"""Calibration of scores by one temperature per head (Guo et al. 2017, ICML, arXiv:1706.04599)."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.metrics.classification import FloatArray, log_loss
+
+COLDEST, HOTTEST = 0.25, 16.0
+"""Limits of the temperature: on a small, perfectly separated validation set the best one would be 0, and
+every score 0 or 1, which so few rows do not justify."""
+
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+def softmax(logits: npt.ArrayLike) -> FloatArray:
+    """Probabilities of the last axis, computed in double precision."""
+    values = np.asarray(logits, np.float64)
+    exponents = np.exp(values - values.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def fit_temperature(
+    logits: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float:
+    """The divisor of the logits that gives the lowest log loss, by golden-section search.
+
+    The loss is convex in the inverse temperature, hence has one minimum.
+
+    Args:
+        logits: Shape [n, classes].
+        targets: Weight per class, rows sum to 1, shape [n, classes].
+        weights: Weight of each row, shape [n]; 1 where None.
+
+    Returns:
+        Between ``COLDEST`` and ``HOTTEST``; 1 where there are no rows.
+    """
+    values = np.asarray(logits, np.float64)
+    if not len(values):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        return log_loss(targets, softmax(values / math.exp(log_temperature)), weights)
+
+    low, high = math.log(COLDEST), math.log(HOTTEST)
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    loss_left, loss_right = loss(left), loss(right)
+    while high - low > 1e-4:
+        if loss_left <= loss_right:
+            high, right, loss_right = right, left, loss_left
+            left = high - _GOLDEN * (high - low)
+            loss_left = loss(left)
+        else:
+            low, left, loss_left = left, right, loss_right
+            right = low + _GOLDEN * (high - low)
+            loss_right = loss(right)
+    # Four digits are more than any validation set knows, and read well in model.json.
+    return round(math.exp(0.5 * (low + high)), 4)

@@ -1,0 +1,314 @@
+"""Intervals: no figure stands without one.
+
+Tiles of one patient resemble each other, so patients, not tiles, are what a bootstrap draws.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.metrics.classification import BoolArray, FloatArray, average_precision, roc_auc
+
+BOOTSTRAP = "bootstrap over patients"
+CLOPPER_PEARSON = "Clopper-Pearson, each patient counted as one observation"
+TOO_FEW = "too few patients for an interval"
+
+_FEWEST_PATIENTS = 3
+"""With fewer patients on a side a bootstrap only repeats them, and its interval would be a pretence."""
+
+_FEWEST_OF_MANY_ROWS, _MANY = 5, 3
+"""The same where patients have more than three rows each: of four patients intervals held the truth in 73 of 100 draws."""
+
+_FEW = 5
+"""Fewer hits or misses than this are counted exactly: a bootstrap of nine of ten reaches 1, although one was missed."""
+
+_COLLAPSED = 1e-3
+"""A bootstrap that gives next to the same in every draw, such as on perfect scores, knows nothing of other patients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its interval.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end.
+        high: Upper end.
+        method: How the interval was made.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def patient_bootstrap(
+    statistic: Callable[[FloatArray], float],
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Percentile interval of a statistic when whole patients are drawn again and again with replacement.
+
+    Percentiles are expanded for few patients, see :func:`bootstrap_tail`.
+
+    Args:
+        statistic: Gives the figure for row weights of shape [n] (how often each row's patient was drawn);
+            NaN where it is undefined, and that replicate is left out.
+        patients: Patient of each row, shape [n].
+        replicates: Number of draws.
+        seed: Same seed, same interval.
+        confidence: Share (0 to 1) the interval shall cover.
+
+    Returns:
+        Low and high end, or None where fewer than half of the replicates are defined.
+    """
+    names, owner = np.unique(patients, return_inverse=True)
+    if not len(names):
+        return None
+    generator = np.random.default_rng(seed)
+    values: list[float] = []
+    for _ in range(replicates):
+        drawn = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
+        value = statistic(drawn[owner].astype(np.float64))
+        if not math.isnan(value):
+            values.append(value)
+    if len(values) * 2 < replicates:
+        return None
+    tail = bootstrap_tail(len(names), confidence)
+    low, high = np.quantile(values, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_tail(patients: int, confidence: float) -> float:
+    """Share of the draws to leave out at each end, so that few patients give an interval as wide as Student's t.
+
+    A plain bootstrap of n patients is too narrow by sqrt((n − 1)/n), and takes the normal distribution for Student's
+    (Hesterberg 2015, Am. Stat. 69:371, expanded percentiles).
+    """
+    if patients < 2:
+        return 0.0
+    freedom = patients - 1
+    share = beta_quantile(confidence, 0.5, freedom / 2.0)  # of t²/(freedom + t²)
+    deviations = math.sqrt(freedom * share / (1.0 - share)) * math.sqrt(patients / freedom)
+    return 0.5 * math.erfc(deviations / math.sqrt(2.0))
+
+
+def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval (Clopper and Pearson 1934, Biometrika 26:404) through beta quantiles.
+
+    Args:
+        successes: 0 to ``trials``; need not be whole, for shares of an effective sample size.
+        trials: More than 0.
+        confidence: Share (0 to 1) the interval shall cover.
+
+    Raises:
+        ValueError: The counts are impossible.
+    """
+    if not (trials > 0 and 0 <= successes <= trials):
+        raise ValueError(f"expected 0 <= successes <= trials, trials > 0; found {successes} of {trials}")
+    tail = (1.0 - confidence) / 2.0
+    failures = trials - successes
+    low = 0.0 if successes <= 0 else beta_quantile(tail, successes, failures + 1.0)
+    high = 1.0 if failures <= 0 else beta_quantile(1.0 - tail, successes + 1.0, failures)
+    return low, high
+
+
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """The x at which the Beta(a, b) distribution function reaches ``probability``, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        if regularised_incomplete_beta(middle, a, b) < probability:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
+    """Distribution function of Beta(a, b) at x, by its continued fraction (DLMF 8.17.22, Lentz's method)."""
+    if x <= 0.0:
+        return 0.0
+    if x >= 1.0:
+        return 1.0
+    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast below this point only
+        return 1.0 - regularised_incomplete_beta(1.0 - x, b, a)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    tiny = 1e-300
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    value = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        change = 1.0
+        for step in (even, odd):
+            d = 1.0 + step * d
+            d = 1.0 / (d if abs(d) > tiny else tiny)
+            c = 1.0 + step / c
+            c = c if abs(c) > tiny else tiny
+            change = c * d
+            value *= change
+        if abs(change - 1.0) < 1e-15:
+            break
+    return front * value / a
+
+
+def bootstrap_estimate(
+    statistic: Callable[[FloatArray], float],
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    sides: Sequence[BoolArray] = (),
+) -> Estimate | None:
+    """Any statistic of weighted rows that lies between 0 and 1, with its bootstrap interval over patients.
+
+    Args:
+        statistic: See :func:`patient_bootstrap`.
+        patients: Patient of each row, shape [n].
+        replicates: Number of draws.
+        seed: Same seed, same interval.
+        confidence: Share (0 to 1) the interval shall cover.
+        sides: Rows, each of shape [n], that must come from at least three patients each, such as the positive ones and
+            the negative ones; without any, all rows together.
+
+    Returns:
+        None where the statistic is undefined on all rows; an interval from 0 to 1 where patients are too few. Where every
+        draw gives the same, the exact binomial interval for as many observations as the rarer side has patients.
+    """
+    value = statistic(np.ones(len(patients)))
+    if math.isnan(value):
+        return None
+    interval = None
+    parts = [patients[side] for side in sides] or [patients]
+    counts = [len(np.unique(part)) for part in parts]
+    if not any(_too_few(part) for part in parts):
+        interval = patient_bootstrap(
+            statistic, patients, replicates=replicates, seed=seed, confidence=confidence
+        )
+    if interval is None:
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    if interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, min(counts), confidence)
+    # Resampling pushes some statistics (a calibration error) upwards; an interval must still hold its figure.
+    return Estimate(value, min(interval[0], value), max(interval[1], value), BOOTSTRAP)
+
+
+def auc_estimate(
+    truth: BoolArray,
+    scores: npt.ArrayLike,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """ROC AUC with a bootstrap interval over patients, or None where a class is missing.
+
+    With fewer than three patients on either side nothing is claimed (0 to 1). With next to perfect separation, where
+    replicates are all the same, the exact binomial interval for as many observations as the rarer class has patients
+    stands in.
+    """
+    score = np.asarray(scores, np.float64)
+    value = roc_auc(truth, score)
+    if math.isnan(value):
+        return None
+    rarer = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
+    if _too_few(patients[truth]) or _too_few(patients[~truth]):
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    order = np.argsort(score, kind="stable")
+    sorted_truth, sorted_score = truth[order], score[order]
+    interval = patient_bootstrap(
+        lambda weights: roc_auc(sorted_truth, sorted_score, weights),
+        patients[order],
+        replicates=replicates,
+        seed=seed,
+        confidence=confidence,
+    )
+    if interval is None:
+        return Estimate(value, 0.0, 1.0, TOO_FEW)
+    if interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, rarer, confidence)
+    return Estimate(value, *interval, BOOTSTRAP)
+
+
+def average_precision_estimate(
+    truth: BoolArray,
+    scores: npt.ArrayLike,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Estimate | None:
+    """Average precision with a bootstrap interval over patients, or None where a class is missing.
+
+    Without a negative row it would be 1, whatever the scores.
+    """
+    if truth.all():
+        return None
+    score = np.asarray(scores, np.float64)
+    return bootstrap_estimate(
+        lambda weights: average_precision(truth, score, weights),
+        patients,
+        replicates=replicates,
+        seed=seed,
+        sides=[truth, ~truth],
+    )
+
+
+def share_estimate(
+    hits: BoolArray,
+    patients: npt.NDArray[np.str_],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate | None:
+    """Share of rows that are hits, with an interval over patients, or None where there are no rows.
+
+    Where the bootstrap collapses (all or none are hits), there are fewer than three patients, or each patient has one
+    row and hits or misses are few, the exact binomial interval stands in, with each patient counted as one observation: the
+    honest limit for rows that may be copies of each other.
+    """
+    if not len(hits):
+        return None
+    value = float(hits.mean())
+    count = len(np.unique(patients))
+
+    def share(weights: FloatArray) -> float:
+        total = weights.sum()
+        return float(weights[hits].sum() / total) if total > 0 else math.nan
+
+    interval = None
+    few = count == len(hits) and min(hits.sum(), (~hits).sum()) < _FEW
+    if not (few or _too_few(patients)):
+        interval = patient_bootstrap(share, patients, replicates=replicates, seed=seed, confidence=confidence)
+    if interval is None or interval[1] - interval[0] < _COLLAPSED:
+        return _counted(value, count, confidence)
+    return Estimate(value, *interval, BOOTSTRAP)
+
+
+def _too_few(patients: npt.NDArray[np.str_]) -> bool:
+    """Whether a bootstrap over the patients of these rows would be a pretence."""
+    count = len(np.unique(patients))
+    return count < (_FEWEST_OF_MANY_ROWS if len(patients) > _MANY * count else _FEWEST_PATIENTS)
+
+
+def _counted(value: float, patients: int, confidence: float) -> Estimate:
+    """A figure of 0 to 1 as if so many patients had been counted, each a hit or a miss."""
+    hits = min(max(value, 0.0), 1.0) * patients
+    return Estimate(value, *clopper_pearson(hits, patients, confidence), CLOPPER_PEARSON)

@@ -1,0 +1,81 @@
+"""What leaves the house: networks that give calibrated scores by themselves, or what WSInfer expects."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from inkdot.labels import Head, flagging_head
+from inkdot.model.network import TileNetwork
+from inkdot.model.targets import head_slices
+
+
+class ScoringNetwork(nn.Module):
+    """Tiles in, calibrated scores of every head out: nothing is left to do for whoever runs it."""
+
+    def __init__(
+        self, network: TileNetwork, heads: Sequence[Head], temperatures: Mapping[str, float]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._parts = [
+            (columns.start, columns.stop, temperatures.get(name, 1.0))
+            for name, columns in head_slices(heads).items()
+        ]
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Scores, float [n, score columns], each head's between 0 and 1 and summing to 1.
+
+        Args:
+            tiles: RGB pixels 0 to 255, uint8, shape [n, 3, side, side].
+        """
+        logits = self.network(tiles)
+        return torch.cat(
+            [torch.softmax(logits[:, start:stop] / degrees, dim=1) for start, stop, degrees in self._parts],
+            dim=1,
+        )
+
+
+class SeeingNetwork(nn.Module):
+    """Tiles in, :meth:`inkdot.model.network.TileNetwork.seen` out, for those who can call ``forward`` only."""
+
+    def __init__(self, network: TileNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, float [n, columns], and features, float [n, features].
+
+        Args:
+            tiles: RGB pixels 0 to 255, uint8, shape [n, 3, side, side].
+        """
+        return self.network.seen(tiles)
+
+
+class FlaggingNetwork(nn.Module):
+    """Normalised tiles in, logits of the head that flags out.
+
+    WSInfer normalises by what its config says before, and takes the softmax after: the temperature is in the logits.
+    """
+
+    def __init__(
+        self, network: TileNetwork, heads: Sequence[Head], temperatures: Mapping[str, float]
+    ) -> None:
+        super().__init__()
+        head = flagging_head(heads)
+        self.backbone = network.backbone
+        self.head = network.heads[head.name]
+        self._degrees = temperatures.get(head.name, 1.0)
+        # WSInfer asks a model for its parameters to learn where it is; frozen ones are enough.
+        self.requires_grad_(False)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Logits divided by the temperature, float [n, classes].
+
+        Args:
+            tiles: RGB, normalised by the model's mean and standard deviation, float, shape [n, 3, side, side].
+        """
+        return cast(Tensor, self.head(self.backbone(tiles))) / self._degrees

@@ -1,0 +1,94 @@
+"""A model on disk: ``weights.safetensors``, ``model.json`` and ``card.md`` in one folder. No pickle."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from pathlib import Path
+from typing import cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from inkdot.errors import ArtefactError
+from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.storage.atomic import write_bytes
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.layout import ModelLayout
+from inkdot.storage.model_files import ModelFile, read_model_file, write_model_file
+
+_NAMED = 5
+
+
+def save_model(folder: Path, network: TileNetwork, description: ModelFile) -> ModelFile:
+    """Write weights and description; the weights' hash is filled in.
+
+    Returns:
+        The description as written.
+    """
+    layout = ModelLayout(folder)
+    write_bytes(layout.weights, save(cpu_tensors(network)))
+    written = description.model_copy(update={"weights_sha256": file_sha256(layout.weights)})
+    write_model_file(folder, written)
+    return written
+
+
+def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:
+    """Read a model folder; the network is on the CPU, in evaluation mode.
+
+    Raises:
+        ArtefactError: The folder is no model, or its files do not belong together.
+    """
+    description = read_model_file(folder)
+    path = ModelLayout(folder).weights
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ArtefactError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
+    network = TileNetwork(network_spec(description))
+    fill(network, tensors, str(path))
+    return description, network.eval()
+
+
+def network_spec(description: ModelFile) -> NetworkSpec:
+    """The network that a description describes."""
+    return NetworkSpec(
+        backbone=description.backbone,
+        dropout=description.dropout,
+        heads=description.head_records,
+        side_px=description.tiling.side_px,
+        normalisation_mean=cast(tuple[float, float, float], tuple(description.normalisation_mean)),
+        normalisation_std=cast(tuple[float, float, float], tuple(description.normalisation_std)),
+        attention_hidden=description.attention.hidden if description.attention else 0,
+        attention_follows=description.attention is not None and description.attention.follows,
+        views=description.views,
+    )
+
+
+def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of the network, detached, on the CPU and contiguous."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def fill(network: TileNetwork, tensors: dict[str, Tensor], source: str) -> None:
+    """Load all tensors of a network.
+
+    Raises:
+        ArtefactError: Names or shapes differ; the message gives the first few.
+    """
+    wanted = network.state_dict()
+    wrong = [
+        f"{name} ({_shape(wanted.get(name))} expected, {_shape(tensors.get(name))} found)"
+        for name in sorted(wanted.keys() | tensors.keys())
+        if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise ArtefactError(
+            f"{source}: expected the tensors of {network.spec.backbone}, found other names or shapes: "
+            f"{'; '.join(wrong[:_NAMED])}{more}; copy the whole model folder again"
+        )
+    network.load_state_dict(tensors)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "none" if tensor is None else "×".join(str(size) for size in tensor.shape) or "scalar"

@@ -1,0 +1,213 @@
+"""From tiles to calibrated scores."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.labels import Head, flagging_head
+from inkdot.metrics.attention_pooling import attention_weights
+from inkdot.metrics.calibration import softmax
+from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen, batch_size_on
+from inkdot.model.ood_reference import distance_to, read_reference
+from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.precision import precision_on, precision_warnings
+from inkdot.model.targets import head_slices
+from inkdot.records import RgbArray
+from inkdot.storage.model_files import ModelFile, Precision, read_model_file
+
+if TYPE_CHECKING:
+    from inkdot.model.network import TileNetwork
+
+ScoreArray = npt.NDArray[np.float32]
+Runtime = Literal["auto", "torch", "openvino"]
+
+_LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
+"""What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
+
+
+class Seeing(Protocol):
+    """A network ready to run, whatever it runs in."""
+
+    @property
+    def feature_count(self) -> int:
+        """Numbers in the embedding of a tile."""
+        ...
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and features batch by batch, in the order of the tiles."""
+        ...
+
+
+class Judged(NamedTuple):
+    """What a model makes of the tiles of one slide.
+
+    Attributes:
+        scores: Probabilities, shape [n, score columns].
+        attention: Weight of each tile for the question that flags, sum 1, shape [n]; None without attention.
+    """
+
+    scores: ScoreArray
+    attention: ScoreArray | None
+
+
+class Scorer:
+    """A stored model, ready to score tiles.
+
+    Attributes:
+        description: What the weights mean.
+        runtime: What the network runs in: ``torch`` or ``openvino``.
+        precision: What it computes in here; see :func:`inkdot.model.precision.precision_on`.
+        feature_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
+            None where the model cannot tell.
+    """
+
+    feature_distance: Callable[[FeatureArray], ScoreArray] | None = None
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "auto",
+        batch_size: int | None = None,
+        runtime: Runtime = "auto",
+        network: Seeing | None = None,
+    ) -> None:
+        """Load a model folder.
+
+        Args:
+            folder: What `inkdot train` made (RUN/model).
+            device: ``auto``, or a torch device such as ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
+            batch_size: Tiles per batch; another size may change the last digits of scores. What suits the device where None.
+            runtime: ``auto`` takes OpenVINO where it is installed and there is no GPU.
+            network: The folder's network where it is ready to run already; else it is loaded when first asked for.
+
+        Raises:
+            ArtefactError: The folder is no model, or its files do not belong together.
+            UserError: The machine has no such device, or OpenVINO is not installed.
+        """
+        self._batch_size = batch_size
+        self._folder = folder
+        self.description: ModelFile = read_model_file(folder)
+        if runtime == "auto":
+            runtime = "openvino" if openvino_installed() and _is_cpu(device) else "torch"
+        elif runtime == "openvino":
+            import_openvino()
+        self.runtime: Literal["torch", "openvino"] = runtime
+        self._device = device
+        self.precision: Precision = self._precision_here()
+        self._network = network
+        if self.description.familiarity is not None:
+            self.feature_distance = distance_to(read_reference(folder))
+
+    def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
+        """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
+
+        Args:
+            tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
+        """
+        return self.judge(tiles).scores
+
+    def judge(self, tiles: Iterable[RgbArray]) -> Judged:
+        """Probabilities, as :meth:`score` gives, and the attention of the tiles of one whole slide."""
+        return self.judged([seen.logits for seen in self.seen(tiles)])
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`judged`."""
+        return self.network.seen(tiles)
+
+    def judged(self, batches: Sequence[LogitArray]) -> Judged:
+        """What :meth:`judge` gives, from the logits of all batches of a slide."""
+        heads = self.description.head_records
+        columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
+        logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
+        weights = attention_of(logits, heads, flagging_head(heads)) if self.description.attention else None
+        return Judged(scores_of(logits, heads, self.description.temperatures), weights)
+
+    @property
+    def network(self) -> Seeing:
+        """The network, loaded when first asked for: who only asks what the model is waits for nothing and writes nothing."""
+        if self._network is None:
+            self._network = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
+        return self._network
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be said with every score that is made on this machine."""
+        return precision_warnings(self.description.precision, self.precision)
+
+    def _precision_here(self) -> Precision:
+        recorded = self.description.precision
+        if recorded == "float32" or _is_cpu(self._device):
+            return precision_on("cpu", recorded, self.runtime)
+        from inkdot.model.torch_backend import choose_device
+
+        return precision_on(choose_device(self._device).type, recorded, self.runtime)
+
+    def _in_openvino(self) -> Seeing:
+        def network() -> "TileNetwork":
+            from inkdot.model.model_folder import load_model
+
+            return load_model(self._folder)[1]
+
+        return OpenVinoNetwork(
+            network,
+            side_px=self.description.tiling.side_px,
+            folder=self._folder,
+            weights_sha256=self.description.weights_sha256,
+            batch_size=self._batch_size or BATCH_SIZE,
+            precision=self.precision,
+        )
+
+    def _in_torch(self) -> Seeing:
+        from inkdot.model.model_folder import load_model
+        from inkdot.model.torch_backend import TorchNetwork, choose_device
+
+        device = choose_device(self._device)
+        batch_size = self._batch_size or batch_size_on(device.type)
+        return TorchNetwork(load_model(self._folder)[1], device, batch_size, self.precision)
+
+
+def _is_cpu(device: str) -> bool:
+    """Whether scoring would happen on the CPU; torch, which takes seconds to load, is asked only where it may say no.
+
+    Raises:
+        UserError: The machine has no such device.
+    """
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return True
+    from inkdot.model.torch_backend import choose_device
+
+    return choose_device(device).type == "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """False only where the system shows no driver that torch could use."""
+    return sys.platform != "linux" or any(Path(name).exists() for name in _LINUX_DRIVERS)
+
+
+def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:
+    """Softmax of each head's logits divided by its temperature, float32 [n, classes of all heads].
+
+    Further columns of the logits, which are attention, play no part.
+    """
+    slices = head_slices(heads)
+    scores = np.empty((len(logits), max(own.stop for own in slices.values())), np.float32)
+    for name, columns in slices.items():
+        scores[:, columns] = softmax(logits[:, columns].astype(np.float64) / temperatures.get(name, 1.0))
+    return scores
+
+
+def attention_of(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:
+    """Attention of the tiles of one slide for one question, sum 1, float32 [n].
+
+    Args:
+        logits: As the network gives them: the logits of all heads, then the attention score of each head.
+        heads: The questions.
+        head: One of them.
+    """
+    classes = sum(len(each.classes) for each in heads)
+    names = [each.name for each in heads]
+    return attention_weights(logits[:, classes + names.index(head.name)]).astype(np.float32)

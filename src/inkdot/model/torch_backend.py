@@ -1,0 +1,167 @@
+"""Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
+
+# pyright: reportUnknownMemberType=false
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from inkdot.errors import UserError
+from inkdot.model.batches import LogitArray, Seen, batches_of
+from inkdot.model.network import TileNetwork
+from inkdot.model.precision import precision_on
+from inkdot.records import RgbArray
+from inkdot.storage.model_files import Precision
+
+
+def as_batch(tiles: Sequence[RgbArray]) -> torch.Tensor:
+    """Tiles as the network takes them: uint8, shape [n, 3, side, side], channels last in memory."""
+    return torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to run on: ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: The machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"device: expected auto or a device of this machine, found {name!r} ({reason})"
+        ) from None
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def place(network: _Network, device: torch.device) -> _Network:
+    """The network on a device, channels last in memory, as the tiles come."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
+
+
+class TorchNetwork:
+    """A network on its device, beside :class:`inkdot.model.openvino_backend.OpenVinoNetwork`."""
+
+    def __init__(
+        self, network: TileNetwork, device: torch.device, batch_size: int, precision: Precision
+    ) -> None:
+        self._network, self._device = place(network, device), device
+        self._batch_size = batch_size
+        self._precision: Precision = precision
+        self.feature_count = network.feature_count
+
+    def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
+        """Logits of all tiles; see :func:`predict_logits`."""
+        return predict_logits(
+            self._network,
+            tiles,
+            device=self._device,
+            batch_size=self._batch_size,
+            precision=self._precision,
+        )
+
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+        """Logits and features batch by batch; see :func:`seen_by`."""
+        return seen_by(
+            self._network,
+            tiles,
+            device=self._device,
+            batch_size=self._batch_size,
+            precision=self._precision,
+        )
+
+
+def predict_logits(
+    network: TileNetwork,
+    tiles: Iterable[RgbArray],
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: Precision = "bfloat16",
+) -> LogitArray:
+    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
+
+    As :func:`seen_by`, which says what is taken.
+    """
+    batches = seen_by(network, tiles, device=device, batch_size=batch_size, precision=precision)
+    parts = [seen.logits for seen in batches]
+    columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
+    return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
+
+
+def seen_by(
+    network: TileNetwork,
+    tiles: Iterable[RgbArray],
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: Precision = "bfloat16",
+) -> Iterator[Seen]:
+    """Logits and features batch by batch, in the order of the tiles.
+
+    The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently. Batches are
+    halved when the device runs out of memory, until a single tile does not fit. The network is left in evaluation mode.
+
+    Args:
+        network: Already on ``device``.
+        tiles: uint8 RGB, shape [side, side, 3] each; taken one batch at a time.
+        device: Where the network is.
+        batch_size: Tiles per batch.
+        precision: bfloat16 where a GPU has it, or float32; a CPU computes in float32 always.
+    """
+    network.eval()
+    begun = deque[tuple[_Both, int]]()
+    for batch in batches_of(tiles, batch_size):
+        done = 0
+        while done < len(batch):
+            part = batch[done : done + batch_size]
+            try:
+                begun.append((_begin(network, part, batch_size, device, precision), len(part)))
+            except torch.OutOfMemoryError:
+                if batch_size == 1:
+                    raise
+                batch_size = (batch_size + 1) // 2
+            else:
+                done += len(part)
+            # A GPU is given the next batch before the last one's numbers are waited for.
+            while len(begun) > 1:
+                yield _finished(*begun.popleft())
+    while begun:
+        yield _finished(*begun.popleft())
+
+
+_Both = tuple[torch.Tensor, torch.Tensor]
+
+
+def _begin(
+    network: TileNetwork, tiles: list[RgbArray], size: int, device: torch.device, precision: Precision
+) -> _Both:
+    """Logits and features of a batch, filled up to its size; a GPU may still be at work on them."""
+    pixels = as_batch(tiles + [tiles[-1]] * (size - len(tiles)))
+    if device.type == "cuda":
+        pixels = pixels.pin_memory()  # else the copy would wait for all that was begun
+    with torch.inference_mode(), _autocast(device, precision):
+        return network.seen(pixels.to(device, non_blocking=True))
+
+
+def _finished(both: _Both, count: int) -> Seen:
+    """The first rows of what was begun, waited for."""
+    return Seen(*(values.float().cpu().numpy()[:count] for values in both))
+
+
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    if precision_on(device.type, precision, "torch") == "float32":
+        return nullcontext()
+    return torch.autocast("cuda", dtype=torch.bfloat16)

@@ -1,0 +1,120 @@
+"""The clusters of one scored slide: the nuclei of the most suspicious measured, and a score for each."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot.config import MorphometryConfig
+from inkdot.errors import ArtefactError
+from inkdot.labels import flagging_head, score_column
+from inkdot.metrics.pooling import CLUSTER_POOLING
+from inkdot.pipeline.cluster_scoring import owners_of_tiles, score_clusters
+from inkdot.pipeline.measure_slide import measure_clusters_of
+from inkdot.records import SlideEntry
+from inkdot.slides import open_slide
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import Outcome
+from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION, SCORES_VERSION
+from inkdot.storage.tables.cluster_scores import write_cluster_scores
+from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
+from inkdot.storage.tables.scores import read_scores
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTask:
+    """:func:`cluster_slide` for the engine.
+
+    Attributes:
+        layout: The results folder.
+        morphometry: How many nuclei are measured; None for none at all.
+    """
+
+    layout: RunLayout
+    morphometry: MorphometryConfig | None
+
+    def __call__(self, entry: SlideEntry) -> Outcome:
+        """Score the clusters of one slide."""
+        return cluster_slide(entry, self.layout, self.morphometry)
+
+
+def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> Outcome:
+    """Write ``cluster_scores/<slide_id>.parquet``, and the measurements of the best clusters into ``clusters/``.
+
+    A slide that was cut by the grid has no clusters, and none are written. Earlier ones are reused when they were made
+    from the same scores and settings.
+
+    Raises:
+        ArtefactError: The slide's scores or clusters are missing or damaged.
+        SlideError: The slide's pixels cannot be read.
+    """
+    path, scores_path = layout.clusters(entry.slide_id), layout.scores(entry.slide_id)
+    scored_path = layout.cluster_scores(entry.slide_id)
+    if not path.exists():
+        scored_path.unlink(missing_ok=True)
+        return "reused"
+    facts = _made_from(layout, entry.slide_id, morphometry)
+    if _fits(layout, entry.slide_id, facts):
+        return "reused"
+    clusters, cluster_facts = read_table(path, CLUSTERS_VERSION)
+    scores, score_facts = read_scores(scores_path), read_footer(scores_path, SCORES_VERSION)
+    scored = score_clusters(clusters, scores.table, scores.heads, CLUSTER_POOLING)
+    warnings = list(scores.warnings)
+    if morphometry is not None:
+        head = flagging_head(scores.heads)
+        flags = _flag_scores(scored, score_column(head.name, head.flag_class or ""))
+        order = _by_score(flags, scores.table)
+        below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
+        with closing(open_slide(entry)) as slide:
+            measured = measure_clusters_of(slide, clusters, order, morphometry, below.tolist())
+        warnings += measured.warnings
+        kept = {name: value for name, value in cluster_facts.items() if name != "version"}
+        write_table(path, measured.table, CLUSTERS_VERSION, kept | measured.facts)
+    write_cluster_scores(
+        scored_path,
+        scored,
+        {**score_facts, **facts, "warnings": warnings},
+        clusters_sha256=file_sha256(path),
+        pooling=CLUSTER_POOLING,
+    )
+    return "done"
+
+
+def _flag_scores(scored: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    values = cast("list[float | None]", scored.column(column).to_pylist())
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _by_score(flags: npt.NDArray[np.float64], tiles: pa.Table) -> list[int]:
+    """Clusters with tiles of their own, the highest score first; ties from top to bottom."""
+    own = np.unique(owners_of_tiles(tiles))
+    return own[np.lexsort((own, -flags[own]))].tolist()
+
+
+def clusters_fit(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> bool:
+    """Whether earlier scored clusters would be reused, given that the slide's scores are; True without clusters."""
+    if not layout.clusters(entry.slide_id).exists():
+        return True
+    return _fits(layout, entry.slide_id, _made_from(layout, entry.slide_id, morphometry))
+
+
+def _made_from(layout: RunLayout, slide_id: str, morphometry: MorphometryConfig | None) -> dict[str, object]:
+    return {
+        "scores_sha256": file_sha256(layout.scores(slide_id)),
+        "morphometry": morphometry.model_dump(mode="json") if morphometry else None,
+        "pooling": CLUSTER_POOLING,
+    }
+
+
+def _fits(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> bool:
+    try:
+        earlier = read_footer(layout.cluster_scores(slide_id), CLUSTER_SCORES_VERSION)
+    except ArtefactError:
+        return False
+    # The hash stands for the measurements: whoever writes others, writes another file.
+    wanted = facts | {"clusters_sha256": file_sha256(layout.clusters(slide_id))}
+    return all(earlier.get(name, "absent") == value for name, value in wanted.items())

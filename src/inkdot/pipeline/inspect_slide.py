@@ -1,0 +1,139 @@
+"""Looking at one slide without writing anything: would the later stages take it, and if not, why?"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from inkdot.annotations import read_annotation
+from inkdot.config import Config
+from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
+from inkdot.geometry import check_resolution, scanned_bounds
+from inkdot.records import Mpp, ReadPlan, Slide, SlideEntry, SlideInfo
+from inkdot.slides import open_slide
+from inkdot.storage.schemas import scores_schema, tiles_schema
+from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
+from inkdot.tiling.tile_table import cut_tiles
+from inkdot.units import Level0Px, LevelPx
+
+_PROBE_SIDE_PX = 64
+_PROBES_A_SIDE = 3
+_BYTES_A_NUMBER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SlideReport:
+    """What was seen of one slide.
+
+    Attributes:
+        slide_id: The slide.
+        info: What is known of it; None where it does not open.
+        mpp_usable: The µm/px in ``info`` are the slide's; False where they are missing or implausible.
+        labels: What was said about places on it; empty where the slide or its annotation cannot be read.
+        tiles: Tiles that would be cut, at most where they are centred on clusters; None where that fails.
+        tables_bytes: Disk for its tile and score tables, at most.
+        cache_bytes: Disk for the pixels of its training tiles, at most.
+        problem: What would make a later stage fail, and what to change; empty where nothing would.
+        warnings: What a person should know besides.
+    """
+
+    slide_id: str
+    info: SlideInfo | None
+    mpp_usable: bool
+    labels: tuple[PlaceLabel, ...]
+    tiles: int | None
+    tables_bytes: int
+    cache_bytes: int
+    problem: str
+    warnings: tuple[str, ...]
+
+
+def inspect_slide(entry: SlideEntry, config: Config) -> SlideReport:
+    """Open a slide, read its annotation and some of its pixels, find its foreground and count its tiles.
+
+    Args:
+        entry: The slide.
+        config: How it would be tiled.
+    """
+    labels: tuple[PlaceLabel, ...] = ()
+    info: SlideInfo | None = None
+    mpp_usable = True
+    warnings = list(_entry_warnings(entry, config))
+    try:
+        with closing(open_slide(entry)) as slide:
+            info = slide.info
+            warnings += info.warnings
+            if entry.annotation is not None:
+                annotation = read_annotation(entry.annotation, info, config.annotations, config.head_records)
+                labels = annotation.labels
+                warnings += [*annotation.warnings, *_misplaced(info, labels)]
+            check_resolution(info, config.tiling.mpp)
+            _read_some(slide)
+            foreground = find_foreground(slide, config.tiling)
+        tiles = _count_tiles(info, foreground, config)
+    except (SlideError, ManifestError) as error:
+        if isinstance(error, MissingMppError | ImplausibleMppError):
+            info, mpp_usable = _info_without_mpp(entry), False
+        return SlideReport(entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings))
+    heads = config.head_records
+    row = _BYTES_A_NUMBER * (len(tiles_schema(heads).names) + len(scores_schema(heads).names))
+    kept = min(tiles, config.training.max_tiles_per_slide * sum(len(head.classes) for head in heads))
+    return SlideReport(
+        slide_id=entry.slide_id,
+        info=info,
+        mpp_usable=True,
+        labels=labels,
+        tiles=tiles,
+        tables_bytes=tiles * row + foreground.ground.size,
+        cache_bytes=kept * config.tiling.side_px**2 * 3,
+        problem="",
+        warnings=tuple(warnings),
+    )
+
+
+def _info_without_mpp(entry: SlideEntry) -> SlideInfo | None:
+    """What else is known of a slide that only lacks its µm/px."""
+    try:
+        with closing(open_slide(replace(entry, mpp=Mpp.square(1.0)))) as slide:
+            return slide.info
+    except SlideError:
+        return None
+
+
+def _entry_warnings(entry: SlideEntry, config: Config) -> list[str]:
+    if entry.preparation in (None, config.preparation):
+        return []
+    return [f"preparation {entry.preparation} where the config is for {config.preparation}"]
+
+
+def _misplaced(info: SlideInfo, places: Sequence[PlaceLabel]) -> list[str]:
+    """Places beyond the slide tell of another frame, such as QuPath's, which counts from the scanned bounds."""
+    width, height = info.size_l0_px
+    beyond = 0
+    for place in places:
+        x0, y0, x1, y1 = place.place.bounds
+        beyond += x0 < 0 or y0 < 0 or x1 > width or y1 > height
+    if not beyond:
+        return []
+    return [f"{beyond} of {len(places)} labelled places reach beyond the slide: are they in level-0 pixels?"]
+
+
+def _read_some(slide: Slide) -> None:
+    """Read small places from corner to corner of level 0: a truncated file fails at some of them."""
+    bounds = scanned_bounds(slide.info)
+    side = LevelPx(_PROBE_SIDE_PX)
+    for row in range(_PROBES_A_SIDE):
+        for column in range(_PROBES_A_SIDE):
+            x = bounds.x_l0_px + max(0, bounds.width_l0_px - side) * column // (_PROBES_A_SIDE - 1)
+            y = bounds.y_l0_px + max(0, bounds.height_l0_px - side) * row // (_PROBES_A_SIDE - 1)
+            slide.read(ReadPlan(0, Level0Px(x), Level0Px(y), side, side))
+
+
+def _count_tiles(info: SlideInfo, foreground: Foreground, config: Config) -> int:
+    tiling = config.tiling
+    if tiling.mode == "clusters":
+        # Looking for nuclei costs what tiling costs; where nothing lies on the glass there are none.
+        cut_tiles(info, tiling.spec, foreground, config.head_records, 0.0)
+        return tiling.max_tiles
+    table = cut_tiles(info, tiling.spec, foreground, config.head_records, tiling.min_foreground_fraction)
+    return table.num_rows

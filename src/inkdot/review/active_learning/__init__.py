@@ -1,0 +1,1 @@
+"""Which regions to ask a reader about next."""

@@ -1,0 +1,1 @@
+"""The gallery page, its card images and the worklist."""

@@ -1,0 +1,62 @@
+"""Pictures of a page as JPEG files. Their names are hashes: no slide's name gets into a path or an address."""
+
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from inkdot.records import BoundsL0, RgbArray
+from inkdot.review.results.scored_slide import SlideFrame
+
+QUALITY = 90
+NAME = re.compile(r"[0-9a-f]{32}\.jpg")
+"""Names of pictures that an export made, and may delete."""
+
+
+def picture_name(*identity: object) -> str:
+    """A file name that stands for what is shown, the same in every export.
+
+    Args:
+        identity: JSON values that settle the picture's pixels: the slide, the place, the scale.
+    """
+    text = json.dumps([*identity, QUALITY], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32] + ".jpg"
+
+
+def jpeg_bytes(pixels: RgbArray) -> bytes:
+    """A picture as JPEG, colours at full resolution (a nucleus is few pixels wide); no metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def jpeg_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, from its header."""
+    with Image.open(path) as image:
+        return image.size
+
+
+def crop_to_bounds(thumbnail: RgbArray, frame: SlideFrame) -> RgbArray:
+    """The scanned part of a thumbnail of the whole of level 0, where the file states bounds.
+
+    Args:
+        thumbnail: The whole slide, uint8 [h, w, 3].
+        frame: Size and bounds of the slide.
+    """
+    height, width = thumbnail.shape[:2]
+    left, top, right, bottom = _bounds_in(
+        frame.bounds_l0_px, width / frame.size_l0_px[0], height / frame.size_l0_px[1]
+    )
+    cropped = thumbnail[top : min(height, bottom), left : min(width, right)]
+    return np.ascontiguousarray(cropped) if cropped.size else thumbnail
+
+
+def _bounds_in(bounds: BoundsL0, scale_x: float, scale_y: float) -> tuple[int, int, int, int]:
+    left, top = round(bounds.x_l0_px * scale_x), round(bounds.y_l0_px * scale_y)
+    right = round((bounds.x_l0_px + bounds.width_l0_px) * scale_x)
+    bottom = round((bounds.y_l0_px + bounds.height_l0_px) * scale_y)
+    return left, top, max(left + 1, right), max(top + 1, bottom)

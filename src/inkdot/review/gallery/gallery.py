@@ -1,0 +1,271 @@
+"""The facts of a review as one JSON value, which the page turns into cards.
+
+Names and warnings are untrusted: the page writes them as text, never as markup.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inkdot.labels import Head, score_column
+from inkdot.metrics.calls import certain_from, further_call, heads_asked_of
+from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
+from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.results.cluster_facts import ClusterFacts
+from inkdot.review.results.ranking import Place
+from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.wording import SYNTHETIC_SLIDE
+from inkdot.storage.hashing import json_sha256
+from inkdot.storage.model_files import ReliabilityStep
+
+GALLERY_VERSION = "inkdot.gallery/2"
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySettings:
+    """How a review is presented.
+
+    Attributes:
+        tiles_folder: Folder of the pictures, relative to the page.
+        blinded_seed: Seed of the order in a reader study, where scores are hidden; None shows scores.
+    """
+
+    tiles_folder: str = "tiles"
+    blinded_seed: int | None = None
+
+
+def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
+    """Everything the page shows.
+
+    In a blinded review nothing that the model said is in the facts: no score, call or count, and the order
+    of slides and places is a shuffle that the seed repeats.
+
+    Args:
+        reviews: The slides, in the order to look at them.
+        settings: How to present them.
+    """
+    shown = order_shown(reviews, settings)
+    return frame_facts(reviews, settings) | {"slides": [slide_facts(review, settings) for review in shown]}
+
+
+def order_shown(reviews: Sequence[SlideReview], settings: GallerySettings) -> list[SlideReview]:
+    """The slides as they are listed: as given, or in a blinded review shuffled by its seed."""
+    if settings.blinded_seed is None:
+        return list(reviews)
+    shown = sorted(reviews, key=lambda review: review.slide_id)
+    random.Random(settings.blinded_seed).shuffle(shown)
+    return shown
+
+
+def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
+    """What is said of the review as a whole; see :func:`gallery_facts`."""
+    scored = [review.facts for review in reviews if review.facts is not None]
+    heads = scored[0].heads if scored else ()
+    return {
+        "version": GALLERY_VERSION,
+        "review_id": _review_id(reviews, settings),
+        "model_sha256": scored[0].model_sha256 if scored else "",
+        "synthetic_model": any(slide.synthetic_model for slide in scored),
+        "blinded_seed": settings.blinded_seed,
+        "heads": [_head_facts(head) for head in heads],
+    }
+
+
+def _review_id(reviews: Sequence[SlideReview], settings: GallerySettings) -> str:
+    """Name under which a browser keeps answers; however many places are shown, it stays the same."""
+    scored = sorted(
+        (r.slide_id, r.facts.model_sha256, r.facts.tiles_sha256) for r in reviews if r.facts is not None
+    )
+    return json_sha256([scored, settings.blinded_seed])[:32]
+
+
+def _head_facts(head: Head) -> dict[str, object]:
+    return {
+        "name": head.name,
+        "classes": [{"name": name, "words": head.call_words(name)} for name in head.classes],
+        "answers": [{"name": answer, "weights": dict(weights)} for answer, weights in _ordered(head)],
+        "condition": list(head.condition) if head.condition else None,
+        "flag_class": head.flag_class,
+    }
+
+
+def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
+    """Answers as they are offered: the flag class, other classes, mixtures, then what training does not use.
+
+    Footers sort their keys, so the order of a config does not survive.
+    """
+
+    def key(item: tuple[str, Mapping[str, float]]) -> tuple[int, int]:
+        weights = item[1]
+        if len(weights) != 1:
+            return (2 if weights else 3), 0
+        name = next(iter(weights))
+        return (0 if name == head.flag_class else 1), head.classes.index(name)
+
+    return sorted(head.answers.items(), key=key)
+
+
+def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
+    """What is said of one slide and its places; see :func:`gallery_facts`."""
+    blinded = settings.blinded_seed is not None
+    warnings = list(review.warnings)
+    facts: dict[str, object] = {
+        "id": review.slide_id,
+        "problem": review.problem,
+        "overview": None,
+        "places": [],
+    }
+    slide, ranking = review.facts, review.ranking
+    if slide is not None and slide.frame.synthetic:
+        warnings.append(SYNTHETIC_SLIDE)
+    facts["warnings"] = warnings
+    if not blinded:
+        facts |= {"call": review.call, "score": _rounded(review.score)}
+    if slide is None or ranking is None:
+        return facts
+    facts |= _frame_facts(slide) | {"unit": ranking.unit}
+    if not blinded:
+        facts |= {
+            "threshold": _rounded(slide.threshold),
+            "tiles": ranking.tiles,
+            "flagged_tiles": ranking.flagged_tiles,
+            "more_flagged": ranking.more_flagged,
+            "units": ranking.units,
+            "flagged_units": ranking.flagged_units,
+            "ruler": _ruler_facts(review),
+            "measured_clusters": review.measured_clusters,
+            "further_calls": review.further_calls,
+            "geojson": f"{review.slide_id}.geojson",
+            "geojson_left_out": review.geojson_left_out,
+        }
+    if review.overview:
+        width, height = review.overview_size_px
+        facts["overview"] = {
+            "src": f"{settings.tiles_folder}/{review.overview}",
+            "width": width,
+            "height": height,
+        }
+    places = [_place_facts(review, index, settings) for index in range(len(ranking.places))]
+    if blinded:
+        # A string seeds by its bytes, the same on every machine: each slide gets its own order.
+        random.Random(f"{settings.blinded_seed}/{review.slide_id}").shuffle(places)
+        places = [place | {"rank": rank} for rank, place in enumerate(places, start=1)]
+    facts["places"] = places
+    return facts
+
+
+def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
+    frame, bounds = slide.frame, slide.frame.bounds_l0_px
+    side_um = float(slide.spec.side_um)
+    return {
+        "synthetic": frame.synthetic,
+        "mpp": [frame.mpp.x, frame.mpp.y],
+        "mpp_source": frame.mpp_source,
+        "size_l0_px": list(frame.size_l0_px),
+        "bounds_l0_px": [bounds.x_l0_px, bounds.y_l0_px, bounds.width_l0_px, bounds.height_l0_px],
+        "side_um": side_um,
+        "overview_bar": _bar_facts(scale_bar(bounds.width_l0_px * frame.mpp.x)),
+    }
+
+
+def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> dict[str, object]:
+    assert review.ranking is not None
+    assert review.facts is not None
+    place, slide = review.ranking.places[index], review.facts
+    view = view_of(place, slide.spec)
+    facts: dict[str, object] = {
+        "rank": place.rank,
+        "x_l0_px": place.x_l0_px,
+        "y_l0_px": place.y_l0_px,
+        "box_l0_px": list(place.corners_l0_px),
+        "polygon": place.wkt,
+        "side_um": round(view.side_um, 2),
+        "context_um": round(context_side_um(view.side_um, slide.frame.mpp), 2),
+        "bar": _bar_facts(scale_bar(view.side_um)),
+        "ring": _ring_in_context(place, slide),
+    }
+    if settings.blinded_seed is None:
+        facts |= {
+            "score": _rounded(place.score),
+            "flagged": place.flagged,
+            "worth": _worth_facts(slide.worth(place.score)),
+            "scores": _scores_by_head(place),
+            "calls": _calls(place, slide),
+            "cluster": _cluster_facts(place.cluster) if place.cluster else None,
+            "tiles": len(place.rows),
+        }
+    if review.pictures:
+        pictures = review.pictures[index]
+        facts |= {
+            "tile": f"{settings.tiles_folder}/{pictures.tile}",
+            "context": f"{settings.tiles_folder}/{pictures.context}",
+        }
+    return facts
+
+
+def _ring_in_context(place: Place, slide: ScoreFacts) -> list[list[float]]:
+    """The outline as fractions (0 to 1) of the width of the picture with its surroundings."""
+    field, mpp = context_field(place, slide.spec, slide.frame.mpp), slide.frame.mpp
+    side = float(field.spec.side_um)
+    return [
+        [round((x - field.x_l0_px) * mpp.x / side, 4), round((y - field.y_l0_px) * mpp.y / side, 4)]
+        for x, y in place.ring_l0_px
+    ]
+
+
+def _calls(place: Place, slide: ScoreFacts) -> dict[str, str]:
+    """What is said of the further questions, such as morphology; nothing of a place that is not flagged."""
+    asked = heads_asked_of(slide.heads, slide.head) if place.flagged else []
+    return {
+        head.name: further_call(
+            head,
+            [place.scores[score_column(head.name, name)] for name in head.classes],
+            certain_from(slide.abstention, head),
+        )
+        for head in asked
+    }
+
+
+def _worth_facts(step: ReliabilityStep | None) -> dict[str, object] | None:
+    """What such a score was worth in validation; the interval is the score's uncertainty in words people know."""
+    if step is None:
+        return None
+    share = step.positive
+    values = {"share": share.value, "low": share.low, "high": share.high, "from": step.low, "to": step.high}
+    return {"places": step.places, **{name: round(value, 3) for name, value in values.items()}}
+
+
+def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
+    return {
+        "nuclei": cluster.nuclei,
+        "measured_nuclei": cluster.measured_nuclei,
+        "measures": {name: round(value, 3) for name, value in cluster.measures.items()},
+        "others": cluster.others,
+        "reservations": cluster.reservations,
+    }
+
+
+def _ruler_facts(review: SlideReview) -> dict[str, object] | None:
+    ruler = review.ruler
+    if ruler is None:
+        return None
+    diameter = ruler["diameter_um"]
+    rounded = round(diameter, 2) if isinstance(diameter, float) else None
+    return {"lymphocytes": ruler["lymphocytes"], "diameter_um": rounded, "reason": ruler["reason"]}
+
+
+def _scores_by_head(place: Place) -> Mapping[str, Mapping[str, float]]:
+    """Scores by head and class; the columns are named ``p.<head>.<class>``."""
+    by_head: dict[str, dict[str, float]] = {}
+    for column, score in place.scores.items():
+        _, head, class_name = column.split(".", 2)
+        by_head.setdefault(head, {})[class_name] = round(score, 6)
+    return by_head
+
+
+def _bar_facts(bar: ScaleBar) -> dict[str, float]:
+    return {"length_um": bar.length_um, "fraction": bar.fraction}
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)

@@ -1,0 +1,80 @@
+"""The page as one file that opens from disk: markup, style, script and facts, under a strict policy.
+
+Style and script stand in the file and are allowed by their hashes alone: a page opened from ``file://`` has no
+origin that browsers agree on, and module scripts are refused there. The facts stand in a data block, which
+no browser runs. Nothing may be fetched but pictures beside the page.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+from inkdot import __version__
+from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
+
+SCRIPTS = (
+    "base.js", "answers.js", "verdicts.js", "pictures.js", "nuclei.js", "cards.js", "overview.js", "slides.js", "context.js",
+    "listing.js", "keys.js", "app.js",
+)  # fmt: skip
+"""In the order they run; each is a classic script that adds to one shared object."""
+
+_SLOT = re.compile(r"\{\{(\w+)\}\}")
+
+
+def page_text(facts: Mapping[str, object]) -> str:
+    """The whole page.
+
+    Args:
+        facts: What :func:`inkdot.review.gallery.gallery.gallery_facts` returns.
+    """
+    style = _asset("gallery.css")
+    script = "\n".join(_asset(f"js/{name}") for name in SCRIPTS)
+    synthetic = bool(facts.get("synthetic_model"))
+    slots = {
+        "policy": html.escape(policy(style, script)),
+        "style": style,
+        "script": script,
+        "facts": data_block(facts),
+        "research_use": html.escape(RESEARCH_USE),
+        "footer": html.escape(FOOTER),
+        "when_uncertain": html.escape(WHEN_UNCERTAIN),
+        "synthetic_model": html.escape(SYNTHETIC_MODEL),
+        "synthetic_hidden": "" if synthetic else "hidden",
+        "version": html.escape(__version__),
+    }
+    # One pass: what is filled in is never searched for slots again.
+    return _SLOT.sub(lambda match: slots[match[1]], _asset("index.html"))
+
+
+def policy(style: str, script: str) -> str:
+    """The content security policy: these two texts, and pictures beside the page."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_source_hash(script)}'",
+            f"style-src '{_source_hash(style)}'",
+            "img-src 'self' file:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def data_block(facts: Mapping[str, object]) -> str:
+    """Facts as JSON that cannot end the script element it stands in, whatever a slide is called."""
+    text = json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _asset(name: str) -> str:
+    return files("inkdot.review").joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
+
+
+def _source_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,217 @@
+"""Places of a slide as annotations that QuPath opens.
+
+QuPath counts pixels from the top left corner of the scanned bounds that a file states, every table here
+from that of level 0: the bounds' corner is subtracted. Rings are closed and right-handed (RFC 7946 §3.1.6:
+positive area in x, y), ids are the same in every export, and annotations are not locked, so that a person
+can correct them.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from inkdot.errors import UserError
+from inkdot.records import BoundsL0
+from inkdot.review.results.ranking import Place, Ranking, place_at, score_order
+from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.scored_clusters import clusters_at
+from inkdot.review.results.scored_slide import IntArray, ScoredSlide
+from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
+from inkdot.storage.atomic import atomic_path
+
+GEOJSON_VERSION = "inkdot.geojson/3"
+
+MAX_FEATURES = 10_000
+"""QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
+
+_OURS = b'{"type": "FeatureCollection", "inkdot": {'
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "inkdot.review")
+_FLAGGED = {
+    "name": "flagged",
+    "color": [213, 94, 0],
+}  # vermillion and blue of Okabe and Ito: told apart by everyone
+_NOT_FLAGGED = {"name": "shown, not flagged", "color": [0, 114, 178]}
+_WARNING = {"name": "warning about the slide", "color": [60, 60, 60]}
+
+
+@dataclass(frozen=True, slots=True)
+class GeojsonSummary:
+    """What a file holds beside the warnings.
+
+    Attributes:
+        features: Places in the file.
+        left_out: Flagged places that did not fit under the cap.
+    """
+
+    features: int
+    left_out: int
+
+
+def write_geojson(
+    path: Path,
+    reviewed: ReviewedSlide,
+    ranking: Ranking,
+    max_features: int = MAX_FEATURES,
+    warnings: Sequence[str] | None = None,
+) -> GeojsonSummary:
+    """Write the warnings, the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
+
+    Args:
+        path: Where to write.
+        reviewed: Scores of the slide.
+        ranking: The places shown; they are in the file even where nothing is flagged.
+        max_features: At most so many places.
+        warnings: What a reader must know; what came with the scores where None.
+    """
+    slide = reviewed.slide
+    further = _further_flagged(reviewed, ranking)
+    total = len(ranking.places) + further.size
+    written = min(total, max_features)
+    places = _places(reviewed, ranking, further)
+    said = list(slide.facts.warnings if warnings is None else warnings)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
+        about = {
+            "version": GEOJSON_VERSION,
+            "slide_id": slide.facts.frame.slide_id,
+            "left_out": total - written,
+            "use": FOOTER,
+            "warnings": said,
+        }
+        head = {
+            "type": "FeatureCollection",
+            "inkdot": about | ({"warning": SYNTHETIC_MODEL} if slide.facts.synthetic_model else {}),
+        }
+        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
+        notes = (_note(slide, text, index) for index, text in enumerate(said))
+        shown = (feature(slide, place) for _, place in zip(range(written), places, strict=False))
+        for index, one in enumerate(chain(notes, shown)):
+            file.write("\n" if index == 0 else ",\n")
+            file.write(json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        file.write("\n]}\n")
+    return GeojsonSummary(features=written, left_out=total - written)
+
+
+def refuse_answers_of_others(paths: Iterable[Path]) -> None:
+    """Refuse to write over what somebody saved from QuPath under a slide's name: it may hold answers.
+
+    Raises:
+        UserError: One of the files is there and is none of ours.
+    """
+    for path in paths:
+        if path.exists() and not path.read_bytes()[:200].startswith(_OURS):
+            raise UserError(
+                f"{path}: expected a file that inkdot wrote, found another, which may hold answers from QuPath; "
+                "bring them in with `inkdot review import`, then move it away"
+            )
+
+
+def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
+    """One place as a GeoJSON feature in QuPath's frame."""
+    facts = slide.facts
+    identity = (
+        f"{facts.model_sha256}/{facts.frame.slide_id}/{place.x_l0_px}/{place.y_l0_px}/{facts.spec.side_um:g}"
+    )
+    if place.cluster is not None:
+        identity += f"/cluster/{place.cluster.cluster_id}"
+    words = f"#{place.rank} {place.score:.3f}"
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, identity)),
+        "geometry": {"type": "Polygon", "coordinates": [ring(place, facts.frame.bounds_l0_px)]},
+        "properties": {
+            "objectType": "annotation",
+            "name": f"{words} (synthetic model)" if facts.synthetic_model else words,
+            "classification": _FLAGGED if place.flagged else _NOT_FLAGGED,
+            "isLocked": False,
+            "measurements": measurements(place),
+        },
+    }
+
+
+def _note(slide: ScoredSlide, text: str, index: int) -> dict[str, object]:
+    """A warning about the whole slide: QuPath shows names of annotations, and nothing of the file's head.
+
+    A square of a tile's size, side by side with the others from the top left corner, where it hides no place.
+    """
+    facts = slide.facts
+    bounds = facts.frame.bounds_l0_px
+    width, height = (min(side, whole) for side, whole in zip(facts.side_l0_px, _size(bounds), strict=True))
+    left = min(index * 1.25 * width, _size(bounds)[0] - width)
+    corners = [(0, 0), (width, 0), (width, height), (0, height), (0, 0)]
+    identity = f"{facts.model_sha256}/{facts.frame.slide_id}/warning/{text}"
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, identity)),
+        "geometry": {
+            "type": "Polygon",
+            "coordinates": [[[_plain(left + x), _plain(y)] for x, y in corners]],
+        },
+        "properties": {
+            "objectType": "annotation",
+            "name": f"! {text}",
+            "classification": _WARNING,
+            "isLocked": False,
+        },
+    }
+
+
+def _size(bounds: BoundsL0) -> tuple[int, int]:
+    return bounds.width_l0_px, bounds.height_l0_px
+
+
+def measurements(place: Place) -> dict[str, float]:
+    """Scores, and what was measured of a cluster's nuclei; QuPath shows them as columns."""
+    found: dict[str, float] = {name: round(value, 6) for name, value in place.scores.items()}
+    found["rank"] = place.rank
+    cluster = place.cluster
+    if cluster is not None:
+        found |= {"nuclei_estimated": cluster.nuclei, "in_focus": int(cluster.in_focus)}
+        found |= {name: round(value, 4) for name, value in cluster.measures.items()}
+        if cluster.measured_nuclei is not None:
+            found["measured_nuclei"] = cluster.measured_nuclei
+    return found
+
+
+def ring(place: Place, bounds: BoundsL0) -> list[list[float]]:
+    """The closed outline of a place in pixels from the top left corner of the bounds, right-handed."""
+    points = [(x - bounds.x_l0_px, y - bounds.y_l0_px) for x, y in place.ring_l0_px]
+    area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(points))
+    ordered = points if area > 0 else points[::-1]
+    return [[_plain(x), _plain(y)] for x, y in ordered]
+
+
+def _plain(value: float) -> float:
+    """To a tenth of a pixel, without a point where there is none."""
+    rounded = round(value, 1)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
+    """Rows of flagged clusters, else of flagged tiles, that no shown place covers, highest score first."""
+    if reviewed.clusters is not None:
+        order = reviewed.clusters.with_cards
+        shown = {place.cluster.cluster_id for place in ranking.places if place.cluster}
+        flagged = order[reviewed.clusters.flagged[order]]
+    else:
+        slide = reviewed.slide
+        order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
+        shown = {row for place in ranking.places for row in place.rows}
+        flagged = order[slide.flagged[order]]
+    return np.asarray([int(row) for row in flagged if int(row) not in shown], dtype=np.int64)
+
+
+def _places(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
+    yield from ranking.places
+    first = len(ranking.places) + 1
+    if reviewed.clusters is not None:
+        yield from clusters_at(reviewed.clusters, further, first)
+        return
+    for rank, row in enumerate(further, start=first):
+        yield place_at(reviewed.slide, int(row), rank)

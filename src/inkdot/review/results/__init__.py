@@ -1,0 +1,1 @@
+"""Results of one slide as the review shows them: scores, clusters, merged regions, ranking."""

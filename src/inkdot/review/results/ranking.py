@@ -1,0 +1,183 @@
+"""Which places of a slide to show first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from inkdot.review.results.cluster_facts import ClusterFacts
+from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
+
+Unit = Literal["cluster", "region", "tile"]
+"""What one card stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The square that the picture of a place shows.
+
+    Attributes:
+        x_l0_px: Left edge in level-0 pixels.
+        y_l0_px: Top edge in level-0 pixels.
+        side_um: Its side in µm.
+    """
+
+    x_l0_px: int
+    y_l0_px: int
+    side_um: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place on a slide that is worth a look.
+
+    Attributes:
+        rank: 1 for the most suspicious place of the slide.
+        x_l0_px: Left edge of its box in level-0 pixels.
+        y_l0_px: Top edge of its box in level-0 pixels.
+        width_l0_px: Width of its box in (fractional) level-0 pixels.
+        height_l0_px: Height of its box in (fractional) level-0 pixels.
+        score: Score of the flag class, 0 to 1.
+        flagged: The score is at or above the locked operating point; else the place is shown for want of better ones.
+        scores: All scores by column name, 0 to 1.
+        outline: Closed ring in level-0 pixels, where the place is not its box.
+        view: What its picture shows, where that is not its box.
+        rows: Rows of the tiles that its scores come from, the highest first.
+        cluster: What is known of the cluster, where the place is one.
+    """
+
+    rank: int
+    x_l0_px: int
+    y_l0_px: int
+    width_l0_px: float
+    height_l0_px: float
+    score: float
+    flagged: bool
+    scores: Mapping[str, float]
+    outline: tuple[tuple[float, float], ...] = ()
+    view: View | None = None
+    rows: tuple[int, ...] = ()
+    cluster: ClusterFacts | None = None
+
+    @property
+    def corners_l0_px(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom edge in whole level-0 pixels."""
+        return (
+            self.x_l0_px,
+            self.y_l0_px,
+            round(self.x_l0_px + self.width_l0_px),
+            round(self.y_l0_px + self.height_l0_px),
+        )
+
+    @property
+    def ring_l0_px(self) -> tuple[tuple[float, float], ...]:
+        """Its closed outline in level-0 pixels, clockwise on the screen where it is the box."""
+        left, top, right, bottom = self.corners_l0_px
+        return self.outline or ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
+
+    @property
+    def wkt(self) -> str:
+        """Its outline as WKT POLYGON in level-0 pixels: how verdicts name it."""
+        return f"POLYGON (({', '.join(f'{x:g} {y:g}' for x, y in _exact(self.ring_l0_px))}))"
+
+
+def _exact(ring: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
+    return [(round(x, 1), round(y, 1)) for x, y in ring]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The places shown for one slide.
+
+    Attributes:
+        places: Most suspicious first.
+        flagged_tiles: Tiles of the whole slide at or above the operating point.
+        tiles: Tiles of the whole slide.
+        more_flagged: Flagged places exist that were left out because only so many are shown.
+        unit: What a place is.
+        units: Places of the whole slide that could be shown; None where they are not counted.
+        flagged_units: Those at or above the operating point; None where they are not counted.
+    """
+
+    places: tuple[Place, ...]
+    flagged_tiles: int
+    tiles: int
+    more_flagged: bool
+    unit: Unit = "tile"
+    units: int | None = None
+    flagged_units: int | None = None
+
+
+def rank_places(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
+    """The ``top_n`` highest-scored tiles that keep a distance from better ones.
+
+    Whether anything is flagged decides nothing here: a slide without flagged tiles still shows its highest ones.
+
+    Args:
+        slide: Scores of the slide.
+        top_n: How many places to show at most.
+        min_distance_fraction: Least distance of two shown tiles' corners on the glass, as a fraction (0 to 1)
+            of the tile side. Measured in µm, so that it is right where pixels are not square.
+    """
+    scores = slide.flag_scores
+    order = score_order(scores, slide.x_l0_px, slide.y_l0_px)
+    kept, rest = suppressed(slide, order, top_n, min_distance_fraction)
+    chosen = order[kept]
+    flagged = slide.flagged
+    return Ranking(
+        places=tuple(place_at(slide, int(index), rank) for rank, index in enumerate(chosen, start=1)),
+        flagged_tiles=int(flagged.sum()),
+        tiles=len(scores),
+        more_flagged=bool(flagged[order[rest]].any()),
+    )
+
+
+def score_order(scores: FloatArray, x_l0_px: IntArray, y_l0_px: IntArray) -> IntArray:
+    """Indices of tiles, highest score first; ties from top to bottom, then from left to right."""
+    return np.lexsort((x_l0_px, y_l0_px, -scores)).astype(np.int64)
+
+
+def suppressed(
+    slide: ScoredSlide, order: IntArray, top_n: int, min_distance_fraction: float
+) -> tuple[IntArray, IntArray]:
+    """Greedy non-maximum suppression over tiles sorted best first.
+
+    Returns:
+        Indices into ``order``: those kept, and those neither kept nor suppressed.
+    """
+    x_um = slide.x_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.x
+    y_um = slide.y_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.y
+    # A hair less than asked for: corners are rounded to whole pixels, and neighbours of a grid must not
+    # suppress each other for that.
+    rounding_um = max(slide.facts.frame.mpp.x, slide.facts.frame.mpp.y)
+    least_um = max(0.0, min_distance_fraction * slide.facts.spec.side_um - rounding_um)
+    waiting = np.ones(len(x_um), dtype=np.bool_)
+    kept: list[int] = []
+    first = 0
+    while len(kept) < top_n:
+        while first < len(waiting) and not waiting[first]:
+            first += 1
+        if first == len(waiting):
+            break
+        kept.append(first)
+        near = (x_um - x_um[first]) ** 2 + (y_um - y_um[first]) ** 2 < least_um**2
+        waiting &= ~near
+        waiting[first] = False
+    return np.asarray(kept, dtype=np.int64), np.flatnonzero(waiting).astype(np.int64)
+
+
+def place_at(slide: ScoredSlide, index: int, rank: int) -> Place:
+    """The tile in row ``index`` of the scores table as a place."""
+    width, height = slide.facts.side_l0_px
+    return Place(
+        rank=rank,
+        x_l0_px=int(slide.x_l0_px[index]),
+        y_l0_px=int(slide.y_l0_px[index]),
+        width_l0_px=width,
+        height_l0_px=height,
+        score=float(slide.flag_scores[index]),
+        flagged=bool(slide.flagged[index]),
+        scores={name: float(column[index]) for name, column in slide.scores.items()},
+        rows=(index,),
+    )

@@ -1,0 +1,69 @@
+"""One slide's results as the pages show them: by clusters where tiles were centred on them, else by merged regions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from inkdot.storage.tables.cluster_scores import read_cluster_scores
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
+from inkdot.storage.tables.scores import read_scores
+from inkdot.storage.tables.parquet_tables import read_footer, read_table
+from inkdot.review.results.ranking import Ranking
+from inkdot.review.results.merged_regions import rank_regions
+from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters, scored_clusters
+from inkdot.review.results.scored_slide import ScoredSlide, scored_slide
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedSlide:
+    """One slide.
+
+    Attributes:
+        slide: Its scored tiles.
+        clusters: Its scored clusters; None where the grid was cut.
+    """
+
+    slide: ScoredSlide
+    clusters: ScoredClusters | None
+
+    @property
+    def ruler(self) -> Mapping[str, object] | None:
+        """The lymphocytes that nuclei were compared with; None where nothing was measured."""
+        return cast("Mapping[str, object] | None", self._footer.get("ruler"))
+
+    @property
+    def measured_clusters(self) -> int:
+        """How many clusters had their nuclei measured."""
+        return cast("Mapping[str, int]", self._footer.get("measured", {})).get("clusters", 0)
+
+    @property
+    def _footer(self) -> Mapping[str, object]:
+        return self.clusters.footer if self.clusters is not None else {}
+
+    def ranking(self, top_n: int, min_distance_fraction: float) -> Ranking:
+        """The places to show; see :func:`rank_clusters` and :func:`rank_regions`."""
+        if self.clusters is not None:
+            return rank_clusters(self.clusters, top_n)
+        return rank_regions(self.slide, top_n, min_distance_fraction)
+
+
+def read_reviewed(layout: RunLayout, slide_id: str, name: str) -> ReviewedSlide:
+    """Read a slide's scores, and its clusters where it has any.
+
+    Args:
+        layout: A results folder.
+        slide_id: The slide.
+        name: What it is called in what is handed over.
+
+    Raises:
+        ArtefactError: A table is missing or damaged.
+    """
+    path = layout.scores(slide_id)
+    slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
+    if not slide.cluster_ids:
+        return ReviewedSlide(slide, None)
+    scores = read_cluster_scores(layout.cluster_scores(slide_id))
+    table, footer = read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
+    slide = replace(slide, facts=replace(slide.facts, warnings=scores.warnings))
+    return ReviewedSlide(slide, scored_clusters(slide, scores, table, footer))

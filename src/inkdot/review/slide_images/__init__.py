@@ -1,0 +1,1 @@
+"""Images of a whole slide: overview and heat map."""

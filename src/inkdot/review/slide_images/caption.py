@@ -1,0 +1,155 @@
+"""What stands below a picture of a slide: whose it is, what the colours mean, how large things are, what to beware of."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from inkdot.records import RgbArray
+from inkdot.review.gallery.fields import ScaleBar
+from inkdot.review.slide_images.score_colours import Colour
+from inkdot.review.wording import FOOTER, RESEARCH_USE
+
+LEAST_WIDTH_PX: Final = 760
+"""A narrower picture gets white beside it, so that words find room."""
+
+TEXT_PX: Final = 15
+WHITE: Final[Colour] = (255, 255, 255)
+_BLACK: Final[Colour] = (0, 0, 0)
+_GREY: Final[Colour] = (96, 96, 96)
+_TITLE_PX: Final = 20
+_MARGIN_PX: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A line of a legend.
+
+    Attributes:
+        picture: What it looks like, uint8 RGB.
+        words: What it means.
+    """
+
+    picture: RgbArray
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The words below a picture.
+
+    Attributes:
+        title: The slide and what is said of it.
+        synthetic: Slide or model are made up, which is then said first.
+        bar: The picture's scale bar; its fraction is of the picture without what is added beside it.
+        samples: The legend.
+        warnings: What must be said with every output about this slide.
+    """
+
+    title: str
+    synthetic: bool
+    bar: ScaleBar
+    samples: Sequence[Sample]
+    warnings: Sequence[str]
+
+
+def with_caption(picture: RgbArray, caption: Caption) -> RgbArray:
+    """The picture with its caption below, uint8 RGB; at least :data:`LEAST_WIDTH_PX` wide.
+
+    Letters are grey on white, so that a palette of greys holds them.
+    """
+    height, width = picture.shape[:2]
+    whole_width = max(width, LEAST_WIDTH_PX)
+    middle = np.full((height, whole_width, 3), 255, np.uint8)
+    middle[:, :width] = picture
+    # Above as well, for who cuts the caption off.
+    top = [_paragraph("SYNTHETIC", whole_width, _TITLE_PX, _BLACK)] if caption.synthetic else []
+    bar = np.full((6, max(1, round(caption.bar.fraction * width)), 3), 0, np.uint8)
+    title = ("SYNTHETIC: " if caption.synthetic else "") + caption.title
+    strips = [
+        _space(whole_width, _MARGIN_PX),
+        _paragraph(title, whole_width, _TITLE_PX, _BLACK),
+        _sampled(Sample(bar, length_words(caption.bar)), whole_width),
+        *(_sampled(sample, whole_width) for sample in caption.samples),
+        *(_paragraph(f"! {warning}", whole_width, TEXT_PX, _BLACK) for warning in caption.warnings),
+        _paragraph(f"{RESEARCH_USE} {FOOTER}", whole_width, TEXT_PX, _GREY),
+        _space(whole_width, _MARGIN_PX),
+    ]
+    return np.concatenate([*top, middle, *strips])
+
+
+def typeface(size_px: int) -> ImageFont.FreeTypeFont:
+    """The typeface that comes with Pillow: the same wherever Pillow is the same, and no file to find."""
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size_px))
+
+
+def drawable(text: str) -> str:
+    """Text in the letters that the typeface has: no accents, ``u`` for ``µ``, and ``?`` for what it cannot show.
+
+    Names are untrusted: a line break in one would move everything.
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("µ", "u"))
+    letters = (letter for letter in plain if not unicodedata.combining(letter))
+    return "".join(
+        letter if letter == "·" or (letter.isascii() and letter.isprintable()) else "?" for letter in letters
+    )
+
+
+def length_words(bar: ScaleBar) -> str:
+    """``500 µm`` or ``2 mm``."""
+    return f"{bar.length_um} µm" if bar.length_um < 1000 else f"{bar.length_um / 1000:g} mm"
+
+
+def _space(width: int, height: int) -> RgbArray:
+    return np.full((height, width, 3), 255, np.uint8)
+
+
+def _paragraph(text: str, width: int, size_px: int, colour: Colour) -> RgbArray:
+    face = typeface(size_px)
+    lines = _wrapped(drawable(text), face, width - 2 * _MARGIN_PX)
+    step = round(size_px * 1.35)
+    strip = Image.fromarray(_space(width, step * len(lines) + 4))
+    pen = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        pen.text((_MARGIN_PX, number * step), line, colour, face)
+    return np.asarray(strip)
+
+
+def _sampled(sample: Sample, width: int) -> RgbArray:
+    """A line of the legend: words after the sample, or below it where they find no room."""
+    rows, columns = sample.picture.shape[:2]
+    columns = min(columns, width - 2 * _MARGIN_PX)
+    beside = columns + 10
+    room = width - 2 * _MARGIN_PX - beside
+    words = _paragraph(sample.words, room + 2 * _MARGIN_PX if room > 200 else width, TEXT_PX, _BLACK)
+    height = max(rows, words.shape[0]) if room > 200 else rows + words.shape[0]
+    strip = _space(width, height + 4)
+    if room > 200:
+        top = (height - words.shape[0] + 3) // 2
+        strip[top : top + words.shape[0], beside : beside + words.shape[1]] = words
+        top = (height - rows) // 2
+    else:
+        strip[rows : rows + words.shape[0]] = words
+        top = 0
+    strip[top : top + rows, _MARGIN_PX : _MARGIN_PX + columns] = sample.picture[:, :columns]
+    return strip
+
+
+def _wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Lines that fit; a word that is longer than a line is cut."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if face.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if face.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines

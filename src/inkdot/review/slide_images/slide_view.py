@@ -1,0 +1,56 @@
+"""A slide in small, with what is drawn on it: where its points lie, and what is said below."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inkdot.records import MaskArray, RgbArray
+from inkdot.review.gallery.fields import scale_bar
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
+from inkdot.review.slide_images.caption import Caption, Sample
+from inkdot.storage.tables.predictions import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class SlideView:
+    """A slide in small.
+
+    Attributes:
+        picture: Its scanned part, uint8 RGB [height, width, 3].
+        unjudged: Where something lies that cannot be judged or that no tile shows, [height, width].
+        frame: What is known of the slide.
+    """
+
+    picture: RgbArray
+    unjudged: MaskArray
+    frame: SlideFrame
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Picture pixels per level-0 pixel along x and y."""
+        bounds = self.frame.bounds_l0_px
+        height, width = self.picture.shape[:2]
+        return width / bounds.width_l0_px, height / bounds.height_l0_px
+
+    def at(self, x_l0_px: float, y_l0_px: float) -> tuple[float, float]:
+        """Where a point of level 0 lies in the picture, x and y in pixels."""
+        bounds, (scale_x, scale_y) = self.frame.bounds_l0_px, self.scale
+        return (x_l0_px - bounds.x_l0_px) * scale_x, (y_l0_px - bounds.y_l0_px) * scale_y
+
+    def caption(self, facts: ScoreFacts, said: Prediction, what: str, samples: Sequence[Sample]) -> Caption:
+        """What stands below a picture of this slide.
+
+        Args:
+            facts: What its scores mean.
+            said: Its line in ``predictions.csv``.
+            what: What the picture shows.
+            samples: The legend.
+        """
+        score = f", score {said.score}" if said.score else ""
+        reasons = [said.reason] if said.reason else []
+        return Caption(
+            title=f"{self.frame.slide_id}: {said.call}{score} · {what}",
+            synthetic=facts.synthetic_model or self.frame.synthetic,
+            bar=scale_bar(self.frame.bounds_l0_px.width_l0_px * self.frame.mpp.x),
+            samples=samples,
+            warnings=[*reasons, *facts.warnings],
+        )

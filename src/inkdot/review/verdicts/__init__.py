@@ -1,0 +1,1 @@
+"""Verdicts of readers: read, checked and matched to regions."""

@@ -1,0 +1,85 @@
+"""Answers that a server kept (``reviews.sqlite``) as rows of ``verdicts.csv``: one form for everything that comes back."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from inkdot.labels import Head
+from inkdot.review.verdicts.csv_cells import safe_cell
+from inkdot.review.verdicts.verdict_table import (
+    COLUMNS,
+    VERDICTS_VERSION,
+    Verdict,
+    read_verdicts,
+    verdict_of_row,
+)
+from inkdot.storage.verdict_store import Change, is_review_answers, read_review_answers
+
+
+def read_answers(path: Path, heads: Sequence[Head]) -> list[Verdict]:
+    """Answers that came back, of all readers: a ``verdicts.csv``, or the ``reviews.sqlite`` of a server, by content.
+
+    Raises:
+        ManifestError: The table is missing, of another version, or a row is wrong.
+        ArtefactError: The database is damaged, or of another kind or version.
+    """
+    if not is_review_answers(path):
+        return read_verdicts(path, heads)
+    rows = verdict_rows(read_review_answers(path), heads)
+    return [
+        verdict_of_row(
+            f"{path}: answer {number}", {name: safe_cell(cell) for name, cell in row.items()}, heads
+        )
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[dict[str, str]]:
+    """One row per answer of each place, a row without head where there is a note alone; as the gallery writes them.
+
+    Args:
+        changes: States of places; those without answer and note give no row.
+        heads: The questions, in the order in which their answers shall stand; others follow by name.
+    """
+    order = {head.name: index for index, head in enumerate(heads)}
+    rows: list[dict[str, str]] = []
+    for change in changes:
+        answers = cast("Mapping[str, Mapping[str, str]]", change.entry["answers"])
+        note = cast("Mapping[str, str] | None", change.entry["note"])
+        given = [
+            (head, answers[head]["answer"], answers[head]["time"])
+            for head in sorted(answers, key=lambda name: (order.get(name, len(order)), name))
+        ]
+        if not given and note:
+            given = [("", "", note["time"])]
+        rows += [
+            {
+                "slide_id": change.slide_id,
+                "place": change.place,
+                "head": head,
+                "answer": answer,
+                "reader": change.reader,
+                "time": time,
+                "shown": change.study.shown,
+                "rank": str(change.rank),
+                "score": "" if change.score is None else repr(change.score),
+                "note": note["text"] if note else "",
+                "model_sha256": change.study.model_sha256,
+                "order_seed": change.study.order_seed,
+                "schema": VERDICTS_VERSION,
+            }
+            for head, answer, time in given
+        ]
+    return rows
+
+
+def verdicts_text(changes: Iterable[Change], heads: Sequence[Head] = ()) -> str:
+    """The rows as a table."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in verdict_rows(changes, heads):
+        writer.writerow([safe_cell(row[name]) for name in COLUMNS])
+    return buffer.getvalue()

@@ -1,0 +1,44 @@
+"""An output folder belongs to one running stage at a time."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from inkdot.errors import UserError
+from inkdot.storage.atomic import sweep_partials
+
+
+@contextmanager
+def locked(lock: Path) -> Generator[None, None, None]:
+    """Hold the lock of an output folder; the operating system frees it should the process die.
+
+    Half-written files of processes that died there are removed, those of earlier runs first and those of this one's
+    helpers (a machine of a cluster, a worker that was stopped) at the end.
+
+    Raises:
+        UserError: Another process holds it, or the folder cannot be written.
+    """
+    folder = lock.parent
+    held = FileLock(lock, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except Timeout:
+        raise UserError(
+            f"{folder}: expected a free output folder, found another inkdot working in it; "
+            "wait for it or choose another --out"
+        ) from None
+    except OSError as error:  # read-only, full, or a file in the folder's place
+        raise UserError(
+            f"{folder}: expected a folder that can be written, found {error.strerror or error}; choose another --out"
+        ) from None
+    try:
+        sweep_partials(folder, lock.name)
+        try:
+            yield
+        finally:
+            sweep_partials(folder, lock.name)
+    finally:
+        held.release()

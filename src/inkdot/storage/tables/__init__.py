@@ -1,0 +1,1 @@
+"""The tables between stages: columns, versions, and how each is read and written."""

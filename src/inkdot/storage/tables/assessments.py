@@ -1,0 +1,39 @@
+"""``assessment.csv``: what of each slide can be judged, and why the rest cannot; one line per slide."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import cast
+
+from inkdot.storage.atomic import write_text
+from inkdot.storage.tables.predictions import spreadsheet_safe
+
+COLUMNS = (
+    "slide_id", "call", "why", "rule", "nuclei", "nuclei_in_focus", "assessable_mm2", "unassessable_fraction", "spot",
+)  # fmt: skip
+REASONS = (
+    "glass", "foreground", "speck", "precipitate", "ring", "outside", "blur", "fold", "coverslip", "bubble", "in_bubble",
+    "grey", "pen",
+)  # fmt: skip
+"""Kinds of ground; the area of each is a column ``<kind>_mm2``."""
+
+
+def write_assessments(path: Path, assessments: Iterable[tuple[str, Mapping[str, object]]]) -> None:
+    """Write the table atomically, sorted by slide_id.
+
+    Args:
+        path: The file.
+        assessments: Name of each slide, and its assessment as the footer of its tiles has it.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(f"{reason}_mm2" for reason in REASONS)])
+    for slide_id, said in sorted(assessments, key=lambda row: row[0]):
+        areas = cast("Mapping[str, float]", said.get("areas_mm2") or {})
+        call = "adequate" if said.get("adequate") else "inadequate"
+        known = {**said, "slide_id": slide_id, "call": call}
+        cells = ["" if known.get(name) is None else str(known[name]) for name in COLUMNS]
+        cells += [str(areas.get(reason, 0.0)) for reason in REASONS]
+        writer.writerow([spreadsheet_safe(cell) for cell in cells])
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,139 @@
+"""A slide's scored clusters: the unit a pathologist judges, as the review and the evaluation read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import ValidationError
+
+from inkdot.config import HeadConfig
+from inkdot.errors import ArtefactError
+from inkdot.labels import Head, flagging_head, score_column
+from inkdot.storage.model_files import OperatingPoint
+from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
+from inkdot.storage.tables.parquet_tables import read_table, write_table
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterScores:
+    """``cluster_scores/<slide_id>.parquet``, read.
+
+    Attributes:
+        table: One row per cluster; columns of :func:`inkdot.storage.schemas.cluster_scores_schema`.
+        heads: The questions.
+        operating_points: The locked thresholds for clusters, by head.
+        pooling: How a cluster's score is made from those of its tiles, e.g. ``max``.
+        tiles_sha256: Hash of the tile table they were made from.
+        clusters_sha256: Hash of the cluster table whose rows these are.
+        model_sha256: Hash that stands for the model.
+        facts: The whole footer.
+    """
+
+    table: pa.Table
+    heads: tuple[Head, ...]
+    operating_points: Mapping[str, OperatingPoint]
+    pooling: str
+    tiles_sha256: str
+    clusters_sha256: str
+    model_sha256: str
+    facts: Mapping[str, object]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said with every output: the tile scores' warnings, and those of the measurements."""
+        return tuple(cast("list[str]", self.facts["warnings"]))
+
+    def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float64]:
+        """Probability (0 to 1) of a class per cluster, NaN where it has no tile, shape [clusters]."""
+        return self._numbers(score_column(head, class_name))
+
+    def top_tile(self, row: int) -> int:
+        """Row of the tile with the highest score of a cluster that has tiles."""
+        return int(self.table.column("top_tile_row")[row].as_py())
+
+    @property
+    def flag_scores(self) -> npt.NDArray[np.float64]:
+        """The ranking score (0 to 1) per cluster, NaN where it has no tile, shape [clusters]."""
+        head = flagging_head(self.heads)
+        return self._numbers(score_column(head.name, cast(str, head.flag_class)))
+
+    @property
+    def attention(self) -> npt.NDArray[np.float64] | None:
+        """Weight (0 to 1) of each cluster in its slide's bag, shape [clusters]; NaN without tiles.
+
+        None where the model has no attention head.
+        """
+        weights = self._numbers("attention")
+        return None if np.isnan(weights).all() else weights
+
+    def _numbers(self, column: str) -> npt.NDArray[np.float64]:
+        values = cast("list[float | None]", self.table.column(column).to_pylist())
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def write_cluster_scores(
+    path: Path, table: pa.Table, score_facts: Mapping[str, object], *, clusters_sha256: str, pooling: str
+) -> None:
+    """Write one slide's scored clusters atomically.
+
+    Args:
+        path: Where to write.
+        table: Columns of :func:`inkdot.storage.schemas.cluster_scores_schema`, in the order of the cluster table.
+        score_facts: Footer of the slide's tile scores, which binds them to tiles and model.
+        clusters_sha256: Hash of the cluster table whose rows these are.
+        pooling: How a cluster's score was made from those of its tiles.
+
+    Raises:
+        ValueError: The table has other columns.
+    """
+    heads = _heads(score_facts)
+    expected = cluster_scores_schema(heads)
+    if not table.schema.remove_metadata().equals(expected):
+        raise ValueError(
+            f"expected columns {', '.join(expected.names)}, found {', '.join(table.column_names)}"
+        )
+    facts = {name: value for name, value in score_facts.items() if name != "version"}
+    facts |= {"clusters_sha256": clusters_sha256, "pooling": pooling}
+    write_table(path, table, CLUSTER_SCORES_VERSION, facts)
+
+
+def read_cluster_scores(path: Path) -> ClusterScores:
+    """Read one slide's scored clusters.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, of another version, or lacks a fact or a column.
+    """
+    table, facts = read_table(path, CLUSTER_SCORES_VERSION)
+    try:
+        heads = _heads(facts)
+        points = cast("Mapping[str, object]", facts["operating_points"])
+        scores = ClusterScores(
+            table=table,
+            heads=heads,
+            operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
+            pooling=str(facts["pooling"]),
+            tiles_sha256=str(facts["tiles_sha256"]),
+            clusters_sha256=str(facts["clusters_sha256"]),
+            model_sha256=str(facts["model_sha256"]),
+            facts=facts,
+        )
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        said = " ".join(str(error).split())
+        raise ArtefactError(
+            f"{path}: expected scored clusters with their facts, found {type(error).__name__}: {said}; "
+            "run `inkdot predict` again"
+        ) from None
+    if table.column_names != cluster_scores_schema(heads).names:
+        raise ArtefactError(
+            f"{path}: expected columns {', '.join(cluster_scores_schema(heads).names)}, "
+            f"found {', '.join(table.column_names)}; run `inkdot predict` again"
+        )
+    return scores
+
+
+def _heads(facts: Mapping[str, object]) -> tuple[Head, ...]:
+    return tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"]))

@@ -1,0 +1,102 @@
+"""A slide's scored tiles as later stages read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from inkdot.config import HeadConfig
+from inkdot.labels import Head, flagging_head, score_column
+from inkdot.records import TileSpec
+from inkdot.storage.model_files import LeftOpen, OperatingPoint
+from inkdot.storage.record_json import tile_spec_from_facts
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
+
+
+@dataclass(frozen=True, slots=True)
+class SlideScores:
+    """``scores/<slide_id>.parquet``, read.
+
+    Attributes:
+        table: One row per tile; columns of :func:`inkdot.storage.schemas.scores_schema`.
+        slide: Facts of the slide as the tile stage wrote them.
+        heads: The questions.
+        spec: Side and scale of the tiles.
+        operating_points: The model's locked thresholds, by head.
+        warnings: What must be said with every output.
+        synthetic_model: The model was trained on synthetic specimens.
+        assessment: What of the slide can be judged and whether it is enough, as the tile stage wrote it.
+        abstention: Which scores are left open, by head; empty where the model answers always.
+    """
+
+    table: pa.Table
+    slide: Mapping[str, object]
+    heads: tuple[Head, ...]
+    spec: TileSpec
+    operating_points: Mapping[str, OperatingPoint]
+    warnings: tuple[str, ...]
+    synthetic_model: bool
+    assessment: Mapping[str, object] = field(default_factory=dict[str, object])
+    abstention: Mapping[str, LeftOpen] = field(default_factory=dict[str, LeftOpen])
+
+    @property
+    def flag_head(self) -> Head:
+        """The head whose score ranks places."""
+        return flagging_head(self.heads)
+
+    def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float32]:
+        """Probability (0 to 1) of a class per tile, shape [tiles]."""
+        return self.table.column(score_column(head, class_name)).to_numpy()
+
+    @property
+    def flag_scores(self) -> npt.NDArray[np.float32]:
+        """The ranking score (0 to 1) per tile, shape [tiles]."""
+        head = self.flag_head
+        return self.probabilities(head.name, cast(str, head.flag_class))
+
+    @property
+    def flagged(self) -> npt.NDArray[np.bool_]:
+        """Per tile, whether its score reaches the locked operating point, shape [tiles]."""
+        return self.flag_scores >= np.float32(self.operating_points[self.flag_head.name].threshold)
+
+
+def read_scores(path: Path) -> SlideScores:
+    """Read one slide's scores.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another version.
+    """
+    table, facts = read_table(path, SCORES_VERSION)
+    points = cast("Mapping[str, object]", facts["operating_points"])
+    return SlideScores(
+        table=table,
+        slide=cast("Mapping[str, object]", facts["slide"]),
+        heads=tuple(
+            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"])
+        ),
+        spec=tile_spec_from_facts(facts["tile_spec"]),
+        operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
+        warnings=(*cast("list[str]", facts["warnings"]), *_unlike(table, facts.get("distance_limit"))),
+        synthetic_model=bool(facts["synthetic_model"]),
+        assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
+        abstention={
+            name: LeftOpen.model_validate(own)
+            for name, own in cast("Mapping[str, object]", facts.get("abstention") or {}).items()
+        },
+    )
+
+
+def _unlike(table: pa.Table, limit: object) -> list[str]:
+    """A warning where the slide's tiles, half of them at least, lie farther from the training tiles than they may."""
+    distances = table.column("feature_distance").drop_null().to_numpy()
+    if not isinstance(limit, float) or not len(distances) or float(np.median(distances)) <= limit:
+        return []
+    return [
+        f"unlike what the model was trained on: median feature distance {float(np.median(distances)):.2f}, slides like those of "
+        f"training stay below {limit:.2f}; its scores may mean nothing"
+    ]

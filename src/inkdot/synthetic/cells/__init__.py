@@ -1,0 +1,1 @@
+"""Single synthetic cells and clusters, and the scene that they make up."""

@@ -1,0 +1,287 @@
+"""Builds clusters: cells packed, pressed against each other or laid out as their class does it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell, pressed
+from inkdot.synthetic.cells.odd_cells import draw_apoptotic_body
+from inkdot.synthetic.cells.recipes import RECIPES, Recipe
+from inkdot.synthetic.cells.scene import Cell, Nucleus
+from inkdot.synthetic.cells.shapes import ellipse, equivalent_diameter_um, perturbed
+
+Points = npt.NDArray[np.float64]
+"""Places in µm, [n, (x, y)]."""
+
+Builder = Callable[[str, Recipe, Preparation, int, np.random.Generator], list[Cell]]
+"""(class, recipe, preparation, number of cells, chance) to cells around the origin, not yet numbered."""
+
+
+def moulded_cluster(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Small-cell cluster: nuclei packed closer than they are wide and flattened where they touch."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radii = np.array([_nuclear_radius(cell) for cell in cells])
+    closeness = rng.uniform(0.80, 0.95)
+    places = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
+    heights = _heights(places, rng.uniform(6.0, 14.0), rng)
+    moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
+    cells = _placed(cells, places, heights)
+    cells = press_together(cells, radii, moulding, rng, nuclei=True)
+    if rng.random() < 0.08:
+        cells.append(_streak(cells, preparation, rng))
+    return cells + _apoptotic(cells, preparation, 0.02, rng)
+
+
+def cohesive_cluster(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Large-cell cluster: overlapping cells with room for cytoplasm, a ragged rim, moulding only here and there."""
+    cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radii = np.array([_packing_radius(cell) for cell in cells])
+    overlap = rng.uniform(0.05, 0.25)
+    places = relaxed(radii, 1.0 - overlap, rng)
+    if count >= 9 and rng.random() < 0.15:
+        places = _with_lumen(places, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
+    if rng.random() < 0.30:
+        cells = _palisaded(cells, places)
+    heights = _heights(places, rng.uniform(8.0, 18.0), rng)
+    moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
+    cells = press_together(_placed(cells, places, heights), radii, moulding, rng, nuclei=False)
+    return cells + _apoptotic(cells, preparation, 0.015, rng)
+
+
+def regular_group(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Choroid or ependyma: a flat sheet, or a papilla, on a nearly regular lattice, cell borders meeting."""
+    drawn = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
+    radius = float(np.median([_body_radius(cell) for cell in drawn]))
+    cells = [_grown(cell, radius) for cell in drawn]  # a pavement has no holes
+    pitch = 1.62 * radius
+    papilla = count >= 12 and rng.random() < 0.4
+    stretch, turn = rng.uniform(1.8, 2.4) if papilla else rng.uniform(1.0, 1.5), rng.uniform(0.0, np.pi)
+    lattice = _hexagonal(count, pitch, stretch)
+    if papilla:  # a finger is bent
+        lattice[:, 1] += rng.uniform(-0.012, 0.012) / preparation.size * lattice[:, 0] ** 2
+    places = _turned_places(lattice, turn) + rng.normal(0.0, 0.06 * pitch, lattice.shape)
+    heights = _heights(places, rng.uniform(6.0, 8.0) if papilla else rng.uniform(4.0, 6.0), rng)
+    radii = np.full(count, radius)
+    return press_together(_placed(cells, places, heights), radii, 0.0, rng, nuclei=False)
+
+
+def loose_aggregate(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Lymphoid aggregate: cells beside each other with gaps, none flattened; monocytes among the lymphocytes."""
+    strangers = rng.uniform(0.05, 0.25) if kind == "lymphocyte" else 0.0
+    cells = [
+        draw_cell("monocyte", RECIPES["monocyte"], preparation, rng)
+        if rng.random() < strangers
+        else draw_cell(kind, recipe, preparation, rng)
+        for _ in range(count)
+    ]
+    radii = np.array([_body_radius(cell) + rng.uniform(0.15, 1.0) for cell in cells])
+    places = relaxed(radii, 1.0, rng)
+    return _placed(cells, places, _heights(places, rng.uniform(3.0, 6.0), rng))
+
+
+def whorl(
+    kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
+) -> list[Cell]:
+    """Arachnoid cells wound around a centre, their long axes along the rings."""
+    cells: list[Cell] = []
+    ring, left = 0, count
+    while left > 0:
+        on_ring = 1 if ring == 0 else min(left, 5 * ring)
+        for k in range(on_ring):
+            angle = 2.0 * np.pi * k / on_ring + ring + rng.normal(0.0, 0.1)
+            away = ring * 8.5 * preparation.size
+            cell = draw_cell(kind, recipe, preparation, rng)
+            cell = turned(cell, angle + np.pi / 2.0)
+            cells.append(replace(cell, x_um=float(away * np.cos(angle)), y_um=float(away * np.sin(angle))))
+        left -= on_ring
+        ring += 1
+    radii = np.array([_body_radius(cell) for cell in cells])
+    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    return press_together(_placed(cells, places, _heights(places, 4.0, rng)), radii, 0.0, rng, nuclei=False)
+
+
+def relaxed(
+    radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator, chain: bool = False
+) -> Points:
+    """Places for discs that attract each other until they touch.
+
+    Args:
+        radii: Radius of each disc in µm.
+        closeness: Distance at which two discs rest, as a fraction of the sum of their radii.
+        rng: Source of chance.
+        chain: Rest in a bent row instead of a heap.
+    """
+    count = len(radii)
+    if chain:
+        return _chain(radii, closeness, rng)
+    spread = float(radii.mean()) * np.sqrt(count) * 1.3
+    places = rng.normal(0.0, spread, (count, 2)) * np.array([1.0, rng.uniform(0.6, 1.0)])
+    rest = closeness * (radii[:, None] + radii[None, :])
+    for step in range(90):
+        apart = places[:, None, :] - places[None, :, :]
+        distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(count) * 1e9 + 1e-6
+        push = np.maximum(rest - distance, 0.0)
+        move = 0.42 * np.einsum("ij,ijk->ik", push / distance, apart)
+        pull = 0.06 if step < 60 else 0.015
+        places = places + move - pull * (places - places.mean(axis=0))
+    return places - places.mean(axis=0)
+
+
+def press_together(
+    cells: Sequence[Cell],
+    radii: npt.NDArray[np.float64],
+    moulding: float,
+    rng: np.random.Generator,
+    *,
+    nuclei: bool,
+) -> list[Cell]:
+    """Flatten neighbours against each other on the planes of the power diagram.
+
+    Args:
+        cells: Cells in place.
+        radii: Radius of each in µm, which weighs the diagram.
+        moulding: Probability that a pair of touching nuclei is flattened rather than left to overlap.
+        rng: Source of chance.
+        nuclei: Nuclei rule the contact; else bodies are always flattened and nuclei with ``moulding``.
+    """
+    shaped = list(cells)
+    for i in range(len(shaped)):
+        for j in range(i + 1, len(shaped)):
+            dx, dy = shaped[j].x_um - shaped[i].x_um, shaped[j].y_um - shaped[i].y_um
+            distance = float(np.hypot(dx, dy))
+            if distance < 1e-3 or distance > 1.1 * (radii[i] + radii[j]):
+                continue
+            from_i = (distance**2 + radii[i] ** 2 - radii[j] ** 2) / (2.0 * distance)
+            mould = rng.random() < moulding
+            if nuclei and not mould:
+                continue
+            direction = float(np.arctan2(dy, dx))
+            shaped[i] = pressed(shaped[i], from_i, direction, nucleus=mould)
+            shaped[j] = pressed(shaped[j], distance - from_i, direction + np.pi, nucleus=mould)
+    return shaped
+
+
+def _nuclear_radius(cell: Cell) -> float:
+    return equivalent_diameter_um(cell.nuclei[0].outline) / 2.0
+
+
+def _body_radius(cell: Cell) -> float:
+    if cell.cytoplasm is None:
+        return _nuclear_radius(cell)
+    return equivalent_diameter_um(cell.cytoplasm.outline) / 2.0
+
+
+def _grown(cell: Cell, radius_um: float) -> Cell:
+    """The cell with a body at least as wide as asked for."""
+    body, factor = cell.cytoplasm, radius_um / max(_body_radius(cell), 1e-6)
+    if body is None or factor <= 1.0:
+        return cell
+    return replace(cell, cytoplasm=replace(body, outline=body.outline * np.float32(factor)))
+
+
+def _packing_radius(cell: Cell) -> float:
+    """Between nucleus and body: cytoplasm gives way before nuclei do."""
+    return 0.35 * _nuclear_radius(cell) + 0.65 * _body_radius(cell)
+
+
+def _placed(cells: Sequence[Cell], places: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
+    return [
+        replace(cell, x_um=float(place[0]), y_um=float(place[1]), z_um=float(height))
+        for cell, place, height in zip(cells, places, heights, strict=True)
+    ]
+
+
+def _heights(places: Points, top_um: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Heights of a heap: highest in the middle, down to the glass at the rim."""
+    away = np.hypot(places[:, 0], places[:, 1])
+    dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
+    # The scanner focuses somewhere inside the heap, not on the glass.
+    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(places)) - 0.35)
+
+
+def _hexagonal(count: int, pitch_um: float, stretch: float) -> Points:
+    """The ``count`` points of a hexagonal lattice nearest to the centre of a stretched disc."""
+    reach = int(np.ceil(np.sqrt(count) * stretch)) + 2
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    points = (
+        np.stack([(column + 0.5 * (row % 2)).ravel(), (row * np.sqrt(3.0) / 2.0).ravel()], axis=1) * pitch_um
+    )
+    order = np.argsort(np.hypot(points[:, 0] / stretch, points[:, 1] * stretch), kind="stable")
+    chosen = points[order[:count]]
+    return chosen - chosen.mean(axis=0)
+
+
+def _turned_places(places: Points, turn: float) -> Points:
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return (places - places.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
+
+
+def _with_lumen(places: Points, radius_um: float) -> Points:
+    """Push cells outwards from the middle, keeping their angles: a rosette around a small lumen."""
+    away = np.hypot(places[:, 0], places[:, 1])[:, None]
+    return places / np.maximum(away, 1e-6) * np.sqrt(away**2 + (radius_um + 5.0) ** 2)
+
+
+def _chain(radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator) -> Points:
+    places = np.zeros((len(radii), 2))
+    heading = rng.uniform(0.0, 2.0 * np.pi)
+    for k in range(1, len(radii)):
+        heading += rng.normal(0.0, 0.35)
+        step = closeness * (radii[k - 1] + radii[k])
+        places[k] = places[k - 1] + step * np.array([np.cos(heading), np.sin(heading)])
+    return places - places.mean(axis=0)
+
+
+def turned(cell: Cell, angle: float) -> Cell:
+    """Roll all outlines so that the nucleus's longest radius points along an angle."""
+    outline = cell.nuclei[0].outline
+    shift = round((angle % (2.0 * np.pi)) / (2.0 * np.pi) * len(outline)) - int(np.argmax(outline))
+    nuclei = tuple(replace(nucleus, outline=np.roll(nucleus.outline, shift)) for nucleus in cell.nuclei)
+    body = cell.cytoplasm
+    if body is not None:
+        body = replace(body, outline=np.roll(body.outline, shift))
+    return replace(cell, nuclei=nuclei, cytoplasm=body)
+
+
+def _palisaded(cells: Sequence[Cell], places: Points) -> list[Cell]:
+    """Turn the long axes of the outermost cells towards the middle."""
+    away = np.hypot(places[:, 0], places[:, 1])
+    outermost = away > 0.7 * away.max()
+    return [
+        turned(cell, float(np.arctan2(place[1], place[0]))) if outer else cell
+        for cell, place, outer in zip(cells, places, outermost, strict=True)
+    ]
+
+
+def _streak(cells: Sequence[Cell], preparation: Preparation, rng: np.random.Generator) -> Cell:
+    """A smeared nucleus beside a small-cell cluster: what is left of crush in a liquid preparation."""
+    direction = rng.uniform(0.0, 2.0 * np.pi)
+    length = rng.uniform(10.0, 40.0) * preparation.size
+    width = rng.uniform(1.5, 3.0)
+    outline = perturbed(ellipse(float(np.sqrt(length * width)), length / width, direction), 0.06, rng)
+    nucleus = Nucleus(0.0, 0.0, outline, 0.8 * preparation.haematoxylin, "smudged")
+    reach = max(float(np.hypot(cell.x_um, cell.y_um)) for cell in cells) + 0.4 * length
+    x, y = reach * np.cos(direction), reach * np.sin(direction)
+    return Cell("nuclear_streak", float(x), float(y), 0.0, (nucleus,), texture=int(rng.integers(1 << 30)))
+
+
+def _apoptotic(
+    cells: Sequence[Cell], preparation: Preparation, share: float, rng: np.random.Generator
+) -> list[Cell]:
+    """A few dying cells between the others."""
+    bodies: list[Cell] = []
+    for cell in cells:
+        if rng.random() < share:
+            at = (cell.x_um + float(rng.normal(0.0, 5.0)), cell.y_um + float(rng.normal(0.0, 5.0)))
+            bodies.append(draw_apoptotic_body(preparation, rng, at, cell.z_um))
+    return bodies

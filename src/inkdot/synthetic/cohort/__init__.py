@@ -1,0 +1,1 @@
+"""Which patients, slides and labels a synthetic cohort has."""

@@ -1,0 +1,143 @@
+"""How patients differ: fixation, stain uptake, and what their tumour and their benign groups look like.
+
+The per-cell values of the specification alone would let a cluster's mean diameter tell the two tumours apart almost
+without fail, and no reader can do that. Real tumours form a continuum and benign groups may be reactive, so in a
+share of patients the look lies anywhere between two classes. :mod:`inkdot.synthetic.achievable_auc` computes how well the
+best reader of all these parameters could do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inkdot.synthetic.cells.draw_cells import Preparation
+from inkdot.synthetic.cells.recipes import RECIPES, Recipe, blend
+
+P_BETWEEN_TUMOURS = 0.18
+"""Share of patients whose tumour lies between small-cell and large-cell carcinoma."""
+
+P_BLAND = 0.24
+"""Share of patients whose tumour clusters look half benign: degenerate, loosened, pale or small."""
+
+P_REACTIVE = 0.30
+"""Share of patients whose benign groups look half malignant."""
+
+_MIDDLE = (0.25, 0.75)
+"""Where such a look lies between two classes, evenly drawn."""
+
+MIMICS = ("choroid", "lymphocyte", "arachnoid", "germinal_matrix")
+TUMOURS = ("small_nec", "large_nec")
+DISTRACTORS = ("adenocarcinoma", "lymphoma")
+"""Tumours that are neither of the two: malignant, of no morphology that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the cells of one class look like where they form a group, in one patient.
+
+    Attributes:
+        recipe: Their numbers.
+        built_as: Whose way of lying together they follow: a class and its probability, summing to 1.
+    """
+
+    recipe: Recipe
+    built_as: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What holds for every slide of one patient.
+
+    Attributes:
+        preparation: Factors on the size and dye of every nucleus, lymphocytes included.
+        tumour: ``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma`` or empty.
+        looks: Look of every class that forms groups, tumours among them.
+        degenerate: Share of cells that fell apart on the way to the glass.
+        mitotic: Share of tumour nuclei in clusters that divide, 0.005 to 0.03.
+    """
+
+    preparation: Preparation
+    tumour: str
+    looks: Mapping[str, Look]
+    degenerate: float = 0.0
+    mitotic: float = 0.0
+
+    def recipe(self, kind: str) -> Recipe:
+        """Recipe of a cell that lies alone; resting lymphocytes are the ruler and do not vary."""
+        return self.looks[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
+
+
+def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
+    """Draw a patient.
+
+    Args:
+        tumour: One of these, or ``any`` of the first three, or empty.
+        rng: Source of chance.
+    """
+    preparation = Preparation(float(np.exp(rng.normal(0.0, 0.08))), float(np.exp(rng.normal(0.0, 0.10))))
+    if tumour == "any":
+        tumour = str(rng.choice(["small_cell", "large_cell", "mixed"], p=[0.48, 0.47, 0.05]))
+    looks = {kind: draw_tumour_look(kind, rng) for kind in TUMOURS}
+    looks |= {kind: draw_mimic_look(kind, rng) for kind in MIMICS}
+    looks |= {kind: Look(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
+    degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
+    return Patient(preparation, tumour, looks, degenerate, float(rng.uniform(0.005, 0.03)))
+
+
+def draw_tumour_look(kind: str, rng: np.random.Generator) -> Look:
+    """One patient's small-cell or large-cell carcinoma."""
+    share = rng.uniform(*_MIDDLE) if rng.random() < P_BETWEEN_TUMOURS else rng.beta(1.0, 9.0)
+    other = "large_nec" if kind == "small_nec" else "small_nec"
+    look = _between(kind, other, float(share))
+    if rng.random() < P_BLAND:
+        look = _toward(look, _any_mimic(rng), float(rng.uniform(*_MIDDLE)))
+    return replace(look, recipe=_varied(look.recipe, 0.07, rng))
+
+
+def draw_mimic_look(kind: str, rng: np.random.Generator) -> Look:
+    """One patient's benign groups of a class."""
+    tumour = TUMOURS[int(rng.integers(2))]
+    share = rng.uniform(*_MIDDLE) if rng.random() < P_REACTIVE else rng.beta(1.0, 12.0)
+    look = _between(kind, tumour, float(share))
+    return replace(look, recipe=_varied(look.recipe, 0.05, rng))
+
+
+def _any_mimic(rng: np.random.Generator) -> str:
+    return str(rng.choice(MIMICS[:3], p=[0.55, 0.35, 0.10]))
+
+
+def _between(one: str, other: str, share: float) -> Look:
+    return Look(blend(RECIPES[one], RECIPES[other], share), {one: 1.0 - share, other: share})
+
+
+def _toward(look: Look, kind: str, share: float) -> Look:
+    built_as = {name: weight * (1.0 - share) for name, weight in look.built_as.items()}
+    return Look(blend(look.recipe, RECIPES[kind], share), built_as | {kind: share})
+
+
+def _varied(recipe: Recipe, spread: float, rng: np.random.Generator) -> Recipe:
+    """Shift a recipe by what one patient differs from another within a class."""
+    size = float(np.exp(rng.normal(0.0, spread)))
+    shift = float(rng.normal(0.0, 0.03))
+
+    def factor(sd: float) -> float:
+        return float(np.exp(rng.normal(0.0, sd)))
+
+    return replace(
+        recipe,
+        diameter_um=recipe.diameter_um * size,
+        smallest_um=recipe.smallest_um * size,
+        largest_um=recipe.largest_um * size,
+        haematoxylin=recipe.haematoxylin * factor(0.10),
+        light_green=recipe.light_green * factor(0.25),
+        eosin=recipe.eosin * factor(0.4),
+        nc_low=float(np.clip(recipe.nc_low + shift, 0.2, 0.94)),
+        nc_high=float(np.clip(recipe.nc_high + shift, 0.3, 0.97)),
+        p_nucleolus=float(np.clip(recipe.p_nucleolus + rng.normal(0.0, 0.12), 0.0, 0.95)),
+        p_vacuoles=float(np.clip(recipe.p_vacuoles + rng.normal(0.0, 0.12), 0.0, 1.0)),
+        fine=recipe.fine * factor(0.5),
+        coarse=recipe.coarse * factor(0.5),
+        vesicular=recipe.vesicular * factor(0.5),
+        smudged=recipe.smudged * factor(0.5),
+    )

@@ -1,0 +1,1 @@
+"""Synthetic cell spots: groups of cells, confounders, and where they settle."""

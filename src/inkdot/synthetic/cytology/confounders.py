@@ -1,0 +1,291 @@
+"""What else lies on glass and looks like something: each with its own chance per slide (SYNTHETIC.md B5)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inkdot.synthetic.cells.scene import Backdrop, Box, Cell, Nucleus, Seam
+from inkdot.synthetic.cells.shapes import ellipse, perturbed
+from inkdot.synthetic.rendering.backdrops import draw_debris
+from inkdot.synthetic.rendering.marks import AirBubble, Fibre, GainStripe, PenStroke, StarchGranule
+from inkdot.synthetic.rendering.stains import LG, OG, E, Stain
+
+Settle = Callable[[float, float], tuple[float, float]]
+"""(reach in µm, gap in µm) to a free place on the glass."""
+
+CHANCES: Mapping[str, float] = {
+    "debris": 0.5,
+    "precipitate": 0.4,
+    "starch": 0.15,
+    "fibre": 0.2,
+    "air_bubble": 0.15,
+    "pen_mark": 0.15,
+    "coverslip_edge": 0.1,
+    "out_of_focus_band": 0.3,
+    "stitching_seam": 0.15,
+    "drying_halo": 0.1,
+    "sensor_dust": 0.05,
+    "overlapping_cells": 0.3,  # laid by the spot: only it knows its cells
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The glass that confounders fall on.
+
+    Attributes:
+        scan: The whole scanned area.
+        spot: The square around the cells.
+        settle: Finds free places for what must not cover cells.
+        stain: Colours of debris follow the laboratory's dyes.
+    """
+
+    scan: Box
+    spot: Box
+    settle: Settle
+    stain: Stain
+
+    @property
+    def spot_um(self) -> float:
+        """Diameter of the spot."""
+        return self.spot.right_um - self.spot.left_um
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What fell on one slide.
+
+    Attributes:
+        names: Which confounders the slide has, sorted.
+        cells: Particles small enough to be painted like cells.
+        backdrop: Everything else.
+        bands: Zones that lie out of focus.
+        seam: Where stripes of the scan were joined badly.
+    """
+
+    names: tuple[str, ...]
+    cells: Sequence[Cell]
+    backdrop: Sequence[Backdrop]
+    bands: Sequence["FocusBand"]
+    seam: Seam | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FocusBand:
+    """A zone where the scanner's focus was off.
+
+    Attributes:
+        top_um: Upper edge.
+        bottom_um: Lower edge.
+        offset_um: How far everything there lies from the focal plane, in addition.
+    """
+
+    top_um: float
+    bottom_um: float
+    offset_um: float
+
+
+def draw_confounders(field: Field, rng: np.random.Generator, only: frozenset[str] | None = None) -> Found:
+    """Draw the confounders of one slide.
+
+    Args:
+        field: Where they may fall.
+        rng: Source of chance; every confounder uses the same amount of it whether it occurs or not, so that twins
+            with and without one are otherwise alike.
+        only: Exactly these; by their chances where None.
+    """
+    seeds = {name: int(rng.integers(1 << 62)) for name in CHANCES}
+    drawn = {name for name, chance in CHANCES.items() if rng.random() < chance}
+    names = tuple(sorted(drawn if only is None else only))
+    cells: list[Cell] = []
+    backdrop: list[Backdrop] = []
+    bands: list[FocusBand] = []
+    seam: Seam | None = None
+    for name in names:
+        own = np.random.default_rng(seeds[name])
+        if name == "precipitate":
+            cells += draw_precipitate(field.spot, own)
+        elif name == "out_of_focus_band":
+            bands.append(_band(field, own))
+        elif name == "stitching_seam" and own.random() < 0.5:
+            seam = _joint(field, own)
+        elif name == "overlapping_cells":
+            continue
+        else:
+            backdrop += _MAKERS[name](field, own)
+    return Found(names, tuple(cells), tuple(backdrop), tuple(bands), seam)
+
+
+def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None = None) -> list[Cell]:
+    """Black-blue grains of stain floating above the cells, in clouds.
+
+    Args:
+        spot: Where.
+        rng: Source of chance.
+        per_mm2: Grains per square millimetre of cloud.
+    """
+    width = spot.right_um - spot.left_um
+    density = rng.uniform(60.0, 300.0) if per_mm2 is None else per_mm2
+    grains: list[Cell] = []
+    for _ in range(int(rng.integers(1, 4))):
+        radius = rng.uniform(0.08, 0.22) * width
+        away = rng.uniform(0.0, 0.35) * width
+        direction = rng.uniform(0.0, 2.0 * math.pi)
+        x = (spot.left_um + spot.right_um) / 2.0 + away * math.cos(direction)
+        y = (spot.top_um + spot.bottom_um) / 2.0 + away * math.sin(direction)
+        height = float(rng.uniform(8.0, 15.0))
+        for _ in range(min(int(density * math.pi * (radius / 1000.0) ** 2) + 4, 20_000)):
+            place = rng.normal(0.0, radius / 2.0, 2)
+            outline = perturbed(ellipse(float(rng.uniform(1.0, 6.0)) ** 0.8 + 0.4, 1.2, 0.0), 0.12, rng)
+            grain = Nucleus(0.0, 0.0, outline, float(rng.uniform(1.4, 2.4)), "smudged")
+            z = height + float(rng.normal(0.0, 1.0))
+            grains.append(
+                Cell(
+                    "precipitate", x + float(place[0]), y + float(place[1]), z, (grain,), texture=len(grains)
+                )
+            )
+    return grains
+
+
+def _band(field: Field, rng: np.random.Generator) -> FocusBand:
+    height = rng.uniform(0.05, 0.25) * field.spot_um
+    top = rng.uniform(field.spot.top_um, field.spot.bottom_um - height)
+    return FocusBand(float(top), float(top + height), float(rng.uniform(6.0, 20.0) * rng.choice([-1.0, 1.0])))
+
+
+def _debris(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    shreds: list[Backdrop] = []
+    largest = min(150.0, 0.06 * field.spot_um)
+    for _ in range(int(rng.integers(1, 6))):
+        radius = math.exp(rng.uniform(math.log(5.0), math.log(largest)))
+        x, y = field.settle(radius, 10.0)
+        dyes = field.stain.od
+        colour = (
+            rng.uniform(0.05, 0.2) * dyes[LG]
+            + rng.uniform(0.0, 0.1) * dyes[E]
+            + rng.uniform(0, 0.03) * dyes[OG]
+        )
+        shreds.append(draw_debris(x, y, radius, colour.astype(np.float32), rng))
+    return shreds
+
+
+def _starch(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    granules: list[Backdrop] = []
+    for _ in range(int(rng.integers(3, 12))):
+        radius = float(rng.uniform(4.0, 11.0))
+        x, y = field.settle(radius, 2.0)
+        granules.append(StarchGranule(x, y, radius, float(rng.uniform(0.0, math.pi))))
+    return granules
+
+
+def _fibre(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    fibres: list[Backdrop] = []
+    for _ in range(int(rng.integers(1, 3))):
+        x, y = _anywhere(field.spot, rng)
+        length = rng.uniform(0.1, 0.3) * min(field.spot_um, 4000.0)
+        start, bend = rng.uniform(0.0, 2.0 * math.pi), rng.normal(0.0, 0.35)
+        steps = 12
+        points = [(x, y)]
+        for k in range(steps):
+            heading = start + bend * k / 2.0
+            last_x, last_y = points[-1]
+            points.append(
+                (last_x + length / steps * math.cos(heading), last_y + length / steps * math.sin(heading))
+            )
+        colour = np.array([0.30, 0.22, 0.16]) * rng.uniform(0.5, 1.3)
+        fibres.append(Fibre(tuple(points), float(rng.uniform(4.0, 9.0)), colour.astype(np.float32)))
+    return fibres
+
+
+def _bubble(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    radius = float(rng.uniform(0.05, 0.16)) * min(field.spot_um, 6000.0)
+    return [AirBubble(*_anywhere(field.spot, rng), radius, float(rng.uniform(0.03, 0.06)) * radius + 3.0)]
+
+
+def _pen(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    """A stroke across the corner of the scan, over cells or not, as people draw around what they found."""
+    ink = [(1.7, 1.3, 0.5), (1.6, 0.6, 1.5), (1.6, 1.6, 1.6)][int(rng.integers(3))]
+    width = rng.uniform(0.04, 0.07) * min(field.spot_um, 8000.0)
+    x, y = _anywhere(field.spot, rng)
+    direction, length = rng.uniform(0.0, math.pi), rng.uniform(0.2, 0.5) * field.spot_um
+    half_x, half_y = length / 2.0 * math.cos(direction), length / 2.0 * math.sin(direction)
+    ends = ((x - half_x, y - half_y), (x + half_x, y + half_y))
+    return [PenStroke(ends, float(width), np.array(ink, np.float32), int(rng.integers(1 << 30)))]
+
+
+def _coverslip(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    """The edge of the coverslip as a dark straight line along one side of the scan, or a crack across a corner."""
+    if rng.random() < 0.3:
+        return [_crack(field, rng)]
+    x = field.scan.left_um + rng.uniform(0.01, 0.04) * field.spot_um
+    tilt = rng.normal(0.0, 0.01) * field.spot_um
+    points = ((float(x), field.scan.top_um), (float(x + tilt), field.scan.bottom_um))
+    return [Fibre(points, 6.0, np.array([0.5, 0.5, 0.5], np.float32), kind="coverslip_edge")]
+
+
+def _crack(field: Field, rng: np.random.Generator) -> Fibre:
+    x, y = field.scan.left_um, field.scan.top_um + rng.uniform(0.1, 0.6) * field.spot_um
+    points, heading = [(x, float(y))], rng.uniform(-1.2, -0.3)
+    for _ in range(9):
+        heading += rng.normal(0.0, 0.35)
+        step = rng.uniform(0.04, 0.10) * field.spot_um
+        x, y = x + step * abs(math.cos(heading)), y + step * math.sin(heading)
+        points.append((float(x), float(y)))
+    return Fibre(tuple(points), 4.0, np.array([0.45, 0.45, 0.45], np.float32), kind="coverslip_edge")
+
+
+def _seam(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    """A stripe that was scanned two percent brighter or darker."""
+    width = min(rng.uniform(0.08, 0.15) * field.spot_um, 400.0)
+    x = rng.uniform(field.spot.left_um, field.spot.right_um - width)
+    box = Box(float(x), field.scan.top_um, float(x + width), field.scan.bottom_um)
+    return [GainStripe(box, float(rng.choice([-1.0, 1.0])) * math.log10(1.02))]
+
+
+def _joint(field: Field, rng: np.random.Generator) -> Seam:
+    """From a line on, the picture lies one to three pixels too low."""
+    x = rng.uniform(field.spot.left_um + 0.2 * field.spot_um, field.spot.right_um - 0.2 * field.spot_um)
+    return Seam(float(x), int(rng.integers(1, 4)))
+
+
+def _halo(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    x, y = _anywhere(field.spot, rng)
+    radius = float(rng.uniform(0.06, 0.15)) * min(field.spot_um, 4000.0)
+    colour = (0.03 * field.stain.od[E] + 0.02 * field.stain.od[LG]).astype(np.float32)
+    return [draw_debris(x, y, radius, colour, rng, kind="drying_halo")]
+
+
+def _dust(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+    """One blurred speck on the sensor, in every field of view at the same place."""
+    pitch = max(400.0, field.spot_um / 12.0)
+    colour = np.full(3, 0.035, np.float32)
+    first = draw_debris(0.0, 0.0, float(rng.uniform(10.0, 20.0)), colour, rng, kind="sensor_dust")
+    x0, y0 = (float(value) for value in rng.uniform(0.2, 0.8, 2) * pitch)
+    specks: list[Backdrop] = []
+    for row in range(int((field.scan.bottom_um - y0) // pitch) + 1):
+        for column in range(int((field.scan.right_um - x0) // pitch) + 1):
+            specks.append(first.moved_to(x0 + column * pitch, y0 + row * pitch))
+    return specks
+
+
+def _anywhere(box: Box, rng: np.random.Generator) -> tuple[float, float]:
+    """A place well inside the circle that the box encloses."""
+    radius = 0.45 * (box.right_um - box.left_um) * math.sqrt(rng.random())
+    direction = rng.uniform(0.0, 2.0 * math.pi)
+    x, y = (box.left_um + box.right_um) / 2.0, (box.top_um + box.bottom_um) / 2.0
+    return x + radius * math.cos(direction), y + radius * math.sin(direction)
+
+
+_MAKERS: Mapping[str, Callable[[Field, np.random.Generator], list[Backdrop]]] = {
+    "debris": _debris,
+    "starch": _starch,
+    "fibre": _fibre,
+    "air_bubble": _bubble,
+    "pen_mark": _pen,
+    "coverslip_edge": _coverslip,
+    "stitching_seam": _seam,
+    "drying_halo": _halo,
+    "sensor_dust": _dust,
+}

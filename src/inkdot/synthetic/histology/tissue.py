@@ -1,0 +1,139 @@
+"""Everything between the nuclei of an H&E section: eosin, fibres and grain, added per pixel as a tile is painted."""
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.synthetic.cells.scene import Box, OdArray
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, FloatMap, Gland, Ground, GroundPlan
+from inkdot.synthetic.rendering.stains import E, H, Stain
+
+_TEXTURE_STEP_UM = 0.5
+_TEXTURE_SIDE = 512
+
+# Concentrations of eosin and haematoxylin between the nuclei, weight of fibres, weight of grain.
+_GROUND_DYES: dict[Ground, tuple[float, float, float, float]] = {
+    Ground.GLASS: (0.0, 0.0, 0.0, 0.0),
+    Ground.STROMA: (0.30, 0.03, 0.55, 0.08),
+    Ground.SMALL_CELL: (0.15, 0.12, 0.0, 0.30),
+    Ground.LARGE_CELL: (0.17, 0.09, 0.0, 0.20),
+    Ground.NECROSIS: (0.34, 0.03, 0.0, 0.36),
+    Ground.LUMEN: (0.012, 0.0, 0.0, 0.3),
+    Ground.GLAND: (0.16, 0.04, 0.0, 0.15),
+    Ground.LYMPHOID: (0.20, 0.06, 0.15, 0.20),
+    Ground.CRUSHED: (0.20, 0.22, 0.35, 0.20),
+    Ground.SQUAMOUS: (0.20, 0.03, 0.0, 0.10),
+    Ground.BASOPHILIC: (0.16, 0.55, 0.0, 0.20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tissue:
+    """Everything between the nuclei of a section: eosin, fibres, grain.
+
+    Attributes:
+        plan: Where what lies.
+        left_um: Left edge of the section on the slide.
+        top_um: Upper edge of the section on the slide.
+        stain: The laboratory's dyes.
+        seed: Seed of fibres and grain.
+    """
+
+    plan: GroundPlan
+    left_um: float
+    top_um: float
+    stain: Stain
+    seed: int
+    kind: str = "tissue"
+    _dyes: FloatMap = field(init=False, repr=False)
+    _fibre: FloatMap = field(init=False, repr=False)
+    _grain: FloatMap = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look up the dyes of every place, softened at borders, and make the textures."""
+        table = np.array([_GROUND_DYES[ground] for ground in Ground], np.float32)
+        kinds = self.plan.kinds.copy()
+        for (
+            vessel
+        ) in self.plan.vessels:  # its lumen is too small for the plan's steps and is cut out of every tile
+            vessel.fill(kinds, 4.0, Ground.BASOPHILIC if vessel.basophilic else Ground.STROMA)
+        for rosette in self.plan.rosettes:
+            rosette.fill(kinds, 4.0, Ground.LARGE_CELL)
+        dyes = cv2.GaussianBlur(table[kinds], (0, 0), 0.6)
+        rng = np.random.default_rng([self.seed, 0x7155])
+        object.__setattr__(self, "_dyes", np.asarray(dyes, np.float32))
+        object.__setattr__(self, "_fibre", _fibre_field(rng))
+        object.__setattr__(
+            self, "_grain", _periodic(rng, 0.5) * 0.45 + _periodic(rng, 1.1) * 0.5 + _periodic(rng, 3.5) * 0.4
+        )
+
+    @property
+    def box(self) -> Box:
+        """The section."""
+        rows, columns = self.plan.kinds.shape
+        return Box(self.left_um, self.top_um, self.left_um + columns * STEP_UM, self.top_um + rows * STEP_UM)
+
+    def optical_density(self, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]) -> OdArray:
+        """Eosin and haematoxylin between the nuclei."""
+        shape = (len(y_um), len(x_um))
+        x = np.ascontiguousarray(np.broadcast_to((x_um - self.left_um)[None, :], shape), np.float32)
+        y = np.ascontiguousarray(np.broadcast_to((y_um - self.top_um)[:, None], shape), np.float32)
+        at = (x / np.float32(STEP_UM) - 0.5, y / np.float32(STEP_UM) - 0.5)
+        dyes = np.asarray(
+            cv2.remap(self._dyes, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32
+        )
+        for ring in (*self.plan.vessels, *self.plan.rosettes):
+            _open(dyes, ring, x_um - self.left_um, y_um - self.top_um)
+        cosine, sine = math.cos(self.plan.fibre_direction), math.sin(self.plan.fibre_direction)
+        bend = np.asarray(cv2.remap(self.plan.bend_um, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        along, across = x * cosine + y * sine, -x * sine + y * cosine + bend
+        fibre = _sample(self._fibre, along.astype(np.float32), across.astype(np.float32))
+        grain = _sample(self._grain, x, y)
+        shape_factor = np.maximum(1.0 + dyes[..., 2] * fibre + dyes[..., 3] * grain, 0.0)
+        eosin, haematoxylin = dyes[..., 0] * shape_factor, dyes[..., 1] * np.maximum(1.0 + 0.4 * grain, 0.0)
+        od = self.stain.od
+        return (eosin[..., None] * od[E] + haematoxylin[..., None] * od[H]).astype(np.float32)
+
+
+def _open(dyes: FloatMap, ring: Gland, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]) -> None:
+    """Take the dyes out of a lumen, in place; the wall is 3 µm thick."""
+    reach = 1.2 * ring.radius_um
+    columns = np.flatnonzero(np.abs(x_um - ring.x_um) < reach)
+    rows = np.flatnonzero(np.abs(y_um - ring.y_um) < reach)
+    if not len(columns) or not len(rows):
+        return
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    dx, dy = x_um[window[1]] - np.float32(ring.x_um), y_um[window[0]] - np.float32(ring.y_um)
+    inner = ring.radii_at(np.arctan2(dy[:, None], dx[None, :])) - 3.0
+    empty = np.clip(inner - np.hypot(dx[None, :], dy[:, None]) + 0.5, 0.0, 0.96)
+    dyes[window] *= (1.0 - empty[..., None]).astype(np.float32)
+
+
+def _sample(texture: FloatMap, x_um: FloatMap, y_um: FloatMap) -> FloatMap:
+    """A periodic texture at places in µm."""
+    period = np.float32(_TEXTURE_SIDE)
+    u = np.mod(x_um / np.float32(_TEXTURE_STEP_UM), period).astype(np.float32)
+    v = np.mod(y_um / np.float32(_TEXTURE_STEP_UM), period).astype(np.float32)
+    return np.asarray(cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+
+
+def _periodic(rng: np.random.Generator, sigma_um: float, stretch: float = 1.0) -> FloatMap:
+    """Periodic Gaussian noise of unit variance, stretched along x."""
+    noise = rng.standard_normal((_TEXTURE_SIDE, _TEXTURE_SIDE))
+    rows = np.fft.fftfreq(_TEXTURE_SIDE, _TEXTURE_STEP_UM)[:, None]
+    columns = np.fft.fftfreq(_TEXTURE_SIDE, _TEXTURE_STEP_UM)[None, :] * stretch
+    kernel = np.exp(-2.0 * (math.pi * sigma_um) ** 2 * (rows**2 + columns**2))
+    smooth = np.fft.ifft2(np.fft.fft2(noise) * kernel).real
+    return (smooth / smooth.std()).astype(np.float32)
+
+
+def _fibre_field(rng: np.random.Generator) -> FloatMap:
+    """Bundles along x with clefts between them, about -2 to 1."""
+    strands = 0.7 * _periodic(rng, 1.3, stretch=12.0) + 0.7 * _periodic(rng, 0.5, stretch=22.0)
+    clefts = np.maximum(np.abs(_periodic(rng, 2.2, stretch=10.0)), 0.0) < 0.16
+    return (
+        0.75 * strands - 0.8 * np.asarray(cv2.GaussianBlur(clefts.astype(np.float32), (0, 0), 1.0))
+    ).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Cells and clusters on sparse slides, and the tiles around them."""

@@ -1,0 +1,149 @@
+"""Where tiles lie when they are centred on clusters, and which clusters get none, by name."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.geometry import scanned_bounds
+from inkdot.records import SlideInfo, TileSpec
+from inkdot.tiling.clusters.group_objects import Cluster
+from inkdot.tiling.polygon_overlap import meets_box
+
+_MARGIN_UM: Final = 4.0  # so much of the surroundings belongs to a look at a cluster
+_OVERLAP_FRACTION: Final = 0.25  # of neighbouring tiles on a cluster larger than one
+_FEW_NUCLEI: Final = 2
+
+Box = tuple[float, float, float, float]
+
+
+class Unseen(StrEnum):
+    """Why a cluster has no tile; empty where it has one or lies whole in another's."""
+
+    NO = ""
+    SMALL = "one or two small nuclei"
+    BUDGET = "beyond max_tiles"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Tiles on clusters.
+
+    Attributes:
+        x_l0_px: Left edges in level-0 pixels, shape [tiles], sorted by y then x.
+        y_l0_px: Top edges, shape [tiles].
+        cluster: Index of the cluster that each tile was placed for, shape [tiles].
+        unseen: Per cluster, why it has no tile.
+    """
+
+    x_l0_px: npt.NDArray[np.int64]
+    y_l0_px: npt.NDArray[np.int64]
+    cluster: npt.NDArray[np.int64]
+    unseen: tuple[Unseen, ...]
+
+
+def place_tiles(
+    info: SlideInfo, spec: TileSpec, clusters: Sequence[Cluster], lone_nucleus_um: float, max_tiles: int
+) -> Placement:
+    """Tiles centred on clusters, several on a large one, none on what is whole in another's tile.
+
+    Clusters come first, most nuclei first, then lone nuclei, largest first, until ``max_tiles`` are used.
+
+    Args:
+        info: The slide.
+        spec: Side and scale of the tiles; the stride has no meaning here.
+        clusters: All clusters of the slide.
+        lone_nucleus_um: One or two nuclei, none of this diameter (µm), get no tile.
+        max_tiles: Budget.
+    """
+    side = float(spec.side_um)
+    taken = _Taken(side)
+    unseen = [Unseen.NO] * len(clusters)
+    chosen: dict[tuple[int, int], int] = {}
+    for index in _by_interest(clusters):
+        cluster = clusters[index]
+        if cluster.nuclei <= _FEW_NUCLEI and cluster.nucleus_um < lone_nucleus_um:
+            unseen[index] = Unseen.SMALL
+            continue
+        if taken.hold(cluster.box_um):
+            continue
+        corners = list(_corners(info, cluster, side))
+        if len(chosen) + len(corners) > max_tiles:
+            unseen[index] = Unseen.BUDGET
+            continue
+        for x, y in corners:
+            chosen.setdefault((round(y / info.mpp.y), round(x / info.mpp.x)), index)
+            taken.add(x, y)
+    places = sorted(chosen)
+    return Placement(
+        x_l0_px=np.array([x for _, x in places], np.int64),
+        y_l0_px=np.array([y for y, _ in places], np.int64),
+        cluster=np.array([chosen[place] for place in places], np.int64),
+        unseen=tuple(unseen),
+    )
+
+
+def _by_interest(clusters: Sequence[Cluster]) -> list[int]:
+    def rank(index: int) -> tuple[int, float, int]:
+        cluster = clusters[index]
+        return -cluster.nuclei, -cluster.nucleus_um, index
+
+    return sorted(range(len(clusters)), key=rank)
+
+
+class _Taken:
+    """Tiles placed so far, found by where they lie."""
+
+    def __init__(self, side_um: float) -> None:
+        self._side = side_um
+        self._by_cell: dict[tuple[int, int], list[tuple[float, float]]] = {}
+
+    def add(self, x: float, y: float) -> None:
+        """Remember a tile by its top left corner (µm)."""
+        self._by_cell.setdefault(self._cell(x, y), []).append((x, y))
+
+    def hold(self, box: Box) -> bool:
+        """Whether one tile holds the whole box with its margin."""
+        left, top, right, bottom = (
+            box[0] - _MARGIN_UM,
+            box[1] - _MARGIN_UM,
+            box[2] + _MARGIN_UM,
+            box[3] + _MARGIN_UM,
+        )
+        column, row = self._cell(left, top)
+        return any(
+            x <= left and y <= top and x + self._side >= right and y + self._side >= bottom
+            for r in (row - 1, row)
+            for c in (column - 1, column)
+            for x, y in self._by_cell.get((c, r), ())
+        )
+
+    def _cell(self, x: float, y: float) -> tuple[int, int]:
+        return math.floor(x / self._side), math.floor(y / self._side)
+
+
+def _corners(info: SlideInfo, cluster: Cluster, side: float) -> Iterator[tuple[float, float]]:
+    """Top left corners (µm) of the tiles on one cluster; of a large one, those that hold something of it."""
+    bounds = scanned_bounds(info)
+    left, top, right, bottom = cluster.box_um
+    xs = _along(left, right, side, bounds.x_l0_px * info.mpp.x, bounds.width_l0_px * info.mpp.x)
+    for y in _along(top, bottom, side, bounds.y_l0_px * info.mpp.y, bounds.height_l0_px * info.mpp.y):
+        for x in xs:
+            # By its outline: the box of a slanting fibre is mostly empty.
+            if meets_box(cluster.outline_um, x, y, x + side, y + side):
+                yield x, y
+
+
+def _along(low: float, high: float, side: float, start: float, length: float) -> list[float]:
+    """Starts of tiles that cover low to high with the margin, centred, inside the scanned part where they fit."""
+    wanted = high - low + 2.0 * _MARGIN_UM
+    step = side * (1.0 - _OVERLAP_FRACTION)
+    count = 1 if wanted <= side else 1 + math.ceil((wanted - side) / step)
+    middle = 0.5 * (low + high)
+    spacing = (wanted - side) / (count - 1) if count > 1 else 0.0
+    starts = [middle - 0.5 * side + (i - 0.5 * (count - 1)) * spacing for i in range(count)]
+    return [min(max(value, start), max(start, start + length - side)) for value in starts]

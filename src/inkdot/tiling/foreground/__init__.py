@@ -1,0 +1,1 @@
+"""What on a slide is specimen, what is glass, and what cannot be assessed."""

@@ -1,0 +1,62 @@
+"""Small things that are no cells: dust, and grains of precipitated stain."""
+
+from typing import Final, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.glass import OD_STEP
+from inkdot.tiling.foreground.stain_map import Bytes, Planes
+
+PRECIPITATE_MASS: Final = 9.0
+"""Most dye in a grain: optical density in the lighter of red and green, summed over its area in µm².
+
+Defocus spreads a grain, and it then has the width of a small cell; but it holds as much dye as before, half of what
+the smallest lymphocyte holds (5.8 µm at an optical density of 0.7 is 18). Larger grains pass for cells here.
+"""
+
+_PRECIPITATE_UM = 14.0
+_DARK_OD = 0.06
+_FAINTEST = 16.0  # a part of so many times the area in mask pixels is large, however thinly they are covered
+_LEAST_RED = 0.6  # of green: dyes of nuclei absorb both, red cells hardly any red
+
+
+def name_specks(ground: Bytes, planes: Planes, min_object_um: float) -> None:
+    """Name the parts of the foreground that are too small, and those that are grains of stain, in place.
+
+    Args:
+        ground: :class:`Ground` per mask pixel.
+        planes: The slide at the scale of the mask.
+        min_object_um: Parts narrower than this are specks.
+    """
+    mpp = planes.frame.mpp
+    kept = (ground == Ground.KEPT).astype(np.uint8)
+    count, components, stats, _ = cast(
+        "tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], object]",
+        cv2.connectedComponentsWithStats(kept, connectivity=8),
+    )
+    # Only small parts are looked at pixel by pixel: a table of all foreground would outgrow the slide's memory.
+    widest_um = max(min_object_um, _PRECIPITATE_UM)
+    is_small = stats[:, cv2.CC_STAT_AREA] * mpp**2 <= _FAINTEST * 0.25 * np.pi * widest_um**2
+    is_small[0] = False
+    where = np.nonzero(is_small[components])
+    which = components[where]
+    areas_um2 = np.bincount(which, weights=planes.stained[where], minlength=count) * (mpp**2 / 255.0)
+    # Width of a disc of the same area: a thin septum of fat tissue is narrow, but no dust.
+    widths_um = 2.0 * np.sqrt(areas_um2 / np.pi)
+    is_speck = is_small & (widths_um < min_object_um)
+    table = planes.glass.od_table()[0]
+    tone = planes.tone[where]
+    red, green = table[tone[:, 0], 0], table[tone[:, 1], 1]
+    nuclear = np.minimum(red, green) * OD_STEP
+    mass = np.bincount(which, weights=nuclear, minlength=count) * mpp**2
+    # Red cells and pale debris hold little of this dye too, but are red, or not dark anywhere.
+    reds, greens = (np.bincount(which, weights=plane, minlength=count) for plane in (red, green))
+    darkest = np.zeros(count)
+    np.maximum.at(darkest, which, nuclear)
+    is_grain = (mass < PRECIPITATE_MASS) & (darkest >= _DARK_OD) & (reds >= _LEAST_RED * greens)
+    is_grain &= is_small & (widths_um < _PRECIPITATE_UM) & ~is_speck
+    ground[is_speck[components]] = Ground.SPECK
+    ground[is_grain[components]] = Ground.PRECIPITATE

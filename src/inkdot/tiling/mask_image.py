@@ -1,0 +1,176 @@
+"""A picture for the eye: which tiles were kept, what was dropped, and why."""
+
+import io
+from collections.abc import Sequence
+from typing import Final, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from inkdot.records import MaskArray, RgbArray, SlideInfo
+from inkdot.tiling.foreground.find_foreground import Foreground
+from inkdot.tiling.foreground.foreground_classes import BLOCKING, Ground
+
+MAX_SIDE_PX: Final = 1200
+"""Longer side of the picture, without the legend."""
+
+_Colour = tuple[int, int, int]
+
+_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {
+    Ground.SPECK: (230, 140, 0),
+    Ground.GREY: (200, 0, 160),
+    Ground.OUTSIDE: (205, 205, 222),
+    Ground.RING: (150, 110, 60),
+    Ground.PRECIPITATE: (120, 70, 0),
+    Ground.BLUR: (0, 170, 230),
+    Ground.FOLD: (140, 60, 210),
+    Ground.COVERSLIP: (0, 150, 140),
+    Ground.BUBBLE: (215, 175, 0),
+    Ground.IN_BUBBLE: (250, 238, 180),
+    Ground.PEN: (220, 20, 20),
+}
+_TILE_COLOUR: Final[_Colour] = (0, 110, 50)
+_NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
+_NAMED_COLOURS: Final = (_TILE_COLOUR, _NOT_KEPT_COLOUR, *_DROPPED_COLOURS.values())
+_LINE_PX = 18
+_COLOURS = 64
+
+
+def draw_mask(
+    thumbnail: RgbArray,
+    info: SlideInfo,
+    foreground: Foreground,
+    x_l0_px: npt.NDArray[np.integer],
+    y_l0_px: npt.NDArray[np.integer],
+    tile_side_l0_px: tuple[float, float],
+    notes: Sequence[str] = (),
+) -> RgbArray:
+    """The slide, pale where no tile was kept, coloured where something was dropped, with a legend below.
+
+    Args:
+        thumbnail: The whole slide, uint8 RGB [height, width, 3].
+        info: The slide.
+        foreground: What was found.
+        x_l0_px: Left edges of the kept tiles in level-0 pixels, shape [n].
+        y_l0_px: Top edges, shape [n].
+        tile_side_l0_px: Width and height of a tile in level-0 pixels.
+        notes: Further lines for the legend.
+
+    Returns:
+        uint8 RGB, as wide as the thumbnail.
+    """
+    height, width = thumbnail.shape[:2]
+    ground = _ground_on(thumbnail, info, foreground)
+    in_tile = np.zeros((height, width), np.uint8)
+    outlines = np.zeros_like(in_tile)
+    scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
+    for x, y in zip(x_l0_px.tolist(), y_l0_px.tolist(), strict=True):
+        left, top = int(x * scale_x), int(y * scale_y)
+        right, bottom = int((x + tile_side_l0_px[0]) * scale_x), int((y + tile_side_l0_px[1]) * scale_y)
+        cv2.rectangle(in_tile, (left, top), (right, bottom), (1.0,), cv2.FILLED)
+        cv2.rectangle(outlines, (left, top), (right, bottom), (1.0,), 1)
+    picture = thumbnail.copy()
+    outside = in_tile == 0
+    # Pale, not dark: on dark glass a lone cell that was lost would be lost to the eye as well.
+    picture[outside] = 255 - (255 - picture[outside]) // 3
+    for kind, colour in _DROPPED_COLOURS.items():
+        picture[ground == kind] = colour
+    picture[(ground == Ground.KEPT) & outside] = _NOT_KEPT_COLOUR
+    # Many small tiles would paint the cells over: draw the edge of what they cover together.
+    edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
+    picture[edge > 0] = _TILE_COLOUR
+    return np.concatenate([picture, _legend(width, _legend_lines(foreground, len(x_l0_px), notes))])
+
+
+def png_bytes(picture: RgbArray) -> bytes:
+    """A small PNG of the picture, the legend's colours exact; the same picture gives the same bytes."""
+    image = Image.fromarray(picture).quantize(_COLOURS, dither=Image.Dither.NONE)
+    indices = np.array(image)
+    palette = list(image.getpalette() or [])[: 3 * _COLOURS]
+    palette += [0] * (3 * _COLOURS - len(palette))
+    # One number per pixel: comparing three channels with a dozen colours took as long as finding the cells.
+    codes = picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    for red, green, blue in _NAMED_COLOURS:
+        indices[codes == (red << 16 | green << 8 | blue)] = len(palette) // 3
+        palette += (red, green, blue)
+    image = Image.fromarray(indices)
+    image.putpalette(palette)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")  # optimize would take ten times as long for a twentieth of the bytes
+    return buffer.getvalue()
+
+
+def unjudged_in(png: bytes, height_px: int) -> MaskArray:
+    """Where a mask picture shows something that cannot be judged, or foreground that no tile shows.
+
+    Outside of the cell spot there is nothing to judge, and it does not count.
+
+    Args:
+        png: What :func:`png_bytes` gave.
+        height_px: Height of the picture without its legend.
+
+    Returns:
+        bool [height_px, width].
+    """
+    image = Image.open(io.BytesIO(png))
+    indices = np.array(image)[:height_px]
+    hidden = {_DROPPED_COLOURS[kind] for kind in (BLOCKING | {Ground.IN_BUBBLE}) - {Ground.OUTSIDE}}
+    wanted = [
+        _COLOURS + row
+        for row, colour in enumerate(_NAMED_COLOURS)
+        if colour in hidden or colour == _NOT_KEPT_COLOUR
+    ]
+    return np.isin(indices, wanted)
+
+
+def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:
+    """The mask at the thumbnail's size; a pixel shows the largest kind in it, so that no speck disappears."""
+    frame = foreground.frame
+    height, width = thumbnail.shape[:2]
+    scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
+    rows, columns = foreground.ground.shape
+    x = (
+        np.arange(0, width, dtype=np.float64) / (scale_x * frame.step_x_l0_px)
+        - frame.x_l0_px / frame.step_x_l0_px
+    )
+    y = (
+        np.arange(0, height, dtype=np.float64) / (scale_y * frame.step_y_l0_px)
+        - frame.y_l0_px / frame.step_y_l0_px
+    )
+    left, top = np.clip(x, 0, columns - 1).astype(np.intp), np.clip(y, 0, rows - 1).astype(np.intp)
+    by_row = np.maximum.reduceat(foreground.ground, top, axis=0)
+    ground = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
+    ground[:, (x < -1) | (x >= columns)] = Ground.GLASS  # beyond the scanned part
+    ground[(y < -1) | (y >= rows)] = Ground.GLASS
+    return ground
+
+
+def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> list[tuple[_Colour, str]]:
+    areas = foreground.areas_um2()
+    lines: list[tuple[_Colour, str]] = [
+        (_TILE_COLOUR, f"{tiles} tiles kept; {areas[Ground.KEPT] / 1e6:.4g} mm2 of foreground"),
+        (_NOT_KEPT_COLOUR, "foreground in no kept tile"),
+    ]
+    for kind, colour in _DROPPED_COLOURS.items():
+        if areas[kind]:
+            verb = "not assessable" if kind in BLOCKING or kind is Ground.IN_BUBBLE else "dropped"
+            lines.append((colour, f"{verb}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
+    glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
+    lines.append(
+        ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")
+    )
+    if foreground.spot is not None:
+        lines.append(((255, 255, 255), foreground.spot.words))
+    lines += [((255, 255, 255), note) for note in notes]
+    return lines
+
+
+def _legend(width: int, lines: Sequence[tuple[_Colour, str]]) -> RgbArray:
+    legend = np.full((_LINE_PX * len(lines) + 6, width, 3), 255, np.uint8)
+    for index, (colour, text) in enumerate(lines):
+        y = 4 + index * _LINE_PX
+        cv2.rectangle(legend, (4, y + 2), (16, y + 13), colour, cv2.FILLED)
+        cv2.putText(legend, text, (22, y + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return legend

@@ -1,0 +1,223 @@
+"""What people said about places and slides, as training targets of tiles.
+
+A tile may hold several places, and a place may be cut by a tile's edge. The rules:
+
+- A place *counts* for a tile when enough of the place lies in the tile, or it covers enough of the tile.
+- Answers of several readers about one place average. Two readers' outlines of one thing (they overlap by
+  at least half of their union) are one place.
+- For the head that flags, the place most in favour of the flag class decides: one malignant cluster among
+  lymphocytes makes a malignant tile. For other heads the places that count average.
+- A tile that holds only a piece of a flagged place, too little to count, is unknown: it is no example of
+  either class. So is one whose only answer is not used in training ("unsure").
+- What is said of a whole slide holds for its unlabelled tiles only where it excludes the flag class: a
+  benign slide is benign everywhere, a malignant one is malignant somewhere.
+- A head with a condition is known only where its condition holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
+
+from inkdot.config import LabellingConfig
+from inkdot.labels import Head, target_column
+from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.tiling.polygon_overlap import Outlines, areas, as_outlines, boxes, overlaps
+
+Floats = npt.NDArray[np.float64]
+Targets = npt.NDArray[np.float64]
+"""Weights per tile and class, shape [tiles, classes]; a row of NaN is unknown."""
+
+_SAME_PLACE_IOU = 0.5
+_SURE = 0.5  # a condition holds where its class has more than this weight
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlaces:
+    """Where tiles lie, all of one size.
+
+    Attributes:
+        x_l0_px: Left edges in level-0 pixels, shape [n].
+        y_l0_px: Top edges in level-0 pixels, shape [n].
+        width_l0_px: Width of a tile in (fractional) level-0 pixels.
+        height_l0_px: Height of a tile in (fractional) level-0 pixels.
+    """
+
+    x_l0_px: npt.NDArray[np.integer]
+    y_l0_px: npt.NDArray[np.integer]
+    width_l0_px: float
+    height_l0_px: float
+
+
+def target_columns_for(
+    tiles: TilePlaces,
+    heads: Sequence[Head],
+    places: Sequence[PlaceLabel],
+    on_slide: Mapping[str, str],
+    labelling: LabellingConfig,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Targets of every tile.
+
+    Args:
+        tiles: The tiles.
+        heads: The questions.
+        places: What was said about places on this slide.
+        on_slide: Answer per head for what is on the slide; unknown heads are absent.
+        labelling: When a place counts for a tile.
+
+    Returns:
+        ``target.<head>.<class>`` to weights (0 to 1), NaN where unknown, shape [n].
+    """
+    known: dict[str, Targets] = {}
+    by_name = {head.name: head for head in heads}
+    for head in _conditions_first(heads):
+        said = [place for place in places if place.head == head.name]
+        targets, undecided = _from_places(tiles, head, said, labelling)
+        condition = _weight_of_condition(head, by_name, known)
+        unlabelled = np.isnan(targets[:, 0]) & ~undecided
+        if condition is not None:
+            unlabelled &= condition > _SURE  # False where unknown (NaN)
+            targets[condition < _SURE] = np.nan
+        weights = _answer_for_every_tile(head, on_slide.get(head.name))
+        if weights is not None:
+            targets[unlabelled] = weights
+        known[head.name] = targets
+    return {
+        target_column(head.name, name): known[head.name][:, index].astype(np.float32)
+        for head in heads
+        for index, name in enumerate(head.classes)
+    }
+
+
+def _conditions_first(heads: Sequence[Head]) -> list[Head]:
+    """Heads so that each stands after the one it depends on."""
+    done: list[Head] = []
+    waiting = list(heads)
+    while waiting:
+        names = {head.name for head in waiting}
+        ready = [head for head in waiting if head.condition is None or head.condition[0] not in names]
+        if not ready:
+            raise ValueError(
+                f"expected heads whose conditions end somewhere, found a circle among {sorted(names)}"
+            )
+        done += ready
+        waiting = [head for head in waiting if head not in ready]
+    return done
+
+
+def _from_places(
+    tiles: TilePlaces, head: Head, said: Sequence[PlaceLabel], labelling: LabellingConfig
+) -> tuple[Targets, npt.NDArray[np.bool_]]:
+    """Targets from places alone, and the tiles that must stay unknown whatever is said of the slide."""
+    count = len(tiles.x_l0_px)
+    targets = np.full((count, len(head.classes)), np.nan)
+    undecided = np.zeros(count, np.bool_)
+    if not said or not count:
+        return targets, undecided
+    outlines, votes = _merged_places(head, said)
+    tile, place, counts = _meetings(tiles, outlines, labelling)
+    weights = votes[place]
+    usable = ~np.isnan(weights[:, 0])
+    decisive = counts & usable
+    flag = head.classes.index(head.flag_class) if head.flag_class else None
+    if flag is None:
+        sums = np.zeros_like(targets)
+        np.add.at(sums, tile[decisive], weights[decisive])
+        numbers = np.bincount(tile[decisive], minlength=count)
+        targets[numbers > 0] = sums[numbers > 0] / numbers[numbers > 0, None]
+        undecided[tile[counts & ~usable]] = True
+        return targets, undecided & (numbers == 0)
+    # In ascending order of the flag's weight, so that the strongest is written last and stays.
+    order = np.flatnonzero(decisive)
+    order = order[np.lexsort((place[order], weights[order, flag]))]
+    targets[tile[order]] = weights[order]
+    flagged_piece = usable & (weights[:, flag] > 0.0) & ~counts
+    undecided[tile[flagged_piece | ~usable]] = True
+    undecided &= ~(targets[:, flag] > 0.0)
+    targets[undecided] = np.nan
+    return targets, undecided
+
+
+def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[Outlines, Targets]:
+    """Outlines and their mean targets; different outlines of one thing each carry the mean of all its answers.
+
+    Returns:
+        Outlines, shape [places], and weights, shape [places, classes], NaN where no answer is usable.
+    """
+    answers: dict[BaseGeometry, list[tuple[str, str]]] = {}
+    for label in said:
+        answers.setdefault(label.place.normalize(), []).append((label.reader, label.answer))
+    # Sorted, so that the order of the table changes nothing.
+    geometries = sorted(answers, key=lambda geometry: geometry.wkb)
+    outlines = as_outlines(geometries)
+    votes = np.full((len(outlines), len(head.classes)), np.nan)
+    for members in _groups_of_same_place(outlines, [answers[geometry] for geometry in geometries]):
+        pooled = sorted(answer for member in members for _, answer in answers[geometries[member]])
+        mean = head.soft_target(pooled)
+        if mean is not None:
+            votes[members] = mean
+    return outlines, votes
+
+
+def _groups_of_same_place(
+    outlines: Outlines, answers: Sequence[Sequence[tuple[str, str]]]
+) -> list[list[int]]:
+    """Indices of outlines that mean one thing: by different readers, overlapping by half of their union."""
+    first, second, shared = overlaps(outlines, outlines)
+    area = areas(outlines)
+    same = (first < second) & (shared >= _SAME_PLACE_IOU * (area[first] + area[second] - shared))
+    group = list(range(len(outlines)))
+
+    def root(index: int) -> int:
+        while group[index] != index:
+            index = group[index]
+        return index
+
+    for a, b in zip(first[same], second[same], strict=True):
+        readers_a = {reader for reader, _ in answers[int(a)]}
+        readers_b = {reader for reader, _ in answers[int(b)]}
+        if readers_a.isdisjoint(readers_b):
+            group[root(int(b))] = root(int(a))
+    groups: dict[int, list[int]] = {}
+    for index in range(len(outlines)):
+        groups.setdefault(root(index), []).append(index)
+    return list(groups.values())
+
+
+def _meetings(
+    tiles: TilePlaces, outlines: Outlines, labelling: LabellingConfig
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Every tile and place that share some area, and whether the place counts for the tile.
+
+    Returns:
+        Tile indices, place indices and the answer, each of shape [meetings].
+    """
+    corners = boxes(tiles.x_l0_px, tiles.y_l0_px, tiles.width_l0_px, tiles.height_l0_px)
+    place, tile, shared = overlaps(outlines, corners)
+    of_place = shared / areas(outlines)[place]
+    of_tile = shared / (tiles.width_l0_px * tiles.height_l0_px)
+    # A hair's breadth of tolerance: a place wholly inside must count at a fraction of 1 in spite of rounding.
+    counts = (of_place >= labelling.min_place_fraction - 1e-9) | (
+        of_tile >= labelling.min_tile_fraction - 1e-9
+    )
+    return tile, place, counts
+
+
+def _weight_of_condition(
+    head: Head, by_name: Mapping[str, Head], known: Mapping[str, Targets]
+) -> Floats | None:
+    """Weight (0 to 1, NaN unknown) per tile of the class that the head depends on, or None without condition."""
+    if head.condition is None:
+        return None
+    other, class_name = head.condition
+    return known[other][:, by_name[other].classes.index(class_name)]
+
+
+def _answer_for_every_tile(head: Head, answer: str | None) -> tuple[float, ...] | None:
+    """What an answer about the whole slide says of each of its tiles, or None where it says nothing."""
+    weights = head.target(answer) if answer is not None else None
+    if weights is None or head.flag_class is None:
+        return weights
+    return None if weights[head.classes.index(head.flag_class)] > 0.0 else weights

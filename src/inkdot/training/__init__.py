@@ -1,0 +1,1 @@
+"""From labelled tiles to a released model."""

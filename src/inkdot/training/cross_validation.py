@@ -1,0 +1,213 @@
+"""Cross-validation: every patient is judged once, by a model that never saw them, in training or in validation."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from rich.console import Console
+
+from inkdot.config import Config
+from inkdot.datasets.bags import labelled_subset
+from inkdot.datasets.cohort import Fold, cohort_notes, split_cohort
+from inkdot.datasets.tile_cache import LabelledTiles
+from inkdot.datasets.tile_set import TileSet
+from inkdot.evaluation.oof_metrics import (
+    OutOfFold,
+    confusion_of,
+    cross_validation_figures,
+    uncalibrated_scores,
+)
+from inkdot.labels import flagging_head, score_columns, target_columns
+from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.model.predictor import Scorer
+from inkdot.model.targets import head_slices
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import RunLayout
+from inkdot.training.distributed.process_group import company
+from inkdot.training.label_checks import check_answers
+from inkdot.training.oof_slides import (
+    SlidesOutOfFold,
+    joined,
+    judge_kept_out,
+    pooled_slide_figures,
+    slide_calls,
+    slides_csv,
+)
+from inkdot.training.train_tiles import TileSource, say, train_cohort, write_split
+
+
+def cross_validate(
+    found: Sequence[LabelledTiles],
+    tiles_of: TileSource,
+    folds: int,
+    config: Config,
+    layout: RunLayout,
+    console: Console,
+    *,
+    pictures: bool,
+    mpp_known: bool = True,
+    by_slide: bool = False,
+) -> None:
+    """Train one model per fold and report on what it never saw: patients and slides first, then labelled tiles.
+
+    Within each fold the other patients are split into training and validation as ever: the epoch, the temperatures
+    and the threshold are chosen there, and the kept-out fold is opened once.
+
+    Raises:
+        UserError: A class is missing in some fold.
+    """
+    cohorts = [
+        split_cohort(found, config, pictures=pictures, fold=Fold(k, folds), by_slide=by_slide)
+        for k in range(folds)
+    ]
+    for cohort in cohorts:
+        check_answers(cohort, config)
+    parts, slides = list[OutOfFold](), list[SlidesOutOfFold]()
+    for index, cohort in enumerate(cohorts):
+        say(console, [f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
+        own = layout.fold(index)
+        write_split(cohort, own)
+        training, validation = tiles_of(cohort.of("train")), tiles_of(cohort.of("validation"))
+        notes = [f"Fold {index + 1} of {folds} of a cross-validation.", *cohort_notes(cohort)]
+        train_cohort(
+            cohort, training, validation, notes, config, own, console, mpp_known=mpp_known, tables=layout
+        )
+        if not company().first:
+            continue  # the first process judges, as it describes and stores what all have learnt
+        parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
+        if not pictures:
+            slides.append(judge_kept_out(cohort, index, own, layout, console))
+    if not company().first:
+        return
+    judged, whole = _joined(parts), joined(slides) if slides else None
+    seed = config.training.seed
+    figures = pooled_slide_figures(whole, seed) if whole else {}
+    of_tiles = cross_validation_figures(judged, config.head_records, seed)
+    # Where slides teach, tiles are calibrated as slides, and only their order says something.
+    figures |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
+    prefix = cohorts[0].figures_prefix.replace("validation_", "")
+    named = {prefix + name: estimate for name, estimate in figures.items()}
+    _write(judged, whole, named, folds, config, layout)
+    say(console, [f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
+
+
+def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutOfFold:
+    scorer = Scorer(layout.model)
+    heads, description = config.head_records, scorer.description
+    scores = scorer.score(tiles.tiles())
+    head = flagging_head(heads)
+    point = description.operating_points[head.name]
+    column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
+    return OutOfFold(
+        names=tiles.slides,
+        patients=tiles.patients,
+        folds=np.full(len(tiles), fold),
+        targets=tiles.targets,
+        scores=scores,
+        uncalibrated=uncalibrated_scores(scores, heads, description.temperatures),
+        flagged=scores[:, column] >= point.threshold,
+    )
+
+
+def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:
+    return OutOfFold(
+        names=np.concatenate([part.names for part in parts]),
+        patients=np.concatenate([part.patients for part in parts]),
+        folds=np.concatenate([part.folds for part in parts]),
+        targets=np.concatenate([part.targets for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        uncalibrated=np.concatenate([part.uncalibrated for part in parts]),
+        flagged=np.concatenate([part.flagged for part in parts]),
+    )
+
+
+def _write(
+    judged: OutOfFold,
+    whole: SlidesOutOfFold | None,
+    figures: dict[str, Estimate],
+    folds: int,
+    config: Config,
+    layout: RunLayout,
+) -> None:
+    heads, pictures = config.head_records, whole is None
+    calls = slide_calls(whole) if whole else {}
+    confusions = {
+        head.name: confusion_of(judged, head, columns)
+        for head, columns in zip(heads, head_slices(heads).values(), strict=True)
+    }
+    facts = {
+        "folds": folds,
+        "tiles": len(judged.names),
+        "patients": len(np.unique(whole.results.patients if whole else judged.patients)),
+        "confusions": {
+            name: [[pairs.get((truth, called), 0) for called in classes] for truth in classes]
+            for (name, pairs), classes in zip(
+                confusions.items(), (head.classes for head in heads), strict=True
+            )
+        },
+        **({"slides": len(whole.slides), "calls": _counts(calls)} if whole else {}),
+        "figures": {name: asdict(estimate) for name, estimate in figures.items()},
+    }
+    write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    what, who = ("pictures", "groups") if pictures else ("tiles", "patients")
+    judged_words = f"{len(judged.names)} {what} of {facts['patients']} {who}"
+    if whole:
+        judged_words = f"{len(whole.slides)} slides, {judged_words}"
+    lines = [
+        "# Cross-validation",
+        "",
+        f"{folds} folds, {judged_words}, each judged by a model that never saw its "
+        f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % intervals.",
+        "",
+        "| figure | value | 95 % interval | how |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {name} | {e.value:.3f} | "
+            f"{'not known' if e.method == TOO_FEW else f'{e.low:.3f} to {e.high:.3f}'} | {e.method} |"
+            for name, e in figures.items()
+        ),
+    ]
+    if whole:
+        lines += [
+            "",
+            "Slides by truth (rows) and call, each by the threshold that its fold's model locked:",
+            "",
+        ]
+        lines += _calls_table(calls)
+        write_text(layout.out_of_fold_slides_csv, slides_csv(whole))
+    for head in heads:
+        lines += ["", f"{what.capitalize()} by true class (rows) and likeliest class of {head.name}:", ""]
+        lines += _confusion_table(confusions[head.name], head.classes)
+    write_text(layout.cross_validation_md, "\n".join(lines) + "\n")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads)])
+    for row in range(len(judged.names)):
+        targets = ["" if np.isnan(value) else f"{value:g}" for value in judged.targets[row]]
+        scores = [f"{value:.6f}" for value in judged.scores[row]]
+        writer.writerow([judged.names[row], judged.patients[row], judged.folds[row] + 1, *targets, *scores])
+    write_text(layout.out_of_fold_csv, buffer.getvalue())
+
+
+def _counts(calls: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {f"{truth}, {call}": count for (truth, call), count in calls.items()}
+
+
+def _calls_table(calls: Mapping[tuple[str, str], int]) -> list[str]:
+    words = sorted({call for _, call in calls})
+    rows = [
+        f"| {truth} | " + " | ".join(str(calls.get((truth, word), 0)) for word in words) + " |"
+        for truth in sorted({truth for truth, _ in calls})
+    ]
+    return [f"| | {' | '.join(words)} |", "| --- |" + " ---: |" * len(words), *rows]
+
+
+def _confusion_table(pairs: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:
+    rows = [
+        f"| {truth} | " + " | ".join(str(pairs.get((truth, called), 0)) for called in classes) + " |"
+        for truth in classes
+    ]
+    return [f"| | {' | '.join(classes)} |", "| --- |" + " ---: |" * len(classes), *rows]

@@ -1,0 +1,164 @@
+"""What is known of a network after an epoch: losses and figures on validation data, the row they make, and its worth."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import numpy as np
+import torch
+
+from inkdot.config import Config, TrainingConfig, Watched
+from inkdot.datasets.class_weights import balanced_weights, fit_temperatures
+from inkdot.datasets.tile_set import TileSet
+from inkdot.errors import UserError
+from inkdot.evaluation.head_metrics import auc_figures, patient_figures
+from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.model.network import TileNetwork
+from inkdot.model.predictor import scores_of
+from inkdot.model.targets import NameArray, TargetArray, head_slices
+from inkdot.model.torch_backend import LogitArray, predict_logits
+from inkdot.training.fit.loss import Loss, masked_loss
+
+Row = Mapping[str, float | None]
+"""One epoch: column names of ``metrics.csv`` and their values, None where undefined."""
+
+_REPLICATES = 200
+
+
+def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device: torch.device) -> Row:
+    """Losses and AUC on the validation tiles, AUC and average precision on their patients.
+
+    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch unless told otherwise: the plain loss
+    punishes an overconfidence that the temperatures, fitted after training, take away.
+    """
+    settings, heads = config.training, network.spec.heads
+    logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.tiles_at_once)
+    temperatures = fit_temperatures(logits, tiles, config)
+    targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
+
+    def losses(divided: Mapping[str, float]) -> Loss:
+        scaled = [
+            torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
+            for name, own in head_slices(heads).items()
+        ]
+        return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
+
+    plain = losses({})
+    row: dict[str, float | None] = {"loss": float(plain.total)}
+    row |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
+    row["calibrated_loss"] = float(losses(temperatures).total)
+    return row | cells(judged_figures(logits, temperatures, tiles.targets, tiles.patients, config))
+
+
+def judged_figures(
+    logits: LogitArray,
+    temperatures: Mapping[str, float],
+    targets: TargetArray,
+    patients: NameArray,
+    config: Config,
+) -> dict[str, Estimate | None]:
+    """Figures of tiles or slides, and of their patients.
+
+    Args:
+        logits: Shape [n, classes of all heads].
+        temperatures: By head. Patients are compared across their tiles by calibrated scores, as after training.
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        config: The whole config.
+
+    Raises:
+        UserError: The network is past all numbers.
+    """
+    # The losses of an epoch are those before each step: only here is it seen what the last step left.
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "training: expected finite scores of the validation data, found some infinite or undefined; lower "
+            "training.learning_rate, or use precision: 32-true"
+        )
+    heads, seed = config.head_records, config.training.seed
+    figures = auc_figures(
+        scores_of(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
+    )
+    calibrated = scores_of(logits, heads, temperatures)
+    return figures | patient_figures(calibrated, targets, patients, heads, replicates=_REPLICATES, seed=seed)
+
+
+def cells(figures: Mapping[str, Estimate | None]) -> dict[str, float | None]:
+    """Figures as columns of a row, each with the ends of its interval; None where undefined."""
+    row: dict[str, float | None] = {}
+    for name, estimate in figures.items():
+        row[name] = estimate.value if estimate else None
+        row[f"{name}.low"] = estimate.low if estimate else None
+        row[f"{name}.high"] = estimate.high if estimate else None
+    return row
+
+
+def better(row: Row, best: Row, prefix: str, watched: Watched) -> bool:
+    """Whether an epoch is better than the best one so far.
+
+    A handful of patients gives few different AUCs: of epochs with the same one, the lower calibrated loss is better. It also
+    decides where patients have no AUC at all, in learning without labels.
+    """
+    return _rank(row, prefix, watched) < _rank(best, prefix, watched)
+
+
+def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: Row, prefix: str) -> Row:
+    """The row of ``metrics.csv`` of one epoch.
+
+    Args:
+        epoch: From 0.
+        rate: Learning rate of its last step.
+        losses: Means over its steps, by head; the whole under the empty name.
+        validation: What :func:`validation_row` gave.
+        prefix: Put before the names of figures on the validation tiles.
+    """
+    row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate}
+    row |= {f"train_loss.{name}" if name else "train_loss": value for name, value in losses.items()}
+    return row | {prefix + name: value for name, value in validation.items()}
+
+
+def csv_text(rows: Iterable[Row]) -> str:
+    """Rows as ``metrics.csv``."""
+    rows = list(rows)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return buffer.getvalue()
+
+
+def line(row: Row, epochs: int, prefix: str) -> str:
+    """An epoch in one line for the terminal."""
+    figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
+    shown = (f"{prefix}auc.", f"{prefix}patient_auc")
+    for name in (name for name in row if name.startswith(shown) and f"{name}.low" in row):
+        value = row[name]
+        if value is not None:
+            low, high = row[f"{name}.low"], row[f"{name}.high"]
+            # Any value may be meant: so an interval ends where patients are too few for one.
+            span = "interval not known" if (low, high) == (0.0, 1.0) else f"{low:.3f} to {high:.3f}"
+            figures.append(f"{name} {value:.3f} ({span})")
+    return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
+
+
+def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
+    """Which epoch's weights were kept and why, for people."""
+    why = {
+        "calibrated_loss": "the lowest calibrated validation loss",
+        "patient_auc": "the highest AUC over validation patients",
+    }[settings.watch]
+    return f"Weights of epoch {best_epoch} of {settings.epochs}, which had {why}."
+
+
+def _rank(row: Row, prefix: str, watched: Watched) -> tuple[float, float]:
+    """The lower the better."""
+    auc = row.get(f"{prefix}patient_auc") if watched == "patient_auc" else None
+    return -(auc or 0.0), cast(float, row[f"{prefix}calibrated_loss"])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,29 @@
+"""What early stopping and the choice of a checkpoint look at, checked before training."""
+
+from inkdot.config import Config
+from inkdot.errors import UserError
+from inkdot.evaluation.head_metrics import patient_truth
+from inkdot.model.targets import NameArray, TargetArray, flag_column
+
+
+def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> None:
+    """What is watched must be defined on the validation patients.
+
+    Args:
+        targets: Of validation tiles or slides, shape [n, classes of all heads], NaN where unknown.
+        patients: Shape [n].
+        config: The whole config.
+
+    Raises:
+        UserError: An AUC is asked for, and a class has no patient.
+    """
+    if config.training.watch != "patient_auc":
+        return
+    truth = patient_truth(targets[:, flag_column(config.head_records)], patients)
+    positive, negative = int(truth.positive.sum()), int((truth.known & ~truth.positive).sum())
+    if not (positive and negative):
+        raise UserError(
+            "training.watch patient_auc: expected positive and negative validation patients, found "
+            f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
+            "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
+        )

@@ -1,0 +1,166 @@
+"""Where a network starts: scratch, timm's weights, or a local file, since many laboratories have no internet."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from inkdot.config import Config
+from inkdot.datasets.tile_set import TileSet
+from inkdot.errors import UserError
+from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
+from inkdot.model.precision import chosen_precision
+from inkdot.model.torch_backend import choose_device
+
+_OWN_PREFIX = "backbone."
+_NAMED = 5
+_SAMPLED_TILES = 2000
+
+
+def check_start(config: Config) -> None:
+    """Refuse a backbone, a weights file or a precision that cannot be used, before anything long begins.
+
+    What ``pretrained`` stands for is known once it is loaded.
+
+    Raises:
+        UserError: The backbone is unknown, the file is missing or does not match it, the machine lacks the precision, or a
+            backbone that knows nothing is to stand still.
+    """
+    settings = config.model
+    if settings.weights == "scratch" and config.training.freeze_epochs:
+        raise UserError(
+            f"training.freeze_epochs: expected 0 with model.weights: scratch, found {config.training.freeze_epochs}; a "
+            "backbone that knows nothing yet must learn"
+        )
+    check_backbone(settings.backbone)
+    chosen_precision(settings.precision, choose_device("auto").type)
+    if settings.weights not in ("scratch", "pretrained"):
+        spec = NetworkSpec(
+            settings.backbone,
+            settings.dropout,
+            config.head_records,
+            config.tiling.side_px,
+            views=settings.views,
+        )
+        load_backbone_weights(TileNetwork(spec), Path(settings.weights))
+
+
+def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:
+    """The network before training, and lines to tell the user.
+
+    From scratch, pixels are normalised by the training tiles' own mean and spread, since most of a cytology tile
+    is empty glass; otherwise by those that the weights are used to.
+
+    Raises:
+        UserError: The backbone is unknown, or its weights cannot be had or do not match.
+    """
+    settings = config.model
+    scratch = settings.weights == "scratch"
+    mean, std = channel_statistics(training) if scratch else backbone_normalisation(settings.backbone)
+    torch.manual_seed(config.training.seed << 20)
+    network = TileNetwork(
+        NetworkSpec(
+            settings.backbone,
+            settings.dropout,
+            config.head_records,
+            config.tiling.side_px,
+            _three(mean),
+            _three(std),
+            views=settings.views,
+        ),
+        pretrained=settings.weights == "pretrained",
+    )
+    if scratch or settings.weights == "pretrained":
+        return network, []
+    ignored = load_backbone_weights(network, Path(settings.weights))
+    return network, [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
+
+
+def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per RGB channel (0 to 1 scale) of at most 2,000 tiles, evenly spread."""
+    rows = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), _SAMPLED_TILES)).astype(np.int64))
+    sums, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for row in rows:
+        values = tiles.tile(int(row)).reshape(-1, 3).astype(np.float64) / 255.0
+        sums += values.sum(axis=0)
+        squares += np.square(values).sum(axis=0)
+        pixels += len(values)
+    mean = sums / pixels
+    # A channel of one constant value must not be blown up.
+    std = np.maximum(np.sqrt(np.maximum(squares / pixels - mean**2, 0.0)), 0.02)
+    return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
+
+
+def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
+    """Fill the backbone from a file that timm or Inkdot wrote; the heads keep their random start.
+
+    Args:
+        network: The network to fill.
+        path: A .safetensors file with timm's names, or Inkdot's own (``backbone.`` before timm's names).
+
+    Returns:
+        Names of tensors in the file that were left out because they belong to a classifier or a head.
+
+    Raises:
+        UserError: The file is missing or no safetensors file, or names or shapes do not match the backbone.
+    """
+    tensors = _read(path)
+    ignored = sorted(name for name in tensors if _belongs_to_classifier(network, name))
+    given = {
+        name.removeprefix(_OWN_PREFIX): tensor for name, tensor in tensors.items() if name not in ignored
+    }
+    wanted = network.backbone.state_dict()
+    problems = [f"{name} {_shape(wanted[name])} is missing" for name in wanted if name not in given]
+    problems += [
+        f"{name} {_shape(given[name])} is not in the backbone" for name in given if name not in wanted
+    ]
+    problems += [
+        f"{name} has shape {_shape(given[name])} instead of {_shape(wanted[name])}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise UserError(
+            f"model.weights: {path}: expected the weights of {network.spec.backbone}, found that "
+            f"{'; '.join(problems[:_NAMED])}{more}; name the backbone that the file belongs to"
+        )
+    network.backbone.load_state_dict(given)
+    return ignored
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(
+            f"model.weights: expected 'scratch', 'pretrained' or a .safetensors file, found nothing at {str(path)!r}"
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"model.weights: {path}: expected a .safetensors file: {' '.join(str(error).split())}"
+        ) from None
+
+
+def _belongs_to_classifier(network: TileNetwork, name: str) -> bool:
+    if name.startswith("heads."):
+        return True
+    settings: dict[str, object] = getattr(network.backbone, "pretrained_cfg", None) or {}
+    classifier = settings.get("classifier") or ()
+    layers = (classifier,) if isinstance(classifier, str) else classifier
+    return any(name.removeprefix(_OWN_PREFIX).startswith(f"{layer}.") for layer in layers)  # type: ignore[union-attr]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(size) for size in tensor.shape) or "scalar"

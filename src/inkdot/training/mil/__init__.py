@@ -1,0 +1,1 @@
+"""Multiple-instance learning: training from labels of whole slides."""

@@ -1,0 +1,102 @@
+"""What is promised of a network that judges slides by attention: as for tiles, but counted on whole slides."""
+
+import numpy as np
+
+from inkdot.config import Config
+from inkdot.datasets.bags import BagSet, labelled_subset
+from inkdot.datasets.class_weights import fit_temperatures
+from inkdot.datasets.tile_set import TileSet
+from inkdot.evaluation.head_metrics import auc_figures, decided_rows, questions
+from inkdot.labels import Head, flagging_head
+from inkdot.metrics.attention_pooling import attended
+from inkdot.model.batches import LogitArray
+from inkdot.model.network import TileNetwork
+from inkdot.model.predictor import ScoreArray, attention_of, scores_of
+from inkdot.model.targets import head_slices
+from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
+from inkdot.training.mil.mil_objective import BagData, fit_slide_temperatures, pooled_bags
+from inkdot.training.release.abstention_band import further_left_open, slides_left_open
+from inkdot.training.release.calibrate import described, locked_point
+from inkdot.training.release.deployed_network import as_predict_will
+
+_REPLICATES = 1000
+
+
+def describe_slides(
+    network: TileNetwork,
+    data: BagData,
+    tiles: TileSet,
+    config: Config,
+    trained_on: TrainedOn,
+    attention: Attention,
+    prefix: str,
+) -> ModelFile:
+    """Calibrate and lock a trained network with attention on the validation slides.
+
+    One temperature per question serves slides and tiles, so that no slide scores above its best tile and a flagged
+    slide always has a flagged place. It is fitted on the slides where their answers are known, else on tiles.
+
+    Args:
+        network: Trained, on the CPU, where it is again afterwards.
+        data: The slides.
+        tiles: Validation tiles, labelled or not.
+        config: The whole config.
+        trained_on: The cohort.
+        attention: What was learnt from.
+        prefix: Put before the names of figures.
+
+    Returns:
+        The description, still without the hash of the weights.
+    """
+    heads, bags = config.head_records, data.validation
+    known = labelled_subset(tiles)
+    with as_predict_will(network, config) as (foreseen, precision):
+        logits, of_tiles = foreseen.logits(bags.tiles.tiles()), foreseen.logits(known.tiles())
+    temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
+    temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
+    slides = bag_scores(logits, bags, heads, temperatures)
+    head = flagging_head(heads)
+    question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
+    rows, truth = decided_rows(bags.targets, question.column)
+    own, patients = slides[rows, question.column].astype(np.float32), bags.patients[rows]
+    seed = config.training.seed
+    figures = {
+        f"{prefix}slide_{name}": estimate
+        for name, estimate in auc_figures(
+            slides, bags.targets, bags.patients, heads, replicates=_REPLICATES, seed=seed
+        ).items()
+    }
+    if len(known):
+        scores = scores_of(of_tiles, heads, temperatures)
+        found = auc_figures(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
+        figures |= {prefix + name: estimate for name, estimate in found.items()}
+    point = locked_point(question, truth, own, patients, config, judged_on="attention")
+    left_open = slides_left_open(truth, own, patients, point.threshold, config, judged_on="attention")
+    further = further_left_open(
+        scores_of(of_tiles, heads, temperatures), known.targets, known.patients, config
+    )
+    return described(
+        network,
+        config,
+        trained_on,
+        temperatures=temperatures,
+        operating_points={head.name: point},
+        abstention=({head.name: left_open} if left_open else {}) | further,
+        figures=figures,
+        precision=precision,
+        attention=attention,
+    )
+
+
+def bag_scores(
+    logits: LogitArray, bags: BagSet, heads: tuple[Head, ...], temperatures: dict[str, float]
+) -> ScoreArray:
+    """Probabilities of slides as `inkdot predict` makes them of its tables, float32 [bags, classes of all heads]."""
+    scores, slices = scores_of(logits, heads, temperatures), head_slices(heads)
+    found = np.empty((len(bags.slides), scores.shape[1]), np.float32)
+    for bag in range(len(bags.slides)):
+        rows = bags.rows(bag)
+        for head in heads:
+            weights = attention_of(logits[rows], heads, head)
+            found[bag, slices[head.name]] = attended(scores[rows][:, slices[head.name]], weights)
+    return found

@@ -1,0 +1,198 @@
+"""Learning from whole slides and from labelled tiles together."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from inkdot.config import Config
+from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.bags import BagSet
+from inkdot.datasets.tile_sampler import UNKNOWN, draw_weights, strata
+from inkdot.datasets.tile_set import TileSet, training_loader
+from inkdot.labels import Head, flagging_head
+from inkdot.metrics.calibration import fit_temperature
+from inkdot.model.attention import pooled_logits
+from inkdot.model.network import TileNetwork
+from inkdot.model.targets import FloatArray, TargetArray, head_slices
+from inkdot.model.torch_backend import LogitArray, predict_logits
+from inkdot.training.distributed.predict import logits_by_all
+from inkdot.training.distributed.process_group import company, summed
+from inkdot.training.distributed.sync_batch_norm import as_whole_batch
+from inkdot.training.fit.epoch_metrics import Row, cells, judged_figures
+from inkdot.training.fit.loss import Loss, known_weights, masked_loss
+from inkdot.training.fit.monitor import check_watched
+from inkdot.training.mil.bag_sampler import BagDraws
+
+
+@dataclass(frozen=True, slots=True)
+class BagData:
+    """What a run over slides learns from and what it is watched on.
+
+    Attributes:
+        training: Slides to learn from.
+        validation: Slides of other patients.
+        figures_prefix: Put before the names of figures on the validation slides.
+        identity: Hash of everything that shapes the run.
+    """
+
+    training: BagSet
+    validation: BagSet
+    figures_prefix: str
+    identity: str
+
+
+class BagLesson:
+    """Each step sees some slides, some tiles of each: loss of the slides' answers, and of the tiles that have labels."""
+
+    def __init__(self, data: BagData, config: Config) -> None:
+        self.training: TileSet = data.training.tiles
+        self.figures_prefix, self.identity = data.figures_prefix, data.identity
+        self._data, self._config = data, config
+        check_watched(data.validation.targets, data.validation.patients, config)
+        settings = config.training
+        self._draws = BagDraws(
+            data.training,
+            strata(data.training.targets, _flag_columns(config)),
+            settings.batch_size,
+            settings.slide_labels.bag_tiles,
+            settings.seed,
+            rank=company().rank,
+            size=company().size,
+        )
+
+    @property
+    def draws(self) -> BagDraws:
+        """Which slides and tiles make the batches."""
+        return self._draws
+
+    def loader(self, workers: int) -> DataLoader[Any]:
+        """Pixels, and the tiles' own targets."""
+        return training_loader(self.training, Augmentation(self._config.augmentation), self._draws, workers)
+
+    def begin(self, average: nn.Module, device: torch.device) -> None:
+        """Find out where the network looks by now; one whose attention follows nothing looks nowhere at first."""
+        network, heads = cast(TileNetwork, average), self._config.head_records
+        if self._draws.epoch or network.spec.attention_follows:
+            batch = self._config.training.tiles_at_once
+            logits = logits_by_all(network, self.training, device=device, batch_size=batch)
+            column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
+            self._draws.attention = logits[:, column].astype(np.float64)
+
+    def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
+        """Loss of the slides, plus that of the labelled tiles."""
+        settings, heads = self._config.training, self._config.head_records
+        pixels, targets = batch
+        drawn = self._draws.drawn[step]
+        owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._draws.bag_size)
+        # All of a slide's tiles together: the softmax over them cannot be taken in parts.
+        with as_whole_batch(self._draws.bag_size):
+            logits = model(pixels).float()
+        of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
+        pooled = slide_logits(logits, owners, len(drawn), heads)
+        known = summed(known_weights(of_slides, heads))
+        slides = masked_loss(pooled, of_slides, heads, settings.head_weights, totals=known)
+        weights = _even_weights(targets, _flag_columns(self._config))
+        known = summed(known_weights(targets, heads, weights))
+        tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=known)
+        named = {f"slides.{name}": loss for name, loss in slides.per_head.items()}
+        named |= {f"tiles.{name}": loss for name, loss in tiles.per_head.items()}
+        yield Loss(slides.total + settings.slide_labels.tile_weight * tiles.total, named)
+
+    def judge(self, average: nn.Module, device: torch.device) -> Row:
+        """Loss and figures on the validation slides, each with all its tiles, and on their patients."""
+        bags, heads, settings = self._data.validation, self._config.head_records, self._config.training
+        logits = pooled_bags(self._logits(cast(TileNetwork, average), bags.tiles, device), bags, heads)
+        temperatures = fit_slide_temperatures(logits, bags, self._config)
+        weights = torch.from_numpy(slide_weights(bags, self._config))
+        targets = torch.from_numpy(bags.targets)
+
+        def loss(divided: Mapping[str, float]) -> float:
+            parts = [
+                torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
+                for name, own in head_slices(heads).items()
+            ]
+            judged = masked_loss(torch.cat(parts, dim=1), targets, heads, settings.head_weights, weights)
+            return float(judged.total)
+
+        row: dict[str, float | None] = {"loss": loss({}), "calibrated_loss": loss(temperatures)}
+        return row | cells(judged_figures(logits, temperatures, bags.targets, bags.patients, self._config))
+
+    def _logits(self, network: TileNetwork, tiles: TileSet, device: torch.device) -> LogitArray:
+        return predict_logits(
+            network, tiles.tiles(), device=device, batch_size=self._config.training.tiles_at_once
+        )
+
+
+def slide_logits(logits: Tensor, owners: Tensor, bags: int, heads: Sequence[Head]) -> Tensor:
+    """Logits of slides, each question by its own attention, shape [bags, classes of all heads].
+
+    Args:
+        logits: As the network gives them, with attention, shape [n, columns].
+        owners: Which bag each tile is in, shape [n].
+        bags: How many there are.
+        heads: The questions.
+    """
+    first = _first_attention(heads)
+    parts = [
+        pooled_logits(logits[:, own], logits[:, first + index], owners, bags)
+        for index, own in enumerate(head_slices(heads).values())
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def pooled_bags(logits: LogitArray, bags: BagSet, heads: Sequence[Head]) -> LogitArray:
+    """Logits of slides from those of all their tiles, float32 [bags, classes of all heads]."""
+    owners = torch.from_numpy(bags.owners)
+    pooled = slide_logits(torch.from_numpy(logits).double(), owners, len(bags.slides), heads)
+    return pooled.float().numpy()
+
+
+def slide_weights(bags: BagSet, config: Config) -> FloatArray:
+    """Weight of each slide, sum 1: classes of the flagging head in equal shares."""
+    return draw_weights(strata(bags.targets, _flag_columns(config)), bags.patients, bags.slides)
+
+
+def fit_slide_temperatures(logits: LogitArray, bags: BagSet, config: Config) -> dict[str, float]:
+    """Temperature of each head that some slide answers, by name."""
+    weights, found = slide_weights(bags, config), dict[str, float]()
+    for name, columns in head_slices(config.head_records).items():
+        known = np.flatnonzero(~np.isnan(bags.targets[:, columns.start]))
+        if len(known):
+            found[name] = fit_temperature(
+                logits[known, columns], bags.targets[known, columns], weights[known]
+            )
+    return found
+
+
+def slides_per_class(targets: TargetArray, heads: Sequence[Head]) -> dict[str, float]:
+    """Slides per ``<head>.<class>``, soft targets counted by weight; targets [slides, classes of all heads]."""
+    sums = np.nan_to_num(targets).sum(axis=0, dtype=np.float64)
+    names = [f"{head.name}.{class_name}" for head in heads for class_name in head.classes]
+    return {name: round(float(value), 3) for name, value in zip(names, sums, strict=True)}
+
+
+def _first_attention(heads: Sequence[Head]) -> int:
+    return sum(len(head.classes) for head in heads)
+
+
+def _flag_columns(config: Config) -> slice:
+    heads = config.head_records
+    return head_slices(heads)[flagging_head(heads).name]
+
+
+def _even_weights(targets: Tensor, columns: slice) -> Tensor:
+    """Weights that give each class of the flagging head an equal share of the whole batch, shape [n].
+
+    Of slides known as a whole, only the negative ones label their tiles; without weights, a malignant tile that somebody
+    did label would drown among these.
+    """
+    of_class = torch.from_numpy(strata(targets.cpu().numpy(), columns) - UNKNOWN)
+    counts = summed(torch.bincount(of_class, minlength=columns.stop - columns.start - UNKNOWN))
+    return (1.0 / counts[of_class].double()).float().to(targets.device)

@@ -1,0 +1,1 @@
+"""What is stored with a trained model: calibration, thresholds, abstention bands, the model card."""

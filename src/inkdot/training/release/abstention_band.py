@@ -1,0 +1,134 @@
+"""Which answers a model leaves open, chosen on its validation data for a wanted share of wrong ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from inkdot.config import Config
+from inkdot.labels import Head, flagging_head
+from inkdot.metrics.abstention import band_for_error, certainty_for_error
+from inkdot.metrics.calls import CERTAIN
+from inkdot.metrics.confidence_intervals import share_estimate
+from inkdot.model.targets import NameArray, TargetArray, head_slices
+from inkdot.storage.model_files import Interval, LeftOpen
+from inkdot.training.release.interval_records import recorded
+
+_STEPS = 10_000
+"""As thresholds: finer steps would tell validation slides apart, not patients."""
+
+_FEWEST_PATIENTS = 3
+"""On either side: with fewer no share of wrong answers can be spoken of."""
+
+_SURE = 0.5
+"""A target of more than this for one class is its truth."""
+
+
+def slides_left_open(
+    truth: npt.NDArray[np.bool_],
+    scores: TargetArray,
+    patients: NameArray,
+    threshold: float,
+    config: Config,
+    *,
+    judged_on: Literal["slides", "attention"],
+) -> LeftOpen | None:
+    """The scores round the threshold that are left open.
+
+    Args:
+        truth: Of each validation slide, shape [n].
+        scores: Shape [n].
+        patients: Shape [n].
+        threshold: The locked operating point.
+        config: Says the wanted error.
+        judged_on: What a slide's score is made from.
+
+    Returns:
+        None where none is asked for, where fewer than three patients are on a side, or where even the surest slides are wrong
+        too often: a model that could answer nothing is held to its threshold alone.
+    """
+    wanted, seed = config.training.wanted_error, config.training.seed
+    fewest = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
+    if wanted is None or fewest < _FEWEST_PATIENTS:
+        return None
+    band = band_for_error(truth, scores, threshold, wanted)
+    if not band.coverage:
+        return None
+    # Towards the threshold: another runtime's last digits must not leave open what was answered here.
+    low = min(threshold, math.ceil(band.low * _STEPS) / _STEPS)
+    high = max(threshold, math.floor(band.high * _STEPS) / _STEPS)
+    given = ~((scores > np.float32(low)) & (scores < np.float32(high)))
+    wrong = (scores >= np.float32(threshold)) != truth
+    return LeftOpen(
+        low=low,
+        high=high,
+        wanted_error=wanted,
+        error=recorded(share_estimate(wrong[given], patients[given], seed=seed)),
+        answered=_share(given, patients, seed),
+        judged_on=judged_on,
+    )
+
+
+def further_left_open(
+    scores: TargetArray, targets: TargetArray, patients: NameArray, config: Config
+) -> dict[str, LeftOpen]:
+    """From which score on each question that flags nothing is answered, by head; never below :data:`CERTAIN`.
+
+    Counted on tiles: few slides have an answer to such a question.
+
+    Args:
+        scores: Of the validation tiles, shape [n, classes of all heads].
+        targets: NaN where unknown, same shape.
+        patients: Shape [n].
+        config: Says the wanted error.
+    """
+    heads = config.head_records
+    flagging = flagging_head(heads).name
+    found = {
+        head.name: _one_left_open(scores[:, columns], targets[:, columns], patients, config)
+        for head, columns in zip(heads, head_slices(heads).values(), strict=True)
+        if head.name != flagging
+    }
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _one_left_open(
+    scores: TargetArray, targets: TargetArray, patients: NameArray, config: Config
+) -> LeftOpen | None:
+    wanted, seed = config.training.wanted_error, config.training.seed
+    rows = np.flatnonzero(np.nan_to_num(targets).max(axis=1, initial=0.0) > _SURE)
+    if wanted is None or len(np.unique(patients[rows])) < _FEWEST_PATIENTS:
+        return None
+    best, owners = scores[rows].max(axis=1), patients[rows]
+    right = scores[rows].argmax(axis=1) == targets[rows].argmax(axis=1)
+    lowest = certainty_for_error(right, best, wanted)
+    # What happened to be right on a few patients must not make a model bolder than the rule without data.
+    high = None if lowest is None else max(CERTAIN, math.floor(lowest * _STEPS) / _STEPS)
+    given = np.zeros(len(rows), np.bool_) if high is None else best >= high
+    return LeftOpen(
+        high=high,
+        wanted_error=wanted,
+        error=recorded(share_estimate(~right[given], owners[given], seed=seed)),
+        answered=_share(given, owners, seed),
+        judged_on="tiles",
+    )
+
+
+def left_open_words(abstention: Mapping[str, LeftOpen], heads: Sequence[Head], config: Config) -> list[str]:
+    """What the card says of questions for which nothing could be locked, though it was asked for."""
+    if config.training.wanted_error is None:
+        return []
+    return [
+        f"Question {head.name}: no scores were chosen to be left open: validation patients are too few, or not even the surest "
+        f"answers reached an error of {config.training.wanted_error:g}."
+        for head in heads
+        if head.name not in abstention
+    ]
+
+
+def _share(rows: npt.NDArray[np.bool_], patients: NameArray, seed: int) -> Interval:
+    found = recorded(share_estimate(rows, patients, seed=seed))
+    assert found is not None, "there are rows"
+    return found

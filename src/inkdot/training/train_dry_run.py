@@ -1,0 +1,159 @@
+"""What a training run would do, found out without doing it: the answer to ``inkdot train --dry-run``."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from inkdot.config import Config
+from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
+from inkdot.datasets.image_cache import hashes_of, listed_pictures
+from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
+from inkdot.errors import InkdotError
+from inkdot.labels import flagging_head
+from inkdot.manifest.images import ImageEntry
+from inkdot.metrics.splits import PARTS, Part, SplitSlide, patient_of, split_slides
+from inkdot.pipeline.tile_slide import tiles_fit
+from inkdot.records import SlideEntry
+from inkdot.slides import open_slide
+from inkdot.storage.disk import TABLES_BYTES_A_SLIDE, free_bytes, in_words
+from inkdot.storage.layout import RunLayout
+from inkdot.training.label_checks import check_answers
+from inkdot.training.mil.train_mil import planned_steps, tiles_to_learn_from
+
+_PLACES = {"train": "training", "validation": "validation", "test": "testing"}
+
+
+def planned_training(
+    entries: Sequence[SlideEntry], config: Config, layout: RunLayout, folds: int | None
+) -> list[str]:
+    """Lines on tiles, split, disk and steps of a run on slides.
+
+    Exact where every slide is tiled already. Otherwise tiles are bounded by the slides' areas, and the split is drawn by
+    what the manifest says of the slides.
+
+    Args:
+        entries: The slides; those that cannot be opened are passed over.
+        config: The whole config.
+        layout: The run folder; need not exist.
+        folds: Of a cross-validation, or None.
+
+    Raises:
+        UserError: The slides make no model; the message says what is missing.
+    """
+    ready = [entry for entry in entries if _tiled(entry, config, layout)]
+    if len(ready) == len(entries):
+        tiles = [labelled_tiles(entry, config, layout) for entry in entries]
+        tiles, by_slide = tiles_to_learn_from(tiles, config, layout)
+        return _known(tiles, config, layout, folds, pictures=False, by_slide=by_slide)
+    most = sum(_most_tiles(entry, config) for entry in entries)
+    parts = split_slides(
+        [_by_manifest(entry, config) for entry in entries],
+        config.training.validation_fraction,
+        config.training.seed,
+        config.training.keep_together,
+    )
+    share = sum(part == "train" for part in parts.values()) / len(parts)
+    return [
+        f"{len(entries) - len(ready)} of {len(entries)} slides are not tiled yet, so tiles and split are estimates.",
+        f"At most {most} labelled tiles: by area, and by training.max_tiles_per_slide per class.",
+        *(_patients(part, entries, parts) for part in PARTS if part in parts.values()),
+        *_costs(most, round(most * share), len(entries), config, layout, folds),
+    ]
+
+
+def planned_picture_training(
+    entries: Sequence[ImageEntry], config: Config, layout: RunLayout, folds: int | None
+) -> tuple[list[str], list[str]]:
+    """Lines on split, disk and steps of a run on pictures, and which pictures cannot be read.
+
+    Raises:
+        UserError: The pictures make no model; the message says what is missing.
+    """
+    hashes = hashes_of(entries)
+    missing = [entry.name for entry in entries if not hashes[entry.name]]
+    tiles = [own for own in listed_pictures(entries, config, hashes, {}) if own.source_sha256]
+    return _known(tiles, config, layout, folds, pictures=True), missing
+
+
+def _known(
+    tiles: Sequence[LabelledTiles],
+    config: Config,
+    layout: RunLayout,
+    folds: int | None,
+    *,
+    pictures: bool,
+    by_slide: bool = False,
+) -> list[str]:
+    numbers = [None] if folds is None else [Fold(index, folds) for index in range(folds)]
+    lines: list[str] = []
+    cohorts: list[Cohort] = []
+    for number in numbers:
+        cohort = split_cohort(tiles, config, pictures=pictures, fold=number, by_slide=by_slide)
+        check_answers(cohort, config)
+        cohorts.append(cohort)
+        lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
+        lines += cohort_notes(cohort)
+    learnt = sum(len(own.targets) for own in cohorts[0].of("train"))
+    used = cohorts[0].slides.values() if folds else cohorts[0].used()
+    cached = len(tiles) if pictures else sum(len(own.targets) for own in used)
+    costs = _costs(cached, learnt, 0 if pictures else len(tiles), config, layout, folds)
+    if by_slide:
+        most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
+        times = f"{folds} times " if folds else ""
+        costs[-1] = f"Steps: {times}at most {most}, in all parts of learning from slides."
+    return [*lines, *costs]
+
+
+def _costs(
+    cached: int, learnt: int, slides: int, config: Config, layout: RunLayout, folds: int | None
+) -> list[str]:
+    settings, side = config.training, config.tiling.side_px
+    steps = settings.epochs * max(1, round(learnt / min(settings.batch_size, max(1, learnt))))
+    needed = cached * side * side * 3 + slides * TABLES_BYTES_A_SLIDE
+    free = free_bytes(layout.root)
+    room = "" if free is None else f", {in_words(free)} free"
+    times = f"{folds} times " if folds else ""
+    return [
+        f"Disk: about {in_words(needed)}{room}.",
+        f"Steps: {times}{steps} of {min(settings.batch_size, max(1, learnt))} tiles in {settings.epochs} epochs.",
+    ]
+
+
+def _tiled(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
+    try:
+        return tiles_fit(entry, config, layout)
+    except InkdotError:
+        return False
+
+
+def _most_tiles(entry: SlideEntry, config: Config) -> int:
+    """Tiles of a slide that is foreground all over; 0 where it cannot be opened."""
+    try:
+        with closing(open_slide(entry)) as slide:
+            info = slide.info
+    except InkdotError:
+        return 0
+    stride_um = config.tiling.spec.stride_px * config.tiling.mpp
+    width, height = info.size_l0_px
+    fitting = int(width * info.mpp.x / stride_um + 1) * int(height * info.mpp.y / stride_um + 1)
+    classes = len(flagging_head(config.head_records).classes)
+    return min(fitting, classes * config.training.max_tiles_per_slide)
+
+
+def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
+    head = flagging_head(config.head_records)
+    target = head.target(entry.on_slide[head.name]) if head.name in entry.on_slide else None
+    positive = None if target is None else target[head.classes.index(head.flag_class or "")] > 0.5
+    return SplitSlide(
+        slide_id=entry.slide_id,
+        patient_id=patient_of(entry.slide_id, entry.patient_id),
+        positive=positive,
+        answers=tuple(f"{name}.{answer}" for name, answer in entry.on_slide.items() if name != head.name),
+        wanted=entry.extra.get("split", "").strip(),
+        site=entry.site,
+    )
+
+
+def _patients(part: Part, entries: Sequence[SlideEntry], parts: dict[str, Part]) -> str:
+    own = [entry for entry in entries if parts[entry.slide_id] == part]
+    patients = {patient_of(entry.slide_id, entry.patient_id) for entry in own}
+    return f"For {_PLACES[part]}: about {len(own)} slides of {len(patients)} patients."

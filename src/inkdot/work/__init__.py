@@ -1,1 +1,0 @@
-"""The unit of work on one slide, and the engines that run many."""

@@ -1,0 +1,61 @@
+import numpy as np
+import torch
+
+from inkdot.config import AugmentationConfig
+from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.tile_set import EpochDraws, training_loader
+from inkdot.model.torch_backend import as_batch
+
+
+def draws_for(tiles, seed=0, batch_size=16):
+    return EpochDraws(np.full(len(tiles), 1 / len(tiles)), batch_size, seed)
+
+
+def batches(tiles, workers, epoch=1):
+    draws = draws_for(tiles)
+    draws.epoch = epoch
+    loader = training_loader(tiles, Augmentation(AugmentationConfig()), draws, workers)
+    return [(pixels.clone(), targets.clone()) for pixels, targets in loader]
+
+
+def test_the_number_of_loader_processes_changes_nothing(training_tiles):
+    alone, helped = batches(training_tiles, 0), batches(training_tiles, 2)
+    assert len(alone) == len(helped) == 6
+    for (pixels, targets), (other_pixels, other_targets) in zip(alone, helped, strict=True):
+        assert torch.equal(pixels, other_pixels)
+        assert torch.equal(targets.nan_to_num(-1), other_targets.nan_to_num(-1))
+
+
+def test_epochs_differ_and_a_persistent_loader_follows_the_epoch(training_tiles):
+    draws = draws_for(training_tiles)
+    loader = training_loader(training_tiles, Augmentation(AugmentationConfig()), draws, 0)
+    first = next(iter(loader))[0].clone()
+    draws.epoch = 1
+    second = next(iter(loader))[0].clone()
+    draws.epoch = 0
+    assert not torch.equal(first, second)
+    assert torch.equal(first, next(iter(loader))[0])
+
+
+def test_batches_are_whole_and_hold_what_tiles_say(training_tiles):
+    draws = draws_for(training_tiles, batch_size=20)
+    sizes = [len(batch) for batch in draws]
+    assert sizes == [20] * len(draws)
+    few = EpochDraws(np.array([0.5, 0.5]), 64, 0)
+    assert [len(batch) for batch in few] == [2]
+
+
+def test_pixels_and_targets_belong_together(training_tiles):
+    plain = Augmentation(AugmentationConfig(geometry=False, colour=0.0, focus=0.0, jpeg=0.0))
+    draws = draws_for(training_tiles)
+    loader = training_loader(training_tiles, plain, draws, 0)
+    for (pixels, targets), batch in zip(loader, draws, strict=True):
+        for picture, target, draw in zip(pixels, targets, batch, strict=True):
+            np.testing.assert_array_equal(picture.permute(1, 2, 0).numpy(), training_tiles.tile(draw.row))
+            np.testing.assert_array_equal(target.numpy(), training_tiles.targets[draw.row])
+
+
+def test_a_batch_is_channels_last_without_a_copy(training_tiles):
+    batch = as_batch([training_tiles.tile(0), training_tiles.tile(1)])
+    assert batch.shape == (2, 3, 32, 32)
+    assert batch.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,52 @@
+"""Items come in order while more are read; an error comes in its place; nothing runs on afterwards."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from inkdot.execution.prefetch import ahead
+
+
+def slowly(count: int, seconds: float, log: list[int]) -> Iterator[int]:
+    for number in range(count):
+        time.sleep(seconds)
+        log.append(number)
+        yield number
+
+
+def test_the_same_items_in_the_same_order() -> None:
+    with ahead(iter(range(1000)), 7) as items:
+        assert list(items) == list(range(1000))
+    with ahead(iter(()), 7) as items:
+        assert list(items) == []
+
+
+def test_reading_goes_on_while_the_reader_is_busy_but_not_without_end() -> None:
+    log: list[int] = []
+    with ahead(slowly(100, 0.002, log), 5) as items:
+        assert next(items) == 0
+        deadline = time.monotonic() + 60
+        while len(log) < 7 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert len(log) == 7  # one taken, five waiting, one in hand
+
+
+def test_an_error_comes_where_its_item_would_have_come() -> None:
+    def breaking() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("damaged strip")
+
+    with ahead(breaking(), 5) as items:
+        assert [next(items), next(items)] == [1, 2]
+        with pytest.raises(ValueError, match="damaged strip"):
+            next(items)
+
+
+def test_no_thread_is_left_when_the_block_is_left_early() -> None:
+    with ahead(slowly(10_000, 0.001, []), 3) as items:
+        next(items)
+    assert [thread for thread in threading.enumerate() if thread.name == "reading ahead"] == []

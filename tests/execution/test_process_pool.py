@@ -1,0 +1,127 @@
+"""Processes are watched: one that hangs or dies is replaced, and only its own slide fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inkdot.execution import watchdog as heartbeat
+from inkdot.execution.process_pool import Crew, LocalEngine
+from inkdot.records import SlideEntry
+
+ENTRIES = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "b", "c", "d")]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Does to each slide what its name stands for, and leaves a mark of every try."""
+
+    folder: Path
+    hangs: str = ""
+    dies: str = ""
+    dies_once: str = ""
+    slow_but_alive: str = ""
+
+    def __call__(self, entry: SlideEntry) -> str:
+        name = entry.slide_id
+        tries = len(list(self.folder.glob(f"{name}.*")))
+        (self.folder / f"{name}.{os.getpid()}.{tries}").touch()
+        if name in self.hangs:
+            time.sleep(600)
+        if name in self.dies or (name in self.dies_once and tries == 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name in self.slow_but_alive:
+            for _ in range(24):
+                time.sleep(0.25)
+                heartbeat.beat()
+        return "done"
+
+    def tries(self, name: str) -> int:
+        return len(list(self.folder.glob(f"{name}.*")))
+
+
+def outcomes(engine: LocalEngine, task: Task) -> dict[str, tuple[str, str]]:
+    with closing(engine):
+        return {report.slide_id: (report.outcome, report.reason) for report in engine.reports(ENTRIES, task)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp_path: Path) -> None:
+    task = Task(tmp_path, hangs="b", slow_but_alive="c")
+    start = time.monotonic()
+    found = outcomes(LocalEngine(2, slide_timeout_s=3.0), task)  # that one takes 6 s
+    assert time.monotonic() - start < 300  # and the hung one would take 600
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "a": "done", "b": "failed", "c": "done", "d": "done",
+    }  # fmt: skip
+    assert "b.svs" in found["b"][1]
+    assert "nothing moving for 3 s" in found["b"][1]
+    assert task.tries("b") == 1
+
+
+@pytest.mark.slow
+def test_one_process_is_watched_too(tmp_path: Path) -> None:
+    task = Task(tmp_path, hangs="a")
+    found = outcomes(LocalEngine(1, slide_timeout_s=1.5), task)
+    assert [found[name][0] for name in "abcd"] == ["failed", "done", "done", "done"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_process_that_is_killed_gets_one_more_try_alone(tmp_path: Path) -> None:
+    task = Task(tmp_path, dies="b", dies_once="c")
+    found = outcomes(LocalEngine(2), task)
+    assert [found[name][0] for name in "abcd"] == ["done", "failed", "done", "done"]
+    assert "died twice" in found["b"][1]
+    assert (task.tries("b"), task.tries("c"), task.tries("a")) == (2, 2, 1)
+
+
+def test_a_crew_keeps_its_processes(tmp_path: Path) -> None:
+    task = Task(tmp_path)
+    crew = Crew(1, None)
+    for entry in ENTRIES:
+        assert [report.outcome for report in crew.reports([entry], task)] == ["done"]
+    crew.dismiss()
+    assert len({path.name.split(".")[1] for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "from test_process_pool import ENTRIES, Task\n"
+        "from inkdot.execution.process_pool import LocalEngine\n"
+        "if __name__ == '__main__':\n"
+        f"    list(LocalEngine(2).reports(ENTRIES, Task(Path({str(tmp_path)!r}), hangs='abcd')))\n"
+    )
+    parent = subprocess.Popen([sys.executable, script])
+    children: list[int] = []
+    deadline = time.monotonic() + 60
+    while len(children) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        children = [int(path.name.split(".")[1]) for path in tmp_path.glob("?.*.0")]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 50
+    while any(_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [child for child in children if _alive(child)] == []
+
+
+def _alive(process: int) -> bool:
+    try:
+        # A zombie that its new parent has not fetched yet works on nothing.
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False

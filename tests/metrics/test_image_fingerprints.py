@@ -1,0 +1,98 @@
+"""Copies of a picture, and how far others are from passing for one."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inkdot.metrics.image_fingerprints import NEAR_IDENTICAL, fingerprint, near_identical
+
+Picture = npt.NDArray[np.uint8]
+
+
+def field(seed: int) -> Picture:
+    """Cells strewn over glass."""
+    generator = np.random.default_rng(seed)
+    rgb = np.full((128, 128, 3), 235, np.uint8)
+    for _ in range(14):
+        x, y, radius = (int(value) for value in generator.integers([0, 0, 4], [128, 128, 14]))
+        cv2.circle(rgb, (x, y), radius, generator.integers(40, 160, 3).tolist(), cv2.FILLED)
+    return rgb
+
+
+def pairs(*pictures: Picture, groups: list[str] | None = None) -> list[tuple[int, int]]:
+    prints = np.stack([fingerprint(picture) for picture in pictures])
+    names = np.array(groups or [str(index) for index in range(len(pictures))])
+    return [(pair.first, pair.second) for pair in near_identical(prints, names)]
+
+
+def saved_again(rgb: Picture) -> Picture:
+    encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        saved_again,
+        lambda rgb: cv2.resize(rgb, (90, 90), interpolation=cv2.INTER_AREA),
+        lambda rgb: np.clip(rgb * 0.8 + 20, 0, 255).astype(np.uint8),
+        lambda rgb: rgb[:, ::-1],
+        lambda rgb: rgb[::-1],
+        lambda rgb: np.rot90(rgb),
+        lambda rgb: np.rot90(rgb[:, ::-1], 3),
+    ],
+)
+def test_copies_are_found_in_whatever_orientation(copy) -> None:
+    assert pairs(field(0), field(1), copy(field(0)), field(2)) == [(0, 2)]
+
+
+def test_the_correlation_is_the_textbooks() -> None:
+    first, second = fingerprint(field(0)), fingerprint(saved_again(field(0)))
+    (pair,) = near_identical(np.stack([first, second]), np.array(["a", "b"]))
+    assert pair.correlation == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-5)
+
+
+def test_a_fingerprint_is_the_mean_of_each_part() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 67, 3)).astype(np.uint8)
+    rows, columns = (np.linspace(0, size, 17).astype(int) for size in (50, 67))
+    expected = [
+        [rgb[rows[i] : rows[i + 1], columns[j] : columns[j + 1]].mean() for j in range(16)] for i in range(16)
+    ]
+    np.testing.assert_allclose(fingerprint(rgb), expected, rtol=1e-5)
+
+
+def test_copies_within_a_group_are_nobodys_business() -> None:
+    assert pairs(field(0), saved_again(field(0)), groups=["a", "a"]) == []
+
+
+def test_other_fields_and_empty_glass_are_no_copies() -> None:
+    assert pairs(*(field(seed) for seed in range(60))) == []
+    assert pairs(*(np.full((64, 64, 3), 235, np.uint8) for _ in range(3))) == []
+
+
+def test_blocks_change_nothing() -> None:
+    """More pictures than fit in one block: the pair lies across two."""
+    generator = np.random.default_rng(0)
+    prints = generator.normal(120, 30, (1100, 16, 16)).astype(np.float32)
+    prints[1099] = prints[3] + 5
+    found = near_identical(prints, np.array([str(index) for index in range(1100)]))
+    assert [(pair.first, pair.second) for pair in found] == [(3, 1099)]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_real_pap_pictures_hold_two_pairs_that_their_table_calls_different(real_data) -> None:
+    """Centres of 288 px of all 2,246; the next pair is well below the limit."""
+    rows = (real_data / "lbc" / "images.csv").read_text(encoding="utf-8").splitlines()[1:]
+    prints, names = [], []
+    for row in rows:
+        path, _, original, _ = row.split(",")
+        rgb = cv2.imread(str(real_data / "lbc" / path))[..., ::-1]
+        top, left = (rgb.shape[0] - 288) // 2, (rgb.shape[1] - 288) // 2
+        prints.append(fingerprint(rgb[top : top + 288, left : left + 288]))
+        names.append(original)
+    found = near_identical(np.stack(prints), np.array(names), least=0.8)
+    sure = {frozenset((names[a], names[b])) for a, b, correlation in found if correlation >= NEAR_IDENTICAL}
+    assert sure == {frozenset(("nl_21_ (2)", "nl_21_ (5)")), frozenset(("nl_2_ (5)", "nl_2_ (6)"))}
+    assert max(pair.correlation for pair in found if pair.correlation < NEAR_IDENTICAL) < 0.85

@@ -1,0 +1,79 @@
+"""Distances held against plain loops over pairs; quantiles against SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial.distance import euclidean
+
+from inkdot.metrics.ood_distance import (
+    NEIGHBOURS,
+    feature_distances,
+    fit_reference,
+    limit_for_one_more,
+    t_quantile,
+)
+
+
+def embeddings(seed: int, count: int = 60, spread: float = 1.0, centre: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(centre, spread, (count, 6))
+
+
+SLIDES = np.array([f"s{index // 10}" for index in range(60)])
+
+
+def test_it_is_the_distance_to_the_neighbours_by_theirs_on_other_slides():
+    seen, fresh = embeddings(0), embeddings(1, count=5)
+    reference = fit_reference(seen, SLIDES)
+    assert reference is not None
+    reach = []
+    for one, slide in zip(seen, SLIDES, strict=True):
+        others = [euclidean(one, other) for other, its in zip(seen, SLIDES, strict=True) if its != slide]
+        reach.append(sorted(others)[NEIGHBOURS - 1])
+    np.testing.assert_allclose(reference.reach, reach, rtol=1e-6)
+    smallest = np.quantile(reach, 0.05)
+    for tile, distance in zip(fresh, feature_distances(fresh, reference), strict=True):
+        order = sorted(range(60), key=lambda index, tile=tile: euclidean(tile, seen[index]))[:NEIGHBOURS]
+        own = euclidean(tile, seen[order[-1]])
+        expected = (own + smallest) / (np.mean([reach[index] for index in order]) + smallest)
+        assert distance == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_spread_wide_and_what_is_packed_are_both_usual_and_between_them_is_not():
+    packed, wide = embeddings(0, spread=0.01), embeddings(1, spread=3.0, centre=40.0)
+    reference = fit_reference(np.concatenate([packed, wide]), np.concatenate([SLIDES, SLIDES]))
+    assert reference is not None
+    usual = [embeddings(2, spread=0.01), embeddings(3, spread=3.0, centre=40.0)]
+    for own in usual:
+        assert 0.8 < np.median(feature_distances(own, reference)) < 1.3
+    assert np.median(feature_distances(embeddings(4, spread=0.01, centre=1.0), reference)) > 10
+    assert np.median(feature_distances(embeddings(5, spread=3.0, centre=60.0), reference)) > 3
+
+
+def test_tiles_that_are_all_alike_or_of_one_slide_describe_nothing():
+    assert fit_reference(np.ones((20, 6)), np.array(["a", "b"] * 10)) is None
+    assert fit_reference(embeddings(0), np.array(["a"] * 60)) is None
+    assert fit_reference(embeddings(0)[:2], np.array(["a", "b"])) is None
+
+
+def test_many_equal_tiles_make_no_distance_infinite():
+    seen = np.concatenate([np.zeros((50, 6)), embeddings(0, count=10)])
+    reference = fit_reference(seen, SLIDES)
+    assert reference is not None
+    assert np.isfinite(feature_distances(embeddings(1), reference)).all()
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 7, 60])
+@pytest.mark.parametrize("probability", [0.6, 0.95, 0.99])
+def test_quantiles_of_t_are_scipys(probability: float, freedom: int):
+    assert t_quantile(probability, freedom) == pytest.approx(stats.t.ppf(probability, freedom), rel=1e-9)
+
+
+def test_one_further_slide_in_a_hundred_passes_the_limit():
+    generator = np.random.default_rng(0)
+    passed = [
+        generator.lognormal(0.3, 0.2) > limit_for_one_more(generator.lognormal(0.3, 0.2, 6))
+        for _ in range(1_000)
+    ]
+    assert np.mean(passed) == pytest.approx(0.01, abs=0.008)
+    with pytest.raises(ValueError, match="at least two slides, found 1"):
+        limit_for_one_more([1.0])

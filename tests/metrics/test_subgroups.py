@@ -1,0 +1,46 @@
+"""What is said of subgroups, on figures given by hand."""
+
+from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.subgroups import subgroup_words
+
+
+def estimate(value: float, low: float, high: float, method: str = "by hand") -> Estimate:
+    return Estimate(value, low, high, method)
+
+
+WHOLE = {"auc": estimate(0.9, 0.85, 0.95), "sensitivity": estimate(0.8, 0.7, 0.9)}
+
+
+def test_a_subgroup_fails_where_its_interval_lies_below_the_figure_of_all() -> None:
+    lines = subgroup_words(
+        WHOLE,
+        {
+            "scanner": {
+                "A": {"auc": estimate(0.7, 0.6, 0.89), "sensitivity": estimate(0.6, 0.4, 0.81)},
+                "B": {"auc": estimate(0.95, 0.9, 1.0), "sensitivity": estimate(0.9, 0.8, 1.0)},
+            }
+        },
+    )
+    assert lines == [
+        "Subgroup that fails, its interval lies below the figure of all: scanner 'A': auc 0.700 (0.600 to 0.890), of all 0.900 "
+        "(0.850 to 0.950)."
+    ]
+
+
+def test_small_subgroups_are_named_and_never_pass_for_good() -> None:
+    lines = subgroup_words(
+        WHOLE,
+        {
+            "site": {
+                "one": {"auc": estimate(1.0, 0.0, 1.0, TOO_FEW), "sensitivity": estimate(1.0, 0.3, 1.0)},
+                "two": {"auc": estimate(0.9, 0.8, 0.95)},
+            }
+        },
+    )
+    assert lines[0] == "No subgroup's interval lies below the figure of all validation slides."
+    assert lines[1].startswith("Too few validation patients to tell")
+    assert "site 'one' (auc, sensitivity); site 'two' (sensitivity)" in lines[1]
+
+
+def test_one_kind_only_is_said() -> None:
+    assert "the same on all validation slides" in subgroup_words(WHOLE, {})[0]

@@ -1,0 +1,129 @@
+"""A slide with too little to judge is inadequate, whatever its scores: it never passes for negative."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.pipeline.slide_prediction import call_slide
+from inkdot.records import TileSpec
+from inkdot.storage.model_files import Interval, LeftOpen, OperatingPoint
+from inkdot.storage.schemas import scores_schema
+from inkdot.storage.tables.scores import SlideScores
+from inkdot.units import MicrometresPerPixel, TilePx
+
+ENOUGH = {
+    "adequate": True,
+    "why": "",
+    "nuclei_in_focus": 312,
+    "assessable_mm2": 301.23,
+    "unassessable_fraction": 0.041,
+}
+TOO_FEW = {
+    **ENOUGH,
+    "adequate": False,
+    "why": "7 nucleated cells in focus, 20 are needed",
+    "nuclei_in_focus": 7,
+}
+
+
+def point(threshold: float) -> OperatingPoint:
+    return OperatingPoint.model_construct(
+        **{**dict.fromkeys(OperatingPoint.model_fields), "threshold": threshold}
+    )
+
+
+def left_open(low: float | None, high: float | None) -> LeftOpen:
+    figure = Interval(value=0.9, low=0.8, high=1.0, method="by hand")
+    return LeftOpen(low=low, high=high, wanted_error=0.05, error=figure, answered=figure, judged_on="slides")
+
+
+def scores(malignant: list[float], assessment: dict[str, object]) -> SlideScores:
+    schema = scores_schema(DEFAULT_HEADS)
+    columns = {name: [None] * len(malignant) for name in schema.names}
+    columns |= {"x_l0_px": list(range(len(malignant))), "y_l0_px": [0] * len(malignant)}
+    columns |= {name: [0.5] * len(malignant) for name in schema.names if name.startswith("p.")}
+    columns |= {"foreground_fraction": [0.2] * len(malignant), "p.malignancy.malignant": malignant}
+    columns["p.malignancy.benign"] = (1.0 - np.array(malignant)).tolist()
+    return SlideScores(
+        table=pa.Table.from_pydict(columns, schema=schema),
+        slide={},
+        heads=DEFAULT_HEADS,
+        spec=TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(128)),
+        operating_points={"malignancy": point(0.8)},
+        warnings=(),
+        synthetic_model=False,
+        assessment=assessment,
+    )
+
+
+@pytest.mark.parametrize(("highest", "call"), [(0.3, "nothing flagged"), (0.9, "flagged")])
+def test_with_enough_to_judge_the_scores_decide(highest, call):
+    said = call_slide("one", scores([0.1, highest], ENOUGH))
+    assert (said.call, said.reason) == (call, "")
+    assert (said.nuclei_in_focus, said.assessable_mm2, said.unassessable_fraction) == (
+        "312",
+        "301.2",
+        "0.0410",
+    )
+
+
+@pytest.mark.parametrize("highest", [0.0, 0.3])
+def test_too_few_cells_are_never_nothing_flagged(highest):
+    said = call_slide("one", scores([0.0, highest], TOO_FEW))
+    assert said.call == "inadequate"
+    assert said.reason == "7 nucleated cells in focus, 20 are needed"
+
+
+def test_what_was_flagged_on_an_inadequate_slide_is_said():
+    said = call_slide("one", scores([0.1, 0.95, 0.97], TOO_FEW))
+    assert said.call == "inadequate"
+    assert said.reason.startswith("7 nucleated cells")
+    assert "2 places were flagged all the same" in said.reason
+    assert said.flagged_tiles == 2
+
+
+def test_scores_of_before_are_judged_by_their_scores():
+    assert call_slide("one", scores([0.1], {})).call == "nothing flagged"
+
+
+@pytest.mark.parametrize(
+    ("highest", "call"),
+    [
+        (0.6, "nothing flagged"),
+        (0.61, "indeterminate"),
+        (0.89, "indeterminate"),
+        (0.9, "flagged"),
+    ],
+)
+def test_scores_between_the_locked_edges_are_left_open_and_say_why(highest, call):
+    model = replace(scores([0.1, highest], ENOUGH), abstention={"malignancy": left_open(0.6001, 0.9)})
+    said = call_slide("one", model)
+    assert said.call == call
+    assert ("between 0.6001 and 0.9" in said.reason) == (call == "indeterminate")
+    assert said.flagged_tiles == (highest >= 0.8)  # places are flagged all the same
+    assert call_slide("one", replace(model, assessment=TOO_FEW)).call == "inadequate"
+
+
+@pytest.mark.parametrize(
+    ("certain", "answer"), [(0.75, "small-cell-like"), (0.95, "indeterminate"), (None, "indeterminate")]
+)
+def test_morphology_is_answered_from_the_locked_score_on(certain, answer):
+    own = scores([0.9], ENOUGH)
+    index = own.table.schema.get_field_index
+    table = own.table
+    for name, value in (("p.morphology.small_cell", 0.9), ("p.morphology.large_cell", 0.1)):
+        table = table.set_column(index(name), table.schema.field(name), pa.array([value], pa.float32()))
+    own = replace(own, table=table, abstention={"morphology": left_open(None, certain)})
+    assert call_slide("one", own).further_calls == f"morphology: {answer}"
+
+
+def test_each_of_several_warnings_can_be_told_from_the_next():
+    texts = (
+        "stain 'mgg' was never seen in training; the model saw pap",
+        "preparation not stated; the model saw smear",
+    )
+    said = call_slide("one", replace(scores([0.1], ENOUGH), warnings=texts))
+    assert tuple(said.warnings.split(" | ")) == texts

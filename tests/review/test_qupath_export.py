@@ -1,0 +1,124 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import shapely
+
+from inkdot.review.qupath_export import write_geojson
+from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.scored_slide import ScoredSlide
+
+MakeSlide = Callable[..., ScoredSlide]
+
+
+def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> dict[str, Any]:
+    path = tmp_path / "slide.geojson"
+    summary = write_geojson(path, ReviewedSlide(slide, None), rank_places(slide, top_n, 0.75), **cap)
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert summary.features == len(data["features"]) - len(slide.facts.warnings)
+    assert summary.left_out == data["inkdot"]["left_out"]
+    return data
+
+
+def test_rings_are_closed_valid_right_handed_and_of_the_tile_s_size(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    slide = make_slide([(0, 0), (1000, 500)], [0.9, 0.2], mpp=(0.25, 0.5))
+    data = written(tmp_path, slide)
+    assert data["type"] == "FeatureCollection"
+    for feature, (x, y) in zip(data["features"], [(0, 0), (1000, 500)], strict=True):
+        ring = feature["geometry"]["coordinates"][0]
+        assert ring[0] == ring[-1]
+        polygon = shapely.from_geojson(json.dumps(feature["geometry"]))
+        assert polygon.is_valid
+        assert polygon.exterior.is_ccw  # RFC 7946: the outer ring counter-clockwise in x, y
+        assert polygon.bounds == (x, y, x + 200, y + 100)
+
+
+def test_places_count_from_the_corner_of_the_scanned_bounds(tmp_path: Path, make_slide: MakeSlide) -> None:
+    slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
+    assert written(tmp_path, slide)["features"][0]["geometry"]["coordinates"][0][0] == [300, 50]
+
+
+def test_features_are_annotations_that_qupath_reads(tmp_path: Path, make_slide: MakeSlide) -> None:
+    feature = written(tmp_path, make_slide([(0, 0), (500, 0)], [0.9, 0.1]))["features"][0]
+    assert feature["type"] == "Feature"
+    properties = feature["properties"]
+    assert properties["objectType"] == "annotation"
+    assert properties["isLocked"] is False
+    assert properties["name"] == "#1 0.900"
+    assert properties["classification"]["name"] == "flagged"
+    assert all(0 <= part <= 255 for part in properties["classification"]["color"])
+    assert properties["measurements"]["p.malignancy.malignant"] == 0.9
+    assert properties["measurements"]["rank"] == 1
+
+
+def test_ids_are_the_same_in_every_export_and_differ_between_places(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    first, second = (
+        [feature["id"] for feature in written(tmp_path, make_slide([(0, 0), (500, 0)], scores))["features"]]
+        for scores in ([0.9, 0.8], [0.8, 0.9])
+    )
+    assert first == second[::-1]
+    assert len(set(first)) == 2
+    assert all(UUID(name).version == 5 for name in first)
+
+
+def test_all_flagged_tiles_are_in_the_file_even_those_not_shown(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    # The second tile hides behind the first in the gallery; the last is neither shown nor flagged.
+    slide = make_slide([(0, 0), (10, 0), (500, 0), (900, 0)], [0.9, 0.8, 0.7, 0.1])
+    features = written(tmp_path, slide, top_n=1)["features"]
+    assert [feature["geometry"]["coordinates"][0][0][0] for feature in features] == [0, 10, 500]
+
+
+def test_a_slide_with_nothing_flagged_shows_its_places_and_says_so(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    features = written(tmp_path, make_slide([(0, 0)], [0.1]))["features"]
+    assert features[0]["properties"]["classification"]["name"] == "shown, not flagged"
+
+
+def test_the_cap_is_stated(tmp_path: Path, make_slide: MakeSlide) -> None:
+    slide = make_slide([(index * 500, 0) for index in range(9)], [0.9] * 9)
+    data = written(tmp_path, slide, max_features=4)
+    assert (len(data["features"]), data["inkdot"]["left_out"]) == (4, 5)
+
+
+def test_a_synthetic_model_is_named_on_every_place(tmp_path: Path, make_slide: MakeSlide) -> None:
+    data = written(tmp_path, make_slide([(0, 0)], [0.9], synthetic_model=True))
+    assert "synthetic" in data["inkdot"]["warning"]
+    assert "synthetic model" in data["features"][0]["properties"]["name"]
+
+
+def test_an_empty_slide_gives_an_empty_collection(tmp_path: Path, make_slide: MakeSlide) -> None:
+    assert written(tmp_path, make_slide([], []))["features"] == []
+
+
+def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    said = tuple(f"warning {index}" for index in range(80))  # more than fit side by side
+    slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000), warnings=said)
+    data = written(tmp_path, slide)
+    place, notes = data["features"][-1], data["features"][:-1]
+    assert place["properties"]["name"] == "#1 0.900"
+    assert [note["properties"]["name"] for note in notes] == [f"! {text}" for text in said]
+    assert {note["properties"]["classification"]["name"] for note in notes} == {"warning about the slide"}
+    assert len({feature["id"] for feature in data["features"]}) == 81
+    for note in notes:
+        assert note["properties"]["isLocked"] is False
+        polygon = shapely.from_geojson(json.dumps(note["geometry"]))
+        assert polygon.is_valid
+        assert polygon.exterior.is_ccw
+        assert shapely.box(0, 0, 5000, 5000).covers(polygon)
+
+
+def test_warnings_of_a_slide_without_places_are_shown(tmp_path: Path, make_slide: MakeSlide) -> None:
+    features = written(tmp_path, make_slide([], [], warnings=("too few cells",)))["features"]
+    assert [feature["properties"]["name"] for feature in features] == ["! too few cells"]

@@ -1,0 +1,45 @@
+"""docs/files.md names every version and every column, and no others."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.storage import schemas
+from inkdot.storage.tables.predictions import Prediction
+
+PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+HEAD = DEFAULT_HEADS[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "schema"),
+    [
+        (schemas.TILES_VERSION, schemas.tiles_schema([HEAD])),
+        (schemas.CLUSTERS_VERSION, schemas.clusters_schema()),
+        (schemas.SCORES_VERSION, schemas.scores_schema([HEAD])),
+        (schemas.CLUSTER_SCORES_VERSION, schemas.cluster_scores_schema([HEAD])),
+    ],
+)
+def test_the_page_lists_the_columns_of_each_table(version: str, schema: pa.Schema) -> None:
+    section = PAGE.split(f": `{version}`\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    columns = [re.sub(rf"\.{HEAD.name}\.\w+", ".<head>.<class>", name) for name in schema.names]
+    assert listed == list(dict.fromkeys(columns))
+
+
+def test_the_page_names_every_version() -> None:
+    versions = [value for name, value in vars(schemas).items() if name.endswith("_VERSION")]
+    assert len(versions) >= 6
+    assert all(f"`{version}`" in PAGE for version in versions)
+
+
+def test_the_page_lists_the_columns_of_the_predictions() -> None:
+    section = PAGE.split("## `predictions.csv`\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert listed == [field.name for field in fields(Prediction)]

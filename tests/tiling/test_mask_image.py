@@ -1,0 +1,71 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inkdot.config import default_config
+from inkdot.slides.array_slide import MemorySlide
+from inkdot.tiling.foreground.find_foreground import find_foreground
+from inkdot.tiling.mask_image import draw_mask, png_bytes, unjudged_in
+
+TILE, DROPPED, IN_NO_TILE = (0, 110, 50), (230, 140, 0), (60, 100, 200)
+
+
+@pytest.fixture
+def slide(scene, stains):
+    drawn = scene(400, 300, 0.5)
+    drawn.disc(100, 100, 20.0, 0.8, stains["haematoxylin"])
+    drawn.disc(300, 100, 20.0, 0.8, stains["haematoxylin"])
+    drawn.disc(200, 250, 2.5, 1.2, stains["haematoxylin"])
+    return MemorySlide(drawn.render(), 0.5)
+
+
+def picture(slide) -> np.ndarray:
+    foreground = find_foreground(slide, default_config("thinprep").tiling)
+    # One tile of 64 µm round the first cell only.
+    return draw_mask(
+        slide.thumbnail(400), slide.info, foreground, np.array([136]), np.array([136]), (128.0, 128.0)
+    )
+
+
+def coloured(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    return np.argwhere(np.all(image[:300] == colour, axis=2))
+
+
+def test_what_was_kept_and_dropped_is_where_it_is_on_the_slide(slide):
+    image = picture(slide)
+    assert image.shape[1] == 400
+    outline = coloured(image, TILE)
+    assert outline.min(axis=0).tolist() == [68, 68]
+    assert outline.max(axis=0).tolist() == [132, 132]
+    assert np.abs(coloured(image, IN_NO_TILE).mean(axis=0) - (100, 300)).max() < 4
+    assert np.abs(coloured(image, DROPPED).mean(axis=0) - (250, 200)).max() < 4
+
+
+def test_the_legend_stands_below(slide):
+    image = picture(slide)
+    assert image.shape[0] > 300 + 60
+    below = image[300:]
+    for colour in (TILE, DROPPED, IN_NO_TILE):
+        assert np.all(below == colour, axis=2).any()
+
+
+def test_the_file_is_small_exact_in_the_legends_colours_and_the_same_every_time(slide):
+    image = picture(slide)
+    data = png_bytes(image)
+    assert data == png_bytes(picture(slide))
+    plain = io.BytesIO()
+    Image.fromarray(image).save(plain, format="PNG", optimize=True)
+    assert len(data) < 0.7 * len(plain.getvalue())
+    decoded = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    for colour in (TILE, DROPPED, IN_NO_TILE):
+        assert np.array_equal(coloured(decoded, colour), coloured(image, colour))
+
+
+def test_what_was_not_judged_can_be_read_back(slide):
+    """The cell in no tile counts; the speck, under which there is nothing to judge, does not."""
+    image = picture(slide)
+    hidden = unjudged_in(png_bytes(image), 300)
+    assert hidden.shape == (300, 400)
+    assert np.array_equal(np.argwhere(hidden), coloured(image, IN_NO_TILE))

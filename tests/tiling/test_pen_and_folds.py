@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+
+from inkdot.config import default_config
+from inkdot.slides.array_slide import MemorySlide
+from inkdot.tiling.foreground.find_foreground import find_foreground
+from inkdot.tiling.foreground.foreground_classes import Ground
+
+THINPREP = default_config("thinprep").tiling
+SECTION = default_config("section").tiling
+BLUE, GREEN, BLACK = (1.7, 1.3, 0.5), (1.6, 0.6, 1.5), (1.6, 1.6, 1.6)
+HAEMATOXYLIN = (0.651, 0.701, 0.290)
+
+
+def share(foreground, ground: Ground, rows: slice, columns: slice) -> float:
+    return float((foreground.ground[rows, columns] == ground).mean())
+
+
+@pytest.mark.parametrize("ink", [BLUE, GREEN, BLACK])
+@pytest.mark.parametrize("border_um", [1.0, 5.0])
+def test_a_stroke_of_a_pen_is_named_border_and_all(scene, stains, ink, border_um):
+    drawn = scene(900, 500, 1.0)
+    drawn.box(200, 100, 90, 300, 1.0, ink)
+    od = drawn.od.copy()
+    drawn.od[:] = 0
+    drawn.disc(700, 250, 9.0, 0.8, stains["haematoxylin"])
+    import cv2
+
+    drawn.od += cv2.GaussianBlur(od, (0, 0), border_um)
+    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
+    area = foreground.areas_um2()
+    assert area[Ground.PEN] == pytest.approx(90 * 300, rel=0.35)
+    assert share(foreground, Ground.PEN, slice(30, 95), slice(53, 69)) == 1.0
+    assert not foreground.mask[:, :100].any()
+    assert foreground.ground[62, 175] == Ground.KEPT
+
+
+@pytest.mark.parametrize("concentration", [1.2, 2.0])
+def test_a_large_hyperchromatic_cluster_is_no_pen(scene, concentration):
+    """120 µm of dark overlapping nuclei: as dark as ink, and as blue, but made of nuclei."""
+    drawn = scene(500, 500, 0.5)
+    rng = np.random.default_rng(3)
+    for x, y in rng.normal(250, 32, (90, 2)):
+        drawn.disc(
+            float(x),
+            float(y),
+            float(rng.uniform(9, 15)),
+            float(concentration * rng.uniform(0.7, 1.3)),
+            HAEMATOXYLIN,
+        )
+    foreground = find_foreground(MemorySlide(drawn.render(), 0.5), THINPREP)
+    assert not foreground.of((Ground.PEN, Ground.GREY, Ground.FOLD)).any()
+    assert foreground.areas_um2()[Ground.KEPT] > 5000
+
+
+def test_dark_solid_tumour_of_a_section_is_no_pen(scene, stains):
+    drawn = scene(1200, 1200, 1.0)
+    rng = np.random.default_rng(5)
+    drawn.box(100, 100, 1000, 1000, 0.5, stains["eosin"])
+    for x, y in rng.uniform(150, 700, (2600, 2)):  # 8,600 a mm²: crowded small cells
+        drawn.disc(float(x), float(y), 8.0, 1.3, HAEMATOXYLIN)
+    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), SECTION)
+    assert not foreground.of((Ground.PEN, Ground.GREY, Ground.FOLD)).any()
+    assert foreground.areas_um2()[Ground.KEPT] == pytest.approx(1e6, rel=0.05)
+
+
+def test_a_black_frame_is_no_pen(scene, stains):
+    drawn = scene(600, 600, 1.0)
+    drawn.box(0, 0, 600, 60, 1.6, stains["black"])
+    drawn.disc(300, 300, 9.0, 0.8, stains["haematoxylin"])
+    areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
+    assert areas[Ground.PEN] == 0
+    assert areas[Ground.GREY] == pytest.approx(600 * 60, rel=0.1)
+
+
+def fibrous(scene, stains, shape_um: float = 1400.0):
+    drawn = scene(shape_um, shape_um, 2.0)
+    drawn.box(100, 100, shape_um - 200, shape_um - 200, 0.35, stains["eosin"])
+    drawn.box(100, 100, shape_um - 200, shape_um - 200, 0.06, stains["haematoxylin"])
+    drawn.od *= np.random.default_rng(1).normal(1.0, 0.06, (*drawn.od.shape[:2], 1)).astype(np.float32)
+    return drawn
+
+
+def test_a_fold_of_a_section_is_named_and_nothing_else(scene, stains):
+    drawn = fibrous(scene, stains)
+    drawn.od[200:500, 340:362] *= 2.0  # the tissue lies double: 44 µm by 600 µm
+    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    assert foreground.areas_um2()[Ground.FOLD] == pytest.approx(44 * 600, rel=0.35)
+    rows, columns = np.nonzero(foreground.ground == Ground.FOLD)
+    assert columns.min() >= 80
+    assert columns.max() <= 95
+    assert rows.min() >= 48
+
+
+def test_a_strip_of_epithelium_is_no_fold(scene, stains):
+    """Much more red is absorbed there, and little more blue."""
+    drawn = fibrous(scene, stains)
+    drawn.box(680, 400, 60, 600, 0.6, stains["haematoxylin"])
+    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    assert foreground.areas_um2()[Ground.FOLD] == 0
+
+
+def test_a_dark_rim_beside_glass_is_no_fold(scene, stains):
+    drawn = fibrous(scene, stains)
+    drawn.od[50:650, 50:72] *= 2.0
+    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    assert foreground.areas_um2()[Ground.FOLD] == 0
+
+
+def test_a_core_of_fat_and_a_small_biopsy_survive_beside_a_large_piece(scene, stains):
+    """No largest region only; septa of fat tissue are thin, and mostly holes."""
+    drawn = scene(4000, 2400, 2.0)
+    drawn.box(200, 200, 1500, 1900, 0.4, stains["eosin"])
+    drawn.box(2000, 400, 250, 120, 0.3, stains["eosin"])  # a fragment of 0.03 mm²
+    for y in range(1000, 2001, 80):  # fat: septa of 6 µm round cells of 80 µm
+        drawn.box(2400, y, 1200, 6, 0.3, stains["eosin"])
+    for x in range(2400, 3601, 80):
+        drawn.box(x, 1000, 6, 1000, 0.3, stains["eosin"])
+    foreground = find_foreground(MemorySlide(drawn.render(), 2.0), SECTION)
+    mask = foreground.mask
+    assert mask[25:262, 25:212].mean() > 0.99
+    assert mask[50:65, 250:281].mean() > 0.95
+    fat = mask[126:250, 301:449]
+    assert fat.any(axis=0).mean() > 0.99  # the whole net, not a part of it
+    assert fat.any(axis=1).mean() > 0.99

@@ -1,0 +1,47 @@
+"""The running mean of weights against plain NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from inkdot.model.network import TileNetwork
+from inkdot.training.fit.ema import WeightAverage
+
+
+def steps(network, average, count):
+    """Random weights after each step; those of one layer and of one statistic, as NumPy sees them."""
+    generator = torch.Generator().manual_seed(3)
+    seen = []
+    for step in range(count):
+        with torch.no_grad():
+            for tensor in network.state_dict().values():
+                if tensor.is_floating_point():
+                    tensor.copy_(torch.randn(tensor.shape, generator=generator))
+                else:
+                    tensor.fill_(step)
+        average.update(network, step)
+        seen.append({name: tensor.numpy().copy() for name, tensor in network.state_dict().items()})
+    return seen
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_it_is_the_exponential_mean_with_a_short_memory_at_first(tiny_spec, decay):
+    network = TileNetwork(tiny_spec)
+    expected = {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+    average = WeightAverage(network, decay)
+    for step, weights in enumerate(steps(network, average, 30)):
+        share = min(decay, (step + 1) / (step + 10))
+        for name, value in weights.items():
+            mean = share * expected[name] + (1 - share) * value
+            expected[name] = mean if value.dtype == np.float32 else value
+    for name, tensor in average.network.state_dict().items():
+        np.testing.assert_allclose(tensor.numpy(), expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_decay_it_is_the_network_itself_to_the_last_bit(tiny_spec):
+    network = TileNetwork(tiny_spec)
+    average = WeightAverage(network, 0.0)
+    steps(network, average, 3)
+    for name, tensor in average.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+    assert not any(parameter.requires_grad for parameter in average.network.parameters())
