@@ -1,12 +1,12 @@
-"""Do answers to the questions of `inkdot review next` teach more than answers about places drawn at random? On synthetic spots.
+"""Do answers to the questions of `inkdot review next` teach more than answers about regions drawn at random? On synthetic spots.
 
-    python scripts/asking_rounds.py [--seeds 3] [--rounds 3] [--asked 100] [--work FOLDER] [--picture FILE]
+    python scripts/asking_rounds.py [--seeds 3] [--rounds 3] [--asked 100] [--work FOLDER] [--image FILE]
 
 A small model is trained on four labelled spots of 1 mm. Round after round a reader who knows the truth is asked about 100
-places of 36 spots that nobody labelled: those that `review next` lists, or as many drawn at random from the same candidates.
+regions of 36 spots that nobody labelled: those that `review next` lists, or as many drawn at random from the same candidates.
 The answers come back through `review import` and the model is trained anew, either way with as many steps. Each model
 is judged on the same test slides. Differences are paired: the same bootstrap draw of test patients for both sides,
-averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same figures.
+averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same metrics.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import shapely
 from paired import difference, mean_of
-from rounds_picture import Point, picture
-from rounds_slides import Cohorts, Judged, PerfectReader, Test, settings
+from rounds_image import Point, image
+from rounds_slides import Cohorts, PerfectReader, Predicted, Test, settings
 
 from inkdot.datasets.tile_cache import labelled_tiles
 from inkdot.errors import InkdotError
-from inkdot.evaluation.slide_results import score_to_judge
+from inkdot.evaluation.slide_results import score_for_evaluation
 from inkdot.manifest import manifest_text
 from inkdot.metrics.confidence_intervals import bootstrap_estimate
 from inkdot.pipeline.score_slide import Scoring
@@ -43,7 +43,7 @@ ARMS = ("next", "random")
 STEPS = 100
 """Of every training, whatever it learns from."""
 
-FIGURES = {"cluster_auc": "AUC of clusters", "slide_auc": "AUC of slides, by their highest cluster"}
+METRICS = {"cluster_auc": "AUC of clusters", "slide_auc": "AUC of slides, by their highest cluster"}
 
 
 def main() -> int:
@@ -51,12 +51,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--asked", type=int, default=100, help="Places per round.")
+    parser.add_argument("--asked", type=int, default=100, help="Regions per round.")
     parser.add_argument("--work", type=Path, default=Path("asking-rounds"))
-    parser.add_argument("--picture", type=Path, help="Where to draw the figures.")
+    parser.add_argument("--image", type=Path, help="Where to draw the metrics.")
     options = parser.parse_args()
     test = Test.made(options.work)
-    judged: dict[tuple[str, int], list[Judged]] = {}
+    judged: dict[tuple[str, int], list[Predicted]] = {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         cohorts = Cohorts.made(options.work / f"seed-{seed}", seed)
         for arm in ARMS:
@@ -80,7 +80,7 @@ class Way:
     def _round(self, number: int) -> Path:
         return self._folder / f"round-{number}" if number else self._start
 
-    def judged(self, number: int, test: Test) -> Judged:
+    def judged(self, number: int, test: Test) -> Predicted:
         """The model after so many rounds, trained where that was not done before."""
         folder = self._round(number)
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class Way:
         shutil.copytree(layout.model, folder / "model")
 
     def _ask(self, model: Path, answered: Sequence[Path], folder: Path) -> None:
-        """Choose the places, and write down the reader's answers as the gallery saves them."""
+        """Choose the regions, and write down the reader's answers as the gallery saves them."""
         # What may be asked does not depend on the model, so other arms ask of what the first one found.
         first = not answered or self._arm == "random"
         results = RunLayout(self._start.parent / "first-results" if first else self._folder / "results")
@@ -144,7 +144,7 @@ class Way:
                 tile_slide(entry, config, results)
             except InkdotError:  # nothing on the glass, nothing to ask
                 continue
-            score_to_judge(entry, results, scoring)
+            score_for_evaluation(entry, results, scoring)
             clusters = read_cluster_scores(results.cluster_scores(entry.slide_id))
             predictions.append(
                 call_slide(entry.slide_id, read_scores(results.scores(entry.slide_id)), clusters)
@@ -152,32 +152,32 @@ class Way:
         write_predictions(results.predictions_csv, predictions)
 
 
-def write_verdicts(path: Path, questions: Sequence[Mapping[str, str]], reader: PerfectReader) -> None:
+def write_verdicts(path: Path, queries: Sequence[Mapping[str, str]], reader: PerfectReader) -> None:
     """A table of verdicts with the perfect reader's answers."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        for question in questions:
-            place = shapely.from_wkt(question["place"])
+        for candidate_query in queries:
+            region = shapely.from_wkt(candidate_query["region"])
             writer.writerow(
                 {
-                    "slide_id": question["slide_id"],
-                    "place": question["place"],
+                    "slide_id": candidate_query["slide_id"],
+                    "region": candidate_query["region"],
                     "head": "malignancy",
-                    "answer": reader.says(question["slide_id"], place),
+                    "answer": reader.says(candidate_query["slide_id"], region),
                     "reader": "truth",
                     "time": "2000-01-01T00:00:00.000Z",
                     "shown": "scores",
-                    "model_sha256": question["model_sha256"],
+                    "model_sha256": candidate_query["model_sha256"],
                     "schema": VERDICTS_VERSION,
                 }
             )
 
 
 def report(
-    judged: Mapping[tuple[str, int], Sequence[Judged]], arms: Sequence[str], options: argparse.Namespace
+    judged: Mapping[tuple[str, int], Sequence[Predicted]], arms: Sequence[str], options: argparse.Namespace
 ) -> None:
-    """Print the figures with their intervals and draw them."""
+    """Print the metrics with their intervals and draw them."""
     first = judged[arms[0], 0][0]
     patients = np.arange(int(first.patient.max()) + 1).astype(np.str_)
     print(
@@ -185,7 +185,7 @@ def report(
         f"{len(patients)} patients; {options.seeds} seeds"
     )
     panels: dict[str, dict[str, list[Point]]] = {}
-    for name, title in FIGURES.items():
+    for name, title in METRICS.items():
         means = {key: mean_of([getattr(one, name) for one in runs]) for key, runs in judged.items()}
         lines = panels[title] = {arm: list[Point]() for arm in arms}
         for (arm, number), statistic in means.items():
@@ -202,9 +202,9 @@ def report(
             print(
                 f"selftest_{name} {arms[0]} less {other}, mean of rounds: {difference(last, rest, patients)}"
             )
-    if options.picture is not None:
+    if options.image is not None:
         note = f"Synthetic spots, mean of {options.seeds} seeds, 95 % intervals over patients. No claim about real slides."
-        options.picture.write_text(picture(panels, note), encoding="utf-8")
+        options.image.write_text(image(panels, note), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How well nuclei are outlined: FOLDER holds NAME.png with NAME_labels.png (an instance label per pixel, 0 for none).
 
-The pictures' scale is unknown, so the nuclear diameter is estimated per picture, as for any photograph. Prints a
-line per picture with --verbose, writes overlays with --overlays DIR (green: annotated, yellow: found), and ends
-with one JSON line. Intervals are 95 % percentile bootstrap intervals over pictures.
+The images' scale is unknown, so the nuclear diameter is estimated per image, as for any photograph. Prints a
+line per image with --verbose, writes overlays with --overlays DIR (green: annotated, yellow: found), and ends
+with one JSON line. Intervals are 95 % percentile bootstrap intervals over images.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def median_diameter(labels: npt.NDArray[np.integer]) -> float:
     return float(np.median(np.sqrt(4 * areas / math.pi))) if areas.size else math.nan
 
 
-def figures(scores: list[Score]) -> dict[str, float]:
+def metrics(scores: list[Score]) -> dict[str, float]:
     def f1(matched: float, found: float, annotated: float) -> float:
         return 2 * matched / (found + annotated) if found + annotated else 1.0
 
@@ -82,7 +82,7 @@ def figures(scores: list[Score]) -> dict[str, float]:
 def intervals(scores: list[Score]) -> dict[str, list[float]]:
     generator = np.random.default_rng(0)
     drawn = [
-        figures([scores[i] for i in generator.integers(0, len(scores), len(scores))])
+        metrics([scores[i] for i in generator.integers(0, len(scores), len(scores))])
         for _ in range(RESAMPLES)
     ]
     return {
@@ -91,8 +91,8 @@ def intervals(scores: list[Score]) -> dict[str, list[float]]:
     }
 
 
-def overlay(picture: npt.NDArray[np.uint8], annotated: Labels, found: Labels) -> npt.NDArray[np.uint8]:
-    large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+def overlay(image: npt.NDArray[np.uint8], annotated: Labels, found: Labels) -> npt.NDArray[np.uint8]:
+    large = cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     for labels, colour in ((annotated, (0, 255, 0)), (found, (0, 255, 255))):
         wide = cv2.resize(labels.astype(np.float32), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         edge = cv2.dilate(wide, np.ones((3, 3))) != cv2.erode(wide, np.ones((3, 3)))
@@ -106,41 +106,41 @@ def main() -> int:
     )
     default = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "nuclei"
     parser.add_argument("folder", type=Path, nargs="?", default=default)
-    parser.add_argument("--overlays", type=Path, help="folder for pictures with both outlines")
+    parser.add_argument("--overlays", type=Path, help="folder for images with both outlines")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument(
-        "--part", choices=["all", "even", "odd"], default="all", help="every second picture by name"
+        "--part", choices=["all", "even", "odd"], default="all", help="every second image by name"
     )
     options = parser.parse_args()
-    pictures = sorted(path for path in options.folder.glob("*.png") if not path.stem.endswith("_labels"))
-    pictures = {"all": pictures, "even": pictures[::2], "odd": pictures[1::2]}[options.part]
-    if not pictures:
+    images = sorted(path for path in options.folder.glob("*.png") if not path.stem.endswith("_labels"))
+    images = {"all": images, "even": images[::2], "odd": images[1::2]}[options.part]
+    if not images:
         print(f"{options.folder}: expected NAME.png with NAME_labels.png, found none; name another folder")
         return 2
     cv2.setNumThreads(1)
     scores: list[Score] = []
     begin = time.perf_counter()
-    for path in pictures:
-        picture = np.asarray(cv2.imread(str(path)), dtype=np.uint8)
+    for path in images:
+        image = np.asarray(cv2.imread(str(path)), dtype=np.uint8)
         annotated = np.asarray(
             cv2.imread(str(path.with_name(f"{path.stem}_labels.png")), cv2.IMREAD_UNCHANGED), dtype=np.int32
         )
-        found = segment_at_unknown_scale(np.ascontiguousarray(picture[..., ::-1]))
+        found = segment_at_unknown_scale(np.ascontiguousarray(image[..., ::-1]))
         scores.append(compare(path.stem, annotated, found.labels))
         if options.overlays:
             options.overlays.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(
-                str(options.overlays / f"nuclei_{path.stem}.png"), overlay(picture, annotated, found.labels)
+                str(options.overlays / f"nuclei_{path.stem}.png"), overlay(image, annotated, found.labels)
             )
         if options.verbose:
-            one = figures(scores[-1:])
+            one = metrics(scores[-1:])
             print(
                 f"{path.stem}  dice {one['dice_pooled']:.3f}  f1 {one['f1_pooled']:.3f}  found {scores[-1].found} of "
                 f"{scores[-1].annotated}  median diameter {scores[-1].diameter_error:+.3f}  searched {found.diameter_px:.1f} px"
             )
     seconds = time.perf_counter() - begin
-    result = {key: round(value, 4) for key, value in figures(scores).items()}
-    line = {"pictures": len(scores), "nuclei": sum(one.annotated for one in scores)} | result
+    result = {key: round(value, 4) for key, value in metrics(scores).items()}
+    line = {"images": len(scores), "nuclei": sum(one.annotated for one in scores)} | result
     print(json.dumps(line | {"intervals_95": intervals(scores), "seconds": round(seconds, 1)}))
     return 0
 

@@ -10,8 +10,8 @@ Without SLIDE the synthetic one of bench_reading.py is taken (20,000 px a side a
 - floor: the network in OpenVINO on tiles that lie in memory, plus the reader alone.
 
 Each runs alone in a process of its own, in turns, on the same tiles and the same (random) weights; imports, opening, and the
-conversion of the network, which is kept beside the model, are not counted. Figures are medians of CPU milliseconds per
-tile over all threads, since that is what a core costs and other programs blur it least; wall-clock figures stand beside
+conversion of the network, which is kept beside the model, are not counted. Metrics are medians of CPU milliseconds per
+tile over all threads, since that is what a core costs and other programs blur it least; wall-clock metrics stand beside
 them. PyTorch gets one thread: more cost it more CPU. Start-up is timed as people meet it: `inkdot predict` on one small
 slide, with a kept conversion (warm) and without (cold). The last line is JSON.
 """
@@ -79,14 +79,14 @@ def main() -> int:
                 folder = Path(scratch) / f"{backbone}-{precision}"
                 model = random_model(folder, backbone, arguments.tile_mpp, precision)
                 job = {"slide": str(slide), "model": str(model), "tiles": arguments.tiles}
-                line["backbones"][backbone][precision] = figures(job, arguments.rounds)
+                line["backbones"][backbone][precision] = metrics(job, arguments.rounds)
         if not arguments.no_start_up:
             line["start_up"] = start_up(Path(scratch))
     print(json.dumps(line))
     return 0
 
 
-def figures(job: dict[str, Any], rounds: int) -> dict[str, float]:
+def metrics(job: dict[str, Any], rounds: int) -> dict[str, float]:
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way in WAYS:
@@ -139,10 +139,10 @@ def measure(way: str, job: dict[str, Any]) -> dict[str, float]:
 
 def inkdot(job: dict[str, Any]) -> Callable[[], float]:
     from inkdot.execution.prefetch import ahead
-    from inkdot.model.predictor import Scorer
+    from inkdot.model.predictor import Predictor
     from inkdot.pipeline.infer_tiles import AHEAD
 
-    scorer = Scorer(Path(job["model"]), device="cpu", runtime="openvino")
+    scorer = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
     scorer.score(islice(tiles(job), 1))
 
     def score() -> float:
@@ -153,9 +153,9 @@ def inkdot(job: dict[str, Any]) -> Callable[[], float]:
 
 
 def in_memory(job: dict[str, Any]) -> Callable[[], float]:
-    from inkdot.model.predictor import Scorer
+    from inkdot.model.predictor import Predictor
 
-    scorer = Scorer(Path(job["model"]), device="cpu", runtime="openvino")
+    scorer = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
     pixels = list(tiles(job))
     scorer.score(pixels[:1])
     return lambda: float(scorer.score(pixels)[0, 1])
@@ -191,10 +191,10 @@ def plain(job: dict[str, Any]) -> Callable[[], float]:
     def batches() -> Iterator[list[torch.Tensor]]:
         read: list[torch.Tensor] = []
         for x, y in corners(job):
-            picture = slide.read_region((x, y), 0, (side, side)).convert("RGB")
+            image = slide.read_region((x, y), 0, (side, side)).convert("RGB")
             if side != SIDE_PX:
-                picture = picture.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
-            pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).reshape(
+                image = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
+            pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).reshape(
                 SIDE_PX, SIDE_PX, 3
             )
             read.append((pixels.permute(2, 0, 1).float() / 255 - mean) / std)
@@ -243,11 +243,11 @@ def tiles(job: dict[str, Any]) -> Iterator[Any]:
     from inkdot.tiling.tile_pixels import read_tiles
 
     tiling = read_model_file(Path(job["model"])).tiling
-    places = list(corners(job))
+    regions = list(corners(job))
     with closing(
         open_slide(SlideEntry("bench", Path(job["slide"])), dct_scaling=tiling.dct_scaling)
     ) as slide:
-        yield from read_tiles(slide, tiling.spec, [x for x, _ in places], [y for _, y in places])
+        yield from read_tiles(slide, tiling.spec, [x for x, _ in regions], [y for _, y in regions])
 
 
 def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -> Path:
@@ -270,7 +270,7 @@ def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -
         inkdot=__version__, backbone=backbone, dropout=0.0, precision=precision,
         preparation="thinprep", heads=config.heads, tiling=config.tiling,
         normalisation_mean=list(network.spec.normalisation_mean), normalisation_std=list(network.spec.normalisation_std),
-        temperatures={}, operating_points={}, validation_figures={}, trained_on=seen, config_sha256="0", weights_sha256="",
+        temperatures={}, operating_points={}, validation_metrics={}, trained_on=seen, config_sha256="0", weights_sha256="",
     )  # fmt: skip
     save_model(folder, network, description)
     return folder

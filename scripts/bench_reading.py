@@ -5,7 +5,7 @@
 Without SLIDE a synthetic one is made once and kept: 20,000 px a side at 0.25 µm/px, levels 1/4/16, JPEG Q80 4:2:0.
 Every reader runs alone in a process of its own, in turns, with the slide in the page cache and one thread; times are
 medians of CPU seconds, since that is what a core costs, and other programs do not blur it. Opening is timed apart.
-The last line is JSON. Its four main figures are those of the default reader; "without_dct_scaling" has the others.
+The last line is JSON. Its four main metrics are those of the default reader; "without_dct_scaling" has the others.
 """
 
 import argparse
@@ -227,7 +227,7 @@ def report(results: dict[str, list[Job]], job: Job) -> None:
             f"{opened:8.1f} {peak:8.0f}  {rounds}"
         )
 
-    def figures(reader: str, floor: str) -> Job:
+    def metrics(reader: str, floor: str) -> Job:
         own, slow, bare = (median(name, "cpu_s") for name in (reader, "plain OpenSlide loop", floor))
         assert own is not None
         assert slow is not None
@@ -238,8 +238,8 @@ def report(results: dict[str, list[Job]], job: Job) -> None:
             "peak_mb": round(median(reader, "peak_mb") or 0.0, 1),
         }
 
-    line = figures("inkdot", "decoder")
-    line["without_dct_scaling"] = figures("inkdot without DCT scaling", "decoder without DCT scaling")
+    line = metrics("inkdot", "decoder")
+    line["without_dct_scaling"] = metrics("inkdot without DCT scaling", "decoder without DCT scaling")
     line["openslide_tiles_per_s"] = round(count / (median("plain OpenSlide loop", "cpu_s") or 1.0), 1)
     line["tiles"] = count
     print(json.dumps(line))
@@ -301,7 +301,7 @@ def synthetic_slide(cache: Path) -> Path:
 
 
 class Texture:
-    """Tiles cut at random places from one picture with stroma, nuclei and grain."""
+    """Tiles cut at random regions from one image with stroma, nuclei and grain."""
 
     def __init__(self) -> None:
         import cv2
@@ -311,20 +311,20 @@ class Texture:
         self.pool: Sequence[Any] = []
         self._rng = rng = np.random.default_rng(20)
         side = 3072
-        picture = np.full((side, side, 3), (226, 186, 208), np.float32)
+        image = np.full((side, side, 3), (226, 186, 208), np.float32)
         for scale, strength in ((96, 16.0), (24, 12.0), (6, 8.0), (2, 5.0)):
             noise = rng.standard_normal((side // scale + 1, side // scale + 1, 3)).astype(np.float32)
-            picture += strength * cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
+            image += strength * cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
         for _ in range(side * side // 3500):
             x, y, long, short, angle = rng.integers((0, 0, 11, 9, 0), (side, side, 19, 15, 180)).tolist()
             colour = [float(c) for c in rng.normal((98, 62, 142), 14)]
-            cv2.ellipse(picture, (x, y), (long, short), angle, 0, 360, colour, -1, cv2.LINE_AA)
-        picture += 4.0 * rng.standard_normal((side, side, 3)).astype(np.float32)
-        self._picture = np.clip(picture, 0, 255).astype(np.uint8)
+            cv2.ellipse(image, (x, y), (long, short), angle, 0, 360, colour, -1, cv2.LINE_AA)
+        image += 4.0 * rng.standard_normal((side, side, 3)).astype(np.float32)
+        self._image = np.clip(image, 0, 255).astype(np.uint8)
 
     def tile(self, column: int, row: int) -> Any:
-        x, y = self._rng.integers(0, self._picture.shape[0] - 256, 2).tolist()
-        return self._picture[y : y + 256, x : x + 256].copy()
+        x, y = self._rng.integers(0, self._image.shape[0] - 256, 2).tolist()
+        return self._image[y : y + 256, x : x + 256].copy()
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def report(pooled: Pooled, spot_mm: float) -> dict[str, Any]:
         "benign cluster": "benign_clusters",
         "single tumour cell": "single_tumour_cells",
     }
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "spot_mm": spot_mm,
         "tiles": pooled.tiles,
         "grid_tiles": pooled.grid,
@@ -197,10 +197,10 @@ def report(pooled: Pooled, spot_mm: float) -> dict[str, Any]:
         "peak_mb": round(pooled.peak_mb),
     }
     for kind, name in kinds.items():
-        figures[name] = pooled.planted[kind]
+        metrics[name] = pooled.planted[kind]
         if pooled.planted[kind]:
-            figures[f"selftest_recall_{name}"] = round(pooled.found[kind] / pooled.planted[kind], 4)
-    return figures
+            metrics[f"selftest_recall_{name}"] = round(pooled.found[kind] / pooled.planted[kind], 4)
+    return metrics
 
 
 if __name__ == "__main__":

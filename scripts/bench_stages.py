@@ -18,7 +18,7 @@ from pathlib import Path
 from inkdot.execution.task import SlideTask, attempt
 from inkdot.manifest import read_all_slides
 from inkdot.pipeline.cluster_slide import ClusterTask
-from inkdot.pipeline.render_slide import DrawTask
+from inkdot.pipeline.render_slide import RenderTask
 from inkdot.pipeline.score_slide import Scoring, score_slide
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.stages.predict import tiling_config
@@ -47,7 +47,7 @@ def main() -> None:
             "tile": TileTask(config, layout),
             "predict": lambda entry: score_slide(entry, layout, scoring),
             "clusters": ClusterTask(layout, config.morphometry),
-            "pictures": DrawTask(layout),
+            "images": RenderTask(layout),
         }
         slides: list[dict[str, object]] = []
         for entry in read_all_slides(arguments.slides, scoring.scorer.description.head_records):

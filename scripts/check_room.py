@@ -41,7 +41,7 @@ def main() -> int:
     short = shortages({existing: KEPT_GB, Path(tempfile.gettempdir()): PASSING_GB})
     if short:
         print(
-            f"{'; '.join(short)}. Free some, or name another place: make VENV=FOLDER, TMPDIR=FOLDER",
+            f"{'; '.join(short)}. Free some, or name another region: make VENV=FOLDER, TMPDIR=FOLDER",
             file=sys.stderr,
         )
     return 0

@@ -2,11 +2,11 @@
 
     python scripts/epoch_choice_experiment.py [--way tiles|slides] [--slides 80] [--test-slides 100] [--runs 4] [--work FOLDER]
 
-The same network is trained on fresh patients per run, on labelled tiles or on slides with nothing but an answer about each
-(from a start by these answers, without the rounds of surest tiles). All epochs of a run are the same whatever chooses among
+The same network is trained on fresh patients per run, on labelled tiles or on slides with nothing but an label about each
+(from a start by these labels, without the rounds of surest tiles). All epochs of a run are the same whatever chooses among
 them; each choice is judged on one set of test slides. Differences are paired: the same bootstrap draw of test patients for both
 sides, averaged over the runs. --patience stops early; the last epoch is then the one where the loss stopped. What is done is
-kept in the folder; a rerun goes on there. Same options, same figures. Decision 94 has what it gave.
+kept in the folder; a rerun goes on there. Same options, same metrics. Decision 94 has what it gave.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from slide_labels_experiment import (
     TEST_SEED,
-    Judged,
+    Predicted,
     auc,
     cohort,
     for_arm,
     judge_all,
     read_judged,
     say_cohort,
-    say_figure,
+    say_metric,
     settings,
     write_arm,
 )
@@ -33,7 +33,7 @@ from inkdot.model.model_folder import load_model, save_model
 from inkdot.records import SlideEntry
 from inkdot.stages import train
 from inkdot.storage.layout import RunLayout
-from inkdot.training.fit.checkpoint import restore_average
+from inkdot.training.fit.checkpoint import restore_ema
 
 WATCHED = {"loss": "calibrated_loss", "patients": "patient_auc"}
 LAST = "last"
@@ -54,7 +54,7 @@ def main() -> int:
     options = parser.parse_args()
     config = settings(options.epochs)
     test = cohort(options.work / "test", options.test_slides, TEST_SEED)
-    judged: dict[str, list[Judged]] = {choice: [] for choice in (*WATCHED, LAST)}
+    judged: dict[str, list[Predicted]] = {choice: [] for choice in (*WATCHED, LAST)}
     for seed in range(options.runs):
         learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1)
         manifest = write_arm(options.way, learn, options.work / f"learn-{seed}" / options.way)
@@ -64,17 +64,20 @@ def main() -> int:
             print(f"run {seed}, {choice}: done", flush=True)
     first = judged[LAST][0]
     say_cohort(first)
-    say_figure("slide_auc", judged, auc, PAIRS, [first["truth"], ~first["truth"]])
+    say_metric("slide_auc", judged, auc, PAIRS, [first["truth"], ~first["truth"]])
     return 0
 
 
 def choosing(config: Config, way: str, choice: str, seed: int, patience: int | None) -> Config:
     """The config of one run. The last epoch is looked for in the run that the loss watches."""
     own = for_arm(config, way, seed)
-    labels = own.training.slide_labels.model_copy(update={"sure_above": []})
-    update: dict[str, object] = {"slide_labels": labels, "watch": WATCHED.get(choice, WATCHED["loss"])}
+    labels = own.training.mil.model_copy(update={"pseudo_label_quantile": []})
+    update: dict[str, object] = {"mil": labels, "monitor": WATCHED.get(choice, WATCHED["loss"])}
     if way == "tiles":
-        update |= {"keep": "best", "patience": patience}  # slides always keep their best epoch
+        update |= {
+            "checkpoint": "best",
+            "early_stopping_patience": patience,
+        }  # slides always keep their best epoch
     return own.model_copy(update={"training": own.training.model_copy(update=update)})
 
 
@@ -86,7 +89,7 @@ def judged_choice(
     manifest: Path,
     test: Sequence[SlideEntry],
     work: Path,
-) -> Judged:
+) -> Predicted:
     """Train, or take the last epoch of the run that is there, and judge the test slides, unless that was done before."""
     run = RunLayout(work / f"run-{seed}-{way}-{choice}")
     kept = run.root / "judged.json"
@@ -102,8 +105,8 @@ def judged_choice(
 def keep_last(source: RunLayout, way: str, run: RunLayout) -> None:
     """The model of a run with the weights after its last epoch; ranks of slides do not depend on its temperature."""
     description, network = load_model(source.model)
-    phase = source.phase("slide_labels") if way == "slides" else source
-    restore_average(phase.last_checkpoint, network)
+    phase = source.phase("mil") if way == "slides" else source
+    restore_ema(phase.last_checkpoint, network)
     save_model(run.model, network, description)
 
 

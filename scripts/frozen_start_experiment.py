@@ -5,7 +5,7 @@
 A small network learns on the labelled tiles of one cohort. Then few slides of other patients teach: from scratch, and from that
 backbone with a new last layer, held for no, one and three epochs. All are judged by their best cluster on one set of test
 slides. Differences are paired: the same bootstrap draw of test patients for both sides, averaged over the draws of the few
-slides. What is done is kept in the folder; a rerun goes on there. Same options, same figures. Decision 95 has what it gave.
+slides. What is done is kept in the folder; a rerun goes on there. Same options, same metrics. Decision 95 has what it gave.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from slide_labels_experiment import (
     TEST_SEED,
-    Judged,
+    Predicted,
     auc,
     cohort,
     for_arm,
     judge_all,
     read_judged,
     say_cohort,
-    say_figure,
+    say_metric,
     settings,
     write_arm,
 )
@@ -52,7 +52,7 @@ def main() -> int:
     source = RunLayout(work / "run-elsewhere")
     trained(source, for_arm(config, "tiles", 0), elsewhere, work / "elsewhere" / "tiles")
     for few in options.few:
-        judged: dict[str, list[Judged]] = {way: [] for way in (SCRATCH, *HELD)}
+        judged: dict[str, list[Predicted]] = {way: [] for way in (SCRATCH, *HELD)}
         for draw in range(options.draws):
             learn = cohort(work / f"few-{few}-{draw}", few, few * 100 + draw)
             for way, runs in judged.items():
@@ -66,7 +66,7 @@ def main() -> int:
                 print(f"{few} slides, draw {draw}, {way}: done", flush=True)
         first = judged[SCRATCH][0]
         say_cohort(first)
-        say_figure(f"slide_auc of {few}", judged, auc, PAIRS, [first["truth"], ~first["truth"]])
+        say_metric(f"slide_auc of {few}", judged, auc, PAIRS, [first["truth"], ~first["truth"]])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Figures of several runs judged on the same patients: their mean, and differences by the same bootstrap draws."""
+"""Metrics of several runs judged on the same patients: their mean, and differences by the same bootstrap draws."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from inkdot.metrics.confidence_intervals import patient_bootstrap
 
 Statistic = Callable[[np.ndarray], float]
-"""A figure by the weight of each row."""
+"""A metric by the weight of each row."""
 
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:

@@ -9,7 +9,7 @@ import shapely
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import InkdotError
-from inkdot.evaluation.slide_results import score_to_judge
+from inkdot.evaluation.slide_results import score_for_evaluation
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.metrics.classification import roc_auc
@@ -27,7 +27,7 @@ VALIDATION = {"lm-minimal": 1, "lm-typical": 1, "normal": 1, "ventricular": 1}
 POOL = {"lm-minimal": 12, "lm-typical": 6, "normal": 6, "pleocytosis": 6, "ventricular": 6}
 TEST = {"lm-minimal": 20, "lm-typical": 10, "normal": 10, "pleocytosis": 10, "ventricular": 10}
 SAME_THING = 0.3
-"""A place shows a thing where they share this much of the smaller of the two."""
+"""A region shows a thing where they share this much of the smaller of the two."""
 
 
 def settings(seed: int, epochs: int) -> Config:
@@ -41,7 +41,7 @@ def settings(seed: int, epochs: int) -> Config:
                 "epochs": epochs,
                 "seed": seed,
                 "accelerator": "cpu",
-                "slide_labels": {"use": "never"},  # nobody has said anything about the slides asked of
+                "mil": {"use": "never"},  # nobody has said anything about the slides asked of
             },
         }
     )
@@ -70,7 +70,7 @@ def cohort(folder: Path, shares: Mapping[str, int], seed: int) -> list[SlideEntr
 
 
 class PerfectReader:
-    """Answers about places from the truth of their slides.
+    """Answers about regions from the truth of their slides.
 
     Args:
         entries: The slides.
@@ -80,18 +80,18 @@ class PerfectReader:
         self._things: dict[str, shapely.STRtree] = {}
         heads = settings(0, 1).head_records
         tables = sorted({entry.annotation for entry in entries if entry.annotation})
-        places: dict[str, list[shapely.Polygon]] = {entry.slide_id: [] for entry in entries}
+        regions: dict[str, list[shapely.Polygon]] = {entry.slide_id: [] for entry in entries}
         for label in (label for table in tables for label in read_labels(table, heads)):
-            if label.answer == "malignant" and isinstance(label.place, shapely.Polygon):
-                places[label.slide_id].append(label.place)
-        self._things = {slide_id: shapely.STRtree(found) for slide_id, found in places.items()}
+            if label.answer == "malignant" and isinstance(label.geometry, shapely.Polygon):
+                regions[label.slide_id].append(label.geometry)
+        self._things = {slide_id: shapely.STRtree(found) for slide_id, found in regions.items()}
 
-    def says(self, slide_id: str, place: shapely.Polygon) -> str:
-        """Malignant where something malignant lies in the place, or the place in it."""
+    def says(self, slide_id: str, region: shapely.Polygon) -> str:
+        """Malignant where something malignant lies in the region, or the region in it."""
         tree = self._things[slide_id]
-        for index in tree.query(place):
+        for index in tree.query(region):
             thing = tree.geometries[index]
-            if thing.intersection(place).area >= SAME_THING * min(thing.area, place.area):
+            if thing.intersection(region).area >= SAME_THING * min(thing.area, region.area):
                 return "malignant"
         return "benign"
 
@@ -116,7 +116,7 @@ class Cohorts:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predicted:
     """Scores of all test clusters, and of the slides, with what they truly are; patients by number."""
 
     truth: np.ndarray
@@ -165,19 +165,19 @@ class Test:
         """How many there are."""
         return len(self._patients)
 
-    def judge(self, model: Path, kept: Path) -> Judged:
+    def judge(self, model: Path, kept: Path) -> Predicted:
         """Score all test clusters; the answer is kept in a file, for reruns."""
         if not kept.exists():
             scoring = Scoring.load(model, allow_synthetic_model=False)
             rows: list[tuple[bool, float, int, int, bool]] = []
             for number, entry in enumerate(self._entries):
                 blank = replace(entry, annotation=None, on_slide={})
-                score_to_judge(blank, self._layout, scoring)
+                score_for_evaluation(blank, self._layout, scoring)
                 clusters = read_reviewed(self._layout, entry.slide_id, entry.slide_id).clusters
                 assert clusters is not None
                 patient = self._patients.index(entry.patient_id)
                 positive = entry.on_slide["malignancy"] == "malignant"
-                outlines = clusters.table.column("place").to_pylist()
+                outlines = clusters.table.column("geometry").to_pylist()
                 for row in clusters.with_cards:
                     outline = shapely.convex_hull(shapely.from_wkt(outlines[row]))
                     truth = self._reader.says(entry.slide_id, outline) == "malignant"
@@ -188,4 +188,4 @@ class Test:
             }
             np.savez(kept, **columns)
         with np.load(kept) as found:
-            return Judged(**{name: found[name] for name in found.files})
+            return Predicted(**{name: found[name] for name in found.files})

@@ -3,7 +3,7 @@
     python scripts/shortcut_check.py [clusters per class] [epochs]
 
 Every cluster comes from a patient, a laboratory and a scanner of its own, and is seen alone, 64 µm wide at 0.5 µm per
-pixel. A network above the bound has found a shortcut: something in the picture that gives the class away and that no
+pixel. A network above the bound has found a shortcut: something in the image that gives the class away and that no
 slide would show. A network far below it has merely learnt too little. Exit code 1 where it is above.
 """
 
@@ -20,7 +20,7 @@ from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.patients import MIMICS, draw_patient
 from inkdot.synthetic.cytology.groups import draw_group
 from inkdot.synthetic.rendering.scanner import scanner_number
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.rendering.stains import laboratory_stain
 
 MPP, SIDE_PX = 0.5, 128
@@ -35,7 +35,7 @@ def main(per_class: int, epochs: int) -> int:
     kinds += [str(rng.choice(MIMICS, p=[0.5, 0.35, 0.1, 0.05])) for _ in kinds]
     order = rng.permutation(len(kinds))
     names = [kinds[k] for k in order]
-    pictures = torch.from_numpy(np.stack([cluster_picture(name, rng) for name in names]))
+    images = torch.from_numpy(np.stack([cluster_image(name, rng) for name in names]))
     small, large = (np.array([name == kind for name in names]) for kind in ("small_nec", "large_nec"))
     bounds = simulated_bounds(1000)
     above = False
@@ -43,7 +43,7 @@ def main(per_class: int, epochs: int) -> int:
         (bounds[0], small | large, large),
         (bounds[1], small | ~small, small | large),
     ):
-        auc = network_auc(pictures[torch.from_numpy(known)], positive[known], epochs)
+        auc = network_auc(images[torch.from_numpy(known)], positive[known], epochs)
         over = auc.value > bound.selftest_best_auc + MARGIN
         above |= over
         print(
@@ -53,7 +53,7 @@ def main(per_class: int, epochs: int) -> int:
     return int(above)
 
 
-def cluster_picture(kind: str, rng: np.random.Generator) -> np.ndarray:
+def cluster_image(kind: str, rng: np.random.Generator) -> np.ndarray:
     """One cluster alone on glass, uint8 [3, 128, 128]."""
     group = draw_group(kind, draw_patient("", rng), rng)
     middle = SIDE_UM / 2.0
@@ -61,10 +61,10 @@ def cluster_picture(kind: str, rng: np.random.Generator) -> np.ndarray:
     stain = laboratory_stain("pap", np.random.default_rng(int(rng.integers(1 << 31))))
     scanner = scanner_number(int(rng.integers(8)))
     source = SceneSource(Scene(SIDE_UM, SIDE_UM, cells), MPP, stain, scanner, seed=int(rng.integers(1 << 20)))
-    return np.ascontiguousarray(whole_picture(source).transpose(2, 0, 1))
+    return np.ascontiguousarray(whole_image(source).transpose(2, 0, 1))
 
 
-def network_auc(pictures: torch.Tensor, positive: np.ndarray, epochs: int) -> Estimate:
+def network_auc(images: torch.Tensor, positive: np.ndarray, epochs: int) -> Estimate:
     """AUC on the last quarter of a network trained on the rest; every cluster is a patient of its own."""
     learn = len(positive) * 3 // 4
     truth = torch.from_numpy(positive.astype(np.float32))
@@ -77,7 +77,7 @@ def network_auc(pictures: torch.Tensor, positive: np.ndarray, epochs: int) -> Es
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
     for _ in range(epochs):
         for batch in torch.randperm(learn)[: learn // 32 * 32].split(32):
-            seen = prepared(pictures[batch])
+            seen = prepared(images[batch])
             if torch.rand(()) < 0.5:
                 seen = seen.flip(3)
             seen = torch.rot90(seen, int(torch.randint(4, ())), (2, 3))
@@ -88,7 +88,7 @@ def network_auc(pictures: torch.Tensor, positive: np.ndarray, epochs: int) -> Es
             schedule.step()
     network.eval()
     with torch.inference_mode():
-        scores = torch.cat([network(prepared(part))[:, 0] for part in pictures[learn:].split(64)])
+        scores = torch.cat([network(prepared(part))[:, 0] for part in images[learn:].split(64)])
     patients = np.arange(learn, len(positive)).astype(np.str_)
     auc = auc_estimate(positive[learn:], scores.numpy(), patients)
     if auc is None:
@@ -103,8 +103,8 @@ def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def prepared(pictures: torch.Tensor) -> torch.Tensor:
-    return pictures.float() / 127.5 - 1.0
+def prepared(images: torch.Tensor) -> torch.Tensor:
+    return images.float() / 127.5 - 1.0
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
     python scripts/slide_labels_experiment.py [--slides 144] [--test-slides 240] [--seeds 3] [--work FOLDER]
 
 One to five malignant clusters lie on each positive spot of 1 mm; the rest of it is like the negative spots. The same
-network is trained three times per seed, on fresh patients each: on labelled tiles; on slides with nothing but an answer
+network is trained three times per seed, on fresh patients each: on labelled tiles; on slides with nothing but an label
 about each, as the program does; and naively, every tile labelled as its slide is, for as many epochs as one phase of
 learning from slides takes (--longer: for as many as all, too). All are judged on one set of test slides; the naive ones by
 their best cluster, as every model of tiles is. Differences are paired: the same bootstrap draw of test patients for both
-sides, averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same figures.
+sides, averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same metrics.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 from paired import Statistic, difference, mean_of
 
 from inkdot.config import Config, config_from_mapping
-from inkdot.evaluation.slide_results import judge_slide, score_to_judge
+from inkdot.evaluation.slide_results import score_for_evaluation, slide_result
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.metrics.classification import roc_auc
@@ -47,7 +47,7 @@ PHASES = 3.5
 WHOLE_SLIDE_PX = 1_000_000
 HITS_AT = (30, 10)
 
-Judged = dict[str, np.ndarray]
+Predicted = dict[str, np.ndarray]
 """Of every test slide that has a score: ``patients``, ``truth``, ``scores`` and ``ranks``."""
 
 
@@ -69,7 +69,7 @@ def main() -> int:
     config = settings(options.epochs)
     test = cohort(options.work / "test", options.test_slides, TEST_SEED)
     arms = (*ARMS, LONGER) if options.longer else ARMS
-    judged: dict[str, list[Judged]] = {arm: [] for arm in arms}
+    judged: dict[str, list[Predicted]] = {arm: [] for arm in arms}
     for seed in range(options.seeds):
         learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1)
         for arm in arms:
@@ -86,7 +86,7 @@ def judged_arm(
     test: Sequence[SlideEntry],
     config: Config,
     work: Path,
-) -> Judged:
+) -> Predicted:
     """Train one way on one cohort and judge the test slides, unless that was done before."""
     run = RunLayout(work / f"run-{seed}-{arm}")
     kept = run.root / "judged.json"
@@ -98,7 +98,7 @@ def judged_arm(
     return read_judged(kept)
 
 
-def read_judged(kept: Path) -> Judged:
+def read_judged(kept: Path) -> Predicted:
     """What :func:`judge_all` wrote, by column."""
     rows = json.loads(kept.read_text(encoding="utf-8"))
     # A slide with too little on it has no score, whoever judges.
@@ -116,7 +116,7 @@ def settings(epochs: int) -> Config:
     return config_from_mapping(
         {
             "tiling": {"side_px": 64, "mpp": 1.0, "stride_px": 64, "mode": "clusters", "max_tiles": 400},
-            # One question: morphology would need answers of its own on slides.
+            # One head: morphology would need labels of its own on slides.
             "heads": [{"name": "malignancy", "classes": ["benign", "malignant"], "flag_class": "malignant"}],
             "model": {"backbone": "mobilenetv3_small_050"},
             "training": {"epochs": epochs, "accelerator": "cpu", "max_tiles_per_slide": 400},
@@ -126,9 +126,9 @@ def settings(epochs: int) -> Config:
 
 def for_arm(config: Config, arm: str, seed: int) -> Config:
     # Where a tumour lies in no tile, its slide alone is known: the other arms must not learn from it by attention.
-    use = config.training.slide_labels.model_copy(update={"use": "always" if arm == "slides" else "never"})
+    use = config.training.mil.model_copy(update={"use": "always" if arm == "slides" else "never"})
     epochs = round(config.training.epochs * (PHASES if arm == LONGER else 1))
-    training = config.training.model_copy(update={"seed": seed, "slide_labels": use, "epochs": epochs})
+    training = config.training.model_copy(update={"seed": seed, "mil": use, "epochs": epochs})
     return config.model_copy(update={"training": training})
 
 
@@ -146,7 +146,7 @@ def cohort(folder: Path, slides: int, seed: int) -> list[SlideEntry]:
 
 
 def malignancy_only(layout: CohortLayout) -> Path:
-    """The labels of the one question that is asked here."""
+    """The labels of the one head that is asked here."""
     path = layout.root / "malignancy.csv"
     header, *lines = layout.labels_csv.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if ",malignancy," in line]
@@ -162,12 +162,12 @@ def write_arm(arm: str, entries: Sequence[SlideEntry], folder: Path) -> Path:
         entries = [replace(entry, annotation=None) for entry in entries]
     if arm.startswith("naive"):
         side = WHOLE_SLIDE_PX
-        place = f'"POLYGON ((0 0, {side} 0, {side} {side}, 0 {side}, 0 0))"'
+        region = f'"POLYGON ((0 0, {side} 0, {side} {side}, 0 {side}, 0 0))"'
         rows = [
-            f"{e.slide_id},{place},malignancy,{e.on_slide['malignancy']},naive,annotation" for e in entries
+            f"{e.slide_id},{region},malignancy,{e.on_slide['malignancy']},naive,annotation" for e in entries
         ]
         labels.write_text(
-            "\n".join(["slide_id,place,head,answer,reader,source", *rows]) + "\n", encoding="utf-8"
+            "\n".join(["slide_id,geometry,head,label,reader,source", *rows]) + "\n", encoding="utf-8"
         )
         entries = [replace(entry, annotation=labels) for entry in entries]
     heads = settings(1).head_records
@@ -189,63 +189,63 @@ def judge_all(
     scoring, rows = Scoring.load(run.model, allow_synthetic_model=False), list[list[object]]()
     for entry in test:
         tile_slide(entry, config, layout)
-        score_to_judge(entry, layout, scoring)
-        found = judge_slide(entry, layout)
+        score_for_evaluation(entry, layout, scoring)
+        found = slide_result(entry, layout)
         rows.append([entry.slide_id, found.patient, found.truth, found.score, found.hit_rank])
     kept.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def report(judged: Mapping[str, Sequence[Judged]]) -> None:
+def report(judged: Mapping[str, Sequence[Predicted]]) -> None:
     first = judged["tiles"][0]
     say_cohort(first)
     asked = first["ranks"] != NOT_ASKED
     pairs = (("slides", "naive"), ("slides", LONGER), ("tiles", "slides"), ("tiles", "naive"))
-    say_figure("slide_auc", judged, auc, pairs, [first["truth"], ~first["truth"]])
+    say_metric("slide_auc", judged, auc, pairs, [first["truth"], ~first["truth"]])
     for k in HITS_AT:
-        say_figure(f"slide_hit@{k}", judged, partial(hits, k=k), pairs, [asked])
+        say_metric(f"slide_hit@{k}", judged, partial(hits, k=k), pairs, [asked])
     bound = simulated_bounds()[1]
-    print(f"selftest_best_auc of clusters, {bound.question}: {bound.selftest_best_auc:.3f}")
+    print(f"selftest_best_auc of clusters, {bound.head}: {bound.selftest_best_auc:.3f}")
 
 
-def say_cohort(own: Judged) -> None:
+def say_cohort(own: Predicted) -> None:
     truth, patients = own["truth"], own["patients"]
     print(f"{len(truth)} test slides of {len(np.unique(patients))} patients, {int(truth.sum())} positive")
 
 
-def say_figure(
+def say_metric(
     name: str,
-    judged: Mapping[str, Sequence[Judged]],
-    figure: Callable[[Judged], Statistic],
+    judged: Mapping[str, Sequence[Predicted]],
+    metric: Callable[[Predicted], Statistic],
     pairs: Sequence[tuple[str, str]],
     sides: Sequence[np.ndarray],
 ) -> None:
     """Print the mean over the runs of each way with its interval, and paired differences.
 
     Args:
-        name: Of the figure, without ``selftest_``.
+        name: Of the metric, without ``selftest_``.
         judged: The runs of each way, all on the same test slides.
-        figure: Gives it for one run.
+        metric: Gives it for one run.
         pairs: Ways to compare, where both were tried.
-        sides: Test slides that must come from enough patients each. Where every draw gives the same figure, as where all
+        sides: Test slides that must come from enough patients each. Where every draw gives the same metric, as where all
             slides are hits, its interval is exact for as many observations as the smallest side has patients.
     """
     patients = next(iter(judged.values()))[0]["patients"]
-    means = {way: mean_of([figure(own) for own in runs]) for way, runs in judged.items()}
+    means = {way: mean_of([metric(own) for own in runs]) for way, runs in judged.items()}
     for way, mean in means.items():
         found = bootstrap_estimate(mean, patients, sides=sides)
         print(f"selftest_{name} {way}: {found} ({found.method})" if found else f"selftest_{name} {way}: none")
-        print("  by run: " + ", ".join(f"{figure(own)(np.ones(len(patients))):.3f}" for own in judged[way]))
+        print("  by run: " + ", ".join(f"{metric(own)(np.ones(len(patients))):.3f}" for own in judged[way]))
     for one, other in ((one, other) for one, other in pairs if {one, other} <= means.keys()):
         print(f"selftest_{name} {one} less {other}: {difference(means[one], means[other], patients)}")
 
 
-def auc(own: Judged) -> Statistic:
+def auc(own: Predicted) -> Statistic:
     order = np.argsort(own["scores"], kind="stable")
     truth, scores = own["truth"][order], own["scores"][order]
     return lambda weights: roc_auc(truth, scores, weights[order])
 
 
-def hits(own: Judged, k: int) -> Statistic:
+def hits(own: Predicted, k: int) -> Statistic:
     asked = own["ranks"] != NOT_ASKED
     hit = asked & (own["ranks"] != NO_HIT) & (own["ranks"] <= k)
 

@@ -1,4 +1,4 @@
-"""Print how well anybody could do on synthetic clusters: the figure to hold every selftest_ figure against.
+"""Print how well anybody could do on synthetic clusters: the metric to hold every selftest_ metric against.
 
 python scripts/synthetic_bound.py [clusters per class]
 """

@@ -29,7 +29,7 @@ from inkdot.synthetic.cytology.confounders import CHANCES
 from inkdot.synthetic.cytology.groups import HABITS
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scanner import scanner_number
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.rendering.stains import reference_stain
 from inkdot.synthetic.scenes import lay_scene
 
@@ -65,7 +65,7 @@ def main(out: Path) -> None:
 
 
 def cells(path: Path) -> None:
-    """A row per class, at the size of a 40x objective's picture."""
+    """A row per class, at the size of a 40x objective's image."""
     rng = np.random.default_rng(7)
     makers: dict[str, Callable[[tuple[float, float]], Cell]] = {
         kind: lambda at, kind=kind: placed(draw_single(kind, RECIPES[kind], PREPARATION, rng), at)
@@ -120,13 +120,13 @@ def spots(path: Path, presets: Sequence[str], spot_mm: float) -> None:
 
 def confounders(path: Path) -> None:
     plan = plan_cohort("lm-typical", 1, 3, 1.0, 0.5)[0]
-    pictures: list[tuple[str, RgbArray]] = []
+    images: list[tuple[str, RgbArray]] = []
     for name in CHANCES:
         with_one = replace(plan, only_confounders=name)
         scene = lay_scene(with_one, with_one.draw_patient(), with_one.stain())
         source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
-        pictures.append((name, shrunk(whole_picture(source), 300)))
-    grid(path, pictures, columns=4)
+        images.append((name, shrunk(whole_image(source), 300)))
+    grid(path, images, columns=4)
 
 
 def sections(path: Path) -> None:
@@ -143,23 +143,23 @@ def section_details(path: Path) -> None:
         ("benign-section", "columnar", "fibroblast"),
         ("benign-section", "squamous", "squamous"),
     )
-    pictures: list[tuple[str, RgbArray]] = []
+    images: list[tuple[str, RgbArray]] = []
     for name, one, other in wanted:
-        picture = field_of(plan_cohort(name, 8, 2, 0.6, 0.25), ({one}, {other}), 560, least=20)
-        pictures.append((f"{name}: {', '.join(sorted({one, other}))}", picture))
-    grid(path, pictures, columns=3)
+        image = field_of(plan_cohort(name, 8, 2, 0.6, 0.25), ({one}, {other}), 560, least=20)
+        images.append((f"{name}: {', '.join(sorted({one, other}))}", image))
+    grid(path, images, columns=3)
 
 
 def fields(path: Path) -> None:
     """A field of 120 µm of every preset, where the most telling cells lie."""
-    pictures: list[tuple[str, RgbArray]] = []
+    images: list[tuple[str, RgbArray]] = []
     for name in sorted(COMPOSITIONS):
         plans = plan_cohort(name, 4, 2, 1.0, 0.4)
         kinds = TELLING.get(name, {"lymphocyte", "monocyte"})
-        pictures.append(
+        images.append(
             (name, field_of([replace(plan, only_confounders="none") for plan in plans], (kinds,), 300))
         )
-    grid(path, pictures, columns=5)
+    grid(path, images, columns=5)
 
 
 def field_of(
@@ -172,14 +172,16 @@ def field_of(
         counts: dict[tuple[int, int], list[int]] = {}
         for cell in scene.cells:
             column, row = int(2.0 * cell.x_um / side_um), int(2.0 * cell.y_um / side_um)
-            for place in ((column - dx, row - dy) for dx in (0, 1) for dy in (0, 1)):
-                here = counts.setdefault(place, [0] * len(meeting))
+            for region in ((column - dx, row - dy) for dx in (0, 1) for dy in (0, 1)):
+                here = counts.setdefault(region, [0] * len(meeting))
                 for k, kinds in enumerate(meeting):
                     here[k] += cell.kind in kinds
-        best = max(sorted(counts), key=lambda place: (min(counts[place]), sum(counts[place])), default=(0, 0))
+        best = max(
+            sorted(counts), key=lambda region: (min(counts[region]), sum(counts[region])), default=(0, 0)
+        )
         if min(counts.get(best, [0])) > least:
             break
-    whole = whole_picture(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1))
+    whole = whole_image(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1))
     left, top = (
         min(max(round(k * side_px / 2), 0), size - side_px)
         for k, size in zip(best, whole.shape[1::-1], strict=True)
@@ -192,7 +194,7 @@ def full_spot(path: Path) -> None:
     plan = plan_cohort("lm-heavy", 1, 2, 20.0, 4.0)[0]
     scene = lay_scene(plan, plan.draw_patient(), plan.stain())
     source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
-    grid(path, [("lm-heavy, 20 mm", shrunk(whole_picture(source), 760))], columns=1)
+    grid(path, [("lm-heavy, 20 mm", shrunk(whole_image(source), 760))], columns=1)
 
 
 def focus(path: Path) -> None:
@@ -201,35 +203,35 @@ def focus(path: Path) -> None:
     members = HABITS["large_nec"].build("large_nec", RECIPES["large_nec"], PREPARATION, 9, rng)
     row = [replace(cell, x_um=cell.x_um + 40.0, y_um=cell.y_um + 40.0) for cell in members]
     heights = (-9.0, -4.5, 0.0, 4.5, 9.0)
-    pictures = [(f"focus {z:+.1f} um", rendered(row, 80.0, 80.0, focus_um=z)) for z in heights]
+    images = [(f"focus {z:+.1f} um", rendered(row, 80.0, 80.0, focus_um=z)) for z in heights]
     stack = np.arange(-12.0, 12.1, 1.5).tolist()
     fused = FusedSource(
         Scene(80.0, 80.0, tuple(row)), MPP, reference_stain("pap"), scanner_number(0), 5, stack
     )
-    pictures.append(("extended focus of 17 planes", whole_picture(fused)))
-    grid(path, pictures, columns=6)
+    images.append(("extended focus of 17 planes", whole_image(fused)))
+    grid(path, images, columns=6)
 
 
 def rendered(row: Iterable[Cell], width_um: float, height_um: float, focus_um: float = 0.0) -> RgbArray:
     scene = Scene(width_um, height_um, tuple(row))
     source = SceneSource(scene, MPP, reference_stain("pap"), scanner_number(0), seed=5, focus_um=focus_um)
-    return whole_picture(source)
+    return whole_image(source)
 
 
-def slide_picture(preset: str, side_mm: float, mpp: float) -> RgbArray:
+def slide_image(preset: str, side_mm: float, mpp: float) -> RgbArray:
     plan = plan_cohort(preset, 1, 2, side_mm, mpp)[0]
     stain = plan.stain()
     scene = lay_scene(plan, plan.draw_patient(), stain)
-    return whole_picture(SceneSource(scene, plan.mpp, stain, plan.scanner_habits(), seed=1))
+    return whole_image(SceneSource(scene, plan.mpp, stain, plan.scanner_habits(), seed=1))
 
 
 def low_power(preset: str, side_mm: float, mpp: float, side_px: int = 300) -> RgbArray:
-    return shrunk(slide_picture(preset, side_mm, mpp), side_px)
+    return shrunk(slide_image(preset, side_mm, mpp), side_px)
 
 
-def shrunk(picture: RgbArray, width_px: int) -> RgbArray:
-    height = round(picture.shape[0] * width_px / picture.shape[1])
-    return np.asarray(Image.fromarray(picture).resize((width_px, height), Image.Resampling.BOX))
+def shrunk(image: RgbArray, width_px: int) -> RgbArray:
+    height = round(image.shape[0] * width_px / image.shape[1])
+    return np.asarray(Image.fromarray(image).resize((width_px, height), Image.Resampling.BOX))
 
 
 def sheet(path: Path, rows: Sequence[tuple[str, RgbArray]]) -> None:
@@ -249,18 +251,18 @@ def sheet(path: Path, rows: Sequence[tuple[str, RgbArray]]) -> None:
     finish(page, path)
 
 
-def grid(path: Path, pictures: Sequence[tuple[str, RgbArray]], columns: int) -> None:
-    """Pictures beside each other with their names above."""
-    columns = min(columns, len(pictures))
-    cell_width = max(picture.shape[1] for _, picture in pictures) + 6
-    cell_height = max(picture.shape[0] for _, picture in pictures) + 26
-    rows = -(-len(pictures) // columns)
+def grid(path: Path, images: Sequence[tuple[str, RgbArray]], columns: int) -> None:
+    """Images beside each other with their names above."""
+    columns = min(columns, len(images))
+    cell_width = max(image.shape[1] for _, image in images) + 6
+    cell_height = max(image.shape[0] for _, image in images) + 26
+    rows = -(-len(images) // columns)
     page = Image.new("RGB", (columns * cell_width, rows * cell_height + 30), (255, 255, 255))
     draw = ImageDraw.Draw(page)
-    for k, (name, picture) in enumerate(pictures):
+    for k, (name, image) in enumerate(images):
         x, y = k % columns * cell_width, k // columns * cell_height
         draw.text((x + 4, y + 4), name.replace("_", " "), fill=(40, 40, 40), font=font(14))
-        page.paste(Image.fromarray(picture), (x, y + 24))
+        page.paste(Image.fromarray(image), (x, y + 24))
     finish(page, path)
 
 

@@ -1,4 +1,4 @@
-"""What a person's answer means for training: the table of the design, and its averages."""
+"""What a person's label means for training: the table of the design, and its averages."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from inkdot.labels import (
 
 
 @pytest.mark.parametrize(
-    ("head", "answer", "target"),
+    ("head", "label", "target"),
     [
         (MALIGNANCY, "malignant", (0.0, 1.0)),
         (MALIGNANCY, "benign", (1.0, 0.0)),
@@ -28,11 +28,11 @@ from inkdot.labels import (
         (MORPHOLOGY, "indeterminate", None),
     ],
 )
-def test_the_table_of_answers(head: Head, answer: str, target: tuple[float, ...] | None) -> None:
-    assert head.target(answer) == target
+def test_the_table_of_labels(head: Head, label: str, target: tuple[float, ...] | None) -> None:
+    assert head.target(label) == target
 
 
-def test_an_unknown_answer_is_an_error() -> None:
+def test_an_unknown_label_is_an_error() -> None:
     with pytest.raises(KeyError):
         MALIGNANCY.target("maybe")
 
@@ -47,15 +47,15 @@ def test_several_readers_average_into_a_soft_target() -> None:
 
 
 @settings(deadline=None)  # a busy machine is no fault
-@given(st.lists(st.sampled_from(sorted(MORPHOLOGY.answers)), max_size=9))
-def test_a_soft_target_is_a_distribution_whatever_the_order(answers: list[str]) -> None:
-    target = MORPHOLOGY.soft_target(answers)
+@given(st.lists(st.sampled_from(sorted(MORPHOLOGY.labels)), max_size=9))
+def test_a_soft_target_is_a_distribution_whatever_the_order(labels: list[str]) -> None:
+    target = MORPHOLOGY.soft_target(labels)
     if target is None:
-        assert set(answers) <= {"indeterminate"}
+        assert set(labels) <= {"indeterminate"}
         return
     assert sum(target) == pytest.approx(1.0)
     assert all(0.0 <= weight <= 1.0 for weight in target)
-    assert MORPHOLOGY.soft_target(reversed(answers)) == pytest.approx(target)
+    assert MORPHOLOGY.soft_target(reversed(labels)) == pytest.approx(target)
 
 
 def test_columns_are_named_head_by_head() -> None:

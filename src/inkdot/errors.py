@@ -20,7 +20,7 @@ class ConfigError(UserError):
     """A key of a configuration file is wrong."""
 
 
-class ArtefactError(UserError):
+class StorageError(UserError):
     """A file between stages is missing, of an unknown version, or does not belong to its neighbours."""
 
 

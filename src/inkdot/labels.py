@@ -1,7 +1,7 @@
-"""Heads (questions), their classes, and what a person's answer means for training.
+"""Heads (heads), their classes, and what a person's label means for training.
 
-The two default heads are the table of DESIGN §5; another laboratory can ask other questions in its config.
-Words: a *score* is the model's number, a *call* the thresholded answer, a *verdict* a person's answer.
+The two default heads are the table of DESIGN §5; another laboratory can ask other heads in its config.
+Words: a *score* is the model's number, a *call* the thresholded label, a *verdict* a person's label.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,39 +13,39 @@ INDETERMINATE = "indeterminate"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A question put to the model.
+    """A head put to the model.
 
     Attributes:
         name: Short name, used in column names (``p.<head>.<class>``).
         classes: The classes the network tells apart; their probabilities sum to 1.
-        answers: What a person may say, and the training target it stands for: weights per class that
-            sum to 1, or an empty mapping for an answer that is not used in training.
+        labels: What a person may say, and the training target it stands for: weights per class that
+            sum to 1, or an empty mapping for an label that is not used in training.
         calls: The words for a call of each class.
-        condition: (head, class) this question depends on: asked only where that head has that class.
-        flag_class: The class whose score ranks and flags places; None for a question that flags nothing.
+        condition: (head, class) this head depends on: asked only where that head has that class.
+        flag_class: The class whose score ranks and flags regions; None for a head that flags nothing.
     """
 
     name: str
     classes: tuple[str, ...]
-    answers: Mapping[str, Mapping[str, float]]
+    labels: Mapping[str, Mapping[str, float]]
     calls: Mapping[str, str] = field(default_factory=dict[str, str])
     condition: tuple[str, str] | None = None
     flag_class: str | None = None
 
-    def target(self, answer: str) -> tuple[float, ...] | None:
-        """Training target of one answer: a weight per class that sum to 1, or None where it is not used.
+    def target(self, label: str) -> tuple[float, ...] | None:
+        """Training target of one label: a weight per class that sum to 1, or None where it is not used.
 
         Raises:
-            KeyError: The answer is not one of this head's.
+            KeyError: The label is not one of this head's.
         """
-        weights = self.answers[answer]
+        weights = self.labels[label]
         if not weights:
             return None
         return tuple(weights.get(name, 0.0) for name in self.classes)
 
-    def soft_target(self, answers: Iterable[str]) -> tuple[float, ...] | None:
-        """Mean target of several readers' answers, or None where no answer is usable."""
-        targets = [target for answer in answers if (target := self.target(answer)) is not None]
+    def soft_target(self, labels: Iterable[str]) -> tuple[float, ...] | None:
+        """Mean target of several readers' labels, or None where no label is usable."""
+        targets = [target for label in labels if (target := self.target(label)) is not None]
         if not targets:
             return None
         return tuple(sum(column) / len(targets) for column in zip(*targets, strict=True))
@@ -58,7 +58,7 @@ class Head:
 MALIGNANCY = Head(
     name="malignancy",
     classes=("benign", "malignant"),
-    answers={
+    labels={
         "malignant": {"malignant": 1.0},
         "benign": {"benign": 1.0},
         "atypical": {"benign": 0.5, "malignant": 0.5},
@@ -71,7 +71,7 @@ MALIGNANCY = Head(
 MORPHOLOGY = Head(
     name="morphology",
     classes=("small_cell", "large_cell"),
-    answers={
+    labels={
         "small_cell": {"small_cell": 1.0},
         "large_cell": {"large_cell": 1.0},
         "mixed": {"small_cell": 0.5, "large_cell": 0.5},
@@ -105,7 +105,7 @@ def target_columns(heads: Sequence[Head]) -> list[str]:
 
 
 def flagging_head(heads: Sequence[Head]) -> Head:
-    """The one head whose flag class ranks places.
+    """The one head whose flag class ranks regions.
 
     Raises:
         ValueError: No head, or more than one, has a flag class.

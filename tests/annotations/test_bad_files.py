@@ -51,7 +51,7 @@ THIEF = '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/passwd">]>'
         (feature(SQUARE, "Circle"), "geometry type 'Circle'"),
         (feature(SQUARE, name="Tumour"), "found 'Tumour'"),
         (feature(SQUARE, name=None), "found '(unclassified)'"),
-        (feature([[[9000, 10], [9100, 10], [9100, 90]]]), "expected a place on the slide"),
+        (feature([[[9000, 10], [9100, 10], [9100, 90]]]), "expected a region on the slide"),
         ("<html><body>this is a page of the web, not an annotation</body></html>", "found 'html'"),
         (f'<?xml version="1.0"?>{BOMB}<ASAP_Annotations>&lol2;</ASAP_Annotations>', "document type"),
         (f'<?xml version="1.0"?>{THIEF}<Annotations>&file;</Annotations>', "document type"),
@@ -118,7 +118,7 @@ def test_winding_repeats_and_open_rings_change_nothing(read: Read) -> None:
     ring = SQUARE[0]
     for same in (ring[::-1], ring[:-1], [*ring[:2], ring[1], *ring[2:]], [[x, y, 0.0] for x, y in ring]):
         annotation = read(feature([same]))
-        assert annotation.labels[0].place.area == 100
+        assert annotation.labels[0].geometry.area == 100
         assert annotation.warnings == ()
 
 
@@ -130,9 +130,9 @@ def test_lines_that_pose_as_areas_are_passed_over(read: Read) -> None:
 
 
 def test_a_hole_that_reaches_out_is_cut_off(read: Read) -> None:
-    place = read(feature([*SQUARE, [[15, 15], [30, 15], [30, 18], [15, 18]]])).labels[0].place
-    assert place.is_valid
-    assert place.area == 100 - 5 * 3
+    region = read(feature([*SQUARE, [[15, 15], [30, 15], [30, 18], [15, 18]]])).labels[0].geometry
+    assert region.is_valid
+    assert region.area == 100 - 5 * 3
 
 
 def test_a_million_points_in_moderate_time(read: Read) -> None:
@@ -162,8 +162,8 @@ coordinates = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(
 def test_any_ring_becomes_a_valid_area_or_none(
     ring: list[tuple[float, float]], holes: list[list[tuple[float, float]]]
 ) -> None:
-    place = area_of(ring, holes, Notes(), "here")
-    if place is not None:
-        assert place.is_valid
-        assert place.geom_type in {"Polygon", "MultiPolygon"}
-        assert 0 < place.area <= Polygon([(0, 0), (40, 0), (40, 40), (0, 40)]).area
+    region = area_of(ring, holes, Notes(), "here")
+    if region is not None:
+        assert region.is_valid
+        assert region.geom_type in {"Polygon", "MultiPolygon"}
+        assert 0 < region.area <= Polygon([(0, 0), (40, 0), (40, 40), (0, 40)]).area

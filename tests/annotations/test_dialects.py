@@ -19,7 +19,7 @@ SQUARE_WITH_HOLE = Polygon(
 
 
 def said(annotation: Annotation) -> list[tuple[str, str]]:
-    return [(label.head, label.answer) for label in annotation.labels]
+    return [(label.head, label.label) for label in annotation.labels]
 
 
 def test_qupath_present_form(read: Read) -> None:
@@ -31,8 +31,8 @@ def test_qupath_present_form(read: Read) -> None:
         ("malignancy", "malignant"),  # "Tumor: Positive", read as its parent
     ]
     assert all(label.slide_id == "A" and label.reader == "r1" for label in annotation.labels)
-    assert annotation.labels[0].place.equals(SQUARE_WITH_HOLE)
-    assert annotation.labels[0].place.equals(annotation.labels[1].place)
+    assert annotation.labels[0].geometry.equals(SQUARE_WITH_HOLE)
+    assert annotation.labels[0].geometry.equals(annotation.labels[1].geometry)
     for words in ("'Tumor: Positive' is not in the config", "LineString", "type 'detection'"):
         assert any(words in warning for warning in annotation.warnings), words
     assert len(annotation.warnings) == 3
@@ -41,29 +41,29 @@ def test_qupath_present_form(read: Read) -> None:
 def test_qupath_of_old_and_an_outline_that_crosses_itself(read: Read) -> None:
     annotation = read("qupath_0.2.json")
     assert said(annotation) == [("malignancy", "malignant"), ("morphology", "small_cell")]
-    place = annotation.labels[0].place
-    assert place.is_valid
-    assert place.area == 20_000  # two triangles of a bow tie
+    region = annotation.labels[0].geometry
+    assert region.is_valid
+    assert region.area == 20_000  # two triangles of a bow tie
     assert any("Self-intersection" in warning for warning in annotation.warnings)
     assert any("'cell'" in warning for warning in annotation.warnings)
 
 
 def test_qupath_counts_from_the_scanned_bounds(read: Read, slide_info: Info) -> None:
     cropped = slide_info(bounds=(500, 700, 3400, 2200))
-    moved = read("qupath_0.5.geojson", info=cropped).labels[0].place
+    moved = read("qupath_0.5.geojson", info=cropped).labels[0].geometry
     assert moved.bounds == (1500, 1700, 1900, 2100)
-    asap = read("asap.xml", info=cropped).labels[0].place
+    asap = read("asap.xml", info=cropped).labels[0].geometry
     assert asap.bounds[:2] == (1000, 1000), "ASAP counts from the corner of level 0"
 
 
 def test_qupath_told_not_to_crop(read: Read, slide_info: Info, config: AnnotationConfig) -> None:
     config = config.model_copy(update={"qupath_origin": "slide"})
-    place = (
+    region = (
         read("qupath_0.5.geojson", info=slide_info(bounds=(500, 700, 3400, 2200)), config=config)
         .labels[0]
-        .place
+        .geometry
     )
-    assert place.bounds == (1000, 1000, 1400, 1400)
+    assert region.bounds == (1000, 1000, 1400, 1400)
 
 
 def test_asap(read: Read) -> None:
@@ -74,9 +74,9 @@ def test_asap(read: Read) -> None:
         ("morphology", "large_cell"),
         ("malignancy", "benign"),
     ]
-    tumour = annotation.labels[0].place
+    tumour = annotation.labels[0].geometry
     assert tumour.area == 400 * 400.5 - 100 * 100  # points in the order of Order, the Exclusion cut out
-    assert annotation.labels[2].place.equals(box(200.5, 200, 300.5, 260))  # decimal commas
+    assert annotation.labels[2].geometry.equals(box(200.5, 200, 300.5, 260))  # decimal commas
     assert any("type Dot" in warning for warning in annotation.warnings)
 
 
@@ -89,11 +89,11 @@ def test_imagescope(read: Read) -> None:
         ("malignancy", "malignant"),  # the region's text counts before the layer's name
         ("morphology", "mixed"),
     ]
-    assert annotation.labels[0].place.equals(SQUARE_WITH_HOLE)
-    ellipse = annotation.labels[1].place
+    assert annotation.labels[0].geometry.equals(SQUARE_WITH_HOLE)
+    ellipse = annotation.labels[1].geometry
     assert ellipse.area == pytest.approx(math.pi * 50 * 50, rel=0.002)
     assert ellipse.bounds == pytest.approx((200, 200, 300, 300))
-    assert annotation.labels[2].place.equals(box(400, 400, 500, 450))
+    assert annotation.labels[2].geometry.equals(box(400, 400, 500, 450))
     assert any("arrows" in warning for warning in annotation.warnings)
 
 
@@ -106,7 +106,7 @@ def test_boxes_of_one_slide(read: Read) -> None:
     annotation = read("boxes.csv")
     assert annotation.dialect == "boxes"
     assert said(annotation) == [("malignancy", "malignant"), ("malignancy", "benign")]
-    assert annotation.labels[0].place.equals(box(10, 20, 40, 60))
+    assert annotation.labels[0].geometry.equals(box(10, 20, 40, 60))
 
 
 def test_a_labels_table(read: Read) -> None:

@@ -1,4 +1,4 @@
-"""Review pages made of drawn pictures and invented scores, for the browser."""
+"""Review pages made of drawn images and invented scores, for the browser."""
 
 import csv
 import io
@@ -15,8 +15,8 @@ from inkdot.records import BoundsL0, Mpp, TileSpec
 from inkdot.review.gallery.card_images import jpeg_bytes
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
-from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
-from inkdot.review.results.ranking import Place, Ranking
+from inkdot.review.gallery.slide_review import CardImages, SlideReview
+from inkdot.review.results.ranking import Ranking, Region
 from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
 
@@ -35,7 +35,7 @@ def slide_review(
     warnings: tuple[str, ...] = (),
     heads: tuple[Head, ...] = DEFAULT_HEADS,
 ) -> SlideReview:
-    """A slide of 30,000 px with ``count`` places in a row, the first half of them flagged unless nothing is."""
+    """A slide of 30,000 px with ``count`` regions in a row, the first half of them flagged unless nothing is."""
     size = Level0Px(30_000)
     facts = ScoreFacts(
         frame=SlideFrame(
@@ -54,7 +54,7 @@ def slide_review(
         warnings=warnings,
         synthetic_model=False,
     )
-    places: list[Place] = []
+    regions: list[Region] = []
     for index in range(count):
         score = 0.99 - 0.98 * index / max(1, count - 1) if call == "flagged" else 0.4 - 0.001 * index
         scores = dict.fromkeys(score_columns(heads), 0.2) | {"p.morphology.small_cell": 0.8}
@@ -63,16 +63,16 @@ def slide_review(
             f"p.{flag.name}.{name}": score if name == flag.flag_class else 1 - score for name in flag.classes
         }
         x, y = (index % 100) * 300, (index // 100) * 300
-        places.append(Place(index + 1, x, y, SIDE_L0_PX, SIDE_L0_PX, score, score >= 0.5, scores))
-    flagged = sum(place.flagged for place in places)
+        regions.append(Region(index + 1, x, y, SIDE_L0_PX, SIDE_L0_PX, score, score >= 0.5, scores))
+    flagged = sum(region.flagged for region in regions)
     return SlideReview(
         slide_id=name,
         call=call,
-        score=places[0].score if places else None,
+        score=regions[0].score if regions else None,
         warnings=warnings,
         facts=facts,
-        ranking=Ranking(tuple(places), flagged, count * 3, False),
-        pictures=tuple(PlacePictures("tile.jpg", "context.jpg") for _ in places),
+        ranking=Ranking(tuple(regions), flagged, count * 3, False),
+        images=tuple(CardImages("tile.jpg", "context.jpg") for _ in regions),
         overview="overview.jpg",
         overview_size_px=(400, 400),
     )
@@ -80,16 +80,16 @@ def slide_review(
 
 @pytest.fixture
 def write_page(tmp_path: Path) -> WritePage:
-    """Write a page about slides, with pictures beside it; returns its path."""
+    """Write a page about slides, with images beside it; returns its path."""
 
     def write(*reviews: SlideReview, blinded_seed: int | None = None) -> Path:
         folder = tmp_path / "review of ümlauts"
         tiles = folder / "tiles"
         tiles.mkdir(parents=True, exist_ok=True)
         shades = np.linspace(120, 240, 256, dtype=np.uint8)
-        picture = np.repeat(np.tile(shades, (256, 1))[:, :, None], 3, axis=2)
+        image = np.repeat(np.tile(shades, (256, 1))[:, :, None], 3, axis=2)
         for name in ("tile.jpg", "context.jpg", "overview.jpg"):
-            (tiles / name).write_bytes(jpeg_bytes(picture))
+            (tiles / name).write_bytes(jpeg_bytes(image))
         page = folder / "index.html"
         text = page_text(gallery_facts(reviews, GallerySettings(tiles.name, blinded_seed)))
         page.write_text(text, encoding="utf-8", newline="\n")
@@ -104,13 +104,13 @@ def make_review() -> Callable[..., SlideReview]:
     return slide_review
 
 
-def answered(page: "Page") -> str:
+def reviewed(page: "Page") -> str:
     return page.locator("#progress").inner_text()
 
 
 def pressed(page: "Page", rank: int) -> list[str]:
-    return page.locator(f'.card[data-rank="{rank}"] .answer[aria-pressed="true"]').evaluate_all(
-        "(buttons) => buttons.map((button) => button.dataset.answer)"
+    return page.locator(f'.card[data-rank="{rank}"] .verdict[aria-pressed="true"]').evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.verdict)"
     )
 
 
@@ -139,5 +139,5 @@ def name_reader(page: "Page", name: str) -> None:
 @pytest.fixture(scope="session")
 def seen() -> SimpleNamespace:
     """What can be seen of a gallery, and how a reader is named and a table saved, each asked of a page."""
-    asked = (answered, pressed, current_rank, focused_rank, verdicts, name_reader)
+    asked = (reviewed, pressed, current_rank, focused_rank, verdicts, name_reader)
     return SimpleNamespace(**{ask.__name__: ask for ask in asked})

@@ -31,7 +31,7 @@ def test_cards_stand_in_rank_order_with_their_facts(
         assert part in text
     last = offline_page.locator(".card").last.inner_text()
     assert "below operating point" in last
-    assert "small-cell-like" not in last  # morphology is a question about malignant places
+    assert "small-cell-like" not in last  # morphology is a question about malignant regions
     loaded = "[...document.querySelectorAll('.card img')].slice(0, 5).every((image) => image.complete && image.naturalWidth > 0)"
     offline_page.wait_for_function(loaded)
 
@@ -61,7 +61,7 @@ def test_a_slide_with_nothing_flagged_is_shown_and_not_called_negative(
     assert offline_page.locator(".flag.yes").count() == 0
 
 
-def test_an_inadequate_slide_says_so_although_its_places_are_shown(
+def test_an_inadequate_slide_says_so_although_its_regions_are_shown(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 3, call="inadequate")).as_uri())
@@ -128,12 +128,12 @@ def test_filter_order_and_pages(
     offline_page.keyboard.press("ArrowRight")
     assert seen.current_rank(offline_page) == "31"  # the arrow goes over the page's edge
     offline_page.keyboard.press("u")
-    offline_page.select_option("#filter", "answered")
+    offline_page.select_option("#filter", "reviewed")
     assert offline_page.locator(".card").count() == 1
     offline_page.select_option("#filter", "flagged")
-    assert offline_page.locator(".listed").inner_text() == "60 places"
+    assert offline_page.locator(".listed").inner_text() == "60 regions"
     offline_page.select_option("#filter", "all")
-    offline_page.select_option("#sort", "answer")
+    offline_page.select_option("#sort", "verdict")
     assert offline_page.locator(".card").first.get_attribute("data-rank") == "31"
 
 
@@ -150,20 +150,20 @@ def test_a_mark_on_the_overview_leads_to_its_card(
         const [box, frame] = [mark, mark.closest(".overview-frame")].map((node) => node.getBoundingClientRect());
         return (box.x + box.width / 2 - frame.x) / frame.width; }"""
     )
-    # Place 35 lies at x 34 × 300 px, 256 px wide, on a slide of 30,000 px.
+    # Region 35 lies at x 34 × 300 px, 256 px wide, on a slide of 30,000 px.
     assert across == pytest.approx((34 * 300 + 128) / 30_000, abs=0.004)
     mark.dispatch_event("click")
     assert seen.current_rank(offline_page) == "35"
 
 
-def test_the_overview_enlarged_shows_every_place_by_number(
+def test_the_overview_enlarged_shows_every_region_by_number(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 40)).as_uri())
     offline_page.keyboard.press("o")
     marks = offline_page.locator("#spot .spot")
     assert marks.count() == 40
-    # A picture of 30,000 × 30,000 px stays square.
+    # A image of 30,000 × 30,000 px stays square.
     box = offline_page.locator("#spot .overview-frame").bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(box["height"], abs=1)
@@ -192,20 +192,20 @@ def test_another_laboratory_s_questions_and_words_work_as_well(
     )
     offline_page.goto(write_page(make_review("S1", 4, heads=heads)).as_uri())
     last = offline_page.locator(".card").last
-    assert "much" in last.locator(".further").inner_text()  # not bound to a flagged place
+    assert "much" in last.locator(".further").inner_text()  # not bound to a flagged region
     assert "squamous" not in last.locator(".further").inner_text()
     for key in "h1m":
         offline_page.keyboard.press(key)
     assert seen.pressed(offline_page, 1) == ["HSIL", "1", "much"]
     assert seen.current_rank(offline_page) == "2"
     offline_page.keyboard.press("1")
-    assert offline_page.locator("#said").inner_text() == "Kind is asked only where grade is answered HSIL."
+    assert offline_page.locator("#said").inner_text() == "Kind is asked only where grade is reviewed HSIL."
     offline_page.keyboard.press("?")
     keys = offline_page.locator("#help th kbd").all_inner_texts()
     assert len(keys) == len(set(keys))
 
 
-def test_the_skip_link_leads_to_the_places(
+def test_the_skip_link_leads_to_the_regions(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4), make_review("S2", 4)).as_uri())

@@ -1,4 +1,4 @@
-"""Answering in the gallery: by key and click, undone, kept between visits, for each reader apart."""
+"""SelectivePrediction in the gallery: by key and click, undone, kept between visits, for each reader apart."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
 
 
-def test_one_key_answers_and_the_next_place_follows(
+def test_one_key_verdicts_and_the_next_region_follows(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 8)).as_uri())
@@ -29,7 +29,7 @@ def test_one_key_answers_and_the_next_place_follows(
         ["malignant", "small_cell"],
     )
     assert seen.current_rank(offline_page) == "3"
-    assert seen.answered(offline_page) == "2 of 8 places answered"
+    assert seen.reviewed(offline_page) == "2 of 8 regions reviewed"
 
 
 def test_morphology_is_asked_only_where_malignant(
@@ -38,7 +38,7 @@ def test_morphology_is_asked_only_where_malignant(
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
     offline_page.keyboard.press("s")
     assert seen.pressed(offline_page, 1) == []
-    assert "only where malignancy is answered malignant" in offline_page.locator("#said").inner_text()
+    assert "only where malignancy is reviewed malignant" in offline_page.locator("#said").inner_text()
     offline_page.keyboard.press("m")
     offline_page.keyboard.press("l")
     offline_page.keyboard.press("ArrowLeft")
@@ -46,15 +46,15 @@ def test_morphology_is_asked_only_where_malignant(
     assert seen.pressed(offline_page, 1) == ["atypical"]
 
 
-def test_a_click_answers_the_card_it_is_on(
+def test_a_click_verdicts_the_card_it_is_on(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 8)).as_uri())
-    offline_page.click('.card[data-rank="5"] [data-answer="unsure"]')
+    offline_page.click('.card[data-rank="5"] [data-verdict="unsure"]')
     assert seen.pressed(offline_page, 5) == ["unsure"]
-    assert seen.answered(offline_page) == "1 of 8 places answered"
+    assert seen.reviewed(offline_page) == "1 of 8 regions reviewed"
     offline_page.click('.card[data-rank="2"] .open')
-    assert offline_page.locator("#context-title").inner_text() == "Place 2"
+    assert offline_page.locator("#context-title").inner_text() == "Region 2"
 
 
 def test_undo_takes_back_step_by_step_across_slides(
@@ -65,22 +65,22 @@ def test_undo_takes_back_step_by_step_across_slides(
     offline_page.keyboard.press("x")
     offline_page.keyboard.press("]")
     offline_page.keyboard.press("u")
-    assert seen.answered(offline_page) == "2 of 6 places answered"
+    assert seen.reviewed(offline_page) == "2 of 6 regions reviewed"
     offline_page.keyboard.press("z")
-    assert (offline_page.locator("h1").inner_text(), seen.answered(offline_page)) == (
+    assert (offline_page.locator("h1").inner_text(), seen.reviewed(offline_page)) == (
         "S2",
-        "1 of 6 places answered",
+        "1 of 6 regions reviewed",
     )
     offline_page.keyboard.press("z")
     assert (offline_page.locator("h1").inner_text(), seen.pressed(offline_page, 1)) == ("S1", ["malignant"])
     offline_page.keyboard.press("z")
-    assert seen.answered(offline_page) == "0 of 6 places answered"
+    assert seen.reviewed(offline_page) == "0 of 6 regions reviewed"
     assert offline_page.locator("#undo").is_disabled()
     offline_page.keyboard.press("z")
     assert offline_page.locator("#said").inner_text() == "Nothing to undo."
 
 
-def test_answers_and_notes_are_still_there_after_a_visit(
+def test_verdicts_and_notes_are_still_there_after_a_visit(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     address = write_page(make_review("S1", 3)).as_uri()
@@ -97,15 +97,15 @@ def test_answers_and_notes_are_still_there_after_a_visit(
     assert offline_page.locator('.card[data-rank="2"] .note').inner_text() == "cells at the edge"
 
 
-def test_readers_do_not_see_each_other_s_answers(
+def test_readers_do_not_see_each_other_s_verdicts(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
     offline_page.keyboard.press("b")  # before a name was given: goes to the first one
     seen.name_reader(offline_page, "dr-a")
-    assert seen.answered(offline_page) == "1 of 4 places answered"
+    assert seen.reviewed(offline_page) == "1 of 4 regions reviewed"
     seen.name_reader(offline_page, "dr-b")
-    assert seen.answered(offline_page) == "0 of 4 places answered"
+    assert seen.reviewed(offline_page) == "0 of 4 regions reviewed"
     offline_page.keyboard.press("m")
     assert [row["reader"] for row in seen.verdicts(offline_page)] == ["dr-b"]
     seen.name_reader(offline_page, "dr-a")
@@ -128,27 +128,27 @@ def test_the_first_click_after_a_field_is_not_lost(
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
     offline_page.locator("#reader").click()
     offline_page.keyboard.type("dr-a")
-    slow_click(offline_page, '.card[data-rank="3"] [data-answer="benign"]')
+    slow_click(offline_page, '.card[data-rank="3"] [data-verdict="benign"]')
     assert seen.pressed(offline_page, 3) == ["benign"]
     offline_page.keyboard.press("n")
     offline_page.keyboard.type("small")
-    slow_click(offline_page, '#context [data-answer="atypical"]')
+    slow_click(offline_page, '#context [data-verdict="atypical"]')
     assert seen.pressed(offline_page, 4) == ["atypical"]
     offline_page.keyboard.press("n")
     offline_page.keyboard.type(" and dark")
     slow_click(offline_page, '#context [data-step="-1"]')
-    assert offline_page.locator("#context-title").inner_text() == "Place 3"
+    assert offline_page.locator("#context-title").inner_text() == "Region 3"
     assert offline_page.locator('.card[data-rank="4"] .note').inner_text() == "small and dark"
 
 
-def test_keys_still_answer_after_a_slider_or_a_list_was_used(
+def test_keys_still_verdict_after_a_slider_or_a_list_was_used(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
     offline_page.keyboard.press("Enter")
     offline_page.locator('[data-view="contrast"]').click()
     offline_page.keyboard.press("ArrowRight")  # the slider's own
-    assert offline_page.locator("#context-title").inner_text() == "Place 1"
+    assert offline_page.locator("#context-title").inner_text() == "Region 1"
     offline_page.keyboard.press("b")
     assert seen.pressed(offline_page, 1) == ["benign"]
     offline_page.keyboard.press("Escape")
@@ -163,7 +163,7 @@ def test_buttons_stay_where_they_are_when_one_is_pressed(
     offline_page.set_viewport_size({"width": 1366, "height": 768})
     offline_page.goto(write_page(make_review("S1", 5)).as_uri())
     offline_page.keyboard.press("m")
-    button = offline_page.locator('.card[data-rank="1"] [data-answer="large_cell"]')
+    button = offline_page.locator('.card[data-rank="1"] [data-verdict="large_cell"]')
     before = button.bounding_box()
     offline_page.keyboard.press("s")
     assert button.bounding_box() == before
@@ -176,15 +176,15 @@ def hold(page: "Page", key: str) -> None:
     page.keyboard.up(key)
 
 
-def test_a_key_that_is_held_answers_one_place_and_takes_back_one_step(
+def test_a_key_that_is_held_verdicts_one_region_and_takes_back_one_step(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
     hold(offline_page, "b")
-    assert seen.answered(offline_page) == "1 of 9 places answered"
+    assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
     hold(offline_page, "u")
     hold(offline_page, "z")
-    assert seen.answered(offline_page) == "1 of 9 places answered"
+    assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
     hold(offline_page, "ArrowRight")  # walking goes on as long as it is held
     assert seen.current_rank(offline_page) == "7"
     hold(offline_page, "n")
@@ -198,38 +198,38 @@ def test_what_another_program_left_in_the_browser_is_passed_over(
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
     offline_page.keyboard.press("b")
-    for left in ("{", "null", "5", '{"answers": null}'):
+    for left in ("{", "null", "5", '{"verdicts": null}'):
         offline_page.evaluate(
             "(left) => localStorage.setItem(Object.keys(localStorage).find((one) => one.endsWith(']')), left)",
             left,
         )
         offline_page.reload()
-        assert seen.answered(offline_page) == "0 of 4 places answered"
+        assert seen.reviewed(offline_page) == "0 of 4 regions reviewed"
 
 
-def test_enter_held_on_an_answer_of_the_enlarged_view_answers_one_place(
+def test_enter_held_on_an_verdict_of_the_enlarged_view_verdicts_one_region(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
     offline_page.keyboard.press("Enter")
-    offline_page.locator('#context [data-answer="benign"]').focus()
+    offline_page.locator('#context [data-verdict="benign"]').focus()
     hold(offline_page, "Enter")
-    assert seen.answered(offline_page) == "1 of 9 places answered"
+    assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
 
 
-def test_a_double_click_in_the_enlarged_view_answers_one_place(
+def test_a_double_click_in_the_enlarged_view_verdicts_one_region(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
     offline_page.keyboard.press("Enter")
-    box = offline_page.locator('#context [data-answer="benign"]').bounding_box()
+    box = offline_page.locator('#context [data-verdict="benign"]').bounding_box()
     assert box is not None
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     offline_page.mouse.dblclick(*middle)
-    assert seen.answered(offline_page) == "1 of 9 places answered"
-    offline_page.wait_for_timeout(600)  # who has looked at the next place may answer it there
+    assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
+    offline_page.wait_for_timeout(600)  # who has looked at the next region may verdict it there
     offline_page.mouse.click(*middle)
-    assert seen.answered(offline_page) == "2 of 9 places answered"
+    assert seen.reviewed(offline_page) == "2 of 9 regions reviewed"
 
 
 def test_a_note_that_is_being_written_survives_a_reload(
@@ -242,7 +242,7 @@ def test_a_note_that_is_being_written_survives_a_reload(
     assert offline_page.locator(".card .note").inner_text() == "crush artefact?"
 
 
-def test_a_browser_that_keeps_nothing_still_answers_and_saves(
+def test_a_browser_that_keeps_nothing_still_verdicts_and_saves(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.add_init_script(
@@ -251,10 +251,10 @@ def test_a_browser_that_keeps_nothing_still_answers_and_saves(
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
     seen.name_reader(offline_page, "dr-a")
     offline_page.uncheck(".check input")
-    offline_page.locator('.card[data-rank="2"] [data-answer="benign"]').click()
-    assert seen.current_rank(offline_page) == "2"  # the next place was not wanted
+    offline_page.locator('.card[data-rank="2"] [data-verdict="benign"]').click()
+    assert seen.current_rank(offline_page) == "2"  # the next region was not wanted
     assert "keeps nothing" in offline_page.locator("#trouble").inner_text()
     assert offline_page.locator("#save.unsaved").count() == 1
     (row,) = seen.verdicts(offline_page)
-    assert (row["rank"], row["answer"]) == ("2", "benign")
+    assert (row["rank"], row["verdict"]) == ("2", "benign")
     assert offline_page.locator("#save.unsaved").count() == 0

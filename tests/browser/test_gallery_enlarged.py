@@ -1,4 +1,4 @@
-"""A place enlarged in the gallery: walked, answered and lit by keys."""
+"""A region enlarged in the gallery: walked, reviewed and lit by keys."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ window.addEventListener("close", (event) => {
 """
 
 
-def test_the_enlarged_view_is_walked_and_answered_by_keys(
+def test_the_enlarged_view_is_walked_and_reviewed_by_keys(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -41,9 +41,9 @@ def test_the_enlarged_view_is_walked_and_answered_by_keys(
     offline_page.keyboard.press("Enter")
     title = offline_page.locator("#context-title")
     offline_page.keyboard.press("ArrowRight")
-    assert title.inner_text() == "Place 2"
+    assert title.inner_text() == "Region 2"
     offline_page.keyboard.press("b")
-    assert title.inner_text() == "Place 3"
+    assert title.inner_text() == "Region 3"
     offline_page.keyboard.press("Escape")
     eventually(lambda: seen.focused_rank(offline_page), "3")
     assert offline_page.locator("#context[open]").count() == 0
@@ -73,7 +73,7 @@ def test_the_card_has_the_keyboard_as_soon_as_the_enlarged_view_closes(
     assert offline_page.locator(".card .note").all_inner_texts() == (["small"] if way == "note" else [])
 
 
-def test_brightness_and_contrast_change_the_picture_and_are_reset(
+def test_brightness_and_contrast_change_the_image_and_are_reset(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 2)).as_uri())
@@ -87,21 +87,21 @@ def test_brightness_and_contrast_change_the_picture_and_are_reset(
 
 
 @pytest.mark.parametrize("size", [(1366, 768), (820, 1180)], ids=["laptop", "tablet"])
-def test_answers_and_note_are_seen_without_scrolling(
+def test_verdicts_and_note_are_seen_without_scrolling(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, size: tuple[int, int]
 ) -> None:
     measured = ClusterFacts(0, 9, True, 9, dict.fromkeys(MEASURES, 1.0), 2)
     review = make_review("S1", 3)
     assert review.ranking is not None
-    places = tuple(replace(place, cluster=measured) for place in review.ranking.places)
+    regions = tuple(replace(region, cluster=measured) for region in review.ranking.regions)
     offline_page.set_viewport_size({"width": size[0], "height": size[1]})
     offline_page.goto(
-        write_page(replace(review, ranking=replace(review.ranking, places=places, unit="cluster"))).as_uri()
+        write_page(replace(review, ranking=replace(review.ranking, regions=regions, unit="cluster"))).as_uri()
     )
     offline_page.keyboard.press("Enter")
     panel = offline_page.locator("#context").bounding_box()
     assert panel is not None
-    for part in ('[data-answer="unsure"]', "#note", '[data-view="brightness"]'):
+    for part in ('[data-verdict="unsure"]', "#note", '[data-view="brightness"]'):
         box = offline_page.locator(f"#context {part}").bounding_box()
         assert box is not None
         if part.startswith("[data-view") and size[0] > 1000:
@@ -109,15 +109,15 @@ def test_answers_and_note_are_seen_without_scrolling(
         assert box["y"] + box["height"] <= panel["y"] + panel["height"], part
 
 
-def test_a_laptop_s_window_enlarged_for_reading_keeps_the_picture_large(
+def test_a_laptop_s_window_enlarged_for_reading_keeps_the_image_large(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.set_viewport_size({"width": 910, "height": 512})  # 1366 × 768 at 150 %
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
     offline_page.keyboard.press("Enter")
-    picture = offline_page.locator("#context .stage .picture").bounding_box()
-    answer = offline_page.locator('#context [data-answer="unsure"]').bounding_box()
-    assert picture is not None
-    assert answer is not None
-    assert picture["height"] > 400
-    assert answer["y"] + answer["height"] < 500
+    image = offline_page.locator("#context .stage .image").bounding_box()
+    verdict = offline_page.locator('#context [data-verdict="unsure"]').bounding_box()
+    assert image is not None
+    assert verdict is not None
+    assert image["height"] > 400
+    assert verdict["y"] + verdict["height"] < 500

@@ -1,4 +1,4 @@
-"""The table that the gallery saves, and answers brought back from it."""
+"""The table that the gallery saves, and verdicts brought back from it."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
 
 
-def test_verdicts_tell_place_answer_reader_time_and_what_was_shown(
+def test_verdicts_tell_region_verdict_reader_time_and_what_was_shown(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     name = "=cmd|\"x\",'S1'"
@@ -36,7 +36,7 @@ def test_verdicts_tell_place_answer_reader_time_and_what_was_shown(
     offline_page.locator("#note").fill('@note, with "quotes"\nand lines')
     offline_page.keyboard.press("Escape")
     rows = seen.verdicts(offline_page)
-    assert [(row["head"], row["answer"]) for row in rows] == [
+    assert [(row["head"], row["verdict"]) for row in rows] == [
         ("malignancy", "malignant"),
         ("morphology", "large_cell"),
         ("", ""),
@@ -47,8 +47,8 @@ def test_verdicts_tell_place_answer_reader_time_and_what_was_shown(
         assert (row["reader"], row["shown"], row["model_sha256"]) == ("dr-a", "scores", "ab" * 32)
         assert (row["order_seed"], row["schema"]) == ("", "inkdot.verdicts/1")
         assert time.strptime(row["time"][:19], "%Y-%m-%dT%H:%M:%S")
-    assert rows[0]["place"] == "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
-    assert rows[2]["place"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
+    assert rows[0]["region"] == "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
+    assert rows[2]["region"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
     assert (rows[0]["rank"], rows[0]["score"]) == ("1", "0.99")
     assert plain_text(rows[2]["note"]) == '@note, with "quotes"\nand lines'
 
@@ -72,7 +72,7 @@ def test_saved_verdicts_come_back_on_another_computer(
         offline_page.click("#save")
     saved = tmp_path / "verdicts.csv"
     text = Path(download.value.path()).read_text(encoding="utf-8")
-    # Another reader's answer, and one about a place that this page does not show.
+    # Another reader's verdict, and one about a region that this page does not show.
     last = text.splitlines()[1]
     text += last.replace("dr-a", "dr-b") + "\n" + last.replace("POLYGON ((0 0", "POLYGON ((7 7") + "\n"
     # Spreadsheets end lines their own way, and leave those within a cell alone.
@@ -87,7 +87,7 @@ def test_saved_verdicts_come_back_on_another_computer(
     offline_page.set_input_files("#load-file", saved)
     offline_page.wait_for_selector('.card[data-rank="3"] .note')
     assert offline_page.locator("#said").inner_text() == (
-        "3 places brought back. 2 lines of other readers, places or models left out."
+        "3 regions brought back. 2 lines of other readers, regions or models left out."
     )
     assert [seen.pressed(offline_page, rank) for rank in (1, 2, 3)] == [
         ["malignant", "large_cell"],
@@ -97,10 +97,10 @@ def test_saved_verdicts_come_back_on_another_computer(
     assert offline_page.locator(".card .note").inner_text() == '@note, with "quotes"\nand lines'
     offline_page.keyboard.press("z")
     offline_page.keyboard.press("z")
-    assert seen.answered(offline_page) == "1 of 5 places answered"
+    assert seen.reviewed(offline_page) == "1 of 5 regions reviewed"
 
 
-def test_a_later_answer_stays_and_another_table_is_refused(
+def test_a_later_verdict_stays_and_another_table_is_refused(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -121,14 +121,14 @@ def test_a_later_answer_stays_and_another_table_is_refused(
     offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('brought')")
     assert seen.pressed(offline_page, 1) == ["benign"]
     other = tmp_path / "labels.csv"
-    other.write_text("slide_id,place\nS1,x\n", encoding="utf-8")
+    other.write_text("slide_id,geometry\nS1,x\n", encoding="utf-8")
     offline_page.set_input_files("#load-file", other)
     offline_page.wait_for_function(
         "() => document.getElementById('said').textContent.includes('no verdicts.csv')"
     )
 
 
-def test_a_page_says_when_answers_are_not_saved_yet(
+def test_a_page_says_when_verdicts_are_not_saved_yet(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     address = write_page(make_review("S1", 4)).as_uri()
@@ -169,7 +169,7 @@ def test_a_table_that_a_spreadsheet_saved_comes_back(
     offline_page.reload()
     offline_page.set_input_files("#load-file", edited)
     offline_page.wait_for_function("() => document.getElementById('said').textContent !== ''")
-    assert offline_page.locator("#said").inner_text() == "1 place brought back."
+    assert offline_page.locator("#said").inner_text() == "1 region brought back."
     assert seen.pressed(offline_page, 1) == ["benign"]
 
 
@@ -188,7 +188,7 @@ def test_a_table_whose_times_a_spreadsheet_rewrote_is_refused(
     with edited.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         writer.writeheader()
-        writer.writerow(row | {"answer": "malignant", "time": "31.12.2099 10:00"})
+        writer.writerow(row | {"verdict": "malignant", "time": "31.12.2099 10:00"})
     offline_page.set_input_files("#load-file", edited)
     offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('31.12.2099')")
     assert seen.pressed(offline_page, 1) == ["benign"]

@@ -1,4 +1,4 @@
-"""The gallery at every width, on paper, with ten thousand places, and for axe."""
+"""The gallery at every width, on paper, with ten thousand regions, and for axe."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def cpu_clock(page: "Page") -> Callable[[], float]:
     return worked
 
 
-def test_ten_thousand_places_open_and_answer_quickly(
+def test_ten_thousand_regions_open_and_verdict_quickly(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     page = write_page(*(make_review(f"S{index:03d}", 100) for index in range(100)))
@@ -41,11 +41,11 @@ def test_ten_thousand_places_open_and_answer_quickly(
     opened = worked()
     for _ in range(20):
         offline_page.keyboard.press("b")
-    per_answer = (worked() - opened) / 20
-    assert seen.answered(offline_page) == "20 of 10\u202f000 places answered"
+    per_verdict = (worked() - opened) / 20
+    assert seen.reviewed(offline_page) == "20 of 10\u202f000 regions reviewed"
     # Wide of what was measured (0.21 s and 0.015 s): a slow machine is no fault, a quadratic page is.
     assert opened - before < 5
-    assert 0 < per_answer < 0.4
+    assert 0 < per_verdict < 0.4
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 820, 400])
@@ -62,7 +62,7 @@ def test_nothing_sticks_out_at_any_width(
     assert box["x"] + box["width"] <= width
 
 
-def test_the_contact_sheet_shows_all_places_on_paper(
+def test_the_contact_sheet_shows_all_regions_on_paper(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.set_viewport_size({"width": 703, "height": 1000})  # A4 without its margins

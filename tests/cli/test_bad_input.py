@@ -21,8 +21,8 @@ Inkdot = Callable[..., None]
 
 CONFIG = "tiling: {mode: grid, side_px: 64, mpp: 0.5, stride_px: 64}\n"
 QUARTER = Mpp.square(0.25)
-LABELS = "slide_id,place,head,answer,reader,source\n"
-PLACE = '"POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"'
+LABELS = "slide_id,geometry,head,label,reader,source\n"
+REGION = '"POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"'
 
 
 def cells() -> RgbArray:
@@ -74,8 +74,8 @@ def partial_files(folder: Path) -> list[Path]:
         ("slide_id,path,malignancy\na,a.tif,cancer\n", "", "line 2: column malignancy: expected malignant, benign"),
         ("slide_id,path,mpp\na,a.tif,forty\n", "", "line 2: column mpp: expected micrometres per pixel"),
         ("slide_id,path,patient_id,specimen_id\na,a.tif,P,S\nb,b.tif,Q,S\n", "", "expected one value for specimen 'S'"),
-        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{PLACE},ploidy,x,r,s\n", "csv: line 2: column head"),
-        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{PLACE},malignancy,x,r,s\n", "column answer"),
+        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{REGION},ploidy,x,r,s\n", "csv: line 2: column head"),
+        ("slide_id,path,annotation\na,a.tif,labels.csv\n", f"{LABELS}a,{REGION},malignancy,x,r,s\n", "column label"),
         ("slide_id,path,annotation\na,a.tif,gone.csv\n", "", "gone.csv: expected a table, found nothing there"),
         ("slide_id,path\n", "", "found only the header"),
     ],
@@ -115,7 +115,7 @@ def test_wrong_tables_are_refused_alike_by_every_command_that_reads_answers(
     message: str,
 ) -> None:
     (tmp_path / "slides.csv").write_text(manifest)
-    (tmp_path / "labels.csv").write_text(f"{LABELS}a,{PLACE},ploidy,x,r,s\n")
+    (tmp_path / "labels.csv").write_text(f"{LABELS}a,{REGION},ploidy,x,r,s\n")
     slides, out = tmp_path / "slides.csv", tmp_path / "run"
     arguments: dict[str, tuple[object, ...]] = {
         "tile": (slides, "--config", config),
@@ -139,7 +139,7 @@ def test_a_synthetic_model_is_not_judged_on_real_slides_unless_told(
 
 
 @pytest.mark.parametrize("given", [(), ("--slides", "s.csv", "--images", "i.csv")])
-def test_evaluate_wants_slides_or_pictures(
+def test_evaluate_wants_slides_or_images(
     tmp_path: Path, repository: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
 ) -> None:  # fmt: skip
     inkdot("evaluate", "--model", repository / "models" / "demo", "--out", tmp_path / "out", *given, code=2)
@@ -160,10 +160,12 @@ def test_a_config_of_other_questions_is_not_the_models(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_for_a_config_that_takes_no_files(inkdot: Inkdot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_region_for_a_config_that_takes_no_files(
+    inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
+) -> None:
     if Path("/proc/self").exists():
         inkdot("init", "--out", "/proc/self/config.yaml", code=2)
-        assert "expected a place to write to" in one_line(capsys)
+        assert "expected a region to write to" in one_line(capsys)
 
 
 def test_tables_in_other_encodings(
@@ -243,7 +245,7 @@ def test_weights_of_another_model(tmp_path: Path, inkdot: Inkdot, capsys: pytest
         normalisation_std=[0.5] * 3,
         temperatures={},
         operating_points={},
-        validation_figures={},
+        validation_metrics={},
         trained_on=trained_on,
         config_sha256="0" * 64,
         weights_sha256="0" * 64,

@@ -67,7 +67,7 @@ def test_the_line_gives_the_same_bytes_twice(
     found: list[dict[str, bytes]] = []
     line = tmp_path / "line"
     for _ in range(2):
-        # In the same place twice: slides.csv of a run names slides outside its folder by their whole path.
+        # In the same region twice: slides.csv of a run names slides outside its folder by their whole path.
         line.mkdir()
         monkeypatch.chdir(line)
         walk(Path(), inkdot)

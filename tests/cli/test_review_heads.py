@@ -16,18 +16,18 @@ CONFIG = "heads:\n  - {name: lesion, classes: [NL, LSIL, HSIL], flag_class: HSIL
 
 
 def verdicts(path: Path, reader: str, *answers: str) -> Path:
-    """A table of one reader's answers, one place each."""
+    """A table of one reader's answers, one region each."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for index, answer in enumerate(answers):
             x = 100 * index
-            place = f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))"
+            region = f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))"
             row = {
                 "slide_id": f"S{index}",
-                "place": place,
+                "geometry": region,
                 "head": "lesion",
-                "answer": answer,
+                "verdict": answer,
                 "reader": reader,
             }
             row |= {"time": "2026-01-01T00:00:00.000Z", "shown": "scores", "schema": VERDICTS_VERSION}
@@ -47,7 +47,7 @@ def test_answers_to_other_questions_become_labels(tmp_path: Path, config: Path, 
     out = tmp_path / "labels.csv"
     inkdot("review", "import", saved, "--out", out, "--config", config)
     labels = read_labels(out, load_config(config).head_records)
-    assert [(label.slide_id, label.head, label.answer) for label in labels] == [
+    assert [(label.slide_id, label.head, label.label) for label in labels] == [
         ("S0", "lesion", "HSIL"),
         ("S1", "lesion", "NL"),
     ]

@@ -36,7 +36,7 @@ def test_a_config_with_everything_changed_reads_back_unchanged(tmp_path: Path) -
             {
                 "name": "grade",
                 "classes": ["low", "high"],
-                "answers": {"low": {"low": 1.0}, "high": {"high": 1.0}, "yes": {"low": 0.5, "high": 0.5}, "null": {}},
+                "labels": {"low": {"low": 1.0}, "high": {"high": 1.0}, "yes": {"low": 0.5, "high": 0.5}, "null": {}},
                 "condition": {"lesion": "NL"},
             },
         ],
@@ -63,7 +63,7 @@ def test_every_key_is_explained() -> None:
             explained = before.strip().startswith("#") or key in {
                 "name",
                 "classes",
-                "answers",
+                "labels",
                 "calls",
                 "condition",
             }
@@ -97,10 +97,10 @@ def test_default_heads_survive_the_config() -> None:
     assert default_config().head_records == DEFAULT_HEADS
 
 
-def test_answers_are_the_classes_where_not_given() -> None:
+def test_labels_are_the_classes_where_not_given() -> None:
     data: dict[str, object] = {"heads": [{"name": "x", "classes": ["a", "b"], "flag_class": "b"}]}
     (head,) = config_from_mapping(data).head_records
-    assert head.answers == {"a": {"a": 1.0}, "b": {"b": 1.0}}
+    assert head.labels == {"a": {"a": 1.0}, "b": {"b": 1.0}}
 
 
 def test_numbers_with_exponents_are_numbers(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_numbers_with_exponents_are_numbers(tmp_path: Path) -> None:
         assert config.training.learning_rate == pytest.approx(1e-3)
 
 
-HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, answers: {%s}}]"
+HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, labels: {%s}}]"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, answers: {%s}}]"
         ("heads: []", r"heads: List should have at least 1 item"),
         ("heads: [{classes: [a, b]}]", r"heads\.0\.name: expected a value, found none; add it"),
         ("heads: [{name: Bad Name, classes: [a, b]}]", r"heads\.0\.name"),
-        (HEAD % "a: {c: 1.0}", r"heads\.0: head 'x', answer 'a': unknown class 'c'; classes are \['a', 'b'\]"),
-        (HEAD % "a: {a: 0.5}", r"answer 'a': weights must sum to 1, found 0\.5"),
-        (HEAD % "a: {a: 1.5, b: -0.5}", r"answer 'a': weights must be 0 to 1"),
+        (HEAD % "a: {c: 1.0}", r"heads\.0: head 'x', label 'a': unknown class 'c'; classes are \['a', 'b'\]"),
+        (HEAD % "a: {a: 0.5}", r"label 'a': weights must sum to 1, found 0\.5"),
+        (HEAD % "a: {a: 1.5, b: -0.5}", r"label 'a': weights must be 0 to 1"),
         ("heads: [{name: x, classes: [a, a], flag_class: a}]", r"expected distinct classes"),
         ("heads: [{name: x, classes: [a, b], flag_class: c}]", r"unknown class 'c'"),
         ("heads: [{name: x, classes: [a, b]}]", r"expected exactly one head with a flag_class"),
@@ -189,8 +189,8 @@ def test_a_head_to_balance_by_must_exist() -> None:
         config_from_mapping({"training": {"balance_by": "grade"}})
 
 
-def test_the_config_of_the_real_pictures_asks_for_what_the_page_says(repository: Path) -> None:
-    config = load_config(repository / "configs" / "cervical_pictures.yaml")
+def test_the_config_of_the_real_images_asks_for_what_the_page_says(repository: Path) -> None:
+    config = load_config(repository / "configs" / "cervical_images.yaml")
     assert (config.images.group, config.images.crop_px, config.training.balance_by) == (
         "original_image",
         288,
@@ -199,12 +199,19 @@ def test_the_config_of_the_real_pictures_asks_for_what_the_page_says(repository:
 
 
 def test_stopping_early_asks_for_the_best_epoch() -> None:
-    assert config_from_mapping({"training": {"patience": 3, "keep": "best"}}).training.patience == 3
-    with pytest.raises(ConfigError, match=r"training\.patience: expected null or training\.keep: best"):
-        config_from_mapping({"training": {"patience": 3}})
+    assert (
+        config_from_mapping(
+            {"training": {"early_stopping_patience": 3, "checkpoint": "best"}}
+        ).training.early_stopping_patience
+        == 3
+    )
+    with pytest.raises(
+        ConfigError, match=r"training\.early_stopping_patience: expected null, or training\.checkpoint: best"
+    ):
+        config_from_mapping({"training": {"early_stopping_patience": 3}})
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
-def test_a_weight_of_a_question_below_nothing_or_without_end_is_refused(weight):
+def test_a_weight_of_a_head_below_nothing_or_without_end_is_refused(weight):
     with pytest.raises(ConfigError, match=r"training\.head_weights"):
         config_from_mapping({"training": {"head_weights": {"malignancy": weight}}})

@@ -21,7 +21,7 @@ def test_the_seed_alone_decides(tile):
     for seed in reversed(range(20)):  # another order, another history
         np.testing.assert_array_equal(second(tile, seed), expected[seed])
     np.testing.assert_array_equal(tile, before)
-    assert len({picture.tobytes() for picture in expected.values()}) > 10
+    assert len({image.tobytes() for image in expected.values()}) > 10
 
 
 def test_nothing_asked_nothing_changed(tile):

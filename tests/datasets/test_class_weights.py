@@ -8,7 +8,7 @@ from inkdot.datasets.class_weights import balanced_weights
 
 
 @pytest.mark.parametrize("head", ["malignancy", "morphology"])
-def test_the_classes_of_the_wanted_question_get_equal_shares(tiny_config, training_tiles, head):
+def test_the_classes_of_the_wanted_head_get_equal_shares(tiny_config, training_tiles, head):
     values = tiny_config.model_dump(mode="json")
     values["training"]["balance_by"] = head
     weights = balanced_weights(training_tiles, config_from_mapping(values))
@@ -16,7 +16,7 @@ def test_the_classes_of_the_wanted_question_get_equal_shares(tiny_config, traini
     malignant, small, large = (weights[targets[:, column] == 1].sum() for column in (1, 2, 3))
     if head == "malignancy":
         assert malignant == pytest.approx(1 / 2)
-    else:  # small, large, and the tiles without an answer
+    else:  # small, large, and the tiles without an label
         assert (small, large, 1 - malignant) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert weights.sum() == pytest.approx(1)
 

@@ -1,4 +1,4 @@
-"""Copies of one picture under two groups: refused, joined, or named."""
+"""Copies of one image under two groups: refused, joined, or named."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from rich.console import Console
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.datasets.cohort import split_cohort
-from inkdot.datasets.image_cache import Pictures, cache_pictures
-from inkdot.datasets.image_tables import read_pictures
-from inkdot.datasets.near_duplicates import copies_kept_together
+from inkdot.datasets.image_cache import CachedImages, cache_images
+from inkdot.datasets.image_tables import read_image_table
+from inkdot.datasets.near_duplicates import group_near_duplicates
 from inkdot.errors import LeakageError
 from inkdot.storage.layout import RunLayout
 
@@ -24,7 +24,7 @@ CONFIG: Config = config_from_mapping(
 )
 
 
-def cached(folder: Path, splits: str = "      ") -> Pictures:
+def cached(folder: Path, splits: str = "      ") -> CachedImages:
     """Six different fields of cells, each under a group of its own; the last is a mirrored copy of the first."""
     lines = ["path,lesion,original,split"]
     for index in range(6):
@@ -38,48 +38,48 @@ def cached(folder: Path, splits: str = "      ") -> Pictures:
         part = {"t": "train", "v": "validation"}.get(splits[index], "")
         lines.append(f"{index}.png,{'AB'[index % 2]},o{index},{part}")
     (folder / "images.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    entries = read_pictures(folder / "images.csv", CONFIG.head_records, CONFIG.images)
-    return cache_pictures(entries, CONFIG, RunLayout(folder / "run"), Console(quiet=True))
+    entries = read_image_table(folder / "images.csv", CONFIG.head_records, CONFIG.images)
+    return cache_images(entries, CONFIG, RunLayout(folder / "run"), Console(quiet=True))
 
 
 def test_copies_under_two_groups_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(
         LeakageError,
-        match=r"found 1 pairs .* 0\.png and 5\.png \(correlation 1\.00\); .* images\.near_identical to join or warn",
+        match=r"found 1 pairs .* 0\.png and 5\.png \(correlation 1\.00\); .* images\.find_near_duplicates to join or warn",
     ):
-        copies_kept_together(cached(tmp_path), "error")
+        group_near_duplicates(cached(tmp_path), "error")
 
 
 def test_joined_they_never_stand_on_two_sides(tmp_path: Path) -> None:
-    tiles, said = copies_kept_together(cached(tmp_path), "join")
+    tiles, said = group_near_duplicates(cached(tmp_path), "join")
     assert [own.entry.patient_id for own in tiles] == ["o0", "o1", "o2", "o3", "o4", "o0"]
     assert "Taken for one group each: 1 pairs" in said[0]
     for seed in range(20):
         training = CONFIG.training.model_copy(update={"seed": seed})
-        parts = split_cohort(tiles, CONFIG.model_copy(update={"training": training}), pictures=True).parts
+        parts = split_cohort(tiles, CONFIG.model_copy(update={"training": training}), images=True).parts
         assert parts["0.png"] == parts["5.png"]
 
 
 def test_warned_of_they_stay_where_they_are(tmp_path: Path) -> None:
-    pictures = cached(tmp_path)
-    tiles, said = copies_kept_together(pictures, "warn")
-    assert tiles == pictures.tiles
+    images = cached(tmp_path)
+    tiles, said = group_near_duplicates(images, "warn")
+    assert tiles == images.tiles
     assert said[0].startswith("Possible leak: 1 pairs")
 
 
 def test_copies_in_one_part_of_a_given_split_are_no_leak(tmp_path: Path) -> None:
     (tmp_path / "same").mkdir()
-    assert copies_kept_together(cached(tmp_path / "same", "tvtvtt"), "error")[1] == []
+    assert group_near_duplicates(cached(tmp_path / "same", "tvtvtt"), "error")[1] == []
     (tmp_path / "torn").mkdir()
     with pytest.raises(LeakageError):
-        copies_kept_together(cached(tmp_path / "torn", "tvtvtv"), "error")
+        group_near_duplicates(cached(tmp_path / "torn", "tvtvtv"), "error")
 
 
 def test_chains_of_copies_become_one_group(tmp_path: Path) -> None:
-    pictures = cached(tmp_path)
-    pixels = np.array(pictures.pixels)
-    rows = [int(own.selection.rows[0]) for own in pictures.tiles]
+    images = cached(tmp_path)
+    pixels = np.array(images.pixels)
+    rows = [int(own.selection.rows[0]) for own in images.tiles]
     pixels[rows[3]] = np.rot90(pixels[rows[5]])
-    chained = Pictures(pixels, pictures.tiles, {}, 0)
-    tiles, _ = copies_kept_together(chained, "join")
+    chained = CachedImages(pixels, images.tiles, {}, 0)
+    tiles, _ = group_near_duplicates(chained, "join")
     assert [own.entry.patient_id for own in tiles] == ["o0", "o1", "o2", "o0", "o4", "o0"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inkdot.datasets.slide_labels import only_slide_is_known, slide_targets
+from inkdot.datasets.slide_labels import only_slide_labelled, slide_targets
 from inkdot.labels import DEFAULT_HEADS
 
 NAN = np.nan
@@ -38,7 +38,7 @@ def test_what_is_known_of_a_slide(on_slide, tiles, expected):
 def test_a_positive_slide_without_a_labelled_tile_teaches_tiles_nothing():
     def asked(on_slide, tiles):
         rows = np.array(tiles, np.float32)
-        return only_slide_is_known(slide_targets(on_slide, rows, DEFAULT_HEADS), rows, DEFAULT_HEADS)
+        return only_slide_labelled(slide_targets(on_slide, rows, DEFAULT_HEADS), rows, DEFAULT_HEADS)
 
     assert asked({"malignancy": "malignant"}, [UNKNOWN, UNKNOWN])
     assert not asked({"malignancy": "malignant"}, [UNKNOWN, BENIGN])

@@ -50,8 +50,8 @@ def test_pixels_and_targets_belong_together(training_tiles):
     draws = draws_for(training_tiles)
     loader = training_loader(training_tiles, plain, draws, 0)
     for (pixels, targets), batch in zip(loader, draws, strict=True):
-        for picture, target, draw in zip(pixels, targets, batch, strict=True):
-            np.testing.assert_array_equal(picture.permute(1, 2, 0).numpy(), training_tiles.tile(draw.row))
+        for image, target, draw in zip(pixels, targets, batch, strict=True):
+            np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), training_tiles.tile(draw.row))
             np.testing.assert_array_equal(target.numpy(), training_tiles.targets[draw.row])
 
 

@@ -1,16 +1,16 @@
-"""Figures over several classes against counting by hand."""
+"""Metrics over several classes against counting by hand."""
 
 import numpy as np
 import pytest
 
-from inkdot.evaluation.oof_metrics import OutOfFold, confusion_of, cross_validation_figures
+from inkdot.evaluation.oof_metrics import OofPredictions, confusion_of, cross_validation_metrics
 from inkdot.labels import Head
 
 CLASSES = ("low", "middle", "high")
 HEAD = Head(
     name="grade",
     classes=CLASSES,
-    answers={name: {name: 1.0} for name in CLASSES},
+    labels={name: {name: 1.0} for name in CLASSES},
     calls={},
     condition=None,
     flag_class="high",
@@ -18,7 +18,7 @@ HEAD = Head(
 
 
 @pytest.fixture
-def judged() -> OutOfFold:
+def judged() -> OofPredictions:
     generator = np.random.default_rng(5)
     rows = 120
     truth = generator.integers(0, 3, rows)
@@ -27,7 +27,7 @@ def judged() -> OutOfFold:
     targets[7] = np.nan
     scores = generator.dirichlet((1, 1, 1), rows).astype(np.float32) * 0.6 + 0.4 * np.nan_to_num(targets)
     scores /= scores.sum(axis=1, keepdims=True)
-    return OutOfFold(
+    return OofPredictions(
         names=np.array([f"p{row}" for row in range(rows)]),
         patients=np.array([f"g{row // 4}" for row in range(rows)]),
         folds=np.zeros(rows, np.int64),
@@ -38,7 +38,7 @@ def judged() -> OutOfFold:
     )
 
 
-def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OutOfFold):
+def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OofPredictions):
     expected = {(truth, called): 0 for truth in CLASSES for called in CLASSES}
     for row in range(120):
         if row not in (3, 7):
@@ -48,21 +48,21 @@ def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OutOfFo
     found = confusion_of(judged, HEAD, slice(0, 3))
     assert found == {pair: count for pair, count in expected.items() if count}
     assert sum(found.values()) == 118
-    figures = cross_validation_figures(judged, (HEAD,), seed=0)
+    metrics = cross_validation_metrics(judged, (HEAD,), seed=0)
     recalls = []
     for name in CLASSES:
         recall = expected[name, name] / sum(expected[name, called] for called in CLASSES)
         recalls.append(recall)
-        figure = figures[f"recall.grade.{name}"]
-        assert figure.value == pytest.approx(recall)
-        assert figure.low < recall < figure.high
-    assert figures["balanced_accuracy.grade"].value == pytest.approx(np.mean(recalls))
+        metric = metrics[f"recall.grade.{name}"]
+        assert metric.value == pytest.approx(recall)
+        assert metric.low < recall < metric.high
+    assert metrics["balanced_accuracy.grade"].value == pytest.approx(np.mean(recalls))
 
 
-def test_one_class_alone_has_no_balanced_accuracy(judged: OutOfFold):
+def test_one_class_alone_has_no_balanced_accuracy(judged: OofPredictions):
     """Its own share would pass for the mean of all."""
     alone = np.flatnonzero(judged.targets[:, 0] == 1)
-    only = OutOfFold(
+    only = OofPredictions(
         names=judged.names[alone],
         patients=judged.patients[alone],
         folds=judged.folds[alone],
@@ -71,6 +71,6 @@ def test_one_class_alone_has_no_balanced_accuracy(judged: OutOfFold):
         uncalibrated=judged.uncalibrated[alone],
         flagged=judged.flagged[alone],
     )
-    figures = cross_validation_figures(only, (HEAD,), seed=0)
-    assert "recall.grade.low" in figures
-    assert not any(name.startswith(("balanced_accuracy", "mean_auc", "auc")) for name in figures)
+    metrics = cross_validation_metrics(only, (HEAD,), seed=0)
+    assert "recall.grade.low" in metrics
+    assert not any(name.startswith(("balanced_accuracy", "mean_auc", "auc")) for name in metrics)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inkdot.execution import watchdog as heartbeat
-from inkdot.execution.process_pool import Crew, LocalEngine
+from inkdot.execution.process_pool import ProcessPool, WorkerPool
 from inkdot.records import SlideEntry
 
 ENTRIES = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "b", "c", "d")]
@@ -46,7 +46,7 @@ class Task:
         return len(list(self.folder.glob(f"{name}.*")))
 
 
-def outcomes(engine: LocalEngine, task: Task) -> dict[str, tuple[str, str]]:
+def outcomes(engine: ProcessPool, task: Task) -> dict[str, tuple[str, str]]:
     with closing(engine):
         return {report.slide_id: (report.outcome, report.reason) for report in engine.reports(ENTRIES, task)}
 
@@ -56,7 +56,7 @@ def outcomes(engine: LocalEngine, task: Task) -> dict[str, tuple[str, str]]:
 def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp_path: Path) -> None:
     task = Task(tmp_path, hangs="b", slow_but_alive="c")
     start = time.monotonic()
-    found = outcomes(LocalEngine(2, slide_timeout_s=3.0), task)  # that one takes 6 s
+    found = outcomes(ProcessPool(2, slide_timeout_s=3.0), task)  # that one takes 6 s
     assert time.monotonic() - start < 300  # and the hung one would take 600
     assert {name: outcome for name, (outcome, _) in found.items()} == {
         "a": "done", "b": "failed", "c": "done", "d": "done",
@@ -69,7 +69,7 @@ def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp
 @pytest.mark.slow
 def test_one_process_is_watched_too(tmp_path: Path) -> None:
     task = Task(tmp_path, hangs="a")
-    found = outcomes(LocalEngine(1, slide_timeout_s=1.5), task)
+    found = outcomes(ProcessPool(1, slide_timeout_s=1.5), task)
     assert [found[name][0] for name in "abcd"] == ["failed", "done", "done", "done"]
 
 
@@ -77,7 +77,7 @@ def test_one_process_is_watched_too(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_process_that_is_killed_gets_one_more_try_alone(tmp_path: Path) -> None:
     task = Task(tmp_path, dies="b", dies_once="c")
-    found = outcomes(LocalEngine(2), task)
+    found = outcomes(ProcessPool(2), task)
     assert [found[name][0] for name in "abcd"] == ["done", "failed", "done", "done"]
     assert "died twice" in found["b"][1]
     assert (task.tries("b"), task.tries("c"), task.tries("a")) == (2, 2, 1)
@@ -85,7 +85,7 @@ def test_a_process_that_is_killed_gets_one_more_try_alone(tmp_path: Path) -> Non
 
 def test_a_crew_keeps_its_processes(tmp_path: Path) -> None:
     task = Task(tmp_path)
-    crew = Crew(1, None)
+    crew = WorkerPool(1, None)
     for entry in ENTRIES:
         assert [report.outcome for report in crew.reports([entry], task)] == ["done"]
     crew.dismiss()
@@ -100,9 +100,9 @@ def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
         "from test_process_pool import ENTRIES, Task\n"
-        "from inkdot.execution.process_pool import LocalEngine\n"
+        "from inkdot.execution.process_pool import ProcessPool\n"
         "if __name__ == '__main__':\n"
-        f"    list(LocalEngine(2).reports(ENTRIES, Task(Path({str(tmp_path)!r}), hangs='abcd')))\n"
+        f"    list(ProcessPool(2).reports(ENTRIES, Task(Path({str(tmp_path)!r}), hangs='abcd')))\n"
     )
     parent = subprocess.Popen([sys.executable, script])
     children: list[int] = []

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from inkdot.errors import UserError
-from inkdot.execution.ray_pool import RayEngine
+from inkdot.execution.ray_pool import RayPool
 from inkdot.execution.ray_settings import Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(60)]
@@ -19,5 +19,5 @@ def test_a_port_where_nobody_listens_is_named_at_once(form: str) -> None:
         address = form.format(taken.getsockname()[1])
         start = time.monotonic()
         with pytest.raises(UserError, match=f"expected a Ray cluster at '{address}', found none"):
-            RayEngine(Cluster(address), 0.0, None)
+            RayPool(Cluster(address), 0.0, None)
         assert time.monotonic() - start < 15

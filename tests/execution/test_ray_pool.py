@@ -14,7 +14,7 @@ import pytest
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import NoForegroundError, UserError
-from inkdot.execution.ray_pool import RayEngine
+from inkdot.execution.ray_pool import RayPool
 from inkdot.execution.ray_settings import Cluster
 from inkdot.execution.runner import run_slides
 from inkdot.records import Mpp, SlideEntry
@@ -92,7 +92,7 @@ def test_a_slide_that_fails_hangs_or_is_fine(nodes: "RayCluster", tmp_path: Path
     task = Task(tmp_path, 0.1)
     entries = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "empty", "hangs", "z")]
     layout = RunLayout(tmp_path)
-    engine = RayEngine(Cluster(nodes.address), 0.0, slide_timeout_s=5.0)
+    engine = RayPool(Cluster(nodes.address), 0.0, slide_timeout_s=5.0)
     summary = run_slides("tile", entries, task, layout, engine=engine)
     assert summary.done == ("a", "z")
     assert summary.failed["empty"] == "expected cells, found none"
@@ -105,7 +105,7 @@ def test_a_slide_that_fails_hangs_or_is_fine(nodes: "RayCluster", tmp_path: Path
 
 
 def test_what_no_machine_has_is_said_at_once(nodes: "RayCluster", tmp_path: Path) -> None:
-    engine = RayEngine(Cluster(nodes.address, gpus_per_slide=1), 1.0, None)
+    engine = RayPool(Cluster(nodes.address, gpus_per_slide=1), 1.0, None)
     with pytest.raises(
         UserError, match=r"expected a machine with 1 CPUs and 1 GPUs .* found 1 CPUs and 0 GPUs"
     ):
@@ -115,7 +115,7 @@ def test_what_no_machine_has_is_said_at_once(nodes: "RayCluster", tmp_path: Path
 def test_few_slides_are_in_flight(nodes: "RayCluster", tmp_path: Path) -> None:
     """Ten thousand slides must not all become tasks at once."""
     entries = [SlideEntry(f"s{index}", Path("x")) for index in range(12)]
-    reports = RayEngine(Cluster(nodes.address), 0.0, None).reports(entries, Task(tmp_path, 0.05))
+    reports = RayPool(Cluster(nodes.address), 0.0, None).reports(entries, Task(tmp_path, 0.05))
     next(reports)
     time.sleep(3.0)
     begun = len(list(tmp_path.glob("*.begun.*")))
@@ -128,7 +128,7 @@ def test_a_node_killed_in_the_middle_costs_nothing(nodes: "RayCluster", tmp_path
     task, layout = Task(tmp_path), RunLayout(tmp_path)
     entries = [SlideEntry(f"s{index:02}", Path("x")) for index in range(10)]
     killer = killed_after(nodes, layout.ledger, 3)
-    summary = run_slides("tile", entries, task, layout, engine=RayEngine(Cluster(nodes.address), 0.0, 60.0))
+    summary = run_slides("tile", entries, task, layout, engine=RayPool(Cluster(nodes.address), 0.0, 60.0))
     killer.join()
     assert summary.failed == {}
     assert sorted([*summary.done, *summary.reused]) == [entry.slide_id for entry in entries]
@@ -148,10 +148,10 @@ def test_tiles_are_the_same_bytes_as_on_one_machine(nodes: "RayCluster", tmp_pat
     (tmp_path / "slides").mkdir()
     for seed in range(6):
         generator = np.random.default_rng(seed)
-        picture = np.full((1200, 1400, 3), 245, np.uint8)
+        image = np.full((1200, 1400, 3), 245, np.uint8)
         for x, y in generator.integers(20, 1180, (60, 2)).tolist():
-            cv2.circle(picture, (x, y), 10, (90, 60, 120), -1)
-        write_array_pyramid(tmp_path / "slides" / f"s{seed}.tif", picture, mpp=Mpp.square(0.5))
+            cv2.circle(image, (x, y), 10, (90, 60, 120), -1)
+        write_array_pyramid(tmp_path / "slides" / f"s{seed}.tif", image, mpp=Mpp.square(0.5))
     (tmp_path / "slides" / "damaged.tif").write_bytes(b"no slide")
     assert tile.run(tmp_path / "slides", config, tmp_path / "here") == 1
     killer = killed_after(nodes, tmp_path / "there" / "ledger.jsonl", 2)
@@ -173,11 +173,11 @@ def test_predictions_are_the_same_bytes_as_on_one_machine_though_a_node_dies_whi
         nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     (tmp_path / "slides").mkdir()
     for seed in range(6):
-        picture = np.full((700, 700, 3), 245, np.uint8)
+        image = np.full((700, 700, 3), 245, np.uint8)
         for x, y in np.random.default_rng(seed).integers(30, 670, (30, 2)).tolist():
-            cv2.circle(picture, (x, y), 11, (90, 60, 130), -1)
+            cv2.circle(image, (x, y), 11, (90, 60, 130), -1)
         path = tmp_path / "slides" / f"s{seed}.tif"
-        write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description='{"synthetic": true}')
+        write_array_pyramid(path, image, mpp=Mpp.square(0.5), description='{"synthetic": true}')
     model, out = repository / "models" / "demo", tmp_path / "there"
     assert predict.run([tmp_path / "slides"], model, tmp_path / "here") == 0
     killer = killed_after(nodes, out / "ledger.jsonl", 8)
@@ -187,7 +187,7 @@ def test_predictions_are_the_same_bytes_as_on_one_machine_though_a_node_dies_whi
     assert here.keys() == there.keys()
     assert [name for name in here if here[name] != there[name]] == []
     lines = Counter((line.stage, line.slide_id) for line in ledger.read(out / "ledger.jsonl"))
-    stages = ("tile", "predict", "clusters", "pictures")
+    stages = ("tile", "predict", "clusters", "images")
     assert lines == {(stage, f"s{seed}"): 1 for stage in stages for seed in range(6)}
 
 

@@ -1,4 +1,4 @@
-"""Tables of labelled pictures, used as they come."""
+"""Tables of labelled images, used as they come."""
 
 from pathlib import Path
 
@@ -43,16 +43,16 @@ def test_mpp_per_row_else_of_all(tmp_path: Path) -> None:
         ("path,label\n", r"expected a column 'original_image', found path, label; name it in the config as images\.group"),
         ("path,original_image\n", r"expected a column 'label', .* as images\.heads\.lesion, or remove the head"),
         ("path;label;original_image\n", r"found semicolons; save it with commas"),
-        ("path,label,original_image\n", r"expected at least one picture"),
-        ("path,label,original_image\n,NL,a\n", r"line 2: column path: expected a picture's file, found nothing"),
+        ("path,label,original_image\n", r"expected at least one image"),
+        ("path,label,original_image\n,NL,a\n", r"line 2: column path: expected a image's file, found nothing"),
         ("path,label,original_image\na.jpg,NL,\n", r"line 2: column original_image: .* both sides of a split"),
         ("path,label,original_image\na.jpg,LSIL,a\n", r"line 2: column label: expected NL, HSIL or blank, found 'LSIL'"),
-        ("path,label,original_image\na.jpg,NL,a\n./a.jpg,NL,a\n", r"expected each picture once, found '\./a\.jpg' twice"),
+        ("path,label,original_image\na.jpg,NL,a\n./a.jpg,NL,a\n", r"expected each image once, found '\./a\.jpg' twice"),
         (
             "path,label,original_image,split\na.jpg,NL,x,train\nb.jpg,NL,x,test\n",
             r"line 3: column split: expected one value for group 'x', found 'test' here and 'train' in line 2",
         ),
-        ("path,label,original_image\na.jpg,,a\n", r"column label: expected answers to head 'lesion', found none"),
+        ("path,label,original_image\na.jpg,,a\n", r"column label: expected labels to head 'lesion', found none"),
         ("", r"found none"),
     ],
 )  # fmt: skip
@@ -79,6 +79,6 @@ def test_the_pap_images_are_read_as_they_come(real_data: Path) -> None:
     head = HeadConfig(name="lesion", classes=["NL", "LSIL", "HSIL", "SCC"]).to_head()
     entries = read_images(real_data / "lbc" / "images.csv", [head], AS_IT_COMES)
     assert len(entries) == 2246
-    assert {entry.answers["lesion"] for entry in entries} == set(head.classes)
+    assert {entry.labels["lesion"] for entry in entries} == set(head.classes)
     assert all(entry.path.is_file() for entry in entries)
     assert len({entry.group for entry in entries}) < len(entries)

@@ -30,7 +30,7 @@ def test_a_dicom_series_is_one_slide(tmp_path: Path) -> None:
     assert names(tmp_path) == ["another.dcm", "level0.dcm", "odd.dcm", "odd2.dcm"]
 
 
-def test_pictures_beside_an_index_are_its_parts(tmp_path: Path) -> None:
+def test_images_beside_an_index_are_its_parts(tmp_path: Path) -> None:
     for name in ("a.vms", "a_macro.jpg", "a(0,1).jpg", "b.svs"):
         (tmp_path / name).write_bytes(b"x")
     assert names(tmp_path) == ["a.vms", "b.svs"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkdot.metrics.agreement import (
-    OVER_PLACES,
+    OVER_REGIONS,
     OVER_SLIDES,
     PERFECT,
     TOO_FEW,
@@ -20,7 +20,7 @@ from inkdot.metrics.agreement import (
 
 
 def two_readers(table: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of answers that give this table of counts."""
+    """Rows of labels that give this table of counts."""
     cells = [(i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)]
     first, second = zip(*cells, strict=True)
     return np.asarray(first), np.asarray(second)
@@ -64,27 +64,27 @@ def test_fleiss_kappa_of_a_worked_example_of_fourteen_readers():
     assert fleiss_kappa(FLEISS_EXAMPLE) == pytest.approx(0.210, abs=5e-4)
 
 
-def slow_fleiss(answers: list[list[int]], categories: int) -> float:
-    """By definition: share of agreeing pairs of readers, against pairs drawn from all answers."""
-    asked = [row for row in answers if len(row) > 1]
+def slow_fleiss(labels: list[list[int]], categories: int) -> float:
+    """By definition: share of agreeing pairs of readers, against pairs drawn from all labels."""
+    asked = [row for row in labels if len(row) > 1]
     if not asked:
         return math.nan
     shares = [np.mean([a == b for a, b in combinations(row, 2)]) for row in asked]
-    pooled = [answer for row in asked for answer in row]
+    pooled = [label for row in asked for label in row]
     chance = sum((pooled.count(k) / len(pooled)) ** 2 for k in range(categories))
     return math.nan if chance == 1 else (float(np.mean(shares)) - chance) / (1 - chance)
 
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.lists(st.integers(0, 2), max_size=5), min_size=1, max_size=12))
-def test_fleiss_kappa_equals_its_definition_with_any_number_of_readers(answers):
-    counts = np.asarray([[row.count(k) for k in range(3)] for row in answers])
-    assert fleiss_kappa(counts) == pytest.approx(slow_fleiss(answers, 3), abs=1e-9, nan_ok=True)
+def test_fleiss_kappa_equals_its_definition_with_any_number_of_readers(labels):
+    counts = np.asarray([[row.count(k) for k in range(3)] for row in labels])
+    assert fleiss_kappa(counts) == pytest.approx(slow_fleiss(labels, 3), abs=1e-9, nan_ok=True)
 
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
-def test_weights_count_a_place_as_often_as_they_say(pairs):
+def test_weights_count_a_region_as_often_as_they_say(pairs):
     first, second = (np.asarray(column) for column in zip(*pairs, strict=True))
     weights = np.arange(len(pairs), dtype=float) % 3
     often = np.repeat(np.arange(len(pairs)), weights.astype(int))
@@ -95,7 +95,7 @@ def test_weights_count_a_place_as_often_as_they_say(pairs):
     assert fleiss_kappa(counts, weights) == pytest.approx(fleiss_kappa(counts[often]), abs=1e-9, nan_ok=True)
 
 
-def test_one_answer_throughout_is_undefined_rather_than_perfect():
+def test_one_label_throughout_is_undefined_rather_than_perfect():
     same = np.zeros(5, dtype=int)
     assert math.isnan(cohen_kappa(same, same, 2))
     assert math.isnan(fleiss_kappa(np.asarray([[2, 0]] * 5)))
@@ -106,9 +106,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     """Two readers, each a noisy copy of a hidden truth: kappa of the population is known."""
     generator = np.random.default_rng(5)
 
-    def draw(places: int) -> tuple[np.ndarray, np.ndarray]:
-        truth = generator.integers(2, size=places)
-        return tuple(np.where(generator.random(places) < 0.9, truth, 1 - truth) for _ in range(2))
+    def draw(regions: int) -> tuple[np.ndarray, np.ndarray]:
+        truth = generator.integers(2, size=regions)
+        return tuple(np.where(generator.random(regions) < 0.9, truth, 1 - truth) for _ in range(2))
 
     true_kappa = (0.9**2 + 0.1**2 - 0.5) / 0.5
     covered = 0
@@ -121,7 +121,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 50 <= covered <= 60
 
 
-def test_places_of_one_slide_are_drawn_together():
+def test_regions_of_one_slide_are_drawn_together():
     generator = np.random.default_rng(1)
     agree = np.repeat(generator.random(12) < 0.6, 20)  # whole slides agree or do not
     first = generator.integers(2, size=240)
@@ -136,11 +136,11 @@ def test_places_of_one_slide_are_drawn_together():
 
 
 def test_what_an_interval_cannot_say_it_does_not_say():
-    answers, other = np.asarray([0, 1, 0, 1]), np.asarray([0, 1, 1, 1])
-    few = cohen_estimate(answers, other, 2, np.asarray(["a", "a", "b", "b"]))
+    labels, other = np.asarray([0, 1, 0, 1]), np.asarray([0, 1, 1, 1])
+    few = cohen_estimate(labels, other, 2, np.asarray(["a", "a", "b", "b"]))
     assert few is not None
-    assert few.method == OVER_PLACES
-    pair = cohen_estimate(answers[:2], 1 - other[:2], 2, np.asarray(["a", "b"]))
+    assert few.method == OVER_REGIONS
+    pair = cohen_estimate(labels[:2], 1 - other[:2], 2, np.asarray(["a", "b"]))
     assert pair is not None
     assert (pair.low, pair.high, pair.method) == (-1.0, 1.0, TOO_FEW)
     full = fleiss_estimate(np.asarray([[2, 0], [0, 2], [2, 0], [0, 2]]), np.asarray(["a", "b", "c", "d"]))

@@ -171,7 +171,7 @@ def test_many_hits_and_misses_and_rows_of_one_patient_are_drawn():
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.5, 1.0 - 1e-12, 0.457])
 def test_where_every_draw_is_the_same_patients_are_counted(value):
-    """A perfect figure of many patients is no certainty, and these are not too few."""
+    """A perfect metric of many patients is no certainty, and these are not too few."""
     patients = np.array([f"p{i}" for i in range(20)])
     rarer = np.arange(20) < 7
     noise = np.linspace(-1e-5, 1e-5, 20)

@@ -1,16 +1,16 @@
-"""Copies of a picture, and how far others are from passing for one."""
+"""Copies of a image, and how far others are from passing for one."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inkdot.metrics.image_fingerprints import NEAR_IDENTICAL, fingerprint, near_identical
+from inkdot.metrics.image_fingerprints import NEAR_DUPLICATE, find_near_duplicates, fingerprint
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 
-def field(seed: int) -> Picture:
+def field(seed: int) -> Image:
     """Cells strewn over glass."""
     generator = np.random.default_rng(seed)
     rgb = np.full((128, 128, 3), 235, np.uint8)
@@ -20,13 +20,13 @@ def field(seed: int) -> Picture:
     return rgb
 
 
-def pairs(*pictures: Picture, groups: list[str] | None = None) -> list[tuple[int, int]]:
-    prints = np.stack([fingerprint(picture) for picture in pictures])
-    names = np.array(groups or [str(index) for index in range(len(pictures))])
-    return [(pair.first, pair.second) for pair in near_identical(prints, names)]
+def pairs(*images: Image, groups: list[str] | None = None) -> list[tuple[int, int]]:
+    prints = np.stack([fingerprint(image) for image in images])
+    names = np.array(groups or [str(index) for index in range(len(images))])
+    return [(pair.first, pair.second) for pair in find_near_duplicates(prints, names)]
 
 
-def saved_again(rgb: Picture) -> Picture:
+def saved_again(rgb: Image) -> Image:
     encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
     return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
@@ -49,7 +49,7 @@ def test_copies_are_found_in_whatever_orientation(copy) -> None:
 
 def test_the_correlation_is_the_textbooks() -> None:
     first, second = fingerprint(field(0)), fingerprint(saved_again(field(0)))
-    (pair,) = near_identical(np.stack([first, second]), np.array(["a", "b"]))
+    (pair,) = find_near_duplicates(np.stack([first, second]), np.array(["a", "b"]))
     assert pair.correlation == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-5)
 
 
@@ -72,17 +72,17 @@ def test_other_fields_and_empty_glass_are_no_copies() -> None:
 
 
 def test_blocks_change_nothing() -> None:
-    """More pictures than fit in one block: the pair lies across two."""
+    """More images than fit in one block: the pair lies across two."""
     generator = np.random.default_rng(0)
     prints = generator.normal(120, 30, (1100, 16, 16)).astype(np.float32)
     prints[1099] = prints[3] + 5
-    found = near_identical(prints, np.array([str(index) for index in range(1100)]))
+    found = find_near_duplicates(prints, np.array([str(index) for index in range(1100)]))
     assert [(pair.first, pair.second) for pair in found] == [(3, 1099)]
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_real_pap_pictures_hold_two_pairs_that_their_table_calls_different(real_data) -> None:
+def test_real_pap_images_hold_two_pairs_that_their_table_calls_different(real_data) -> None:
     """Centres of 288 px of all 2,246; the next pair is well below the limit."""
     rows = (real_data / "lbc" / "images.csv").read_text(encoding="utf-8").splitlines()[1:]
     prints, names = [], []
@@ -92,7 +92,7 @@ def test_real_pap_pictures_hold_two_pairs_that_their_table_calls_different(real_
         top, left = (rgb.shape[0] - 288) // 2, (rgb.shape[1] - 288) // 2
         prints.append(fingerprint(rgb[top : top + 288, left : left + 288]))
         names.append(original)
-    found = near_identical(np.stack(prints), np.array(names), least=0.8)
-    sure = {frozenset((names[a], names[b])) for a, b, correlation in found if correlation >= NEAR_IDENTICAL}
+    found = find_near_duplicates(np.stack(prints), np.array(names), least=0.8)
+    sure = {frozenset((names[a], names[b])) for a, b, correlation in found if correlation >= NEAR_DUPLICATE}
     assert sure == {frozenset(("nl_21_ (2)", "nl_21_ (5)")), frozenset(("nl_2_ (5)", "nl_2_ (6)"))}
-    assert max(pair.correlation for pair in found if pair.correlation < NEAR_IDENTICAL) < 0.85
+    assert max(pair.correlation for pair in found if pair.correlation < NEAR_DUPLICATE) < 0.85

@@ -7,9 +7,9 @@ from scipy.spatial.distance import euclidean
 
 from inkdot.metrics.ood_distance import (
     NEIGHBOURS,
-    feature_distances,
     fit_reference,
     limit_for_one_more,
+    ood_distances,
     t_quantile,
 )
 
@@ -31,7 +31,7 @@ def test_it_is_the_distance_to_the_neighbours_by_theirs_on_other_slides():
         reach.append(sorted(others)[NEIGHBOURS - 1])
     np.testing.assert_allclose(reference.reach, reach, rtol=1e-6)
     smallest = np.quantile(reach, 0.05)
-    for tile, distance in zip(fresh, feature_distances(fresh, reference), strict=True):
+    for tile, distance in zip(fresh, ood_distances(fresh, reference), strict=True):
         order = sorted(range(60), key=lambda index, tile=tile: euclidean(tile, seen[index]))[:NEIGHBOURS]
         own = euclidean(tile, seen[order[-1]])
         expected = (own + smallest) / (np.mean([reach[index] for index in order]) + smallest)
@@ -44,9 +44,9 @@ def test_what_is_spread_wide_and_what_is_packed_are_both_usual_and_between_them_
     assert reference is not None
     usual = [embeddings(2, spread=0.01), embeddings(3, spread=3.0, centre=40.0)]
     for own in usual:
-        assert 0.8 < np.median(feature_distances(own, reference)) < 1.3
-    assert np.median(feature_distances(embeddings(4, spread=0.01, centre=1.0), reference)) > 10
-    assert np.median(feature_distances(embeddings(5, spread=3.0, centre=60.0), reference)) > 3
+        assert 0.8 < np.median(ood_distances(own, reference)) < 1.3
+    assert np.median(ood_distances(embeddings(4, spread=0.01, centre=1.0), reference)) > 10
+    assert np.median(ood_distances(embeddings(5, spread=3.0, centre=60.0), reference)) > 3
 
 
 def test_tiles_that_are_all_alike_or_of_one_slide_describe_nothing():
@@ -59,7 +59,7 @@ def test_many_equal_tiles_make_no_distance_infinite():
     seen = np.concatenate([np.zeros((50, 6)), embeddings(0, count=10)])
     reference = fit_reference(seen, SLIDES)
     assert reference is not None
-    assert np.isfinite(feature_distances(embeddings(1), reference)).all()
+    assert np.isfinite(ood_distances(embeddings(1), reference)).all()
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 7, 60])

@@ -1,4 +1,4 @@
-"""From tiles to clusters, against figures worked out by hand."""
+"""From tiles to clusters, against metrics worked out by hand."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ SCORES = np.array([[0.8, 0.2, 0.9, 0.1], [0.1, 0.9, 0.3, 0.7], [0.5, 0.5, 0.5, 0
 ROWS = [np.array([0, 1]), np.array([2]), np.array([], np.int64)]
 
 
-def test_max_takes_every_answer_from_the_tile_with_the_highest_flag_score() -> None:
+def test_max_takes_every_label_from_the_tile_with_the_highest_flag_score() -> None:
     found = pooled(SCORES, ROWS, DEFAULT_HEADS, "max")
     assert found[0] == pytest.approx([0.1, 0.9, 0.3, 0.7])
     assert found[1] == pytest.approx([0.5, 0.5, 0.5, 0.5])
     assert np.isnan(found[2]).all()
 
 
-def test_mean_averages_logits_and_each_question_sums_to_one() -> None:
+def test_mean_averages_logits_and_each_head_sums_to_one() -> None:
     found = pooled(SCORES, ROWS, DEFAULT_HEADS, "mean")
     # Odds multiply, and the mean of two logits is their geometric mean: sqrt(0.2/0.8 * 0.9/0.1) = 1.5.
     assert found[0, 1] / found[0, 0] == pytest.approx(1.5, rel=1e-5)

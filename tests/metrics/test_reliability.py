@@ -12,19 +12,19 @@ def test_shares_are_those_of_plain_counting_and_edges_belong_to_the_upper_range(
     truth = rng.random(len(scores)) < scores
     patients = np.array([f"p{i % 12}" for i in range(len(scores))])
     steps = reliability_steps(truth, scores, patients)
-    assert sum(step.places for step in steps) == len(scores)
+    assert sum(step.regions for step in steps) == len(scores)
     for step in steps:
         own = [
             bool(hit)
             for score, hit in zip(scores, truth, strict=True)
             if step.low <= score and (score < step.high or step.high == 1.0)
         ]
-        assert step.places == len(own)
+        assert step.regions == len(own)
         assert step.positive.value == pytest.approx(sum(own) / len(own))
         assert step.positive.low <= step.positive.value <= step.positive.high
 
 
-def test_ranges_without_a_place_are_left_out() -> None:
+def test_ranges_without_a_region_are_left_out() -> None:
     (step,) = reliability_steps(np.array([True]), [0.5], np.array(["p"]))
-    assert (step.low, step.high, step.places) == (0.4, 0.6, 1)
-    assert step.positive.low < 0.1  # one place of one patient says next to nothing
+    assert (step.low, step.high, step.regions) == (0.4, 0.6, 1)
+    assert step.positive.low < 0.1  # one region of one patient says next to nothing

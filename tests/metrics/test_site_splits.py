@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inkdot.errors import LeakageError, ManifestError, UserError
 from inkdot.metrics.site_splits import site_units
-from inkdot.metrics.splits import SplitSlide, deal_folds, split_slides
+from inkdot.metrics.splits import SplitSlide, grouped_folds, grouped_split
 
 
 def slide(index, patient, site, positive=None, wanted=""):
@@ -36,9 +36,9 @@ def test_no_site_and_no_patient_is_ever_on_two_sides(owners, seed):
     slides = [slide(i, f"p{owner}", f"site{site}", known) for i, (owner, site, known) in enumerate(owners)]
     if len(set(site_units(slides).values())) < 2:
         with pytest.raises(UserError, match="expected at least 2 sites"):
-            split_slides(slides, 0.25, seed, "site")
+            grouped_split(slides, 0.25, seed, "site")
         return
-    for sides in (split_slides(slides, 0.25, seed, "site"), deal_folds(slides, 2, seed, "site")):
+    for sides in (grouped_split(slides, 0.25, seed, "site"), grouped_folds(slides, 2, seed, "site")):
         assert set(sides) == {s.slide_id for s in slides}
         for of in ("site", "patient_id"):
             seen = {}
@@ -51,7 +51,7 @@ def test_a_patient_seen_at_two_sites_joins_them():
     slides = cohort({"a": (1, 1), "b": (1, 1), "c": (1, 1)})
     slides.append(slide(99, slides[0].patient_id, "b", True))
     with pytest.raises(UserError, match=r"at least 3 sites .* found 2"):
-        deal_folds(slides, 3, 0, "site")
+        grouped_folds(slides, 3, 0, "site")
 
 
 def test_folds_are_as_even_as_the_best_of_all_ways_to_share_the_sites_out():
@@ -59,7 +59,7 @@ def test_folds_are_as_even_as_the_best_of_all_ways_to_share_the_sites_out():
     for _ in range(20):
         sites = {f"site{i}": (counts.randint(1, 6), counts.randint(1, 12)) for i in range(7)}
         slides = cohort(sites)
-        fold_of = deal_folds(slides, 2, 0, "site")
+        fold_of = grouped_folds(slides, 2, 0, "site")
         shares = np.array(list(sites.values())) / np.sum(list(sites.values()), axis=0)
 
         def unevenness(sides, shares=shares):
@@ -72,7 +72,7 @@ def test_folds_are_as_even_as_the_best_of_all_ways_to_share_the_sites_out():
 
 def test_validation_gets_near_its_share_of_both_classes():
     slides = cohort({f"site{i}": (2, 4) for i in range(8)})
-    parts = split_slides(slides, 0.25, 0, "site")
+    parts = grouped_split(slides, 0.25, 0, "site")
     validating = [s for s in slides if parts[s.slide_id] == "validation"]
     assert sum(s.positive for s in validating) == 4
     assert len(validating) == 12
@@ -81,24 +81,24 @@ def test_validation_gets_near_its_share_of_both_classes():
 def test_both_sides_get_both_classes_where_the_sites_allow():
     slides = cohort({"only healthy": (0, 9), "only ill": (9, 0), "both": (3, 3), "both too": (3, 3)})
     for seed in range(5):
-        parts = split_slides(slides, 0.25, seed, "site")
+        parts = grouped_split(slides, 0.25, seed, "site")
         sides = {(parts[s.slide_id], s.positive) for s in slides}
         assert len(sides) == 4
 
 
 def test_same_seed_same_sites_in_any_order():
     slides = cohort({f"site{i}": (i % 3 + 1, i + 2) for i in range(9)})
-    assert deal_folds(slides[::-1], 3, 1, "site") == deal_folds(slides, 3, 1, "site")
+    assert grouped_folds(slides[::-1], 3, 1, "site") == grouped_folds(slides, 3, 1, "site")
 
 
 def test_a_slide_without_a_site_is_named():
     slides = [*cohort({"a": (1, 1), "b": (1, 1)}), slide(77, "x", "")]
     with pytest.raises(ManifestError, match="found none for 1 such as 's077'"):
-        split_slides(slides, 0.25, 0, "site")
+        grouped_split(slides, 0.25, 0, "site")
 
 
 def test_a_given_split_that_tears_a_site_apart_names_it():
     slides = [slide(0, "a", "north", wanted="train"), slide(1, "b", "north", wanted="validation")]
     with pytest.raises(LeakageError, match=r"each site in one part .* north \(train and validation\)"):
-        split_slides(slides, 0.25, 0, "site")
-    assert set(split_slides(slides, 0.25, 0).values()) == {"train", "validation"}
+        grouped_split(slides, 0.25, 0, "site")
+    assert set(grouped_split(slides, 0.25, 0).values()) == {"train", "validation"}

@@ -9,8 +9,8 @@ from inkdot.metrics.slide_level import (
     NOT_ASKED,
     SlideResults,
     as_patients,
-    slide_figures,
-    subgroup_figures,
+    slide_metrics,
+    subgroup_metrics,
 )
 
 NAN = math.nan
@@ -42,28 +42,28 @@ COHORT = [
 
 
 def test_inadequate_slides_are_missed_or_nothing_never_right_and_unknown_ones_do_not_count():
-    figures = slide_figures(results(COHORT))
-    assert figures["sensitivity"].value == 2 / 4
-    assert figures["specificity"].value == 1 / 2  # d flagged, e not; f is inadequate
-    assert figures["balanced_accuracy"].value == pytest.approx((2 / 4 + 1 / 2) / 2)
+    metrics = slide_metrics(results(COHORT))
+    assert metrics["sensitivity"].value == 2 / 4
+    assert metrics["specificity"].value == 1 / 2  # d flagged, e not; f is inadequate
+    assert metrics["balanced_accuracy"].value == pytest.approx((2 / 4 + 1 / 2) / 2)
     pairs = [(p > n) + 0.5 * (p == n) for p in (0.9, 0.4, 0.8) for n in (0.6, 0.1)]
-    assert figures["auc"].value == pytest.approx(np.mean(pairs))
+    assert metrics["auc"].value == pytest.approx(np.mean(pairs))
 
 
 def test_two_patients_on_a_side_give_no_interval():
     rows = [("a", 1, 0.9, True, 1), ("b", 1, 0.4, False, 12)]
     rows += [(f"n{k}", 0, 0.1 * k, k > 4, NOT_ASKED) for k in range(8)]
-    figures = slide_figures(results(rows))
+    metrics = slide_metrics(results(rows))
     for name in ("average_precision", "balanced_accuracy"):
-        assert (figures[name].low, figures[name].high, figures[name].method) == (0.0, 1.0, TOO_FEW)
+        assert (metrics[name].low, metrics[name].high, metrics[name].method) == (0.0, 1.0, TOO_FEW)
 
 
-def test_hits_are_counted_on_slides_with_known_places_only():
-    figures = slide_figures(results(COHORT), ks=(1, 10, 30))
-    assert figures["hit@1"].value == 1 / 3
-    assert figures["hit@10"].value == 1 / 3
-    assert figures["hit@30"].value == 2 / 3
-    assert "hit@30" not in slide_figures(results([("d", 0, 0.6, True, NOT_ASKED)]))
+def test_hits_are_counted_on_slides_with_known_regions_only():
+    metrics = slide_metrics(results(COHORT), ks=(1, 10, 30))
+    assert metrics["hit@1"].value == 1 / 3
+    assert metrics["hit@10"].value == 1 / 3
+    assert metrics["hit@30"].value == 2 / 3
+    assert "hit@30" not in slide_metrics(results([("d", 0, 0.6, True, NOT_ASKED)]))
 
 
 def test_a_patient_is_flagged_where_any_slide_is():
@@ -82,9 +82,9 @@ def test_a_patient_with_an_unknown_slide_and_no_positive_one_is_unknown():
     assert math.isnan(as_patients(results(rows), {}).truth[0])
 
 
-def test_subgroups_are_the_figures_of_their_own_slides():
+def test_subgroups_are_the_metrics_of_their_own_slides():
     sites = ["x", "x", "x", "x", "y", "y", "", ""]
-    found = subgroup_figures(results(COHORT, site=sites, stain=["pap"] * 8))
+    found = subgroup_metrics(results(COHORT, site=sites, stain=["pap"] * 8))
     assert set(found) == {"site"}
     assert set(found["site"]) == {"x", "y", "not stated"}
     assert found["site"]["y"]["specificity"].value == 1 / 2

@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.metrics.splits import SplitSlide, check_patients_apart, deal_folds, patient_of, split_slides
+from inkdot.metrics.splits import SplitSlide, check_patients_apart, grouped_folds, grouped_split, patient_of
 
 
-def slide(index, patient, positive=None, answers=(), wanted=""):
-    return SplitSlide(f"s{index:03d}", patient, positive, answers, wanted)
+def slide(index, patient, positive=None, labels=(), wanted=""):
+    return SplitSlide(f"s{index:03d}", patient, positive, labels, wanted)
 
 
 def cohort(positives=12, negatives=20, each=2):
@@ -29,7 +29,7 @@ def cohort(positives=12, negatives=20, each=2):
 )
 def test_no_patient_is_ever_on_both_sides(owners, fraction, seed):
     slides = [slide(i, f"p{owner}", positive) for i, (owner, positive) in enumerate(owners)]
-    parts = split_slides(slides, fraction, seed)
+    parts = grouped_split(slides, fraction, seed)
     assert set(parts) == {s.slide_id for s in slides}
     sides = {}
     for s in slides:
@@ -38,7 +38,7 @@ def test_no_patient_is_ever_on_both_sides(owners, fraction, seed):
 
 def test_each_class_gives_its_share():
     slides = cohort()
-    parts = split_slides(slides, 0.25, seed=0)
+    parts = grouped_split(slides, 0.25, seed=0)
     validating = {s.patient_id for s in slides if parts[s.slide_id] == "validation"}
     assert sum(name.startswith("pos") for name in validating) == 3
     assert sum(name.startswith("neg") for name in validating) == 5
@@ -46,30 +46,30 @@ def test_each_class_gives_its_share():
 
 def test_two_patients_of_a_class_end_on_different_sides_and_one_trains():
     slides = [slide(0, "a", True), slide(1, "b", True), slide(2, "c", False)]
-    parts = split_slides(slides, 0.05, seed=0)
+    parts = grouped_split(slides, 0.05, seed=0)
     assert {parts["s000"], parts["s001"]} == {"train", "validation"}
     assert parts["s002"] == "train"
 
 
-def test_other_answers_are_spread_over_both_sides():
+def test_other_labels_are_spread_over_both_sides():
     slides = [slide(i, f"p{i}", True, ("small_cell" if i < 8 else "large_cell",)) for i in range(16)]
     for seed in range(10):
-        parts = split_slides(slides, 0.25, seed)
-        validating = [s.answers[0] for s in slides if parts[s.slide_id] == "validation"]
+        parts = grouped_split(slides, 0.25, seed)
+        validating = [s.labels[0] for s in slides if parts[s.slide_id] == "validation"]
         assert sorted(validating) == ["large_cell", "large_cell", "small_cell", "small_cell"]
 
 
 def test_same_seed_same_split_in_any_order_and_another_seed_another():
     slides = cohort()
-    parts = split_slides(slides, 0.25, seed=1)
-    assert split_slides(slides[::-1], 0.25, seed=1) == parts
-    assert any(split_slides(slides, 0.25, seed=s) != parts for s in range(2, 6))
+    parts = grouped_split(slides, 0.25, seed=1)
+    assert grouped_split(slides[::-1], 0.25, seed=1) == parts
+    assert any(grouped_split(slides, 0.25, seed=s) != parts for s in range(2, 6))
 
 
 def test_a_given_split_is_respected():
     wanted = ["train", "validation", "test", "train"]
     slides = [slide(i, f"p{i}", True, wanted=part) for i, part in enumerate(wanted)]
-    assert list(split_slides(slides, 0.25, 0).values()) == wanted
+    assert list(grouped_split(slides, 0.25, 0).values()) == wanted
 
 
 def test_a_given_split_that_leaks_names_the_patient():
@@ -79,14 +79,14 @@ def test_a_given_split_that_leaks_names_the_patient():
         slide(2, "b", wanted="test"),
     ]
     with pytest.raises(LeakageError, match=r"anna \(train and validation\)"):
-        split_slides(slides, 0.25, 0)
+        grouped_split(slides, 0.25, 0)
 
 
 @pytest.mark.parametrize("word", ["", "Train", "holdout"])
 def test_a_split_column_filled_for_some_or_with_other_words_is_refused(word):
     slides = [slide(0, "a", wanted="train"), slide(1, "b", wanted=word)]
     with pytest.raises(ManifestError, match="'s001': column split"):
-        split_slides(slides, 0.25, 0)
+        grouped_split(slides, 0.25, 0)
 
 
 def test_leaks_name_five_patients_and_count_the_rest():
@@ -103,17 +103,17 @@ def test_a_slide_without_patient_is_its_own_patient():
 
 def test_folds_hold_whole_patients_and_their_share_of_each_class():
     slides = cohort(positives=10, negatives=20)
-    folds = deal_folds(slides, 5, seed=0)
+    folds = grouped_folds(slides, 5, seed=0)
     for fold in range(5):
         patients = {s.patient_id for s in slides if folds[s.slide_id] == fold}
         assert sum(name.startswith("pos") for name in patients) == 2
         assert sum(name.startswith("neg") for name in patients) == 4
     check_patients_apart({s.slide_id: s.patient_id for s in slides}, {k: str(v) for k, v in folds.items()})
-    assert deal_folds(slides[::-1], 5, seed=0) == folds
+    assert grouped_folds(slides[::-1], 5, seed=0) == folds
 
 
 def test_more_folds_than_patients_is_the_users_error():
     with pytest.raises(UserError, match="found 2; lower --folds"):
-        deal_folds([slide(0, "a", True), slide(1, "b", False)], 5, 0)
+        grouped_folds([slide(0, "a", True), slide(1, "b", False)], 5, 0)
     with pytest.raises(ValueError, match="at least 2 folds"):
-        deal_folds([slide(0, "a", True)], 1, 0)
+        grouped_folds([slide(0, "a", True)], 1, 0)

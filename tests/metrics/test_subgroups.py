@@ -1,4 +1,4 @@
-"""What is said of subgroups, on figures given by hand."""
+"""What is said of subgroups, on metrics given by hand."""
 
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.metrics.subgroups import subgroup_words
@@ -11,7 +11,7 @@ def estimate(value: float, low: float, high: float, method: str = "by hand") -> 
 WHOLE = {"auc": estimate(0.9, 0.85, 0.95), "sensitivity": estimate(0.8, 0.7, 0.9)}
 
 
-def test_a_subgroup_fails_where_its_interval_lies_below_the_figure_of_all() -> None:
+def test_a_subgroup_fails_where_its_interval_lies_below_the_metric_of_all() -> None:
     lines = subgroup_words(
         WHOLE,
         {
@@ -22,7 +22,7 @@ def test_a_subgroup_fails_where_its_interval_lies_below_the_figure_of_all() -> N
         },
     )
     assert lines == [
-        "Subgroup that fails, its interval lies below the figure of all: scanner 'A': auc 0.700 (0.600 to 0.890), of all 0.900 "
+        "Subgroup that fails, its interval lies below the metric of all: scanner 'A': auc 0.700 (0.600 to 0.890), of all 0.900 "
         "(0.850 to 0.950)."
     ]
 
@@ -37,7 +37,7 @@ def test_small_subgroups_are_named_and_never_pass_for_good() -> None:
             }
         },
     )
-    assert lines[0] == "No subgroup's interval lies below the figure of all validation slides."
+    assert lines[0] == "No subgroup's interval lies below the metric of all validation slides."
     assert lines[1].startswith("Too few validation patients to tell")
     assert "site 'one' (auc, sensitivity); site 'two' (sensitivity)" in lines[1]
 

@@ -25,14 +25,14 @@ def test_it_is_small_and_says_that_it_is_synthetic(demo_model: Path) -> None:
     assert layout.weights.stat().st_size <= 16_000_000
     assert description.trained_on.synthetic
     assert "SYNTHETIC" in layout.card.read_text(encoding="utf-8")
-    assert all(name.startswith("selftest_") for name in description.validation_figures)
+    assert all(name.startswith("selftest_") for name in description.validation_metrics)
 
 
 def test_it_leaves_close_calls_open_and_knows_slides_unlike_its_own(demo_model: Path) -> None:
     description = read_model_file(demo_model)
     assert ModelLayout(demo_model).reference.is_file()
     assert {"malignancy", "morphology"} <= set(description.abstention)
-    assert description.familiarity is not None
+    assert description.ood is not None
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 
-from inkdot.errors import ArtefactError, UserError
+from inkdot.errors import StorageError, UserError
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.model_files import ModelFile, TrainedOn
 
@@ -28,7 +28,7 @@ def described(config, spec, **changes):
         "normalisation_std": list(spec.normalisation_std),
         "temperatures": {"malignancy": 2.0, "morphology": 0.5},
         "operating_points": {},
-        "validation_figures": {},
+        "validation_metrics": {},
         "trained_on": TrainedOn(
             synthetic=True,
             slides=1,
@@ -82,7 +82,7 @@ def test_weights_that_do_not_fit_the_description_are_named(folder):
     data = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     data["weights_sha256"] = file_sha256(folder / "weights.safetensors")
     (folder / "model.json").write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(ArtefactError) as error:
+    with pytest.raises(StorageError) as error:
         load_model(folder)
     assert "heads.malignancy.weight (2×" in str(error.value)
     assert "3×7 found" in str(error.value)
@@ -92,7 +92,7 @@ def test_weights_that_do_not_fit_the_description_are_named(folder):
 def test_changed_weights_are_refused(folder):
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(ArtefactError, match="copy the whole model folder"):
+    with pytest.raises(StorageError, match="copy the whole model folder"):
         load_model(folder)
 
 
@@ -100,7 +100,7 @@ class TestScorer:
     """Tiles in, calibrated scores out."""
 
     def test_scores_are_the_softmax_of_logits_divided_by_the_temperature(self, folder, training_tiles):
-        scorer = Scorer(folder, device="cpu", batch_size=8)
+        scorer = Predictor(folder, device="cpu", batch_size=8)
         scores = scorer.score(training_tiles.tiles())
         _, network = load_model(folder)
         pixels = torch.from_numpy(np.stack(list(training_tiles.tiles()))).permute(0, 3, 1, 2)
@@ -113,29 +113,29 @@ class TestScorer:
 
     def test_a_tile_scores_the_same_whatever_comes_after_it(self, folder, training_tiles):
         # Without padding the last batch would be smaller, and its kernels round differently.
-        scorer = Scorer(folder, device="cpu", batch_size=16)
+        scorer = Predictor(folder, device="cpu", batch_size=16)
         tiles = list(training_tiles.tiles())
         whole = scorer.score(tiles)
         for count in (1, 5, 17, 40):
             np.testing.assert_array_equal(scorer.score(tiles[:count]), whole[:count])
 
     def test_no_tiles_no_scores(self, folder):
-        assert Scorer(folder, device="cpu").score([]).shape == (0, 4)
+        assert Predictor(folder, device="cpu").score([]).shape == (0, 4)
 
     def test_a_device_that_is_not_there_is_the_users_error(self, folder):
         if torch.cuda.is_available():
             pytest.skip("this machine has CUDA")
         with pytest.raises(UserError, match="found 'cuda'"):
-            Scorer(folder, device="cuda")
+            Predictor(folder, device="cuda")
         with pytest.raises(UserError, match="found 'abacus'"):
-            Scorer(folder, device="abacus")
+            Predictor(folder, device="abacus")
 
     def test_a_kept_conversion_is_used_without_loading_torch(self, folder):
         """Loading torch and timm takes seconds, which one small slide need not wait for."""
-        Scorer(folder, device="cpu", runtime="openvino").score([np.zeros((32, 32, 3), np.uint8)])
+        Predictor(folder, device="cpu", runtime="openvino").score([np.zeros((32, 32, 3), np.uint8)])
         code = (
-            "import sys, numpy as np; from pathlib import Path; from inkdot.model.predictor import Scorer;"
-            f"s = Scorer(Path({str(folder)!r}), device='cpu', runtime='openvino');"
+            "import sys, numpy as np; from pathlib import Path; from inkdot.model.predictor import Predictor;"
+            f"s = Predictor(Path({str(folder)!r}), device='cpu', runtime='openvino');"
             "print(s.score([np.zeros((32, 32, 3), np.uint8)]).shape, 'torch' in sys.modules, 'timm' in sys.modules)"
         )
         shown = subprocess.run(

@@ -107,7 +107,7 @@ def test_heads_of_another_laboratory(tiny_spec):
 @pytest.mark.parametrize("views", [2, 4, 8])
 def test_views_are_the_mean_of_the_logits_of_the_turned_tiles(tiny_spec, views):
     plain = TileNetwork(tiny_spec).eval()
-    many = TileNetwork(dataclasses.replace(tiny_spec, views=views)).eval()
+    many = TileNetwork(dataclasses.replace(tiny_spec, tta_views=views)).eval()
     many.load_state_dict(plain.state_dict())
     tiles = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     turned = [tiles, tiles[:, :, ::-1], tiles[:, ::-1], tiles[:, ::-1, ::-1]]
@@ -124,7 +124,7 @@ def test_views_are_the_mean_of_the_logits_of_the_turned_tiles(tiny_spec, views):
 
 
 def test_training_looks_at_one_view(tiny_spec):
-    network = TileNetwork(dataclasses.replace(tiny_spec, views=8)).train()
+    network = TileNetwork(dataclasses.replace(tiny_spec, tta_views=8)).train()
     seen = []
     network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
     network(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))

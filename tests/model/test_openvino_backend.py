@@ -13,7 +13,7 @@ import torch
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_backend import OpenVinoNetwork
 from inkdot.model.predictor import scores_of
-from inkdot.model.torch_backend import predict_logits, seen_by
+from inkdot.model.torch_backend import infer_batches, predict_logits
 
 SIDE, BATCH = 32, 8
 BOUND = 1e-3
@@ -124,7 +124,7 @@ def test_both_runtimes_give_the_features_that_the_logits_were_made_from(
 ) -> None:
     runtime = compiled(network, tmp_path)
     in_openvino = list(runtime.seen(tiles))
-    in_torch = list(seen_by(network, tiles, device=torch.device("cpu"), batch_size=BATCH))
+    in_torch = list(infer_batches(network, tiles, device=torch.device("cpu"), batch_size=BATCH))
     assert [len(seen.features) for seen in in_openvino] == [BATCH, BATCH, BATCH, 3]
     assert runtime.feature_count == network.feature_count == in_openvino[0].features.shape[1]
     for ours, theirs in zip(in_openvino, in_torch, strict=True):

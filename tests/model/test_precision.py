@@ -14,7 +14,7 @@ from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
 from inkdot.model.precision import BOUND, chosen_precision, precision_on
-from inkdot.model.predictor import Scorer, scores_of
+from inkdot.model.predictor import Predictor, scores_of
 from inkdot.model.torch_backend import predict_logits
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file
@@ -29,21 +29,21 @@ ONLY_WITH_BFLOAT16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this pro
 def tiles() -> list[np.ndarray]:
     """Pale glass with dark discs: noise would drive a trained network far from anything it knows."""
     generator = np.random.default_rng(5)
-    pictures = np.full((3 * BATCH + 3, SIDE, SIDE, 3), 240, np.uint8)
-    for picture in pictures:
+    images = np.full((3 * BATCH + 3, SIDE, SIDE, 3), 240, np.uint8)
+    for image in images:
         for _ in range(int(generator.integers(2, 30))):
             x, y, radius = (int(value) for value in generator.integers((0, 0, 4), (SIDE, SIDE, 14)))
             cv2.circle(
-                picture, (x, y), radius, [int(c) for c in generator.integers(40, 180, 3)], -1, cv2.LINE_AA
+                image, (x, y), radius, [int(c) for c in generator.integers(40, 180, 3)], -1, cv2.LINE_AA
             )
-    return list(pictures)
+    return list(images)
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
     """The trained demo network, as a model of bfloat16."""
     description, network = load_model(REPOSITORY / "models" / "demo")
-    changed = {"precision": "bfloat16", "familiarity": None}  # whose training tiles stay behind
+    changed = {"precision": "bfloat16", "ood": None}  # whose training tiles stay behind
     save_model(tmp_path / "model", network, description.model_copy(update=changed))
     return tmp_path / "model"
 
@@ -82,25 +82,25 @@ def test_a_model_says_its_precision_only_where_older_programs_must_refuse_it(dem
 
 
 def test_scores_in_another_precision_than_the_models_say_so(demo: Path, tiles: list[np.ndarray]) -> None:
-    scorer = Scorer(demo, device="cpu", runtime="torch")
+    scorer = Predictor(demo, device="cpu", runtime="torch")
     assert scorer.precision == "float32"
     (warning,) = scorer.warnings
     assert "computed in float32" in warning
     assert "bfloat16" in warning
-    plain = Scorer(REPOSITORY / "models" / "demo", device="cpu", runtime="torch")
+    plain = Predictor(REPOSITORY / "models" / "demo", device="cpu", runtime="torch")
     assert plain.warnings == []
     assert scorer.score(tiles).shape == (len(tiles), 4)
 
 
 @ONLY_WITH_BFLOAT16
 def test_the_demo_networks_scores_stay_within_the_stated_bound(demo: Path, tiles: list[np.ndarray]) -> None:
-    half, single = Scorer(demo, runtime="openvino"), Scorer(demo, device="cpu", runtime="torch")
+    half, single = Predictor(demo, runtime="openvino"), Predictor(demo, device="cpu", runtime="torch")
     assert (half.precision, half.warnings) == ("bfloat16", [])
     expected, found = single.score(tiles), half.score(tiles)
     assert np.ptp(expected[:, 1]) > 0.2  # else agreement would say nothing
     assert BOUND["float32"] < np.abs(found - expected).max() < BOUND["bfloat16"]
     assert half.score(tiles).tobytes() == found.tobytes()
-    assert Scorer(demo, runtime="openvino").score(tiles).tobytes() == found.tobytes()
+    assert Predictor(demo, runtime="openvino").score(tiles).tobytes() == found.tobytes()
 
 
 @ONLY_WITH_BFLOAT16

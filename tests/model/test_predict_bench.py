@@ -14,7 +14,7 @@ from inkdot.slides.pyramid import write_array_pyramid
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_last_line_has_the_figures(repository: Path, tmp_path: Path) -> None:
+def test_the_last_line_has_the_metrics(repository: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     rgb = np.random.default_rng(1).integers(0, 256, (9000, 2600, 3), dtype=np.uint8)
     path = tmp_path / "slide.tif"

@@ -34,7 +34,7 @@ Paint = Callable[..., RgbArray]
 
 @pytest.fixture(scope="session")
 def paint() -> Paint:
-    """`paint(discs, side_um=100, mpp=0.25, blur_um=0.3)`: a picture of discs on glass, drawn eight times finer."""
+    """`paint(discs, side_um=100, mpp=0.25, blur_um=0.3)`: a image of discs on glass, drawn eight times finer."""
 
     def painting(
         discs: Sequence[Drawn], side_um: float = 100.0, mpp: float = 0.25, blur_um: float = 0.3, seed: int = 0

@@ -10,7 +10,7 @@ import pytest
 from inkdot.morphometry import (
     NucleusMeasurement,
     cluster_table,
-    lymphocyte_ruler,
+    lymphocyte_reference,
     measure_clusters,
     measure_nuclei,
     nucleus_table,
@@ -36,11 +36,11 @@ class Disc(NamedTuple):
 QUARTER = Mpp.square(0.25)
 
 
-def measured(picture: np.ndarray) -> list[NucleusMeasurement]:
-    return measure_nuclei(picture, segment_nuclei(picture, QUARTER).labels, QUARTER)
+def measured(image: np.ndarray) -> list[NucleusMeasurement]:
+    return measure_nuclei(image, segment_nuclei(image, QUARTER).labels, QUARTER)
 
 
-def test_place_shape_and_darkness(paint: Paint) -> None:
+def test_region_shape_and_darkness(paint: Paint) -> None:
     (one,) = measured(paint([Disc(40, 60, 12, aspect=1.5, amount=0.8)]))
     assert (one.x_px * 0.25, one.y_px * 0.25) == pytest.approx((40, 60), abs=0.3)
     assert one.area_um2 == pytest.approx(np.pi * 36, rel=0.08)
@@ -91,12 +91,12 @@ def lymphocyte() -> NucleusMeasurement:
 
 
 def test_the_ruler_needs_twenty_lymphocytes() -> None:
-    nineteen = lymphocyte_ruler([lymphocyte()] * 19)
+    nineteen = lymphocyte_reference([lymphocyte()] * 19)
     assert not nineteen.available
     assert nineteen.ratio(15.0) is None
     assert nineteen.hyperchromasia(1.0) is None
     assert nineteen.reason == "ruler unavailable: 19 resting lymphocytes, 20 needed"
-    twenty = lymphocyte_ruler([lymphocyte()] * 20)
+    twenty = lymphocyte_reference([lymphocyte()] * 20)
     assert twenty.available
     assert twenty.ratio(14.0) == pytest.approx(2.0)
     assert twenty.hyperchromasia(0.75) == pytest.approx(1.0)
@@ -107,7 +107,9 @@ def test_other_cells_do_not_stretch_the_ruler() -> None:
     cut = replace(lymphocyte(), touches_border=True, diameter_um=5.0)
     blurred = replace(lymphocyte(), edge_blur_um=5.0, diameter_um=8.2)
     pale = replace(lymphocyte(), mean_od=0.2, diameter_um=8.2)
-    ruler = lymphocyte_ruler([*[lymphocyte()] * 25, *[tumour] * 8, *[cut] * 8, *[blurred] * 4, *[pale] * 8])
+    ruler = lymphocyte_reference(
+        [*[lymphocyte()] * 25, *[tumour] * 8, *[cut] * 8, *[blurred] * 4, *[pale] * 8]
+    )
     assert ruler.lymphocytes == 25
     assert ruler.diameter_um == 7.0
 
@@ -116,10 +118,10 @@ def test_clusters_ratio_and_moulding(paint: Paint) -> None:
     lymphocytes = [Disc(12 + 15 * column, 12 + 15 * row, 7.0) for row in range(2) for column in range(12)]
     moulded = [Disc(40 + 11.0 * column, 90 + 11.0 * row, 11.5) for row in range(2) for column in range(3)]
     apart = [Disc(120 + 16.0 * column, 90 + 16.0 * row, 11.5) for row in range(2) for column in range(3)]
-    picture = paint([*lymphocytes, *moulded, *apart], side_um=200)
-    labels = segment_nuclei(picture, QUARTER).labels
-    nuclei = measure_nuclei(picture, labels, QUARTER)
-    ruler = lymphocyte_ruler(nuclei)
+    image = paint([*lymphocytes, *moulded, *apart], side_um=200)
+    labels = segment_nuclei(image, QUARTER).labels
+    nuclei = measure_nuclei(image, labels, QUARTER)
+    ruler = lymphocyte_reference(nuclei)
     assert ruler.lymphocytes == 24
     clusters = measure_clusters(labels, nuclei, QUARTER, ruler)
     large = [one for one in clusters if one.n_nuclei == 6]
@@ -136,14 +138,14 @@ def test_clusters_ratio_and_moulding(paint: Paint) -> None:
 
 def test_tables_name_units_and_leave_unknown_ratios_empty() -> None:
     nuclei = [lymphocyte()]
-    table = nucleus_table(nuclei, lymphocyte_ruler(nuclei))
+    table = nucleus_table(nuclei, lymphocyte_reference(nuclei))
     assert {"diameter_um", "area_um2", "x_px", "mean_od", "diameter_ratio"} <= set(table.column_names)
     assert table["diameter_ratio"].to_pylist() == [None]
     labels = np.zeros((20, 20), np.int32)
     labels[5:9, 5:9] = 1
-    clusters = measure_clusters(labels, nuclei, QUARTER, lymphocyte_ruler(nuclei))
+    clusters = measure_clusters(labels, nuclei, QUARTER, lymphocyte_reference(nuclei))
     assert cluster_table(clusters)["nuclei_labels"].to_pylist() == [[1]]
-    assert cluster_table([]).num_rows == nucleus_table([], lymphocyte_ruler([])).num_rows == 0
+    assert cluster_table([]).num_rows == nucleus_table([], lymphocyte_reference([])).num_rows == 0
     assert measure_nuclei(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.int32), QUARTER) == []
 
 

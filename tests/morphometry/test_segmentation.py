@@ -27,10 +27,8 @@ class Disc(NamedTuple):
 LYMPHOCYTES = [Disc(15 + 17 * column, 15 + 17 * row, 7.2) for row in range(5) for column in range(5)]
 
 
-def diameters(picture: np.ndarray, mpp: Mpp) -> list[float]:
-    return sorted(
-        one.diameter_um for one in measure_nuclei(picture, segment_nuclei(picture, mpp).labels, mpp)
-    )
+def diameters(image: np.ndarray, mpp: Mpp) -> list[float]:
+    return sorted(one.diameter_um for one in measure_nuclei(image, segment_nuclei(image, mpp).labels, mpp))
 
 
 @pytest.mark.parametrize("mpp", [0.22, 0.25, 0.5])
@@ -106,14 +104,14 @@ def test_nothing_on_empty_glass(paint: Paint) -> None:
 
 
 def test_labels_have_no_gaps_and_are_the_same_every_time(paint: Paint) -> None:
-    picture = paint(LYMPHOCYTES)
-    labels = segment_nuclei(picture, Mpp.square(0.25)).labels
+    image = paint(LYMPHOCYTES)
+    labels = segment_nuclei(image, Mpp.square(0.25)).labels
     assert labels.dtype == np.int32
-    assert labels.shape == picture.shape[:2]
+    assert labels.shape == image.shape[:2]
     numbers, first = np.unique(labels, return_index=True)
     assert numbers.tolist() == list(range(26))
     assert (np.diff(first[1:]) > 0).all()
-    assert np.array_equal(labels, segment_nuclei(picture, Mpp.square(0.25)).labels)
+    assert np.array_equal(labels, segment_nuclei(image, Mpp.square(0.25)).labels)
 
 
 @pytest.mark.parametrize("mpp", [0.15, 0.3, 0.7])

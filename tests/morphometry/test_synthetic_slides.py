@@ -11,27 +11,29 @@ import pytest
 from inkdot.geometry import plan_rectangle
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
-from inkdot.morphometry import Ruler, lymphocyte_ruler, measure_nuclei, segment_nuclei
+from inkdot.morphometry import LymphocyteReference, lymphocyte_reference, measure_nuclei, segment_nuclei
 from inkdot.slides import open_slide
 from inkdot.stages import synth
 
 
-def ruler_and_ratios(folder: Path, mpp: float) -> tuple[Ruler, float, dict[str, float], dict[str, float]]:
-    """Ruler, true lymphocyte diameter, and measured and true ratio per class, of one small slide."""
+def ruler_and_ratios(
+    folder: Path, mpp: float
+) -> tuple[LymphocyteReference, float, dict[str, float], dict[str, float]]:
+    """LymphocyteReference, true lymphocyte diameter, and measured and true ratio per class, of one small slide."""
     synth.run("lm-typical", 1, 8, folder, spot_mm=0.6, mpp=mpp, workers=1)
     (entry,) = read_slides(folder / "slides.csv", DEFAULT_HEADS)
     with contextlib.closing(open_slide(entry)) as slide:
         info = slide.info
-        picture = slide.read(plan_rectangle(info, 0, 0, 0, *info.size_l0_px))
-    nuclei = measure_nuclei(picture, segment_nuclei(picture, info.mpp).labels, info.mpp)
-    ruler = lymphocyte_ruler(nuclei)
-    places = np.array([(one.x_px, one.y_px) for one in nuclei])
+        image = slide.read(plan_rectangle(info, 0, 0, 0, *info.size_l0_px))
+    nuclei = measure_nuclei(image, segment_nuclei(image, info.mpp).labels, info.mpp)
+    ruler = lymphocyte_reference(nuclei)
+    regions = np.array([(one.x_px, one.y_px) for one in nuclei])
     found: dict[str, list[tuple[float, float]]] = {}
     truth = pq.read_table(folder / "truth" / f"{entry.slide_id}.parquet").to_pylist()
     for row in truth:
         if row["nuclear_diameter_um"] is None or not row["in_focus"]:
             continue
-        away_um = np.hypot(*(places - (row["x_l0_px"], row["y_l0_px"])).T) * info.mpp.x
+        away_um = np.hypot(*(regions - (row["x_l0_px"], row["y_l0_px"])).T) * info.mpp.x
         nearest = int(away_um.argmin())
         if away_um[nearest] < 0.3 * row["nuclear_diameter_um"]:
             pair = (nuclei[nearest].diameter_um, row["nuclear_diameter_um"])

@@ -17,7 +17,7 @@ def clusters(*, unseen: list[str], tile_rows: list[list[int]]) -> pa.Table:
         "y_l0_px": [10] * count,
         "width_l0_px": [50] * count,
         "height_l0_px": [20] * count,
-        "place": [f"POLYGON ((0 0, {i + 1} 0, 0 1, 0 0))" for i in range(count)],
+        "geometry": [f"POLYGON ((0 0, {i + 1} 0, 0 1, 0 0))" for i in range(count)],
         "nuclei": [3] * count,
         **dict.fromkeys(("nuclear_area_um2", "nucleus_um", "nuclear_od", "edge_um"), [1.0] * count),
         "in_focus": [True] * count,
@@ -37,7 +37,7 @@ def tiles(owners: list[int], flags: list[float], attention: list[float] | None =
         "foreground_fraction": [0.5] * len(owners),
         "edge_um": [1.0] * len(owners),
         "attention": attention or [None] * len(owners),
-        "feature_distance": [None] * len(owners),
+        "ood_distance": [None] * len(owners),
         "p.malignancy.benign": 1 - flag,
         "p.malignancy.malignant": flag,
         "p.morphology.small_cell": flag,
@@ -67,7 +67,7 @@ def test_scores_of_clusters() -> None:
     assert table.column("p.morphology.small_cell").to_pylist()[0] == pytest.approx(0.9)
     assert table.column("centre_x_l0_px").to_pylist() == [25, 125, 225, 325]
     assert table.column("centre_y_l0_px").to_pylist() == [20] * 4
-    assert table.column("place").to_pylist() == FOUND.column("place").to_pylist()
+    assert table.column("geometry").to_pylist() == FOUND.column("geometry").to_pylist()
     assert table.column("attention").to_pylist() == [None] * 4
 
 

@@ -25,8 +25,8 @@ def painted(lymphocytes: int) -> MemorySlide:
     """Lone nuclei of 7 µm in rows, and one cluster of four nuclei of 14 µm."""
     side = 1300
     amount = np.zeros((side, side), np.float32)
-    places = [(x, y) for y in range(60, 420, 60) for x in range(60, 600, 60)][:lymphocytes]
-    for x, y in places:
+    regions = [(x, y) for y in range(60, 420, 60) for x in range(60, 600, 60)][:lymphocytes]
+    for x, y in regions:
         cv2.circle(amount, (round(x / MPP), round(y / MPP)), round(LYMPHOCYTE_UM / 2 / MPP), 1.0, -1)
     for x, y in ((500, 560), (516, 560), (500, 576), (516, 576)):
         cv2.circle(amount, (round(x / MPP), round(y / MPP)), round(TUMOUR_UM / 2 / MPP), 0.8, -1)
@@ -82,7 +82,7 @@ def test_the_budget_is_kept_and_said() -> None:
     slide = painted(lymphocytes=25)
     clusters = found(slide)
     order = list(range(len(clusters)))
-    measured = measure_clusters_of(slide, clusters, order, MorphometryConfig(clusters=2, ruler_cells=20))
+    measured = measure_clusters_of(slide, clusters, order, MorphometryConfig(clusters=2, reference_cells=20))
     counts = measured.table.column("measured_nuclei").to_pylist()
     assert sum(count is not None for count in counts) == 2
     assert measured.facts["measured"] == {

@@ -9,7 +9,7 @@ import pytest
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.slide_prediction import call_slide
 from inkdot.records import TileSpec
-from inkdot.storage.model_files import Interval, LeftOpen, OperatingPoint
+from inkdot.storage.model_files import AbstentionBand, Interval, OperatingPoint
 from inkdot.storage.schemas import scores_schema
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.units import MicrometresPerPixel, TilePx
@@ -35,9 +35,16 @@ def point(threshold: float) -> OperatingPoint:
     )
 
 
-def left_open(low: float | None, high: float | None) -> LeftOpen:
-    figure = Interval(value=0.9, low=0.8, high=1.0, method="by hand")
-    return LeftOpen(low=low, high=high, wanted_error=0.05, error=figure, answered=figure, judged_on="slides")
+def abstained(low: float | None, high: float | None) -> AbstentionBand:
+    metric = Interval(value=0.9, low=0.8, high=1.0, method="by hand")
+    return AbstentionBand(
+        low=low,
+        high=high,
+        target_selective_risk=0.05,
+        selective_risk=metric,
+        coverage=metric,
+        judged_on="slides",
+    )
 
 
 def scores(malignant: list[float], assessment: dict[str, object]) -> SlideScores:
@@ -81,7 +88,7 @@ def test_what_was_flagged_on_an_inadequate_slide_is_said():
     said = call_slide("one", scores([0.1, 0.95, 0.97], TOO_FEW))
     assert said.call == "inadequate"
     assert said.reason.startswith("7 nucleated cells")
-    assert "2 places were flagged all the same" in said.reason
+    assert "2 regions were flagged all the same" in said.reason
     assert said.flagged_tiles == 2
 
 
@@ -99,25 +106,25 @@ def test_scores_of_before_are_judged_by_their_scores():
     ],
 )
 def test_scores_between_the_locked_edges_are_left_open_and_say_why(highest, call):
-    model = replace(scores([0.1, highest], ENOUGH), abstention={"malignancy": left_open(0.6001, 0.9)})
+    model = replace(scores([0.1, highest], ENOUGH), abstention={"malignancy": abstained(0.6001, 0.9)})
     said = call_slide("one", model)
     assert said.call == call
     assert ("between 0.6001 and 0.9" in said.reason) == (call == "indeterminate")
-    assert said.flagged_tiles == (highest >= 0.8)  # places are flagged all the same
+    assert said.flagged_tiles == (highest >= 0.8)  # regions are flagged all the same
     assert call_slide("one", replace(model, assessment=TOO_FEW)).call == "inadequate"
 
 
 @pytest.mark.parametrize(
-    ("certain", "answer"), [(0.75, "small-cell-like"), (0.95, "indeterminate"), (None, "indeterminate")]
+    ("certain", "label"), [(0.75, "small-cell-like"), (0.95, "indeterminate"), (None, "indeterminate")]
 )
-def test_morphology_is_answered_from_the_locked_score_on(certain, answer):
+def test_morphology_is_labelled_from_the_locked_score_on(certain, label):
     own = scores([0.9], ENOUGH)
     index = own.table.schema.get_field_index
     table = own.table
     for name, value in (("p.morphology.small_cell", 0.9), ("p.morphology.large_cell", 0.1)):
         table = table.set_column(index(name), table.schema.field(name), pa.array([value], pa.float32()))
-    own = replace(own, table=table, abstention={"morphology": left_open(None, certain)})
-    assert call_slide("one", own).further_calls == f"morphology: {answer}"
+    own = replace(own, table=table, abstention={"morphology": abstained(None, certain)})
+    assert call_slide("one", own).further_calls == f"morphology: {label}"
 
 
 def test_each_of_several_warnings_can_be_told_from_the_next():

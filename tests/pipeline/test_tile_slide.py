@@ -15,7 +15,7 @@ from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
-from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_table
 
 CONFIG = Config(tiling=TilingConfig(side_px=64, mpp=1.0, stride_px=64, min_foreground_fraction=0.001))
@@ -52,8 +52,8 @@ def test_the_table_holds_the_tiles_with_cells_and_says_what_it_was_made_from(
     assert tile_slide(entry, CONFIG, layout) == "done"
     table, facts = read_table(layout.tiles("one"), TILES_VERSION)
     # 64 µm tiles are 128 level-0 px; the cells are in columns 1 and 6, rows 1 and 4.
-    places = set(zip(table.column("x_l0_px").to_pylist(), table.column("y_l0_px").to_pylist(), strict=True))
-    assert places == {(128, 128), (768, 512)}
+    regions = set(zip(table.column("x_l0_px").to_pylist(), table.column("y_l0_px").to_pylist(), strict=True))
+    assert regions == {(128, 128), (768, 512)}
     assert facts["tile_spec"] == {"side_px": 64, "mpp": 1.0, "stride_px": 64}
     slide = facts["slide"]
     assert isinstance(slide, dict)
@@ -69,11 +69,11 @@ def test_a_second_run_reuses_and_writes_nothing(entry: SlideEntry, layout: RunLa
     assert layout.tiles("one").stat().st_mtime_ns == before
 
 
-def with_label(entry: SlideEntry, answer: str, reader: str = "r1") -> SlideEntry:
+def with_label(entry: SlideEntry, label: str, reader: str = "r1") -> SlideEntry:
     path = entry.path.parent / "labels.csv"
     cell = shapely.box(180, 140, 220, 180)
-    other = PlaceLabel("two", shapely.box(0, 0, 9, 9), "malignancy", "malignant", "r1", "annotation")
-    write_labels(path, [PlaceLabel("one", cell, "malignancy", answer, reader, "annotation"), other])
+    other = RegionLabel("two", shapely.box(0, 0, 9, 9), "malignancy", "malignant", "r1", "annotation")
+    write_labels(path, [RegionLabel("one", cell, "malignancy", label, reader, "annotation"), other])
     return replace(entry, annotation=path)
 
 
@@ -96,17 +96,17 @@ def changes() -> dict[str, Callable[[SlideEntry, Config, RunLayout], tuple[Slide
         "the tiling": lambda entry, config, _: (entry, config.model_copy(update={"tiling": tiling})),
         "the labelling": lambda entry, config, _: (
             entry,
-            config.model_copy(update={"labelling": LabellingConfig(min_place_fraction=0.6)}),
+            config.model_copy(update={"labelling": LabellingConfig(min_region_fraction=0.6)}),
         ),
         "the heads": lambda entry, config, _: (entry, config.model_copy(update={"heads": config.heads[:1]})),
         "a label": lambda entry, config, _: (with_label(entry, "malignant"), config),
-        "an answer about the slide": lambda entry, config, _: (
+        "an label about the slide": lambda entry, config, _: (
             replace(entry, on_slide={"malignancy": "benign"}),
             config,
         ),
         "the stated mpp": lambda entry, config, _: (replace(entry, mpp=Mpp.square(0.4)), config),
         "a damaged table": damage,
-        "a missing picture": lose_mask,
+        "a missing image": lose_mask,
     }
 
 
@@ -116,7 +116,7 @@ def test_it_is_done_again_when_it_no_longer_fits(entry: SlideEntry, layout: RunL
     assert tile_slide(*changes()[what](entry, CONFIG, layout), layout) == "done"
 
 
-def test_changed_answers_about_other_slides_change_nothing(entry: SlideEntry, layout: RunLayout):
+def test_changed_labels_about_other_slides_change_nothing(entry: SlideEntry, layout: RunLayout):
     labelled = with_label(entry, "malignant")
     tile_slide(labelled, CONFIG, layout)
     assert labelled.annotation is not None
@@ -127,7 +127,7 @@ def test_changed_answers_about_other_slides_change_nothing(entry: SlideEntry, la
     assert tile_slide(with_label(entry, "malignant", reader="r2"), CONFIG, layout) == "done"
 
 
-def test_labels_and_slide_answers_reach_the_table(entry: SlideEntry, layout: RunLayout):
+def test_labels_and_slide_labels_reach_the_table(entry: SlideEntry, layout: RunLayout):
     labelled = replace(
         with_label(entry, "malignant"), on_slide={"malignancy": "malignant", "morphology": "large_cell"}
     )

@@ -27,7 +27,7 @@ def test_all_of_a_few_patients_have_the_exact_interval(
     judged = {arm: [own, own] for arm in ("slides", "naive")}
     for k in experiment.HITS_AT:
         pairs = (("slides", "naive"), ("slides", "naive_longer"))
-        experiment.say_figure(f"slide_hit@{k}", judged, partial(experiment.hits, k=k), pairs, [asked])
+        experiment.say_metric(f"slide_hit@{k}", judged, partial(experiment.hits, k=k), pairs, [asked])
     shown = capsys.readouterr().out
     low = stats.binomtest(12, 12).proportion_ci(0.95, "exact").low
     assert f"selftest_slide_hit@30 slides: 1.000 ({low:.3f} to 1.000) (Clopper-Pearson" in shown
@@ -53,7 +53,7 @@ def test_all_of_a_few_patients_have_the_exact_interval(
         ),
     ],
 )
-def test_each_way_gets_its_figure_and_its_differences(
+def test_each_way_gets_its_metric_and_its_differences(
     repository: Path, tmp_path: Path, script: str, options: list[str], expected: list[str]
 ) -> None:
     words = [*options, "--test-slides", "12", "--work", str(tmp_path)]
@@ -63,5 +63,5 @@ def test_each_way_gets_its_figure_and_its_differences(
     for name in expected:
         assert f"selftest_slide_auc {name}: " in ended.stdout
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    figures = [line for line in ended.stdout.splitlines() if line.startswith("selftest_slide_auc")]
-    assert figures == [line for line in again.stdout.splitlines() if line.startswith("selftest_slide_auc")]
+    metrics = [line for line in ended.stdout.splitlines() if line.startswith("selftest_slide_auc")]
+    assert metrics == [line for line in again.stdout.splitlines() if line.startswith("selftest_slide_auc")]

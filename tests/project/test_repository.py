@@ -80,7 +80,7 @@ def test_no_slide_and_no_big_file_is_tracked(repository: Path, tracked: list[Pat
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_constraints_are_exact_and_name_no_place(repository: Path) -> None:
+def test_constraints_are_exact_and_name_no_region(repository: Path) -> None:
     lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     unexpected = [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)]

@@ -8,9 +8,9 @@ from inkdot.records import BoundsL0, Mpp
 from inkdot.review.gallery.card_images import (
     NAME,
     crop_to_bounds,
+    image_name,
     jpeg_bytes,
     jpeg_size,
-    picture_name,
 )
 from inkdot.review.results.scored_slide import SlideFrame
 from inkdot.units import Level0Px
@@ -35,21 +35,21 @@ def test_without_bounds_an_overview_shows_everything() -> None:
     assert crop_to_bounds(thumbnail, frame((0, 0, 8000, 4000))).shape == thumbnail.shape
 
 
-def test_a_sliver_of_bounds_still_gives_a_picture() -> None:
+def test_a_sliver_of_bounds_still_gives_a_image() -> None:
     thumbnail = np.zeros((200, 400, 3), dtype=np.uint8)
     assert crop_to_bounds(thumbnail, frame((7990, 3995, 5, 5))).size > 0
 
 
-def test_names_are_hashes_that_tell_pictures_apart() -> None:
+def test_names_are_hashes_that_tell_images_apart() -> None:
     names = [
-        picture_name("</a>", 1),
-        picture_name("</a>", 2),
-        picture_name("</a>1"),
-        picture_name("</a>", "1"),
+        image_name("</a>", 1),
+        image_name("</a>", 2),
+        image_name("</a>1"),
+        image_name("</a>", "1"),
     ]
     assert len(set(names)) == 4
     assert all(NAME.fullmatch(name) for name in names)
-    assert names[0] == picture_name("</a>", 1)
+    assert names[0] == image_name("</a>", 1)
 
 
 def test_jpegs_keep_colours_at_full_resolution_and_carry_no_metadata(tmp_path: Path) -> None:

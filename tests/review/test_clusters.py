@@ -1,4 +1,4 @@
-"""One card per cluster: what is on it, what its picture shows, and what QuPath gets."""
+"""One card per cluster: what is on it, what its image shows, and what QuPath gets."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def cluster_rows() -> pa.Table:
         rows.append(
             {
                 "cluster_id": index, "x_l0_px": x, "y_l0_px": y, "width_l0_px": width, "height_l0_px": height,
-                "place": box.wkt, "nuclei": 4, "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
+                "geometry": box.wkt, "nuclei": 4, "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
                 "edge_um": 1.0, "in_focus": index != 1, "unseen": "",
                 "tile_rows": [[0], [1, 2], [0], [3]][index],
                 "measured_nuclei": 4 if index == 0 else None,
@@ -66,30 +66,32 @@ def ranking(clusters: ScoredClusters) -> Ranking:
     return rank_clusters(clusters, 30)
 
 
-def test_each_cluster_with_a_tile_of_its_own_is_one_place(clusters: ScoredClusters, ranking: Ranking) -> None:
-    assert [place.cluster.cluster_id for place in ranking.places if place.cluster] == [1, 0, 3]
-    assert [place.flagged for place in ranking.places] == [True, True, False]
+def test_each_cluster_with_a_tile_of_its_own_is_one_region(
+    clusters: ScoredClusters, ranking: Ranking
+) -> None:
+    assert [region.cluster.cluster_id for region in ranking.regions if region.cluster] == [1, 0, 3]
+    assert [region.flagged for region in ranking.regions] == [True, True, False]
     assert (ranking.unit, ranking.units, ranking.flagged_units) == ("cluster", 3, 2)
-    assert [place.rows for place in ranking.places] == [(2, 1), (0,), (3,)]
+    assert [region.rows for region in ranking.regions] == [(2, 1), (0,), (3,)]
     assert rank_clusters(clusters, 1).more_flagged
     assert not rank_clusters(clusters, 2).more_flagged
 
 
-def test_the_picture_shows_the_whole_cluster_with_the_cluster_in_its_middle(
+def test_the_image_shows_the_whole_cluster_with_the_cluster_in_its_middle(
     clusters: ScoredClusters, ranking: Ranking
 ) -> None:
     spec, mpp = clusters.slide.facts.spec, clusters.slide.facts.frame.mpp
-    for place in ranking.places:
-        for field in (tile_field(place, spec, mpp), context_field(place, spec, mpp)):
+    for region in ranking.regions:
+        for field in (tile_field(region, spec, mpp), context_field(region, spec, mpp)):
             side_l0_px = field.spec.side_um / MPP
-            left, top, right, bottom = place.corners_l0_px
+            left, top, right, bottom = region.corners_l0_px
             assert field.x_l0_px <= left
             assert right <= field.x_l0_px + side_l0_px
             assert field.x_l0_px + side_l0_px / 2 == pytest.approx((left + right) / 2, abs=1)
             assert field.y_l0_px + side_l0_px / 2 == pytest.approx((top + bottom) / 2, abs=1)
     # The large one needs more than a tile: 200 µm and a margin of 4 on either side.
-    assert tile_field(ranking.places[0], spec, mpp).spec.side_um == pytest.approx(208)
-    assert tile_field(ranking.places[1], spec, mpp).spec.side_um == pytest.approx(50)
+    assert tile_field(ranking.regions[0], spec, mpp).spec.side_um == pytest.approx(208)
+    assert tile_field(ranking.regions[1], spec, mpp).spec.side_um == pytest.approx(50)
 
 
 def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
@@ -100,7 +102,7 @@ def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
     facts = gallery_facts([review], GallerySettings())
     slide_facts = facts["slides"][0]
     assert slide_facts["ruler"] == {"lymphocytes": 40, "diameter_um": 7.0, "reason": ""}
-    large, small, low = slide_facts["places"]
+    large, small, low = slide_facts["regions"]
     assert small["cluster"] == {
         "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
         "others": 1, "reservations": [],
@@ -128,12 +130,12 @@ def test_a_score_stands_beside_what_such_scores_were_worth(
 ) -> None:
     share = Interval(value=0.75, low=0.5, high=0.9, method="bootstrap over patients")
     facts = replace(
-        clusters.slide.facts, reliability=(ReliabilityStep(low=0.8, high=0.95, places=40, positive=share),)
+        clusters.slide.facts, reliability=(ReliabilityStep(low=0.8, high=0.95, regions=40, positive=share),)
     )
     review = SlideReview("S", "flagged", 0.95, facts=facts, ranking=ranking)
-    large, small, low = gallery_facts([review], GallerySettings())["slides"][0]["places"]
+    large, small, low = gallery_facts([review], GallerySettings())["slides"][0]["regions"]
     assert small["worth"] == {
-        "places": 40, "share": 0.75, "low": 0.5, "high": 0.9, "from": 0.8, "to": 0.95,
+        "regions": 40, "share": 0.75, "low": 0.5, "high": 0.9, "from": 0.8, "to": 0.95,
     }  # fmt: skip
     # 0.95 belongs to the next range, and where validation had no such score nothing is said.
     assert large["worth"] is None

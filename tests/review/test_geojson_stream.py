@@ -1,4 +1,4 @@
-"""Half a million places are written within a gibibyte, and every one is whole."""
+"""Half a million regions are written within a gibibyte, and every one is whole."""
 
 import json
 import resource
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PLACES = 500_000
+REGIONS = 500_000
 
 SCRIPT = """
 import sys
@@ -29,7 +29,7 @@ flag = 0.5 + 0.5 * (rows / count)
 scores = {"p.malignancy.benign": 1 - flag, "p.malignancy.malignant": flag}
 scores |= {"p.morphology.small_cell": 1 - flag, "p.morphology.large_cell": flag}
 slide = ScoredSlide(facts, 256 * (rows % 750), 256 * (rows // 750), scores, flag >= 0.5)
-nobody = Ranking(places=(), **{name: 0 for name in Ranking.__dataclass_fields__ if name != "places"})
+nobody = Ranking(regions=(), **{name: 0 for name in Ranking.__dataclass_fields__ if name != "regions"})
 summary = write_geojson(Path(sys.argv[2]), ReviewedSlide(slide, None), nobody, max_features=count)
 assert (summary.features, summary.left_out) == (count, 0)
 """
@@ -38,13 +38,13 @@ assert (summary.features, summary.left_out) == (count, 0)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="limits memory as POSIX does")
-def test_half_a_million_places_within_a_gibibyte(tmp_path: Path) -> None:
+def test_half_a_million_regions_within_a_gibibyte(tmp_path: Path) -> None:
     def a_gibibyte() -> None:
         # Of all private memory, heap and threads included, so that it bounds what is resident.
         resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))
 
     path = tmp_path / "large.geojson"
-    command = [sys.executable, "-c", SCRIPT, str(PLACES), str(path)]
+    command = [sys.executable, "-c", SCRIPT, str(REGIONS), str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=a_gibibyte)
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = 0
@@ -57,4 +57,4 @@ def test_half_a_million_places_within_a_gibibyte(tmp_path: Path) -> None:
                 assert corners[0] == corners[-1]
                 identities.add(feature["id"])
                 found += 1
-    assert found == len(identities) == PLACES
+    assert found == len(identities) == REGIONS

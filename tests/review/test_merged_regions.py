@@ -1,11 +1,11 @@
-"""Flagged tiles that touch become one place."""
+"""Flagged tiles that touch become one region."""
 
 import numpy as np
 import pytest
 import shapely
 
 from inkdot.review.gallery.fields import context_field, tile_field
-from inkdot.review.results.merged_regions import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 
 SIDE = 100  # level-0 pixels, 50 µm
 
@@ -14,10 +14,10 @@ def test_touching_tiles_are_one_region_with_the_score_of_its_highest(make_slide)
     # An L of three flagged tiles, a corner that touches it, one apart, and one below the operating point beside.
     positions = [(0, 0), (100, 0), (100, 100), (200, 100), (1000, 0), (0, 100)]
     slide = make_slide(positions, [0.7, 0.9, 0.6, 0.8, 0.75, 0.4])
-    ranking = rank_regions(slide, 30, 0.75)
-    flagged = [place for place in ranking.places if place.flagged]
-    assert [place.score for place in flagged] == [0.9, 0.75]
-    assert [sorted(place.rows) for place in flagged] == [[0, 1, 2, 3], [4]]
+    ranking = rank_merged_regions(slide, 30, 0.75)
+    flagged = [region for region in ranking.regions if region.flagged]
+    assert [region.score for region in flagged] == [0.9, 0.75]
+    assert [sorted(region.rows) for region in flagged] == [[0, 1, 2, 3], [4]]
     assert flagged[0].corners_l0_px == (0, 0, 300, 200)
     outline = shapely.from_wkt(flagged[0].wkt)
     assert outline.is_valid
@@ -29,12 +29,12 @@ def test_touching_tiles_are_one_region_with_the_score_of_its_highest(make_slide)
     assert (ranking.flagged_tiles, ranking.tiles) == (5, 6)
 
 
-def test_the_picture_of_a_region_is_its_highest_tile_and_the_surroundings_hold_all_of_it(make_slide) -> None:
+def test_the_image_of_a_region_is_its_highest_tile_and_the_surroundings_hold_all_of_it(make_slide) -> None:
     positions = [(x, y) for y in range(0, 1200, 50) for x in range(0, 1200, 50)]
     scores = [0.6 + 0.3 * (x == 500 and y == 600) for x, y in positions]
     slide = make_slide(positions, scores)
-    ranking = rank_regions(slide, 120, 0.75)
-    first, spec, mpp = ranking.places[0], slide.facts.spec, slide.facts.frame.mpp
+    ranking = rank_merged_regions(slide, 120, 0.75)
+    first, spec, mpp = ranking.regions[0], slide.facts.spec, slide.facts.frame.mpp
     tile, context = tile_field(first, spec, mpp), context_field(first, spec, mpp)
     assert (tile.x_l0_px, tile.y_l0_px) == (500, 600)
     left, top, right, bottom = first.corners_l0_px
@@ -43,21 +43,21 @@ def test_the_picture_of_a_region_is_its_highest_tile_and_the_surroundings_hold_a
     assert right <= context.x_l0_px + 400
     assert bottom <= context.y_l0_px + 400
     # A large area makes several regions, and every flagged tile is in exactly one.
-    rows = [row for place in ranking.places for row in place.rows]
+    rows = [row for region in ranking.regions for row in region.rows]
     assert sorted(rows) == list(range(len(positions)))
 
 
 def test_without_flagged_tiles_the_highest_are_shown_with_their_distance(make_slide) -> None:
     slide = make_slide([(0, 0), (50, 0), (100, 0), (300, 0)], [0.3, 0.4, 0.2, 0.1])
-    ranking = rank_regions(slide, 30, 0.75)
-    assert [place.score for place in ranking.places] == [0.4, 0.1]
-    assert not any(place.flagged for place in ranking.places)
+    ranking = rank_merged_regions(slide, 30, 0.75)
+    assert [region.score for region in ranking.regions] == [0.4, 0.1]
+    assert not any(region.flagged for region in ranking.regions)
 
 
 def test_only_so_many_are_shown_and_more_are_said_to_exist(make_slide) -> None:
     slide = make_slide([(0, 0), (500, 0), (1000, 0)], [0.9, 0.8, 0.7])
-    ranking = rank_regions(slide, 2, 0.75)
-    assert [place.score for place in ranking.places] == [0.9, 0.8]
+    ranking = rank_merged_regions(slide, 2, 0.75)
+    assert [region.score for region in ranking.regions] == [0.9, 0.8]
     assert ranking.more_flagged
 
 
@@ -65,17 +65,17 @@ def test_a_crowded_slide_takes_no_time_to_speak_of(make_slide) -> None:
     steps = np.arange(0, 9000, 100)
     positions = [(int(x), int(y)) for y in steps[:80] for x in steps]
     slide = make_slide(positions, np.linspace(0.5, 0.9, len(positions)).tolist())
-    assert len(rank_regions(slide, 30, 0.75).places) == 30
+    assert len(rank_merged_regions(slide, 30, 0.75).regions) == 30
 
 
-def test_an_empty_slide_has_no_places(make_slide) -> None:
-    assert rank_regions(make_slide([], []), 30, 0.75).places == ()
+def test_an_empty_slide_has_no_regions(make_slide) -> None:
+    assert rank_merged_regions(make_slide([], []), 30, 0.75).regions == ()
 
 
 def test_tiles_that_touch_at_a_corner_alone_have_one_outline(make_slide):
     slide = make_slide([(0, 0), (100, 100), (200, 0)], [0.8, 0.9, 0.7])
-    (place,) = rank_regions(slide, 30, 0.75).places
-    outline = shapely.Polygon(place.outline)
+    (region,) = rank_merged_regions(slide, 30, 0.75).regions
+    outline = shapely.Polygon(region.outline)
     assert outline.is_valid
     tiles = shapely.union_all(shapely.box([0, 100, 200], [0, 100, 0], [100, 200, 300], [100, 200, 100]))
     assert outline.covers(tiles)

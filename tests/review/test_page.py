@@ -11,8 +11,8 @@ import pytest
 
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import data_block, page_text
-from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
-from inkdot.review.results.ranking import rank_places
+from inkdot.review.gallery.slide_review import CardImages, SlideReview
+from inkdot.review.results.ranking import rank_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.wording import FOOTER, RESEARCH_USE
 
@@ -20,14 +20,14 @@ MakeSlide = Callable[..., ScoredSlide]
 
 
 def review(slide: ScoredSlide, **more: Any) -> SlideReview:
-    ranking = rank_places(slide, 30, 0.75)
-    pictures = tuple(PlacePictures(f"t{p.rank}.jpg", f"c{p.rank}.jpg") for p in ranking.places)
+    ranking = rank_regions(slide, 30, 0.75)
+    images = tuple(CardImages(f"t{p.rank}.jpg", f"c{p.rank}.jpg") for p in ranking.regions)
     values = {"call": "flagged", "score": 0.9, "warnings": slide.facts.warnings} | more
     return SlideReview(
         slide.facts.frame.slide_id,
         facts=slide.facts,
         ranking=ranking,
-        pictures=pictures,
+        images=images,
         overview="o.jpg",
         overview_size_px=(100, 80),
         **values,
@@ -107,29 +107,29 @@ def test_a_blinded_page_holds_nothing_that_the_model_said(reviews: list[SlideRev
 def test_a_blinded_order_is_shuffled_and_repeats_with_its_seed(reviews: list[SlideReview]) -> None:
     def order(seed: int | None) -> list[Any]:
         slides: Any = gallery_facts(reviews, GallerySettings(blinded_seed=seed))["slides"]
-        return [(slide["id"], [place["x_l0_px"] for place in slide["places"]]) for slide in slides]
+        return [(slide["id"], [region["x_l0_px"] for region in slide["regions"]]) for slide in slides]
 
     assert order(7) == order(7)
     assert order(7) != order(8)
     ranked = dict(order(None))
-    assert [ranked[name] for name, _ in order(7)] != [places for _, places in order(7)]
-    for name, places in order(7):
-        assert sorted(places) == sorted(ranked[name])
+    assert [ranked[name] for name, _ in order(7)] != [regions for _, regions in order(7)]
+    for name, regions in order(7):
+        assert sorted(regions) == sorted(ranked[name])
 
 
-def test_answers_come_in_the_order_people_think_of_them(reviews: list[SlideReview]) -> None:
+def test_verdicts_come_in_the_order_people_think_of_them(reviews: list[SlideReview]) -> None:
     heads: Any = gallery_facts(reviews, GallerySettings())["heads"]
-    names = [[answer["name"] for answer in head["answers"]] for head in heads]
+    names = [[verdict["name"] for verdict in head["verdicts"]] for head in heads]
     assert names == [
         ["malignant", "benign", "atypical", "unsure"],
         ["small_cell", "large_cell", "mixed", "indeterminate"],
     ]
 
 
-def test_more_places_do_not_lose_the_answers_given_so_far(make_slide: MakeSlide) -> None:
+def test_more_regions_do_not_lose_the_verdicts_given_so_far(make_slide: MakeSlide) -> None:
     slide = make_slide([(i * 500, 0) for i in range(9)], [0.9] * 9)
     few, many = (
-        SlideReview("slide", "flagged", 0.9, facts=slide.facts, ranking=rank_places(slide, n, 0.75))
+        SlideReview("slide", "flagged", 0.9, facts=slide.facts, ranking=rank_regions(slide, n, 0.75))
         for n in (3, 9)
     )
     names = {gallery_facts([item], GallerySettings())["review_id"] for item in (few, many)}

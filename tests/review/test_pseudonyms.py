@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
@@ -34,7 +34,7 @@ def test_a_missing_table_holds_nothing_and_a_damaged_one_is_refused(tmp_path: Pa
     path = tmp_path / "pseudonyms.csv"
     assert read_pseudonyms(path) == {}
     path.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(StorageError, match="damaged"):
         read_pseudonyms(path)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import shapely
 
 from inkdot.review.qupath_export import write_geojson
-from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.ranking import rank_regions
 from inkdot.review.results.read_results import ReviewedSlide
 from inkdot.review.results.scored_slide import ScoredSlide
 
@@ -16,7 +16,7 @@ MakeSlide = Callable[..., ScoredSlide]
 
 def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> dict[str, Any]:
     path = tmp_path / "slide.geojson"
-    summary = write_geojson(path, ReviewedSlide(slide, None), rank_places(slide, top_n, 0.75), **cap)
+    summary = write_geojson(path, ReviewedSlide(slide, None), rank_regions(slide, top_n, 0.75), **cap)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     assert summary.features == len(data["features"]) - len(slide.facts.warnings)
     assert summary.left_out == data["inkdot"]["left_out"]
@@ -38,7 +38,7 @@ def test_rings_are_closed_valid_right_handed_and_of_the_tile_s_size(
         assert polygon.bounds == (x, y, x + 200, y + 100)
 
 
-def test_places_count_from_the_corner_of_the_scanned_bounds(tmp_path: Path, make_slide: MakeSlide) -> None:
+def test_regions_count_from_the_corner_of_the_scanned_bounds(tmp_path: Path, make_slide: MakeSlide) -> None:
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
     assert written(tmp_path, slide)["features"][0]["geometry"]["coordinates"][0][0] == [300, 50]
 
@@ -56,7 +56,7 @@ def test_features_are_annotations_that_qupath_reads(tmp_path: Path, make_slide: 
     assert properties["measurements"]["rank"] == 1
 
 
-def test_ids_are_the_same_in_every_export_and_differ_between_places(
+def test_ids_are_the_same_in_every_export_and_differ_between_regions(
     tmp_path: Path, make_slide: MakeSlide
 ) -> None:
     first, second = (
@@ -77,7 +77,7 @@ def test_all_flagged_tiles_are_in_the_file_even_those_not_shown(
     assert [feature["geometry"]["coordinates"][0][0][0] for feature in features] == [0, 10, 500]
 
 
-def test_a_slide_with_nothing_flagged_shows_its_places_and_says_so(
+def test_a_slide_with_nothing_flagged_shows_its_regions_and_says_so(
     tmp_path: Path, make_slide: MakeSlide
 ) -> None:
     features = written(tmp_path, make_slide([(0, 0)], [0.1]))["features"]
@@ -90,7 +90,7 @@ def test_the_cap_is_stated(tmp_path: Path, make_slide: MakeSlide) -> None:
     assert (len(data["features"]), data["inkdot"]["left_out"]) == (4, 5)
 
 
-def test_a_synthetic_model_is_named_on_every_place(tmp_path: Path, make_slide: MakeSlide) -> None:
+def test_a_synthetic_model_is_named_on_every_region(tmp_path: Path, make_slide: MakeSlide) -> None:
     data = written(tmp_path, make_slide([(0, 0)], [0.9], synthetic_model=True))
     assert "synthetic" in data["inkdot"]["warning"]
     assert "synthetic model" in data["features"][0]["properties"]["name"]
@@ -106,8 +106,8 @@ def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
     said = tuple(f"warning {index}" for index in range(80))  # more than fit side by side
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000), warnings=said)
     data = written(tmp_path, slide)
-    place, notes = data["features"][-1], data["features"][:-1]
-    assert place["properties"]["name"] == "#1 0.900"
+    region, notes = data["features"][-1], data["features"][:-1]
+    assert region["properties"]["name"] == "#1 0.900"
     assert [note["properties"]["name"] for note in notes] == [f"! {text}" for text in said]
     assert {note["properties"]["classification"]["name"] for note in notes} == {"warning about the slide"}
     assert len({feature["id"] for feature in data["features"]}) == 81
@@ -119,6 +119,6 @@ def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
         assert shapely.box(0, 0, 5000, 5000).covers(polygon)
 
 
-def test_warnings_of_a_slide_without_places_are_shown(tmp_path: Path, make_slide: MakeSlide) -> None:
+def test_warnings_of_a_slide_without_regions_are_shown(tmp_path: Path, make_slide: MakeSlide) -> None:
     features = written(tmp_path, make_slide([], [], warnings=("too few cells",)))["features"]
     assert [feature["properties"]["name"] for feature in features] == ["! too few cells"]

@@ -8,10 +8,10 @@ import pytest
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.qupath_export import write_geojson
-from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.ranking import rank_regions
 from inkdot.review.results.read_results import ReviewedSlide
 from inkdot.review.results.scored_slide import ScoredSlide
-from inkdot.review.verdicts.qupath_import import answers_of, read_qupath
+from inkdot.review.verdicts.qupath_import import read_qupath, verdicts_of_class
 
 SIZE = (10_000, 10_000)
 RING = [[0, 0], [100, 0], [100, 50], [0, 50], [0, 0]]
@@ -44,11 +44,11 @@ def saved(path: Path, data: Any) -> Path:
         ("", []),
     ],
 )
-def test_a_class_stands_for_answers_or_for_nothing(name: str, said: list[tuple[str, str]]) -> None:
-    assert answers_of(name, DEFAULT_HEADS) == said
+def test_a_class_stands_for_verdicts_or_for_nothing(name: str, said: list[tuple[str, str]]) -> None:
+    assert verdicts_of_class(name, DEFAULT_HEADS) == said
 
 
-def test_a_condition_is_answered_in_the_laboratory_s_own_words() -> None:
+def test_a_condition_is_reviewed_in_the_laboratory_s_own_words() -> None:
     heads = (
         Head(
             "grade",
@@ -57,31 +57,31 @@ def test_a_condition_is_answered_in_the_laboratory_s_own_words() -> None:
         ),
         Head("kind", ("squamous", "glandular"), {"squamous": {"squamous": 1.0}}, condition=("grade", "high")),
     )
-    assert answers_of("squamous", heads) == [("grade", "HSIL"), ("kind", "squamous")]
-    assert answers_of("asc h: squamous", heads) == [("grade", "ASC-H"), ("kind", "squamous")]
-    assert answers_of("NILM: squamous", heads) == []
+    assert verdicts_of_class("squamous", heads) == [("grade", "HSIL"), ("kind", "squamous")]
+    assert verdicts_of_class("asc h: squamous", heads) == [("grade", "ASC-H"), ("kind", "squamous")]
+    assert verdicts_of_class("NILM: squamous", heads) == []
 
 
-def test_places_are_moved_from_the_scanned_corner_to_level_0(tmp_path: Path) -> None:
+def test_regions_are_moved_from_the_scanned_corner_to_level_0(tmp_path: Path) -> None:
     path = saved(
         tmp_path / "s.geojson", {"type": "FeatureCollection", "features": [feature({"name": "benign"})]}
     )
-    ((place, head, answer),) = read_qupath(path, DEFAULT_HEADS, (1000, 400)).answers
-    assert (place.bounds, head, answer) == ((1000, 400, 1100, 450), "malignancy", "benign")
+    ((region, head, verdict),) = read_qupath(path, DEFAULT_HEADS, (1000, 400)).verdicts
+    assert (region.bounds, head, verdict) == ((1000, 400, 1100, 450), "malignancy", "benign")
 
 
-def test_places_exported_and_classified_come_back_where_they_were(
+def test_regions_exported_and_classified_come_back_where_they_were(
     tmp_path: Path, make_slide: Callable[..., ScoredSlide]
 ) -> None:
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
     path = tmp_path / "slide.geojson"
-    ranking = rank_places(slide, 30, 0.75)
+    ranking = rank_regions(slide, 30, 0.75)
     write_geojson(path, ReviewedSlide(slide, None), ranking)
-    assert read_qupath(path, DEFAULT_HEADS, (1000, 1400)).answers == ()  # "flagged" is nobody's verdict
+    assert read_qupath(path, DEFAULT_HEADS, (1000, 1400)).verdicts == ()  # "flagged" is nobody's verdict
     data = json.loads(path.read_text(encoding="utf-8"))
     data["features"][0]["properties"]["classification"]["name"] = "malignant"
-    ((place, _, answer),) = read_qupath(saved(path, data), DEFAULT_HEADS, (1000, 1400)).answers
-    assert (place.bounds, answer) == (ranking.places[0].corners_l0_px, "malignant")
+    ((region, _, verdict),) = read_qupath(saved(path, data), DEFAULT_HEADS, (1000, 1400)).verdicts
+    assert (region.bounds, verdict) == (ranking.regions[0].corners_l0_px, "malignant")
 
 
 def test_what_nobody_judged_is_counted(tmp_path: Path) -> None:
@@ -95,25 +95,25 @@ def test_what_nobody_judged_is_counted(tmp_path: Path) -> None:
     ]
     found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (0, 0), SIZE)
     assert found.ignored == {"flagged": 2, "no area": 1, "no class": 1}
-    assert [answer for _, _, answer in found.answers] == ["malignant", "mixed"]
+    assert [verdict for _, _, verdict in found.verdicts] == ["malignant", "mixed"]
 
 
-def test_a_place_that_lies_on_no_glass_is_left_out(tmp_path: Path) -> None:
+def test_a_region_that_lies_on_no_glass_is_left_out(tmp_path: Path) -> None:
     beside = {"type": "Polygon", "coordinates": [[[-900, -90], [-800, -90], [-800, -80], [-900, -90]]]}
     edge = {"type": "Polygon", "coordinates": [[[-50, 0], [50, 0], [50, 100], [-50, 100], [-50, 0]]]}
     features = [feature({"name": "benign"}, beside), feature({"name": "malignant"}, edge)]
     found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (100, 60), SIZE)
     assert found.ignored == {"outside of the slide": 1}
-    assert [answer for _, _, answer in found.answers] == ["malignant"]
+    assert [verdict for _, _, verdict in found.verdicts] == ["malignant"]
 
 
 def test_an_outline_that_crosses_itself_is_made_valid(tmp_path: Path) -> None:
     bow = {"type": "Polygon", "coordinates": [[[0, 0], [100, 100], [100, 0], [0, 100], [0, 0]]]}
-    ((place, _, _),) = read_qupath(
+    ((region, _, _),) = read_qupath(
         saved(tmp_path / "s.geojson", feature({"name": "benign"}, bow)), DEFAULT_HEADS, (0, 0), SIZE
-    ).answers
-    assert place.is_valid
-    assert place.area == pytest.approx(5000)
+    ).verdicts
+    assert region.is_valid
+    assert region.area == pytest.approx(5000)
 
 
 @pytest.mark.parametrize(

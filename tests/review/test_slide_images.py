@@ -1,4 +1,4 @@
-"""Pictures of whole slides: everything lies where it is, and colours are told apart by everyone."""
+"""Images of whole slides: everything lies where it is, and colours are told apart by everyone."""
 
 from dataclasses import replace
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from inkdot.review.gallery.fields import scale_bar
-from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.ranking import rank_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.slide_images.caption import LEAST_WIDTH_PX, Caption, drawable, with_caption
 from inkdot.review.slide_images.heat_map import heat_map, indexed, palette
-from inkdot.review.slide_images.overview import overview_picture
+from inkdot.review.slide_images.overview import overview_image
 from inkdot.review.slide_images.score_colours import BELOW, FLAGGED, STEPS, shade_rows, shades
 from inkdot.review.slide_images.slide_view import SlideView
 from inkdot.storage.tables.predictions import Prediction
@@ -57,13 +57,13 @@ def test_shades_follow_the_score_and_turn_at_the_operating_point() -> None:
 
 
 def view_of(slide: ScoredSlide, width: int = 500, height: int = 400) -> SlideView:
-    picture = np.full((height, width, 3), 240, np.uint8)
-    return SlideView(picture, np.zeros((height, width), np.bool_), slide.facts.frame)
+    image = np.full((height, width, 3), 240, np.uint8)
+    return SlideView(image, np.zeros((height, width), np.bool_), slide.facts.frame)
 
 
-def shown_colours(picture: np.ndarray, shade: int) -> tuple[int, int, int, int]:
+def shown_colours(image: np.ndarray, shade: int) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what has a shade's colour above the caption."""
-    found = np.argwhere((picture[:400] == shades()[shade]).all(axis=2))
+    found = np.argwhere((image[:400] == shades()[shade]).all(axis=2))
     (top, left), (bottom, right) = found.min(axis=0), found.max(axis=0)
     return int(left), int(top), int(right), int(bottom)
 
@@ -71,16 +71,16 @@ def shown_colours(picture: np.ndarray, shade: int) -> tuple[int, int, int, int]:
 def test_a_tile_has_its_colour_where_it_lies(make_slide) -> None:
     """10,000 x 8,000 pixels shown at a twentieth; tiles of 100 px at 0.5 µm/px."""
     slide = make_slide([(2000, 1000), (6000, 4000)], [0.9, 0.2])
-    picture = heat_map(view_of(slide), slide, SAID)
+    image = heat_map(view_of(slide), slide, SAID)
     high, low = shade_rows(np.array([0.9, 0.2]), np.array([True, False]), 0.5)
-    assert shown_colours(picture, high) == (100, 50, 104, 54)
-    assert shown_colours(picture, low) == (300, 200, 304, 204)
+    assert shown_colours(image, high) == (100, 50, 104, 54)
+    assert shown_colours(image, low) == (300, 200, 304, 204)
 
 
 def test_the_highest_tile_lies_on_top(make_slide) -> None:
     slide = make_slide([(2000, 1000), (2000, 1000), (2000, 1000)], [0.3, 0.9, 0.6])
-    picture = heat_map(view_of(slide), slide, SAID)
-    assert shown_colours(picture, int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])) == (
+    image = heat_map(view_of(slide), slide, SAID)
+    assert shown_colours(image, int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])) == (
         100,
         50,
         104,
@@ -90,22 +90,22 @@ def test_the_highest_tile_lies_on_top(make_slide) -> None:
 
 def test_bounds_and_pixels_that_are_not_square_are_allowed_for(make_slide) -> None:
     slide = make_slide([(3000, 3000)], [0.9], mpp=(0.5, 1.0), bounds=(1000, 2000, 5000, 4000))
-    picture = heat_map(view_of(slide), slide, SAID)  # a tenth of the bounds
+    image = heat_map(view_of(slide), slide, SAID)  # a tenth of the bounds
     shade = int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])
-    assert shown_colours(picture, shade) == (200, 100, 209, 104)
+    assert shown_colours(image, shade) == (200, 100, 209, 104)
 
 
 def test_what_was_not_judged_is_hatched_and_tiles_are_not(make_slide) -> None:
     slide = make_slide([(2000, 1000)], [0.9])
     view = view_of(slide)
     view.unjudged[40:200, 90:300] = True
-    picture = heat_map(view, slide, SAID)
-    dark = (picture[:400, :500] < 100).all(axis=2)
+    image = heat_map(view, slide, SAID)
+    dark = (image[:400, :500] < 100).all(axis=2)
     dark[50:55, 100:105] = False
     assert 0.2 < dark[40:200, 90:300].mean() < 0.4
     assert not dark[:40].any()
     assert not dark[200:].any()
-    assert shown_colours(picture, int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])) == (
+    assert shown_colours(image, int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])) == (
         100,
         50,
         104,
@@ -115,46 +115,46 @@ def test_what_was_not_judged_is_hatched_and_tiles_are_not(make_slide) -> None:
 
 def test_the_palette_holds_every_shade_exactly_and_greys_to_the_nearest(make_slide) -> None:
     slide = make_slide([(100 * step, 100 * step) for step in range(60)], np.linspace(0, 1, 60))
-    picture = heat_map(view_of(slide), slide, SAID)
-    back = palette()[indexed(picture)]
-    coloured = (picture != picture[..., :1]).any(axis=2)
+    image = heat_map(view_of(slide), slide, SAID)
+    back = palette()[indexed(image)]
+    coloured = (image != image[..., :1]).any(axis=2)
     assert coloured.any()
-    assert np.array_equal(back[coloured], picture[coloured])
-    assert np.abs(back[~coloured].astype(int) - picture[~coloured]).max() <= 2
+    assert np.array_equal(back[coloured], image[coloured])
+    assert np.abs(back[~coloured].astype(int) - image[~coloured]).max() <= 2
 
 
-def test_places_are_ringed_where_they_lie(make_slide) -> None:
+def test_regions_are_ringed_where_they_lie(make_slide) -> None:
     slide = make_slide([(2000, 1000), (6000, 4000)], [0.9, 0.2])
     view = view_of(slide)
-    picture = overview_picture(view, slide.facts, rank_places(slide, 30, 0.75), SAID)
-    changed = (picture[:400, :500] != 240).any(axis=2)
+    image = overview_image(view, slide.facts, rank_regions(slide, 30, 0.75), SAID)
+    changed = (image[:400, :500] != 240).any(axis=2)
     for (x, y), colour in (((102, 52), FLAGGED), ((302, 202), BELOW)):
-        ring = np.argwhere((picture[:400] == colour).all(axis=2))
+        ring = np.argwhere((image[:400] == colour).all(axis=2))
         near = ring[np.hypot(ring[:, 1] - x, ring[:, 0] - y) < 16]
         assert np.abs(near.mean(axis=0)[::-1] - (x, y)).max() < 1.5
         assert not changed[y - 4 : y + 5, x - 4 : x + 5].any()  # the cells stay visible
-    assert view.picture.min() == 240  # the picture given is left alone
+    assert view.image.min() == 240  # the image given is left alone
 
 
-def test_a_large_place_has_its_own_outline(make_slide) -> None:
+def test_a_large_region_has_its_own_outline(make_slide) -> None:
     slide = make_slide([(2000, 1000)], [0.9])
-    (place,) = (ranking := rank_places(slide, 30, 0.75)).places
+    (region,) = (ranking := rank_regions(slide, 30, 0.75)).regions
     corners = ((1000, 1000), (5000, 1000), (1000, 5000), (1000, 1000))
-    large = replace(place, x_l0_px=1000, y_l0_px=1000, width_l0_px=4000, height_l0_px=4000, outline=corners)
-    picture = overview_picture(view_of(slide), slide.facts, replace(ranking, places=(large,)), SAID)
-    assert tuple(picture[50, 150]) == FLAGGED  # an edge
-    assert tuple(picture[150, 150]) == FLAGGED  # the slanted edge
-    assert (picture[200:245, 200:245] == 240).all()  # beyond it, within the box
+    large = replace(region, x_l0_px=1000, y_l0_px=1000, width_l0_px=4000, height_l0_px=4000, outline=corners)
+    image = overview_image(view_of(slide), slide.facts, replace(ranking, regions=(large,)), SAID)
+    assert tuple(image[50, 150]) == FLAGGED  # an edge
+    assert tuple(image[150, 150]) == FLAGGED  # the slanted edge
+    assert (image[200:245, 200:245] == 240).all()  # beyond it, within the box
 
 
 @pytest.mark.parametrize(("width", "mpp"), [(500, 0.5), (1600, 12.5), (90, 1.0)])
 def test_the_scale_bar_is_as_long_as_it_says(width: int, mpp: float) -> None:
     bar = scale_bar(width * mpp)
     caption = Caption("slide", False, bar, [], [])
-    picture = with_caption(np.full((50, width, 3), 240, np.uint8), caption)
-    assert picture.shape[1] == max(width, LEAST_WIDTH_PX)
+    image = with_caption(np.full((50, width, 3), 240, np.uint8), caption)
+    assert image.shape[1] == max(width, LEAST_WIDTH_PX)
     length = round(bar.length_um / mpp)
-    black = (picture[50:] == 0).all(axis=2)
+    black = (image[50:] == 0).all(axis=2)
     rows = [row for row in black if row[12 : 12 + length].all()]
     assert len(rows) == 6
     assert not any(row[12 + length : 20 + length].any() for row in rows)
@@ -176,7 +176,7 @@ def test_every_warning_takes_its_line(make_slide) -> None:
     heights = []
     for warnings in ((), ("one",), ("one", "two"), ("one", "word " * 100)):
         slide = make_slide([(2000, 1000)], [0.9], warnings=warnings)
-        heights.append(len(overview_picture(view_of(slide), slide.facts, rank_places(slide, 3, 0.75), SAID)))
+        heights.append(len(overview_image(view_of(slide), slide.facts, rank_regions(slide, 3, 0.75), SAID)))
     one = heights[1] - heights[0]
     assert 15 < one < 40
     assert heights[2] - heights[1] == one

@@ -8,9 +8,9 @@ from inkdot.review.verdicts.verdict_table import (
     COLUMNS,
     VERDICTS_VERSION,
     Verdict,
-    latest_answers,
+    latest_verdicts,
     read_verdicts,
-    same_place_numbers,
+    same_region_numbers,
 )
 
 SQUARE = "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
@@ -19,9 +19,9 @@ SQUARE = "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
 def row(**values: str) -> dict[str, str]:
     plain = {
         "slide_id": "S1",
-        "place": SQUARE,
+        "geometry": SQUARE,
         "head": "malignancy",
-        "answer": "benign",
+        "verdict": "benign",
         "reader": "dr-a",
         "time": "2026-01-01T10:00:00.000Z",
         "shown": "scores",
@@ -44,24 +44,24 @@ def read(path: Path, *rows: dict[str, str]) -> list[Verdict]:
 def test_a_row_is_read_and_cells_made_safe_for_spreadsheets_are_plain_again(tmp_path: Path) -> None:
     (verdict,) = read(tmp_path, row(slide_id="'=S", note="'-1 cell, at the edge"))
     assert (verdict.slide_id, verdict.note) == ("=S", "-1 cell, at the edge")
-    assert verdict.place.bounds == (0, 0, 256, 256)
+    assert verdict.geometry.bounds == (0, 0, 256, 256)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
         ("head", "colour"),
-        ("answer", "small_cell"),
-        ("answer", ""),
-        ("place", "POINT (1 2)"),
-        ("place", "nonsense"),
+        ("verdict", "small_cell"),
+        ("verdict", ""),
+        ("geometry", "POINT (1 2)"),
+        ("geometry", "nonsense"),
         ("reader", " "),
         ("slide_id", ""),
         ("shown", ""),
         (
             "time",
             "01.01.2026 10:00",
-        ),  # as a spreadsheet writes it: which answer is the later one would be lost
+        ),  # as a spreadsheet writes it: which verdict is the later one would be lost
         ("time", ""),
         ("schema", "inkdot.verdicts/9"),
     ],
@@ -85,7 +85,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace('","', '";"').replace(",", ";", len(COLUMNS) - 1)
     path.write_bytes(f"{text}{';' * (len(COLUMNS) - 1)}\n".replace("\n", "\r\n").encode("utf-8-sig"))
     (verdict,) = read_verdicts(path, DEFAULT_HEADS)
-    assert (verdict.slide_id, verdict.answer, verdict.note) == ("S1", "benign", "=1+1")
+    assert (verdict.slide_id, verdict.verdict, verdict.note) == ("S1", "benign", "=1+1")
 
 
 def test_a_table_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
@@ -95,25 +95,27 @@ def test_a_table_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None
         read_verdicts(path, DEFAULT_HEADS)
 
 
-def test_the_last_answer_of_a_reader_counts_and_readers_stay_apart(tmp_path: Path) -> None:
+def test_the_last_verdict_of_a_reader_counts_and_readers_stay_apart(tmp_path: Path) -> None:
     verdicts = read(
         tmp_path,
-        row(answer="malignant", time="2026-01-02T10:00:00.000Z"),
-        row(answer="benign", time="2026-01-01T10:00:00.000Z"),
-        row(answer="atypical", reader="dr-b"),
-        row(head="", answer="", note="only a note"),
+        row(verdict="malignant", time="2026-01-02T10:00:00.000Z"),
+        row(verdict="benign", time="2026-01-01T10:00:00.000Z"),
+        row(verdict="atypical", reader="dr-b"),
+        row(head="", verdict="", note="only a note"),
     )
-    assert [(v.reader, v.answer) for v in latest_answers(verdicts)] == [
+    assert [(v.reader, v.verdict) for v in latest_verdicts(verdicts)] == [
         ("dr-a", "malignant"),
         ("dr-b", "atypical"),
     ]
 
 
-def test_places_are_the_same_where_they_overlap_by_half_of_their_union(tmp_path: Path) -> None:
+def test_regions_are_the_same_where_they_overlap_by_half_of_their_union(tmp_path: Path) -> None:
     def square(x: int) -> str:
         return f"POLYGON (({x} 0, {x + 100} 0, {x + 100} 100, {x} 100, {x} 0))"
 
     # Shifted by 33 of 100 px the shared part is 67 of 133: half; shifted by 34 it is less.
-    places = [square(0), square(33), square(34), square(300)]
-    verdicts = read(tmp_path, *(row(place=place) for place in places), row(slide_id="S2", place=square(0)))
-    assert same_place_numbers(verdicts) == [0, 0, 1, 2, 3]
+    regions = [square(0), square(33), square(34), square(300)]
+    verdicts = read(
+        tmp_path, *(row(geometry=region) for region in regions), row(slide_id="S2", geometry=square(0))
+    )
+    assert same_region_numbers(verdicts) == [0, 0, 1, 2, 3]

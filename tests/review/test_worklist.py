@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inkdot.review.gallery.slide_review import SlideReview, slide_order
 from inkdot.review.gallery.worklist import COLUMNS, worklist_text
-from inkdot.review.results.ranking import rank_places
+from inkdot.review.results.ranking import rank_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 
@@ -32,24 +32,24 @@ def test_slides_that_need_a_person_come_before_those_with_nothing_flagged() -> N
     assert names == ["high", "low", "between", "empty", "broken", "clean"]
 
 
-def test_a_line_tells_counts_places_and_the_limits_of_use(make_slide: MakeSlide) -> None:
+def test_a_line_tells_counts_regions_and_the_limits_of_use(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0), (500, 20), (900, 40)], [0.91, 0.7, 0.1])
     review = SlideReview(
-        "S1", "flagged", 0.91, warnings=("a", "b"), facts=slide.facts, ranking=rank_places(slide, 2, 0.75)
+        "S1", "flagged", 0.91, warnings=("a", "b"), facts=slide.facts, ranking=rank_regions(slide, 2, 0.75)
     )
     (row,) = rows(review)
     assert tuple(row) == COLUMNS
     assert (row["rank"], row["slide_id"], row["call"], row["score"]) == ("1", "S1", "flagged", "0.9100")
     assert (row["flagged_tiles"], row["tiles"]) == ("2", "3")
-    assert (row["flagged_places_shown"], row["places_shown"]) == ("2", "2")
-    assert row["top_places_l0_px"] == "1: 0 0 (0.910) | 2: 500 20 (0.700)"
+    assert (row["flagged_regions_shown"], row["regions_shown"]) == ("2", "2")
+    assert row["top_regions_l0_px"] == "1: 0 0 (0.910) | 2: 500 20 (0.700)"
     assert row["warnings"] == "a | b"
     assert "does not exclude malignancy" in row["use"]
 
 
 def test_a_synthetic_model_is_said_on_its_lines(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0)], [0.9], synthetic_model=True)
-    (row,) = rows(SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_places(slide, 5, 0.75)))
+    (row,) = rows(SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_regions(slide, 5, 0.75)))
     assert "trained on synthetic specimens" in row["warnings"]
 
 

@@ -17,10 +17,10 @@ from inkdot.config import HeadConfig
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
-from inkdot.serve.access import Door
+from inkdot.serve.access import AccessPolicy
 from inkdot.serve.application import Application
 from inkdot.serve.open_slides import OpenSlides
-from inkdot.serve.reader_verdicts import Answering
+from inkdot.serve.reader_verdicts import ReaderVerdicts
 from inkdot.serve.readers import Reader
 from inkdot.serve.shown_results import Shown, ShowSettings, shown_results
 from inkdot.slides import open_slide
@@ -32,7 +32,7 @@ from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import write_table
 from inkdot.storage.tables.predictions import Prediction, write_predictions
-from inkdot.storage.verdict_store import AnswerStore
+from inkdot.storage.verdict_store import VerdictStore
 from inkdot.units import MicrometresPerPixel, TilePx
 
 MPP = 0.5
@@ -82,7 +82,7 @@ def write_scores(results: RunLayout, entry: SlideEntry, scores: Scores, **more: 
         for field in schema
     ]
     point = OperatingPoint(
-        class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+        class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
     )
     facts: dict[str, object] = {
         "slide": slide_info_facts(info),
@@ -153,12 +153,12 @@ class Served:
 
     readers = READERS
 
-    def __init__(self, results: RunLayout, settings: ShowSettings, door: Door | None = None) -> None:
+    def __init__(self, results: RunLayout, settings: ShowSettings, door: AccessPolicy | None = None) -> None:
         self.shown: Shown = shown_results(results.root, settings)
-        self.store = AnswerStore(results.reviews_sqlite)
+        self.store = VerdictStore(results.reviews_sqlite)
         self.slides = OpenSlides()
-        door = door or Door(READERS, "127.0.0.1", 8765)
-        self.asgi = Application(self.shown, Answering(self.store, self.shown), door, self.slides).asgi()
+        door = door or AccessPolicy(READERS, "127.0.0.1", 8765)
+        self.asgi = Application(self.shown, ReaderVerdicts(self.store, self.shown), door, self.slides).asgi()
 
     def client(self, reader: Reader | None = None, base: str = BASE) -> TestClient:
         """A browser; with a reader, one that has come in."""
@@ -167,24 +167,24 @@ class Served:
             assert client.get(f"/login?token={reader.token}").status_code == 303
         return client
 
-    def answer(
-        self, client: TestClient, key: str, answers: Mapping[str, str], note: str = "", *, undo: bool = False
+    def verdict(
+        self, client: TestClient, key: str, verdicts: Mapping[str, str], note: str = "", *, undo: bool = False
     ) -> Any:
-        """Send the state of one place as a page does."""
+        """Send the state of one region as a page does."""
         page_key = client.get("/page-key").json()["page_key"]
-        sent = {"key": key, "answers": dict(answers), "note": note, "undo": undo}
-        return client.post("/answers", json=sent, headers={"X-Inkdot-Page": page_key})
+        sent = {"key": key, "verdicts": dict(verdicts), "note": note, "undo": undo}
+        return client.post("/verdicts", json=sent, headers={"X-Inkdot-Page": page_key})
 
-    def places(self, slide_index: int = 0) -> list[str]:
-        """Keys of the places of one slide in the order of their cards."""
+    def regions(self, slide_index: int = 0) -> list[str]:
+        """Keys of the regions of one slide in the order of their cards."""
         slides: Any = self.shown.facts["slides"]
-        return slides[slide_index]["place_keys"]
+        return slides[slide_index]["region_keys"]
 
     def cards(self, slide_index: int = 0) -> list[Any]:
         """What the cards of one slide say."""
         slides: Any = self.shown.facts["slides"]
         view = slides[slide_index].get("view")
-        return json.loads(self.shown.places_json(view["slide"])) if view else []
+        return json.loads(self.shown.regions_json(view["slide"])) if view else []
 
     def close(self) -> None:
         self.slides.close()
@@ -196,7 +196,7 @@ def serve(results: RunLayout) -> Iterator[Callable[..., Served]]:
     """Start the application on the results; settings as of :class:`ShowSettings`."""
     started: list[Served] = []
 
-    def start(door: Door | None = None, **settings: Any) -> Served:
+    def start(door: AccessPolicy | None = None, **settings: Any) -> Served:
         started.append(Served(results, ShowSettings(**settings), door))
         return started[-1]
 
@@ -213,7 +213,7 @@ def served(serve: Callable[..., Served]) -> Served:
 
 @pytest.fixture(scope="session")
 def standing(tmp_path_factory: pytest.TempPathFactory, slide_file: Path) -> Iterator[Served]:
-    """One application for all tests that change neither answers nor files."""
+    """One application for all tests that change neither verdicts nor files."""
     results = make_results(tmp_path_factory.mktemp("standing"), lambda path: path.hardlink_to(slide_file))
     served = Served(results, ShowSettings())
     yield served

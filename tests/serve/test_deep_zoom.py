@@ -100,22 +100,22 @@ def test_served_tiles_are_the_file_s_pixels(served: Any, truth: SimpleNamespace)
     client = served.client(served.readers[0])
     slide = next(iter(served.shown.slides))
     level = finest_level((2400, 1800))
-    answer = client.get(f"/slides/{slide}/tiles/{level}/1_1.jpg")
-    assert answer.headers["content-type"] == "image/jpeg"
-    assert answer.headers["cache-control"].startswith("private")
-    pixels = np.asarray(Image.open(io.BytesIO(answer.content)), dtype=int)
+    verdict = client.get(f"/slides/{slide}/tiles/{level}/1_1.jpg")
+    assert verdict.headers["content-type"] == "image/jpeg"
+    assert verdict.headers["cache-control"].startswith("private")
+    pixels = np.asarray(Image.open(io.BytesIO(verdict.content)), dtype=int)
     want = truth.rgb[512:1024, 512:1024].astype(int)
     assert np.abs(pixels - want).mean() < 2.0
     edges = np.flatnonzero(np.diff((pixels[100, :, 0] < 60).astype(int)))
     assert edges.tolist() == [600 - 512 - 1, 608 - 512 - 1, 1000 - 512 - 1, 1008 - 512 - 1]
 
 
-def test_pictures_of_places_are_where_their_cards_say(served: Any, truth: SimpleNamespace) -> None:
+def test_images_of_regions_are_where_their_cards_say(served: Any, truth: SimpleNamespace) -> None:
     client = served.client(served.readers[0])
     slides: Any = served.shown.facts["slides"]
-    place = served.cards()[0]
-    pixels = np.asarray(Image.open(io.BytesIO(client.get(f"/{place['tile']}").content)), dtype=int)
-    left, top, right, bottom = place["box_l0_px"]
+    region = served.cards()[0]
+    pixels = np.asarray(Image.open(io.BytesIO(client.get(f"/{region['tile']}").content)), dtype=int)
+    left, top, right, bottom = region["box_l0_px"]
     assert pixels.shape == (bottom - top, right - left, 3)
     assert np.abs(pixels - truth.rgb[top:bottom, left:right].astype(int)).mean() < 2.0
     overview = Image.open(io.BytesIO(client.get(f"/{slides[0]['overview']['src']}").content))

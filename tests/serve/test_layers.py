@@ -13,7 +13,7 @@ from inkdot.manifest import manifest_text, read_slides
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, clusters_schema
-from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import write_table
 
 SLIDE = "S2 clean"
@@ -26,7 +26,7 @@ def slide_key(served: Any) -> str:
 
 def write_clusters(results: RunLayout) -> None:
     """Two clusters, the second out of focus; columns this test is not about are as empty as may be."""
-    known = {"place": [STAR.wkt, shapely.box(500, 500, 600, 700).wkt], "in_focus": [True, False]}
+    known = {"geometry": [STAR.wkt, shapely.box(500, 500, 600, 700).wkt], "in_focus": [True, False]}
     empty = {pa.types.is_string: "", pa.types.is_list: [], pa.types.is_boolean: False}
 
     def column(field: pa.Field) -> pa.Array:
@@ -64,8 +64,8 @@ def annotate(results: RunLayout, text: str | None = None) -> None:
     write_text(results.slides_csv, manifest_text(entries, DEFAULT_HEADS, results.root))
     if text is None:
         labels = [
-            PlaceLabel(SLIDE, STAR, "malignancy", "atypical", "Dr Somebody", "annotation"),
-            PlaceLabel("another slide", STAR, "malignancy", "benign", "Dr Somebody", "annotation"),
+            RegionLabel(SLIDE, STAR, "malignancy", "atypical", "Dr Somebody", "annotation"),
+            RegionLabel("another slide", STAR, "malignancy", "benign", "Dr Somebody", "annotation"),
         ]
         write_labels(path, labels)
     else:
@@ -80,9 +80,9 @@ def test_annotations_are_shown_when_asked_for_and_name_nobody(
     address = f"/slides/{slide_key(plain)}/layers/annotations"
     assert plain.client(plain.readers[0]).get(address).status_code == 404
     served = serve(annotations=True)
-    answer = served.client(served.readers[0]).get(address)
-    assert answer.json()["kind"] == ["atypical"]
-    assert "Somebody" not in answer.text
+    verdict = served.client(served.readers[0]).get(address)
+    assert verdict.json()["kind"] == ["atypical"]
+    assert "Somebody" not in verdict.text
     blinded = serve(annotations=True, blinded_seed=3)
     assert blinded.client(blinded.readers[0]).get(address).status_code == 404
 
@@ -95,5 +95,5 @@ def test_an_annotation_that_cannot_be_read_is_said_without_its_path(
 ) -> None:
     annotate(results, text)
     served = serve(annotations=True)
-    answer = served.client(served.readers[0]).get(f"/slides/{slide_key(served)}/layers/annotations")
-    assert (answer.status_code, answer.text) == (422, "The annotations of this slide cannot be read.")
+    verdict = served.client(served.readers[0]).get(f"/slides/{slide_key(served)}/layers/annotations")
+    assert (verdict.status_code, verdict.text) == (422, "The annotations of this slide cannot be read.")

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 
-def test_a_page_names_places_and_says_nothing_of_them(standing: Any) -> None:
+def test_a_page_names_regions_and_says_nothing_of_them(standing: Any) -> None:
     client = standing.client(standing.readers[0])
     slides: Any = standing.shown.facts["slides"]
     cards = standing.cards()
-    assert [card["key"] for card in cards] == slides[0]["place_keys"]
+    assert [card["key"] for card in cards] == slides[0]["region_keys"]
     assert len(cards) == 4
     for page in ("/", "/review"):
         text = client.get(page).text
         assert (cards[0]["key"] in text) == (page == "/review")
         assert cards[0]["polygon"] not in text
         assert cards[0]["tile"] not in text
-    sent = client.get(f"/slides/{slides[0]['view']['slide']}/places")
+    sent = client.get(f"/slides/{slides[0]['view']['slide']}/regions")
     assert sent.json() == cards
     assert sent.headers["content-type"] == "application/json"
 
@@ -26,18 +26,18 @@ def test_a_page_names_places_and_says_nothing_of_them(standing: Any) -> None:
 def test_the_list_counts_what_is_flagged(standing: Any) -> None:
     slides: Any = standing.shown.facts["slides"]
     flagged = [sum(card["flagged"] for card in standing.cards(index)) for index in range(len(slides))]
-    assert [slide["flagged_places"] for slide in slides] == flagged
+    assert [slide["flagged_regions"] for slide in slides] == flagged
     assert flagged[0] == 2
 
 
 def test_nothing_that_the_model_said_comes_in_a_blinded_review(serve: Callable[..., Any]) -> None:
     served = serve(blinded_seed=7)
     client = served.client(served.readers[0])
-    text = client.get(f"/slides/{next(iter(served.shown.slides))}/places").text
+    text = client.get(f"/slides/{next(iter(served.shown.slides))}/regions").text
     assert json.loads(text)
     for word in ("score", "flagged", "worth", "calls", "cluster"):
         assert f'"{word}"' not in text
-    assert "flagged_places" not in client.get("/").text
+    assert "flagged_regions" not in client.get("/").text
 
 
 def listed(text: str) -> list[Any]:
@@ -48,15 +48,15 @@ def listed(text: str) -> list[Any]:
 
 def test_the_list_says_how_far_a_reader_has_come(served: Any) -> None:
     first, second = (served.client(reader) for reader in served.readers)
-    keys = served.places()
-    served.answer(first, keys[0], {"malignancy": "benign"})
-    served.answer(first, keys[1], {}, "a note alone is no answer")
+    keys = served.regions()
+    served.verdict(first, keys[0], {"malignancy": "benign"})
+    served.verdict(first, keys[1], {}, "a note alone is no verdict")
     slides = listed(first.get("/").text)
-    assert [(slide["answered"], slide["places"]) for slide in slides] == [(1, 4), (0, 0), (0, 0), (0, 2)]
-    assert [slide["answered"] for slide in listed(second.get("/").text)] == [0, 0, 0, 0]
-    assert slides[0]["thumbnail"].startswith("pictures/")
+    assert [(slide["reviewed"], slide["regions"]) for slide in slides] == [(1, 4), (0, 0), (0, 0), (0, 2)]
+    assert [slide["reviewed"] for slide in listed(second.get("/").text)] == [0, 0, 0, 0]
+    assert slides[0]["thumbnail"].startswith("images/")
 
 
 @pytest.mark.parametrize("key", ["x", "..%2f..", "0" * 24])
-def test_slides_that_are_not_there_have_no_places(standing: Any, key: str) -> None:
-    assert standing.client(standing.readers[0]).get(f"/slides/{key}/places").status_code == 404
+def test_slides_that_are_not_there_have_no_regions(standing: Any, key: str) -> None:
+    assert standing.client(standing.readers[0]).get(f"/slides/{key}/regions").status_code == 404

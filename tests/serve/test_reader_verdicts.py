@@ -1,4 +1,4 @@
-"""Answers: checked, on disk before they are acknowledged, blind to each other, and back as labels."""
+"""Verdicts: checked, on disk before they are acknowledged, blind to each other, and back as labels."""
 
 import csv
 import io
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.review.verdicts.stored_verdicts import read_answers
-from inkdot.serve.reader_verdicts import Answering
+from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
+from inkdot.serve.reader_verdicts import ReaderVerdicts
 from inkdot.stages import review_agreement, review_import
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.verdict_store import AnswerStore, read_review_answers
+from inkdot.storage.verdict_store import VerdictStore, read_verdict_store
 
 MALIGNANT = {"malignancy": "malignant", "morphology": "small_cell"}
 
@@ -24,21 +24,21 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_an_acknowledged_answer_is_in_the_file(served: Any, results: RunLayout) -> None:
+def test_an_acknowledged_verdict_is_in_the_file(served: Any, results: RunLayout) -> None:
     client = served.client(served.readers[0])
-    kept = served.answer(client, served.places()[0], MALIGNANT, " =note ").json()
-    assert kept["entry"]["answers"]["malignancy"]["answer"] == "malignant"
+    kept = served.verdict(client, served.regions()[0], MALIGNANT, " =note ").json()
+    assert kept["entry"]["verdicts"]["malignancy"]["verdict"] == "malignant"
     assert kept["entry"]["note"]["text"] == "=note"
     # Another connection, while the server still has the file open: what a killed server leaves behind.
-    (change,) = read_review_answers(results.reviews_sqlite)
+    (change,) = read_verdict_store(results.reviews_sqlite)
     assert (change.reader, change.rank, change.score, change.study.shown) == ("dr-a", 1, 0.95, "scores")
-    assert change.place == "POLYGON ((600 400, 800 400, 800 600, 600 600, 600 400))"
+    assert change.geometry == "POLYGON ((600 400, 800 400, 800 600, 600 600, 600 400))"
     assert change.entry == kept["entry"]
 
 
 def test_the_file_is_written_ahead_and_flushed(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
-    store = AnswerStore(path)
+    store = VerdictStore(path)
     connection: sqlite3.Connection = store._connection
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
@@ -48,75 +48,75 @@ def test_the_file_is_written_ahead_and_flushed(tmp_path: Path) -> None:
 
 def test_readers_are_blind_to_each_other(served: Any) -> None:
     first, second = (served.client(reader) for reader in served.readers)
-    served.answer(first, served.places()[0], MALIGNANT, "a secret remark")
+    served.verdict(first, served.regions()[0], MALIGNANT, "a secret remark")
     assert "a secret remark" in first.get("/review").text
     for page in ("/", "/review", "/verdicts.csv"):
         text = second.get(page).text
         assert "a secret remark" not in text, page
         assert "dr-a" not in text, page
-    served.answer(second, served.places()[0], {"malignancy": "benign"})
-    assert [row["answer"] for row in rows_of(second.get("/verdicts.csv").text)] == ["benign"]
-    assert [row["answer"] for row in rows_of(first.get("/verdicts.csv").text)] == ["malignant", "small_cell"]
+    served.verdict(second, served.regions()[0], {"malignancy": "benign"})
+    assert [row["verdict"] for row in rows_of(second.get("/verdicts.csv").text)] == ["benign"]
+    assert [row["verdict"] for row in rows_of(first.get("/verdicts.csv").text)] == ["malignant", "small_cell"]
 
 
 def test_the_same_state_sent_again_changes_nothing(served: Any) -> None:
-    client, key = served.client(served.readers[0]), served.places()[0]
-    first = served.answer(client, key, MALIGNANT).json()
-    assert served.answer(client, key, MALIGNANT).json() == first
+    client, key = served.client(served.readers[0]), served.regions()[0]
+    first = served.verdict(client, key, MALIGNANT).json()
+    assert served.verdict(client, key, MALIGNANT).json() == first
     assert len(served.store.history("dr-a", served.shown.study)) == 1
 
 
 def test_what_did_not_change_keeps_its_time(served: Any) -> None:
-    client, key = served.client(served.readers[0]), served.places()[0]
-    first = served.answer(client, key, {"malignancy": "malignant"}).json()["entry"]
-    later = served.answer(client, key, MALIGNANT, "seen again").json()["entry"]
-    assert later["answers"]["malignancy"] == first["answers"]["malignancy"]
-    assert set(later["answers"]) == {"malignancy", "morphology"}
+    client, key = served.client(served.readers[0]), served.regions()[0]
+    first = served.verdict(client, key, {"malignancy": "malignant"}).json()["entry"]
+    later = served.verdict(client, key, MALIGNANT, "seen again").json()["entry"]
+    assert later["verdicts"]["malignancy"] == first["verdicts"]["malignancy"]
+    assert set(later["verdicts"]) == {"malignancy", "morphology"}
 
 
 def test_undo_goes_back_after_a_restart(serve: Callable[..., Any]) -> None:
     served = serve()
-    client, (one, two, *_) = served.client(served.readers[0]), served.places()
-    served.answer(client, one, {"malignancy": "benign"})
-    served.answer(client, two, {"malignancy": "atypical"})
-    served.answer(client, two, {"malignancy": "unsure"})
-    served.answer(client, two, {"malignancy": "atypical"}, undo=True)
+    client, (one, two, *_) = served.client(served.readers[0]), served.regions()
+    served.verdict(client, one, {"malignancy": "benign"})
+    served.verdict(client, two, {"malignancy": "atypical"})
+    served.verdict(client, two, {"malignancy": "unsure"})
+    served.verdict(client, two, {"malignancy": "atypical"}, undo=True)
     again = serve()
-    found: Any = Answering(again.store, again.shown).state(again.readers[0])
-    assert [(step["key"], list(step["before"]["answers"])) for step in found["steps"]] == [
+    found: Any = ReaderVerdicts(again.store, again.shown).state(again.readers[0])
+    assert [(step["key"], list(step["before"]["verdicts"])) for step in found["steps"]] == [
         (one, []),
         (two, []),
     ]
-    assert found["entries"][two]["answers"]["malignancy"]["answer"] == "atypical"
-    served.answer(client, two, {}, undo=True)
-    found = Answering(again.store, again.shown).state(again.readers[0])
+    assert found["entries"][two]["verdicts"]["malignancy"]["verdict"] == "atypical"
+    served.verdict(client, two, {}, undo=True)
+    found = ReaderVerdicts(again.store, again.shown).state(again.readers[0])
     assert set(found["entries"]) == {one}
 
 
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        ({"key": "nowhere", "answers": {}, "note": ""}, "a place of this review"),
-        ({"answers": {"grade": "high"}}, "a question of this review"),
-        ({"answers": {"malignancy": "certainly"}}, "one of its answers"),
-        ({"answers": {"morphology": "small_cell"}}, "only where malignancy is answered malignant"),
-        ({"answers": {"malignancy": "benign", "morphology": "mixed"}}, "only where malignancy"),
-        ({"answers": {"malignancy": "atypical", "morphology": "mixed"}}, "only where malignancy"),
-        ({"answers": {"malignancy": 1}}, "expected answers by question"),
-        ({"answers": ["malignant"]}, "expected key, answers and note"),
-        ({"note": None}, "expected key, answers and note"),
+        ({"key": "nowhere", "verdicts": {}, "note": ""}, "a region of this review"),
+        ({"verdicts": {"grade": "high"}}, "a question of this review"),
+        ({"verdicts": {"malignancy": "certainly"}}, "one of its verdicts"),
+        ({"verdicts": {"morphology": "small_cell"}}, "only where malignancy is reviewed malignant"),
+        ({"verdicts": {"malignancy": "benign", "morphology": "mixed"}}, "only where malignancy"),
+        ({"verdicts": {"malignancy": "atypical", "morphology": "mixed"}}, "only where malignancy"),
+        ({"verdicts": {"malignancy": 1}}, "expected verdicts by question"),
+        ({"verdicts": ["malignant"]}, "expected key, verdicts and note"),
+        ({"note": None}, "expected key, verdicts and note"),
         ({"note": "x" * 2001}, "at most 2000 characters, found 2001"),
         ([1], "expected an object"),
     ],
 )
-def test_what_is_no_answer_is_refused_in_words(served: Any, sent: Any, said: str) -> None:
+def test_what_is_no_verdict_is_refused_in_words(served: Any, sent: Any, said: str) -> None:
     reader = served.readers[0]
     client = served.client(reader)
     if isinstance(sent, dict):
-        sent = {"key": served.places()[0], "answers": {}, "note": ""} | sent
-    answer = client.post("/answers", json=sent, headers={"x-inkdot-page": reader.page_key})
-    assert answer.status_code == 422
-    assert said in answer.text
+        sent = {"key": served.regions()[0], "verdicts": {}, "note": ""} | sent
+    verdict = client.post("/verdicts", json=sent, headers={"x-inkdot-page": reader.page_key})
+    assert verdict.status_code == 422
+    assert said in verdict.text
     assert served.store.latest() == []
 
 
@@ -124,34 +124,34 @@ def test_what_is_no_json_or_too_long_is_refused(served: Any) -> None:
     reader = served.readers[0]
     client, key = served.client(reader), {"x-inkdot-page": reader.page_key}
     json_kind = {"content-type": "application/json"}
-    assert client.post("/answers", content=b"{", headers=key | json_kind).status_code == 422
+    assert client.post("/verdicts", content=b"{", headers=key | json_kind).status_code == 422
     assert (
-        client.post("/answers", content=b"{}", headers=key | {"content-type": "text/plain"}).status_code
+        client.post("/verdicts", content=b"{}", headers=key | {"content-type": "text/plain"}).status_code
         == 415
     )
-    assert client.post("/answers", content=b" " * 70_000, headers=key | json_kind).status_code == 413
+    assert client.post("/verdicts", content=b" " * 70_000, headers=key | json_kind).status_code == 413
 
 
 def test_the_table_of_the_server_is_what_the_gallery_saves(served: Any, tmp_path: Path) -> None:
     client = served.client(served.readers[0])
-    one, two, three, _ = served.places()
-    served.answer(client, one, MALIGNANT, "@formula")
-    served.answer(client, two, {}, "a note alone")
-    served.answer(client, three, {"malignancy": "benign"})
-    served.answer(client, three, {}, undo=True)
-    answer = client.get("/verdicts.csv")
-    assert "attachment" in answer.headers["content-disposition"]
-    rows = rows_of(answer.text)
-    assert [(row["rank"], row["head"], row["answer"]) for row in rows] == [
+    one, two, three, _ = served.regions()
+    served.verdict(client, one, MALIGNANT, "@formula")
+    served.verdict(client, two, {}, "a note alone")
+    served.verdict(client, three, {"malignancy": "benign"})
+    served.verdict(client, three, {}, undo=True)
+    verdict = client.get("/verdicts.csv")
+    assert "attachment" in verdict.headers["content-disposition"]
+    rows = rows_of(verdict.text)
+    assert [(row["rank"], row["head"], row["verdict"]) for row in rows] == [
         ("1", "malignancy", "malignant"),
         ("1", "morphology", "small_cell"),
         ("2", "", ""),
     ]
     assert (rows[0]["note"], rows[0]["score"], rows[0]["model_sha256"]) == ("'@formula", "0.95", "ab" * 32)
     path = tmp_path / "verdicts.csv"
-    path.write_bytes(answer.content)
-    from_server = read_answers(path, DEFAULT_HEADS)
-    from_file = read_answers(served.store._path, DEFAULT_HEADS)
+    path.write_bytes(verdict.content)
+    from_server = read_stored_verdicts(path, DEFAULT_HEADS)
+    from_file = read_stored_verdicts(served.store._path, DEFAULT_HEADS)
     assert from_file == from_server
 
 
@@ -159,8 +159,8 @@ def test_import_makes_the_same_labels_of_the_file_and_of_the_tables(served: Any,
     tables: list[Path] = []
     for number, reader in enumerate(served.readers):
         client = served.client(reader)
-        for key in served.places():
-            served.answer(client, key, MALIGNANT if number == 0 else {"malignancy": "benign"})
+        for key in served.regions():
+            served.verdict(client, key, MALIGNANT if number == 0 else {"malignancy": "benign"})
         tables.append(tmp_path / f"{reader.name}.csv")
         tables[-1].write_bytes(client.get("/verdicts.csv").content)
     review_import.run(tables, tmp_path / "from_tables.csv")
@@ -178,17 +178,17 @@ def test_agreement_reads_the_file(
     for reader in served.readers:
         client = served.client(reader)
         for slide in (0, 1):
-            for number, key in enumerate(served.places(slide)):
-                served.answer(client, key, {"malignancy": "malignant" if number % 2 else "benign"})
+            for number, key in enumerate(served.regions(slide)):
+                served.verdict(client, key, {"malignancy": "malignant" if number % 2 else "benign"})
     review_agreement.run([served.store._path])
     assert "dr-a, dr-b" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_blinded_review_says_nothing_and_keeps_its_answers_apart(serve: Callable[..., Any]) -> None:
+def test_a_blinded_review_says_nothing_and_keeps_its_verdicts_apart(serve: Callable[..., Any]) -> None:
     open_, blinded = serve(), serve(blinded_seed=11)
     client = open_.client(open_.readers[0])
-    for key in open_.places():
-        open_.answer(client, key, {"malignancy": "benign"})
+    for key in open_.regions():
+        open_.verdict(client, key, {"malignancy": "benign"})
     hidden = blinded.client(blinded.readers[0])
     text = hidden.get("/review").text
     assert "0.95" not in text
@@ -196,7 +196,7 @@ def test_a_blinded_review_says_nothing_and_keeps_its_answers_apart(serve: Callab
     slide = next(iter(blinded.shown.slides))
     for layer in ("scores", "clusters", "annotations"):
         assert hidden.get(f"/slides/{slide}/layers/{layer}").status_code == 404
-    blinded.answer(hidden, blinded.places()[0], {"malignancy": "unsure"})
+    blinded.verdict(hidden, blinded.regions()[0], {"malignancy": "unsure"})
     (row,) = rows_of(hidden.get("/verdicts.csv").text)
     assert (row["shown"], row["score"], row["order_seed"]) == ("blinded", "", "11")
 
@@ -211,31 +211,31 @@ def test_pseudonyms_are_all_that_is_seen_and_lead_back(
         assert "O'Neil" not in text
         assert "S2 clean" not in text
         assert "S3 broken" not in text
-    served.answer(client, served.places()[0], MALIGNANT)
+    served.verdict(client, served.regions()[0], MALIGNANT)
     review_import.run([results.reviews_sqlite], tmp_path / "labels.csv", results=results.root)
     rows = rows_of((tmp_path / "labels.csv").read_text(encoding="utf-8"))
     assert {row["slide_id"] for row in rows} == {"O'Neil & {{facts}} %2e%2e `S1`"}
 
 
-def test_other_files_are_not_taken_for_answers(tmp_path: Path) -> None:
+def test_other_files_are_not_taken_for_verdicts(tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE x (y)")
     connection.close()
-    with pytest.raises(ArtefactError, match="another program's database"):
-        AnswerStore(other)
-    with pytest.raises(ArtefactError, match="another program's database"):
-        read_review_answers(other)
+    with pytest.raises(StorageError, match="another program's database"):
+        VerdictStore(other)
+    with pytest.raises(StorageError, match="another program's database"):
+        read_verdict_store(other)
     newer = tmp_path / "newer.sqlite"
-    AnswerStore(newer).close()
+    VerdictStore(newer).close()
     with sqlite3.connect(newer) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
-    with pytest.raises(ArtefactError, match="version 1, found 9"):
-        read_review_answers(newer)
+    with pytest.raises(StorageError, match="version 1, found 9"):
+        read_verdict_store(newer)
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(newer.read_bytes()[:100] + b"\xff" * 5000)
-    with pytest.raises(ArtefactError, match="damaged file"):
-        read_review_answers(damaged)
-    with pytest.raises(ArtefactError, match="expected a place for SQLite"):
-        AnswerStore(tmp_path / "missing" / "r.sqlite")
+    with pytest.raises(StorageError, match="damaged file"):
+        read_verdict_store(damaged)
+    with pytest.raises(StorageError, match="expected a region for SQLite"):
+        VerdictStore(tmp_path / "missing" / "r.sqlite")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inkdot.errors import UserError
-from inkdot.serve.access import Door, is_loopback
+from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
 from inkdot.serve.shown_results import ShowSettings
 from inkdot.stages import review_serve
@@ -21,13 +21,13 @@ PAGES = ("/", "/review")
 
 
 def addresses(served: Any) -> list[str]:
-    """One address of every kind that the application answers."""
-    slide, picture = next(iter(served.shown.slides)), next(iter(served.shown.pictures))
+    """One address of every kind that the application verdicts."""
+    slide, image = next(iter(served.shown.slides)), next(iter(served.shown.images))
     return [
         *PAGES,
         "/verdicts.csv",
         "/page-key",
-        f"/pictures/{picture}",
+        f"/images/{image}",
         f"/slides/{slide}/tiles/8/0_0.jpg",
         f"/slides/{slide}/layers/scores",
     ]
@@ -35,9 +35,9 @@ def addresses(served: Any) -> list[str]:
 
 def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_cannot_use(standing: Any) -> None:
     client = standing.client()
-    answer = client.get(f"/login?token={standing.readers[0].token}")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    cookie = answer.headers["set-cookie"]
+    verdict = client.get(f"/login?token={standing.readers[0].token}")
+    assert (verdict.status_code, verdict.headers["location"]) == (303, "/")
+    cookie = verdict.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert standing.readers[0].token not in cookie
@@ -46,7 +46,7 @@ def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_cannot_
 
 def test_an_address_where_nothing_is_leads_people_back(standing: Any) -> None:
     inside = standing.client(standing.readers[0])
-    for address in ("/nothing", "/slides/none/places", "/pictures/none"):
+    for address in ("/nothing", "/slides/none/regions", "/images/none"):
         page = inside.get(address, headers={"accept": "text/html"})
         assert page.status_code == 404
         assert 'href="/"' in page.text
@@ -54,15 +54,15 @@ def test_an_address_where_nothing_is_leads_people_back(standing: Any) -> None:
         assert inside.get(address).text == "Not Found"
 
 
-def test_without_a_cookie_nothing_but_the_door_answers(standing: Any) -> None:
+def test_without_a_cookie_nothing_but_the_door_verdicts(standing: Any) -> None:
     client = standing.client()
     for address in addresses(standing):
-        answer = client.get(address)
-        assert answer.status_code == 401, address
-        assert answer.text == "Log in first."
+        verdict = client.get(address)
+        assert verdict.status_code == 401, address
+        assert verdict.text == "Log in first."
         page = client.get(address, headers={"accept": "text/html"})
         assert (page.status_code, page.headers["location"]) == (303, "/login")
-    assert client.post("/answers", json={}).status_code == 401
+    assert client.post("/verdicts", json={}).status_code == 401
     assert client.post("/leave").status_code == 401
     inside = standing.client(standing.readers[0])
     assert [inside.get(address).status_code for address in addresses(standing)] == [200] * 7
@@ -71,9 +71,9 @@ def test_without_a_cookie_nothing_but_the_door_answers(standing: Any) -> None:
 @pytest.mark.parametrize("token", ["a" * 39, "é" * 20])
 def test_a_wrong_token_or_cookie_does_not_open(standing: Any, token: str) -> None:
     client = standing.client()
-    answer = client.get("/login", params={"token": token})
-    assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
+    verdict = client.get("/login", params={"token": token})
+    assert verdict.status_code == 403
+    assert "set-cookie" not in verdict.headers
     assert client.get("/", headers={"cookie": f"inkdot_8765={standing.readers[0].token}"}).status_code == 401
 
 
@@ -102,11 +102,11 @@ def test_names_of_this_computer_are_known(standing: Any, host: str) -> None:
 
 
 def test_all_addresses_admit_addresses_and_given_names_alone() -> None:
-    door = Door((), "0.0.0.0", 80, ["review.hospital.example"])  # noqa: S104
+    door = AccessPolicy((), "0.0.0.0", 80, ["review.hospital.example"])  # noqa: S104
     known = ["192.168.3.4", "192.168.3.4:80", "[fe80::1]:80", "Review.Hospital.example", "localhost"]
     assert [door.knows_host(host) for host in known] == [True] * len(known)
     assert not door.knows_host("evil.example")
-    assert not Door((), "192.168.3.4", 80).knows_host("192.168.3.5")
+    assert not AccessPolicy((), "192.168.3.4", 80).knows_host("192.168.3.5")
 
 
 @pytest.mark.parametrize(
@@ -129,28 +129,28 @@ def test_changes_come_from_our_own_pages_alone(served: Any, headers: dict[str, s
         "sec-fetch-site": "same-origin",
         "x-inkdot-page": reader.page_key,
     }
-    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
-    assert client.post("/answers", json=sent, headers=own | headers).status_code == 403
+    sent = {"key": served.regions()[0], "verdicts": {"malignancy": "benign"}, "note": ""}
+    assert client.post("/verdicts", json=sent, headers=own | headers).status_code == 403
     assert served.store.latest() == []
-    assert client.post("/answers", json=sent, headers=own).status_code == 200
+    assert client.post("/verdicts", json=sent, headers=own).status_code == 200
 
 
 def test_behind_a_proxy_its_name_is_ours(serve: Callable[..., Any]) -> None:
     readers = (Reader("dr-a", "a" * 40),)
-    served = serve(door=Door(readers, "127.0.0.1", 8765, ["review.hospital.example"]))
+    served = serve(door=AccessPolicy(readers, "127.0.0.1", 8765, ["review.hospital.example"]))
     client = served.client(readers[0])
-    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
+    sent = {"key": served.regions()[0], "verdicts": {"malignancy": "benign"}, "note": ""}
     headers = {"x-inkdot-page": readers[0].page_key, "sec-fetch-site": "same-origin"}
     for origin, status in (("https://review.hospital.example", 200), ("https://hospital.example", 403)):
-        answer = client.post("/answers", json=sent, headers=headers | {"origin": origin})
-        assert answer.status_code == status
+        verdict = client.post("/verdicts", json=sent, headers=headers | {"origin": origin})
+        assert verdict.status_code == status
 
 
 def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
     client = served.client(served.readers[0])
-    sent = {"key": served.places()[0], "answers": {"malignancy": "benign"}, "note": ""}
-    answer = client.post("/answers", json=sent, headers={"x-inkdot-page": served.readers[1].page_key})
-    assert answer.status_code == 403
+    sent = {"key": served.regions()[0], "verdicts": {"malignancy": "benign"}, "note": ""}
+    verdict = client.post("/verdicts", json=sent, headers={"x-inkdot-page": served.readers[1].page_key})
+    assert verdict.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
         "/static/%2e%2e/shown.py",
         "/static//etc/passwd",
         "/static/index.html",
-        "/pictures/..%2f..%2fresults%2fslides.csv",
-        "/pictures/slides.csv",
+        "/images/..%2f..%2fresults%2fslides.csv",
+        "/images/slides.csv",
         "/slides/..%2f..%2f/tiles/8/0_0.jpg",
         "/slides/S2%20clean/tiles/8/0_0.jpg",
         "/slides/S2%20clean/layers/scores",
@@ -171,9 +171,9 @@ def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
     ],
 )
 def test_no_path_leads_out_of_the_tables(standing: Any, address: str) -> None:
-    answer = standing.client(standing.readers[0]).get(address)
-    assert answer.status_code == 404
-    assert answer.text == "Not Found"
+    verdict = standing.client(standing.readers[0]).get(address)
+    assert verdict.status_code == 404
+    assert verdict.text == "Not Found"
 
 
 @pytest.mark.parametrize("tile", ["99/0_0", "0/1_0", "12/5_0", "12/0_4"])
@@ -209,16 +209,16 @@ class Markup(HTMLParser):
 @pytest.mark.parametrize("page", [*PAGES, "/login"])
 def test_pages_hold_no_inline_code_and_ask_this_server_alone(standing: Any, page: str) -> None:
     client = standing.client(standing.readers[0])
-    answer = client.get(page)
-    policy = answer.headers["content-security-policy"]
+    verdict = client.get(page)
+    policy = verdict.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "frame-ancestors 'none'" in policy
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cache-control"] == "no-store"
-    assert "server" not in answer.headers
+    assert verdict.headers["x-content-type-options"] == "nosniff"
+    assert verdict.headers["cache-control"] == "no-store"
+    assert "server" not in verdict.headers
     markup = Markup()
-    markup.feed(answer.text)
+    markup.feed(verdict.text)
     assert markup.inline == []
     assert len(markup.sources) > 2
     assert [client.get(f"/{source}").status_code for source in markup.sources] == [200] * len(markup.sources)
@@ -241,7 +241,7 @@ def test_nothing_says_where_files_lie(served: Any, results: RunLayout) -> None:
     assert refused.status_code == 422
     said += [
         refused.text,
-        *(client.get(f"/slides/{slide}/{what}").text for what in ("layers/scores", "places")),
+        *(client.get(f"/slides/{slide}/{what}").text for what in ("layers/scores", "regions")),
     ]
     for word in (str(results.root.parent), "the folder of slides", results.root.parent.name):
         assert [text for text in said if word in text] == [], word
@@ -250,9 +250,9 @@ def test_nothing_says_where_files_lie(served: Any, results: RunLayout) -> None:
 def test_label_and_macro_have_no_address(standing: Any) -> None:
     known = {route.path for route in standing.asgi._app.routes}
     assert known == {
-        "/", "/review", "/login", "/leave", "/answers", "/page-key", "/verdicts.csv", "/static/{name}",
-        "/pictures/{name}", "/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg",
-        "/slides/{slide}/places", "/slides/{slide}/layers/{layer}",
+        "/", "/review", "/login", "/leave", "/verdicts", "/page-key", "/verdicts.csv", "/static/{name}",
+        "/images/{name}", "/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg",
+        "/slides/{slide}/regions", "/slides/{slide}/layers/{layer}",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 
-FIGURES = {"tiles_per_s", "ratio_to_openslide", "ratio_to_floor", "peak_mb"}
+METRICS = {"tiles_per_s", "ratio_to_openslide", "ratio_to_floor", "peak_mb"}
 
 
 def bench(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,16 +20,16 @@ def bench(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_the_last_line_has_the_figures(repository: Path, tmp_path: Path) -> None:
+def test_the_last_line_has_the_metrics(repository: Path, tmp_path: Path) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (1300, 1300, 3), dtype=np.uint8)
     path = tmp_path / "slide.tif"
     write_array_pyramid(path, rgb, mpp=Mpp.square(0.25), quality=80, subsampling="420")
     ended = bench(repository, str(path), "--rounds", "1", "--tiles", "4")
     assert ended.returncode == 0, ended.stderr
     line = json.loads(ended.stdout.splitlines()[-1])
-    assert line.keys() >= FIGURES
-    assert line["without_dct_scaling"].keys() == FIGURES
-    assert all(line[name] > 0 for name in FIGURES)
+    assert line.keys() >= METRICS
+    assert line["without_dct_scaling"].keys() == METRICS
+    assert all(line[name] > 0 for name in METRICS)
     assert line["tiles"] == 3  # a whole row
 
 

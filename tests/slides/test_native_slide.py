@@ -148,20 +148,20 @@ def write(path: Path, dialect: Dialect, levels: list[RgbArray]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def picture() -> RgbArray:
+def image() -> RgbArray:
     return textured(*SIZE_PX)
 
 
 @pytest.fixture(scope="module", params=DIALECTS, ids=lambda dialect: dialect.name)
-def path(request: pytest.FixtureRequest, picture: RgbArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def path(request: pytest.FixtureRequest, image: RgbArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dialect = request.param
-    levels = pyramid_of(picture, dialect.downsamples)
+    levels = pyramid_of(image, dialect.downsamples)
     return write(tmp_path_factory.mktemp("native") / "slide.tif", dialect, levels)
 
 
 @pytest.fixture(scope="module")
-def one_level(picture: RgbArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("one") / "level.tif", Dialect("one level"), [picture])
+def one_level(image: RgbArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("one") / "level.tif", Dialect("one level"), [image])
 
 
 def native(path: Path, *, dct_scaling: bool = True) -> NativeSlide:
@@ -184,7 +184,7 @@ def test_it_says_what_openslide_says(path: Path) -> None:
         assert slide.info == other.info
 
 
-def test_level_0_is_equal(path: Path, picture: RgbArray) -> None:
+def test_level_0_is_equal(path: Path, image: RgbArray) -> None:
     rng = np.random.default_rng(1)
     with closing(native(path)) as slide, closing(reference(path)) as other:
         for x, y in [(-90, -40), (1200, 1000), (0, 0), *rng.integers(-200, 1300, (12, 2)).tolist()]:
@@ -192,7 +192,7 @@ def test_level_0_is_equal(path: Path, picture: RgbArray) -> None:
             assert np.array_equal(slide.read(plan), other.read(plan))
         # Both could be wrong together: colours must be those that were painted.
         whole = slide.read(plan_rectangle(slide.info, 0, 0, 0, *SIZE_PX))
-        assert np.abs(whole.astype(int) - picture).mean() < 5
+        assert np.abs(whole.astype(int) - image).mean() < 5
 
 
 def test_coarser_levels_agree_between_pixels_too(path: Path) -> None:
@@ -415,14 +415,14 @@ def opened_as(path: Path) -> type[Slide]:
         return type(slide)
 
 
-def test_other_compressions_go_through_openslide(tmp_path: Path, picture: RgbArray) -> None:
+def test_other_compressions_go_through_openslide(tmp_path: Path, image: RgbArray) -> None:
     for name, how in {
         "deflate": {"compression": "zlib"},
         "planes": {"planarconfig": "separate", "compression": "zlib"},
         "plain": {},
     }.items():
         path = tmp_path / f"{name}.tif"
-        pixels = np.moveaxis(picture, 2, 0) if name == "planes" else picture
+        pixels = np.moveaxis(image, 2, 0) if name == "planes" else image
         tifffile.imwrite(path, pixels, photometric="rgb", tile=(256, 256), metadata=None, **how)
         assert opened_as(path) is OpenSlideSlide
 
@@ -437,8 +437,8 @@ def test_tiles_left_out_of_the_file_go_through_openslide(one_level: Path, tmp_pa
     assert opened_as(path) is OpenSlideSlide
 
 
-def test_two_pictures_of_one_size_go_through_openslide(tmp_path: Path, picture: RgbArray) -> None:
-    assert opened_as(write(tmp_path / "planes.tif", Dialect("x"), [picture, picture])) is OpenSlideSlide
+def test_two_images_of_one_size_go_through_openslide(tmp_path: Path, image: RgbArray) -> None:
+    assert opened_as(write(tmp_path / "planes.tif", Dialect("x"), [image, image])) is OpenSlideSlide
 
 
 @pytest.mark.real_data

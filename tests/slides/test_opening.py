@@ -238,14 +238,14 @@ def test_names_with_spaces_and_foreign_letters_open(tmp_path: Path) -> None:
         assert info_of(pyramid(tmp_path / name)).size_l0_px == (700, 500)
 
 
-# ---- plain pictures
+# ---- plain images
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.tif", "TIFF"), ("wrong.svs", "PNG"), ("no extension", "JPEG")],
 )
-def test_plain_pictures_open_at_a_stated_mpp(tmp_path: Path, name: str, kind: str) -> None:
+def test_plain_images_open_at_a_stated_mpp(tmp_path: Path, name: str, kind: str) -> None:
     path = tmp_path / name
     Image.fromarray(scene()).save(path, kind)
     with pytest.raises(MissingMppError, match="column `mpp`"):
@@ -284,12 +284,12 @@ def test_a_screens_resolution_is_no_mpp(tmp_path: Path) -> None:
 
 
 def test_other_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
-    picture = Image.fromarray(scene())
+    image = Image.fromarray(scene())
     for mode in ("L", "P", "RGBA", "CMYK", "LA"):
         path = tmp_path / f"{mode}.tif"
         if mode in ("LA", "P"):
             path = path.with_suffix(".png")
-        picture.convert(mode).save(path)
+        image.convert(mode).save(path)
         with closing(open_slide(SlideEntry("s", path, mpp=Mpp.square(0.25)))) as slide:
             pixels = slide.read(plan_rectangle(slide.info, 0, 0, 0, 700, 500))
             assert pixels.shape == (500, 700, 3)
@@ -313,7 +313,7 @@ def test_sixteen_bits_are_refused_in_words(tmp_path: Path) -> None:
         open_slide(SlideEntry("s", tmp_path / "a.png", mpp=Mpp.square(0.25)))
 
 
-def test_truncated_pictures_are_named(tmp_path: Path) -> None:
+def test_truncated_images_are_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = Image.fromarray(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8))
     for name, kind in (("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.tif", "TIFF")):
@@ -392,10 +392,10 @@ def test_colour_profiles_are_named_unless_srgb(tmp_path: Path) -> None:
         assert all("is not applied: colours are as stored" in text for text in warnings)
 
 
-# ---- label and macro pictures
+# ---- label and macro images
 
 
-def test_associated_pictures_are_never_touched() -> None:
+def test_associated_images_are_never_touched() -> None:
     """They show names and barcodes; no code path may as much as ask for them."""
     sources = (Path(__file__).parents[2] / "src" / "inkdot").rglob("*.py")
     assert [path.name for path in sources if "associated_images" in path.read_text(encoding="utf-8")] == []

@@ -55,7 +55,7 @@ def mosaic() -> RgbArray:
 
 
 @pytest.fixture(scope="module")
-def picture() -> RgbArray:
+def image() -> RgbArray:
     return mosaic()
 
 
@@ -65,14 +65,14 @@ def picture() -> RgbArray:
     ids=lambda p: f"{p[0]}-{'-'.join(map(str, p[1]))}-{'square' if p[2] is SQUARE else 'oblong'}",
 )
 def slide(
-    request: pytest.FixtureRequest, picture: RgbArray, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, image: RgbArray, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Slide]:
     kind, ladder, mpp = request.param
     if kind == "memory":
-        yield MemorySlide(pyramid_of(picture, ladder), mpp)
+        yield MemorySlide(pyramid_of(image, ladder), mpp)
         return
     path = tmp_path_factory.mktemp("painted") / "mosaic.tif"
-    write_array_pyramid(path, picture, mpp=mpp, downsamples=ladder, quality=100)
+    write_array_pyramid(path, image, mpp=mpp, downsamples=ladder, quality=100)
     with closing(open_file(kind, path)) as opened:
         yield opened
 
@@ -190,9 +190,9 @@ def test_one_colour_has_no_seams(tmp_path: Path) -> None:
             assert np.abs(pixels - (180, 90, 140)).max() <= 3
 
 
-def test_both_readers_agree(picture: RgbArray, tmp_path: Path) -> None:
-    write_array_pyramid(tmp_path / "m.tif", picture, mpp=SQUARE, downsamples=(1, 3), quality=100)
-    reference = MemorySlide(pyramid_of(picture, (1, 3)), SQUARE)
+def test_both_readers_agree(image: RgbArray, tmp_path: Path) -> None:
+    write_array_pyramid(tmp_path / "m.tif", image, mpp=SQUARE, downsamples=(1, 3), quality=100)
+    reference = MemorySlide(pyramid_of(image, (1, 3)), SQUARE)
     with closing(open_slide(SlideEntry("m", tmp_path / "m.tif"))) as slide:
         assert slide.info.level_sizes_px == reference.info.level_sizes_px
         assert slide.info.level_downsamples == pytest.approx(reference.info.level_downsamples)

@@ -39,7 +39,7 @@ def untrained_model() -> MakeModel:
         torch.manual_seed(seed)
         network = TileNetwork(NetworkSpec("test_resnet", 0.0, config.head_records, SIDE))
         point = OperatingPoint(
-            class_name="malignant", threshold=threshold, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+            class_name="malignant", threshold=threshold, target_sensitivity=0.95, sensitivity=None, specificity=None
         )  # fmt: skip
         seen = TrainedOn(
             synthetic=synthetic, slides=2, patients=2, tiles_per_class={}, preparations=["thinprep"], stains=["pap"],
@@ -56,7 +56,7 @@ def untrained_model() -> MakeModel:
             normalisation_std=list(network.spec.normalisation_std),
             temperatures={"malignancy": 1.0, "morphology": 1.0},
             operating_points={"malignancy": point},
-            validation_figures={},
+            validation_metrics={},
             trained_on=seen,
             config_sha256="0" * 64,
             weights_sha256="",
@@ -73,12 +73,12 @@ def dotted_slide() -> MakeSlide:
 
     def make(path: Path, seed: int, *, dots: int = 40, side_px: int = 600, description: str = "") -> Path:
         generator = np.random.default_rng(seed)
-        picture = np.full((side_px, side_px, 3), 245, np.uint8)
+        image = np.full((side_px, side_px, 3), 245, np.uint8)
         for x, y in generator.integers(20, side_px - 20, (dots, 2)).tolist():
             radius = int(generator.integers(6, 14))
-            cv2.circle(picture, (x, y), radius, generator.integers(30, 150, 3).tolist(), -1)
+            cv2.circle(image, (x, y), radius, generator.integers(30, 150, 3).tolist(), -1)
         path.parent.mkdir(exist_ok=True)
-        write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description=description)
+        write_array_pyramid(path, image, mpp=Mpp.square(0.5), description=description)
         return path
 
     return make

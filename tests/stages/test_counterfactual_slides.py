@@ -21,7 +21,7 @@ from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.truth import MALIGNANT, truth_table
 from inkdot.synthetic.counterfactuals import without_class, without_tumour
 from inkdot.synthetic.rendering.extended_focus import FusedSource
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import lay_scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -42,9 +42,7 @@ class Cohort:
         args = scene, MPP, plan.stain(), plan.scanner_habits(), 1
         source = SceneSource(*args, heights_um[0]) if len(heights_um) == 1 else FusedSource(*args, heights_um)
         path = self._folder / "slides" / f"{name}.tif"
-        write_array_pyramid(
-            path, whole_picture(source), mpp=Mpp.square(MPP), description='{"synthetic": true}'
-        )
+        write_array_pyramid(path, whole_image(source), mpp=Mpp.square(MPP), description='{"synthetic": true}')
         self._names.append(name)
 
     def scored(self, model: Path) -> RunLayout:
@@ -52,7 +50,7 @@ class Cohort:
         rows = [f"{name},slides/{name}.tif,thinprep,pap" for name in self._names]
         table.write_text("\n".join(["slide_id,path,preparation,stain", *rows]) + "\n", encoding="utf-8")
         results = RunLayout(self._folder / "results")
-        assert predict.run([table], model, results.root, pictures=False) == 0
+        assert predict.run([table], model, results.root, images=False) == 0
         return results
 
 
@@ -118,14 +116,15 @@ def test_what_lies_ten_micrometres_up_is_found_in_the_fused_stack_and_one_plane_
     def cluster_with_tumour(name: str) -> dict[str, Any]:
         """The row of the cluster table that holds most tumour cells."""
         table, _ = read_table(results.clusters(name), CLUSTERS_VERSION)
-        outlines = shapely.from_wkt(table["place"].to_pylist())
+        outlines = shapely.from_wkt(table["geometry"].to_pylist())
         inside = [int(shapely.intersects(outline, tumour).sum()) for outline in outlines]
         assert max(inside) > 0.8 * len(tumour)
         return table.to_pylist()[inside.index(max(inside))]
 
-    places = read_reviewed(results, "fused", "fused").ranking(30, 0.75).places
+    regions = read_reviewed(results, "fused", "fused").ranking(30, 0.75).regions
     assert any(
-        place.flagged and shapely.intersects(shapely.from_wkt(place.wkt), tumour).any() for place in places
+        region.flagged and shapely.intersects(shapely.from_wkt(region.wkt), tumour).any()
+        for region in regions
     )
     blurred, sharp = cluster_with_tumour("plane"), cluster_with_tumour("fused")
     assert blurred["edge_um"] > 1.4 * sharp["edge_um"]

@@ -42,7 +42,7 @@ def cohort(folder: Path) -> Path:
     )
     (folder / "text.svs").write_text("not a slide")
     (folder / "labels.csv").write_text(
-        "slide_id,place,head,answer,reader,source\n"
+        "slide_id,geometry,head,label,reader,source\n"
         'good,"POLYGON ((0 0, 50 0, 50 50, 0 50, 0 0))",malignancy,malignant,r,a\n'
         'good,"POLYGON ((2000 0, 2050 0, 2050 50, 2000 50, 2000 0))",malignancy,benign,r,a\n'
     )
@@ -73,20 +73,20 @@ def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert lines_with(said, "empty", "fails", "expected tiles with at least")
     assert lines_with(said, "text", "fails", "a kind that no reader opens")
     assert lines_with(said, "gone", "fails", "found nothing there")
-    assert lines_with(said, "good", "note", "1 of 2 labelled places reach beyond the slide")
+    assert lines_with(said, "good", "note", "1 of 2 labelled regions reach beyond the slide")
     assert lines_with(said, "nompp", "note", "preparation section where the config is for thinprep")
     assert "[red]pap[/red]" in said  # a manifest's text is not markup
     assert "1 of 6 slides have no patient_id" in said
     assert sorted(tmp_path.iterdir()) == listing  # nothing is written
 
 
-def test_patients_are_counted_per_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_patients_are_counted_per_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     doctor.run(cohort(tmp_path), CONFIG)
     said = capsys.readouterr().out
     (malignant,) = lines_with(said, "malignancy", "malignant", " 1 ")
     assert malignant.split("│")[3:5] == [" 1        ", " 1      "]
     (benign,) = lines_with(said, "malignancy", "│ benign ")
-    assert [cell.strip() for cell in benign.split("│")[3:5]] == ["2", "3"]  # P1's place, P2's two slides
+    assert [cell.strip() for cell in benign.split("│")[3:5]] == ["2", "3"]  # P1's region, P2's two slides
 
 
 def test_what_would_stop_training_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,17 +94,17 @@ def test_what_would_stop_training_is_said(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert lines_with(said, "malignancy: expected at least 2 patients with malignant", "found 1")
     assert not lines_with(said, "patients with benign")
-    assert lines_with(said, "question morphology: no slide or place answers it", "remove the head")
+    assert lines_with(said, "head morphology: no slide or region labels it", "remove the head")
 
 
 def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt question must not pass for a label."""
+    """A misspelt head must not pass for a label."""
     write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
     (tmp_path / "slides.csv").write_text("slide_id,path,split,patient_ploidy,lesion\na,a.tif,train,x,HSIL\n")
     assert doctor.run(tmp_path / "slides.csv", CONFIG) == 0
     said = capsys.readouterr().out
     assert lines_with(said, "mean nothing here, not even as labels: lesion, patient_ploidy")
-    assert lines_with(said, "no answers: enough to tile and predict")
+    assert lines_with(said, "no labels: enough to tile and predict")
 
 
 def test_too_little_disk_is_said(
@@ -141,7 +141,7 @@ def test_a_wrong_labels_table_is_named_and_the_rest_goes_on(
     labels.write_text(labels.read_text().replace("malignant", "maybe"))
     assert doctor.run(manifest, CONFIG) == 1
     said = capsys.readouterr().out
-    assert lines_with(said, "good", "fails", "labels.csv: line 2: column answer", "found 'maybe'")
+    assert lines_with(said, "good", "fails", "labels.csv: line 2: column label", "found 'maybe'")
     assert "0 of 6 slides can be used" in said
 
 

@@ -1,4 +1,4 @@
-"""A model judged on slides it never saw, with figures recomputed from the tables that were written."""
+"""A model judged on slides it never saw, with metrics recomputed from the tables that were written."""
 
 import base64
 import csv
@@ -28,7 +28,7 @@ from inkdot.storage.tables.scores import read_scores
 HEAD = {
     "name": "malignancy",
     "classes": ["benign", "malignant"],
-    "answers": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
+    "labels": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
     "flag_class": "malignant",
 }
 
@@ -41,8 +41,8 @@ def paint(path: Path, malignant: bool, seed: int) -> list[str]:
         x, y = 96 + 128 * (index % 2), 96 + 128 * (index // 2)  # centres of tiles
         bad = malignant and index == 0
         cv2.circle(rgb, (x, y), 16, (150, 40, 70) if bad else (70, 90, 190), cv2.FILLED)
-        place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
-        rows.append(f"{path.stem},{place},malignancy,{'malignant' if bad else 'benign'},r,annotation")
+        region = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+        rows.append(f"{path.stem},{region},malignancy,{'malignant' if bad else 'benign'},r,annotation")
     rgb = np.clip(rgb + generator.normal(0, 8, rgb.shape), 0, 255).astype(np.uint8)
     write_array_pyramid(path, rgb, mpp=Mpp.square(0.5))
     return rows
@@ -50,13 +50,13 @@ def paint(path: Path, malignant: bool, seed: int) -> list[str]:
 
 def make_cohort(folder: Path, first: int, patients: int) -> Path:
     folder.mkdir(parents=True)
-    labels = ["slide_id,place,head,answer,reader,source"]
+    labels = ["slide_id,geometry,head,label,reader,source"]
     slides = ["slide_id,path,patient_id,site,annotation,malignancy,split"]
     for index in range(first, first + patients):
         malignant = index % 2 == 1
         labels += paint(folder / f"s{index}.tif", malignant, index)
-        answer = "malignant" if malignant else "benign"
-        slides.append(f"s{index},s{index}.tif,p{index},lab-{index % 3},labels.csv,{answer},")
+        label = "malignant" if malignant else "benign"
+        slides.append(f"s{index},s{index}.tif,p{index},lab-{index % 3},labels.csv,{label},")
     (folder / "labels.csv").write_text("\n".join(labels) + "\n")
     (folder / "slides.csv").write_text("\n".join(slides) + "\n")
     return folder / "slides.csv"
@@ -92,7 +92,7 @@ def judged(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     return RunLayout(folder / "out")
 
 
-def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path):
+def test_metrics_are_those_of_the_tables_written(judged: RunLayout, model: Path):
     report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
     threshold = json.loads((model / "model.json").read_text())["operating_points"]["malignancy"]["threshold"]
     best: dict[int, float] = {}
@@ -109,10 +109,10 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
     positive = [best[i] for i in range(101, 110, 2)]
     negative = [best[i] for i in range(100, 110, 2)]
     auc = np.mean([(p > n) + 0.5 * (p == n) for p in positive for n in negative])
-    assert report["figures"]["slides"]["auc"]["value"] == pytest.approx(auc)
-    assert report["figures"]["patients"]["auc"]["value"] == pytest.approx(auc)  # one slide each
+    assert report["metrics"]["slides"]["auc"]["value"] == pytest.approx(auc)
+    assert report["metrics"]["patients"]["auc"]["value"] == pytest.approx(auc)  # one slide each
     sensitivity = np.mean([score >= threshold for score in positive])
-    assert report["figures"]["slides"]["sensitivity"]["value"] == pytest.approx(sensitivity)
+    assert report["metrics"]["slides"]["sensitivity"]["value"] == pytest.approx(sensitivity)
     calls = report["calls"]
     assert calls.get("positive, flagged", 0) == round(5 * sensitivity)
     assert sum(calls.values()) == 10
@@ -123,10 +123,10 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
         for n, u in zip(tile_scores, tile_truth, strict=True)
         if u == 0
     ]
-    assert report["figures"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
-    assert report["figures"]["tiles"]["auc"]["value"] > 0.9  # it did learn
-    assert 0 <= report["figures"]["slides"]["hit@10"]["value"] <= 1
-    # Every marked place lies whole in one tile, and every tile is shown: what is found is what scores high enough.
+    assert report["metrics"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
+    assert report["metrics"]["tiles"]["auc"]["value"] > 0.9  # it did learn
+    assert 0 <= report["metrics"]["slides"]["hit@10"]["value"] <= 1
+    # Every marked region lies whole in one tile, and every tile is shown: what is found is what scores high enough.
     malignant = [s for s, t in zip(tile_scores, tile_truth, strict=True) if t == 1]
     benign_slides = [
         value
@@ -140,7 +140,7 @@ def test_figures_are_those_of_the_tables_written(judged: RunLayout, model: Path)
         for t in sorted({*malignant, *benign_slides}, reverse=True)
         if sum(score >= t for score in benign_slides) / 5 <= 1.0
     ]
-    assert report["figures"]["places"]["sensitivity@1"]["value"] == pytest.approx(max(reached, default=0.0))
+    assert report["metrics"]["regions"]["sensitivity@1"]["value"] == pytest.approx(max(reached, default=0.0))
     risks = report["curves"]["risk_coverage"]
     assert risks[-1]["coverage"] == 1.0
     called_right = sum((best[index] >= threshold) == (index % 2 == 1) for index in range(100, 110))
@@ -162,15 +162,15 @@ def test_what_predict_calls_inadequate_is_never_rightly_negative(
     assert evaluate.run(strict, slides, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert report["calls"] == {"positive, inadequate": 5, "negative, inadequate": 5}
-    assert report["figures"]["slides"]["sensitivity"]["value"] == 0.0
-    assert "specificity" not in report["figures"]["slides"]
-    assert "auc" not in report["figures"]["slides"]
+    assert report["metrics"]["slides"]["sensitivity"]["value"] == 0.0
+    assert "specificity" not in report["metrics"]["slides"]
+    assert "auc" not in report["metrics"]["slides"]
 
 
 def test_the_worst_errors_are_shown_with_what_misled_the_model(
     judged: RunLayout, model: Path, tmp_path: Path
 ):
-    """With every slide's answer turned round, all are wrong: the surest first, each with its own highest tile."""
+    """With every slide's label turned round, all are wrong: the surest first, each with its own highest tile."""
     slides = judged.root.parent / "cohort" / "slides.csv"
     turned = slides.with_name("turned.csv")
     text = slides.read_text().replace(",malignant,", ",?,").replace(",benign,", ",malignant,")
@@ -195,11 +195,11 @@ def test_the_worst_errors_are_shown_with_what_misled_the_model(
     assert (len(missed), len(alarms)) == (5, 5)
     assert all(highest[e["name"]] == pytest.approx(e["score"]) for e in report["errors"])
     shown_page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
-    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', shown_page)
-    assert len(pictures) == len(report["errors"])
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', shown_page)
+    assert len(images) == len(report["errors"])
     assert len(shown_page) < 300_000
-    # The picture of a slide is its highest tile: red cells of malignant slides, blue ones of the others.
-    reds = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float) for data in pictures]
+    # The image of a slide is its highest tile: red cells of malignant slides, blue ones of the others.
+    reds = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float) for data in images]
     dark = [pixels[pixels.sum(axis=2) < 500].mean(axis=0) for pixels in reds]
     is_red = [bool(colour[0] > colour[2]) for colour in dark]
     assert is_red == [e["kind"] == "false alarm" for e in report["errors"]]
@@ -223,8 +223,14 @@ def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
     description = json.loads((careful / "model.json").read_text(encoding="utf-8"))
     threshold = description["operating_points"]["malignancy"]["threshold"]
     low, high = min(inside) - 1e-5, max(inside) + 1e-5
-    figure = {"value": 0.0, "low": 0.0, "high": 1.0, "method": "by hand"}
-    band = {"low": low, "high": high, "wanted_error": 0.05, "error": figure, "answered": figure}
+    metric = {"value": 0.0, "low": 0.0, "high": 1.0, "method": "by hand"}
+    band = {
+        "low": low,
+        "high": high,
+        "target_selective_risk": 0.05,
+        "selective_risk": metric,
+        "coverage": metric,
+    }
     description["abstention"] = {"malignancy": band | {"judged_on": "slides"}}
     (careful / "model.json").write_text(json.dumps(description), encoding="utf-8")
     slides = judged.root.parent / "cohort" / "slides.csv"
@@ -232,18 +238,18 @@ def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     calls = report["calls"]
     assert sum(count for name, count in calls.items() if name.endswith("indeterminate")) == 3
-    figures = report["figures"]["slides"]
-    assert figures["answered"]["value"] == pytest.approx(0.7)
-    answers = {index: score for index, score in best.items() if not low < score < high}
-    wrong = [(score >= threshold) != (index % 2 == 1) for index, score in answers.items()]
-    assert figures["error_of_answers"]["value"] == pytest.approx(np.mean(wrong))
-    assert figures["error_of_answers"]["low"] <= figures["error_of_answers"]["value"]
+    metrics = report["metrics"]["slides"]
+    assert metrics["coverage"]["value"] == pytest.approx(0.7)
+    labels = {index: score for index, score in best.items() if not low < score < high}
+    wrong = [(score >= threshold) != (index % 2 == 1) for index, score in labels.items()]
+    assert metrics["selective_risk"]["value"] == pytest.approx(np.mean(wrong))
+    assert metrics["selective_risk"]["low"] <= metrics["selective_risk"]["value"]
     text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert "are left open (indeterminate)" in text
     assert "the ring: as the model was locked" in text
     assert 'r="8"' in text
     assert 'r="8"' not in judged.evaluation_html.read_text(encoding="utf-8")
-    assert "answered" not in json.loads(judged.evaluation_json.read_text())["figures"]["slides"]
+    assert "coverage" not in json.loads(judged.evaluation_json.read_text())["metrics"]["slides"]
     # What `predict` says is what was judged.
     assert predict.run([slides], careful, tmp_path / "results") == 0
     lines = csv.DictReader((tmp_path / "results" / "predictions.csv").read_text().splitlines())
@@ -259,7 +265,7 @@ def test_plots_have_scales_and_names_are_explained_and_groups_counted(judged: Ru
         assert "0.5" in ticks
         assert len(ticks) == 10
         assert len(re.findall(r'text-anchor="middle">[^<]{9,}<', plot)) == 2  # both axes say what they are
-    assert "share of the marked places that are found" in text
+    assert "share of the marked regions that are found" in text
     assert "Patients: 5 positive, 5 negative. Slides: 5 positive, 5 negative." in text
     assert "4 slides of 4 patients: 2 positive, 2 negative." in text  # lab-1: 100, 103, 106, 109
 
@@ -282,13 +288,13 @@ def test_the_share_truly_positive_of_every_bin_has_an_interval(judged: RunLayout
         assert row["high"] - row["low"] > 0.01
 
 
-def test_the_page_stands_alone_and_never_shows_a_figure_without_its_interval(judged: RunLayout):
+def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(judged: RunLayout):
     text = judged.evaluation_html.read_text(encoding="utf-8")
     assert "For Research Use Only. Not for use in diagnostic procedures." in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
     assert "ROC of slides" in text
-    assert "FROC of the places shown" in text
+    assert "FROC of the regions shown" in text
     assert "95 % interval" in text
 
 
@@ -312,7 +318,7 @@ def test_with_a_split_only_test_slides_are_judged(model: Path, tmp_path: Path):
         evaluate.run(model, slides, tmp_path / "out2")
 
 
-def test_bad_slides_are_listed_escaped_and_in_no_figure(model: Path, tmp_path: Path):
+def test_bad_slides_are_listed_escaped_and_in_no_metric(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 300, 2)
     (tmp_path / "cohort" / "torn.tif").write_bytes(b"II*\0 torn")
     slides.write_text(slides.read_text() + "<b>torn,torn.tif,p9,,,malignant,\n".replace("<b>", "[b]&"))
@@ -323,10 +329,10 @@ def test_bad_slides_are_listed_escaped_and_in_no_figure(model: Path, tmp_path: P
     assert "[b]&amp;torn" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
-def test_slides_without_any_answer_cannot_be_judged(model: Path, tmp_path: Path):
+def test_slides_without_any_label_cannot_be_judged(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 400, 1)
     slides.write_text("slide_id,path\ns400,s400.tif\n")
-    with pytest.raises(UserError, match="slides or patients whose answers are known, found none among 1"):
+    with pytest.raises(UserError, match="slides or patients whose labels are known, found none among 1"):
         evaluate.run(model, slides, tmp_path / "out")
 
 
@@ -344,7 +350,7 @@ def with_columns(judged: RunLayout, folder: Path, change: dict[str, str]) -> Pat
     return folder / "slides.csv"
 
 
-def test_where_only_patients_answers_are_known_patients_are_judged(
+def test_where_only_patients_labels_are_known_patients_are_judged(
     judged: RunLayout, model: Path, tmp_path: Path
 ):
     slides = with_columns(
@@ -355,8 +361,8 @@ def test_where_only_patients_answers_are_known_patients_are_judged(
     assert evaluate.run(model, slides, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     before = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
-    assert report["figures"]["patients"] == before["figures"]["patients"]
-    assert report["figures"]["slides"] == {}
+    assert report["metrics"]["patients"] == before["metrics"]["patients"]
+    assert report["metrics"]["slides"] == {}
     assert "Nothing can be computed" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""A model judged on pictures it never saw, with figures recomputed from what was written."""
+"""A model judged on images it never saw, with metrics recomputed from what was written."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def config(**images: object) -> Config:
             "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
             "heads": [{"name": "lesion", "classes": ["NL", "LSIL", "SCC"], "flag_class": "SCC"}],
             "model": {"backbone": "test_efficientnet"},
-            "images": {**columns, "crop_px": 40, "near_identical": "warn", **images},
+            "images": {**columns, "crop_px": 40, "near_duplicates": "warn", **images},
             "training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
         }
     )
@@ -34,7 +34,7 @@ def config(**images: object) -> Config:
 def make_table(folder: Path, seed: int, originals: int = 5, copies: int = 2) -> Path:
     generator = np.random.default_rng(seed)
     lines = ["file,label,original,site,split"]
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     for label, colour in COLOURS.items():
         for original in range(originals):
             for copy in range(copies):
@@ -43,7 +43,7 @@ def make_table(folder: Path, seed: int, originals: int = 5, copies: int = 2) -> 
                 mixed = [int(c + generator.normal(0, 45)) for c in colour]
                 cv2.circle(rgb, (40, 30), 10, np.clip(mixed, 0, 255).tolist(), cv2.FILLED)
                 noisy = np.clip(rgb + generator.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)
-                name = f"pictures/{label} ü_{original} ({copy}).png"
+                name = f"images/{label} ü_{original} ({copy}).png"
                 (folder / name).write_bytes(cv2.imencode(".png", noisy[..., ::-1])[1].tobytes())
                 lines.append(f"{name},{label},{label} {original},lab-{original % 2},")
     (folder / "images.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -88,32 +88,30 @@ def stepwise_precision(truth: list[bool], scores: list[float]) -> float:
 
 
 def records(layout: RunLayout) -> list[dict[str, str]]:
-    with layout.judged_pictures_csv.open(encoding="utf-8", newline="") as file:
+    with layout.judged_images_csv.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_figures_are_those_of_the_scores_written(judged: RunLayout, model: Path) -> None:
+def test_metrics_are_those_of_the_scores_written(judged: RunLayout, model: Path) -> None:
     report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
     rows = records(judged)
     assert len(rows) == 30
     truth = np.array([float(row["target.lesion.SCC"]) for row in rows])
     score = np.array([float(row["p.lesion.SCC"]) for row in rows])
-    pictures, groups = report["figures"]["pictures"], report["figures"]["groups"]
-    assert pictures["auc.lesion.SCC"]["value"] == pytest.approx(
+    images, groups = report["metrics"]["images"], report["metrics"]["groups"]
+    assert images["auc.lesion.SCC"]["value"] == pytest.approx(
         pairwise_auc((truth == 1).tolist(), score.tolist()), abs=1e-3
     )
     names = ("NL", "LSIL", "SCC")
-    answers = np.array([[float(row[f"target.lesion.{name}"]) for name in names] for row in rows]).argmax(1)
+    labels = np.array([[float(row[f"target.lesion.{name}"]) for name in names] for row in rows]).argmax(1)
     likeliest = np.array([[float(row[f"p.lesion.{name}"]) for name in names] for row in rows]).argmax(1)
-    expected = np.mean([(likeliest[answers == k] == k).mean() for k in range(3)])
-    assert pictures["balanced_accuracy.lesion"]["value"] == pytest.approx(expected)
-    counts = Counter(f"{names[t]}, {names[c]}" for t, c in zip(answers, likeliest, strict=True))
+    expected = np.mean([(likeliest[labels == k] == k).mean() for k in range(3)])
+    assert images["balanced_accuracy.lesion"]["value"] == pytest.approx(expected)
+    counts = Counter(f"{names[t]}, {names[c]}" for t, c in zip(labels, likeliest, strict=True))
     assert report["confusions"]["lesion"] == dict(counts)
     threshold = read_model_file(model).operating_points["lesion"].threshold
     assert [row["flagged"] == "1" for row in rows] == [bool(value >= threshold) for value in score]
-    assert pictures["sensitivity.lesion.SCC"]["value"] == pytest.approx(
-        (score[truth == 1] >= threshold).mean()
-    )
+    assert images["sensitivity.lesion.SCC"]["value"] == pytest.approx((score[truth == 1] >= threshold).mean())
     best: dict[str, float] = {}
     for row, value in zip(rows, score, strict=True):
         best[row["group"]] = max(value, best.get(row["group"], 0.0))
@@ -123,10 +121,10 @@ def test_figures_are_those_of_the_scores_written(judged: RunLayout, model: Path)
     assert groups["average_precision"]["value"] == pytest.approx(expected, abs=1e-3)
     assert sum(row["count"] for row in report["reliability"]) == 30
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1"}
-    assert report["unit"] == "picture"
+    assert report["unit"] == "image"
 
 
-def test_pictures_are_cropped_as_the_model_learned_whatever_the_config_says(
+def test_images_are_cropped_as_the_model_learned_whatever_the_config_says(
     judged: RunLayout, model: Path, tmp_path: Path
 ) -> None:
     assert read_model_file(model).images is not None
@@ -141,24 +139,24 @@ def test_columns_of_another_table_are_named_by_a_config(
     table = judged.root.parent / "data" / "images.csv"
     other = table.with_name("other.csv")
     other.write_text(
-        table.read_text(encoding="utf-8").replace("file,label,original", "picture,said,patient"),
+        table.read_text(encoding="utf-8").replace("file,label,original", "image,said,patient"),
         encoding="utf-8",
     )
     with pytest.raises(ManifestError, match="expected a column 'file'"):
         evaluate.run_images(model, other, tmp_path / "out")
-    named = config(path="picture", heads={"lesion": "said"}, group="patient")
+    named = config(path="image", heads={"lesion": "said"}, group="patient")
     assert evaluate.run_images(model, other, tmp_path / "out", config=named) == 0
     assert records(RunLayout(tmp_path / "out")) == records(judged)
 
 
 def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path) -> None:
-    files = judged.evaluation_json, judged.evaluation_html, judged.judged_pictures_csv
+    files = judged.evaluation_json, judged.evaluation_html, judged.judged_images_csv
     before = [path.read_bytes() for path in files]
     evaluate.run_images(model, judged.root.parent / "data" / "images.csv", judged.root)
     assert [path.read_bytes() for path in files] == before
 
 
-def test_wrong_pictures_are_shown_as_the_model_saw_them(model: Path, tmp_path: Path) -> None:
+def test_wrong_images_are_shown_as_the_model_saw_them(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 7, originals=2, copies=2)
     lines = table.read_text(encoding="utf-8").splitlines()
     swapped = [line.replace(",NL,", ",?,").replace(",SCC,", ",NL,").replace(",?,", ",SCC,") for line in lines]
@@ -167,20 +165,20 @@ def test_wrong_pictures_are_shown_as_the_model_saw_them(model: Path, tmp_path: P
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     errors = report["errors"]
     assert {e["kind"] for e in errors} & {"missed", "false alarm"}
-    assert {e["answer"] for e in errors} <= {"NL", "LSIL", "HSIL", "SCC"}
+    assert {e["label"] for e in errors} <= {"NL", "LSIL", "HSIL", "SCC"}
     text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert text.count("data:image/jpeg;base64,") == len(errors)
 
 
-def test_the_page_speaks_of_pictures_and_stands_alone(judged: RunLayout) -> None:
+def test_the_page_speaks_of_images_and_stands_alone(judged: RunLayout) -> None:
     text = judged.evaluation_html.read_text(encoding="utf-8")
-    for words in ("For Research Use Only", "picture is", "ROC of pictures", "Groups", "95 % interval"):
+    for words in ("For Research Use Only", "image is", "ROC of images", "Groups", "95 % interval"):
         assert words in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_with_a_split_only_test_pictures_are_judged(model: Path, tmp_path: Path) -> None:
+def test_with_a_split_only_test_images_are_judged(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 2, originals=2, copies=1)
     lines = table.read_text(encoding="utf-8").splitlines()
     parts = ["train", "test"] * 3
@@ -195,12 +193,12 @@ def test_with_a_split_only_test_pictures_are_judged(model: Path, tmp_path: Path)
         "SCC 1",
     ]
     table.write_text(table.read_text(encoding="utf-8").replace(",test", ",train"), encoding="utf-8")
-    with pytest.raises(UserError, match="expected pictures with split = test, found none"):
+    with pytest.raises(UserError, match="expected images with split = test, found none"):
         evaluate.run_images(model, table, tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
 
 
-def test_bad_pictures_are_named_and_in_no_figure(
+def test_bad_images_are_named_and_in_no_metric(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = make_table(tmp_path / "data", 3, originals=1, copies=1)
@@ -215,9 +213,9 @@ def test_bad_pictures_are_named_and_in_no_figure(
     assert sum(report["calls"].values()) == 3
 
 
-def test_no_picture_that_can_be_read_is_the_users_error(model: Path, tmp_path: Path) -> None:
+def test_no_image_that_can_be_read_is_the_users_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "images.csv").write_text("file,label,original\ngone.png,NL,g\n")
-    with pytest.raises(UserError, match=r"expected pictures that can be read, found none; gone\.png"):
+    with pytest.raises(UserError, match=r"expected images that can be read, found none; gone\.png"):
         evaluate.run_images(model, tmp_path / "images.csv", tmp_path / "out")
 
 
@@ -233,7 +231,7 @@ def synthetic(model: Path, folder: Path, **changed: object) -> Path:
     return folder
 
 
-def test_a_synthetic_model_refuses_real_pictures(model: Path, tmp_path: Path) -> None:
+def test_a_synthetic_model_refuses_real_images(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 4, originals=1, copies=1)
     painted = synthetic(model, tmp_path / "painted")
     with pytest.raises(SyntheticModelError, match="expected a synthetic slide"):
@@ -242,19 +240,19 @@ def test_a_synthetic_model_refuses_real_pictures(model: Path, tmp_path: Path) ->
     assert evaluate.run_images(painted, table, tmp_path / "out", allow_synthetic_model=True) == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     assert "SYNTHETIC" in report["warnings"][0]
-    assert all(name.startswith("selftest_") for own in report["figures"].values() for name in own)
+    assert all(name.startswith("selftest_") for own in report["metrics"].values() for name in own)
 
 
-def test_a_model_of_known_scale_wants_the_scale_of_every_picture(model: Path, tmp_path: Path) -> None:
+def test_a_model_of_known_scale_wants_the_scale_of_every_image(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 5, originals=1, copies=1)
     known = synthetic(model, tmp_path / "known", mpp_known=True)
-    with pytest.raises(UserError, match=r"expected micrometres per pixel for every picture.*found 3 without"):
+    with pytest.raises(UserError, match=r"expected micrometres per pixel for every image.*found 3 without"):
         evaluate.run_images(known, table, tmp_path / "out", allow_synthetic_model=True)
 
 
 @pytest.mark.parametrize("blank", [True, False])
-def test_a_further_question_may_be_without_answers(tmp_path: Path, blank: bool) -> None:
-    """A laboratory that asks one question judges a model that answers two."""
+def test_a_further_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None:
+    """A laboratory that asks one head judges a model that labels two."""
     both = config().model_dump()
     both["heads"].append({"name": "laboratory", "classes": ["lab-0", "lab-1"]})
     both["images"]["heads"] = {"lesion": "label", "laboratory": "site"}
@@ -269,10 +267,10 @@ def test_a_further_question_may_be_without_answers(tmp_path: Path, blank: bool) 
     table.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
     assert evaluate.run_images(tmp_path / "run" / "model", table, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
-    names = report["figures"]["pictures"]
+    names = report["metrics"]["images"]
     assert "auc.lesion.SCC" in names
     assert not any("laboratory" in name for name in names)
     page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
-    assert "the worst first; each picture as the model saw it." in page or "Worst errors" not in page
-    assert "Likeliest answer: lesion" in page
-    assert "Likeliest answer: laboratory" not in page
+    assert "the worst first; each image as the model saw it." in page or "Worst errors" not in page
+    assert "Likeliest label: lesion" in page
+    assert "Likeliest label: laboratory" not in page

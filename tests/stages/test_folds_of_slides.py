@@ -1,4 +1,4 @@
-"""Cross-validation of slides with nothing but an answer about each: every slide is judged by a model that never saw it."""
+"""Cross-validation of slides with nothing but an label about each: every slide is judged by a model that never saw it."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def config() -> Config:
         "learning_rate": 0.003,
         "accelerator": "cpu",
         "validation_fraction": 0.3,
-        "slide_labels": {"bag_tiles": 4, "hidden": 4},
+        "mil": {"bag_tiles": 4, "hidden": 4},
     }
     model = {"backbone": "test_efficientnet", "precision": "float32"}
     return config_from_mapping({"tiling": tiling, "heads": heads, "model": model, "training": training})
@@ -76,8 +76,8 @@ def test_folds_judge_every_slide_by_attention_with_a_model_that_never_saw_its_pa
     positive = [score[f"s{index:02d}"] for index in range(1, SLIDES, 2)]
     negative = [score[f"s{index:02d}"] for index in range(0, SLIDES, 2)]
     auc = np.mean([(p > n) + 0.5 * (p == n) for p in positive for n in negative])
-    assert facts["figures"]["slide_auc"]["value"] == pytest.approx(auc, abs=1e-6)
-    assert facts["figures"]["patient_auc"]["value"] == pytest.approx(auc, abs=1e-6)
-    assert not any(name.startswith("calibration_error") for name in facts["figures"])
+    assert facts["metrics"]["slide_auc"]["value"] == pytest.approx(auc, abs=1e-6)
+    assert facts["metrics"]["patient_auc"]["value"] == pytest.approx(auc, abs=1e-6)
+    assert not any(name.startswith("calibration_error") for name in facts["metrics"])
     assert sum(facts["calls"].values()) == SLIDES
     assert "3 folds, 12 slides" in layout.cross_validation_md.read_text(encoding="utf-8")

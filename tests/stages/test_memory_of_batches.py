@@ -78,10 +78,10 @@ def test_memory_does_not_grow_with_the_number_of_slides(
     process = scored_apart(tmp_path / "many", model, out)
     assert process.wait() == 0
     stages = [line.stage for line in ledger.read(out / "ledger.jsonl")]
-    assert stages == [stage for stage in ("tile", "predict", "clusters", "pictures") for _ in range(count)]
+    assert stages == [stage for stage in ("tile", "predict", "clusters", "images") for _ in range(count)]
     sizes = [int(size) for size in out.with_suffix(".held").read_text().split()]
     assert len(sizes) == len(stages)
-    for number, stage in enumerate(("tile", "predict", "clusters", "pictures")):
+    for number, stage in enumerate(("tile", "predict", "clusters", "images")):
         start = number * count
         early, late = max(sizes[start + 20 : start + 40]), max(sizes[start + 180 : start + count])
         assert late - early < 12 * 2**20, f"{stage}: {early / 2**20:.0f} MiB, later {late / 2**20:.0f} MiB"

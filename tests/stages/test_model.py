@@ -10,10 +10,10 @@ import torch
 
 import inkdot
 from inkdot.config import config_from_mapping
-from inkdot.errors import ArtefactError, SyntheticModelError, UserError
+from inkdot.errors import StorageError, SyntheticModelError, UserError
 from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.model_files import Interval, ModelFile, OperatingPoint, TrainedOn, model_sha256
@@ -51,12 +51,12 @@ def make_model(folder: Path, *, synthetic: bool = False, mpp_known: bool = True,
             "malignancy": OperatingPoint(
                 class_name="malignant",
                 threshold=0.4321,
-                wanted_sensitivity=0.95,
+                target_sensitivity=0.95,
                 sensitivity=Interval(value=0.96, low=0.81, high=0.99, method="Clopper-Pearson"),
                 specificity=None,
             )
         },
-        validation_figures={
+        validation_metrics={
             "selftest_auc.malignancy.malignant": Interval(value=0.9, low=0.8, high=0.95, method="bootstrap")
         },
         trained_on=TrainedOn(
@@ -89,15 +89,15 @@ def tiles() -> list[np.ndarray]:
 
 
 def ours(model: Path, tiles: list[np.ndarray]) -> np.ndarray:
-    scores = Scorer(model, device="cpu", runtime="torch").score(tiles)
+    scores = Predictor(model, device="cpu", runtime="torch").score(tiles)
     assert np.ptp(scores[:, 1]) > 0.2  # else agreement would say nothing
     return scores
 
 
 def without_origins(folder: Path) -> bool:
     """No file says where on this machine its parts came from."""
-    places = [str(Path(torch.__file__).parent.parent), str(Path(inkdot.__file__).parent)]
-    return not any(place.encode() in path.read_bytes() for path in folder.iterdir() for place in places)
+    regions = [str(Path(torch.__file__).parent.parent), str(Path(inkdot.__file__).parent)]
+    return not any(region.encode() in path.read_bytes() for path in folder.iterdir() for region in regions)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")
@@ -227,7 +227,7 @@ def not_a_number(model: Path) -> None:
 )
 def test_what_is_wrong_is_said(model: Path, harm: Callable[[Path], None], message: str) -> None:
     harm(model)
-    with pytest.raises(ArtefactError, match=message) as error:
+    with pytest.raises(StorageError, match=message) as error:
         model_verify.run(model)
     assert len(str(error.value).splitlines()) == 1
 

@@ -52,10 +52,10 @@ def make_model(folder: Path, seed: int = 0) -> Path:
         temperatures={"malignancy": 1.0, "morphology": 1.0},
         operating_points={
             "malignancy": OperatingPoint(
-                class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+                class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
             )
         },
-        validation_figures={},
+        validation_metrics={},
         trained_on=TrainedOn(
             synthetic=False, slides=2, patients=2, tiles_per_class={}, preparations=[], stains=[], sites=1, scanners=1
         ),
@@ -68,14 +68,12 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 def make_slide(path: Path, seed: int, *, cells: int = 40, side_px: int = 600) -> Path:
     generator = np.random.default_rng(seed)
-    picture = np.full((side_px, side_px, 3), 245, np.uint8)
+    image = np.full((side_px, side_px, 3), 245, np.uint8)
     for _ in range(cells):
         x, y = generator.integers(20, side_px - 20, 2).tolist()
-        cv2.circle(
-            picture, (x, y), int(generator.integers(6, 14)), generator.integers(30, 150, 3).tolist(), -1
-        )
+        cv2.circle(image, (x, y), int(generator.integers(6, 14)), generator.integers(30, 150, 3).tolist(), -1)
     path.parent.mkdir(exist_ok=True)
-    write_array_pyramid(path, picture, mpp=Mpp.square(0.5))
+    write_array_pyramid(path, image, mpp=Mpp.square(0.5))
     return path
 
 
@@ -92,8 +90,8 @@ def slides(tmp_path: Path) -> Path:
 
 
 def save_without_scale(path: Path) -> None:
-    with Image.open(path) as picture:
-        rgb = picture.convert("RGB")
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
     rgb.save(path)
 
 
@@ -149,7 +147,7 @@ def test_what_the_command_says_of_all_slides_is_said_of_those_tried_again_only(
 
     assert predict.run([slides], model, out.root, stain="pap") == 1
     assert predict.run([slides], model, out.root, mpp=0.4, stain="he", retry_failed=True) == 0
-    # Whoever opens them for a picture must see them at the scale at which they were scored.
+    # Whoever opens them for a image must see them at the scale at which they were scored.
     wanted = {"s0": (None, "pap"), "s1": (Mpp.square(0.4), "he"), "s2": (None, "pap")}
     assert listed() == wanted
     assert predict.run([slides], model, out.root, retry_failed=True) == 0
@@ -188,11 +186,11 @@ def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_sum
     out.assessment_csv.mkdir(parents=True)
     assert tile.run(slides, CONFIG, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a place to write to")[0]
+    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a region to write to")[0]
     out.predictions_csv.mkdir()
     assert predict.run([slides], model, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a place to write to")[0]
+    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a region to write to")[0]
     out.assessment_csv.rmdir()
     out.predictions_csv.rmdir()
     (slides / "s1.tif").unlink()
@@ -336,7 +334,7 @@ def test_on_a_full_disk_the_slides_that_fit_are_done(slides: Path, tmp_path: Pat
 @POSIX
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_pictures_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
+def test_images_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3)).astype(np.uint8)
     noise[100:500, 100:500] = 245
     for x, y in np.random.default_rng(1).integers(140, 460, (30, 2)).tolist():
@@ -356,7 +354,7 @@ def test_pictures_that_find_no_room_cost_no_scores(slides: Path, model: Path, tm
     code, shown = ended(started("predict", slides, *options, before=little_room))
     assert code == 1
     (failed,) = (line for line in ledger.read(out / "ledger.jsonl") if line.outcome == "failed")
-    assert (failed.stage, failed.slide_id) == ("pictures", "noisy")
+    assert (failed.stage, failed.slide_id) == ("images", "noisy")
     assert "make room, or choose another --out" in failed.reason
     assert "noisy" in shown.split("Slides that failed")[1]
     assert {row["outcome"] for row in read_predictions(out / "predictions.csv")} == {"done"}

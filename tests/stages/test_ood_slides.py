@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from inkdot.config import config_from_mapping
-from inkdot.errors import ArtefactError
-from inkdot.model.predictor import Scorer
+from inkdot.errors import StorageError
+from inkdot.model.predictor import Predictor
 from inkdot.pipeline.score_slide import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
@@ -50,13 +50,13 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("familiar")
     lines = ["slide_id,path,patient_id,stain,preparation,malignancy"]
-    labels = ["slide_id,place,head,answer,reader,source"]
+    labels = ["slide_id,geometry,head,label,reader,source"]
     for index in range(SLIDES):
         write_array_pyramid(folder / f"s{index}.tif", painted(index), mpp=Mpp.square(0.5), description="")
-        answer = "malignant" if index % 2 else "benign"
-        lines.append(f"s{index},s{index}.tif,p{index},pap,thinprep,{answer}")
-        place = '"POLYGON ((0 0, 384 0, 384 384, 0 384, 0 0))"'
-        labels.append(f"s{index},{place},malignancy,{answer},r,annotation")
+        label = "malignant" if index % 2 else "benign"
+        lines.append(f"s{index},s{index}.tif,p{index},pap,thinprep,{label}")
+        region = '"POLYGON ((0 0, 384 0, 384 384, 0 384, 0 0))"'
+        labels.append(f"s{index},{region},malignancy,{label},r,annotation")
     lines = [lines[0] + ",annotation", *(line + ",labels.csv" for line in lines[1:])]
     (folder / "slides.csv").write_text("\n".join(lines) + "\n")
     (folder / "labels.csv").write_text("\n".join(labels) + "\n")
@@ -101,12 +101,12 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
     }
     said = {name: WARNING in row["warnings"] for name, row in rows.items()}
     assert said == {name: not name.startswith("fresh") for name in CHANGES}, rows
-    familiarity = read_model_file(model).familiarity
-    assert familiarity is not None
+    ood = read_model_file(model).ood
+    assert ood is not None
     for name in rows:
         scores = read_scores(out.scores(name))
-        distances = scores.table.column("feature_distance").to_numpy()
-        assert (np.median(distances) > familiarity.limit) == said[name]
+        distances = scores.table.column("ood_distance").to_numpy()
+        assert (np.median(distances) > ood.limit) == said[name]
         assert any(WARNING in line for line in scores.warnings) == said[name]
         if out.cluster_scores(name).exists():
             assert (
@@ -124,16 +124,16 @@ def test_a_model_without_its_description_of_training_tiles_is_refused(model: Pat
     torn = tmp_path / "torn"
     shutil.copytree(model, torn)
     (torn / "reference.safetensors").write_bytes(b"other")
-    with pytest.raises(ArtefactError, match=r"training tiles that model\.json names, found others"):
-        Scorer(torn)
+    with pytest.raises(StorageError, match=r"training tiles that model\.json names, found others"):
+        Predictor(torn)
     (torn / "reference.safetensors").unlink()
-    with pytest.raises(ArtefactError, match="found none"):
-        Scorer(torn)
+    with pytest.raises(StorageError, match="found none"):
+        Predictor(torn)
     # One that says nothing of it, such as those made before, judges as ever and warns of nothing.
     description = json.loads((torn / "model.json").read_text(encoding="utf-8"))
-    del description["familiarity"]
+    del description["ood"]
     (torn / "model.json").write_text(json.dumps(description), encoding="utf-8")
-    assert Scorer(torn).feature_distance is None
+    assert Predictor(torn).ood_distance is None
 
 
 @pytest.mark.slow

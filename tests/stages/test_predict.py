@@ -13,10 +13,10 @@ import torch
 
 from inkdot import __version__
 from inkdot.config import Config, config_from_mapping
-from inkdot.errors import ArtefactError, ManifestError, SyntheticModelError, UserError
+from inkdot.errors import ManifestError, StorageError, SyntheticModelError, UserError
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.pipeline.score_slide import Scoring, score_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
@@ -71,12 +71,12 @@ def make_model(
             "malignancy": OperatingPoint(
                 class_name="malignant",
                 threshold=threshold,
-                wanted_sensitivity=0.95,
+                target_sensitivity=0.95,
                 sensitivity=None,
                 specificity=None,
             )
         },
-        validation_figures={},
+        validation_metrics={},
         trained_on=TrainedOn(
             synthetic=synthetic,
             slides=2,
@@ -98,18 +98,18 @@ def make_slide(
     path: Path, seed: int, *, description: str = SYNTHETIC, cells: int = 40, mpp: float | None = 0.5
 ) -> Path:
     generator = np.random.default_rng(seed)
-    picture = np.full((600, 700, 3), 245, np.uint8)
+    image = np.full((600, 700, 3), 245, np.uint8)
     for _ in range(cells):
         centre = tuple(int(value) for value in generator.integers(20, 580, 2))
         cv2.circle(
-            picture,
+            image,
             centre,
             int(generator.integers(6, 14)),
             tuple(int(v) for v in generator.integers(30, 150, 3)),
             -1,
         )
     path.parent.mkdir(exist_ok=True)
-    write_array_pyramid(path, picture, mpp=Mpp.square(mpp) if mpp else None, description=description)
+    write_array_pyramid(path, image, mpp=Mpp.square(mpp) if mpp else None, description=description)
     return path
 
 
@@ -278,7 +278,7 @@ def test_two_slides_of_one_name_are_refused(slides: Path, model: Path, tmp_path:
 def test_weights_that_are_not_the_models_are_refused(slides: Path, model: Path, tmp_path: Path) -> None:
     weights = model / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    with pytest.raises(ArtefactError, match="weights"):
+    with pytest.raises(StorageError, match="weights"):
         run([slides], model, tmp_path / "results")
 
 
@@ -315,12 +315,12 @@ def test_a_slide_with_too_few_cells_is_inadequate_never_negative(config: Config,
     few, many = tmp_path / "slides" / "few.tif", tmp_path / "slides" / "many.tif"
     rng = np.random.default_rng(0)
     for path, cells in ((few, 5), (many, 60)):
-        picture = np.full((600, 700, 3), 245, np.uint8)
+        image = np.full((600, 700, 3), 245, np.uint8)
         for _ in range(cells):
             centre = tuple(int(value) for value in rng.integers(20, 580, 2))
-            cv2.circle(picture, centre, 9, (110, 80, 160), -1)
+            cv2.circle(image, centre, 9, (110, 80, 160), -1)
         path.parent.mkdir(exist_ok=True)
-        write_array_pyramid(path, picture, mpp=Mpp.square(0.5), description=SYNTHETIC)
+        write_array_pyramid(path, image, mpp=Mpp.square(0.5), description=SYNTHETIC)
     adequacy = config.tiling.adequacy.model_copy(update={"min_nuclei": 20})
     strict = config.model_copy(update={"tiling": config.tiling.model_copy(update={"adequacy": adequacy})})
     out = tmp_path / "results"
@@ -352,9 +352,9 @@ def test_embeddings_are_the_networks_features_row_by_row(
     assert (found.row, len(found.values)) == ("tile", len(scores.flag_scores))
     assert found.facts["tiles_sha256"] == file_sha256(out.tiles("s0"))
     _, network = load_model(model)
-    places = [scores.table.column(name).to_pylist() for name in ("x_l0_px", "y_l0_px")]
+    regions = [scores.table.column(name).to_pylist() for name in ("x_l0_px", "y_l0_px")]
     with closing(open_slide(SlideEntry("s0", slides / "s0.tif"))) as slide, torch.inference_mode():
-        tiles = np.stack(list(read_tiles(slide, config.tiling.spec, *places)))
+        tiles = np.stack(list(read_tiles(slide, config.tiling.spec, *regions)))
         expected = network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2)).numpy()
     np.testing.assert_allclose(found.values, expected, rtol=1e-3, atol=1e-4)
     assert np.abs(expected - np.roll(expected, 1, axis=0)).max() > 1e-2  # else rows could be mixed up unseen
@@ -386,13 +386,13 @@ def test_each_tiles_distance_is_what_the_model_makes_of_its_embedding(
 ) -> None:
     out = RunLayout(tmp_path / "results")
     run([slides / "s0.tif"], model, out.root, embeddings=True)
-    assert read_scores(out.scores("s0")).table.column("feature_distance").null_count > 0
-    scorer = Scorer(model)
-    scorer.feature_distance = lambda features: features[:, 0].astype(np.float32)
+    assert read_scores(out.scores("s0")).table.column("ood_distance").null_count > 0
+    scorer = Predictor(model)
+    scorer.ood_distance = lambda features: features[:, 0].astype(np.float32)
     out.scores("s0").unlink()
     entry = SlideEntry("s0", slides / "s0.tif")
     assert (
         score_slide(entry, out, Scoring(scorer, model_sha256(model), allow_synthetic_model=False)) == "done"
     )
-    found = read_scores(out.scores("s0")).table.column("feature_distance").to_numpy()
+    found = read_scores(out.scores("s0")).table.column("ood_distance").to_numpy()
     np.testing.assert_allclose(found, read_embeddings(out, "s0").values[:, 0], rtol=1e-3, atol=1e-4)

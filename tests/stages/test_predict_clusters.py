@@ -1,4 +1,4 @@
-"""Scoring slides cut around clusters: one answer per cluster, bound to its tiles, with the nuclei of the best measured."""
+"""Scoring slides cut around clusters: one label per cluster, bound to its tiles, with the nuclei of the best measured."""
 
 import hashlib
 import json
@@ -45,8 +45,8 @@ def slide(tmp_path: Path) -> Path:
         (x + dx, y + dy) for x, y in ((450, 60), (600, 200), (450, 350)) for dx in (0, 26) for dy in (0, 26)
     ]
     chain = [(60 + 22 * step, 600) for step in range(12)]
-    for places, diameter_um in ((small, 7.0), (groups, 13.0), (chain, 12.0)):
-        for x, y in places:
+    for regions, diameter_um in ((small, 7.0), (groups, 13.0), (chain, 12.0)):
+        for x, y in regions:
             cv2.circle(amount, (x, y), round(diameter_um / 2 / MPP), 1.0, -1)
     amount = cv2.GaussianBlur(amount, (0, 0), 0.6)
     noise = np.random.default_rng(0).normal(0.0, 1.5, (*amount.shape, 3))
@@ -91,8 +91,10 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     assert len(measured) == 3
     assert [row["diameter_ratio"] for row in measured] == pytest.approx([13 / 7] * 3, rel=0.08)
     assert footer["ruler"]["lymphocytes"] >= 20  # type: ignore[index]
-    places = read_reviewed(results, "s", "s").ranking(30, 0.75).places
-    assert sorted(place.cluster.cluster_id for place in places if place.cluster) == sorted(np.unique(owners))
+    regions = read_reviewed(results, "s", "s").ranking(30, 0.75).regions
+    assert sorted(region.cluster.cluster_id for region in regions if region.cluster) == sorted(
+        np.unique(owners)
+    )
 
 
 @pytest.mark.slow

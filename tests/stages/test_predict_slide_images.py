@@ -1,4 +1,4 @@
-"""The pictures that `predict` draws of each slide: bound to its scores, drawn once, and never the price of a result."""
+"""The images that `predict` draws of each slide: bound to its scores, drawn once, and never the price of a result."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def slides(dotted_slide: MakeFile, tmp_path: Path) -> Path:
     return tmp_path / "slides"
 
 
-def pictures(layout: RunLayout) -> dict[str, bytes]:
+def images(layout: RunLayout) -> dict[str, bytes]:
     paths = [*(layout.root / "overview").glob("*"), *(layout.root / "heatmap").glob("*")]
     return {path.relative_to(layout.root).as_posix(): path.read_bytes() for path in paths}
 
@@ -41,12 +41,12 @@ def outcomes(layout: RunLayout, stage: str) -> list[str]:
     return [line.outcome for line in read_ledger(layout.ledger) if line.stage == stage]
 
 
-def test_every_slide_has_its_pictures_in_the_colours_of_its_scores(
+def test_every_slide_has_its_images_in_the_colours_of_its_scores(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
     results = RunLayout(tmp_path / "results")
     assert run([slides], model, results.root) == 0
-    assert set(pictures(results)) == {
+    assert set(images(results)) == {
         "overview/s0.jpg", "overview/s1.jpg", "heatmap/s0.png", "heatmap/s1.png"
     }  # fmt: skip
     scores = read_scores(results.scores("s0"))
@@ -62,82 +62,82 @@ def test_every_slide_has_its_pictures_in_the_colours_of_its_scores(
     assert drawn.shape[1] == overview.shape[1] == 760
 
 
-def test_a_second_run_draws_nothing_and_a_lost_or_cut_picture_comes_back(
+def test_a_second_run_draws_nothing_and_a_lost_or_cut_image_comes_back(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
     results = RunLayout(tmp_path / "results")
     run([slides], model, results.root)
-    before = pictures(results)
+    before = images(results)
     stamp = results.overview("s1").stat().st_mtime_ns
     results.heat_map("s0").write_bytes(results.heat_map("s0").read_bytes()[:-500])
     assert run([slides], model, results.root) == 0
-    assert pictures(results) == before
+    assert images(results) == before
     assert results.overview("s1").stat().st_mtime_ns == stamp
     results.overview("s0").unlink()
     assert run([slides], model, results.root) == 0
-    assert pictures(results) == before
-    assert sorted(outcomes(results, "pictures")) == ["done"] * 4 + ["reused"] * 2
+    assert images(results) == before
+    assert sorted(outcomes(results, "images")) == ["done"] * 4 + ["reused"] * 2
 
 
-def test_other_scores_are_other_pictures(
+def test_other_scores_are_other_images(
     slides: Path, model: Path, untrained_model: MakeFile, tmp_path: Path
 ) -> None:
     results = RunLayout(tmp_path / "results")
     run([slides], model, results.root)
-    before = pictures(results)
+    before = images(results)
     other = untrained_model(tmp_path / "other", seed=1, **GRID)
-    assert run([slides], other, results.root, pictures=False) == 0
-    assert pictures(results) == {}  # no picture may show scores that are no longer there
+    assert run([slides], other, results.root, images=False) == 0
+    assert images(results) == {}  # no image may show scores that are no longer there
     assert run([slides], other, results.root) == 0
-    after = pictures(results)
+    after = images(results)
     assert set(after) == set(before)
     assert all(after[name] != before[name] for name in before)
 
 
-def test_without_pictures_none_are_drawn_and_those_that_fit_stay(
+def test_without_images_none_are_drawn_and_those_that_fit_stay(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
     without = RunLayout(tmp_path / "without")
-    assert run([slides], model, without.root, pictures=False) == 0
-    assert pictures(without) == {}
-    assert outcomes(without, "pictures") == []
-    assert run([slides], model, without.root, pictures=True, retry_failed=True) == 0
-    drawn = pictures(without)
+    assert run([slides], model, without.root, images=False) == 0
+    assert images(without) == {}
+    assert outcomes(without, "images") == []
+    assert run([slides], model, without.root, images=True, retry_failed=True) == 0
+    drawn = images(without)
     assert len(drawn) == 4
-    assert run([slides], model, without.root, pictures=False) == 0
-    assert pictures(without) == drawn
+    assert run([slides], model, without.root, images=False) == 0
+    assert images(without) == drawn
 
 
-def test_a_picture_that_cannot_be_drawn_costs_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_drawn_costs_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     results.heat_map("s1").mkdir(parents=True)  # nothing can be renamed over a folder
     assert run([slides], model, results.root) == 1
     rows = {row["slide_id"]: row for row in read_predictions(results.predictions_csv)}
     assert {row["outcome"] for row in rows.values()} == {"done"}
     assert rows["s1"]["score"]
-    assert outcomes(results, "pictures").count("failed") == 1
+    assert outcomes(results, "images").count("failed") == 1
     results.heat_map("s1").rmdir()
     assert run([slides], model, results.root, retry_failed=True) == 0
     assert outcomes(results, "predict")[2:] == ["reused"]
     whole = RunLayout(tmp_path / "whole")
     run([slides], model, whole.root)
-    assert pictures(results) == pictures(whole)
+    assert images(results) == images(whole)
     assert results.predictions_csv.read_bytes() == whole.predictions_csv.read_bytes()
 
 
-def test_a_slide_that_fails_now_keeps_no_earlier_picture(slides: Path, model: Path, tmp_path: Path) -> None:
+def test_a_slide_that_fails_now_keeps_no_earlier_image(slides: Path, model: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     run([slides], model, results.root)
     (slides / "s1.tif").write_bytes(b"no slide")
     assert run([slides], model, results.root) == 1
-    assert set(pictures(results)) == {"overview/s0.jpg", "heatmap/s0.png"}
+    assert set(images(results)) == {"overview/s0.jpg", "heatmap/s0.png"}
 
 
 @pytest.mark.slow
 def test_processes_change_no_byte(slides: Path, model: Path, tmp_path: Path) -> None:
     run([slides], model, tmp_path / "one", workers=1)
     run([slides], model, tmp_path / "two", workers=2)
-    assert pictures(RunLayout(tmp_path / "one")) == pictures(RunLayout(tmp_path / "two"))
+    assert images(RunLayout(tmp_path / "one")) == images(RunLayout(tmp_path / "two"))
 
 
 def test_a_dry_run_says_what_would_be_drawn(

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from inkdot.config import HeadConfig
-from inkdot.errors import ArtefactError, UserError
+from inkdot.errors import StorageError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
@@ -73,11 +73,11 @@ def add_scores(
         pa.array([row * SIDE_L0_PX for _, row in tiles], pa.int32()),
         pa.nulls(len(flag), pa.int32()),
         pa.array(np.ones(len(flag), np.float32)),
-        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention", "feature_distance")),
+        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention", "ood_distance")),
         *(pa.array(values.astype(np.float32)) for values in (1 - flag, flag, flag, 1 - flag)),
     ]
     point = OperatingPoint(
-        class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+        class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
     )
     facts: dict[str, object] = {
         "slide": slide_info_facts(info),
@@ -178,69 +178,67 @@ def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
     assert not ReviewLayout(out).geojson("D broken").exists()
 
 
-def test_pictures_show_the_places_they_are_named_for(results: RunLayout, tmp_path: Path) -> None:
+def test_images_show_the_regions_they_are_named_for(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     slide = facts_of(out)["slides"][0]
-    assert [(p["x_l0_px"] // 200, p["y_l0_px"] // 200, p["flagged"]) for p in slide["places"]] == [
+    assert [(p["x_l0_px"] // 200, p["y_l0_px"] // 200, p["flagged"]) for p in slide["regions"]] == [
         (3, 2, True),
         (7, 5, True),
         (0, 0, False),
         (4, 2, False),
     ]
-    for place in slide["places"]:
-        column, row = place["x_l0_px"] // SIDE_L0_PX, place["y_l0_px"] // SIDE_L0_PX
-        tile = np.asarray(Image.open(out / place["tile"])).astype(int)
+    for region in slide["regions"]:
+        column, row = region["x_l0_px"] // SIDE_L0_PX, region["y_l0_px"] // SIDE_L0_PX
+        tile = np.asarray(Image.open(out / region["tile"])).astype(int)
         assert tile.shape == (200, 200, 3)  # at the slide's own 0.5 µm/px, finer than the tiles
         assert np.abs(tile[20:40, 20:40].mean(axis=(0, 1)) - colour(column, row)).max() < 4
         assert tile[60:140, 60:140].max() < 16
-        context = np.asarray(Image.open(out / place["context"])).astype(int)
+        context = np.asarray(Image.open(out / region["context"])).astype(int)
         assert context.shape == (800, 800, 3)
         assert np.abs(context[320:340, 320:340].mean(axis=(0, 1)) - colour(column, row)).max() < 4
     # Beyond the slide's edge the surroundings are white.
-    corner = next(place for place in slide["places"] if place["x_l0_px"] == 0)
+    corner = next(region for region in slide["regions"] if region["x_l0_px"] == 0)
     assert np.asarray(Image.open(out / corner["context"]))[:200, :200].min() > 250
 
 
-def test_a_slide_with_nothing_flagged_shows_its_places_and_is_never_called_negative(
+def test_a_slide_with_nothing_flagged_shows_its_regions_and_is_never_called_negative(
     results: RunLayout, tmp_path: Path
 ) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     slide = facts_of(out)["slides"][3]
     assert slide["call"] == "nothing flagged"
-    assert [place["score"] for place in slide["places"]] == [pytest.approx(0.4), pytest.approx(0.3)]
+    assert [region["score"] for region in slide["regions"]] == [pytest.approx(0.4), pytest.approx(0.3)]
     assert "negative" not in json.dumps(facts_of(out)).lower()
 
 
-def test_top_n_limits_the_places_and_is_checked(results: RunLayout, tmp_path: Path) -> None:
+def test_top_n_limits_the_regions_and_is_checked(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out, top_n=1)
     slide = facts_of(out)["slides"][0]
-    assert len(slide["places"]) == 1
+    assert len(slide["regions"]) == 1
     assert slide["more_flagged"]
     for wrong in (0, 121):
         with pytest.raises(UserError, match="--top"):
             review_export.run(results.root, out, top_n=wrong)
 
 
-def test_the_same_results_give_the_same_bytes_and_pictures_are_kept(
-    results: RunLayout, tmp_path: Path
-) -> None:
+def test_the_same_results_give_the_same_bytes_and_images_are_kept(results: RunLayout, tmp_path: Path) -> None:
     first, second = tmp_path / "one", tmp_path / "two"
     review_export.run(results.root, first)
     review_export.run(results.root, second)
     assert digests(first) == digests(second)
-    picture = first / facts_of(first)["slides"][0]["places"][0]["tile"]
-    before = picture.stat().st_mtime_ns
-    picture_gone = first / facts_of(first)["slides"][0]["places"][1]["tile"]
-    picture_gone.unlink()  # as if the export had been stopped
+    image = first / facts_of(first)["slides"][0]["regions"][0]["tile"]
+    before = image.stat().st_mtime_ns
+    image_gone = first / facts_of(first)["slides"][0]["regions"][1]["tile"]
+    image_gone.unlink()  # as if the export had been stopped
     review_export.run(results.root, first)
-    assert picture.stat().st_mtime_ns == before
+    assert image.stat().st_mtime_ns == before
     assert digests(first) == digests(second)
 
 
-def test_pictures_of_an_earlier_export_go_and_other_files_stay(results: RunLayout, tmp_path: Path) -> None:
+def test_images_of_an_earlier_export_go_and_other_files_stay(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     notes = ReviewLayout(out).tiles / "my notes.jpg"
@@ -250,7 +248,7 @@ def test_pictures_of_an_earlier_export_go_and_other_files_stay(results: RunLayou
     assert notes.exists()
     assert (
         len(shown) == 1 + 3 + 2 * 2
-    )  # the note, three overviews, tile and surroundings of one place on two slides
+    )  # the note, three overviews, tile and surroundings of one region on two slides
 
 
 def test_a_slide_that_vanished_is_listed_and_the_others_go_on(results: RunLayout, tmp_path: Path) -> None:
@@ -259,10 +257,10 @@ def test_a_slide_that_vanished_is_listed_and_the_others_go_on(results: RunLayout
     assert review_export.run(results.root, out) == 1
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
     assert slides["A flagged"]["problem"]
-    assert len(slides["A flagged"]["places"]) == 4
-    assert "tile" not in slides["A flagged"]["places"][0]
+    assert len(slides["A flagged"]["regions"]) == 4
+    assert "tile" not in slides["A flagged"]["regions"][0]
     assert slides["B clean"]["problem"] == ""
-    assert "tile" in slides["B clean"]["places"][0]
+    assert "tile" in slides["B clean"]["regions"][0]
 
 
 def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path: Path) -> None:
@@ -329,10 +327,10 @@ def test_scores_that_are_none_fail_their_slide_alone(
     assert review_export.run(results.root, out) == 1
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
     assert "expected scores from 0 to 1" in slides["B clean"]["problem"]
-    assert len(slides["A flagged"]["places"]) == 4
+    assert len(slides["A flagged"]["regions"]) == 4
 
 
-def test_places_of_an_earlier_export_go_with_a_slide_that_now_failed(
+def test_regions_of_an_earlier_export_go_with_a_slide_that_now_failed(
     results: RunLayout, tmp_path: Path
 ) -> None:
     out = ReviewLayout(tmp_path / "review")
@@ -343,13 +341,13 @@ def test_places_of_an_earlier_export_go_with_a_slide_that_now_failed(
     assert sorted(path.name for path in out.root.glob("*.geojson")) == others
 
 
-def test_answers_saved_from_qupath_are_not_written_over(results: RunLayout, tmp_path: Path) -> None:
+def test_verdicts_saved_from_qupath_are_not_written_over(results: RunLayout, tmp_path: Path) -> None:
     out = ReviewLayout(tmp_path / "review")
     review_export.run(results.root, out.root)
     path, *_ = sorted(out.root.glob("*.geojson"))
     saved = json.dumps({"type": "FeatureCollection", "features": []})  # as QuPath heads its files
     path.write_text(saved, encoding="utf-8")
-    with pytest.raises(UserError, match="may hold answers from QuPath"):
+    with pytest.raises(UserError, match="may hold verdicts from QuPath"):
         review_export.run(results.root, out.root)
     assert path.read_text(encoding="utf-8") == saved
 
@@ -370,17 +368,17 @@ def test_scores_left_over_from_slides_that_are_no_longer_there_do_not_matter(
     assert review_export.run(results.root, out) == 1
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
     assert "expected a table" in slides["B clean"]["problem"]  # named, with the others still there
-    assert len(slides["A flagged"]["places"]) == 4
+    assert len(slides["A flagged"]["regions"]) == 4
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match="inkdot predict"):
+    with pytest.raises(StorageError, match="inkdot predict"):
         review_export.run(tmp_path, tmp_path / "review")
 
 
 def test_scores_of_two_models_are_refused(results: RunLayout, tmp_path: Path) -> None:
     add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, model_sha256="cd" * 32)
-    with pytest.raises(ArtefactError, match="another"):
+    with pytest.raises(StorageError, match="another"):
         review_export.run(results.root, tmp_path / "review")
 
 
@@ -398,9 +396,9 @@ def test_the_scale_bar_agrees_with_a_square_of_known_size(
     if where == "zoomed":
         offline_page.keyboard.press("+")
         offline_page.keyboard.press("+")
-    box = offline_page.locator(".card .picture" if where == "card" else "#context .picture").first
+    box = offline_page.locator(".card .image" if where == "card" else "#context .image").first
     bar = box.locator(".scale")
-    # Loaded is not yet drawn: pictures are decoded beside the page's own work.
+    # Loaded is not yet drawn: images are decoded beside the page's own work.
     offline_page.wait_for_function("[...document.images].every((image) => image.complete)")
     offline_page.evaluate("() => Promise.all([...document.images].map((image) => image.decode()))")
     length_um = float(bar.get_attribute("data-um") or 0)

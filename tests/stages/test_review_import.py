@@ -17,22 +17,26 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.parquet_tables import write_table
-from inkdot.tiling.tile_labels import TilePlaces, target_columns_for
+from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
 
 
 def square(x: int) -> str:
     return f"POLYGON (({x} 0, {x + 100} 0, {x + 100} 100, {x} 100, {x} 0))"
 
 
-def verdicts(
-    path: Path, reader: str, answers: list[tuple[str, int, str, str]], shown: str = "scores"
-) -> Path:
-    """A table of (slide, x, head, answer) of one reader."""
+def verdicts(path: Path, reader: str, rows: list[tuple[str, int, str, str]], shown: str = "scores") -> Path:
+    """A table of (slide, x, head, verdict) of one reader."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for slide, x, head, answer in answers:
-            row = {"slide_id": slide, "place": square(x), "head": head, "answer": answer, "reader": reader}
+        for slide, x, head, verdict in rows:
+            row = {
+                "slide_id": slide,
+                "geometry": square(x),
+                "head": head,
+                "verdict": verdict,
+                "reader": reader,
+            }
             row |= {"time": "2026-01-01T00:00:00.000Z", "shown": shown, "schema": VERDICTS_VERSION}
             writer.writerow(row | {"model_sha256": "ab" * 32})
     return path
@@ -48,7 +52,7 @@ def test_readers_who_disagree_become_a_soft_target(tmp_path: Path) -> None:
     out = tmp_path / "labels.csv"
     assert review_import.run(paths, out) == 0
     labels = read_labels(out, DEFAULT_HEADS)
-    assert [(label.reader, label.head, label.answer) for label in labels] == [
+    assert [(label.reader, label.head, label.label) for label in labels] == [
         ("dr-a", "malignancy", "malignant"),
         ("dr-b", "malignancy", "malignant"),
         ("dr-c", "malignancy", "benign"),
@@ -57,14 +61,14 @@ def test_readers_who_disagree_become_a_soft_target(tmp_path: Path) -> None:
     ]
     assert labels[0].source == "review, scores shown, model abababababab"
     assert labels[2].source == "review, blinded, model abababababab"
-    tile = TilePlaces(np.asarray([0]), np.asarray([0]), 100.0, 100.0)
+    tile = TileBoxes(np.asarray([0]), np.asarray([0]), 100.0, 100.0)
     targets = target_columns_for(tile, DEFAULT_HEADS, labels, {}, LabellingConfig.model_validate({}))
     assert targets["target.malignancy.malignant"][0] == pytest.approx(2 / 3)
 
 
-def test_the_same_page_saved_twice_gives_each_answer_once(tmp_path: Path) -> None:
-    answers = [("S1", 0, "malignancy", "malignant"), ("S2", 500, "malignancy", "unsure")]
-    paths = [verdicts(tmp_path / f"{name}.csv", "dr-a", answers) for name in "ab"]
+def test_the_same_page_saved_twice_gives_each_verdict_once(tmp_path: Path) -> None:
+    rows = [("S1", 0, "malignancy", "malignant"), ("S2", 500, "malignancy", "unsure")]
+    paths = [verdicts(tmp_path / f"{name}.csv", "dr-a", rows) for name in "ab"]
     out = tmp_path / "labels.csv"
     review_import.run(paths, out)
     first = out.read_bytes()
@@ -93,11 +97,11 @@ def test_annotations_from_qupath_become_labels_in_level_0_pixels(
     out = tmp_path / "labels.csv"
     assert review_import.run([path], out, results=results.root, reader="dr-q") == 0
     labels = read_labels(out, DEFAULT_HEADS)
-    assert [(label.head, label.answer, label.reader, label.source) for label in labels] == [
+    assert [(label.head, label.label, label.reader, label.source) for label in labels] == [
         ("malignancy", "malignant", "dr-q", "review, QuPath"),
         ("morphology", "small_cell", "dr-q", "review, QuPath"),
     ]
-    assert labels[0].place.bounds == (500, 200, 600, 300)
+    assert labels[0].geometry.bounds == (500, 200, 600, 300)
     assert "flagged (1)" in capsys.readouterr().err
     with pytest.raises(UserError, match="--reader"):
         review_import.run([path], out, results=results.root)
@@ -111,16 +115,16 @@ def test_agreement_of_two_and_of_three_readers(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     generator = np.random.default_rng(0)
-    places = [(f"S{index % 8}", index * 200) for index in range(64)]
+    regions = [(f"S{index % 8}", index * 200) for index in range(64)]
     truth = generator.integers(2, size=64)
     paths: list[Path] = []
     for reader in ("dr-a", "dr-b", "dr-c"):
         said = np.where(generator.random(64) < 0.9, truth, 1 - truth)
-        answers = [
+        rows = [
             (slide, x, "malignancy", ("benign", "malignant")[a])
-            for (slide, x), a in zip(places, said, strict=True)
+            for (slide, x), a in zip(regions, said, strict=True)
         ]
-        paths.append(verdicts(tmp_path / f"{reader}.csv", reader, answers))
+        paths.append(verdicts(tmp_path / f"{reader}.csv", reader, rows))
     assert review_agreement.run(paths) == 0
     lines = capsys.readouterr().out.splitlines()
     cohen = [line for line in lines if "Cohen" in line and "malignancy" in line]
@@ -128,7 +132,7 @@ def test_agreement_of_two_and_of_three_readers(
     (fleiss,) = [line for line in lines if "Fleiss" in line and "malignancy" in line]
     for part in ("all 3", "64", "8", "bootstrap over slides"):
         assert part in fleiss
-    assert any("no place in common" in line for line in lines if "morphology" in line)
+    assert any("no region in common" in line for line in lines if "morphology" in line)
     assert "--blinded" in lines[-1]
 
 

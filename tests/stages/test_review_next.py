@@ -36,31 +36,31 @@ def listed(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def embeddings_by_place(results: RunLayout) -> dict[tuple[str, str], np.ndarray]:
-    """Of every place that may be asked about, that of its best tile; each column with mean 0 and deviation 1."""
+def embeddings_by_region(results: RunLayout) -> dict[tuple[str, str], np.ndarray]:
+    """Of every region that may be asked about, that of its best tile; each column with mean 0 and deviation 1."""
     found: dict[tuple[str, str], np.ndarray] = {}
     for slide_id in ("s0", "s1"):
         values = read_embeddings(results, slide_id).values
         flags = read_scores(results.scores(slide_id)).flag_scores
-        for place in read_reviewed(results, slide_id, slide_id).ranking(2000, 0.75).places:
-            best = max(place.rows, key=lambda row: flags[row])
-            found[slide_id, place.wkt] = np.asarray(values[best], np.float64)
+        for region in read_reviewed(results, slide_id, slide_id).ranking(2000, 0.75).regions:
+            best = max(region.rows, key=lambda row: flags[row])
+            found[slide_id, region.wkt] = np.asarray(values[best], np.float64)
     table = np.stack(list(found.values()))
     spread = table.std(axis=0)
     table = (table - table.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
     return dict(zip(found, table, strict=True))
 
 
-def test_places_are_told_apart_by_what_the_network_saw(
+def test_regions_are_told_apart_by_what_the_network_saw(
     results: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "next.csv"
     review_next.run(results.root, out, count=6)
-    known = embeddings_by_place(results)
+    known = embeddings_by_region(results)
     assert f"chosen from {len(known)} by embeddings" in capsys.readouterr().err
     rows = listed(out)
     assert len(rows) == 6
-    chosen = [known[row["slide_id"], row["place"]] for row in rows]
+    chosen = [known[row["slide_id"], row["geometry"]] for row in rows]
     for index in range(1, 6):
         nearest = min(np.linalg.norm(chosen[index] - other) for other in chosen[:index])
         assert float(rows[index]["distance"]) == pytest.approx(nearest / np.sqrt(len(chosen[0])), abs=1e-3)

@@ -1,4 +1,4 @@
-"""What a pathologist answers about a place becomes a row to train on, through the files that stages leave on disk."""
+"""What a pathologist answers about a region becomes a row to train on, through the files that stages leave on disk."""
 
 import csv
 from pathlib import Path
@@ -36,14 +36,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answer(folder: Path, reader: str, places: dict[str, str]) -> Path:
-    """Save answers to "is it malignant" by place, in the form in which the page saves them."""
+def answer(folder: Path, reader: str, regions: dict[str, str]) -> Path:
+    """Save answers to "is it malignant" by region, in the form in which the page saves them."""
     path = folder / f"{reader}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for place, said in places.items():
-            row = {"slide_id": "S1", "place": place, "head": "malignancy", "answer": said, "reader": reader}
+        for region, said in regions.items():
+            row = {
+                "slide_id": "S1",
+                "geometry": region,
+                "head": "malignancy",
+                "verdict": said,
+                "reader": reader,
+            }
             row |= {"time": "2026-01-01T00:00:00.000Z", "shown": "scores", "rank": "1", "score": "0.5"}
             writer.writerow(row | {"model_sha256": "ab" * 32, "schema": VERDICTS_VERSION})
     return path
@@ -94,12 +100,12 @@ def test_an_answer_about_a_cluster_trains_the_tile_on_it(folder: Path) -> None:
     layout = RunLayout(folder / "run")
     assert tile.run(folder / "slides.csv", CLUSTERS, layout.root) == 0
     clusters, _ = read_table(layout.clusters("S1"), CLUSTERS_VERSION)
-    group, lone = clusters.column("place").to_pylist()
+    group, lone = clusters.column("geometry").to_pylist()
     saved = answer(folder, "dr-a", {group: "malignant", lone: "benign"})
     review_import.run([saved], folder / "labels.csv")
     again, manifest = tiled_again(folder, CLUSTERS)
     rows = training_rows(again, manifest, CLUSTERS)
-    (group_at,) = [place for place, targets in rows.items() if targets == [0.0, 1.0]]
-    (lone_at,) = [place for place, targets in rows.items() if targets == [1.0, 0.0]]
+    (group_at,) = [region for region, targets in rows.items() if targets == [0.0, 1.0]]
+    (lone_at,) = [region for region, targets in rows.items() if targets == [1.0, 0.0]]
     assert group_at == pytest.approx((109, 80), abs=3)
     assert lone_at == pytest.approx(LONE_UM, abs=3)

@@ -44,7 +44,7 @@ def test_manifest_and_labels_are_read_back(cohort: CohortLayout) -> None:
     labels = read_labels(cohort.labels_csv, DEFAULT_HEADS)
     assert {label.slide_id for label in labels} == {entry.slide_id for entry in entries}
     assert {label.source for label in labels} == {"synthetic-truth"}
-    assert {label.answer for label in labels} >= {"malignant", "benign", "small_cell"}
+    assert {label.label for label in labels} >= {"malignant", "benign", "small_cell"}
 
 
 def test_every_slide_says_that_it_is_synthetic(cohort: CohortLayout) -> None:
@@ -64,15 +64,15 @@ def test_every_slide_says_that_it_is_synthetic(cohort: CohortLayout) -> None:
         assert 0.10 < np.mean(foot < np.median(low) - 15) < 0.50
 
 
-def test_truth_lies_where_the_picture_is_dark(cohort: CohortLayout) -> None:
+def test_truth_lies_where_the_image_is_dark(cohort: CohortLayout) -> None:
     entry = read_slides(cohort.slides_csv, DEFAULT_HEADS)[0]
     truth = pq.read_table(cohort.truth(entry.slide_id)).to_pylist()
     with openslide.OpenSlide(entry.path) as slide:
-        picture = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("L")).astype(float)
-    glass = np.median(picture)
+        image = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("L")).astype(float)
+    glass = np.median(image)
     for row in truth:
         if row["class"] in {"lymphocyte", "small_nec", "large_nec"}:
-            near = picture[row["y_l0_px"] - 2 : row["y_l0_px"] + 3, row["x_l0_px"] - 2 : row["x_l0_px"] + 3]
+            near = image[row["y_l0_px"] - 2 : row["y_l0_px"] + 3, row["x_l0_px"] - 2 : row["x_l0_px"] + 3]
             assert near.mean() < glass - 40
             outline = shapely.from_wkt(row["outline_l0_px"])
             assert outline.distance(shapely.Point(row["x_l0_px"], row["y_l0_px"])) < 2
@@ -163,14 +163,14 @@ def test_planes_are_files_of_their_own_and_focus_elsewhere(tmp_path: Path) -> No
     names = sorted(path.name for path in (tmp_path / "planes").iterdir())
     stem = "synthetic_normal_s1_0000"
     assert names == [f"{stem}_edf.tif", f"{stem}_z+1.5um.tif", f"{stem}_z-1.5um.tif"]
-    pictures: list[bytes] = []
+    images: list[bytes] = []
     for path in (layout.slide("synthetic_normal_s1_0000"), *(tmp_path / "planes" / name for name in names)):
         with openslide.OpenSlide(path) as slide:
-            pictures.append(slide.read_region((0, 0), 0, slide.dimensions).tobytes())
+            images.append(slide.read_region((0, 0), 0, slide.dimensions).tobytes())
             facts = json.loads(slide.properties["tiff.ImageDescription"])
             assert facts["synthetic"] is True
             assert path.name.startswith("synthetic_")
-    assert len(set(pictures)) == 4
+    assert len(set(images)) == 4
     with pytest.raises(UserError, match="--planes: expected an odd number"):
         synth.run("normal", 1, 1, tmp_path, planes=2)
 
@@ -184,8 +184,8 @@ def test_a_section_is_labelled_by_fields(tmp_path: Path) -> None:
     assert (row["malignancy"], row["morphology"]) == ("malignant", "mixed")
     labels = read_labels(layout.labels_csv, DEFAULT_HEADS)
     assert len(labels) < 100  # fields, not thousands of cells
-    malignant = [label.place for label in labels if label.answer == "malignant"]
-    benign = [label.place for label in labels if label.answer == "benign"]
+    malignant = [label.geometry for label in labels if label.label == "malignant"]
+    benign = [label.geometry for label in labels if label.label == "benign"]
     assert malignant
     assert benign
     shared = shapely.union_all(malignant).intersection(shapely.union_all(benign)).area

@@ -1,4 +1,4 @@
-"""What must hold on synthetic specimens from slide to page: the ruler, the scale, the places found, the words said."""
+"""What must hold on synthetic specimens from slide to page: the ruler, the scale, the regions found, the words said."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from inkdot.storage.tables.predictions import read_predictions
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.cohort.truth import truth_table
 from inkdot.synthetic.counterfactuals import with_precipitate
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import lay_scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -75,7 +75,7 @@ def measured(folder: Path, preset: str, seed: int, mpp: float) -> MeasuredSlide:
     for row in table.to_pylist():
         if row["diameter_ratio"] is None or row["measured_nuclei"] < 3:
             continue
-        outline = shapely.from_wkt(row["place"])
+        outline = shapely.from_wkt(row["geometry"])
         own = [
             cell["nuclear_diameter_um"]
             for cell in cells
@@ -120,7 +120,7 @@ def test_ratios_do_not_depend_on_the_scanner(tmp_path: Path) -> None:
     assert max(rulers) / min(rulers) < 1.03
 
 
-def test_tumour_is_among_the_first_thirty_places_with_and_without_precipitate(
+def test_tumour_is_among_the_first_thirty_regions_with_and_without_precipitate(
     repository: Path, tmp_path: Path
 ) -> None:
     clean, loaded = tmp_path / "clean", tmp_path / "loaded"
@@ -135,7 +135,7 @@ def test_tumour_is_among_the_first_thirty_places_with_and_without_precipitate(
         source = SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)
         write_array_pyramid(
             loaded / "slides" / entry.path.name,
-            whole_picture(source),
+            whole_image(source),
             mpp=plan.stated_mpp,
             description='{"synthetic": true}',
         )
@@ -158,7 +158,7 @@ def test_morphology_is_called_on_what_is_sure_and_left_open_on_mixtures(
             truth[name] = truth_table(scene, 0.5).to_pylist()
             write_array_pyramid(
                 tmp_path / "slides" / f"{name}.tif",
-                whole_picture(SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)),
+                whole_image(SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)),
                 mpp=Mpp.square(0.5),
                 description='{"synthetic": true}',
             )
@@ -183,15 +183,15 @@ def test_morphology_is_called_on_what_is_sure_and_left_open_on_mixtures(
         for name in truth
         if "large_cell" in name
         for row in read_table(results.cluster_scores(name), CLUSTER_SCORES_VERSION)[0].to_pylist()
-        if row["tiles"] and nc_ratio_inside(row["place"], truth[name]) > 0.85
+        if row["tiles"] and nc_ratio_inside(row["geometry"], truth[name]) > 0.85
     ]
     assert len(p_small) >= 5
     assert np.mean(np.array(p_small) >= 0.75) <= 0.2, p_small
 
 
-def nc_ratio_inside(place: str, cells: list[dict[str, Any]]) -> float:
+def nc_ratio_inside(region: str, cells: list[dict[str, Any]]) -> float:
     """Median N:C of the large tumour cells in an outline, 0 where there are fewer than three."""
-    outline = shapely.from_wkt(place)
+    outline = shapely.from_wkt(region)
     own = [
         cell["nc_ratio"]
         for cell in cells
@@ -213,8 +213,8 @@ def first_hits(folder: Path, model: Path) -> list[int]:
             "target.malignancy.malignant"
         ]
         positive = {row for row, value in enumerate(target.to_pylist()) if value is not None and value > 0.5}
-        places = reviewed.ranking(30, 0.75).places
-        found.append(next((place.rank for place in places if positive & set(place.rows)), 0))
+        regions = reviewed.ranking(30, 0.75).regions
+        found.append(next((region.rank for region in regions if positive & set(region.rows)), 0))
     return found
 
 

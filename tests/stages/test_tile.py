@@ -35,7 +35,7 @@ def cohort(tmp_path: Path) -> Path:
         write_array_pyramid(folder / f"{name}.tif", rgb, mpp=None if name == "no_mpp" else Mpp.square(0.5))
     (folder / "bad.tif").write_bytes((folder / "good_a.tif").read_bytes()[:3000])
     (folder / "labels.csv").write_text(
-        "slide_id,place,head,answer,reader,source\n"
+        "slide_id,geometry,head,label,reader,source\n"
         'good_a,"POLYGON ((180 280, 220 280, 220 320, 180 320, 180 280))",malignancy,malignant,r1,annotation\n'
         'good_a,"POLYGON ((430 430, 470 430, 470 470, 430 470, 430 430))",malignancy,benign,r1,annotation\n'
     )
@@ -87,19 +87,19 @@ def test_the_run_folder_says_what_was_used(cohort: Path, tmp_path: Path):
     assert all(entry.path.exists() for entry in listed)
 
 
-def test_labels_and_slide_answers_become_targets(cohort: Path, tmp_path: Path):
+def test_labels_and_slide_labels_become_targets(cohort: Path, tmp_path: Path):
     layout = RunLayout(tmp_path / "run")
     tile.run(cohort, CONFIG, layout.root)
     columns = read_table(layout.tiles("good_a"), TILES_VERSION)[0].to_pydict()
-    by_place = dict(
+    by_region = dict(
         zip(
             zip(columns["x_l0_px"], columns["y_l0_px"], strict=True),
             columns["target.malignancy.malignant"],
             strict=True,
         )
     )
-    assert by_place[128, 256] == 1.0  # holds the malignant place
-    assert by_place[384, 384] == 0.0  # holds the benign one
+    assert by_region[128, 256] == 1.0  # holds the malignant region
+    assert by_region[384, 384] == 0.0  # holds the benign one
     good_b = read_table(layout.tiles("good_b"), TILES_VERSION)[0].to_pydict()
     assert set(good_b["target.malignancy.malignant"]) == {0.0}
 
@@ -171,7 +171,7 @@ def test_one_slide_and_a_folder_will_do(cohort: Path, tmp_path: Path):
 def test_a_wrong_labels_table_is_refused_before_any_slide_is_touched(cohort: Path, tmp_path: Path):
     labels = cohort.parent / "labels.csv"
     labels.write_text(labels.read_text().replace("benign", "bening"))
-    with pytest.raises(ManifestError, match=r"labels\.csv: line 3: column answer.*bening"):
+    with pytest.raises(ManifestError, match=r"labels\.csv: line 3: column label.*bening"):
         tile.run(cohort, CONFIG, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -29,11 +29,11 @@ def config() -> Config:
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
-    picture = np.full((512, 512, 3), 245, np.uint8)
-    picture[64:448, 64:448] = (90, 60, 150)
-    picture[64:448:8, 64:448] = (150, 90, 170)  # texture: solid areas are dropped as print
+    image = np.full((512, 512, 3), 245, np.uint8)
+    image[64:448, 64:448] = (90, 60, 150)
+    image[64:448:8, 64:448] = (150, 90, 170)  # texture: solid areas are dropped as print
     for name in ("good", "bad"):
-        write_array_pyramid(tmp_path / f"{name}.tif", picture, mpp=Mpp.square(0.5))
+        write_array_pyramid(tmp_path / f"{name}.tif", image, mpp=Mpp.square(0.5))
     ring = [[128, 128], [256, 128], [256, 256], [128, 256], [128, 128]]
     feature = {
         "type": "Feature",
@@ -47,7 +47,7 @@ def cohort(tmp_path: Path) -> Path:
     return table
 
 
-def test_drawn_places_become_targets(cohort: Path, config: Config, tmp_path: Path) -> None:
+def test_drawn_regions_become_targets(cohort: Path, config: Config, tmp_path: Path) -> None:
     layout = RunLayout(tmp_path / "run")
     assert run(cohort, config, layout.root) == 1
     table = pq.read_table(layout.tiles("good"), partitioning=None)
@@ -70,7 +70,7 @@ def test_a_damaged_file_costs_its_own_slide_only(cohort: Path, config: Config, t
     assert not layout.tiles("bad").exists()
 
 
-def test_another_answer_is_another_table(cohort: Path, config: Config, tmp_path: Path) -> None:
+def test_another_label_is_another_table(cohort: Path, config: Config, tmp_path: Path) -> None:
     layout = RunLayout(tmp_path / "run")
     run(cohort, config, layout.root)
     changed = config.model_dump(mode="json")

@@ -18,7 +18,7 @@ import torch
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.pipeline.score_slide import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
@@ -53,7 +53,7 @@ def config(**training: object) -> Config:
 
 
 def paint(path: Path, kind: str, seed: int, *, synthetic: bool) -> list[str]:
-    """One slide of 192 µm with nine blobs; the labels of their places as rows of a labels table."""
+    """One slide of 192 µm with nine blobs; the labels of their regions as rows of a labels table."""
     generator = np.random.default_rng(seed)
     rgb = np.full((384, 384, 3), 242, np.uint8)
     colour = (70, 90, 190) if kind == "benign" else (150, 40, 70)
@@ -63,13 +63,13 @@ def paint(path: Path, kind: str, seed: int, *, synthetic: bool) -> list[str]:
         for column in range(3):
             x, y = (int(128 * cell + 64 + generator.integers(-20, 20)) for cell in (column, row))
             cv2.circle(rgb, (x, y), radius, colour, cv2.FILLED)
-            place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
-            answers = (
+            region = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+            labels = (
                 {"malignancy": "benign"}
                 if kind == "benign"
                 else {"malignancy": "malignant", "morphology": kind}
             )
-            rows += [f"{path.stem},{place},{head},{answer},r1,annotation" for head, answer in answers.items()]
+            rows += [f"{path.stem},{region},{head},{label},r1,annotation" for head, label in labels.items()]
     description = json.dumps({"synthetic": True, "generator": "test"}) if synthetic else ""
     write_array_pyramid(path, rgb, mpp=Mpp.square(0.5), description=description)
     return rows
@@ -77,7 +77,7 @@ def paint(path: Path, kind: str, seed: int, *, synthetic: bool) -> list[str]:
 
 def make_cohort(folder: Path, *, patients: int = PATIENTS, synthetic: bool = False, first: int = 0) -> Path:
     folder.mkdir(parents=True)
-    labels = ["slide_id,place,head,answer,reader,source"]
+    labels = ["slide_id,geometry,head,label,reader,source"]
     slides: list[tuple[str, ...]] = []
     for index in range(first, first + patients):
         name = f"s{index:02d}"
@@ -135,10 +135,10 @@ def test_a_model_comes_out_with_all_that_is_promised_of_it(trained: RunLayout):
     assert set(model.temperatures) == {"malignancy", "morphology"}
     tiles = {"validation_auc.malignancy.malignant", "validation_auc.morphology.large_cell"}
     whole = {"auc", "average_precision", "sensitivity", "specificity", "balanced_accuracy"}
-    assert set(model.validation_figures) <= tiles | {f"validation_whole_slide_{name}" for name in whole}
-    figure = model.validation_figures["validation_auc.malignancy.malignant"]
-    assert figure.low <= figure.value <= figure.high
-    assert figure.value > 0.9
+    assert set(model.validation_metrics) <= tiles | {f"validation_whole_slide_{name}" for name in whole}
+    metric = model.validation_metrics["validation_auc.malignancy.malignant"]
+    assert metric.low <= metric.value <= metric.high
+    assert metric.value > 0.9
     assert {path.name for path in trained.model.iterdir()} == {"weights.safetensors", "model.json", "card.md"}
     assert model.trained_on.mpp_range == (0.5, 0.5)
     assert (
@@ -183,7 +183,7 @@ def test_the_locked_threshold_flags_the_wanted_share_of_positive_slides_in_the_s
 ):
     model = read_model_file(trained.model)
     point = model.operating_points["malignancy"]
-    scorer = Scorer(trained.model)
+    scorer = Predictor(trained.model)
     best: dict[str, float] = {}
     for name, part in parts(trained).items():
         if part == "validation":
@@ -277,7 +277,7 @@ def test_synthetic_slides_make_a_model_that_says_so(tmp_path: Path):
     assert train.run(config(epochs=1), cohort, tmp_path / "run") == 0
     model = read_model_file(tmp_path / "run" / "model")
     assert model.trained_on.synthetic
-    assert all(name.startswith("selftest_") for name in model.validation_figures)
+    assert all(name.startswith("selftest_") for name in model.validation_metrics)
     card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
     assert "**SYNTHETIC.**" in card
     assert "validation_" not in card
@@ -339,7 +339,7 @@ def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohor
         path.read_text().replace("patient-1,", "patient-0,")
     )  # one patient, with both kinds of slide
     settings = config(epochs=1, keep="best", watch="patient_auc")
-    said = r"training\.watch patient_auc: .* found 1 positive and 0 negative ones among 1"
+    said = r"training\.monitor patient_auc: .* found 1 positive and 0 negative ones among 1"
     with pytest.raises(UserError, match=said):
         train.run(settings, path, tmp_path / "run")
     assert not (tmp_path / "run" / "cache").exists()  # before any pixel is read
@@ -376,11 +376,9 @@ def test_where_slides_could_teach_alone_but_must_not_that_is_said(cohort: Path, 
     kept = [header, *(row for row in rows if ",benign," in row)]
     (bare.parent / "labels.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
     settings = config()
-    never = settings.training.slide_labels.model_copy(update={"use": "never"})
-    told = settings.model_copy(
-        update={"training": settings.training.model_copy(update={"slide_labels": never})}
-    )
-    with pytest.raises(UserError, match=r"training\.slide_labels\.use: needed"):
+    never = settings.training.mil.model_copy(update={"use": "never"})
+    told = settings.model_copy(update={"training": settings.training.model_copy(update={"mil": never})})
+    with pytest.raises(UserError, match=r"training\.mil\.use: needed"):
         train.run(told, bare, tmp_path / "run")
 
 
@@ -415,7 +413,7 @@ def test_slides_without_patients_are_their_own_and_that_is_said(cohort: Path, tm
     assert train.run(config(epochs=1), write_manifest(tmp_path / "c", rows), tmp_path / "run") == 0
     card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
     assert "12 slides have no patient_id" in card
-    assert "figures are too good" in card
+    assert "metrics are too good" in card
 
 
 @pytest.mark.slow
@@ -450,18 +448,18 @@ def test_the_card_has_what_reporting_checklists_ask_and_says_what_it_does_not_kn
     card = (trained.model / "card.md").read_text(encoding="utf-8")
     model = read_model_file(trained.model)
     for words in (
-        "Readers: one labelled places, never two the same ones; how far people agree is not known.",
+        "Readers: one labelled regions, never two the same ones; how far people agree is not known.",
         "parameters, starting weights scratch",
         "Split: drawn, a share of 0.25 for validation, by patient",
         "bootstrap over patients",
         "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated.",
         "Scanned at 0.5 µm/px.",
         "Intended use, users and clinical role, and what happens to a slide that is flagged, or not: *not recorded*.",
-        "Question malignancy: no scores were chosen to be left open",
+        "Head malignancy: no scores were chosen to be left open",
     ):
         assert words in card, words
-    figure = model.validation_figures["validation_whole_slide_sensitivity"]
-    assert f"| validation_whole_slide_sensitivity | {figure.value:.3f} |" in card
+    metric = model.validation_metrics["validation_whole_slide_sensitivity"]
+    assert f"| validation_whole_slide_sensitivity | {metric.value:.3f} |" in card
     # Two patients of a kind bear no interval: that is said, instead of one from 0 to 1.
     assert "| not known | too few patients for an interval |" in card
 

@@ -38,10 +38,10 @@ def config(**training: object) -> Config:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     import cv2
 
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     lines = ["path,malignancy,patient_id"]
     for index in range(24):
@@ -56,46 +56,44 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
-def test_of_pictures_it_names_the_split_the_disk_and_the_steps_of_the_real_run(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_of_images_it_names_the_split_the_disk_and_the_steps_of_the_real_run(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert train.run_images(config(), pictures, tmp_path / "run", dry_run=True) == 0
+    assert train.run_images(config(), images, tmp_path / "run", dry_run=True) == 0
     planned = said(capsys)
     assert not (tmp_path / "run").exists()
-    assert train.run_images(config(), pictures, tmp_path / "run") == 0
+    assert train.run_images(config(), images, tmp_path / "run") == 0
     done = said(capsys)
-    for line in ("Training: 18 pictures of 18 groups.", "Validation: 6 pictures of 6 groups."):
+    for line in ("Training: 18 images of 18 groups.", "Validation: 6 images of 6 groups."):
         assert line in planned
         assert line in done
     # 18 tiles in batches of 4, rounded: 4 steps an epoch.
     assert "Steps: 8 of 4 tiles in 2 epochs." in planned
     assert "Disk: about 74 kB" in planned  # 24 × 32 × 32 × 3 bytes
-    assert RunLayout(tmp_path / "run").cached_pictures.stat().st_size == pytest.approx(73_728, abs=200)
+    assert RunLayout(tmp_path / "run").cached_images.stat().st_size == pytest.approx(73_728, abs=200)
 
 
 def test_of_a_cross_validation_it_names_every_fold(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert train.run_images(config(), pictures, tmp_path / "run", folds=3, dry_run=True) == 0
+    assert train.run_images(config(), images, tmp_path / "run", folds=3, dry_run=True) == 0
     planned = said(capsys)
     assert "Fold 3 of 3:" in planned
-    assert planned.count("Left out for testing: 8 pictures of 8 groups.") == 3
+    assert planned.count("Left out for testing: 8 images of 8 groups.") == 3
     assert "Steps: 3 times" in planned
     assert not (tmp_path / "run").exists()
 
 
-def test_a_picture_that_is_missing_is_named(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    (pictures.parent / "3.png").unlink()
-    assert train.run_images(config(), pictures, tmp_path / "run", dry_run=True) == 1
+def test_a_image_that_is_missing_is_named(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (images.parent / "3.png").unlink()
+    assert train.run_images(config(), images, tmp_path / "run", dry_run=True) == 1
     assert "fail: 3.png cannot be read" in said(capsys)
 
 
-def test_what_makes_no_model_is_said_now(pictures: Path, tmp_path: Path):
-    pictures.write_text(pictures.read_text().replace(",malignant,", ",benign,"))
+def test_what_makes_no_model_is_said_now(images: Path, tmp_path: Path):
+    images.write_text(images.read_text().replace(",malignant,", ",benign,"))
     with pytest.raises(UserError, match="class 'malignant'"):
-        train.run_images(config(), pictures, tmp_path / "run", dry_run=True)
+        train.run_images(config(), images, tmp_path / "run", dry_run=True)
 
 
 @pytest.fixture
@@ -137,7 +135,7 @@ def test_a_slide_that_cannot_be_opened_is_in_the_table_and_in_the_exit_code(
 def test_of_tiled_slides_without_labelled_tiles_it_says_what_training_would_say(slides: Path, tmp_path: Path):
     assert tile.run(slides, config(), tmp_path / "run") == 0
     before = sorted(path for path in (tmp_path / "run").rglob("*"))
-    alone = config(slide_labels={"use": "never"})
+    alone = config(mil={"use": "never"})
     with pytest.raises(UserError, match="class 'malignant'"):
         train.run(alone, slides, tmp_path / "run", dry_run=True)
     assert sorted(path for path in (tmp_path / "run").rglob("*")) == before

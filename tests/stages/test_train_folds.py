@@ -1,4 +1,4 @@
-"""Cross-validation through the stage, on painted pictures, against plain recomputation from what it wrote."""
+"""Cross-validation through the stage, on painted images, against plain recomputation from what it wrote."""
 
 import csv
 import json
@@ -32,12 +32,12 @@ def config(**training: object) -> Config:
                 {
                     "name": "malignancy",
                     "classes": ["benign", "malignant"],
-                    "answers": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
+                    "labels": {"benign": {"benign": 1.0}, "malignant": {"malignant": 1.0}},
                     "flag_class": "malignant",
                 }
             ],
             "model": {"backbone": "test_efficientnet"},
-            "images": {"mpp_of_all": 0.5, "near_identical": "warn"},
+            "images": {"mpp_of_all": 0.5, "near_duplicates": "warn"},
             "training": settings | training,
         }
     )
@@ -45,18 +45,18 @@ def config(**training: object) -> Config:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     generator = np.random.default_rng(0)
     lines = ["path,malignancy,patient_id"]
     for patient in range(18):
-        answer = ("benign", "malignant")[patient % 2]
+        label = ("benign", "malignant")[patient % 2]
         for copy in range(3):
             rgb = np.full((32, 32, 3), 235.0)
-            cv2.circle(rgb, (16, 16), 9, COLOURS[answer], cv2.FILLED)
+            cv2.circle(rgb, (16, 16), 9, COLOURS[label], cv2.FILLED)
             rgb = np.clip(rgb + generator.normal(0, 60, rgb.shape), 0, 255).astype(np.uint8)
             name = f"{patient}_{copy}.png"
             (folder / name).write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
-            lines.append(f"{name},{answer},patient-{patient}")
+            lines.append(f"{name},{label},patient-{patient}")
     (folder / "images.csv").write_text("\n".join(lines) + "\n")
     return folder / "images.csv"
 
@@ -73,7 +73,7 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_every_picture_is_judged_once_by_a_model_that_never_saw_its_group(validated: RunLayout):
+def test_every_image_is_judged_once_by_a_model_that_never_saw_its_group(validated: RunLayout):
     judged = records(validated.out_of_fold_csv)
     assert len(judged) == len({row["name"] for row in judged}) == 54
     for fold in range(FOLDS):
@@ -85,16 +85,16 @@ def test_every_picture_is_judged_once_by_a_model_that_never_saw_its_group(valida
         assert set(sides.values()) == {"train", "validation", "test"}
 
 
-def test_figures_are_those_of_the_scores_written(validated: RunLayout):
+def test_metrics_are_those_of_the_scores_written(validated: RunLayout):
     judged = records(validated.out_of_fold_csv)
     facts = json.loads(validated.cross_validation_json.read_text(encoding="utf-8"))
     score = np.array([float(row["p.malignancy.malignant"]) for row in judged])
     truth = np.array([row["target.malignancy.malignant"] == "1" for row in judged])
     wins = np.mean([(p > n) + 0.5 * (p == n) for p in score[truth] for n in score[~truth]])
     right = (score > 0.5) == truth
-    figures = facts["figures"]
-    assert figures["auc.malignancy.malignant"]["value"] == pytest.approx(wins, abs=1e-3)
-    assert figures["balanced_accuracy.malignancy"]["value"] == pytest.approx(
+    metrics = facts["metrics"]
+    assert metrics["auc.malignancy.malignant"]["value"] == pytest.approx(wins, abs=1e-3)
+    assert metrics["balanced_accuracy.malignancy"]["value"] == pytest.approx(
         (right[truth].mean() + right[~truth].mean()) / 2, abs=1e-9
     )
     thresholds = [
@@ -104,7 +104,7 @@ def test_figures_are_those_of_the_scores_written(validated: RunLayout):
         for k in range(FOLDS)
     ]
     called = np.array([s >= thresholds[int(row["fold"]) - 1] for s, row in zip(score, judged, strict=True)])
-    assert figures["sensitivity.malignancy.malignant"]["value"] == pytest.approx(
+    assert metrics["sensitivity.malignancy.malignant"]["value"] == pytest.approx(
         called[truth].mean(), abs=0.04
     )
     for name in (
@@ -112,12 +112,12 @@ def test_figures_are_those_of_the_scores_written(validated: RunLayout):
         "calibration_error_before.malignancy",
         "specificity.malignancy.malignant",
     ):
-        assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+        assert 0 <= metrics[name]["low"] <= metrics[name]["value"] <= metrics[name]["high"] <= 1
     counts = [[int((right & ~truth).sum()), int((~right & ~truth).sum())]]
     counts += [[int((~right & truth).sum()), int((right & truth).sum())]]
     assert facts["confusions"] == {"malignancy": counts}
     report = validated.cross_validation_md.read_text(encoding="utf-8")
-    assert "3 folds, 54 pictures of 18 groups" in report
+    assert "3 folds, 54 images of 18 groups" in report
     assert "balanced_accuracy.malignancy" in report
     assert f"| malignant | {counts[1][0]} | {counts[1][1]} |" in report
 

@@ -1,4 +1,4 @@
-"""Training on labelled pictures: the same network and loop, whatever the columns are called."""
+"""Training on labelled images: the same network and loop, whatever the columns are called."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from inkdot.config import Config, config_from_mapping
-from inkdot.datasets.image_cache import read_picture
+from inkdot.datasets.image_cache import read_image
 from inkdot.errors import LeakageError, UserError
 from inkdot.manifest import ImageEntry
 from inkdot.pipeline.score_slide import UNKNOWN_SCALE_WARNING, warnings_for
@@ -22,7 +22,7 @@ HEADS = [
     {
         "name": "malignancy",
         "classes": ["benign", "malignant"],
-        "answers": {
+        "labels": {
             "NL": {"benign": 1.0},
             "LSIL": {"benign": 0.5, "malignant": 0.5},
             "SCC": {"malignant": 1.0},
@@ -32,7 +32,7 @@ HEADS = [
     {
         "name": "grade",
         "classes": ["NL", "LSIL", "SCC"],
-        "answers": {name: {name: 1.0} for name in ("NL", "LSIL", "SCC")},
+        "labels": {name: {name: 1.0} for name in ("NL", "LSIL", "SCC")},
     },
 ]
 COLOURS = {"NL": (60, 90, 200), "LSIL": (120, 160, 60), "SCC": (150, 30, 60)}
@@ -49,7 +49,7 @@ def config(mpp_of_all: float | str | None = "unknown", **images: object) -> Conf
                 "group": "original_image",
                 "heads": {"malignancy": "label", "grade": "label"},
                 "mpp_of_all": mpp_of_all,
-                "near_identical": "warn",  # painted circles resemble each other
+                "near_duplicates": "warn",  # painted circles resemble each other
                 **images,
             },
             "training": {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"},
@@ -68,7 +68,7 @@ def table(tmp_path: Path) -> Path:
                 rgb = np.full((60, 80, 3), 235, np.uint8)
                 cv2.circle(rgb, (40, 30), 10, colour, cv2.FILLED)
                 noisy = np.clip(rgb + generator.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)
-                name = f"pictures/{label} ü_{original} ({copy}).png"
+                name = f"images/{label} ü_{original} ({copy}).png"
                 path = tmp_path / name
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(cv2.imencode(".png", noisy[..., ::-1])[1].tobytes())
@@ -78,20 +78,20 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_pictures_make_a_model_with_three_classes_and_soft_answers(table: Path, tmp_path: Path):
+def test_images_make_a_model_with_three_classes_and_soft_labels(table: Path, tmp_path: Path):
     layout = RunLayout(tmp_path / "run")
     assert train.run_images(config(), table, layout.root) == 0
     model = read_model_file(layout.model)
     assert not model.mpp_known
-    assert model.trained_on.pictures
+    assert model.trained_on.images
     assert model.trained_on.slides == 36
     assert model.trained_on.patients == 18
     assert model.trained_on.sites == 2
-    assert {f"validation_auc.grade.{name}" for name in COLOURS} < set(model.validation_figures)
+    assert {f"validation_auc.grade.{name}" for name in COLOURS} < set(model.validation_metrics)
     counts = model.trained_on.tiles_per_class
     assert counts["malignancy.benign"] == counts["grade.NL"] + counts["grade.LSIL"] / 2
     card = (layout.model / "card.md").read_text(encoding="utf-8")
-    assert "36 pictures of 18 groups" in card
+    assert "36 images of 18 groups" in card
     assert "Unknown scale" in card
     split = layout.split_csv.read_text(encoding="utf-8").splitlines()[1:]
     sides: dict[str, set[str]] = {}
@@ -103,7 +103,7 @@ def test_pictures_make_a_model_with_three_classes_and_soft_answers(table: Path, 
 
 def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):
     settings = config()
-    together = settings.training.model_copy(update={"keep_together": "site", "epochs": 1})
+    together = settings.training.model_copy(update={"group_by": "site", "epochs": 1})
     layout = RunLayout(tmp_path / "run")
     assert train.run_images(settings.model_copy(update={"training": together}), table, layout.root) == 0
     site_of = {
@@ -116,9 +116,9 @@ def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):
     assert sorted(tuple(found) for found in sides.values()) == [("train",), ("validation",)]
 
 
-def test_a_missing_class_is_said_in_the_words_of_pictures_with_what_may_be_done(table: Path, tmp_path: Path):
+def test_a_missing_class_is_said_in_the_words_of_images_with_what_may_be_done(table: Path, tmp_path: Path):
     settings = config()
-    together = settings.training.model_copy(update={"keep_together": "site"})
+    together = settings.training.model_copy(update={"group_by": "site"})
     header, *lines = table.read_text(encoding="utf-8").splitlines()
     # Each site has classes of its own.
     kept = [line[:-5] + ("lab-0" if ",NL," in line else "lab-1") for line in lines]
@@ -128,9 +128,9 @@ def test_a_missing_class_is_said_in_the_words_of_pictures_with_what_may_be_done(
             settings.model_copy(update={"training": together}), table, tmp_path / "run", dry_run=True
         )
     words = str(raised.value)
-    assert "pictures of class" in words
+    assert "images of class" in words
     assert "groups" in words
-    assert "training.keep_together: patient" in words
+    assert "training.group_by: patient" in words
     assert "slides" not in words
 
 
@@ -144,15 +144,15 @@ def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
         "model/weights.safetensors",
         "model/model.json",
         "metrics.csv",
-        "cache/pictures.npy",
+        "cache/images.npy",
         "split.csv",
     ):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    before = (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns
+    before = (tmp_path / "a" / "cache" / "images.npy").stat().st_mtime_ns
     assert train.run_images(config(), table, tmp_path / "a") == 0
-    assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns == before
+    assert (tmp_path / "a" / "cache" / "images.npy").stat().st_mtime_ns == before
     assert train.run_images(config(crop_px=40), table, tmp_path / "a") == 0
-    assert (tmp_path / "a" / "cache" / "pictures.npy").stat().st_mtime_ns != before
+    assert (tmp_path / "a" / "cache" / "images.npy").stat().st_mtime_ns != before
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_twice_gives_the_same_bytes_and_a_rerun_reads_nothing(
         (lambda path: save_file({"a": np.zeros(3, np.float32)}, path), "conv_stem.weight .* is missing"),
     ],
 )
-def test_starting_weights_that_do_not_fit_are_refused_before_any_picture_is_read(
+def test_starting_weights_that_do_not_fit_are_refused_before_any_image_is_read(
     table: Path, tmp_path: Path, write: Callable[[Path], None], words: str
 ):
     path = tmp_path / "start.safetensors"
@@ -175,21 +175,21 @@ def test_starting_weights_that_do_not_fit_are_refused_before_any_picture_is_read
     assert not (tmp_path / "run").exists()
 
 
-def test_a_damaged_picture_is_named_and_the_rest_trains(
+def test_a_damaged_image_is_named_and_the_rest_trains(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    (tmp_path / "pictures" / "NL ü_0 (0).png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (tmp_path / "images" / "NL ü_0 (0).png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     assert train.run_images(config(), table, tmp_path / "run") == 1
     assert "NL ü_0 (0).png could not be used" in " ".join(capsys.readouterr().err.split())
     assert read_model_file(tmp_path / "run" / "model").trained_on.slides == 35
 
 
-def test_the_same_picture_under_two_groups_is_leakage(table: Path, tmp_path: Path):
+def test_the_same_image_under_two_groups_is_leakage(table: Path, tmp_path: Path):
     for original in range(6):  # whatever the split, some copy ends on the other side
-        source = tmp_path / "pictures" / f"NL ü_{original} (0).png"
-        (tmp_path / "pictures" / f"copy_{original}.png").write_bytes(source.read_bytes())
+        source = tmp_path / "images" / f"NL ü_{original} (0).png"
+        (tmp_path / "images" / f"copy_{original}.png").write_bytes(source.read_bytes())
         with table.open("a", encoding="utf-8") as file:
-            file.write(f"pictures/copy_{original}.png,NL,another {original},\n")
+            file.write(f"images/copy_{original}.png,NL,another {original},\n")
     with pytest.raises(LeakageError, match="are the same file, but one is in"):
         train.run_images(config(), table, tmp_path / "run")
 
@@ -203,7 +203,7 @@ def test_some_scales_known_and_some_not_is_refused(table: Path, tmp_path: Path):
 
 
 class TestScale:
-    """What of a picture becomes the tile."""
+    """What of a image becomes the tile."""
 
     def entry(self, tmp_path: Path, size: tuple[int, int], mpp: float | None) -> ImageEntry:
         width, height = size
@@ -215,24 +215,24 @@ class TestScale:
         return ImageEntry("p.png", path, "g", {}, Mpp.square(mpp) if mpp else None, "")
 
     def test_a_known_scale_takes_the_centre_at_the_configs_scale(self, tmp_path: Path):
-        tile, padded = read_picture(self.entry(tmp_path, (200, 100), 0.5), config(0.5))
+        tile, padded = read_image(self.entry(tmp_path, (200, 100), 0.5), config(0.5))
         assert not padded
         np.testing.assert_array_equal(tile[0, :, 0], np.arange(84, 116))
         np.testing.assert_array_equal(tile[:, 0, 1], np.arange(34, 66))
 
-    def test_a_finer_picture_gives_more_of_its_pixels(self, tmp_path: Path):
-        tile, _ = read_picture(self.entry(tmp_path, (200, 100), 0.25), config(0.25))
+    def test_a_finer_image_gives_more_of_its_pixels(self, tmp_path: Path):
+        tile, _ = read_image(self.entry(tmp_path, (200, 100), 0.25), config(0.25))
         np.testing.assert_allclose(tile[0, :, 0], np.arange(68, 132, 2) + 0.5, atol=0.6)
 
     def test_an_unknown_scale_takes_the_centre_square_or_the_crop(self, tmp_path: Path):
         entry = self.entry(tmp_path, (200, 96), None)
-        whole, _ = read_picture(entry, config())
+        whole, _ = read_image(entry, config())
         np.testing.assert_allclose(whole[0, :, 0], np.arange(52, 148, 3) + 1, atol=0.6)
-        cropped, _ = read_picture(entry, config(crop_px=32))
+        cropped, _ = read_image(entry, config(crop_px=32))
         np.testing.assert_array_equal(cropped[0, :, 0], np.arange(84, 116))
 
-    def test_a_small_picture_is_filled_up_with_white_and_that_is_said(self, tmp_path: Path):
-        tile, padded = read_picture(self.entry(tmp_path, (20, 20), 0.5), config(0.5))
+    def test_a_small_image_is_filled_up_with_white_and_that_is_said(self, tmp_path: Path):
+        tile, padded = read_image(self.entry(tmp_path, (20, 20), 0.5), config(0.5))
         assert padded
         assert (tile[0] == 255).all()
         assert tile[16, 16, 0] == 10
@@ -241,22 +241,22 @@ class TestScale:
         from inkdot.errors import SlideError
 
         with pytest.raises(SlideError, match=r"0\.9 µm/px"):
-            read_picture(self.entry(tmp_path, (200, 100), 0.9), config(0.9))
+            read_image(self.entry(tmp_path, (200, 100), 0.9), config(0.9))
         with pytest.raises(SlideError, match=r"images\.crop_px = 150"):
-            read_picture(self.entry(tmp_path, (200, 100), None), config(crop_px=150))
+            read_image(self.entry(tmp_path, (200, 100), None), config(crop_px=150))
         with pytest.raises(SlideError, match=r"images\.crop_px to hold a tile"):
-            read_picture(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
+            read_image(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
 
 
 def test_a_model_of_unknown_scale_refuses_slides_unless_told_otherwise(table: Path, tmp_path: Path):
     train.run_images(config(), table, tmp_path / "run")
-    picture = tmp_path / "pictures" / "NL ü_0 (0).png"
+    image = tmp_path / "images" / "NL ü_0 (0).png"
     model = tmp_path / "run" / "model"
     with pytest.raises(UserError, match="--allow-unknown-scale"):
-        predict.run([picture], model, tmp_path / "results", mpp=0.5)
+        predict.run([image], model, tmp_path / "results", mpp=0.5)
     assert not (tmp_path / "results").exists()
-    predict.run([picture], model, tmp_path / "results", mpp=0.5, allow_unknown_scale=True)
+    predict.run([image], model, tmp_path / "results", mpp=0.5, allow_unknown_scale=True)
     from inkdot.records import SlideEntry
 
-    said = warnings_for(SlideEntry("s", picture), read_model_file(model), synthetic_slide=False)
+    said = warnings_for(SlideEntry("s", image), read_model_file(model), synthetic_slide=False)
     assert UNKNOWN_SCALE_WARNING in said

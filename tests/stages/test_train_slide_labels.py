@@ -1,4 +1,4 @@
-"""Training on slides with nothing but an answer about each: one dark blob among nine makes a slide malignant."""
+"""Training on slides with nothing but an label about each: one dark blob among nine makes a slide malignant."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def config(**training: object) -> Config:
             },
             "model": {"backbone": "test_efficientnet"},
             "heads": heads,
-            "training": settings | {"slide_labels": slide_labels} | training,
+            "training": settings | {"mil": slide_labels} | training,
         }
     )
 
@@ -53,7 +53,7 @@ def make_cohort(folder: Path, *, annotated: int = 0) -> Path:
     """Every second slide is malignant; of so many slides the blobs are labelled too."""
     folder.mkdir(parents=True)
     labels, slides = (
-        ["slide_id,place,head,answer,reader,source"],
+        ["slide_id,geometry,head,label,reader,source"],
         ["slide_id,path,patient_id,stain,annotation,malignancy"],
     )
     for index in range(SLIDES):
@@ -63,9 +63,9 @@ def make_cohort(folder: Path, *, annotated: int = 0) -> Path:
             dark = malignant and cell == index % 9
             x, y = (int(128 * k + 64 + generator.integers(-20, 20)) for k in divmod(cell, 3))
             cv2.circle(rgb, (x, y), 20 if dark else 11, (150, 40, 70) if dark else (70, 90, 190), cv2.FILLED)
-            place = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
+            region = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
             if index < annotated:
-                labels.append(f"{name},{place},malignancy,{'malignant' if dark else 'benign'},r1,annotation")
+                labels.append(f"{name},{region},malignancy,{'malignant' if dark else 'benign'},r1,annotation")
         write_array_pyramid(folder / f"{name}.tif", rgb, mpp=Mpp.square(0.5), description="")
         annotation = "labels.csv" if index < annotated else ""
         slides.append(f"{name},{name}.tif,p{index},pap,{annotation},{'malignant' if malignant else 'benign'}")
@@ -88,14 +88,14 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout
 
 def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
     model = read_model_file(trained.model)
-    assert model.version == "inkdot.model/2"
+    assert model.version == "inkdot.model/3"
     assert model.attention is not None
-    assert model.attention.start == "answers"
+    assert model.attention.start == "labels"
     assert model.attention.follows
     assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
     assert model.operating_points["malignancy"].judged_on == "attention"
-    assert "validation_slide_auc.malignancy.malignant" in model.validation_figures
-    phases = {"slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3", "slide_labels"}
+    assert "validation_slide_auc.malignancy.malignant" in model.validation_metrics
+    phases = {"weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3"}
     assert {path.name for path in trained.root.iterdir()} >= {*phases, "model"}
     split = list(csv.DictReader(trained.split_csv.read_text(encoding="utf-8").splitlines()))
     assert len(split) == SLIDES
@@ -142,7 +142,7 @@ def test_a_dry_run_counts_the_steps_of_all_parts(
     assert train.run(config(), cohort, trained.root, dry_run=True) == 0
     said = " ".join(capsys.readouterr().err.split())
     tiles = int(re.findall(r"Training: (\d+) tiles", said)[0])
-    # Batches of 16 tiles, or of four slides with four: answers, three rounds of the surest, slides.
+    # Batches of 16 tiles, or of four slides with four: labels, three rounds of the surest, slides.
     assert f"Steps: at most {5 * round(tiles / 16)}, in all parts of learning from slides." in said
 
 
@@ -176,12 +176,12 @@ def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
         "train.run(load_config(files[0]), *files[1:])"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, str(path), str(cohort), str(cut.root)]
-    for phase in ("slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3", "slide_labels"):
+    for phase in ("weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3", "mil"):
         ended = subprocess.run([*command, str(cut.phase(phase).metrics_csv)], stderr=subprocess.DEVNULL)
         assert ended.returncode == -signal.SIGKILL
         assert not (cut.model / "model.json").exists()
     assert train.run(config(), cohort, cut.root) == 0
-    for name in ("model/weights.safetensors", "model/model.json", "slide_labels/metrics.csv"):
+    for name in ("model/weights.safetensors", "model/model.json", "mil/metrics.csv"):
         assert (cut.root / name).read_bytes() == (trained.root / name).read_bytes()
 
 
@@ -193,12 +193,12 @@ def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
 def test_the_backbone_can_start_otherwise(
     cohort: Path, tmp_path: Path, start: str, recorded: str, folders: set[str]
 ) -> None:
-    settings = config(slide_labels={"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1, "start": start})
+    settings = config(mil={"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1, "start": start})
     assert train.run(settings, cohort, tmp_path) == 0
     found = read_model_file(RunLayout(tmp_path).model).attention
     assert found is not None
     assert found.start == recorded
-    phases = {"self_supervision", "slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3"}
+    phases = {"self_supervision", "weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3"}
     assert {path.name for path in tmp_path.iterdir()} & phases == folders
 
 
@@ -211,7 +211,7 @@ def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
     assert model.attention is not None
     assert model.attention.start == "tiles"
     assert model.trained_on.tiles_per_class["malignancy.malignant"] > 0
-    header = (layout.root / "slide_labels" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    header = (layout.root / "mil" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
     assert {"train_loss.slides.malignancy", "train_loss.tiles.malignancy"} <= set(header.split(","))
 
 
@@ -231,7 +231,7 @@ def test_morphology_is_learnt_from_slides_too(tmp_path: Path) -> None:
     assert model.attention is not None
     counts = model.attention.slides_per_class
     assert counts["morphology.small_cell"] + counts["morphology.large_cell"] == 4.0
-    for phase in ("slide_answers", "surest_tiles_2"):
+    for phase in ("weak_labels", "pseudo_labels_2"):
         columns = layout.phase(phase).metrics_csv.read_text(encoding="utf-8").splitlines()[0].split(",")
         assert "train_loss.morphology" in columns
 
@@ -239,7 +239,7 @@ def test_morphology_is_learnt_from_slides_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_slide_labels_can_be_left_unused(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tiles of class 'malignant', found none"):
-        train.run(config(slide_labels={"use": "never"}), cohort, tmp_path)
+        train.run(config(mil={"use": "never"}), cohort, tmp_path)
 
 
 @pytest.mark.slow

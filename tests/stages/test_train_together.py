@@ -22,7 +22,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
 from inkdot.storage.model_files import read_model_file
 
-SLIDES, PICTURES = 8, 24
+SLIDES, IMAGES = 8, 24
 KINDS = ("benign", "malignant")
 
 
@@ -38,7 +38,7 @@ def settings(kind: str = "slides", **training: object) -> dict[str, object]:
         "tiling": tiling,
         "heads": [{"name": "malignancy", "classes": list(KINDS), "calls": {}, "flag_class": "malignant"}],
         "model": {"backbone": backbone, "dropout": 0.2, "precision": "float32"},
-        "images": {"mpp_of_all": "unknown", "near_identical": "warn"},
+        "images": {"mpp_of_all": "unknown", "near_duplicates": "warn"},
         "training": loop | training,
     }
 
@@ -55,14 +55,14 @@ def painted(seed: int, side: int, centres: list[tuple[int, int]]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``slides.csv`` of labelled slides and ``images.csv`` of labelled pictures.
+    """A folder with ``slides.csv`` of labelled slides and ``images.csv`` of labelled images.
 
-    In ``unmarked.csv`` the slides have nothing but an answer each, in ``mixed.csv`` one has no more.
+    In ``unmarked.csv`` the slides have nothing but an label each, in ``mixed.csv`` one has no more.
     """
     folder = tmp_path_factory.mktemp("together")
     lines, labels = (
         ["slide_id,path,patient_id,stain,malignancy,annotation"],
-        ["slide_id,place,head,answer,reader,source"],
+        ["slide_id,geometry,head,label,reader,source"],
     )
     for index in range(SLIDES):
         rgb = painted(index, 256, [(44 + 80 * (k % 3), 44 + 80 * (k // 3)) for k in range(9)])
@@ -76,7 +76,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mixed.csv").write_text("\n".join(unmarked) + "\n")
     (folder / "labels.csv").write_text("\n".join(labels) + "\n")
     lines = ["path,malignancy,patient_id"]
-    for index in range(PICTURES):
+    for index in range(IMAGES):
         cv2.imwrite(str(folder / f"{index}.png"), painted(index, 64, [(32, 32)])[..., ::-1])
         lines.append(f"{index}.png,{KINDS[index % 2]},p{index}")
     (folder / "images.csv").write_text("\n".join(lines) + "\n")
@@ -158,7 +158,7 @@ def test_when_the_first_stops_the_other_does_not_wait_and_its_reason_is_said_onc
 
 
 BAGS: dict[str, object] = {"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 2}
-ANSWERS = ["slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3", "slide_labels"]
+LABELS = ["weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3", "mil"]
 
 
 @pytest.mark.slow
@@ -166,10 +166,10 @@ ANSWERS = ["slide_answers", "surest_tiles_1", "surest_tiles_2", "surest_tiles_3"
 @pytest.mark.parametrize(
     ("table", "how", "recorded", "phases", "bound"),
     [
-        ("unmarked", "answers", "answers", ANSWERS, 1e-4),
-        ("unmarked", "self-supervised", "self-supervised", ["self_supervision", "slide_labels"], 2e-3),
-        ("unmarked", "none", "scratch", ["slide_labels"], 1e-4),
-        ("mixed", "answers", "tiles", [".", "slide_labels"], 1e-4),
+        ("unmarked", "labels", "labels", LABELS, 1e-4),
+        ("unmarked", "self-supervised", "self-supervised", ["self_supervision", "mil"], 2e-3),
+        ("unmarked", "none", "scratch", ["mil"], 1e-4),
+        ("mixed", "labels", "tiles", [".", "mil"], 1e-4),
     ],
 )
 def test_two_processes_learn_from_slides_as_one_does(
@@ -177,7 +177,7 @@ def test_two_processes_learn_from_slides_as_one_does(
 ) -> None:
     layouts = [RunLayout(tmp_path / name) for name in ("one", "two")]
     # At higher rates the last digits decide, sooner where there is batch normalisation, as in front of embeddings.
-    training = {"slide_labels": BAGS | {"start": how}, "learning_rate": 0.0003 if "self" in how else 0.001}
+    training = {"mil": BAGS | {"start": how}, "learning_rate": 0.0003 if "self" in how else 0.001}
     for layout, processes in zip(layouts, (1, 2), strict=True):
         done = start(tables / f"{table}.csv", layout.root, processes, **training)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -202,7 +202,7 @@ def test_two_processes_learn_from_slides_as_one_does(
     cards = [(layout.model / "card.md").read_text(encoding="utf-8") for layout in layouts]
     taught = [[line for line in card.splitlines() if "surest of them" in line] for card in cards]
     assert taught[0] == taught[1]
-    assert len(taught[0]) == (recorded == "answers")
+    assert len(taught[0]) == (recorded == "labels")
 
 
 _MORTAL = """
@@ -235,9 +235,9 @@ def test_whichever_is_killed_in_whatever_phase_both_stop_and_go_on_to_the_same_b
     """Sums over two processes do not depend on their order; those over more may, in their last digits."""
     (tmp_path / "mortal.py").write_text(_MORTAL)
     whole, cut = RunLayout(tmp_path / "whole"), RunLayout(tmp_path / "cut")
-    table, training = tables / "unmarked.csv", {"slide_labels": BAGS}
+    table, training = tables / "unmarked.csv", {"mil": BAGS}
     assert start(table, whole.root, 2, **training).returncode == 0
-    for rank, phase in enumerate(ANSWERS):
+    for rank, phase in enumerate(LABELS):
         program = [str(tmp_path / "mortal.py"), str(rank % 2), str(cut.phase(phase).metrics_csv)]
         done = start(table, cut.root, 2, program=program, **training)
         assert done.returncode == 1
@@ -245,9 +245,9 @@ def test_whichever_is_killed_in_whatever_phase_both_stop_and_go_on_to_the_same_b
         if rank % 2:
             assert done.stderr.count("found another one gone") == 1
         assert not cut.model.exists()
-        assert not cut.phase(ANSWERS[min(rank + 1, 4)]).root.exists() or rank == 4
+        assert not cut.phase(LABELS[min(rank + 1, 4)]).root.exists() or rank == 4
     assert start(table, cut.root, 2, **training).returncode == 0
-    for name in ("model/weights.safetensors", "model/model.json", "slide_labels/metrics.csv"):
+    for name in ("model/weights.safetensors", "model/model.json", "mil/metrics.csv"):
         assert (cut.root / name).read_bytes() == (whole.root / name).read_bytes()
 
 
@@ -283,14 +283,14 @@ def test_processes_that_find_different_checkpoints_do_not_wait_for_each_other_fo
 @pytest.mark.parametrize("kind", ["unmarked", "images"])
 def test_two_processes_cross_validate_as_one_does(tables: Path, tmp_path: Path, kind: str) -> None:
     layouts = [RunLayout(tmp_path / name) for name in ("one", "two")]
-    training = {"epochs": 1, "slide_labels": BAGS, "validation_fraction": 0.4, "learning_rate": 0.0005}
+    training = {"epochs": 1, "mil": BAGS, "validation_fraction": 0.4, "learning_rate": 0.0005}
     for layout, processes in zip(layouts, (1, 2), strict=True):
         done = start(tables / f"{kind}.csv", layout.root, processes, "--folds", "2", **training)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stderr.count("fold 2 of 2") == 1
-        assert done.stderr.count("figures: ") == 1
+        assert done.stderr.count("metrics: ") == 1
     phases = [path.parent.relative_to(layouts[0].root) for path in layouts[0].root.rglob("metrics.csv")]
-    assert len(phases) == 2 * (len(ANSWERS) if kind == "unmarked" else 1)
+    assert len(phases) == 2 * (len(LABELS) if kind == "unmarked" else 1)
     for phase in phases:
         one, two = (losses(layout.root / phase) for layout in layouts)
         np.testing.assert_allclose(two, one, rtol=1e-4, err_msg=str(phase))
@@ -308,7 +308,7 @@ def test_two_processes_cross_validate_as_one_does(tables: Path, tmp_path: Path, 
         assert splits[0] == splits[1]
 
 
-ALWAYS = {"slide_labels": BAGS | {"use": "always"}}
+ALWAYS = {"mil": BAGS | {"use": "always"}}
 
 
 @pytest.mark.parametrize(
@@ -319,13 +319,13 @@ ALWAYS = {"slide_labels": BAGS | {"use": "always"}}
             "images",
             "2",
             None,
-            {"accumulate": 8},
+            {"gradient_accumulation": 8},
             r"training\.batch_size: expected a multiple of 16 for 2 proc",
         ),
         ("images", "3", 3, {}, r"training\.batch_size: expected a multiple of 3 for 3 processes.*found 8"),
         ("slides", "4", None, ALWAYS, r"as many slides of a step.*found 8; set it to 16"),
-        ("unmarked", "4", None, {"slide_labels": BAGS}, r"a multiple of 16 for 4 processes.*found 8; set it"),
-        ("mixed", "4", 3, {"slide_labels": BAGS}, r"a multiple of 16 for 4 processes.*found 8; set it to 16"),
+        ("unmarked", "4", None, {"mil": BAGS}, r"a multiple of 16 for 4 processes.*found 8; set it"),
+        ("mixed", "4", 3, {"mil": BAGS}, r"a multiple of 16 for 4 processes.*found 8; set it to 16"),
     ],
 )
 def test_what_several_processes_cannot_do_is_said_before_anything_is_tiled(

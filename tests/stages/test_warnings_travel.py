@@ -16,7 +16,7 @@ from inkdot.records import Mpp
 from inkdot.serve.shown_results import ShowSettings, shown_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export
-from inkdot.storage.image_files import read_picture_facts
+from inkdot.storage.image_files import read_image_facts
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
@@ -41,10 +41,10 @@ def outputs(
 ) -> dict[str, Callable[[str], str]]:
     """Everything written or shown about a slide, as text, by what it is."""
     folder = tmp_path_factory.mktemp("outputs")
-    pictures = {"scant": painted(6), "blurred": painted(60, 5.0)}
-    for name, picture in pictures.items():
-        write_array_pyramid(folder / f"{name}.tif", picture, mpp=Mpp.square(0.5))
-    rows = [f"{name},{name}.tif,mgg,smear" for name in pictures]
+    images = {"scant": painted(6), "blurred": painted(60, 5.0)}
+    for name, image in images.items():
+        write_array_pyramid(folder / f"{name}.tif", image, mpp=Mpp.square(0.5))
+    rows = [f"{name},{name}.tif,mgg,smear" for name in images]
     (folder / "slides.csv").write_text("\n".join(["slide_id,path,stain,preparation", *rows]) + "\n")
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
     model = untrained_model(folder / "model", synthetic=True, threshold=0.0)
@@ -80,8 +80,8 @@ def outputs(
         "cluster scores": lambda name: json.dumps(
             read_footer(results.cluster_scores(name), CLUSTER_SCORES_VERSION)
         ),
-        "overview": lambda name: json.dumps(read_picture_facts(results.overview(name))),
-        "heat map": lambda name: json.dumps(read_picture_facts(results.heat_map(name))),
+        "overview": lambda name: json.dumps(read_image_facts(results.overview(name))),
+        "heat map": lambda name: json.dumps(read_image_facts(results.heat_map(name))),
         "QuPath's file": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
         "QuPath": in_qupath,
         "worklist": lambda name: line(review.worklist, name),

@@ -8,17 +8,17 @@ import pyarrow as pa
 import pytest
 
 from inkdot.config import HeadConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.storage.model_files import OperatingPoint
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
 from inkdot.storage.tables.cluster_scores import read_cluster_scores, write_cluster_scores
 from inkdot.storage.tables.parquet_tables import write_table
 
-GOLDEN = Path(__file__).parent / "golden" / "cluster_scores_v1.parquet"
+GOLDEN = Path(__file__).parent / "golden" / "cluster_scores_v2.parquet"
 
 POINT = OperatingPoint(
-    class_name="malignant", threshold=0.5, wanted_sensitivity=0.95, sensitivity=None, specificity=None
+    class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
 )
 SCORE_FACTS: dict[str, object] = {
     "version": "inkdot.scores/3",
@@ -37,7 +37,7 @@ def cluster_rows() -> pa.Table:
     """A cluster on two tiles, one on one tile, and one that has none."""
     columns: dict[str, list[Any]] = {
         "cluster_id": [0, 1, 2],
-        "place": [f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))" for x in (0, 100, 200)],
+        "geometry": [f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))" for x in (0, 100, 200)],
         "centre_x_l0_px": [4.5, 104.5, 204.5],
         "centre_y_l0_px": [4.5, 4.5, 4.5],
         "tiles": [2, 1, 0],
@@ -75,7 +75,7 @@ def test_without_an_attention_head_attention_is_null(tmp_path: Path) -> None:
     assert read_cluster_scores(tmp_path / "s.parquet").attention is None
 
 
-def test_the_golden_file_of_version_1_stays_readable_and_is_what_is_written_today(tmp_path: Path) -> None:
+def test_the_golden_file_of_version_2_stays_readable_and_is_what_is_written_today(tmp_path: Path) -> None:
     assert read_cluster_scores(GOLDEN).table.to_pylist() == cluster_rows().to_pylist()
     write_cluster_scores(tmp_path / "s.parquet", cluster_rows(), SCORE_FACTS, **BINDING)
     today, golden = read_cluster_scores(tmp_path / "s.parquet"), read_cluster_scores(GOLDEN)
@@ -85,7 +85,7 @@ def test_the_golden_file_of_version_1_stays_readable_and_is_what_is_written_toda
 
 
 def test_other_columns_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected columns cluster_id, place"):
+    with pytest.raises(ValueError, match="expected columns cluster_id, geometry"):
         write_cluster_scores(tmp_path / "s.parquet", cluster_rows().drop(["tiles"]), SCORE_FACTS, **BINDING)
     assert list(tmp_path.iterdir()) == []
 
@@ -93,17 +93,15 @@ def test_other_columns_are_not_written(tmp_path: Path) -> None:
 def test_other_versions_and_missing_facts_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
     facts = {name: value for name, value in SCORE_FACTS.items() if name != "version"} | BINDING
-    for version in ("inkdot.cluster_scores/0", "inkdot.cluster_scores/2", "inkdot.scores/3"):
+    for version in ("inkdot.cluster_scores/1", "inkdot.cluster_scores/3", "inkdot.scores/4"):
         write_table(path, cluster_rows(), version, facts)
-        with pytest.raises(
-            ArtefactError, match=f"expected version {CLUSTER_SCORES_VERSION}, found {version}"
-        ):
+        with pytest.raises(StorageError, match=f"expected version {CLUSTER_SCORES_VERSION}, found {version}"):
             read_cluster_scores(path)
     for name in ("heads", "clusters_sha256", "tiles_sha256", "model_sha256", "operating_points"):
         without = {key: value for key, value in facts.items() if key != name}
         write_table(path, cluster_rows(), CLUSTER_SCORES_VERSION, without)
-        with pytest.raises(ArtefactError, match=f"with their facts, found KeyError: '{name}'"):
+        with pytest.raises(StorageError, match=f"with their facts, found KeyError: '{name}'"):
             read_cluster_scores(path)
     write_table(path, cluster_rows().drop(["attention"]), CLUSTER_SCORES_VERSION, facts)
-    with pytest.raises(ArtefactError, match=r"expected columns cluster_id, .*attention.*, found cluster_id"):
+    with pytest.raises(StorageError, match=r"expected columns cluster_id, .*attention.*, found cluster_id"):
         read_cluster_scores(path)

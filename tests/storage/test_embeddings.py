@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.storage.embeddings import read_embeddings, read_embeddings_facts, write_embeddings
 from inkdot.storage.layout import RunLayout
 
@@ -93,7 +93,7 @@ def test_a_failed_second_writing_leaves_no_facts_that_fit_nothing(layout: RunLay
         write_embeddings(
             layout, "s", iter([VALUES]), rows=5, dims=3, number="float16", row="tile", facts=FACTS
         )
-    with pytest.raises(ArtefactError, match="found nothing there"):
+    with pytest.raises(StorageError, match="found nothing there"):
         read_embeddings(layout, "s")
 
 
@@ -102,12 +102,10 @@ def test_damaged_arrays_are_named(layout: RunLayout) -> None:
     path, whole = layout.embeddings("s"), layout.embeddings("s").read_bytes()
     for damaged in (b"", whole[:-1], whole[:40], whole[:-2] + b"\x00\x00"):
         path.write_bytes(damaged)
-        with pytest.raises(
-            ArtefactError, match=r"s\.npy: expected 2 rows of 3 float16 numbers, found others"
-        ):
+        with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows of 3 float16 numbers, found others"):
             read_embeddings(layout, "s")
     path.unlink()
-    with pytest.raises(ArtefactError, match=r"s\.npy: expected 2 rows .* No such file"):
+    with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows .* No such file"):
         read_embeddings(layout, "s")
 
 
@@ -126,7 +124,7 @@ def test_an_array_of_objects_is_never_unpickled(layout: RunLayout, tmp_path: Pat
     facts = read_embeddings_facts(layout, "s")
     facts["array_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
     layout.embeddings_facts("s").write_text(json.dumps(facts), encoding="utf-8")
-    with pytest.raises(ArtefactError, match=r"s\.npy: expected 2 rows"):
+    with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows"):
         read_embeddings(layout, "s")
     assert not ran.exists()
 
@@ -143,5 +141,5 @@ def test_other_versions_and_damaged_facts_are_refused_by_name(layout: RunLayout)
         (json.dumps({key: good[key] for key in good if key != "rows"}), "expected the fact rows, found none"),
     ):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(ArtefactError, match=match):
+        with pytest.raises(StorageError, match=match):
             read_embeddings(layout, "s")

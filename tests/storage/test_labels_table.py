@@ -1,4 +1,4 @@
-"""Answers about places: annotations and verdicts in one table."""
+"""Labels about regions: annotations and verdicts in one table."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ import shapely
 
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.storage.tables.labels_table import PlaceLabel, read_labels, write_labels
+from inkdot.storage.tables.labels_table import RegionLabel, read_labels, write_labels
 
 GOLDEN = Path(__file__).parent / "golden" / "labels.csv"
-HEADER = "slide_id,place,head,answer,reader,source\n"
+HEADER = "slide_id,geometry,head,label,reader,source\n"
 SQUARE = '"POLYGON ((0 0, 8 0, 8 8, 0 8, 0 0))"'
 
 LABELS = [
-    PlaceLabel("s1", shapely.box(10, 20, 30, 40), "malignancy", "malignant", "r1", "review"),
-    PlaceLabel("s1", shapely.box(10, 20, 30, 40), "morphology", "small_cell", "r1", "review"),
-    PlaceLabel(
+    RegionLabel("s1", shapely.box(10, 20, 30, 40), "malignancy", "malignant", "r1", "review"),
+    RegionLabel("s1", shapely.box(10, 20, 30, 40), "morphology", "small_cell", "r1", "review"),
+    RegionLabel(
         "Präparat, 2",
         shapely.MultiPolygon([shapely.box(0, 0, 2.25, 2), shapely.box(5, 5, 9, 9)]),
         "malignancy",
@@ -34,12 +34,12 @@ def test_the_form_of_the_table(tmp_path: Path) -> None:
 
 def test_labels_come_back() -> None:
     read = read_labels(GOLDEN, DEFAULT_HEADS)
-    assert [(label.slide_id, label.head, label.answer, label.reader, label.source) for label in read] == [
-        (label.slide_id, label.head, label.answer, label.reader, label.source) for label in LABELS
+    assert [(label.slide_id, label.head, label.label, label.reader, label.source) for label in read] == [
+        (label.slide_id, label.head, label.label, label.reader, label.source) for label in LABELS
     ]
     for label, wanted in zip(read, LABELS, strict=True):
-        # Places are kept to a tenth of a level-0 pixel.
-        assert label.place.symmetric_difference(wanted.place).area < 0.11 * wanted.place.length
+        # Regions are kept to a tenth of a level-0 pixel.
+        assert label.geometry.symmetric_difference(wanted.geometry).area < 0.11 * wanted.geometry.length
 
 
 def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
@@ -51,16 +51,16 @@ def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (HEADER + f"s1,{SQUARE},ploidy,x,,\n", r"line 2: column head: expected malignancy, morphology, found 'ploidy'"),
-        (HEADER + f"s1,{SQUARE},malignancy,maybe,,\n", r"line 2: column answer: expected malignant, .* found 'maybe'"),
-        (HEADER + f"s1,{SQUARE},malignancy,,,\n", r"column answer: expected .* found ''"),
+        (HEADER + f"s1,{SQUARE},malignancy,maybe,,\n", r"line 2: column label: expected malignant, .* found 'maybe'"),
+        (HEADER + f"s1,{SQUARE},malignancy,,,\n", r"column label: expected .* found ''"),
         (HEADER + f",{SQUARE},malignancy,benign,,\n", r"line 2: column slide_id: expected a slide, found nothing"),
-        (HEADER + "s1,POINT (1 2),malignancy,benign,,\n", r"column place: expected a POLYGON .* found 'POINT \(1 2\)'"),
-        (HEADER + "s1,here,malignancy,benign,,\n", r"column place: .* found 'here'"),
+        (HEADER + "s1,POINT (1 2),malignancy,benign,,\n", r"column geometry: expected a POLYGON .* found 'POINT \(1 2\)'"),
+        (HEADER + "s1,here,malignancy,benign,,\n", r"column geometry: .* found 'here'"),
         (HEADER + 's1,"POLYGON ((0 0, 8 8, 8 0, 0 8, 0 0))",malignancy,benign,,\n', r"cross itself"),
-        (HEADER + 's1,"POLYGON ((0 0, 1 nan, 8 0, 0 0))",malignancy,benign,,\n', r"column place"),
+        (HEADER + 's1,"POLYGON ((0 0, 1 nan, 8 0, 0 0))",malignancy,benign,,\n', r"column geometry"),
         (HEADER + f"s1,{SQUARE},malignancy\n", r"line 2: expected 6 fields, found fewer"),
         (HEADER + f"s1,{SQUARE},malignancy,benign,,,,\n", r"line 2: expected 6 fields, found more"),
-        ("slide_id,place,head\n", r"expected columns slide_id, .* found slide_id, place, head"),
+        ("slide_id,geometry,head\n", r"expected columns slide_id, .* found slide_id, geometry, head"),
         (HEADER.replace(",", ";"), r"semicolons"),
         ("", r"expected columns .* found none"),
         (HEADER + 's1,"POLYGON', r"not a CSV table"),

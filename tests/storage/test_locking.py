@@ -72,7 +72,7 @@ def test_what_a_helper_left_that_died_goes_when_the_lock_does(tmp_path: Path, ou
     assert not left.exists()
 
 
-def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+def test_a_file_in_the_folders_region_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with (
         pytest.raises(UserError, match="expected a folder that can be written"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.storage.tables.predictions import (
     Prediction,
     read_predictions,
@@ -52,7 +52,7 @@ def test_rows_come_back_as_written() -> None:
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match="expected the results of `inkdot predict`"):
+    with pytest.raises(StorageError, match="expected the results of `inkdot predict`"):
         read_predictions(tmp_path / "gone.csv")
 
 

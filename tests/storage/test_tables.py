@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.morphometry import ClusterMeasurement
 from inkdot.records import BoundsL0, Mpp, SlideInfo, TileSpec
@@ -161,14 +161,14 @@ def test_other_versions_are_refused_by_name(tmp_path: Path) -> None:
     for version in ("inkdot.tiles/1", "inkdot.tiles/3", "inkdot.scores/2"):
         write_table(path, tiles_table(), version, FACTS)
         with pytest.raises(
-            ArtefactError, match=f"expected version inkdot.tiles/2, found {version}; run again"
+            StorageError, match=f"expected version inkdot.tiles/2, found {version}; run again"
         ):
             read_table(path, TILES_VERSION)
 
 
 def test_a_table_of_version_1_is_refused_by_name() -> None:
     with pytest.raises(
-        ArtefactError, match=r"expected version inkdot\.tiles/2, found inkdot\.tiles/1; run again"
+        StorageError, match=r"expected version inkdot\.tiles/2, found inkdot\.tiles/1; run again"
     ):
         read_table(GOLDEN / "tiles_v1.parquet", TILES_VERSION)
 
@@ -182,22 +182,22 @@ def test_clusters_hold_what_morphometry_measures() -> None:
 
 
 def test_missing_foreign_and_damaged_tables_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"gone\.parquet: expected a table .* found nothing there"):
+    with pytest.raises(StorageError, match=r"gone\.parquet: expected a table .* found nothing there"):
         read_table(tmp_path / "gone.parquet", TILES_VERSION)
     pq.write_table(pa.table({"x": [1]}), tmp_path / "foreign.parquet")
-    with pytest.raises(ArtefactError, match="one that Inkdot did not write"):
+    with pytest.raises(StorageError, match="one that Inkdot did not write"):
         read_table(tmp_path / "foreign.parquet", TILES_VERSION)
     whole = (GOLDEN / "tiles_v2.parquet").read_bytes()
     for cut in (0, 3, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.parquet").write_bytes(whole[:cut])
         with pytest.raises(
-            ArtefactError, match=r"cut\.parquet: expected a Parquet table, found a damaged file"
+            StorageError, match=r"cut\.parquet: expected a Parquet table, found a damaged file"
         ):
             read_table(tmp_path / "cut.parquet", TILES_VERSION)
     flipped = bytearray(whole)
     flipped[10:60] = b"\xff" * 50
     (tmp_path / "flipped.parquet").write_bytes(bytes(flipped))
-    with pytest.raises(ArtefactError, match="found a damaged file"):
+    with pytest.raises(StorageError, match="found a damaged file"):
         read_table(tmp_path / "flipped.parquet", TILES_VERSION)
 
 
@@ -212,7 +212,7 @@ def test_a_flipped_byte_is_never_an_unnamed_error(tmp_path: Path) -> None:
         path.write_bytes(bytes(flipped))
         try:
             table, facts = read_table(path, TILES_VERSION)
-        except ArtefactError as error:
+        except StorageError as error:
             messages.append(str(error))
             continue
         if facts == {"version": TILES_VERSION, **FACTS} and table.schema.equals(tiles_schema(DEFAULT_HEADS)):

@@ -13,7 +13,7 @@ def test_the_best_reader_stays_below_the_bound() -> None:
         assert bound.selftest_diameter_auc < bound.selftest_best_auc, bound
 
 
-def test_same_seed_same_figures_and_their_names_say_selftest() -> None:
+def test_same_seed_same_metrics_and_their_names_say_selftest() -> None:
     one, other = simulated_bounds(10, seed=1), simulated_bounds(10, seed=1)
     assert one == other
     assert all("selftest" in name for name in type(one[0]).__slots__ if "auc" in name)

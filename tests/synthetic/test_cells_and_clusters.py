@@ -11,7 +11,7 @@ from inkdot.synthetic.cells.shapes import equivalent_diameter_um
 from inkdot.synthetic.cohort.patients import draw_patient
 from inkdot.synthetic.cytology.groups import draw_group
 from inkdot.synthetic.rendering.scanner import scanner_number
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.rendering.stains import LG, E, H, laboratory_stain, reference_stain
 
 
@@ -56,12 +56,12 @@ def test_tumour_divides_and_choroid_does_not() -> None:
 
 def test_a_mitosis_has_no_membrane_and_a_rough_edge() -> None:
     rng = np.random.default_rng(1)
-    figures = [dividing(cell, rng) for cell in drawn("large_nec", 80)]
-    plates = [cell for cell in figures if len(cell.nuclei) == 1]
-    rings = [cell for cell in figures if len(cell.nuclei) > 1]
+    metrics = [dividing(cell, rng) for cell in drawn("large_nec", 80)]
+    plates = [cell for cell in metrics if len(cell.nuclei) == 1]
+    rings = [cell for cell in metrics if len(cell.nuclei) > 1]
     assert len(plates) > 20
     assert len(rings) > 20
-    for cell in figures:
+    for cell in metrics:
         assert cell.cytoplasm is not None
         assert cell.state == "dividing"
         assert not any(nucleus.nucleoli for nucleus in cell.nuclei)
@@ -87,20 +87,27 @@ def test_a_cartilage_cell_lies_in_a_clear_hole_of_a_dense_matrix() -> None:
     source = SceneSource(
         Scene(40.0, 40.0, (cell_at(cell, 20.0),)), 0.25, reference_stain("pap"), scanner_number(1), seed=1
     )
-    picture = whole_picture(source).mean(axis=2)
+    image = whole_image(source).mean(axis=2)
     away = np.hypot(
         *(np.mgrid[0:160, 0:160] * 0.25 - 20.0 - np.array([nucleus.dy_um, nucleus.dx_um])[:, None, None])
     )
     rim = float(nucleus.outline.max())
-    halo = picture[(away > rim + 0.5) & (away < lacuna.diameter_um / 2.0 - 0.5)].mean()
-    matrix = picture[(away > lacuna.diameter_um / 2.0 + 1.0) & (away < lacuna.diameter_um / 2.0 + 1.8)].mean()
+    halo = image[(away > rim + 0.5) & (away < lacuna.diameter_um / 2.0 - 0.5)].mean()
+    matrix = image[(away > lacuna.diameter_um / 2.0 + 1.0) & (away < lacuna.diameter_um / 2.0 + 1.8)].mean()
     assert halo > matrix + 30.0
-    assert picture[away < 1.0].mean() < matrix - 30.0
+    assert image[away < 1.0].mean() < matrix - 30.0
 
 
-def cell_at(cell: Cell, place_um: float) -> Cell:
+def cell_at(cell: Cell, position_um: float) -> Cell:
     return Cell(
-        cell.kind, place_um, place_um, 0.0, cell.nuclei, cell.cytoplasm, cell.vacuoles, texture=cell.texture
+        cell.kind,
+        position_um,
+        position_um,
+        0.0,
+        cell.nuclei,
+        cell.cytoplasm,
+        cell.vacuoles,
+        texture=cell.texture,
     )
 
 

@@ -10,7 +10,7 @@ from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.truth import truth_table
 from inkdot.synthetic.cytology.confounders import CHANCES
 from inkdot.synthetic.rendering.backdrops import word_bitmap
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import lay_scene
 
 PLAN = replace(plan_cohort("normal", 1, 4, spot_mm=0.4, mpp=1.0)[0], only_confounders="none")
@@ -20,12 +20,12 @@ def scene(plan: SlidePlan) -> Scene:
     return lay_scene(plan, plan.draw_patient(), plan.stain())
 
 
-def picture(of: Scene) -> np.ndarray:
-    return whole_picture(SceneSource(of, 1.0, PLAN.stain(), PLAN.scanner_habits(), seed=1)).astype(int)
+def image(of: Scene) -> np.ndarray:
+    return whole_image(SceneSource(of, 1.0, PLAN.stain(), PLAN.scanner_habits(), seed=1)).astype(int)
 
 
 @pytest.mark.parametrize("name", sorted(CHANCES))
-def test_each_alone_changes_the_picture_and_leaves_the_cells(name: str) -> None:
+def test_each_alone_changes_the_image_and_leaves_the_cells(name: str) -> None:
     plain, with_one = scene(PLAN), scene(replace(PLAN, only_confounders=name))
     assert with_one.confounders == (name,)
     if name == "overlapping_cells":
@@ -41,10 +41,10 @@ def test_each_alone_changes_the_picture_and_leaves_the_cells(name: str) -> None:
         assert any(a.z_um != b.z_um for a, b in zip(kept, plain.cells, strict=True))
         return
     if name == "stitching_seam" and with_one.seam is None:
-        low, high = (picture(one).mean(axis=(0, 2)) for one in (plain, with_one))
+        low, high = (image(one).mean(axis=(0, 2)) for one in (plain, with_one))
         assert np.abs(high - low).max() > 2.0
         return
-    assert (np.abs(picture(with_one) - picture(plain)).max(axis=2) > 6).mean() > 1e-5
+    assert (np.abs(image(with_one) - image(plain)).max(axis=2) > 6).mean() > 1e-5
     if name == "stitching_seam":
         return
     classes = set(truth_table(with_one, 1.0).column("class").to_pylist())

@@ -1,4 +1,4 @@
-"""Twins by construction: the picture differs only where the scene does."""
+"""Counterfactual pairs by construction: the image differs only where the scene does."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import numpy as np
 from inkdot.records import RgbArray
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
-from inkdot.synthetic.cohort.truth import MALIGNANT, true_answers, truth_table
+from inkdot.synthetic.cohort.truth import MALIGNANT, true_labels, truth_table
 from inkdot.synthetic.counterfactuals import with_precipitate, without_class, without_tumour
 from inkdot.synthetic.rendering.scene_source import TILE_SIDE_PX, SceneSource
 from inkdot.synthetic.scenes import lay_scene
@@ -19,7 +19,7 @@ def scene() -> Scene:
     return lay_scene(PLAN, PLAN.draw_patient(), PLAN.stain())
 
 
-def picture(of: Scene, mpp: float = 0.5) -> RgbArray:
+def image(of: Scene, mpp: float = 0.5) -> RgbArray:
     source = SceneSource(of, mpp, PLAN.stain(), PLAN.scanner_habits(), seed=1)
     columns, rows = (-(-size // TILE_SIDE_PX) for size in source.size_px)
     whole = np.zeros((rows * TILE_SIDE_PX, columns * TILE_SIDE_PX, 3), np.uint8)
@@ -39,7 +39,7 @@ def test_without_tumour_only_tumour_is_gone() -> None:
     assert any(cell.kind in MALIGNANT for cell in full.cells)
     assert not any(cell.kind in MALIGNANT for cell in twin.cells)
     gone = [cell for cell in full.cells if cell not in twin.cells]
-    before, after = picture(full).astype(int), picture(twin).astype(int)
+    before, after = image(full).astype(int), image(twin).astype(int)
     changed = np.abs(before - after).max(axis=2) > 24
     assert changed.any()
     ys, xs = np.nonzero(changed)
@@ -50,9 +50,9 @@ def test_without_tumour_only_tumour_is_gone() -> None:
     assert near.mean() > 0.999
 
 
-def test_answers_of_a_twin_without_tumour_are_all_benign() -> None:
-    answers = list(true_answers(truth_table(without_tumour(scene()), 0.5)))
-    assert {answer.answer for answer in answers} == {"benign"}
+def test_labels_of_a_twin_without_tumour_are_all_benign() -> None:
+    labels = list(true_labels(truth_table(without_tumour(scene()), 0.5)))
+    assert {label.label for label in labels} == {"benign"}
 
 
 def test_classes_can_be_taken_out_and_precipitate_put_in() -> None:
@@ -63,14 +63,14 @@ def test_classes_can_be_taken_out_and_precipitate_put_in() -> None:
     assert grains
     assert {cell.kind for cell in grains} == {"precipitate"}
     assert min(cell.z_um for cell in grains) > 3.0  # in another plane
-    assert [a.answer for a in true_answers(truth_table(loaded, 0.5))] == [
-        a.answer for a in true_answers(truth_table(full, 0.5))
+    assert [a.label for a in true_labels(truth_table(loaded, 0.5))] == [
+        a.label for a in true_labels(truth_table(full, 0.5))
     ]
 
 
 def test_a_scene_is_the_same_scene_at_any_mpp() -> None:
     full = scene()
-    fine, coarse = picture(full, 0.25).astype(float), picture(full, 0.5).astype(float)
+    fine, coarse = image(full, 0.25).astype(float), image(full, 0.5).astype(float)
     height, width = coarse.shape[0] // 2 * 2, coarse.shape[1] // 2 * 2
     fine = fine[: 2 * height, : 2 * width]
     halved = fine.reshape(fine.shape[0] // 2, 2, fine.shape[1] // 2, 2, 3).mean(axis=(1, 3))
@@ -83,7 +83,7 @@ def test_out_of_focus_objects_fade() -> None:
     flat, lifted = (
         replace(full, cells=tuple(replace(cell, z_um=z) for cell in full.cells)) for z in (0.0, 10.0)
     )
-    sharp, soft = (np.abs(np.diff(picture(one).astype(int), axis=1)) for one in (flat, lifted))
+    sharp, soft = (np.abs(np.diff(image(one).astype(int), axis=1)) for one in (flat, lifted))
     assert np.percentile(soft, 99.5) < 0.6 * np.percentile(sharp, 99.5)
     table = truth_table(lifted, 0.5).to_pylist()
     assert not any(row["in_focus"] for row in table if row["nuclear_diameter_um"] is not None)

@@ -9,7 +9,7 @@ from inkdot.synthetic.cells.scene import Cell, Scene
 from inkdot.synthetic.cells.shapes import equivalent_diameter_um
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.histology.draw_tissue_plan import P_AZZOPARDI, P_BENIGN_EPITHELIUM, draw_ground_plan
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, Ground, GroundPlan
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, GroundPlan, TissueClass
 from inkdot.synthetic.scenes import lay_scene
 
 
@@ -32,19 +32,24 @@ def nuclear_um(cells: list[Cell]) -> np.ndarray:
     return np.array([equivalent_diameter_um(cell.nuclei[0].outline) for cell in cells])
 
 
-def share(plan: GroundPlan, wanted: Ground, *of: Ground) -> float:
+def share(plan: GroundPlan, wanted: TissueClass, *of: TissueClass) -> float:
     return float(np.sum(plan.kinds == wanted) / max(np.isin(plan.kinds, of).sum(), 1))
 
 
-TUMOUR = (Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.CRUSHED, Ground.NECROSIS)
+TUMOUR = (
+    TissueClass.SMALL_CELL,
+    TissueClass.LARGE_CELL,
+    TissueClass.CRUSHED,
+    TissueClass.NECROSIS,
+)
 
 
 def test_necrosis_and_crush_cover_their_shares(
     small_cell_plans: list[GroundPlan], large_cell_plans: list[GroundPlan]
 ) -> None:
-    small = [share(plan, Ground.NECROSIS, *TUMOUR) for plan in small_cell_plans]
-    large = [share(plan, Ground.NECROSIS, *TUMOUR) for plan in large_cell_plans]
-    crushed = [share(plan, Ground.CRUSHED, *TUMOUR) for plan in small_cell_plans]
+    small = [share(plan, TissueClass.NECROSIS, *TUMOUR) for plan in small_cell_plans]
+    large = [share(plan, TissueClass.NECROSIS, *TUMOUR) for plan in large_cell_plans]
+    crushed = [share(plan, TissueClass.CRUSHED, *TUMOUR) for plan in small_cell_plans]
     assert max(small) <= 0.26
     assert max(large) <= 0.36
     assert 0.05 < np.median(small) < 0.25
@@ -61,7 +66,7 @@ def test_benign_epithelium_and_basophilic_rims_come_by_their_chances(
     assert any(plan.glands for plan in small_cell_plans)
     vessels = [vessel for plan in small_cell_plans for vessel in plan.vessels]
     assert np.mean([vessel.basophilic for vessel in vessels]) == pytest.approx(P_AZZOPARDI, abs=0.06)
-    assert any((plan.kinds == Ground.BASOPHILIC).any() for plan in small_cell_plans)
+    assert any((plan.kinds == TissueClass.BASOPHILIC).any() for plan in small_cell_plans)
 
 
 def test_large_cell_sections_have_no_basophilic_vessels(large_cell_plans: list[GroundPlan]) -> None:
@@ -69,7 +74,7 @@ def test_large_cell_sections_have_no_basophilic_vessels(large_cell_plans: list[G
 
 
 def test_half_of_the_nests_have_a_palisade_and_some_have_rosettes(large_cell_plans: list[GroundPlan]) -> None:
-    upright = [plan.palisaded[plan.kinds == Ground.LARGE_CELL].mean() for plan in large_cell_plans]
+    upright = [plan.palisaded[plan.kinds == TissueClass.LARGE_CELL].mean() for plan in large_cell_plans]
     assert np.mean(upright) == pytest.approx(0.5, abs=0.15)
     assert np.mean([len(plan.rosettes) for plan in large_cell_plans]) > 1
 
@@ -80,7 +85,7 @@ def test_squamous_epithelium_matures_upwards(small_cell_plans: list[GroundPlan])
     grown = [column for column in columns if len(column) > 10]
     assert grown
     assert all(np.all(np.diff(column) >= 0.0) and column[-1] > column[0] for column in grown)
-    assert np.all((plan.maturity >= 0.0) == (plan.kinds == Ground.SQUAMOUS))
+    assert np.all((plan.maturity >= 0.0) == (plan.kinds == TissueClass.SQUAMOUS))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,11 @@ def test_nuclei_are_as_large_and_as_dense_as_published(
         cells = [cell for cell in scene.cells if cell.kind == kind and cell.state == "intact"]
         means.append(float(nuclear_um(cells).mean()) / size)
         ground = draw_ground_plan(500.0, patient.tumour, plan.chance("scene"))
-        held = (Ground.SMALL_CELL, Ground.CRUSHED) if kind == "small_nec" else (Ground.LARGE_CELL,)
+        held = (
+            (TissueClass.SMALL_CELL, TissueClass.CRUSHED)
+            if kind == "small_nec"
+            else (TissueClass.LARGE_CELL,)
+        )
         area_mm2 = np.isin(ground.kinds, held).sum() * STEP_UM**2 / 1e6
         assert 0.85 * densities[0] < len(cells) / area_mm2 * size**2 < 1.1 * densities[1]
     assert np.mean(means) == pytest.approx(

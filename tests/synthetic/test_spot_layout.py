@@ -11,7 +11,7 @@ from inkdot.synthetic.cohort.presets import COMPOSITIONS
 from inkdot.synthetic.cytology.settling import Glass
 from inkdot.synthetic.rendering.backdrops import AlignmentArc, SpotRing
 from inkdot.synthetic.rendering.extended_focus import FusedSource
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import lay_scene
 
 
@@ -24,8 +24,8 @@ def laid(plan: SlidePlan) -> Scene:
     return lay_scene(plan, plan.draw_patient(), plan.stain())
 
 
-def picture(scene: Scene, plan: SlidePlan, focus_um: float = 0.0) -> np.ndarray:
-    return whole_picture(
+def image(scene: Scene, plan: SlidePlan, focus_um: float = 0.0) -> np.ndarray:
+    return whole_image(
         SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1, focus_um=focus_um)
     ).astype(int)
 
@@ -67,7 +67,7 @@ def test_the_arc_is_printed_outside_the_spot() -> None:
     (arc,) = [thing for thing in scene.backdrop if isinstance(thing, AlignmentArc)]
     (ring,) = [thing for thing in scene.backdrop if isinstance(thing, SpotRing)]
     assert arc.radius_um - arc.width_um > ring.radius_um
-    grey = picture(scene, plan).mean(axis=2)
+    grey = image(scene, plan).mean(axis=2)
     x, y = arc.x_um + arc.radius_um * np.cos(arc.middle), arc.y_um + arc.radius_um * np.sin(arc.middle)
     assert grey[round(y / 0.5), round(x / 0.5)] < np.median(grey) - 60.0
 
@@ -110,14 +110,14 @@ def test_benign_groups_stay_within_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("shift_px", [1, 3])
-def test_right_of_a_bad_seam_the_picture_lies_lower(shift_px: int) -> None:
+def test_right_of_a_bad_seam_the_image_lies_lower(shift_px: int) -> None:
     plan = plan_of("pleocytosis")
     plain = laid(plan)
     plain = replace(plain, backdrop=())
     joined = replace(plain, seam=Seam(plain.width_um / 2.0, shift_px))
     quiet = replace(plan.scanner_habits(), noise=0.0, shading=0.0)
     straight, jumped = (
-        whole_picture(SceneSource(one, 0.5, plan.stain(), quiet, seed=1)) for one in (plain, joined)
+        whole_image(SceneSource(one, 0.5, plan.stain(), quiet, seed=1)) for one in (plain, joined)
     )
     at = round(plain.width_um / 2.0 / 0.5)
     assert np.array_equal(jumped[:, : at - 4], straight[:, : at - 4])
@@ -131,25 +131,23 @@ def test_extended_focus_shows_what_no_single_plane_does() -> None:
     heights = [9.0 if k % 2 else -9.0 for k in range(len(flat.cells))]
     cells = tuple(replace(cell, z_um=z) for cell, z in zip(flat.cells, heights, strict=True))
     split = replace(flat, cells=cells)
-    sharp = picture(replace(flat, cells=tuple(replace(cell, z_um=0.0) for cell in cells)), plan)
+    sharp = image(replace(flat, cells=tuple(replace(cell, z_um=0.0) for cell in cells)), plan)
     planes = (-9.0, 0.0, 9.0)
-    fused = whole_picture(
-        FusedSource(split, plan.mpp, plan.stain(), plan.scanner_habits(), 1, planes)
-    ).astype(int)
-    error = {z: np.abs(picture(split, plan, z) - sharp).mean() for z in planes}
+    fused = whole_image(FusedSource(split, plan.mpp, plan.stain(), plan.scanner_habits(), 1, planes)).astype(
+        int
+    )
+    error = {z: np.abs(image(split, plan, z) - sharp).mean() for z in planes}
     assert np.abs(fused - sharp).mean() < 0.5 * min(error.values())
-    # What lies 9 µm up has no edges in the middle plane, and its own in the fused picture.
-    edges = [
-        np.percentile(np.abs(np.diff(one, axis=1)), 99.7) for one in (picture(split, plan), fused, sharp)
-    ]
+    # What lies 9 µm up has no edges in the middle plane, and its own in the fused image.
+    edges = [np.percentile(np.abs(np.diff(one, axis=1)), 99.7) for one in (image(split, plan), fused, sharp)]
     assert edges[0] < 0.5 * edges[2]
     assert edges[1] > 0.85 * edges[2]
 
 
-def test_tiles_of_the_fused_picture_meet_without_a_seam() -> None:
+def test_tiles_of_the_fused_image_meet_without_a_seam() -> None:
     plan = plan_of("pleocytosis", spot_mm=0.3)
     scene = replace(laid(plan), backdrop=())
     source = FusedSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), 1, (-6.0, 0.0, 6.0))
-    whole = whole_picture(source).astype(int)
+    whole = whole_image(source).astype(int)
     across = np.abs(np.diff(whole, axis=1)).mean(axis=(0, 2))
     assert across[255] < 1.5 * np.median(across[200:300])

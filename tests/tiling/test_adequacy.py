@@ -9,7 +9,7 @@ from inkdot.tiling.adequacy import NucleusCount, assess, count_nuclei, needs_nuc
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import group_objects
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.units import Level0Px
@@ -22,7 +22,7 @@ def foreground(**pixels: int) -> Foreground:
     ground = np.zeros(250 * 250, np.uint8)
     at = 0
     for name, count in pixels.items():
-        ground[at : at + count] = Ground[name]
+        ground[at : at + count] = ForegroundClass[name]
         at += count
     frame = MaskFrame(Level0Px(0), Level0Px(0), 16.0, 16.0, 250, 250, 4.0)
     return Foreground(ground.reshape(250, 250), frame, Glass((240.0, 240.0, 240.0), 0.0, True), 0)
@@ -81,7 +81,7 @@ def test_a_photograph_has_its_own_rule():
     assert rule_for(info("plain jpeg"), small, "thinprep", CONFIG) == "photograph"
     assert rule_for(info("aperio"), small, "thinprep", CONFIG) == "cytology"
     assert rule_for(info("aperio"), small, "section", CONFIG) == "section"
-    # A whole slide exported as a flat picture is no photograph.
+    # A whole slide exported as a flat image is no photograph.
     assert rule_for(info("plain tiff"), small, "thinprep", AdequacyConfig(photograph_mm2=0.9)) == "cytology"
     assert assess(small, "photograph", NucleusCount(3, 1), CONFIG).adequate
     assert not assess(small, "photograph", NucleusCount(3, 0), CONFIG).adequate

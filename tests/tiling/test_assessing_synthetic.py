@@ -10,12 +10,12 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
-from inkdot.synthetic.rendering.scene_source import SceneSource, whole_picture
+from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import lay_scene
 from inkdot.tiling.cut_slide import cut_slide
 from inkdot.tiling.foreground.find_foreground import find_foreground
 from inkdot.tiling.foreground.focus import WINDOW_UM
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def scanned(preset: str, seed: int, confounders: str, spot_mm: float = 1.5) -> t
     plan = replace(plan_cohort(preset, 1, seed, spot_mm, MPP)[0], only_confounders=confounders)
     stain = plan.stain()
     scene = lay_scene(plan, plan.draw_patient(), stain)
-    rgb = whole_picture(SceneSource(scene, MPP, stain, plan.scanner_habits(), seed))
+    rgb = whole_image(SceneSource(scene, MPP, stain, plan.scanner_habits(), seed))
     return MemorySlide(pyramid_of(rgb, (1, 4)), MPP, synthetic=True), scene
 
 
@@ -84,6 +84,6 @@ def test_no_pen_reaches_the_network_and_little_else_is_called_pen(seed):
     frame = cut.foreground.frame
     x, y = ((np.arange(n, dtype=np.float32) + 0.5) * frame.mpp for n in (frame.width_px, frame.height_px))
     ink = np.asarray(pen.optical_density(x, y)).max(axis=2)
-    assert (cut.foreground.ground[ink > 1.0] == Ground.PEN).mean() > 0.99
+    assert (cut.foreground.ground[ink > 1.0] == ForegroundClass.PEN).mean() > 0.99
     assert not cut.foreground.mask[ink > 0.3].any()
-    assert (cut.foreground.ground[ink == 0.0] == Ground.PEN).mean() < 0.01
+    assert (cut.foreground.ground[ink == 0.0] == ForegroundClass.PEN).mean() < 0.01

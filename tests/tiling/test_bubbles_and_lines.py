@@ -6,7 +6,7 @@ from inkdot.slides.array_slide import MemorySlide
 from inkdot.synthetic.rendering.marks import AirBubble, Fibre
 from inkdot.tiling.foreground.bubbles_and_lines import fitted_circle
 from inkdot.tiling.foreground.find_foreground import find_foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 THINPREP = default_config("thinprep").tiling
 
@@ -28,7 +28,7 @@ def test_an_air_bubble_is_named_and_its_cells_are_kept(scene, stains, radius, ce
         drawn.disc(600 + away * np.cos(angle), 570 + away * np.sin(angle), 9.0, 0.9, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
     areas = foreground.areas_um2()
-    disc = areas[Ground.BUBBLE] + areas[Ground.IN_BUBBLE]
+    disc = areas[ForegroundClass.BUBBLE] + areas[ForegroundClass.IN_BUBBLE]
     assert disc == pytest.approx(np.pi * (1.08 * radius + 10) ** 2, rel=0.15)
     kept = foreground.mask
     for k in range(cells):
@@ -39,11 +39,11 @@ def test_an_air_bubble_is_named_and_its_cells_are_kept(scene, stains, radius, ce
     assert np.count_nonzero(kept) <= 16 * cells + 0.02 * disc / 16
 
 
-def test_a_bubble_cut_by_the_picture_is_named(scene):
+def test_a_bubble_cut_by_the_image_is_named(scene):
     drawn = draw(scene, AirBubble(100.0, 600.0, 250.0, 14.0))
     areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
-    assert areas[Ground.IN_BUBBLE] > 0.5 * np.pi * 250**2
-    assert areas[Ground.KEPT] < 0.02 * areas[Ground.IN_BUBBLE]
+    assert areas[ForegroundClass.IN_BUBBLE] > 0.5 * np.pi * 250**2
+    assert areas[ForegroundClass.KEPT] < 0.02 * areas[ForegroundClass.IN_BUBBLE]
 
 
 def test_a_ring_of_cells_is_no_bubble(scene, stains):
@@ -51,8 +51,8 @@ def test_a_ring_of_cells_is_no_bubble(scene, stains):
     for angle in np.linspace(0, 2 * np.pi, 60, endpoint=False):
         drawn.disc(300 + 100 * np.cos(angle), 300 + 100 * np.sin(angle), 12.0, 0.9, stains["haematoxylin"])
     areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
-    assert areas[Ground.BUBBLE] == areas[Ground.IN_BUBBLE] == 0
-    assert areas[Ground.KEPT] > 60 * 50
+    assert areas[ForegroundClass.BUBBLE] == areas[ForegroundClass.IN_BUBBLE] == 0
+    assert areas[ForegroundClass.KEPT] > 60 * 50
 
 
 def test_print_is_no_bubble(scene, stains):
@@ -75,7 +75,7 @@ def test_print_is_no_bubble(scene, stains):
     ]:
         drawn.box(200 + 30 * x, 180 + 30 * y, 30, 30, 0.1, stains["black"])
     areas = find_foreground(MemorySlide(drawn.render(), 2.0), default_config("section").tiling).areas_um2()
-    assert areas[Ground.BUBBLE] == areas[Ground.IN_BUBBLE] == 0
+    assert areas[ForegroundClass.BUBBLE] == areas[ForegroundClass.IN_BUBBLE] == 0
 
 
 def test_the_edge_of_a_coverslip_is_named_and_the_cell_at_it_kept(scene, stains):
@@ -83,7 +83,7 @@ def test_the_edge_of_a_coverslip_is_named_and_the_cell_at_it_kept(scene, stains)
     drawn = draw(scene, line)
     drawn.disc(174, 600, 12.0, 0.9, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
-    assert foreground.areas_um2()[Ground.COVERSLIP] > 1100 * 6
+    assert foreground.areas_um2()[ForegroundClass.COVERSLIP] > 1100 * 6
     rows, columns = np.nonzero(foreground.mask)
     assert len(rows) > 0
     assert np.abs(rows * 4 - 600).max() < 16
@@ -95,7 +95,10 @@ def test_a_curved_fibre_is_no_edge(scene):
         (300 + 400 * float(np.sin(a)), 100 + 1000 * float(a) / 3.1) for a in np.linspace(0, 3.1, 20)
     )
     drawn = draw(scene, Fibre(points, 8.0, np.array([0.4, 0.4, 0.4], np.float32)))
-    assert find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()[Ground.COVERSLIP] == 0
+    assert (
+        find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()[ForegroundClass.COVERSLIP]
+        == 0
+    )
 
 
 def test_a_circle_is_fitted_to_an_arc():

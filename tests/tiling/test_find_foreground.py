@@ -5,16 +5,18 @@ from inkdot.config import SpotConfig, TilingConfig, default_config
 from inkdot.records import BoundsL0
 from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.tiling.foreground.find_foreground import find_foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 from inkdot.tiling.foreground.stain_map import reading_level
 
 THINPREP = default_config("thinprep").tiling
 SECTION = default_config("section").tiling
 
 
-def ground_at(foreground, x_um: float, y_um: float) -> Ground:
+def ground_at(foreground, x_um: float, y_um: float) -> ForegroundClass:
     """What the mask shows at a place, by its own arithmetic."""
-    return Ground(int(foreground.ground[int(y_um / foreground.frame.mpp), int(x_um / foreground.frame.mpp)]))
+    return ForegroundClass(
+        int(foreground.ground[int(y_um / foreground.frame.mpp), int(x_um / foreground.frame.mpp)])
+    )
 
 
 @pytest.mark.parametrize("downsamples", [(1,), (1, 4), (1, 4, 16), (1, 16)])
@@ -24,7 +26,7 @@ def test_a_lone_lymphocyte_on_clear_glass_survives(scene, stains, downsamples, b
     # Off the grid of the mask on purpose: 7 µm at mask pixels of 4 µm.
     drawn.disc(301.3, 203.9, 7.0, 0.8, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(pyramid_of(drawn.render(blur_um), downsamples), 0.5), THINPREP)
-    assert ground_at(foreground, 301.3, 203.9) == Ground.KEPT
+    assert ground_at(foreground, 301.3, 203.9) == ForegroundClass.KEPT
     assert 3 <= np.count_nonzero(foreground.mask) <= 16  # the cell and nothing else
     rows, columns = np.nonzero(foreground.mask)
     assert abs((columns.mean() + 0.5) * 4.0 - 301.3) < 4.0
@@ -38,7 +40,7 @@ def test_every_alignment_of_a_lymphocyte_with_the_mask_survives(scene, stains):
     for x, y in places:
         drawn.disc(x, y, 7.0, 0.8, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(pyramid_of(drawn.render(), (1, 4)), 0.5), THINPREP)
-    assert [ground_at(foreground, x, y) for x, y in places] == [Ground.KEPT] * len(places)
+    assert [ground_at(foreground, x, y) for x, y in places] == [ForegroundClass.KEPT] * len(places)
 
 
 @pytest.mark.parametrize("noise", [0.0, 2.0, 4.0])
@@ -53,8 +55,8 @@ def test_dust_is_dropped_by_name(scene, stains):
     drawn.disc(100, 100, 2.0, 1.0, stains["haematoxylin"])
     drawn.disc(300, 300, 7.0, 0.8, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(pyramid_of(drawn.render(), (1, 4)), 0.25), THINPREP)
-    assert ground_at(foreground, 100, 100) == Ground.SPECK
-    assert ground_at(foreground, 300, 300) == Ground.KEPT
+    assert ground_at(foreground, 100, 100) == ForegroundClass.SPECK
+    assert ground_at(foreground, 300, 300) == ForegroundClass.KEPT
 
 
 def test_pale_sections_and_thin_biopsies_are_found(scene, stains):
@@ -63,7 +65,7 @@ def test_pale_sections_and_thin_biopsies_are_found(scene, stains):
     drawn.box(1800, 100, 60, 1800, 0.15, stains["eosin"])  # a core of 60 µm
     foreground = find_foreground(MemorySlide(drawn.render(), 2.0), SECTION)
     expected = 1200 * 1500 + 60 * 1800
-    assert foreground.areas_um2()[Ground.KEPT] == pytest.approx(expected, rel=0.12)
+    assert foreground.areas_um2()[ForegroundClass.KEPT] == pytest.approx(expected, rel=0.12)
 
 
 @pytest.mark.parametrize("strength", [0.08, 1.5])
@@ -74,13 +76,13 @@ def test_wide_grey_areas_are_dropped_and_change_nothing_else(scene, stains, stre
     alone = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
     drawn.box(0, 0, 500, 700, strength, stains["black"])
     beside_ink = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
-    assert ground_at(beside_ink, 250, 500) == Ground.GREY
+    assert ground_at(beside_ink, 250, 500) == ForegroundClass.GREY
     assert not beside_ink.mask[:, :130].any()  # nor is the soft edge of the ink kept
     assert np.array_equal(beside_ink.mask[:, 130:], alone.mask[:, 130:])
-    assert ground_at(beside_ink, 900, 300) == Ground.KEPT
+    assert ground_at(beside_ink, 900, 300) == ForegroundClass.KEPT
 
 
-def test_a_narrow_dark_frame_around_the_picture_is_dropped(scene, stains):
+def test_a_narrow_dark_frame_around_the_image_is_dropped(scene, stains):
     drawn = scene(800, 800, 1.0)
     for x, y, w, h in [(0, 0, 800, 20), (0, 780, 800, 20), (0, 0, 20, 800), (780, 0, 20, 800)]:
         drawn.box(x, y, w, h, 1.0, stains["black"])
@@ -97,7 +99,7 @@ def test_a_cell_on_a_grey_area_is_kept(scene, stains):
     drawn.box(0, 0, 400, 800, 0.10, stains["black"])
     drawn.disc(200, 400, 9.0, 0.8, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
-    assert ground_at(foreground, 200, 400) == Ground.KEPT
+    assert ground_at(foreground, 200, 400) == ForegroundClass.KEPT
 
 
 @pytest.mark.parametrize("wide", [True, False])
@@ -110,7 +112,7 @@ def test_places_do_not_shift_across_blocks_or_with_an_mpp_that_does_not_divide(s
     for x, y in places:
         drawn.disc(x, y, 9.0, 0.8, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(drawn.render(), mpp), THINPREP)
-    assert [ground_at(foreground, x, y) for x, y in places] == [Ground.KEPT] * len(places)
+    assert [ground_at(foreground, x, y) for x, y in places] == [ForegroundClass.KEPT] * len(places)
     assert np.count_nonzero(foreground.mask) <= 16 * len(places)
 
 
@@ -131,7 +133,7 @@ def test_a_slide_coarser_than_the_mask_keeps_its_own_scale(scene, stains):
     drawn.box(500, 500, 1000, 1000, 0.5, stains["eosin"])
     foreground = find_foreground(MemorySlide(drawn.render(), 2.0), TilingConfig(mask_mpp=1.0))
     assert foreground.frame.mpp == 2.0
-    assert foreground.areas_um2()[Ground.KEPT] == pytest.approx(1e6, rel=0.02)
+    assert foreground.areas_um2()[ForegroundClass.KEPT] == pytest.approx(1e6, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +163,11 @@ def test_the_print_of_the_filter_on_the_rim_is_dropped_and_cells_on_it_stay(scen
     drawn.disc(60, 60, 40.0, 1.0, stains["haematoxylin"])  # on the glass outside
     foreground = find_foreground(MemorySlide(drawn.render(), 2.0), tiling)
     assert foreground.spot is not None
-    assert ground_at(foreground, 60, 60) == Ground.OUTSIDE
-    assert ground_at(foreground, 1200, 1200) == Ground.KEPT
+    assert ground_at(foreground, 60, 60) == ForegroundClass.OUTSIDE
+    assert ground_at(foreground, 1200, 1200) == ForegroundClass.KEPT
     for angle in np.linspace(0.1, 6.0, 9):
-        assert ground_at(foreground, 1200 + 1000 * np.cos(angle), 1200 + 1000 * np.sin(angle)) == Ground.KEPT
-    assert foreground.areas_um2()[Ground.RING] == pytest.approx(0.3 * 1000 * 40, rel=0.3)
+        assert (
+            ground_at(foreground, 1200 + 1000 * np.cos(angle), 1200 + 1000 * np.sin(angle))
+            == ForegroundClass.KEPT
+        )
+    assert foreground.areas_um2()[ForegroundClass.RING] == pytest.approx(0.3 * 1000 * 40, rel=0.3)

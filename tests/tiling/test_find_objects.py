@@ -8,7 +8,7 @@ from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import group_objects
 from inkdot.tiling.foreground.find_foreground import find_foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 TILING = TilingConfig(mode="clusters")
 LIGHT_GREEN = (0.947, 0.254, 0.197)
@@ -61,7 +61,7 @@ def test_precipitate_is_no_nucleus(scene, stains):
     slide = MemorySlide(pyramid_of(drawn.render(), (1, 4)), 0.25)
     tiling = TilingConfig(mode="clusters", min_object_um=1.0)
     foreground = find_foreground(slide, tiling)
-    assert np.count_nonzero(foreground.of((Ground.PRECIPITATE,))) >= 3
+    assert np.count_nonzero(foreground.of((ForegroundClass.PRECIPITATE,))) >= 3
     assert find_objects(slide, foreground, tiling).objects == []
 
 
@@ -86,7 +86,7 @@ def test_the_ring_of_a_bubble_is_left_out_and_the_cluster_at_it_kept(scene, stai
     found = find_objects(slide, foreground, TILING)
     assert sum(thing.nuclei for thing in found.objects) == 3
     assert all(100 < x < 150 for x, _ in middles(found))
-    wall = foreground.areas_um2()[Ground.BUBBLE] + found.grey_um2
+    wall = foreground.areas_um2()[ForegroundClass.BUBBLE] + found.grey_um2
     assert wall == pytest.approx(np.pi * (200**2 - 185**2), rel=0.4)  # mask pixels of 4 µm: rounded outwards
 
 

@@ -6,7 +6,7 @@ from inkdot.config import TilingConfig, default_config
 from inkdot.slides.array_slide import MemorySlide, pyramid_of
 from inkdot.tiling.foreground.find_foreground import find_foreground
 from inkdot.tiling.foreground.focus import edge_um, measure_focus, sharpness
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
 
 THINPREP = default_config("thinprep").tiling
@@ -66,7 +66,7 @@ def test_a_band_out_of_focus_is_named_where_it_is(scene, stains, downsamples):
     foreground = find_foreground(
         MemorySlide(pyramid_of(two_sides(scene, stains, 2.0), downsamples), 0.5), THINPREP
     )
-    blurred = foreground.ground == Ground.BLUR
+    blurred = foreground.ground == ForegroundClass.BLUR
     assert foreground.mask[:, :64].any()
     assert not blurred[:, :64].any()
     assert not foreground.mask[:, 66:].any()
@@ -90,7 +90,7 @@ def test_a_slide_too_coarse_to_tell_is_not_judged(scene, stains):
     slide = MemorySlide(drawn.render(3.0), 2.0)
     foreground = find_foreground(slide, TilingConfig(mpp=2.0))
     assert foreground.focus is None
-    assert foreground.areas_um2()[Ground.BLUR] == 0
+    assert foreground.areas_um2()[ForegroundClass.BLUR] == 0
     assert measure_focus(slide, foreground.mask, foreground.frame, foreground.glass) is None
 
 
@@ -100,7 +100,7 @@ def test_it_can_be_switched_off(scene, stains):
     )
     foreground = find_foreground(MemorySlide(two_sides(scene, stains, 2.0), 0.5), off)
     assert foreground.focus is None
-    assert foreground.areas_um2()[Ground.BLUR] == 0
+    assert foreground.areas_um2()[ForegroundClass.BLUR] == 0
 
 
 def test_squares_follow_the_tiles_and_never_skip_foreground(scene, stains):

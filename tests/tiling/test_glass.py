@@ -69,8 +69,8 @@ def test_optical_density_follows_its_definition():
 
 def test_a_rim_of_glass_around_a_small_slide_is_found():
     """128 px are two windows of 64: they must reach the edges, where all the glass is."""
-    picture = np.full((128, 128, 3), (90, 60, 150), np.uint8)
-    picture[:12] = picture[-12:] = picture[:, :12] = picture[:, -12:] = 240
-    glass = find_glass(MemorySlide(picture, 0.5), 0)
+    image = np.full((128, 128, 3), (90, 60, 150), np.uint8)
+    image[:12] = image[-12:] = image[:, :12] = image[:, -12:] = 240
+    glass = find_glass(MemorySlide(image, 0.5), 0)
     assert glass.found
     assert glass.rgb == (240.0, 240.0, 240.0)

@@ -8,7 +8,7 @@ from inkdot.slides.array_slide import MemorySlide
 from inkdot.tiling.clusters.cluster_table import cluster_table
 from inkdot.tiling.clusters.find_objects import Nucleated
 from inkdot.tiling.clusters.group_objects import Cluster, group_objects
-from inkdot.tiling.clusters.place_tiles import Unseen, place_tiles
+from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
 
 SLIDE = MemorySlide(np.zeros((2000, 3000, 3), np.uint8), Mpp(0.5, 0.52))
 SPEC = TileSpec(128, 0.5, 64)  # 64 µm
@@ -95,14 +95,14 @@ def test_a_slanting_fibre_gets_no_tiles_on_the_glass_beside_it():
 def test_what_is_whole_in_anothers_tile_needs_none_of_its_own():
     placement = placed([strip(500, 400, 3), lone(530, 405), lone(560, 400)])
     assert len(placement.x_l0_px) == 2  # the second lies in the first's tile, the third does not
-    assert placement.unseen == (Unseen.NO, Unseen.NO, Unseen.NO)
+    assert placement.unseen == (NotTiled.NO, NotTiled.NO, NotTiled.NO)
 
 
 def test_one_or_two_small_nuclei_get_no_tile_and_say_so():
     pair = group_objects([disc(300, 300, 7.0), disc(310, 300, 7.0)], 12.0)[0]
     three = group_objects([disc(500 + 8 * i, 300, 7.0) for i in range(3)], 12.0)[0]
     placement = placed([lone(100, 100, 7.0), pair, three, lone(700, 700, 9.0)])
-    assert placement.unseen == (Unseen.SMALL, Unseen.SMALL, Unseen.NO, Unseen.NO)
+    assert placement.unseen == (NotTiled.SMALL, NotTiled.SMALL, NotTiled.NO, NotTiled.NO)
     assert placement.cluster.tolist() == [2, 3]
 
 
@@ -116,7 +116,7 @@ def test_the_budget_goes_to_the_most_nuclei_then_the_largest_and_the_rest_is_nam
     ]
     placement = placed(clusters, max_tiles=3)
     assert set(placement.cluster.tolist()) == {1, 2, 3}
-    assert placement.unseen == (Unseen.BUDGET, Unseen.NO, Unseen.NO, Unseen.NO, Unseen.BUDGET)
+    assert placement.unseen == (NotTiled.BUDGET, NotTiled.NO, NotTiled.NO, NotTiled.NO, NotTiled.BUDGET)
 
 
 def test_tiles_stay_on_the_slide_and_are_sorted():
@@ -135,11 +135,11 @@ def test_the_table_tells_clusters_in_level_0_pixels_and_which_tiles_show_them():
     placement = placed(clusters)
     rows = cluster_table(SLIDE.info, SPEC, clusters, placement).to_pylist()
     assert [row["cluster_id"] for row in rows] == [0, 1, 2]
-    assert [row["unseen"] for row in rows] == [Unseen.SMALL.value, "", ""]
+    assert [row["unseen"] for row in rows] == [NotTiled.SMALL.value, "", ""]
     assert [row["nuclei"] for row in rows] == [1, 4, 24]
     first = rows[1]
     assert (first["x_l0_px"], first["y_l0_px"]) == (int(494.5 / 0.5), int(394.5 / 0.52))
-    left, top, right, bottom = shapely.from_wkt(first["place"]).bounds
+    left, top, right, bottom = shapely.from_wkt(first["geometry"]).bounds
     assert (left, top) == pytest.approx((494.5 / 0.5, 394.5 / 0.52), abs=1.0)
     assert (right, bottom) == pytest.approx((535.5 / 0.5, 405.5 / 0.52), abs=1.0)
     assert rows[0]["tile_rows"] == []

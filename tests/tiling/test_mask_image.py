@@ -21,7 +21,7 @@ def slide(scene, stains):
     return MemorySlide(drawn.render(), 0.5)
 
 
-def picture(slide) -> np.ndarray:
+def mask_of(slide) -> np.ndarray:
     foreground = find_foreground(slide, default_config("thinprep").tiling)
     # One tile of 64 µm round the first cell only.
     return draw_mask(
@@ -34,38 +34,38 @@ def coloured(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def test_what_was_kept_and_dropped_is_where_it_is_on_the_slide(slide):
-    image = picture(slide)
-    assert image.shape[1] == 400
-    outline = coloured(image, TILE)
+    mask = mask_of(slide)
+    assert mask.shape[1] == 400
+    outline = coloured(mask, TILE)
     assert outline.min(axis=0).tolist() == [68, 68]
     assert outline.max(axis=0).tolist() == [132, 132]
-    assert np.abs(coloured(image, IN_NO_TILE).mean(axis=0) - (100, 300)).max() < 4
-    assert np.abs(coloured(image, DROPPED).mean(axis=0) - (250, 200)).max() < 4
+    assert np.abs(coloured(mask, IN_NO_TILE).mean(axis=0) - (100, 300)).max() < 4
+    assert np.abs(coloured(mask, DROPPED).mean(axis=0) - (250, 200)).max() < 4
 
 
 def test_the_legend_stands_below(slide):
-    image = picture(slide)
-    assert image.shape[0] > 300 + 60
-    below = image[300:]
+    mask = mask_of(slide)
+    assert mask.shape[0] > 300 + 60
+    below = mask[300:]
     for colour in (TILE, DROPPED, IN_NO_TILE):
         assert np.all(below == colour, axis=2).any()
 
 
 def test_the_file_is_small_exact_in_the_legends_colours_and_the_same_every_time(slide):
-    image = picture(slide)
-    data = png_bytes(image)
-    assert data == png_bytes(picture(slide))
+    mask = mask_of(slide)
+    data = png_bytes(mask)
+    assert data == png_bytes(mask_of(slide))
     plain = io.BytesIO()
-    Image.fromarray(image).save(plain, format="PNG", optimize=True)
+    Image.fromarray(mask).save(plain, format="PNG", optimize=True)
     assert len(data) < 0.7 * len(plain.getvalue())
     decoded = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
     for colour in (TILE, DROPPED, IN_NO_TILE):
-        assert np.array_equal(coloured(decoded, colour), coloured(image, colour))
+        assert np.array_equal(coloured(decoded, colour), coloured(mask, colour))
 
 
 def test_what_was_not_judged_can_be_read_back(slide):
     """The cell in no tile counts; the speck, under which there is nothing to judge, does not."""
-    image = picture(slide)
-    hidden = unjudged_in(png_bytes(image), 300)
+    mask = mask_of(slide)
+    hidden = unjudged_in(png_bytes(mask), 300)
     assert hidden.shape == (300, 400)
-    assert np.array_equal(np.argwhere(hidden), coloured(image, IN_NO_TILE))
+    assert np.array_equal(np.argwhere(hidden), coloured(mask, IN_NO_TILE))

@@ -4,7 +4,7 @@ import pytest
 from inkdot.config import default_config
 from inkdot.slides.array_slide import MemorySlide
 from inkdot.tiling.foreground.find_foreground import find_foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 THINPREP = default_config("thinprep").tiling
 SECTION = default_config("section").tiling
@@ -12,7 +12,7 @@ BLUE, GREEN, BLACK = (1.7, 1.3, 0.5), (1.6, 0.6, 1.5), (1.6, 1.6, 1.6)
 HAEMATOXYLIN = (0.651, 0.701, 0.290)
 
 
-def share(foreground, ground: Ground, rows: slice, columns: slice) -> float:
+def share(foreground, ground: ForegroundClass, rows: slice, columns: slice) -> float:
     return float((foreground.ground[rows, columns] == ground).mean())
 
 
@@ -29,10 +29,10 @@ def test_a_stroke_of_a_pen_is_named_border_and_all(scene, stains, ink, border_um
     drawn.od += cv2.GaussianBlur(od, (0, 0), border_um)
     foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
     area = foreground.areas_um2()
-    assert area[Ground.PEN] == pytest.approx(90 * 300, rel=0.35)
-    assert share(foreground, Ground.PEN, slice(30, 95), slice(53, 69)) == 1.0
+    assert area[ForegroundClass.PEN] == pytest.approx(90 * 300, rel=0.35)
+    assert share(foreground, ForegroundClass.PEN, slice(30, 95), slice(53, 69)) == 1.0
     assert not foreground.mask[:, :100].any()
-    assert foreground.ground[62, 175] == Ground.KEPT
+    assert foreground.ground[62, 175] == ForegroundClass.KEPT
 
 
 @pytest.mark.parametrize("concentration", [1.2, 2.0])
@@ -49,8 +49,8 @@ def test_a_large_hyperchromatic_cluster_is_no_pen(scene, concentration):
             HAEMATOXYLIN,
         )
     foreground = find_foreground(MemorySlide(drawn.render(), 0.5), THINPREP)
-    assert not foreground.of((Ground.PEN, Ground.GREY, Ground.FOLD)).any()
-    assert foreground.areas_um2()[Ground.KEPT] > 5000
+    assert not foreground.of((ForegroundClass.PEN, ForegroundClass.GREY, ForegroundClass.FOLD)).any()
+    assert foreground.areas_um2()[ForegroundClass.KEPT] > 5000
 
 
 def test_dark_solid_tumour_of_a_section_is_no_pen(scene, stains):
@@ -60,8 +60,8 @@ def test_dark_solid_tumour_of_a_section_is_no_pen(scene, stains):
     for x, y in rng.uniform(150, 700, (2600, 2)):  # 8,600 a mm²: crowded small cells
         drawn.disc(float(x), float(y), 8.0, 1.3, HAEMATOXYLIN)
     foreground = find_foreground(MemorySlide(drawn.render(), 1.0), SECTION)
-    assert not foreground.of((Ground.PEN, Ground.GREY, Ground.FOLD)).any()
-    assert foreground.areas_um2()[Ground.KEPT] == pytest.approx(1e6, rel=0.05)
+    assert not foreground.of((ForegroundClass.PEN, ForegroundClass.GREY, ForegroundClass.FOLD)).any()
+    assert foreground.areas_um2()[ForegroundClass.KEPT] == pytest.approx(1e6, rel=0.05)
 
 
 def test_a_black_frame_is_no_pen(scene, stains):
@@ -69,8 +69,8 @@ def test_a_black_frame_is_no_pen(scene, stains):
     drawn.box(0, 0, 600, 60, 1.6, stains["black"])
     drawn.disc(300, 300, 9.0, 0.8, stains["haematoxylin"])
     areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
-    assert areas[Ground.PEN] == 0
-    assert areas[Ground.GREY] == pytest.approx(600 * 60, rel=0.1)
+    assert areas[ForegroundClass.PEN] == 0
+    assert areas[ForegroundClass.GREY] == pytest.approx(600 * 60, rel=0.1)
 
 
 def fibrous(scene, stains, shape_um: float = 1400.0):
@@ -85,8 +85,8 @@ def test_a_fold_of_a_section_is_named_and_nothing_else(scene, stains):
     drawn = fibrous(scene, stains)
     drawn.od[200:500, 340:362] *= 2.0  # the tissue lies double: 44 µm by 600 µm
     foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
-    assert foreground.areas_um2()[Ground.FOLD] == pytest.approx(44 * 600, rel=0.35)
-    rows, columns = np.nonzero(foreground.ground == Ground.FOLD)
+    assert foreground.areas_um2()[ForegroundClass.FOLD] == pytest.approx(44 * 600, rel=0.35)
+    rows, columns = np.nonzero(foreground.ground == ForegroundClass.FOLD)
     assert columns.min() >= 80
     assert columns.max() <= 95
     assert rows.min() >= 48
@@ -97,14 +97,14 @@ def test_a_strip_of_epithelium_is_no_fold(scene, stains):
     drawn = fibrous(scene, stains)
     drawn.box(680, 400, 60, 600, 0.6, stains["haematoxylin"])
     foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
-    assert foreground.areas_um2()[Ground.FOLD] == 0
+    assert foreground.areas_um2()[ForegroundClass.FOLD] == 0
 
 
 def test_a_dark_rim_beside_glass_is_no_fold(scene, stains):
     drawn = fibrous(scene, stains)
     drawn.od[50:650, 50:72] *= 2.0
     foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
-    assert foreground.areas_um2()[Ground.FOLD] == 0
+    assert foreground.areas_um2()[ForegroundClass.FOLD] == 0
 
 
 def test_a_core_of_fat_and_a_small_biopsy_survive_beside_a_large_piece(scene, stains):

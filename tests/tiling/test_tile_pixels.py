@@ -23,7 +23,7 @@ def test_a_coarser_tile_is_the_area_mean():
 
 
 def area_mean(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Exact, by interpolating the integral of the picture."""
+    """Exact, by interpolating the integral of the image."""
     integral = np.pad(rgb.astype(np.float64), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
     for axis, count in ((0, height), (1, width)):
         integral = np.moveaxis(integral, axis, 0)

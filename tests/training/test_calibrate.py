@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import questions
+from inkdot.evaluation.head_metrics import head_classes
 from inkdot.training.release.calibrate import _operating_point
 
 NAN = np.nan
@@ -23,8 +23,8 @@ def tile_set(rows):
 def locked(rows, scores, config):
     malignant = np.array(scores, np.float32)
     table = np.stack([1 - malignant, malignant, malignant, malignant], axis=1)
-    question = next(iter(questions(config.head_records)))
-    return _operating_point(question, table, tile_set(rows), config)
+    head_class = next(iter(head_classes(config.head_records)))
+    return _operating_point(head_class, table, tile_set(rows), config)
 
 
 def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):

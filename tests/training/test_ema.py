@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inkdot.model.network import TileNetwork
-from inkdot.training.fit.ema import WeightAverage
+from inkdot.training.fit.ema import EMA
 
 
 def steps(network, average, count):
@@ -28,7 +28,7 @@ def steps(network, average, count):
 def test_it_is_the_exponential_mean_with_a_short_memory_at_first(tiny_spec, decay):
     network = TileNetwork(tiny_spec)
     expected = {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
-    average = WeightAverage(network, decay)
+    average = EMA(network, decay)
     for step, weights in enumerate(steps(network, average, 30)):
         share = min(decay, (step + 1) / (step + 10))
         for name, value in weights.items():
@@ -40,7 +40,7 @@ def test_it_is_the_exponential_mean_with_a_short_memory_at_first(tiny_spec, deca
 
 def test_without_a_decay_it_is_the_network_itself_to_the_last_bit(tiny_spec):
     network = TileNetwork(tiny_spec)
-    average = WeightAverage(network, 0.0)
+    average = EMA(network, 0.0)
     steps(network, average, 3)
     for name, tensor in average.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])

@@ -5,23 +5,23 @@ import pytest
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
-from inkdot.evaluation.head_metrics import patient_figures
+from inkdot.evaluation.head_metrics import patient_metrics
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.metrics.classification import average_precision, roc_auc
-from inkdot.training.fit.epoch_metrics import Row, better, cells, chosen_words, judged_figures, line
-from inkdot.training.fit.monitor import check_watched
+from inkdot.training.fit.epoch_metrics import Row, better, cells, chosen_words, line, monitored_metrics
+from inkdot.training.fit.monitor import check_monitored
 
 NAN = np.nan
 
 
-def figures(scores, positive, patients):
+def metrics(scores, positive, patients):
     """Of tiles with these scores; ``positive`` is the target of the flag class."""
     own = np.array(positive, np.float32)
     blank = np.full_like(own, NAN)
     targets = np.stack([1 - own, own, blank, blank], axis=1)
     probabilities = np.array(scores, np.float32)
     columns = np.stack([1 - probabilities, probabilities, probabilities, probabilities], axis=1)
-    return patient_figures(columns, targets, np.array(patients), DEFAULT_HEADS, replicates=50, seed=0)
+    return patient_metrics(columns, targets, np.array(patients), DEFAULT_HEADS, replicates=50, seed=0)
 
 
 def test_a_patient_has_the_score_of_the_highest_tile_and_is_positive_where_one_tile_is():
@@ -30,7 +30,7 @@ def test_a_patient_has_the_score_of_the_highest_tile_and_is_positive_where_one_t
     sick = {f"p{i:02d}" for i in range(0, 12, 2)}
     positive = np.array([float(p in sick and generator.random() < 0.2) for p in patients])
     scores = np.clip(0.3 * positive + generator.random(200) * 0.8, 0, 1).astype(np.float32)
-    found = figures(scores, positive, patients)
+    found = metrics(scores, positive, patients)
     # By hand, patient by patient.
     names = sorted(set(patients.tolist()))
     truth = np.array([bool((positive[patients == name] > 0.5).any()) for name in names])
@@ -38,23 +38,23 @@ def test_a_patient_has_the_score_of_the_highest_tile_and_is_positive_where_one_t
     assert 0.5 < roc_auc(truth, best) < 1
     assert found["patient_auc"].value == pytest.approx(roc_auc(truth, best))
     assert found["patient_average_precision"].value == pytest.approx(average_precision(truth, best))
-    for figure in found.values():
-        assert figure.low < figure.value < figure.high
+    for metric in found.values():
+        assert metric.low < metric.value < metric.high
 
 
 def test_a_patient_of_whom_something_is_undecided_counts_only_where_positive():
     scores = [0.9, 0.1, 0.8, 0.2, 0.3, 0.4]
     patients = ["a", "a", "b", "b", "c", "d"]
     # b: atypical and benign; c: benign; d: not known at all.
-    found = figures(scores, [1, 0.5, 0.5, 0, 0, NAN], patients)
+    found = metrics(scores, [1, 0.5, 0.5, 0, 0, NAN], patients)
     assert found["patient_auc"].value == 1.0  # a against c alone
-    assert figures(scores, [1, 0, 0, 0, 0, 0], patients)["patient_auc"].value == 1.0
-    assert figures(scores, [0, 0, 1, 0, 0, 0], patients)["patient_auc"].value == pytest.approx(2 / 3)
+    assert metrics(scores, [1, 0, 0, 0, 0, 0], patients)["patient_auc"].value == 1.0
+    assert metrics(scores, [0, 0, 1, 0, 0, 0], patients)["patient_auc"].value == pytest.approx(2 / 3)
 
 
 def test_where_a_class_has_no_patient_nothing_is_claimed():
-    assert figures([0.9, 0.1], [1, 0], ["a", "a"]) == {"patient_auc": None, "patient_average_precision": None}
-    assert figures([0.9, 0.1], [0, 0], ["a", "b"]) == {"patient_auc": None, "patient_average_precision": None}
+    assert metrics([0.9, 0.1], [1, 0], ["a", "a"]) == {"patient_auc": None, "patient_average_precision": None}
+    assert metrics([0.9, 0.1], [0, 0], ["a", "b"]) == {"patient_auc": None, "patient_average_precision": None}
 
 
 def epoch(loss: float, auc: float | None = None, prefix: str = "selftest_") -> Row:
@@ -92,7 +92,7 @@ def test_the_terminal_tells_of_patients_with_an_interval():
 
 
 def test_patients_too_few_for_an_interval_are_said_to_be():
-    too_few = figures([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0], ["a", "b", "c", "d"])
+    too_few = metrics([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0], ["a", "b", "c", "d"])
     row = epoch(0.5, 0.75) | {"epoch": 1, "train_loss": 0.25}
     row |= {f"selftest_{name}": value for name, value in cells(too_few).items()}
     assert line(row, 1, "selftest_").endswith("selftest_patient_auc 1.000 (interval not known)")
@@ -100,21 +100,21 @@ def test_patients_too_few_for_an_interval_are_said_to_be():
 
 def test_watching_patients_needs_both_kinds_of_them(tiny_config):
     targets = np.array([[0, 1, 1, 0], [1, 0, NAN, NAN], [0.5, 0.5, NAN, NAN]], np.float32)
-    settings = tiny_config.training.model_copy(update={"watch": "patient_auc"})
+    settings = tiny_config.training.model_copy(update={"monitor": "patient_auc"})
     watching = tiny_config.model_copy(update={"training": settings})
     one_kind = np.array(["a", "a", "b"])  # a has both kinds of tile, b is undecided
-    said = r"found 1 positive and 0 negative ones among 2; .*set training\.watch to calibrated_loss"
+    said = r"found 1 positive and 0 negative ones among 2; .*set training\.monitor to calibrated_loss"
     with pytest.raises(UserError, match=said):
-        check_watched(targets, one_kind, watching)
-    check_watched(targets, one_kind, tiny_config)
-    check_watched(targets, np.array(["a", "b", "c"]), watching)
+        check_monitored(targets, one_kind, watching)
+    check_monitored(targets, one_kind, tiny_config)
+    check_monitored(targets, np.array(["a", "b", "c"]), watching)
 
 
 def test_the_card_says_by_what_the_epoch_was_chosen(tiny_config):
     assert chosen_words(7, tiny_config.training) == (
         "Weights of epoch 7 of 3, which had the lowest calibrated validation loss."
     )
-    settings = tiny_config.training.model_copy(update={"watch": "patient_auc"})
+    settings = tiny_config.training.model_copy(update={"monitor": "patient_auc"})
     assert "epoch 7 of 3, which had the highest AUC over validation patients" in chosen_words(7, settings)
 
 
@@ -124,4 +124,4 @@ def test_scores_that_are_no_numbers_are_the_users_error_and_say_what_to_lower():
     targets = np.array([[1, 0, NAN, NAN], [0, 1, NAN, NAN]], np.float32)
     config = config_from_mapping({})
     with pytest.raises(UserError, match=r"finite.*training\.learning_rate"):
-        judged_figures(logits, {}, targets, np.array(["a", "b"]), config)
+        monitored_metrics(logits, {}, targets, np.array(["a", "b"]), config)

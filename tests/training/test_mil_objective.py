@@ -20,7 +20,7 @@ from inkdot.training.fit.checkpoint import manual_seed
 from inkdot.training.fit.vicreg import PairLesson, SelfTaught, vicreg_loss
 from inkdot.training.mil.attention_heads import with_attention
 from inkdot.training.mil.bag_sampler import BagDraws
-from inkdot.training.mil.mil_objective import BagData, BagLesson, pooled_bags, slide_logits
+from inkdot.training.mil.mil_objective import BagData, MilObjective, pooled_bags, slide_logits
 
 SIDE, TILES = 32, 6
 BACKBONE = "test_efficientnet"
@@ -52,7 +52,7 @@ def painted_bags(slides, seed):
     tiles = TileSet(
         arrays=arrays,
         array_of_row=np.arange(rows) // TILES,
-        place_of_row=np.arange(rows) % TILES,
+        index_in_array=np.arange(rows) % TILES,
         targets=np.array(targets, np.float32),
         patients=np.array(names),
         slides=np.array(names),
@@ -75,7 +75,7 @@ def config_with(**training):
                 "batch_size": 24,
                 "learning_rate": 0.003,
                 "accelerator": "cpu",
-                "slide_labels": {"bag_tiles": 6, "hidden": 8},
+                "mil": {"bag_tiles": 6, "hidden": 8},
             }
             | training,
         }
@@ -85,7 +85,7 @@ def config_with(**training):
 def learnt(folder, data, config, console):
     manual_seed(0, 0)
     network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8))
-    state = loop.learn(network, BagLesson(data, config), config, RunLayout(folder), console)
+    state = loop.learn(network, MilObjective(data, config), config, RunLayout(folder), console)
     return network, state
 
 
@@ -175,8 +175,8 @@ def test_a_slide_with_fewer_tiles_than_places_shows_all_of_them(data):
 
 def test_the_loss_is_that_of_slides_and_of_labelled_tiles_together(data):
     """Against cross-entropies written out in NumPy."""
-    config = config_with(slide_labels={"bag_tiles": 6, "hidden": 8, "tile_weight": 0.5})
-    lesson = BagLesson(data, config)
+    config = config_with(mil={"bag_tiles": 6, "hidden": 8, "tile_weight": 0.5})
+    lesson = MilObjective(data, config)
     rows = np.array([draw.row for draw in next(iter(lesson.draws))])
     outputs = torch.from_numpy(np.random.default_rng(4).normal(size=(len(rows), 6)))
     targets = data.training.tiles.targets[rows]
@@ -204,8 +204,8 @@ def test_a_patient_has_the_score_of_the_highest_of_the_slides(data):
     # Every second slide is positive: with three slides each, all patients would be; so say that of the first six only.
     targets = bags.targets.copy()
     targets[6:, :2] = [1, 0]
-    config = config_with(watch="patient_auc")
-    lesson = BagLesson(replace(data, validation=replace(bags, tiles=tiles, targets=targets)), config)
+    config = config_with(monitor="patient_auc")
+    lesson = MilObjective(replace(data, validation=replace(bags, tiles=tiles, targets=targets)), config)
     manual_seed(0, 0)
     network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8)).eval()
     row = lesson.judge(network, torch.device("cpu"))
@@ -230,12 +230,12 @@ def test_attention_begins_where_the_tiles_own_layer_looks(data):
     pooled = slide_logits(logits, torch.zeros(len(tiles), dtype=torch.long), 1, config.head_records).numpy()
     weights = np.exp(before[:, 1] - before[:, 0])
     np.testing.assert_allclose(pooled[0], (weights / weights.sum()) @ before, rtol=1e-4, atol=1e-6)
-    lesson = BagLesson(data, config)
+    lesson = MilObjective(data, config)
     lesson.begin(attentive, torch.device("cpu"))
     assert lesson.draws.attention is not None
 
 
-def test_slides_that_nobody_answered_for_are_left_out():
+def test_slides_that_nobody_labelled_for_are_left_out():
     bags, _ = painted_bags(4, 5)
     unknown = {name: np.full(4, np.nan, np.float32) for name in bags.slides.tolist()[:2]}
     known = {name: bags.targets[k] for k, name in enumerate(bags.slides.tolist()) if k >= 2}

@@ -26,28 +26,28 @@ def a_description(repository: Path) -> ModelFile:
 def test_the_split_is_told_as_it_was(
     a_description: ModelFile, together: str, given: bool, words: str
 ) -> None:
-    config = config_from_mapping({"training": {"keep_together": together}})
+    config = config_from_mapping({"training": {"group_by": together}})
     assert words in "\n".join(making_lines(a_description, config, 1, "0" * 64, "cpu", given=given))
 
 
 def test_one_reader_is_no_plural() -> None:
-    assert reader_lines(1, {})[0].startswith("Readers: one labelled places")
+    assert reader_lines(1, {})[0].startswith("Readers: one labelled regions")
 
 
-def test_a_question_whose_scores_tell_nothing_is_named(a_description: ModelFile) -> None:
+def test_a_head_whose_scores_tell_nothing_is_named(a_description: ModelFile) -> None:
     flat = a_description.model_copy(update={"temperatures": {"malignancy": 1.2, "morphology": 15.9995}})
     assert "scores of morphology told next to nothing" in card_text(flat, [])
     sharp = a_description.model_copy(update={"temperatures": {"malignancy": 1.2, "morphology": 3.0}})
     assert "next to nothing" not in card_text(sharp, [])
 
 
-def test_pictures_are_told_in_words_of_their_own(a_description: ModelFile) -> None:
-    seen = a_description.trained_on.model_copy(update={"pictures": True})
+def test_images_are_told_in_words_of_their_own(a_description: ModelFile) -> None:
+    seen = a_description.trained_on.model_copy(update={"images": True})
     lines = making_lines(
         a_description.model_copy(update={"trained_on": seen}), config_from_mapping({}), 1, "0" * 64, "cpu"
     )
     making = "\n".join(lines)
-    assert "Pixels: the centre of each picture" in making
+    assert "Pixels: the centre of each image" in making
     assert "bootstrap over groups" in making
     assert "slides" not in making
     assert "patient" not in making

@@ -11,8 +11,8 @@ from inkdot.config import config_from_mapping
 from inkdot.datasets.tile_set import EpochDraws
 from inkdot.errors import UserError
 from inkdot.training.batch_size_check import check_shares
-from inkdot.training.distributed.process_group import Company, company
-from inkdot.training.fit.objective import TileLesson, TrainingData
+from inkdot.training.distributed.process_group import ProcessGroup, company
+from inkdot.training.fit.objective import TileData, TileObjective
 from inkdot.training.fit.vicreg import PairLesson
 
 RunScript = Callable[..., None]
@@ -27,7 +27,7 @@ from rich.console import Console
 from inkdot.storage.layout import RunLayout
 from inkdot.config import config_from_mapping
 from inkdot.training.fit.checkpoint import manual_seed
-from inkdot.training.fit.objective import TrainingData
+from inkdot.training.fit.objective import TileData
 from inkdot.training.fit.trainer import fit
 from inkdot.model.network import NetworkSpec, TileNetwork
 
@@ -40,13 +40,13 @@ config = config_from_mapping(
         "tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32},
         "model": {"backbone": backbone, "dropout": 0.2},
         "training": {
-            "epochs": epochs, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu", "accumulate": accumulate,
+            "epochs": epochs, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu", "gradient_accumulation": accumulate,
         },
     }
 )
 manual_seed(0, 0)
 network = TileNetwork(NetworkSpec(backbone, 0.2, config.head_records, 32))
-data = TrainingData(
+data = TileData(
     painting.painted_set(8, 12, seed=1), painting.painted_set(8, 5, seed=2), "selftest_", "same"
 )
 fit(network, data, config, RunLayout(Path(sys.argv[2])), Console(file=io.StringIO()))
@@ -128,10 +128,10 @@ def test_shares_of_a_batch_make_the_batch():
 
 
 def test_torchrun_says_who_one_is(monkeypatch):
-    assert company() == Company(rank=0, size=1, here=1)
+    assert company() == ProcessGroup(rank=0, size=1, here=1)
     for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    assert company() == Company(rank=5, size=8, here=4)
+    assert company() == ProcessGroup(rank=5, size=8, here=4)
     assert not company().first
 
 
@@ -142,7 +142,7 @@ def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused(
     with pytest.raises(
         UserError, match=r"multiple of 3 tiles in a batch for 3 processes.*found 16.*one process"
     ):
-        TileLesson(TrainingData(training_tiles, validation_tiles, "", "x"), tiny_config)
+        TileObjective(TileData(training_tiles, validation_tiles, "", "x"), tiny_config)
     with pytest.raises(UserError, match=r"multiple of 3 tiles in a batch for 3 processes.*found 8,"):
         PairLesson(training_tiles, validation_tiles, tiny_config, "", "x")
 
@@ -150,18 +150,18 @@ def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused(
 @pytest.mark.parametrize(
     ("batch_size", "bag_tiles", "accumulate", "start", "wanted"),
     [
-        (64, 16, 1, "answers", None),  # four slides
-        (40, 16, 1, "answers", None),  # two
-        (48, 16, 1, "answers", "a multiple of 32 .*found 48; set it to 64"),  # three
-        (64, 16, 3, "answers", "a multiple of 96 .*found 64; set it to 96"),
+        (64, 16, 1, "labels", None),  # four slides
+        (40, 16, 1, "labels", None),  # two
+        (48, 16, 1, "labels", "a multiple of 32 .*found 48; set it to 64"),  # three
+        (64, 16, 3, "labels", "a multiple of 96 .*found 64; set it to 96"),
         (4, 3, 1, "self-supervised", None),  # two pairs, two slides
         (10, 5, 1, "self-supervised", "a multiple of 20 .*found 10; set it to 20"),  # five pairs
-        (10, 5, 1, "answers", None),
+        (10, 5, 1, "labels", None),
     ],
 )
 def test_slides_of_a_step_must_go_round(monkeypatch, batch_size, bag_tiles, accumulate, start, wanted):
     labels = {"bag_tiles": bag_tiles, "start": start}
-    training = {"batch_size": batch_size, "accumulate": accumulate, "slide_labels": labels}
+    training = {"batch_size": batch_size, "gradient_accumulation": accumulate, "mil": labels}
     config = config_from_mapping({"training": training})
     check_shares(config, slides=True)  # one process takes any
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -1,4 +1,4 @@
-"""Which tiles get their slide's answers, against rules written out tile by tile."""
+"""Which tiles get their slide's labels, against rules written out tile by tile."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import DEFAULT_HEADS, flagging_head
 from inkdot.model.attention import flag_margin
-from inkdot.training.mil.pseudo_labels import answered_tiles, flag_margins, surest_tiles
+from inkdot.training.mil.pseudo_labels import flag_margins, labelled_bag_tiles, pseudo_labelled_tiles
 
 HEADS = DEFAULT_HEADS
 CLASSES = sum(len(head.classes) for head in HEADS)
@@ -26,23 +26,23 @@ def bags() -> BagSet:
     tiles = TileSet(
         arrays=[np.zeros((count, 2, 2, 3), np.uint8)],
         array_of_row=np.zeros(count, np.int64),
-        place_of_row=np.arange(count),
+        index_in_array=np.arange(count),
         targets=np.full((count, CLASSES), np.nan, np.float32),
         patients=np.repeat(np.array(["p1", "p2", "p3", "p4"]), sizes),
         slides=np.repeat(np.array(["a", "b", "c", "d"]), sizes),
     )
-    answers = [[*BENIGN, *UNKNOWN]] * 2 + [[*MALIGNANT, *SMALL], [*MALIGNANT, *UNKNOWN]]
-    return BagSet(tiles, np.array(["a", "b", "c", "d"]), np.array(answers, np.float32))
+    labels = [[*BENIGN, *UNKNOWN]] * 2 + [[*MALIGNANT, *SMALL], [*MALIGNANT, *UNKNOWN]]
+    return BagSet(tiles, np.array(["a", "b", "c", "d"]), np.array(labels, np.float32))
 
 
-def test_every_tile_gets_its_slides_answers(bags: BagSet) -> None:
-    targets = answered_tiles(bags, HEADS).targets
+def test_every_tile_gets_its_slides_labels(bags: BagSet) -> None:
+    targets = labelled_bag_tiles(bags, HEADS).targets
     np.testing.assert_array_equal(targets, bags.targets[bags.owners])
 
 
 def test_a_tiles_own_label_holds_and_a_benign_one_has_no_morphology(bags: BagSet) -> None:
     bags.tiles.targets[100, :2] = BENIGN  # somebody marked it, on a malignant slide
-    targets = answered_tiles(bags, HEADS).targets
+    targets = labelled_bag_tiles(bags, HEADS).targets
     assert targets[100, :2].tolist() == BENIGN
     assert np.isnan(targets[100, 2:]).all()
     assert targets[101].tolist() == [*MALIGNANT, *SMALL]
@@ -50,7 +50,7 @@ def test_a_tiles_own_label_holds_and_a_benign_one_has_no_morphology(bags: BagSet
 
 def test_of_positive_slides_only_tiles_above_the_negative_ones_stay(bags: BagSet) -> None:
     margins = np.concatenate([np.arange(100.0), np.arange(90.0, 100.0), np.arange(-10.0, 0.0)])
-    surest = surest_tiles(bags, margins, HEADS, above=0.95)
+    surest = pseudo_labelled_tiles(bags, margins, HEADS, above=0.95)
     # 95 % of 0 to 99 lie below 94.05: of 90 to 99 the last five are above; of the last slide its highest stays.
     expected = bags.targets[bags.owners].copy()
     expected[100:105] = np.nan
@@ -61,7 +61,7 @@ def test_of_positive_slides_only_tiles_above_the_negative_ones_stay(bags: BagSet
 
 def test_an_unknown_slide_says_nothing_about_its_tiles(bags: BagSet) -> None:
     bags.targets[3, :2] = 0.5  # readers disagree
-    surest = surest_tiles(bags, np.arange(120.0), HEADS, above=0.9)
+    surest = pseudo_labelled_tiles(bags, np.arange(120.0), HEADS, above=0.9)
     assert np.isnan(surest.targets[110:]).all()
     assert (surest.targets[100:110, 1] == 1.0).all()
 

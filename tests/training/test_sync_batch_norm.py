@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inkdot.training.distributed.sync_batch_norm import as_whole_batch, batch_norm, dropout
+from inkdot.training.distributed.sync_batch_norm import batch_norm, dropout, with_sync_batch_norm
 
 _SHARES = """
 import sys
@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from inkdot.training.distributed.sync_batch_norm import as_whole_batch, rows_of_all
+from inkdot.training.distributed.sync_batch_norm import with_sync_batch_norm, all_gather_rows
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -40,20 +40,20 @@ for cut in (2, 0, 7):
             layer.load_state_dict({"weight": torch.from_numpy(given["weight"]), "bias": torch.from_numpy(given["bias"])}, False)
             layer.reset_running_stats()
         layer.zero_grad()
-        with as_whole_batch():
+        with with_sync_batch_norm():
             out = layer.train()(values)
         out.backward(torch.from_numpy(given["gradient"][rows]))
         here = {"out": out, "values": values.grad} | {f"{n}.grad": p.grad for n, p in layer.named_parameters()}
         here |= layer.state_dict()
-        with as_whole_batch():
+        with with_sync_batch_norm():
             here["judged"] = layer.eval()(values)
         found |= {f"{cut}/{name}/{key}": tensor.detach().numpy() for key, tensor in here.items()}
 own = torch.from_numpy(given["flat"][rank::2]).requires_grad_()
-every = rows_of_all(own)
+every = all_gather_rows(own)
 (every.T @ every).pow(2).sum().div(4 if rank else 4 / 3).backward()
 found |= {"every": every.detach().numpy(), "every.grad": own.grad.numpy()}
 try:
-    with as_whole_batch():
+    with with_sync_batch_norm():
         nn.BatchNorm1d(3)(torch.ones(1 - rank, 3))
 except ValueError as error:
     found["refused"] = np.array(str(error))
@@ -199,7 +199,7 @@ def test_layers_ask_for_it_only_where_several_train_and_keep_their_names(
 
     def seen() -> Tensor:
         torch.manual_seed(0)
-        with as_whole_batch():
+        with with_sync_batch_norm():
             return network(tiles).detach()
 
     alone = seen()

@@ -11,15 +11,15 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
 from inkdot.storage.layout import RunLayout
-from inkdot.training.fit.checkpoint import manual_seed, restore, restore_average
-from inkdot.training.fit.objective import TileLesson
+from inkdot.training.fit.checkpoint import manual_seed, restore, restore_ema
+from inkdot.training.fit.objective import TileObjective
 from inkdot.training.fit.pretrained import check_start
-from inkdot.training.fit.trainer import TrainingData, fit, learn, learning_rate_at
+from inkdot.training.fit.trainer import TileData, fit, learn, learning_rate_at
 
 
 @pytest.fixture
 def data(training_tiles, validation_tiles):
-    return TrainingData(training_tiles, validation_tiles, "selftest_", "run-1")
+    return TileData(training_tiles, validation_tiles, "selftest_", "run-1")
 
 
 def changed(config, **training):
@@ -82,7 +82,7 @@ class PowerCutError(Exception):
 def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
     tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write, watch
 ):
-    config = changed(tiny_config, keep="best", watch=watch)
+    config = changed(tiny_config, checkpoint="best", monitor=watch)
     whole, _ = trained(tmp_path / "whole", data, config, tiny_spec, quiet)
     from inkdot.training.fit import trainer as loop
 
@@ -112,7 +112,7 @@ def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny
     assert same_bytes(first, again)
     assert state.epoch == 3
     assert "going on after epoch 3" in quiet.file.getvalue()
-    other = TrainingData(data.training, data.validation, "selftest_", "run-2")
+    other = TileData(data.training, data.validation, "selftest_", "run-2")
     before = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
     trained(tmp_path, other, tiny_config, tiny_spec, quiet)
     assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() != before
@@ -133,7 +133,7 @@ def test_labels_that_nobody_gave_change_nothing(tmp_path, data, tiny_config, tin
     training = type(data.training)(
         data.training.arrays,
         data.training.array_of_row,
-        data.training.place_of_row,
+        data.training.index_in_array,
         blank,
         data.training.patients,
         data.training.slides,
@@ -141,7 +141,7 @@ def test_labels_that_nobody_gave_change_nothing(tmp_path, data, tiny_config, tin
     config = changed(tiny_config, weight_decay=0.0, epochs=1)
     manual_seed(0, 0)
     start = {name: t.clone() for name, t in TileNetwork(tiny_spec).state_dict().items()}
-    network, _ = trained(tmp_path, TrainingData(training, data.validation, "", "x"), config, tiny_spec, quiet)
+    network, _ = trained(tmp_path, TileData(training, data.validation, "", "x"), config, tiny_spec, quiet)
     for name, tensor in network.state_dict().items():
         assert torch.isfinite(tensor).all()
         if name.startswith("heads.morphology"):
@@ -218,7 +218,7 @@ def test_a_step_taken_in_parts_is_the_same_step(tmp_path, data, tiny_config, tin
     spec = replace(tiny_spec, backbone="test_convnext", dropout=0.0)
     config = changed(tiny_config, epochs=1, batch_size=15)
     whole, first = trained(tmp_path / "whole", data, config, spec, quiet)
-    parts, second = trained(tmp_path / "parts", data, changed(config, accumulate=4), spec, quiet)
+    parts, second = trained(tmp_path / "parts", data, changed(config, gradient_accumulation=4), spec, quiet)
     assert first.history[0]["train_loss"] == pytest.approx(second.history[0]["train_loss"], rel=1e-5)
     assert first.history[0]["train_loss.morphology"] > 0
     for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
@@ -239,7 +239,14 @@ def test_a_gradient_is_clipped_where_asked(tmp_path, data, tiny_config, tiny_spe
 
 def test_without_progress_it_stops_and_a_rerun_does_not_go_on(tmp_path, data, tiny_config, tiny_spec, quiet):
     # A rate that destroys what was learnt: no later epoch is better than the first good one.
-    config = changed(tiny_config, epochs=12, patience=1, keep="best", learning_rate=3.0, warmup_fraction=0.0)
+    config = changed(
+        tiny_config,
+        epochs=12,
+        early_stopping_patience=1,
+        checkpoint="best",
+        learning_rate=3.0,
+        warmup_fraction=0.0,
+    )
     _, state = trained(tmp_path, data, config, tiny_spec, quiet)
     assert state.epoch == state.best_epoch + 1 < 12
     assert "no better since epoch" in quiet.file.getvalue()
@@ -259,23 +266,25 @@ class CrowdedNetwork(TileNetwork):
 
 
 def test_too_little_memory_names_what_to_try_and_that_helps(tmp_path, data, tiny_config, tiny_spec, quiet):
-    with pytest.raises(UserError, match=r"16 tiles of 32 px.*accumulate to 2 .*or training\.batch_size to 8"):
+    with pytest.raises(
+        UserError, match=r"16 tiles of 32 px.*accumulation to 2 .*or training\.batch_size to 8"
+    ):
         fit(CrowdedNetwork(tiny_spec), data, tiny_config, RunLayout(tmp_path), quiet)
-    config = changed(tiny_config, accumulate=4, epochs=1)
+    config = changed(tiny_config, gradient_accumulation=4, epochs=1)
     state = fit(CrowdedNetwork(tiny_spec), data, config, RunLayout(tmp_path), quiet)
     assert state.epoch == 1
 
 
 def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_spec, quiet):
-    # Validation tiles whose answers are the wrong way round: the more is learnt, the worse it looks.
+    # Validation tiles whose labels are the wrong way round: the more is learnt, the worse it looks.
     validation = replace(data.validation, targets=data.validation.targets[:, [1, 0, 3, 2]])
     wrong = replace(data, validation=validation)
-    settings = {"epochs": 4, "average_decay": 0.0}
+    settings = {"epochs": 4, "ema_decay": 0.0}
     best, state = trained(
-        tmp_path / "best", wrong, changed(tiny_config, keep="best", **settings), tiny_spec, quiet
+        tmp_path / "best", wrong, changed(tiny_config, checkpoint="best", **settings), tiny_spec, quiet
     )
     last, _ = trained(
-        tmp_path / "last", wrong, changed(tiny_config, keep="last", **settings), tiny_spec, quiet
+        tmp_path / "last", wrong, changed(tiny_config, checkpoint="last", **settings), tiny_spec, quiet
     )
     assert state.best_epoch < 4
     assert not same_bytes(best, last)
@@ -293,7 +302,7 @@ def test_a_frozen_backbone_stands_still_with_its_statistics_and_then_learns(
 ):
     def backbone(epochs, freeze):
         config = changed(
-            tiny_config, epochs=epochs, freeze_epochs=freeze, accumulate=accumulate, average_decay=0.0
+            tiny_config, epochs=epochs, freeze_epochs=freeze, gradient_accumulation=accumulate, ema_decay=0.0
         )
         network, _ = trained(tmp_path / f"{epochs}-{freeze}", data, config, tiny_spec, quiet)
         heads = torch.cat([parameter.flatten() for parameter in network.heads.parameters()])
@@ -318,7 +327,7 @@ def test_a_backbone_that_knows_nothing_is_not_frozen(tiny_config):
         check_start(changed(tiny_config, freeze_epochs=2))
 
 
-class ForetoldLesson(TileLesson):
+class ForetoldObjective(TileObjective):
     """Learns as ever, but what validation will say of each epoch stands fixed."""
 
     def __init__(self, data, config, foretold):
@@ -330,10 +339,10 @@ class ForetoldLesson(TileLesson):
         return {"calibrated_loss": loss, "patient_auc": auc, "patient_auc.low": 0.0, "patient_auc.high": 1.0}
 
 
-def foretold(folder, data, config, spec, console, figures):
+def foretold(folder, data, config, spec, console, metrics):
     manual_seed(config.training.seed, 0)
     network = TileNetwork(spec)
-    state = learn(network, ForetoldLesson(data, config, figures), config, RunLayout(folder), console)
+    state = learn(network, ForetoldObjective(data, config, metrics), config, RunLayout(folder), console)
     return network, state
 
 
@@ -341,35 +350,35 @@ def foretold(folder, data, config, spec, console, figures):
 def test_the_best_epoch_is_that_of_what_is_watched(
     tmp_path, data, tiny_config, tiny_spec, quiet, watch, best
 ):
-    figures = [(0.5, 0.7), (0.4, 0.9), (0.3, 0.8), (0.35, 0.9), (0.36, 0.9)]
-    config = changed(tiny_config, epochs=5, keep="best", watch=watch)
-    network, state = foretold(tmp_path, data, config, tiny_spec, quiet, figures)
+    metrics = [(0.5, 0.7), (0.4, 0.9), (0.3, 0.8), (0.35, 0.9), (0.36, 0.9)]
+    config = changed(tiny_config, epochs=5, checkpoint="best", monitor=watch)
+    network, state = foretold(tmp_path, data, config, tiny_spec, quiet, metrics)
     assert state.best_epoch == best
     kept = TileNetwork(tiny_spec)
     restore(tmp_path / "checkpoints" / "best.safetensors", kept)
     assert same_bytes(network, kept)
     last = TileNetwork(tiny_spec)
-    restore_average(tmp_path / "checkpoints" / "last.safetensors", last)
+    restore_ema(tmp_path / "checkpoints" / "last.safetensors", last)
     assert not same_bytes(network, last)
     assert f"epoch {best}, the best" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("watch", "epochs"), [("calibrated_loss", 5), ("patient_auc", 3)])
 def test_patience_is_with_what_is_watched(tmp_path, data, tiny_config, tiny_spec, quiet, watch, epochs):
-    figures = [(0.5, 0.9), (0.4, 0.8), (0.3, 0.7), (0.2, 0.6), (0.1, 0.5)]
-    config = changed(tiny_config, epochs=5, keep="best", patience=2, watch=watch)
-    _, state = foretold(tmp_path, data, config, tiny_spec, quiet, figures)
+    metrics = [(0.5, 0.9), (0.4, 0.8), (0.3, 0.7), (0.2, 0.6), (0.1, 0.5)]
+    config = changed(tiny_config, epochs=5, checkpoint="best", early_stopping_patience=2, monitor=watch)
+    _, state = foretold(tmp_path, data, config, tiny_spec, quiet, metrics)
     assert state.epoch == epochs
 
 
 def test_patients_of_one_kind_cannot_choose_an_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
     alone = replace(data, validation=replace(data.validation, patients=np.full(len(data.validation), "p")))
-    config = changed(tiny_config, epochs=1, keep="best", watch="patient_auc")
-    with pytest.raises(UserError, match=r"training\.watch patient_auc: .* 1 positive and 0 negative"):
+    config = changed(tiny_config, epochs=1, checkpoint="best", monitor="patient_auc")
+    with pytest.raises(UserError, match=r"training\.monitor patient_auc: .* 1 positive and 0 negative"):
         trained(tmp_path, alone, config, tiny_spec, quiet)
     assert not (tmp_path / "checkpoints").exists()
-    # The last epoch is kept whatever is watched; there is no figure of patients then.
-    _, state = trained(tmp_path, alone, changed(config, keep="last"), tiny_spec, quiet)
+    # The last epoch is kept whatever is watched; there is no metric of patients then.
+    _, state = trained(tmp_path, alone, changed(config, checkpoint="last"), tiny_spec, quiet)
     assert state.history[0]["selftest_patient_auc"] is None
     (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines())
     assert row["selftest_patient_auc"] == row["selftest_patient_average_precision.low"] == ""
@@ -388,9 +397,9 @@ def test_checkpoints_of_other_settings_are_replaced_and_that_is_said(
 
 def test_a_batch_without_statistics_names_what_to_set(tmp_path, data, tiny_config, tiny_spec, quiet):
     # Of tiles of 32 px this network's last feature maps are one pixel: a tile has one value per channel.
-    config = changed(tiny_config, batch_size=16, accumulate=16)
+    config = changed(tiny_config, batch_size=16, gradient_accumulation=16)
     spec = replace(tiny_spec, backbone="mobilenetv3_small_050")
     with pytest.raises(
-        UserError, match=r"two tiles or more.*one of 32 px.*batch_size \(16\).*accumulate \(16\)"
+        UserError, match=r"two tiles or more.*one of 32 px.*batch_size \(16\).*accumulation \(16\)"
     ):
         trained(tmp_path, data, config, spec, quiet)

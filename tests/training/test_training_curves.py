@@ -46,14 +46,14 @@ def test_every_known_value_is_drawn_at_its_height_and_names_are_escaped():
     assert words.count("epoch; the dashed line is epoch 4, the best") == 3
 
 
-def test_one_epoch_and_nothing_known_is_a_picture_too():
+def test_one_epoch_and_nothing_known_is_a_image_too():
     root = parsed(curves_svg(rows(1), "validation_", best_epoch=1))
     assert len(list(root.iter(f"{SVG}polyline"))) == 4
     blank = [rows(1)[0] | {name: None for name in rows(1)[0] if "auc" in name}]
     parsed(curves_svg(blank, "validation_", best_epoch=1))
 
 
-def test_patients_have_a_panel_of_their_own_where_there_are_figures_of_them():
+def test_patients_have_a_panel_of_their_own_where_there_are_metrics_of_them():
     def titles(table):
         return [
             text.text
@@ -62,12 +62,12 @@ def test_patients_have_a_panel_of_their_own_where_there_are_figures_of_them():
         ]
 
     without = titles(rows(3))
-    figure = {
+    metric = {
         "validation_patient_auc": 0.8,
         "validation_patient_auc.low": 0.6,
         "validation_patient_auc.high": 0.9,
     }
-    table = [row | figure for row in rows(3)]
+    table = [row | metric for row in rows(3)]
     assert [title for title in titles(table) if title not in without] == [
         "Validation patients, 95 % interval shaded"
     ]

@@ -80,9 +80,11 @@ def read_asap(path: Path) -> Drawing:
         ring = [point for _, point in sorted(outline.points, key=lambda point: point[0])]
         if outline.kind == "Rectangle" and len(ring) == 2:
             ring = box_ring(ring)
-        if (place := area_of(ring, [], notes, outline.where)) is not None:
+        if (region := area_of(ring, [], notes, outline.where)) is not None:
             areas.append(
-                DrawnArea(outline.where.removeprefix(f"{path}: "), _names(outline.group, file.parents), place)
+                DrawnArea(
+                    outline.where.removeprefix(f"{path}: "), _names(outline.group, file.parents), region
+                )
             )
     return Drawing("asap", areas, notes)
 

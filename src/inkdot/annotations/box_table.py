@@ -51,9 +51,9 @@ def read_boxes(path: Path, text: str, slide_id: str) -> Drawing:
         if width <= 0 or height <= 0:
             raise AnnotationError(f"{where}: expected w and h above 0, found {width:g} and {height:g}")
         ring = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        if (place := area_of(ring, [], notes, where)) is not None:
+        if (region := area_of(ring, [], notes, where)) is not None:
             name = (row["class"] or "").strip()
-            areas.append(DrawnArea(f"line {reader.line_num}", (name,) if name else (), place))
+            areas.append(DrawnArea(f"line {reader.line_num}", (name,) if name else (), region))
     if others and not areas:
         notes.add(f"no box is of slide {slide_id!r}; those of other slides", f"{others} rows")
     return Drawing("boxes", areas, notes)

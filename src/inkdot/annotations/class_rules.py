@@ -1,4 +1,4 @@
-"""From the class that a person chose in another program to answers of heads, by the config's mapping."""
+"""From the class that a person chose in another program to labels of heads, by the config's mapping."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Rule:
     """What an area of some class means.
 
     Attributes:
-        kind: ``answers``; ``cut`` takes the area out of all others; ``ignore``.
-        answers: Answer per head, where kind is ``answers``.
+        kind: ``labels``; ``cut`` takes the area out of all others; ``ignore``.
+        labels: Label per head, where kind is ``labels``.
     """
 
-    kind: Literal["answers", "cut", "ignore"]
-    answers: Mapping[str, str]
+    kind: Literal["labels", "cut", "ignore"]
+    labels: Mapping[str, str]
 
 
 def rule_for(
@@ -35,7 +35,7 @@ def rule_for(
     to ``Tumor``, and a note says so.
 
     Raises:
-        AnnotationError: No name is known, or a rule names a head or an answer that does not exist.
+        AnnotationError: No name is known, or a rule names a head or an label that does not exist.
     """
     names = area.names or (UNCLASSIFIED,)
     for name in names:
@@ -53,7 +53,7 @@ def rule_for(
     written = " or ".join(repr(name) for name in names)
     known = ", ".join(repr(name) for name in (*config.classes, *config.cut_out, *config.ignore)) or "none"
     example = next(
-        ((head.name, answer) for head in heads for answer in head.answers), ("malignancy", "malignant")
+        ((head.name, label) for head in heads for label in head.labels), ("malignancy", "malignant")
     )
     raise AnnotationError(
         f"{source}: {area.where}: expected a class that the config knows ({known}), found {written}; "
@@ -63,7 +63,7 @@ def rule_for(
 
 def _exact(name: str, config: AnnotationConfig) -> Rule | None:
     if name in config.classes:
-        return Rule("answers", config.classes[name])
+        return Rule("labels", config.classes[name])
     if name in config.cut_out:
         return Rule("cut", {})
     return Rule("ignore", {}) if name in config.ignore else None
@@ -71,14 +71,14 @@ def _exact(name: str, config: AnnotationConfig) -> Rule | None:
 
 def _checked(name: str, rule: Rule, heads: Sequence[Head], source: str) -> Rule:
     known = {head.name: head for head in heads}
-    for head, answer in rule.answers.items():
+    for head, label in rule.labels.items():
         if head not in known:
             raise AnnotationError(
                 f"{source}: annotations.classes, {name!r}: expected a head ({', '.join(known)}), found {head!r}"
             )
-        if answer not in known[head].answers:
+        if label not in known[head].labels:
             raise AnnotationError(
-                f"{source}: annotations.classes, {name!r}: expected an answer of {head} "
-                f"({', '.join(known[head].answers)}), found {answer!r}"
+                f"{source}: annotations.classes, {name!r}: expected an label of {head} "
+                f"({', '.join(known[head].labels)}), found {label!r}"
             )
     return rule

@@ -17,12 +17,12 @@ class DrawnArea:
         where: Where it stands in the file, for messages.
         names: What it may be called, the name that counts most first. The first name that the config knows
             decides; programs with one name per area give one.
-        place: Valid polygon or multipolygon in level-0 pixels.
+        region: Valid polygon or multipolygon in level-0 pixels.
     """
 
     where: str
     names: tuple[str, ...]
-    place: BaseGeometry
+    geometry: BaseGeometry
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Notes:
     _first: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, kind: str, where: str) -> None:
-        """Count one more of ``kind``; the place of the first goes into the warning."""
+        """Count one more of ``kind``; the region of the first goes into the warning."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         self._first.setdefault(kind, where)
 

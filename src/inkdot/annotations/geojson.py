@@ -58,9 +58,9 @@ def read_geojson(path: Path, text: str, offset: Point, object_types: Sequence[st
             if geometry is None:
                 notes.add("features without geometry were passed over", where)
                 continue
-            place = _place(_mapping(geometry, f"{where}: geometry"), offset, notes, where)
-            if place is not None:
-                areas.append(DrawnArea(f"feature {index}", _names(feature, where), place))
+            region = _region(_mapping(geometry, f"{where}: geometry"), offset, notes, where)
+            if region is not None:
+                areas.append(DrawnArea(f"feature {index}", _names(feature, where), region))
     return Drawing("geojson", areas, notes)
 
 
@@ -109,11 +109,11 @@ def _names(feature: _Object, where: str) -> tuple[str, ...]:
     return (joined,) if joined else ()
 
 
-def _place(geometry: _Object, offset: Point, notes: Notes, where: str) -> BaseGeometry | None:
+def _region(geometry: _Object, offset: Point, notes: Notes, where: str) -> BaseGeometry | None:
     kind = geometry.get("type")
     if kind == "GeometryCollection":
         inner = _list(geometry.get("geometries"), f"{where}: geometries")
-        parts = [_place(_mapping(one, where), offset, notes, where) for one in inner]
+        parts = [_region(_mapping(one, where), offset, notes, where) for one in inner]
         return _joined([part for part in parts if part is not None], notes, where)
     if kind in _NO_AREA:
         notes.add(f"objects of geometry {kind} have no area and were passed over", where)

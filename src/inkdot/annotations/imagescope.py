@@ -89,16 +89,20 @@ def read_imagescope(path: Path, info: SlideInfo) -> Drawing:
     _compare_mpp(file.mpp, info, notes, str(path))
     areas: list[DrawnArea] = []
     for layer in file.layers:
-        holes = [place for one in layer.regions if one.negative and (place := _place(one, notes)) is not None]
+        holes = [
+            geometry
+            for one in layer.regions
+            if one.negative and (geometry := _geometry(one, notes)) is not None
+        ]
         hole = unary_union(holes) if holes else None
         for region in layer.regions:
-            if region.negative or (place := _place(region, notes)) is None:
+            if region.negative or (geometry := _geometry(region, notes)) is None:
                 continue
-            if hole is not None and place.intersects(hole):
-                place = polygons_of(place.difference(hole), notes, region.where)
-            if place is not None:
+            if hole is not None and geometry.intersects(hole):
+                geometry = polygons_of(geometry.difference(hole), notes, region.where)
+            if geometry is not None:
                 where = region.where.removeprefix(f"{path}: ")
-                areas.append(DrawnArea(where, _names(region, layer), place))
+                areas.append(DrawnArea(where, _names(region, layer), geometry))
         if holes and len(holes) == len(layer.regions):
             notes.add("layers of negative regions alone label nothing", layer.regions[0].where)
     return Drawing("imagescope", areas, notes)
@@ -109,7 +113,7 @@ def _names(region: _Region, layer: _Layer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in said if word))
 
 
-def _place(region: _Region, notes: Notes) -> BaseGeometry | None:
+def _geometry(region: _Region, notes: Notes) -> BaseGeometry | None:
     if region.kind in (_ARROW, _RULER):
         notes.add("arrows and rulers have no area and were passed over", region.where)
         return None

@@ -43,7 +43,7 @@ def top_level_items(text: str, source: str) -> Iterator[object]:
 
 
 class _Reader:
-    """A place in the text that moves on value by value."""
+    """A region in the text that moves on value by value."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -51,7 +51,7 @@ class _Reader:
         self._decoder = json.JSONDecoder()
 
     def skip(self) -> int:
-        """Move to the next character that is not white space, and return its place."""
+        """Move to the next character that is not white space, and return its region."""
         while self.at < len(self.text) and self.text[self.at] in _SPACE:
             self.at += 1
         return self.at

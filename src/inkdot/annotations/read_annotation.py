@@ -24,7 +24,7 @@ from inkdot.geometry import scanned_bounds
 from inkdot.labels import Head
 from inkdot.records import SlideInfo
 from inkdot.storage.tables.labels_table import COLUMNS as LABEL_COLUMNS
-from inkdot.storage.tables.labels_table import PlaceLabel, read_labels
+from inkdot.storage.tables.labels_table import RegionLabel, read_labels
 
 MAX_BYTES = 1 << 30
 """Larger text files are refused: they hold detections of a program, not what a person drew."""
@@ -37,15 +37,15 @@ _HEAD_BYTES = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What people said about places of one slide.
+    """What people said about regions of one slide.
 
     Attributes:
-        labels: One row per place and head, in the order of the file.
+        labels: One row per region and head, in the order of the file.
         warnings: What was mended, passed over or looks wrong; one line each.
         dialect: The form of the file: geojson, asap, imagescope, boxes or labels.
     """
 
-    labels: tuple[PlaceLabel, ...]
+    labels: tuple[RegionLabel, ...]
     warnings: tuple[str, ...]
     dialect: str
 
@@ -60,12 +60,12 @@ def read_annotation(
     Args:
         path: The file.
         info: The slide it belongs to: its id, size, bounds and mpp.
-        config: Which class means which answers.
-        heads: The questions.
+        config: Which class means which labels.
+        heads: The heads.
 
     Raises:
         AnnotationError: The file is missing, of no known dialect, damaged, names a class that the config does
-            not know, or marks a place that lies wholly outside the slide.
+            not know, or marks a region that lies wholly outside the slide.
         ManifestError: A row of a labels table is wrong.
     """
     kind = dialect_of(path)
@@ -111,7 +111,7 @@ def dialect_of(path: Path) -> str:
             f"found {root.group(1) if root else 'no element'!r}; export the annotations as GeoJSON, or as one of these"
         )
     header, _ = header_of(text)
-    if {"place", "head", "answer"} <= set(header):
+    if {"geometry", "head", "label"} <= set(header):
         return "labels"
     if is_box_table(header):
         return "boxes"
@@ -179,52 +179,54 @@ def _from_labels_table(path: Path, info: SlideInfo, heads: Sequence[Head]) -> An
 
 def _labels(
     drawing: Drawing, info: SlideInfo, config: AnnotationConfig, heads: Sequence[Head], source: str
-) -> list[PlaceLabel]:
+) -> list[RegionLabel]:
     kept: list[tuple[str, BaseGeometry, dict[str, str]]] = []
     cuts: list[BaseGeometry] = []
     for area in drawing.areas:
         rule = rule_for(area, config, heads, drawing.notes, source)
         if rule.kind == "ignore":
             continue
-        _check_on_slide(area.place, info, drawing.notes, f"{source}: {area.where}")
+        _check_on_slide(area.geometry, info, drawing.notes, f"{source}: {area.where}")
         if rule.kind == "cut":
-            cuts.append(area.place)
+            cuts.append(area.geometry)
         else:
-            kept.append((area.where, area.place, dict(rule.answers)))
+            kept.append((area.where, area.geometry, dict(rule.labels)))
     cut = unary_union(cuts) if cuts else None
-    labels: list[PlaceLabel] = []
-    for where, whole, answers in kept:
-        place = whole if cut is None else _without(whole, cut, drawing.notes, f"{source}: {where}")
-        if place is None:
+    labels: list[RegionLabel] = []
+    for where, whole, class_labels in kept:
+        region = whole if cut is None else _without(whole, cut, drawing.notes, f"{source}: {where}")
+        if region is None:
             continue
         for head in heads:
-            if head.name in answers:
+            if head.name in class_labels:
                 labels.append(
-                    PlaceLabel(info.slide_id, place, head.name, answers[head.name], config.reader, SOURCE)
+                    RegionLabel(
+                        info.slide_id, region, head.name, class_labels[head.name], config.reader, SOURCE
+                    )
                 )
     return labels
 
 
-def _without(place: BaseGeometry, cut: BaseGeometry, notes: Notes, where: str) -> BaseGeometry | None:
-    if not place.intersects(cut):
-        return place
-    rest = place.difference(cut)
+def _without(region: BaseGeometry, cut: BaseGeometry, notes: Notes, where: str) -> BaseGeometry | None:
+    if not region.intersects(cut):
+        return region
+    rest = region.difference(cut)
     if rest.is_empty:
-        notes.add("places lie wholly in areas that are cut out", where)
+        notes.add("regions lie wholly in areas that are cut out", where)
         return None
     polygons = [part for part in shapely.get_parts(rest).tolist() if part.area > 0]
     return polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
 
 
-def _check_on_slide(place: BaseGeometry, info: SlideInfo, notes: Notes, where: str) -> None:
+def _check_on_slide(region: BaseGeometry, info: SlideInfo, notes: Notes, where: str) -> None:
     width, height = info.size_l0_px
     slide = box(0, 0, width, height)
-    if not place.intersects(slide):
-        left, top, right, bottom = place.bounds
+    if not region.intersects(slide):
+        left, top, right, bottom = region.bounds
         raise AnnotationError(
-            f"{where}: expected a place on the slide (0 to {width} × 0 to {height} level-0 pixels), found "
+            f"{where}: expected a region on the slide (0 to {width} × 0 to {height} level-0 pixels), found "
             f"x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f}; is the file of another slide, of another "
             "level, or (QuPath) counted from another corner (annotations.qupath_origin)?"
         )
-    if not slide.covers(place):
-        notes.add("places reach beyond the slide", where)
+    if not slide.covers(region):
+        notes.add("regions reach beyond the slide", where)

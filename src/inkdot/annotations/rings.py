@@ -29,7 +29,7 @@ def area_of(exterior: Ring, holes: Sequence[Ring], notes: Notes, where: str) -> 
         exterior: Corners, x before y.
         holes: Rings cut out of it.
         notes: Collects what was mended.
-        where: The ring's place in the file, for messages.
+        where: The ring's region in the file, for messages.
 
     Returns:
         A valid Polygon or MultiPolygon, or None where nothing has an area.

@@ -31,7 +31,7 @@ from inkdot.errors import SlideError, UserError
 
 app = typer.Typer(
     name="inkdot",
-    help="Finds and ranks suspicious places on cytology and histology slides. Research use only: it flags, people diagnose.",
+    help="Finds and ranks suspicious regions on cytology and histology slides. Research use only: it flags, people diagnose.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -173,7 +173,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder; the model is OUT/model.")],
     slides: Annotated[Path | None, typer.Option(help="A slides.csv with labels or annotations.")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled pictures.")
+        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled images.")
     ] = None,
     folds: Annotated[
         int | None,
@@ -182,7 +182,7 @@ def train(
     workers: Workers = 2,
     dry_run: DryRun = False,
 ) -> None:
-    """Train a model on labelled slides, or on labelled pictures."""
+    """Train a model on labelled slides, or on labelled images."""
     from inkdot.config import load_config
     from inkdot.errors import UserError
     from inkdot.stages import train as stage
@@ -205,7 +205,7 @@ def evaluate(
         typer.Option(help="A slides.csv with answers; of one with a column split, the test slides."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled pictures.")
+        Path | None, typer.Option(help="Instead of slides: an images.csv of labelled images.")
     ] = None,
     config: Annotated[
         Path | None,
@@ -217,12 +217,12 @@ def evaluate(
         bool,
         typer.Option(
             "--allow-synthetic-model",
-            help="Let a model trained on synthetic slides judge real ones (meaningless figures).",
+            help="Let a model trained on synthetic slides judge real ones (meaningless metrics).",
         ),
     ] = False,
     workers: Workers = 2,
 ) -> None:
-    """Judge a model on labelled slides or pictures that it never saw; every figure has its interval."""
+    """Judge a model on labelled slides or images that it never saw; every metric has its interval."""
     from inkdot.config import load_config
     from inkdot.stages import evaluate as stage
 
@@ -267,7 +267,7 @@ def predict(
         bool,
         typer.Option(
             "--allow-unknown-scale",
-            help="Let a model trained on pictures of unknown scale score slides.",
+            help="Let a model trained on images of unknown scale score slides.",
         ),
     ] = False,
     runtime: Annotated[
@@ -284,7 +284,7 @@ def predict(
     ray_address: RayAddress = "auto",
     cpus_per_slide: CpusPerSlide = 1,
     gpus_per_slide: GpusPerSlide = 0,
-    pictures: Annotated[
+    images: Annotated[
         bool, typer.Option(help="Draw each slide's overview and heat map, or leave them out.")
     ] = True,
     retry_failed: RetryFailed = False,
@@ -311,7 +311,7 @@ def predict(
             workers=workers,
             slide_timeout_s=seconds_or_never(slide_timeout),
             cluster=cluster,
-            pictures=pictures,
+            images=images,
             retry_failed=retry_failed,
             dry_run=dry_run,
         )

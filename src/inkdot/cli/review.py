@@ -26,7 +26,7 @@ _HeadsOf = Annotated[
 
 
 # What the page and the server both take.
-Top = Annotated[int | None, typer.Option(min=1, max=120, help="Places per slide; 30 where not given.")]
+Top = Annotated[int | None, typer.Option(min=1, max=120, help="Regions per slide; 30 where not given.")]
 Blinded = Annotated[
     int | None,
     typer.Option(min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."),
@@ -93,8 +93,8 @@ def serve(
     name: Annotated[
         list[str] | None, typer.Option(help="A further host name that leads here, such as a proxy's.")
     ] = None,
-    answers: Annotated[
-        Path | None, typer.Option(help="Where answers are kept; RESULTS/reviews.sqlite where not given.")
+    verdicts: Annotated[
+        Path | None, typer.Option(help="Where verdicts are kept; RESULTS/reviews.sqlite where not given.")
     ] = None,
     top: Top = None,
     blinded: Blinded = None,
@@ -107,13 +107,13 @@ def serve(
     ] = False,
     ask: Annotated[
         Path | None,
-        typer.Option(help="A list of `inkdot review next`: its places instead of the highest scores."),
+        typer.Option(help="A list of `inkdot review next`: its regions instead of the highest scores."),
     ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
 ) -> None:
-    """Serve the slides and the gallery to a browser; answers are kept at once."""
+    """Serve the slides and the gallery to a browser; verdicts are kept at once."""
     from inkdot.serve.shown_results import ShowSettings
     from inkdot.stages import review_serve as stage
 
@@ -126,7 +126,7 @@ def serve(
             settings=settings,
             readers=reader or (),
             tokens=tokens,
-            answers=answers,
+            verdicts=verdicts,
             host=host,
             port=port,
             names=name or (),
@@ -142,13 +142,13 @@ def import_(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Results folder that the places came from: needed for GeoJSON, and for pseudonyms."
+            help="Results folder that the regions came from: needed for GeoJSON, and for pseudonyms."
         ),
     ] = None,
-    reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of who answered in QuPath.")] = "",
+    reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of who reviewed in QuPath.")] = "",
     config: _HeadsOf = None,
 ) -> None:
-    """Turn answers into a labels table for training."""
+    """Turn verdicts into a labels table for training."""
     from inkdot.stages import review_import as stage
 
     raise typer.Exit(stage.run(verdicts, out, heads=_heads(config), results=results, reader=reader))
@@ -160,16 +160,16 @@ def next_(
     out: Annotated[
         Path, typer.Option(help="The list to write; `inkdot review serve --ask` shows it.")
     ] = Path("next.csv"),
-    count: Annotated[int, typer.Option(min=1, help="How many places to ask about.")] = 100,
-    answered: Annotated[
+    count: Annotated[int, typer.Option(min=1, help="How many regions to ask about.")] = 100,
+    reviewed: Annotated[
         list[Path] | None,
-        typer.Option(help="Answers given already: verdicts.csv or reviews.sqlite; once for each."),
+        typer.Option(help="Verdicts given already: verdicts.csv or reviews.sqlite; once for each."),
     ] = None,
 ) -> None:
-    """List the places whose answers would teach the model most: unsure of, and unlike each other."""
+    """List the regions whose verdicts would teach the model most: unsure of, and unlike each other."""
     from inkdot.stages import review_next as stage
 
-    raise typer.Exit(stage.run(results, out, count=count, answered=answered or ()))
+    raise typer.Exit(stage.run(results, out, count=count, reviewed=reviewed or ()))
 
 
 @review.command("agreement")

@@ -7,7 +7,7 @@ from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config
 from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
 from inkdot.config.tiling import LabellingConfig, TilingConfig
-from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig, Watched
+from inkdot.config.training import AugmentationConfig, ModelConfig, Monitored, TrainingConfig
 
 __all__ = [
     "AdequacyConfig",
@@ -19,12 +19,12 @@ __all__ = [
     "ImagesConfig",
     "LabellingConfig",
     "ModelConfig",
+    "Monitored",
     "MorphometryConfig",
     "ReviewConfig",
     "SpotConfig",
     "TilingConfig",
     "TrainingConfig",
-    "Watched",
     "commented_yaml",
     "config_from_mapping",
     "default_config",

@@ -29,13 +29,13 @@ class SpotConfig(Strict):
 
 
 class ArtefactConfig(Strict):
-    """What makes places unassessable, and tiles unfit for the network."""
+    """What makes regions unassessable, and tiles unfit for the network."""
 
     largest_edge_um: float = Field(
         default=1.0,
         ge=0.0,
         le=20.0,
-        description="Places whose edges are wider than this (µm, sigma of a blurred edge) are out of focus; 0 "
+        description="Regions whose edges are wider than this (µm, sigma of a blurred edge) are out of focus; 0 "
         "measures and drops nothing.",
     )
     max_pen_fraction: Fraction = Field(
@@ -67,7 +67,7 @@ class AdequacyConfig(Strict):
     photograph_mm2: float = Field(
         default=4.0,
         ge=0.0,
-        description="A plain picture that shows no more than this (mm²) is a photograph: somebody chose the field.",
+        description="A plain image that shows no more than this (mm²) is a photograph: somebody chose the field.",
     )
     min_nuclei_in_photograph: int = Field(
         default=1,

@@ -1,4 +1,4 @@
-"""What training makes of answers about whole slides."""
+"""What training makes of labels about whole slides."""
 
 from typing import Annotated, Literal
 
@@ -7,20 +7,20 @@ from pydantic import Field
 from inkdot.config.strict import Strict
 
 
-class SlideLabelsConfig(Strict):
-    """Learning from answers about whole slides, by attention over their tiles."""
+class MilConfig(Strict):
+    """Learning from labels about whole slides, by attention over their tiles."""
 
     use: Literal["needed", "always", "never"] = Field(
         default="needed",
         description="needed: attention is trained where a positive slide has no labelled tile. always: wherever "
-        "slides have answers. never: such slides then teach nothing.",
+        "slides have labels. never: such slides then teach nothing.",
     )
-    start: Literal["answers", "self-supervised", "none"] = Field(
-        default="answers",
-        description="What a backbone learns first where no tile is labelled positive. answers: every tile gets its slide's, then "
+    start: Literal["labels", "self-supervised", "none"] = Field(
+        default="labels",
+        description="What a backbone learns first where no tile is labelled positive. labels: every tile gets its slide's, then "
         "the surest tiles alone. self-supervised: nothing but what tiles look like. none: to go on with model.weights.",
     )
-    sure_above: list[Annotated[float, Field(ge=0.5, lt=1.0)]] = Field(
+    pseudo_label_quantile: list[Annotated[float, Field(ge=0.5, lt=1.0)]] = Field(
         default_factory=lambda: [0.98, 0.99, 0.99],
         description="A round of epochs each: of a positive slide, the sure tiles are those that score above this share (0.5 to "
         "1) of the negative slides' tiles, and at least one.",

@@ -15,7 +15,7 @@ class MorphometryConfig(Strict):
         description="The nuclei of at most so many clusters of a slide are measured: of `predict` those with the highest "
         "scores, of `tile` those with the most nuclei; 0 for none. How many were left out is reported.",
     )
-    ruler_cells: int = Field(
+    reference_cells: int = Field(
         default=120,
         ge=20,
         le=10_000,

@@ -13,11 +13,11 @@ from inkdot.records import Preparation
 
 
 class HeadConfig(Strict):
-    """A question put to the model. The defaults ask about malignancy and small-cell against large-cell."""
+    """A head put to the model. The defaults ask about malignancy and small-cell against large-cell."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Short name, used in column names.")
     classes: list[str] = Field(min_length=2, description="The classes the network tells apart.")
-    answers: dict[str, dict[str, float]] = Field(
+    labels: dict[str, dict[str, float]] = Field(
         default_factory=dict[str, dict[str, float]],
         description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'. "
         "Where not given: the classes themselves.",
@@ -30,39 +30,39 @@ class HeadConfig(Strict):
         description="Asked only where another head has a class, e.g. {malignancy: malignant}.",
     )
     flag_class: str | None = Field(
-        default=None, description="The class whose score ranks places; exactly one head has it."
+        default=None, description="The class whose score ranks regions; exactly one head has it."
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _answers_are_classes(cls, data: object) -> object:
+    def _labels_are_classes(cls, data: object) -> object:
         if not isinstance(data, dict):
             return data  # pyright: ignore[reportUnknownVariableType]
         fields = cast("dict[str, object]", data)
         classes = fields.get("classes")
-        if "answers" in fields or not isinstance(classes, list):
+        if "labels" in fields or not isinstance(classes, list):
             return fields
         names = [name for name in cast("list[object]", classes) if isinstance(name, str)]
-        return fields | {"answers": {name: {name: 1.0} for name in names}}
+        return fields | {"labels": {name: {name: 1.0} for name in names}}
 
     @model_validator(mode="after")
     def _consistent(self) -> "HeadConfig":
         known = set(self.classes)
         if len(known) != len(self.classes):
             raise ValueError(f"head {self.name!r}: expected distinct classes, found {self.classes}")
-        for answer, weights in self.answers.items():
+        for label, weights in self.labels.items():
             unknown = sorted(set(weights) - known)
             if unknown:
                 raise ValueError(
-                    f"head {self.name!r}, answer {answer!r}: unknown class {unknown[0]!r}; classes are {self.classes}"
+                    f"head {self.name!r}, label {label!r}: unknown class {unknown[0]!r}; classes are {self.classes}"
                 )
             if any(not 0.0 <= weight <= 1.0 for weight in weights.values()):
                 raise ValueError(
-                    f"head {self.name!r}, answer {answer!r}: weights must be 0 to 1, found {list(weights.values())}"
+                    f"head {self.name!r}, label {label!r}: weights must be 0 to 1, found {list(weights.values())}"
                 )
             if weights and abs(sum(weights.values()) - 1.0) > 1e-6:
                 raise ValueError(
-                    f"head {self.name!r}, answer {answer!r}: weights must sum to 1, found {sum(weights.values()):g}"
+                    f"head {self.name!r}, label {label!r}: weights must sum to 1, found {sum(weights.values()):g}"
                 )
         for name in [*self.calls, *([self.flag_class] if self.flag_class else [])]:
             if name not in known:
@@ -79,7 +79,7 @@ class HeadConfig(Strict):
         return cls(
             name=head.name,
             classes=list(head.classes),
-            answers={answer: dict(weights) for answer, weights in head.answers.items()},
+            labels={label: dict(weights) for label, weights in head.labels.items()},
             calls=dict(head.calls),
             condition=dict([head.condition]) if head.condition else {},
             flag_class=head.flag_class,
@@ -90,7 +90,7 @@ class HeadConfig(Strict):
         return Head(
             name=self.name,
             classes=tuple(self.classes),
-            answers=self.answers,
+            labels=self.labels,
             calls=self.calls,
             condition=next(iter(self.condition.items()), None),
             flag_class=self.flag_class,
@@ -105,16 +105,16 @@ class ImagesConfig(Strict):
     """How the columns of an ``images.csv`` (``inkdot train --images``) are called, so that data can be used as it comes."""
 
     path: str = Field(
-        default="path", min_length=1, description="Column with the picture's file, relative to the table."
+        default="path", min_length=1, description="Column with the image's file, relative to the table."
     )
     group: str = Field(
         default="patient_id",
         min_length=1,
-        description="Column whose equal values never stand on both sides of a split: patient, or original picture.",
+        description="Column whose equal values never stand on both sides of a split: patient, or original image.",
     )
     heads: dict[str, str] = Field(
         default_factory=dict[str, str],
-        description="Column of each head's answers, e.g. {malignancy: label}; the head's own name where not given.",
+        description="Column of each head's labels, e.g. {malignancy: label}; the head's own name where not given.",
     )
     mpp: str = Field(
         default="mpp", min_length=1, description="Column with micrometres per pixel; may be missing."
@@ -124,28 +124,28 @@ class ImagesConfig(Strict):
         description="Micrometres per pixel where the column has none; 'unknown' makes a model that refuses slides.",
     )
     site: str = Field(
-        default="site", min_length=1, description="Column with where a picture was made; may be missing."
+        default="site", min_length=1, description="Column with where a image was made; may be missing."
     )
     split: str = Field(
         default="split",
         min_length=1,
-        description="Column with train, validation or test for every picture; may be missing.",
+        description="Column with train, validation or test for every image; may be missing.",
     )
-    near_identical: Literal["error", "join", "warn"] = Field(
+    near_duplicates: Literal["error", "join", "warn"] = Field(
         default="error",
-        description="Nearly identical pictures of different groups: stop, make one group of them, or say so and go on.",
+        description="Nearly identical images of different groups: stop, make one group of them, or say so and go on.",
     )
     crop_px: int | None = Field(
         default=None,
         ge=8,
-        description="Side of the centre square that is used, in pixels of the picture; null for all of it.",
+        description="Side of the centre square that is used, in pixels of the image; null for all of it.",
     )
 
 
 class ReviewConfig(Strict):
     """What the pathologist is shown."""
 
-    top_n: int = Field(default=30, ge=1, le=120, description="Places shown per slide, flagged or not.")
+    top_n: int = Field(default=30, ge=1, le=120, description="Regions shown per slide, flagged or not.")
     min_distance_fraction: Fraction = Field(
         default=0.75,
         description="Shown tiles keep this distance, as a fraction (0 to 1) of the tile side, from better ones.",
@@ -153,7 +153,7 @@ class ReviewConfig(Strict):
 
 
 class AnnotationConfig(Strict):
-    """How annotations drawn in QuPath, ASAP or ImageScope, and tables of boxes, become answers of heads."""
+    """How annotations drawn in QuPath, ASAP or ImageScope, and tables of boxes, become labels of heads."""
 
     classes: dict[str, dict[str, str]] = Field(
         default_factory=dict[str, dict[str, str]],
@@ -184,7 +184,7 @@ class AnnotationConfig(Strict):
         for name in self.classes:
             if not self.classes[name]:
                 raise ValueError(
-                    f"class {name!r}: expected a head and an answer, found none; list it under ignore instead"
+                    f"class {name!r}: expected a head and an label, found none; list it under ignore instead"
                 )
         names = [*self.classes, *self.ignore, *self.cut_out]
         for name in names:
@@ -202,9 +202,7 @@ class Config(Strict):
     preparation: Preparation = Field(default="thinprep", description="thinprep, cytospin, section or smear.")
     tiling: TilingConfig = TilingConfig()
     labelling: LabellingConfig = LabellingConfig()
-    heads: list[HeadConfig] = Field(
-        default_factory=_default_heads, min_length=1, description="The questions."
-    )
+    heads: list[HeadConfig] = Field(default_factory=_default_heads, min_length=1, description="The heads.")
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
@@ -219,7 +217,7 @@ class Config(Strict):
         if len(set(names)) != len(names):
             raise ValueError(f"heads: expected distinct names, found {names}")
         if sum(head.flag_class is not None for head in self.heads) != 1:
-            raise ValueError("heads: expected exactly one head with a flag_class, which ranks the places")
+            raise ValueError("heads: expected exactly one head with a flag_class, which ranks the regions")
         for head in self.heads:
             for other, class_name in head.condition.items():
                 match = next((h for h in self.heads if h.name == other), None)
@@ -237,16 +235,16 @@ class Config(Strict):
         balanced = self.training.balance_by
         if balanced is not None and balanced not in names:
             raise ValueError(f"training.balance_by: unknown head {balanced!r}; heads are {names}")
-        answers = {head.name: list(head.answers) for head in self.heads}
+        labels = {head.name: list(head.labels) for head in self.heads}
         for class_name, meaning in self.annotations.classes.items():
-            for name, answer in meaning.items():
-                if name not in answers:
+            for name, label in meaning.items():
+                if name not in labels:
                     raise ValueError(
                         f"annotations.classes, {class_name!r}: unknown head {name!r}; heads are {names}"
                     )
-                if answer not in answers[name]:
+                if label not in labels[name]:
                     raise ValueError(
-                        f"annotations.classes, {class_name!r}: unknown answer {answer!r}; answers of {name} are {answers[name]}"
+                        f"annotations.classes, {class_name!r}: unknown label {label!r}; labels of {name} are {labels[name]}"
                     )
         return self
 

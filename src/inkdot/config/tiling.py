@@ -86,7 +86,7 @@ class TilingConfig(Strict):
         if self.stride_px > self.side_px:
             raise ValueError(
                 f"expected stride_px of at most side_px ({self.side_px}), found {self.stride_px}; "
-                "places between the tiles would never be seen"
+                "regions between the tiles would never be seen"
             )
         return self
 
@@ -97,11 +97,11 @@ class TilingConfig(Strict):
 
 
 class LabellingConfig(Strict):
-    """How places that people marked become targets of tiles."""
+    """How regions that people marked become targets of tiles."""
 
-    min_place_fraction: Fraction = Field(
+    min_region_fraction: Fraction = Field(
         default=0.5,
-        description="A place labels a tile when at least this much of the place (0 to 1) lies in the tile.",
+        description="A region labels a tile when at least this much of the region (0 to 1) lies in the tile.",
     )
     min_tile_fraction: Fraction = Field(
         default=0.25,

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from inkdot.config.mil import SlideLabelsConfig
+from inkdot.config.mil import MilConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 
-Watched = Literal["calibrated_loss", "patient_auc"]
+Monitored = Literal["calibrated_loss", "patient_auc"]
 """What tells the better of two epochs."""
 
 
@@ -20,7 +20,7 @@ class ModelConfig(Strict):
         description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file.",
     )
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
-    views: Literal[1, 2, 4, 8] = Field(
+    tta_views: Literal[1, 2, 4, 8] = Field(
         default=1,
         description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times "
         "as long.",
@@ -41,7 +41,7 @@ class AugmentationConfig(Strict):
     distortion: Fraction = Field(
         default=0.0,
         description="Strength (0 to 1) of changes of width and height (up to a quarter), turns (up to 45°) and shifts (up to a "
-        "tenth) beyond that; for pictures whose scale nobody knows.",
+        "tenth) beyond that; for images whose scale nobody knows.",
     )
     colour: Fraction = Field(
         default=0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes."
@@ -64,7 +64,7 @@ class TrainingConfig(Strict):
     warmup_fraction: Fraction = Field(
         default=0.1, description="Share (0 to 1) of the steps over which the rate rises."
     )
-    average_decay: float = Field(
+    ema_decay: float = Field(
         default=0.99,
         ge=0.0,
         lt=1.0,
@@ -74,7 +74,7 @@ class TrainingConfig(Strict):
     gradient_clip: Positive | None = Field(
         default=None, description="Longest gradient of a step; null for any. Transformers often need 1."
     )
-    accumulate: int = Field(
+    gradient_accumulation: int = Field(
         default=1,
         ge=1,
         le=4096,
@@ -83,20 +83,20 @@ class TrainingConfig(Strict):
     freeze_epochs: int = Field(
         default=0,
         ge=0,
-        description="For so many first epochs the backbone stands still and only what answers the questions learns; for weights "
+        description="For so many first epochs the backbone stands still and only what labels the heads learns; for weights "
         "that know something already.",
     )
-    keep: Literal["last", "best"] = Field(
+    checkpoint: Literal["last", "best"] = Field(
         default="last",
         description="The epoch whose weights are kept: the last, or the best of what is watched, which few validation patients "
         "cannot tell.",
     )
-    watch: Watched = Field(
+    monitor: Monitored = Field(
         default="calibrated_loss",
         description="What the best epoch is best in, for keep: best and for learning from slides: the validation loss at the "
         "best temperatures, or the AUC over validation patients, each with the score of the highest tile or slide.",
     )
-    patience: int | None = Field(
+    early_stopping_patience: int | None = Field(
         default=None,
         ge=1,
         description="Stop after so many epochs without a better one, and keep the best; null to go through all.",
@@ -111,7 +111,7 @@ class TrainingConfig(Strict):
         lt=1.0,
         description="Share (0 to 1) of the patients kept for validation, where no split column is given.",
     )
-    keep_together: Literal["patient", "site"] = Field(
+    group_by: Literal["patient", "site"] = Field(
         default="patient",
         description="What no split or fold tears apart: a patient, or a site (column site) with all its patients.",
     )
@@ -138,28 +138,29 @@ class TrainingConfig(Strict):
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights."
     )
-    wanted_sensitivity: float = Field(
+    target_sensitivity: float = Field(
         default=0.95,
         gt=0.0,
         lt=1.0,
         description="The highest threshold that flags this share of the positive validation slides is locked.",
     )
-    wanted_error: Fraction | None = Field(
+    target_selective_risk: Fraction | None = Field(
         default=0.05,
         description="Scores close to the threshold are left open (call: indeterminate) until only this share (0 to 1) of the "
-        "answers given on validation slides is wrong; null to answer always.",
+        "labels given on validation slides is wrong; null to label always.",
     )
-    slide_labels: SlideLabelsConfig = SlideLabelsConfig()
+    mil: MilConfig = MilConfig()
 
     @model_validator(mode="after")
     def _stopping_keeps_the_best(self) -> "TrainingConfig":
-        if self.patience is not None and self.keep == "last":
+        if self.early_stopping_patience is not None and self.checkpoint == "last":
             raise ValueError(
-                "training.patience: expected null or training.keep: best, found keep: last; who stops wants no last epoch"
+                "training.early_stopping_patience: expected null, or training.checkpoint: best; found checkpoint: last. Early "
+                "stopping keeps the best epoch; set training.checkpoint to best"
             )
         return self
 
     @property
     def tiles_at_once(self) -> int:
         """Most tiles that the network is given at once."""
-        return -(-self.batch_size // self.accumulate)
+        return -(-self.batch_size // self.gradient_accumulation)

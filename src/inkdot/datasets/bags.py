@@ -41,7 +41,7 @@ class BagSet:
 
 
 def bag_set(tiles: TileSet, slide_targets: dict[str, TargetArray]) -> BagSet:
-    """The slides of a tile set; one that nobody answered for is left out, with its tiles.
+    """The slides of a tile set; one that nobody labelled for is left out, with its tiles.
 
     Args:
         tiles: Those of one slide in a row.
@@ -61,7 +61,7 @@ def subset(tiles: TileSet, rows: IndexArray) -> TileSet:
     return replace(
         tiles,
         array_of_row=tiles.array_of_row[rows],
-        place_of_row=tiles.place_of_row[rows],
+        index_in_array=tiles.index_in_array[rows],
         targets=tiles.targets[rows],
         patients=tiles.patients[rows],
         slides=tiles.slides[rows],

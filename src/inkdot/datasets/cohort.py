@@ -10,7 +10,7 @@ from inkdot.config import Config
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.errors import LeakageError
 from inkdot.labels import flagging_head
-from inkdot.metrics.splits import Part, SplitSlide, deal_folds, patient_of, split_slides
+from inkdot.metrics.splits import Part, SplitSlide, grouped_folds, grouped_split, patient_of
 from inkdot.model.targets import FloatArray, TargetArray, flag_column, head_slices, known_rows
 from inkdot.storage.model_files import TrainedOn
 
@@ -23,14 +23,14 @@ class Cohort:
         slides: By slide_id, sorted.
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
-        pictures: The slides are labelled pictures of one tile each, and a patient is a group of them.
-        by_slide: Answers about whole slides are learnt from too; the slides then hold tiles without labels.
+        images: The slides are labelled images of one tile each, and a patient is a group of them.
+        by_slide: Labels about whole slides are learnt from too; the slides then hold tiles without labels.
     """
 
     slides: Mapping[str, LabelledTiles]
     parts: Mapping[str, Part]
     unlabelled: tuple[str, ...]
-    pictures: bool = False
+    images: bool = False
     by_slide: bool = False
 
     @property
@@ -39,8 +39,8 @@ class Cohort:
         return any(tiles.synthetic for tiles in self.slides.values())
 
     @property
-    def figures_prefix(self) -> str:
-        """Put before the names of figures: those on synthetic slides are a self-test."""
+    def metrics_prefix(self) -> str:
+        """Put before the names of metrics: those on synthetic slides are a self-test."""
         return "selftest_" if self.synthetic else "validation_"
 
     def of(self, part: Part) -> list[LabelledTiles]:
@@ -78,7 +78,7 @@ def split_cohort(
     found: Sequence[LabelledTiles],
     config: Config,
     *,
-    pictures: bool = False,
+    images: bool = False,
     fold: Fold | None = None,
     by_slide: bool = False,
 ) -> Cohort:
@@ -98,7 +98,7 @@ def split_cohort(
             slide_id=tiles.entry.slide_id,
             patient_id=patient(tiles),
             positive=_positive(_said_of(tiles, by_slide=by_slide), config),
-            answers=_other_answers(_said_of(tiles, by_slide=by_slide), config),
+            labels=_other_labels(_said_of(tiles, by_slide=by_slide), config),
             wanted=tiles.entry.extra.get("split", "").strip(),
             site=tiles.entry.site,
         )
@@ -108,7 +108,7 @@ def split_cohort(
         slides={tiles.entry.slide_id: tiles for tiles in labelled},
         parts=_parts(rows, config, fold),
         unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
-        pictures=pictures,
+        images=images,
         by_slide=by_slide,
     )
     _check_files_apart(cohort)
@@ -117,13 +117,13 @@ def split_cohort(
 
 def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dict[str, Part]:
     settings = config.training
-    together = settings.keep_together
+    together = settings.group_by
     if fold is None:
-        return split_slides(rows, settings.validation_fraction, settings.seed, together)
-    fold_of = deal_folds(rows, fold.folds, settings.seed, together)
+        return grouped_split(rows, settings.validation_fraction, settings.seed, together)
+    fold_of = grouped_folds(rows, fold.folds, settings.seed, together)
     rest = [replace(row, wanted="") for row in rows if fold_of[row.slide_id] != fold.number]
     parts: dict[str, Part] = {row.slide_id: "test" for row in rows}
-    return parts | split_slides(rest, settings.validation_fraction, settings.seed, together)
+    return parts | grouped_split(rest, settings.validation_fraction, settings.seed, together)
 
 
 def _said_of(tiles: LabelledTiles, *, by_slide: bool) -> TargetArray:
@@ -149,22 +149,22 @@ def cohort_notes(cohort: Cohort) -> list[str]:
     for part, word in words.items():
         if slides := cohort.of(part):
             tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
-            whole = f"{tiles} pictures" if cohort.pictures else f"{tiles} tiles of {len(slides)} slides"
-            notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.pictures else 'patients'}.")
+            whole = f"{tiles} images" if cohort.images else f"{tiles} tiles of {len(slides)} slides"
+            notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.images else 'patients'}.")
             if cohort.by_slide:
                 known = sum(int(known_rows(s.targets).sum()) for s in slides)
                 notes.append(
-                    f"Of these tiles, {known} have a label of their own; the slides' answers teach by attention."
+                    f"Of these tiles, {known} have a label of their own; the slides' labels teach by attention."
                 )
     if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
         notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
     if cohort.unlabelled:
-        what = "pictures have no answer" if cohort.pictures else "slides have no labelled tile"
+        what = "images have no label" if cohort.images else "slides have no labelled tile"
         notes.append(f"{len(cohort.unlabelled)} {what} and were not used.")
     if nameless := sum(not tiles.entry.patient_id for tiles in cohort.used()):
         notes.append(
             f"{nameless} slides have no patient_id, and each was taken for a patient of its own: where two are of "
-            "one patient, the figures are too good."
+            "one patient, the metrics are too good."
         )
     return notes
 
@@ -181,7 +181,7 @@ def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
         stains=sorted({entry.stain for entry in entries if entry.stain}),
         sites=len({entry.site for entry in entries if entry.site}),
         scanners=len({entry.scanner for entry in entries if entry.scanner}),
-        pictures=cohort.pictures,
+        images=cohort.images,
         mpp_range=_mpp_range(cohort.used()),
     )
 
@@ -206,7 +206,7 @@ def _check_files_apart(cohort: Cohort) -> None:
     for slide_id, tiles in cohort.slides.items():
         other = first.setdefault(tiles.source_sha256, slide_id)
         if cohort.parts[other] != cohort.parts[slide_id]:
-            what, column = ("pictures", "group") if cohort.pictures else ("slides", "patient_id")
+            what, column = ("images", "group") if cohort.images else ("slides", "patient_id")
             raise LeakageError(
                 f"{what} {other!r} and {slide_id!r} are the same file, but one is in {cohort.parts[other]} and one in "
                 f"{cohort.parts[slide_id]}; list it once, or give both the same {column}"
@@ -214,13 +214,13 @@ def _check_files_apart(cohort: Cohort) -> None:
 
 
 def _positive(targets: TargetArray, config: Config) -> bool | None:
-    """Whether any tile answers the flagging question with its flag class; None where none is answered."""
+    """Whether any tile labels the flagging head with its flag class; None where none is labelled."""
     own = targets[:, flag_column(config.head_records)]
     known = own[~np.isnan(own)]
     return bool((known > 0.5).any()) if len(known) else None
 
 
-def _other_answers(targets: TargetArray, config: Config) -> tuple[str, ...]:
+def _other_labels(targets: TargetArray, config: Config) -> tuple[str, ...]:
     heads = config.head_records
     flagging = flagging_head(heads).name
     return tuple(

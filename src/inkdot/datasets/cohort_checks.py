@@ -1,4 +1,4 @@
-"""What can be said of slides taken together before any work: patients, twins, columns and answers that are missing."""
+"""What can be said of slides taken together before any work: patients, twins, columns and labels that are missing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,64 +16,64 @@ _FEWEST_PATIENTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerCount:
-    """How often an answer was given, be it of the slide, of the patient, or of a place.
+class LabelCount:
+    """How often an label was given, be it of the slide, of the patient, or of a region.
 
     Attributes:
-        head: The question.
-        answer: The answer.
+        head: The head.
+        label: The label.
         patients: Patients with it; a slide without a patient counts as one.
         slides: Slides with it.
     """
 
     head: str
-    answer: str
+    label: str
     patients: int
     slides: int
 
 
-def count_answers(
-    entries: Sequence[SlideEntry], places: Mapping[str, Sequence[tuple[str, str]]], heads: Sequence[Head]
-) -> list[AnswerCount]:
-    """Count every answer of every question.
+def count_labels(
+    entries: Sequence[SlideEntry], regions: Mapping[str, Sequence[tuple[str, str]]], heads: Sequence[Head]
+) -> list[LabelCount]:
+    """Count every label of every head.
 
     Args:
         entries: The slides.
-        places: (head, answer) of the labelled places, by slide_id.
-        heads: The questions.
+        regions: (head, label) of the labelled regions, by slide_id.
+        heads: The heads.
     """
     said = {
-        entry.slide_id: {*entry.on_slide.items(), *entry.of_patient.items(), *places.get(entry.slide_id, ())}
+        entry.slide_id: {*entry.on_slide.items(), *entry.of_patient.items(), *regions.get(entry.slide_id, ())}
         for entry in entries
     }
-    counts: list[AnswerCount] = []
+    counts: list[LabelCount] = []
     for head in heads:
-        for answer in head.answers:
-            users = [entry for entry in entries if (head.name, answer) in said[entry.slide_id]]
+        for label in head.labels:
+            users = [entry for entry in entries if (head.name, label) in said[entry.slide_id]]
             patients = {patient_of(entry.slide_id, entry.patient_id) for entry in users}
-            counts.append(AnswerCount(head.name, answer, len(patients), len(users)))
+            counts.append(LabelCount(head.name, label, len(patients), len(users)))
     return counts
 
 
-def training_notes(counts: Sequence[AnswerCount], heads: Sequence[Head]) -> list[str]:
+def training_notes(counts: Sequence[LabelCount], heads: Sequence[Head]) -> list[str]:
     """Why training would stop: a class that nobody, or only one patient, has."""
     if not any(count.slides for count in counts):
-        return ["no answers: enough to tile and predict, nothing to train or evaluate on"]
-    patients = {(count.head, count.answer): count.patients for count in counts}
+        return ["no labels: enough to tile and predict, nothing to train or evaluate on"]
+    patients = {(count.head, count.label): count.patients for count in counts}
     notes: list[str] = []
     for head in heads:
-        if not any(patients[head.name, answer] for answer in head.answers):
+        if not any(patients[head.name, label] for label in head.labels):
             notes.append(
-                f"question {head.name}: no slide or place answers it; training would stop: label some, or remove the head "
+                f"head {head.name}: no slide or region labels it; training would stop: label some, or remove the head "
                 "from the config"
             )
             continue
         for name in head.classes:
-            known = [answer for answer, weights in head.answers.items() if weights.get(name, 0.0) > 0.5]
-            found = sum(patients[head.name, answer] for answer in known)
+            known = [label for label, weights in head.labels.items() if weights.get(name, 0.0) > 0.5]
+            found = sum(patients[head.name, label] for label in known)
             if found < _FEWEST_PATIENTS:
                 notes.append(
-                    f"question {head.name}: expected at least {_FEWEST_PATIENTS} patients with {name}, one to learn from and "
+                    f"head {head.name}: expected at least {_FEWEST_PATIENTS} patients with {name}, one to learn from and "
                     f"one to be judged on, found {found}; training would stop: label more patients"
                 )
     return notes

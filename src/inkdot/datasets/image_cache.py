@@ -1,4 +1,4 @@
-"""Labelled pictures, read once and kept as one memory-mapped array, one tile each."""
+"""Labelled images, read once and kept as one memory-mapped array, one tile each."""
 
 import json
 import time
@@ -28,18 +28,18 @@ from inkdot.storage.ledger import LedgerLine, append
 from inkdot.tiling.tile_pixels import resized
 from inkdot.units import Level0Px, LevelPx
 
-_VERSION = "inkdot.picture-cache/1"
+_VERSION = "inkdot.image-cache/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """The pictures that could be read.
+class CachedImages:
+    """The images that could be read.
 
     Attributes:
         pixels: uint8, shape [n, side, side, 3].
-        tiles: One per picture, in the same order; the group stands for the patient.
-        failed: Reason of each picture that could not be read, by name.
-        padded: Pictures smaller than a tile, filled up with white.
+        tiles: One per image, in the same order; the group stands for the patient.
+        failed: Reason of each image that could not be read, by name.
+        padded: CachedImages smaller than a tile, filled up with white.
     """
 
     pixels: RgbArray
@@ -48,12 +48,12 @@ class Pictures:
     padded: int
 
 
-def cache_pictures(
+def cache_images(
     entries: Sequence[ImageEntry], config: Config, layout: RunLayout, console: Console
-) -> Pictures:
-    """Read every picture, or keep what an earlier run read when neither pictures nor settings changed.
+) -> CachedImages:
+    """Read every image, or keep what an earlier run read when neither images nor settings changed.
 
-    A picture of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
+    A image of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
     one of unknown scale gives its centre square (``images.crop_px``, else its shorter side), scaled to the tile.
     """
     hashes = hashes_of(entries)
@@ -63,35 +63,35 @@ def cache_pictures(
         "side_px": config.tiling.side_px,
         "mpp": config.tiling.mpp,
         "crop_px": config.images.crop_px,
-        "pictures_sha256": json_sha256(contents),
+        "images_sha256": json_sha256(contents),
     }
     reading = _earlier(layout, made_from)
     if reading is None:
-        layout.cached_pictures_facts.unlink(missing_ok=True)
+        layout.cached_images_facts.unlink(missing_ok=True)
         reading = _read_all(entries, config, layout, console)
         facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
-        write_text(layout.cached_pictures_facts, json.dumps(facts, sort_keys=True) + "\n")
-    listed = listed_pictures(entries, config, hashes, made_from)
+        write_text(layout.cached_images_facts, json.dumps(facts, sort_keys=True) + "\n")
+    listed = listed_images(entries, config, hashes, made_from)
     tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
-    pixels: RgbArray = np.load(layout.cached_pictures, mmap_mode="r", allow_pickle=False)
-    return Pictures(pixels, tiles, reading.failed, reading.padded)
+    pixels: RgbArray = np.load(layout.cached_images, mmap_mode="r", allow_pickle=False)
+    return CachedImages(pixels, tiles, reading.failed, reading.padded)
 
 
 def hashes_of(entries: Sequence[ImageEntry]) -> dict[str, str]:
-    """Hash of every picture's file by name; blank where it cannot be read."""
+    """Hash of every image's file by name; blank where it cannot be read."""
     return {entry.name: _hash(entry) for entry in entries}
 
 
-def listed_pictures(
+def listed_images(
     entries: Sequence[ImageEntry],
     config: Config,
     hashes: Mapping[str, str],
     made_from: dict[str, object],
 ) -> list[LabelledTiles]:
-    """Pictures as the slides of one tile that training takes them for; no pixel is looked at.
+    """Images as the slides of one tile that training takes them for; no pixel is looked at.
 
     Args:
-        entries: The pictures.
+        entries: The images.
         config: The whole config.
         hashes: Of :func:`hashes_of`.
         made_from: What shapes their pixels.
@@ -102,7 +102,7 @@ def listed_pictures(
                 entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
             ),
             selection=Selection(np.array([index]), 0),
-            targets=picture_targets(entry, config.head_records),
+            targets=image_targets(entry, config.head_records),
             synthetic=False,
             made_from=made_from,
             source_sha256=hashes[entry.name],
@@ -112,26 +112,26 @@ def listed_pictures(
     ]
 
 
-def read_picture(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
-    """The tile of one picture, uint8 RGB [side, side, 3], and whether it had to be filled up with white.
+def read_image(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
+    """The tile of one image, uint8 RGB [side, side, 3], and whether it had to be filled up with white.
 
     Raises:
-        SlideError: The picture cannot be read, is coarser than the config's scale, or smaller than the crop.
+        SlideError: The image cannot be read, is coarser than the config's scale, or smaller than the crop.
     """
     spec, crop_px = config.tiling.spec, config.images.crop_px
-    # The reader of plain pictures wants a scale; where nobody knows it, any will do: nothing is measured by it.
+    # The reader of plain images wants a scale; where nobody knows it, any will do: nothing is measured by it.
     mpp = entry.mpp or Mpp.square(spec.mpp)
-    with closing(open_slide(SlideEntry(entry.name, entry.path, mpp=mpp))) as picture:
-        width, height = picture.info.size_l0_px
+    with closing(open_slide(SlideEntry(entry.name, entry.path, mpp=mpp))) as image:
+        width, height = image.info.size_l0_px
         if crop_px is not None and crop_px > min(width, height):
             raise UnreadableSlideError(
                 f"{entry.path}: expected at least images.crop_px = {crop_px} pixels on each side, found {width} x {height}; "
-                "lower images.crop_px or leave the picture out"
+                "lower images.crop_px or leave the image out"
             )
         available = crop_px or min(width, height)
         wide = tall = float(available)
         if entry.mpp is not None:
-            check_resolution(picture.info, spec.mpp)
+            check_resolution(image.info, spec.mpp)
             wide, tall = spec.side_um / entry.mpp.x, spec.side_um / entry.mpp.y
             if crop_px is not None and max(wide, tall) > crop_px:
                 raise ResolutionError(
@@ -140,7 +140,7 @@ def read_picture(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
                 )
         w, h = max(1, round(wide)), max(1, round(tall))
         x, y = (width - w) // 2, (height - h) // 2
-        rgb = picture.read(ReadPlan(0, Level0Px(x), Level0Px(y), LevelPx(w), LevelPx(h)))
+        rgb = image.read(ReadPlan(0, Level0Px(x), Level0Px(y), LevelPx(w), LevelPx(h)))
     return resized(rgb, spec.side_px, spec.side_px), w > width or h > height
 
 
@@ -154,26 +154,26 @@ def _read_all(entries: Sequence[ImageEntry], config: Config, layout: RunLayout, 
     failed: dict[str, str] = {}
     padded = 0
     start = time.perf_counter()
-    with atomic_path(layout.cached_pictures) as temporary:
+    with atomic_path(layout.cached_images) as temporary:
         pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(entries), side, side, 3))
-        for index, entry in enumerate(track(entries, description="Reading pictures", console=console)):
+        for index, entry in enumerate(track(entries, description="Reading images", console=console)):
             try:
-                pixels[index], filled = read_picture(entry, config)
+                pixels[index], filled = read_image(entry, config)
                 padded += filled
             except SlideError as error:
                 failed[entry.name] = str(error)
                 append(layout.ledger, LedgerLine("cache", entry.name, "failed", 0.0, str(error)))
         pixels.flush()
         del pixels  # Windows renames no file that is still mapped
-    append(layout.ledger, LedgerLine("cache", "all pictures", "done", time.perf_counter() - start))
+    append(layout.ledger, LedgerLine("cache", "all images", "done", time.perf_counter() - start))
     return _Reading(failed, padded)
 
 
 def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None:
-    if not layout.cached_pictures.exists():
+    if not layout.cached_images.exists():
         return None
     try:
-        facts = json.loads(layout.cached_pictures_facts.read_text(encoding="utf-8"))
+        facts = json.loads(layout.cached_images_facts.read_text(encoding="utf-8"))
         return _Reading(facts["failed"], facts["padded"]) if facts["made_from"] == made_from else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -187,11 +187,11 @@ def _hash(entry: ImageEntry) -> str:
         return ""
 
 
-def picture_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
-    """One row, or none where the picture has no usable answer; shape [1 or 0, classes of all heads]."""
+def image_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
+    """One row, or none where the image has no usable label; shape [1 or 0, classes of all heads]."""
     row: list[float] = []
     for head in heads:
-        target = head.target(entry.answers[head.name]) if head.name in entry.answers else None
+        target = head.target(entry.labels[head.name]) if head.name in entry.labels else None
         row += [float("nan")] * len(head.classes) if target is None else list(target)
     targets = np.array([row], np.float32)
     return targets[~np.isnan(targets).all(axis=1)]

@@ -1,4 +1,4 @@
-"""Tables of labelled pictures, whose columns are called as a config says."""
+"""Tables of labelled images, whose columns are called as a config says."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -9,16 +9,16 @@ from inkdot.manifest import ImageColumns, ImageEntry, read_images
 from inkdot.records import Mpp
 
 
-def read_pictures(
+def read_image_table(
     path: Path, heads: Sequence[Head], images: ImagesConfig, *, optional: Collection[str] = ()
 ) -> list[ImageEntry]:
     """Read an ``images.csv``.
 
     Args:
         path: The table.
-        heads: The questions.
+        heads: The heads.
         images: How its columns are called.
-        optional: Questions whose column may be missing or blank throughout.
+        optional: Heads whose column may be missing or blank throughout.
 
     Raises:
         ManifestError: The table, a column or a row is wrong.

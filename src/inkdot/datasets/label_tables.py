@@ -16,7 +16,7 @@ def check_label_tables(entries: Sequence[SlideEntry], heads: Sequence[Head]) -> 
     Files drawn on one slide are not read here: they name no slide, and damaged ones fail with theirs.
 
     Raises:
-        ManifestError: A table is missing, or a row's place, head or answer is wrong.
+        ManifestError: A table is missing, or a row's region, head or label is wrong.
     """
     lines: list[str] = []
     for path in sorted({entry.annotation for entry in entries if entry.annotation}):

@@ -1,4 +1,4 @@
-"""Which of the places that people marked are found, how high, and what is shown where nothing is."""
+"""Which of the regions that people marked are found, how high, and what is shown where nothing is."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,28 +14,28 @@ from inkdot.labels import Head
 from inkdot.metrics.classification import FloatArray
 from inkdot.records import SlideEntry
 from inkdot.review.results.ranking import Ranking
-from inkdot.review.verdicts.verdict_table import same_place_numbers
+from inkdot.review.verdicts.verdict_table import same_region_numbers
 from inkdot.slides import open_slide
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """What the first places shown of a slide say of its lesions: the places that readers called positive.
+class Lesions:
+    """What the first regions shown of a slide say of its lesions: the regions that readers called positive.
 
     Attributes:
-        lesion_scores: Highest score of a shown place that touches the lesion; −inf where none does, shape [lesions].
-        alarm_scores: Of a negative slide, the score of every place shown; else empty, shape [alarms].
-        labels: What was said about places, by everybody.
+        lesion_scores: Highest score of a shown region that touches the lesion; −inf where none does, shape [lesions].
+        alarm_scores: Of a negative slide, the score of every region shown; else empty, shape [alarms].
+        labels: What was said about regions, by everybody.
     """
 
     lesion_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     alarm_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
-    labels: tuple[PlaceLabel, ...] = ()
+    labels: tuple[RegionLabel, ...] = ()
 
 
-def labels_of(entry: SlideEntry, config: Config) -> tuple[PlaceLabel, ...]:
-    """What was said about places of a slide; none where it has no annotation.
+def labels_of(entry: SlideEntry, config: Config) -> tuple[RegionLabel, ...]:
+    """What was said about regions of a slide; none where it has no annotation.
 
     Raises:
         SlideError: The slide or its annotation cannot be read.
@@ -46,39 +46,39 @@ def labels_of(entry: SlideEntry, config: Config) -> tuple[PlaceLabel, ...]:
         return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records).labels
 
 
-def marks_of(ranking: Ranking, labels: Sequence[PlaceLabel], head: Head, truth: bool | None) -> Marks:
-    """Hold the places shown of a slide against what people said.
+def lesions_of(ranking: Ranking, labels: Sequence[RegionLabel], head: Head, truth: bool | None) -> Lesions:
+    """Hold the regions shown of a slide against what people said.
 
     Args:
-        ranking: The places shown.
-        labels: What was said about places of the slide.
-        head: The flagging question.
+        ranking: The regions shown.
+        labels: What was said about regions of the slide.
+        head: The flagging head.
         truth: Whether the slide is positive; None where unknown.
     """
-    shown = np.array([shapely.Polygon(place.ring_l0_px) for place in ranking.places], dtype=object)
-    scores = np.array([place.score for place in ranking.places], np.float64)
+    shown = np.array([shapely.Polygon(region.ring_l0_px) for region in ranking.regions], dtype=object)
+    scores = np.array([region.score for region in ranking.regions], np.float64)
     if truth is False:
-        return Marks(alarm_scores=scores, labels=tuple(labels))
+        return Lesions(alarm_scores=scores, labels=tuple(labels))
     found: list[float] = []
-    for lesion in positive_places(labels, head):
+    for lesion in positive_regions(labels, head):
         touching = scores[shapely.intersects(shown, lesion)] if len(shown) else scores
         found.append(float(touching.max(initial=-np.inf)))
-    return Marks(lesion_scores=np.array(found, np.float64), labels=tuple(labels))
+    return Lesions(lesion_scores=np.array(found, np.float64), labels=tuple(labels))
 
 
-def positive_places(labels: Sequence[PlaceLabel], head: Head) -> list[BaseGeometry]:
-    """The places that their readers, on the whole, called the flag class; each once, however many answered."""
+def positive_regions(labels: Sequence[RegionLabel], head: Head) -> list[BaseGeometry]:
+    """The regions that their readers, on the whole, called the flag class; each once, however many labelled."""
     own = [label for label in labels if label.head == head.name]
     column = head.classes.index(head.flag_class or "")
-    answers: dict[int, list[PlaceLabel]] = {}
-    # One reader means each place once; several are matched, which takes a look at every two places.
+    by_region: dict[int, list[RegionLabel]] = {}
+    # One reader means each region once; several are matched, which takes a look at every two regions.
     several = len({label.reader for label in own}) > 1
-    numbers = same_place_numbers(own) if several else range(len(own))
+    numbers = same_region_numbers(own) if several else range(len(own))
     for number, label in zip(numbers, own, strict=True):
-        answers.setdefault(number, []).append(label)
-    places: list[BaseGeometry] = []
-    for said in answers.values():
-        target = head.soft_target(label.answer for label in said)
+        by_region.setdefault(number, []).append(label)
+    regions: list[BaseGeometry] = []
+    for said in by_region.values():
+        target = head.soft_target(label.label for label in said)
         if target is not None and target[column] > 0.5:
-            places.append(said[0].place)
-    return places
+            regions.append(said[0].geometry)
+    return regions

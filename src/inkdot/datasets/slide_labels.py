@@ -15,14 +15,14 @@ def slide_targets(
 ) -> TargetArray:
     """Weight per class of all heads of a slide, NaN where unknown, shape [classes].
 
-    What the manifest says of the slide holds. Where it says nothing of the question that flags, a tile labelled with the
-    flag class makes the slide positive, and a slide all of whose tiles are labelled otherwise is negative. A question
+    What the manifest says of the slide holds. Where it says nothing of the head that flags, a tile labelled with the
+    flag class makes the slide positive, and a slide all of whose tiles are labelled otherwise is negative. A head
     with a condition is known only where the slide's own target meets it.
 
     Args:
-        on_slide: Answer per head, for what is on the slide.
+        on_slide: Label per head, for what is on the slide.
         tile_targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
-        heads: The questions.
+        heads: The heads.
     """
     slices = head_slices(heads)
     found = np.full(sum(len(head.classes) for head in heads), np.nan, np.float32)
@@ -42,10 +42,10 @@ def slide_targets(
     return found
 
 
-def only_slide_is_known(of_slide: TargetArray, tile_targets: TargetArray, heads: Sequence[Head]) -> bool:
+def only_slide_labelled(of_slide: TargetArray, tile_targets: TargetArray, heads: Sequence[Head]) -> bool:
     """Whether a slide is positive and none of its tiles has a label: tiles alone could learn nothing from it.
 
-    A slide on which somebody did mark places is no such slide, also where no tile holds enough of the malignant ones.
+    A slide on which somebody did mark regions is no such slide, also where no tile holds enough of the malignant ones.
     """
     return bool(of_slide[flag_column(heads)] > _SURE) and not bool(known_rows(tile_targets).any())
 

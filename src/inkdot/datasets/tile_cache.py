@@ -44,9 +44,9 @@ class LabelledTiles:
         targets: Weight per class of all heads of those rows, NaN where unknown, shape [n, classes].
         synthetic: The slide says that it was made, not scanned.
         made_from: What shapes the pixels: hashes and settings.
-        source_sha256: Hash that stands for the slide's file, or the picture's.
+        source_sha256: Hash that stands for the slide's file, or the image's.
         slide_targets: What is known of the whole slide, weight per class of all heads, NaN where unknown, shape
-            [classes]; None for a picture.
+            [classes]; None for a image.
         mpp: As scanned, before tiles are scaled; None where nobody knows.
     """
 
@@ -73,10 +73,10 @@ def labelled_tiles(
         entry: The slide.
         config: The whole config.
         layout: The run folder.
-        whole: Of a slide that somebody answered for, tiles without a label of their own too.
+        whole: Of a slide that somebody labelled for, tiles without a label of their own too.
 
     Raises:
-        ArtefactError: The table is missing or damaged.
+        StorageError: The table is missing or damaged.
     """
     table, footer = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
     return _choose(entry, config, layout, table, footer, whole)
@@ -106,7 +106,7 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
 
     Raises:
         SlideError: The slide's pixels cannot be read.
-        ArtefactError: The tile table is missing or damaged.
+        StorageError: The tile table is missing or damaged.
     """
     table, footer = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
     tiles = _choose(entry, config, layout, table, footer, whole)
@@ -115,7 +115,7 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
         return "reused"
     facts_path.unlink(missing_ok=True)
     rows, side = tiles.selection.rows, config.tiling.side_px
-    xs, ys = _places(table, "x_l0_px")[rows], _places(table, "y_l0_px")[rows]
+    xs, ys = _regions(table, "x_l0_px")[rows], _regions(table, "y_l0_px")[rows]
     with atomic_path(layout.cached_tiles(entry.slide_id)) as temporary:
         if len(rows):
             pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(rows), side, side, 3))
@@ -190,5 +190,5 @@ def _targets(table: pa.Table, name: str) -> TargetArray:
     return np.array([np.nan if value is None else value for value in values], np.float32)
 
 
-def _places(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+def _regions(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     return np.asarray(cast("list[int]", table.column(name).to_pylist()), np.int64)

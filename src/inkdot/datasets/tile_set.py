@@ -26,7 +26,7 @@ class TileSet:
     Attributes:
         arrays: Pixels per slide, uint8, shape [tiles, side, side, 3]; may be memory-mapped.
         array_of_row: Which of the arrays holds each tile, shape [n].
-        place_of_row: Where in that array, shape [n].
+        index_in_array: Where in that array, shape [n].
         targets: Weight per class of all heads, NaN where unknown, shape [n, classes].
         patients: Patient of each tile, shape [n].
         slides: Slide of each tile, shape [n].
@@ -34,7 +34,7 @@ class TileSet:
 
     arrays: Sequence[RgbArray]
     array_of_row: IndexArray
-    place_of_row: IndexArray
+    index_in_array: IndexArray
     targets: TargetArray
     patients: NameArray
     slides: NameArray
@@ -44,7 +44,7 @@ class TileSet:
 
     def tile(self, row: int) -> RgbArray:
         """Pixels of one tile, uint8 RGB [side, side, 3]."""
-        return self.arrays[int(self.array_of_row[row])][int(self.place_of_row[row])]
+        return self.arrays[int(self.array_of_row[row])][int(self.index_in_array[row])]
 
     def tiles(self) -> Iterator[RgbArray]:
         """Pixels of all tiles, in order."""

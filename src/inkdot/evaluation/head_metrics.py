@@ -1,4 +1,4 @@
-"""Figures of a network on labelled tiles, each with its interval over patients."""
+"""Metrics of a network on labelled tiles, each with its interval over patients."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, average_
 from inkdot.model.targets import IndexArray, NameArray, TargetArray, flag_column, head_slices
 
 
-class Question(NamedTuple):
+class HeadClass(NamedTuple):
     """One class against the others of its head."""
 
     head: str
@@ -20,17 +20,17 @@ class Question(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name used in columns and figures."""
+        """Name used in columns and metrics."""
         return f"{self.head}.{self.class_name}"
 
 
-def questions(heads: Sequence[Head]) -> Iterator[Question]:
-    """One question per head of two classes (its flag class, else its last), one per class of larger heads."""
+def head_classes(heads: Sequence[Head]) -> Iterator[HeadClass]:
+    """One head per head of two classes (its flag class, else its last), one per class of larger heads."""
     for head, columns in zip(heads, head_slices(heads).values(), strict=True):
         *_, last = head.classes
         asked = head.classes if len(head.classes) > 2 else (head.flag_class or last,)
         for class_name in asked:
-            yield Question(head.name, class_name, columns.start + head.classes.index(class_name))
+            yield HeadClass(head.name, class_name, columns.start + head.classes.index(class_name))
 
 
 def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndar
     return rows, own[rows] > 0.5
 
 
-def auc_figures(
+def auc_metrics(
     scores: TargetArray,
     targets: TargetArray,
     patients: NameArray,
@@ -52,23 +52,23 @@ def auc_figures(
     replicates: int,
     seed: int,
 ) -> dict[str, Estimate | None]:
-    """AUC of every question on tiles, by ``auc.<head>.<class>``; None where a class is missing.
+    """AUC of every head on tiles, by ``auc.<head>.<class>``; None where a class is missing.
 
     Args:
         scores: Shape [n, classes of all heads]; any monotone function of the probability will do.
         targets: NaN where unknown, same shape.
         patients: Shape [n].
-        heads: The questions.
+        heads: The heads.
         replicates: Draws of the bootstrap.
         seed: Of the bootstrap.
     """
-    figures: dict[str, Estimate | None] = {}
-    for question in questions(heads):
-        rows, truth = decided_rows(targets, question.column)
-        figures[f"auc.{question.name}"] = auc_estimate(
-            truth, scores[rows, question.column], patients[rows], replicates=replicates, seed=seed
+    metrics: dict[str, Estimate | None] = {}
+    for head_class in head_classes(heads):
+        rows, truth = decided_rows(targets, head_class.column)
+        metrics[f"auc.{head_class.name}"] = auc_estimate(
+            truth, scores[rows, head_class.column], patients[rows], replicates=replicates, seed=seed
         )
-    return figures
+    return metrics
 
 
 class PatientTruth(NamedTuple):
@@ -76,7 +76,7 @@ class PatientTruth(NamedTuple):
 
     Attributes:
         names: The patients, sorted, shape [p].
-        owner: Place in ``names`` of each row's patient, shape [n].
+        owner: Region in ``names`` of each row's patient, shape [n].
         positive: Some row of the patient is of the class, shape [p].
         known: The patient is positive, or every row is known not to be of the class, shape [p].
     """
@@ -101,7 +101,7 @@ def patient_truth(own: TargetArray, patients: NameArray) -> PatientTruth:
     return PatientTruth(names, owner.astype(np.int64), positive, positive | ~undecided)
 
 
-def patient_figures(
+def patient_metrics(
     scores: TargetArray,
     targets: TargetArray,
     patients: NameArray,
@@ -110,16 +110,16 @@ def patient_figures(
     replicates: int,
     seed: int,
 ) -> dict[str, Estimate | None]:
-    """AUC and average precision over patients, of the question that flags; None where a class has no patient.
+    """AUC and average precision over patients, of the head that flags; None where a class has no patient.
 
     A patient's score is the highest, as it is for whole slides and their patients: averaging would dilute one malignant
-    place among many harmless ones.
+    region among many harmless ones.
 
     Args:
         scores: Of tiles or of slides, shape [n, classes of all heads].
         targets: NaN where unknown, same shape.
         patients: Shape [n].
-        heads: The questions.
+        heads: The heads.
         replicates: Draws of the bootstrap.
         seed: Of the bootstrap.
     """

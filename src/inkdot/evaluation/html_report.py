@@ -3,7 +3,7 @@
 import base64
 from html import escape
 
-from inkdot.evaluation.report import Confusion, EvaluationReport, Figures, Plot, WorstError
+from inkdot.evaluation.report import Confusion, EvaluationReport, Metrics, Plot, WorstError
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 
 _SIDE, _LEFT, _TOP = 260, 62, 16
@@ -15,7 +15,7 @@ table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #ccc}
 td.n{font-variant-numeric:tabular-nums}.warn{border-left:.3rem solid #b3261e;padding:.3rem .8rem;background:#fdecea}
 td{overflow-wrap:anywhere}td.n,th{white-space:nowrap;overflow-wrap:normal}
-figure{display:inline-block;vertical-align:top;margin:0 2rem 1rem 0;max-width:100%}figcaption{font-size:.9rem;max-width:21rem}
+metric{display:inline-block;vertical-align:top;margin:0 2rem 1rem 0;max-width:100%}figcaption{font-size:.9rem;max-width:21rem}
 img,svg{max-width:100%;height:auto}.note{max-width:46rem;margin:.2rem 0}
 @media(max-width:34rem){td,th{padding-right:.5rem}td.how{display:none}th.how{display:none}}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161618}.warn{background:#3b1512}svg{background:#fff}td,th{border-color:#555}}
@@ -24,16 +24,16 @@ img,svg{max-width:100%;height:auto}.note{max-width:46rem;margin:.2rem 0}
 
 _WORDS = {
     "Patients": "A patient is flagged where any slide is; the score is that of the highest slide.",
-    "Groups": "A group is flagged where any picture is; the score is that of the highest picture.",
-    "Slides": "hit@k: share of the slides with marked places that show one of them among the first k places.",
-    "Places": "froc: share of the marked places that are found, mean over ¼ to 8 false alarms per negative slide; sensitivity@1: "
-    "at one false alarm per negative slide, sensitivity@8: at eight.",
+    "Groups": "A group is flagged where any image is; the score is that of the highest image.",
+    "Slides": "hit@k: share of the slides with marked regions that show one of them among the first k regions.",
+    "Regions": "froc: share of the marked regions that are found, mean over ¼ to 8 false alarms per negative slide; "
+    "sensitivity@1: at one false alarm per negative slide, sensitivity@8: at eight.",
     "Tiles": "Of tiles with a label of their own. They flatter: what counts is patients and slides.",
     "Readers": "How far people agree beyond chance, Fleiss' kappa: 1 is full agreement, 0 is chance.",
 }
-_RISK = "area_under_risk: share of wrong answers, mean over all ways of leaving the least sure ones open; lower is better."
-_ANSWERED = "answered, error_of_answers: share answered and share of these wrong, where the model leaves close scores open."
-_NO_FIGURE = "Nothing can be computed: a class is missing."
+_RISK = "area_under_risk: share of wrong labels, mean over all ways of leaving the least sure ones open; lower is better."
+_COVERAGE = "coverage: share with a call (the model abstains on the rest). selective_risk: share of these calls that are wrong."
+_NO_METRIC = "Nothing can be computed: a class is missing."
 
 
 def page(report: EvaluationReport) -> str:
@@ -49,56 +49,56 @@ def page(report: EvaluationReport) -> str:
         *(f"<li>{escape(line)}</li>" for line in report.facts),
         "</ul>",
     ]
-    for level, figures in report.figures.items():
-        parts += [f"<h2>{escape(level)}</h2>", *_notes(level, figures), _table(figures)]
+    for level, metrics in report.metrics.items():
+        parts += [f"<h2>{escape(level)}</h2>", *_notes(level, metrics), _table(metrics)]
     parts += ["<h2>Calls</h2>", _confusion(report.calls, f"{report.unit} is")]
     for head, counts in ((head, counts) for head, counts in report.confusions.items() if counts):
-        parts += [f"<h2>Likeliest answer: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
+        parts += [f"<h2>Likeliest label: {escape(head)}</h2>", _confusion(counts, f"{report.unit} is")]
     parts += ["<h2>Plots</h2>", *(_plot(plot) for plot in report.plots if plot.points)]
     parts += _errors(report)
     for column, words in report.subgroups.items():
         parts.append(f"<h2>By {escape(column)}</h2>")
-        for word, figures in words.items():
+        for word, metrics in words.items():
             members = report.members.get(column, {}).get(word, "")
             parts += [
                 f"<h3>{escape(word)}</h3>",
                 *([f"<p>{escape(members)}</p>"] if members else []),
-                _table(figures),
+                _table(metrics),
             ]
     if report.failed:
         rows = "".join(
             f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in sorted(report.failed.items())
         )
         parts.append(
-            f"<h2>{escape(report.unit.capitalize())}s that failed and are in no figure</h2><table>{rows}</table>"
+            f"<h2>{escape(report.unit.capitalize())}s that failed and are in no metric</h2><table>{rows}</table>"
         )
     return "\n".join([*parts, "</body></html>", ""])
 
 
-def _table(figures: Figures) -> str:
-    if not figures:
-        return f"<p>{_NO_FIGURE}</p>"
+def _table(metrics: Metrics) -> str:
+    if not metrics:
+        return f"<p>{_NO_METRIC}</p>"
     rows = [
         f'<tr><td>{_name(name)}</td><td class="n">{e.value:.3f}</td><td class="n">{_interval(e)}</td>'
         f'<td class="how">{escape(e.method)}</td></tr>'
-        for name, e in figures.items()
+        for name, e in metrics.items()
     ]
-    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th class='how'>how</th></tr>"
+    head = "<tr><th>metric</th><th>value</th><th>95 % interval</th><th class='how'>how</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def _name(figure: str) -> str:
+def _name(metric: str) -> str:
     """A long name breaks where its words meet."""
-    return escape(figure).replace("_", "_<wbr>").replace(".", ".<wbr>")
+    return escape(metric).replace("_", "_<wbr>").replace(".", ".<wbr>")
 
 
-def _notes(level: str, figures: Figures) -> list[str]:
-    """What the names of a level's figures mean."""
-    names = " ".join(figures)
+def _notes(level: str, metrics: Metrics) -> list[str]:
+    """What the names of a level's metrics mean."""
+    names = " ".join(metrics)
     notes = [_WORDS[level]] if level in _WORDS and (level != "Slides" or "hit@" in names) else []
     notes += [_RISK] if "area_under_risk" in names else []
-    notes += [_ANSWERED] if "error_of_answers" in names else []
-    return [f'<p class="note">{escape(note)}</p>' for note in notes] if figures else []
+    notes += [_COVERAGE] if "selective_risk" in names else []
+    return [f'<p class="note">{escape(note)}</p>' for note in notes] if metrics else []
 
 
 def _interval(estimate: Estimate) -> str:
@@ -107,10 +107,10 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _errors(report: EvaluationReport) -> list[str]:
-    """The worst errors with their pictures, which are part of the page."""
+    """The worst errors with their images, which are part of the page."""
     if not report.errors:
         return []
-    what = "slide with its highest place" if report.unit == "slide" else "picture as the model saw it"
+    what = "slide with its highest region" if report.unit == "slide" else "image as the model saw it"
     parts = [f"<h2>Worst errors</h2><p>At most six of a kind, the worst first; each {what}.</p>"]
     for kind in dict.fromkeys(own.kind for own in report.errors):
         parts.append(f"<h3>{escape(kind.capitalize())}</h3>")
@@ -119,11 +119,11 @@ def _errors(report: EvaluationReport) -> list[str]:
 
 
 def _error(own: WorstError) -> str:
-    data = base64.b64encode(own.picture).decode("ascii")
-    truth = own.answer or ("positive" if own.kind == "missed" else "negative")
+    data = base64.b64encode(own.image).decode("ascii")
+    truth = own.label or ("positive" if own.kind == "missed" else "negative")
     words = f"{own.name}: score {own.score:.3f}, truly {truth}"
     image = f'<img src="data:image/jpeg;base64,{data}" alt="{escape(words)}" width="224">' if data else ""
-    return f"<figure>{image}<figcaption>{escape(words)}</figcaption></figure>"
+    return f"<metric>{image}<figcaption>{escape(words)}</figcaption></metric>"
 
 
 def _confusion(counts: Confusion, subject: str) -> str:
@@ -139,34 +139,34 @@ def _confusion(counts: Confusion, subject: str) -> str:
 
 
 def _plot(plot: Plot) -> str:
-    def place(x: float, y: float) -> tuple[float, float]:
+    def region(x: float, y: float) -> tuple[float, float]:
         return _LEFT + min(x / plot.x_end, 1.0) * _SIDE, _TOP + (1 - y) * _SIDE
 
     # What lies beyond the edge is not drawn on it: the line goes on at its last height.
     inside = [(x, y) for x, y in plot.points if x <= plot.x_end]
-    points = [place(x, y) for x, y in inside]
+    points = [region(x, y) for x, y in inside]
     if inside and len(inside) < len(plot.points):
-        points.append(place(plot.x_end, inside[-1][1]))
+        points.append(region(plot.x_end, inside[-1][1]))
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     few = points if len(points) <= _MOST_DOTS else []
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in few)
     rings = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="#b3261e" stroke-width="3"/>'
-        for x, y in (place(x, y) for x, y in plot.marked)
+        for x, y in (region(x, y) for x, y in plot.marked)
     )
     bars = "".join(
-        f'<path d="M{place(x, low)[0]:.1f} {place(x, low)[1]:.1f}V{place(x, high)[1]:.1f}" stroke="#0b57d0"/>'
+        f'<path d="M{region(x, low)[0]:.1f} {region(x, low)[1]:.1f}V{region(x, high)[1]:.1f}" stroke="#0b57d0"/>'
         for x, low, high in plot.bars
     )
-    (left, bottom), (right, top) = place(0, 0), place(plot.x_end, 1)
+    (left, bottom), (right, top) = region(0, 0), region(plot.x_end, 1)
     diagonal = f"M{left} {bottom}L{right} {top}" if plot.diagonal else ""
     wide, tall = _LEFT + _SIDE + 16, _TOP + _SIDE + 46
     return (
-        f'<figure><svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img" font-size="12" '
+        f'<metric><svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img" font-size="12" '
         f'font-family="system-ui,sans-serif" aria-label="{escape(plot.caption)}">{_axes(plot)}'
         f'<path d="{diagonal}" stroke="#bbb" stroke-dasharray="4"/>{bars}'
         f'<polyline points="{line}" fill="none" stroke="#0b57d0" stroke-width="2"/><g fill="#0b57d0">{dots}</g>{rings}</svg>'
-        f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
+        f"<figcaption>{escape(plot.caption)}</figcaption></metric>"
     )
 
 

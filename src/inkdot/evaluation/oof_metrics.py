@@ -1,4 +1,4 @@
-"""Figures on labelled tiles or pictures that no model learnt from, pooled over models where there are several."""
+"""Metrics on labelled tiles or images that no model learnt from, pooled over models where there are several."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.evaluation.head_metrics import decided_rows, questions
+from inkdot.evaluation.head_metrics import decided_rows, head_classes
 from inkdot.labels import Head, flagging_head
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
@@ -20,11 +20,11 @@ _SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfFold:
+class OofPredictions:
     """Every labelled tile, scored by the model of the fold that kept its patient out.
 
     Attributes:
-        names: Slide or picture of each tile, shape [n].
+        names: Slide or image of each tile, shape [n].
         patients: Shape [n].
         folds: Fold of each tile, from 0, shape [n].
         targets: NaN where unknown, shape [n, classes of all heads].
@@ -42,44 +42,44 @@ class OutOfFold:
     flagged: npt.NDArray[np.bool_]
 
 
-def cross_validation_figures(judged: OutOfFold, heads: Sequence[Head], seed: int) -> dict[str, Estimate]:
-    """Figures on tiles, by name, with intervals over patients.
+def cross_validation_metrics(judged: OofPredictions, heads: Sequence[Head], seed: int) -> dict[str, Estimate]:
+    """Metrics on tiles, by name, with intervals over patients.
 
-    Per question the AUC; the balanced accuracy of the likeliest class; per head of three classes or more the mean AUC and
+    Per head the AUC; the balanced accuracy of the likeliest class; per head of three classes or more the mean AUC and
     the share of each class that is called so; the calibration error before and after temperature; sensitivity and specificity at
-    the locked thresholds. Scores of different folds are pooled as they are. Undefined figures are left out.
+    the locked thresholds. Scores of different folds are pooled as they are. Undefined metrics are left out.
     """
-    figures: dict[str, Estimate | None] = {}
-    for question in questions(heads):
-        rows, truth = decided_rows(judged.targets, question.column)
-        own, patients = judged.scores[rows, question.column], judged.patients[rows]
-        figures[f"auc.{question.name}"] = auc_estimate(truth, own, patients, seed=seed)
+    metrics: dict[str, Estimate | None] = {}
+    for head_class in head_classes(heads):
+        rows, truth = decided_rows(judged.targets, head_class.column)
+        own, patients = judged.scores[rows, head_class.column], judged.patients[rows]
+        metrics[f"auc.{head_class.name}"] = auc_estimate(truth, own, patients, seed=seed)
         if (
-            question.head == flagging_head(heads).name
-            and question.class_name == flagging_head(heads).flag_class
+            head_class.head == flagging_head(heads).name
+            and head_class.class_name == flagging_head(heads).flag_class
         ):
             called = judged.flagged[rows]
-            figures[f"sensitivity.{question.name}"] = share_estimate(
+            metrics[f"sensitivity.{head_class.name}"] = share_estimate(
                 called[truth], patients[truth], seed=seed
             )
-            figures[f"specificity.{question.name}"] = share_estimate(
+            metrics[f"specificity.{head_class.name}"] = share_estimate(
                 ~called[~truth], patients[~truth], seed=seed
             )
     for head, columns in zip(heads, head_slices(heads).values(), strict=True):
         rows = np.flatnonzero(~np.isnan(judged.targets[:, columns.start]))
-        figures |= _head_figures(judged, head, columns, rows, seed)
-    return {name: estimate for name, estimate in figures.items() if estimate is not None}
+        metrics |= _head_metrics(judged, head, columns, rows, seed)
+    return {name: estimate for name, estimate in metrics.items() if estimate is not None}
 
 
-def _head_figures(
-    judged: OutOfFold, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
+def _head_metrics(
+    judged: OofPredictions, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
 ) -> dict[str, Estimate | None]:
     targets, scores = judged.targets[rows, columns], judged.scores[rows, columns]
     before, patients = judged.uncalibrated[rows, columns], judged.patients[rows]
     sure = np.flatnonzero(targets.max(axis=1, initial=0.0) > _SURE)
     truth, called = targets[sure].argmax(axis=1), scores[sure].argmax(axis=1)
     sides = [truth == index for index in np.unique(truth)]
-    figures: dict[str, Estimate | None] = {
+    metrics: dict[str, Estimate | None] = {
         # The share of a single class would pass for the mean of several.
         f"balanced_accuracy.{head.name}": None
         if len(sides) < 2
@@ -99,23 +99,23 @@ def _head_figures(
             aucs = [roc_auc(truth == k, scores[sure, k], weights) for k in range(len(head.classes))]
             return float(np.mean(aucs))
 
-        figures[f"mean_auc.{head.name}"] = bootstrap_estimate(
+        metrics[f"mean_auc.{head.name}"] = bootstrap_estimate(
             mean_auc, patients[sure], seed=seed, sides=sides
         )
         for index, class_name in enumerate(head.classes):
             own = np.flatnonzero(truth == index)
-            figures[f"recall.{head.name}.{class_name}"] = share_estimate(
+            metrics[f"recall.{head.name}.{class_name}"] = share_estimate(
                 called[own] == index, patients[sure][own], seed=seed
             )
-    return figures
+    return metrics
 
 
-def confusion_of(judged: OutOfFold, head: Head, columns: slice) -> dict[tuple[str, str], int]:
-    """Rows by true and likeliest class, those with one clear answer.
+def confusion_of(judged: OofPredictions, head: Head, columns: slice) -> dict[tuple[str, str], int]:
+    """Rows by true and likeliest class, those with one clear label.
 
     Args:
         judged: What was scored.
-        head: The question.
+        head: The head.
         columns: Its columns.
     """
     targets = judged.targets[:, columns]

@@ -1,4 +1,4 @@
-"""What an evaluation found, be it of slides or of pictures, and its form for programs."""
+"""What an evaluation found, be it of slides or of images, and its form for programs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityRow
 
-Figures = Mapping[str, Estimate]
+Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
-EVALUATION_VERSION = "inkdot.evaluation/3"
+EVALUATION_VERSION = "inkdot.evaluation/4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,18 @@ class WorstError:
     """A unit that was called wrong.
 
     Attributes:
-        name: The slide or picture.
+        name: The slide or image.
         kind: ``missed`` or ``false alarm``.
         score: Of the flag class, 0 to 1.
-        picture: What scored highest there, JPEG; empty where it could not be read again.
-        answer: What people said of it, where that is more than positive or negative.
+        image: What scored highest there, JPEG; empty where it could not be read again.
+        label: What people said of it, where that is more than positive or negative.
     """
 
     name: str
     kind: str
     score: float
-    picture: bytes
-    answer: str = ""
+    image: bytes
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ class EvaluationReport:
 
     Attributes:
         title: Heading.
-        unit: What was judged: ``slide`` or ``picture``.
+        unit: What was judged: ``slide`` or ``image``.
         warnings: What must be said first.
         facts: Lines on the model and the cohort.
-        figures: Figures by level, the most important first.
-        calls: Units by truth and call of the flagging question.
-        confusions: The same of every question by its likeliest class, by head.
-        subgroups: Column to word to figures.
+        metrics: Metrics by level, the most important first.
+        calls: Units by truth and call of the flagging head.
+        confusions: The same of every head by its likeliest class, by head.
+        subgroups: Column to word to metrics.
         members: Column to word to how many are meant, in words.
         failed: Units that failed, and why.
         plots: In the order to show them.
@@ -83,9 +83,9 @@ class EvaluationReport:
     unit: str
     warnings: Sequence[str]
     facts: Sequence[str]
-    figures: Mapping[str, Figures]
+    metrics: Mapping[str, Metrics]
     calls: Confusion
-    subgroups: Mapping[str, Mapping[str, Figures]]
+    subgroups: Mapping[str, Mapping[str, Metrics]]
     failed: Mapping[str, str]
     plots: Sequence[Plot]
     reliability: Sequence[ReliabilityRow]
@@ -104,11 +104,11 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
         "unit": report.unit,
         "model_sha256": model_sha256,
         "warnings": list(report.warnings),
-        "figures": {level.lower(): _figures(own) for level, own in report.figures.items()},
+        "metrics": {level.lower(): _metrics(own) for level, own in report.metrics.items()},
         "calls": _counts(report.calls),
         "confusions": {head: _counts(counts) for head, counts in report.confusions.items()},
         "subgroups": {
-            column: {word: _figures(own) for word, own in words.items()}
+            column: {word: _metrics(own) for word, own in words.items()}
             for column, words in report.subgroups.items()
         },
         "reliability": [
@@ -123,7 +123,7 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
         ],
         "curves": {name: [dict(row) for row in rows] for name, rows in report.curves.items()},
         "errors": [
-            {"name": own.name, "kind": own.kind, "score": own.score, "answer": own.answer}
+            {"name": own.name, "kind": own.kind, "score": own.score, "label": own.label}
             for own in report.errors
         ],
         "failed": dict(report.failed),
@@ -131,8 +131,8 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
     return json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _figures(figures: Figures) -> dict[str, object]:
-    return {name: asdict(estimate) for name, estimate in figures.items()}
+def _metrics(metrics: Metrics) -> dict[str, object]:
+    return {name: asdict(estimate) for name, estimate in metrics.items()}
 
 
 def _counts(counts: Confusion) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What an evaluation says of answers that are left open: how many are given, and how many of these are wrong."""
+"""What an evaluation says of labels that are left open: how many are given, and how many of these are wrong."""
 
 from typing import NamedTuple
 
@@ -9,19 +9,19 @@ from inkdot.metrics.abstention import area_under_risk, risk_coverage
 from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.metrics.confidence_intervals import Estimate, bootstrap_estimate, share_estimate
 from inkdot.metrics.slide_level import NameArray
-from inkdot.storage.model_files import LeftOpen
+from inkdot.storage.model_files import AbstentionBand
 
 
-class Answering(NamedTuple):
-    """Answers of the flagging question on units whose truth is known.
+class SelectivePrediction(NamedTuple):
+    """Labels of the flagging head on units whose truth is known.
 
     Attributes:
-        figures: ``area_under_risk``; where the model leaves scores open, ``answered`` and ``error_of_answers``; by name.
-        curve: (share answered, share of these wrong), the surest first.
+        metrics: ``area_under_risk``; where the model leaves scores open, ``coverage`` and ``selective_risk``; by name.
+        curve: (share labelled, share of these wrong), the surest first.
         locked: The point of the curve that the model's own band gives here; None without one.
     """
 
-    figures: dict[str, Estimate]
+    metrics: dict[str, Estimate]
     curve: list[tuple[float, float]]
     locked: tuple[float, float] | None
 
@@ -30,8 +30,8 @@ class Answering(NamedTuple):
         marked = ", the ring: as the model was locked" if self.locked else ""
         return Plot(
             f"{units.capitalize()} left open, the closest to the threshold first{marked}",
-            f"share of {units} answered",
-            "share of wrong answers",
+            f"share of {units} labelled",
+            "share of wrong labels",
             self.curve,
             diagonal=False,
             marked=[self.locked] if self.locked else [],
@@ -39,8 +39,8 @@ class Answering(NamedTuple):
 
 
 def answering(
-    truth: BoolArray, scores: FloatArray, patients: NameArray, threshold: float, locked: LeftOpen | None
-) -> Answering:
+    truth: BoolArray, scores: FloatArray, patients: NameArray, threshold: float, locked: AbstentionBand | None
+) -> SelectivePrediction:
     """Risk and coverage of all bands round the threshold, and of the one that the model locked.
 
     Args:
@@ -56,24 +56,24 @@ def answering(
     if locked is not None and locked.low is not None and locked.high is not None and len(truth):
         given = np.array([not locked.holds(score) for score in scores.tolist()])
         wrong = (scores >= threshold) != truth
-        found["answered"] = share_estimate(given, patients)
-        found["error_of_answers"] = share_estimate(wrong[given], patients[given])
+        found["coverage"] = share_estimate(given, patients)
+        found["selective_risk"] = share_estimate(wrong[given], patients[given])
         point = (float(given.mean()), float(wrong[given].mean())) if given.any() else None
-    figures = {name: estimate for name, estimate in found.items() if estimate is not None}
-    return Answering(figures, risk_coverage(truth, scores, threshold), point)
+    metrics = {name: estimate for name, estimate in found.items() if estimate is not None}
+    return SelectivePrediction(metrics, risk_coverage(truth, scores, threshold), point)
 
 
-def left_open_fact(locked: LeftOpen | None) -> str:
+def abstention_fact(locked: AbstentionBand | None) -> str:
     """Which scores the model leaves open, for people."""
     if locked is None or locked.low is None or locked.high is None:
         return "The model leaves no score open."
     return (
         f"Scores between {locked.low:.4g} and {locked.high:.4g} are left open (indeterminate), locked for an error of "
-        f"{locked.wanted_error:g} on validation data. Sensitivity "
+        f"{locked.target_selective_risk:g} on validation data. Sensitivity "
         "and specificity are of the threshold alone."
     )
 
 
-def call_word(flagged: bool, left_open: bool) -> str:
+def call_word(flagged: bool, abstained: bool) -> str:
     """The call of a unit that has a score."""
-    return "indeterminate" if left_open else "flagged" if flagged else "nothing flagged"
+    return "indeterminate" if abstained else "flagged" if flagged else "nothing flagged"

@@ -1,4 +1,4 @@
-"""Judged slides to the report of an evaluation: patients and slides first."""
+"""Scored slides to the report of an evaluation: patients and slides first."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inkdot.datasets.reader_agreement import reader_figures
-from inkdot.evaluation.report import EvaluationReport, Figures, Plot
-from inkdot.evaluation.selective_prediction import answering, call_word, left_open_fact
-from inkdot.evaluation.slide_results import JudgedSlide, patient_truths
+from inkdot.datasets.reader_agreement import reader_metrics
+from inkdot.evaluation.report import EvaluationReport, Metrics, Plot
+from inkdot.evaluation.selective_prediction import abstention_fact, answering, call_word
+from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
 from inkdot.labels import flagging_head, target_columns
 from inkdot.metrics.classification import BoolArray, FloatArray, expected_calibration_error
@@ -21,8 +21,8 @@ from inkdot.metrics.slide_level import (
     NameArray,
     SlideResults,
     as_patients,
-    slide_figures,
-    subgroup_figures,
+    slide_metrics,
+    subgroup_metrics,
 )
 from inkdot.pipeline.score_slide import SYNTHETIC_MODEL_WARNING
 from inkdot.pipeline.warnings import lines_by_kind
@@ -33,12 +33,12 @@ Points = Sequence[tuple[float, float]]
 _GROUPS = ("site", "scanner", "stain", "preparation")
 _SAID_ALREADY = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
 SYNTHETIC_WARNING = (
-    "SYNTHETIC: the model was trained on painted specimens. These figures test the program, not its use."
+    "SYNTHETIC: the model was trained on painted specimens. These metrics test the program, not its use."
 )
 
 
 def slide_report(
-    judged: Sequence[JudgedSlide],
+    judged: Sequence[SlideResult],
     failed: Mapping[str, str],
     model: ModelFile,
     model_sha256: str,
@@ -58,20 +58,20 @@ def slide_report(
     head = flagging_head(model.head_records)
     results = _results(judged)
     patients = as_patients(results, patient_truths([slide.entry for slide in judged], model.head_records))
-    tiles, reliability = _tile_figures(judged, model)
-    prefix = figure_prefix(model)
+    tiles, reliability = _tile_metrics(judged, model)
+    prefix = metric_prefix(model)
     threshold = model.operating_points[head.name].threshold
     truth, scores, owners = _scored(results)
     marks = _free_response(judged)
     locked = model.abstention.get(head.name)
-    froc, answered = froc_points(marks), answering(truth, scores, owners, threshold, locked)
-    figures = {
-        "Patients": slide_figures(patients, ks=()),
-        "Slides": slide_figures(results) | answered.figures,
-        "Places": froc_estimates(marks),
+    froc, labelled = froc_points(marks), answering(truth, scores, owners, threshold, locked)
+    metrics = {
+        "Patients": slide_metrics(patients, ks=()),
+        "Slides": slide_metrics(results) | labelled.metrics,
+        "Regions": froc_estimates(marks),
         "Tiles": tiles,
     }
-    readers = reader_figures([label for slide in judged for label in slide.marks.labels], model.head_records)
+    readers = reader_metrics([label for slide in judged for label in slide.marks.labels], model.head_records)
     return EvaluationReport(
         title="How good the model is",
         unit="slide",
@@ -84,30 +84,30 @@ def slide_report(
             f"{len(judged)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
             f"{int((~np.isnan(results.truth)).sum())} slides.",
             f"Patients: {counts_words(patients.truth)}. Slides: {counts_words(results.truth)}.",
-            f"Question: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
-            left_open_fact(locked),
+            f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
+            abstention_fact(locked),
             model_fact(model, model_sha256),
         ],
         # People are not part of a self-test.
-        figures={level: _named(own, prefix) for level, own in figures.items()}
+        metrics={level: _named(own, prefix) for level, own in metrics.items()}
         | ({"Readers": readers} if readers else {}),
         calls=_calls(judged),
         subgroups={
             column: {word: _named(own, prefix) for word, own in words.items()}
-            for column, words in subgroup_figures(results).items()
+            for column, words in subgroup_metrics(results).items()
         },
         members=member_words(results, "slides", "patients"),
         failed=failed,
         plots=[
             *_slide_plots(roc_points(truth, scores), froc),
-            answered.plot("slides"),
+            labelled.plot("slides"),
             reliability_plot(reliability, "tile scores"),
         ],
         reliability=reliability,
         errors=worst_slides(judged),
         curves={
             "froc": [{"alarms_per_slide": x, "sensitivity": y} for x, y in froc],
-            "risk_coverage": [{"coverage": x, "risk": y} for x, y in answered.curve],
+            "risk_coverage": [{"coverage": x, "risk": y} for x, y in labelled.curve],
         },
     )
 
@@ -122,9 +122,9 @@ def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
     return [
         Plot("ROC of slides", "1 − specificity", "sensitivity", roc),
         Plot(
-            "FROC of the places shown",
+            "FROC of the regions shown",
             "false alarms per negative slide",
-            "share of marked places found",
+            "share of marked regions found",
             froc,
             x_end=ALARMS_PER_SLIDE[-1],
             diagonal=False,
@@ -132,7 +132,7 @@ def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
     ]
 
 
-def _free_response(judged: Sequence[JudgedSlide]) -> FreeResponse:
+def _free_response(judged: Sequence[SlideResult]) -> FreeResponse:
     lesions = [slide.marks.lesion_scores for slide in judged]
     alarms = [slide.marks.alarm_scores for slide in judged]
     names = np.array([slide.patient for slide in judged])
@@ -145,8 +145,8 @@ def _free_response(judged: Sequence[JudgedSlide]) -> FreeResponse:
     )
 
 
-def figure_prefix(model: ModelFile) -> str:
-    """Put before the names of figures: those of a model of synthetic specimens are a self-test."""
+def metric_prefix(model: ModelFile) -> str:
+    """Put before the names of metrics: those of a model of synthetic specimens are a self-test."""
     return "selftest_" if model.trained_on.synthetic else ""
 
 
@@ -163,7 +163,7 @@ def warnings_of(model: ModelFile, nameless: int) -> list[str]:
     return warnings
 
 
-def slide_warnings(judged: Sequence[JudgedSlide]) -> list[str]:
+def slide_warnings(judged: Sequence[SlideResult]) -> list[str]:
     """What `predict` would say of single slides, once for all that it says much the same of."""
     said = [
         (slide.entry.slide_id, warning)
@@ -211,11 +211,11 @@ def member_words(results: SlideResults, units: str, owners: str) -> dict[str, di
     return found
 
 
-def _named(figures: Figures, prefix: str) -> dict[str, Estimate]:
-    return {prefix + name: estimate for name, estimate in figures.items()}
+def _named(metrics: Metrics, prefix: str) -> dict[str, Estimate]:
+    return {prefix + name: estimate for name, estimate in metrics.items()}
 
 
-def _results(judged: Sequence[JudgedSlide]) -> SlideResults:
+def _results(judged: Sequence[SlideResult]) -> SlideResults:
     return SlideResults(
         patients=np.array([slide.patient for slide in judged]),
         truth=np.array([np.nan if slide.truth is None else float(slide.truth) for slide in judged]),
@@ -228,10 +228,10 @@ def _results(judged: Sequence[JudgedSlide]) -> SlideResults:
     )
 
 
-def _tile_figures(
-    judged: Sequence[JudgedSlide], model: ModelFile
+def _tile_metrics(
+    judged: Sequence[SlideResult], model: ModelFile
 ) -> tuple[dict[str, Estimate], list[ReliabilityRow]]:
-    """Figures of the flagging head on labelled tiles, and the reliability of its score."""
+    """Metrics of the flagging head on labelled tiles, and the reliability of its score."""
     head = flagging_head(model.head_records)
     column = target_columns(model.head_records).index(f"target.{head.name}.{head.flag_class}")
     targets = np.concatenate([slide.targets[:, column] for slide in judged])
@@ -252,17 +252,17 @@ def _tile_figures(
             patients,
         ),
     }
-    figures = {name: estimate for name, estimate in found.items() if estimate is not None}
-    return figures, reliability_rows(truth, score.astype(np.float64), patients)
+    metrics = {name: estimate for name, estimate in found.items() if estimate is not None}
+    return metrics, reliability_rows(truth, score.astype(np.float64), patients)
 
 
-def _calls(judged: Sequence[JudgedSlide]) -> dict[tuple[str, str], int]:
+def _calls(judged: Sequence[SlideResult]) -> dict[tuple[str, str], int]:
     truths = {True: "positive", False: "negative", None: "unknown"}
     return dict(
         Counter(
             (
                 truths[slide.truth],
-                "inadequate" if slide.score is None else call_word(slide.flagged, slide.left_open),
+                "inadequate" if slide.score is None else call_word(slide.flagged, slide.abstained),
             )
             for slide in judged
         )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.datasets.lesions import Marks, marks_of
+from inkdot.datasets.lesions import Lesions, lesions_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.metrics.slide_level import NO_HIT, NOT_ASKED
 from inkdot.metrics.splits import patient_of
@@ -16,12 +16,12 @@ from inkdot.pipeline.attention_score import attention_score
 from inkdot.pipeline.cluster_slide import cluster_slide
 from inkdot.pipeline.score_slide import Scoring, score_slide
 from inkdot.records import SlideEntry, TileSpec
-from inkdot.review.results.ranking import Place
+from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_reviewed
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.schemas import TILES_VERSION
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.storage.tables.scores import read_scores
 
@@ -32,7 +32,7 @@ _DISTANCE_FRACTION = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedSlide:
+class SlideResult:
     """One slide.
 
     Attributes:
@@ -41,14 +41,14 @@ class JudgedSlide:
         score: By attention where the model has it; else the highest of its clusters, else of its tiles, 0 to 1; None
             where it has none.
         flagged: That score reaches the locked operating point.
-        left_open: That score lies where the model gives no answer, and the slide's call is indeterminate.
+        abstained: That score lies where the model gives no label, and the slide's call is indeterminate.
         hit_rank: See :class:`inkdot.metrics.slide_level.SlideResults`. A shown cluster or region is a hit where one of
             the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
         scores: Of its tiles, same shape.
         flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
-        marks: What is found of the places that people marked.
-        top: Its highest place; None where it has none.
+        marks: What is found of the regions that people marked.
+        top: Its highest region; None where it has none.
         spec: Side and scale of its tiles.
         warnings: What `predict` would say of it.
     """
@@ -57,13 +57,13 @@ class JudgedSlide:
     truth: bool | None
     score: float | None
     flagged: bool
-    left_open: bool
+    abstained: bool
     hit_rank: int
     targets: TileArray
     scores: TileArray
     flagged_tiles: npt.NDArray[np.bool_]
-    marks: Marks
-    top: Place | None
+    marks: Lesions
+    top: Region | None
     spec: TileSpec
     warnings: tuple[str, ...]
 
@@ -73,8 +73,8 @@ class JudgedSlide:
         return patient_of(self.entry.slide_id, self.entry.patient_id)
 
 
-def score_to_judge(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Outcome:
-    """Score a slide's tiles and its clusters, as `predict` would, but measure no nuclei: no figure is about them.
+def score_for_evaluation(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Outcome:
+    """Score a slide's tiles and its clusters, as `predict` would, but measure no nuclei: no metric is about them.
 
     Raises:
         SlideError: The slide's pixels cannot be read.
@@ -84,16 +84,16 @@ def score_to_judge(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Ou
     return "done" if "done" in outcomes else "reused"
 
 
-def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabel] = ()) -> JudgedSlide:
+def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLabel] = ()) -> SlideResult:
     """Read a slide's tiles and scores and compare them.
 
     Args:
         entry: The slide.
         layout: Where its tables lie.
-        labels: What people said about places on it.
+        labels: What people said about regions on it.
 
     Raises:
-        ArtefactError: A table is missing or damaged.
+        StorageError: A table is missing or damaged.
     """
     path = layout.scores(entry.slide_id)
     scores = read_scores(path)
@@ -104,7 +104,7 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
     positive = targets[:, column] > 0.5
     reviewed = read_reviewed(layout, entry.slide_id, entry.slide_id)
     ranking = reviewed.ranking(_SHOWN, _DISTANCE_FRACTION)
-    hits = [place.rank for place in ranking.places if positive[list(place.rows)].any()]
+    hits = [region.rank for region in ranking.regions if positive[list(region.rows)].any()]
     values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
     flagged = scores.flagged if reviewed.clusters is None else reviewed.clusters.flagged
     score, called = float(np.nanmax(values)) if len(values) else None, bool(flagged.any())
@@ -116,18 +116,18 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
     if not scores.assessment.get("adequate", True):
         score, called = None, False  # as `predict` says: inadequate, whatever its scores
     locked = scores.abstention.get(head.name)
-    return JudgedSlide(
+    return SlideResult(
         entry=entry,
         truth=truth,
         score=score,
         flagged=called,
-        left_open=locked is not None and score is not None and locked.holds(score),
+        abstained=locked is not None and score is not None and locked.holds(score),
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),
         flagged_tiles=scores.flagged,
-        marks=marks_of(ranking, labels, head, truth),
-        top=ranking.places[0] if ranking.places else None,
+        marks=lesions_of(ranking, labels, head, truth),
+        top=ranking.regions[0] if ranking.regions else None,
         spec=scores.spec,
         warnings=scores.warnings,
     )
@@ -136,20 +136,20 @@ def judge_slide(entry: SlideEntry, layout: RunLayout, labels: Sequence[PlaceLabe
 def slide_truth(
     entry: SlideEntry, head: Head, positive: npt.NDArray[np.bool_], targets: TileArray
 ) -> bool | None:
-    """What is on the slide: the manifest's answer, else a tile labelled positive, else unknown.
+    """What is on the slide: the manifest's label, else a tile labelled positive, else unknown.
 
     A slide whose every tile is labelled negative is negative; one with unlabelled tiles is unknown.
     """
     if head.name in entry.on_slide:
-        return answered(head, entry.on_slide[head.name])
+        return labelled(head, entry.on_slide[head.name])
     if positive.any():
         return True
     return False if len(targets) and not np.isnan(targets).any() else None
 
 
-def answered(head: Head, answer: str) -> bool | None:
-    """Whether an answer speaks for the flag class; None for a half or for one that is not used."""
-    target = head.target(answer)
+def labelled(head: Head, label: str) -> bool | None:
+    """Whether an label speaks for the flag class; None for a half or for one that is not used."""
+    target = head.target(label)
     if target is None:
         return None
     weight = target[head.classes.index(cast(str, head.flag_class))]
@@ -157,11 +157,11 @@ def answered(head: Head, answer: str) -> bool | None:
 
 
 def patient_truths(entries: list[SlideEntry], heads: tuple[Head, ...]) -> dict[str, bool]:
-    """What the manifest says of patients, where it says so; one positive answer outweighs."""
+    """What the manifest says of patients, where it says so; one positive label outweighs."""
     head = flagging_head(heads)
     truths: dict[str, bool] = {}
     for entry in entries:
-        said = answered(head, entry.of_patient[head.name]) if head.name in entry.of_patient else None
+        said = labelled(head, entry.of_patient[head.name]) if head.name in entry.of_patient else None
         if said is not None:
             patient = patient_of(entry.slide_id, entry.patient_id)
             truths[patient] = truths.get(patient, False) or said

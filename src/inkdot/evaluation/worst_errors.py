@@ -1,4 +1,4 @@
-"""The worst errors of an evaluation, each with the picture that misled the model most."""
+"""The worst errors of an evaluation, each with the image that misled the model most."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from inkdot.config import Config
-from inkdot.datasets.image_cache import read_picture
+from inkdot.datasets.image_cache import read_image
 from inkdot.errors import SlideError
 from inkdot.evaluation.report import WorstError
-from inkdot.evaluation.slide_results import JudgedSlide
+from inkdot.evaluation.slide_results import SlideResult
 from inkdot.manifest import ImageEntry
 from inkdot.metrics.classification import BoolArray
 from inkdot.records import RgbArray
@@ -48,46 +48,46 @@ def worst_rows(
     }
 
 
-def worst_slides(judged: Sequence[JudgedSlide]) -> list[WorstError]:
-    """Slides called wrong, each with its highest place, read anew from the slide; no label, no overview."""
+def worst_slides(judged: Sequence[SlideResult]) -> list[WorstError]:
+    """Slides called wrong, each with its highest region, read anew from the slide; no label, no overview."""
     truth = np.array([np.nan if slide.truth is None else float(slide.truth) for slide in judged])
     scores = np.array([np.nan if slide.score is None else slide.score for slide in judged])
     flagged = np.array([slide.flagged for slide in judged], np.bool_)
     return [
-        WorstError(judged[row].entry.slide_id, kind, float(scores[row]), _picture_of_slide(judged[row]))
+        WorstError(judged[row].entry.slide_id, kind, float(scores[row]), _image_of_slide(judged[row]))
         for kind, rows in worst_rows(truth, scores, flagged).items()
         for row in rows
     ]
 
 
-def worst_pictures(
+def worst_images(
     entries: Sequence[ImageEntry],
     truth: npt.NDArray[np.floating],
     scores: npt.NDArray[np.floating],
     flagged: BoolArray,
     config: Config,
-    answers: Mapping[int, str],
+    labels: Mapping[int, str],
 ) -> list[WorstError]:
-    """Pictures called wrong, cropped as the model saw them.
+    """Images called wrong, cropped as the model saw them.
 
     Args:
         entries: In the order of the rows.
         truth: 1 or 0, NaN where unknown, shape [n].
         scores: Shape [n].
         flagged: Shape [n].
-        config: How pictures are cropped.
-        answers: What the table says of a row, where it says it in other words.
+        config: How images are cropped.
+        labels: What the table says of a row, where it says it in other words.
     """
     return [
         WorstError(
-            entries[row].name, kind, float(scores[row]), _picture(entries[row], config), answers.get(row, "")
+            entries[row].name, kind, float(scores[row]), _image(entries[row], config), labels.get(row, "")
         )
         for kind, rows in worst_rows(truth, scores, flagged).items()
         for row in rows
     ]
 
 
-def _picture_of_slide(slide: JudgedSlide) -> bytes:
+def _image_of_slide(slide: SlideResult) -> bytes:
     if slide.top is None:
         return b""
     view = view_of(slide.top, slide.spec)
@@ -96,12 +96,12 @@ def _picture_of_slide(slide: JudgedSlide) -> bytes:
             spec = finest_spec(view.side_um, opened.info.mpp, _SIDE_PX)
             return _jpeg(read_tile(opened, spec, view.x_l0_px, view.y_l0_px))
     except SlideError:
-        return b""  # it was read a moment ago; the line stands without its picture
+        return b""  # it was read a moment ago; the line stands without its image
 
 
-def _picture(entry: ImageEntry, config: Config) -> bytes:
+def _image(entry: ImageEntry, config: Config) -> bytes:
     try:
-        return _jpeg(read_picture(entry, config)[0])
+        return _jpeg(read_image(entry, config)[0])
     except SlideError:
         return b""
 

@@ -1,13 +1,13 @@
 """Where slides are worked on: on this machine, or on a Ray cluster, which is loaded only when asked for."""
 
-from inkdot.execution.process_pool import LocalEngine
+from inkdot.execution.process_pool import ProcessPool
 from inkdot.execution.ray_settings import Cluster
-from inkdot.execution.runner import Engine
+from inkdot.execution.runner import Executor
 
 
-def choose_engine(
+def choose_executor(
     *, workers: int, slide_timeout_s: float | None, cluster: Cluster | None, gpu: bool = False
-) -> Engine:
+) -> Executor:
     """The engine for one stage.
 
     Args:
@@ -20,7 +20,7 @@ def choose_engine(
         UserError: Ray is not installed, or there is no cluster at the address.
     """
     if cluster is None:
-        return LocalEngine(workers, slide_timeout_s)
-    from inkdot.execution.ray_pool import RayEngine
+        return ProcessPool(workers, slide_timeout_s)
+    from inkdot.execution.ray_pool import RayPool
 
-    return RayEngine(cluster, cluster.gpus_per_slide if gpu else 0.0, slide_timeout_s)
+    return RayPool(cluster, cluster.gpus_per_slide if gpu else 0.0, slide_timeout_s)

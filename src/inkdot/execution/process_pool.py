@@ -24,7 +24,7 @@ _START_S: Final = 300.0
 """How long a process may take to come up and load its libraries, on a slow disk or a busy machine."""
 
 
-class LocalEngine:
+class ProcessPool:
     """Work on this machine; close it when done (``contextlib.closing``)."""
 
     def __init__(self, workers: int = 1, slide_timeout_s: float | None = None) -> None:
@@ -36,7 +36,7 @@ class LocalEngine:
         """
         self._alone = workers <= 1 and slide_timeout_s is None
         self._watch = slide_timeout_s is not None
-        self._crew = Crew(max(1, workers), slide_timeout_s)
+        self._crew = WorkerPool(max(1, workers), slide_timeout_s)
 
     def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
         """What becomes of each slide, as it comes."""
@@ -55,7 +55,7 @@ class LocalEngine:
         self._crew.dismiss()
 
 
-class Crew:
+class WorkerPool:
     """Processes that outlive their slides, so that libraries and networks are loaded once."""
 
     def __init__(self, size: int, slide_timeout_s: float | None) -> None:
@@ -67,7 +67,7 @@ class Crew:
         """
         self._slide_timeout_s = slide_timeout_s
         self._size = size
-        self._hands: list[_Hand] = []
+        self._hands: list[_Worker] = []
 
     def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
         """Work on slides in the given order; reports come as slides finish.
@@ -124,10 +124,10 @@ class Crew:
             if waiting and hand.entry is None:
                 hand.take(waiting.popleft(), task)
         while waiting and len(self._hands) < size:
-            self._hands.append(_Hand(quiet=self._size > 1))
+            self._hands.append(_Worker(quiet=self._size > 1))
             self._hands[-1].take(waiting.popleft(), task)
 
-    def _replace(self, hand: "_Hand") -> None:
+    def _replace(self, hand: "_Worker") -> None:
         hand.end()
         self._hands.remove(hand)
 
@@ -140,7 +140,7 @@ def _hung(entry: SlideEntry, limit_s: float) -> SlideReport:
     return SlideReport(entry.slide_id, "failed", limit_s, reason)
 
 
-class _Hand:
+class _Worker:
     """One process as seen from outside."""
 
     def __init__(self, *, quiet: bool) -> None:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from inkdot.errors import UserError
-from inkdot.execution.process_pool import Crew
+from inkdot.execution.process_pool import WorkerPool
 from inkdot.execution.ray_settings import Cluster
 from inkdot.execution.task import SlideReport, SlideTask, attempt
 from inkdot.records import SlideEntry
@@ -29,7 +29,7 @@ _KNOCK_S: Final = 10.0
 """How long the first machine may take to accept a connection."""
 
 
-class RayEngine:
+class RayPool:
     """Work on a Ray cluster, one task per slide.
 
     A task whose machine or process dies is tried again elsewhere; one that says why it failed is not.
@@ -173,6 +173,6 @@ def _work_on(common: tuple[SlideTask, float | None], entry: SlideEntry) -> Slide
 
 
 @lru_cache(maxsize=1)
-def _crew(slide_timeout_s: float, devices: str) -> Crew:
+def _crew(slide_timeout_s: float, devices: str) -> WorkerPool:
     """One process that outlives its slides; another where Ray lends another GPU."""
-    return Crew(1, slide_timeout_s)
+    return WorkerPool(1, slide_timeout_s)

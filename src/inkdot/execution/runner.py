@@ -9,14 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from inkdot.execution.process_pool import LocalEngine
+from inkdot.execution.process_pool import ProcessPool
 from inkdot.execution.task import SlideReport, SlideTask
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import LedgerLine, append
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Where slides are worked on: processes of this machine, or a cluster."""
 
     def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
@@ -61,7 +61,7 @@ def run_slides(
     layout: RunLayout,
     *,
     workers: int = 1,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     description: str = "",
 ) -> BatchSummary:
     """Run a task on every slide, with a progress bar on stderr.
@@ -80,7 +80,7 @@ def run_slides(
     """
     reports: list[SlideReport] = []
     unwritten = ""
-    at_work = engine or LocalEngine(workers)
+    at_work = engine or ProcessPool(workers)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

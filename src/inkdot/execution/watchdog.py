@@ -34,10 +34,10 @@ def beat() -> None:
 
 def watched(slide: Slide) -> Slide:
     """The same slide, which gives a sign of life with everything that it reads."""
-    return _WatchedReducing(slide) if isinstance(slide, ReducingSlide) else _Watched(slide)
+    return _HeartbeatReducingSlide(slide) if isinstance(slide, ReducingSlide) else _HeartbeatSlide(slide)
 
 
-class _Watched:
+class _HeartbeatSlide:
     def __init__(self, slide: Slide) -> None:
         self._slide = slide
 
@@ -75,7 +75,7 @@ class _Watched:
         self._slide.close()
 
 
-class _WatchedReducing(_Watched):
+class _HeartbeatReducingSlide(_HeartbeatSlide):
     def __init__(self, slide: ReducingSlide) -> None:
         super().__init__(slide)
         self._reducing = slide

@@ -25,7 +25,7 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
 
     Args:
         source: A manifest (.csv), one slide, or a folder, whose slides are named by their file's stem.
-        heads: The questions whose answers may stand in columns ``<head>`` and ``patient_<head>``.
+        heads: The heads whose labels may stand in columns ``<head>`` and ``patient_<head>``.
 
     Raises:
         ManifestError: Nothing there, no slides in it, or a row or column is wrong.
@@ -133,8 +133,8 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
         stain=cells.get("stain", ""),
         mpp=mpp_from_text(row.where, "mpp", cells.get("mpp", "")),
         annotation=folder / annotation if annotation else None,
-        on_slide=_answers(row, heads, ""),
-        of_patient=_answers(row, heads, PATIENT_PREFIX),
+        on_slide=_labels(row, heads, ""),
+        of_patient=_labels(row, heads, PATIENT_PREFIX),
         extra={name: text for name, text in cells.items() if name not in KNOWN and name not in head_columns},
     )
 
@@ -151,26 +151,26 @@ def _preparation(row: CsvRow) -> Preparation | None:
     )
 
 
-def _answers(row: CsvRow, heads: Sequence[Head], prefix: str) -> dict[str, str]:
-    answers: dict[str, str] = {}
+def _labels(row: CsvRow, heads: Sequence[Head], prefix: str) -> dict[str, str]:
+    labels: dict[str, str] = {}
     for head in heads:
-        answer = row.cells.get(prefix + head.name, "")
-        if answer:
-            check_answer(row.where, prefix + head.name, answer, head)
-            answers[head.name] = answer
-    return answers
+        label = row.cells.get(prefix + head.name, "")
+        if label:
+            check_label(row.where, prefix + head.name, label, head)
+            labels[head.name] = label
+    return labels
 
 
-def check_answer(where: str, column: str, answer: str, head: Head) -> None:
-    """Refuse an answer that is not one of the head's.
+def check_label(where: str, column: str, label: str, head: Head) -> None:
+    """Refuse an label that is not one of the head's.
 
     Raises:
-        ManifestError: Names the row, the column and the answers that may stand there.
+        ManifestError: Names the row, the column and the labels that may stand there.
     """
-    if answer not in head.answers:
+    if label not in head.labels:
         raise ManifestError(
-            f"{where}: column {column}: expected {', '.join(head.answers)} or blank, found {answer!r}; "
-            f"correct it, or add the answer to head {head.name!r} in the config"
+            f"{where}: column {column}: expected {', '.join(head.labels)} or blank, found {label!r}; "
+            f"correct it, or add the label to head {head.name!r} in the config"
         )
 
 
@@ -196,19 +196,19 @@ def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
 
 
 def _check_patients(rows: Iterable[tuple[CsvRow, SlideEntry]]) -> None:
-    """A specimen is of one patient; a patient has one answer per head, and one split, whatever row says it."""
+    """A specimen is of one patient; a patient has one label per head, and one split, whatever row says it."""
     said: defaultdict[tuple[str, str, str], dict[str, CsvRow]] = defaultdict(dict)
     for row, entry in rows:
         if entry.specimen_id and entry.patient_id:
             said["specimen", entry.specimen_id, "patient_id"].setdefault(entry.patient_id, row)
         if entry.patient_id:
-            for head, answer in entry.of_patient.items():
-                said["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(answer, row)
+            for head, label in entry.of_patient.items():
+                said["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(label, row)
             if split := entry.extra.get(SPLIT):
                 said["patient", entry.patient_id, SPLIT].setdefault(split, row)
-    for (kind, name, column), answers in said.items():
-        if len(answers) > 1:
-            (first, first_row), (second, row) = list(answers.items())[:2]
+    for (kind, name, column), labels in said.items():
+        if len(labels) > 1:
+            (first, first_row), (second, row) = list(labels.items())[:2]
             raise ManifestError(
                 f"{row.where}: column {column}: expected one value for {kind} {name!r}, found {second!r} here and "
                 f"{first!r} in line {first_row.line}; correct one"

@@ -32,7 +32,7 @@ def manifest_text(entries: Sequence[SlideEntry], heads: Sequence[Head], folder: 
             "annotation": _relative(entry.annotation, folder) if entry.annotation else "",
         }
         row |= dict(entry.on_slide)
-        row |= {PATIENT_PREFIX + head: answer for head, answer in entry.of_patient.items()}
+        row |= {PATIENT_PREFIX + head: label for head, label in entry.of_patient.items()}
         writer.writerow(row | dict(entry.extra))
     return buffer.getvalue()
 

@@ -1,6 +1,6 @@
-"""Leaving close calls open: what error remains for how many answers.
+"""Leaving close calls open: what error remains for how many labels.
 
-Risk and coverage after El-Yaniv and Wiener 2010 (J. Mach. Learn. Res. 11:1605): the surest answers first, the error
+Risk and coverage after El-Yaniv and Wiener 2010 (J. Mach. Learn. Res. 11:1605): the surest labels first, the error
 among those given so far is the risk, their share the coverage.
 """
 
@@ -70,7 +70,9 @@ def area_under_risk(
     return float(np.sum(risk * np.diff(coverage, prepend=0.0)))
 
 
-def band_for_error(truth: BoolArray, scores: npt.ArrayLike, threshold: float, wanted_error: float) -> Band:
+def band_for_error(
+    truth: BoolArray, scores: npt.ArrayLike, threshold: float, target_selective_risk: float
+) -> Band:
     """The narrowest band round the threshold outside which at most a wanted share of the calls is wrong.
 
     Chosen on validation data and then locked, like the threshold itself.
@@ -79,13 +81,13 @@ def band_for_error(truth: BoolArray, scores: npt.ArrayLike, threshold: float, wa
         truth: Whether each row is positive, shape [n].
         scores: 0 to 1, shape [n].
         threshold: The locked operating point.
-        wanted_error: 0 to 1.
+        target_selective_risk: 0 to 1.
 
     Returns:
         Where no band suffices, the one that leaves everything open, with error and coverage 0.
     """
     coverage, risk, least = _curve(truth, scores, threshold, None)
-    enough = np.flatnonzero(risk <= wanted_error + 1e-12)
+    enough = np.flatnonzero(risk <= target_selective_risk + 1e-12)
     if not len(enough):
         return Band(-math.inf, math.inf, 0.0, 0.0)
     last = enough[-1]
@@ -97,13 +99,15 @@ def band_for_error(truth: BoolArray, scores: npt.ArrayLike, threshold: float, wa
     )
 
 
-def certainty_for_error(right: BoolArray, scores: npt.ArrayLike, wanted_error: float) -> float | None:
-    """The lowest score from which on at most a wanted share of the answers is wrong.
+def certainty_for_error(
+    right: BoolArray, scores: npt.ArrayLike, target_selective_risk: float
+) -> float | None:
+    """The lowest score from which on at most a wanted share of the labels is wrong.
 
     Args:
-        right: Whether the likeliest answer of each row is the true one, shape [n].
-        scores: Of that answer, 0 to 1, shape [n].
-        wanted_error: 0 to 1.
+        right: Whether the likeliest label of each row is the true one, shape [n].
+        scores: Of that label, 0 to 1, shape [n].
+        target_selective_risk: 0 to 1.
 
     Returns:
         None where not even the highest scores are right often enough.
@@ -114,7 +118,7 @@ def certainty_for_error(right: BoolArray, scores: npt.ArrayLike, wanted_error: f
     ends = (
         np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) if len(order) else np.zeros(0, np.int64)
     )
-    enough = ends[wrong[ends] <= wanted_error + 1e-12]
+    enough = ends[wrong[ends] <= target_selective_risk + 1e-12]
     return float(score[order][enough[-1]]) if len(enough) else None
 
 

@@ -1,7 +1,7 @@
-"""How far readers agree beyond chance, each figure with its interval.
+"""How far readers agree beyond chance, each metric with its interval.
 
 Cohen (1960, Educ. Psychol. Meas. 20:37) for two readers, Fleiss (1971, Psychol. Bull. 76:378) for several.
-Places of one slide resemble each other, so slides are what the bootstrap draws.
+Regions of one slide resemble each other, so slides are what the bootstrap draws.
 """
 
 import math
@@ -16,19 +16,19 @@ from inkdot.metrics.confidence_intervals import Estimate, clopper_pearson, patie
 IntArray = npt.NDArray[np.int64]
 
 OVER_SLIDES = "bootstrap over slides"
-OVER_PLACES = "bootstrap over places (too few slides)"
+OVER_REGIONS = "bootstrap over regions (too few slides)"
 PERFECT = "Clopper-Pearson on the observed agreement"
-TOO_FEW = "too few places for an interval"
+TOO_FEW = "too few regions for an interval"
 
 _FEWEST_UNITS = 3
 
 
 def observed_agreement(counts: IntArray, weights: FloatArray | None = None) -> float:
-    """Mean share of pairs of readers who give a place the same answer, 0 to 1; NaN where no place has two readers.
+    """Mean share of pairs of readers who give a region the same label, 0 to 1; NaN where no region has two readers.
 
     Args:
-        counts: How many readers gave place i the answer k, shape [places, answers].
-        weights: Weight of each place, shape [places]; 1 where not given.
+        counts: How many readers gave region i the label k, shape [regions, labels].
+        weights: Weight of each region, shape [regions]; 1 where not given.
     """
     asked, weight = _asked_twice(counts, weights)
     readers = asked.sum(axis=1)
@@ -41,15 +41,15 @@ def observed_agreement(counts: IntArray, weights: FloatArray | None = None) -> f
 def fleiss_kappa(counts: IntArray, weights: FloatArray | None = None) -> float:
     """Fleiss' kappa: 1 for full agreement, 0 for what chance gives, below 0 for less.
 
-    Places with fewer than two readers say nothing and are left out. Readers per place may differ; chance is
-    the pooled share of each answer, which is Fleiss' own where they do not.
+    Regions with fewer than two readers say nothing and are left out. Readers per region may differ; chance is
+    the pooled share of each label, which is Fleiss' own where they do not.
 
     Args:
-        counts: How many readers gave place i the answer k, shape [places, answers].
-        weights: Weight of each place, shape [places]; 1 where not given.
+        counts: How many readers gave region i the label k, shape [regions, labels].
+        weights: Weight of each region, shape [regions]; 1 where not given.
 
     Returns:
-        NaN where it is undefined: no place with two readers, or a single answer throughout.
+        NaN where it is undefined: no region with two readers, or a single label throughout.
     """
     asked, weight = _asked_twice(counts, weights)
     total = (asked * weight[:, None]).sum()
@@ -61,20 +61,20 @@ def fleiss_kappa(counts: IntArray, weights: FloatArray | None = None) -> float:
     return (observed_agreement(asked, weight) - chance) / (1.0 - chance)
 
 
-def cohen_kappa(first: IntArray, second: IntArray, answers: int, weights: FloatArray | None = None) -> float:
+def cohen_kappa(first: IntArray, second: IntArray, labels: int, weights: FloatArray | None = None) -> float:
     """Cohen's kappa of two readers: 1 for full agreement, 0 for what chance gives, below 0 for less.
 
     Args:
-        first: The first reader's answer to each place as an index below ``answers``, shape [places].
-        second: The second reader's, shape [places].
-        answers: How many answers there are.
-        weights: Weight of each place, shape [places]; 1 where not given.
+        first: The first reader's label to each region as an index below ``labels``, shape [regions].
+        second: The second reader's, shape [regions].
+        labels: How many labels there are.
+        weights: Weight of each region, shape [regions]; 1 where not given.
 
     Returns:
-        NaN where it is undefined: no places, or both readers give a single answer throughout.
+        NaN where it is undefined: no regions, or both readers give a single label throughout.
     """
     weight = np.ones(len(first), dtype=np.float64) if weights is None else weights
-    table = np.zeros((answers, answers), dtype=np.float64)
+    table = np.zeros((labels, labels), dtype=np.float64)
     np.add.at(table, (first, second), weight)
     total = table.sum()
     if not total:
@@ -89,7 +89,7 @@ def cohen_kappa(first: IntArray, second: IntArray, answers: int, weights: FloatA
 def cohen_estimate(
     first: IntArray,
     second: IntArray,
-    answers: int,
+    labels: int,
     slides: npt.NDArray[np.str_],
     *,
     replicates: int = 1000,
@@ -100,14 +100,14 @@ def cohen_estimate(
     Args:
         first: See :func:`cohen_kappa`.
         second: See :func:`cohen_kappa`.
-        answers: See :func:`cohen_kappa`.
-        slides: Slide of each place, shape [places].
+        labels: See :func:`cohen_kappa`.
+        slides: Slide of each region, shape [regions].
         replicates: Draws of the bootstrap.
         seed: Same seed, same interval.
     """
 
     def kappa(weights: FloatArray) -> float:
-        return cohen_kappa(first, second, answers, weights)
+        return cohen_kappa(first, second, labels, weights)
 
     return _estimate(kappa, _share_equal(first, second), slides, replicates, seed)
 
@@ -123,7 +123,7 @@ def fleiss_estimate(
 
     Args:
         counts: See :func:`fleiss_kappa`.
-        slides: Slide of each place, shape [places].
+        slides: Slide of each region, shape [regions].
         replicates: Draws of the bootstrap.
         seed: Same seed, same interval.
     """
@@ -148,13 +148,13 @@ def _estimate(
         return None
     units, method = slides, OVER_SLIDES
     if len(np.unique(units)) < _FEWEST_UNITS:
-        units, method = np.asarray([str(index) for index in range(len(slides))]), OVER_PLACES
+        units, method = np.asarray([str(index) for index in range(len(slides))]), OVER_REGIONS
     count = len(np.unique(units))
     if count < _FEWEST_UNITS:
         return Estimate(value, -1.0, 1.0, TOO_FEW)
     if agreement == 1.0:
         # Every draw agrees fully too. How often readers might still differ follows from the number of units; as
-        # kappa, for two answers of equal share.
+        # kappa, for two labels of equal share.
         return Estimate(value, clopper_pearson(count, count)[0] * 2 - 1, 1.0, PERFECT)
     interval = patient_bootstrap(kappa, units, replicates=replicates, seed=seed)
     return Estimate(value, -1.0, 1.0, TOO_FEW) if interval is None else Estimate(value, *interval, method)

@@ -28,7 +28,7 @@ def attended(probabilities: Floats, weights: Floats) -> npt.NDArray[np.float64]:
     Of two classes, none gets more than on the tile where it is likeliest.
 
     Args:
-        probabilities: Of one question, shape [n, classes], n at least 1.
+        probabilities: Of one head, shape [n, classes], n at least 1.
         weights: Attention, sum 1, shape [n].
     """
     logs = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))

@@ -1,4 +1,4 @@
-"""Intervals: no figure stands without one.
+"""Intervals: no metric stands without one.
 
 Tiles of one patient resemble each other, so patients, not tiles, are what a bootstrap draws.
 """
@@ -31,7 +31,7 @@ _COLLAPSED = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its interval.
+    """A metric and its interval.
 
     Attributes:
         value: The point estimate.
@@ -62,7 +62,7 @@ def patient_bootstrap(
     Percentiles are expanded for few patients, see :func:`bootstrap_tail`.
 
     Args:
-        statistic: Gives the figure for row weights of shape [n] (how often each row's patient was drawn);
+        statistic: Gives the metric for row weights of shape [n] (how often each row's patient was drawn);
             NaN where it is undefined, and that replicate is left out.
         patients: Patient of each row, shape [n].
         replicates: Number of draws.
@@ -204,7 +204,7 @@ def bootstrap_estimate(
         return Estimate(value, 0.0, 1.0, TOO_FEW)
     if interval[1] - interval[0] < _COLLAPSED:
         return _counted(value, min(counts), confidence)
-    # Resampling pushes some statistics (a calibration error) upwards; an interval must still hold its figure.
+    # Resampling pushes some statistics (a calibration error) upwards; an interval must still hold its metric.
     return Estimate(value, min(interval[0], value), max(interval[1], value), BOOTSTRAP)
 
 
@@ -309,6 +309,6 @@ def _too_few(patients: npt.NDArray[np.str_]) -> bool:
 
 
 def _counted(value: float, patients: int, confidence: float) -> Estimate:
-    """A figure of 0 to 1 as if so many patients had been counted, each a hit or a miss."""
+    """A metric of 0 to 1 as if so many patients had been counted, each a hit or a miss."""
     hits = min(max(value, 0.0), 1.0) * patients
     return Estimate(value, *clopper_pearson(hits, patients, confidence), CLOPPER_PEARSON)

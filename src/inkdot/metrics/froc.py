@@ -1,8 +1,8 @@
-"""How many true places are found at how many false alarms: the free-response curve (FROC).
+"""How many true regions are found at how many false alarms: the free-response curve (FROC).
 
 Bunch et al. 1978 (Proc. SPIE 127:124); the mean sensitivity at ¼, ½, 1, 2, 4 and 8 false alarms per slide is the score
 of CAMELYON16 (Ehteshami Bejnordi et al. 2017, JAMA 318:2199). False alarms are counted on negative slides alone:
-elsewhere people mark some of what is there, and a place without a mark may be true.
+elsewhere people mark some of what is there, and a region without a mark may be true.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Pictures that are nearly the same: copies saved again, resized, brightened, mirrored or turned by quarters.
+"""Images that are nearly the same: copies saved again, resized, brightened, mirrored or turned by quarters.
 
-Two copies on both sides of a split make a model look better than it is. A picture is boiled down to 16 × 16 grey
-values, and two pictures are compared by their correlation, in all eight orientations. Copies turned by other angles,
+Two copies on both sides of a split make a model look better than it is. A image is boiled down to 16 × 16 grey
+values, and two images are compared by their correlation, in all eight orientations. Copies turned by other angles,
 sheared or cut elsewhere are not found: only a column that names the original can keep those together.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 SIDE: Final = 16
-NEAR_IDENTICAL: Final = 0.9
-"""Correlation from which two pictures are taken for copies (docs/decisions/0051)."""
+NEAR_DUPLICATE: Final = 0.9
+"""Correlation from which two images are taken for copies (docs/decisions/0051)."""
 
 _AT_ONCE: Final = 512
 _TURNS: Final = 4
@@ -21,8 +21,8 @@ _TURNS: Final = 4
 Prints = npt.NDArray[np.float32]
 
 
-class Twins(NamedTuple):
-    """Two pictures that are nearly the same.
+class NearDuplicates(NamedTuple):
+    """Two images that are nearly the same.
 
     Attributes:
         first: Row of the one.
@@ -36,28 +36,28 @@ class Twins(NamedTuple):
 
 
 def fingerprint(rgb: npt.NDArray[np.uint8]) -> Prints:
-    """A picture [height, width, 3], at least 16 pixels a side, as 16 × 16 mean grey values, float32."""
+    """A image [height, width, 3], at least 16 pixels a side, as 16 × 16 mean grey values, float32."""
     grey: Prints = rgb.mean(axis=2, dtype=np.float32)
     return _means(_means(grey).T).T
 
 
-def near_identical(
-    prints: Prints, groups: npt.NDArray[np.str_], least: float = NEAR_IDENTICAL
-) -> list[Twins]:
+def find_near_duplicates(
+    prints: Prints, groups: npt.NDArray[np.str_], least: float = NEAR_DUPLICATE
+) -> list[NearDuplicates]:
     """Pairs of different groups that are nearly the same, the most alike first.
 
-    Every pair is compared, block by block, so that memory stays small: 2,000 pictures take about a second, and ten
-    times as many a hundred times as long. A picture of one grey value is like none.
+    Every pair is compared, block by block, so that memory stays small: 2,000 images take about a second, and ten
+    times as many a hundred times as long. A image of one grey value is like none.
 
     Args:
         prints: Shape [n, 16, 16].
-        groups: Group of each picture, shape [n].
+        groups: Group of each image, shape [n].
         least: Correlation from which a pair counts.
     """
     plain = _standardised(prints)
     turned = [_standardised(variant) for variant in _orientations(prints)]
     _, group = np.unique(groups, return_inverse=True)
-    found: list[Twins] = []
+    found: list[NearDuplicates] = []
     for start in range(0, len(prints), _AT_ONCE):
         own = plain[start : start + _AT_ONCE]
         best = np.full((len(own), len(prints) - start), -1.0, np.float32)
@@ -67,7 +67,7 @@ def near_identical(
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
             first, second = start + row, start + column
             if first < second and group[first] != group[second]:
-                found.append(Twins(first, second, float(best[row, column])))
+                found.append(NearDuplicates(first, second, float(best[row, column])))
     return sorted(found, key=lambda pair: (-pair.correlation, pair.first, pair.second))
 
 
@@ -85,9 +85,9 @@ def _orientations(prints: Prints) -> Iterator[Prints]:
 
 
 def _standardised(prints: Prints) -> Prints:
-    """Mean 0 and length 1 per picture, shape [n, 256]; zeros where all grey values are the same."""
+    """Mean 0 and length 1 per image, shape [n, 256]; zeros where all grey values are the same."""
     flat = np.ascontiguousarray(prints).reshape(len(prints), -1)
     centred = flat - flat.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    # Below a hundredth of a grey level there is rounding, not a picture.
+    # Below a hundredth of a grey level there is rounding, not a image.
     return np.where(lengths > 0.01 * SIDE, centred / np.maximum(lengths, 1e-12), 0.0).astype(np.float32)

@@ -24,7 +24,7 @@ _SMALLEST_QUANTILE = 0.05
 """Added above and below the line of the ratio: empty glass lies on empty glass, and 0 by 0 is no distance."""
 
 
-class Reference(NamedTuple):
+class OodNeighbours(NamedTuple):
     """Embeddings of training tiles.
 
     Attributes:
@@ -36,7 +36,7 @@ class Reference(NamedTuple):
     reach: FloatArray
 
 
-def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> Reference | None:
+def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> OodNeighbours | None:
     """Describe training tiles; None where too few lie on other slides to measure any by.
 
     Args:
@@ -49,10 +49,10 @@ def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> Reference |
     if len(embeddings) < NEIGHBOURS + 1:
         return None
     reach = np.partition(apart, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
-    return Reference(embeddings, reach) if np.isfinite(reach).all() and reach.max() > 0.0 else None
+    return OodNeighbours(embeddings, reach) if np.isfinite(reach).all() and reach.max() > 0.0 else None
 
 
-def feature_distances(features: Floats, reference: Reference) -> FloatArray:
+def ood_distances(features: Floats, reference: OodNeighbours) -> FloatArray:
     """Distance of each embedding from the training tiles, where 1 is as far as these lie from those of other slides.
 
     Args:

@@ -10,7 +10,7 @@ from inkdot.labels import Head, flagging_head
 from inkdot.metrics.calibration import softmax
 
 Pooling = Literal["max", "mean"]
-"""max: all answers of the tile with the highest score of the flag class. mean: mean of the logits, over all tiles."""
+"""max: all labels of the tile with the highest score of the flag class. mean: mean of the logits, over all tiles."""
 
 CLUSTER_POOLING: Final[Pooling] = "max"
 """How a cluster's score is made from those of its tiles (docs/decisions/0060)."""
@@ -28,7 +28,7 @@ def pooled(
     Args:
         scores: Calibrated probabilities of the tiles, head by head, shape [tiles, classes of all heads].
         rows: Per group, the rows of its tiles.
-        heads: The questions, in the order of the columns.
+        heads: The heads, in the order of the columns.
         how: The rule.
 
     Returns:

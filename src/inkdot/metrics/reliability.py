@@ -1,4 +1,4 @@
-"""What a score was worth on validation data: the share of truly positive places among those with such a score."""
+"""What a score was worth on validation data: the share of truly positive regions among those with such a score."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,13 +21,13 @@ class Step:
     Attributes:
         low: Its lower edge, which belongs to it.
         high: Its upper edge, which belongs to the next one; 1 belongs to the last.
-        places: How many validation places had such a score.
+        regions: How many validation regions had such a score.
         positive: Share (0 to 1) of them that were truly positive, with its interval over patients.
     """
 
     low: float
     high: float
-    places: int
+    regions: int
     positive: Estimate
 
 
@@ -37,7 +37,7 @@ def reliability_steps(
     """The ranges of scores that occur, ascending.
 
     Args:
-        truth: Whether each place is positive, shape [n].
+        truth: Whether each region is positive, shape [n].
         scores: 0 to 1, shape [n].
         patients: Patient of each, shape [n].
         seed: Of the bootstrap.

@@ -2,7 +2,7 @@
 
 A network can tell where a slide was made, and where sites differ in how many of their patients are ill, that passes for a
 diagnosis (Howard et al. 2021, doi:10.1038/s41467-021-24698-1). Keeping whole sites on one side shows what is left at a
-place never seen. There the folds are balanced by quadratic programming; dealing the largest site first to where it fits
+region never seen. There the folds are balanced by quadratic programming; dealing the largest site first to where it fits
 best needs no solver, and comes close where no site outweighs the rest.
 """
 
@@ -44,8 +44,8 @@ def site_units(slides: Sequence[OfSite]) -> dict[str, str]:
     nameless = sorted(slide.slide_id for slide in slides if not slide.site)
     if nameless:
         raise ManifestError(
-            f"training.keep_together: site: expected a site for every slide, found none for {len(nameless)} such as "
-            f"{nameless[0]!r}; fill the column site, or set keep_together: patient"
+            f"training.group_by: site: expected a site for every slide, found none for {len(nameless)} such as "
+            f"{nameless[0]!r}; fill the column site, or set group_by: patient"
         )
     unit = {slide.site: slide.site for slide in slides}
     sites_of: dict[str, set[str]] = defaultdict(set)
@@ -58,7 +58,7 @@ def site_units(slides: Sequence[OfSite]) -> dict[str, str]:
     return {slide.slide_id: unit[slide.site] for slide in slides}
 
 
-def deal_sites(
+def site_folds(
     units: Mapping[str, str], groups: Mapping[str, str], folds: int, seed_of: Mapping[str, str]
 ) -> dict[str, int]:
     """Fold of each unit, so that every fold gets as even a share of each group as whole units allow.
@@ -76,7 +76,7 @@ def deal_sites(
     if len(names) < folds:
         raise UserError(
             f"expected at least {folds} sites to keep whole sites together, found {len(names)}; lower --folds, or set "
-            "training.keep_together: patient"
+            "training.group_by: patient"
         )
     kinds = sorted(set(groups.values()))
     counts: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(len(kinds)) for name in names}

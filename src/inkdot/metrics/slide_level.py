@@ -1,4 +1,4 @@
-"""Figures of slides and of patients: what counts in the end, since figures of tiles flatter."""
+"""Metrics of slides and of patients: what counts in the end, since metrics of tiles flatter."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ class SlideResults:
         truth: 1 where the slide is positive, 0 where negative, NaN where unknown, shape [n].
         scores: The slide's score, 0 to 1, NaN where it has none (inadequate, failed), shape [n].
         flagged: Whether the slide was flagged; one without a score was not, shape [n].
-        hit_ranks: Rank of the first shown place that is truly positive, from 1; ``NO_HIT`` where none is among those
-            shown, ``NOT_ASKED`` where the slide has no place known to be positive, shape [n].
+        hit_ranks: Rank of the first shown region that is truly positive, from 1; ``NO_HIT`` where none is among those
+            shown, ``NOT_ASKED`` where the slide has no region known to be positive, shape [n].
         groups: Further words for each slide by column (site, scanner …), blank where unknown, each of shape [n].
     """
 
@@ -59,38 +59,38 @@ class SlideResults:
         )
 
 
-def slide_figures(
+def slide_metrics(
     results: SlideResults, *, ks: Sequence[int] = (10, 30), seed: int = 0
 ) -> dict[str, Estimate]:
     """AUC, average precision, sensitivity, specificity and balanced accuracy of the calls, and hit@k, by name.
 
     Undefined ones are left out. A slide without a score (inadequate) is never negative: a positive one counts
-    as missed, a negative one as nothing. ``hit@k`` is the share of the slides with known positive places that show one
+    as missed, a negative one as nothing. ``hit@k`` is the share of the slides with known positive regions that show one
     of them among the first k.
     """
-    figures: dict[str, Estimate | None] = {}
+    metrics: dict[str, Estimate | None] = {}
     known = ~np.isnan(results.truth)
     scored = known & ~np.isnan(results.scores)
     ranked = results.truth[scored] > 0.5, results.scores[scored], results.patients[scored]
-    figures["auc"] = auc_estimate(*ranked, seed=seed)
-    figures["average_precision"] = average_precision_estimate(*ranked, seed=seed)
+    metrics["auc"] = auc_estimate(*ranked, seed=seed)
+    metrics["average_precision"] = average_precision_estimate(*ranked, seed=seed)
     positive, negative = known & (results.truth > 0.5), scored & (results.truth <= 0.5)
-    figures["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
-    figures["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
+    metrics["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
+    metrics["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
     judged = positive | negative
-    figures["balanced_accuracy"] = bootstrap_estimate(
+    metrics["balanced_accuracy"] = bootstrap_estimate(
         lambda weights: balanced_accuracy(results.truth[judged] > 0.5, results.flagged[judged], weights),
         results.patients[judged],
         seed=seed,
         sides=[positive[judged], negative[judged]],
     )
     if not (positive.any() and negative.any()):
-        figures["balanced_accuracy"] = None  # the mean of one side alone would pass for that of both
+        metrics["balanced_accuracy"] = None  # the mean of one side alone would pass for that of both
     asked = results.hit_ranks != NOT_ASKED
     for k in ks:
         hits = (results.hit_ranks[asked] != NO_HIT) & (results.hit_ranks[asked] <= k)
-        figures[f"hit@{k}"] = share_estimate(hits, results.patients[asked], seed=seed)
-    return {name: estimate for name, estimate in figures.items() if estimate is not None}
+        metrics[f"hit@{k}"] = share_estimate(hits, results.patients[asked], seed=seed)
+    return {name: estimate for name, estimate in metrics.items() if estimate is not None}
 
 
 def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> SlideResults:
@@ -118,18 +118,18 @@ def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> Sli
     )
 
 
-def subgroup_figures(results: SlideResults, *, seed: int = 0) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Slide figures by column and word, for columns with at least two words.
+def subgroup_metrics(results: SlideResults, *, seed: int = 0) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Slide metrics by column and word, for columns with at least two words.
 
     Returns:
-        Column to word to figures; blank words are named ``not stated``.
+        Column to word to metrics; blank words are named ``not stated``.
     """
     found: dict[str, dict[str, dict[str, Estimate]]] = {}
     for column, words in results.groups.items():
         distinct = sorted(set(words.tolist()))
         if len(distinct) > 1:
             found[column] = {
-                word or NOT_STATED: slide_figures(results.of(words == word), seed=seed) for word in distinct
+                word or NOT_STATED: slide_metrics(results.of(words == word), seed=seed) for word in distinct
             }
     return found
 

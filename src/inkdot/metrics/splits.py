@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.metrics.site_splits import deal_sites, site_units
+from inkdot.metrics.site_splits import site_folds, site_units
 
 Part = Literal["train", "validation", "test"]
 """``test`` slides are kept out of training altogether, for `inkdot evaluate`."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
-Together = Literal["patient", "site"]
+GroupBy = Literal["patient", "site"]
 """What is never torn apart: a patient, or a site with all its patients."""
 
 
@@ -25,8 +25,8 @@ class SplitSlide:
     Attributes:
         slide_id: The slide.
         patient_id: Its patient; never empty (see :func:`patient_of`).
-        positive: The flagging question's answer, or None where unknown.
-        answers: Words for the answers to the other questions, to share them out evenly.
+        positive: The flagging head's label, or None where unknown.
+        labels: Words for the labels to the other heads, to share them out evenly.
         wanted: The part that the manifest's column ``split`` asks for; empty where it has none.
         site: Where it was made; empty where unknown.
     """
@@ -34,7 +34,7 @@ class SplitSlide:
     slide_id: str
     patient_id: str
     positive: bool | None
-    answers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     wanted: str = ""
     site: str = ""
 
@@ -44,13 +44,13 @@ def patient_of(slide_id: str, patient_id: str) -> str:
     return patient_id or slide_id
 
 
-def split_slides(
-    slides: Sequence[SplitSlide], validation_fraction: float, seed: int, together: Together = "patient"
+def grouped_split(
+    slides: Sequence[SplitSlide], validation_fraction: float, seed: int, together: GroupBy = "patient"
 ) -> dict[str, Part]:
     """Part of each slide, by slide_id.
 
     A column ``split`` is taken as it is. Otherwise each group of patients (positive, negative, unknown) gives its share of
-    patients to validation, spread over the answers to the other questions, and at least one to either side where it
+    patients to validation, spread over the labels to the other heads, and at least one to either side where it
     has two. Whole sites are dealt into parts of about the wanted size, and the one nearest to the wanted share of each
     group validates.
 
@@ -78,12 +78,12 @@ def split_slides(
     return parts
 
 
-def deal_folds(
-    slides: Sequence[SplitSlide], folds: int, seed: int, together: Together = "patient"
+def grouped_folds(
+    slides: Sequence[SplitSlide], folds: int, seed: int, together: GroupBy = "patient"
 ) -> dict[str, int]:
     """Fold of each slide, 0 to ``folds`` − 1, by slide_id: whole patients, dealt out like cards, or whole sites.
 
-    Patients are sorted by group (positive, negative, unknown) and by the answers to the other questions before
+    Patients are sorted by group (positive, negative, unknown) and by the labels to the other heads before
     they are dealt, so that every fold gets its share of each.
 
     Raises:
@@ -121,7 +121,7 @@ def check_patients_apart(patients: Mapping[str, str], parts: Mapping[str, str]) 
     check_apart(patients, parts, "patient")
 
 
-def check_apart(owners: Mapping[str, str], parts: Mapping[str, str], what: Together) -> None:
+def check_apart(owners: Mapping[str, str], parts: Mapping[str, str], what: GroupBy) -> None:
     """Make sure that no owner of slides is in two parts; see :func:`check_patients_apart`."""
     found: dict[str, set[str]] = defaultdict(set)
     for slide_id, part in parts.items():
@@ -180,7 +180,7 @@ def _site_folds(
     if fewer:
         folds = max(2, min(folds, len(units)))
     of_patient = _by_patient(slides)
-    fold_of = deal_sites(
+    fold_of = site_folds(
         {patient: unit_of[own[0].slide_id] for patient, own in of_patient.items()},
         {patient: _group(own) for patient, own in of_patient.items()},
         folds,
@@ -208,7 +208,7 @@ def _share(
     validation_fraction: float,
     seed: int,
 ) -> set[str]:
-    """Validation patients of one group: evenly spaced in a list sorted by the other answers, random among equals."""
+    """Validation patients of one group: evenly spaced in a list sorted by the other labels, random among equals."""
     if len(patients) < 2:
         return set()
     count = min(max(round(validation_fraction * len(patients)), 1), len(patients) - 1)
@@ -219,8 +219,8 @@ def _share(
 
 
 def _order(patient: str, slides: Sequence[SplitSlide], seed: int) -> tuple[tuple[str, ...], str]:
-    """Patients with like answers stand together, in random order."""
-    return tuple(sorted({answer for slide in slides for answer in slide.answers})), _digest(seed, patient)
+    """Patients with like labels stand together, in random order."""
+    return tuple(sorted({label for slide in slides for label in slide.labels})), _digest(seed, patient)
 
 
 def _digest(seed: int, text: str) -> str:

@@ -12,22 +12,22 @@ _WIDEST = 0.5
 def subgroup_words(
     whole: Mapping[str, Estimate], groups: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
 ) -> list[str]:
-    """Lines on subgroups: those whose interval lies below the figure of all, and those that are too small to tell.
+    """Lines on subgroups: those whose interval lies below the metric of all, and those that are too small to tell.
 
-    With many subgroups some fall below by chance, one in forty of each figure.
+    With many subgroups some fall below by chance, one in forty of each metric.
 
     Args:
-        whole: Figures of all slides, by name.
-        groups: Column to word to figures, as :func:`inkdot.metrics.slide_level.subgroup_figures` gives.
+        whole: Metrics of all slides, by name.
+        groups: Column to word to metrics, as :func:`inkdot.metrics.slide_level.subgroup_metrics` gives.
     """
     below, unclear = list[str](), list[str]()
     for column, words in groups.items():
-        for word, figures in words.items():
-            told = [name for name in _TOLD if name in figures and not _tells_nothing(figures[name])]
+        for word, metrics in words.items():
+            told = [name for name in _TOLD if name in metrics and not _tells_nothing(metrics[name])]
             below += [
-                f"{column} {word!r}: {name} {figures[name]}, of all {whole[name]}"
+                f"{column} {word!r}: {name} {metrics[name]}, of all {whole[name]}"
                 for name in told
-                if name in whole and figures[name].high < whole[name].value
+                if name in whole and metrics[name].high < whole[name].value
             ]
             if missing := [name for name in _TOLD if name in whole and name not in told]:
                 unclear.append(f"{column} {word!r} ({', '.join(missing)})")
@@ -35,9 +35,9 @@ def subgroup_words(
         return [
             "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated."
         ]
-    lines = [f"Subgroup that fails, its interval lies below the figure of all: {line}." for line in below]
+    lines = [f"Subgroup that fails, its interval lies below the metric of all: {line}." for line in below]
     if not below:
-        lines.append("No subgroup's interval lies below the figure of all validation slides.")
+        lines.append("No subgroup's interval lies below the metric of all validation slides.")
     if unclear:
         lines.append(
             f"Too few validation patients to tell, which is no sign of being good: {'; '.join(unclear)}."
@@ -45,5 +45,5 @@ def subgroup_words(
     return lines
 
 
-def _tells_nothing(figure: Estimate) -> bool:
-    return figure.method == TOO_FEW or figure.high - figure.low > _WIDEST
+def _tells_nothing(metric: Estimate) -> bool:
+    return metric.method == TOO_FEW or metric.high - metric.low > _WIDEST

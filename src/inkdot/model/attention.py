@@ -1,6 +1,6 @@
 """Gated attention over the tiles of a slide (Ilse, Tomczak and Welling 2018, arXiv:1802.04712, equation 9).
 
-A slide is a bag of tiles of which perhaps a single one is malignant. For each question the network gives every tile an
+A slide is a bag of tiles of which perhaps a single one is malignant. For each head the network gives every tile an
 attention score beside its logits; the slide's logits are the mean of the tiles' logits, weighted by the softmax of
 those scores. The classifier is linear, so that this mean is what Ilse's classifier makes of the mean embedding, and
 the same linear layer judges tiles and slides: whatever is learnt from slides moves the scores of tiles.
@@ -34,7 +34,7 @@ class GatedAttention(nn.Module):
         self.gate = nn.Linear(features, hidden)
         self.score = nn.Linear(hidden, 1)
 
-    def say_nothing(self) -> None:
+    def start_neutral(self) -> None:
         """Begin with a score of 0 for every tile."""
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
@@ -53,7 +53,7 @@ def pooled_logits(logits: Tensor, attention: Tensor, owners: Tensor, bags: int) 
     """Logits of slides: the attention-weighted means of their tiles' logits, shape [bags, classes].
 
     Args:
-        logits: Of one question, shape [n, classes].
+        logits: Of one head, shape [n, classes].
         attention: Scores before the softmax, shape [n].
         owners: Which bag each tile is in, 0 to ``bags`` - 1, shape [n]; every bag has a tile.
         bags: How many there are.
@@ -73,7 +73,7 @@ def flag_margin(logits: Tensor, heads: Sequence[Head]) -> Tensor:
 
     Args:
         logits: Of all heads side by side, shape [n, classes of all heads].
-        heads: The questions.
+        heads: The heads.
     """
     head = flagging_head(heads)
     own, flag = logits[:, head_slices(heads)[head.name]], head.classes.index(head.flag_class or "")
@@ -82,5 +82,5 @@ def flag_margin(logits: Tensor, heads: Sequence[Head]) -> Tensor:
 
 
 def attention_modules(features: int, hidden: int, heads: nn.ModuleDict) -> nn.ModuleDict:
-    """One attention per question, by the question's name; none where ``hidden`` is 0."""
+    """One attention per head, by the head's name; none where ``hidden`` is 0."""
     return nn.ModuleDict({name: GatedAttention(features, hidden) for name in heads if hidden})

@@ -25,7 +25,7 @@ def batch_size_on(device_type: str) -> int:
     return GPU_BATCH_SIZE if device_type == "cuda" else BATCH_SIZE
 
 
-class Seen(NamedTuple):
+class Inferred(NamedTuple):
     """What a network makes of one batch of tiles; rows are tiles, in their order.
 
     Attributes:

@@ -39,7 +39,7 @@ class ScoringNetwork(nn.Module):
         )
 
 
-class SeeingNetwork(nn.Module):
+class FeatureNetwork(nn.Module):
     """Tiles in, :meth:`inkdot.model.network.TileNetwork.seen` out, for those who can call ``forward`` only."""
 
     def __init__(self, network: TileNetwork) -> None:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
@@ -36,14 +36,14 @@ def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:
     """Read a model folder; the network is on the CPU, in evaluation mode.
 
     Raises:
-        ArtefactError: The folder is no model, or its files do not belong together.
+        StorageError: The folder is no model, or its files do not belong together.
     """
     description = read_model_file(folder)
     path = ModelLayout(folder).weights
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ArtefactError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
+        raise StorageError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
     network = TileNetwork(network_spec(description))
     fill(network, tensors, str(path))
     return description, network.eval()
@@ -60,7 +60,7 @@ def network_spec(description: ModelFile) -> NetworkSpec:
         normalisation_std=cast(tuple[float, float, float], tuple(description.normalisation_std)),
         attention_hidden=description.attention.hidden if description.attention else 0,
         attention_follows=description.attention is not None and description.attention.follows,
-        views=description.views,
+        tta_views=description.tta_views,
     )
 
 
@@ -73,7 +73,7 @@ def fill(network: TileNetwork, tensors: dict[str, Tensor], source: str) -> None:
     """Load all tensors of a network.
 
     Raises:
-        ArtefactError: Names or shapes differ; the message gives the first few.
+        StorageError: Names or shapes differ; the message gives the first few.
     """
     wanted = network.state_dict()
     wrong = [
@@ -83,7 +83,7 @@ def fill(network: TileNetwork, tensors: dict[str, Tensor], source: str) -> None:
     ]
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        raise ArtefactError(
+        raise StorageError(
             f"{source}: expected the tensors of {network.spec.backbone}, found other names or shapes: "
             f"{'; '.join(wrong[:_NAMED])}{more}; copy the whole model folder again"
         )

@@ -1,4 +1,4 @@
-"""A timm backbone with one linear head per question."""
+"""A timm backbone with one linear head per head."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # timm is only partly typed.
@@ -26,7 +26,7 @@ class NetworkSpec:
     Attributes:
         backbone: timm model name.
         dropout: Dropout before the heads, 0 to 1.
-        heads: The questions, in the order of the outputs.
+        heads: The heads, in the order of the outputs.
         side_px: Side of the tiles; only backbones of fixed input size need it.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
@@ -43,7 +43,7 @@ class NetworkSpec:
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
     attention_hidden: int = 0
     attention_follows: bool = False
-    views: Literal[1, 2, 4, 8] = 1
+    tta_views: Literal[1, 2, 4, 8] = 1
 
 
 class TileNetwork(nn.Module):
@@ -98,7 +98,7 @@ class TileNetwork(nn.Module):
         seen = (tiles.to(mean.dtype) - mean) / std
         if self.training:
             return self.backbone(seen)
-        turned = [self.backbone(view) for view in _views(seen, self.spec.views)]
+        turned = [self.backbone(view) for view in _views(seen, self.spec.tta_views)]
         return turned[0] if len(turned) == 1 else torch.stack(turned).mean(dim=0)
 
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from inkdot.errors import ArtefactError
-from inkdot.metrics.ood_distance import Reference, feature_distances, fit_reference, limit_for_one_more
+from inkdot.errors import StorageError
+from inkdot.metrics.ood_distance import OodNeighbours, fit_reference, limit_for_one_more, ood_distances
 from inkdot.model.batches import FeatureArray
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import Familiarity
+from inkdot.storage.model_files import OodReference
 
 MOST_TILES = 512
 """Training tiles that are kept, evenly over all: a megabyte, and a twentieth of a millisecond per tile that is measured."""
@@ -30,7 +30,7 @@ _EXCEEDED_BY = 0.01
 """Share of slides like those of training that are warned of for nothing."""
 
 
-def describe_tiles(features: FeatureArray, slides: npt.NDArray[np.str_]) -> Reference | None:
+def fit_ood_reference(features: FeatureArray, slides: npt.NDArray[np.str_]) -> OodNeighbours | None:
     """Describe the embeddings of training tiles, shape [n, features]; None where there are too few."""
     if len(features) < _FEWEST_TILES:
         return None
@@ -38,10 +38,12 @@ def describe_tiles(features: FeatureArray, slides: npt.NDArray[np.str_]) -> Refe
     reference = fit_reference(features.astype(np.float16), slides)
     if reference is None:
         return None
-    return Reference(reference.embeddings, reference.reach.astype(np.float32).astype(np.float64))
+    return OodNeighbours(reference.embeddings, reference.reach.astype(np.float32).astype(np.float64))
 
 
-def keep_familiarity(folder: Path, reference: Reference, medians: Sequence[float]) -> Familiarity | None:
+def write_ood_reference(
+    folder: Path, reference: OodNeighbours, medians: Sequence[float]
+) -> OodReference | None:
     """Write the description and set the limit; None, and nothing is written, where slides are too few for a limit.
 
     Args:
@@ -57,7 +59,7 @@ def keep_familiarity(folder: Path, reference: Reference, medians: Sequence[float
         "reach": reference.reach.astype(np.float32),
     }
     write_bytes(path, save(tensors))
-    return Familiarity(
+    return OodReference(
         limit=limit_for_one_more(medians, 1.0 - _EXCEEDED_BY),
         slides=len(medians),
         tiles=len(reference.reach),
@@ -65,22 +67,22 @@ def keep_familiarity(folder: Path, reference: Reference, medians: Sequence[float
     )
 
 
-def distance_to(reference: Reference) -> Callable[[FeatureArray], FeatureArray]:
+def ood_distance_to(reference: OodNeighbours) -> Callable[[FeatureArray], FeatureArray]:
     """What makes distances, float32 [n], of embeddings, shape [n, features]."""
-    return lambda features: feature_distances(features, reference).astype(np.float32)
+    return lambda features: ood_distances(features, reference).astype(np.float32)
 
 
-def read_reference(folder: Path) -> Reference:
+def read_reference(folder: Path) -> OodNeighbours:
     """The training tiles that a model keeps.
 
     Raises:
-        ArtefactError: The file is missing or damaged.
+        StorageError: The file is missing or damaged.
     """
     path = ModelLayout(folder).reference
     try:
         tensors = load_file(path)
-        return Reference(tensors["embeddings"].astype(np.float64), tensors["reach"].astype(np.float64))
+        return OodNeighbours(tensors["embeddings"].astype(np.float64), tensors["reach"].astype(np.float64))
     except (SafetensorError, OSError, KeyError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected what training tiles were like: {' '.join(str(error).split())}"
         ) from None

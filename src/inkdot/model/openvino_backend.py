@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from inkdot.errors import UserError
-from inkdot.model.batches import LogitArray, Seen, batches_of
+from inkdot.model.batches import Inferred, LogitArray, batches_of
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256
@@ -110,7 +110,7 @@ class OpenVinoNetwork:
         parts = [seen.logits for seen in self.seen(tiles)]
         return np.concatenate([np.zeros((0, self._columns), np.float32), *parts])
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and features batch by batch, in the order of the tiles.
 
         Args:
@@ -142,10 +142,10 @@ def _allowed_threads() -> dict[str, str]:
     return {"INFERENCE_NUM_THREADS": allowed} if allowed.isdecimal() and int(allowed) > 0 else {}
 
 
-def _finished(request: Any, count: int) -> Seen:
+def _finished(request: Any, count: int) -> Inferred:
     """The first rows of what a request computed, waited for."""
     request.wait()
-    return Seen(
+    return Inferred(
         *(np.array(request.get_output_tensor(output).data[:count], np.float32) for output in range(2))
     )
 
@@ -170,7 +170,7 @@ def import_openvino() -> Any:
 def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: int) -> Any:
     import torch
 
-    from inkdot.model.export_wrappers import SeeingNetwork
+    from inkdot.model.export_wrappers import FeatureNetwork
 
     example = torch.zeros((batch_size, 3, side_px, side_px), dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -178,7 +178,7 @@ def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: in
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         converted = openvino.convert_model(
-            SeeingNetwork(network.cpu()).eval(),
+            FeatureNetwork(network.cpu()).eval(),
             example_input=example,
             input=[openvino.PartialShape(list(example.shape))],
         )

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from inkdot.labels import Head, flagging_head
 from inkdot.metrics.attention_pooling import attention_weights
 from inkdot.metrics.calibration import softmax
-from inkdot.model.batches import BATCH_SIZE, FeatureArray, LogitArray, Seen, batch_size_on
-from inkdot.model.ood_reference import distance_to, read_reference
+from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
+from inkdot.model.ood_reference import ood_distance_to, read_reference
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.model.targets import head_slices
@@ -29,7 +29,7 @@ _LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd
 """What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
 
 
-class Seeing(Protocol):
+class Backend(Protocol):
     """A network ready to run, whatever it runs in."""
 
     @property
@@ -37,35 +37,35 @@ class Seeing(Protocol):
         """Numbers in the embedding of a tile."""
         ...
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and features batch by batch, in the order of the tiles."""
         ...
 
 
-class Judged(NamedTuple):
+class Predicted(NamedTuple):
     """What a model makes of the tiles of one slide.
 
     Attributes:
         scores: Probabilities, shape [n, score columns].
-        attention: Weight of each tile for the question that flags, sum 1, shape [n]; None without attention.
+        attention: Weight of each tile for the head that flags, sum 1, shape [n]; None without attention.
     """
 
     scores: ScoreArray
     attention: ScoreArray | None
 
 
-class Scorer:
+class Predictor:
     """A stored model, ready to score tiles.
 
     Attributes:
         description: What the weights mean.
         runtime: What the network runs in: ``torch`` or ``openvino``.
         precision: What it computes in here; see :func:`inkdot.model.precision.precision_on`.
-        feature_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
+        ood_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
             None where the model cannot tell.
     """
 
-    feature_distance: Callable[[FeatureArray], ScoreArray] | None = None
+    ood_distance: Callable[[FeatureArray], ScoreArray] | None = None
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Scorer:
         device: str = "auto",
         batch_size: int | None = None,
         runtime: Runtime = "auto",
-        network: Seeing | None = None,
+        network: Backend | None = None,
     ) -> None:
         """Load a model folder.
 
@@ -85,7 +85,7 @@ class Scorer:
             network: The folder's network where it is ready to run already; else it is loaded when first asked for.
 
         Raises:
-            ArtefactError: The folder is no model, or its files do not belong together.
+            StorageError: The folder is no model, or its files do not belong together.
             UserError: The machine has no such device, or OpenVINO is not installed.
         """
         self._batch_size = batch_size
@@ -99,8 +99,8 @@ class Scorer:
         self._device = device
         self.precision: Precision = self._precision_here()
         self._network = network
-        if self.description.familiarity is not None:
-            self.feature_distance = distance_to(read_reference(folder))
+        if self.description.ood is not None:
+            self.ood_distance = ood_distance_to(read_reference(folder))
 
     def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
         """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
@@ -110,24 +110,24 @@ class Scorer:
         """
         return self.judge(tiles).scores
 
-    def judge(self, tiles: Iterable[RgbArray]) -> Judged:
+    def judge(self, tiles: Iterable[RgbArray]) -> Predicted:
         """Probabilities, as :meth:`score` gives, and the attention of the tiles of one whole slide."""
         return self.judged([seen.logits for seen in self.seen(tiles)])
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`judged`."""
         return self.network.seen(tiles)
 
-    def judged(self, batches: Sequence[LogitArray]) -> Judged:
+    def judged(self, batches: Sequence[LogitArray]) -> Predicted:
         """What :meth:`judge` gives, from the logits of all batches of a slide."""
         heads = self.description.head_records
         columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
         logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
         weights = attention_of(logits, heads, flagging_head(heads)) if self.description.attention else None
-        return Judged(scores_of(logits, heads, self.description.temperatures), weights)
+        return Predicted(scores_of(logits, heads, self.description.temperatures), weights)
 
     @property
-    def network(self) -> Seeing:
+    def network(self) -> Backend:
         """The network, loaded when first asked for: who only asks what the model is waits for nothing and writes nothing."""
         if self._network is None:
             self._network = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
@@ -146,7 +146,7 @@ class Scorer:
 
         return precision_on(choose_device(self._device).type, recorded, self.runtime)
 
-    def _in_openvino(self) -> Seeing:
+    def _in_openvino(self) -> Backend:
         def network() -> "TileNetwork":
             from inkdot.model.model_folder import load_model
 
@@ -161,7 +161,7 @@ class Scorer:
             precision=self.precision,
         )
 
-    def _in_torch(self) -> Seeing:
+    def _in_torch(self) -> Backend:
         from inkdot.model.model_folder import load_model
         from inkdot.model.torch_backend import TorchNetwork, choose_device
 
@@ -201,11 +201,11 @@ def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[s
 
 
 def attention_of(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:
-    """Attention of the tiles of one slide for one question, sum 1, float32 [n].
+    """Attention of the tiles of one slide for one head, sum 1, float32 [n].
 
     Args:
         logits: As the network gives them: the logits of all heads, then the attention score of each head.
-        heads: The questions.
+        heads: The heads.
         head: One of them.
     """
     classes = sum(len(each.classes) for each in heads)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from inkdot.errors import UserError
-from inkdot.model.batches import LogitArray, Seen, batches_of
+from inkdot.model.batches import Inferred, LogitArray, batches_of
 from inkdot.model.network import TileNetwork
 from inkdot.model.precision import precision_on
 from inkdot.records import RgbArray
@@ -44,7 +44,7 @@ def choose_device(name: str) -> torch.device:
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
-def place(network: _Network, device: torch.device) -> _Network:
+def to_device(network: _Network, device: torch.device) -> _Network:
     """The network on a device, channels last in memory, as the tiles come."""
     network.to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -57,7 +57,7 @@ class TorchNetwork:
     def __init__(
         self, network: TileNetwork, device: torch.device, batch_size: int, precision: Precision
     ) -> None:
-        self._network, self._device = place(network, device), device
+        self._network, self._device = to_device(network, device), device
         self._batch_size = batch_size
         self._precision: Precision = precision
         self.feature_count = network.feature_count
@@ -72,9 +72,9 @@ class TorchNetwork:
             precision=self._precision,
         )
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Seen]:
-        """Logits and features batch by batch; see :func:`seen_by`."""
-        return seen_by(
+    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
+        """Logits and features batch by batch; see :func:`infer_batches`."""
+        return infer_batches(
             self._network,
             tiles,
             device=self._device,
@@ -93,22 +93,22 @@ def predict_logits(
 ) -> LogitArray:
     """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
 
-    As :func:`seen_by`, which says what is taken.
+    As :func:`infer_batches`, which says what is taken.
     """
-    batches = seen_by(network, tiles, device=device, batch_size=batch_size, precision=precision)
+    batches = infer_batches(network, tiles, device=device, batch_size=batch_size, precision=precision)
     parts = [seen.logits for seen in batches]
     columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
     return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
 
 
-def seen_by(
+def infer_batches(
     network: TileNetwork,
     tiles: Iterable[RgbArray],
     *,
     device: torch.device,
     batch_size: int,
     precision: Precision = "bfloat16",
-) -> Iterator[Seen]:
+) -> Iterator[Inferred]:
     """Logits and features batch by batch, in the order of the tiles.
 
     The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently. Batches are
@@ -156,9 +156,9 @@ def _begin(
         return network.seen(pixels.to(device, non_blocking=True))
 
 
-def _finished(both: _Both, count: int) -> Seen:
+def _finished(both: _Both, count: int) -> Inferred:
     """The first rows of what was begun, waited for."""
-    return Seen(*(values.float().cpu().numpy()[:count] for values in both))
+    return Inferred(*(values.float().cpu().numpy()[:count] for values in both))
 
 
 def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -5,7 +5,7 @@ no function here calls anything small-cell or large-cell (docs/morphometry.md sa
 """
 
 from inkdot.morphometry.cluster_measurements import ClusterMeasurement, measure_clusters, measure_together
-from inkdot.morphometry.lymphocyte_reference import Ruler, lymphocyte_ruler
+from inkdot.morphometry.lymphocyte_reference import LymphocyteReference, lymphocyte_reference
 from inkdot.morphometry.measurement_tables import cluster_table, nucleus_table
 from inkdot.morphometry.nuclear_scale import estimate_nuclear_diameter_px
 from inkdot.morphometry.nucleus_measurements import NucleusMeasurement, measure_nuclei
@@ -13,12 +13,12 @@ from inkdot.morphometry.segmentation import Segmentation, segment_at_unknown_sca
 
 __all__ = [
     "ClusterMeasurement",
+    "LymphocyteReference",
     "NucleusMeasurement",
-    "Ruler",
     "Segmentation",
     "cluster_table",
     "estimate_nuclear_diameter_px",
-    "lymphocyte_ruler",
+    "lymphocyte_reference",
     "measure_clusters",
     "measure_nuclei",
     "measure_together",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.morphometry.arrays import Labels, boxes, components, nearest_label
-from inkdot.morphometry.lymphocyte_reference import Ruler
+from inkdot.morphometry.lymphocyte_reference import LymphocyteReference
 from inkdot.morphometry.mask_shape import rim
 from inkdot.morphometry.nucleus_measurements import NucleusMeasurement
 from inkdot.records import MaskArray, Mpp
@@ -28,7 +28,7 @@ class ClusterMeasurement:
     Attributes:
         labels: Numbers of its nuclei.
         n_nuclei: How many there are.
-        x_px: Mean of the nuclei's centroids, in pixels of the picture.
+        x_px: Mean of the nuclei's centroids, in pixels of the image.
         y_px: The same, from the top.
         nuclear_area_um2: Their areas together, in µm².
         diameter_median_um: Median equivalent nuclear diameter in µm.
@@ -73,10 +73,10 @@ def measure_clusters(
     labels: Labels,
     nuclei: Sequence[NucleusMeasurement],
     mpp: Mpp,
-    ruler: Ruler,
+    ruler: LymphocyteReference,
     gap_um: float = CLUSTER_GAP_UM,
 ) -> list[ClusterMeasurement]:
-    """Group a picture's nuclei into clusters and measure each; single nuclei are clusters of one.
+    """Group a image's nuclei into clusters and measure each; single nuclei are clusters of one.
 
     Args:
         labels: Segmentation, shape [height, width].
@@ -94,7 +94,7 @@ def measure_clusters(
 
 
 def measure_together(
-    labels: Labels, nuclei: Sequence[NucleusMeasurement], mpp: Mpp, ruler: Ruler
+    labels: Labels, nuclei: Sequence[NucleusMeasurement], mpp: Mpp, ruler: LymphocyteReference
 ) -> ClusterMeasurement:
     """Measure nuclei that are known to belong together, such as those of a cluster found at a coarser scale.
 
@@ -162,7 +162,9 @@ def _groups(labels: Labels, numbers: list[int], mpp: Mpp, gap_um: float) -> list
     return list(groups.values())
 
 
-def _measure(nuclei: list[NucleusMeasurement], contacts: _Contacts, ruler: Ruler) -> ClusterMeasurement:
+def _measure(
+    nuclei: list[NucleusMeasurement], contacts: _Contacts, ruler: LymphocyteReference
+) -> ClusterMeasurement:
     diameters = np.asarray([one.diameter_um for one in nuclei])
     areas = np.asarray([one.area_um2 for one in nuclei])
     od = float(np.average([one.mean_od for one in nuclei], weights=areas))

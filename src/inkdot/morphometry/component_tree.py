@@ -1,7 +1,7 @@
 """All regions darker than some threshold, as a tree: each lies inside its parent, the region of a lower threshold.
 
 A nucleus of any stain strength is one of these regions at the threshold that suits it, so no threshold has to
-be chosen for the picture.
+be chosen for the image.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from inkdot.morphometry.arrays import Box, Labels, Plane, connected, steepness
 from inkdot.morphometry.mask_shape import solidity
-from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, Beliefs
+from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, Priors
 from inkdot.records import MaskArray
 
 _DISC: Final = np.ascontiguousarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
@@ -58,7 +58,7 @@ class ComponentTree:
 
 
 def component_tree(
-    stain: Plane, edges: Plane, thresholds: npt.NDArray[np.float64], beliefs: Beliefs
+    stain: Plane, edges: Plane, thresholds: npt.NDArray[np.float64], beliefs: Priors
 ) -> ComponentTree:
     """The tree of regions with at least the area of the smallest nucleus.
 
@@ -100,7 +100,7 @@ def component_tree(
     return ComponentTree(regions, planes)
 
 
-def _dark(stain: Plane, threshold: float, beliefs: Beliefs) -> npt.NDArray[np.uint8]:
+def _dark(stain: Plane, threshold: float, beliefs: Priors) -> npt.NDArray[np.uint8]:
     """What is darker than the threshold, small pale spots filled and single-pixel bridges cut.
 
     Each step keeps a mask inside that of a lower threshold: that makes the regions a tree.
@@ -123,13 +123,13 @@ def _mean_edge(
     return total / np.maximum(number, 1)
 
 
-def thresholds_for(stain: Plane, beliefs: Beliefs) -> npt.NDArray[np.float64]:
+def thresholds_for(stain: Plane, beliefs: Priors) -> npt.NDArray[np.float64]:
     """Evenly spaced thresholds from just above the background to the darkest nuclei."""
     darkest = float(np.percentile(stain, 99.5))
     return np.linspace(beliefs.lowest_level * darkest + 0.03, darkest * 0.95, beliefs.levels)
 
 
-def edge_strength(stain: Plane, beliefs: Beliefs) -> Plane:
+def edge_strength(stain: Plane, beliefs: Priors) -> Plane:
     """Gradient of the stain per working pixel."""
     smooth = cv2.GaussianBlur(stain, (0, 0), beliefs.edge_smoothing * DIAMETER_PX)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)

@@ -13,7 +13,7 @@ from inkdot.morphometry.arrays import Box, Labels, Plane, boxes, connected, fill
 from inkdot.morphometry.mask_shape import depth, solidity
 from inkdot.records import MaskArray
 
-HALFWAY: Final = 0.5
+HALF_MAXIMUM: Final = 0.5
 
 _NEAR_PX, _FAR_PX = 2, 5
 _ENOUGH_PX = 12
@@ -21,7 +21,7 @@ _LEAST_SHARE = 0.5
 _LOST_SOLIDITY = 0.03
 
 
-def tightened_labels(labels: Labels, stain: Plane, fraction: float = HALFWAY) -> Labels:
+def tightened_labels(labels: Labels, stain: Plane, fraction: float = HALF_MAXIMUM) -> Labels:
     """Shrink every label to what is darker than half-way between its inside and what surrounds it.
 
     Outlines towards a touching nucleus stay: there is no background to fall to. A label that would lose more than

@@ -29,7 +29,7 @@ _TRIM = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Ruler:
+class LymphocyteReference:
     """What the slide's lymphocytes say.
 
     Attributes:
@@ -58,10 +58,12 @@ class Ruler:
         return mean_od / self.mean_od if self.mean_od else None
 
 
-def lymphocyte_ruler(nuclei: Sequence[NucleusMeasurement], min_lymphocytes: int = MIN_LYMPHOCYTES) -> Ruler:
+def lymphocyte_reference(
+    nuclei: Sequence[NucleusMeasurement], min_lymphocytes: int = MIN_LYMPHOCYTES
+) -> LymphocyteReference:
     """Find the resting lymphocytes among a slide's nuclei and measure by them.
 
-    Accepted are nuclei that lie whole in the picture, round (aspect at most 1.3), convex, without a nucleolus, with
+    Accepted are nuclei that lie whole in the image, round (aspect at most 1.3), convex, without a nucleolus, with
     scant cytoplasm, in focus, dark, and of 4.5 to 9.5 µm. Of these, the small ones count: resting lymphocytes
     are the smallest round nuclei of cerebrospinal fluid, so whatever exceeds the 30th percentile's diameter by
     more than 1.25 (reactive lymphocytes, monocytes, tumour) is left out, as is what is paler than half the dark
@@ -81,10 +83,10 @@ def lymphocyte_ruler(nuclei: Sequence[NucleusMeasurement], min_lymphocytes: int 
         round_ones = [one for one in dark if small / _TRIM <= one.diameter_um <= small * _TRIM]
     count = len(round_ones)
     if count < min_lymphocytes:
-        return Ruler(
+        return LymphocyteReference(
             count, None, None, f"ruler unavailable: {count} resting lymphocytes, {min_lymphocytes} needed"
         )
-    return Ruler(
+    return LymphocyteReference(
         count,
         float(np.median([one.diameter_um for one in round_ones])),
         float(np.median([one.mean_od for one in round_ones])),

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 
 from inkdot.morphometry.cluster_measurements import ClusterMeasurement
-from inkdot.morphometry.lymphocyte_reference import Ruler
+from inkdot.morphometry.lymphocyte_reference import LymphocyteReference
 from inkdot.morphometry.nucleus_measurements import NucleusMeasurement
 
 _INTEGERS = ("label", "n_nuclei")
@@ -20,7 +20,7 @@ def _field(name: str) -> "pa.Field[pa.DataType]":
     return pa.field(name, pa.bool_() if name == "touches_border" else pa.float32())
 
 
-def nucleus_table(nuclei: Sequence[NucleusMeasurement], ruler: Ruler) -> pa.Table:
+def nucleus_table(nuclei: Sequence[NucleusMeasurement], ruler: LymphocyteReference) -> pa.Table:
     """One row per nucleus: its measurements, and diameter_ratio and hyperchromasia by the ruler (null without one)."""
     rows = [
         asdict(one)

@@ -1,4 +1,4 @@
-"""How large nuclei are in a picture of unknown scale, in pixels."""
+"""How large nuclei are in a image of unknown scale, in pixels."""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ from inkdot.morphometry.stain_planes import blurred
 _SMALLEST_PX: Final = 8.0
 _LARGEST_PX: Final = 80.0
 _BIAS: Final = 1.05
-"""The estimate exceeds the median of annotated diameters by this factor, on 53 pictures (docs/morphometry.md)."""
+"""The estimate exceeds the median of annotated diameters by this factor, on 53 images (docs/morphometry.md)."""
 
 
 def estimate_nuclear_diameter_px(stain: Plane) -> float:
     """Typical nuclear diameter in pixels, to within about a quarter: good enough to search by, not to report.
 
-    The geometric mean of two estimates that err in opposite directions: the scale at which the picture's bands
+    The geometric mean of two estimates that err in opposite directions: the scale at which the image's bands
     (differences of Gaussians) vary most, which heaps enlarge, and the depth of dark areas, which fragments
     diminish.
 
@@ -42,7 +42,7 @@ def _strongest_band_px(plane: Plane) -> float:
 
 
 def _band_variance(plane: Plane, diameter_px: float) -> float:
-    sigma = diameter_px / 2 / np.sqrt(2)  # the scale at which a disc of that diameter answers most
+    sigma = diameter_px / 2 / np.sqrt(2)  # the scale at which a disc of that diameter labels most
     band = blurred(plane, float(sigma / 1.26)) - blurred(plane, float(sigma * 1.26))
     return float(band.var())
 

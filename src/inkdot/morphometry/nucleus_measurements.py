@@ -36,8 +36,8 @@ class NucleusMeasurement:
 
     Attributes:
         label: Its number in the segmentation.
-        x_px: Centroid in pixels of the picture, from the left edge.
-        y_px: Centroid in pixels of the picture, from the top edge.
+        x_px: Centroid in pixels of the image, from the left edge.
+        y_px: Centroid in pixels of the image, from the top edge.
         area_um2: Area in µm².
         diameter_um: Equivalent diameter, 2 √(area / π), of a disc of that area, in µm.
         aspect: Major by minor axis of the ellipse with the same second moments; 1 for a disc.
@@ -54,7 +54,7 @@ class NucleusMeasurement:
             An estimate: what is stained and nearer to this nucleus than to any other, up to 8 µm away.
         nc_diameter_ratio: Square root of that: ratio of the equivalent diameters.
         edge_blur_um: Mean stain by the mean gradient along the rim: small where the nucleus is in focus.
-        touches_border: Whether it is cut by the picture's border: its size is then a lower bound.
+        touches_border: Whether it is cut by the image's border: its size is then a lower bound.
     """
 
     label: int
@@ -81,10 +81,10 @@ def measure_nuclei(
     """Measure every nucleus of a segmentation.
 
     Args:
-        rgb: The picture, shape [height, width, 3].
+        rgb: The image, shape [height, width, 3].
         labels: Its segmentation, shape [height, width].
         mpp: Micrometres per pixel; must be known, not guessed.
-        glass: Colour of the slide's empty glass; estimated from the picture where None.
+        glass: Colour of the slide's empty glass; estimated from the image where None.
 
     Returns:
         One measurement per label, in the order of the labels.
@@ -101,7 +101,7 @@ def measure_nuclei(
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """Band-passed planes of the whole picture: filtering each nucleus alone would see its cut edge."""
+    """Band-passed planes of the whole image: filtering each nucleus alone would see its cut edge."""
 
     texture: Plane
     gradient_per_um: Plane
@@ -117,7 +117,7 @@ class _Bands:
 
 
 def _band(plane: Plane, diameter_um: float, mpp: Mpp) -> Plane:
-    """Difference of Gaussians that answers most to discs of that diameter."""
+    """Difference of Gaussians that labels most to discs of that diameter."""
     sigma_um = diameter_um / 2 / math.sqrt(2)
 
     def smooth(sigma: float) -> Plane:
@@ -171,19 +171,19 @@ def _measure(
 
 
 _DISC_ANSWER: Final = 0.328
-"""What the band of a disc's own diameter answers at its middle, per unit of contrast: e^(-1/1.26²) - e^(-1.26²)."""
+"""What the band of a disc's own diameter labels at its middle, per unit of contrast: e^(-1/1.26²) - e^(-1.26²)."""
 
 
 def _nucleolus(amounts: Plane, core: MaskArray, mpp: Mpp) -> float:
     """Contrast of the strongest round spot in a nucleus's core, in units of stain; 0 for none.
 
-    Around the core the stain is set to the core's median, so that the nucleus's own edge answers nothing.
+    Around the core the stain is set to the core's median, so that the nucleus's own edge labels nothing.
     """
     wide = math.ceil(NUCLEOLUS_UM[1] / min(mpp.x, mpp.y))
     inside = np.pad(core, wide)
     even = np.where(inside, np.pad(amounts, wide), float(np.median(amounts[core]))).astype(np.float32)
-    answers = [_band(even, float(diameter), mpp)[inside].max() for diameter in np.geomspace(*NUCLEOLUS_UM, 4)]
-    return max(0.0, float(max(answers))) / _DISC_ANSWER
+    labels = [_band(even, float(diameter), mpp)[inside].max() for diameter in np.geomspace(*NUCLEOLUS_UM, 4)]
+    return max(0.0, float(max(labels))) / _DISC_ANSWER
 
 
 def _or_all(part: MaskArray, mask: MaskArray) -> MaskArray:

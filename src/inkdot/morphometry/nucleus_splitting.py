@@ -2,7 +2,7 @@
 
 A region is first divided too finely, by a watershed from every top of a landscape made of depth and darkness;
 then parts are joined as long as the whole is worth more than its pieces. What a part is worth is said by
-:class:`Worth`, the same for parts and for whole regions.
+:class:`RegionScore`, the same for parts and for whole regions.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,22 @@ import numpy as np
 
 from inkdot.morphometry.arrays import Labels, Plane, connected, flooded, tops
 from inkdot.morphometry.mask_shape import depth, rim, solidity
-from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, Beliefs
+from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, Priors
 from inkdot.morphometry.stain_planes import blurred
 from inkdot.records import MaskArray
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class RegionScore:
     """How much a region is worth as one nucleus: its area in pixels, times quality, less the cost of an object.
 
     Attributes:
-        strong_edge: Strength of the picture's strong edges.
+        strong_edge: Strength of the image's strong edges.
         beliefs: The constants.
     """
 
     strong_edge: float
-    beliefs: Beliefs
+    beliefs: Priors
 
     def edge_credit(self, edge: float) -> float:
         """Credit for the mean edge along a rim: 0 for none, 1 for a strong one, at most 1.2."""
@@ -39,7 +39,7 @@ class Worth:
         return solid**self.beliefs.solidity_power if solid > 0.4 else 0.0
 
     def of(self, area_px: float, quality: float) -> float:
-        """Worth of a region of that area and quality; negative where it is no nucleus."""
+        """Score of a region of that area and quality; negative where it is no nucleus."""
         beliefs = self.beliefs
         cost = beliefs.object_cost * NOMINAL_AREA_PX
         return area_px * quality - cost if area_px <= NOMINAL_AREA_PX * beliefs.largest**2 else -cost
@@ -62,7 +62,7 @@ class Parts:
     worth: float
 
 
-def best_parts(region: MaskArray, darkness: Plane, edges: Plane, worth: Worth) -> Parts | None:
+def split_nuclei(region: MaskArray, darkness: Plane, edges: Plane, worth: RegionScore) -> Parts | None:
     """The best division of a region into nuclei, or None where it has a single top.
 
     Args:
@@ -90,7 +90,7 @@ def best_parts(region: MaskArray, darkness: Plane, edges: Plane, worth: Worth) -
     )
 
 
-def _quality(mask: MaskArray, outside: MaskArray, edges: Plane, worth: Worth) -> float:
+def _quality(mask: MaskArray, outside: MaskArray, edges: Plane, worth: RegionScore) -> float:
     whole = int(rim(mask).sum())
     outer = mask & outside
     free = int(outer.sum())
@@ -100,7 +100,7 @@ def _quality(mask: MaskArray, outside: MaskArray, edges: Plane, worth: Worth) ->
     return worth.shape_credit(solidity(mask)) * edge
 
 
-def _fine_pieces(region: MaskArray, darkness: Plane, beliefs: Beliefs) -> tuple[Labels, int] | None:
+def _fine_pieces(region: MaskArray, darkness: Plane, beliefs: Priors) -> tuple[Labels, int] | None:
     deep = blurred(depth(region), DIAMETER_PX / 24)
     landscape = np.where(region, np.minimum(deep, beliefs.depth_cap * DIAMETER_PX) * darkness, 0.0).astype(
         np.float32

@@ -1,7 +1,7 @@
 """What the segmentation believes of nuclei, relative to a nominal nuclear diameter.
 
-One setting serves every stain and scale; nothing is chosen per picture. The values were tried out on the same 53
-annotated pictures on which docs/morphometry.md reports, so its figures flatter them a little.
+One setting serves every stain and scale; nothing is chosen per image. The values were tried out on the same 53
+annotated images on which docs/morphometry.md reports, so its metrics flatter them a little.
 """
 
 import math
@@ -22,7 +22,7 @@ NOMINAL_AREA_PX: Final = math.pi / 4 * DIAMETER_PX**2
 
 
 @dataclass(frozen=True, slots=True)
-class Beliefs:
+class Priors:
     """Constants of the segmentation. Lengths are fractions of the nominal nuclear diameter.
 
     Attributes:
@@ -38,13 +38,13 @@ class Beliefs:
         split_below: Regions less solid than this are also offered in parts.
         parting: Nuclei are parted at necks shallower than this fraction of the landscape's height.
         depth_cap: Depth beyond which a region's middle counts no more, so that large nuclei are not parted.
-        edge_half: Edge, as a fraction of the picture's strong edges, that earns half the credit.
-        strong_edges: Percentile of the picture's edges that counts as strong.
+        edge_half: Edge, as a fraction of the image's strong edges, that earns half the credit.
+        strong_edges: Percentile of the image's edges that counts as strong.
         cut_credit: Credit of an outline where it is cut between touching nuclei.
         mass_credit: Credit for dark area that finer parts leave out.
         object_cost: Cost of every further nucleus, in nominal areas: fewer nuclei where the evidence is equal.
         least_quality: Regions below this quality (0 to 1) are no nuclei.
-        least_stain: Regions paler than this fraction of the picture's typical nuclei are none.
+        least_stain: Regions paler than this fraction of the image's typical nuclei are none.
         outline_height: Where an outline lies between its surroundings (0) and the inside (1).
         outline_smoothing: Radius with which outlines are smoothed.
     """
@@ -72,4 +72,4 @@ class Beliefs:
     outline_smoothing: float = 0.09
 
 
-BELIEFS: Final = Beliefs()
+PRIORS: Final = Priors()

@@ -1,4 +1,4 @@
-"""Nuclei in a picture: regions of the component tree, or their parts, chosen for their worth together.
+"""Nuclei in a image: regions of the component tree, or their parts, chosen for their worth together.
 
 Every nucleus is offered many times over: at every threshold, whole and in parts. Going from the smallest regions
 to the largest, a region is kept where it is worth more than the best choice inside it. So each nucleus gets its
@@ -14,9 +14,9 @@ from inkdot.morphometry.arrays import Box, Labels, Plane
 from inkdot.morphometry.component_tree import ComponentTree, component_tree, edge_strength, thresholds_for
 from inkdot.morphometry.half_maximum import tightened_labels
 from inkdot.morphometry.nuclear_scale import estimate_nuclear_diameter_px
-from inkdot.morphometry.nucleus_splitting import Parts, Worth, best_parts
+from inkdot.morphometry.nucleus_splitting import Parts, RegionScore, split_nuclei
 from inkdot.morphometry.outline_smoothing import smoothed_labels
-from inkdot.morphometry.priors import BELIEFS, DIAMETER_PX, NOMINAL_AREA_PX, NOMINAL_DIAMETER_UM, Beliefs
+from inkdot.morphometry.priors import DIAMETER_PX, NOMINAL_AREA_PX, NOMINAL_DIAMETER_UM, PRIORS, Priors
 from inkdot.morphometry.stain_planes import blurred, nuclear_stain, scaled
 from inkdot.records import MaskArray, Mpp, RgbArray
 
@@ -32,10 +32,10 @@ _LARGEST_HEAP = 60
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """Nuclei of one picture.
+    """Nuclei of one image.
 
     Attributes:
-        labels: Number of the nucleus at each pixel of the picture, 0 where there is none; numbered from 1 without
+        labels: Number of the nucleus at each pixel of the image, 0 where there is none; numbered from 1 without
             gaps, by first pixel in reading order. Shape [height, width].
         diameter_px: Nuclear diameter in pixels that the search was made for: the nominal one at the known scale,
             or the estimated one.
@@ -46,35 +46,35 @@ class Segmentation:
 
 
 def segment_nuclei(rgb: RgbArray, mpp: Mpp, glass: tuple[float, float, float] | None = None) -> Segmentation:
-    """Nuclei in a picture of known scale.
+    """Nuclei in a image of known scale.
 
-    The picture is first brought to one working scale, so that the outline of a nucleus does not depend on the
+    The image is first brought to one working scale, so that the outline of a nucleus does not depend on the
     scanner. Pixels that are not square are made so.
 
     Args:
         rgb: Shape [height, width, 3].
-        mpp: Micrometres per pixel of the picture.
-        glass: Colour of the slide's empty glass; estimated from the picture where None.
+        mpp: Micrometres per pixel of the image.
+        glass: Colour of the slide's empty glass; estimated from the image where None.
     """
     diameter = NOMINAL_DIAMETER_UM / mpp.x
     return _segment(
-        rgb, (DIAMETER_PX / diameter, DIAMETER_PX * mpp.y / NOMINAL_DIAMETER_UM), diameter, glass, BELIEFS
+        rgb, (DIAMETER_PX / diameter, DIAMETER_PX * mpp.y / NOMINAL_DIAMETER_UM), diameter, glass, PRIORS
     )
 
 
 def segment_at_unknown_scale(rgb: RgbArray, glass: tuple[float, float, float] | None = None) -> Segmentation:
-    """Nuclei in a picture of unknown scale: the nuclear diameter is estimated in pixels, twice.
+    """Nuclei in a image of unknown scale: the nuclear diameter is estimated in pixels, twice.
 
     Nothing measured on the result may be given in micrometres.
     """
     diameter = estimate_nuclear_diameter_px(nuclear_stain(rgb, glass)) * _START
     for _ in range(_MOST_ROUNDS):
-        found = _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, BELIEFS)
+        found = _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, PRIORS)
         measured = _typical_diameter_px(found.labels, diameter)
         if 1 / _CLOSE_ENOUGH < measured / diameter < _CLOSE_ENOUGH:
             return found
         diameter = measured
-    return _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, BELIEFS)
+    return _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, PRIORS)
 
 
 def _typical_diameter_px(labels: Labels, otherwise: float) -> float:
@@ -89,16 +89,16 @@ def _segment(
     factors: tuple[float, float],
     diameter_px: float,
     glass: tuple[float, float, float] | None,
-    beliefs: Beliefs,
+    beliefs: Priors,
 ) -> Segmentation:
     height, width = rgb.shape[:2]
-    working = _working_picture(rgb, factors)
+    working = _working_image(rgb, factors)
     raw = nuclear_stain(working, glass)
     stain = blurred(raw, beliefs.smoothing * DIAMETER_PX)
     if float(np.percentile(stain, 99.5)) < _FAINTEST:
         return Segmentation(np.zeros((height, width), np.int32), diameter_px)
     edges = edge_strength(stain, beliefs)
-    worth = Worth(max(_WEAKEST_EDGE, float(np.percentile(edges, beliefs.strong_edges))), beliefs)
+    worth = RegionScore(max(_WEAKEST_EDGE, float(np.percentile(edges, beliefs.strong_edges))), beliefs)
     tree = component_tree(stain, edges, thresholds_for(stain, beliefs), beliefs)
     darkness = blurred(raw, beliefs.landscape_smoothing * DIAMETER_PX)
     found = _chosen(tree, darkness, edges, worth)
@@ -108,12 +108,12 @@ def _segment(
 
 
 _FAINTEST = 0.05
-"""Stain of the darkest half per cent below which a picture holds no nuclei: noise of empty glass stays under it."""
+"""Stain of the darkest half per cent below which a image holds no nuclei: noise of empty glass stays under it."""
 
 _WEAKEST_EDGE = 0.02
 
 
-def _working_picture(rgb: RgbArray, factors: tuple[float, float]) -> RgbArray:
+def _working_image(rgb: RgbArray, factors: tuple[float, float]) -> RgbArray:
     along_x, along_y = factors
     if abs(along_x / along_y - 1) < 1e-6:
         return scaled(rgb, along_x)
@@ -129,7 +129,7 @@ class _Found:
     quality: float
 
 
-def _chosen(tree: ComponentTree, darkness: Plane, edges: Plane, worth: Worth) -> list[_Found]:
+def _chosen(tree: ComponentTree, darkness: Plane, edges: Plane, worth: RegionScore) -> list[_Found]:
     """The disjoint regions and parts that are worth most together."""
     beliefs = worth.beliefs
     least, most = NOMINAL_AREA_PX * beliefs.smallest**2, NOMINAL_AREA_PX * beliefs.largest**2
@@ -141,7 +141,7 @@ def _chosen(tree: ComponentTree, darkness: Plane, edges: Plane, worth: Worth) ->
         quality = worth.shape_credit(region.solidity) * worth.edge_credit(region.edge)
         best = max(0.0, worth.of(region.area_px, quality))
         if region.solidity < beliefs.split_below and 2 * least < region.area_px < _LARGEST_HEAP * most:
-            parts = best_parts(tree.mask(region), darkness[region.box], edges[region.box], worth)
+            parts = split_nuclei(tree.mask(region), darkness[region.box], edges[region.box], worth)
             if parts is not None and parts.worth > best:
                 best = parts.worth
                 divided[index] = parts
@@ -156,7 +156,7 @@ def _chosen(tree: ComponentTree, darkness: Plane, edges: Plane, worth: Worth) ->
 
 
 def _collected(
-    tree: ComponentTree, value: list[float], inside: list[bool], divided: dict[int, Parts], worth: Worth
+    tree: ComponentTree, value: list[float], inside: list[bool], divided: dict[int, Parts], worth: RegionScore
 ) -> list[_Found]:
     found: list[_Found] = []
     open_regions = [index for index, region in enumerate(tree.regions) if region.parent < 0]
@@ -176,8 +176,8 @@ def _collected(
     return found
 
 
-def _painted(found: list[_Found], stain: Plane, beliefs: Beliefs) -> Labels:
-    """A label plane of what is dark and convex enough compared with the picture's own good nuclei."""
+def _painted(found: list[_Found], stain: Plane, beliefs: Priors) -> Labels:
+    """A label plane of what is dark and convex enough compared with the image's own good nuclei."""
     labels = np.zeros(stain.shape, np.int32)
     means = [float(stain[one.box][one.mask].mean()) for one in found]
     areas = [int(one.mask.sum()) for one in found]
@@ -206,7 +206,7 @@ def _weighted_percentile(values: list[float], weights: list[int], percent: float
 
 
 def _at_size(labels: Labels, height: int, width: int) -> Labels:
-    """Labels at the picture's own size, numbered by first pixel in reading order."""
+    """Labels at the image's own size, numbered by first pixel in reading order."""
     # As float32: OpenCV scales no int32, and labels stay far below 2^24.
     large = cv2.resize(labels.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
     flat = np.asarray(large, dtype=np.int32).ravel()

@@ -17,7 +17,7 @@ def assess_run(slide_ids: Iterable[str], layout: RunLayout) -> str:
         layout: The run folder.
 
     Raises:
-        ArtefactError: A tile table cannot be read.
+        StorageError: A tile table cannot be read.
     """
     said: list[tuple[str, Mapping[str, object]]] = []
     for slide_id in slide_ids:

@@ -1,4 +1,4 @@
-"""The score of a slide, where the model judges slides by attention rather than by their best place."""
+"""The score of a slide, where the model judges slides by attention rather than by their best region."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from inkdot.storage.tables.scores import SlideScores
 
 
 def attention_score(scores: SlideScores) -> np.float32 | None:
-    """Probability (0 to 1) of the flag class on the slide, or None: it is judged by its best place, or has none.
+    """Probability (0 to 1) of the flag class on the slide, or None: it is judged by its best region, or has none.
 
-    Float32, as the scores of places are and as the operating point was locked on.
+    Float32, as the scores of regions are and as the operating point was locked on.
     """
     head = scores.flag_head
     if not len(scores.flag_scores) or scores.operating_points[head.name].judged_on != "attention":

@@ -48,7 +48,7 @@ def score_clusters(clusters: pa.Table, scores: pa.Table, heads: Sequence[Head], 
     Args:
         clusters: As ``schemas.clusters_schema``.
         scores: Of the slide's tiles, as ``schemas.scores_schema``.
-        heads: The questions.
+        heads: The heads.
         how: How a cluster's score is made from those of its tiles.
     """
     names = score_columns(heads)
@@ -60,7 +60,7 @@ def score_clusters(clusters: pa.Table, scores: pa.Table, heads: Sequence[Head], 
     x, y, width, height = (_numbers(clusters, f"{name}_l0_px") for name in ("x", "y", "width", "height"))
     columns: dict[str, Any] = {
         "cluster_id": clusters.column("cluster_id"),
-        "place": clusters.column("place"),
+        "geometry": clusters.column("geometry"),
         "centre_x_l0_px": x + 0.5 * width,
         "centre_y_l0_px": y + 0.5 * height,
         "tiles": [len(own) for own in rows],

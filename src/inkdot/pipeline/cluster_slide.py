@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.config import MorphometryConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import flagging_head, score_column
 from inkdot.metrics.pooling import CLUSTER_POOLING
 from inkdot.pipeline.cluster_scoring import owners_of_tiles, score_clusters
@@ -49,7 +49,7 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
     from the same scores and settings.
 
     Raises:
-        ArtefactError: The slide's scores or clusters are missing or damaged.
+        StorageError: The slide's scores or clusters are missing or damaged.
         SlideError: The slide's pixels cannot be read.
     """
     path, scores_path = layout.clusters(entry.slide_id), layout.scores(entry.slide_id)
@@ -113,7 +113,7 @@ def _made_from(layout: RunLayout, slide_id: str, morphometry: MorphometryConfig 
 def _fits(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> bool:
     try:
         earlier = read_footer(layout.cluster_scores(slide_id), CLUSTER_SCORES_VERSION)
-    except ArtefactError:
+    except StorageError:
         return False
     # The hash stands for the measurements: whoever writes others, writes another file.
     wanted = facts | {"clusters_sha256": file_sha256(layout.clusters(slide_id))}

@@ -1,4 +1,4 @@
-"""What a run would do with each slide, found out without doing it: the answer to ``--dry-run``."""
+"""What a run would do with each slide, found out without doing it: the label to ``--dry-run``."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from rich.text import Text
 from inkdot.config import Config
 from inkdot.errors import InkdotError
 from inkdot.pipeline.cluster_slide import clusters_fit
-from inkdot.pipeline.render_slide import pictures_fit
+from inkdot.pipeline.render_slide import slide_images_current
 from inkdot.pipeline.score_slide import Scoring, scores_fit
 from inkdot.pipeline.tile_slide import tiles_fit
 from inkdot.records import SlideEntry
@@ -25,7 +25,7 @@ def planned_tiling(entry: SlideEntry, config: Config, layout: RunLayout) -> str:
 
 
 def planned_scoring(
-    entry: SlideEntry, config: Config, layout: RunLayout, scoring: Scoring, *, pictures: bool = False
+    entry: SlideEntry, config: Config, layout: RunLayout, scoring: Scoring, *, images: bool = False
 ) -> str:
     """What `inkdot predict` would do with a slide, in words."""
     try:
@@ -33,7 +33,7 @@ def planned_scoring(
             return "tile and score"
         if not (scores_fit(entry, layout, scoring) and clusters_fit(entry, layout, config.morphometry)):
             return "score"
-        return "draw" if pictures and not pictures_fit(entry, layout) else "nothing: its scores fit"
+        return "draw" if images and not slide_images_current(entry, layout) else "nothing: its scores fit"
     except InkdotError as error:
         return f"fail: {error}"
 

@@ -9,7 +9,7 @@ from inkdot.slides import open_slide
 
 
 def refuse_real_slides(entries: Iterable[SlideEntry]) -> None:
-    """Stop before any work when a synthetic model was given a real slide or picture.
+    """Stop before any work when a synthetic model was given a real slide or image.
 
     Those that cannot be opened are passed over here: they fail later, each with its own reason.
 

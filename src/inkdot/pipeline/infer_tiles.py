@@ -10,7 +10,7 @@ import pyarrow as pa
 from inkdot.execution.prefetch import ahead
 from inkdot.execution.watchdog import watched
 from inkdot.model.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
-from inkdot.model.predictor import Judged, ScoreArray, Scorer
+from inkdot.model.predictor import Predicted, Predictor, ScoreArray
 from inkdot.records import RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.tiling.tile_pixels import read_tiles
@@ -19,7 +19,7 @@ AHEAD: Final = 2 * GPU_BATCH_SIZE
 """Tiles read ahead of the network: two batches of the largest."""
 
 
-class SeenSlide(NamedTuple):
+class InferredSlide(NamedTuple):
     """What is known of a slide's tiles, in their order.
 
     Attributes:
@@ -28,16 +28,16 @@ class SeenSlide(NamedTuple):
             cannot tell.
     """
 
-    judged: Judged
+    judged: Predicted
     distances: ScoreArray | None
 
 
-def see_slide(
+def infer_tiles(
     entry: SlideEntry,
     tiles: pa.Table,
-    scorer: Scorer,
+    scorer: Predictor,
     keep: Callable[[Iterator[FeatureArray]], None] | None = None,
-) -> SeenSlide:
+) -> InferredSlide:
     """Read a slide's tiles and run the network on them; what is held in memory is a few numbers per tile.
 
     Args:
@@ -51,7 +51,7 @@ def see_slide(
     """
     xs = cast("Sequence[int]", tiles.column("x_l0_px").to_pylist())
     ys = cast("Sequence[int]", tiles.column("y_l0_px").to_pylist())
-    tiling, distance = scorer.description.tiling, scorer.feature_distance
+    tiling, distance = scorer.description.tiling, scorer.ood_distance
     logits: list[LogitArray] = []
     distances: list[ScoreArray] = []
 
@@ -68,7 +68,9 @@ def see_slide(
     ):
         (keep or _drop)(features(pixels))
     empty = np.zeros(0, np.float32)
-    return SeenSlide(scorer.judged(logits), None if distance is None else np.concatenate([empty, *distances]))
+    return InferredSlide(
+        scorer.judged(logits), None if distance is None else np.concatenate([empty, *distances])
+    )
 
 
 def _drop(batches: Iterator[FeatureArray]) -> None:

@@ -11,7 +11,7 @@ from inkdot.geometry import check_resolution, scanned_bounds
 from inkdot.records import Mpp, ReadPlan, Slide, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
 from inkdot.tiling.tile_table import cut_tiles
 from inkdot.units import Level0Px, LevelPx
@@ -29,7 +29,7 @@ class SlideReport:
         slide_id: The slide.
         info: What is known of it; None where it does not open.
         mpp_usable: The µm/px in ``info`` are the slide's; False where they are missing or implausible.
-        labels: What was said about places on it; empty where the slide or its annotation cannot be read.
+        labels: What was said about regions on it; empty where the slide or its annotation cannot be read.
         tiles: Tiles that would be cut, at most where they are centred on clusters; None where that fails.
         tables_bytes: Disk for its tile and score tables, at most.
         cache_bytes: Disk for the pixels of its training tiles, at most.
@@ -40,7 +40,7 @@ class SlideReport:
     slide_id: str
     info: SlideInfo | None
     mpp_usable: bool
-    labels: tuple[PlaceLabel, ...]
+    labels: tuple[RegionLabel, ...]
     tiles: int | None
     tables_bytes: int
     cache_bytes: int
@@ -55,7 +55,7 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideReport:
         entry: The slide.
         config: How it would be tiled.
     """
-    labels: tuple[PlaceLabel, ...] = ()
+    labels: tuple[RegionLabel, ...] = ()
     info: SlideInfo | None = None
     mpp_usable = True
     warnings = list(_entry_warnings(entry, config))
@@ -106,20 +106,22 @@ def _entry_warnings(entry: SlideEntry, config: Config) -> list[str]:
     return [f"preparation {entry.preparation} where the config is for {config.preparation}"]
 
 
-def _misplaced(info: SlideInfo, places: Sequence[PlaceLabel]) -> list[str]:
-    """Places beyond the slide tell of another frame, such as QuPath's, which counts from the scanned bounds."""
+def _misplaced(info: SlideInfo, regions: Sequence[RegionLabel]) -> list[str]:
+    """Regions beyond the slide tell of another frame, such as QuPath's, which counts from the scanned bounds."""
     width, height = info.size_l0_px
     beyond = 0
-    for place in places:
-        x0, y0, x1, y1 = place.place.bounds
+    for region in regions:
+        x0, y0, x1, y1 = region.geometry.bounds
         beyond += x0 < 0 or y0 < 0 or x1 > width or y1 > height
     if not beyond:
         return []
-    return [f"{beyond} of {len(places)} labelled places reach beyond the slide: are they in level-0 pixels?"]
+    return [
+        f"{beyond} of {len(regions)} labelled regions reach beyond the slide: are they in level-0 pixels?"
+    ]
 
 
 def _read_some(slide: Slide) -> None:
-    """Read small places from corner to corner of level 0: a truncated file fails at some of them."""
+    """Read small regions from corner to corner of level 0: a truncated file fails at some of them."""
     bounds = scanned_bounds(slide.info)
     side = LevelPx(_PROBE_SIDE_PX)
     for row in range(_PROBES_A_SIDE):

@@ -12,9 +12,9 @@ from inkdot.config import MorphometryConfig
 from inkdot.geometry import level_for, plan_rectangle
 from inkdot.morphometry import (
     ClusterMeasurement,
+    LymphocyteReference,
     NucleusMeasurement,
-    Ruler,
-    lymphocyte_ruler,
+    lymphocyte_reference,
     measure_nuclei,
     measure_together,
     segment_nuclei,
@@ -32,7 +32,7 @@ _LARGEST_WINDOW_UM: Final = 192.0
 
 _LYMPHOCYTE_UM: Final = (4.5, 9.5)  # coarse diameters of what may be a resting lymphocyte
 _FEW_TOGETHER: Final = 4
-_NO_RULER: Final = Ruler(0, None, None, "")
+_NO_RULER: Final = LymphocyteReference(0, None, None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Measured:
 def measure_clusters_of(
     slide: Slide,
     clusters: pa.Table,
-    by_worth: Sequence[int],
+    by_region_score: Sequence[int],
     settings: MorphometryConfig,
     not_flagged: Collection[int] = (),
 ) -> Measured:
@@ -68,7 +68,7 @@ def measure_clusters_of(
     Args:
         slide: The slide.
         clusters: As ``schemas.clusters_schema``.
-        by_worth: cluster_id of those that may be measured, the most worthwhile first.
+        by_region_score: cluster_id of those that may be measured, the most worthwhile first.
         settings: How many are.
         not_flagged: cluster_id of those that a model has seen and not flagged: groups of small nuclei among them may be
             resting lymphocytes too.
@@ -76,8 +76,8 @@ def measure_clusters_of(
     Raises:
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
-    chosen = set(by_worth[: settings.clusters])
-    cells = set(_ruler_cells(clusters, settings.ruler_cells, not_flagged))
+    chosen = set(by_region_score[: settings.clusters])
+    cells = set(_ruler_cells(clusters, settings.reference_cells, not_flagged))
     glass = find_glass(slide, level_for(slide.info, WORKING_MPP)).rgb
     found: dict[int, ClusterMeasurement] = {}
     lone: list[NucleusMeasurement] = []
@@ -87,10 +87,10 @@ def measure_clusters_of(
             lone.extend(nuclei)
         if row in chosen and measured is not None:
             found[row] = measured
-    ruler = lymphocyte_ruler(lone)
+    ruler = lymphocyte_reference(lone)
     compared = {row: _compared(measured, ruler) for row, measured in found.items()}
     return Measured(
-        _with_measures(clusters, compared, chosen), _facts(ruler, settings, found, by_worth, lone)
+        _with_measures(clusters, compared, chosen), _facts(ruler, settings, found, by_region_score, lone)
     )
 
 
@@ -140,7 +140,7 @@ def _look(
     labels = segment_nuclei(rgb, mpp, glass).labels
     nuclei = [one for one in measure_nuclei(rgb, labels, mpp, glass) if not one.touches_border]
     inside = points_inside(
-        str(row["place"]),
+        str(row["geometry"]),
         np.array([left + (one.x_px + 0.5) * step_x for one in nuclei]),
         np.array([top + (one.y_px + 0.5) * step_y for one in nuclei]),
     )
@@ -155,7 +155,7 @@ def _window(start_l0_px: int, length_l0_px: int, mpp: float) -> tuple[int, int]:
     return round(start_l0_px + 0.5 * (length_l0_px - length)), length
 
 
-def _compared(measured: ClusterMeasurement, ruler: Ruler) -> ClusterMeasurement:
+def _compared(measured: ClusterMeasurement, ruler: LymphocyteReference) -> ClusterMeasurement:
     return replace(
         measured,
         diameter_ratio=ruler.ratio(measured.diameter_median_um),
@@ -176,10 +176,10 @@ def _with_measures(clusters: pa.Table, found: dict[int, ClusterMeasurement], loo
 
 
 def _facts(
-    ruler: Ruler,
+    ruler: LymphocyteReference,
     settings: MorphometryConfig,
     found: dict[int, ClusterMeasurement],
-    by_worth: Sequence[int],
+    by_region_score: Sequence[int],
     lone: Sequence[NucleusMeasurement],
 ) -> dict[str, object]:
     return {
@@ -187,7 +187,7 @@ def _facts(
         "ruler": asdict(ruler),
         "measured": {
             "clusters": len(found),
-            "beyond_budget": max(0, len(by_worth) - settings.clusters),
+            "beyond_budget": max(0, len(by_region_score) - settings.clusters),
             "ruler_nuclei": len(lone),
         },
     }

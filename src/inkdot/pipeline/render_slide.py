@@ -1,4 +1,4 @@
-"""The pictures of one scored slide: an overview with the places marked, and a heat map of the scores."""
+"""The images of one scored slide: an overview with the regions marked, and a heat map of the scores."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from inkdot.review.gallery.fields import OVERVIEW_PX
 from inkdot.review.results.read_results import read_reviewed
 from inkdot.review.results.scored_slide import SlideFrame
 from inkdot.review.slide_images.heat_map import heat_map, indexed, palette
-from inkdot.review.slide_images.overview import overview_picture
+from inkdot.review.slide_images.overview import overview_image
 from inkdot.review.slide_images.slide_view import SlideView
 from inkdot.slides import open_slide
 from inkdot.storage.hashing import file_sha256
-from inkdot.storage.image_files import read_picture_facts, write_indexed_png, write_jpeg
+from inkdot.storage.image_files import read_image_facts, write_indexed_png, write_jpeg
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
@@ -28,13 +28,13 @@ from inkdot.storage.tables.predictions import Prediction
 from inkdot.storage.tables.scores import read_scores
 from inkdot.tiling.mask_image import MAX_SIDE_PX, unjudged_in
 
-PICTURES_VERSION: Final = "inkdot.slide_pictures/1"
+IMAGES_VERSION: Final = "inkdot.slide_images/1"
 """Of how they are drawn: whoever draws otherwise raises it, so that earlier ones are drawn anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class DrawTask:
-    """:func:`draw_slide` for the engine.
+class RenderTask:
+    """:func:`render_slide` for the engine.
 
     Attributes:
         layout: The results folder.
@@ -43,25 +43,25 @@ class DrawTask:
     layout: RunLayout
 
     def __call__(self, entry: SlideEntry) -> Outcome:
-        """Draw the pictures of one slide."""
-        return draw_slide(entry, self.layout)
+        """Draw the images of one slide."""
+        return render_slide(entry, self.layout)
 
 
-def draw_slide(entry: SlideEntry, layout: RunLayout) -> Outcome:
+def render_slide(entry: SlideEntry, layout: RunLayout) -> Outcome:
     """Write ``overview/<slide_id>.jpg`` and ``heatmap/<slide_id>.png``, or keep those made from the same scores.
 
     Only the pixels of the slide itself are used, read in strips where it has no small level: never its label or macro.
 
     Raises:
-        ArtefactError: The slide's scores, clusters or mask picture are missing or damaged.
+        StorageError: The slide's scores, clusters or mask image are missing or damaged.
         SlideError: The slide's pixels cannot be read.
     """
     slide_id = entry.slide_id
-    said = said_of_slide(layout, slide_id)
+    said = caption_lines(layout, slide_id)
     facts = _made_from(layout, slide_id, said)
     if _fit(layout, slide_id, facts):
         return "reused"
-    forget_pictures(layout, slide_id)  # should drawing fail, none may lie there that show other scores
+    remove_slide_images(layout, slide_id)  # should drawing fail, none may lie there that show other scores
     reviewed = read_reviewed(layout, slide_id, slide_id)
     frame, config = reviewed.slide.facts.frame, ReviewConfig()
     with closing(watched(open_slide(entry))) as slide:
@@ -71,31 +71,31 @@ def draw_slide(entry: SlideEntry, layout: RunLayout) -> Outcome:
     hidden = crop_to_bounds(unjudged[..., None].astype(np.uint8), frame)[..., 0] > 0
     view = SlideView(cropped, hidden, frame)
     ranking = reviewed.ranking(config.top_n, config.min_distance_fraction)
-    write_jpeg(layout.overview(slide_id), overview_picture(view, reviewed.slide.facts, ranking, said), facts)
+    write_jpeg(layout.overview(slide_id), overview_image(view, reviewed.slide.facts, ranking, said), facts)
     rows = indexed(heat_map(view, reviewed.slide, said))
     write_indexed_png(layout.heat_map(slide_id), rows, palette(), facts)
     return "done"
 
 
-def said_of_slide(layout: RunLayout, slide_id: str) -> Prediction:
+def caption_lines(layout: RunLayout, slide_id: str) -> Prediction:
     """The line in ``predictions.csv`` of a slide that was scored.
 
     Raises:
-        ArtefactError: Its scores are missing or damaged.
+        StorageError: Its scores are missing or damaged.
     """
     clustered = layout.cluster_scores(slide_id)
     clusters = read_cluster_scores(clustered) if clustered.exists() else None
     return call_slide(slide_id, read_scores(layout.scores(slide_id)), clusters)
 
 
-def pictures_fit(entry: SlideEntry, layout: RunLayout) -> bool:
-    """Whether earlier pictures would be kept, given that the slide's scores and clusters are."""
-    said = said_of_slide(layout, entry.slide_id)
+def slide_images_current(entry: SlideEntry, layout: RunLayout) -> bool:
+    """Whether earlier images would be kept, given that the slide's scores and clusters are."""
+    said = caption_lines(layout, entry.slide_id)
     return _fit(layout, entry.slide_id, _made_from(layout, entry.slide_id, said))
 
 
-def forget_pictures(layout: RunLayout, slide_id: str) -> None:
-    """Take away the pictures of a slide."""
+def remove_slide_images(layout: RunLayout, slide_id: str) -> None:
+    """Take away the images of a slide."""
     layout.overview(slide_id).unlink(missing_ok=True)
     layout.heat_map(slide_id).unlink(missing_ok=True)
 
@@ -103,7 +103,7 @@ def forget_pictures(layout: RunLayout, slide_id: str) -> None:
 def _made_from(layout: RunLayout, slide_id: str, said: Prediction) -> dict[str, object]:
     clustered = layout.cluster_scores(slide_id)
     return {
-        "version": PICTURES_VERSION,
+        "version": IMAGES_VERSION,
         "warnings": said.warnings,
         "reason": said.reason,
         "scores_sha256": file_sha256(layout.scores(slide_id)),
@@ -114,11 +114,11 @@ def _made_from(layout: RunLayout, slide_id: str, said: Prediction) -> dict[str, 
 
 def _fit(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> bool:
     paths = (layout.overview(slide_id), layout.heat_map(slide_id))
-    return all(read_picture_facts(path) == facts for path in paths)
+    return all(read_image_facts(path) == facts for path in paths)
 
 
 def _unjudged(layout: RunLayout, slide_id: str, frame: SlideFrame, size_px: tuple[int, int]) -> MaskArray:
-    """What the slide's mask picture says cannot be judged, at the size (width, height) of another picture of it."""
+    """What the slide's mask image says cannot be judged, at the size (width, height) of another image of it."""
     shrink = min(1.0, MAX_SIDE_PX / max(frame.size_l0_px))
     height = max(1, round(frame.size_l0_px[1] * shrink))
     found = unjudged_in(layout.mask(slide_id).read_bytes(), height)

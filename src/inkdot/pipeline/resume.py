@@ -1,4 +1,4 @@
-"""Which slides of an earlier run are still to be done: the answer to ``--retry-failed``.
+"""Which slides of an earlier run are still to be done: the label to ``--retry-failed``.
 
 A rerun without it asks of every slide whether its result still fits, for which each file must be opened and
 sampled. For ten thousand slides that takes long; the ledger knows at once.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from inkdot.config import Config
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import Head
 from inkdot.manifest import read_slides
 from inkdot.pipeline.tile_slide import settings_sha256
@@ -52,7 +52,7 @@ def as_worked_on(
         entries: All slides, as the command knows them now.
         todo: Those worked on again.
         layout: The folder of the earlier run.
-        heads: The questions that its ``slides.csv`` may answer.
+        heads: The heads that its ``slides.csv`` may label.
     """
     again = {entry.slide_id for entry in todo}
     if len(again) == len(entries) or not layout.slides_csv.exists():
@@ -72,7 +72,7 @@ def tiles_kept(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
     """Whether tiles made with these settings lie there."""
     try:
         facts = read_footer(layout.tiles(entry.slide_id), TILES_VERSION)
-    except ArtefactError:
+    except StorageError:
         return False
     return facts.get("tiling_sha256") == settings_sha256(config)
 
@@ -82,6 +82,6 @@ def scores_kept(entry: SlideEntry, layout: RunLayout, model_sha256: str, *, embe
     try:
         kept = [read_footer(layout.scores(entry.slide_id), SCORES_VERSION)]
         kept += [read_embeddings_facts(layout, entry.slide_id)] if embeddings else []
-    except ArtefactError:
+    except StorageError:
         return False
     return all(facts.get("model_sha256") == model_sha256 for facts in kept)

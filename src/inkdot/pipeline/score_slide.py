@@ -7,25 +7,25 @@ from typing import Any, Final, Literal, cast
 
 import pyarrow as pa
 
-from inkdot.errors import ArtefactError, SyntheticModelError
+from inkdot.errors import StorageError, SyntheticModelError
 from inkdot.model.batches import FeatureArray
-from inkdot.model.predictor import Runtime, Scorer
+from inkdot.model.predictor import Predictor, Runtime
 from inkdot.pipeline.guards import synthetic_refusal
-from inkdot.pipeline.infer_tiles import see_slide
+from inkdot.pipeline.infer_tiles import infer_tiles
 from inkdot.records import SlideEntry
 from inkdot.storage.embeddings import read_embeddings, write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import ModelFile, model_sha256
 from inkdot.storage.record_json import tile_spec_facts
-from inkdot.storage.schemas import SCORES_VERSION, TILE_PLACE, TILES_VERSION, scores_schema
+from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
 )
 UNKNOWN_SCALE_WARNING = (
-    "the model was trained on pictures of unknown scale: nobody knows whether these tiles match them"
+    "the model was trained on images of unknown scale: nobody knows whether these tiles match them"
 )
 
 SCALE_TOLERANCE: Final = 1.2
@@ -46,7 +46,7 @@ class Scoring:
         embeddings: Write what the network saw of each tile, too.
     """
 
-    scorer: Scorer
+    scorer: Predictor
     model_sha256: str
     allow_synthetic_model: bool
     embeddings: bool = False
@@ -58,9 +58,9 @@ class Scoring:
         """Load a model folder.
 
         Raises:
-            ArtefactError: The folder is not a model, or its files do not belong together.
+            StorageError: The folder is not a model, or its files do not belong together.
         """
-        scorer = Scorer(folder, runtime=runtime)
+        scorer = Predictor(folder, runtime=runtime)
         return cls(scorer, model_sha256(folder), allow_synthetic_model, embeddings)
 
 
@@ -91,11 +91,11 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Liter
             number="float16", row="tile", facts=_embedding_facts(facts),
         )  # fmt: skip
 
-    (scores, attention), distances = see_slide(
+    (scores, attention), distances = infer_tiles(
         entry, table, scoring.scorer, keep if scoring.embeddings else None
     )
     schema = scores_schema(model.head_records)
-    columns = [table.column(name) for name in TILE_PLACE]
+    columns = [table.column(name) for name in TILE_GEOMETRY]
     for values in (attention, distances):
         columns += [pa.nulls(len(table), pa.float32()) if values is None else pa.array(values)]
     columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
@@ -139,7 +139,7 @@ def _facts(
             *cast("list[str]", slide_facts["warnings"]),
         ],
         **({"abstention": abstention} if abstention else {}),
-        **({"distance_limit": model.familiarity.limit} if model.familiarity else {}),
+        **({"distance_limit": model.ood.limit} if model.ood else {}),
     }
 
 
@@ -189,7 +189,7 @@ def _fits(path: Path, facts: dict[str, object]) -> bool:
         return False
     try:
         earlier = read_footer(path, SCORES_VERSION)
-    except ArtefactError:
+    except StorageError:
         return False
     return {name: value for name, value in earlier.items() if name != "version"} == facts
 
@@ -205,6 +205,6 @@ def _embeddings_fit(entry: SlideEntry, layout: RunLayout, scoring: Scoring, fact
         return True
     try:
         earlier = read_embeddings(layout, entry.slide_id).facts
-    except ArtefactError:
+    except StorageError:
         return False
     return {name: earlier.get(name) for name in _embedding_facts(facts)} == _embedding_facts(facts)

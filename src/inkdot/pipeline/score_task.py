@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.score_slide import Scoring, score_slide
 from inkdot.records import SlideEntry
@@ -60,7 +60,7 @@ def _loaded(
         folder, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
     )
     if scoring.model_sha256 != sha256:
-        raise ArtefactError(
+        raise StorageError(
             f"{folder}: expected the model that the batch began with, found another; leave it alone while slides are scored"
         )
     return scoring

@@ -20,10 +20,10 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
     slide is the case Inkdot exists for, so no averaging may dilute it. A model that learnt from whole slides judges them
     by attention instead, which learns where to look. A slide with too little to judge is
-    inadequate, whatever its scores. One whose score lies where the model's answers were wrong too often on validation data
-    is indeterminate: nobody may take it for negative, and its places are flagged all the same.
+    inadequate, whatever its scores. One whose score lies where the model's labels were wrong too often on validation data
+    is indeterminate: nobody may take it for negative, and its regions are flagged all the same.
 
-    Further questions, such as morphology, are answered of what is flagged alone.
+    Further heads, such as morphology, are labelled of what is flagged alone.
 
     Args:
         slide_id: The slide.
@@ -45,8 +45,8 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
     reason, call = _too_little(scores, int(flagged.sum())), "flagged" if positive else "nothing flagged"
     if reason:
         call = "inadequate"
-    elif left_open := _left_open(scores, float(score)):
-        reason, call = left_open, "indeterminate"
+    elif abstained := _left_open(scores, float(score)):
+        reason, call = abstained, "indeterminate"
     judged = scores.assessment
     return Prediction(
         slide_id=slide_id,
@@ -73,16 +73,16 @@ def _too_little(scores: SlideScores, flagged: int) -> str:
     if scores.assessment.get("adequate", True):
         return ""
     why = str(scores.assessment.get("why", ""))
-    return f"{why}; {flagged} places were flagged all the same: look at them" if flagged else why
+    return f"{why}; {flagged} regions were flagged all the same: look at them" if flagged else why
 
 
 def _left_open(scores: SlideScores, score: float) -> str:
-    """Why no answer is given, empty where one is."""
+    """Why no label is given, empty where one is."""
     locked = scores.abstention.get(scores.flag_head.name)
     if locked is None or not locked.holds(score):
         return ""
     return (
-        f"a score between {locked.low:.4g} and {locked.high:.4g} is left open: answers there were wrong too often on "
+        f"a score between {locked.low:.4g} and {locked.high:.4g} is left open: labels there were wrong too often on "
         "validation data"
     )
 
@@ -92,7 +92,7 @@ def _number(value: object, form: str) -> str:
 
 
 def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged: Flags) -> str:
-    """Answers of the questions that are asked only of the flag class, such as ``morphology: small-cell-like``."""
+    """Labels of the heads that are asked only of the flag class, such as ``morphology: small-cell-like``."""
     source = scores if clusters is None else clusters
 
     def mean(head: Head, name: str) -> float:

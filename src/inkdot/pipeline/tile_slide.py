@@ -1,4 +1,4 @@
-"""Cutting one slide into tiles: foreground, grid, targets, and the picture that shows it."""
+"""Cutting one slide into tiles: foreground, grid, targets, and the image that shows it."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,7 +13,7 @@ import pyarrow as pa
 from inkdot import __version__
 from inkdot.annotations import Annotation, read_annotation
 from inkdot.config import Config, MorphometryConfig
-from inkdot.errors import ArtefactError, InkdotError
+from inkdot.errors import InkdotError, StorageError
 from inkdot.execution.watchdog import watched
 from inkdot.geometry import tile_side_l0_px
 from inkdot.pipeline.measure_slide import largest_first, measure_clusters_of, measured_facts
@@ -25,11 +25,11 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.tiling.cut_slide import Cut, cut_slide
 from inkdot.tiling.mask_image import MAX_SIDE_PX, draw_mask, png_bytes
-from inkdot.tiling.tile_labels import TilePlaces, target_columns_for
+from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
 from inkdot.tiling.tile_table import with_targets
 
 
@@ -57,7 +57,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
 
     Where tiles are centred on clusters, ``clusters/<slide_id>.parquet`` too.
 
-    An earlier table is reused when it was made from the same slide file, settings, answers and version of the
+    An earlier table is reused when it was made from the same slide file, settings, labels and version of the
     program; its footer holds their hashes.
 
     Raises:
@@ -74,7 +74,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
                 return "reused"
             _forget(layout, entry.slide_id)
             cut = cut_slide(slide, config.tiling, config.head_records, config.preparation)
-            tiles, picture = _labelled(slide, cut, entry, config, said.labels)
+            tiles, image = _labelled(slide, cut, entry, config, said.labels)
             facts = {**made_from, **_found(slide, cut, said.warnings)}
             clusters, measured = cut.clusters, {}
             if measure and clusters is not None:
@@ -85,7 +85,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
         _forget(layout, entry.slide_id)
         raise
     # The tile table last: it says that the slide is done.
-    write_bytes(layout.mask(entry.slide_id), picture)
+    write_bytes(layout.mask(entry.slide_id), image)
     if clusters is not None:
         write_table(layout.clusters(entry.slide_id), clusters, CLUSTERS_VERSION, facts | measured)
     write_table(layout.tiles(entry.slide_id), tiles, TILES_VERSION, facts)
@@ -105,7 +105,7 @@ def tiles_fit(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
 
 
 def _annotation(entry: SlideEntry, slide: Slide, config: Config) -> Annotation:
-    """What was said about places on this slide; a labels table may hold the answers of a whole cohort."""
+    """What was said about regions on this slide; a labels table may hold the labels of a whole cohort."""
     if entry.annotation is None:
         return Annotation((), (), "none")
     return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records)
@@ -116,15 +116,15 @@ def _forget(layout: RunLayout, slide_id: str) -> None:
     layout.clusters(slide_id).unlink(missing_ok=True)
 
 
-def _made_from(entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]) -> dict[str, object]:
+def _made_from(entry: SlideEntry, config: Config, regions: Sequence[RegionLabel]) -> dict[str, object]:
     """Everything that shapes the tile table, as facts for its footer."""
-    answers = sorted([place.place.wkt, place.head, place.answer, place.reader] for place in places)
+    labels = sorted([region.geometry.wkt, region.head, region.label, region.reader] for region in regions)
     return {
         "inkdot": __version__,
         "tile_spec": tile_spec_facts(config.tiling.spec),
         "tiling_sha256": settings_sha256(config),
         "slide_fingerprint": _fingerprint(entry.path),
-        "labels_sha256": json_sha256([answers, dict(entry.on_slide)]),
+        "labels_sha256": json_sha256([labels, dict(entry.on_slide)]),
         "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
     }
 
@@ -156,7 +156,7 @@ def _fits(layout: RunLayout, slide_id: str, made_from: dict[str, object]) -> boo
         _, earlier = read_table(layout.tiles(slide_id), TILES_VERSION)
         if "adequacy" in earlier:
             read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
-    except ArtefactError:
+    except StorageError:
         return False
     return all(earlier.get(name, "absent") == value for name, value in made_from.items())
 
@@ -180,15 +180,15 @@ def _found(slide: Slide, cut: Cut, said: Sequence[str]) -> dict[str, object]:
 
 
 def _labelled(
-    slide: Slide, cut: Cut, entry: SlideEntry, config: Config, places: Sequence[PlaceLabel]
+    slide: Slide, cut: Cut, entry: SlideEntry, config: Config, regions: Sequence[RegionLabel]
 ) -> tuple[pa.Table, bytes]:
-    """The tile table with targets, and the mask picture as PNG."""
+    """The tile table with targets, and the mask image as PNG."""
     side = tile_side_l0_px(slide.info, config.tiling.spec)
     x, y = _column(cut.tiles, "x_l0_px"), _column(cut.tiles, "y_l0_px")
-    tiles = TilePlaces(x, y, *side)
-    targets = target_columns_for(tiles, config.head_records, places, entry.on_slide, config.labelling)
-    picture = draw_mask(slide.thumbnail(MAX_SIDE_PX), slide.info, cut.foreground, x, y, side, cut.notes)
-    return with_targets(cut.tiles, targets), png_bytes(picture)
+    tiles = TileBoxes(x, y, *side)
+    targets = target_columns_for(tiles, config.head_records, regions, entry.on_slide, config.labelling)
+    image = draw_mask(slide.thumbnail(MAX_SIDE_PX), slide.info, cut.foreground, x, y, side, cut.notes)
+    return with_targets(cut.tiles, targets), png_bytes(image)
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:

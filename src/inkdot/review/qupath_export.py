@@ -1,4 +1,4 @@
-"""Places of a slide as annotations that QuPath opens.
+"""Regions of a slide as annotations that QuPath opens.
 
 QuPath counts pixels from the top left corner of the scanned bounds that a file states, every table here
 from that of level 0: the bounds' corner is subtracted. Rings are closed and right-handed (RFC 7946 §3.1.6:
@@ -17,14 +17,14 @@ import numpy as np
 
 from inkdot.errors import UserError
 from inkdot.records import BoundsL0
-from inkdot.review.results.ranking import Place, Ranking, place_at, score_order
+from inkdot.review.results.ranking import Ranking, Region, region_at, score_order
 from inkdot.review.results.read_results import ReviewedSlide
 from inkdot.review.results.scored_clusters import clusters_at
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 from inkdot.storage.atomic import atomic_path
 
-GEOJSON_VERSION = "inkdot.geojson/3"
+GEOJSON_VERSION = "inkdot.geojson/4"
 
 MAX_FEATURES = 10_000
 """QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
@@ -45,8 +45,8 @@ class GeojsonSummary:
     """What a file holds beside the warnings.
 
     Attributes:
-        features: Places in the file.
-        left_out: Flagged places that did not fit under the cap.
+        features: Regions in the file.
+        left_out: Flagged regions that did not fit under the cap.
     """
 
     features: int
@@ -60,20 +60,20 @@ def write_geojson(
     max_features: int = MAX_FEATURES,
     warnings: Sequence[str] | None = None,
 ) -> GeojsonSummary:
-    """Write the warnings, the places shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
+    """Write the warnings, the regions shown and all further flagged clusters (or tiles), most suspicious first, as a stream.
 
     Args:
         path: Where to write.
         reviewed: Scores of the slide.
-        ranking: The places shown; they are in the file even where nothing is flagged.
-        max_features: At most so many places.
+        ranking: The regions shown; they are in the file even where nothing is flagged.
+        max_features: At most so many regions.
         warnings: What a reader must know; what came with the scores where None.
     """
     slide = reviewed.slide
     further = _further_flagged(reviewed, ranking)
-    total = len(ranking.places) + further.size
+    total = len(ranking.regions) + further.size
     written = min(total, max_features)
-    places = _places(reviewed, ranking, further)
+    regions = _regions(reviewed, ranking, further)
     said = list(slide.facts.warnings if warnings is None else warnings)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
@@ -90,7 +90,7 @@ def write_geojson(
         }
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
         notes = (_note(slide, text, index) for index, text in enumerate(said))
-        shown = (feature(slide, place) for _, place in zip(range(written), places, strict=False))
+        shown = (feature(slide, region) for _, region in zip(range(written), regions, strict=False))
         for index, one in enumerate(chain(notes, shown)):
             file.write("\n" if index == 0 else ",\n")
             file.write(json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
@@ -98,8 +98,8 @@ def write_geojson(
     return GeojsonSummary(features=written, left_out=total - written)
 
 
-def refuse_answers_of_others(paths: Iterable[Path]) -> None:
-    """Refuse to write over what somebody saved from QuPath under a slide's name: it may hold answers.
+def refuse_foreign_verdicts(paths: Iterable[Path]) -> None:
+    """Refuse to write over what somebody saved from QuPath under a slide's name: it may hold verdicts.
 
     Raises:
         UserError: One of the files is there and is none of ours.
@@ -107,30 +107,28 @@ def refuse_answers_of_others(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists() and not path.read_bytes()[:200].startswith(_OURS):
             raise UserError(
-                f"{path}: expected a file that inkdot wrote, found another, which may hold answers from QuPath; "
+                f"{path}: expected a file that inkdot wrote, found another, which may hold verdicts from QuPath; "
                 "bring them in with `inkdot review import`, then move it away"
             )
 
 
-def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
-    """One place as a GeoJSON feature in QuPath's frame."""
+def feature(slide: ScoredSlide, region: Region) -> dict[str, object]:
+    """One region as a GeoJSON feature in QuPath's frame."""
     facts = slide.facts
-    identity = (
-        f"{facts.model_sha256}/{facts.frame.slide_id}/{place.x_l0_px}/{place.y_l0_px}/{facts.spec.side_um:g}"
-    )
-    if place.cluster is not None:
-        identity += f"/cluster/{place.cluster.cluster_id}"
-    words = f"#{place.rank} {place.score:.3f}"
+    identity = f"{facts.model_sha256}/{facts.frame.slide_id}/{region.x_l0_px}/{region.y_l0_px}/{facts.spec.side_um:g}"
+    if region.cluster is not None:
+        identity += f"/cluster/{region.cluster.cluster_id}"
+    words = f"#{region.rank} {region.score:.3f}"
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, identity)),
-        "geometry": {"type": "Polygon", "coordinates": [ring(place, facts.frame.bounds_l0_px)]},
+        "geometry": {"type": "Polygon", "coordinates": [ring(region, facts.frame.bounds_l0_px)]},
         "properties": {
             "objectType": "annotation",
             "name": f"{words} (synthetic model)" if facts.synthetic_model else words,
-            "classification": _FLAGGED if place.flagged else _NOT_FLAGGED,
+            "classification": _FLAGGED if region.flagged else _NOT_FLAGGED,
             "isLocked": False,
-            "measurements": measurements(place),
+            "measurements": measurements(region),
         },
     }
 
@@ -138,7 +136,7 @@ def feature(slide: ScoredSlide, place: Place) -> dict[str, object]:
 def _note(slide: ScoredSlide, text: str, index: int) -> dict[str, object]:
     """A warning about the whole slide: QuPath shows names of annotations, and nothing of the file's head.
 
-    A square of a tile's size, side by side with the others from the top left corner, where it hides no place.
+    A square of a tile's size, side by side with the others from the top left corner, where it hides no region.
     """
     facts = slide.facts
     bounds = facts.frame.bounds_l0_px
@@ -166,11 +164,11 @@ def _size(bounds: BoundsL0) -> tuple[int, int]:
     return bounds.width_l0_px, bounds.height_l0_px
 
 
-def measurements(place: Place) -> dict[str, float]:
+def measurements(region: Region) -> dict[str, float]:
     """Scores, and what was measured of a cluster's nuclei; QuPath shows them as columns."""
-    found: dict[str, float] = {name: round(value, 6) for name, value in place.scores.items()}
-    found["rank"] = place.rank
-    cluster = place.cluster
+    found: dict[str, float] = {name: round(value, 6) for name, value in region.scores.items()}
+    found["rank"] = region.rank
+    cluster = region.cluster
     if cluster is not None:
         found |= {"nuclei_estimated": cluster.nuclei, "in_focus": int(cluster.in_focus)}
         found |= {name: round(value, 4) for name, value in cluster.measures.items()}
@@ -179,9 +177,9 @@ def measurements(place: Place) -> dict[str, float]:
     return found
 
 
-def ring(place: Place, bounds: BoundsL0) -> list[list[float]]:
-    """The closed outline of a place in pixels from the top left corner of the bounds, right-handed."""
-    points = [(x - bounds.x_l0_px, y - bounds.y_l0_px) for x, y in place.ring_l0_px]
+def ring(region: Region, bounds: BoundsL0) -> list[list[float]]:
+    """The closed outline of a region in pixels from the top left corner of the bounds, right-handed."""
+    points = [(x - bounds.x_l0_px, y - bounds.y_l0_px) for x, y in region.ring_l0_px]
     area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(points))
     ordered = points if area > 0 else points[::-1]
     return [[_plain(x), _plain(y)] for x, y in ordered]
@@ -194,24 +192,24 @@ def _plain(value: float) -> float:
 
 
 def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
-    """Rows of flagged clusters, else of flagged tiles, that no shown place covers, highest score first."""
+    """Rows of flagged clusters, else of flagged tiles, that no shown region covers, highest score first."""
     if reviewed.clusters is not None:
         order = reviewed.clusters.with_cards
-        shown = {place.cluster.cluster_id for place in ranking.places if place.cluster}
+        shown = {region.cluster.cluster_id for region in ranking.regions if region.cluster}
         flagged = order[reviewed.clusters.flagged[order]]
     else:
         slide = reviewed.slide
         order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
-        shown = {row for place in ranking.places for row in place.rows}
+        shown = {row for region in ranking.regions for row in region.rows}
         flagged = order[slide.flagged[order]]
     return np.asarray([int(row) for row in flagged if int(row) not in shown], dtype=np.int64)
 
 
-def _places(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Place]:
-    yield from ranking.places
-    first = len(ranking.places) + 1
+def _regions(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Region]:
+    yield from ranking.regions
+    first = len(ranking.regions) + 1
     if reviewed.clusters is not None:
         yield from clusters_at(reviewed.clusters, further, first)
         return
     for rank, row in enumerate(further, start=first):
-        yield place_at(reviewed.slide, int(row), rank)
+        yield region_at(reviewed.slide, int(row), rank)

@@ -9,7 +9,7 @@ FOOTER = (
 )
 
 WHEN_UNCERTAIN = (
-    "The places shown are intended to aid. If there is uncertainty, direct examination of the glass slide "
+    "The regions shown are intended to aid. If there is uncertainty, direct examination of the glass slide "
     "by light microscopy should be performed."
 )
 

@@ -48,7 +48,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AccessPolicy:
     """Who may come in, and under which names this server goes.
 
     Attributes:
@@ -117,7 +117,7 @@ class Guard:
         door: Who may come in.
     """
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: AccessPolicy) -> None:
         self._app = app
         self._door = door
 
@@ -142,7 +142,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, send_protected)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Why a request goes no further, as the answer to it."""
+        """Why a request goes no further, as the verdict to it."""
         if not self._door.knows_host(request.headers.get("host", "")):
             return PlainTextResponse("This server is not known by that name.", 421)
         if request.method not in {"GET", "HEAD", "POST"}:

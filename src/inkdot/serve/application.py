@@ -1,4 +1,4 @@
-"""The addresses of the server and what each answers. Blocking work (slides, SQLite) runs in threads."""
+"""The addresses of the server and what each verdicts. Blocking work (slides, SQLite) runs in threads."""
 
 import asyncio
 import json
@@ -18,35 +18,37 @@ from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
 from inkdot.review.gallery.fields import OVERVIEW_PX
 from inkdot.review.verdicts.stored_verdicts import verdicts_text
 from inkdot.serve import layers, pages
-from inkdot.serve.access import Door, Guard
+from inkdot.serve.access import AccessPolicy, Guard
 from inkdot.serve.byte_cache import ByteCache
 from inkdot.serve.deep_zoom import ZoomTile, read_zoom_tile, tile_exists
 from inkdot.serve.open_slides import OpenSlides
-from inkdot.serve.reader_verdicts import Answering, given_from_json
+from inkdot.serve.reader_verdicts import ReaderVerdicts, given_from_json
 from inkdot.serve.readers import Reader, reader_of_token
 from inkdot.serve.shown_results import Shown
-from inkdot.serve.shown_slides import ShownPicture, ShownSlide
+from inkdot.serve.shown_slides import ShownImage, ShownSlide
 from inkdot.tiling.tile_pixels import read_tile
 
 CACHE_BYTES = 256 * 2**20
 MOST_BODY_BYTES = 64 * 1024
-_PICTURES_KEPT = {"cache-control": "private, max-age=3600"}
+_IMAGES_KEPT = {"cache-control": "private, max-age=3600"}
 _WRONG_TOKEN_SECONDS = 0.5
 
 
 class Application:
-    """The server's answers.
+    """The server's verdicts.
 
     Args:
         shown: What is shown.
-        answering: Readers' answers.
+        reader_verdicts: Readers' verdicts.
         door: Who may come in.
         slides: Open slides.
     """
 
-    def __init__(self, shown: Shown, answering: Answering, door: Door, slides: OpenSlides) -> None:
+    def __init__(
+        self, shown: Shown, reader_verdicts: ReaderVerdicts, door: AccessPolicy, slides: OpenSlides
+    ) -> None:
         self._shown = shown
-        self._answering = answering
+        self._reader_verdicts = reader_verdicts
         self._door = door
         self._slides = slides
         self._cache = ByteCache(CACHE_BYTES)
@@ -58,13 +60,13 @@ class Application:
             Route("/review", self.review),
             Route("/login", self.login, methods=["GET", "POST"]),
             Route("/leave", self.leave, methods=["POST"]),
-            Route("/answers", self.answers, methods=["POST"]),
+            Route("/verdicts", self.keep, methods=["POST"]),
             Route("/page-key", self.page_key),
             Route("/verdicts.csv", self.verdicts),
             Route("/static/{name}", self.static),
-            Route("/pictures/{name}", self.picture),
+            Route("/images/{name}", self.image),
             Route("/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg", self.tile),
-            Route("/slides/{slide}/places", self.places),
+            Route("/slides/{slide}/regions", self.regions),
             Route("/slides/{slide}/layers/{layer}", self.layer),
         ]
         return Guard(Starlette(routes=routes, exception_handlers={404: _nothing_here}), self._door)
@@ -73,7 +75,7 @@ class Application:
         """The list of slides."""
         reader = _reader(request)
         served = {"reader": reader.name, "page_key": reader.page_key}
-        return HTMLResponse(pages.worklist_page(self._answering.overview(reader) | {"served": served}))
+        return HTMLResponse(pages.worklist_page(self._reader_verdicts.overview(reader) | {"served": served}))
 
     def review(self, request: Request) -> Response:
         """Gallery and viewer."""
@@ -103,18 +105,18 @@ class Application:
 
     def leave(self, request: Request) -> Response:
         """Forget the reader, on a computer that several people use."""
-        # Pictures of slides stay in no cache behind whoever leaves.
+        # Images of slides stay in no cache behind whoever leaves.
         response = Response(status_code=204, headers={"clear-site-data": '"cache"'})
         response.delete_cookie(self._door.cookie_name, httponly=True, samesite="strict")
         return response
 
-    async def answers(self, request: Request) -> Response:
-        """Keep the state of one place; the answer is sent when it is on disk."""
+    async def keep(self, request: Request) -> Response:
+        """Keep the state of one region; the verdict is sent when it is on disk."""
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(415, "expected application/json")
         try:
             given = given_from_json(json.loads(await _body(request)))
-            entry = await run_in_threadpool(self._answering.keep, _reader(request), given)
+            entry = await run_in_threadpool(self._reader_verdicts.keep, _reader(request), given)
         except ValueError as error:
             return PlainTextResponse(f"Not kept: {error}", 422)
         except sqlite3.Error as error:
@@ -127,8 +129,8 @@ class Application:
         return JSONResponse({"reader": reader.name, "page_key": reader.page_key})
 
     def verdicts(self, request: Request) -> Response:
-        """The reader's own answers as the table that the gallery saves."""
-        text = verdicts_text(self._answering.changes(_reader(request)), self._shown.heads)
+        """The reader's own verdicts as the table that the gallery saves."""
+        text = verdicts_text(self._reader_verdicts.changes(_reader(request)), self._shown.heads)
         headers = {"content-disposition": 'attachment; filename="verdicts.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -140,13 +142,13 @@ class Application:
         # Asked anew each time, since another version of the program may stand behind the same address.
         return Response(asset.data, media_type=asset.media_type, headers={"cache-control": "no-cache"})
 
-    def picture(self, request: Request) -> Response:
-        """The picture of one place, or the overview of one slide."""
+    def image(self, request: Request) -> Response:
+        """The image of one region, or the overview of one slide."""
         name = request.path_params["name"]
-        shown = self._shown.pictures.get(name)
+        shown = self._shown.images.get(name)
         if shown is None:
             raise HTTPException(404)
-        return self._jpeg(("picture", name), lambda: self._read_picture(shown))
+        return self._jpeg(("image", name), lambda: self._read_image(shown))
 
     def tile(self, request: Request) -> Response:
         """One tile of the viewer."""
@@ -161,9 +163,9 @@ class Application:
 
         return self._jpeg((slide.key, tile), read)
 
-    def places(self, request: Request) -> Response:
+    def regions(self, request: Request) -> Response:
         """What the cards of one slide say."""
-        data = self._shown.places_json(self._slide(request).key)
+        data = self._shown.regions_json(self._slide(request).key)
         return Response(data, media_type="application/json", headers={"cache-control": "no-cache"})
 
     def layer(self, request: Request) -> Response:
@@ -186,7 +188,7 @@ class Application:
 
     def _facts(self, request: Request) -> dict[str, object]:
         reader = _reader(request)
-        mine = {"reader": reader.name, "page_key": reader.page_key, **self._answering.state(reader)}
+        mine = {"reader": reader.name, "page_key": reader.page_key, **self._reader_verdicts.state(reader)}
         return {**self._shown.facts, "served": mine}
 
     def _slide(self, request: Request) -> ShownSlide:
@@ -201,9 +203,9 @@ class Application:
         except InkdotError:
             # The message names the file; what a browser is told does not.
             return PlainTextResponse("The slide cannot be read there.", 422)
-        return Response(data, media_type="image/jpeg", headers=_PICTURES_KEPT)
+        return Response(data, media_type="image/jpeg", headers=_IMAGES_KEPT)
 
-    def _read_picture(self, shown: ShownPicture) -> bytes:
+    def _read_image(self, shown: ShownImage) -> bytes:
         with self._slides.lent(shown.slide.entry) as opened:
             field, frame = shown.field, shown.slide.facts.frame
             if field is None:
@@ -225,7 +227,7 @@ def _reader(request: Request) -> Reader:
 
 
 async def _body(request: Request) -> bytes:
-    """What was sent, refused as soon as it is longer than any answer."""
+    """What was sent, refused as soon as it is longer than any verdict."""
     data = b""
     async for chunk in request.stream():
         data += chunk

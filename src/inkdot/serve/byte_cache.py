@@ -1,4 +1,4 @@
-"""Encoded pictures that were asked for lately, in bounded memory."""
+"""Encoded images that were asked for lately, in bounded memory."""
 
 import threading
 from collections import OrderedDict

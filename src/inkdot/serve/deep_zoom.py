@@ -1,6 +1,6 @@
 """A slide as square tiles at powers of two, read from the original file when somebody looks there.
 
-The frame is all of level 0, bounds or not: a pixel of the finest level is a level-0 pixel, so places need no
+The frame is all of level 0, bounds or not: a pixel of the finest level is a level-0 pixel, so regions need no
 arithmetic on their way to the viewer. Levels are counted as in Deep Zoom: the last is level 0 of the slide, each
 before it half as large, down to a single pixel.
 """

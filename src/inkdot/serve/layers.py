@@ -26,7 +26,7 @@ def scores_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
     """Every tile's corner and score, the highest last so that they are drawn on top.
 
     Raises:
-        ArtefactError: The scores cannot be read.
+        StorageError: The scores cannot be read.
     """
     path = layout.scores(slide.entry.slide_id)
     scored = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path))
@@ -46,19 +46,19 @@ def clusters_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
     """Outlines of the clusters, and whether each is in focus.
 
     Raises:
-        ArtefactError: The clusters cannot be read.
+        StorageError: The clusters cannot be read.
     """
     table, _ = read_table(layout.clusters(slide.entry.slide_id), CLUSTERS_VERSION)
-    places = shapely.from_wkt(table.column("place").to_pylist())
+    regions = shapely.from_wkt(table.column("geometry").to_pylist())
     sharp = cast("list[bool | None]", table.column("in_focus").to_pylist())
     return {
-        "rings": [_rings(place) for place in places],
+        "rings": [_rings(region) for region in regions],
         "kind": ["in focus" if one else "out of focus" for one in sharp],
     }
 
 
 def annotations_layer(slide: ShownSlide, opened: Slide, heads: Sequence[Head]) -> dict[str, object]:
-    """Outlines of annotated places with the answers they stand for.
+    """Outlines of annotated regions with the verdicts they stand for.
 
     The names of classes and annotations in the file are free text, which people use for all sorts of things, and are
     not passed on.
@@ -70,13 +70,13 @@ def annotations_layer(slide: ShownSlide, opened: Slide, heads: Sequence[Head]) -
     assert slide.entry.annotation is not None
     found = read_annotation(slide.entry.annotation, opened.info, AnnotationConfig(), heads)
     return {
-        "rings": [_rings(label.place) for label in found.labels],
-        "kind": [label.answer for label in found.labels],
+        "rings": [_rings(label.geometry) for label in found.labels],
+        "kind": [label.label for label in found.labels],
     }
 
 
-def _rings(place: BaseGeometry) -> list[list[list[float]]]:
+def _rings(region: BaseGeometry) -> list[list[list[float]]]:
     """Outer and inner outlines, rounded to tenths of a pixel."""
-    plain = shapely.simplify(place, SIMPLIFIED_L0_PX)
+    plain = shapely.simplify(region, SIMPLIFIED_L0_PX)
     rings = cast("list[BaseGeometry]", shapely.get_rings(plain).tolist())
     return [np.round(shapely.get_coordinates(ring), 1).tolist() for ring in rings]

@@ -49,7 +49,7 @@ def review_page(facts: Mapping[str, object]) -> str:
     """Gallery and viewer: the markup of :mod:`inkdot.review.gallery.page`, its style and scripts as files.
 
     Args:
-        facts: What the gallery shows, with the reader's answers.
+        facts: What the gallery shows, with the reader's verdicts.
     """
     markup = (files("inkdot.review") / "assets" / "index.html").read_text(encoding="utf-8")
     gallery = [name for name in SCRIPTS if name not in {"base.js", "app.js"}]

@@ -24,10 +24,10 @@ LONGEST_NAME = 60
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who answers.
+    """Somebody who verdicts.
 
     Attributes:
-        name: Pseudonym that stands with the answers.
+        name: Pseudonym that stands with the verdicts.
         token: Secret that opens the application for this reader.
     """
 

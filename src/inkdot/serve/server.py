@@ -8,12 +8,12 @@ from pathlib import Path
 import uvicorn
 
 from inkdot.errors import UserError
-from inkdot.serve.access import Door
+from inkdot.serve.access import AccessPolicy
 from inkdot.serve.application import Application
 from inkdot.serve.open_slides import OpenSlides
-from inkdot.serve.reader_verdicts import Answering
+from inkdot.serve.reader_verdicts import ReaderVerdicts
 from inkdot.serve.shown_results import Shown
-from inkdot.storage.verdict_store import AnswerStore
+from inkdot.storage.verdict_store import VerdictStore
 
 _GRACE_SECONDS = 3
 
@@ -35,24 +35,24 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    shown: Shown, door: Door, answers: Path, listening: socket.socket, ready: Callable[[], None]
+    shown: Shown, door: AccessPolicy, verdicts: Path, listening: socket.socket, ready: Callable[[], None]
 ) -> None:
-    """Answer requests until interrupted.
+    """Verdict requests until interrupted.
 
     Requests are not logged: the first of each reader holds a token.
 
     Args:
         shown: What is shown.
         door: Who may come in.
-        answers: Where answers are kept.
+        verdicts: Where verdicts are kept.
         listening: From :func:`bound_socket`; closed at the end.
-        ready: Called when the next request would be answered.
+        ready: Called when the next request would be reviewed.
 
     Raises:
-        ArtefactError: Answers cannot be kept there.
+        StorageError: Verdicts cannot be kept there.
     """
-    with closing(AnswerStore(answers)) as store, closing(OpenSlides()) as slides, listening:
-        application = Application(shown, Answering(store, shown), door, slides)
+    with closing(VerdictStore(verdicts)) as store, closing(OpenSlides()) as slides, listening:
+        application = Application(shown, ReaderVerdicts(store, shown), door, slides)
         config = uvicorn.Config(
             application.asgi(),
             log_level="warning",

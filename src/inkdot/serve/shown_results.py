@@ -1,4 +1,4 @@
-"""What a server shows of a results folder, found once when it starts: slides, places and pictures by opaque names.
+"""What a server shows of a results folder, found once when it starts: slides, regions and images by opaque names.
 
 Everything a browser may ask for stands in a table here. A name from outside is looked up in it and never becomes part
 of a path, so no request can lead out of the slides that the results list.
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inkdot.config import ReviewConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
 from inkdot.records import SlideEntry
-from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, read_questions
+from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, read_query_list
 from inkdot.review.gallery.gallery import GallerySettings, frame_facts, order_shown
 from inkdot.review.gallery.pseudonyms import (
     pseudonyms_text,
@@ -26,7 +26,7 @@ from inkdot.review.gallery.pseudonyms import (
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
 from inkdot.review.results.read_results import ReviewedSlide, read_reviewed
 from inkdot.review.wording import NOT_ANALYSED
-from inkdot.serve.shown_slides import PICTURES, ShownPicture, ShownPlace, ShownSlide, ShownSlides
+from inkdot.serve.shown_slides import IMAGES, ShownImage, ShownRegion, ShownSlide, ShownSlides
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
@@ -38,13 +38,13 @@ class Shown:
     """Everything a server shows.
 
     Attributes:
-        facts: What the pages are made of, without anybody's answers; of places their keys alone.
+        facts: What the pages are made of, without anybody's verdicts; of regions their keys alone.
         heads: The questions.
-        study: What answers are kept under.
+        study: What verdicts are kept under.
         slides: By their names in addresses.
-        places: By their keys.
-        pictures: By their file names.
-        packed_places: What is said of the places of each slide, by its name in addresses; see :meth:`places_json`.
+        regions: By their keys.
+        images: By their file names.
+        packed_regions: What is said of the regions of each slide, by its name in addresses; see :meth:`regions_json`.
         problems: Slides that cannot be judged from scores, and why.
         layout: The results folder.
     """
@@ -53,19 +53,19 @@ class Shown:
     heads: tuple[Head, ...]
     study: Study
     slides: Mapping[str, ShownSlide]
-    places: Mapping[str, ShownPlace]
-    pictures: Mapping[str, ShownPicture]
-    packed_places: Mapping[str, bytes]
+    regions: Mapping[str, ShownRegion]
+    images: Mapping[str, ShownImage]
+    packed_regions: Mapping[str, bytes]
     problems: Mapping[str, str]
     layout: RunLayout
 
-    def places_json(self, slide: str) -> bytes:
+    def regions_json(self, slide: str) -> bytes:
         """What the cards of one slide say, a JSON list in their order.
 
         Args:
             slide: Its name in addresses.
         """
-        return zlib.decompress(self.packed_places[slide])
+        return zlib.decompress(self.packed_regions[slide])
 
     @property
     def blinded(self) -> bool:
@@ -78,11 +78,11 @@ class ShowSettings:
     """How results are shown.
 
     Attributes:
-        top_n: Places per slide; the default of :class:`inkdot.config.ReviewConfig` where None.
+        top_n: Regions per slide; the default of :class:`inkdot.config.ReviewConfig` where None.
         blinded_seed: For reader studies: hide everything the model said and shuffle by this seed.
         pseudonymise: Call slides by drawn names; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
-        ask: A list of ``inkdot review next``: its places are shown, in its order, instead of the highest scores.
+        ask: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
     """
 
     top_n: int | None = None
@@ -95,7 +95,7 @@ class ShowSettings:
 def shown_results(
     results: Path, settings: ShowSettings, on_slide: Callable[[int, int], None] | None = None
 ) -> Shown:
-    """Rank the places of every slide of a results folder and name everything that may be asked for.
+    """Rank the regions of every slide of a results folder and name everything that may be asked for.
 
     Args:
         results: The folder.
@@ -103,18 +103,18 @@ def shown_results(
         on_slide: Called with the slides read so far, and all there are.
 
     Raises:
-        ArtefactError: The folder is not one, or holds scores of two models.
+        StorageError: The folder is not one, or holds scores of two models.
     """
     layout = RunLayout(results)
     rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
-    # Their own answers are of no use here, so the questions need not be known to read them.
+    # Their own verdicts are of no use here, so the questions need not be known to read them.
     entries = read_slides(layout.slides_csv, DEFAULT_HEADS)
     names = _names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.ask is None else MOST_OF_A_SLIDE
-    gallery = GallerySettings(PICTURES, settings.blinded_seed)
+    gallery = GallerySettings(IMAGES, settings.blinded_seed)
     found = ShownSlides()
-    asked = _asked_places(settings.ask)
+    asked = _asked_regions(settings.ask)
     for number, entry in enumerate(entries):
         if on_slide is not None:
             on_slide(number, len(entries))
@@ -139,39 +139,39 @@ def shown_results(
         heads=heads,
         study=study,
         slides=found.slides,
-        places=found.places,
-        pictures=found.pictures,
-        packed_places=found.packed_places,
+        regions=found.regions,
+        images=found.images,
+        packed_regions=found.packed_regions,
         problems={review.slide_id: review.problem for review in ordered if review.problem},
         layout=layout,
     )
 
 
-def _asked_places(ask: Path | None) -> dict[str, list[str]] | None:
+def _asked_regions(ask: Path | None) -> dict[str, list[str]] | None:
     """Outlines asked about by slide, in the order of the list; None where nothing was listed."""
     if ask is None:
         return None
     wanted: dict[str, list[str]] = {}
-    for slide_id, place in read_questions(ask):
-        wanted.setdefault(slide_id, []).append(place)
+    for slide_id, region in read_query_list(ask):
+        wanted.setdefault(slide_id, []).append(region)
     return wanted
 
 
 def _only_asked(review: SlideReview, wanted: Sequence[str]) -> SlideReview:
-    """The review with the places asked about alone, numbered as they are listed."""
+    """The review with the regions asked about alone, numbered as they are listed."""
     if review.ranking is None:
         return review
-    known = {place.wkt: place for place in review.ranking.places}
-    places = [known[outline] for outline in dict.fromkeys(wanted) if outline in known]
-    numbered = tuple(replace(place, rank=rank) for rank, place in enumerate(places, start=1))
-    missing = len(set(wanted)) - len(places)
+    known = {region.wkt: region for region in review.ranking.regions}
+    regions = [known[outline] for outline in dict.fromkeys(wanted) if outline in known]
+    numbered = tuple(replace(region, rank=rank) for rank, region in enumerate(regions, start=1))
+    missing = len(set(wanted)) - len(regions)
     warnings = (
-        (*review.warnings, f"{missing} places of the list are not in these results")
+        (*review.warnings, f"{missing} regions of the list are not in these results")
         if missing
         else review.warnings
     )
     return replace(
-        review, ranking=replace(review.ranking, places=numbered, more_flagged=False), warnings=warnings
+        review, ranking=replace(review.ranking, regions=numbered, more_flagged=False), warnings=warnings
     )
 
 
@@ -180,11 +180,13 @@ def _review(
 ) -> SlideReview:
     if row.get("outcome") != "done":
         reason = row.get("reason") or "no scores: run `inkdot predict` again"
-        return SlideReview(name, call_without_scores(row), None, problem=_without_places(reason, entry, name))
+        return SlideReview(
+            name, call_without_scores(row), None, problem=_without_regions(reason, entry, name)
+        )
     try:
         reviewed = read_reviewed(layout, entry.slide_id, name)
-    except ArtefactError as error:
-        return SlideReview(name, NOT_ANALYSED, None, problem=_without_places(str(error), entry, name))
+    except StorageError as error:
+        return SlideReview(name, NOT_ANALYSED, None, problem=_without_regions(str(error), entry, name))
     return _scored_review(reviewed, row, ranked_by)
 
 
@@ -206,7 +208,7 @@ def _scored_review(
 
 
 def _layers(entry: SlideEntry, layout: RunLayout, settings: ShowSettings) -> tuple[str, ...]:
-    """What can be laid over a slide. In a blinded review nothing: all of it says something about the answer."""
+    """What can be laid over a slide. In a blinded review nothing: all of it says something about the verdict."""
     if settings.blinded_seed is not None:
         return ()
     offered = {
@@ -221,11 +223,11 @@ def _only_model(reviews: Sequence[SlideReview]) -> tuple[Head, ...]:
     """The questions of the one model that made all scores.
 
     Raises:
-        ArtefactError: The folder holds scores of two models: their numbers cannot be ranked together.
+        StorageError: The folder holds scores of two models: their numbers cannot be ranked together.
     """
     scored = [review.facts for review in reviews if review.facts is not None]
     if len({facts.model_sha256 for facts in scored}) > 1:
-        raise ArtefactError(
+        raise StorageError(
             "expected scores of one model, found those of two; run `inkdot predict` again with one model"
         )
     return scored[0].heads if scored else DEFAULT_HEADS
@@ -241,7 +243,7 @@ def _names(layout: RunLayout, entries: Sequence[SlideEntry], *, pseudonymise: bo
     return names
 
 
-def _without_places(reason: str, entry: SlideEntry, name: str) -> str:
+def _without_regions(reason: str, entry: SlideEntry, name: str) -> str:
     """A reason without folders: a page must not tell how a disk is arranged, nor a name that is kept back."""
     plain = re.sub(r"\S*[/\\](?=\S)", "", reason.replace(str(entry.path.parent), ""))
     return plain if name == entry.slide_id else without_names(plain, entry, name)

@@ -1,4 +1,4 @@
-"""The slides that a server shows, taken in one by one: their places, pictures and layers by opaque names."""
+"""The slides that a server shows, taken in one by one: their regions, images and layers by opaque names."""
 
 import hashlib
 import json
@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from inkdot.records import BoundsL0, SlideEntry
-from inkdot.review.gallery.card_images import picture_name
+from inkdot.review.gallery.card_images import image_name
 from inkdot.review.gallery.fields import OVERVIEW_PX, Field, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, slide_facts
-from inkdot.review.gallery.slide_review import PlacePictures, SlideReview
+from inkdot.review.gallery.slide_review import CardImages, SlideReview
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.serve.deep_zoom import TILE_PX, finest_level
 
-PICTURES = "pictures"
-"""Path below which pictures are served; the page's addresses are relative."""
+IMAGES = "images"
+"""Path below which images are served; the page's addresses are relative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,25 @@ class ShownSlide:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPlace:
-    """One place that can be answered.
+class ShownRegion:
+    """One region that can be reviewed.
 
     Attributes:
         slide_id: Name of the slide as it is shown.
-        place: WKT POLYGON in level-0 pixels.
+        geometry: WKT POLYGON in level-0 pixels.
         rank: Number on the card.
         score: Score on the card, 0 to 1; None in a blinded review.
     """
 
     slide_id: str
-    place: str
+    geometry: str
     rank: int
     score: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPicture:
-    """One picture: a field of a slide, or the whole scanned part of it where ``field`` is None."""
+class ShownImage:
+    """One image: a field of a slide, or the whole scanned part of it where ``field`` is None."""
 
     slide: ShownSlide
     field: Field | None
@@ -68,54 +68,54 @@ class ShownSlides:
         self.reviews: list[SlideReview] = []
         self.facts: dict[str, dict[str, object]] = {}
         self.slides: dict[str, ShownSlide] = {}
-        self.places: dict[str, ShownPlace] = {}
-        self.pictures: dict[str, ShownPicture] = {}
-        self.packed_places: dict[str, bytes] = {}
+        self.regions: dict[str, ShownRegion] = {}
+        self.images: dict[str, ShownImage] = {}
+        self.packed_regions: dict[str, bytes] = {}
 
     def take(
         self, review: SlideReview, entry: SlideEntry, layers: tuple[str, ...], settings: GallerySettings
     ) -> None:
-        """Name a slide's places and pictures, and put away what its cards say until somebody opens it."""
+        """Name a slide's regions and images, and put away what its cards say until somebody opens it."""
         slide = None
         if review.facts is not None:
             key = _short_hash("slide", review.slide_id)
             slide = self.slides[key] = ShownSlide(key, entry, review.facts, layers)
-            review = _with_pictures(review, slide, self.pictures)
+            review = _with_images(review, slide, self.images)
         facts = slide_facts(review, settings)
         facts.pop("geojson", None)  # that file belongs to the export
-        places = cast("list[dict[str, object]]", facts.pop("places"))
-        self.places |= _named_places(review.slide_id, places)
-        facts["place_keys"] = [place["key"] for place in places]
+        regions = cast("list[dict[str, object]]", facts.pop("regions"))
+        self.regions |= _named_regions(review.slide_id, regions)
+        facts["region_keys"] = [region["key"] for region in regions]
         if settings.blinded_seed is None:
-            facts["flagged_places"] = sum(bool(place["flagged"]) for place in places)
+            facts["flagged_regions"] = sum(bool(region["flagged"]) for region in regions)
         if slide is not None:
             facts["view"] = _view_facts(slide)
-            text = json.dumps(places, ensure_ascii=False, separators=(",", ":"))
-            self.packed_places[slide.key] = zlib.compress(text.encode("utf-8"))
+            text = json.dumps(regions, ensure_ascii=False, separators=(",", ":"))
+            self.packed_regions[slide.key] = zlib.compress(text.encode("utf-8"))
         self.facts[review.slide_id] = facts
-        self.reviews.append(replace(review, ranking=None, pictures=()))
+        self.reviews.append(replace(review, ranking=None, images=()))
 
 
-def place_outline(place: Mapping[str, object]) -> str:
-    """Outline of a card's place as the gallery states it: WKT POLYGON in level-0 pixels."""
-    return str(place["polygon"])
+def region_outline(region: Mapping[str, object]) -> str:
+    """Outline of a card's region as the gallery states it: WKT POLYGON in level-0 pixels."""
+    return str(region["polygon"])
 
 
-def _with_pictures(review: SlideReview, slide: ShownSlide, pictures: dict[str, ShownPicture]) -> SlideReview:
-    """The review with names of its pictures, which are read from the slide when somebody looks at them."""
+def _with_images(review: SlideReview, slide: ShownSlide, images: dict[str, ShownImage]) -> SlideReview:
+    """The review with names of its images, which are read from the slide when somebody looks at them."""
     facts = slide.facts
     identity = (review.slide_id, facts.tiles_sha256)
-    named: list[PlacePictures] = []
-    for place in review.ranking.places if review.ranking else ():
-        field = tile_field(place, facts.spec, facts.frame.mpp)
-        name = picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
-        pictures[name] = ShownPicture(slide, field)
-        named.append(PlacePictures(name, ""))
-    overview = picture_name(*identity, "overview", OVERVIEW_PX)
-    pictures[overview] = ShownPicture(slide, None)
+    named: list[CardImages] = []
+    for region in review.ranking.regions if review.ranking else ():
+        field = tile_field(region, facts.spec, facts.frame.mpp)
+        name = image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+        images[name] = ShownImage(slide, field)
+        named.append(CardImages(name, ""))
+    overview = image_name(*identity, "overview", OVERVIEW_PX)
+    images[overview] = ShownImage(slide, None)
     return replace(
         review,
-        pictures=tuple(named),
+        images=tuple(named),
         overview=overview,
         overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
     )
@@ -126,18 +126,18 @@ def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, 
     return max(1, round(bounds.width_l0_px * scale)), max(1, round(bounds.height_l0_px * scale))
 
 
-def _named_places(name: str, places: list[dict[str, object]]) -> dict[str, ShownPlace]:
-    """Give every place of a slide its key, and list them by it.
+def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, ShownRegion]:
+    """Give every region of a slide its key, and list them by it.
 
     Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names.
     """
-    named: dict[str, ShownPlace] = {}
-    for place in places:
-        outline = place_outline(place)
-        key = place["key"] = _short_hash("place", name, outline)
-        place.pop("context", None)  # the viewer shows the surroundings
-        score = cast("float | None", place.get("score"))
-        named[key] = ShownPlace(name, outline, cast(int, place["rank"]), score)
+    named: dict[str, ShownRegion] = {}
+    for region in regions:
+        outline = region_outline(region)
+        key = region["key"] = _short_hash("region", name, outline)
+        region.pop("context", None)  # the viewer shows the surroundings
+        score = cast("float | None", region.get("score"))
+        named[key] = ShownRegion(name, outline, cast(int, region["rank"]), score)
     return named
 
 

@@ -1,4 +1,4 @@
-"""A slide held as arrays: for tests, for small pictures, and as the reference for the other readers."""
+"""A slide held as arrays: for tests, for small images, and as the reference for the other readers."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
     """What goes before the body of every tile of a level.
 
     Args:
-        tables: The tag JPEGTables: a JPEG stream of tables without a picture; may be empty.
+        tables: The tag JPEGTables: a JPEG stream of tables without a image; may be empty.
         is_rgb: The components are red, green, blue as they stand; else Y, Cb, Cr.
     """
     body = _body(tables) if tables else b""
@@ -42,7 +42,7 @@ def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
         factor: 1, or one of :data:`FACTORS`.
 
     Raises:
-        ValueError: The stream is damaged or cut short, or holds a picture of another size.
+        ValueError: The stream is damaged or cut short, or holds a image of another size.
     """
     stream = head + _body(tile)
     try:
@@ -52,7 +52,7 @@ def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
             raise
         pixels = _decoded(stream, into, strict=False)
     if pixels.shape != into.shape:
-        raise ValueError(f"a picture of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
+        raise ValueError(f"a image of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
 
 
 def _decoded(stream: bytes, into: RgbArray, *, strict: bool) -> RgbArray:

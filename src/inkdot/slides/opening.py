@@ -4,7 +4,7 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides.native_opening import open_natively
 from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
-from inkdot.slides.plain_image import is_plain_picture, open_plain_picture
+from inkdot.slides.plain_image import is_plain_image, open_plain_image
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
@@ -43,12 +43,12 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
             "change its permissions, or look at its disk"
         ) from None
     if openslide_vendor(path) is None:
-        if not is_plain_picture(path):
+        if not is_plain_image(path):
             raise UnreadableSlideError(
-                f"{path}: expected a slide or a picture, found a damaged file or a kind that no reader opens; "
+                f"{path}: expected a slide or a image, found a damaged file or a kind that no reader opens; "
                 "copy it again, or export it as a pyramidal, tiled TIFF"
             )
-        return open_plain_picture(entry)
+        return open_plain_image(entry)
     slide = OpenSlideSlide(entry)
     try:
         native = open_natively(entry, slide.info, dct_scaling=dct_scaling)

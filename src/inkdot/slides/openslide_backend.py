@@ -1,6 +1,6 @@
 """Every vendor's slides and DICOM, through OpenSlide.
 
-Label and macro pictures are never touched: they show names and barcodes.
+Label and macro images are never touched: they show names and barcodes.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from inkdot.slides.quality_warnings import background_caution, profile_caution
 from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import Level0Px, LevelPx
 
-_PLACES_A_SIDE = 5
-_PLACE_SIDE_PX = 32
+_SAMPLES_A_SIDE = 5
+_SAMPLE_SIDE_PX = 32
 _DESCRIPTIONS = ("tiff.ImageDescription", openslide.PROPERTY_NAME_COMMENT)
 _BOUNDS = (
     openslide.PROPERTY_NAME_BOUNDS_X,
@@ -78,11 +78,11 @@ class OpenSlideSlide:
         """
         size = (plan.width_level_px, plan.height_level_px)
         try:
-            picture = self._handle.read_region((plan.x_l0_px, plan.y_l0_px), plan.level, size)
+            image = self._handle.read_region((plan.x_l0_px, plan.y_l0_px), plan.level, size)
         except OpenSlideError as error:
             place = f"level {plan.level} at ({plan.x_l0_px}, {plan.y_l0_px})"
             raise unreadable(self._path, error, f"found none at {place}") from None
-        return on_white(np.asarray(picture))
+        return on_white(np.asarray(image))
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
         """The whole slide, uint8 RGB, its longer side at most ``max_side_px``."""
@@ -154,18 +154,18 @@ def _lighting_caution(path: Path) -> tuple[str, ...]:
         level = handle.level_count - 1
         width, height = handle.level_dimensions[level]
         downsample = handle.level_downsamples[level]
-        side = min(_PLACE_SIDE_PX, width, height)
+        side = min(_SAMPLE_SIDE_PX, width, height)
         places: list[npt.NDArray[np.uint8]] = []
-        for row in range(_PLACES_A_SIDE):
-            for column in range(_PLACES_A_SIDE):
-                x = (width - side) * column // (_PLACES_A_SIDE - 1)
-                y = (height - side) * row // (_PLACES_A_SIDE - 1)
+        for row in range(_SAMPLES_A_SIDE):
+            for column in range(_SAMPLES_A_SIDE):
+                x = (width - side) * column // (_SAMPLES_A_SIDE - 1)
+                y = (height - side) * row // (_SAMPLES_A_SIDE - 1)
                 corner = round(x * downsample), round(y * downsample)
                 try:
-                    picture = handle.read_region(corner, level, (side, side))
+                    image = handle.read_region(corner, level, (side, side))
                 except OpenSlideError:
                     return ()  # whoever reads there will hear of it
-                places.append(np.asarray(picture))
+                places.append(np.asarray(image))
     return background_caution(np.stack(places))
 
 

@@ -43,10 +43,10 @@ def fitted_size(size_px: tuple[int, int], max_side_px: int) -> tuple[int, int]:
 def shrunk(
     size_px: tuple[int, int], read: Callable[[int, int, int, int], RgbArray], max_side_px: int
 ) -> RgbArray:
-    """A picture of any size shrunk by area means, read in strips so that memory stays small.
+    """A image of any size shrunk by area means, read in strips so that memory stays small.
 
     Args:
-        size_px: Width and height of the picture.
+        size_px: Width and height of the image.
         read: Gives the rectangle (x, y, width, height) of it, uint8 RGB.
         max_side_px: Longest side of the result.
     """

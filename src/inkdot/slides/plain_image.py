@@ -1,4 +1,4 @@
-"""Plain pictures: PNG, JPEG and flat TIFF, as microscope cameras and exports write them.
+"""Plain images: PNG, JPEG and flat TIFF, as microscope cameras and exports write them.
 
 They have no pyramid and are held in memory. Their own resolution, if any, is that of a screen or a printer, so the
 µm/px must be stated; only a TIFF's OME-XML and its resolution per centimetre are believed, within the plausible range.
@@ -24,7 +24,7 @@ from inkdot.slides.synthetic_flag import says_synthetic
 from inkdot.units import MicrometresPerPixel
 
 LARGEST_PX: Final = 178_956_970
-"""Pixels of a picture that is held in memory; Pillow's own limit against image bombs."""
+"""Pixels of a image that is held in memory; Pillow's own limit against image bombs."""
 
 _BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -44,15 +44,15 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupEr
 """What Pillow raises on damaged files, by format and by the place of the damage."""
 
 
-def is_plain_picture(path: Path) -> bool:
+def is_plain_image(path: Path) -> bool:
     """True where the file begins like a PNG, JPEG or TIFF, whatever its extension says."""
     with path.open("rb") as file:
         beginning = file.read(8)
     return any(beginning.startswith(mark) for mark in _BEGINNINGS)
 
 
-def open_plain_picture(entry: SlideEntry) -> MemorySlide:
-    """A plain picture as a slide.
+def open_plain_image(entry: SlideEntry) -> MemorySlide:
+    """A plain image as a slide.
 
     Raises:
         UnreadableSlideError: It is damaged, has too many pixels, or other than 8 bits per channel.
@@ -63,18 +63,18 @@ def open_plain_picture(entry: SlideEntry) -> MemorySlide:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs at half of its limit, and of odd tags
-            with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as picture:
-                _check(path, picture)
-                mpp, source = settle_mpp(str(path), _mpp_in_tiff(picture), entry.mpp)
-                rgb = _rgb(picture)
-                cautions = (*_page_caution(picture), *profile_caution(_profile(picture)))
-                description = _description(picture)
-                vendor = f"plain {(picture.format or 'picture').lower()}"
+            with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+                _check(path, image)
+                mpp, source = settle_mpp(str(path), _mpp_in_tiff(image), entry.mpp)
+                rgb = _rgb(image)
+                cautions = (*_page_caution(image), *profile_caution(_profile(image)))
+                description = _description(image)
+                vendor = f"plain {(image.format or 'image').lower()}"
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except UnidentifiedImageError:
         raise UnreadableSlideError(
-            f"{path}: expected a PNG, JPEG or TIFF picture of 8-bit RGB, found a damaged file or another kind of "
+            f"{path}: expected a PNG, JPEG or TIFF image of 8-bit RGB, found a damaged file or another kind of "
             "TIFF; export it again as 8-bit RGB"
         ) from None
     except MemoryError:
@@ -82,7 +82,7 @@ def open_plain_picture(entry: SlideEntry) -> MemorySlide:
     except _DAMAGE as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSlideError(
-            f"{path}: expected a whole picture, found a damaged one ({said}); copy or export it again"
+            f"{path}: expected a whole image, found a damaged one ({said}); copy or export it again"
         ) from None
     downsamples = [d for d in _COARSE_LEVELS if min(rgb.shape[:2]) >= d]
     return MemorySlide(
@@ -96,33 +96,33 @@ def open_plain_picture(entry: SlideEntry) -> MemorySlide:
     )
 
 
-def _check(path: Path, picture: Image.Image) -> None:
-    width, height = picture.size
+def _check(path: Path, image: Image.Image) -> None:
+    width, height = image.size
     if width * height > LARGEST_PX:
         raise _too_large(path, f"{width} x {height}")
-    if picture.mode not in _EIGHT_BIT_MODES:
+    if image.mode not in _EIGHT_BIT_MODES:
         raise UnreadableSlideError(
-            f"{path}: expected 8 bits per channel, found pixels of kind {picture.mode}; export it as 8-bit RGB"
+            f"{path}: expected 8 bits per channel, found pixels of kind {image.mode}; export it as 8-bit RGB"
         )
 
 
 def _too_large(path: Path, found: str) -> UnreadableSlideError:
     said = " ".join(found.split())
     return UnreadableSlideError(
-        f"{path}: expected a plain picture of at most {LARGEST_PX:,} pixels, found too many ({said}); "
+        f"{path}: expected a plain image of at most {LARGEST_PX:,} pixels, found too many ({said}); "
         "write it as a pyramidal, tiled TIFF"
     )
 
 
-def _rgb(picture: Image.Image) -> RgbArray:
+def _rgb(image: Image.Image) -> RgbArray:
     """Pixels as stored, on white where transparent; the orientation tag of cameras is not applied."""
-    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        return on_white(np.asarray(picture.convert("RGBA")))
-    return np.array(picture.convert("RGB"))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        return on_white(np.asarray(image.convert("RGBA")))
+    return np.array(image.convert("RGB"))
 
 
-def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    data: object = picture.info.get("icc_profile")
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    data: object = image.info.get("icc_profile")
     if not isinstance(data, bytes) or not data:
         return None
     try:
@@ -131,31 +131,31 @@ def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _page_caution(picture: Image.Image) -> tuple[str, ...]:
-    pages = int(getattr(picture, "n_frames", 1))
+def _page_caution(image: Image.Image) -> tuple[str, ...]:
+    pages = int(getattr(image, "n_frames", 1))
     return (f"only the first of {pages} pages is read",) if pages > 1 else ()
 
 
-def _description(picture: Image.Image) -> str:
-    if isinstance(picture, TiffImageFile):
-        text = str(picture.tag_v2.get(_IMAGE_DESCRIPTION, ""))
+def _description(image: Image.Image) -> str:
+    if isinstance(image, TiffImageFile):
+        text = str(image.tag_v2.get(_IMAGE_DESCRIPTION, ""))
         try:  # Pillow reads the tag as Latin-1; OME writes it in UTF-8
             return text.encode("latin-1").decode("utf-8")
         except UnicodeError:
             return text
-    return str(picture.info.get("Description", ""))  # a PNG's text of that name
+    return str(image.info.get("Description", ""))  # a PNG's text of that name
 
 
-def _mpp_in_tiff(picture: Image.Image) -> Mpp | None:
-    if not isinstance(picture, TiffImageFile):
+def _mpp_in_tiff(image: Image.Image) -> Mpp | None:
+    if not isinstance(image, TiffImageFile):
         return None
-    stated = mpp_from_ome(_description(picture))
-    if stated is not None or picture.tag_v2.get(_RESOLUTION_UNIT) != _CENTIMETRE:
+    stated = mpp_from_ome(_description(image))
+    if stated is not None or image.tag_v2.get(_RESOLUTION_UNIT) != _CENTIMETRE:
         return stated
     values: list[float] = []
     for tag in (_X_RESOLUTION, _Y_RESOLUTION):
         try:
-            per_cm = float(picture.tag_v2[tag])
+            per_cm = float(image.tag_v2[tag])
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return None
         if not (math.isfinite(per_cm) and per_cm > 0):

@@ -159,7 +159,7 @@ def write_array_pyramid(
     quality: int = 95,
     subsampling: Subsampling = "444",
 ) -> None:
-    """Write an array that fits into memory as a pyramid; for tests and small pictures.
+    """Write an array that fits into memory as a pyramid; for tests and small images.
 
     Unlike :func:`write_pyramid` any integer downsample will do. Pixel i of a level is the mean of level-0
     pixels i * downsample to (i + 1) * downsample - 1; a remainder at the right and lower edge is cut off.

@@ -16,7 +16,7 @@ _LONGEST_NAME = 60
 
 
 def background_caution(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
-    """Say so where most of the picture is dark: glass is bright in transmitted light, black in fluorescence.
+    """Say so where most of the image is dark: glass is bright in transmitted light, black in fluorescence.
 
     The dark frame of a round field of view, up to 41 % of a 4:3 photograph, is not enough.
 

@@ -1,4 +1,4 @@
-"""Was this slide scanned, or made by a program? Judged by what the file says of itself."""
+"""Was this slide scanned, or made by a program? Decided by what the file says of itself."""
 
 import json
 from collections.abc import Iterable

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.config import Config
-from inkdot.datasets.cohort_checks import AnswerCount, cohort_notes, count_answers, training_notes
+from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels, training_notes
 from inkdot.execution.hardware import machine_facts
 from inkdot.manifest import read_slides, with_overrides
 from inkdot.pipeline.inspect_slide import SlideReport, inspect_slide
@@ -29,7 +29,7 @@ def run(
 
     Args:
         slides: A ``slides.csv``, a slide, or a folder.
-        config: How the slides would be tiled, and which questions are asked.
+        config: How the slides would be tiled, and which heads are asked.
         mpp: Micrometres per pixel of every slide, instead of what the files state.
         stain: Stain of every slide.
         preparation: Preparation of every slide.
@@ -48,8 +48,8 @@ def run(
     for entry in track(entries, "Looking at slides", console=progress, transient=True):
         reports.append(inspect_slide(entry, config))
     console.print(_slide_table(entries, reports, config))
-    places = {report.slide_id: [(label.head, label.answer) for label in report.labels] for report in reports}
-    counts = count_answers(entries, places, config.head_records)
+    regions = {report.slide_id: [(label.head, label.label) for label in report.labels] for report in reports}
+    counts = count_labels(entries, regions, config.head_records)
     notes = [*cohort_notes(entries), *training_notes(counts, config.head_records), *_disk_notes(reports)]
     for line in notes:
         console.print(Text(line), soft_wrap=True)
@@ -108,10 +108,10 @@ def _file_cell(report: SlideReport) -> str:
 
 
 def _label_lines(entry: SlideEntry, report: SlideReport) -> list[str]:
-    words = [f"{head}: {answer}" for head, answer in sorted(entry.on_slide.items())]
-    words += [f"patient {head}: {answer}" for head, answer in sorted(entry.of_patient.items())]
+    words = [f"{head}: {label}" for head, label in sorted(entry.on_slide.items())]
+    words += [f"patient {head}: {label}" for head, label in sorted(entry.of_patient.items())]
     if report.labels:
-        words.append(f"{len(report.labels)} labels on places")
+        words.append(f"{len(report.labels)} labels on regions")
     return words or ["no labels"]
 
 
@@ -130,13 +130,13 @@ def _problem_table(reports: Sequence[SlideReport]) -> Table | None:
     return table
 
 
-def _patient_table(counts: Sequence[AnswerCount]) -> Table:
-    """Patients and slides that have each answer, be it on the slide, of the patient, or of a place."""
-    table = Table(title="Patients per answer", title_justify="left")
-    for name in ("question", "answer", "patients", "slides"):
+def _patient_table(counts: Sequence[LabelCount]) -> Table:
+    """Patients and slides that have each label, be it on the slide, of the patient, or of a region."""
+    table = Table(title="Patients per label", title_justify="left")
+    for name in ("head", "label", "patients", "slides"):
         table.add_column(name)
     for count in counts:
-        table.add_row(Text(count.head), Text(count.answer), str(count.patients), str(count.slides))
+        table.add_row(Text(count.head), Text(count.label), str(count.patients), str(count.slides))
     return table
 
 

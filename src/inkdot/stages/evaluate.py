@@ -1,4 +1,4 @@
-"""``inkdot evaluate``: how good a model is on labelled slides or pictures, patients first."""
+"""``inkdot evaluate``: how good a model is on labelled slides or images, patients first."""
 
 import csv
 import io
@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config, ImagesConfig
-from inkdot.datasets.image_tables import read_pictures
+from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.datasets.lesions import labels_of
 from inkdot.errors import UserError
 from inkdot.evaluation.html_report import page
-from inkdot.evaluation.image_report import picture_report
-from inkdot.evaluation.image_results import JudgedPictures, as_the_model_was_trained, judge_pictures
+from inkdot.evaluation.image_report import image_report
+from inkdot.evaluation.image_results import ImageResults, image_results, image_settings_of
 from inkdot.evaluation.report import EvaluationReport, report_json
 from inkdot.evaluation.slide_report import slide_report
-from inkdot.evaluation.slide_results import JudgedSlide, judge_slide, patient_truths, score_to_judge
+from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest import ImageEntry, manifest_text, read_slides
@@ -49,7 +49,7 @@ def run(
 
     Args:
         model: A model folder.
-        slides: A ``slides.csv`` with answers or annotations.
+        slides: A ``slides.csv`` with labels or annotations.
         out: Output folder; a rerun keeps tiles and scores that still fit.
         config: What annotations mean and how they label tiles; how slides are cut is the model's to say.
         workers: Processes that cut tiles.
@@ -67,26 +67,26 @@ def run(
     heads = description.head_records
     if not description.mpp_known:
         raise UserError(
-            f"{model}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
-            "stated: it cannot be judged on slides; judge it on pictures with --images"
+            f"{model}: expected a model of known scale, found one trained on images whose micrometres per pixel nobody "
+            "stated: it cannot be judged on slides; judge it on images with --images"
         )
     entries = _test_slides(read_slides(slides, heads), slides)
     notes = check_label_tables(entries, heads)
     if description.trained_on.synthetic and not allow_synthetic_model:
         refuse_real_slides(entries)
     settings = _settings(description, config)
-    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask pictures")
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(entries), "tables and mask images")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         tiled = run_slides(
             "tile", entries, TileTask(settings, layout), layout, workers=workers, description="Tiling"
         )
         good = [entry for entry in entries if entry.slide_id not in tiled.failed]
-        task = partial(score_to_judge, layout=layout, scoring=scoring)
+        task = partial(score_for_evaluation, layout=layout, scoring=scoring)
         scored = run_slides("evaluate", good, task, layout, workers=1, description="Scoring")
         print_summary(console, [tiled, scored])
         judged = [
-            judge_slide(entry, layout, labels_of(entry, settings))
+            slide_result(entry, layout, labels_of(entry, settings))
             for entry in good
             if entry.slide_id not in scored.failed
         ]
@@ -106,9 +106,9 @@ def run_images(
     config: Config | None = None,
     allow_synthetic_model: bool = False,
 ) -> int:
-    """Score labelled pictures and write the same report, and ``out/pictures.csv`` with every score.
+    """Score labelled images and write the same report, and ``out/images.csv`` with every score.
 
-    Where the table has a column ``split``, only its ``test`` pictures are used. Pictures are cropped as those were that
+    Where the table has a column ``split``, only its ``test`` images are used. CachedImages are cropped as those were that
     the model learned from.
 
     Args:
@@ -116,10 +116,10 @@ def run_images(
         images: An ``images.csv``.
         out: Output folder.
         config: How the table's columns are called; as in training where not given.
-        allow_synthetic_model: Let a model trained on synthetic specimens judge real pictures.
+        allow_synthetic_model: Let a model trained on synthetic specimens judge real images.
 
     Returns:
-        0 when every picture was judged, 1 when some failed.
+        0 when every image was judged, 1 when some failed.
 
     Raises:
         UserError: Nothing can be judged, or the input as a whole is wrong.
@@ -127,22 +127,22 @@ def run_images(
     console, layout = Console(stderr=True), RunLayout(out)
     scoring = Scoring.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.scorer.description
-    columns = _picture_columns(description, config)
+    columns = _image_columns(description, config)
     heads = description.head_records
-    # Who asks one question only can still judge a model that answers two.
+    # Who asks one head only can still judge a model that labels two.
     further = {head.name for head in heads} - {flagging_head(heads).name}
-    entries = _test_pictures(read_pictures(images, heads, columns, optional=further), images)
-    entries = as_the_model_was_trained(entries, description, images)
+    entries = _test_images(read_image_table(images, heads, columns, optional=further), images)
+    entries = image_settings_of(entries, description, images)
     if description.trained_on.synthetic and not allow_synthetic_model:
         scale = Mpp.square(description.tiling.mpp)  # opening wants one; nothing is measured by it here
         refuse_real_slides(SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries)
     with locked(layout.lock):
-        judged = judge_pictures(entries, scoring.scorer, columns)
-        notes = [f"{judged.padded} pictures are smaller than a tile and were filled up with white."]
-        report = picture_report(
+        judged = image_results(entries, scoring.scorer, columns)
+        notes = [f"{judged.padded} images are smaller than a tile and were filled up with white."]
+        report = image_report(
             judged, description, scoring.model_sha256, images, notes if judged.padded else []
         )
-        write_text(layout.judged_pictures_csv, _picture_scores(judged, description))
+        write_text(layout.judged_images_csv, _image_scores(judged, description))
         _write(report, layout, scoring.model_sha256)
     for name, reason in sorted(judged.failed.items()):
         console.print(Text(f"{name} could not be used: {reason}"), soft_wrap=True)
@@ -150,11 +150,11 @@ def run_images(
     return 1 if judged.failed else 0
 
 
-def _check_judged(judged: Sequence[JudgedSlide], source: Path, heads: tuple[Head, ...]) -> None:
+def _check_judged(judged: Sequence[SlideResult], source: Path, heads: tuple[Head, ...]) -> None:
     """There must be something to judge by.
 
     Raises:
-        UserError: Every slide failed, or no answer about a slide or a patient is known.
+        UserError: Every slide failed, or no label about a slide or a patient is known.
     """
     if not judged:
         raise UserError(
@@ -164,7 +164,7 @@ def _check_judged(judged: Sequence[JudgedSlide], source: Path, heads: tuple[Head
     if not known and not patient_truths([slide.entry for slide in judged], heads):
         name = flagging_head(heads).name
         raise UserError(
-            f"{source}: expected slides or patients whose answers are known, found none among {len(judged)} slides that could "
+            f"{source}: expected slides or patients whose labels are known, found none among {len(judged)} slides that could "
             f"be judged; fill the column {name} or patient_{name}, or give annotations"
         )
 
@@ -173,7 +173,7 @@ def _settings(model: ModelFile, config: Config | None) -> Config:
     """Slides are cut as the model wants it; what annotations mean is for the laboratory to say.
 
     Raises:
-        UserError: The config asks other questions than the model answers.
+        UserError: The config asks other heads than the model labels.
     """
     settings = Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
     if config is None:
@@ -186,7 +186,7 @@ def _settings(model: ModelFile, config: Config | None) -> Config:
     return settings.model_copy(update={"annotations": config.annotations, "labelling": config.labelling})
 
 
-def _picture_columns(model: ModelFile, config: Config | None) -> ImagesConfig:
+def _image_columns(model: ModelFile, config: Config | None) -> ImagesConfig:
     """The columns that the config names; the crop is always the one that the model learned with."""
     learned = model.images or ImagesConfig()
     named = config.images if config else learned
@@ -202,12 +202,12 @@ def _test_slides(entries: Sequence[SlideEntry], source: Path) -> list[SlideEntry
     return kept
 
 
-def _test_pictures(entries: Sequence[ImageEntry], source: Path) -> list[ImageEntry]:
+def _test_images(entries: Sequence[ImageEntry], source: Path) -> list[ImageEntry]:
     if not any(entry.split for entry in entries):
         return list(entries)
     kept = [entry for entry in entries if entry.split == "test"]
     if not kept:
-        raise UserError(_no_test(source, "pictures"))
+        raise UserError(_no_test(source, "images"))
     return kept
 
 
@@ -218,8 +218,8 @@ def _no_test(source: Path, what: str) -> str:
     )
 
 
-def _picture_scores(judged: JudgedPictures, model: ModelFile) -> str:
-    """Every picture with truth and scores, for a person who wants to see the worst errors."""
+def _image_scores(judged: ImageResults, model: ModelFile) -> str:
+    """Every image with truth and scores, for a person who wants to see the worst errors."""
     heads, found = model.head_records, judged.results
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -239,7 +239,7 @@ def _write(report: EvaluationReport, layout: RunLayout, model_sha256: str) -> No
 def _say(report: EvaluationReport, layout: RunLayout, console: Console) -> None:
     for line in report.warnings:
         console.print(Text(line), soft_wrap=True)
-    for level, figures in report.figures.items():
-        for name, estimate in figures.items():
+    for level, metrics in report.metrics.items():
+        for name, estimate in metrics.items():
             console.print(Text(f"{level}: {name} {estimate} ({estimate.method})"), soft_wrap=True)
     console.print(Text(f"report: {layout.evaluation_html}"), soft_wrap=True)

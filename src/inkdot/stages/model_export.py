@@ -22,7 +22,7 @@ from inkdot.model.export import (
     scores_of_export,
 )
 from inkdot.model.model_folder import load_model
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_bytes, write_text
 from inkdot.storage.layout import ExportLayout, ModelLayout
 from inkdot.storage.locking import locked
@@ -73,8 +73,8 @@ def _check_exportable(model: Path, description: ModelFile, allow_synthetic_model
         )
     if not description.mpp_known:
         raise UserError(
-            f"{model}: expected a model of known scale, found one trained on pictures whose micrometres per pixel nobody "
-            "stated: no program could cut slides for it; train on pictures of known scale"
+            f"{model}: expected a model of known scale, found one trained on images whose micrometres per pixel nobody "
+            "stated: no program could cut slides for it; train on images of known scale"
         )
 
 
@@ -85,7 +85,7 @@ def _largest_difference(format_: Format, folder: Path, model: Path, description:
         UserError: It is larger than runtimes may differ by.
     """
     tiles = checking_tiles(description.tiling.side_px)
-    ours = Scorer(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
+    ours = Predictor(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
     every = score_columns(description.head_records)
     ours = ours[:, [every.index(name) for name in columns_of_export(format_, description)]]
     theirs = scores_of_export(format_, folder, description, tiles)

@@ -16,7 +16,7 @@ def run(model: Path) -> int:
         model: A model folder.
 
     Raises:
-        ArtefactError: The folder is no model, or its files do not belong together.
+        StorageError: The folder is no model, or its files do not belong together.
     """
     description = read_model_file(model)
     console = Console()
@@ -32,7 +32,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
     if description.trained_on.synthetic:
         lines += ["SYNTHETIC: trained on painted specimens; its scores mean nothing on real cells.", ""]
     if not description.mpp_known:
-        lines += ["UNKNOWN SCALE: trained on pictures whose micrometres per pixel nobody stated.", ""]
+        lines += ["UNKNOWN SCALE: trained on images whose micrometres per pixel nobody stated.", ""]
     lines += [
         f"network      {description.backbone}, made with Inkdot {description.inkdot} ({description.version})",
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
@@ -40,8 +40,8 @@ def page(model: Path, description: ModelFile) -> list[str]:
         f"preparation  {description.preparation}",
         f"scores       in {description.precision}",
         "",
-        "questions",
-        *(f"  {_question(head, description)}" for head in description.head_records),
+        "heads",
+        *(f"  {_head(head, description)}" for head in description.head_records),
         "",
         "operating points, locked",
         *_points(description),
@@ -49,9 +49,9 @@ def page(model: Path, description: ModelFile) -> list[str]:
         "trained on",
         *_seen(description),
         "",
-        "figures on validation data, 95 % intervals",
-        *(f"  {name}: {_figure(figure)}" for name, figure in sorted(description.validation_figures.items())),
-        *([] if description.validation_figures else ["  none"]),
+        "metrics on validation data, 95 % intervals",
+        *(f"  {name}: {_metric(metric)}" for name, metric in sorted(description.validation_metrics.items())),
+        *([] if description.validation_metrics else ["  none"]),
         "",
         f"hashes       model   {model_sha256(model)}",
         f"             weights {description.weights_sha256}",
@@ -60,7 +60,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
     return lines
 
 
-def _question(head: Head, description: ModelFile) -> str:
+def _head(head: Head, description: ModelFile) -> str:
     words = f"{head.name}: {', '.join(head.classes)}"
     if head.flag_class:
         words += f"; {head.flag_class} is flagged"
@@ -75,21 +75,25 @@ def _points(description: ModelFile) -> list[str]:
     for name, point in sorted(description.operating_points.items()):
         lines.append(
             f"  {name}: {point.class_name} at or above {point.threshold:.4g}, "
-            f"chosen for a sensitivity of {point.wanted_sensitivity:g} on {point.judged_on}"
+            f"chosen for a sensitivity of {point.target_sensitivity:g} on {point.judged_on}"
         )
-        for kind, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
-            lines.append(f"    {prefix}{kind} {_figure(figure) if figure else 'unknown'}")
+        for kind, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
+            lines.append(f"    {prefix}{kind} {_metric(metric) if metric else 'unknown'}")
     for name, own in sorted(description.abstention.items()):
         span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
-        lines.append(f"  {name}: left open {span}, for an error of {own.wanted_error:g} on {own.judged_on}")
-        lines.append(f"    {prefix}answered {_figure(own.answered)}")
-        lines.append(f"    {prefix}error of answers {_figure(own.error) if own.error else 'unknown'}")
+        lines.append(
+            f"  {name}: left open {span}, for an error of {own.target_selective_risk:g} on {own.judged_on}"
+        )
+        lines.append(f"    {prefix}labelled {_metric(own.coverage)}")
+        lines.append(
+            f"    {prefix}selective risk {_metric(own.selective_risk) if own.selective_risk else 'unknown'}"
+        )
     return lines or ["  none"]
 
 
 def _seen(description: ModelFile) -> list[str]:
     seen = description.trained_on
-    units, groups = ("pictures", "groups") if seen.pictures else ("slides", "patients")
+    units, groups = ("images", "groups") if seen.images else ("slides", "patients")
     return [
         f"  {seen.slides} {units} of {seen.patients} {groups}, {seen.sites or 'unstated'} sites, "
         f"{seen.scanners or 'unstated'} scanners{', all synthetic' if seen.synthetic else ''}",
@@ -100,11 +104,11 @@ def _seen(description: ModelFile) -> list[str]:
 
 
 def _unlike(description: ModelFile) -> str:
-    own = description.familiarity
+    own = description.ood
     if own is None:
         return "  cannot tell slides that are unlike these"
     return f"  slides are unlike these above a median feature distance of {own.limit:.2f}, from {own.slides} in validation"
 
 
-def _figure(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"
+def _metric(metric: Interval) -> str:
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}; {metric.method})"

@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import score_columns
 from inkdot.model.export import checking_tiles
 from inkdot.model.model_folder import load_model
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.storage.model_files import model_sha256
 
 
@@ -24,13 +24,13 @@ def run(model: Path) -> int:
         0 when all is well.
 
     Raises:
-        ArtefactError: It is not; the message says what is wrong.
+        StorageError: It is not; the message says what is wrong.
     """
     description, network = load_model(model)
     tiles = checking_tiles(description.tiling.side_px)
-    scores = Scorer(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
+    scores = Predictor(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
     if scores.shape[1] != len(score_columns(description.head_records)) or not np.isfinite(scores).all():
-        raise ArtefactError(
+        raise StorageError(
             f"{model}: expected a finite score for each of {', '.join(score_columns(description.head_records))}, found others; "
             "train again, or copy the whole model folder again"
         )

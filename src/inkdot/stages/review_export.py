@@ -1,4 +1,4 @@
-"""``inkdot review export``: turn results into a folder that a pathologist opens: pictures, a page, a worklist."""
+"""``inkdot review export``: turn results into a folder that a pathologist opens: images, a page, a worklist."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from inkdot.config import HeadConfig, ReviewConfig
-from inkdot.errors import ArtefactError, UserError
+from inkdot.errors import StorageError, UserError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
@@ -19,9 +19,9 @@ from inkdot.records import RgbArray, Slide, SlideEntry
 from inkdot.review.gallery.card_images import (
     NAME,
     crop_to_bounds,
+    image_name,
     jpeg_bytes,
     jpeg_size,
-    picture_name,
 )
 from inkdot.review.gallery.fields import OVERVIEW_PX, Field, context_field, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
@@ -35,14 +35,14 @@ from inkdot.review.gallery.pseudonyms import (
     without_names,
 )
 from inkdot.review.gallery.slide_review import (
-    PlacePictures,
+    CardImages,
     SlideReview,
     call_without_scores,
     slide_order,
 )
 from inkdot.review.gallery.worklist import worklist_text
-from inkdot.review.qupath_export import refuse_answers_of_others, write_geojson
-from inkdot.review.results.ranking import Place
+from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson
+from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_reviewed
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.verdicts.csv_cells import plain_text
@@ -65,14 +65,14 @@ def run(
     pseudonymise: bool = False,
     identifiers: Sequence[str] = (),
 ) -> int:
-    """Write ``out/index.html`` with its pictures, ``worklist.csv`` and a GeoJSON file per slide.
+    """Write ``out/index.html`` with its images, ``worklist.csv`` and a GeoJSON file per slide.
 
-    Pictures that an earlier export wrote are kept, so that a stopped export goes on; the page comes last.
+    CachedImages that an earlier export wrote are kept, so that a stopped export goes on; the page comes last.
 
     Args:
         results: Results folder of ``inkdot predict``.
         out: Folder to hand over.
-        top_n: Places per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
+        top_n: Regions per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
         blinded_seed: For reader studies: hide everything the model said and shuffle by this seed. Worklist and
             GeoJSON, which hold scores, are then not written.
         pseudonymise: Call slides by drawn names in everything handed over; ``pseudonyms.csv`` in the results
@@ -80,10 +80,10 @@ def run(
         identifiers: Words that must not be found in the folder handed over, such as names of patients.
 
     Returns:
-        0 when every slide is in the page with its pictures, 1 when some could not be shown and are listed.
+        0 when every slide is in the page with its images, 1 when some could not be shown and are listed.
 
     Raises:
-        ArtefactError: The results folder is not one, or holds scores of two models.
+        StorageError: The results folder is not one, or holds scores of two models.
         UserError: ``top_n`` is out of range, another run works in ``out``, a blinded export would lie beside
             scores or annotations saved by others would be written over, or an identifier was found; the page is then
             taken away again.
@@ -97,7 +97,7 @@ def run(
     task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
     if blinded_seed is not None:
         _refuse_telling_files(layout, names.values())
-    refuse_answers_of_others(layout.geojson(name) for name in names.values())
+    refuse_foreign_verdicts(layout.geojson(name) for name in names.values())
     with locked(RunLayout(out).lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
@@ -107,13 +107,13 @@ def run(
                 reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
         for review in ordered:
-            if review.ranking is None:  # places of an earlier export are not this slide's any more
+            if review.ranking is None:  # regions of an earlier export are not this slide's any more
                 layout.geojson(review.slide_id).unlink(missing_ok=True)
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
         settings = GallerySettings(layout.tiles.name, blinded_seed)
         write_text(layout.index, page_text(gallery_facts(ordered, settings)))
-        _drop_other_pictures(layout, ordered)
+        _drop_other_images(layout, ordered)
         _check_identifiers(layout, [*identifiers, *(telling_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
@@ -125,11 +125,11 @@ def _review_config(top_n: int | None) -> ReviewConfig:
     try:
         return ReviewConfig.model_validate({} if top_n is None else {"top_n": top_n})
     except ValidationError:
-        raise UserError(f"--top: expected 1 to 120 places per slide, found {top_n}") from None
+        raise UserError(f"--top: expected 1 to 120 regions per slide, found {top_n}") from None
 
 
 class _SlideExport:
-    """Ranks the places of one slide and writes its pictures and its GeoJSON file.
+    """Ranks the regions of one slide and writes its images and its GeoJSON file.
 
     What the page needs is left in ``reviews``; scores and pixels are let go, so that memory stays bounded.
     """
@@ -174,23 +174,23 @@ class _SlideExport:
             path = self._layout.geojson(name)
             written = write_geojson(path, reviewed, ranking, warnings=review.warnings)
             review = replace(review, geojson_left_out=written.left_out)
-        self._reviews[entry.slide_id] = review  # even where the pictures fail, the places are listed
-        return self._write_pictures(entry, review, slide.facts, ranking.places)
+        self._reviews[entry.slide_id] = review  # even where the images fail, the regions are listed
+        return self._write_images(entry, review, slide.facts, ranking.regions)
 
-    def _write_pictures(
-        self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, places: Sequence[Place]
+    def _write_images(
+        self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, regions: Sequence[Region]
     ) -> Literal["done", "reused"]:
-        """Write the pictures that are missing; their names say what they show, so one that exists is right."""
+        """Write the images that are missing; their names say what they show, so one that exists is right."""
         identity = (review.slide_id, facts.tiles_sha256)
-        overview = picture_name(*identity, "overview", OVERVIEW_PX)
+        overview = image_name(*identity, "overview", OVERVIEW_PX)
         wanted: dict[str, Field | None] = {overview: None}
-        pictures: list[PlacePictures] = []
-        for place in places:
+        images: list[CardImages] = []
+        for region in regions:
             tile, context = (
-                field(place, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
+                field(region, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
             )
-            pictures.append(PlacePictures(_field_name(identity, tile), _field_name(identity, context)))
-            wanted |= {pictures[-1].tile: tile, pictures[-1].context: context}
+            images.append(CardImages(_field_name(identity, tile), _field_name(identity, context)))
+            wanted |= {images[-1].tile: tile, images[-1].context: context}
         missing = {name: field for name, field in wanted.items() if not (self._layout.tiles / name).exists()}
         if missing:
             with closing(open_slide(entry)) as opened:
@@ -198,7 +198,7 @@ class _SlideExport:
                     write_bytes(self._layout.tiles / name, jpeg_bytes(_pixels(opened, facts, field)))
         self._reviews[entry.slide_id] = replace(
             review,
-            pictures=tuple(pictures),
+            images=tuple(images),
             overview=overview,
             overview_size_px=jpeg_size(self._layout.tiles / overview),
         )
@@ -206,7 +206,7 @@ class _SlideExport:
 
 
 def _field_name(identity: Sequence[object], field: Field) -> str:
-    return picture_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+    return image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
 
 
 def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
@@ -220,7 +220,7 @@ def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, 
     """The questions of the one model that made all scores.
 
     Raises:
-        ArtefactError: The folder holds scores of two models: their numbers cannot be ranked together.
+        StorageError: The folder holds scores of two models: their numbers cannot be ranked together.
     """
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model = ""
@@ -230,7 +230,7 @@ def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, 
             continue  # this slide fails on its own, the others go on
         footer = read_footer(path, SCORES_VERSION)
         if model and footer["model_sha256"] != model:
-            raise ArtefactError(
+            raise StorageError(
                 f"{path}: expected scores of the model that scored the other slides, found another's; "
                 "run `inkdot predict` again with one model"
             )
@@ -301,9 +301,9 @@ def _without_folders(reason: str, entry: SlideEntry, names: Mapping[str, str]) -
     return plain if name == entry.slide_id else without_names(plain, entry, name)
 
 
-def _drop_other_pictures(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:
-    """Delete pictures of earlier exports that nothing shows any more; files of other names are left alone."""
-    shown = {name for r in reviews for p in r.pictures for name in (p.tile, p.context)} | {
+def _drop_other_images(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:
+    """Delete images of earlier exports that nothing shows any more; files of other names are left alone."""
+    shown = {name for r in reviews for p in r.images for name in (p.tile, p.context)} | {
         r.overview for r in reviews
     }
     if not layout.tiles.is_dir():

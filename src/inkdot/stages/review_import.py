@@ -10,11 +10,11 @@ from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.review.verdicts.qupath_import import read_qupath
-from inkdot.review.verdicts.stored_verdicts import read_answers
-from inkdot.review.verdicts.verdict_table import Verdict, latest_answers
+from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
+from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
-from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_footer
 
 QUPATH_SUFFIXES = frozenset({".geojson", ".json"})
@@ -28,17 +28,17 @@ def run(
     results: Path | None = None,
     reader: str = "",
 ) -> int:
-    """Write a labels table with one row per reader, place and question.
+    """Write a labels table with one row per reader, region and question.
 
-    Readers who disagree both stay: tiling averages the answers about one place into a soft target. Where a reader
-    answered twice, the later answer counts. The column ``source`` says what the reader saw and whose places they were.
+    Readers who disagree both stay: tiling averages the verdicts about one region into a soft target. Where a reader
+    reviewed twice, the later verdict counts. The column ``source`` says what the reader saw and whose regions they were.
 
     Args:
         verdicts: Tables that galleries saved, databases of the server, and GeoJSON files that QuPath saved, named
             by their slide_id.
         out: The labels table to write.
-        heads: The questions that may be answered.
-        results: Results folder the places came from: it says from which corner QuPath counts, and which slide a
+        heads: The questions that may be reviewed.
+        results: Results folder the regions came from: it says from which corner QuPath counts, and which slide a
             pseudonym stands for.
         reader: Pseudonym of who classified the annotations in QuPath.
 
@@ -48,12 +48,14 @@ def run(
     Raises:
         ManifestError: A table or file is missing or wrong.
         UserError: A GeoJSON file is given without ``results`` or ``reader``, or is of no slide of the results.
-        ArtefactError: The results' scores cannot be read.
+        StorageError: The results' scores cannot be read.
     """
     console = Console(stderr=True)
     drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
-    found = [verdict for path in verdicts if path not in drawn for verdict in read_answers(path, heads)]
-    kept = latest_answers(found)
+    found = [
+        verdict for path in verdicts if path not in drawn for verdict in read_stored_verdicts(path, heads)
+    ]
+    kept = latest_verdicts(found)
     names = _real_names(results)
     labels = [_label(verdict, names) for verdict in kept]
     for path in sorted(drawn):
@@ -63,8 +65,8 @@ def run(
     replaced = len(found) - notes - len(kept)
     readers, slides = {label.reader for label in labels}, {label.slide_id for label in labels}
     console.print(
-        f"{len(labels)} answers of {len(readers)} readers on {len(slides)} slides in {out} "
-        f"({replaced} earlier or repeated answers and {notes} notes without an answer left out)",
+        f"{len(labels)} verdicts of {len(readers)} readers on {len(slides)} slides in {out} "
+        f"({replaced} earlier or repeated verdicts and {notes} notes without an verdict left out)",
         soft_wrap=True,
         markup=False,
     )
@@ -73,7 +75,7 @@ def run(
 
 def _drawn_labels(
     path: Path, heads: Sequence[Head], results: Path | None, reader: str, console: Console
-) -> list[PlaceLabel]:
+) -> list[RegionLabel]:
     if results is None or not reader.strip():
         raise UserError(
             f"{path}: expected --results and --reader with annotations from QuPath, found one or both missing"
@@ -91,13 +93,13 @@ def _drawn_labels(
     if found.ignored:
         classes = ", ".join(f"{name} ({count})" for name, count in found.ignored.items())
         console.print(
-            f"{path.name}: left out annotations that say nothing about a place: {classes}",
+            f"{path.name}: left out annotations that say nothing about a region: {classes}",
             soft_wrap=True,
             markup=False,
         )
     return [
-        PlaceLabel(slide_id, place, head, answer, reader.strip(), "review, QuPath")
-        for place, head, answer in found.answers
+        RegionLabel(slide_id, region, head, verdict, reader.strip(), "review, QuPath")
+        for region, head, verdict in found.verdicts
     ]
 
 
@@ -107,13 +109,13 @@ def _real_names(results: Path | None) -> dict[str, str]:
     return {name: slide_id for slide_id, name in known.items()}
 
 
-def _label(verdict: Verdict, names: Mapping[str, str]) -> PlaceLabel:
+def _label(verdict: Verdict, names: Mapping[str, str]) -> RegionLabel:
     source = f"review, {verdict.shown} shown" if verdict.shown == "scores" else "review, blinded"
-    return PlaceLabel(
+    return RegionLabel(
         slide_id=names.get(verdict.slide_id, verdict.slide_id),
-        place=verdict.place,
+        geometry=verdict.geometry,
         head=verdict.head,
-        answer=verdict.answer,
+        label=verdict.verdict,
         reader=verdict.reader,
         source=f"{source}, model {verdict.model_sha256[:12]}",
     )

@@ -1,4 +1,4 @@
-"""``inkdot review next``: which places to ask a reader about, so that their time teaches the model most."""
+"""``inkdot review next``: which regions to ask a reader about, so that their time teaches the model most."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ import shapely
 from rich.console import Console
 
 from inkdot.config import ReviewConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, Question, questions_text
+from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, Query, query_list_text
 from inkdot.review.active_learning.query_strategy import (
     FloatArray,
-    as_frequent_here,
-    choose_next,
+    entropy_bits,
+    prior_corrected,
+    query,
     score_features,
     standardised,
-    uncertainty_bits,
 )
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
-from inkdot.review.results.ranking import Place
+from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_reviewed
 from inkdot.review.verdicts.csv_cells import plain_text
-from inkdot.review.verdicts.stored_verdicts import read_answers
-from inkdot.review.verdicts.verdict_table import places_answered
+from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
+from inkdot.review.verdicts.verdict_table import regions_with_verdict
 from inkdot.storage.atomic import write_text
 from inkdot.storage.embeddings import Embeddings, read_embeddings
 from inkdot.storage.layout import RunLayout
@@ -36,65 +36,65 @@ from inkdot.storage.tables.predictions import read_predictions
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     slide_id: str
-    place: Place
+    region: Region
     embedding: FloatArray | None
 
 
-def run(results: Path, out: Path, *, count: int = 100, answered: Sequence[Path] = ()) -> int:
-    """Write the list of places most worth asking about.
+def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] = ()) -> int:
+    """Write the list of regions most worth asking about.
 
-    Places are told apart by the embeddings in the results where every slide has them, else by their scores and by what
+    Regions are told apart by the embeddings in the results where every slide has them, else by their scores and by what
     was measured of their nuclei.
 
     Args:
         results: Results folder of ``inkdot predict``.
         out: The list to write; ``inkdot review serve --ask`` shows it.
-        count: How many places.
-        answered: Answers given already (``verdicts.csv``, ``reviews.sqlite``): their places are not asked again, nor
+        count: How many regions.
+        reviewed: Verdicts given already (``verdicts.csv``, ``reviews.sqlite``): their regions are not asked again, nor
             others like them.
 
     Returns:
         0.
 
     Raises:
-        ArtefactError: The results cannot be read, or are of two models.
-        ManifestError: A table of answers is missing or wrong.
+        StorageError: The results cannot be read, or are of two models.
+        ManifestError: A table of verdicts is missing or wrong.
     """
     layout = RunLayout(results)
     rows = [row for row in read_predictions(layout.predictions_csv) if row["outcome"] == "done"]
     candidates, heads, model = _candidates(layout, [plain_text(row["slide_id"]) for row in rows])
-    done = _already_answered(candidates, _answers(layout, answered, heads))
+    done = _already_reviewed(candidates, _verdicts(layout, reviewed, heads))
     scores = {
-        name: np.asarray([candidate.place.scores[name] for candidate in candidates], dtype=np.float64)
-        for name in (candidates[0].place.scores if candidates else ())
+        name: np.asarray([candidate.region.scores[name] for candidate in candidates], dtype=np.float64)
+        for name in (candidates[0].region.scores if candidates else ())
     }
     by_embedding = bool(candidates) and all(candidate.embedding is not None for candidate in candidates)
-    questions: list[Question] = []
+    queries: list[Query] = []
     if candidates:
         features, bits = (
             _features(candidates, scores, by_embedding=by_embedding),
-            uncertainty_bits(as_frequent_here(scores, heads), heads),
+            entropy_bits(prior_corrected(scores, heads), heads),
         )
         open_rows = np.flatnonzero(~done)
-        chosen, distances = choose_next(bits[open_rows], features[open_rows], features[done], count)
+        chosen, distances = query(bits[open_rows], features[open_rows], features[done], count)
         for index, gap in zip(chosen, distances, strict=True):
             row, distance = int(open_rows[index]), float(gap)
             candidate = candidates[row]
-            questions.append(
-                Question(
+            queries.append(
+                Query(
                     slide_id=candidate.slide_id,
-                    place=candidate.place.wkt,
-                    score=candidate.place.score,
-                    uncertainty_bits=float(bits[row]),
+                    geometry=candidate.region.wkt,
+                    score=candidate.region.score,
+                    entropy_bits=float(bits[row]),
                     distance=distance if np.isfinite(distance) else None,
                     model_sha256=model,
                 )
             )
-    write_text(out, questions_text(questions))
+    write_text(out, query_list_text(queries))
     told_by = "embeddings" if by_embedding else "scores and measurements"
     Console(stderr=True).print(
-        f"{len(questions)} places of {len({question.slide_id for question in questions})} slides in {out}, chosen from "
-        f"{len(candidates)} by {told_by} ({int(done.sum())} answered already)",
+        f"{len(queries)} regions of {len({item.slide_id for item in queries})} slides in {out}, chosen from "
+        f"{len(candidates)} by {told_by} ({int(done.sum())} reviewed already)",
         soft_wrap=True,
         markup=False,
     )
@@ -104,7 +104,7 @@ def run(results: Path, out: Path, *, count: int = 100, answered: Sequence[Path] 
 def _candidates(
     layout: RunLayout, slide_ids: Iterable[str]
 ) -> tuple[list[_Candidate], tuple[Head, ...], str]:
-    """The places of all slides in a fixed order, the questions and the model of their scores."""
+    """The regions of all slides in a fixed order, the questions and the model of their scores."""
     found: list[_Candidate] = []
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model, distance = "", ReviewConfig().min_distance_fraction
@@ -112,13 +112,13 @@ def _candidates(
         reviewed = read_reviewed(layout, slide_id, slide_id)
         facts = reviewed.slide.facts
         if model and facts.model_sha256 != model:
-            raise ArtefactError(
+            raise StorageError(
                 f"{layout.root}: expected scores of one model, found those of two; run `inkdot predict` again with one"
             )
         model, heads = facts.model_sha256, facts.heads
         embeddings = _embeddings(layout, slide_id, facts.tiles_sha256, model)
-        for place in reviewed.ranking(MOST_OF_A_SLIDE, distance).places:
-            found.append(_Candidate(slide_id, place, _embedding(embeddings, place)))
+        for region in reviewed.ranking(MOST_OF_A_SLIDE, distance).regions:
+            found.append(_Candidate(slide_id, region, _embedding(embeddings, region)))
     return found, heads, model
 
 
@@ -131,12 +131,12 @@ def _embeddings(layout: RunLayout, slide_id: str, tiles_sha256: str, model_sha25
     return found if fits else None
 
 
-def _embedding(embeddings: Embeddings | None, place: Place) -> FloatArray | None:
+def _embedding(embeddings: Embeddings | None, region: Region) -> FloatArray | None:
     if embeddings is None:
         return None
     if embeddings.row == "tile":
-        return np.asarray(embeddings.values[place.rows[0]], dtype=np.float64)
-    return np.asarray(embeddings.values[place.cluster.cluster_id], np.float64) if place.cluster else None
+        return np.asarray(embeddings.values[region.rows[0]], dtype=np.float64)
+    return np.asarray(embeddings.values[region.cluster.cluster_id], np.float64) if region.cluster else None
 
 
 def _features(
@@ -146,33 +146,33 @@ def _features(
         return standardised(np.stack([c.embedding for c in candidates if c.embedding is not None]))
     measures = np.full((len(candidates), len(MEASURES) + 1), np.nan)
     for row, candidate in enumerate(candidates):
-        if (cluster := candidate.place.cluster) is not None:
+        if (cluster := candidate.region.cluster) is not None:
             measures[row, 0] = np.log1p(cluster.nuclei)
             measures[row, 1:] = [cluster.measures.get(name, np.nan) for name in MEASURES]
     return np.hstack([standardised(score_features(scores)), standardised(measures)])
 
 
-def _answers(
+def _verdicts(
     layout: RunLayout, tables: Sequence[Path], heads: Sequence[Head]
 ) -> dict[str, list[shapely.Polygon]]:
-    """Outlines of answered places by slide; pseudonyms are resolved."""
+    """Outlines of reviewed regions by slide; pseudonyms are resolved."""
     real = {name: slide_id for slide_id, name in read_pseudonyms(layout.pseudonyms_csv).items()}
     outlines: dict[str, list[shapely.Polygon]] = {}
     for table in tables:
-        for verdict in read_answers(table, heads):
-            if verdict.head and isinstance(verdict.place, shapely.Polygon):
+        for verdict in read_stored_verdicts(table, heads):
+            if verdict.head and isinstance(verdict.geometry, shapely.Polygon):
                 slide_id = real.get(verdict.slide_id, verdict.slide_id)
-                outlines.setdefault(slide_id, []).append(verdict.place)
+                outlines.setdefault(slide_id, []).append(verdict.geometry)
     return outlines
 
 
-def _already_answered(
+def _already_reviewed(
     candidates: Sequence[_Candidate], outlines: dict[str, list[shapely.Polygon]]
 ) -> np.ndarray:
-    """Per candidate, whether somebody answered about it, bool [n]."""
+    """Per candidate, whether somebody reviewed about it, bool [n]."""
     done = np.zeros(len(candidates), dtype=np.bool_)
-    for slide_id, answered in outlines.items():
+    for slide_id, reviewed in outlines.items():
         rows = [row for row, candidate in enumerate(candidates) if candidate.slide_id == slide_id]
-        places = [shapely.Polygon(candidates[row].place.ring_l0_px) for row in rows]
-        done[rows] = places_answered(places, answered)
+        regions = [shapely.Polygon(candidates[row].region.ring_l0_px) for row in rows]
+        done[rows] = regions_with_verdict(regions, reviewed)
     return done

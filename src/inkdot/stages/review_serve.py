@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inkdot.errors import UserError
-from inkdot.serve.access import Door, is_loopback
+from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
 from inkdot.serve.server import bound_socket, serve
 from inkdot.serve.shown_results import Shown, ShowSettings, shown_results
@@ -23,7 +23,7 @@ def run(
     settings: ShowSettings,
     readers: Sequence[str] = (),
     tokens: Path | None = None,
-    answers: Path | None = None,
+    verdicts: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     names: Sequence[str] = (),
@@ -34,9 +34,9 @@ def run(
     Args:
         results: Results folder of ``inkdot predict``.
         settings: How the results are shown.
-        readers: Pseudonyms of those who answer; each gets an address of their own and sees their own answers alone.
+        readers: Pseudonyms of those who verdict; each gets an address of their own and sees their own verdicts alone.
         tokens: Table of tokens to keep them in between runs; readers it does not know yet are added.
-        answers: Where answers are kept; ``reviews.sqlite`` in the results folder where None.
+        verdicts: Where verdicts are kept; ``reviews.sqlite`` in the results folder where None.
         host: Address to bind.
         port: Port to bind; 0 takes a free one.
         names: Further host names that lead here.
@@ -48,7 +48,7 @@ def run(
     Raises:
         UserError: The address cannot be bound, is open to others without a table of tokens, or a name or token is
             wrong.
-        ArtefactError: The results cannot be read, or answers cannot be kept.
+        StorageError: The results cannot be read, or verdicts cannot be kept.
     """
     if not is_loopback(host) and tokens is None:
         raise UserError(
@@ -65,7 +65,7 @@ def run(
         )
     _tell_problems(console, shown)
     listening = bound_socket(host, port)
-    door = Door(known, host, listening.getsockname()[1], names)
+    door = AccessPolicy(known, host, listening.getsockname()[1], names)
     addresses = [_address(door, reader) for reader in known]
 
     def ready() -> None:
@@ -76,11 +76,11 @@ def run(
                 "Other computers can reach this, and nothing is encrypted: put a proxy with TLS in front of it.",
                 soft_wrap=True,
             )
-        console.print("Stop with Ctrl+C; what was answered is kept.")
+        console.print("Stop with Ctrl+C; what was reviewed is kept.")
         if open_browser:
             webbrowser.open(addresses[0])
 
-    serve(shown, door, answers or RunLayout(results).reviews_sqlite, listening, ready)
+    serve(shown, door, verdicts or RunLayout(results).reviews_sqlite, listening, ready)
     return 0
 
 
@@ -93,7 +93,7 @@ def _readers(names: Sequence[str], tokens: Path | None) -> list[Reader]:
     return readers
 
 
-def _address(door: Door, reader: Reader) -> str:
+def _address(door: AccessPolicy, reader: Reader) -> str:
     """Where one reader comes in; a name that leads here is better than the address of all networks."""
     host = door.names[0] if door.names else ("127.0.0.1" if door.host in {"0.0.0.0", "::"} else door.host)  # noqa: S104
     shown = f"[{host}]" if ":" in host else host
@@ -103,4 +103,4 @@ def _address(door: Door, reader: Reader) -> str:
 def _tell_problems(console: Console, shown: Shown) -> None:
     for name, problem in shown.problems.items():
         console.print(f"{name}: {problem}", soft_wrap=True, markup=False)
-    console.print(f"{len(shown.slides)} slides, {len(shown.places)} places", highlight=False)
+    console.print(f"{len(shown.slides)} slides, {len(shown.regions)} regions", highlight=False)

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from inkdot import __version__
-from inkdot.errors import ArtefactError, UserError
+from inkdot.errors import StorageError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import SlideEntry
@@ -28,7 +28,7 @@ from inkdot.slides.pyramid import write_pyramid
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import CohortLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.tables.labels_table import PlaceLabel, write_labels
+from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.synthetic import GENERATOR_VERSION
 from inkdot.synthetic.cells.scene import Scene
@@ -36,8 +36,8 @@ from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.truth import (
     MORPHOLOGY_OF,
     TRUTH_VERSION,
-    slide_answers,
-    true_answers,
+    slide_labels,
+    true_labels,
     truth_geojson,
     truth_table,
 )
@@ -74,7 +74,7 @@ def run(
         spot_mm: Diameter of the cell spot; the preset's own where None.
         mpp: Micrometres per pixel; the preset's own where None.
         planes: Focal planes; those beside the middle one are files of their own, 1.5 µm apart, and so is the
-            extended-focus picture that fuses them.
+            extended-focus image that fuses them.
         workers: Processes.
 
     Returns:
@@ -129,16 +129,16 @@ def make_slide(
     scene = lay_scene(plan, patient, stain)
     path = layout.slide(plan.slide_id)
     heights = [(number - planes // 2) * PLANE_STEP_UM for number in range(planes)]
-    pictures: list[tuple[tuple[float, ...], Path]] = [
+    images: list[tuple[tuple[float, ...], Path]] = [
         ((height,), layout.plane(plan.slide_id, height) if height else path) for height in heights
     ]
     if planes > 1:
-        pictures.append((tuple(heights), layout.extended_focus(plan.slide_id)))
-    for number, (seen, where) in enumerate(pictures):
+        images.append((tuple(heights), layout.extended_focus(plan.slide_id)))
+    for number, (seen, where) in enumerate(images):
 
         def on_row(done: int, rows: int, before: int = number) -> None:
             if on_share is not None:
-                on_share((before + done / rows) / len(pictures))
+                on_share((before + done / rows) / len(images))
 
         _scan(plan, scene, stain, where, seen, on_row)
     truth = truth_table(scene, plan.mpp)
@@ -150,7 +150,7 @@ def make_slide(
         "confounders": list(scene.confounders),
     }
     write_table(layout.truth(plan.slide_id), truth, TRUTH_VERSION, facts)
-    megapixels = len(pictures) * scene.width_um * scene.height_um / plan.mpp**2 / 1e6
+    megapixels = len(images) * scene.width_um * scene.height_um / plan.mpp**2 / 1e6
     return Made(megapixels, process_time() - started)
 
 
@@ -212,13 +212,13 @@ def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers
 
 def _write_tables(layout: CohortLayout, plans: list[SlidePlan]) -> None:
     """Write labels.csv and slides.csv from the truth of all slides; the manifest last."""
-    labels: list[PlaceLabel] = []
+    labels: list[RegionLabel] = []
     entries: list[SlideEntry] = []
     for plan in plans:
         truth, facts = read_table(layout.truth(plan.slide_id), TRUTH_VERSION)
         labels += [
-            PlaceLabel(plan.slide_id, true.place, true.head, true.answer, _READER, _SOURCE)
-            for true in true_answers(truth)
+            RegionLabel(plan.slide_id, true.geometry, true.head, true.label, _READER, _SOURCE)
+            for true in true_labels(truth)
         ]
         entries.append(_entry(layout, plan, truth, str(facts["patient_tumour"])))
     write_labels(layout.labels_csv, labels)
@@ -239,7 +239,7 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
         preparation=plan.preparation,
         stain=plan.stain_name,
         annotation=layout.labels_csv,
-        on_slide=slide_answers(truth),
+        on_slide=slide_labels(truth),
         of_patient=of_patient,
         extra={
             "synthetic": "true",
@@ -255,7 +255,7 @@ def _is_made(layout: CohortLayout, plan: SlidePlan, planes: int) -> bool:
     path = layout.slide(plan.slide_id)
     try:
         facts = read_footer(layout.truth(plan.slide_id), TRUTH_VERSION)
-    except ArtefactError:
+    except StorageError:
         return False
     same = all(facts.get(name) == value for name, value in _settings(plan, planes).items())
     return same and path.is_file() and path.stat().st_size == facts["slide_bytes"]

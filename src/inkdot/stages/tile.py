@@ -10,7 +10,7 @@ from rich.text import Text
 from inkdot.config import Config
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.errors import UserError
-from inkdot.execution.backends import choose_engine
+from inkdot.execution.backends import choose_executor
 from inkdot.execution.ray_settings import Cluster
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, with_overrides
@@ -71,8 +71,8 @@ def run(
         entries = as_worked_on(entries, todo, layout, heads)
     if dry_run:
         return print_plan(console, todo, lambda entry: planned_tiling(entry, config, layout))
-    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask pictures")
-    engine = choose_engine(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
+    check_free_disk(out, TABLES_BYTES_A_SLIDE * len(todo), "tables and mask images")
+    engine = choose_executor(workers=workers, slide_timeout_s=slide_timeout_s, cluster=cluster)
     with closing(engine), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)

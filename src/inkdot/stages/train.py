@@ -11,10 +11,10 @@ from rich.console import Console
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, cohort_notes, split_cohort
-from inkdot.datasets.image_cache import cache_pictures
-from inkdot.datasets.image_tables import read_pictures
+from inkdot.datasets.image_cache import cache_images
+from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.label_tables import check_label_tables
-from inkdot.datasets.near_duplicates import copies_kept_together
+from inkdot.datasets.near_duplicates import group_near_duplicates
 from inkdot.datasets.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
@@ -28,12 +28,12 @@ from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.locking import locked
 from inkdot.training.batch_size_check import check_shares
 from inkdot.training.cross_validation import cross_validate
-from inkdot.training.distributed.process_group import after_first, by_first, company, together
+from inkdot.training.distributed.process_group import after_rank_zero, company, on_rank_zero, together
 from inkdot.training.fit.pretrained import check_start
-from inkdot.training.label_checks import check_answers
-from inkdot.training.mil.train_mil import slides_will_teach, tiles_to_learn_from
-from inkdot.training.train_dry_run import planned_picture_training, planned_training
-from inkdot.training.train_tiles import picture_tiles, say, slide_tiles, train_cohort, write_split
+from inkdot.training.label_checks import check_labels
+from inkdot.training.mil.train_mil import mil_expected, training_tiles_of
+from inkdot.training.train_dry_run import planned_image_training, planned_training
+from inkdot.training.train_tiles import image_tiles, say, slide_tiles, train_cohort, write_split
 
 _SIDES: tuple[Part, Part] = ("train", "validation")
 
@@ -53,10 +53,10 @@ def run(
 
     Args:
         config: The whole config.
-        slides: A ``slides.csv`` whose slides have answers or annotations.
+        slides: A ``slides.csv`` whose slides have labels or annotations.
         out: Run folder.
         workers: Processes that tile and read slides.
-        folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
+        folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
         dry_run: Print what would be done, and write nothing.
 
     Returns:
@@ -69,32 +69,32 @@ def run(
     entries = read_slides(slides, config.head_records)
     say(console, check_label_tables(entries, config.head_records))
     check_start(config)
-    check_shares(config, slides=slides_will_teach(entries, config))
+    check_shares(config, slides=mil_expected(entries, config))
     if dry_run:
         failing = print_plan(console, entries, lambda entry: planned_tiling(entry, config, layout))
         say(console, planned_training(entries, config, layout, folds))
         return _exit_code(failing)
     with together(config.training.accelerator) as own, locked(layout.lock) if own.first else nullcontext():
-        failed = by_first(lambda: _tile(entries, config, layout, workers, console))
+        failed = on_rank_zero(lambda: _tile(entries, config, layout, workers, console))
         tiles = [labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in failed]
         if not tiles:
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {_first(failed)}"
             )
-        tiles, whole = tiles_to_learn_from(tiles, config, layout)
+        tiles, whole = training_tiles_of(tiles, config, layout)
         check_shares(config, slides=whole)
         cohort = split_cohort(tiles, config, by_slide=whole)
-        check_answers(cohort, config)
+        check_labels(cohort, config)
         say(console, cohort_notes(cohort))
         used = cohort.used() if folds is None else list(cohort.slides.values())
-        uncached = by_first(lambda: _cache(cohort, used, config, layout, workers, console))
+        uncached = on_rank_zero(lambda: _cache(cohort, used, config, layout, workers, console))
         cohort = cohort.without(uncached)
         if folds is None:
             _train(cohort, config, layout, console)
         else:
             source = partial(slide_tiles, layout=layout)
             kept = list(cohort.slides.values())
-            cross_validate(kept, source, folds, config, layout, console, pictures=False, by_slide=whole)
+            cross_validate(kept, source, folds, config, layout, console, images=False, by_slide=whole)
     say(console, _where(layout, folds))
     return _exit_code(failed or uncached)
 
@@ -130,7 +130,7 @@ def _cache(
 
 def _train(cohort: Cohort, config: Config, layout: RunLayout, console: Console) -> None:
     """From cached tiles to a model; slides may have failed since the cohort was checked."""
-    check_answers(cohort, config)
+    check_labels(cohort, config)
     write_split(cohort, layout)
     training, validation = (slide_tiles(cohort.of(part), layout) for part in _SIDES)
     train_cohort(cohort, training, validation, cohort_notes(cohort), config, layout, console)
@@ -139,69 +139,67 @@ def _train(cohort: Cohort, config: Config, layout: RunLayout, console: Console) 
 def run_images(
     config: Config, images: Path, out: Path, *, folds: int | None = None, dry_run: bool = False
 ) -> int:
-    """Train on labelled pictures; the model is ``out/model``. The same network and loop as for slides.
+    """Train on labelled images; the model is ``out/model``. The same network and loop as for slides.
 
     Args:
         config: The whole config; its part ``images`` says how the table's columns are called.
         images: An ``images.csv``.
         out: Run folder.
-        folds: Cross-validate with so many models instead of making one; figures go to ``out/cross_validation.md``.
+        folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
         dry_run: Print what would be done, and write nothing.
 
     Returns:
-        0 when every picture could be used, 1 when some failed; there is a model either way.
+        0 when every image could be used, 1 when some failed; there is a model either way.
 
     Raises:
         UserError: The table or the config do not make a model; the message says what is missing.
     """
     console, layout = _console(), RunLayout(out)
-    entries = read_pictures(images, config.head_records, config.images)
+    entries = read_image_table(images, config.head_records, config.images)
     check_start(config)
     check_shares(config, slides=False)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
         raise UserError(
-            f"{images}: expected micrometres per pixel for every picture or for none, found {unknown} of {len(entries)} "
+            f"{images}: expected micrometres per pixel for every image or for none, found {unknown} of {len(entries)} "
             "without; fill the column in, or set images.mpp_of_all to unknown and take the column out"
         )
     if dry_run:
-        lines, missing = planned_picture_training(entries, config, layout, folds)
+        lines, missing = planned_image_training(entries, config, layout, folds)
         say(console, ["Nothing is written: this is what would be done.", *lines])
         say(console, [f"fail: {name} cannot be read" for name in missing])
         return _exit_code(missing)
     with together(config.training.accelerator) as own, locked(layout.lock) if own.first else nullcontext():
         if own.first:
             _write_config(config, layout)
-        pictures = after_first(lambda: cache_pictures(entries, config, layout, console))
+        cached = after_rank_zero(lambda: cache_images(entries, config, layout, console))
         say(
             console,
-            [f"{name} could not be used: {reason}" for name, reason in sorted(pictures.failed.items())],
+            [f"{name} could not be used: {reason}" for name, reason in sorted(cached.failed.items())],
         )
-        tiles, said = copies_kept_together(pictures, config.images.near_identical)
+        tiles, said = group_near_duplicates(cached, config.images.near_duplicates)
         say(console, said)
         known = not unknown
         if folds is None:
-            cohort = split_cohort(tiles, config, pictures=True)
-            check_answers(cohort, config)
+            cohort = split_cohort(tiles, config, images=True)
+            check_labels(cohort, config)
             notes = [*cohort_notes(cohort), *said]
-            if pictures.padded:
-                notes.append(
-                    f"{pictures.padded} pictures are smaller than a tile and were filled up with white."
-                )
+            if cached.padded:
+                notes.append(f"{cached.padded} images are smaller than a tile and were filled up with white.")
             say(console, notes)
             write_split(cohort, layout)
-            training, validation = (picture_tiles(cohort.of(part), pictures.pixels) for part in _SIDES)
+            training, validation = (image_tiles(cohort.of(part), cached.pixels) for part in _SIDES)
             train_cohort(cohort, training, validation, notes, config, layout, console, mpp_known=known)
         else:
-            source = partial(picture_tiles, pixels=pictures.pixels)
-            cross_validate(tiles, source, folds, config, layout, console, pictures=True, mpp_known=known)
+            source = partial(image_tiles, pixels=cached.pixels)
+            cross_validate(tiles, source, folds, config, layout, console, images=True, mpp_known=known)
     say(console, _where(layout, folds))
-    return _exit_code(pictures.failed)
+    return _exit_code(cached.failed)
 
 
 def _where(layout: RunLayout, folds: int | None) -> list[str]:
     if folds is not None:
-        return [f"figures: {layout.cross_validation_md}"]
+        return [f"metrics: {layout.cross_validation_md}"]
     return [f"model: {layout.model}", f"what it is worth: {ModelLayout(layout.model).card}"]
 
 

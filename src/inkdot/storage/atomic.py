@@ -45,7 +45,7 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
         if error.errno is None or not (ours or error.errno in _NO_ROOM):
             raise
         raise UserError(
-            f"{path}: expected a place to write to, found: {os.strerror(error.errno)}; "
+            f"{path}: expected a region to write to, found: {os.strerror(error.errno)}; "
             "make room, or choose another --out"
         ) from None
     finally:

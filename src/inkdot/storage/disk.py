@@ -6,9 +6,9 @@ from pathlib import Path
 from inkdot.errors import UserError
 
 TABLES_BYTES_A_SLIDE = 2_000_000
-"""What the tile table, the mask picture and the scores of one slide take, on the generous side."""
+"""What the tile table, the mask image and the scores of one slide take, on the generous side."""
 
-PICTURES_BYTES_A_SLIDE = 2_000_000
+IMAGES_BYTES_A_SLIDE = 2_000_000
 """What its overview and heat map take: a megabyte where all of the slide is tissue."""
 
 _SPARE_BYTES = 200 * 2**20

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path, write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
@@ -96,7 +96,7 @@ def read_embeddings(layout: RunLayout, slide_id: str) -> Embeddings:
     """Read one slide's embeddings; nothing in the files is ever run.
 
     Raises:
-        ArtefactError: A file is missing or damaged, of another version, or the array is not the one described.
+        StorageError: A file is missing or damaged, of another version, or the array is not the one described.
     """
     facts, path = read_embeddings_facts(layout, slide_id), layout.embeddings(slide_id)
     described = (facts["rows"], facts["dims"], facts["dtype"])
@@ -107,7 +107,7 @@ def read_embeddings(layout: RunLayout, slide_id: str) -> Embeddings:
         if (*values.shape, values.dtype.name) != described:
             raise ValueError(f"{values.dtype} of shape {list(values.shape)}")
     except (OSError, ValueError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected {facts['rows']} rows of {facts['dims']} {facts['dtype']} numbers, "
             f"found {' '.join(str(error).split())}; delete it and run again"
         ) from None
@@ -118,27 +118,27 @@ def read_embeddings_facts(layout: RunLayout, slide_id: str) -> dict[str, object]
     """What a slide's embeddings were made from, without reading them.
 
     Raises:
-        ArtefactError: The facts are missing or damaged, or of another version.
+        StorageError: The facts are missing or damaged, or of another version.
     """
     path = layout.embeddings_facts(slide_id)
     try:
         data: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected embeddings of version {EMBEDDINGS_VERSION}, found nothing there; "
             "run the stage that makes them"
         ) from None
     except (OSError, ValueError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected the facts of embeddings as JSON, found a damaged file ({error}); "
             "delete it and run again"
         ) from None
     facts = cast("dict[str, object]", data) if isinstance(data, dict) else {}
     if facts.get("version") != EMBEDDINGS_VERSION:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected version {EMBEDDINGS_VERSION}, found {facts.get('version')}; "
             "run again with this version of Inkdot"
         )
     if missing := [name for name in _REQUIRED if name not in facts]:
-        raise ArtefactError(f"{path}: expected the fact {missing[0]}, found none; delete it and run again")
+        raise StorageError(f"{path}: expected the fact {missing[0]}, found none; delete it and run again")
     return facts

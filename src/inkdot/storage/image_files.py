@@ -1,4 +1,4 @@
-"""Pictures that say what they were made from: facts in a PNG's text or a JPEG's comment, no other metadata."""
+"""Images that say what they were made from: facts in a PNG's text or a JPEG's comment, no other metadata."""
 
 import io
 import json
@@ -17,25 +17,25 @@ _KEY: Final = "inkdot"
 _QUALITY: Final = 88
 
 
-def write_jpeg(path: Path, picture: RgbArray, facts: Mapping[str, object]) -> None:
-    """Write a picture atomically as JPEG; the same picture and facts give the same bytes.
+def write_jpeg(path: Path, image: RgbArray, facts: Mapping[str, object]) -> None:
+    """Write a image atomically as JPEG; the same image and facts give the same bytes.
 
     Args:
         path: Where to write.
-        picture: uint8 RGB.
+        image: uint8 RGB.
         facts: What it was made from (JSON values).
     """
     buffer = io.BytesIO()
     comment = _as_text(facts).encode("ascii")
     # Colours at full resolution: rings and numbers are thin.
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=_QUALITY, subsampling=0, comment=comment)
+    Image.fromarray(image).save(buffer, format="JPEG", quality=_QUALITY, subsampling=0, comment=comment)
     write_bytes(path, buffer.getvalue())
 
 
 def write_indexed_png(
     path: Path, rows: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8], facts: Mapping[str, object]
 ) -> None:
-    """Write a picture of few colours atomically as PNG; the same picture and facts give the same bytes.
+    """Write a image of few colours atomically as PNG; the same image and facts give the same bytes.
 
     Args:
         path: Where to write.
@@ -52,8 +52,8 @@ def write_indexed_png(
     write_bytes(path, buffer.getvalue())
 
 
-def read_picture_facts(path: Path) -> Mapping[str, object] | None:
-    """What a picture was made from; None where there is none, or one that says nothing or is damaged."""
+def read_image_facts(path: Path) -> Mapping[str, object] | None:
+    """What a image was made from; None where there is none, or one that says nothing or is damaged."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             said = cast("str | bytes", image.info.get("comment" if image.format == "JPEG" else _KEY, ""))

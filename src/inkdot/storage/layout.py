@@ -39,7 +39,7 @@ class RunLayout:
         return self.root / "clusters" / f"{slide_id}.parquet"
 
     def mask(self, slide_id: str) -> Path:
-        """Picture of what was kept and what was dropped."""
+        """Image of what was kept and what was dropped."""
         return self.root / "masks" / f"{slide_id}.png"
 
     def scores(self, slide_id: str) -> Path:
@@ -51,11 +51,11 @@ class RunLayout:
         return self.root / "cluster_scores" / f"{slide_id}.parquet"
 
     def overview(self, slide_id: str) -> Path:
-        """Picture of one slide with the highest-scored places marked."""
+        """Image of one slide with the highest-scored regions marked."""
         return self.root / "overview" / f"{slide_id}.jpg"
 
     def heat_map(self, slide_id: str) -> Path:
-        """Picture of one slide with every tile in the colour of its score."""
+        """Image of one slide with every tile in the colour of its score."""
         return self.root / "heatmap" / f"{slide_id}.png"
 
     def embeddings(self, slide_id: str) -> Path:
@@ -93,7 +93,7 @@ class RunLayout:
 
     @property
     def evaluation_json(self) -> Path:
-        """Figures of a model on labelled slides."""
+        """Metrics of a model on labelled slides."""
         return self.root / "evaluation.json"
 
     @property
@@ -102,9 +102,9 @@ class RunLayout:
         return self.root / "evaluation.html"
 
     @property
-    def judged_pictures_csv(self) -> Path:
-        """Truth and scores of every picture that an evaluation judged."""
-        return self.root / "pictures.csv"
+    def judged_images_csv(self) -> Path:
+        """Truth and scores of every image that an evaluation judged."""
+        return self.root / "images.csv"
 
     def phase(self, name: str) -> "RunLayout":
         """What comes before or after the learning from labelled tiles, with checkpoints and curves of its own."""
@@ -116,7 +116,7 @@ class RunLayout:
 
     @property
     def cross_validation_json(self) -> Path:
-        """Figures over all folds, each tile judged by the model that never saw its patient."""
+        """Metrics over all folds, each tile judged by the model that never saw its patient."""
         return self.root / "cross_validation.json"
 
     @property
@@ -126,7 +126,7 @@ class RunLayout:
 
     @property
     def out_of_fold_csv(self) -> Path:
-        """Score of every tile or picture by the model that never saw its patient."""
+        """Score of every tile or image by the model that never saw its patient."""
         return self.root / "out_of_fold.csv"
 
     @property
@@ -136,7 +136,7 @@ class RunLayout:
 
     @property
     def best_checkpoint(self) -> Path:
-        """Weights of the best epoch, by ``training.watch``."""
+        """Weights of the best epoch, by ``training.monitor``."""
         return self.root / "checkpoints" / "best.safetensors"
 
     @property
@@ -151,7 +151,7 @@ class RunLayout:
 
     @property
     def curves_svg(self) -> Path:
-        """The same as a picture."""
+        """The same as a image."""
         return self.root / "curves.svg"
 
     @property
@@ -179,14 +179,14 @@ class RunLayout:
         return self.tile_cache / f"{slide_id}.npy"
 
     @property
-    def cached_pictures(self) -> Path:
-        """Pixels of all labelled pictures of a run, uint8 [pictures, side, side, 3]."""
-        return self.tile_cache / "pictures.npy"
+    def cached_images(self) -> Path:
+        """Pixels of all labelled images of a run, uint8 [images, side, side, 3]."""
+        return self.tile_cache / "images.npy"
 
     @property
-    def cached_pictures_facts(self) -> Path:
+    def cached_images_facts(self) -> Path:
         """What those pixels were made from."""
-        return self.tile_cache / "pictures.json"
+        return self.tile_cache / "images.json"
 
     def cached_tiles_facts(self, slide_id: str) -> Path:
         """What those pixels were made from."""
@@ -276,7 +276,7 @@ class CohortLayout:
         return self.root / "planes" / f"{slide_id}_z{height_um:+.1f}um.tif"
 
     def extended_focus(self, slide_id: str) -> Path:
-        """The focal planes of one slide fused into one picture."""
+        """The focal planes of one slide fused into one image."""
         return self.root / "planes" / f"{slide_id}_edf.tif"
 
     def truth(self, slide_id: str) -> Path:
@@ -306,9 +306,9 @@ class ReviewLayout:
 
     @property
     def tiles(self) -> Path:
-        """Folder of the pictures that the page shows."""
+        """Folder of the images that the page shows."""
         return self.root / "tiles"
 
     def geojson(self, slide_id: str) -> Path:
-        """Flagged places of one slide for QuPath."""
+        """Flagged regions of one slide for QuPath."""
         return self.root / f"{slide_id}.geojson"

@@ -1,4 +1,4 @@
-"""``ledger.jsonl``: what happened to each slide in each stage. The only place with time stamps."""
+"""``ledger.jsonl``: what happened to each slide in each stage. The only region with time stamps."""
 
 import json
 import os

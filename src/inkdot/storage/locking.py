@@ -30,7 +30,7 @@ def locked(lock: Path) -> Generator[None, None, None]:
             f"{folder}: expected a free output folder, found another inkdot working in it; "
             "wait for it or choose another --out"
         ) from None
-    except OSError as error:  # read-only, full, or a file in the folder's place
+    except OSError as error:  # read-only, full, or a file in the folder's region
         raise UserError(
             f"{folder}: expected a folder that can be written, found {error.strerror or error}; choose another --out"
         ) from None

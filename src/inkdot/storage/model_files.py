@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inkdot.config import HeadConfig, ImagesConfig, TilingConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import Head
 from inkdot.records import Preparation
 from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.schemas import MODEL_VERSION, SLIDE_MODEL_VERSION
+from inkdot.storage.model_upgrade import UPGRADABLE, upgraded
+from inkdot.storage.schemas import MODEL_VERSION
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -24,7 +25,7 @@ class _Recorded(BaseModel):
 
 
 class Interval(_Recorded):
-    """A figure that never stands without its 95 % interval.
+    """A metric that never stands without its 95 % interval.
 
     Attributes:
         value: The point estimate.
@@ -45,13 +46,13 @@ class ReliabilityStep(_Recorded):
     Attributes:
         low: Lower edge of the range.
         high: Upper edge of the range.
-        places: Labelled validation tiles with such a score.
+        regions: Labelled validation tiles with such a score.
         positive: Share (0 to 1) of them that were truly of the flag class.
     """
 
     low: float
     high: float
-    places: int
+    regions: int
     positive: Interval
 
 
@@ -61,8 +62,8 @@ class OperatingPoint(_Recorded):
     Attributes:
         class_name: The class that is called at or above the threshold.
         threshold: Score, 0 to 1.
-        wanted_sensitivity: What was asked for, 0 to 1.
-        sensitivity: What it reached on the validation slides (or pictures) whose tiles were labelled.
+        target_sensitivity: What was asked for, 0 to 1.
+        sensitivity: What it reached on the validation slides (or images) whose tiles were labelled.
         specificity: What it cost there.
         judged_on: What was counted: ``slides``, each by its best tile; ``tiles``; or ``attention``, slides by what the
             attention head makes of all their tiles.
@@ -71,59 +72,59 @@ class OperatingPoint(_Recorded):
 
     class_name: str
     threshold: float = Field(ge=0.0, le=1.0)
-    wanted_sensitivity: float
+    target_sensitivity: float
     sensitivity: Interval | None
     specificity: Interval | None
     judged_on: Literal["slides", "tiles", "attention"] = "slides"
     reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
 
 
-class LeftOpen(_Recorded):
-    """Which scores of a question are left open: chosen on validation data for a wanted error, and locked.
+class AbstentionBand(_Recorded):
+    """Which scores of a head are left open: chosen on validation data for a wanted error, and locked.
 
     Attributes:
-        low: Of the question that flags, a score between this and ``high`` is left open; None for other questions.
-        high: From this score on an answer is given: that something is there, or, of other questions, the likeliest class.
-            None where no answer of these is sure enough.
-        wanted_error: Share (0 to 1) of wrong ones among the answers given that was asked for.
-        error: What it was on the validation data; None where no answer was given there.
-        answered: Share (0 to 1) of them that were answered.
+        low: Of the head that flags, a score between this and ``high`` is left open; None for other heads.
+        high: From this score on an label is given: that something is there, or, of other heads, the likeliest class.
+            None where no label of these is sure enough.
+        target_selective_risk: Share (0 to 1) of wrong ones among the labels given that was asked for.
+        selective_risk: What it was on the validation data; None where no label was given there.
+        coverage: Share (0 to 1) of them on which a call was made.
         judged_on: What was counted.
     """
 
     low: float | None = Field(default=None, ge=0.0, le=1.0)
     high: float | None = Field(ge=0.0, le=1.0)
-    wanted_error: float
-    error: Interval | None
-    answered: Interval
+    target_selective_risk: float
+    selective_risk: Interval | None
+    coverage: Interval
     judged_on: Literal["slides", "tiles", "attention"]
 
     def holds(self, score: float) -> bool:
-        """Whether a score of the question that flags lies between the two, as float32: that is how scores are stored."""
+        """Whether a score of the head that flags lies between the two, as float32: that is how scores are stored."""
         if self.low is None or self.high is None:
             return False
         return bool(np.float32(self.low) < np.float32(score) < np.float32(self.high))
 
 
 class Attention(_Recorded):
-    """The part of a model that was learnt from answers about whole slides.
+    """The part of a model that was learnt from labels about whole slides.
 
     Attributes:
         hidden: Width of its hidden layers.
-        slides_per_class: Training slides with an answer about the whole slide, per ``<head>.<class>`` (soft targets
+        slides_per_class: Training slides with an label about the whole slide, per ``<head>.<class>`` (soft targets
             counted by weight).
-        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles with the ``answers`` about their
+        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles with the ``labels`` about their
             slides, tiles without any label (``self-supervised``), ``pretrained`` weights, or nothing (``scratch``).
         follows: Attention adds to each tile's margin for the flag class; False in models made before.
     """
 
     hidden: int = Field(ge=1)
     slides_per_class: dict[str, float]
-    start: Literal["tiles", "answers", "self-supervised", "pretrained", "scratch"]
+    start: Literal["tiles", "labels", "self-supervised", "pretrained", "scratch"]
     follows: bool = False
 
 
-class Familiarity(_Recorded):
+class OodReference(_Recorded):
     """How unlike its training tiles what a model sees may be; some of these are kept in ``reference.safetensors``.
 
     Attributes:
@@ -152,7 +153,7 @@ class TrainedOn(_Recorded):
         stains: Stains seen.
         sites: Number of sites.
         scanners: Number of scanners.
-        pictures: The cohort were labelled pictures, and ``slides`` counts them.
+        images: The cohort were labelled images, and ``slides`` counts them.
         mpp_range: Finest and coarsest µm/px of the slides as scanned; None where nobody knows, and in models made before.
     """
 
@@ -164,7 +165,7 @@ class TrainedOn(_Recorded):
     stains: list[str]
     sites: int
     scanners: int
-    pictures: bool = False
+    images: bool = False
     mpp_range: tuple[float, float] | None = None
 
 
@@ -179,29 +180,29 @@ class ModelFile(_Recorded):
         views: Mirror images and quarter turns of a tile that are averaged when scoring.
         precision: What scores were computed in when temperatures and operating points were chosen.
         preparation: Preparation the model is for.
-        heads: The questions, in the order of the network's outputs.
+        heads: The heads, in the order of the network's outputs.
         tiling: How slides must be cut for it.
-        mpp_known: The scale in ``tiling`` is the one it was trained at; False for pictures of unknown scale, and such
+        mpp_known: The scale in ``tiling`` is the one it was trained at; False for images of unknown scale, and such
             a model must not judge slides.
-        images: How its pictures were named and cropped, so that others are judged alike; None for a model of slides.
+        images: How its images were named and cropped, so that others are judged alike; None for a model of slides.
         attention: How it judges whole slides; None for a model that knows tiles only.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         temperatures: Divisor of each head's logits, by head name.
         operating_points: Per head that flags.
-        abstention: Which scores are left open, by head; empty for models that answer always, as those made before.
-        validation_figures: Figures on validation data, by name; named ``selftest_`` where the data is synthetic.
+        abstention: Which scores are left open, by head; empty for models that label always, as those made before.
+        validation_metrics: Metrics on validation data, by name; named ``selftest_`` where the data is synthetic.
         trained_on: The cohort.
-        familiarity: How unlike its training tiles a slide may be; None where it cannot tell.
+        ood: How unlike its training tiles a slide may be; None where it cannot tell.
         config_sha256: Hash of the training config.
         weights_sha256: Hash of ``weights.safetensors``.
     """
 
-    version: Literal["inkdot.model/1", "inkdot.model/2"] = MODEL_VERSION
+    version: Literal["inkdot.model/3"] = MODEL_VERSION
     inkdot: str
     backbone: str
     dropout: float
-    views: Literal[1, 2, 4, 8] = 1
+    tta_views: Literal[1, 2, 4, 8] = 1
     precision: Precision = "float32"
     preparation: Preparation
     heads: list[HeadConfig]
@@ -213,18 +214,12 @@ class ModelFile(_Recorded):
     normalisation_std: list[float] = Field(min_length=3, max_length=3)
     temperatures: dict[str, float]
     operating_points: dict[str, OperatingPoint]
-    abstention: dict[str, LeftOpen] = Field(default_factory=dict[str, LeftOpen])
-    validation_figures: dict[str, Interval]
+    abstention: dict[str, AbstentionBand] = Field(default_factory=dict[str, AbstentionBand])
+    validation_metrics: dict[str, Interval]
     trained_on: TrainedOn
-    familiarity: Familiarity | None = None
+    ood: OodReference | None = None
     config_sha256: str
     weights_sha256: str
-
-    @model_validator(mode="after")
-    def _version_fits(self) -> "ModelFile":
-        if (self.version == SLIDE_MODEL_VERSION) != (self.attention is not None):
-            raise ValueError(f"expected a part attention in version {SLIDE_MODEL_VERSION} and in no other")
-        return self
 
     @property
     def head_records(self) -> tuple[Head, ...]:
@@ -235,11 +230,11 @@ class ModelFile(_Recorded):
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # A model says nothing of parts that it has not, so that its file is what earlier programs know.
-    optional = ("images", "attention", "familiarity")
+    optional = ("images", "attention", "ood")
     unsaid: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }
-    unsaid |= {"views": True} if description.views == 1 else {}
+    unsaid |= {"tta_views": True} if description.tta_views == 1 else {}
     unsaid |= {} if description.abstention else {"abstention": True}
     unsaid |= {"precision": True} if description.precision == "float32" else {}
     unsaid |= {} if description.trained_on.mpp_range else {"trained_on": {"mpp_range"}}
@@ -254,36 +249,36 @@ def read_model_file(folder: Path) -> ModelFile:
     """Read ``model.json`` and check that the weights beside it are the ones it describes.
 
     Raises:
-        ArtefactError: A file is missing or damaged, of another version, or the weights are not its own.
+        StorageError: A file is missing or damaged, of another version, or the weights are not its own.
     """
     layout = ModelLayout(folder)
     for path in (layout.description, layout.weights):
         if not path.is_file():
-            raise ArtefactError(
+            raise StorageError(
                 f"{folder}: expected a model folder with {path.name}, found none; "
                 "give the folder that `inkdot train` made (RUN/model)"
             )
     try:
         data: object = json.loads(layout.description.read_text(encoding="utf-8"))
-        version = cast("dict[str, object]", data).get("version") if isinstance(data, dict) else None
-        if version not in (MODEL_VERSION, SLIDE_MODEL_VERSION):
-            raise ArtefactError(
-                f"{layout.description}: expected version {MODEL_VERSION} or {SLIDE_MODEL_VERSION}, found {version}; "
+        values = cast("dict[str, object]", data) if isinstance(data, dict) else {}
+        if (version := values.get("version")) not in (MODEL_VERSION, *UPGRADABLE):
+            raise StorageError(
+                f"{layout.description}: expected version {MODEL_VERSION}, found {version}; "
                 "train again with this version of Inkdot"
             )
-        description = ModelFile.model_validate(data)
+        description = ModelFile.model_validate(values if version == MODEL_VERSION else upgraded(values))
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{layout.description}: expected a model description, found a fault: {_fault(error)}; "
             "copy the whole model folder again"
         ) from None
     if file_sha256(layout.weights) != description.weights_sha256:
-        raise ArtefactError(
+        raise StorageError(
             f"{layout.weights}: expected the weights that model.json describes, found others; "
             "copy the whole model folder again"
         )
-    if description.familiarity is not None:
-        _check_reference(layout.reference, description.familiarity)
+    if description.ood is not None:
+        _check_reference(layout.reference, description.ood)
     return description
 
 
@@ -295,9 +290,9 @@ def _fault(error: ValueError) -> str:
     return " ".join(str(error).split())
 
 
-def _check_reference(path: Path, familiarity: Familiarity) -> None:
-    if not path.is_file() or file_sha256(path) != familiarity.reference_sha256:
-        raise ArtefactError(
+def _check_reference(path: Path, ood: OodReference) -> None:
+    if not path.is_file() or file_sha256(path) != ood.reference_sha256:
+        raise StorageError(
             f"{path}: expected the training tiles that model.json names, found "
             f"{'others' if path.is_file() else 'none'}; copy the whole model folder again"
         )

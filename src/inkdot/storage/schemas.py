@@ -12,15 +12,13 @@ import pyarrow as pa
 from inkdot.labels import Head, score_columns, target_columns
 
 TILES_VERSION: Final = "inkdot.tiles/2"
-SCORES_VERSION: Final = "inkdot.scores/3"
-CLUSTERS_VERSION: Final = "inkdot.clusters/2"
-CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/1"
+SCORES_VERSION: Final = "inkdot.scores/4"
+CLUSTERS_VERSION: Final = "inkdot.clusters/3"
+CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
-MODEL_VERSION: Final = "inkdot.model/1"
-SLIDE_MODEL_VERSION: Final = "inkdot.model/2"
-"""Of a model that judges slides by attention, which a program that knows tiles alone must refuse."""
+MODEL_VERSION: Final = "inkdot.model/3"
 
-TILE_PLACE: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
+TILE_GEOMETRY: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
 """Columns that say where a tile lies and what is on it, the same in tiles and scores."""
 
 MEASURES: Final = (
@@ -38,7 +36,7 @@ MEASURES: Final = (
 )
 """Measurements of a cluster's nuclei, named and defined as in ``morphometry.clusters.ClusterMeasurement``."""
 
-_TILE_PLACE_FIELDS: Final = (
+_TILE_GEOMETRY_FIELDS: Final = (
     pa.field("x_l0_px", pa.int32(), nullable=False),
     pa.field("y_l0_px", pa.int32(), nullable=False),
     pa.field("cluster_id", pa.int32()),
@@ -56,21 +54,23 @@ def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
     where it was not measured.
     target.<head>.<class>: training target, 0 to 1, null where unknown.
     """
-    return pa.schema([*_TILE_PLACE_FIELDS, *(pa.field(name, pa.float32()) for name in target_columns(heads))])
+    return pa.schema(
+        [*_TILE_GEOMETRY_FIELDS, *(pa.field(name, pa.float32()) for name in target_columns(heads))]
+    )
 
 
 def scores_schema(heads: Sequence[Head]) -> pa.Schema:
-    """``scores/<slide_id>.parquet``: the tiles in their order, with their place columns.
+    """``scores/<slide_id>.parquet``: the tiles in their order, with their region columns.
 
     attention: weight (0 to 1) of the tile in its slide's bag, which sums to 1 over the slide; null where the model has
-    no attention head. feature_distance: how far its embedding lies from those of the training tiles, where 1 is as far as
+    no attention head. ood_distance: how far its embedding lies from those of the training tiles, where 1 is as far as
     these lie from those of other slides; null where the model cannot tell. p.<head>.<class>: calibrated probability, 0 to 1.
     """
     return pa.schema(
         [
-            *_TILE_PLACE_FIELDS,
+            *_TILE_GEOMETRY_FIELDS,
             pa.field("attention", pa.float32()),
-            pa.field("feature_distance", pa.float32()),
+            pa.field("ood_distance", pa.float32()),
             *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads)),
         ]
     )
@@ -79,7 +79,7 @@ def scores_schema(heads: Sequence[Head]) -> pa.Schema:
 def clusters_schema() -> pa.Schema:
     """``clusters/<slide_id>.parquet``: one row per group of nuclei or lone nucleus, sorted by y then x.
 
-    cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: box in level-0 pixels. place: its
+    cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: box in level-0 pixels. region: its
     outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. nuclear_area_um2. nucleus_um: diameter of its
     largest nucleus. nuclear_od: optical density in the lighter of red and green. edge_um: sigma of its sharpest edge;
     in_focus says whether that is sharp enough to be judged. unseen: why it has no tile, empty where it has.
@@ -93,7 +93,7 @@ def clusters_schema() -> pa.Schema:
                 pa.field(f"{name}_l0_px", pa.int32(), nullable=False)
                 for name in ("x", "y", "width", "height")
             ),
-            pa.field("place", pa.string(), nullable=False),
+            pa.field("geometry", pa.string(), nullable=False),
             pa.field("nuclei", pa.int32(), nullable=False),
             *(
                 pa.field(name, pa.float32(), nullable=False)
@@ -111,7 +111,7 @@ def clusters_schema() -> pa.Schema:
 def cluster_scores_schema(heads: Sequence[Head]) -> pa.Schema:
     """``cluster_scores/<slide_id>.parquet``: the rows of ``clusters/<slide_id>.parquet``, in their order.
 
-    cluster_id and place: as there. centre_x_l0_px, centre_y_l0_px: middle of its box in level-0 pixels. tiles: how
+    cluster_id and region: as there. centre_x_l0_px, centre_y_l0_px: middle of its box in level-0 pixels. tiles: how
     many tiles its score was made from; 0 where it has none. top_tile_row: row of the tile with its highest score of
     the flag class, null without tiles. attention: weight (0 to 1) of the cluster in its slide's bag, which sums to 1
     over the slide; null where the model has no attention head. p.<head>.<class>: calibrated probability, 0 to 1, null
@@ -120,7 +120,7 @@ def cluster_scores_schema(heads: Sequence[Head]) -> pa.Schema:
     return pa.schema(
         [
             pa.field("cluster_id", pa.int32(), nullable=False),
-            pa.field("place", pa.string(), nullable=False),
+            pa.field("geometry", pa.string(), nullable=False),
             pa.field("centre_x_l0_px", pa.float32(), nullable=False),
             pa.field("centre_y_l0_px", pa.float32(), nullable=False),
             pa.field("tiles", pa.int32(), nullable=False),

@@ -1,6 +1,6 @@
-"""``reviews.sqlite``: what readers answered through the server, one row per change, never overwritten.
+"""``reviews.sqlite``: what readers reviewed through the server, one row per change, never overwritten.
 
-SQLite in WAL mode with ``synchronous=FULL``: a change is on disk before :meth:`AnswerStore.record` returns, so a
+SQLite in WAL mode with ``synchronous=FULL``: a change is on disk before :meth:`VerdictStore.record` returns, so a
 server that is killed loses nothing that it acknowledged. Rows are only added: who said what, when, and what it was
 before stays on record.
 """
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 
 REVIEWS_VERSION = 1
 """``PRAGMA user_version`` of the file."""
 
-_APPLICATION_ID = 0x496E6B64  # "Inkd", so that another program's database is not taken for answers
+_APPLICATION_ID = 0x496E6B64  # "Inkd", so that another program's database is not taken for verdicts
 SQLITE_START = b"SQLite format 3\x00"
 _BUSY_SECONDS = 10.0
 
 Entry = Mapping[str, object]
-"""State of one place: ``{"answers": {head: {"answer", "time"}}, "note": {"text", "time"} | None}``."""
+"""State of one region: ``{"verdicts": {head: {"verdict", "time"}}, "note": {"text", "time"} | None}``."""
 
 _SCHEMA = """
 CREATE TABLE changes (
@@ -35,7 +35,7 @@ CREATE TABLE changes (
     model_sha256 TEXT NOT NULL,
     key TEXT NOT NULL,
     slide_id TEXT NOT NULL,
-    place TEXT NOT NULL,
+    geometry TEXT NOT NULL,
     rank INTEGER NOT NULL,
     score REAL,
     entry TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE changes (
 CREATE INDEX changes_of_reader ON changes (reader, model_sha256, shown, order_seed, key, id);
 """
 _COLUMNS = (
-    "reader", "shown", "order_seed", "model_sha256", "key", "slide_id", "place", "rank", "score", "entry", "is_undo",
+    "reader", "shown", "order_seed", "model_sha256", "key", "slide_id", "geometry", "rank", "score", "entry", "is_undo",
     "time",
 )  # fmt: skip
 _LATEST = f"""
@@ -56,10 +56,10 @@ WHERE id IN (SELECT max(id) FROM changes GROUP BY reader, model_sha256, shown, o
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What a reader was shown: answers given to another model's places, or blinded, are kept apart.
+    """What a reader was shown: verdicts given to another model's regions, or blinded, are kept apart.
 
     Attributes:
-        model_sha256: Model whose places were shown.
+        model_sha256: Model whose regions were shown.
         shown: ``scores`` or ``blinded``.
         order_seed: Seed of a blinded order; empty where scores were shown.
     """
@@ -71,17 +71,17 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one reader's answers about one place.
+    """One change of one reader's verdicts about one region.
 
     Attributes:
         reader: Pseudonym of the reader.
         study: What was shown.
-        key: Name of the place within the review.
+        key: Name of the region within the review.
         slide_id: Name of the slide as it was shown.
-        place: WKT POLYGON in level-0 pixels.
+        geometry: WKT POLYGON in level-0 pixels.
         rank: Number on the card.
         score: Score on the card, 0 to 1; None in a blinded review.
-        entry: Answers and note after the change.
+        entry: Verdicts and note after the change.
         is_undo: The change took an earlier one back.
         time: When, in UTC as ISO 8601.
     """
@@ -90,7 +90,7 @@ class Change:
     study: Study
     key: str
     slide_id: str
-    place: str
+    geometry: str
     rank: int
     score: float | None
     entry: Entry
@@ -98,14 +98,14 @@ class Change:
     time: str
 
 
-class AnswerStore:
-    """The answers of one results folder; may be used from several threads, and beside another process.
+class VerdictStore:
+    """The verdicts of one results folder; may be used from several threads, and beside another process.
 
     Args:
         path: The file; made where it is missing.
 
     Raises:
-        ArtefactError: The file is of another kind or version, or lies where SQLite cannot keep its log.
+        StorageError: The file is of another kind or version, or lies where SQLite cannot keep its log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,9 +117,9 @@ class AnswerStore:
             )
             self._prepare()
         except sqlite3.Error as error:
-            raise ArtefactError(
-                f"{path}: expected a place for SQLite to keep answers, found: {error}; "
-                "name another with --answers, on a disk of this computer"
+            raise StorageError(
+                f"{path}: expected a file where SQLite can keep verdicts, found: {error}; "
+                "name another with --verdicts, on a disk of this computer"
             ) from None
 
     def record(self, change: Change) -> None:
@@ -130,7 +130,7 @@ class AnswerStore:
         """
         study = change.study
         values = (
-            change.reader, study.shown, study.order_seed, study.model_sha256, change.key, change.slide_id, change.place,
+            change.reader, study.shown, study.order_seed, study.model_sha256, change.key, change.slide_id, change.geometry,
             change.rank, change.score, json.dumps(change.entry, ensure_ascii=False), int(change.is_undo), change.time,
         )  # fmt: skip
         marks = ", ".join("?" * len(_COLUMNS))
@@ -141,7 +141,7 @@ class AnswerStore:
             )
 
     def history(self, reader: str, study: Study) -> list[tuple[str, Entry, bool]]:
-        """Every change of one reader in one study, oldest first: (place key, entry after it, whether it was an undo)."""
+        """Every change of one reader in one study, oldest first: (region key, entry after it, whether it was an undo)."""
         with self._lock:
             rows = self._connection.execute(
                 "SELECT key, entry, is_undo FROM changes "
@@ -151,7 +151,7 @@ class AnswerStore:
         return [(key, json.loads(entry), bool(is_undo)) for key, entry, is_undo in rows]
 
     def entry(self, reader: str, study: Study, key: str) -> Entry | None:
-        """The state of one place for one reader; None where nothing was answered yet."""
+        """The state of one region for one reader; None where nothing was reviewed yet."""
         with self._lock:
             row = self._connection.execute(
                 "SELECT entry FROM changes WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? "
@@ -161,7 +161,7 @@ class AnswerStore:
         return None if row is None else cast("Entry", json.loads(row[0]))
 
     def latest(self) -> list[Change]:
-        """The state of every place of every reader and study, sorted."""
+        """The state of every region of every reader and study, sorted."""
         with self._lock:
             return _changes(self._connection)
 
@@ -192,7 +192,7 @@ class AnswerStore:
         _check(connection, self._path)
 
 
-def is_review_answers(path: Path) -> bool:
+def is_verdict_store(path: Path) -> bool:
     """Whether a file is a SQLite database, by its first bytes."""
     try:
         with path.open("rb") as file:
@@ -201,11 +201,11 @@ def is_review_answers(path: Path) -> bool:
         return False
 
 
-def read_review_answers(path: Path) -> list[Change]:
-    """The state of every place of every reader, sorted; a server may be writing meanwhile.
+def read_verdict_store(path: Path) -> list[Change]:
+    """The state of every region of every reader, sorted; a server may be writing meanwhile.
 
     Raises:
-        ArtefactError: The file is damaged, or of another kind or version.
+        StorageError: The file is damaged, or of another kind or version.
     """
     try:
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
@@ -213,8 +213,8 @@ def read_review_answers(path: Path) -> list[Change]:
             _check(connection, path)
             return _changes(connection)
     except (sqlite3.Error, ValueError) as error:
-        raise ArtefactError(
-            f"{path}: expected answers that `inkdot review serve` kept, found a damaged file: {error}"
+        raise StorageError(
+            f"{path}: expected verdicts that `inkdot review serve` kept, found a damaged file: {error}"
         ) from None
 
 
@@ -222,21 +222,23 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
-        raise ArtefactError(
-            f"{path}: expected answers that `inkdot review serve` kept, found another program's database"
+        raise StorageError(
+            f"{path}: expected verdicts that `inkdot review serve` kept, found another program's database"
         )
     if version != REVIEWS_VERSION:
-        raise ArtefactError(
-            f"{path}: expected answers of version {REVIEWS_VERSION}, found {version}; use the Inkdot that wrote them"
+        raise StorageError(
+            f"{path}: expected verdicts of version {REVIEWS_VERSION}, found {version}; use the Inkdot that wrote them"
         )
 
 
 def _changes(connection: sqlite3.Connection) -> list[Change]:
     found: list[Change] = []
-    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, place, reader, id"):
-        reader, shown, seed, model, key, slide_id, place, rank, score, entry, is_undo, time = row
+    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, geometry, reader, id"):
+        reader, shown, seed, model, key, slide_id, geometry, rank, score, entry, is_undo, time = row
         study = Study(model, shown, seed)
         found.append(
-            Change(reader, study, key, slide_id, place, rank, score, json.loads(entry), bool(is_undo), time)
+            Change(
+                reader, study, key, slide_id, geometry, rank, score, json.loads(entry), bool(is_undo), time
+            )
         )
     return found

@@ -1,8 +1,8 @@
-"""How well could anybody do? The bound that every self-test figure on synthetic slides is held against.
+"""How well could anybody do? The bound that every self-test metric on synthetic slides is held against.
 
-Clusters are drawn from fresh patients; a reader who is told every parameter of every cell (which no picture shows so
+Clusters are drawn from fresh patients; a reader who is told every parameter of every cell (which no image shows so
 exactly) judges them with a regression on the cluster's summary and all its squares and products. A network above
-this bound has found a shortcut: something in the pictures that gives the class away and that no slide would have.
+this bound has found a shortcut: something in the images that gives the class away and that no slide would have.
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Simulated area under the ROC curve at the level of clusters, for one question.
+    """Simulated area under the ROC curve at the level of clusters, for one head.
 
     Attributes:
-        question: What is asked.
+        head: What is asked.
         selftest_best_auc: What the reader of all parameters reaches.
         selftest_diameter_auc: What the cluster's mean nuclear diameter alone reaches.
         clusters: How many clusters were judged.
     """
 
-    question: str
+    head: str
     selftest_best_auc: float
     selftest_diameter_auc: float
     clusters: int
@@ -44,7 +44,7 @@ def simulated_bounds(clusters_per_class: int = 1500, seed: int = 0) -> tuple[Bou
 
     Args:
         clusters_per_class: Small-cell and large-cell clusters drawn; twice as many benign ones are.
-        seed: Same seed, same figures.
+        seed: Same seed, same metrics.
     """
     rng = np.random.default_rng([seed, 0xB07D])
     small = np.stack([_summary(_draw("small_nec", rng)) for _ in range(clusters_per_class)])
@@ -61,7 +61,7 @@ def _draw(kind: str, rng: np.random.Generator) -> Group:
     return draw_group(kind, draw_patient("", rng), rng)
 
 
-def _bound(question: str, negative: Array, positive: Array, rng: np.random.Generator) -> Bound:
+def _bound(head: str, negative: Array, positive: Array, rng: np.random.Generator) -> Bound:
     values = np.concatenate([negative, positive])
     truth = np.concatenate([np.zeros(len(negative)), np.ones(len(positive))])
     order = rng.permutation(len(values))
@@ -72,7 +72,7 @@ def _bound(question: str, negative: Array, positive: Array, rng: np.random.Gener
         learn = folds != fold
         score[~learn] = _regression(values[learn], truth[learn], values[~learn])
     diameter = roc_auc(truth == 1, values[:, 0])
-    return Bound(question, roc_auc(truth == 1, score), max(diameter, 1.0 - diameter), len(values))
+    return Bound(head, roc_auc(truth == 1, score), max(diameter, 1.0 - diameter), len(values))
 
 
 def _summary(group: Group) -> Array:

@@ -8,12 +8,19 @@ from inkdot.config import AdequacyConfig
 from inkdot.records import Preparation, SlideInfo
 from inkdot.tiling.clusters.group_objects import IN_FOCUS_BLUR_UM, Cluster
 from inkdot.tiling.foreground.find_foreground import Foreground
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 Rule = Literal["cytology", "section", "photograph"]
 
-_OVER_TISSUE = (Ground.BLUR, Ground.FOLD)
-_OVER_GLASS = (Ground.PEN, Ground.BUBBLE, Ground.IN_BUBBLE, Ground.GREY, Ground.COVERSLIP, Ground.FOLD)
+_OVER_TISSUE = (ForegroundClass.BLUR, ForegroundClass.FOLD)
+_OVER_GLASS = (
+    ForegroundClass.PEN,
+    ForegroundClass.BUBBLE,
+    ForegroundClass.IN_BUBBLE,
+    ForegroundClass.GREY,
+    ForegroundClass.COVERSLIP,
+    ForegroundClass.FOLD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Assessment:
     Attributes:
         rule: Which floors applied.
         areas_mm2: Area of each kind of ground found, by its short name.
-        assessable_mm2: Cytology: glass of the spot (of the picture) that can be judged; sections: such tissue.
+        assessable_mm2: Cytology: glass of the spot (of the image) that can be judged; sections: such tissue.
         unassessable_fraction: Share (0 to 1) of what lies on the slide that cannot be judged.
         nuclei: Nucleated cells; None where they were not counted.
         nuclei_in_focus: Those in focus.
@@ -57,7 +64,7 @@ class Assessment:
 
 
 def count_nuclei(clusters: Sequence[Cluster], foreground: Foreground) -> NucleusCount:
-    """Nuclei in all clusters, lone ones among them; in focus where edges are sharp and the place is not named blurred."""
+    """Nuclei in all clusters, lone ones among them; in focus where edges are sharp and the region is not named blurred."""
     sharp = sum(
         cluster.nuclei
         for cluster in clusters
@@ -76,13 +83,13 @@ def _is_blurred(cluster: Cluster, foreground: Foreground) -> bool:
     columns = slice(max(0, int(left / frame.mpp - x)), max(0, int(right / frame.mpp - x)) + 1)
     rows = slice(max(0, int(top / frame.mpp - y)), max(0, int(bottom / frame.mpp - y)) + 1)
     under = foreground.ground[rows, columns]
-    return int((under == Ground.BLUR).sum()) > int((under == Ground.KEPT).sum())
+    return int((under == ForegroundClass.BLUR).sum()) > int((under == ForegroundClass.KEPT).sum())
 
 
 def rule_for(
     info: SlideInfo, foreground: Foreground, preparation: Preparation, config: AdequacyConfig
 ) -> Rule:
-    """A plain picture of a small field is a photograph, whatever was photographed."""
+    """A plain image of a small field is a photograph, whatever was photographed."""
     frame = foreground.frame
     shown_mm2 = frame.width_px * frame.height_px * (frame.mpp / 1000.0) ** 2
     if info.vendor.startswith("plain") and shown_mm2 <= config.photograph_mm2:
@@ -112,9 +119,9 @@ def assess(
     """
     areas = foreground.areas_um2()
     unassessable = _unassessable_fraction(areas, rule)
-    shown = areas[Ground.KEPT] + sum(areas[kind] for kind in _OVER_TISSUE)
+    shown = areas[ForegroundClass.KEPT] + sum(areas[kind] for kind in _OVER_TISSUE)
     if rule != "section":
-        shown = sum(areas.values()) - areas[Ground.OUTSIDE]
+        shown = sum(areas.values()) - areas[ForegroundClass.OUTSIDE]
     assessable_mm2 = shown * (1.0 - unassessable) / 1e6
     missing = _missing(rule, count, assessable_mm2, unassessable, config)
     return Assessment(
@@ -130,19 +137,19 @@ def assess(
     )
 
 
-def _unassessable_fraction(areas: dict[Ground, float], rule: Rule) -> float:
+def _unassessable_fraction(areas: dict[ForegroundClass, float], rule: Rule) -> float:
     """Share of what lies on the slide that is hidden or blurred.
 
     Of a section that is tissue. Of a spot it is cells: as many lie under a bubble as under as much free glass, and of
     those in the open as many are out of focus as foreground is.
     """
-    found = areas[Ground.KEPT] + areas[Ground.BLUR]
+    found = areas[ForegroundClass.KEPT] + areas[ForegroundClass.BLUR]
     if rule == "section":
         hidden = sum(areas[kind] for kind in _OVER_TISSUE)
-        return hidden / (areas[Ground.KEPT] + hidden) if hidden else 0.0
-    shown = sum(areas.values()) - areas[Ground.OUTSIDE]
+        return hidden / (areas[ForegroundClass.KEPT] + hidden) if hidden else 0.0
+    shown = sum(areas.values()) - areas[ForegroundClass.OUTSIDE]
     covered = sum(areas[kind] for kind in _OVER_GLASS) / shown if shown else 0.0
-    blurred = areas[Ground.BLUR] / found if found else 0.0
+    blurred = areas[ForegroundClass.BLUR] / found if found else 0.0
     return 1.0 - (1.0 - covered) * (1.0 - blurred)
 
 

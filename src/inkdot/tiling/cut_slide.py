@@ -15,7 +15,7 @@ from inkdot.tiling.adequacy import Assessment, Rule, assess, count_nuclei, needs
 from inkdot.tiling.clusters.cluster_table import Adequacy, adequacy, cluster_table
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import group_objects
-from inkdot.tiling.clusters.place_tiles import Unseen, place_tiles
+from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
 from inkdot.tiling.tile_table import cut_tiles, tiles_at
 
@@ -44,7 +44,7 @@ class Cut:
     def warnings(self) -> list[str]:
         """What a person must be told with every result of this slide."""
         said: list[str] = []
-        left_out = self.adequacy.unseen[Unseen.BUDGET.value] if self.adequacy else 0
+        left_out = self.adequacy.unseen[NotTiled.BUDGET.value] if self.adequacy else 0
         if left_out:
             said.append(f"{left_out} clusters or cells were not looked at: tiling.max_tiles was used up")
         unassessable = self.assessment.unassessable_fraction
@@ -54,7 +54,7 @@ class Cut:
 
     @property
     def notes(self) -> list[str]:
-        """Counts for the mask picture."""
+        """Counts for the mask image."""
         judged = self.assessment
         said = [
             f"{judged.assessable_mm2:.4g} mm2 assessable, {judged.unassessable_fraction:.1%} not assessable"
@@ -82,7 +82,7 @@ def cut_slide(
     Args:
         slide: An open slide.
         tiling: How to cut it, and the floors of adequacy.
-        heads: The questions; each gets its target columns.
+        heads: The heads; each gets its target columns.
         preparation: Says which floors apply.
 
     Raises:

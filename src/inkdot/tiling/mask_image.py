@@ -1,4 +1,4 @@
-"""A picture for the eye: which tiles were kept, what was dropped, and why."""
+"""A image for the eye: which tiles were kept, what was dropped, and why."""
 
 import io
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from PIL import Image
 
 from inkdot.records import MaskArray, RgbArray, SlideInfo
 from inkdot.tiling.foreground.find_foreground import Foreground
-from inkdot.tiling.foreground.foreground_classes import BLOCKING, Ground
+from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
 
 MAX_SIDE_PX: Final = 1200
-"""Longer side of the picture, without the legend."""
+"""Longer side of the image, without the legend."""
 
 _Colour = tuple[int, int, int]
 
-_DROPPED_COLOURS: Final[dict[Ground, _Colour]] = {
-    Ground.SPECK: (230, 140, 0),
-    Ground.GREY: (200, 0, 160),
-    Ground.OUTSIDE: (205, 205, 222),
-    Ground.RING: (150, 110, 60),
-    Ground.PRECIPITATE: (120, 70, 0),
-    Ground.BLUR: (0, 170, 230),
-    Ground.FOLD: (140, 60, 210),
-    Ground.COVERSLIP: (0, 150, 140),
-    Ground.BUBBLE: (215, 175, 0),
-    Ground.IN_BUBBLE: (250, 238, 180),
-    Ground.PEN: (220, 20, 20),
+_DROPPED_COLOURS: Final[dict[ForegroundClass, _Colour]] = {
+    ForegroundClass.SPECK: (230, 140, 0),
+    ForegroundClass.GREY: (200, 0, 160),
+    ForegroundClass.OUTSIDE: (205, 205, 222),
+    ForegroundClass.RING: (150, 110, 60),
+    ForegroundClass.PRECIPITATE: (120, 70, 0),
+    ForegroundClass.BLUR: (0, 170, 230),
+    ForegroundClass.FOLD: (140, 60, 210),
+    ForegroundClass.COVERSLIP: (0, 150, 140),
+    ForegroundClass.BUBBLE: (215, 175, 0),
+    ForegroundClass.IN_BUBBLE: (250, 238, 180),
+    ForegroundClass.PEN: (220, 20, 20),
 }
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
 _NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
@@ -71,52 +71,55 @@ def draw_mask(
         right, bottom = int((x + tile_side_l0_px[0]) * scale_x), int((y + tile_side_l0_px[1]) * scale_y)
         cv2.rectangle(in_tile, (left, top), (right, bottom), (1.0,), cv2.FILLED)
         cv2.rectangle(outlines, (left, top), (right, bottom), (1.0,), 1)
-    picture = thumbnail.copy()
+    image = thumbnail.copy()
     outside = in_tile == 0
     # Pale, not dark: on dark glass a lone cell that was lost would be lost to the eye as well.
-    picture[outside] = 255 - (255 - picture[outside]) // 3
+    image[outside] = 255 - (255 - image[outside]) // 3
     for kind, colour in _DROPPED_COLOURS.items():
-        picture[ground == kind] = colour
-    picture[(ground == Ground.KEPT) & outside] = _NOT_KEPT_COLOUR
+        image[ground == kind] = colour
+    image[(ground == ForegroundClass.KEPT) & outside] = _NOT_KEPT_COLOUR
     # Many small tiles would paint the cells over: draw the edge of what they cover together.
     edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
-    picture[edge > 0] = _TILE_COLOUR
-    return np.concatenate([picture, _legend(width, _legend_lines(foreground, len(x_l0_px), notes))])
+    image[edge > 0] = _TILE_COLOUR
+    return np.concatenate([image, _legend(width, _legend_lines(foreground, len(x_l0_px), notes))])
 
 
-def png_bytes(picture: RgbArray) -> bytes:
-    """A small PNG of the picture, the legend's colours exact; the same picture gives the same bytes."""
-    image = Image.fromarray(picture).quantize(_COLOURS, dither=Image.Dither.NONE)
-    indices = np.array(image)
-    palette = list(image.getpalette() or [])[: 3 * _COLOURS]
+def png_bytes(image: RgbArray) -> bytes:
+    """A small PNG of the image, the legend's colours exact; the same image gives the same bytes."""
+    indexed = Image.fromarray(image).quantize(_COLOURS, dither=Image.Dither.NONE)
+    indices = np.array(indexed)
+    palette = list(indexed.getpalette() or [])[: 3 * _COLOURS]
     palette += [0] * (3 * _COLOURS - len(palette))
     # One number per pixel: comparing three channels with a dozen colours took as long as finding the cells.
-    codes = picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    codes = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     for red, green, blue in _NAMED_COLOURS:
         indices[codes == (red << 16 | green << 8 | blue)] = len(palette) // 3
         palette += (red, green, blue)
-    image = Image.fromarray(indices)
-    image.putpalette(palette)
+    indexed = Image.fromarray(indices)
+    indexed.putpalette(palette)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")  # optimize would take ten times as long for a twentieth of the bytes
+    indexed.save(buffer, format="PNG")  # optimize would take ten times as long for a twentieth of the bytes
     return buffer.getvalue()
 
 
 def unjudged_in(png: bytes, height_px: int) -> MaskArray:
-    """Where a mask picture shows something that cannot be judged, or foreground that no tile shows.
+    """Where a mask image shows something that cannot be judged, or foreground that no tile shows.
 
     Outside of the cell spot there is nothing to judge, and it does not count.
 
     Args:
         png: What :func:`png_bytes` gave.
-        height_px: Height of the picture without its legend.
+        height_px: Height of the image without its legend.
 
     Returns:
         bool [height_px, width].
     """
     image = Image.open(io.BytesIO(png))
     indices = np.array(image)[:height_px]
-    hidden = {_DROPPED_COLOURS[kind] for kind in (BLOCKING | {Ground.IN_BUBBLE}) - {Ground.OUTSIDE}}
+    hidden = {
+        _DROPPED_COLOURS[kind]
+        for kind in (BLOCKING | {ForegroundClass.IN_BUBBLE}) - {ForegroundClass.OUTSIDE}
+    }
     wanted = [
         _COLOURS + row
         for row, colour in enumerate(_NAMED_COLOURS)
@@ -142,20 +145,20 @@ def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> 
     left, top = np.clip(x, 0, columns - 1).astype(np.intp), np.clip(y, 0, rows - 1).astype(np.intp)
     by_row = np.maximum.reduceat(foreground.ground, top, axis=0)
     ground = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
-    ground[:, (x < -1) | (x >= columns)] = Ground.GLASS  # beyond the scanned part
-    ground[(y < -1) | (y >= rows)] = Ground.GLASS
+    ground[:, (x < -1) | (x >= columns)] = ForegroundClass.GLASS  # beyond the scanned part
+    ground[(y < -1) | (y >= rows)] = ForegroundClass.GLASS
     return ground
 
 
 def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> list[tuple[_Colour, str]]:
     areas = foreground.areas_um2()
     lines: list[tuple[_Colour, str]] = [
-        (_TILE_COLOUR, f"{tiles} tiles kept; {areas[Ground.KEPT] / 1e6:.4g} mm2 of foreground"),
+        (_TILE_COLOUR, f"{tiles} tiles kept; {areas[ForegroundClass.KEPT] / 1e6:.4g} mm2 of foreground"),
         (_NOT_KEPT_COLOUR, "foreground in no kept tile"),
     ]
     for kind, colour in _DROPPED_COLOURS.items():
         if areas[kind]:
-            verb = "not assessable" if kind in BLOCKING or kind is Ground.IN_BUBBLE else "dropped"
+            verb = "not assessable" if kind in BLOCKING or kind is ForegroundClass.IN_BUBBLE else "dropped"
             lines.append((colour, f"{verb}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
     glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
     lines.append(

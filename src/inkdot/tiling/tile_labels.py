@@ -1,14 +1,14 @@
-"""What people said about places and slides, as training targets of tiles.
+"""What people said about regions and slides, as training targets of tiles.
 
-A tile may hold several places, and a place may be cut by a tile's edge. The rules:
+A tile may hold several regions, and a region may be cut by a tile's edge. The rules:
 
-- A place *counts* for a tile when enough of the place lies in the tile, or it covers enough of the tile.
-- Answers of several readers about one place average. Two readers' outlines of one thing (they overlap by
-  at least half of their union) are one place.
-- For the head that flags, the place most in favour of the flag class decides: one malignant cluster among
-  lymphocytes makes a malignant tile. For other heads the places that count average.
-- A tile that holds only a piece of a flagged place, too little to count, is unknown: it is no example of
-  either class. So is one whose only answer is not used in training ("unsure").
+- A region *counts* for a tile when enough of the region lies in the tile, or it covers enough of the tile.
+- Labels of several readers about one region average. Two readers' outlines of one thing (they overlap by
+  at least half of their union) are one region.
+- For the head that flags, the region most in favour of the flag class decides: one malignant cluster among
+  lymphocytes makes a malignant tile. For other heads the regions that count average.
+- A tile that holds only a piece of a flagged region, too little to count, is unknown: it is no example of
+  either class. So is one whose only label is not used in training ("unsure").
 - What is said of a whole slide holds for its unlabelled tiles only where it excludes the flag class: a
   benign slide is benign everywhere, a malignant one is malignant somewhere.
 - A head with a condition is known only where its condition holds.
@@ -23,19 +23,19 @@ from shapely.geometry.base import BaseGeometry
 
 from inkdot.config import LabellingConfig
 from inkdot.labels import Head, target_column
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.polygon_overlap import Outlines, areas, as_outlines, boxes, overlaps
 
 Floats = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.float64]
 """Weights per tile and class, shape [tiles, classes]; a row of NaN is unknown."""
 
-_SAME_PLACE_IOU = 0.5
+_SAME_REGION_IOU = 0.5
 _SURE = 0.5  # a condition holds where its class has more than this weight
 
 
 @dataclass(frozen=True, slots=True)
-class TilePlaces:
+class TileBoxes:
     """Where tiles lie, all of one size.
 
     Attributes:
@@ -52,9 +52,9 @@ class TilePlaces:
 
 
 def target_columns_for(
-    tiles: TilePlaces,
+    tiles: TileBoxes,
     heads: Sequence[Head],
-    places: Sequence[PlaceLabel],
+    regions: Sequence[RegionLabel],
     on_slide: Mapping[str, str],
     labelling: LabellingConfig,
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -62,10 +62,10 @@ def target_columns_for(
 
     Args:
         tiles: The tiles.
-        heads: The questions.
-        places: What was said about places on this slide.
-        on_slide: Answer per head for what is on the slide; unknown heads are absent.
-        labelling: When a place counts for a tile.
+        heads: The heads.
+        regions: What was said about regions on this slide.
+        on_slide: Label per head for what is on the slide; unknown heads are absent.
+        labelling: When a region counts for a tile.
 
     Returns:
         ``target.<head>.<class>`` to weights (0 to 1), NaN where unknown, shape [n].
@@ -73,14 +73,14 @@ def target_columns_for(
     known: dict[str, Targets] = {}
     by_name = {head.name: head for head in heads}
     for head in _conditions_first(heads):
-        said = [place for place in places if place.head == head.name]
-        targets, undecided = _from_places(tiles, head, said, labelling)
+        said = [region for region in regions if region.head == head.name]
+        targets, undecided = _from_regions(tiles, head, said, labelling)
         condition = _weight_of_condition(head, by_name, known)
         unlabelled = np.isnan(targets[:, 0]) & ~undecided
         if condition is not None:
             unlabelled &= condition > _SURE  # False where unknown (NaN)
             targets[condition < _SURE] = np.nan
-        weights = _answer_for_every_tile(head, on_slide.get(head.name))
+        weights = _label_for_every_tile(head, on_slide.get(head.name))
         if weights is not None:
             targets[unlabelled] = weights
         known[head.name] = targets
@@ -107,18 +107,18 @@ def _conditions_first(heads: Sequence[Head]) -> list[Head]:
     return done
 
 
-def _from_places(
-    tiles: TilePlaces, head: Head, said: Sequence[PlaceLabel], labelling: LabellingConfig
+def _from_regions(
+    tiles: TileBoxes, head: Head, said: Sequence[RegionLabel], labelling: LabellingConfig
 ) -> tuple[Targets, npt.NDArray[np.bool_]]:
-    """Targets from places alone, and the tiles that must stay unknown whatever is said of the slide."""
+    """Targets from regions alone, and the tiles that must stay unknown whatever is said of the slide."""
     count = len(tiles.x_l0_px)
     targets = np.full((count, len(head.classes)), np.nan)
     undecided = np.zeros(count, np.bool_)
     if not said or not count:
         return targets, undecided
-    outlines, votes = _merged_places(head, said)
-    tile, place, counts = _meetings(tiles, outlines, labelling)
-    weights = votes[place]
+    outlines, votes = _merged_regions(head, said)
+    tile, region, counts = _meetings(tiles, outlines, labelling)
+    weights = votes[region]
     usable = ~np.isnan(weights[:, 0])
     decisive = counts & usable
     flag = head.classes.index(head.flag_class) if head.flag_class else None
@@ -131,7 +131,7 @@ def _from_places(
         return targets, undecided & (numbers == 0)
     # In ascending order of the flag's weight, so that the strongest is written last and stays.
     order = np.flatnonzero(decisive)
-    order = order[np.lexsort((place[order], weights[order, flag]))]
+    order = order[np.lexsort((region[order], weights[order, flag]))]
     targets[tile[order]] = weights[order]
     flagged_piece = usable & (weights[:, flag] > 0.0) & ~counts
     undecided[tile[flagged_piece | ~usable]] = True
@@ -140,34 +140,34 @@ def _from_places(
     return targets, undecided
 
 
-def _merged_places(head: Head, said: Sequence[PlaceLabel]) -> tuple[Outlines, Targets]:
-    """Outlines and their mean targets; different outlines of one thing each carry the mean of all its answers.
+def _merged_regions(head: Head, said: Sequence[RegionLabel]) -> tuple[Outlines, Targets]:
+    """Outlines and their mean targets; different outlines of one thing each carry the mean of all its labels.
 
     Returns:
-        Outlines, shape [places], and weights, shape [places, classes], NaN where no answer is usable.
+        Outlines, shape [regions], and weights, shape [regions, classes], NaN where no label is usable.
     """
-    answers: dict[BaseGeometry, list[tuple[str, str]]] = {}
+    labels: dict[BaseGeometry, list[tuple[str, str]]] = {}
     for label in said:
-        answers.setdefault(label.place.normalize(), []).append((label.reader, label.answer))
+        labels.setdefault(label.geometry.normalize(), []).append((label.reader, label.label))
     # Sorted, so that the order of the table changes nothing.
-    geometries = sorted(answers, key=lambda geometry: geometry.wkb)
+    geometries = sorted(labels, key=lambda geometry: geometry.wkb)
     outlines = as_outlines(geometries)
     votes = np.full((len(outlines), len(head.classes)), np.nan)
-    for members in _groups_of_same_place(outlines, [answers[geometry] for geometry in geometries]):
-        pooled = sorted(answer for member in members for _, answer in answers[geometries[member]])
+    for members in _groups_of_same_region(outlines, [labels[geometry] for geometry in geometries]):
+        pooled = sorted(label for member in members for _, label in labels[geometries[member]])
         mean = head.soft_target(pooled)
         if mean is not None:
             votes[members] = mean
     return outlines, votes
 
 
-def _groups_of_same_place(
-    outlines: Outlines, answers: Sequence[Sequence[tuple[str, str]]]
+def _groups_of_same_region(
+    outlines: Outlines, labels: Sequence[Sequence[tuple[str, str]]]
 ) -> list[list[int]]:
     """Indices of outlines that mean one thing: by different readers, overlapping by half of their union."""
     first, second, shared = overlaps(outlines, outlines)
     area = areas(outlines)
-    same = (first < second) & (shared >= _SAME_PLACE_IOU * (area[first] + area[second] - shared))
+    same = (first < second) & (shared >= _SAME_REGION_IOU * (area[first] + area[second] - shared))
     group = list(range(len(outlines)))
 
     def root(index: int) -> int:
@@ -176,8 +176,8 @@ def _groups_of_same_place(
         return index
 
     for a, b in zip(first[same], second[same], strict=True):
-        readers_a = {reader for reader, _ in answers[int(a)]}
-        readers_b = {reader for reader, _ in answers[int(b)]}
+        readers_a = {reader for reader, _ in labels[int(a)]}
+        readers_b = {reader for reader, _ in labels[int(b)]}
         if readers_a.isdisjoint(readers_b):
             group[root(int(b))] = root(int(a))
     groups: dict[int, list[int]] = {}
@@ -187,22 +187,22 @@ def _groups_of_same_place(
 
 
 def _meetings(
-    tiles: TilePlaces, outlines: Outlines, labelling: LabellingConfig
+    tiles: TileBoxes, outlines: Outlines, labelling: LabellingConfig
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Every tile and place that share some area, and whether the place counts for the tile.
+    """Every tile and region that share some area, and whether the region counts for the tile.
 
     Returns:
-        Tile indices, place indices and the answer, each of shape [meetings].
+        Tile indices, region indices and the label, each of shape [meetings].
     """
     corners = boxes(tiles.x_l0_px, tiles.y_l0_px, tiles.width_l0_px, tiles.height_l0_px)
-    place, tile, shared = overlaps(outlines, corners)
-    of_place = shared / areas(outlines)[place]
+    region, tile, shared = overlaps(outlines, corners)
+    of_region = shared / areas(outlines)[region]
     of_tile = shared / (tiles.width_l0_px * tiles.height_l0_px)
-    # A hair's breadth of tolerance: a place wholly inside must count at a fraction of 1 in spite of rounding.
-    counts = (of_place >= labelling.min_place_fraction - 1e-9) | (
+    # A hair's breadth of tolerance: a region wholly inside must count at a fraction of 1 in spite of rounding.
+    counts = (of_region >= labelling.min_region_fraction - 1e-9) | (
         of_tile >= labelling.min_tile_fraction - 1e-9
     )
-    return tile, place, counts
+    return tile, region, counts
 
 
 def _weight_of_condition(
@@ -215,9 +215,9 @@ def _weight_of_condition(
     return known[other][:, by_name[other].classes.index(class_name)]
 
 
-def _answer_for_every_tile(head: Head, answer: str | None) -> tuple[float, ...] | None:
-    """What an answer about the whole slide says of each of its tiles, or None where it says nothing."""
-    weights = head.target(answer) if answer is not None else None
+def _label_for_every_tile(head: Head, label: str | None) -> tuple[float, ...] | None:
+    """What an label about the whole slide says of each of its tiles, or None where it says nothing."""
+    weights = head.target(label) if label is not None else None
     if weights is None or head.flag_class is None:
         return weights
     return None if weights[head.classes.index(head.flag_class)] > 0.0 else weights

@@ -45,11 +45,11 @@ def read_tiles(
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:
-    """The picture at another size: area mean where it shrinks, linear where it grows (by 1.25 at most).
+    """The image at another size: area mean where it shrinks, linear where it grows (by 1.25 at most).
 
-    Area means over fractions of pixels cost more than decoding a JPEG. Near the ratios 1, 2 and 3 the picture is
+    Area means over fractions of pixels cost more than decoding a JPEG. Near the ratios 1, 2 and 3 the image is
     first brought to just that multiple of the size, linearly: within a grey level of the exact area mean on
-    average on the sharpest pictures, half a level on tissue, in a third of the time.
+    average on the sharpest images, half a level on tissue, in a third of the time.
     """
     height, width = rgb.shape[:2]
     if width < width_px or height < height_px:

@@ -15,7 +15,7 @@ from inkdot.records import SlideInfo, TileSpec
 from inkdot.storage.schemas import tiles_schema
 from inkdot.tiling.coverage import covered_fraction
 from inkdot.tiling.foreground.find_foreground import Foreground
-from inkdot.tiling.foreground.foreground_classes import BLOCKING, Ground
+from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
 
 
 def cut_tiles(
@@ -32,7 +32,7 @@ def cut_tiles(
         info: The slide.
         spec: Side, scale and stride of the tiles.
         foreground: What on the slide is not empty glass.
-        heads: The questions; each gets its target columns.
+        heads: The heads; each gets its target columns.
         min_foreground_fraction: Tiles with less of their area (0 to 1) in the foreground are dropped, and
             those with none at all.
         artefacts: How much of a tile may lie under pen and other artefacts; any amount where None.
@@ -70,7 +70,7 @@ def _fit_for_the_network(
     """Tiles with little pen and not too much of other artefacts; blue ink has the colour of a nucleus."""
     fit = np.ones(len(x_l0_px), np.bool_)
     for kinds, most in (
-        ((Ground.PEN,), artefacts.max_pen_fraction),
+        ((ForegroundClass.PEN,), artefacts.max_pen_fraction),
         (tuple(BLOCKING), artefacts.max_blocked_fraction),
     ):
         mask = foreground.of(kinds)
@@ -97,7 +97,7 @@ def tiles_at(
         info: The slide.
         spec: Side and scale of the tiles.
         foreground: What on the slide is not empty glass.
-        heads: The questions; each gets its target columns.
+        heads: The heads; each gets its target columns.
         x_l0_px: Left edges in level-0 pixels, shape [tiles], by y then x.
         y_l0_px: Top edges, shape [tiles].
         cluster_id: The cluster each tile was placed for, shape [tiles].
@@ -138,8 +138,8 @@ def _why_nothing(foreground: Foreground, tiles: int, min_fraction: float) -> str
     total = sum(areas.values())
     shares = ", ".join(
         f"{ground.words} {areas[ground] / total:.3%}"
-        for ground in Ground
-        if areas[ground] and ground != Ground.GLASS
+        for ground in ForegroundClass
+        if areas[ground] and ground != ForegroundClass.GLASS
     )
     return (
         f"expected tiles with at least {min_fraction:g} of foreground, found none among {tiles}; "

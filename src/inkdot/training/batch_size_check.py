@@ -22,15 +22,18 @@ def check_shares(config: Config, *, slides: bool) -> None:
     size, settings = company().size, config.training
     if size == 1:
         return
-    batch, own = settings.batch_size, settings.slide_labels
-    multiple, why = size * settings.accumulate, f"each taking its share in parts of {settings.accumulate}"
+    batch, own = settings.batch_size, settings.mil
+    multiple, why = (
+        size * settings.gradient_accumulation,
+        f"each taking its share in parts of {settings.gradient_accumulation}",
+    )
     even = not batch % multiple
     if slides:
         pairs = own.start == "self-supervised" and config.model.weights == "scratch"
         bags = slides_a_step(batch, own.bag_tiles)
         even = even and not bags % size and not (pairs and pairs_a_step(batch) % size)
         multiple = math.lcm(multiple, size * own.bag_tiles, 2 * size if pairs else 1)
-        why += f", and as many slides of a step as the others, training.slide_labels.bag_tiles ({own.bag_tiles}) tiles of each"
+        why += f", and as many slides of a step as the others, training.mil.bag_tiles ({own.bag_tiles}) tiles of each"
     if not even:
         raise UserError(
             f"training.batch_size: expected a multiple of {multiple} for {size} processes, {why}, found {batch}; "

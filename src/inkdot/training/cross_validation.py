@@ -15,24 +15,24 @@ from inkdot.datasets.cohort import Fold, cohort_notes, split_cohort
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.oof_metrics import (
-    OutOfFold,
+    OofPredictions,
     confusion_of,
-    cross_validation_figures,
+    cross_validation_metrics,
     uncalibrated_scores,
 )
 from inkdot.labels import flagging_head, score_columns, target_columns
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
-from inkdot.model.predictor import Scorer
+from inkdot.model.predictor import Predictor
 from inkdot.model.targets import head_slices
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.training.distributed.process_group import company
-from inkdot.training.label_checks import check_answers
+from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
-    SlidesOutOfFold,
+    OofSlides,
     joined,
-    judge_kept_out,
-    pooled_slide_figures,
+    pooled_slide_metrics,
+    predict_held_out,
     slide_calls,
     slides_csv,
 )
@@ -47,7 +47,7 @@ def cross_validate(
     layout: RunLayout,
     console: Console,
     *,
-    pictures: bool,
+    images: bool,
     mpp_known: bool = True,
     by_slide: bool = False,
 ) -> None:
@@ -60,12 +60,12 @@ def cross_validate(
         UserError: A class is missing in some fold.
     """
     cohorts = [
-        split_cohort(found, config, pictures=pictures, fold=Fold(k, folds), by_slide=by_slide)
+        split_cohort(found, config, images=images, fold=Fold(k, folds), by_slide=by_slide)
         for k in range(folds)
     ]
     for cohort in cohorts:
-        check_answers(cohort, config)
-    parts, slides = list[OutOfFold](), list[SlidesOutOfFold]()
+        check_labels(cohort, config)
+    parts, slides = list[OofPredictions](), list[OofSlides]()
     for index, cohort in enumerate(cohorts):
         say(console, [f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
         own = layout.fold(index)
@@ -78,30 +78,30 @@ def cross_validate(
         if not company().first:
             continue  # the first process judges, as it describes and stores what all have learnt
         parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
-        if not pictures:
-            slides.append(judge_kept_out(cohort, index, own, layout, console))
+        if not images:
+            slides.append(predict_held_out(cohort, index, own, layout, console))
     if not company().first:
         return
     judged, whole = _joined(parts), joined(slides) if slides else None
     seed = config.training.seed
-    figures = pooled_slide_figures(whole, seed) if whole else {}
-    of_tiles = cross_validation_figures(judged, config.head_records, seed)
+    metrics = pooled_slide_metrics(whole, seed) if whole else {}
+    of_tiles = cross_validation_metrics(judged, config.head_records, seed)
     # Where slides teach, tiles are calibrated as slides, and only their order says something.
-    figures |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
-    prefix = cohorts[0].figures_prefix.replace("validation_", "")
-    named = {prefix + name: estimate for name, estimate in figures.items()}
+    metrics |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
+    prefix = cohorts[0].metrics_prefix.replace("validation_", "")
+    named = {prefix + name: estimate for name, estimate in metrics.items()}
     _write(judged, whole, named, folds, config, layout)
     say(console, [f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
 
 
-def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutOfFold:
-    scorer = Scorer(layout.model)
+def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofPredictions:
+    scorer = Predictor(layout.model)
     heads, description = config.head_records, scorer.description
     scores = scorer.score(tiles.tiles())
     head = flagging_head(heads)
     point = description.operating_points[head.name]
     column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
-    return OutOfFold(
+    return OofPredictions(
         names=tiles.slides,
         patients=tiles.patients,
         folds=np.full(len(tiles), fold),
@@ -112,8 +112,8 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OutO
     )
 
 
-def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:
-    return OutOfFold(
+def _joined(parts: Sequence[OofPredictions]) -> OofPredictions:
+    return OofPredictions(
         names=np.concatenate([part.names for part in parts]),
         patients=np.concatenate([part.patients for part in parts]),
         folds=np.concatenate([part.folds for part in parts]),
@@ -125,14 +125,14 @@ def _joined(parts: Sequence[OutOfFold]) -> OutOfFold:
 
 
 def _write(
-    judged: OutOfFold,
-    whole: SlidesOutOfFold | None,
-    figures: dict[str, Estimate],
+    judged: OofPredictions,
+    whole: OofSlides | None,
+    metrics: dict[str, Estimate],
     folds: int,
     config: Config,
     layout: RunLayout,
 ) -> None:
-    heads, pictures = config.head_records, whole is None
+    heads, images = config.head_records, whole is None
     calls = slide_calls(whole) if whole else {}
     confusions = {
         head.name: confusion_of(judged, head, columns)
@@ -149,10 +149,10 @@ def _write(
             )
         },
         **({"slides": len(whole.slides), "calls": _counts(calls)} if whole else {}),
-        "figures": {name: asdict(estimate) for name, estimate in figures.items()},
+        "metrics": {name: asdict(estimate) for name, estimate in metrics.items()},
     }
     write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    what, who = ("pictures", "groups") if pictures else ("tiles", "patients")
+    what, who = ("images", "groups") if images else ("tiles", "patients")
     judged_words = f"{len(judged.names)} {what} of {facts['patients']} {who}"
     if whole:
         judged_words = f"{len(whole.slides)} slides, {judged_words}"
@@ -162,12 +162,12 @@ def _write(
         f"{folds} folds, {judged_words}, each judged by a model that never saw its "
         f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % intervals.",
         "",
-        "| figure | value | 95 % interval | how |",
+        "| metric | value | 95 % interval | how |",
         "| --- | --- | --- | --- |",
         *(
             f"| {name} | {e.value:.3f} | "
             f"{'not known' if e.method == TOO_FEW else f'{e.low:.3f} to {e.high:.3f}'} | {e.method} |"
-            for name, e in figures.items()
+            for name, e in metrics.items()
         ),
     ]
     if whole:

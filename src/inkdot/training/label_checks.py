@@ -8,11 +8,11 @@ from inkdot.errors import UserError
 from inkdot.labels import flagging_head
 from inkdot.metrics.splits import Part
 from inkdot.model.targets import NameArray, TargetArray
-from inkdot.training.fit.monitor import check_watched
+from inkdot.training.fit.monitor import check_monitored
 
 
-def check_answers(cohort: Cohort, config: Config) -> None:
-    """Every class needs tiles to learn from, the flagging question both sides to be judged on, and patients as watched.
+def check_labels(cohort: Cohort, config: Config) -> None:
+    """Every class needs tiles to learn from, the flagging head both sides to be judged on, and patients as watched.
 
     Raises:
         UserError: A class is missing; the message names it.
@@ -23,14 +23,14 @@ def check_answers(cohort: Cohort, config: Config) -> None:
     for part in parts:
         counts = _examples_per_class(cohort, part, config)
         for head in heads:
-            # Another question may go unjudged, and then has no figure, but never untaught: its scores would be noise.
+            # Another head may go unjudged, and then has no metric, but never untaught: its scores would be noise.
             if part == "validation" and head.name != flagging:
                 continue
             for class_name in head.classes:
                 if not counts[f"{head.name}.{class_name}"]:
                     raise UserError(_missing(head.name, class_name, part, cohort, config))
-    if config.training.keep == "best" or cohort.by_slide:
-        check_watched(*_validation_targets(cohort), config)
+    if config.training.checkpoint == "best" or cohort.by_slide:
+        check_monitored(*_validation_targets(cohort), config)
 
 
 def _validation_targets(cohort: Cohort) -> tuple[TargetArray, NameArray]:
@@ -45,7 +45,7 @@ def _validation_targets(cohort: Cohort) -> tuple[TargetArray, NameArray]:
 
 
 def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str, float]:
-    """Tiles per ``<head>.<class>``; where slides teach, these too, and of the flagging question these alone.
+    """Tiles per ``<head>.<class>``; where slides teach, these too, and of the flagging head these alone.
 
     A negative slide's tiles stand for it, but learning from slides needs slides on both sides.
     """
@@ -65,20 +65,20 @@ def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str,
 def _missing(head: str, class_name: str, part: Part, cohort: Cohort, config: Config) -> str:
     slides = cohort.of(part)
     patients = len({patient(tiles) for tiles in slides})
-    what, whose = ("pictures", "groups") if cohort.pictures else ("slides", "patients")
+    what, whose = ("images", "groups") if cohort.images else ("slides", "patients")
     flagging = head == flagging_head(config.head_records).name
-    further = "have no answer" if cohort.pictures else "have no labelled tile"
+    further = "have no label" if cohort.images else "have no labelled tile"
     remedies = [
-        f"label more {whose}" if flagging else "label some, or leave the question out of the config's heads"
+        f"label more {whose}" if flagging else "label some, or leave the head out of the config's heads"
     ]
-    if flagging and cohort.unlabelled and not cohort.pictures and config.training.slide_labels.use == "never":
-        remedies.append("let slides' answers teach alone (training.slide_labels.use: needed)")
-    if config.training.keep_together == "site":
-        remedies.append("let sites be torn apart (training.keep_together: patient)")
+    if flagging and cohort.unlabelled and not cohort.images and config.training.mil.use == "never":
+        remedies.append("let slides' labels teach alone (training.mil.use: needed)")
+    if config.training.group_by == "site":
+        remedies.append("let sites be torn apart (training.group_by: patient)")
     remedies.append(
-        f"share the {whose} out with a column split in the {'table' if cohort.pictures else 'manifest'}"
+        f"share the {whose} out with a column split in the {'table' if cohort.images else 'manifest'}"
     )
-    wanted = f"{'training' if part == 'train' else 'validation'} {'pictures' if cohort.pictures else 'tiles'}"
+    wanted = f"{'training' if part == 'train' else 'validation'} {'images' if cohort.images else 'tiles'}"
     return (
         f"head {head}: expected {wanted} of class {class_name!r}, found none on {len(slides)} {what} of {patients} {whose} "
         f"({len(cohort.unlabelled)} further {what} {further}); {', or '.join(remedies)}"

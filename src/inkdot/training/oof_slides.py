@@ -12,31 +12,31 @@ from rich.console import Console
 from inkdot.datasets.cohort import Cohort
 from inkdot.evaluation.selective_prediction import call_word
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.slide_level import SlideResults, as_patients, slide_figures
-from inkdot.model.predictor import Scorer
+from inkdot.metrics.slide_level import SlideResults, as_patients, slide_metrics
+from inkdot.model.predictor import Predictor
 from inkdot.storage.layout import RunLayout
-from inkdot.training.validation import WholeSlide, score_whole_slides, slide_results
+from inkdot.training.validation import WholeSlide, predict_whole_slides, slide_results
 
 
-class SlidesOutOfFold(NamedTuple):
+class OofSlides(NamedTuple):
     """Slides of one fold, or of all.
 
     Attributes:
         slides: Every tile of which was scored.
         folds: Fold of each, from 0.
-        left_open: Whether the fold's model gives no answer to its score.
-        results: The same, as figures want them; flagged by the threshold that the fold's model locked.
+        abstained: Whether the fold's model gives no label to its score.
+        results: The same, as metrics want them; flagged by the threshold that the fold's model locked.
     """
 
     slides: list[WholeSlide]
     folds: list[int]
-    left_open: list[bool]
+    abstained: list[bool]
     results: SlideResults
 
 
-def judge_kept_out(
+def predict_held_out(
     cohort: Cohort, fold: int, own: RunLayout, tables: RunLayout, console: Console
-) -> SlidesOutOfFold:
+) -> OofSlides:
     """Score the slides that a fold kept out.
 
     Args:
@@ -46,21 +46,21 @@ def judge_kept_out(
         tables: Where the slides are tiled.
         console: Where progress is shown.
     """
-    scorer = Scorer(own.model, runtime="torch")
-    slides = list(score_whole_slides(cohort.of("test"), tables, scorer, console))
+    scorer = Predictor(own.model, runtime="torch")
+    slides = list(predict_whole_slides(cohort.of("test"), tables, scorer, console))
     model = scorer.description
     locked = next((own for own in model.abstention.values() if own.low is not None), None)
-    left_open = [locked is not None and locked.holds(slide.score) for slide in slides]
-    return SlidesOutOfFold(slides, [fold] * len(slides), left_open, slide_results(slides, model))
+    abstained = [locked is not None and locked.holds(slide.score) for slide in slides]
+    return OofSlides(slides, [fold] * len(slides), abstained, slide_results(slides, model))
 
 
-def joined(parts: Sequence[SlidesOutOfFold]) -> SlidesOutOfFold:
+def joined(parts: Sequence[OofSlides]) -> OofSlides:
     """The slides of all folds."""
     results = [part.results for part in parts]
-    return SlidesOutOfFold(
+    return OofSlides(
         slides=[slide for part in parts for slide in part.slides],
         folds=[fold for part in parts for fold in part.folds],
-        left_open=[answer for part in parts for answer in part.left_open],
+        abstained=[label for part in parts for label in part.abstained],
         results=SlideResults(
             patients=np.concatenate([own.patients for own in results]),
             truth=np.concatenate([own.truth for own in results]),
@@ -72,23 +72,23 @@ def joined(parts: Sequence[SlidesOutOfFold]) -> SlidesOutOfFold:
     )
 
 
-def pooled_slide_figures(judged: SlidesOutOfFold, seed: int) -> dict[str, Estimate]:
-    """Figures of slides and of patients, by name. Scores of different folds are pooled as they are."""
+def pooled_slide_metrics(judged: OofSlides, seed: int) -> dict[str, Estimate]:
+    """Metrics of slides and of patients, by name. Scores of different folds are pooled as they are."""
     patients = as_patients(judged.results, {})
     levels = {"patient": patients, "slide": judged.results}
     return {
         f"{level}_{name}": estimate
         for level, results in levels.items()
-        for name, estimate in slide_figures(results, ks=(), seed=seed).items()
+        for name, estimate in slide_metrics(results, ks=(), seed=seed).items()
     }
 
 
-def slide_calls(judged: SlidesOutOfFold) -> dict[tuple[str, str], int]:
+def slide_calls(judged: OofSlides) -> dict[tuple[str, str], int]:
     """Slides by truth and call."""
     return dict(Counter(zip(_truths(judged), _calls(judged), strict=True)))
 
 
-def slides_csv(judged: SlidesOutOfFold) -> str:
+def slides_csv(judged: OofSlides) -> str:
     """Every slide with its truth, score and call."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -101,17 +101,17 @@ def slides_csv(judged: SlidesOutOfFold) -> str:
     return buffer.getvalue()
 
 
-def _truths(judged: SlidesOutOfFold) -> list[str]:
+def _truths(judged: OofSlides) -> list[str]:
     return [
         "unknown" if np.isnan(truth) else "positive" if truth > 0.5 else "negative"
         for truth in judged.results.truth.tolist()
     ]
 
 
-def _calls(judged: SlidesOutOfFold) -> list[str]:
+def _calls(judged: OofSlides) -> list[str]:
     return [
-        "inadequate" if np.isnan(slide.score) else call_word(bool(flagged), left_open)
-        for slide, flagged, left_open in zip(
-            judged.slides, judged.results.flagged, judged.left_open, strict=True
+        "inadequate" if np.isnan(slide.score) else call_word(bool(flagged), abstained)
+        for slide, flagged, abstained in zip(
+            judged.slides, judged.results.flagged, judged.abstained, strict=True
         )
     ]

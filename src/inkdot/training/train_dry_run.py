@@ -1,25 +1,25 @@
-"""What a training run would do, found out without doing it: the answer to ``inkdot train --dry-run``."""
+"""What a training run would do, found out without doing it: the label to ``inkdot train --dry-run``."""
 
 from collections.abc import Sequence
 from contextlib import closing
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
-from inkdot.datasets.image_cache import hashes_of, listed_pictures
+from inkdot.datasets.image_cache import hashes_of, listed_images
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.errors import InkdotError
 from inkdot.labels import flagging_head
 from inkdot.manifest.images import ImageEntry
-from inkdot.metrics.splits import PARTS, Part, SplitSlide, patient_of, split_slides
+from inkdot.metrics.splits import PARTS, Part, SplitSlide, grouped_split, patient_of
 from inkdot.pipeline.tile_slide import tiles_fit
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.disk import TABLES_BYTES_A_SLIDE, free_bytes, in_words
 from inkdot.storage.layout import RunLayout
-from inkdot.training.label_checks import check_answers
-from inkdot.training.mil.train_mil import planned_steps, tiles_to_learn_from
+from inkdot.training.label_checks import check_labels
+from inkdot.training.mil.train_mil import planned_steps, training_tiles_of
 
-_PLACES = {"train": "training", "validation": "validation", "test": "testing"}
+_REGIONS = {"train": "training", "validation": "validation", "test": "testing"}
 
 
 def planned_training(
@@ -42,14 +42,14 @@ def planned_training(
     ready = [entry for entry in entries if _tiled(entry, config, layout)]
     if len(ready) == len(entries):
         tiles = [labelled_tiles(entry, config, layout) for entry in entries]
-        tiles, by_slide = tiles_to_learn_from(tiles, config, layout)
-        return _known(tiles, config, layout, folds, pictures=False, by_slide=by_slide)
+        tiles, by_slide = training_tiles_of(tiles, config, layout)
+        return _known(tiles, config, layout, folds, images=False, by_slide=by_slide)
     most = sum(_most_tiles(entry, config) for entry in entries)
-    parts = split_slides(
+    parts = grouped_split(
         [_by_manifest(entry, config) for entry in entries],
         config.training.validation_fraction,
         config.training.seed,
-        config.training.keep_together,
+        config.training.group_by,
     )
     share = sum(part == "train" for part in parts.values()) / len(parts)
     return [
@@ -60,18 +60,18 @@ def planned_training(
     ]
 
 
-def planned_picture_training(
+def planned_image_training(
     entries: Sequence[ImageEntry], config: Config, layout: RunLayout, folds: int | None
 ) -> tuple[list[str], list[str]]:
-    """Lines on split, disk and steps of a run on pictures, and which pictures cannot be read.
+    """Lines on split, disk and steps of a run on images, and which images cannot be read.
 
     Raises:
-        UserError: The pictures make no model; the message says what is missing.
+        UserError: The images make no model; the message says what is missing.
     """
     hashes = hashes_of(entries)
     missing = [entry.name for entry in entries if not hashes[entry.name]]
-    tiles = [own for own in listed_pictures(entries, config, hashes, {}) if own.source_sha256]
-    return _known(tiles, config, layout, folds, pictures=True), missing
+    tiles = [own for own in listed_images(entries, config, hashes, {}) if own.source_sha256]
+    return _known(tiles, config, layout, folds, images=True), missing
 
 
 def _known(
@@ -80,22 +80,22 @@ def _known(
     layout: RunLayout,
     folds: int | None,
     *,
-    pictures: bool,
+    images: bool,
     by_slide: bool = False,
 ) -> list[str]:
     numbers = [None] if folds is None else [Fold(index, folds) for index in range(folds)]
     lines: list[str] = []
     cohorts: list[Cohort] = []
     for number in numbers:
-        cohort = split_cohort(tiles, config, pictures=pictures, fold=number, by_slide=by_slide)
-        check_answers(cohort, config)
+        cohort = split_cohort(tiles, config, images=images, fold=number, by_slide=by_slide)
+        check_labels(cohort, config)
         cohorts.append(cohort)
         lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
         lines += cohort_notes(cohort)
     learnt = sum(len(own.targets) for own in cohorts[0].of("train"))
     used = cohorts[0].slides.values() if folds else cohorts[0].used()
-    cached = len(tiles) if pictures else sum(len(own.targets) for own in used)
-    costs = _costs(cached, learnt, 0 if pictures else len(tiles), config, layout, folds)
+    cached = len(tiles) if images else sum(len(own.targets) for own in used)
+    costs = _costs(cached, learnt, 0 if images else len(tiles), config, layout, folds)
     if by_slide:
         most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
         times = f"{folds} times " if folds else ""
@@ -147,7 +147,7 @@ def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
         slide_id=entry.slide_id,
         patient_id=patient_of(entry.slide_id, entry.patient_id),
         positive=positive,
-        answers=tuple(f"{name}.{answer}" for name, answer in entry.on_slide.items() if name != head.name),
+        labels=tuple(f"{name}.{label}" for name, label in entry.on_slide.items() if name != head.name),
         wanted=entry.extra.get("split", "").strip(),
         site=entry.site,
     )
@@ -156,4 +156,4 @@ def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
 def _patients(part: Part, entries: Sequence[SlideEntry], parts: dict[str, Part]) -> str:
     own = [entry for entry in entries if parts[entry.slide_id] == part]
     patients = {patient_of(entry.slide_id, entry.patient_id) for entry in own}
-    return f"For {_PLACES[part]}: about {len(own)} slides of {len(patients)} patients."
+    return f"For {_REGIONS[part]}: about {len(own)} slides of {len(patients)} patients."

@@ -1,4 +1,4 @@
-"""From labelled tiles to a stored model: the part of training that slides and pictures share."""
+"""From labelled tiles to a stored model: the part of training that slides and images share."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from inkdot import __version__
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, patient, trained_on_facts
 from inkdot.datasets.lesions import labels_of
-from inkdot.datasets.reader_agreement import reader_figures
+from inkdot.datasets.reader_agreement import reader_metrics
 from inkdot.datasets.tile_cache import LabelledTiles, cached_pixels
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
@@ -27,15 +27,15 @@ from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.tables.labels_table import PlaceLabel
+from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.training.distributed.process_group import company
 from inkdot.training.environment import environment_text
 from inkdot.training.fit.checkpoint import RunState
 from inkdot.training.fit.epoch_metrics import chosen_words
 from inkdot.training.fit.pretrained import starting_network
-from inkdot.training.fit.trainer import TrainingData, fit
-from inkdot.training.mil.train_mil import train_on_slides
-from inkdot.training.release.abstention_band import left_open_words
+from inkdot.training.fit.trainer import TileData, fit
+from inkdot.training.mil.train_mil import train_mil
+from inkdot.training.release.abstention_band import abstention_words
 from inkdot.training.release.calibrate import describe
 from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import making_lines, reader_lines
@@ -57,7 +57,7 @@ def train_cohort(
     """Fit, calibrate, lock and write the model; of several processes, the first one does all but the fitting.
 
     Args:
-        cohort: Slides or pictures, with the part that each plays.
+        cohort: Slides or images, with the part that each plays.
         training: Tiles to learn from.
         validation: Tiles of other patients.
         notes: Lines on the cohort for the card.
@@ -67,7 +67,7 @@ def train_cohort(
         mpp_known: The scale of the tiles is known.
         tables: Where the slides are tiled, if not in ``layout``.
     """
-    data = TrainingData(training, validation, cohort.figures_prefix, _identity(cohort, config))
+    data = TileData(training, validation, cohort.metrics_prefix, _identity(cohort, config))
     if company().first:
         hashes = {"data": data.identity, "config": json_sha256(config.model_dump(mode="json"))}
         text = environment_text(choose_device("auto"), hashes, config.training.seed)
@@ -75,7 +75,7 @@ def train_cohort(
     network, said = starting_network(config, training)
     say(console, said)
     if cohort.by_slide:
-        taught = train_on_slides(network, data, cohort, config, layout, console)
+        taught = train_mil(network, data, cohort, config, layout, console)
         if taught is None:
             return  # see below
         network, described, learnt = taught
@@ -89,7 +89,7 @@ def train_cohort(
     description, whole = validated(
         stored, network, training, cohort, config, layout, tables or layout, console
     )
-    unsure = left_open_words(description.abstention, config.head_records, config)
+    unsure = abstention_words(description.abstention, config.head_records, config)
     making = [
         *making_lines(
             description,
@@ -103,13 +103,13 @@ def train_cohort(
     ]
     card = card_text(description, [*notes, *said, *learnt], making, [*unsure, *whole])
     write_text(ModelLayout(layout.model).card, card)
-    for name, figure in sorted(description.validation_figures.items()):
-        say(console, [f"{name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"])
+    for name, metric in sorted(description.validation_metrics.items()):
+        say(console, [f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}; {metric.method})"])
 
 
 def kept_words(state: RunState, config: Config) -> str:
     """Which epoch's weights a run on tiles kept, for people."""
-    if config.training.keep == "last":
+    if config.training.checkpoint == "last":
         return f"Weights after the last of {state.epoch} epochs."
     return chosen_words(state.best_epoch, config.training)
 
@@ -119,19 +119,19 @@ def _parameters(network: TileNetwork) -> int:
 
 
 def _reader_lines(cohort: Cohort, config: Config) -> list[str]:
-    """How far people agree about the places of the cohort's slides; nothing of pictures, which have one answer each."""
-    if cohort.pictures:
+    """How far people agree about the places of the cohort's slides; nothing of images, which have one label each."""
+    if cohort.images:
         return []
-    labels: list[PlaceLabel] = []
+    labels: list[RegionLabel] = []
     for tiles in cohort.used():
         with suppress(SlideError):  # what was learnt must not be lost for a slide that has gone meanwhile
             labels += labels_of(tiles.entry, config)
     readers = len({label.reader for label in labels if label.reader})
-    return reader_lines(readers, reader_figures(labels, config.head_records))
+    return reader_lines(readers, reader_metrics(labels, config.head_records))
 
 
 TileSource = Callable[[Sequence[LabelledTiles]], TileSet]
-"""Gives the tiles of slides or pictures, for the loop."""
+"""Gives the tiles of slides or images, for the loop."""
 
 
 def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
@@ -142,8 +142,8 @@ def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
     return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), places)
 
 
-def picture_tiles(slides: Sequence[LabelledTiles], pixels: RgbArray) -> TileSet:
-    """Pictures of one tile each, whose rows of ``pixels`` their selections name, for the loop."""
+def image_tiles(slides: Sequence[LabelledTiles], pixels: RgbArray) -> TileSet:
+    """Images of one tile each, whose rows of ``pixels`` their selections name, for the loop."""
     places = np.concatenate([tiles.selection.rows for tiles in slides])
     return _tile_set(slides, [pixels], np.zeros_like(places), places)
 
@@ -155,7 +155,7 @@ def _tile_set(
     return TileSet(
         arrays=arrays,
         array_of_row=array_of_row,
-        place_of_row=places,
+        index_in_array=places,
         targets=np.concatenate([tiles.targets for tiles in slides]),
         patients=np.repeat(np.array([patient(tiles) for tiles in slides]), counts),
         slides=np.repeat(np.array([tiles.entry.slide_id for tiles in slides]), counts),
@@ -180,7 +180,7 @@ def _identity(cohort: Cohort, config: Config) -> str:
 
 
 def write_split(cohort: Cohort, layout: RunLayout) -> None:
-    """Write which slide or picture was used for what; of several processes the first one does."""
+    """Write which slide or image was used for what; of several processes the first one does."""
     if not company().first:
         return
     buffer = io.StringIO()

@@ -16,20 +16,20 @@ from inkdot.errors import SlideError
 from inkdot.labels import flagging_head
 from inkdot.metrics.attention_pooling import attended
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.ood_distance import Reference
-from inkdot.metrics.slide_level import NOT_ASKED, SlideResults, slide_figures, subgroup_figures
+from inkdot.metrics.ood_distance import OodNeighbours
+from inkdot.metrics.slide_level import NOT_ASKED, SlideResults, slide_metrics, subgroup_metrics
 from inkdot.metrics.subgroups import subgroup_words
 from inkdot.model.batches import FeatureArray
 from inkdot.model.network import TileNetwork
-from inkdot.model.ood_reference import MOST_TILES, describe_tiles, distance_to, keep_familiarity
-from inkdot.model.predictor import Judged, Scorer, Seeing
+from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, ood_distance_to, write_ood_reference
+from inkdot.model.predictor import Backend, Predicted, Predictor
 from inkdot.model.targets import IndexArray, flag_column, head_slices
-from inkdot.pipeline.infer_tiles import SeenSlide, see_slide
+from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.model_files import Interval, ModelFile, write_model_file
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
-from inkdot.training.release.deployed_network import as_predict_will
+from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import recorded
 
 GROUPS = ("site", "scanner", "stain", "preparation")
@@ -61,14 +61,14 @@ def validated(
 ) -> tuple[ModelFile, list[str]]:
     """Complete a stored model by what only whole slides tell, and write its description again.
 
-    Training uses labelled tiles only, and not all of those; a slide is judged by all of its tiles. A picture is a tile:
+    Training uses labelled tiles only, and not all of those; a slide is judged by all of its tiles. A image is a tile:
     there is nothing to add.
 
     Args:
         description: As stored in ``layout.model``.
         network: Its network, on the CPU, where it is again afterwards.
         training: Tiles that it learnt from.
-        cohort: The slides or pictures.
+        cohort: The slides or images.
         config: The whole config.
         layout: Where the model lies.
         tables: Where the slides are tiled.
@@ -77,38 +77,38 @@ def validated(
     Returns:
         The description as written, and lines for the card.
     """
-    if cohort.pictures:
+    if cohort.images:
         return description, []
-    with as_predict_will(network, config) as (foreseen, _):
+    with deployed_network(network, config) as (foreseen, _):
         reference = _reference(foreseen, training)
-        scorer = Scorer(layout.model, runtime="torch", network=foreseen)
-        scorer.feature_distance = distance_to(reference) if reference else None
-        slides = list(score_whole_slides(cohort.of("validation"), tables, scorer, console))
+        scorer = Predictor(layout.model, runtime="torch", network=foreseen)
+        scorer.ood_distance = ood_distance_to(reference) if reference else None
+        slides = list(predict_whole_slides(cohort.of("validation"), tables, scorer, console))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
-    familiarity = keep_familiarity(layout.model, reference, distances) if reference else None
+    ood = write_ood_reference(layout.model, reference, distances) if reference else None
     results = slide_results(slides, description)
-    found = slide_figures(results, ks=())
-    figures = description.validation_figures | _named(found, cohort)
-    words = subgroup_words(found, subgroup_figures(results))
-    if familiarity is None:
+    found = slide_metrics(results, ks=())
+    metrics = description.validation_metrics | _named(found, cohort)
+    words = subgroup_words(found, subgroup_metrics(results))
+    if ood is None:
         ModelLayout(layout.model).reference.unlink(missing_ok=True)
         words.append(
             "It cannot tell slides that are unlike those of training: too few tiles, or validation slides."
         )
-    complete = description.model_copy(update={"validation_figures": figures, "familiarity": familiarity})
+    complete = description.model_copy(update={"validation_metrics": metrics, "ood": ood})
     write_model_file(layout.model, complete)
     return complete, words
 
 
-def score_whole_slides(
-    slides: Sequence[LabelledTiles], layout: RunLayout, scorer: Scorer, console: Console
+def predict_whole_slides(
+    slides: Sequence[LabelledTiles], layout: RunLayout, scorer: Predictor, console: Console
 ) -> Iterator[WholeSlide]:
     """Score every tile of slides that are tiled; one that cannot be read is named and passed over."""
     console.print(Text(f"Scoring all tiles of {len(slides)} slides."), soft_wrap=True)
     for own in slides:
         table, footer = read_table(layout.tiles(own.entry.slide_id), TILES_VERSION)
         try:
-            seen = see_slide(own.entry, table, scorer)
+            seen = infer_tiles(own.entry, table, scorer)
         except SlideError as error:
             console.print(Text(f"{own.entry.slide_id}: not scored: {error}"), soft_wrap=True)
             continue
@@ -116,7 +116,7 @@ def score_whole_slides(
 
 
 def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlideResults:
-    """Whole slides as figures want them."""
+    """Whole slides as metrics want them."""
     head, column = flagging_head(model.head_records), flag_column(model.head_records)
     targets = [slide.tiles.slide_targets for slide in slides]
     truth = np.array([np.nan if own is None else own[column] for own in targets], np.float64)
@@ -135,16 +135,16 @@ def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlideResult
     )
 
 
-def _named(figures: Mapping[str, Estimate], cohort: Cohort) -> dict[str, Interval]:
-    """Figures on whole slides, as ``model.json`` records them."""
-    own = ((name, recorded(estimate)) for name, estimate in figures.items())
+def _named(metrics: Mapping[str, Estimate], cohort: Cohort) -> dict[str, Interval]:
+    """Metrics on whole slides, as ``model.json`` records them."""
+    own = ((name, recorded(estimate)) for name, estimate in metrics.items())
     return {
-        f"{cohort.figures_prefix}whole_slide_{name}": figure for name, figure in own if figure is not None
+        f"{cohort.metrics_prefix}whole_slide_{name}": metric for name, metric in own if metric is not None
     }
 
 
 def _whole(
-    own: LabelledTiles, table: pa.Table, footer: dict[str, object], seen: SeenSlide, model: ModelFile
+    own: LabelledTiles, table: pa.Table, footer: dict[str, object], seen: InferredSlide, model: ModelFile
 ) -> WholeSlide:
     assessment = footer.get("assessment")
     adequate = not isinstance(assessment, dict) or bool(assessment.get("adequate", True))  # pyright: ignore
@@ -156,7 +156,7 @@ def _whole(
     )
 
 
-def _slide_score(judged: Judged, model: ModelFile) -> float:
+def _slide_score(judged: Predicted, model: ModelFile) -> float:
     """By attention where the model has it; else the highest of its tiles, which is that of its clusters too."""
     head = flagging_head(model.head_records)
     flag = head.classes.index(head.flag_class or "")
@@ -166,10 +166,10 @@ def _slide_score(judged: Judged, model: ModelFile) -> float:
     return float(scores[:, flag].max())
 
 
-def _reference(network: Seeing, tiles: TileSet) -> Reference | None:
+def _reference(network: Backend, tiles: TileSet) -> OodNeighbours | None:
     """Some training tiles as the network sees them, evenly over all."""
     rows: IndexArray = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), MOST_TILES)).astype(np.int64))
     parts: list[FeatureArray] = [
         seen.features for seen in network.seen(tiles.tile(row) for row in rows.tolist())
     ]
-    return describe_tiles(np.concatenate(parts), tiles.slides[rows]) if parts else None
+    return fit_ood_reference(np.concatenate(parts), tiles.slides[rows]) if parts else None

@@ -147,8 +147,8 @@ def kept(page: "Page") -> None:
 
 
 def pressed(page: "Page", rank: int) -> list[str]:
-    return page.locator(f'.card[data-rank="{rank}"] .answer[aria-pressed="true"]').evaluate_all(
-        "(buttons) => buttons.map((button) => button.dataset.answer)"
+    return page.locator(f'.card[data-rank="{rank}"] .verdict[aria-pressed="true"]').evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.verdict)"
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inkdot.storage.verdict_store import read_review_answers
+from inkdot.storage.verdict_store import read_verdict_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page
@@ -64,8 +64,10 @@ def test_names_and_warnings_are_text(
     assert "owned" not in page.title()
 
 
-def test_places_come_when_a_slide_is_opened(server: Any, come_in: OpenPage, page_of: SimpleNamespace) -> None:
-    """Undo leads back to a slide that this page never opened; without the server it says that the places did not come."""
+def test_regions_come_when_a_slide_is_opened(
+    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    """Undo leads back to a slide that this page never opened; without the server it says that the regions did not come."""
     page = come_in(server)
     page_of.go(page, server)
     page.keyboard.press("m")
@@ -77,19 +79,19 @@ def test_places_come_when_a_slide_is_opened(server: Any, come_in: OpenPage, page
     assert page.locator("h1").inner_text() == "S2 clean"
     known = "() => Inkdot.facts.slides.map((slide) => slide.known === true)"
     assert page.evaluate(known)[0] is False
-    page.route("**/places", lambda route: route.abort())
+    page.route("**/regions", lambda route: route.abort())
     page.keyboard.press("z")
     page.wait_for_selector("#trouble:not([hidden])")
     assert "did not come" in page.locator("#trouble").inner_text()
     assert page.locator("h1").inner_text() == "S2 clean"
-    page.unroute("**/places")
+    page.unroute("**/regions")
     page.locator("#slides button").first.click()
     page.wait_for_selector('.card[data-rank="4"]')
     assert page_of.pressed(page, 1) == []  # taken back, though its slide was not there to be seen
     assert page.locator("#slides .done").first.inner_text() == "0/4"
 
 
-def test_two_readers_at_once_see_their_own_answers_alone(
+def test_two_readers_at_once_see_their_own_verdicts_alone(
     server: Any, come_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
     first, second = (come_in(server, reader) for reader in ("dr-a", "dr-b"))
@@ -108,7 +110,7 @@ def test_two_readers_at_once_see_their_own_answers_alone(
     with second.expect_download() as download:
         second.click("#save")
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
-    assert [(row["reader"], row["answer"]) for row in rows] == [("dr-b", "benign"), ("dr-b", "unsure")]
+    assert [(row["reader"], row["verdict"]) for row in rows] == [("dr-b", "benign"), ("dr-b", "unsure")]
 
 
 def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
@@ -121,7 +123,7 @@ def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
         page.keyboard.press("a")
         page_of.kept(page)
     server.kill()
-    found = read_review_answers(server.results.reviews_sqlite)
+    found = read_verdict_store(server.results.reviews_sqlite)
     assert [(change.reader, change.rank) for change in found] == [
         ("dr-a", 1),
         ("dr-b", 1),
@@ -154,7 +156,7 @@ def test_a_note_that_is_being_written_is_kept_when_the_page_goes(
         """The browser asks whether to leave, since something is on its way; meanwhile it arrives."""
         asked.append(dialog.type)
         until = time.monotonic() + WAIT_SECONDS
-        while not read_review_answers(server.results.root / "reviews.sqlite"):
+        while not read_verdict_store(server.results.root / "reviews.sqlite"):
             assert time.monotonic() < until
             time.sleep(0.1)
         dialog.accept()
@@ -177,20 +179,20 @@ def test_leaving_a_server_that_is_gone_is_said(
     page.wait_for_selector("#rows tr")
     server.kill()
     page.click("#leave")
-    eventually(lambda: "does not answer" in page.locator("#said").inner_text(), True)
+    eventually(lambda: "does not verdict" in page.locator("#said").inner_text(), True)
 
 
-def test_an_answer_that_is_refused_is_said_to_be(
+def test_an_verdict_that_is_refused_is_said_to_be(
     server: Any, come_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
     page = come_in(server)
     page_of.go(page, server)
-    page.evaluate("() => { Inkdot.facts.slides[0].places[0].key = 'nowhere'; }")
+    page.evaluate("() => { Inkdot.facts.slides[0].regions[0].key = 'nowhere'; }")
     page.keyboard.press("b")
     page.wait_for_selector("#trouble:not([hidden])")
     page.keyboard.press("a")
     page_of.kept(page)
-    assert "a place of this review. Load this page again" in page.locator("#trouble").inner_text()
+    assert "a region of this review. Load this page again" in page.locator("#trouble").inner_text()
 
 
 def test_the_door_refuses_and_admits(standing: Any, come_in: OpenPage, eventually: Eventually) -> None:

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: scale, places, layers, against the truth in a painted slide."""
+"""The viewer in a real browser: scale, regions, layers, against the truth in a painted slide."""
 
 import io
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def test_the_scale_bar_tells_the_truth(
     page = come_in(standing)
     page_of.go(page, standing)
     page_of.open_viewer(page)
-    page.uncheck('[data-layer="places"]')
+    page.uncheck('[data-layer="regions"]')
     left, right = truth.bars_x_l0_px
     for width_l0_px in (1100, 550, 620):  # the second at twice the zoom of the first
         page.evaluate(
@@ -58,7 +58,7 @@ def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
     page_of.go(page, standing)
     page.click('.card[data-rank="2"] .open')
     page_of.settle(page)
-    assert page.locator("#context-title").inner_text() == "Place 2"
+    assert page.locator("#context-title").inner_text() == "Region 2"
     assert page_of.centre_l0_px(page) == pytest.approx((1700, 1300), abs=2)
     page.keyboard.press("ArrowLeft")
     page_of.settle(page)
@@ -74,10 +74,10 @@ def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
     assert box is not None
     page.mouse.click(box["x"] + spot[0], box["y"] + spot[1])
     page.wait_for_function("() => document.querySelector('.card.current').dataset.rank === '2'")
-    assert page.locator("#context-title").inner_text() == "Place 2"
+    assert page.locator("#context-title").inner_text() == "Region 2"
 
 
-def test_a_slide_without_places_can_be_looked_at(
+def test_a_slide_without_regions_can_be_looked_at(
     standing: Any, come_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
 ) -> None:
     page = come_in(standing)
@@ -89,10 +89,10 @@ def test_a_slide_without_places_can_be_looked_at(
     page.wait_for_selector(".viewer")
     page_of.settle(page)
     assert page_of.centre_l0_px(page) == pytest.approx((1200, 900), abs=2)
-    assert page.locator("#context .answer").count() == 0
+    assert page.locator("#context .verdict").count() == 0
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
-    page.keyboard.press("[")  # to a slide with places, the viewer still open: it follows
-    page.wait_for_function("() => document.getElementById('context-title').textContent === 'Place 1'")
+    page.keyboard.press("[")  # to a slide with regions, the viewer still open: it follows
+    page.wait_for_function("() => document.getElementById('context-title').textContent === 'Region 1'")
     page_of.settle(page)
     assert page_of.centre_l0_px(page) == pytest.approx((700, 500), abs=2)
     page.keyboard.press("]")
@@ -107,7 +107,7 @@ def test_layers_are_drawn_where_the_scores_are(
     page = come_in(standing)
     page_of.go(page, standing)
     page_of.open_viewer(page)
-    page.uncheck('[data-layer="places"]')
+    page.uncheck('[data-layer="regions"]')
 
     def drawn() -> list[int]:
         return page.evaluate(
@@ -119,6 +119,6 @@ def test_layers_are_drawn_where_the_scores_are(
     assert drawn()[3] == 0
     page.check('[data-layer="scores"]')
     page.wait_for_function("() => !document.querySelector('.heat-legend').hidden")
-    eventually(lambda: drawn()[3] > 100, True)  # the place is the highest tile
+    eventually(lambda: drawn()[3] > 100, True)  # the region is the highest tile
     red, _, blue, _ = drawn()
     assert red > 150 > blue

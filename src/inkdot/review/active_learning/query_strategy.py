@@ -1,13 +1,13 @@
-"""Which places to ask a reader about next: those the model is unsure of, and no two alike.
+"""Which regions to ask a reader about next: those the model is unsure of, and no two alike.
 
-A place that the model is sure of teaches little, and the second of two that look alike teaches little more than the
+A region that the model is sure of teaches little, and the second of two that look alike teaches little more than the
 first. Each step takes the place with the largest product of uncertainty and distance to everything already asked or
 chosen: greedy k-centre (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5; for asking: Sener and Savarese 2018) weighted
 by entropy.
 
-Scores are calibrated with classes in equal shares. Among the places of a cohort malignant ones are rare: there a score of a
+Scores are calibrated with classes in equal shares. Among the regions of a cohort malignant ones are rare: there a score of a
 half means benign, almost surely, and what is truly open scores far higher. Entropy is therefore that of the scores as
-they would be where classes are as frequent as among these very places, which the scores themselves tell.
+they would be where classes are as frequent as among these very regions, which the scores themselves tell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ _LEAST_PROBABILITY = 1e-4  # scores nearer to 0 or 1 are not told apart: calibra
 _STEPS = 200  # of the estimate of frequencies, which has settled long before
 
 
-def uncertainty_bits(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> FloatArray:
-    """Entropy of all questions' answers together, in bits, shape [n].
+def entropy_bits(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> FloatArray:
+    """Entropy of all questions' verdicts together, in bits, shape [n].
 
-    A question that depends on another's answer counts by the probability that it is asked (chain rule: the entropy of
+    A question that depends on another's verdict counts by the probability that it is asked (chain rule: the entropy of
     both is that of the first plus the expected entropy of the second), so that morphology matters only where
     malignancy is likely.
 
@@ -46,12 +46,12 @@ def uncertainty_bits(scores: Mapping[str, FloatArray], heads: Sequence[Head]) ->
     return np.maximum(total, 0.0)
 
 
-def as_frequent_here(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> dict[str, FloatArray]:
-    """Scores calibrated with classes in equal shares, as they are where classes are as frequent as among these places.
+def prior_corrected(scores: Mapping[str, FloatArray], heads: Sequence[Head]) -> dict[str, FloatArray]:
+    """Scores calibrated with classes in equal shares, as they are where classes are as frequent as among these regions.
 
     How frequent is found by expectation and maximisation on the scores alone (Saerens, Latinne and Decaestecker 2002,
-    doi:10.1162/089976602753284446). A question that depends on another's answer stays as it is: it is open for the few
-    places where it is asked.
+    doi:10.1162/089976602753284446). A question that depends on another's verdict stays as it is: it is open for the few
+    regions where it is asked.
 
     Args:
         scores: Calibrated probabilities by column ``p.<head>.<class>``, each 0 to 1 of shape [n].
@@ -74,7 +74,7 @@ def _adjusted(shares: FloatArray) -> FloatArray:
     for _ in range(_STEPS):
         weighed = shares * frequencies
         adjusted = weighed / weighed.sum(axis=0)
-        # None rarer than one place: a class that is not here at all may still be what is missed.
+        # None rarer than one region: a class that is not here at all may still be what is missed.
         frequencies = np.maximum(adjusted.mean(axis=1, keepdims=True), 1.0 / shares.shape[1])
         frequencies /= frequencies.sum()
     return adjusted
@@ -108,15 +108,15 @@ def standardised(features: FloatArray) -> FloatArray:
     return centred / scale
 
 
-def choose_next(
+def query(
     uncertainty: FloatArray, features: FloatArray, asked: FloatArray, count: int
 ) -> tuple[IntArray, FloatArray]:
-    """Choose places one after the other, each the best given those before.
+    """Choose regions one after the other, each the best given those before.
 
     Args:
-        uncertainty: Of each place, 0 or more, shape [n].
+        uncertainty: Of each region, 0 or more, shape [n].
         features: Where each lies among the others, shape [n, d].
-        asked: The same of places that were answered already, shape [m, d].
+        asked: The same of regions that were reviewed already, shape [m, d].
         count: How many to choose; fewer come where there are fewer.
 
     Returns:
@@ -130,7 +130,7 @@ def choose_next(
     chosen: list[int] = []
     distances: list[float] = []
     for _ in range(min(count, len(features))):
-        # Before anything is known every place is equally far from it.
+        # Before anything is known every region is equally far from it.
         gain = uncertainty * np.where(np.isfinite(nearest), nearest, 1.0)
         # Copies of what is chosen come last, by uncertainty, instead of in the order of the table.
         gain = np.where(waiting, gain + 1e-9 * uncertainty, -1.0)

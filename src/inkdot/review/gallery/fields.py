@@ -1,22 +1,22 @@
-"""What each picture of a page shows: which field of the slide, at which scale, with which scale bar. Pure."""
+"""What each image of a page shows: which field of the slide, at which scale, with which scale bar. Pure."""
 
 from dataclasses import dataclass
 
 from inkdot.geometry import um_to_l0_px
 from inkdot.records import Mpp, TileSpec
-from inkdot.review.results.ranking import Place, View
+from inkdot.review.results.ranking import Region, View
 from inkdot.units import Micrometres, MicrometresPerPixel, TilePx
 
 CONTEXT_FACTOR = 4.0
-"""Side of the surroundings in sides of the place: enough to see which group of cells it belongs to."""
+"""Side of the surroundings in sides of the region: enough to see which group of cells it belongs to."""
 
 LEAST_CONTEXT_FACTOR = 1.5
-"""Where four sides would not fit into the picture at full resolution there are fewer, down to this."""
+"""Where four sides would not fit into the image at full resolution there are fewer, down to this."""
 
 MAX_TILE_PX = 512
 CONTEXT_PX = 1024
 MAX_CONTEXT_PX = 2048
-"""For the few places that are themselves so large that ``CONTEXT_PX`` would not show them at full resolution."""
+"""For the few regions that are themselves so large that ``CONTEXT_PX`` would not show them at full resolution."""
 
 OVERVIEW_PX = 1600
 
@@ -26,7 +26,7 @@ _LONGEST_BAR_FRACTION = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A square field of the slide to read for one picture.
+    """A square field of the slide to read for one image.
 
     Attributes:
         x_l0_px: Left edge in level-0 pixels; may lie outside the slide.
@@ -45,30 +45,30 @@ class ScaleBar:
 
     Attributes:
         length_um: What the bar measures.
-        fraction: Its length as a fraction (0 to 1) of the picture's width, right at every size it is shown at.
+        fraction: Its length as a fraction (0 to 1) of the image's width, right at every size it is shown at.
     """
 
     length_um: int
     fraction: float
 
 
-def view_of(place: Place, spec: TileSpec) -> View:
-    """The square that the picture of a place shows: its own, else the tile at its corner."""
-    return place.view or View(place.x_l0_px, place.y_l0_px, float(spec.side_um))
+def view_of(region: Region, spec: TileSpec) -> View:
+    """The square that the image of a region shows: its own, else the tile at its corner."""
+    return region.view or View(region.x_l0_px, region.y_l0_px, float(spec.side_um))
 
 
-def tile_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
-    """The place itself, as fine as the slide holds it (people see more than the network is given)."""
-    view = view_of(place, spec)
+def tile_field(region: Region, spec: TileSpec, mpp: Mpp) -> Field:
+    """The region itself, as fine as the slide holds it (people see more than the network is given)."""
+    view = view_of(region, spec)
     return Field(view.x_l0_px, view.y_l0_px, finest_spec(view.side_um, mpp, MAX_TILE_PX))
 
 
-def context_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
-    """The surroundings at full resolution, with the place in the middle.
+def context_field(region: Region, spec: TileSpec, mpp: Mpp) -> Field:
+    """The surroundings at full resolution, with the region in the middle.
 
-    Only what is larger than 1,365 level-0 pixels is shown coarser, so that the picture stays within ``MAX_CONTEXT_PX``.
+    Only what is larger than 1,365 level-0 pixels is shown coarser, so that the image stays within ``MAX_CONTEXT_PX``.
     """
-    view = view_of(place, spec)
+    view = view_of(region, spec)
     side_um = context_side_um(view.side_um, mpp)
     margin_x, margin_y = um_to_l0_px(Micrometres((side_um - view.side_um) / 2), mpp)
     return Field(
@@ -79,7 +79,7 @@ def context_field(place: Place, spec: TileSpec, mpp: Mpp) -> Field:
 
 
 def context_side_um(side_um: float, mpp: Mpp) -> float:
-    """Side in µm of the surroundings of a place ``side_um`` µm wide."""
+    """Side in µm of the surroundings of a region ``side_um`` µm wide."""
     at_full_resolution_um = CONTEXT_PX * max(mpp.x, mpp.y)
     return max(side_um * LEAST_CONTEXT_FACTOR, min(side_um * CONTEXT_FACTOR, at_full_resolution_um))
 
@@ -91,7 +91,7 @@ def finest_spec(side_um: float, mpp: Mpp, max_px: int) -> TileSpec:
 
 
 def scale_bar(width_um: float) -> ScaleBar:
-    """The longest round bar that takes at most a third of a picture ``width_um`` wide."""
+    """The longest round bar that takes at most a third of a image ``width_um`` wide."""
     fitting = [length for length in _ROUND_LENGTHS_UM if length <= width_um * _LONGEST_BAR_FRACTION]
     length = fitting[-1] if fitting else _ROUND_LENGTHS_UM[0]
     return ScaleBar(length, length / width_um)

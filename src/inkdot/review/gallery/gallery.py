@@ -12,13 +12,13 @@ from inkdot.metrics.calls import certain_from, further_call, heads_asked_of
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts
-from inkdot.review.results.ranking import Place
+from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.wording import SYNTHETIC_SLIDE
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.model_files import ReliabilityStep
 
-GALLERY_VERSION = "inkdot.gallery/2"
+GALLERY_VERSION = "inkdot.gallery/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class GallerySettings:
     """How a review is presented.
 
     Attributes:
-        tiles_folder: Folder of the pictures, relative to the page.
+        tiles_folder: Folder of the images, relative to the page.
         blinded_seed: Seed of the order in a reader study, where scores are hidden; None shows scores.
     """
 
@@ -38,7 +38,7 @@ def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> 
     """Everything the page shows.
 
     In a blinded review nothing that the model said is in the facts: no score, call or count, and the order
-    of slides and places is a shuffle that the seed repeats.
+    of slides and regions is a shuffle that the seed repeats.
 
     Args:
         reviews: The slides, in the order to look at them.
@@ -72,7 +72,7 @@ def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> di
 
 
 def _review_id(reviews: Sequence[SlideReview], settings: GallerySettings) -> str:
-    """Name under which a browser keeps answers; however many places are shown, it stays the same."""
+    """Name under which a browser keeps verdicts; however many regions are shown, it stays the same."""
     scored = sorted(
         (r.slide_id, r.facts.model_sha256, r.facts.tiles_sha256) for r in reviews if r.facts is not None
     )
@@ -83,14 +83,14 @@ def _head_facts(head: Head) -> dict[str, object]:
     return {
         "name": head.name,
         "classes": [{"name": name, "words": head.call_words(name)} for name in head.classes],
-        "answers": [{"name": answer, "weights": dict(weights)} for answer, weights in _ordered(head)],
+        "verdicts": [{"name": verdict, "weights": dict(weights)} for verdict, weights in _ordered(head)],
         "condition": list(head.condition) if head.condition else None,
         "flag_class": head.flag_class,
     }
 
 
 def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
-    """Answers as they are offered: the flag class, other classes, mixtures, then what training does not use.
+    """Verdicts as they are offered: the flag class, other classes, mixtures, then what training does not use.
 
     Footers sort their keys, so the order of a config does not survive.
     """
@@ -102,18 +102,18 @@ def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
         name = next(iter(weights))
         return (0 if name == head.flag_class else 1), head.classes.index(name)
 
-    return sorted(head.answers.items(), key=key)
+    return sorted(head.labels.items(), key=key)
 
 
 def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
-    """What is said of one slide and its places; see :func:`gallery_facts`."""
+    """What is said of one slide and its regions; see :func:`gallery_facts`."""
     blinded = settings.blinded_seed is not None
     warnings = list(review.warnings)
     facts: dict[str, object] = {
         "id": review.slide_id,
         "problem": review.problem,
         "overview": None,
-        "places": [],
+        "regions": [],
     }
     slide, ranking = review.facts, review.ranking
     if slide is not None and slide.frame.synthetic:
@@ -145,12 +145,12 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
             "width": width,
             "height": height,
         }
-    places = [_place_facts(review, index, settings) for index in range(len(ranking.places))]
+    regions = [_region_facts(review, index, settings) for index in range(len(ranking.regions))]
     if blinded:
         # A string seeds by its bytes, the same on every machine: each slide gets its own order.
-        random.Random(f"{settings.blinded_seed}/{review.slide_id}").shuffle(places)
-        places = [place | {"rank": rank} for rank, place in enumerate(places, start=1)]
-    facts["places"] = places
+        random.Random(f"{settings.blinded_seed}/{review.slide_id}").shuffle(regions)
+        regions = [region | {"rank": rank} for rank, region in enumerate(regions, start=1)]
+    facts["regions"] = regions
     return facts
 
 
@@ -168,58 +168,58 @@ def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
     }
 
 
-def _place_facts(review: SlideReview, index: int, settings: GallerySettings) -> dict[str, object]:
+def _region_facts(review: SlideReview, index: int, settings: GallerySettings) -> dict[str, object]:
     assert review.ranking is not None
     assert review.facts is not None
-    place, slide = review.ranking.places[index], review.facts
-    view = view_of(place, slide.spec)
+    region, slide = review.ranking.regions[index], review.facts
+    view = view_of(region, slide.spec)
     facts: dict[str, object] = {
-        "rank": place.rank,
-        "x_l0_px": place.x_l0_px,
-        "y_l0_px": place.y_l0_px,
-        "box_l0_px": list(place.corners_l0_px),
-        "polygon": place.wkt,
+        "rank": region.rank,
+        "x_l0_px": region.x_l0_px,
+        "y_l0_px": region.y_l0_px,
+        "box_l0_px": list(region.corners_l0_px),
+        "polygon": region.wkt,
         "side_um": round(view.side_um, 2),
         "context_um": round(context_side_um(view.side_um, slide.frame.mpp), 2),
         "bar": _bar_facts(scale_bar(view.side_um)),
-        "ring": _ring_in_context(place, slide),
+        "ring": _ring_in_context(region, slide),
     }
     if settings.blinded_seed is None:
         facts |= {
-            "score": _rounded(place.score),
-            "flagged": place.flagged,
-            "worth": _worth_facts(slide.worth(place.score)),
-            "scores": _scores_by_head(place),
-            "calls": _calls(place, slide),
-            "cluster": _cluster_facts(place.cluster) if place.cluster else None,
-            "tiles": len(place.rows),
+            "score": _rounded(region.score),
+            "flagged": region.flagged,
+            "worth": _worth_facts(slide.worth(region.score)),
+            "scores": _scores_by_head(region),
+            "calls": _calls(region, slide),
+            "cluster": _cluster_facts(region.cluster) if region.cluster else None,
+            "tiles": len(region.rows),
         }
-    if review.pictures:
-        pictures = review.pictures[index]
+    if review.images:
+        images = review.images[index]
         facts |= {
-            "tile": f"{settings.tiles_folder}/{pictures.tile}",
-            "context": f"{settings.tiles_folder}/{pictures.context}",
+            "tile": f"{settings.tiles_folder}/{images.tile}",
+            "context": f"{settings.tiles_folder}/{images.context}",
         }
     return facts
 
 
-def _ring_in_context(place: Place, slide: ScoreFacts) -> list[list[float]]:
-    """The outline as fractions (0 to 1) of the width of the picture with its surroundings."""
-    field, mpp = context_field(place, slide.spec, slide.frame.mpp), slide.frame.mpp
+def _ring_in_context(region: Region, slide: ScoreFacts) -> list[list[float]]:
+    """The outline as fractions (0 to 1) of the width of the image with its surroundings."""
+    field, mpp = context_field(region, slide.spec, slide.frame.mpp), slide.frame.mpp
     side = float(field.spec.side_um)
     return [
         [round((x - field.x_l0_px) * mpp.x / side, 4), round((y - field.y_l0_px) * mpp.y / side, 4)]
-        for x, y in place.ring_l0_px
+        for x, y in region.ring_l0_px
     ]
 
 
-def _calls(place: Place, slide: ScoreFacts) -> dict[str, str]:
-    """What is said of the further questions, such as morphology; nothing of a place that is not flagged."""
-    asked = heads_asked_of(slide.heads, slide.head) if place.flagged else []
+def _calls(region: Region, slide: ScoreFacts) -> dict[str, str]:
+    """What is said of the further questions, such as morphology; nothing of a region that is not flagged."""
+    asked = heads_asked_of(slide.heads, slide.head) if region.flagged else []
     return {
         head.name: further_call(
             head,
-            [place.scores[score_column(head.name, name)] for name in head.classes],
+            [region.scores[score_column(head.name, name)] for name in head.classes],
             certain_from(slide.abstention, head),
         )
         for head in asked
@@ -232,7 +232,7 @@ def _worth_facts(step: ReliabilityStep | None) -> dict[str, object] | None:
         return None
     share = step.positive
     values = {"share": share.value, "low": share.low, "high": share.high, "from": step.low, "to": step.high}
-    return {"places": step.places, **{name: round(value, 3) for name, value in values.items()}}
+    return {"regions": step.regions, **{name: round(value, 3) for name, value in values.items()}}
 
 
 def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
@@ -254,10 +254,10 @@ def _ruler_facts(review: SlideReview) -> dict[str, object] | None:
     return {"lymphocytes": ruler["lymphocytes"], "diameter_um": rounded, "reason": ruler["reason"]}
 
 
-def _scores_by_head(place: Place) -> Mapping[str, Mapping[str, float]]:
+def _scores_by_head(region: Region) -> Mapping[str, Mapping[str, float]]:
     """Scores by head and class; the columns are named ``p.<head>.<class>``."""
     by_head: dict[str, dict[str, float]] = {}
-    for column, score in place.scores.items():
+    for column, score in region.scores.items():
         _, head, class_name = column.split(".", 2)
         by_head.setdefault(head, {})[class_name] = round(score, 6)
     return by_head

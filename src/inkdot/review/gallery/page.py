@@ -2,7 +2,7 @@
 
 Style and script stand in the file and are allowed by their hashes alone: a page opened from ``file://`` has no
 origin that browsers agree on, and module scripts are refused there. The facts stand in a data block, which
-no browser runs. Nothing may be fetched but pictures beside the page.
+no browser runs. Nothing may be fetched but images beside the page.
 """
 
 import base64
@@ -17,8 +17,8 @@ from inkdot import __version__
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 SCRIPTS = (
-    "base.js", "answers.js", "verdicts.js", "pictures.js", "nuclei.js", "cards.js", "overview.js", "slides.js", "context.js",
-    "listing.js", "keys.js", "app.js",
+    "base.js", "verdict_state.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js", "slides.js",
+    "context.js", "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 
@@ -51,7 +51,7 @@ def page_text(facts: Mapping[str, object]) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """The content security policy: these two texts, and pictures beside the page."""
+    """The content security policy: these two texts, and images beside the page."""
     return "; ".join(
         (
             "default-src 'none'",

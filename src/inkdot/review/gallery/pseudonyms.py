@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.records import SlideEntry
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL
@@ -20,7 +20,7 @@ COLUMNS = ("slide_id", "pseudonym")
 
 _EVERYWHERE = (FOOTER, RESEARCH_USE, SYNTHETIC_MODEL)
 _FOUND_ANYWHERE = 6
-_PICTURES = frozenset({".jpg"})
+_IMAGES = frozenset({".jpg"})
 _FEWEST_CHARACTERS = 4
 
 
@@ -48,7 +48,7 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
     """Pseudonyms by slide_id; none where there is no table.
 
     Raises:
-        ArtefactError: The table is damaged.
+        StorageError: The table is damaged.
     """
     if not path.exists():
         return {}
@@ -56,7 +56,7 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         return {plain_text(row["slide_id"]): row["pseudonym"] for row in rows}
     except (OSError, UnicodeDecodeError, KeyError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected columns {', '.join(COLUMNS)}, found a damaged table ({error})"
         ) from None
 
@@ -86,7 +86,7 @@ def find_identifiers(folder: Path, words: Iterable[str]) -> list[tuple[str, str]
 
     Words of six characters and more are found anywhere, shorter ones where they stand alone or begin a part
     (``Doe`` in ``Doe_1`` and ``JaneDoe``, not in ``does``). What every page says is not searched. Neither are
-    pictures: what is written on the glass or in the scan is found by no program here.
+    images: what is written on the glass or in the scan is found by no program here.
     """
     wanted = sorted({word.strip() for word in words if word.strip()})
     found: list[tuple[str, str]] = []
@@ -100,7 +100,7 @@ def find_identifiers(folder: Path, words: Iterable[str]) -> list[tuple[str, str]
 
 def _own_text(path: Path) -> str:
     """What a file says of these slides: without the page's program and the sentences that stand everywhere."""
-    if path.suffix.lower() in _PICTURES:
+    if path.suffix.lower() in _IMAGES:
         return ""
     text = path.read_text(encoding="utf-8", errors="replace")
     if (

@@ -9,8 +9,8 @@ from inkdot.review.wording import FLAGGED, INADEQUATE, NOT_ANALYSED, NOTHING_FLA
 
 
 @dataclass(frozen=True, slots=True)
-class PlacePictures:
-    """File names of the pictures of one place, below the folder of pictures."""
+class CardImages:
+    """File names of the images of one region, below the folder of images."""
 
     tile: str
     context: str
@@ -25,16 +25,16 @@ class SlideReview:
         call: What the program says of the slide; ``not analysed`` where it could not be scored.
         score: Score of the slide, 0 to 1, or None where there is none.
         warnings: What a reader must know.
-        problem: Why the slide has no scores or no pictures; empty where all is well.
+        problem: Why the slide has no scores or no images; empty where all is well.
         facts: What its scores mean, or None where there are none.
-        ranking: The places shown, or None where there are no scores.
-        pictures: Pictures of the places, in their order; empty where there are none.
-        overview: File name of the picture of the whole slide; empty where there is none.
-        overview_size_px: Width and height of that picture.
-        geojson_left_out: Flagged places that did not fit into the file for QuPath.
+        ranking: The regions shown, or None where there are no scores.
+        images: CachedImages of the regions, in their order; empty where there are none.
+        overview: File name of the image of the whole slide; empty where there is none.
+        overview_size_px: Width and height of that image.
+        geojson_left_out: Flagged regions that did not fit into the file for QuPath.
         ruler: The slide's lymphocytes that nuclei were compared with; None where nothing was measured.
         measured_clusters: How many clusters had their nuclei measured.
-        further_calls: Answers of the questions asked of what is flagged, such as ``morphology: small-cell-like``.
+        further_calls: Verdicts of the questions asked of what is flagged, such as ``morphology: small-cell-like``.
     """
 
     slide_id: str
@@ -44,7 +44,7 @@ class SlideReview:
     problem: str = ""
     facts: ScoreFacts | None = None
     ranking: Ranking | None = None
-    pictures: tuple[PlacePictures, ...] = ()
+    images: tuple[CardImages, ...] = ()
     overview: str = ""
     overview_size_px: tuple[int, int] = (0, 0)
     geojson_left_out: int = 0

@@ -10,10 +10,10 @@ from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
 
 COLUMNS = (
     "rank", "slide_id", "call", "score", "further_calls", "unit", "flagged_units", "units", "flagged_tiles", "tiles",
-    "flagged_places_shown", "places_shown", "top_places_l0_px", "geojson_left_out", "warnings", "problem", "use",
+    "flagged_regions_shown", "regions_shown", "top_regions_l0_px", "geojson_left_out", "warnings", "problem", "use",
 )  # fmt: skip
 
-_TOP_PLACES = 5
+_TOP_REGIONS = 5
 
 
 def worklist_text(reviews: Sequence[SlideReview]) -> str:
@@ -34,12 +34,13 @@ def worklist_text(reviews: Sequence[SlideReview]) -> str:
 
 def _cells(rank: int, review: SlideReview) -> list[str]:
     ranking = review.ranking
-    places = ranking.places if ranking else ()
+    regions = ranking.regions if ranking else ()
     warnings = list(review.warnings)
     if review.facts and review.facts.synthetic_model and SYNTHETIC_MODEL not in warnings:
         warnings.insert(0, SYNTHETIC_MODEL)
     top = [
-        f"{place.rank}: {place.x_l0_px} {place.y_l0_px} ({place.score:.3f})" for place in places[:_TOP_PLACES]
+        f"{region.rank}: {region.x_l0_px} {region.y_l0_px} ({region.score:.3f})"
+        for region in regions[:_TOP_REGIONS]
     ]
     return [
         str(rank),
@@ -52,8 +53,8 @@ def _cells(rank: int, review: SlideReview) -> list[str]:
         "" if ranking is None or ranking.units is None else str(ranking.units),
         str(ranking.flagged_tiles) if ranking else "",
         str(ranking.tiles) if ranking else "",
-        str(sum(place.flagged for place in places)) if ranking else "",
-        str(len(places)) if ranking else "",
+        str(sum(region.flagged for region in regions)) if ranking else "",
+        str(len(regions)) if ranking else "",
         " | ".join(top),
         str(review.geojson_left_out) if ranking else "",
         " | ".join(warnings),

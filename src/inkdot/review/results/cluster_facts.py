@@ -12,11 +12,11 @@ class ClusterFacts:
 
     Attributes:
         cluster_id: Row in the cluster table.
-        nuclei: Estimated number of nuclei, counted on a coarse picture.
+        nuclei: Estimated number of nuclei, counted on a coarse image.
         in_focus: It has an edge sharp enough to be judged.
         measured_nuclei: Nuclei outlined at full scale, 0 where none could be; None where nobody looked.
         measures: Measurements by the names of ``schemas.MEASURES``; what could not be measured is left out.
-        others: Further clusters and cells that lie whole in the same picture, without a card of their own.
+        others: Further clusters and cells that lie whole in the same image, without a card of their own.
     """
 
     cluster_id: int

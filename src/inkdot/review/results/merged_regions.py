@@ -8,14 +8,14 @@ import numpy as np
 import shapely
 
 from inkdot.records import MaskArray
-from inkdot.review.results.ranking import Place, Ranking, View, place_at, score_order, suppressed
+from inkdot.review.results.ranking import Region, Ranking, View, region_at, score_order, suppressed
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
 
 LARGEST_SIDES: Final = 4.0
-"""A region is at most so many tile sides wide, which is what a picture with its surroundings shows."""
+"""A region is at most so many tile sides wide, which is what a image with its surroundings shows."""
 
 
-def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
+def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
     """The ``top_n`` most suspicious regions of flagged tiles; where there are fewer, the highest other tiles too.
 
     A region grows from its highest tile over flagged tiles that touch; the tiles of a large area make several. A
@@ -23,16 +23,16 @@ def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -
 
     Args:
         slide: Scores of the slide.
-        top_n: How many places to show at most.
+        top_n: How many regions to show at most.
         min_distance_fraction: Tiles that are not flagged keep this distance from better ones and from regions, as a
             fraction (0 to 1) of the tile side.
     """
     order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
     waiting = slide.flagged.copy()
-    places: list[Place] = []
+    regions: list[Region] = []
     for rows in _regions(slide, order, waiting):
-        places.append(_region(slide, rows, rank=len(places) + 1))
-        if len(places) == top_n:
+        regions.append(_region(slide, rows, rank=len(regions) + 1))
+        if len(regions) == top_n:
             break
     more = bool(waiting.any())
     covered = order[slide.flagged[order]]
@@ -40,10 +40,10 @@ def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -
     # Flagged tiles first, so that they suppress what lies beside them; they are not shown again themselves.
     kept, _ = suppressed(slide, np.concatenate([covered, others]), len(order), min_distance_fraction)
     fresh = kept[kept >= len(covered)] - len(covered)
-    for index in others[fresh][: top_n - len(places)]:
-        places.append(place_at(slide, int(index), len(places) + 1))
+    for index in others[fresh][: top_n - len(regions)]:
+        regions.append(region_at(slide, int(index), len(regions) + 1))
     return Ranking(
-        places=tuple(places),
+        regions=tuple(regions),
         flagged_tiles=int(slide.flagged.sum()),
         tiles=len(order),
         more_flagged=more,
@@ -83,8 +83,8 @@ def _touching(slide: ScoredSlide, seed: int, near: IntArray) -> list[int]:
     return found
 
 
-def _region(slide: ScoredSlide, rows: list[int], rank: int) -> Place:
-    best = place_at(slide, rows[0], rank)
+def _region(slide: ScoredSlide, rows: list[int], rank: int) -> Region:
+    best = region_at(slide, rows[0], rank)
     if len(rows) == 1:
         return best
     width, height = slide.facts.side_l0_px

@@ -1,4 +1,4 @@
-"""Which places of a slide to show first."""
+"""Which regions of a slide to show first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Unit = Literal["cluster", "region", "tile"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The square that the picture of a place shows.
+    """The square that the image of a region shows.
 
     Attributes:
         x_l0_px: Left edge in level-0 pixels.
@@ -29,22 +29,22 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place on a slide that is worth a look.
+class Region:
+    """A region on a slide that is worth a look.
 
     Attributes:
-        rank: 1 for the most suspicious place of the slide.
+        rank: 1 for the most suspicious region of the slide.
         x_l0_px: Left edge of its box in level-0 pixels.
         y_l0_px: Top edge of its box in level-0 pixels.
         width_l0_px: Width of its box in (fractional) level-0 pixels.
         height_l0_px: Height of its box in (fractional) level-0 pixels.
         score: Score of the flag class, 0 to 1.
-        flagged: The score is at or above the locked operating point; else the place is shown for want of better ones.
+        flagged: The score is at or above the locked operating point; else the region is shown for want of better ones.
         scores: All scores by column name, 0 to 1.
-        outline: Closed ring in level-0 pixels, where the place is not its box.
-        view: What its picture shows, where that is not its box.
+        outline: Closed ring in level-0 pixels, where the region is not its box.
+        view: What its image shows, where that is not its box.
         rows: Rows of the tiles that its scores come from, the highest first.
-        cluster: What is known of the cluster, where the place is one.
+        cluster: What is known of the cluster, where the region is one.
     """
 
     rank: int
@@ -88,19 +88,19 @@ def _exact(ring: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The places shown for one slide.
+    """The regions shown for one slide.
 
     Attributes:
-        places: Most suspicious first.
+        regions: Most suspicious first.
         flagged_tiles: Tiles of the whole slide at or above the operating point.
         tiles: Tiles of the whole slide.
-        more_flagged: Flagged places exist that were left out because only so many are shown.
-        unit: What a place is.
-        units: Places of the whole slide that could be shown; None where they are not counted.
+        more_flagged: Flagged regions exist that were left out because only so many are shown.
+        unit: What a region is.
+        units: Regions of the whole slide that could be shown; None where they are not counted.
         flagged_units: Those at or above the operating point; None where they are not counted.
     """
 
-    places: tuple[Place, ...]
+    regions: tuple[Region, ...]
     flagged_tiles: int
     tiles: int
     more_flagged: bool
@@ -109,14 +109,14 @@ class Ranking:
     flagged_units: int | None = None
 
 
-def rank_places(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
+def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
     """The ``top_n`` highest-scored tiles that keep a distance from better ones.
 
     Whether anything is flagged decides nothing here: a slide without flagged tiles still shows its highest ones.
 
     Args:
         slide: Scores of the slide.
-        top_n: How many places to show at most.
+        top_n: How many regions to show at most.
         min_distance_fraction: Least distance of two shown tiles' corners on the glass, as a fraction (0 to 1)
             of the tile side. Measured in µm, so that it is right where pixels are not square.
     """
@@ -126,7 +126,7 @@ def rank_places(slide: ScoredSlide, top_n: int, min_distance_fraction: float) ->
     chosen = order[kept]
     flagged = slide.flagged
     return Ranking(
-        places=tuple(place_at(slide, int(index), rank) for rank, index in enumerate(chosen, start=1)),
+        regions=tuple(region_at(slide, int(index), rank) for rank, index in enumerate(chosen, start=1)),
         flagged_tiles=int(flagged.sum()),
         tiles=len(scores),
         more_flagged=bool(flagged[order[rest]].any()),
@@ -167,10 +167,10 @@ def suppressed(
     return np.asarray(kept, dtype=np.int64), np.flatnonzero(waiting).astype(np.int64)
 
 
-def place_at(slide: ScoredSlide, index: int, rank: int) -> Place:
-    """The tile in row ``index`` of the scores table as a place."""
+def region_at(slide: ScoredSlide, index: int, rank: int) -> Region:
+    """The tile in row ``index`` of the scores table as a region."""
     width, height = slide.facts.side_l0_px
-    return Place(
+    return Region(
         rank=rank,
         x_l0_px=int(slide.x_l0_px[index]),
         y_l0_px=int(slide.y_l0_px[index]),

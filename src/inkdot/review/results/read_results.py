@@ -10,7 +10,7 @@ from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
 from inkdot.storage.tables.scores import read_scores
 from inkdot.storage.tables.parquet_tables import read_footer, read_table
 from inkdot.review.results.ranking import Ranking
-from inkdot.review.results.merged_regions import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters, scored_clusters
 from inkdot.review.results.scored_slide import ScoredSlide, scored_slide
 
@@ -42,10 +42,10 @@ class ReviewedSlide:
         return self.clusters.footer if self.clusters is not None else {}
 
     def ranking(self, top_n: int, min_distance_fraction: float) -> Ranking:
-        """The places to show; see :func:`rank_clusters` and :func:`rank_regions`."""
+        """The regions to show; see :func:`rank_clusters` and :func:`rank_merged_regions`."""
         if self.clusters is not None:
             return rank_clusters(self.clusters, top_n)
-        return rank_regions(self.slide, top_n, min_distance_fraction)
+        return rank_merged_regions(self.slide, top_n, min_distance_fraction)
 
 
 def read_reviewed(layout: RunLayout, slide_id: str, name: str) -> ReviewedSlide:
@@ -57,7 +57,7 @@ def read_reviewed(layout: RunLayout, slide_id: str, name: str) -> ReviewedSlide:
         name: What it is called in what is handed over.
 
     Raises:
-        ArtefactError: A table is missing or damaged.
+        StorageError: A table is missing or damaged.
     """
     path = layout.scores(slide_id)
     slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)

@@ -13,10 +13,10 @@ from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.labels import score_column
 from inkdot.records import MaskArray, Mpp
 from inkdot.review.results.cluster_facts import ClusterFacts, measures_of
-from inkdot.review.results.ranking import Place, Ranking, View
+from inkdot.review.results.ranking import Region, Ranking, View
 from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
 
-_MARGIN_UM: Final = 4.0  # of surroundings in the picture of a cluster larger than a tile
+_MARGIN_UM: Final = 4.0  # of surroundings in the image of a cluster larger than a tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
     order = clusters.with_cards
     chosen = order[:top_n]
     return Ranking(
-        places=tuple(clusters_at(clusters, chosen)),
+        regions=tuple(clusters_at(clusters, chosen)),
         flagged_tiles=int(clusters.slide.flagged.sum()),
         tiles=len(clusters.slide.flag_scores),
         more_flagged=bool(clusters.flagged[order[top_n:]].any()),
@@ -93,19 +93,19 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
     )
 
 
-def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -> Iterator[Place]:
-    """The clusters in some rows of the tables as places, numbered in this order."""
+def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -> Iterator[Region]:
+    """The clusters in some rows of the tables as regions, numbered in this order."""
     # Taken together: a slice of the table for each would take most of the time of a slide.
     table = clusters.table.take(rows)
-    outlines = cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("place").to_pylist()))
-    facts_of_row = cast("list[dict[str, object]]", table.drop_columns("place").to_pylist())
+    outlines = cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("geometry").to_pylist()))
+    facts_of_row = cast("list[dict[str, object]]", table.drop_columns("geometry").to_pylist())
     numbers = cast("list[int]", rows.tolist())
     flags = clusters.flag_scores
     for rank, (row, facts, outline) in enumerate(
         zip(numbers, facts_of_row, outlines, strict=True), start=first_rank
     ):
         x, y, width, height = (cast(int, facts[f"{name}_l0_px"]) for name in ("x", "y", "width", "height"))
-        yield Place(
+        yield Region(
             rank=rank,
             x_l0_px=x,
             y_l0_px=y,

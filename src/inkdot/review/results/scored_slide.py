@@ -7,9 +7,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.storage.model_files import LeftOpen, ReliabilityStep
+from inkdot.storage.model_files import AbstentionBand, ReliabilityStep
 from inkdot.storage.tables.scores import SlideScores
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.records import BoundsL0, MaskArray, Mpp, TileSpec
 from inkdot.units import Level0Px, MicrometresPerPixel
@@ -53,7 +53,7 @@ class ScoreFacts:
         warnings: What a reader must know.
         synthetic_model: The model was trained on synthetic specimens.
         reliability: What scores were worth on the model's validation data; empty where it does not say.
-        abstention: Which scores are left open, by head; empty where the model answers always.
+        abstention: Which scores are left open, by head; empty where the model verdicts always.
     """
 
     frame: SlideFrame
@@ -65,10 +65,10 @@ class ScoreFacts:
     warnings: tuple[str, ...]
     synthetic_model: bool
     reliability: tuple[ReliabilityStep, ...] = ()
-    abstention: Mapping[str, LeftOpen] = field(default_factory=dict[str, LeftOpen])
+    abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
 
     def worth(self, score: float) -> ReliabilityStep | None:
-        """What validation places with such a score turned out to be."""
+        """What validation regions with such a score turned out to be."""
         return next(
             (step for step in self.reliability if step.low <= score < step.high or score == step.high == 1.0),
             None,
@@ -126,7 +126,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
         source: What messages call the table.
 
     Raises:
-        ArtefactError: A fact is missing, no operating point is locked for the flagging head, or a score is none.
+        StorageError: A fact is missing, no operating point is locked for the flagging head, or a score is none.
     """
     try:
         columns = {
@@ -148,13 +148,13 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(
+        raise StorageError(
             f"{source}: expected scores with their facts, found {type(error).__name__}: {error}; "
             "run `inkdot predict` again"
         ) from None
     for name, column in columns.items():
         if not np.all((column >= 0.0) & (column <= 1.0)):
-            raise ArtefactError(
+            raise StorageError(
                 f"{source}: column {name}: expected scores from 0 to 1, found others; run `inkdot predict` again"
             )
     owners = cast("list[int | None]", scores.table.column("cluster_id").to_pylist())

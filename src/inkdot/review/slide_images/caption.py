@@ -1,4 +1,4 @@
-"""What stands below a picture of a slide: whose it is, what the colours mean, how large things are, what to beware of."""
+"""What stands below a image of a slide: whose it is, what the colours mean, how large things are, what to beware of."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from inkdot.review.slide_images.score_colours import Colour
 from inkdot.review.wording import FOOTER, RESEARCH_USE
 
 LEAST_WIDTH_PX: Final = 760
-"""A narrower picture gets white beside it, so that words find room."""
+"""A narrower image gets white beside it, so that words find room."""
 
 TEXT_PX: Final = 15
 WHITE: Final[Colour] = (255, 255, 255)
@@ -29,22 +29,22 @@ class Sample:
     """A line of a legend.
 
     Attributes:
-        picture: What it looks like, uint8 RGB.
+        image: What it looks like, uint8 RGB.
         words: What it means.
     """
 
-    picture: RgbArray
+    image: RgbArray
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The words below a picture.
+    """The words below a image.
 
     Attributes:
         title: The slide and what is said of it.
         synthetic: Slide or model are made up, which is then said first.
-        bar: The picture's scale bar; its fraction is of the picture without what is added beside it.
+        bar: The image's scale bar; its fraction is of the image without what is added beside it.
         samples: The legend.
         warnings: What must be said with every output about this slide.
     """
@@ -56,15 +56,15 @@ class Caption:
     warnings: Sequence[str]
 
 
-def with_caption(picture: RgbArray, caption: Caption) -> RgbArray:
-    """The picture with its caption below, uint8 RGB; at least :data:`LEAST_WIDTH_PX` wide.
+def with_caption(image: RgbArray, caption: Caption) -> RgbArray:
+    """The image with its caption below, uint8 RGB; at least :data:`LEAST_WIDTH_PX` wide.
 
     Letters are grey on white, so that a palette of greys holds them.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     whole_width = max(width, LEAST_WIDTH_PX)
     middle = np.full((height, whole_width, 3), 255, np.uint8)
-    middle[:, :width] = picture
+    middle[:, :width] = image
     # Above as well, for who cuts the caption off.
     top = [_paragraph("SYNTHETIC", whole_width, _TITLE_PX, _BLACK)] if caption.synthetic else []
     bar = np.full((6, max(1, round(caption.bar.fraction * width)), 3), 0, np.uint8)
@@ -120,7 +120,7 @@ def _paragraph(text: str, width: int, size_px: int, colour: Colour) -> RgbArray:
 
 def _sampled(sample: Sample, width: int) -> RgbArray:
     """A line of the legend: words after the sample, or below it where they find no room."""
-    rows, columns = sample.picture.shape[:2]
+    rows, columns = sample.image.shape[:2]
     columns = min(columns, width - 2 * _MARGIN_PX)
     beside = columns + 10
     room = width - 2 * _MARGIN_PX - beside
@@ -134,7 +134,7 @@ def _sampled(sample: Sample, width: int) -> RgbArray:
     else:
         strip[rows : rows + words.shape[0]] = words
         top = 0
-    strip[top : top + rows, _MARGIN_PX : _MARGIN_PX + columns] = sample.picture[:, :columns]
+    strip[top : top + rows, _MARGIN_PX : _MARGIN_PX + columns] = sample.image[:, :columns]
     return strip
 
 

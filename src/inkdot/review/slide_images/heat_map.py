@@ -33,7 +33,7 @@ def heat_map(view: SlideView, slide: ScoredSlide, said: Prediction) -> RgbArray:
         slide: Its scored tiles.
         said: Its line in ``predictions.csv``.
     """
-    grey = cv2.cvtColor(view.picture, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY)
     pale = np.repeat((128 + cast(RgbArray, grey) // 2)[..., None], 3, axis=2)
     _hatch(pale, view.unjudged)
     _paint_tiles(pale, view, slide)
@@ -54,14 +54,14 @@ def palette() -> npt.NDArray[np.uint8]:
     return np.concatenate([np.repeat(greys[:, None], 3, axis=1), shades()])
 
 
-def indexed(picture: RgbArray) -> npt.NDArray[np.uint8]:
+def indexed(image: RgbArray) -> npt.NDArray[np.uint8]:
     """Row of :func:`palette` per pixel of a heat map: shades exactly, greys to the nearest."""
-    red, green, blue = cv2.split(picture)
+    red, green, blue = cv2.split(image)
     rows = ((red.astype(np.uint16) * (_GREYS - 1) + 127) // 255).astype(np.uint8)
     coloured = (red != green) | (green != blue)
     known = _codes(shades())
     order = np.argsort(known)
-    found = np.searchsorted(known[order], _codes(picture[coloured]))
+    found = np.searchsorted(known[order], _codes(image[coloured]))
     rows[coloured] = (_GREYS + order[found]).astype(np.uint8)
     return rows
 
@@ -70,12 +70,12 @@ def _codes(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
-def _hatch(picture: RgbArray, where: MaskArray) -> None:
+def _hatch(image: RgbArray, where: MaskArray) -> None:
     rows, columns = np.ogrid[: where.shape[0], : where.shape[1]]
-    picture[where & ((rows + columns) % _HATCH_EVERY_PX < 2)] = _HATCH
+    image[where & ((rows + columns) % _HATCH_EVERY_PX < 2)] = _HATCH
 
 
-def _paint_tiles(picture: RgbArray, view: SlideView, slide: ScoredSlide) -> None:
+def _paint_tiles(image: RgbArray, view: SlideView, slide: ScoredSlide) -> None:
     colours = shades()[shade_rows(slide.flag_scores, slide.flagged, slide.facts.threshold)].tolist()
     (scale_x, scale_y), (side_x, side_y) = view.scale, slide.facts.side_l0_px
     width, height = max(_LEAST_TILE_PX, side_x * scale_x), max(_LEAST_TILE_PX, side_y * scale_y)
@@ -83,7 +83,7 @@ def _paint_tiles(picture: RgbArray, view: SlideView, slide: ScoredSlide) -> None
         x, y = view.at(float(slide.x_l0_px[row]) + side_x / 2, float(slide.y_l0_px[row]) + side_y / 2)
         left, top = round(x - width / 2), round(y - height / 2)
         right, bottom = round(x + width / 2) - 1, round(y + height / 2) - 1
-        cv2.rectangle(picture, (left, top), (right, bottom), colours[row], cv2.FILLED)
+        cv2.rectangle(image, (left, top), (right, bottom), colours[row], cv2.FILLED)
 
 
 def _colour_bar(threshold: float) -> RgbArray:

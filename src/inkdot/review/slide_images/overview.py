@@ -1,4 +1,4 @@
-"""A slide in small with the places that are shown of it, ringed and numbered."""
+"""A slide in small with the regions that are shown of it, ringed and numbered."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from inkdot.records import RgbArray
-from inkdot.review.results.ranking import Place, Ranking
+from inkdot.review.results.ranking import Ranking, Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.slide_images.caption import WHITE, Sample, typeface, with_caption
 from inkdot.review.slide_images.score_colours import BELOW, FLAGGED
@@ -18,46 +18,46 @@ from inkdot.storage.tables.predictions import Prediction
 
 _LEAST_RADIUS_PX: Final = 11
 _LARGEST_RADIUS_PX: Final = 45
-"""A place that needs a larger ring is shown by its own outline."""
+"""A region that needs a larger ring is shown by its own outline."""
 
 _DASH_PX: Final = 9
 _NUMBER_PX: Final = 18
 
-_Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the picture
-_Points = npt.NDArray[np.float64]  # x and y in pixels of the picture, [n, 2], closed
+_Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the image
+_Points = npt.NDArray[np.float64]  # x and y in pixels of the image, [n, 2], closed
 
 
-def overview_picture(view: SlideView, facts: ScoreFacts, ranking: Ranking, said: Prediction) -> RgbArray:
-    """The slide with the places of a ranking ringed and numbered, and a caption: uint8 RGB.
+def overview_image(view: SlideView, facts: ScoreFacts, ranking: Ranking, said: Prediction) -> RgbArray:
+    """The slide with the regions of a ranking ringed and numbered, and a caption: uint8 RGB.
 
     Args:
         view: The slide in small.
         facts: What its scores mean.
-        ranking: The places.
+        ranking: The regions.
         said: Its line in ``predictions.csv``.
     """
-    picture = view.picture.copy()
-    outlines = [_outline(view, place) for place in ranking.places]
-    for place, outline in reversed(list(zip(ranking.places, outlines, strict=True))):  # the best on top
-        _draw_outline(picture, outline, flagged=place.flagged)
-    _draw_numbers(picture, ranking.places, outlines)
-    shown, flagged = len(outlines), sum(place.flagged for place in ranking.places)
+    image = view.image.copy()
+    outlines = [_outline(view, region) for region in ranking.regions]
+    for region, outline in reversed(list(zip(ranking.regions, outlines, strict=True))):  # the best on top
+        _draw_outline(image, outline, flagged=region.flagged)
+    _draw_numbers(image, ranking.regions, outlines)
+    shown, flagged = len(outlines), sum(region.flagged for region in ranking.regions)
     more = "; more are flagged than are shown" if ranking.more_flagged else ""
     samples = [
         Sample(_sample_ring(flagged=True), f"flagged: {flagged} of the {shown} {ranking.unit}s shown{more}"),
         Sample(_sample_ring(flagged=False), f"shown, below the operating point of {facts.threshold:.4g}"),
     ]
     what = f"{ranking.unit}s of the highest score, numbered by it"
-    return with_caption(picture, view.caption(facts, said, what, samples))
+    return with_caption(image, view.caption(facts, said, what, samples))
 
 
-def _outline(view: SlideView, place: Place) -> _Points:
-    """A ring round a place; the outline of a large one."""
-    left, top, right, bottom = place.corners_l0_px
+def _outline(view: SlideView, region: Region) -> _Points:
+    """A ring round a region; the outline of a large one."""
+    left, top, right, bottom = region.corners_l0_px
     scale_x, scale_y = view.scale
     radius = 0.5 * float(np.hypot((right - left) * scale_x, (bottom - top) * scale_y)) + 3.0
     if radius > _LARGEST_RADIUS_PX:
-        return np.array([view.at(x, y) for x, y in place.ring_l0_px])
+        return np.array([view.at(x, y) for x, y in region.ring_l0_px])
     return _circle(view.at((left + right) / 2, (top + bottom) / 2), max(_LEAST_RADIUS_PX, radius))
 
 
@@ -66,12 +66,12 @@ def _circle(middle: tuple[float, float], radius: float) -> _Points:
     return np.array(middle) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _draw_outline(picture: RgbArray, outline: _Points, *, flagged: bool) -> None:
+def _draw_outline(image: RgbArray, outline: _Points, *, flagged: bool) -> None:
     """White below the colour: seen on dark nuclei and on bright glass. Below the operating point it is dashed."""
     pieces = [outline] if flagged else _dashes(outline)
     fine = [np.rint(piece * 16.0).astype(np.int32) for piece in pieces]  # sixteenths of a pixel
     for colour, thickness in ((WHITE, 5), (FLAGGED if flagged else BELOW, 3)):
-        cv2.polylines(picture, fine, False, colour, thickness, cv2.LINE_AA, 4)
+        cv2.polylines(image, fine, False, colour, thickness, cv2.LINE_AA, 4)
 
 
 def _dashes(outline: _Points) -> list[_Points]:
@@ -94,23 +94,23 @@ def _sample_ring(*, flagged: bool) -> RgbArray:
     return sample
 
 
-def _draw_numbers(picture: RgbArray, places: Sequence[Place], outlines: Sequence[_Points]) -> None:
-    """Ranks beside their rings, where they hide neither a number nor a ring if there is such a place."""
-    height, width = picture.shape[:2]
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image)
+def _draw_numbers(image: RgbArray, regions: Sequence[Region], outlines: Sequence[_Points]) -> None:
+    """Ranks beside their rings, where they hide neither a number nor a ring if there is such a region."""
+    height, width = image.shape[:2]
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
     face = typeface(_NUMBER_PX)
     taken = [_box(outline) for outline in outlines]
-    for place, ring in zip(places, taken.copy(), strict=True):
-        text = str(place.rank)
+    for region, ring in zip(regions, taken.copy(), strict=True):
+        text = str(region.rank)
         boxes = _beside(ring, round(face.getlength(text)) + 6, _NUMBER_PX + 4)
         inside = [b for b in boxes if b[0] >= 0 and b[1] >= 0 and b[2] <= width and b[3] <= height] or boxes
         free = [box for box in inside if not any(_meet(box, other) for other in taken)]
         box = (free or inside)[0]
         taken.append(box)
-        colour = FLAGGED if place.flagged else BELOW
+        colour = FLAGGED if region.flagged else BELOW
         pen.text((box[0] + 3, box[1]), text, colour, face, stroke_width=3, stroke_fill=WHITE)
-    picture[:] = np.asarray(image)
+    image[:] = np.asarray(canvas)
 
 
 def _box(outline: _Points) -> _Box:

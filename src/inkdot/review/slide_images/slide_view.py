@@ -15,34 +15,34 @@ class SlideView:
     """A slide in small.
 
     Attributes:
-        picture: Its scanned part, uint8 RGB [height, width, 3].
+        image: Its scanned part, uint8 RGB [height, width, 3].
         unjudged: Where something lies that cannot be judged or that no tile shows, [height, width].
         frame: What is known of the slide.
     """
 
-    picture: RgbArray
+    image: RgbArray
     unjudged: MaskArray
     frame: SlideFrame
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Picture pixels per level-0 pixel along x and y."""
+        """Image pixels per level-0 pixel along x and y."""
         bounds = self.frame.bounds_l0_px
-        height, width = self.picture.shape[:2]
+        height, width = self.image.shape[:2]
         return width / bounds.width_l0_px, height / bounds.height_l0_px
 
     def at(self, x_l0_px: float, y_l0_px: float) -> tuple[float, float]:
-        """Where a point of level 0 lies in the picture, x and y in pixels."""
+        """Where a point of level 0 lies in the image, x and y in pixels."""
         bounds, (scale_x, scale_y) = self.frame.bounds_l0_px, self.scale
         return (x_l0_px - bounds.x_l0_px) * scale_x, (y_l0_px - bounds.y_l0_px) * scale_y
 
     def caption(self, facts: ScoreFacts, said: Prediction, what: str, samples: Sequence[Sample]) -> Caption:
-        """What stands below a picture of this slide.
+        """What stands below a image of this slide.
 
         Args:
             facts: What its scores mean.
             said: Its line in ``predictions.csv``.
-            what: What the picture shows.
+            what: What the image shows.
             samples: The legend.
         """
         score = f", score {said.score}" if said.score else ""

@@ -1,9 +1,9 @@
-"""Annotations that a person classified in QuPath, as answers about places.
+"""Annotations that a person classified in QuPath, as verdicts about regions.
 
-An annotation's class is the answer: ``malignant``, ``small cell``, or both as QuPath writes derived classes,
-``malignant: small cell``. An answer to a question that is asked only under a condition (small cell, where
-malignant) says that the condition holds. Classes that are no answers, such as the export's own ``flagged``,
-mean that nobody judged the place; they are counted, not guessed at.
+An annotation's class is the verdict: ``malignant``, ``small cell``, or both as QuPath writes derived classes,
+``malignant: small cell``. An verdict to a question that is asked only under a condition (small cell, where
+malignant) says that the condition holds. Classes that are no verdicts, such as the export's own ``flagged``,
+mean that nobody judged the region; they are counted, not guessed at.
 """
 
 import json
@@ -27,15 +27,15 @@ OUTSIDE = "outside of the slide"
 
 
 @dataclass(frozen=True, slots=True)
-class QupathAnswers:
+class QupathVerdicts:
     """What one file says.
 
     Attributes:
-        answers: Place in level-0 pixels, question and answer, in the order of the file.
+        verdicts: Region in level-0 pixels, question and verdict, in the order of the file.
         ignored: Annotations that say nothing, counted by their class.
     """
 
-    answers: tuple[tuple[BaseGeometry, str, str], ...]
+    verdicts: tuple[tuple[BaseGeometry, str, str], ...]
     ignored: Mapping[str, int]
 
 
@@ -44,8 +44,8 @@ def read_qupath(
     heads: Sequence[Head],
     corner_l0_px: tuple[int, int],
     size_l0_px: tuple[int, int] | None = None,
-) -> QupathAnswers:
-    """Answers in a GeoJSON file that QuPath saved.
+) -> QupathVerdicts:
+    """Verdicts in a GeoJSON file that QuPath saved.
 
     Args:
         path: A FeatureCollection, a list of features, or one feature.
@@ -57,42 +57,45 @@ def read_qupath(
     Raises:
         ManifestError: The file is not GeoJSON.
     """
-    answers: list[tuple[BaseGeometry, str, str]] = []
+    verdicts: list[tuple[BaseGeometry, str, str]] = []
     ignored: Counter[str] = Counter()
     slide = None if size_l0_px is None else shapely.box(0, 0, *size_l0_px)
     for number, feature in enumerate(_features(path), start=1):
         name = _class_name(f"{path}: annotation {number}", feature)
-        said = answers_of(name, heads)
+        said = verdicts_of_class(name, heads)
         if not said:
             ignored[name or NO_CLASS] += 1
             continue
-        place = _place(f"{path}: annotation {number}", feature.get("geometry"))
-        if place is None:
+        region = _region(f"{path}: annotation {number}", feature.get("geometry"))
+        if region is None:
             ignored[NO_AREA] += 1
             continue
-        moved = shapely.affinity.translate(place, *corner_l0_px)
+        moved = shapely.affinity.translate(region, *corner_l0_px)
         if slide is not None and not slide.intersects(moved):
             ignored[OUTSIDE] += 1
             continue
-        answers += [(moved, head, answer) for head, answer in said]
-    return QupathAnswers(tuple(answers), dict(sorted(ignored.items())))
+        verdicts += [(moved, head, verdict) for head, verdict in said]
+    return QupathVerdicts(tuple(verdicts), dict(sorted(ignored.items())))
 
 
-def answers_of(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
-    """Questions and answers that a class stands for, in the order of the questions; none unless all its parts are answers."""
+def verdicts_of_class(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
+    """Questions and verdicts that a class stands for, in the order of the questions; none unless all its parts are verdicts."""
     said: dict[str, str] = {}
     for part in class_name.split(":"):
         matching = [
-            (head.name, answer) for head in heads for answer in head.answers if _plain(answer) == _plain(part)
+            (head.name, verdict)
+            for head in heads
+            for verdict in head.labels
+            if _plain(verdict) == _plain(part)
         ]
         if len(matching) != 1:
             return []
-        head_name, answer = matching[0]
-        if said.setdefault(head_name, answer) != answer:
+        head_name, verdict = matching[0]
+        if said.setdefault(head_name, verdict) != verdict:
             return []
     for head in heads:
         if head.name in said and head.condition is not None:
-            opening = _opening_answers(head, heads)
+            opening = _opening_verdicts(head, heads)
             if not opening or said.setdefault(head.condition[0], opening[0]) not in opening:
                 return []
     return [(head.name, said[head.name]) for head in heads if head.name in said]
@@ -103,18 +106,19 @@ def _plain(words: str) -> str:
     return re.sub(r"[\s_-]+", " ", words.strip().lower())
 
 
-def _opening_answers(head: Head, heads: Sequence[Head]) -> list[str]:
-    """Answers that mean, more than half, the class that ``head`` depends on; the surest first."""
+def _opening_verdicts(head: Head, heads: Sequence[Head]) -> list[str]:
+    """Verdicts that mean, more than half, the class that ``head`` depends on; the surest first."""
     assert head.condition is not None
     name, wanted = head.condition
     weights = {
-        answer: weights.get(wanted, 0.0)
+        verdict: weights.get(wanted, 0.0)
         for other in heads
         if other.name == name
-        for answer, weights in other.answers.items()
+        for verdict, weights in other.labels.items()
     }
     return sorted(
-        (answer for answer, weight in weights.items() if weight > 0.5), key=lambda answer: -weights[answer]
+        (verdict for verdict, weight in weights.items() if weight > 0.5),
+        key=lambda verdict: -weights[verdict],
     )
 
 
@@ -151,7 +155,7 @@ def _features(path: Path) -> list[Mapping[str, object]]:
     return cast("list[Mapping[str, object]]", data)
 
 
-def _place(where: str, geometry: object) -> BaseGeometry | None:
+def _region(where: str, geometry: object) -> BaseGeometry | None:
     """The area of an annotation, or None for points and lines; outlines that cross themselves are made valid."""
     try:
         shape = shapely.from_geojson(json.dumps(geometry))

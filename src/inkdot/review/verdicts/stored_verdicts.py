@@ -1,4 +1,4 @@
-"""Answers that a server kept (``reviews.sqlite``) as rows of ``verdicts.csv``: one form for everything that comes back."""
+"""Verdicts that a server kept (``reviews.sqlite``) as rows of ``verdicts.csv``: one form for everything that comes back."""
 
 import csv
 import io
@@ -15,51 +15,51 @@ from inkdot.review.verdicts.verdict_table import (
     read_verdicts,
     verdict_of_row,
 )
-from inkdot.storage.verdict_store import Change, is_review_answers, read_review_answers
+from inkdot.storage.verdict_store import Change, is_verdict_store, read_verdict_store
 
 
-def read_answers(path: Path, heads: Sequence[Head]) -> list[Verdict]:
-    """Answers that came back, of all readers: a ``verdicts.csv``, or the ``reviews.sqlite`` of a server, by content.
+def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
+    """Verdicts that came back, of all readers: a ``verdicts.csv``, or the ``reviews.sqlite`` of a server, by content.
 
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
-        ArtefactError: The database is damaged, or of another kind or version.
+        StorageError: The database is damaged, or of another kind or version.
     """
-    if not is_review_answers(path):
+    if not is_verdict_store(path):
         return read_verdicts(path, heads)
-    rows = verdict_rows(read_review_answers(path), heads)
+    rows = verdict_rows(read_verdict_store(path), heads)
     return [
         verdict_of_row(
-            f"{path}: answer {number}", {name: safe_cell(cell) for name, cell in row.items()}, heads
+            f"{path}: verdict {number}", {name: safe_cell(cell) for name, cell in row.items()}, heads
         )
         for number, row in enumerate(rows, start=1)
     ]
 
 
 def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[dict[str, str]]:
-    """One row per answer of each place, a row without head where there is a note alone; as the gallery writes them.
+    """One row per verdict of each region, a row without head where there is a note alone; as the gallery writes them.
 
     Args:
-        changes: States of places; those without answer and note give no row.
-        heads: The questions, in the order in which their answers shall stand; others follow by name.
+        changes: States of regions; those without verdict and note give no row.
+        heads: The questions, in the order in which their verdicts shall stand; others follow by name.
     """
     order = {head.name: index for index, head in enumerate(heads)}
     rows: list[dict[str, str]] = []
     for change in changes:
-        answers = cast("Mapping[str, Mapping[str, str]]", change.entry["answers"])
+        verdicts = cast("Mapping[str, Mapping[str, str]]", change.entry["verdicts"])
         note = cast("Mapping[str, str] | None", change.entry["note"])
         given = [
-            (head, answers[head]["answer"], answers[head]["time"])
-            for head in sorted(answers, key=lambda name: (order.get(name, len(order)), name))
+            (head, verdicts[head]["verdict"], verdicts[head]["time"])
+            for head in sorted(verdicts, key=lambda name: (order.get(name, len(order)), name))
         ]
         if not given and note:
             given = [("", "", note["time"])]
         rows += [
             {
                 "slide_id": change.slide_id,
-                "place": change.place,
+                "geometry": change.geometry,
                 "head": head,
-                "answer": answer,
+                "verdict": verdict,
                 "reader": change.reader,
                 "time": time,
                 "shown": change.study.shown,
@@ -70,7 +70,7 @@ def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[
                 "order_seed": change.study.order_seed,
                 "schema": VERDICTS_VERSION,
             }
-            for head, answer, time in given
+            for head, verdict, time in given
         ]
     return rows
 

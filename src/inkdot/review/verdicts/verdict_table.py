@@ -1,4 +1,4 @@
-"""``verdicts.csv``: what readers answered, read back, checked, and matched place by place."""
+"""``verdicts.csv``: what readers reviewed, read back, checked, and matched region by region."""
 
 import csv
 import io
@@ -15,37 +15,37 @@ from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.review.verdicts.csv_cells import plain_text
 
-VERDICTS_VERSION = "inkdot.verdicts/1"
+VERDICTS_VERSION = "inkdot.verdicts/2"
 COLUMNS = (
-    "slide_id", "place", "head", "answer", "reader", "time", "shown", "rank", "score", "note", "model_sha256",
+    "slide_id", "geometry", "head", "verdict", "reader", "time", "shown", "rank", "score", "note", "model_sha256",
     "order_seed", "schema",
 )  # fmt: skip
 SHOWN = ("scores", "blinded")
 
-_SAME_PLACE_IOU = 0.5
+_SAME_REGION_IOU = 0.5
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One answer of one reader about one place.
+    """One verdict of one reader about one region.
 
     Attributes:
         slide_id: The slide.
-        place: Polygon in level-0 pixels.
-        head: The question; empty for a note without an answer.
-        answer: What the reader said.
+        geometry: Polygon in level-0 pixels.
+        head: The question; empty for a note without an verdict.
+        verdict: What the reader said.
         reader: Pseudonym of the reader.
         time: When, in UTC as ISO 8601, so that texts sort by time.
         shown: ``scores`` or ``blinded``: what the reader saw.
         note: Free text of the reader.
-        model_sha256: Model whose places were shown.
+        model_sha256: Model whose regions were shown.
     """
 
     slide_id: str
-    place: BaseGeometry
+    geometry: BaseGeometry
     head: str
-    answer: str
+    verdict: str
     reader: str
     time: str
     shown: str
@@ -88,24 +88,24 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
     ]
 
 
-def latest_answers(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The last answer of each reader to each question about each place, sorted by slide, place, head and reader.
+def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The last verdict of each reader to each question about each region, sorted by slide, region, head and reader.
 
-    A page saved twice holds the same answers twice, and a reader may have changed their mind in between. Notes
-    without an answer are left out.
+    A page saved twice holds the same verdicts twice, and a reader may have changed their mind in between. Notes
+    without an verdict are left out.
     """
     last: dict[tuple[str, str, str, str], Verdict] = {}
     for verdict in verdicts:
         if not verdict.head:
             continue
-        key = (verdict.slide_id, shapely.to_wkt(verdict.place), verdict.head, verdict.reader)
+        key = (verdict.slide_id, shapely.to_wkt(verdict.geometry), verdict.head, verdict.reader)
         if key not in last or verdict.time >= last[key].time:
             last[key] = verdict
     return [last[key] for key in sorted(last)]
 
 
-class Placed(Protocol):
-    """Something said about a place of a slide."""
+class MatchedRegion(Protocol):
+    """Something said about a region of a slide."""
 
     @property
     def slide_id(self) -> str:
@@ -113,16 +113,16 @@ class Placed(Protocol):
         ...
 
     @property
-    def place(self) -> BaseGeometry:
+    def geometry(self) -> BaseGeometry:
         """Polygon in level-0 pixels."""
         ...
 
 
-def same_place_numbers(verdicts: Sequence[Placed]) -> list[int]:
-    """A number per verdict, equal where two verdicts are about the same place.
+def same_region_numbers(verdicts: Sequence[MatchedRegion]) -> list[int]:
+    """A number per verdict, equal where two verdicts are about the same region.
 
-    Places are the same where they overlap by at least half of their union, so that answers given before and
-    after slides were tiled anew still meet. Each verdict joins the place it overlaps most.
+    Regions are the same where they overlap by at least half of their union, so that verdicts given before and
+    after slides were tiled anew still meet. Each verdict joins the region it overlaps most.
     """
     outlines: dict[str, list[tuple[int, BaseGeometry]]] = {}
     numbers: list[int] = []
@@ -131,22 +131,22 @@ def same_place_numbers(verdicts: Sequence[Placed]) -> list[int]:
         known = outlines.setdefault(verdict.slide_id, [])
         best, overlap = -1, 0.0
         for number, outline in known:
-            iou = _iou(outline, verdict.place)
+            iou = _iou(outline, verdict.geometry)
             if iou > overlap:
                 best, overlap = number, iou
-        if overlap < _SAME_PLACE_IOU:
+        if overlap < _SAME_REGION_IOU:
             best, count = count, count + 1
-            known.append((best, verdict.place))
+            known.append((best, verdict.geometry))
         numbers.append(best)
     return numbers
 
 
-def places_answered(places: Sequence[BaseGeometry], answered: Sequence[BaseGeometry]) -> list[bool]:
-    """Per place of one slide, whether one of the answered outlines is about the same place."""
-    tree = shapely.STRtree(answered)
+def regions_with_verdict(regions: Sequence[BaseGeometry], reviewed: Sequence[BaseGeometry]) -> list[bool]:
+    """Per region of one slide, whether one of the reviewed outlines is about the same region."""
+    tree = shapely.STRtree(reviewed)
     return [
-        any(_iou(place, answered[int(index)]) >= _SAME_PLACE_IOU for index in tree.query(place))
-        for place in places
+        any(_iou(region, reviewed[int(index)]) >= _SAME_REGION_IOU for index in tree.query(region))
+        for region in regions
     ]
 
 
@@ -166,7 +166,7 @@ def verdict_of_row(
     Args:
         where: What messages call the row.
         cells: The row by column; None where it has more or fewer fields than the header.
-        heads: The questions that may be answered.
+        heads: The questions that may be reviewed.
 
     Raises:
         ManifestError: Something in it is wrong.
@@ -176,14 +176,14 @@ def verdict_of_row(
     row = {str(name): value or "" for name, value in cells.items()}
     if row["schema"] != VERDICTS_VERSION:
         raise ManifestError(f"{where}: column schema: expected {VERDICTS_VERSION}, found {row['schema']!r}")
-    head, answer = row["head"], row["answer"]
-    if head or answer:
-        answers = {known.name: known.answers for known in heads}
-        if head not in answers:
-            raise ManifestError(f"{where}: column head: expected {', '.join(answers)}, found {head!r}")
-        if answer not in answers[head]:
+    head, verdict = row["head"], row["verdict"]
+    if head or verdict:
+        verdicts = {known.name: known.labels for known in heads}
+        if head not in verdicts:
+            raise ManifestError(f"{where}: column head: expected {', '.join(verdicts)}, found {head!r}")
+        if verdict not in verdicts[head]:
             raise ManifestError(
-                f"{where}: column answer: expected {', '.join(answers[head])}, found {answer!r}"
+                f"{where}: column verdict: expected {', '.join(verdicts[head])}, found {verdict!r}"
             )
     if row["shown"] not in SHOWN:
         raise ManifestError(f"{where}: column shown: expected {' or '.join(SHOWN)}, found {row['shown']!r}")
@@ -196,9 +196,9 @@ def verdict_of_row(
             raise ManifestError(f"{where}: column {name}: expected a name, found nothing")
     return Verdict(
         slide_id=plain_text(row["slide_id"]),
-        place=_place(where, row["place"]),
+        geometry=_geometry(where, row["geometry"]),
         head=head,
-        answer=answer,
+        verdict=verdict,
         reader=plain_text(row["reader"]),
         time=row["time"],
         shown=row["shown"],
@@ -207,13 +207,13 @@ def verdict_of_row(
     )
 
 
-def _place(where: str, text: str) -> BaseGeometry:
+def _geometry(where: str, text: str) -> BaseGeometry:
     try:
-        place = shapely.from_wkt(text)
+        region = shapely.from_wkt(text)
     except shapely.errors.GEOSException:
-        place = None
-    if place is None or place.geom_type != "Polygon" or place.is_empty or not place.is_valid:
+        region = None
+    if region is None or region.geom_type != "Polygon" or region.is_empty or not region.is_valid:
         raise ManifestError(
-            f"{where}: column place: expected a valid POLYGON in level-0 pixels (WKT), found {text[:60]!r}"
+            f"{where}: column geometry: expected a valid POLYGON in level-0 pixels (WKT), found {text[:60]!r}"
         )
-    return place
+    return region

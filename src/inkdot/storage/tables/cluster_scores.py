@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from inkdot.config import HeadConfig
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.storage.model_files import OperatingPoint
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
@@ -24,7 +24,7 @@ class ClusterScores:
 
     Attributes:
         table: One row per cluster; columns of :func:`inkdot.storage.schemas.cluster_scores_schema`.
-        heads: The questions.
+        heads: The heads.
         operating_points: The locked thresholds for clusters, by head.
         pooling: How a cluster's score is made from those of its tiles, e.g. ``max``.
         tiles_sha256: Hash of the tile table they were made from.
@@ -105,7 +105,7 @@ def read_cluster_scores(path: Path) -> ClusterScores:
     """Read one slide's scored clusters.
 
     Raises:
-        ArtefactError: The file is missing or damaged, of another version, or lacks a fact or a column.
+        StorageError: The file is missing or damaged, of another version, or lacks a fact or a column.
     """
     table, facts = read_table(path, CLUSTER_SCORES_VERSION)
     try:
@@ -123,12 +123,12 @@ def read_cluster_scores(path: Path) -> ClusterScores:
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         said = " ".join(str(error).split())
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected scored clusters with their facts, found {type(error).__name__}: {said}; "
             "run `inkdot predict` again"
         ) from None
     if table.column_names != cluster_scores_schema(heads).names:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected columns {', '.join(cluster_scores_schema(heads).names)}, "
             f"found {', '.join(table.column_names)}; run `inkdot predict` again"
         )

@@ -9,7 +9,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
 
 _KEY = b"inkdot"
@@ -35,7 +35,7 @@ def read_footer(path: Path, version: str) -> dict[str, object]:
     """The facts in a table's footer.
 
     Raises:
-        ArtefactError: The file is missing or damaged, or of another version.
+        StorageError: The file is missing or damaged, or of another version.
     """
     try:
         schema = pq.read_schema(path)
@@ -50,7 +50,7 @@ def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
     """A table and the facts in its footer.
 
     Raises:
-        ArtefactError: The file is missing or damaged, or of another version.
+        StorageError: The file is missing or damaged, or of another version.
     """
     try:
         # Opened once for facts and rows, and by no pool of threads: most tables are small, and are read by the thousand.
@@ -66,7 +66,7 @@ def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
 def _facts(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
     raw = cast("dict[bytes, bytes] | None", schema.metadata) or {}
     if _KEY not in raw:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected a table of version {version}, found one that Inkdot did not write"
         )
     try:
@@ -74,21 +74,21 @@ def _facts(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
     except ValueError as error:
         raise _damaged(path, error) from None
     if facts.get("version") != version:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected version {version}, found {facts.get('version')}; "
             "run again with this version of Inkdot"
         )
     return facts
 
 
-def _missing(path: Path, version: str) -> ArtefactError:
-    return ArtefactError(
+def _missing(path: Path, version: str) -> StorageError:
+    return StorageError(
         f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it"
     )
 
 
-def _damaged(path: Path, error: Exception) -> ArtefactError:
+def _damaged(path: Path, error: Exception) -> StorageError:
     said = " ".join(str(error).split())
-    return ArtefactError(
+    return StorageError(
         f"{path}: expected a Parquet table, found a damaged file ({said}); delete it and run again"
     )

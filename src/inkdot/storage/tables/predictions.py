@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
 
-from inkdot.errors import ArtefactError
+from inkdot.errors import StorageError
 from inkdot.storage.atomic import write_text
 
 SlideCall = Literal["flagged", "nothing flagged", "indeterminate", "inadequate", ""]
@@ -37,7 +37,7 @@ class Prediction:
         reason: Why the slide failed, is inadequate or was left open.
         clusters: Clusters and lone cells found; empty where the grid was cut.
         flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
-        further_calls: Answers of the questions that are asked of what is flagged, such as
+        further_calls: Labels of the heads that are asked of what is flagged, such as
             ``morphology: small-cell-like``; empty where nothing is.
         nuclei_in_focus: Nucleated cells of all kinds, as estimated; empty where they were not counted.
         assessable_mm2: Glass of the spot, or tissue of a section, that can be judged.
@@ -89,12 +89,12 @@ def read_predictions(path: Path) -> list[dict[str, str]]:
     """The table's rows as written.
 
     Raises:
-        ArtefactError: The table is missing.
+        StorageError: The table is missing.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except OSError:
-        raise ArtefactError(
+        raise StorageError(
             f"{path}: expected the results of `inkdot predict`, found none there; run it first"
         ) from None

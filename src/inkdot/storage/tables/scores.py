@@ -12,7 +12,7 @@ import pyarrow as pa
 from inkdot.config import HeadConfig
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.records import TileSpec
-from inkdot.storage.model_files import LeftOpen, OperatingPoint
+from inkdot.storage.model_files import AbstentionBand, OperatingPoint
 from inkdot.storage.record_json import tile_spec_from_facts
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
@@ -25,13 +25,13 @@ class SlideScores:
     Attributes:
         table: One row per tile; columns of :func:`inkdot.storage.schemas.scores_schema`.
         slide: Facts of the slide as the tile stage wrote them.
-        heads: The questions.
+        heads: The heads.
         spec: Side and scale of the tiles.
         operating_points: The model's locked thresholds, by head.
         warnings: What must be said with every output.
         synthetic_model: The model was trained on synthetic specimens.
         assessment: What of the slide can be judged and whether it is enough, as the tile stage wrote it.
-        abstention: Which scores are left open, by head; empty where the model answers always.
+        abstention: Which scores are left open, by head; empty where the model labels always.
     """
 
     table: pa.Table
@@ -42,11 +42,11 @@ class SlideScores:
     warnings: tuple[str, ...]
     synthetic_model: bool
     assessment: Mapping[str, object] = field(default_factory=dict[str, object])
-    abstention: Mapping[str, LeftOpen] = field(default_factory=dict[str, LeftOpen])
+    abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
 
     @property
     def flag_head(self) -> Head:
-        """The head whose score ranks places."""
+        """The head whose score ranks regions."""
         return flagging_head(self.heads)
 
     def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float32]:
@@ -69,7 +69,7 @@ def read_scores(path: Path) -> SlideScores:
     """Read one slide's scores.
 
     Raises:
-        ArtefactError: The file is missing or damaged, or of another version.
+        StorageError: The file is missing or damaged, or of another version.
     """
     table, facts = read_table(path, SCORES_VERSION)
     points = cast("Mapping[str, object]", facts["operating_points"])
@@ -85,7 +85,7 @@ def read_scores(path: Path) -> SlideScores:
         synthetic_model=bool(facts["synthetic_model"]),
         assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
         abstention={
-            name: LeftOpen.model_validate(own)
+            name: AbstentionBand.model_validate(own)
             for name, own in cast("Mapping[str, object]", facts.get("abstention") or {}).items()
         },
     )
@@ -93,7 +93,7 @@ def read_scores(path: Path) -> SlideScores:
 
 def _unlike(table: pa.Table, limit: object) -> list[str]:
     """A warning where the slide's tiles, half of them at least, lie farther from the training tiles than they may."""
-    distances = table.column("feature_distance").drop_null().to_numpy()
+    distances = table.column("ood_distance").drop_null().to_numpy()
     if not isinstance(limit, float) or not len(distances) or float(np.median(distances)) <= limit:
         return []
     return [

@@ -145,18 +145,18 @@ def draw_apoptotic_body(
 def dividing(cell: Cell, rng: np.random.Generator, *, eosin: float = 0.0) -> Cell:
     """The cell in mitosis: a dark hairy plate seen from its edge, or a ring seen from its pole; no membrane.
 
-    The figure is about as large as the cell's nucleus was, 8 to 12 µm on cytology slides. A naked nucleus gets a body
+    The metric is about as large as the cell's nucleus was, 8 to 12 µm on cytology slides. A naked nucleus gets a body
     stained with light green, or with so much ``eosin``.
     """
     was = equivalent_diameter_um(cell.nuclei[0].outline)
     length = float(np.clip(was * rng.uniform(0.75, 0.95), 0.55 * was + 1.0, 12.0))
     tilt = rng.uniform(0.0, math.pi)
-    figure = _plate(length, tilt, rng) if rng.random() < 0.6 else _ring(length, rng)
+    metric = _plate(length, tilt, rng) if rng.random() < 0.6 else _ring(length, rng)
     body = cell.cytoplasm
     if body is None:
         around = perturbed(cell.nuclei[0].outline * np.float32(1.12), 0.03, rng)
         body = Cytoplasm(around, light_green=0.0 if eosin else 0.10, eosin=eosin, edge_um=0.8)
-    return replace(cell, nuclei=figure, cytoplasm=body, state="dividing")
+    return replace(cell, nuclei=metric, cytoplasm=body, state="dividing")
 
 
 def _plate(length_um: float, tilt: float, rng: np.random.Generator) -> tuple[Nucleus, ...]:

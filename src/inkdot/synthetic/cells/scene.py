@@ -144,7 +144,7 @@ class Backdrop(Protocol):
 
     @property
     def box(self) -> Box:
-        """Where it may change the picture."""
+        """Where it may change the image."""
         ...
 
     def optical_density(
@@ -190,7 +190,7 @@ class Seam:
 
     Attributes:
         x_um: Left edge of the stripe that lies too low; it reaches to the right border.
-        shift_px: By how many level-0 pixels its picture lies too low.
+        shift_px: By how many level-0 pixels its image lies too low.
     """
 
     x_um: float
@@ -204,7 +204,7 @@ class Scene:
     Attributes:
         width_um: Size of the scanned area.
         height_um: Size of the scanned area.
-        cells: In painting order; order does not change the picture beyond rounding.
+        cells: In painting order; order does not change the image beyond rounding.
         clusters: One per cluster number that occurs in ``cells``.
         backdrop: Everything else.
         confounders: Names of the confounders that the slide has.

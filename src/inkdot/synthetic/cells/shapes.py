@@ -1,7 +1,7 @@
 """Outlines of nuclei and cells as radii around a centre.
 
 An outline is a float32 array [64]: the distance in µm from the centre to the border at angle 2π k / 64, angle 0
-pointing right and growing towards the bottom of the picture. All cells drawn here are star-shaped around their
+pointing right and growing towards the bottom of the image. All cells drawn here are star-shaped around their
 centre, which makes flattening against a neighbour one minimum and rasterising one look-up.
 """
 

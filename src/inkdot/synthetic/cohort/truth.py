@@ -1,4 +1,4 @@
-"""Truth of a synthetic slide: every object as a table row, and the answers a perfect reader would give."""
+"""Truth of a synthetic slide: every object as a table row, and the labels a perfect reader would give."""
 
 import math
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ MORPHOLOGY_OF = {
     "region_mixed_nec": "mixed",
 }
 MALIGNANT = frozenset({*MORPHOLOGY_OF, "adenocarcinoma", "lymphoma"})
-_WITHOUT_ANSWER = frozenset(
+_WITHOUT_LABEL = frozenset(
     {"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust", "nuclear_streak"}
 )
 _REGION = "region_"
@@ -59,7 +59,7 @@ SCHEMA = pa.schema(
 """One row per object. Lengths in µm, ``_l0_px`` in level-0 pixels; ``outline_l0_px`` is a WKT polygon of the cell
 (of the nucleus where it is naked); nuclear columns are null for objects without a nucleus; nc_ratio is a ratio of
 diameters; cluster columns are null for objects that lie alone; state is intact, dividing or degenerate. Level-0 pixels are
-those of the picture: to the right of a bad seam they follow its shift, micrometres do not."""
+those of the image: to the right of a bad seam they follow its shift, micrometres do not."""
 
 
 def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
@@ -82,7 +82,7 @@ def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
 
 
 def _shift_px(scene: Scene, cell: Cell) -> int:
-    """How far down the picture shows a cell, for a bad seam to its left."""
+    """How far down the image shows a cell, for a bad seam to its left."""
     return scene.seam.shift_px if scene.seam is not None and cell.x_um >= scene.seam.x_um else 0
 
 
@@ -155,22 +155,22 @@ def _outline(cell: Cell, mpp: float, shift_px: int) -> BaseGeometry:
 
 
 @dataclass(frozen=True, slots=True)
-class TrueAnswer:
+class TrueLabel:
     """What a perfect reader says about one place.
 
     Attributes:
-        place: Polygon in level-0 pixels with whole coordinates.
+        geometry: Polygon in level-0 pixels with whole coordinates.
         head: ``malignancy`` or ``morphology``.
-        answer: One of the head's answers.
+        label: One of the head's labels.
     """
 
-    place: BaseGeometry
+    geometry: BaseGeometry
     head: str
-    answer: str
+    label: str
 
 
-def true_answers(truth: pa.Table) -> Iterator[TrueAnswer]:
-    """Answers for every nucleated cluster and every nucleated cell outside clusters; on sections for every region.
+def true_labels(truth: pa.Table) -> Iterator[TrueLabel]:
+    """Labels for every nucleated cluster and every nucleated cell outside clusters; on sections for every region.
 
     A cluster is malignant when any of its cells is. Its morphology is that of its cells, ``mixed`` where they differ.
     """
@@ -182,7 +182,7 @@ def true_answers(truth: pa.Table) -> Iterator[TrueAnswer]:
         is_region = str(row["class"]).startswith(_REGION)
         if in_fields and not is_region:
             continue
-        if not is_region and (row["nuclear_diameter_um"] is None or row["class"] in _WITHOUT_ANSWER):
+        if not is_region and (row["nuclear_diameter_um"] is None or row["class"] in _WITHOUT_LABEL):
             continue
         if row["cluster_id"] is None:
             alone.append([row])
@@ -191,20 +191,20 @@ def true_answers(truth: pa.Table) -> Iterator[TrueAnswer]:
     for members in [clusters[number] for number in sorted(clusters)] + alone:
         place = _place(members)
         malignant = any(bool(row["malignant"]) for row in members)
-        yield TrueAnswer(place, "malignancy", "malignant" if malignant else "benign")
+        yield TrueLabel(place, "malignancy", "malignant" if malignant else "benign")
         kinds = {MORPHOLOGY_OF[str(row["class"])] for row in members if str(row["class"]) in MORPHOLOGY_OF}
         if kinds:
-            yield TrueAnswer(place, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
+            yield TrueLabel(place, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
 
 
-def slide_answers(truth: pa.Table) -> dict[str, str]:
+def slide_labels(truth: pa.Table) -> dict[str, str]:
     """What is on the slide, per head; morphology only where tumour cells of a known morphology lie on it."""
     classes = set(cast("list[str]", truth.column("class").to_pylist()))
-    answers = {"malignancy": "malignant" if classes & MALIGNANT else "benign"}
+    labels = {"malignancy": "malignant" if classes & MALIGNANT else "benign"}
     kinds = {MORPHOLOGY_OF[name] for name in classes if name in MORPHOLOGY_OF}
     if kinds:
-        answers["morphology"] = kinds.pop() if len(kinds) == 1 else "mixed"
-    return answers
+        labels["morphology"] = kinds.pop() if len(kinds) == 1 else "mixed"
+    return labels
 
 
 def _place(members: list[dict[str, object]]) -> BaseGeometry:

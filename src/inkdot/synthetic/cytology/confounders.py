@@ -245,7 +245,7 @@ def _seam(field: Field, rng: np.random.Generator) -> list[Backdrop]:
 
 
 def _joint(field: Field, rng: np.random.Generator) -> Seam:
-    """From a line on, the picture lies one to three pixels too low."""
+    """From a line on, the image lies one to three pixels too low."""
     x = rng.uniform(field.spot.left_um + 0.2 * field.spot_um, field.spot.right_um - 0.2 * field.spot_um)
     return Seam(float(x), int(rng.integers(1, 4)))
 

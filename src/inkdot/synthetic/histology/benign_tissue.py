@@ -19,7 +19,7 @@ from inkdot.synthetic.cells.shapes import (
     equivalent_diameter_um,
     perturbed,
 )
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, Gland, Ground, GroundPlan
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, Gland, GroundPlan, TissueClass
 
 Lay = Callable[[Cell], None]
 
@@ -72,20 +72,20 @@ def lay_benign_tissue(
 
 def _lay_stroma(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
     """Spindle nuclei along the fibres, lymphocytes in the infiltrates and here and there."""
-    for x, y in lattice(ground, (Ground.STROMA,), 900.0, 0.5, rng):
+    for x, y in lattice(ground, (TissueClass.STROMA,), 900.0, 0.5, rng):
         if rng.random() < 0.12:
             lay(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
             continue
         cell = draw_cell("fibroblast", _FIBROBLAST, preparation, rng, (0.0, 0.0))
         direction = ground.fibre_at(x, y) + rng.normal(0.0, 0.2)
         lay(replace(turned(cell, float(direction)), x_um=x, y_um=y))
-    for x, y in lattice(ground, (Ground.LYMPHOID,), rng.uniform(5000, 9000), 0.3, rng):
+    for x, y in lattice(ground, (TissueClass.LYMPHOID,), rng.uniform(5000, 9000), 0.3, rng):
         lay(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
 
 
 def _lay_necrosis(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
     """Ghosts of cells, and dust of broken nuclei."""
-    for x, y in lattice(ground, (Ground.NECROSIS,), 3200.0, 0.45, rng):
+    for x, y in lattice(ground, (TissueClass.NECROSIS,), 3200.0, 0.45, rng):
         if rng.random() < 0.5:
             lay(draw_cell("ghost", _GHOST, preparation, rng, (x, y)))
             continue
@@ -103,7 +103,7 @@ def _lay_squamous(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: n
     cells: list[Cell] = []
     for low, high, per_mm2 in _LAYERS:
         where = (ground.maturity >= low) & (ground.maturity < high)
-        for x, y in places_on(where, per_mm2, 0.2, rng):
+        for x, y in positions_on(where, per_mm2, 0.2, rng):
             cell = draw_cell("squamous", _SQUAMOUS, preparation, rng)
             if low > 0.8:
                 cell = _restained(turned(cell, math.pi / 2.0 + float(rng.normal(0.0, 0.25))), 0.88, 1.4)
@@ -180,13 +180,17 @@ def _lay_vessel(vessel: Gland, preparation: Preparation, lay: Lay, rng: np.rando
 
 
 def lattice(
-    ground: GroundPlan, kinds: Sequence[Ground], per_mm2: float, jitter: float, rng: np.random.Generator
+    ground: GroundPlan,
+    kinds: Sequence[TissueClass],
+    per_mm2: float,
+    jitter: float,
+    rng: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Places where the ground is of one of the kinds; see :func:`places_on`."""
-    return places_on(np.isin(ground.kinds, [int(kind) for kind in kinds]), per_mm2, jitter, rng)
+    """Places where the ground is of one of the kinds; see :func:`positions_on`."""
+    return positions_on(np.isin(ground.kinds, [int(kind) for kind in kinds]), per_mm2, jitter, rng)
 
 
-def places_on(
+def positions_on(
     wanted: npt.NDArray[np.bool_], per_mm2: float, jitter: float, rng: np.random.Generator
 ) -> list[tuple[float, float]]:
     """Places on a shaken hexagonal lattice.

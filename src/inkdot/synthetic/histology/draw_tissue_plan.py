@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from inkdot.synthetic.histology.tissue_plan import (
     STEP_UM,
-    TUMOUR_GROUND,
+    TUMOUR_CLASSES,
     FloatMap,
     Gland,
-    Ground,
     GroundPlan,
     KindMap,
+    TissueClass,
 )
 
 P_TEAR = 0.2
@@ -44,37 +44,45 @@ def draw_ground_plan(side_um: float, tumour: str, rng: np.random.Generator) -> G
     n = max(round(side_um / STEP_UM), 16)
     steps = np.linspace(-1.0, 1.0, n, dtype=np.float32)
     away = (steps[:, None] ** 4 + steps[None, :] ** 4) ** 0.25 + 0.035 * _noise(n, 140.0, rng)
-    kinds = np.where(away < 0.88, Ground.STROMA, Ground.GLASS).astype(np.uint8)
-    tissue = kinds == Ground.STROMA
+    kinds = np.where(away < 0.88, TissueClass.STROMA, TissueClass.GLASS).astype(np.uint8)
+    tissue = kinds == TissueClass.STROMA
     small, large, palisaded = _tumour_fields(n, tumour, rng)
-    kinds[small & tissue] = Ground.SMALL_CELL
-    kinds[large & tissue] = Ground.LARGE_CELL
+    kinds[small & tissue] = TissueClass.SMALL_CELL
+    kinds[large & tissue] = TissueClass.LARGE_CELL
     benign = not tumour or rng.random() < P_BENIGN_EPITHELIUM
     surface, glandular = (benign and bool(rng.random() < 0.7) for _ in range(2))
     maturity = _squamous(kinds, rng) if surface else np.full((n, n), -1.0, np.float32)
     _infiltrate(kinds, rng)
     _necrosis(kinds, rng)
     if tumour in {"small_cell", "mixed"}:
-        crushed = (_noise(n, 90.0, rng) > rng.uniform(1.0, 1.7)) & (kinds == Ground.SMALL_CELL)
-        kinds[crushed] = Ground.CRUSHED
+        crushed = (_noise(n, 90.0, rng) > rng.uniform(1.0, 1.7)) & (kinds == TissueClass.SMALL_CELL)
+        kinds[crushed] = TissueClass.CRUSHED
     most_glands = int(rng.integers(2, 6)) if tumour else int(rng.integers(6, 14))
     with_glands = benign and (glandular or not surface)
     glands = _rings(kinds, most_glands if with_glands else 0, (35.0, 80.0), rng, wobble=0.12)
     for gland in glands:
-        gland.fill(kinds, 2.0, Ground.GLAND)
-        gland.fill(kinds, -4.0, Ground.LUMEN)
+        gland.fill(kinds, 2.0, TissueClass.GLAND)
+        gland.fill(kinds, -4.0, TissueClass.LUMEN)
     vessels = _vessels(kinds, tumour, rng)
     if rng.random() < P_TEAR:
         _tear(kinds, rng)
-    solid = np.isin(kinds, [Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.NECROSIS, Ground.CRUSHED])
+    solid = np.isin(
+        kinds,
+        [
+            TissueClass.SMALL_CELL,
+            TissueClass.LARGE_CELL,
+            TissueClass.NECROSIS,
+            TissueClass.CRUSHED,
+        ],
+    )
     border = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
     border_um = np.asarray(border, np.float32) * np.float32(STEP_UM)
     rosettes = _rosettes(kinds, border_um, rng)
     for ring in rosettes:
-        _disc(kinds, ring, ring.radius_um, Ground.LUMEN)
+        _disc(kinds, ring, ring.radius_um, TissueClass.LUMEN)
     direction = float(rng.uniform(0.0, math.pi))
     bend = 15.0 * _noise(n, 110.0, rng) + 2.5 * _noise(n, 30.0, rng)
-    maturity[kinds != Ground.SQUAMOUS] = -1.0
+    maturity[kinds != TissueClass.SQUAMOUS] = -1.0
     return GroundPlan(
         kinds,
         border_um,
@@ -90,18 +98,18 @@ def draw_ground_plan(side_um: float, tumour: str, rng: np.random.Generator) -> G
 
 def _infiltrate(kinds: KindMap, rng: np.random.Generator) -> None:
     """Lymphocytes over up to 30 percent of the stroma."""
-    stroma = kinds == Ground.STROMA
+    stroma = kinds == TissueClass.STROMA
     if not stroma.any():
         return
     field = _noise(kinds.shape[0], 160.0, rng)
     field[~stroma] = -np.inf
-    kinds[field > float(np.quantile(field[stroma], 1.0 - rng.uniform(0.0, 0.30)))] = Ground.LYMPHOID
+    kinds[field > float(np.quantile(field[stroma], 1.0 - rng.uniform(0.0, 0.30)))] = TissueClass.LYMPHOID
 
 
 def _squamous(kinds: KindMap, rng: np.random.Generator) -> FloatMap:
     """Cover the upper border with squamous epithelium, pegs at its base; 0 at its surface to 1 at its base."""
     n = kinds.shape[0]
-    tissue: BoolMap = np.not_equal(kinds, int(Ground.GLASS))
+    tissue: BoolMap = np.not_equal(kinds, int(TissueClass.GLASS))
     first = _uppermost(tissue)
     smooth = np.asarray(cv2.blur(first[None, :], (9, 1)), np.float32)[0]
     depth = (np.arange(n, dtype=np.float32)[:, None] - smooth[None, :]) * np.float32(STEP_UM)
@@ -109,11 +117,11 @@ def _squamous(kinds: KindMap, rng: np.random.Generator) -> FloatMap:
     thickness = np.maximum(rng.uniform(100.0, 170.0) + pegs, 50.0)[None, :]
     maturity = (depth / thickness).astype(np.float32)
     covered = tissue & (maturity < 1.0) & (maturity > -0.15)  # the section's flanks stay bare
-    kinds[covered] = Ground.SQUAMOUS
+    kinds[covered] = TissueClass.SQUAMOUS
     under = (
         tissue & ~covered & (depth < thickness + 45.0)
     )  # a border of stroma below: no tumour in the epithelium
-    kinds[under] = Ground.STROMA
+    kinds[under] = TissueClass.STROMA
     return np.where(covered, np.maximum(maturity, 0.0), np.float32(-1.0)).astype(np.float32)
 
 
@@ -130,14 +138,14 @@ def _uppermost(tissue: BoolMap) -> FloatMap:
 def _vessels(kinds: KindMap, tumour: str, rng: np.random.Generator) -> tuple[Gland, ...]:
     """Vessels in the stroma, and small ones in sheets of small cells, a tenth of them with a basophilic rim."""
     vessels = _rings(kinds, int(rng.integers(2, 7)), (12.0, 26.0), rng, wobble=0.10)
-    inside = (Ground.SMALL_CELL, Ground.NECROSIS, Ground.CRUSHED)
+    inside = (TissueClass.SMALL_CELL, TissueClass.NECROSIS, TissueClass.CRUSHED)
     if tumour in {"small_cell", "mixed"}:
         vessels += _rings(kinds, int(rng.integers(2, 6)), (12.0, 20.0), rng, where=inside, wobble=0.10)
         vessels = tuple(replace(one, basophilic=bool(rng.random() < P_AZZOPARDI)) for one in vessels)
     for vessel in vessels:
-        around = (9.0, Ground.BASOPHILIC) if vessel.basophilic else (3.0, Ground.STROMA)
+        around = (9.0, TissueClass.BASOPHILIC) if vessel.basophilic else (3.0, TissueClass.STROMA)
         vessel.fill(kinds, *around)
-        vessel.fill(kinds, -4.0, Ground.LUMEN)
+        vessel.fill(kinds, -4.0, TissueClass.LUMEN)
     return vessels
 
 
@@ -181,17 +189,17 @@ def _nests(n: int, rng: np.random.Generator) -> tuple[BoolMap, BoolMap]:
 
 def _necrosis(kinds: KindMap, rng: np.random.Generator) -> None:
     """Turn the tumour's inner parts to necrosis, with a map-like edge: 10 to 35 % of large, 5 to 25 % of small."""
-    solid = np.isin(kinds, TUMOUR_GROUND)
+    solid = np.isin(kinds, TUMOUR_CLASSES)
     if not solid.any():
         return
-    large = kinds == Ground.LARGE_CELL
+    large = kinds == TissueClass.LARGE_CELL
     share = rng.uniform(0.10, 0.35) if large.sum() > solid.sum() / 2 else rng.uniform(0.05, 0.25)
     depth = np.asarray(cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5), np.float32) * STEP_UM
     rank = depth / 45.0 + 0.9 * _noise(kinds.shape[0], 130.0, rng) + 0.15 * _noise(kinds.shape[0], 25.0, rng)
     rank[~solid | (depth < 18.0)] = -np.inf
     level = float(np.quantile(rank[solid], 1.0 - share))
     if np.isfinite(level):
-        kinds[rank > level] = Ground.NECROSIS
+        kinds[rank > level] = TissueClass.NECROSIS
 
 
 def _tear(kinds: KindMap, rng: np.random.Generator) -> None:
@@ -204,7 +212,7 @@ def _tear(kinds: KindMap, rng: np.random.Generator) -> None:
     width_um = rng.uniform(8.0, 30.0) * (1.0 + 0.4 * _noise(n, 80.0, rng))
     start = rng.uniform(-0.5, 0.1)
     torn = (np.abs(across) * n * STEP_UM < width_um / 2.0) & (along > start) & (along < start + 0.4)
-    kinds[torn] = Ground.GLASS
+    kinds[torn] = TissueClass.GLASS
 
 
 def _rings(
@@ -212,7 +220,7 @@ def _rings(
     count: int,
     size_um: tuple[float, float],
     rng: np.random.Generator,
-    where: Sequence[Ground] = (Ground.STROMA, Ground.LYMPHOID),
+    where: Sequence[TissueClass] = (TissueClass.STROMA, TissueClass.LYMPHOID),
     wobble: float = 0.0,
 ) -> tuple[Gland, ...]:
     """Places for round things that fit into one kind of ground; fewer where that is scarce."""
@@ -236,8 +244,8 @@ def _rings(
 
 def _rosettes(kinds: KindMap, border_um: FloatMap, rng: np.random.Generator) -> tuple[Gland, ...]:
     """Rosettes that hold about 5 to 15 percent of the nests' cells, at least 30 µm inside and clear of each other."""
-    room = (kinds == Ground.LARGE_CELL) & (border_um > 30.0)
-    nests = float((kinds == Ground.LARGE_CELL).sum()) * STEP_UM**2 / 25_000.0
+    room = (kinds == TissueClass.LARGE_CELL) & (border_um > 30.0)
+    nests = float((kinds == TissueClass.LARGE_CELL).sum()) * STEP_UM**2 / 25_000.0
     rosettes: list[Gland] = []
     for _ in range(round(nests * rng.uniform(0.4, 1.2))):
         rows, columns = np.nonzero(room)

@@ -7,21 +7,32 @@ import shapely
 from shapely.geometry import Polygon
 
 from inkdot.synthetic.cells.scene import Region
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, Ground, GroundPlan
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, GroundPlan, TissueClass
 
 
 def draw_regions(ground: GroundPlan, margin_um: float) -> tuple[Region, ...]:
     """Fields a pathologist would outline: tumour of each kind with its necrosis and crush, and benign tissue."""
-    solid = np.isin(ground.kinds, [Ground.SMALL_CELL, Ground.LARGE_CELL, Ground.NECROSIS, Ground.CRUSHED])
-    benign = np.isin(ground.kinds, [Ground.STROMA, Ground.GLAND, Ground.LYMPHOID, Ground.LUMEN])
+    solid = np.isin(
+        ground.kinds,
+        [
+            TissueClass.SMALL_CELL,
+            TissueClass.LARGE_CELL,
+            TissueClass.NECROSIS,
+            TissueClass.CRUSHED,
+        ],
+    )
+    benign = np.isin(
+        ground.kinds,
+        [TissueClass.STROMA, TissueClass.GLAND, TissueClass.LYMPHOID, TissueClass.LUMEN],
+    )
     count, labels = cv2.connectedComponents(solid.astype(np.uint8), connectivity=4)
     fields = np.asarray(labels, np.int32)
     regions: list[Region] = []
     for number in range(1, count):
         field = fields == number
         inside = ground.kinds[field]
-        small = int(np.isin(inside, [Ground.SMALL_CELL, Ground.CRUSHED]).sum())
-        large = int((inside == Ground.LARGE_CELL).sum())
+        small = int(np.isin(inside, [TissueClass.SMALL_CELL, TissueClass.CRUSHED]).sum())
+        large = int((inside == TissueClass.LARGE_CELL).sum())
         if small + large:
             kind = (
                 "region_small_nec"

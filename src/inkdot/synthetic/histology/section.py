@@ -19,7 +19,7 @@ from inkdot.synthetic.histology.benign_tissue import Lay, lattice, lay_benign_ti
 from inkdot.synthetic.histology.draw_tissue_plan import draw_ground_plan
 from inkdot.synthetic.histology.outlined_regions import draw_regions
 from inkdot.synthetic.histology.tissue import Tissue
-from inkdot.synthetic.histology.tissue_plan import Ground, GroundPlan
+from inkdot.synthetic.histology.tissue_plan import GroundPlan, TissueClass
 from inkdot.synthetic.rendering.backdrops import Writing
 from inkdot.synthetic.rendering.marks import AirBubble, PenStroke
 from inkdot.synthetic.rendering.stains import E, H, Stain
@@ -109,12 +109,12 @@ def _lay_tumour(ground: GroundPlan, patient: Patient, lay: Lay, rng: np.random.G
     size = patient.preparation.size
     per_2mm2 = rng.uniform(20.0, 80.0)  # mitoses
     dense, looser = rng.uniform(9000, 14000) / size**2, rng.uniform(4000, 7000) / size**2
-    placed = lattice(ground, (Ground.SMALL_CELL, Ground.CRUSHED), dense, 0.24, rng)
+    placed = lattice(ground, (TissueClass.SMALL_CELL, TissueClass.CRUSHED), dense, 0.24, rng)
     crush_direction = rng.uniform(0.0, math.pi)
     sheet: list[Cell] = []
     for x, y in placed:
         cell = replace(draw_cell("small_nec", small, patient.preparation, rng, (0.0, 0.0)), x_um=x, y_um=y)
-        if ground.kind_at(x, y) == Ground.CRUSHED:
+        if ground.kind_at(x, y) == TissueClass.CRUSHED:
             lay(_crushed(cell, crush_direction, rng))
         else:
             sheet.append(cell)
@@ -122,7 +122,7 @@ def _lay_tumour(ground: GroundPlan, patient: Patient, lay: Lay, rng: np.random.G
         lay(cell)
     nests = [
         _in_nest(ground, x, y, large, patient, rng)
-        for x, y in lattice(ground, (Ground.LARGE_CELL,), looser, 0.18, rng)
+        for x, y in lattice(ground, (TissueClass.LARGE_CELL,), looser, 0.18, rng)
     ]
     for cell in _with_mitoses(pressed_sheet(nests, rng), per_2mm2 / (2.0 * looser), rng):
         lay(cell)

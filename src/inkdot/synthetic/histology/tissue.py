@@ -8,25 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.synthetic.cells.scene import Box, OdArray
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, FloatMap, Gland, Ground, GroundPlan
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, FloatMap, Gland, GroundPlan, TissueClass
 from inkdot.synthetic.rendering.stains import E, H, Stain
 
 _TEXTURE_STEP_UM = 0.5
 _TEXTURE_SIDE = 512
 
 # Concentrations of eosin and haematoxylin between the nuclei, weight of fibres, weight of grain.
-_GROUND_DYES: dict[Ground, tuple[float, float, float, float]] = {
-    Ground.GLASS: (0.0, 0.0, 0.0, 0.0),
-    Ground.STROMA: (0.30, 0.03, 0.55, 0.08),
-    Ground.SMALL_CELL: (0.15, 0.12, 0.0, 0.30),
-    Ground.LARGE_CELL: (0.17, 0.09, 0.0, 0.20),
-    Ground.NECROSIS: (0.34, 0.03, 0.0, 0.36),
-    Ground.LUMEN: (0.012, 0.0, 0.0, 0.3),
-    Ground.GLAND: (0.16, 0.04, 0.0, 0.15),
-    Ground.LYMPHOID: (0.20, 0.06, 0.15, 0.20),
-    Ground.CRUSHED: (0.20, 0.22, 0.35, 0.20),
-    Ground.SQUAMOUS: (0.20, 0.03, 0.0, 0.10),
-    Ground.BASOPHILIC: (0.16, 0.55, 0.0, 0.20),
+_GROUND_DYES: dict[TissueClass, tuple[float, float, float, float]] = {
+    TissueClass.GLASS: (0.0, 0.0, 0.0, 0.0),
+    TissueClass.STROMA: (0.30, 0.03, 0.55, 0.08),
+    TissueClass.SMALL_CELL: (0.15, 0.12, 0.0, 0.30),
+    TissueClass.LARGE_CELL: (0.17, 0.09, 0.0, 0.20),
+    TissueClass.NECROSIS: (0.34, 0.03, 0.0, 0.36),
+    TissueClass.LUMEN: (0.012, 0.0, 0.0, 0.3),
+    TissueClass.GLAND: (0.16, 0.04, 0.0, 0.15),
+    TissueClass.LYMPHOID: (0.20, 0.06, 0.15, 0.20),
+    TissueClass.CRUSHED: (0.20, 0.22, 0.35, 0.20),
+    TissueClass.SQUAMOUS: (0.20, 0.03, 0.0, 0.10),
+    TissueClass.BASOPHILIC: (0.16, 0.55, 0.0, 0.20),
 }
 
 
@@ -54,14 +54,14 @@ class Tissue:
 
     def __post_init__(self) -> None:
         """Look up the dyes of every place, softened at borders, and make the textures."""
-        table = np.array([_GROUND_DYES[ground] for ground in Ground], np.float32)
+        table = np.array([_GROUND_DYES[ground] for ground in TissueClass], np.float32)
         kinds = self.plan.kinds.copy()
         for (
             vessel
         ) in self.plan.vessels:  # its lumen is too small for the plan's steps and is cut out of every tile
-            vessel.fill(kinds, 4.0, Ground.BASOPHILIC if vessel.basophilic else Ground.STROMA)
+            vessel.fill(kinds, 4.0, TissueClass.BASOPHILIC if vessel.basophilic else TissueClass.STROMA)
         for rosette in self.plan.rosettes:
-            rosette.fill(kinds, 4.0, Ground.LARGE_CELL)
+            rosette.fill(kinds, 4.0, TissueClass.LARGE_CELL)
         dyes = cv2.GaussianBlur(table[kinds], (0, 0), 0.6)
         rng = np.random.default_rng([self.seed, 0x7155])
         object.__setattr__(self, "_dyes", np.asarray(dyes, np.float32))

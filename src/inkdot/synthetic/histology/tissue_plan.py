@@ -14,7 +14,7 @@ FloatMap = npt.NDArray[np.float32]
 KindMap = npt.NDArray[np.uint8]
 
 
-class Ground(IntEnum):
+class TissueClass(IntEnum):
     """What a place of the section is."""
 
     GLASS = 0
@@ -30,7 +30,7 @@ class Ground(IntEnum):
     BASOPHILIC = 10
 
 
-TUMOUR_GROUND = (Ground.SMALL_CELL, Ground.LARGE_CELL)
+TUMOUR_CLASSES = (TissueClass.SMALL_CELL, TissueClass.LARGE_CELL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class GroundPlan:
     """Where everything lies, from the section's top left corner.
 
     Attributes:
-        kinds: :class:`Ground` per 4 µm, uint8 [rows, columns].
+        kinds: :class:`TissueClass` per 4 µm, uint8 [rows, columns].
         border_um: Distance from the nearest place that is not tumour, float32 [rows, columns].
         glands: Benign glands.
         vessels: Vessels, drawn like glands with a thin wall.
@@ -96,12 +96,12 @@ class GroundPlan:
     maturity: FloatMap
     palisaded: npt.NDArray[np.bool_]
 
-    def kind_at(self, x_um: float, y_um: float) -> Ground:
+    def kind_at(self, x_um: float, y_um: float) -> TissueClass:
         """What lies at a place; glass outside the plan."""
         row, column = int(y_um // STEP_UM), int(x_um // STEP_UM)
         if not (0 <= row < self.kinds.shape[0] and 0 <= column < self.kinds.shape[1]):
-            return Ground.GLASS
-        return Ground(int(self.kinds[row, column]))
+            return TissueClass.GLASS
+        return TissueClass(int(self.kinds[row, column]))
 
     def fibre_at(self, x_um: float, y_um: float) -> float:
         """Direction of the fibres at a place, in radians."""

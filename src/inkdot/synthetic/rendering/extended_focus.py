@@ -1,4 +1,4 @@
-"""The extended-focus picture: of every place, the focal plane that shows it sharpest."""
+"""The extended-focus image: of every place, the focal plane that shows it sharpest."""
 
 from collections.abc import Sequence
 

@@ -78,7 +78,7 @@ class SceneSource:
 
     @property
     def pool(self) -> Sequence[RgbArray]:
-        """Tiles of empty glass, uint8 RGB, made when first asked for: a picture without glass needs none."""
+        """Tiles of empty glass, uint8 RGB, made when first asked for: a image without glass needs none."""
         side = TILE_SIDE_PX + 2 * HALO_PX
         while len(self._pool) < _POOL_SIZE:
             self._pool.append(self._sensor.expose(np.zeros((side, side, 3), np.float32), len(self._pool)))
@@ -200,7 +200,7 @@ def _add(od: OdArray, stamp: Stamp, left: int, top: int) -> None:
         od[y0:y1, x0:x1] += stamp.od[y0 + sy : y1 + sy, x0 + sx : x1 + sx]
 
 
-def whole_picture(source: TileSource) -> RgbArray:
+def whole_image(source: TileSource) -> RgbArray:
     """All tiles of a small slide as one array, uint8 RGB [height, width, 3]."""
     width, height = source.size_px
     columns, rows = -(-width // TILE_SIDE_PX), -(-height // TILE_SIDE_PX)

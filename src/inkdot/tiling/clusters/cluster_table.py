@@ -11,7 +11,7 @@ from inkdot.records import SlideInfo, TileSpec
 from inkdot.storage.schemas import MEASURES, clusters_schema
 from inkdot.tiling.clusters.find_objects import Found
 from inkdot.tiling.clusters.group_objects import IN_FOCUS_BLUR_UM, Cluster
-from inkdot.tiling.clusters.place_tiles import Placement, Unseen
+from inkdot.tiling.clusters.place_tiles import NotTiled, Placement
 from inkdot.tiling.foreground.find_foreground import Foreground
 from inkdot.tiling.foreground.foreground_classes import OPAQUE
 from inkdot.tiling.polygon_overlap import scaled
@@ -53,7 +53,9 @@ def adequacy(
         too_small=found.too_small,
         ink_mm2=round(ink / 1e6, 6),
         clusters=len(clusters),
-        unseen={reason.value: placement.unseen.count(reason) for reason in Unseen if reason is not Unseen.NO},
+        unseen={
+            reason.value: placement.unseen.count(reason) for reason in NotTiled if reason is not NotTiled.NO
+        },
     )
 
 
@@ -80,7 +82,9 @@ def cluster_table(
         "y_l0_px": corners[:, 1].tolist(),
         "width_l0_px": sizes[:, 0].tolist(),
         "height_l0_px": sizes[:, 1].tolist(),
-        "place": [scaled(cluster.outline_um, 1.0 / info.mpp.x, 1.0 / info.mpp.y).wkt for cluster in clusters],
+        "geometry": [
+            scaled(cluster.outline_um, 1.0 / info.mpp.x, 1.0 / info.mpp.y).wkt for cluster in clusters
+        ],
         "nuclei": [cluster.nuclei for cluster in clusters],
         "nuclear_area_um2": [cluster.area_um2 for cluster in clusters],
         "nucleus_um": [cluster.nucleus_um for cluster in clusters],

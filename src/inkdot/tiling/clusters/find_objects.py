@@ -19,7 +19,7 @@ from inkdot.config import TilingConfig
 from inkdot.geometry import check_resolution, level_for, plan_rectangle
 from inkdot.records import MaskArray, Slide, SlideInfo
 from inkdot.tiling.foreground.find_foreground import Foreground
-from inkdot.tiling.foreground.foreground_classes import OPAQUE, Ground
+from inkdot.tiling.foreground.foreground_classes import OPAQUE, ForegroundClass
 from inkdot.tiling.foreground.glass import OD_STEP
 from inkdot.tiling.tile_pixels import resized
 
@@ -111,7 +111,7 @@ def _blocks(info: SlideInfo, foreground: Foreground) -> Iterator[tuple[tuple[flo
     """Corners (µm) of the blocks that hold foreground, halo included, and their foreground at 1 µm/px."""
     frame = foreground.frame
     left, top = frame.x_l0_px * info.mpp.x, frame.y_l0_px * info.mpp.y
-    kept = foreground.of((Ground.KEPT, Ground.BLUR)).astype(np.uint8)
+    kept = foreground.of((ForegroundClass.KEPT, ForegroundClass.BLUR)).astype(np.uint8)
     # Only what has a name is cut out: the mask's own edge, 4 µm coarse, would trim nuclei.
     opaque = foreground.of(OPAQUE).astype(np.uint8)
     side = _CORE_UM + 2 * _HALO_UM

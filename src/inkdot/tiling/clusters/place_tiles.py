@@ -21,7 +21,7 @@ _FEW_NUCLEI: Final = 2
 Box = tuple[float, float, float, float]
 
 
-class Unseen(StrEnum):
+class NotTiled(StrEnum):
     """Why a cluster has no tile; empty where it has one or lies whole in another's."""
 
     NO = ""
@@ -43,7 +43,7 @@ class Placement:
     x_l0_px: npt.NDArray[np.int64]
     y_l0_px: npt.NDArray[np.int64]
     cluster: npt.NDArray[np.int64]
-    unseen: tuple[Unseen, ...]
+    unseen: tuple[NotTiled, ...]
 
 
 def place_tiles(
@@ -62,18 +62,18 @@ def place_tiles(
     """
     side = float(spec.side_um)
     taken = _Taken(side)
-    unseen = [Unseen.NO] * len(clusters)
+    unseen = [NotTiled.NO] * len(clusters)
     chosen: dict[tuple[int, int], int] = {}
     for index in _by_interest(clusters):
         cluster = clusters[index]
         if cluster.nuclei <= _FEW_NUCLEI and cluster.nucleus_um < lone_nucleus_um:
-            unseen[index] = Unseen.SMALL
+            unseen[index] = NotTiled.SMALL
             continue
         if taken.hold(cluster.box_um):
             continue
         corners = list(_corners(info, cluster, side))
         if len(chosen) + len(corners) > max_tiles:
-            unseen[index] = Unseen.BUDGET
+            unseen[index] = NotTiled.BUDGET
             continue
         for x, y in corners:
             chosen.setdefault((round(y / info.mpp.y), round(x / info.mpp.x)), index)

@@ -16,13 +16,13 @@ BUBBLE_RADIUS_UM: Final = (40.0, 2500.0)
 
 _MOSTLY_GREY = 100  # of 255: the wall is a few mask pixels wide and soft
 _LEAST_OF_CIRCLE = 0.6
-_LEAST_OF_PART = 0.8  # where the picture cuts a bubble, what is left must be nearly whole
+_LEAST_OF_PART = 0.8  # where the image cuts a bubble, what is left must be nearly whole
 _ROUNDNESS = 0.04
 _SECTORS = 72
 _WALL_FRACTION = 0.22  # a bubble's wall is double; its inner ring lies this far inside at most
 _LINE_WIDTH_UM = 28.0
 _LINE_LENGTH_UM = 1000.0
-_LINE_PICTURE_FRACTION = 0.5
+_LINE_IMAGE_FRACTION = 0.5
 _Points = npt.NDArray[np.float64]
 
 
@@ -53,7 +53,7 @@ def straight_lines(planes: Planes) -> MaskArray:
     mpp = planes.frame.mpp
     found = np.zeros(planes.grey.shape, np.bool_)
     shorter = min(planes.grey.shape) * mpp
-    wanted = min(_LINE_LENGTH_UM, max(_LINE_PICTURE_FRACTION * shorter, 200.0))
+    wanted = min(_LINE_LENGTH_UM, max(_LINE_IMAGE_FRACTION * shorter, 200.0))
     for part in _grey_parts(planes, 0.7 * wanted):
         (_, sides, _) = cv2.minAreaRect(part.astype(np.float32))
         if max(sides) * mpp >= wanted and min(sides) * mpp <= max(_LINE_WIDTH_UM, 0.02 * max(sides) * mpp):
@@ -87,7 +87,7 @@ def _ring(part: _Points, shape: tuple[int, ...], mpp: float) -> Circle | None:
     """The circle that a grey thing is the wall of, if it is one."""
     height, width = shape
     hull = cast("npt.NDArray[np.int32]", cv2.convexHull(part.astype(np.int32)))[:, 0, :].astype(np.float64)
-    # Where the picture cuts a bubble, the hull runs along the border and not along the wall.
+    # Where the image cuts a bubble, the hull runs along the border and not along the wall.
     inner = hull[(hull[:, 0] > 0) & (hull[:, 1] > 0) & (hull[:, 0] < width - 1) & (hull[:, 1] < height - 1)]
     circle = fitted_circle(inner)
     if circle is None or not BUBBLE_RADIUS_UM[0] <= circle.radius_px * mpp <= BUBBLE_RADIUS_UM[1]:

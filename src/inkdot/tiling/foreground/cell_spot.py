@@ -19,7 +19,7 @@ from inkdot.tiling.foreground.stain_map import Planes
 
 _CELLS_PER_SPOT: Final = 160  # of the map, across a spot
 _SECTORS = 72
-_LEAST_VISIBLE = 0.35  # of the circle, in the picture
+_LEAST_VISIBLE = 0.35  # of the circle, in the image
 _LEAST_RIM = 0.6  # of what is visible shows the ring
 _RIM_LEVELS = 1.5  # grey levels by which the ring is darker than the glass on both sides
 _LEAST_INSIDE = 200  # foreground places that density can be judged by
@@ -38,7 +38,7 @@ class Spot:
         x_um: Centre, from the left edge of the mask.
         y_um: Centre, from the top edge of the mask.
         radius_um: Radius, to the middle of the ring.
-        visible_fraction: Share (0 to 1) of its circumference that lies in the picture.
+        visible_fraction: Share (0 to 1) of its circumference that lies in the image.
         by: What betrayed it: ``ring`` or ``density`` of cells.
     """
 
@@ -54,7 +54,7 @@ class Spot:
         seen = "ring" if self.by == "ring" else "density of cells"
         return (
             f"cell spot of {self.radius_um / 500.0:.2f} mm, centre {self.x_um / 1000.0:.2f}, {self.y_um / 1000.0:.2f} mm, "
-            f"found by its {seen}, {self.visible_fraction:.0%} of it in the picture"
+            f"found by its {seen}, {self.visible_fraction:.0%} of it in the image"
         )
 
 
@@ -69,7 +69,7 @@ def find_spot(planes: Planes, wanted: SpotConfig) -> Spot | None:
     if wanted.diameter_um == 0.0:
         return None
     extent_um = (frame.width_px * frame.mpp, frame.height_px * frame.mpp)
-    # Less than a third of a spot looks like any other picture.
+    # Less than a third of a spot looks like any other image.
     if max(extent_um) < 0.7 * wanted.diameter_um or min(extent_um) < 0.3 * wanted.diameter_um:
         return None
     step = wanted.diameter_um / _CELLS_PER_SPOT / frame.mpp
@@ -101,9 +101,9 @@ def _drawn(spot: Spot, frame: MaskFrame, radius_um: float) -> MaskArray:
         round(spot.x_um * scale - 2 ** (_SUBPIXEL_BITS - 1)),
         round(spot.y_um * scale - 2 ** (_SUBPIXEL_BITS - 1)),
     )
-    picture = np.zeros((frame.height_px, frame.width_px), np.uint8)
-    cv2.circle(picture, centre, round(radius_um * scale), (1.0,), cv2.FILLED, shift=_SUBPIXEL_BITS)
-    return picture > 0
+    image = np.zeros((frame.height_px, frame.width_px), np.uint8)
+    cv2.circle(image, centre, round(radius_um * scale), (1.0,), cv2.FILLED, shift=_SUBPIXEL_BITS)
+    return image > 0
 
 
 def _maps(planes: Planes, size: tuple[int, int]) -> tuple[_Map, _Map]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.tiling.foreground.foreground_classes import Ground
+from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 from inkdot.tiling.foreground.glass import OD_STEP
 from inkdot.tiling.foreground.stain_map import Bytes, Planes
 
@@ -27,12 +27,12 @@ def name_specks(ground: Bytes, planes: Planes, min_object_um: float) -> None:
     """Name the parts of the foreground that are too small, and those that are grains of stain, in place.
 
     Args:
-        ground: :class:`Ground` per mask pixel.
+        ground: :class:`ForegroundClass` per mask pixel.
         planes: The slide at the scale of the mask.
         min_object_um: Parts narrower than this are specks.
     """
     mpp = planes.frame.mpp
-    kept = (ground == Ground.KEPT).astype(np.uint8)
+    kept = (ground == ForegroundClass.KEPT).astype(np.uint8)
     count, components, stats, _ = cast(
         "tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], object]",
         cv2.connectedComponentsWithStats(kept, connectivity=8),
@@ -58,5 +58,5 @@ def name_specks(ground: Bytes, planes: Planes, min_object_um: float) -> None:
     np.maximum.at(darkest, which, nuclear)
     is_grain = (mass < PRECIPITATE_MASS) & (darkest >= _DARK_OD) & (reds >= _LEAST_RED * greens)
     is_grain &= is_small & (widths_um < _PRECIPITATE_UM) & ~is_speck
-    ground[is_speck[components]] = Ground.SPECK
-    ground[is_grain[components]] = Ground.PRECIPITATE
+    ground[is_speck[components]] = ForegroundClass.SPECK
+    ground[is_grain[components]] = ForegroundClass.PRECIPITATE

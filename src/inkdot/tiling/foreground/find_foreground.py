@@ -1,6 +1,6 @@
 """What on a slide is not empty glass, and what of it can be judged: sections and biopsies, and cells on a spot.
 
-A threshold that the picture itself chooses (Otsu) fails where a few cells lie on clear glass. Here light is
+A threshold that the image itself chooses (Otsu) fails where a few cells lie on clear glass. Here light is
 compared with the slide's own empty glass: a pixel is foreground when it absorbs, or is coloured, by more
 than glass ever is (:mod:`inkdot.tiling.foreground.stain_map`). What was found is then sorted: pen, bubbles, folds and
 the like are dropped by name, and nothing is dropped without one.
@@ -20,7 +20,7 @@ from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
 from inkdot.tiling.foreground.dust_and_precipitate import name_specks
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
-from inkdot.tiling.foreground.foreground_classes import BLOCKING, Ground
+from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.tiling.foreground.pen_and_folds import folds, pen_marks, solid_grey
@@ -34,7 +34,7 @@ class Foreground:
     """What was found on a slide.
 
     Attributes:
-        ground: :class:`Ground` per mask pixel, uint8, shape [height, width].
+        ground: :class:`ForegroundClass` per mask pixel, uint8, shape [height, width].
         frame: Where the mask lies on the slide.
         glass: The empty glass that everything was compared with.
         level: Pyramid level that was read.
@@ -52,23 +52,23 @@ class Foreground:
     @property
     def mask(self) -> MaskArray:
         """Foreground that is kept, shape [height, width]."""
-        return self.ground == Ground.KEPT
+        return self.ground == ForegroundClass.KEPT
 
     @property
     def blocked(self) -> MaskArray:
         """Where nothing can be judged, shape [height, width]."""
         return self.of(BLOCKING)
 
-    def of(self, kinds: Iterable[Ground]) -> MaskArray:
+    def of(self, kinds: Iterable[ForegroundClass]) -> MaskArray:
         """Mask pixels of these kinds, shape [height, width]."""
         table = np.zeros(256, np.bool_)
         table[[int(kind) for kind in kinds]] = True
         return table[self.ground]
 
-    def areas_um2(self) -> dict[Ground, float]:
+    def areas_um2(self) -> dict[ForegroundClass, float]:
         """Area of each kind on the glass, in µm²."""
-        counts = np.bincount(self.ground.ravel(), minlength=len(Ground))
-        return {ground: float(counts[ground]) * self.frame.mpp**2 for ground in Ground}
+        counts = np.bincount(self.ground.ravel(), minlength=len(ForegroundClass))
+        return {ground: float(counts[ground]) * self.frame.mpp**2 for ground in ForegroundClass}
 
 
 def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
@@ -86,35 +86,39 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     ground = _sorted_out(planes, spot, tiling)
     focus = None
     if tiling.artefacts.largest_edge_um > 0.0:
-        focus = measure_focus(slide, ground == Ground.KEPT, planes.frame, planes.glass, tiling.spec.side_um)
+        focus = measure_focus(
+            slide, ground == ForegroundClass.KEPT, planes.frame, planes.glass, tiling.spec.side_um
+        )
     if focus is not None:
         blurred = focus.blurred(tiling.artefacts.largest_edge_um, planes.frame)
-        ground[blurred & (ground == Ground.KEPT)] = Ground.BLUR
+        ground[blurred & (ground == ForegroundClass.KEPT)] = ForegroundClass.BLUR
     return Foreground(ground, planes.frame, planes.glass, planes.level, spot, focus)
 
 
 def _sorted_out(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Bytes:
     """Name what is kept and what is dropped; what is named later overrules what was named before."""
-    ground = (planes.stained > 0).astype(np.uint8) * np.uint8(Ground.KEPT)
-    ground[solid_grey(planes)] = Ground.GREY
-    ground[straight_lines(planes) & (ground != Ground.GREY)] = Ground.COVERSLIP
+    ground = (planes.stained > 0).astype(np.uint8) * np.uint8(ForegroundClass.KEPT)
+    ground[solid_grey(planes)] = ForegroundClass.GREY
+    ground[straight_lines(planes) & (ground != ForegroundClass.GREY)] = ForegroundClass.COVERSLIP
     in_bubble = bubbles(planes)
-    ground[in_bubble & (planes.stained == 0)] = Ground.IN_BUBBLE
+    ground[in_bubble & (planes.stained == 0)] = ForegroundClass.IN_BUBBLE
     # What has colour in a bubble is a cell, and is shown.
-    ground[in_bubble & (planes.stained > 0) & (planes.grey >= planes.stained // 3)] = Ground.BUBBLE
-    ground[pen_marks(planes)] = Ground.PEN
+    ground[in_bubble & (planes.stained > 0) & (planes.grey >= planes.stained // 3)] = ForegroundClass.BUBBLE
+    ground[pen_marks(planes)] = ForegroundClass.PEN
     if spot is not None:
         # The pen's strokes outside of the spot are no less pen; glass there is no ground to judge either.
-        ground[outside_of(spot, planes.frame, tiling.spot.ring_um) & (ground != Ground.PEN)] = Ground.OUTSIDE
+        ground[outside_of(spot, planes.frame, tiling.spot.ring_um) & (ground != ForegroundClass.PEN)] = (
+            ForegroundClass.OUTSIDE
+        )
         _name_ring(ground, planes, spot, tiling.spot.ring_um)
-    ground[folds(planes, ground == Ground.KEPT)] = Ground.FOLD
+    ground[folds(planes, ground == ForegroundClass.KEPT)] = ForegroundClass.FOLD
     name_specks(ground, planes, tiling.min_object_um)
     return ground
 
 
 def _name_ring(ground: Bytes, planes: Planes, spot: Spot, width_um: float) -> None:
     """Drop what the filter printed on the rim: pale things without a dark core. Cells that lie there stay."""
-    ring = on_ring(spot, planes.frame, width_um) & (ground == Ground.KEPT)
+    ring = on_ring(spot, planes.frame, width_um) & (ground == ForegroundClass.KEPT)
     if not ring.any():
         return
     _, labels = cast(
@@ -128,4 +132,4 @@ def _name_ring(ground: Bytes, planes: Planes, spot: Spot, width_um: float) -> No
     with_core = np.zeros(int(which.max()) + 1, np.bool_)
     with_core[which[np.minimum(red, green) >= 0.5 * _PALE_OD]] = True
     pale = ~with_core[which]
-    ground[where[0][pale], where[1][pale]] = Ground.RING
+    ground[where[0][pale], where[1][pale]] = ForegroundClass.RING

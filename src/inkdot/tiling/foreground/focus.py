@@ -1,7 +1,7 @@
 """How sharp what lies on a slide is: the width of its edges in µm, whatever its stain, its density or the scan's scale.
 
 Most focus measures (variance of the Laplacian, of Brenner, of a wavelet) grow with contrast and with the number of
-edges, so that pale or empty tissue passes for blurred. Here a picture is compared with itself, blurred once more: an
+edges, so that pale or empty tissue passes for blurred. Here a image is compared with itself, blurred once more: an
 edge of width sigma, blurred by s, keeps ``sigma / sqrt(sigma² + s²)`` of its squared gradient, whatever its height and
 however many there are. The ratio of the two sums over a window therefore tells sigma, in µm.
 """
@@ -152,10 +152,10 @@ def measure_focus(
 
 
 def sharpness(rgb: RgbArray, od_table: npt.NDArray[np.uint8], mpp: float) -> Sharpness:
-    """Squared gradients of a picture, once and blurred again, where it has edges.
+    """Squared gradients of a image, once and blurred again, where it has edges.
 
     Args:
-        rgb: The picture, uint8 [height, width, 3].
+        rgb: The image, uint8 [height, width, 3].
         od_table: From :meth:`inkdot.tiling.foreground.glass.Glass.od_table`.
         mpp: Its µm per pixel.
     """

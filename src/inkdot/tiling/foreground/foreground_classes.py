@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 
-class Ground(IntEnum):
+class ForegroundClass(IntEnum):
     """What a mask pixel shows, and why it was dropped where it was. The numbers are stored nowhere."""
 
     GLASS = 0
@@ -23,44 +23,44 @@ class Ground(IntEnum):
 
     @property
     def words(self) -> str:
-        """The reason in words, for messages and pictures."""
+        """The reason in words, for messages and images."""
         return _WORDS[self]
 
     @property
     def column(self) -> str:
         """The reason as a short name, for tables."""
-        return "foreground" if self is Ground.KEPT else self.name.lower()
+        return "foreground" if self is ForegroundClass.KEPT else self.name.lower()
 
 
 _WORDS: Final = {
-    Ground.GLASS: "empty glass",
-    Ground.KEPT: "foreground",
-    Ground.SPECK: "speck smaller than min_object_um",
-    Ground.GREY: "solid grey or black (print, ink, frame, shadow)",
-    Ground.OUTSIDE: "outside of the cell spot",
-    Ground.RING: "pale edge ring of the cell spot",
-    Ground.PRECIPITATE: "stain precipitate",
-    Ground.BLUR: "out of focus",
-    Ground.FOLD: "fold of the section",
-    Ground.COVERSLIP: "straight line (edge of a coverslip, crack)",
-    Ground.BUBBLE: "wall of an air bubble",
-    Ground.IN_BUBBLE: "glass in an air bubble",
-    Ground.PEN: "pen mark",
+    ForegroundClass.GLASS: "empty glass",
+    ForegroundClass.KEPT: "foreground",
+    ForegroundClass.SPECK: "speck smaller than min_object_um",
+    ForegroundClass.GREY: "solid grey or black (print, ink, frame, shadow)",
+    ForegroundClass.OUTSIDE: "outside of the cell spot",
+    ForegroundClass.RING: "pale edge ring of the cell spot",
+    ForegroundClass.PRECIPITATE: "stain precipitate",
+    ForegroundClass.BLUR: "out of focus",
+    ForegroundClass.FOLD: "fold of the section",
+    ForegroundClass.COVERSLIP: "straight line (edge of a coverslip, crack)",
+    ForegroundClass.BUBBLE: "wall of an air bubble",
+    ForegroundClass.IN_BUBBLE: "glass in an air bubble",
+    ForegroundClass.PEN: "pen mark",
 }
 
 BLOCKING: Final = frozenset(
     {
-        Ground.GREY,
-        Ground.OUTSIDE,
-        Ground.BLUR,
-        Ground.FOLD,
-        Ground.COVERSLIP,
-        Ground.BUBBLE,
-        Ground.PEN,
+        ForegroundClass.GREY,
+        ForegroundClass.OUTSIDE,
+        ForegroundClass.BLUR,
+        ForegroundClass.FOLD,
+        ForegroundClass.COVERSLIP,
+        ForegroundClass.BUBBLE,
+        ForegroundClass.PEN,
     }
 )
 """Under these nothing can be judged; under specks, precipitate and the ring there is nothing to judge."""
 
-OPAQUE: Final = BLOCKING - {Ground.BLUR} | {Ground.PRECIPITATE}
+OPAQUE: Final = BLOCKING - {ForegroundClass.BLUR} | {ForegroundClass.PRECIPITATE}
 """No nucleus is looked for there. Where it is only out of focus, nuclei are found, and each says so itself; so are
 those that show in a bubble."""

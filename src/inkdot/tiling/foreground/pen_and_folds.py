@@ -54,7 +54,7 @@ def pen_marks(planes: Planes) -> MaskArray:
         window = (slice(y, y + h), slice(x, x + w))
         part = labels[window] == index
         at_border = x == 0 or y == 0 or x + w == width or y + h == height
-        # A black frame around the picture is even too, and no pen.
+        # A black frame around the image is even too, and no pen.
         is_frame = at_border and float(np.median(planes.grey[window][part])) >= 200.0
         if not is_frame and _unevenness(planes, window, part) <= PEN_UNEVENNESS:
             strokes[window] |= part
@@ -88,7 +88,7 @@ def _unevenness(planes: Planes, window: tuple[slice, slice], part: MaskArray) ->
 def solid_grey(planes: Planes) -> MaskArray:
     """Grey areas wide enough to be no debris, with the soft edge that belongs to them."""
     full = (planes.grey >= 230).astype(np.uint8)
-    # Outside counts as grey: a dark frame around the picture is solid, however narrow.
+    # Outside counts as grey: a dark frame around the image is solid, however narrow.
     solid = (opened_by_disc(full, _GREY_WIDTH_UM / planes.frame.mpp, outside=1) > 0) & (full > 0)
     if not solid.any():
         return solid
@@ -170,7 +170,7 @@ def disc(side_px: int) -> Bytes:
 
 
 def opened_by_disc(mask: Bytes, width_px: float, outside: int = 0) -> Bytes:
-    """What of a mask (0 or 1) is at least as wide as a disc; ``outside`` is what lies beyond the picture."""
+    """What of a mask (0 or 1) is at least as wide as a disc; ``outside`` is what lies beyond the image."""
     side = max(1, round(width_px)) | 1
     if not mask.any():
         return mask

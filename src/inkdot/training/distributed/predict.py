@@ -11,7 +11,7 @@ from inkdot.model.torch_backend import predict_logits
 from inkdot.training.distributed.process_group import company, summed
 
 
-def logits_by_all(
+def predict_logits_sharded(
     network: TileNetwork, tiles: TileSet, *, device: torch.device, batch_size: int
 ) -> LogitArray:
     """As :func:`predict_logits`, where every process that trains asks: each sees its share, and all are told the same."""

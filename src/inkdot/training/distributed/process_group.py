@@ -18,7 +18,7 @@ from inkdot.errors import UserError
 _PATIENCE: Final = timedelta(days=30)
 
 
-class Company(NamedTuple):
+class ProcessGroup(NamedTuple):
     """Which of how many processes this one is.
 
     Attributes:
@@ -37,14 +37,16 @@ class Company(NamedTuple):
         return self.rank == 0
 
 
-def company() -> Company:
+def company() -> ProcessGroup:
     """As ``torchrun`` says in the environment; one alone without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    return Company(int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size))))
+    return ProcessGroup(
+        int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+    )
 
 
 @contextmanager
-def together(accelerator: str) -> Generator[Company]:
+def together(accelerator: str) -> Generator[ProcessGroup]:
     """Join the other processes for as long as it lasts; alone there is nothing to join.
 
     They wait for the first one with patience: tiling and reading may take it days. A process that dies closes its
@@ -82,7 +84,7 @@ def _lost(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in words or "closed by peer" in words
 
 
-def by_first(work: Callable[[], dict[str, str]]) -> dict[str, str]:
+def on_rank_zero(work: Callable[[], dict[str, str]]) -> dict[str, str]:
     """What the first process finds by some work, which the others wait for and are told."""
     own = company()
     if own.size == 1:
@@ -96,7 +98,7 @@ def by_first(work: Callable[[], dict[str, str]]) -> dict[str, str]:
     return cast("dict[str, str]", json.loads(letters.numpy().tobytes()))
 
 
-def check_dealt(batch: int, parts: int = 1) -> None:
+def check_sharded(batch: int, parts: int = 1) -> None:
     """Refuse a batch of all tiles there are, fewer than ``training.batch_size``, that cannot be dealt out evenly.
 
     Args:
@@ -114,7 +116,7 @@ def check_dealt(batch: int, parts: int = 1) -> None:
         )
 
 
-def check_agreed(found: Mapping[str, int]) -> None:
+def check_same_on_all_ranks(found: Mapping[str, int]) -> None:
     """Refuse to go on where processes know different things: they would wait for each other for ever.
 
     Args:
@@ -137,14 +139,14 @@ def check_agreed(found: Mapping[str, int]) -> None:
 _Result = TypeVar("_Result")
 
 
-def after_first(work: Callable[[], _Result]) -> _Result:
+def after_rank_zero(work: Callable[[], _Result]) -> _Result:
     """Some work that the first process does before the others, who then find on disk what it left there."""
     own = company()
     if not own.first:
-        by_first(dict)
+        on_rank_zero(dict)
         return work()
     result = work()
-    by_first(dict)
+    on_rank_zero(dict)
     return result
 
 

@@ -1,7 +1,7 @@
 """What a network that sees one share of a batch needs to compute as if it saw the whole batch.
 
 Nothing of the network changes: its own layers ask PyTorch for the statistics of batch normalisation and for dropout, and are
-answered for the whole batch. Hence any layer that timm knows, the same weights files, and nothing to undo afterwards.
+labelled for the whole batch. Hence any layer that timm knows, the same weights files, and nothing to undo afterwards.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from inkdot.training.distributed.process_group import company, gathered, summed
 
 
-def as_whole_batch(dealt: int = 1) -> AbstractContextManager[object]:
+def with_sync_batch_norm(dealt: int = 1) -> AbstractContextManager[object]:
     """Within it, a network in training normalises and drops out over the batches of all processes; alone as ever.
 
     It is for the forward pass; the backward pass finds its own way to the others. Every process must pass through the same
@@ -27,10 +27,10 @@ def as_whole_batch(dealt: int = 1) -> AbstractContextManager[object]:
     Args:
         dealt: How many rows one process has before it is the next one's turn.
     """
-    return _WholeBatch(dealt) if company().size > 1 else nullcontext()
+    return _SyncBatchNorm(dealt) if company().size > 1 else nullcontext()
 
 
-class _WholeBatch(TorchFunctionMode):
+class _SyncBatchNorm(TorchFunctionMode):
     def __init__(self, dealt: int) -> None:
         super().__init__()
         self._dealt = dealt
@@ -100,7 +100,7 @@ def dropout(
     return input.mul_(kept) if inplace else input * kept
 
 
-def rows_of_all(own: Tensor) -> Tensor:
+def all_gather_rows(own: Tensor) -> Tensor:
     """The rows of all processes in the order in which one would have them, dealt out one by one, as many to each.
 
     What every process computes of them, and gives a part of to the sum of all losses, finds its way back to whose the rows are.
@@ -141,7 +141,7 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             own = torch.cat([own.new_tensor([here]), mean.double(), squares.double()])
         counts, means, squares = gathered(own).split([1, channels, channels], dim=1)
         number = counts.sum()
-        # Asked only where this process has too few by itself: reading the figure means waiting for the device.
+        # Asked only where this process has too few by itself: reading the metric means waiting for the device.
         if here < 2 and int(number) < 2:
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {list(values.shape)}"

@@ -27,7 +27,7 @@ class RunState:
     Attributes:
         identity: Hash of everything that shapes the run; another run's checkpoint is never continued.
         epoch: Epochs done.
-        best_epoch: The epoch that is best by ``training.watch``, from 1; 0 before the first.
+        best_epoch: The epoch that is best by ``training.monitor``, from 1; 0 before the first.
         history: One row of ``metrics.csv`` per epoch.
     """
 
@@ -103,7 +103,7 @@ def restore(
         optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
-def restore_average(path: Path, network: nn.Module) -> None:
+def restore_ema(path: Path, network: nn.Module) -> None:
     """Load the averaged tensors of a checkpoint into a network."""
     with safe_open(path, framework="pt") as file:
         names = [key for key in file.keys() if key.startswith(_AVERAGE)]  # noqa: SIM118 - not a mapping

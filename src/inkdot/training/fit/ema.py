@@ -13,7 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from inkdot.model.network import TileNetwork
 
 
-class WeightAverage:
+class EMA:
     """Exponential mean of the weights and of the statistics of batch normalisation.
 
     Attributes:
@@ -30,7 +30,7 @@ class WeightAverage:
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         # One view of a tile is enough to choose an epoch by, and takes a share of the time.
         if isinstance(self.network, TileNetwork):
-            self.network.spec = replace(self.network.spec, views=1)
+            self.network.spec = replace(self.network.spec, tta_views=1)
         self._decay = decay
 
     def update(self, network: nn.Module, step: int) -> None:

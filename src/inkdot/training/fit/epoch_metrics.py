@@ -1,4 +1,4 @@
-"""What is known of a network after an epoch: losses and figures on validation data, the row they make, and its worth."""
+"""What is known of a network after an epoch: losses and metrics on validation data, the row they make, and its worth."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -10,11 +10,11 @@ from typing import cast
 import numpy as np
 import torch
 
-from inkdot.config import Config, TrainingConfig, Watched
+from inkdot.config import Config, Monitored, TrainingConfig
 from inkdot.datasets.class_weights import balanced_weights, fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
-from inkdot.evaluation.head_metrics import auc_figures, patient_figures
+from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import scores_of
@@ -50,17 +50,17 @@ def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device:
     row: dict[str, float | None] = {"loss": float(plain.total)}
     row |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
     row["calibrated_loss"] = float(losses(temperatures).total)
-    return row | cells(judged_figures(logits, temperatures, tiles.targets, tiles.patients, config))
+    return row | cells(monitored_metrics(logits, temperatures, tiles.targets, tiles.patients, config))
 
 
-def judged_figures(
+def monitored_metrics(
     logits: LogitArray,
     temperatures: Mapping[str, float],
     targets: TargetArray,
     patients: NameArray,
     config: Config,
 ) -> dict[str, Estimate | None]:
-    """Figures of tiles or slides, and of their patients.
+    """Metrics of tiles or slides, and of their patients.
 
     Args:
         logits: Shape [n, classes of all heads].
@@ -79,24 +79,24 @@ def judged_figures(
             "training.learning_rate, or use precision: 32-true"
         )
     heads, seed = config.head_records, config.training.seed
-    figures = auc_figures(
+    metrics = auc_metrics(
         scores_of(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
     )
     calibrated = scores_of(logits, heads, temperatures)
-    return figures | patient_figures(calibrated, targets, patients, heads, replicates=_REPLICATES, seed=seed)
+    return metrics | patient_metrics(calibrated, targets, patients, heads, replicates=_REPLICATES, seed=seed)
 
 
-def cells(figures: Mapping[str, Estimate | None]) -> dict[str, float | None]:
-    """Figures as columns of a row, each with the ends of its interval; None where undefined."""
+def cells(metrics: Mapping[str, Estimate | None]) -> dict[str, float | None]:
+    """Metrics as columns of a row, each with the ends of its interval; None where undefined."""
     row: dict[str, float | None] = {}
-    for name, estimate in figures.items():
+    for name, estimate in metrics.items():
         row[name] = estimate.value if estimate else None
         row[f"{name}.low"] = estimate.low if estimate else None
         row[f"{name}.high"] = estimate.high if estimate else None
     return row
 
 
-def better(row: Row, best: Row, prefix: str, watched: Watched) -> bool:
+def better(row: Row, best: Row, prefix: str, watched: Monitored) -> bool:
     """Whether an epoch is better than the best one so far.
 
     A handful of patients gives few different AUCs: of epochs with the same one, the lower calibrated loss is better. It also
@@ -113,7 +113,7 @@ def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: 
         rate: Learning rate of its last step.
         losses: Means over its steps, by head; the whole under the empty name.
         validation: What :func:`validation_row` gave.
-        prefix: Put before the names of figures on the validation tiles.
+        prefix: Put before the names of metrics on the validation tiles.
     """
     row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate}
     row |= {f"train_loss.{name}" if name else "train_loss": value for name, value in losses.items()}
@@ -133,7 +133,7 @@ def csv_text(rows: Iterable[Row]) -> str:
 
 def line(row: Row, epochs: int, prefix: str) -> str:
     """An epoch in one line for the terminal."""
-    figures = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
+    metrics = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
     shown = (f"{prefix}auc.", f"{prefix}patient_auc")
     for name in (name for name in row if name.startswith(shown) and f"{name}.low" in row):
         value = row[name]
@@ -141,8 +141,8 @@ def line(row: Row, epochs: int, prefix: str) -> str:
             low, high = row[f"{name}.low"], row[f"{name}.high"]
             # Any value may be meant: so an interval ends where patients are too few for one.
             span = "interval not known" if (low, high) == (0.0, 1.0) else f"{low:.3f} to {high:.3f}"
-            figures.append(f"{name} {value:.3f} ({span})")
-    return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(figures)}"
+            metrics.append(f"{name} {value:.3f} ({span})")
+    return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(metrics)}"
 
 
 def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
@@ -150,11 +150,11 @@ def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
     why = {
         "calibrated_loss": "the lowest calibrated validation loss",
         "patient_auc": "the highest AUC over validation patients",
-    }[settings.watch]
+    }[settings.monitor]
     return f"Weights of epoch {best_epoch} of {settings.epochs}, which had {why}."
 
 
-def _rank(row: Row, prefix: str, watched: Watched) -> tuple[float, float]:
+def _rank(row: Row, prefix: str, watched: Monitored) -> tuple[float, float]:
     """The lower the better."""
     auc = row.get(f"{prefix}patient_auc") if watched == "patient_auc" else None
     return -(auc or 0.0), cast(float, row[f"{prefix}calibrated_loss"])

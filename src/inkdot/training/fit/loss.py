@@ -33,7 +33,7 @@ def masked_loss(
         logits: Shape [n, classes of all heads].
         targets: Weight per class, NaN where unknown; a row's classes of one head are all known or all
             unknown. Same shape.
-        heads: The questions, in the order of the columns.
+        heads: The heads, in the order of the columns.
         head_weights: Factor of each head, by name; 1 where not given.
         row_weights: Weight of each row in its head's mean, shape [n]; 1 where None.
         totals: What each head's sum is divided by, shape [heads], see :func:`known_weights`; these rows' own where None.

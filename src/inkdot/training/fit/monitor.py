@@ -6,7 +6,7 @@ from inkdot.evaluation.head_metrics import patient_truth
 from inkdot.model.targets import NameArray, TargetArray, flag_column
 
 
-def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> None:
+def check_monitored(targets: TargetArray, patients: NameArray, config: Config) -> None:
     """What is watched must be defined on the validation patients.
 
     Args:
@@ -17,13 +17,13 @@ def check_watched(targets: TargetArray, patients: NameArray, config: Config) -> 
     Raises:
         UserError: An AUC is asked for, and a class has no patient.
     """
-    if config.training.watch != "patient_auc":
+    if config.training.monitor != "patient_auc":
         return
     truth = patient_truth(targets[:, flag_column(config.head_records)], patients)
     positive, negative = int(truth.positive.sum()), int((truth.known & ~truth.positive).sum())
     if not (positive and negative):
         raise UserError(
-            "training.watch patient_auc: expected positive and negative validation patients, found "
+            "training.monitor patient_auc: expected positive and negative validation patients, found "
             f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
-            "in the manifest, raise training.validation_fraction, or set training.watch to calibrated_loss"
+            "in the manifest, raise training.validation_fraction, or set training.monitor to calibrated_loss"
         )

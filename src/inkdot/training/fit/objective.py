@@ -19,8 +19,8 @@ from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.class_weights import balanced_weights
 from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_loader
 from inkdot.model.network import TileNetwork
-from inkdot.training.distributed.process_group import check_dealt, company, summed
-from inkdot.training.distributed.sync_batch_norm import as_whole_batch
+from inkdot.training.distributed.process_group import check_sharded, company, summed
+from inkdot.training.distributed.sync_batch_norm import with_sync_batch_norm
 from inkdot.training.fit.epoch_metrics import Row, validation_row
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
 
@@ -35,7 +35,7 @@ class Draws(Protocol):
     def __iter__(self) -> Iterator[list[Draw]]: ...
 
 
-class Lesson(Protocol):
+class Objective(Protocol):
     """One kind of learning."""
 
     @property
@@ -44,8 +44,8 @@ class Lesson(Protocol):
         ...
 
     @property
-    def figures_prefix(self) -> str:
-        """Put before the names of figures on validation data; ``training.watch`` names the one that chooses the epoch."""
+    def metrics_prefix(self) -> str:
+        """Put before the names of metrics on validation data; ``training.monitor`` names the one that chooses the epoch."""
         ...
 
     @property
@@ -77,41 +77,41 @@ class Lesson(Protocol):
         ...
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Figures on validation data, without prefix; ``calibrated_loss`` is one of them.
+        """Metrics on validation data, without prefix; ``calibrated_loss`` is one of them.
 
-        ``patient_auc`` is another one, except where patients have no answers; None where a class has no patient.
+        ``patient_auc`` is another one, except where patients have no labels; None where a class has no patient.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingData:
+class TileData:
     """What a run learns from and what it is watched on.
 
     Attributes:
         training: Tiles to learn from.
         validation: Tiles of other patients.
-        figures_prefix: Put before the names of figures on the validation tiles.
+        metrics_prefix: Put before the names of metrics on the validation tiles.
         identity: Hash of everything that shapes the run.
     """
 
     training: TileSet
     validation: TileSet
-    figures_prefix: str
+    metrics_prefix: str
     identity: str
 
 
-class TileLesson:
+class TileObjective:
     """Learning from tiles with labels of their own."""
 
-    def __init__(self, data: TrainingData, config: Config) -> None:
-        self.training, self.figures_prefix, self.identity = data.training, data.figures_prefix, data.identity
+    def __init__(self, data: TileData, config: Config) -> None:
+        self.training, self.metrics_prefix, self.identity = data.training, data.metrics_prefix, data.identity
         self._validation, self._config = data.validation, config
         settings = config.training
         weights = balanced_weights(data.training, config)
         rank, size, _ = company()
         draws = EpochDraws(weights, settings.batch_size, settings.seed, rank=rank, size=size)
-        check_dealt(draws.batch_size, settings.accumulate)
+        check_sharded(draws.batch_size, settings.gradient_accumulation)
         self.draws: Draws = draws
 
     def loader(self, workers: int) -> DataLoader[Any]:
@@ -125,11 +125,13 @@ class TileLesson:
         """Masked cross-entropy of the batch, part by part."""
         settings, heads = self._config.training, self._config.head_records
         totals = summed(known_weights(batch[1], heads))
-        for pixels, targets in zip(*(tensor.chunk(settings.accumulate) for tensor in batch), strict=True):
-            with as_whole_batch():
+        for pixels, targets in zip(
+            *(tensor.chunk(settings.gradient_accumulation) for tensor in batch), strict=True
+        ):
+            with with_sync_batch_norm():
                 logits = model(pixels)
             yield masked_loss(logits, targets, heads, settings.head_weights, totals=totals)
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Losses and figures on the validation tiles and their patients."""
+        """Losses and metrics on the validation tiles and their patients."""
         return validation_row(cast(TileNetwork, average), self._validation, self._config, device)

@@ -46,7 +46,7 @@ def check_start(config: Config) -> None:
             settings.dropout,
             config.head_records,
             config.tiling.side_px,
-            views=settings.views,
+            tta_views=settings.tta_views,
         )
         load_backbone_weights(TileNetwork(spec), Path(settings.weights))
 
@@ -72,7 +72,7 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
             config.tiling.side_px,
             _three(mean),
             _three(std),
-            views=settings.views,
+            tta_views=settings.tta_views,
         ),
         pretrained=settings.weights == "pretrained",
     )

@@ -19,23 +19,23 @@ from inkdot.config import Config, TrainingConfig
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
-from inkdot.model.torch_backend import place
+from inkdot.model.torch_backend import to_device
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
-from inkdot.training.distributed.process_group import check_agreed, company, summed
+from inkdot.training.distributed.process_group import check_same_on_all_ranks, company, summed
 from inkdot.training.fit.checkpoint import (
     RunState,
     manual_seed,
     read_state,
     restore,
-    restore_average,
+    restore_ema,
     write_checkpoint,
 )
-from inkdot.training.fit.ema import WeightAverage
+from inkdot.training.fit.ema import EMA
 from inkdot.training.fit.epoch_metrics import Row, better, csv_text, epoch_row, line
 from inkdot.training.fit.lr_schedule import learning_rate_at
-from inkdot.training.fit.monitor import check_watched
-from inkdot.training.fit.objective import Lesson, TileLesson, TrainingData
+from inkdot.training.fit.monitor import check_monitored
+from inkdot.training.fit.objective import Objective, TileData, TileObjective
 from inkdot.training.fit.tensorboard import write_events
 from inkdot.training.fit.training_curves import curves_svg
 
@@ -48,30 +48,30 @@ class _Machine:
     model: nn.Module
     optimizer: Optimizer
     network: nn.Module
-    average: WeightAverage
+    average: EMA
     settings: TrainingConfig
     steps: int
 
 
 def fit(
-    network: TileNetwork, data: TrainingData, config: Config, layout: RunLayout, console: Console
+    network: TileNetwork, data: TileData, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
     """Train on labelled tiles, see :func:`learn`.
 
     Raises:
-        UserError: As there, or the best epoch is to be kept by a figure that is undefined on the validation tiles.
+        UserError: As there, or the best epoch is to be kept by a metric that is undefined on the validation tiles.
     """
-    if config.training.keep == "best":
-        check_watched(data.validation.targets, data.validation.patients, config)
-    return learn(network, TileLesson(data, config), config, layout, console)
+    if config.training.checkpoint == "best":
+        check_monitored(data.validation.targets, data.validation.patients, config)
+    return learn(network, TileObjective(data, config), config, layout, console)
 
 
 def learn(
-    network: nn.Module, lesson: Lesson, config: Config, layout: RunLayout, console: Console
+    network: nn.Module, lesson: Objective, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
     """Train, writing metrics, curves and the checkpoints after each epoch; go on where an earlier run stopped.
 
-    The network ends with the averaged weights of the epoch that ``training.keep`` names, on the CPU. On a CPU, with the
+    The network ends with the averaged weights of the epoch that ``training.checkpoint`` names, on the CPU. On a CPU, with the
     same number of threads, the same data and config give the same bytes, interrupted or not.
 
     Raises:
@@ -98,8 +98,8 @@ def learn(
             f"training.compile: expected a network that PyTorch can compile on this machine, found {reason}; set it to false"
         ) from None
     # Learning from slides is known with its best epoch only: nobody has measured the last one there.
-    if config.training.keep == "last" and isinstance(lesson, TileLesson):
-        restore_average(layout.last_checkpoint, network)
+    if config.training.checkpoint == "last" and isinstance(lesson, TileObjective):
+        restore_ema(layout.last_checkpoint, network)
     else:
         restore(layout.best_checkpoint, network)
     network.cpu()
@@ -107,13 +107,13 @@ def learn(
 
 
 def _learn(
-    network: nn.Module, lesson: Lesson, config: Config, layout: RunLayout, console: Console
+    network: nn.Module, lesson: Objective, config: Config, layout: RunLayout, console: Console
 ) -> RunState:
     settings = config.training
     fabric = _fabric(settings)
-    place(network, fabric.device)
+    to_device(network, fabric.device)
     optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
-    average = WeightAverage(network, settings.average_decay)
+    average = EMA(network, settings.ema_decay)
     state = _state_so_far(layout, lesson.identity)
     own = company()
     if state.epoch:
@@ -125,7 +125,9 @@ def _learn(
         )
     draws, tiles = lesson.draws, lesson.training
     labels = zlib.crc32(tiles.targets.tobytes())
-    check_agreed({"epochs done": state.epoch, "number of tiles": len(tiles), "labels (checksum)": labels})
+    check_same_on_all_ranks(
+        {"epochs done": state.epoch, "number of tiles": len(tiles), "labels (checksum)": labels}
+    )
     compiled = cast(nn.Module, torch.compile(network)) if settings.compile else network
     model, wrapped = fabric.setup(compiled, optimizer)
     batches = fabric.setup_dataloaders(lesson.loader(settings.workers), use_distributed_sampler=False)
@@ -136,7 +138,10 @@ def _learn(
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=machine.steps, completed=state.epoch * len(draws))
         for epoch in range(state.epoch, settings.epochs):
-            if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
+            if (
+                settings.early_stopping_patience is not None
+                and epoch - state.best_epoch >= settings.early_stopping_patience
+            ):
                 bar.console.print(f"stopped: no better since epoch {state.best_epoch}", highlight=False)
                 break
             draws.epoch = epoch
@@ -153,10 +158,10 @@ def _learn(
             losses = _finite({n: float(summed(total)) / len(draws) for n, total in sums.tensors.items()})
             if own.first:
                 judged = lesson.judge(average.network, fabric.device)
-                row = epoch_row(epoch, rate, losses, judged, lesson.figures_prefix)
+                row = epoch_row(epoch, rate, losses, judged, lesson.metrics_prefix)
                 state = _record(state, row, lesson, machine, layout)
                 bar.console.print(
-                    line(row, settings.epochs, lesson.figures_prefix), highlight=False, soft_wrap=True
+                    line(row, settings.epochs, lesson.metrics_prefix), highlight=False, soft_wrap=True
                 )
             fabric.barrier()
             if not own.first:
@@ -164,7 +169,7 @@ def _learn(
     return state
 
 
-def _step(machine: _Machine, lesson: Lesson, batch: object, step: int) -> dict[str, Tensor]:
+def _step(machine: _Machine, lesson: Objective, batch: object, step: int) -> dict[str, Tensor]:
     """One step of the optimiser; the losses by head, the whole under the empty name."""
     fabric, settings = machine.fabric, machine.settings
     rate = learning_rate_at(step, machine.steps, settings)
@@ -218,7 +223,7 @@ def _too_large(settings: TrainingConfig, tiles: TileSet) -> str:
         remedy = "choose a smaller model.backbone or tiling.side_px"
     else:
         remedy = (
-            f"set training.accumulate to {settings.accumulate * 2} (the same steps, taken in smaller parts), or "
+            f"set training.gradient_accumulation to {settings.gradient_accumulation * 2} (the same steps in smaller parts), or "
             f"training.batch_size to {max(1, settings.batch_size // 2)}"
         )
     found = f"expected room for {settings.tiles_at_once} tiles of {side} px at a time, found the accelerator's memory full"
@@ -229,7 +234,7 @@ def _too_few(settings: TrainingConfig, tiles: TileSet) -> str:
     return (
         f"expected two tiles or more at a time for a network with batch normalisation, found one of {tiles.tile(0).shape[0]} px, "
         f"too small to have statistics of its own; raise training.batch_size ({settings.batch_size}), or lower "
-        f"training.accumulate ({settings.accumulate})"
+        f"training.gradient_accumulation ({settings.gradient_accumulation})"
     )
 
 
@@ -269,15 +274,15 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
     ]
 
 
-def _record(state: RunState, row: Row, lesson: Lesson, machine: _Machine, layout: RunLayout) -> RunState:
+def _record(state: RunState, row: Row, lesson: Objective, machine: _Machine, layout: RunLayout) -> RunState:
     """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
     averaged, best = machine.average.network, state.history[max(0, state.best_epoch - 1)]
-    if not state.best_epoch or better(row, best, lesson.figures_prefix, machine.settings.watch):
+    if not state.best_epoch or better(row, best, lesson.metrics_prefix, machine.settings.monitor):
         state = replace(state, best_epoch=state.epoch)
         write_checkpoint(layout.best_checkpoint, state, averaged)
     write_text(layout.metrics_csv, csv_text(state.history))
     write_events(layout.events, state.history, "epoch")
-    write_text(layout.curves_svg, curves_svg(state.history, lesson.figures_prefix, state.best_epoch))
+    write_text(layout.curves_svg, curves_svg(state.history, lesson.metrics_prefix, state.best_epoch))
     write_checkpoint(layout.last_checkpoint, state, machine.network, machine.optimizer, averaged)
     return state

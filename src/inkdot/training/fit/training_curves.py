@@ -1,4 +1,4 @@
-"""The curves of a run as one picture that any browser opens."""
+"""The curves of a run as one image that any browser opens."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -17,11 +17,11 @@ class _Panel(NamedTuple):
 
 
 def curves_svg(rows: Rows, prefix: str, best_epoch: int) -> str:
-    """Losses, figures of tiles or slides and of their patients with intervals, and the learning rate over the epochs.
+    """Losses, metrics of tiles or slides and of their patients with intervals, and the learning rate over the epochs.
 
     Args:
         rows: The rows of ``metrics.csv``.
-        prefix: What stands before the names of figures on the validation tiles.
+        prefix: What stands before the names of metrics on the validation tiles.
         best_epoch: Marked by a line, from 1.
     """
     names = list(rows[0])

@@ -23,8 +23,8 @@ from inkdot.model.batches import batches_of
 from inkdot.model.network import TileNetwork
 from inkdot.model.torch_backend import as_batch
 from inkdot.records import RgbArray
-from inkdot.training.distributed.process_group import check_dealt, company
-from inkdot.training.distributed.sync_batch_norm import as_whole_batch, rows_of_all
+from inkdot.training.distributed.process_group import check_sharded, company
+from inkdot.training.distributed.sync_batch_norm import all_gather_rows, with_sync_batch_norm
 from inkdot.training.fit.epoch_metrics import Row
 from inkdot.training.fit.loss import Loss
 
@@ -76,16 +76,16 @@ class PairLesson:
     """Two variations of each tile, compared with all others of the batch."""
 
     def __init__(
-        self, training: TileSet, validation: TileSet, config: Config, figures_prefix: str, identity: str
+        self, training: TileSet, validation: TileSet, config: Config, metrics_prefix: str, identity: str
     ) -> None:
         self.training, self.identity = training, identity
-        self.figures_prefix = f"{figures_prefix}pairs_"
+        self.metrics_prefix = f"{metrics_prefix}pairs_"
         self._augmentation = Augmentation(config.augmentation)
         self._validation, self._seed = validation, config.training.seed
         self._at_once = pairs_a_step(config.training.batch_size)
         even, (rank, size, _) = np.full(len(training), 1.0 / len(training)), company()
         self._draws = EpochDraws(even, self._at_once, config.training.seed, rank=rank, size=size)
-        check_dealt(self._draws.batch_size)
+        check_sharded(self._draws.batch_size)
 
     @property
     def draws(self) -> EpochDraws:
@@ -113,9 +113,9 @@ class PairLesson:
         gives its part of the sum.
         """
         first, second = batch
-        with as_whole_batch():
+        with with_sync_batch_norm():
             projected = model(torch.cat([first, second]))
-        loss = vicreg_loss(*(rows_of_all(own) for own in projected.chunk(2)))
+        loss = vicreg_loss(*(all_gather_rows(own) for own in projected.chunk(2)))
         size = company().size
         yield Loss(loss.total / size, {name: part / size for name, part in loss.per_head.items()})
 

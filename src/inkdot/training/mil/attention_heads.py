@@ -22,11 +22,11 @@ def with_attention(network: TileNetwork, config: Config) -> TileNetwork:
     Before it has learnt anything it looks where the tiles' own layer is most for the flag class.
     """
     torch.manual_seed((config.training.seed << 20) + _ATTENTION)
-    hidden = config.training.slide_labels.hidden
+    hidden = config.training.mil.hidden
     found = TileNetwork(replace(network.spec, attention_hidden=hidden, attention_follows=True))
     found.load_state_dict(found.state_dict() | network.state_dict())
     for part in found.attention.values():
-        cast(GatedAttention, part).say_nothing()
+        cast(GatedAttention, part).start_neutral()
     return found
 
 

@@ -65,7 +65,7 @@ class BagDraws:
             yield [Draw(int(row), int(seed)) for row, seed in own]
 
     def _some_of(self, rows: IndexArray, generator: np.random.Generator) -> IndexArray:
-        """Tiles of one slide: those with most attention for half of the places, the rest by chance.
+        """Tiles of one slide: those with most attention for half of the regions, the rest by chance.
 
         By chance alone, a slide's few malignant tiles would hardly be seen; by attention alone, what it overlooked
         at first it would never see again.

@@ -6,7 +6,7 @@ from inkdot.config import Config
 from inkdot.datasets.bags import BagSet, labelled_subset
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import auc_figures, decided_rows, questions
+from inkdot.evaluation.head_metrics import auc_metrics, decided_rows, head_classes
 from inkdot.labels import Head, flagging_head
 from inkdot.metrics.attention_pooling import attended
 from inkdot.model.batches import LogitArray
@@ -15,9 +15,9 @@ from inkdot.model.predictor import ScoreArray, attention_of, scores_of
 from inkdot.model.targets import head_slices
 from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
 from inkdot.training.mil.mil_objective import BagData, fit_slide_temperatures, pooled_bags
-from inkdot.training.release.abstention_band import further_left_open, slides_left_open
+from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
 from inkdot.training.release.calibrate import described, locked_point
-from inkdot.training.release.deployed_network import as_predict_will
+from inkdot.training.release.deployed_network import deployed_network
 
 _REPLICATES = 1000
 
@@ -33,8 +33,8 @@ def describe_slides(
 ) -> ModelFile:
     """Calibrate and lock a trained network with attention on the validation slides.
 
-    One temperature per question serves slides and tiles, so that no slide scores above its best tile and a flagged
-    slide always has a flagged place. It is fitted on the slides where their answers are known, else on tiles.
+    One temperature per head serves slides and tiles, so that no slide scores above its best tile and a flagged
+    slide always has a flagged region. It is fitted on the slides where their labels are known, else on tiles.
 
     Args:
         network: Trained, on the CPU, where it is again afterwards.
@@ -43,36 +43,38 @@ def describe_slides(
         config: The whole config.
         trained_on: The cohort.
         attention: What was learnt from.
-        prefix: Put before the names of figures.
+        prefix: Put before the names of metrics.
 
     Returns:
         The description, still without the hash of the weights.
     """
     heads, bags = config.head_records, data.validation
     known = labelled_subset(tiles)
-    with as_predict_will(network, config) as (foreseen, precision):
+    with deployed_network(network, config) as (foreseen, precision):
         logits, of_tiles = foreseen.logits(bags.tiles.tiles()), foreseen.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
     temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
     slides = bag_scores(logits, bags, heads, temperatures)
     head = flagging_head(heads)
-    question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
-    rows, truth = decided_rows(bags.targets, question.column)
-    own, patients = slides[rows, question.column].astype(np.float32), bags.patients[rows]
+    head_class = next(
+        q for q in head_classes(heads) if q.head == head.name and q.class_name == head.flag_class
+    )
+    rows, truth = decided_rows(bags.targets, head_class.column)
+    own, patients = slides[rows, head_class.column].astype(np.float32), bags.patients[rows]
     seed = config.training.seed
-    figures = {
+    metrics = {
         f"{prefix}slide_{name}": estimate
-        for name, estimate in auc_figures(
+        for name, estimate in auc_metrics(
             slides, bags.targets, bags.patients, heads, replicates=_REPLICATES, seed=seed
         ).items()
     }
     if len(known):
         scores = scores_of(of_tiles, heads, temperatures)
-        found = auc_figures(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
-        figures |= {prefix + name: estimate for name, estimate in found.items()}
-    point = locked_point(question, truth, own, patients, config, judged_on="attention")
-    left_open = slides_left_open(truth, own, patients, point.threshold, config, judged_on="attention")
-    further = further_left_open(
+        found = auc_metrics(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
+        metrics |= {prefix + name: estimate for name, estimate in found.items()}
+    point = locked_point(head_class, truth, own, patients, config, judged_on="attention")
+    abstained = slide_abstention_band(truth, own, patients, point.threshold, config, judged_on="attention")
+    further = head_abstention_bands(
         scores_of(of_tiles, heads, temperatures), known.targets, known.patients, config
     )
     return described(
@@ -81,8 +83,8 @@ def describe_slides(
         trained_on,
         temperatures=temperatures,
         operating_points={head.name: point},
-        abstention=({head.name: left_open} if left_open else {}) | further,
-        figures=figures,
+        abstention=({head.name: abstained} if abstained else {}) | further,
+        metrics=metrics,
         precision=precision,
         attention=attention,
     )

@@ -22,12 +22,12 @@ from inkdot.model.attention import pooled_logits
 from inkdot.model.network import TileNetwork
 from inkdot.model.targets import FloatArray, TargetArray, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
-from inkdot.training.distributed.predict import logits_by_all
+from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.distributed.process_group import company, summed
-from inkdot.training.distributed.sync_batch_norm import as_whole_batch
-from inkdot.training.fit.epoch_metrics import Row, cells, judged_figures
+from inkdot.training.distributed.sync_batch_norm import with_sync_batch_norm
+from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
-from inkdot.training.fit.monitor import check_watched
+from inkdot.training.fit.monitor import check_monitored
 from inkdot.training.mil.bag_sampler import BagDraws
 
 
@@ -38,30 +38,30 @@ class BagData:
     Attributes:
         training: Slides to learn from.
         validation: Slides of other patients.
-        figures_prefix: Put before the names of figures on the validation slides.
+        metrics_prefix: Put before the names of metrics on the validation slides.
         identity: Hash of everything that shapes the run.
     """
 
     training: BagSet
     validation: BagSet
-    figures_prefix: str
+    metrics_prefix: str
     identity: str
 
 
-class BagLesson:
-    """Each step sees some slides, some tiles of each: loss of the slides' answers, and of the tiles that have labels."""
+class MilObjective:
+    """Each step sees some slides, some tiles of each: loss of the slides' labels, and of the tiles that have labels."""
 
     def __init__(self, data: BagData, config: Config) -> None:
         self.training: TileSet = data.training.tiles
-        self.figures_prefix, self.identity = data.figures_prefix, data.identity
+        self.metrics_prefix, self.identity = data.metrics_prefix, data.identity
         self._data, self._config = data, config
-        check_watched(data.validation.targets, data.validation.patients, config)
+        check_monitored(data.validation.targets, data.validation.patients, config)
         settings = config.training
         self._draws = BagDraws(
             data.training,
             strata(data.training.targets, _flag_columns(config)),
             settings.batch_size,
-            settings.slide_labels.bag_tiles,
+            settings.mil.bag_tiles,
             settings.seed,
             rank=company().rank,
             size=company().size,
@@ -81,7 +81,7 @@ class BagLesson:
         network, heads = cast(TileNetwork, average), self._config.head_records
         if self._draws.epoch or network.spec.attention_follows:
             batch = self._config.training.tiles_at_once
-            logits = logits_by_all(network, self.training, device=device, batch_size=batch)
+            logits = predict_logits_sharded(network, self.training, device=device, batch_size=batch)
             column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
             self._draws.attention = logits[:, column].astype(np.float64)
 
@@ -92,7 +92,7 @@ class BagLesson:
         drawn = self._draws.drawn[step]
         owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._draws.bag_size)
         # All of a slide's tiles together: the softmax over them cannot be taken in parts.
-        with as_whole_batch(self._draws.bag_size):
+        with with_sync_batch_norm(self._draws.bag_size):
             logits = model(pixels).float()
         of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
         pooled = slide_logits(logits, owners, len(drawn), heads)
@@ -103,10 +103,10 @@ class BagLesson:
         tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=known)
         named = {f"slides.{name}": loss for name, loss in slides.per_head.items()}
         named |= {f"tiles.{name}": loss for name, loss in tiles.per_head.items()}
-        yield Loss(slides.total + settings.slide_labels.tile_weight * tiles.total, named)
+        yield Loss(slides.total + settings.mil.tile_weight * tiles.total, named)
 
     def judge(self, average: nn.Module, device: torch.device) -> Row:
-        """Loss and figures on the validation slides, each with all its tiles, and on their patients."""
+        """Loss and metrics on the validation slides, each with all its tiles, and on their patients."""
         bags, heads, settings = self._data.validation, self._config.head_records, self._config.training
         logits = pooled_bags(self._logits(cast(TileNetwork, average), bags.tiles, device), bags, heads)
         temperatures = fit_slide_temperatures(logits, bags, self._config)
@@ -122,7 +122,7 @@ class BagLesson:
             return float(judged.total)
 
         row: dict[str, float | None] = {"loss": loss({}), "calibrated_loss": loss(temperatures)}
-        return row | cells(judged_figures(logits, temperatures, bags.targets, bags.patients, self._config))
+        return row | cells(monitored_metrics(logits, temperatures, bags.targets, bags.patients, self._config))
 
     def _logits(self, network: TileNetwork, tiles: TileSet, device: torch.device) -> LogitArray:
         return predict_logits(
@@ -131,13 +131,13 @@ class BagLesson:
 
 
 def slide_logits(logits: Tensor, owners: Tensor, bags: int, heads: Sequence[Head]) -> Tensor:
-    """Logits of slides, each question by its own attention, shape [bags, classes of all heads].
+    """Logits of slides, each head by its own attention, shape [bags, classes of all heads].
 
     Args:
         logits: As the network gives them, with attention, shape [n, columns].
         owners: Which bag each tile is in, shape [n].
         bags: How many there are.
-        heads: The questions.
+        heads: The heads.
     """
     first = _first_attention(heads)
     parts = [
@@ -160,7 +160,7 @@ def slide_weights(bags: BagSet, config: Config) -> FloatArray:
 
 
 def fit_slide_temperatures(logits: LogitArray, bags: BagSet, config: Config) -> dict[str, float]:
-    """Temperature of each head that some slide answers, by name."""
+    """Temperature of each head that some slide labels, by name."""
     weights, found = slide_weights(bags, config), dict[str, float]()
     for name, columns in head_slices(config.head_records).items():
         known = np.flatnonzero(~np.isnan(bags.targets[:, columns.start]))

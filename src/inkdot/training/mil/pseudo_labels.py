@@ -1,4 +1,4 @@
-"""Labels for the tiles of slides that were answered for as wholes: first all of them, then the surest alone."""
+"""Labels for the tiles of slides that were labelled for as wholes: first all of them, then the surest alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,23 +14,23 @@ from inkdot.model.torch_backend import LogitArray
 _SURE = 0.5
 
 
-def answered_tiles(bags: BagSet, heads: Sequence[Head]) -> TileSet:
-    """Every tile with the answers about its slide, where it has none of its own."""
+def labelled_bag_tiles(bags: BagSet, heads: Sequence[Head]) -> TileSet:
+    """Every tile with the labels about its slide, where it has none of its own."""
     own = bags.tiles.targets
     targets = np.where(np.isnan(own), bags.targets[bags.owners], own)
     return replace(bags.tiles, targets=_asked(targets, heads))
 
 
-def surest_tiles(bags: BagSet, margins: FloatArray, heads: Sequence[Head], above: float) -> TileSet:
+def pseudo_labelled_tiles(bags: BagSet, margins: FloatArray, heads: Sequence[Head], above: float) -> TileSet:
     """The same, but of positive slides only the tiles that stand out from the negative slides' tiles.
 
-    What a slide's answer says of most of its tiles is wrong where the slide is positive, and right where it is negative.
+    What a slide's label says of most of its tiles is wrong where the slide is positive, and right where it is negative.
     So the tiles of negative slides show how high a harmless tile may score.
 
     Args:
         bags: The slides, of both classes.
-        margins: How much the network that learnt from all answers is for the flag class, shape [tiles].
-        heads: The questions.
+        margins: How much the network that learnt from all labels is for the flag class, shape [tiles].
+        heads: The heads.
         above: Share (0 to 1) of the negative slides' tiles that a sure tile scores above. The highest of a slide is sure
             in any case, since something on it is positive.
 
@@ -44,8 +44,8 @@ def surest_tiles(bags: BagSet, margins: FloatArray, heads: Sequence[Head], above
     for bag in np.flatnonzero(bags.targets[:, column] > _SURE):
         rows = bags.rows(int(bag))
         sure[rows[np.argmax(margins[rows])]] = True
-    answered = answered_tiles(bags, heads)
-    return replace(answered, targets=np.where(sure[:, None], answered.targets, bags.tiles.targets))
+    labelled = labelled_bag_tiles(bags, heads)
+    return replace(labelled, targets=np.where(sure[:, None], labelled.targets, bags.tiles.targets))
 
 
 def flag_margins(logits: LogitArray, heads: Sequence[Head]) -> FloatArray:
@@ -58,7 +58,7 @@ def flag_margins(logits: LogitArray, heads: Sequence[Head]) -> FloatArray:
 
 
 def _asked(targets: TargetArray, heads: Sequence[Head]) -> TargetArray:
-    """Targets without those of questions that are not asked of a tile: a benign one has no tumour's morphology."""
+    """Targets without those of heads that are not asked of a tile: a benign one has no tumour's morphology."""
     slices, kept = head_slices(heads), targets.astype(np.float32)
     for head in heads:
         if head.condition is not None:

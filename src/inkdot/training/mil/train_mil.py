@@ -1,4 +1,4 @@
-"""Training where slides, not only tiles, have answers: a start for the backbone, then attention over whole slides."""
+"""Training where slides, not only tiles, have labels: a start for the backbone, then attention over whole slides."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,64 +10,64 @@ from rich.console import Console
 from inkdot.config import Config
 from inkdot.datasets.bags import BagSet, bag_set, labelled_subset
 from inkdot.datasets.cohort import Cohort, trained_on_facts
-from inkdot.datasets.slide_labels import only_slide_is_known
+from inkdot.datasets.slide_labels import only_slide_labelled
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import flagging_head
 from inkdot.model.network import TileNetwork
 from inkdot.model.targets import TargetArray, flag_column, head_slices, known_rows
-from inkdot.model.torch_backend import choose_device, place
+from inkdot.model.torch_backend import choose_device, to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import Attention, ModelFile
-from inkdot.training.distributed.predict import logits_by_all
+from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.distributed.process_group import company
 from inkdot.training.fit.epoch_metrics import chosen_words
-from inkdot.training.fit.trainer import TrainingData, fit, learn
+from inkdot.training.fit.trainer import TileData, fit, learn
 from inkdot.training.fit.vicreg import PairLesson, pairs_a_step
 from inkdot.training.mil.attention_heads import with_attention, with_projector
 from inkdot.training.mil.bag_sampler import slides_a_step
 from inkdot.training.mil.calibrate_slides import describe_slides
-from inkdot.training.mil.mil_objective import BagData, BagLesson, slides_per_class
-from inkdot.training.mil.pseudo_labels import answered_tiles, flag_margins, surest_tiles
+from inkdot.training.mil.mil_objective import BagData, MilObjective, slides_per_class
+from inkdot.training.mil.pseudo_labels import flag_margins, labelled_bag_tiles, pseudo_labelled_tiles
 
-_Start = Literal["tiles", "answers", "self-supervised", "pretrained", "scratch"]
+_Start = Literal["tiles", "labels", "self-supervised", "pretrained", "scratch"]
 
 _SURE = 0.5
-_ANSWERS, _SUREST = "slide_answers", "surest_tiles"
-_BEFORE, _SLIDES = "self_supervision", "slide_labels"
+_WEAK, _PSEUDO = "weak_labels", "pseudo_labels"
+_BEFORE, _MIL = "self_supervision", "mil"
 """Folders of the run."""
 
 
-def slides_must_teach(found: Sequence[LabelledTiles], config: Config) -> bool:
-    """Whether attention is to be trained on these slides, by ``training.slide_labels.use``."""
-    heads, use = config.head_records, config.training.slide_labels.use
+def mil_needed(found: Sequence[LabelledTiles], config: Config) -> bool:
+    """Whether attention is to be trained on these slides, by ``training.mil.use``."""
+    heads, use = config.head_records, config.training.mil.use
     if use == "never":
         return False
     return use == "always" or any(
-        only_slide_is_known(tiles.slide_targets, tiles.targets, heads)
+        only_slide_labelled(tiles.slide_targets, tiles.targets, heads)
         for tiles in found
         if tiles.slide_targets is not None
     )
 
 
-def slides_will_teach(entries: Sequence[SlideEntry], config: Config) -> bool:
-    """Whether the manifest says already what :func:`slides_must_teach` finds once all slides are tiled."""
-    heads, use = config.head_records, config.training.slide_labels.use
+def mil_expected(entries: Sequence[SlideEntry], config: Config) -> bool:
+    """Whether the manifest says already what :func:`mil_needed` finds once all slides are tiled."""
+    heads, use = config.head_records, config.training.mil.use
     if use != "needed":
         return use == "always"
     head = flagging_head(heads)
     flag = head.classes.index(head.flag_class or "")
     for entry in entries:
         target = head.target(entry.on_slide[head.name]) if head.name in entry.on_slide else None
-        # What is answered beside it holds for every tile, which then has a label.
+        # What is labelled beside it holds for every tile, which then has a label.
         beside = (own.name in entry.on_slide for own in heads if own is not head and own.condition is None)
         if target is not None and target[flag] > _SURE and entry.annotation is None and not any(beside):
             return True
     return False
 
 
-def tiles_to_learn_from(
+def training_tiles_of(
     found: Sequence[LabelledTiles], config: Config, layout: RunLayout
 ) -> tuple[list[LabelledTiles], bool]:
     """The tiles of the slides as training uses them, and whether the slides teach as wholes.
@@ -77,7 +77,7 @@ def tiles_to_learn_from(
         config: The whole config.
         layout: The run folder, where the slides are tiled.
     """
-    if not slides_must_teach(found, config):
+    if not mil_needed(found, config):
         return list(found), False
     return [labelled_tiles(own.entry, config, layout, whole=True) for own in found], True
 
@@ -92,7 +92,7 @@ def planned_steps(
         validation: Those to watch.
         config: The whole config.
     """
-    settings, own = config.training, config.training.slide_labels
+    settings, own = config.training, config.training.mil
     targets = [np.concatenate([tiles.targets for tiles in side]) for side in (training, validation)]
     count, labelled = len(targets[0]), int(known_rows(targets[0]).sum())
 
@@ -103,17 +103,17 @@ def planned_steps(
     of_slides = settings.epochs * max(1, round(count / a_step))
     if all(_both_classes(side, config) for side in targets):
         return of_slides + settings.epochs * steps(labelled, settings.batch_size)
-    if own.start == "answers":
-        phases = 1 + len(own.sure_above)
+    if own.start == "labels":
+        phases = 1 + len(own.pseudo_label_quantile)
         return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
     if own.start == "none" or config.model.weights != "scratch":
         return of_slides
     return of_slides + own.self_supervised_epochs * steps(count, pairs_a_step(settings.batch_size))
 
 
-def train_on_slides(
+def train_mil(
     network: TileNetwork,
-    data: TrainingData,
+    data: TileData,
     cohort: Cohort,
     config: Config,
     layout: RunLayout,
@@ -134,24 +134,24 @@ def train_on_slides(
     """
     bags = BagData(
         *(_bags(tiles, cohort) for tiles in (data.training, data.validation)),
-        figures_prefix=f"{data.figures_prefix}slide_",
+        metrics_prefix=f"{data.metrics_prefix}slide_",
         identity=data.identity,
     )
     start, bags, notes = _start(network, data, bags, config, layout, console)
     attentive = with_attention(network, config)
-    rate = config.training.slide_labels.learning_rate
-    gently = _thawed(config, learning_rate=rate) if start in ("tiles", "answers") else config
-    state = learn(attentive, BagLesson(bags, config), gently, layout.phase(_SLIDES), console)
+    rate = config.training.mil.learning_rate
+    gently = _thawed(config, learning_rate=rate) if start in ("tiles", "labels") else config
+    state = learn(attentive, MilObjective(bags, config), gently, layout.phase(_MIL), console)
     if not company().first:
         return None
     part = Attention(
-        hidden=config.training.slide_labels.hidden,
+        hidden=config.training.mil.hidden,
         slides_per_class=slides_per_class(bags.training.targets, config.head_records),
         start=start,
         follows=True,
     )
     description = describe_slides(
-        attentive, bags, data.validation, config, trained_on_facts(cohort, config), part, data.figures_prefix
+        attentive, bags, data.validation, config, trained_on_facts(cohort, config), part, data.metrics_prefix
     )
     notes.append(
         f"Slides: {state.epoch} epochs. {chosen_words(state.best_epoch, config.training)} A slide's score is the "
@@ -162,7 +162,7 @@ def train_on_slides(
 
 def _start(
     network: TileNetwork,
-    data: TrainingData,
+    data: TileData,
     bags: BagData,
     config: Config,
     layout: RunLayout,
@@ -174,17 +174,17 @@ def _start(
         labelled = replace(data, training=sides[0], validation=sides[1])
         state = fit(network, labelled, config, layout, console)
         return "tiles", bags, [f"Tiles with labels, before the slides: {state.epoch} epochs."]
-    how = config.training.slide_labels.start
-    if how == "answers":
-        bags, notes = _from_answers(network, data, bags, config, layout, console)
-        return "answers", bags, notes
+    how = config.training.mil.start
+    if how == "labels":
+        bags, notes = _from_labels(network, data, bags, config, layout, console)
+        return "labels", bags, notes
     if config.model.weights != "scratch":
         return "pretrained", bags, []
     if how == "none":
         return "scratch", bags, []
-    epochs = config.training.slide_labels.self_supervised_epochs
+    epochs = config.training.mil.self_supervised_epochs
     shorter = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
-    pairs = PairLesson(data.training, data.validation, config, data.figures_prefix, data.identity)
+    pairs = PairLesson(data.training, data.validation, config, data.metrics_prefix, data.identity)
     state = learn(with_projector(network, config), pairs, shorter, layout.phase(_BEFORE), console)
     return (
         "self-supervised",
@@ -195,47 +195,47 @@ def _start(
     )
 
 
-def _from_answers(
+def _from_labels(
     network: TileNetwork,
-    data: TrainingData,
+    data: TileData,
     bags: BagData,
     config: Config,
     layout: RunLayout,
     console: Console,
 ) -> tuple[BagData, list[str]]:
-    """Teach every tile its slide's answers, then the surest tiles alone; the slides with these, and lines for the card."""
+    """Teach every tile its slide's labels, then the surest tiles alone; the slides with these, and lines for the card."""
     heads, sides = config.head_records, (bags.training, bags.validation)
 
     def taught(name: str, tiles: Sequence[TileSet]) -> int:
         known = [labelled_subset(side) for side in tiles]
         lesson = replace(
-            data, training=known[0], validation=known[1], figures_prefix=f"{data.figures_prefix}{name}_"
+            data, training=known[0], validation=known[1], metrics_prefix=f"{data.metrics_prefix}{name}_"
         )
-        own = config if name == _ANSWERS else _thawed(config)
+        own = config if name == _WEAK else _thawed(config)
         return fit(network, lesson, own, layout.phase(name), console).epoch
 
-    epochs = taught(_ANSWERS, [answered_tiles(side, heads) for side in sides])
+    epochs = taught(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
     counts, surest = list[str](), [side.tiles for side in sides]
-    for number, above in enumerate(config.training.slide_labels.sure_above, start=1):
+    for number, above in enumerate(config.training.mil.pseudo_label_quantile, start=1):
         # By the weights that were kept, hence the same after an interruption.
         surest = [_surest(network, side, config, above) for side in sides]
-        epochs += taught(f"{_SUREST}_{number}", surest)
+        epochs += taught(f"{_PSEUDO}_{number}", surest)
         counts.append(str(_positive(surest[0], config)))
     # While slides teach, the surest tiles go on teaching: with the harmless ones alone, the others' scores would drift.
     training, validation = (replace(side, tiles=own) for side, own in zip(sides, surest, strict=True))
     return replace(bags, training=training, validation=validation), [
-        f"Tiles with the answers about their slides, then the surest of them (of positive slides {', then '.join(counts)} "
+        f"Tiles with the labels about their slides, then the surest of them (of positive slides {', then '.join(counts)} "
         f"tiles): {epochs} epochs."
     ]
 
 
 def _surest(network: TileNetwork, bags: BagSet, config: Config, above: float) -> TileSet:
     heads, device = config.head_records, choose_device("auto")
-    logits = logits_by_all(
-        place(network, device), bags.tiles, device=device, batch_size=config.training.tiles_at_once
+    logits = predict_logits_sharded(
+        to_device(network, device), bags.tiles, device=device, batch_size=config.training.tiles_at_once
     )
     network.cpu()
-    return surest_tiles(bags, flag_margins(logits, heads), heads, above)
+    return pseudo_labelled_tiles(bags, flag_margins(logits, heads), heads, above)
 
 
 def _positive(tiles: TileSet, config: Config) -> int:

@@ -1,4 +1,4 @@
-"""Which answers a model leaves open, chosen on its validation data for a wanted share of wrong ones."""
+"""Which labels a model leaves open, chosen on its validation data for a wanted share of wrong ones."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from inkdot.metrics.abstention import band_for_error, certainty_for_error
 from inkdot.metrics.calls import CERTAIN
 from inkdot.metrics.confidence_intervals import share_estimate
 from inkdot.model.targets import NameArray, TargetArray, head_slices
-from inkdot.storage.model_files import Interval, LeftOpen
+from inkdot.storage.model_files import AbstentionBand, Interval
 from inkdot.training.release.interval_records import recorded
 
 _STEPS = 10_000
 """As thresholds: finer steps would tell validation slides apart, not patients."""
 
 _FEWEST_PATIENTS = 3
-"""On either side: with fewer no share of wrong answers can be spoken of."""
+"""On either side: with fewer no share of wrong labels can be spoken of."""
 
 _SURE = 0.5
 """A target of more than this for one class is its truth."""
 
 
-def slides_left_open(
+def slide_abstention_band(
     truth: npt.NDArray[np.bool_],
     scores: TargetArray,
     patients: NameArray,
@@ -34,7 +34,7 @@ def slides_left_open(
     config: Config,
     *,
     judged_on: Literal["slides", "attention"],
-) -> LeftOpen | None:
+) -> AbstentionBand | None:
     """The scores round the threshold that are left open.
 
     Args:
@@ -47,36 +47,36 @@ def slides_left_open(
 
     Returns:
         None where none is asked for, where fewer than three patients are on a side, or where even the surest slides are wrong
-        too often: a model that could answer nothing is held to its threshold alone.
+        too often: a model that could label nothing is held to its threshold alone.
     """
-    wanted, seed = config.training.wanted_error, config.training.seed
+    wanted, seed = config.training.target_selective_risk, config.training.seed
     fewest = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
     if wanted is None or fewest < _FEWEST_PATIENTS:
         return None
     band = band_for_error(truth, scores, threshold, wanted)
     if not band.coverage:
         return None
-    # Towards the threshold: another runtime's last digits must not leave open what was answered here.
+    # Towards the threshold: another runtime's last digits must not leave open what was labelled here.
     low = min(threshold, math.ceil(band.low * _STEPS) / _STEPS)
     high = max(threshold, math.floor(band.high * _STEPS) / _STEPS)
     given = ~((scores > np.float32(low)) & (scores < np.float32(high)))
     wrong = (scores >= np.float32(threshold)) != truth
-    return LeftOpen(
+    return AbstentionBand(
         low=low,
         high=high,
-        wanted_error=wanted,
-        error=recorded(share_estimate(wrong[given], patients[given], seed=seed)),
-        answered=_share(given, patients, seed),
+        target_selective_risk=wanted,
+        selective_risk=recorded(share_estimate(wrong[given], patients[given], seed=seed)),
+        coverage=_share(given, patients, seed),
         judged_on=judged_on,
     )
 
 
-def further_left_open(
+def head_abstention_bands(
     scores: TargetArray, targets: TargetArray, patients: NameArray, config: Config
-) -> dict[str, LeftOpen]:
-    """From which score on each question that flags nothing is answered, by head; never below :data:`CERTAIN`.
+) -> dict[str, AbstentionBand]:
+    """From which score on each head that flags nothing is labelled, by head; never below :data:`CERTAIN`.
 
-    Counted on tiles: few slides have an answer to such a question.
+    Counted on tiles: few slides have an label to such a head.
 
     Args:
         scores: Of the validation tiles, shape [n, classes of all heads].
@@ -96,8 +96,8 @@ def further_left_open(
 
 def _one_left_open(
     scores: TargetArray, targets: TargetArray, patients: NameArray, config: Config
-) -> LeftOpen | None:
-    wanted, seed = config.training.wanted_error, config.training.seed
+) -> AbstentionBand | None:
+    wanted, seed = config.training.target_selective_risk, config.training.seed
     rows = np.flatnonzero(np.nan_to_num(targets).max(axis=1, initial=0.0) > _SURE)
     if wanted is None or len(np.unique(patients[rows])) < _FEWEST_PATIENTS:
         return None
@@ -107,22 +107,24 @@ def _one_left_open(
     # What happened to be right on a few patients must not make a model bolder than the rule without data.
     high = None if lowest is None else max(CERTAIN, math.floor(lowest * _STEPS) / _STEPS)
     given = np.zeros(len(rows), np.bool_) if high is None else best >= high
-    return LeftOpen(
+    return AbstentionBand(
         high=high,
-        wanted_error=wanted,
-        error=recorded(share_estimate(~right[given], owners[given], seed=seed)),
-        answered=_share(given, owners, seed),
+        target_selective_risk=wanted,
+        selective_risk=recorded(share_estimate(~right[given], owners[given], seed=seed)),
+        coverage=_share(given, owners, seed),
         judged_on="tiles",
     )
 
 
-def left_open_words(abstention: Mapping[str, LeftOpen], heads: Sequence[Head], config: Config) -> list[str]:
-    """What the card says of questions for which nothing could be locked, though it was asked for."""
-    if config.training.wanted_error is None:
+def abstention_words(
+    abstention: Mapping[str, AbstentionBand], heads: Sequence[Head], config: Config
+) -> list[str]:
+    """What the card says of heads for which nothing could be locked, though it was asked for."""
+    if config.training.target_selective_risk is None:
         return []
     return [
-        f"Question {head.name}: no scores were chosen to be left open: validation patients are too few, or not even the surest "
-        f"answers reached an error of {config.training.wanted_error:g}."
+        f"Head {head.name}: no scores were chosen to be left open: validation patients are too few, or not even the surest "
+        f"labels reached an error of {config.training.target_selective_risk:g}."
         for head in heads
         if head.name not in abstention
     ]

@@ -1,4 +1,4 @@
-"""What is promised of a trained network: temperatures, the locked operating point, figures with intervals."""
+"""What is promised of a trained network: temperatures, the locked operating point, metrics with intervals."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from inkdot import __version__
 from inkdot.config import Config
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import Question, auc_figures, decided_rows, questions
+from inkdot.evaluation.head_metrics import HeadClass, auc_metrics, decided_rows, head_classes
 from inkdot.labels import flagging_head
 from inkdot.metrics.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
@@ -21,18 +21,18 @@ from inkdot.model.predictor import ScoreArray, scores_of
 from inkdot.model.targets import NameArray
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.model_files import (
+    AbstentionBand,
     Attention,
-    LeftOpen,
     ModelFile,
     OperatingPoint,
     Precision,
     ReliabilityStep,
     TrainedOn,
 )
-from inkdot.storage.schemas import MODEL_VERSION, SLIDE_MODEL_VERSION
-from inkdot.training.fit.trainer import TrainingData
-from inkdot.training.release.abstention_band import further_left_open, slides_left_open
-from inkdot.training.release.deployed_network import as_predict_will
+from inkdot.storage.schemas import MODEL_VERSION
+from inkdot.training.fit.trainer import TileData
+from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
+from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import recorded
 
 _STEPS = 10_000
@@ -40,7 +40,7 @@ _STEPS = 10_000
 
 
 def describe(
-    network: TileNetwork, data: TrainingData, config: Config, trained_on: TrainedOn, *, mpp_known: bool = True
+    network: TileNetwork, data: TileData, config: Config, trained_on: TrainedOn, *, mpp_known: bool = True
 ) -> ModelFile:
     """Calibrate and lock a trained network on the validation tiles.
 
@@ -51,18 +51,20 @@ def describe(
         The description, still without the hash of the weights.
     """
     heads, tiles = config.head_records, data.validation
-    with as_predict_will(network, config) as (foreseen, precision):
+    with deployed_network(network, config) as (foreseen, precision):
         logits = foreseen.logits(tiles.tiles())
     temperatures = fit_temperatures(logits, tiles, config)
     scores = scores_of(logits, heads, temperatures)
     head = flagging_head(heads)
-    question = next(q for q in questions(heads) if q.head == head.name and q.class_name == head.flag_class)
-    point = _operating_point(question, scores, tiles, config)
-    left_open = slides_left_open(
-        *_slides(question, scores, tiles), point.threshold, config, judged_on="slides"
+    head_class = next(
+        q for q in head_classes(heads) if q.head == head.name and q.class_name == head.flag_class
     )
-    further = further_left_open(scores, tiles.targets, tiles.patients, config)
-    figures = auc_figures(
+    point = _operating_point(head_class, scores, tiles, config)
+    abstained = slide_abstention_band(
+        *_slides(head_class, scores, tiles), point.threshold, config, judged_on="slides"
+    )
+    further = head_abstention_bands(scores, tiles.targets, tiles.patients, config)
+    metrics = auc_metrics(
         scores, tiles.targets, tiles.patients, heads, replicates=1000, seed=config.training.seed
     )
     return described(
@@ -71,8 +73,8 @@ def describe(
         trained_on,
         temperatures=temperatures,
         operating_points={head.name: point},
-        abstention=({head.name: left_open} if left_open else {}) | further,
-        figures={data.figures_prefix + name: estimate for name, estimate in figures.items()},
+        abstention=({head.name: abstained} if abstained else {}) | further,
+        metrics={data.metrics_prefix + name: estimate for name, estimate in metrics.items()},
         precision=precision,
         mpp_known=mpp_known,
     )
@@ -85,38 +87,38 @@ def described(
     *,
     temperatures: dict[str, float],
     operating_points: dict[str, OperatingPoint],
-    figures: Mapping[str, Estimate | None],
-    abstention: dict[str, LeftOpen],
+    metrics: Mapping[str, Estimate | None],
+    abstention: dict[str, AbstentionBand],
     precision: Precision,
     attention: Attention | None = None,
     mpp_known: bool = True,
 ) -> ModelFile:
     """What is promised of a network, as a description still without the hash of the weights.
 
-    Figures that are undefined are left out.
+    Metrics that are undefined are left out.
     """
     spec = network.spec
     return ModelFile(
-        version=SLIDE_MODEL_VERSION if attention else MODEL_VERSION,
+        version=MODEL_VERSION,
         inkdot=__version__,
         backbone=spec.backbone,
         dropout=spec.dropout,
-        views=spec.views,
+        tta_views=spec.tta_views,
         precision=precision,
         preparation=config.preparation,
         heads=config.heads,
         tiling=config.tiling,
         mpp_known=mpp_known,
-        images=config.images if trained_on.pictures else None,
+        images=config.images if trained_on.images else None,
         normalisation_mean=list(spec.normalisation_mean),
         normalisation_std=list(spec.normalisation_std),
         temperatures=temperatures,
         attention=attention,
         operating_points=operating_points,
         abstention=abstention,
-        validation_figures={
+        validation_metrics={
             name: interval
-            for name, estimate in figures.items()
+            for name, estimate in metrics.items()
             if (interval := recorded(estimate)) is not None
         },
         trained_on=trained_on,
@@ -126,22 +128,22 @@ def described(
 
 
 def _operating_point(
-    question: Question, scores: ScoreArray, tiles: TileSet, config: Config
+    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, config: Config
 ) -> OperatingPoint:
     """The highest threshold that lets enough positive slides be flagged, each by a tile that is truly positive.
 
     Slides, not tiles: a slide is flagged by its highest tile, and among hundreds of benign tiles the highest passes any
     threshold that was made to catch most malignant ones.
     """
-    truth, own, patients = _slides(question, scores, tiles)
-    point = locked_point(question, truth, own, patients, config)
+    truth, own, patients = _slides(head_class, scores, tiles)
+    point = locked_point(head_class, truth, own, patients, config)
     return point.model_copy(
-        update={"reliability": _reliability(question, scores, tiles, config.training.seed)}
+        update={"reliability": _reliability(head_class, scores, tiles, config.training.seed)}
     )
 
 
 def locked_point(
-    question: Question,
+    head_class: HeadClass,
     truth: npt.NDArray[np.bool_],
     own: ScoreArray,
     patients: NameArray,
@@ -150,35 +152,37 @@ def locked_point(
     judged_on: Literal["slides", "attention"] = "slides",
 ) -> OperatingPoint:
     """The operating point of slides with known truth and score, shape [n] each."""
-    wanted, seed = config.training.wanted_sensitivity, config.training.seed
+    wanted, seed = config.training.target_sensitivity, config.training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
     threshold = math.floor(threshold_for_sensitivity(truth, own, wanted) * _STEPS) / _STEPS
     called = own >= threshold
     return OperatingPoint(
-        class_name=question.class_name,
+        class_name=head_class.class_name,
         threshold=threshold,
-        wanted_sensitivity=wanted,
+        target_sensitivity=wanted,
         sensitivity=recorded(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=recorded(share_estimate(~called[~truth], patients[~truth], seed=seed)),
         judged_on=judged_on,
     )
 
 
-def _reliability(question: Question, scores: ScoreArray, tiles: TileSet, seed: int) -> list[ReliabilityStep]:
-    rows, truth = decided_rows(tiles.targets, question.column)
+def _reliability(
+    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, seed: int
+) -> list[ReliabilityStep]:
+    rows, truth = decided_rows(tiles.targets, head_class.column)
     return [
-        ReliabilityStep(low=step.low, high=step.high, places=step.places, positive=positive)
-        for step in reliability_steps(truth, scores[rows, question.column], tiles.patients[rows], seed=seed)
+        ReliabilityStep(low=step.low, high=step.high, regions=step.regions, positive=positive)
+        for step in reliability_steps(truth, scores[rows, head_class.column], tiles.patients[rows], seed=seed)
         if (positive := recorded(step.positive)) is not None
     ]
 
 
 def _slides(
-    question: Question, scores: ScoreArray, tiles: TileSet
+    head_class: HeadClass, scores: ScoreArray, tiles: TileSet
 ) -> tuple[npt.NDArray[np.bool_], ScoreArray, NameArray]:
-    """Truth, score and patient of each slide (or picture): its best truly positive tile, else its highest tile."""
-    rows, truth = decided_rows(tiles.targets, question.column)
-    own = scores[rows, question.column]
+    """Truth, score and patient of each slide (or image): its best truly positive tile, else its highest tile."""
+    rows, truth = decided_rows(tiles.targets, head_class.column)
+    own = scores[rows, head_class.column]
     names, owner = np.unique(tiles.slides[rows], return_inverse=True)
     positive = np.bincount(owner, weights=truth, minlength=len(names)) > 0
     counts = truth | ~positive[owner]

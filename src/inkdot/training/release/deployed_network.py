@@ -15,7 +15,7 @@ from inkdot.model.torch_backend import TorchNetwork, choose_device
 from inkdot.storage.model_files import Precision
 
 
-class Foreseen(NamedTuple):
+class DeployedNetwork(NamedTuple):
     """A network to calibrate.
 
     Attributes:
@@ -28,7 +28,7 @@ class Foreseen(NamedTuple):
 
 
 @contextmanager
-def as_predict_will(network: TileNetwork, config: Config) -> Generator[Foreseen]:
+def deployed_network(network: TileNetwork, config: Config) -> Generator[DeployedNetwork]:
     """Run the network in the runtime, precision and batches of `inkdot predict`; afterwards it is on the CPU again.
 
     In single precision on a CPU PyTorch stands for OpenVINO, whose scores differ by less than thresholds are rounded.
@@ -37,7 +37,7 @@ def as_predict_will(network: TileNetwork, config: Config) -> Generator[Foreseen]
     precision = chosen_precision(config.model.precision, device.type)
     if device.type == "cpu" and precision == "bfloat16":
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            yield Foreseen(
+            yield DeployedNetwork(
                 OpenVinoNetwork(
                     lambda: network, config.tiling.side_px, Path(folder), "foreseen", BATCH_SIZE, precision
                 ),
@@ -45,5 +45,5 @@ def as_predict_will(network: TileNetwork, config: Config) -> Generator[Foreseen]
             )
     else:
         batch_size = batch_size_on(device.type)
-        yield Foreseen(TorchNetwork(network, device, batch_size, precision), precision)
+        yield DeployedNetwork(TorchNetwork(network, device, batch_size, precision), precision)
     network.cpu()

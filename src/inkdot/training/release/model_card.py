@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 from inkdot.metrics.calibration import HOTTEST
 from inkdot.metrics.confidence_intervals import TOO_FEW
-from inkdot.storage.model_files import Interval, LeftOpen, ModelFile
-from inkdot.training.release.reporting_checklist import open_questions
+from inkdot.storage.model_files import AbstentionBand, Interval, ModelFile
+from inkdot.training.release.reporting_checklist import open_heads
 
 _NEAR = 0.99
 
 _RESEARCH_USE = (
-    "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks places for a person to look at. "
+    "**For Research Use Only. Not for use in diagnostic procedures.** The model ranks regions for a person to look at. "
     "Nothing flagged does not exclude malignancy."
 )
 _SYNTHETIC = (
-    "> **SYNTHETIC.** This model was trained on painted specimens. Its figures are a self-test of the program "
+    "> **SYNTHETIC.** This model was trained on painted specimens. Its metrics are a self-test of the program "
     "(`selftest_`), say nothing about real cells, and it refuses real slides unless told otherwise."
 )
 
 _UNKNOWN_SCALE = (
-    "> **Unknown scale.** The pictures it learned from state no micrometres per pixel, so nobody knows at which scale "
+    "> **Unknown scale.** The images it learned from state no micrometres per pixel, so nobody knows at which scale "
     "slides would have to be cut for it: it refuses slides unless told otherwise."
 )
 
@@ -50,7 +50,7 @@ def card_text(
             [
                 f"Backbone {description.backbone}, made with Inkdot {description.inkdot}.",
                 f"{_scale(description)}, preparation {description.preparation}.",
-                *(f"Question {head.name}: {', '.join(head.classes)}." for head in description.heads),
+                *(f"Head {head.name}: {', '.join(head.classes)}." for head in description.heads),
                 "Score temperatures: "
                 + ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
                 + ". Scores are calibrated for classes in equal shares, not for any population."
@@ -60,8 +60,8 @@ def card_text(
         "## What it saw",
         _bullets(
             [
-                f"{seen.slides} {'pictures' if seen.pictures else 'slides'} of {seen.patients} "
-                f"{'groups' if seen.pictures else 'patients'}, training and validation together.",
+                f"{seen.slides} {'images' if seen.images else 'slides'} of {seen.patients} "
+                f"{'groups' if seen.images else 'patients'}, training and validation together.",
                 "Training tiles: "
                 + ", ".join(f"{name} {count:g}" for name, count in sorted(seen.tiles_per_class.items()))
                 + ".",
@@ -70,22 +70,22 @@ def card_text(
                 *notes,
             ]
         ),
-        "## Figures on validation data",
+        "## Metrics on validation data",
         "Of patients that the network did not learn from, though the temperatures and the threshold (and the epoch, where the "
         "best was kept) were chosen on them: expect less on new patients. 95 % intervals. `auc` is of tiles, and flatters; "
-        "`whole_slide` figures are of all tiles of the slides, as `inkdot predict` judges them.",
+        "`whole_slide` metrics are of all tiles of the slides, as `inkdot predict` judges them.",
         _table(description),
         *([_bullets(worth)] if worth else []),
         *(["## How it was made", _bullets(making)] if making else []),
         "## For a person to fill in",
-        _bullets(open_questions()),
+        _bullets(open_heads()),
         f"Hashes: weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}`.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _at_the_limit(description: ModelFile) -> str:
-    """Questions whose scores had to be flattened as far as it goes."""
+    """Heads whose scores had to be flattened as far as it goes."""
     flat = sorted(name for name, value in description.temperatures.items() if value > HOTTEST * _NEAR)
     if not flat:
         return ""
@@ -105,24 +105,24 @@ def _scanned(description: ModelFile) -> str:
 def _scale(description: ModelFile) -> str:
     tiling = description.tiling
     if not description.mpp_known:
-        return f"Pictures scaled to {tiling.side_px} px"
+        return f"Images scaled to {tiling.side_px} px"
     return f"Tiles of {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm)"
 
 
 def _table(description: ModelFile) -> str:
     prefix = "selftest_" if description.trained_on.synthetic else "validation_"
-    rows = ["| figure | value | 95 % interval | how |", "| --- | --- | --- | --- |"]
-    rows += [_row(name, figure) for name, figure in sorted(description.validation_figures.items())]
+    rows = ["| metric | value | 95 % interval | how |", "| --- | --- | --- | --- |"]
+    rows += [_row(name, metric) for name, metric in sorted(description.validation_metrics.items())]
     for head, point in sorted(description.operating_points.items()):
         where = f"{head}.{point.class_name} at {point.threshold:.4g}"
-        for name, figure in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
-            if figure is not None:
-                rows.append(_row(f"{prefix}{name} ({_units(description)}) of {where}", figure))
-        wanted = f"\nThe threshold is the highest at which {point.wanted_sensitivity:g} of the positive {_units(description)}"
+        for name, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
+            if metric is not None:
+                rows.append(_row(f"{prefix}{name} ({_units(description)}) of {where}", metric))
+        wanted = f"\nThe threshold is the highest at which {point.target_sensitivity:g} of the positive {_units(description)}"
         if point.judged_on == "attention":
             rows.append(
                 f"{wanted} score at or above it, by attention over the tiles that training used. Scores of tiles are "
-                "calibrated as those of slides: they rank places, and are no probabilities of tiles."
+                "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
         else:
             rows.append(
@@ -133,37 +133,37 @@ def _table(description: ModelFile) -> str:
     return "\n".join(rows)
 
 
-def _left_open(head: str, own: LeftOpen, description: ModelFile) -> str:
-    """Which scores of a question get no answer, and what that is worth."""
+def _left_open(head: str, own: AbstentionBand, description: ModelFile) -> str:
+    """Which scores of a head get no label, and what that is worth."""
     units = "tiles" if own.judged_on == "tiles" else _units(description)
     if own.high is None:
         return (
-            f"\nQuestion {head} is always `indeterminate`: even the surest answers on validation {units} were wrong more often "
-            f"than in {own.wanted_error:g} of them."
+            f"\nHead {head} is always `indeterminate`: even the surest labels on validation {units} were wrong more often "
+            f"than in {own.target_selective_risk:g} of them."
         )
     which = (
-        f"answers below {own.high:.4g}"
+        f"labels below {own.high:.4g}"
         if own.low is None
         else f"{units} with scores between {own.low:.4g} and {own.high:.4g}"
     )
-    error = f" {_words_of(own.error)} of the answers were wrong there." if own.error else ""
+    error = f" {_words_of(own.selective_risk)} of these calls were wrong." if own.selective_risk else ""
     return (
-        f"\nQuestion {head}: {which} are left open (`indeterminate`), chosen so that at most {own.wanted_error:g} of the answers "
-        f"given on validation {units} are wrong. {_words_of(own.answered)} of these {units} were answered.{error}"
+        f"\nHead {head}: the model abstains (`indeterminate`) on {which}, so that at most {own.target_selective_risk:g} of its "
+        f"calls on validation {units} are wrong. It made a call on {_words_of(own.coverage)} of these {units}.{error}"
     )
 
 
-def _words_of(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}; {figure.method})"
+def _words_of(metric: Interval) -> str:
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}; {metric.method})"
 
 
 def _units(description: ModelFile) -> str:
-    return "pictures" if description.trained_on.pictures else "slides"
+    return "images" if description.trained_on.images else "slides"
 
 
-def _row(name: str, figure: Interval) -> str:
-    span = "not known" if figure.method == TOO_FEW else f"{figure.low:.3f} to {figure.high:.3f}"
-    return f"| {name} | {figure.value:.3f} | {span} | {figure.method} |"
+def _row(name: str, metric: Interval) -> str:
+    span = "not known" if metric.method == TOO_FEW else f"{metric.low:.3f} to {metric.high:.3f}"
+    return f"| {name} | {metric.value:.3f} | {span} | {metric.method} |"
 
 
 def _bullets(lines: Sequence[str]) -> str:

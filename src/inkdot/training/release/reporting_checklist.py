@@ -1,4 +1,4 @@
-"""What reporting checklists ask of a model: the part that a program knows, and the rest as questions for a person.
+"""What reporting checklists ask of a model: the part that a program knows, and the rest as heads for a person.
 
 After CLAIM 2024, TRIPOD+AI and STARD-AI. What is not recorded is said to be so, never guessed.
 """
@@ -19,7 +19,7 @@ _FOR_A_PERSON = (
     "into the model)",
     "Sample size and why; ethics approval, registration, protocol, funding and interests; involvement of patients",
     "Limitations, and what follows for practice; a test on other patients, and of other laboratories, with `inkdot evaluate`: "
-    "its report has calls by truth, subgroups, calibration, slides left open and the worst errors as pictures",
+    "its report has calls by truth, subgroups, calibration, slides left open and the worst errors as images",
 )
 
 
@@ -42,9 +42,9 @@ def making_lines(
         device: What it was trained on, e.g. ``cpu``.
         given: The split was given by the table, not drawn.
     """
-    pictures = description.trained_on.pictures
-    units = "group" if pictures else "patient"
-    whole = f"whole site, and so whole {units}" if config.training.keep_together == "site" else units
+    images = description.trained_on.images
+    units = "group" if images else "patient"
+    whole = f"whole site, and so whole {units}" if config.training.group_by == "site" else units
     drawn = (
         "as the table gives it, checked"
         if given
@@ -52,53 +52,53 @@ def making_lines(
     )
     training, tiling = config.training, config.tiling
     cut = (
-        "the centre of each picture"
-        if pictures
+        "the centre of each image"
+        if images
         else f"tiles cut by {tiling.mode}; artefacts and what is out of focus left out where assessed"
     )
     weights = config.model.weights if config.model.weights in ("scratch", "pretrained") else "a local file"
     varied = config.augmentation
     return [
-        f"Network: {description.backbone}, {parameters:,} parameters, starting weights {weights}, one linear layer per question"
+        f"Network: {description.backbone}, {parameters:,} parameters, starting weights {weights}, one linear layer per head"
         f"{', gated attention over the tiles of a slide' if description.attention else ''}; one network, no ensemble"
-        + (f", mean of {description.views} views of a tile." if description.views > 1 else "."),
-        f"Pixels: {cut}; scaled to the mean and spread of the training {'pictures' if pictures else 'tiles'} per colour "
+        + (f", mean of {description.tta_views} views of a tile." if description.tta_views > 1 else "."),
+        f"Pixels: {cut}; scaled to the mean and spread of the training {'images' if images else 'tiles'} per colour "
         "channel; no stain normalisation.",
         f"Variation in training: geometry {'on' if varied.geometry else 'off'}, distortion {varied.distortion:g}, colour "
         f"{varied.colour:g}, focus {varied.focus:g}, JPEG {varied.jpeg:g}.",
         f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW at {training.learning_rate:g} with weight "
-        f"decay {training.weight_decay:g}, warm-up and cosine, running mean of the weights {training.average_decay:g}, seed "
+        f"decay {training.weight_decay:g}, warm-up and cosine, running mean of the weights {training.ema_decay:g}, seed "
         f"{training.seed}, {training.precision}, on {device}. The whole of it is in the run folder's config.json.",
         f"Split: {drawn} by {whole}; {units}s and files that stand on two sides are refused. Who was where is in the run "
         f"folder's split.csv, programs and machine in its environment.json; data hash `{data_sha256[:16]}`.",
-        "Scores: temperature per question, on validation data. Threshold: highest for the wanted sensitivity, on validation "
-        f"{'pictures' if pictures else 'slides'}. Intervals: 95 %, bootstrap over {units}s; where it collapses or counts are "
+        "Scores: temperature per head, on validation data. Threshold: highest for the wanted sensitivity, on validation "
+        f"{'images' if images else 'slides'}. Intervals: 95 %, bootstrap over {units}s; where it collapses or counts are "
         "small, Clopper-Pearson.",
-        "Unknown answers: not used, never guessed; answers of several readers average into soft targets; atypical and mixed "
+        "Unknown labels: not used, never guessed; labels of several readers average into soft targets; atypical and mixed "
         "count half.",
         f"Software: Inkdot {description.inkdot}, Python {platform.python_version()}, PyTorch {version('torch')}, timm "
         f"{version('timm')}.",
     ]
 
 
-def reader_lines(readers: int, figures: dict[str, Estimate]) -> list[str]:
-    """How many people labelled places, and how far they agree: no model can be expected to be surer.
+def reader_lines(readers: int, metrics: dict[str, Estimate]) -> list[str]:
+    """How many people labelled regions, and how far they agree: no model can be expected to be surer.
 
     Args:
-        readers: Different readers of all labelled places.
-        figures: Agreement by name, where at least two answered about the same places.
+        readers: Different readers of all labelled regions.
+        metrics: Agreement by name, where at least two labelled about the same regions.
     """
     if not readers:
-        return ["Readers: no place was labelled by a named reader; how far people agree is not known."]
-    if not figures:
+        return ["Readers: no region was labelled by a named reader; how far people agree is not known."]
+    if not metrics:
         who = "one labelled" if readers == 1 else f"{readers} labelled"
-        return [f"Readers: {who} places, never two the same ones; how far people agree is not known."]
+        return [f"Readers: {who} regions, never two the same ones; how far people agree is not known."]
     return [
-        f"Readers: {readers}. Their agreement, {name}: {figure} ({figure.method})."
-        for name, figure in figures.items()
+        f"Readers: {readers}. Their agreement, {name}: {metric} ({metric.method})."
+        for name, metric in metrics.items()
     ]
 
 
-def open_questions() -> Sequence[str]:
+def open_heads() -> Sequence[str]:
     """What no program can know, for a person to write in."""
-    return [f"{question}: *not recorded*." for question in _FOR_A_PERSON]
+    return [f"{head_class}: *not recorded*." for head_class in _FOR_A_PERSON]

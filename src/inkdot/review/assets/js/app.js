@@ -13,7 +13,7 @@
     return state.visible.slice(state.page * ink.pageSize, (state.page + 1) * ink.pageSize);
   }
 
-  /** Choose which places are listed. Not done after each answer: the list must not jump under the reader. */
+  /** Choose which regions are listed. Not done after each verdict: the list must not jump under the reader. */
   function list(keepPage) {
     state.visible = ink.listed(slide(), state.filter, state.sort);
     if (!keepPage) state.page = 0;
@@ -37,9 +37,9 @@
       paint();
       focusCard();
     },
-    choose(item, head, answer) {
+    choose(item, head, verdict) {
       attend(item);
-      choose(head, answer);
+      choose(head, verdict);
     },
     close: closeContext,
   };
@@ -71,13 +71,13 @@
     const fresh = ink.card(slide(), item, actions, item === state.current);
     // What is as it was stays: it may be about to be clicked (leaving the reader's field redraws all cards).
     if (old.isEqualNode(fresh)) return;
-    // The loaded picture moves over, so that nothing flickers.
-    const picture = old.querySelector(".picture");
-    if (picture) fresh.querySelector(".picture").replaceWith(picture);
+    // The loaded image moves over, so that nothing flickers.
+    const image = old.querySelector(".image");
+    if (image) fresh.querySelector(".image").replaceWith(image);
     old.replaceWith(fresh);
     if (!inside) return;
-    const same = inside.dataset.answer
-      ? fresh.querySelector(`[data-head="${inside.dataset.head}"][data-answer="${inside.dataset.answer}"]`)
+    const same = inside.dataset.verdict
+      ? fresh.querySelector(`[data-head="${inside.dataset.head}"][data-verdict="${inside.dataset.verdict}"]`)
       : fresh.querySelector(inside.classList.contains("open") ? ".open" : "article");
     same?.focus({ preventScroll: true });
   }
@@ -91,7 +91,7 @@
 
   function paint() {
     const items = shown().map((item) => ink.card(slide(), item, actions, item === state.current));
-    if (items.length === 0 && slide().places.length > 0) items.push(ink.make("li", { class: "empty", text: "No place here fits the filter." }));
+    if (items.length === 0 && slide().regions.length > 0) items.push(ink.make("li", { class: "empty", text: "No region here fits the filter." }));
     ink.at("cards").replaceChildren(...items);
     ink.showControls(slide(), state, relist);
     ink.showPages(state, turn);
@@ -103,7 +103,7 @@
     list(false);
     const byKeyboard = ink.at(name).matches(":focus-visible");
     paint();
-    // After a mouse click the next key is meant for the places, not for the list of choices.
+    // After a mouse click the next key is meant for the regions, not for the list of choices.
     if (byKeyboard) ink.at(name).focus();
     else focusCard();
   }
@@ -116,11 +116,11 @@
     focusCard();
   }
 
-  /** Open a slide, at once where its places are known; resolves when it is open. */
+  /** Open a slide, at once where its regions are known; resolves when it is open. */
   async function openSlide(index, focus) {
     if (!slides[index]) return;
     state.wanted = index;
-    if (!ink.known(slides[index]) && (!(await ink.fetchPlaces(slides[index])) || state.wanted !== index)) return;
+    if (!ink.known(slides[index]) && (!(await ink.fetchRegions(slides[index])) || state.wanted !== index)) return;
     state.slide = index;
     state.current = null;
     list(false);
@@ -133,7 +133,7 @@
     window.scrollTo({ top: 0 });
     ink.at("slides").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (focus) focusCard();
-    if (slides[index + 1] && !ink.known(slides[index + 1])) ink.fetchPlaces(slides[index + 1]); // most likely the next
+    if (slides[index + 1] && !ink.known(slides[index + 1])) ink.fetchRegions(slides[index + 1]); // most likely the next
   }
 
   /** Put the slide into the address, so that a reload comes back to it; some browsers refuse that for files. */
@@ -147,8 +147,8 @@
 
   const contextActions = {
     go: (by) => step(by),
-    choose: (head, answer) => choose(head, answer),
-    note: (text) => ink.answers.write(ink.placeKey(slide(), state.current), text),
+    choose: (head, verdict) => choose(head, verdict),
+    note: (text) => ink.verdicts.write(ink.regionKey(slide(), state.current), text),
     close: closeContext,
   };
 
@@ -167,7 +167,7 @@
     const index = state.visible.indexOf(state.current) + by;
     const next = state.visible[index];
     if (!next) {
-      ink.say(by > 0 ? "This was the last place." : "This is the first place.");
+      ink.say(by > 0 ? "This was the last region." : "This is the first region.");
       return;
     }
     const page = Math.floor(index / ink.pageSize);
@@ -182,15 +182,15 @@
     else focusCard();
   }
 
-  function choose(head, answer) {
-    const key = ink.placeKey(slide(), state.current);
-    if (!ink.answers.open(key, head)) {
+  function choose(head, verdict) {
+    const key = ink.regionKey(slide(), state.current);
+    if (!ink.verdicts.open(key, head)) {
       ink.say(ink.conditionWords(head));
       return;
     }
-    ink.answers.give(key, head, answer);
-    const rest = ink.facts.heads.filter((other) => ink.answers.open(key, other) && ink.answers.answer(key, other.name) === null);
-    ink.say(`Place ${state.current.rank}: ${ink.answerWords(key)}`);
+    ink.verdicts.give(key, head, verdict);
+    const rest = ink.facts.heads.filter((other) => ink.verdicts.open(key, other) && ink.verdicts.verdict(key, other.name) === null);
+    ink.say(`Region ${state.current.rank}: ${ink.verdictWords(key)}`);
     if (rest.length === 0 && ink.advances()) step(1);
   }
 
@@ -200,15 +200,15 @@
   }
 
   async function undo() {
-    const key = ink.answers.undo();
+    const key = ink.verdicts.undo();
     if (key === null) {
       ink.say("Nothing to undo.");
       return;
     }
     const index = slides.indexOf(ink.slideOf(key));
     if (index !== state.slide) await openSlide(index, false);
-    if (index !== state.slide) return; // its places did not come, which was said
-    actions.go(slide().places.find((other) => ink.placeKey(slide(), other) === key));
+    if (index !== state.slide) return; // its regions did not come, which was said
+    actions.go(slide().regions.find((other) => ink.regionKey(slide(), other) === key));
     if (dialog.open) openContext();
     ink.say("Undone.");
   }
@@ -222,10 +222,10 @@
   }
 
   const keys = {
-    hasPlace: () => state.current !== null,
+    hasRegion: () => state.current !== null,
     openSlide: (by) => openSlide(state.wanted + by, true),
     enlarge: () => ink.enlargeOverview(slide(), state.current, actions),
-    clear: () => ink.answers.clear(ink.placeKey(slide(), state.current)),
+    clear: () => ink.verdicts.clear(ink.regionKey(slide(), state.current)),
     first: () => actions.go(shown()[0]),
     last: () => actions.go(shown().at(-1)),
     open: openContext,
@@ -243,10 +243,10 @@
       ink.at("blinded").hidden = false;
     }
     const reader = ink.at("reader");
-    ink.answers.become(ink.setting.read("reader") || "");
-    reader.value = ink.answers.reader();
-    reader.addEventListener("change", () => ink.answers.become(reader.value.trim()));
-    ink.answers.onChange(refresh);
+    ink.verdicts.become(ink.setting.read("reader") || "");
+    reader.value = ink.verdicts.reader();
+    reader.addEventListener("change", () => ink.verdicts.become(reader.value.trim()));
+    ink.verdicts.onChange(refresh);
     ink.at("overview").addEventListener("click", (event) => {
       if (event.target.closest(".enlarge")) ink.enlargeOverview(slide(), state.current, actions);
     });
@@ -268,11 +268,11 @@
     window.addEventListener("beforeprint", () => printing(true));
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
-    // Nothing is drawn any more: a picture asked for now would be refused.
+    // Nothing is drawn any more: a image asked for now would be refused.
     const leave = (event) => {
       leaving = true;
       keepNote();
-      if (event.type === "beforeunload" && ink.answers.wouldBeLost()) event.preventDefault();
+      if (event.type === "beforeunload" && ink.verdicts.wouldBeLost()) event.preventDefault();
       setTimeout(stay); // comes where the page stays after all
     };
     const stay = () => {
@@ -292,7 +292,7 @@
     ink.showProgress();
   }
 
-  /** On paper all places of the slide stand on one sheet, their pictures loaded without waiting to be seen. */
+  /** On paper all regions of the slide stand on one sheet, their images loaded without waiting to be seen. */
   function printing(on) {
     state.printing = on;
     paint();
@@ -304,16 +304,16 @@
     if (dialog.open) ink.at("note")?.dispatchEvent(new Event("change"));
   }
 
-  /** After an answer: the card, the counts, and the enlarged view if it is open. */
+  /** After an verdict: the card, the counts, and the enlarged view if it is open. */
   function refresh(key) {
     if (leaving) return;
     if (key === null) shown().forEach(repaintCard);
     else {
-      const item = slide().places.find((other) => ink.placeKey(slide(), other) === key);
+      const item = slide().regions.find((other) => ink.regionKey(slide(), other) === key);
       if (item) repaintCard(item);
-      if (dialog.open && item === state.current) ink.refreshAnswers(slide(), item, contextActions);
+      if (dialog.open && item === state.current) ink.refreshVerdicts(slide(), item, contextActions);
     }
-    ink.countAnswered(key);
+    ink.countReviewed(key);
     ink.showSlides(state.slide, (other) => openSlide(other, false));
     ink.showProgress();
   }

@@ -9,9 +9,9 @@ const Inkdot = {};
   ink.blinded = ink.facts.blinded_seed !== null;
   ink.pageSize = 30; // six rows of five
 
-  // The whole page knows everything; where a server stands behind it, store.js asks for the places of a slide.
+  // The whole page knows everything; where a server stands behind it, store.js asks for the regions of a slide.
   ink.known = () => true;
-  ink.fetchPlaces = async () => true;
+  ink.fetchRegions = async () => true;
 
   /** Make an element. `set` holds attributes; `text`, `on` (listeners), `data` and `style` (a map) are special. */
   ink.make = function (tag, set, ...children) {
@@ -64,33 +64,33 @@ const Inkdot = {};
 
   const headNamed = (name) => ink.facts.heads.find((head) => head.name === name) || null;
 
-  /** Answers that mean, more than half, the class a question depends on: those make it worth asking. */
-  ink.openingAnswers = function (head) {
+  /** Verdicts that mean, more than half, the class a question depends on: those make it worth asking. */
+  ink.openingVerdicts = function (head) {
     if (head.condition === null) return [];
     const [name, wanted] = head.condition;
-    const answers = headNamed(name)?.answers ?? [];
-    return answers.filter((answer) => (answer.weights[wanted] ?? 0) > 0.5).map((answer) => answer.name);
+    const verdicts = headNamed(name)?.verdicts ?? [];
+    return verdicts.filter((verdict) => (verdict.weights[wanted] ?? 0) > 0.5).map((verdict) => verdict.name);
   };
 
   ink.conditionWords = function (head) {
-    const answers = ink.openingAnswers(head).map(ink.words).join(" or ");
-    return `${ink.sentence(ink.words(head.name))} is asked only where ${ink.words(head.condition[0])} is answered ${answers}.`;
+    const verdicts = ink.openingVerdicts(head).map(ink.words).join(" or ");
+    return `${ink.sentence(ink.words(head.name))} is asked only where ${ink.words(head.condition[0])} is reviewed ${verdicts}.`;
   };
 
   /** Whether a head's scores are worth showing: those that depend on the flag class only where it is flagged. */
-  ink.scoresMatter = (head, place) =>
-    head.condition === null || head.condition[0] !== ink.flagHead.name || head.condition[1] !== ink.flagHead.flag_class || place.flagged;
+  ink.scoresMatter = (head, region) =>
+    head.condition === null || head.condition[0] !== ink.flagHead.name || head.condition[1] !== ink.flagHead.flag_class || region.flagged;
 
-  /** Centre of a place in mm from the top left corner of level 0. */
-  ink.placeMm = function (slide, place) {
-    const [left, top, right, bottom] = place.box_l0_px;
+  /** Centre of a region in mm from the top left corner of level 0. */
+  ink.regionMm = function (slide, region) {
+    const [left, top, right, bottom] = region.box_l0_px;
     return [((left + right) / 2) * slide.mpp[0] / 1000, ((top + bottom) / 2) * slide.mpp[1] / 1000];
   };
 
-  ink.placeWords = function (slide, place) {
-    const [x, y] = ink.placeMm(slide, place);
+  ink.regionWords = function (slide, region) {
+    const [x, y] = ink.regionMm(slide, region);
     return {
-      px: `x ${ink.grouped(place.x_l0_px)}, y ${ink.grouped(place.y_l0_px)} px`,
+      px: `x ${ink.grouped(region.x_l0_px)}, y ${ink.grouped(region.y_l0_px)} px`,
       mm: `${x.toFixed(2)}, ${y.toFixed(2)} mm`,
     };
   };

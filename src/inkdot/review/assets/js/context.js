@@ -1,4 +1,4 @@
-// A place enlarged, with its surroundings, brightness and contrast, answers and a note.
+// A region enlarged, with its surroundings, brightness and contrast, verdicts and a note.
 "use strict";
 
 (function (ink) {
@@ -27,20 +27,20 @@
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  const fieldUm = (place) => (place.context ? place.context_um : place.side_um);
+  const fieldUm = (region) => (region.context ? region.context_um : region.side_um);
 
-  /** The picture in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
-  function stage(slide, place, shown) {
-    const picture = ink.picture(place.context, `Place ${place.rank} in its surroundings`, ink.roundBar(fieldUm(place)), false);
-    const image = picture.querySelector("img");
-    if (!image) return picture;
+  /** The image in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
+  function stage(slide, region, shown) {
+    const image = ink.image(region.context, `Region ${region.rank} in its surroundings`, ink.roundBar(fieldUm(region)), false);
+    const image = image.querySelector("img");
+    if (!image) return image;
     const sheet = ink.make("div", { class: "sheet" }, shown || image);
     if (shown) image.remove();
-    if (outlined) sheet.append(ink.outline(place.ring));
+    if (outlined) sheet.append(ink.outline(region.ring));
     const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
     dragToMove(pan);
-    picture.prepend(pan);
-    return picture;
+    image.prepend(pan);
+    return image;
   }
 
   function dragToMove(pan) {
@@ -52,9 +52,9 @@
     });
   }
 
-  /** Bring brightness, contrast and zoom to the picture; the bar keeps measuring what is seen, the middle stays in the middle. */
-  function applyView(place, picture) {
-    const pan = picture.querySelector(".pan");
+  /** Bring brightness, contrast and zoom to the image; the bar keeps measuring what is seen, the middle stays in the middle. */
+  function applyView(region, image) {
+    const pan = image.querySelector(".pan");
     if (!pan) return;
     const image = pan.querySelector("img");
     image.style.filter = `brightness(${light.brightness}%) contrast(${light.contrast}%)`;
@@ -64,10 +64,10 @@
     sheet.style.width = sheet.style.height = `${light.zoom}%`;
     pan.classList.toggle("zoomed", light.zoom > 100);
     pan.scrollTo(middle[0] * sheet.offsetWidth - pan.clientWidth / 2, middle[1] * sheet.offsetWidth - pan.clientHeight / 2);
-    picture.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(place) / (light.zoom / 100))));
+    image.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(region) / (light.zoom / 100))));
   }
 
-  /** Move the zoomed picture by a tenth of what is seen. */
+  /** Move the zoomed image by a tenth of what is seen. */
   ink.panBy = function (x, y) {
     const pan = ink.at("context").querySelector(".pan");
     pan?.scrollBy((x * pan.clientWidth) / 10, (y * pan.clientHeight) / 10);
@@ -81,8 +81,8 @@
     input.dispatchEvent(new Event("input"));
   };
 
-  function viewControls(slide, place, repaint, picture) {
-    const apply = () => applyView(place, picture);
+  function viewControls(slide, region, repaint, image) {
+    const apply = () => applyView(region, image);
     const outline = ink.make("input", {
       type: "checkbox",
       on: {
@@ -114,27 +114,27 @@
   }
 
   /** Scores of all classes; and apart, since its words are longer than numbers, what was called. */
-  function scoreTables(place) {
+  function scoreTables(region) {
     if (ink.blinded) return [];
     const rows = ink.facts.heads.flatMap((head) => {
-      return ink.scoresMatter(head, place)
+      return ink.scoresMatter(head, region)
         ? head.classes.map((item) =>
             ink.make(
               "tr",
               {},
               ink.make("th", { scope: "row", text: `${ink.words(head.name)}: ${item.words}` }),
-              ink.make("td", { text: ink.score(place.scores[head.name]?.[item.name] ?? null) }),
+              ink.make("td", { text: ink.score(region.scores[head.name]?.[item.name] ?? null) }),
             ),
           )
         : [];
     });
-    const calls = Object.entries(place.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, called` }), ink.make("td", { text: words })));
+    const calls = Object.entries(region.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, called` }), ink.make("td", { text: words })));
     return [rows, calls].filter((part) => part.length > 0).map((part) => ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...part)));
   }
 
   /** What was measured of the nuclei, each with its definition as a hint. */
-  function measureTable(slide, place) {
-    const rows = ink.measureRows(slide, place);
+  function measureTable(slide, region) {
+    const rows = ink.measureRows(slide, region);
     if (rows.length === 0) return null;
     return ink.make(
       "table",
@@ -144,80 +144,80 @@
     );
   }
 
-  /** After an answer: only the buttons change, and only where something did; the rest may be under a finger. */
-  ink.refreshAnswers = function (slide, place, actions) {
-    const old = ink.at("context").querySelector(".answer-groups");
-    const fresh = ink.answerButtons(slide, place, actions.choose, true);
+  /** After an verdict: only the buttons change, and only where something did; the rest may be under a finger. */
+  ink.refreshVerdicts = function (slide, region, actions) {
+    const old = ink.at("context").querySelector(".verdict-groups");
+    const fresh = ink.verdictButtons(slide, region, actions.choose, true);
     if (!old || old.isEqualNode(fresh)) return;
     const active = old.contains(document.activeElement) ? document.activeElement.dataset : null;
     old.replaceWith(fresh);
-    if (active) fresh.querySelector(`[data-head="${active.head}"][data-answer="${active.answer}"]`)?.focus();
+    if (active) fresh.querySelector(`[data-head="${active.head}"][data-verdict="${active.verdict}"]`)?.focus();
   };
 
-  function centre(picture) {
-    const pan = picture.querySelector(".pan");
+  function centre(image) {
+    const pan = image.querySelector(".pan");
     pan?.scrollTo((pan.scrollWidth - pan.clientWidth) / 2, (pan.scrollHeight - pan.clientHeight) / 2);
   }
 
-  /** Fill the dialog; `actions` are go(step), choose(head, answer), note(text) and close(). */
-  ink.showContext = function (slide, place, actions) {
+  /** Fill the dialog; `actions` are go(step), choose(head, verdict), note(text) and close(). */
+  ink.showContext = function (slide, region, actions) {
     const dialog = ink.at("context");
-    const key = ink.placeKey(slide, place);
-    const where = ink.placeWords(slide, place);
-    const repaint = () => ink.showContext(slide, place, actions);
-    const same = dialog.open && dialog.dataset.place === key;
+    const key = ink.regionKey(slide, region);
+    const where = ink.regionWords(slide, region);
+    const repaint = () => ink.showContext(slide, region, actions);
+    const same = dialog.open && dialog.dataset.region === key;
     const old = same ? dialog.querySelector(".pan") : null;
     const seen = old ? [old.scrollLeft, old.scrollTop] : null;
-    const picture = stage(slide, place, old?.querySelector("img"));
-    const field = Math.round(fieldUm(place));
+    const image = stage(slide, region, old?.querySelector("img"));
+    const field = Math.round(fieldUm(region));
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
-    note.value = ink.answers.note(key);
+    note.value = ink.verdicts.note(key);
     const panel = ink.make(
       "div",
       { class: "panel" },
       ink.make(
         "div",
         { class: "facts" },
-        ink.make("h2", { id: "context-title", tabindex: "-1", text: `Place ${place.rank}` }),
+        ink.make("h2", { id: "context-title", tabindex: "-1", text: `Region ${region.rank}` }),
         ink.make("p", { class: "slide-of", text: slide.id }),
-        ink.blinded ? null : ink.scoreLine(slide, place),
-        ink.scoreMeter(slide, place),
-        ink.worthLine(place),
-        ...scoreTables(place),
-        ink.reservations(place),
-        measureTable(slide, place),
+        ink.blinded ? null : ink.scoreLine(slide, region),
+        ink.scoreMeter(slide, region),
+        ink.worthLine(region),
+        ...scoreTables(region),
+        ink.reservations(region),
+        measureTable(slide, region),
         ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
         ink.make("p", { class: "fine", text: `Field ${field} µm wide.` }),
       ),
       ink.make(
         "div",
         { class: "acts" },
-        ink.answerButtons(slide, place, actions.choose, true),
+        ink.verdictButtons(slide, region, actions.choose, true),
         ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
       ),
-      viewControls(slide, place, repaint, picture),
+      viewControls(slide, region, repaint, image),
     );
     const active = document.activeElement;
     const held = dialog.open && dialog.contains(active) ? active.dataset : null;
     const step = (by, words, sign) =>
       ink.make("button", { type: "button", class: "step", "aria-label": words, text: sign, data: { step: String(by) }, on: { click: () => actions.go(by) } });
     dialog.replaceChildren(
-      ink.make("div", { class: "stage" }, picture),
+      ink.make("div", { class: "stage" }, image),
       panel,
       ink.make(
         "div",
         { class: "context-tools" },
-        step(-1, "Previous place", "‹"),
-        step(1, "Next place", "›"),
+        step(-1, "Previous region", "‹"),
+        step(1, "Next region", "›"),
         ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: actions.close } }),
       ),
     );
-    dialog.dataset.place = key;
+    dialog.dataset.region = key;
     if (!dialog.open) dialog.showModal();
-    const again = held?.answer ? `[data-head="${held.head}"][data-answer="${held.answer}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
-    applyView(place, picture);
-    if (seen) picture.querySelector(".pan").scrollTo(...seen);
-    else centre(picture);
+    const again = held?.verdict ? `[data-head="${held.head}"][data-verdict="${held.verdict}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
+    applyView(region, image);
+    if (seen) image.querySelector(".pan").scrollTo(...seen);
+    else centre(image);
     dialog.querySelector(again)?.focus();
   };
 
@@ -226,12 +226,12 @@
   ink.showHelp = function () {
     const dialog = ink.at("help");
     const rows = [
-      ["← → ↑ ↓", "move between places"],
-      ["Home, End", "first and last place of the page"],
-      ["Enter", "open a place with its surroundings; Esc closes it"],
+      ["← → ↑ ↓", "move between regions"],
+      ["Home, End", "first and last region of the page"],
+      ["Enter", "open a region with its surroundings; Esc closes it"],
       ["[ ]", "previous and next slide"],
-      ...ink.facts.heads.flatMap((head) => head.answers.map((answer) => [ink.keyOf(head.name, answer.name), `${ink.words(head.name)}: ${ink.words(answer.name)}`])),
-      ["Backspace", "clear the answers of a place"],
+      ...ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => [ink.keyOf(head.name, verdict.name), `${ink.words(head.name)}: ${ink.words(verdict.name)}`])),
+      ["Backspace", "clear the verdicts of a region"],
       ["n", "write a note"],
       ["+ −", "zoom the enlarged view; drag, or Shift and arrows, to move it"],
       ["o", "the whole slide, enlarged"],
@@ -245,7 +245,7 @@
       ink.make("h2", { id: "help-title", tabindex: "-1", text: "Keys" }),
       ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words }))))),
       ...conditions.map((text) => ink.make("p", { text })),
-      ink.make("p", { text: "Answers are kept in this browser, for each reader apart. Save verdicts writes them to verdicts.csv." }),
+      ink.make("p", { text: "Verdicts are kept in this browser, for each reader apart. Save verdicts writes them to verdicts.csv." }),
       ink.make("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } }),
     );
     dialog.showModal();

@@ -10,7 +10,7 @@
     return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
   }
 
-  /** Keys that may be held: they walk, and change nothing. An answer or a step back that is held would run through the slide. */
+  /** Keys that may be held: they walk, and change nothing. An verdict or a step back that is held would run through the slide. */
   const mayRepeat = (key) => MOVES[key] !== undefined || "+=-".includes(key);
 
   let pressed = ""; // the key that was last acted upon, until it is let go
@@ -37,14 +37,14 @@
     if (key === "?") return ink.showHelp;
     if (key === "[") return () => can.openSlide(-1);
     if (key === "]") return () => can.openSlide(1);
-    if (!can.hasPlace()) return null;
+    if (!can.hasRegion()) return null;
     if (key === "n") return can.writeNote;
     if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
     if (dialog.open && key === "-") return () => ink.zoomBy(-50);
     if (key === "o" && !dialog.open) return can.enlarge;
     if (key === "Backspace" || key === "Delete") return can.clear;
-    const item = ink.answerKeys.get(key);
-    if (item) return () => can.choose(item.head, item.answer);
+    const item = ink.verdictKeys.get(key);
+    if (item) return () => can.choose(item.head, item.verdict);
     const way = MOVES[key];
     if (way && dialog.open && event.shiftKey) return () => ink.panBy(...way);
     if (way && dialog.open) return () => can.step(way[0] + way[1]);
@@ -55,7 +55,7 @@
     return null;
   }
 
-  /** Listen to keys; `can` names what the page does about them, for the place that is current. */
+  /** Listen to keys; `can` names what the page does about them, for the region that is current. */
   ink.listenToKeys = function (can) {
     document.addEventListener("keydown", (event) => onKey(can, event));
     document.addEventListener("keyup", () => { pressed = ""; });

@@ -1,32 +1,32 @@
-// Which places are listed, in which order and on which page; and the choices above and below the cards.
+// Which regions are listed, in which order and on which page; and the choices above and below the cards.
 "use strict";
 
 (function (ink) {
-  const given = (slide, place) => ink.answerWords(ink.placeKey(slide, place)) !== "";
+  const given = (slide, region) => ink.verdictWords(ink.regionKey(slide, region)) !== "";
 
   const FILTERS = {
     all: () => true,
-    flagged: (slide, place) => place.flagged,
-    open: (slide, place) => !given(slide, place),
-    answered: given,
+    flagged: (slide, region) => region.flagged,
+    open: (slide, region) => !given(slide, region),
+    reviewed: given,
   };
   const SORTS = {
     rank: (slide, a, b) => a.rank - b.rank,
     position: (slide, a, b) => a.y_l0_px - b.y_l0_px || a.x_l0_px - b.x_l0_px,
-    answer: (slide, a, b) => answerOrder(slide, a) - answerOrder(slide, b) || a.rank - b.rank,
+    verdict: (slide, a, b) => verdictOrder(slide, a) - verdictOrder(slide, b) || a.rank - b.rank,
   };
 
-  function answerOrder(slide, place) {
+  function verdictOrder(slide, region) {
     const head = ink.flagHead;
-    const answer = head === null ? null : ink.answers.answer(ink.placeKey(slide, place), head.name);
-    return answer === null ? 99 : head.answers.findIndex((other) => other.name === answer);
+    const verdict = head === null ? null : ink.verdicts.verdict(ink.regionKey(slide, region), head.name);
+    return verdict === null ? 99 : head.verdicts.findIndex((other) => other.name === verdict);
   }
 
-  /** The places of a slide that a filter lets through, in order. */
+  /** The regions of a slide that a filter lets through, in order. */
   ink.listed = (slide, filter, sort) =>
-    slide.places.filter((place) => FILTERS[filter](slide, place)).sort((a, b) => SORTS[sort](slide, a, b));
+    slide.regions.filter((region) => FILTERS[filter](slide, region)).sort((a, b) => SORTS[sort](slide, a, b));
 
-  /** Whether the next place follows after an answer. */
+  /** Whether the next region follows after an verdict. */
   ink.advances = () => ink.setting.read("advance") !== "no";
 
   function select(id, words, options, value, change) {
@@ -39,9 +39,9 @@
   /** Choices above the cards; `choose(name, value)` is told of a filter or a sort. */
   ink.showControls = function (slide, state, choose) {
     const box = ink.at("controls");
-    box.hidden = slide.places.length === 0;
-    const filters = [["all", "all places"], ...(ink.blinded ? [] : [["flagged", "flagged"]]), ["open", "not answered"], ["answered", "answered"]];
-    const sorts = [["rank", ink.blinded ? "shuffled" : "score"], ["position", "position"], ["answer", "answer"]];
+    box.hidden = slide.regions.length === 0;
+    const filters = [["all", "all regions"], ...(ink.blinded ? [] : [["flagged", "flagged"]]), ["open", "not reviewed"], ["reviewed", "reviewed"]];
+    const sorts = [["rank", ink.blinded ? "shuffled" : "score"], ["position", "position"], ["verdict", "verdict"]];
     const advance = ink.make("input", {
       type: "checkbox",
       on: { change: () => ink.setting.write("advance", advance.checked ? "yes" : "no") },
@@ -50,8 +50,8 @@
     box.replaceChildren(
       select("filter", "Show", filters, state.filter, (value) => choose("filter", value)),
       select("sort", "Order", sorts, state.sort, (value) => choose("sort", value)),
-      ink.make("label", { class: "check" }, advance, " next place after an answer"),
-      ink.make("span", { class: "listed", text: ink.counted(state.visible.length, "place", "places") }),
+      ink.make("label", { class: "check" }, advance, " next region after an verdict"),
+      ink.make("span", { class: "listed", text: ink.counted(state.visible.length, "region", "regions") }),
     );
   };
 

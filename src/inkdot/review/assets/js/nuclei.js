@@ -15,8 +15,8 @@
   ];
 
   /** In words for the card, such as "12 nuclei, 13.1 µm, 1.9 × lymphocytes". */
-  ink.nucleiWords = function (place) {
-    const cluster = place.cluster;
+  ink.nucleiWords = function (region) {
+    const cluster = region.cluster;
     if (!cluster) return "";
     const found = cluster.measures;
     const count = cluster.measured_nuclei || cluster.nuclei;
@@ -26,16 +26,16 @@
     return parts.join(", ");
   };
 
-  ink.nucleiLine = function (slide, place) {
-    const words = ink.nucleiWords(place);
+  ink.nucleiLine = function (slide, region) {
+    const words = ink.nucleiWords(region);
     if (words === "") return null;
-    const hint = place.cluster.measures.diameter_ratio === undefined ? ink.rulerWords(slide) : "Median nuclear diameter, and its ratio to this slide's resting lymphocytes";
+    const hint = region.cluster.measures.diameter_ratio === undefined ? ink.rulerWords(slide) : "Median nuclear diameter, and its ratio to this slide's resting lymphocytes";
     return ink.make("p", { class: "nuclei", text: words, title: hint });
   };
 
   /** Why a score or a measurement deserves less trust. */
-  ink.reservations = function (place) {
-    const found = place.cluster?.reservations ?? [];
+  ink.reservations = function (region) {
+    const found = region.cluster?.reservations ?? [];
     if (found.length === 0) return null;
     return ink.make("p", { class: "reservations", text: found.join("; ") });
   };
@@ -44,24 +44,24 @@
     const ruler = slide.ruler;
     if (!ruler) return "";
     if (ruler.reason) return `${ink.sentence(ruler.reason)}.`;
-    return `Ruler: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
+    return `LymphocyteReference: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
   };
 
-  /** How many nuclei were outlined, of how many; the coarse picture counts nuclei that overlap as one. */
+  /** How many nuclei were outlined, of how many; the coarse image counts nuclei that overlap as one. */
   function outlined(cluster) {
     if (cluster.measured_nuclei === null) return "–";
     return cluster.measured_nuclei < cluster.nuclei ? `${cluster.measured_nuclei} of about ${cluster.nuclei}` : String(cluster.measured_nuclei);
   }
 
-  /** Rows of [words, value, definition] for the enlarged place. */
-  ink.measureRows = function (slide, place) {
-    const cluster = place.cluster;
+  /** Rows of [words, value, definition] for the enlarged region. */
+  ink.measureRows = function (slide, region) {
+    const cluster = region.cluster;
     if (!cluster) return [];
-    const rows = [["nuclei outlined", outlined(cluster), "Nuclei outlined at full scale, and the estimate from a coarse picture"]];
+    const rows = [["nuclei outlined", outlined(cluster), "Nuclei outlined at full scale, and the estimate from a coarse image"]];
     for (const [name, words, write, title] of MEASURES) {
       if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
     }
-    if (cluster.others > 0) rows.push(["also in this picture", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie whole in the picture and have no card of their own"]);
+    if (cluster.others > 0) rows.push(["also in this image", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie whole in the image and have no card of their own"]);
     return rows;
   };
 })(Inkdot);

@@ -1,16 +1,16 @@
-// The whole slide in small, with the places marked and linked to their cards.
+// The whole slide in small, with the regions marked and linked to their cards.
 "use strict";
 
 (function (ink) {
-  function mark(slide, place, actions, current) {
+  function mark(slide, region, actions, current) {
     const [left, top, width, height] = slide.bounds_l0_px;
-    const [x0, y0, x1, y1] = place.box_l0_px;
+    const [x0, y0, x1, y1] = region.box_l0_px;
     const style = {
       left: `${(((x0 + x1) / 2 - left) / width) * 100}%`,
       top: `${(((y0 + y1) / 2 - top) / height) * 100}%`,
     };
-    const kind = ink.blinded ? "neutral" : place.flagged ? "yes" : "no";
-    const words = ink.blinded ? `Place ${place.rank}` : `Place ${place.rank}, score ${ink.score(place.score)}, ${ink.flagWords(place)}`;
+    const kind = ink.blinded ? "neutral" : region.flagged ? "yes" : "no";
+    const words = ink.blinded ? `Region ${region.rank}` : `Region ${region.rank}, score ${ink.score(region.score)}, ${ink.flagWords(region)}`;
     return ink.make("button", {
       type: "button",
       class: `spot ${kind}${current ? " current" : ""}`,
@@ -19,18 +19,18 @@
       "aria-label": `Go to ${words}`,
       // Reached by arrow keys through the cards; thirty further stops for the tab key would only be in the way.
       tabindex: "-1",
-      text: current ? String(place.rank) : "",
-      data: { rank: place.rank },
-      on: { click: () => actions.go(place) },
+      text: current ? String(region.rank) : "",
+      data: { rank: region.rank },
+      on: { click: () => actions.go(region) },
     });
   }
 
   function framed(slide, current, actions) {
     const { src, width, height } = slide.overview;
     const frame = ink.make("div", { class: "overview-frame", style: { "--ratio": String(width / height) } });
-    frame.append(ink.picture(src, `Overview of slide ${slide.id} with ${slide.places.length} places marked`, null, false), ink.scaleBar(slide.overview_bar));
-    // Best places last, so that they lie on top.
-    for (const place of [...slide.places].reverse()) frame.append(mark(slide, place, actions, place === current));
+    frame.append(ink.image(src, `Overview of slide ${slide.id} with ${slide.regions.length} regions marked`, null, false), ink.scaleBar(slide.overview_bar));
+    // Best regions last, so that they lie on top.
+    for (const region of [...slide.regions].reverse()) frame.append(mark(slide, region, actions, region === current));
     return frame;
   }
 
@@ -38,7 +38,7 @@
   ink.enlargeOverview = function (slide, current, actions) {
     if (!slide.overview) return;
     const dialog = ink.at("spot");
-    const leave = { ...actions, go: (place) => { dialog.close(); actions.go(place); } };
+    const leave = { ...actions, go: (region) => { dialog.close(); actions.go(region); } };
     const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => dialog.close() } });
     dialog.replaceChildren(
       ink.make("h2", { id: "spot-title", tabindex: "-1", text: slide.id }),
@@ -54,7 +54,7 @@
     box.replaceChildren();
     box.hidden = !slide.overview;
     if (!slide.overview) return;
-    const legend = ink.blinded || slide.places.length === 0
+    const legend = ink.blinded || slide.regions.length === 0
       ? null
       : ink.make(
           "p",

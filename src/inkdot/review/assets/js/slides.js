@@ -4,29 +4,29 @@
 (function (ink) {
   const CALL_CLASS = { flagged: "flagged", "nothing flagged": "nothing", inadequate: "inadequate", "not analysed": "failed" };
 
-  ink.answered = (slide) =>
-    slide.places.filter((place) => ink.answerWords(ink.placeKey(slide, place)) !== "").length;
+  ink.reviewed = (slide) =>
+    slide.regions.filter((region) => ink.verdictWords(ink.regionKey(slide, region)) !== "").length;
 
   const callClass = (call) => CALL_CLASS[call] || "indeterminate";
 
-  // Counted once and then slide by slide: with thousands of slides an answer must not count them all.
-  const done = new Map(); // slide -> places answered
-  let slideOfPlace = null; // key of a place -> slide
+  // Counted once and then slide by slide: with thousands of slides an verdict must not count them all.
+  const done = new Map(); // slide -> regions reviewed
+  let slideOfRegion = null; // key of a region -> slide
 
-  /** The slide that a place lies on, by the place's key. */
+  /** The slide that a region lies on, by the region's key. */
   ink.slideOf = function (key) {
-    slideOfPlace ??= new Map(ink.facts.slides.flatMap((slide) => slide.places.map((place) => [ink.placeKey(slide, place), slide])));
-    return slideOfPlace.get(key);
+    slideOfRegion ??= new Map(ink.facts.slides.flatMap((slide) => slide.regions.map((region) => [ink.regionKey(slide, region), slide])));
+    return slideOfRegion.get(key);
   };
 
-  /** Count anew after an answer about a place, or of all slides where the key is null. */
-  ink.countAnswered = function (key) {
+  /** Count anew after an verdict about a region, or of all slides where the key is null. */
+  ink.countReviewed = function (key) {
     const changed = key === null ? ink.facts.slides : [ink.slideOf(key)].filter(Boolean);
-    for (const slide of changed) done.set(slide, ink.answered(slide));
+    for (const slide of changed) done.set(slide, ink.reviewed(slide));
   };
 
   function slideFacts(slide) {
-    const total = slide.places.length;
+    const total = slide.regions.length;
     const facts = [];
     if (!ink.blinded) {
       facts.push(ink.make("span", { class: `call ${callClass(slide.call)}`, text: slide.call }));
@@ -36,10 +36,10 @@
     return facts;
   }
 
-  const items = new Map(); // slide -> its button, and what it says of the answers
+  const items = new Map(); // slide -> its button, and what it says of the verdicts
 
   function slideItem(slide, index, choose) {
-    const bar = slide.places.length > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", {})) : null;
+    const bar = slide.regions.length > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", {})) : null;
     const button = ink.make(
       "button",
       { type: "button", title: slide.id, on: { click: () => choose(index) } },
@@ -53,49 +53,49 @@
 
   ink.showSlides = function (openIndex, choose) {
     if (items.size === 0) {
-      ink.countAnswered(null);
+      ink.countReviewed(null);
       ink.at("slides").replaceChildren(...ink.facts.slides.map((slide, index) => slideItem(slide, index, choose)));
     }
     ink.at("slides").querySelector("[aria-current]")?.removeAttribute("aria-current");
     items.get(ink.facts.slides[openIndex])?.button.setAttribute("aria-current", "true");
     for (const [slide, item] of items) {
-      const [count, total] = [done.get(slide), slide.places.length];
+      const [count, total] = [done.get(slide), slide.regions.length];
       if (total === 0 || item.shown === count) continue;
       item.shown = count;
       item.words.textContent = `${count}/${total}`;
-      item.words.title = `${count} of ${total} places answered`;
+      item.words.title = `${count} of ${total} regions reviewed`;
       item.bar.style.setProperty("width", `${(count / total) * 100}%`);
     }
   };
 
   ink.showProgress = function () {
-    if (done.size === 0) ink.countAnswered(null);
-    const total = ink.facts.slides.reduce((sum, slide) => sum + slide.places.length, 0);
-    const answered = [...done.values()].reduce((sum, count) => sum + count, 0);
-    ink.at("progress").textContent = `${ink.grouped(answered)} of ${ink.counted(total, "place", "places")} answered`;
-    const unsaved = ink.answers.unsaved();
+    if (done.size === 0) ink.countReviewed(null);
+    const total = ink.facts.slides.reduce((sum, slide) => sum + slide.regions.length, 0);
+    const reviewed = [...done.values()].reduce((sum, count) => sum + count, 0);
+    ink.at("progress").textContent = `${ink.grouped(reviewed)} of ${ink.counted(total, "region", "regions")} reviewed`;
+    const unsaved = ink.verdicts.unsaved();
     ink.at("save").classList.toggle("unsaved", unsaved);
-    ink.at("save").title = unsaved ? "Some answers are not in a saved verdicts.csv yet" : "";
-    ink.at("undo").disabled = !ink.answers.canUndo();
+    ink.at("save").title = unsaved ? "Some verdicts are not in a saved verdicts.csv yet" : "";
+    ink.at("undo").disabled = !ink.verdicts.canUndo();
   };
 
   function counts(slide) {
     if (ink.blinded || slide.tiles === undefined) return "";
-    const shown = slide.places.length;
-    const flagged = slide.places.filter((place) => place.flagged).length;
+    const shown = slide.regions.length;
+    const flagged = slide.regions.filter((region) => region.flagged).length;
     if (slide.tiles === 0) return "No tile with cells was found.";
     const byCluster = slide.unit === "cluster" && slide.units !== null;
     const [count, of] = byCluster
       ? [slide.flagged_units, ink.counted(slide.units, "cluster or cell", "clusters and cells")]
       : [slide.flagged_tiles, ink.counted(slide.tiles, "tile", "tiles")];
     const tiles = `${ink.grouped(count)} of ${of} at or above the operating point (${ink.score(slide.threshold)}).`;
-    const places =
+    const regions =
       flagged === 0
-        ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored place is", "highest-scored places are")} shown all the same.`
-        : `${ink.counted(shown, "place", "places")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
-    const more = slide.more_flagged ? ` More flagged places exist than are shown; ${slide.geojson ? "the file for QuPath lists them" : "the layers of the slide show them"}.` : "";
+        ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored region is", "highest-scored regions are")} shown all the same.`
+        : `${ink.counted(shown, "region", "regions")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
+    const more = slide.more_flagged ? ` More flagged regions exist than are shown; ${slide.geojson ? "the file for QuPath lists them" : "the layers of the slide show them"}.` : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
-    return `${tiles} ${places}${more}${left}`;
+    return `${tiles} ${regions}${more}${left}`;
   }
 
   function technical(slide) {
@@ -108,21 +108,21 @@
       `${ink.grouped(width)} × ${ink.grouped(height)} px`,
       `tiles ${+slide.side_um.toFixed(2)} µm wide`,
     ];
-    if (slide.geojson && slide.places.length > 0) parts.push(`for QuPath: ${slide.geojson}`);
+    if (slide.geojson && slide.regions.length > 0) parts.push(`for QuPath: ${slide.geojson}`);
     return parts.join(" · ");
   }
 
-  /** By what nuclei were measured, and of how many places. */
+  /** By what nuclei were measured, and of how many regions. */
   function nuclei(slide) {
     if (ink.blinded || !slide.ruler) return "";
     // Without a ruler a warning says so already.
     const ruler = slide.ruler.reason ? "" : `${ink.rulerWords(slide)} `;
-    return `${ruler}Nuclei of ${ink.counted(slide.measured_clusters, "place", "places")} were measured.`;
+    return `${ruler}Nuclei of ${ink.counted(slide.measured_clusters, "region", "regions")} were measured.`;
   }
 
-  /** What to do with a slide that no number stands for: it shows no places, or too little to judge. */
+  /** What to do with a slide that no number stands for: it shows no regions, or too little to judge. */
   function lookYourself(slide) {
-    if (slide.places.length > 0 && slide.call !== "inadequate") return "";
+    if (slide.regions.length > 0 && slide.call !== "inadequate") return "";
     if (slide.problem && slide.call !== "inadequate") return "No score stands for this slide. Examine the glass slide or the full image.";
     return "Too little was found to judge: this is inadequate, not negative. Examine the glass slide or the full image.";
   }

@@ -1,4 +1,4 @@
-// What lies over the slide: tile scores, outlines, and the numbered places. Drawn on one canvas in level-0 pixels.
+// What lies over the slide: tile scores, outlines, and the numbered regions. Drawn on one canvas in level-0 pixels.
 "use strict";
 
 (function (ink) {
@@ -10,9 +10,9 @@
     "out of focus": { colour: "#111", dash: [5, 4] },
   };
   const ANNOTATED = { colour: "#6a3d9a", dash: [] };
-  const WORDS = { places: "Places", scores: "Scores of tiles", clusters: "Clusters", annotations: "Annotations" };
+  const WORDS = { regions: "Regions", scores: "Scores of tiles", clusters: "Clusters", annotations: "Annotations" };
   const loaded = new Map(); // address -> data, for the slide that is open
-  const on = { places: true, scores: false, clusters: false, annotations: false };
+  const on = { regions: true, scores: false, clusters: false, annotations: false };
 
   ink.layers = {
     words: (name) => WORDS[name],
@@ -22,7 +22,7 @@
     /** Show or hide one layer; resolves when its data is here. */
     async turn(view, name, shown) {
       on[name] = shown;
-      if (shown && name !== "places") await this.load(view, name);
+      if (shown && name !== "regions") await this.load(view, name);
     },
 
     async load(view, name) {
@@ -52,14 +52,14 @@
       if (data("scores")) drawScores(context, frame, data("scores"));
       if (data("clusters")) drawOutlines(context, frame, data("clusters"), (kind) => KINDS[kind]);
       if (data("annotations")) drawOutlines(context, frame, data("annotations"), () => ANNOTATED, true);
-      if (on.places) drawPlaces(context, frame, slide, current);
+      if (on.regions) drawRegions(context, frame, slide, current);
     },
 
-    /** The place at a point of the screen, the topmost first. */
-    placeAt(frame, slide, x, y) {
-      if (!on.places) return null;
-      return slide.places.find((place) => {
-        const [left, top, right, bottom] = screenBox(frame, place);
+    /** The region at a point of the screen, the topmost first. */
+    regionAt(frame, slide, x, y) {
+      if (!on.regions) return null;
+      return slide.regions.find((region) => {
+        const [left, top, right, bottom] = screenBox(frame, region);
         return x >= left - 4 && x <= right + 4 && y >= top - 4 && y <= bottom + 4;
       });
     },
@@ -123,10 +123,10 @@
     context.setLineDash([]);
   }
 
-  /** The outline of a place in level-0 pixels, as its verdict names it. */
-  function outline(place) {
-    place.points ??= place.polygon.match(/-?[\d.]+ -?[\d.]+/g).map((pair) => pair.split(" ").map(Number));
-    return place.points;
+  /** The outline of a region in level-0 pixels, as its verdict names it. */
+  function outline(region) {
+    region.points ??= region.polygon.match(/-?[\d.]+ -?[\d.]+/g).map((pair) => pair.split(" ").map(Number));
+    return region.points;
   }
 
   function outlinePath(frame, points) {
@@ -136,26 +136,26 @@
     return path;
   }
 
-  function screenBox(frame, place) {
-    const [x0, y0, x1, y1] = place.box_l0_px;
+  function screenBox(frame, region) {
+    const [x0, y0, x1, y1] = region.box_l0_px;
     const [left, top] = frame.toScreen(x0, y0);
     const [right, bottom] = frame.toScreen(x1, y1);
-    const grow = Math.max(0, (12 - (right - left)) / 2); // from afar a place is still a dot that can be hit
+    const grow = Math.max(0, (12 - (right - left)) / 2); // from afar a region is still a dot that can be hit
     return [left - grow, top - grow, right + grow, bottom + grow];
   }
 
-  function drawPlaces(context, frame, slide, current) {
-    // Best places last, so that they lie on top; the open one above all.
-    const ordered = [...slide.places].reverse().filter((place) => place !== current);
+  function drawRegions(context, frame, slide, current) {
+    // Best regions last, so that they lie on top; the open one above all.
+    const ordered = [...slide.regions].reverse().filter((region) => region !== current);
     if (current) ordered.push(current);
-    for (const place of ordered) {
-      const [left, top, right, bottom] = screenBox(frame, place);
+    for (const region of ordered) {
+      const [left, top, right, bottom] = screenBox(frame, region);
       const small = right - left <= 20;
-      const path = small ? new Path2D() : outlinePath(frame, outline(place));
+      const path = small ? new Path2D() : outlinePath(frame, outline(region));
       if (small) path.arc((left + right) / 2, (top + bottom) / 2, 8, 0, 2 * Math.PI);
-      const colour = ink.blinded ? "#111" : place.flagged ? `rgb(${FLAGGED})` : `rgb(${BELOW})`;
-      stroke(context, path, colour, small || place.flagged || ink.blinded ? [] : [6, 3], place === current ? 3 : 1.5);
-      if (place === current || right - left > 26) label(context, String(place.rank), left, top, place === current ? "#111" : colour);
+      const colour = ink.blinded ? "#111" : region.flagged ? `rgb(${FLAGGED})` : `rgb(${BELOW})`;
+      stroke(context, path, colour, small || region.flagged || ink.blinded ? [] : [6, 3], region === current ? 3 : 1.5);
+      if (region === current || right - left > 26) label(context, String(region.rank), left, top, region === current ? "#111" : colour);
     }
   }
 

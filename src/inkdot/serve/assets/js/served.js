@@ -1,4 +1,4 @@
-// What differs from the page that is handed over: the reader is known, answers are kept by the server. Before app.js.
+// What differs from the page that is handed over: the reader is known, verdicts are kept by the server. Before app.js.
 "use strict";
 
 (function (ink) {
@@ -8,20 +8,20 @@
 
   ink.saveVerdicts = function () {
     if (ink.store.unsaved()) {
-      ink.say("Some answers are still on their way to the server.");
+      ink.say("Some verdicts are still on their way to the server.");
       return;
     }
     const link = ink.make("a", { href: "verdicts.csv", download: "verdicts.csv" });
     document.body.append(link);
     link.click();
     link.remove();
-    ink.say("Your answers are kept by the server; verdicts.csv is a copy of them.");
+    ink.say("Your verdicts are kept by the server; verdicts.csv is a copy of them.");
   };
 
   ink.showHelp = function () {
     help();
     const words = [...ink.at("help").querySelectorAll("p")].at(-1);
-    if (words) words.textContent = "Every answer is kept by the server at once. You see your own answers only.";
+    if (words) words.textContent = "Every verdict is kept by the server at once. You see your own verdicts only.";
   };
 
   /** Names and buttons that mean something else where a server stands behind the page. */

@@ -1,28 +1,28 @@
-// Answers on their way to the server, which keeps them for good before it acknowledges; and the places of a slide on
-// their way from it, when the slide is opened. Runs before answers.js.
+// Verdicts on their way to the server, which keeps them for good before it acknowledges; and the regions of a slide on
+// their way from it, when the slide is opened. Runs before verdicts.js.
 "use strict";
 
 (function (ink) {
   const served = ink.facts.served;
 
-  // Of thousands of slides the page knows how their places are called; what a card says is asked for slide by slide.
-  for (const slide of ink.facts.slides) slide.places = slide.place_keys.map((key) => ({ key }));
+  // Of thousands of slides the page knows how their regions are called; what a card says is asked for slide by slide.
+  for (const slide of ink.facts.slides) slide.regions = slide.region_keys.map((key) => ({ key }));
 
-  /** Whether everything is known of a slide's places. */
-  ink.known = (slide) => slide.known === true || slide.places.length === 0;
+  /** Whether everything is known of a slide's regions. */
+  ink.known = (slide) => slide.known === true || slide.regions.length === 0;
 
   /** Ask for what the cards of a slide say; resolves to whether it came. */
-  ink.fetchPlaces = async function (slide) {
+  ink.fetchRegions = async function (slide) {
     if (ink.known(slide)) return true;
     try {
-      const reply = await fetch(`slides/${slide.view.slide}/places`);
+      const reply = await fetch(`slides/${slide.view.slide}/regions`);
       if (!reply.ok) throw new Error(reply.statusText);
-      const places = await reply.json();
-      if (!slide.known) slide.places = places; // asked for twice, the first to come stays: cards refer to it
+      const regions = await reply.json();
+      if (!slide.known) slide.regions = regions; // asked for twice, the first to come stays: cards refer to it
       slide.known = true;
       return true;
     } catch {
-      tell("The places of this slide did not come: the server does not answer. Load this page again when it is back.");
+      tell("The regions of this slide did not come: the server does not verdict. Load this page again when it is back.");
       return false;
     }
   };
@@ -42,14 +42,14 @@
     unsaved: () => waiting.length > 0,
 
     save(key, entry, isUndo) {
-      const answers = Object.fromEntries(Object.entries(entry.answers).map(([head, given]) => [head, given.answer]));
-      waiting.push({ key, answers, note: entry.note?.text ?? "", undo: isUndo });
+      const verdicts = Object.fromEntries(Object.entries(entry.verdicts).map(([head, given]) => [head, given.verdict]));
+      waiting.push({ key, verdicts, note: entry.note?.text ?? "", undo: isUndo });
       send();
     },
   };
 
   const post = (change) =>
-    fetch("answers", {
+    fetch("verdicts", {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Inkdot-Page": pageKey },
       body: JSON.stringify(change),
@@ -101,10 +101,10 @@
 
   function showTrouble(outcome) {
     if (failures < TROUBLE_AFTER) return;
-    const count = ink.counted(waiting.length, "answer is", "answers are");
+    const count = ink.counted(waiting.length, "verdict is", "verdicts are");
     const causes = {
       unknown: "The server does not know you any more: open your address again in another tab.",
-      unreachable: "The server does not answer.",
+      unreachable: "The server does not verdict.",
     };
     const cause = causes[outcome] ?? `The server says: ${refusal}.`;
     tell(`${count} not kept yet. ${cause} Leave this page open; it tries again by itself.`);

@@ -1,14 +1,14 @@
-// The slide itself beside the gallery: deep zoom, layers, a scale bar; always at the place whose card is current.
-// It takes the enlarged view's place: the same keys and answers, the original's pixels instead of a picture.
+// The slide itself beside the gallery: deep zoom, layers, a scale bar; always at the region whose card is current.
+// It takes the enlarged view's region: the same keys and verdicts, the original's pixels instead of a image.
 "use strict";
 
 (function (ink) {
   const dialog = ink.at("context");
   const plain = { context: ink.showContext, hide: ink.hideContext, overview: ink.showOverview };
-  const ROUND_TRIP = [0.5, 14]; // tile sides across: between these the reader's own zoom is kept from place to place
+  const ROUND_TRIP = [0.5, 14]; // tile sides across: between these the reader's own zoom is kept from region to region
   let seadragon = null;
   let opened = null; // the slide that the viewer shows
-  let shown = { slide: null, place: null, actions: null }; // what the panel is about
+  let shown = { slide: null, region: null, actions: null }; // what the panel is about
   let gallery = { slide: null, current: null, actions: null };
 
   const box = ink.make("div", { class: "viewer" });
@@ -34,7 +34,7 @@
       navigatorSizeRatio: 0.18,
       navigatorAutoFade: false,
       navigatorDisplayRegionColor: "#111",
-      keyboardNavEnabled: false, // arrows go from place to place
+      keyboardNavEnabled: false, // arrows go from region to region
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },
       animationTime: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 0.5,
@@ -84,7 +84,7 @@
     seadragon.viewport.fitBounds(rectangle(x, y, width, height), immediately === true);
   }
 
-  /** From level-0 pixels to the screen, as the picture lies at this moment. */
+  /** From level-0 pixels to the screen, as the image lies at this moment. */
   function frame() {
     const toViewer = (x, y) => seadragon.viewport.pixelFromPoint(item().imageToViewportCoordinates(x, y, true), true);
     const { width, height } = opened.view;
@@ -100,8 +100,8 @@
 
   const fieldUm = () => (box.clientWidth / frame().scale) * opened.mpp[0];
 
-  function fly(place, immediately) {
-    const [left, top, right, bottom] = place.box_l0_px;
+  function fly(region, immediately) {
+    const [left, top, right, bottom] = region.box_l0_px;
     const middle = [(left + right) / 2, (top + bottom) / 2];
     const across = fieldUm() / opened.side_um;
     const viewport = seadragon.viewport;
@@ -109,7 +109,7 @@
       viewport.panTo(item().imageToViewportCoordinates(...middle));
       return;
     }
-    const side = place.context_um / opened.mpp[0];
+    const side = region.context_um / opened.mpp[0];
     viewport.fitBounds(rectangle(middle[0] - side / 2, middle[1] - side / 2, side, side), immediately);
   }
 
@@ -125,11 +125,11 @@
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    ink.layers.draw(context, frame(), opened, shown.place);
+    ink.layers.draw(context, frame(), opened, shown.region);
     measure();
   }
 
-  /** The bar always measures what is seen; the width of the field stands beside the place. */
+  /** The bar always measures what is seen; the width of the field stands beside the region. */
   function measure() {
     const um = fieldUm();
     const bar = ink.roundBar(um);
@@ -147,13 +147,13 @@
 
   const redraw = () => seadragon?.forceRedraw();
 
-  // --- Opening slides and places ------------------------------------------------------------------------------------
+  // --- Opening slides and regions ------------------------------------------------------------------------------------
 
-  /** Open a slide in the viewer, then look at a place of it, or at all of it. */
-  function look(slide, place) {
+  /** Open a slide in the viewer, then look at a region of it, or at all of it. */
+  function look(slide, region) {
     if (!seadragon) build();
     if (opened === slide && item()) {
-      if (place) fly(place, false);
+      if (region) fly(region, false);
       redraw();
       return;
     }
@@ -163,7 +163,7 @@
     seadragon.addOnceHandler("open", () => {
       if (opened !== slide) return;
       home(true);
-      if (shown.place) fly(shown.place, true);
+      if (shown.region) fly(shown.region, true);
       ink.layers.ready(slide.view).then(redraw);
     });
     seadragon.open({
@@ -182,28 +182,28 @@
     document.body.classList.add("viewing");
   }
 
-  ink.showContext = function (slide, place, actions) {
+  ink.showContext = function (slide, region, actions) {
     if (!slide.view) return;
-    const other = shown.place !== place;
-    shown = { slide, place, actions };
+    const other = shown.region !== region;
+    shown = { slide, region, actions };
     present();
-    plain.context(slide, place, actions);
+    plain.context(slide, region, actions);
     fitPanel(slide);
-    if (other || opened !== slide) look(slide, place);
+    if (other || opened !== slide) look(slide, region);
     else redraw();
     keepCardInView();
   };
 
-  /** The whole slide, also where no place is shown or none is current. */
+  /** The whole slide, also where no region is shown or none is current. */
   function showWhole(slide) {
     if (!slide.view) return;
-    if (shown.slide === slide && shown.place && dialog.open) {
+    if (shown.slide === slide && shown.region && dialog.open) {
       home();
       return;
     }
-    shown = { slide, place: null, actions: null };
+    shown = { slide, region: null, actions: null };
     present();
-    dialog.dataset.place = "";
+    dialog.dataset.region = "";
     const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => gallery.actions.close() } });
     dialog.replaceChildren(
       ink.make("div", { class: "stage" }),
@@ -220,7 +220,7 @@
     ink.at("context-title").focus();
   }
 
-  /** Put the viewer where the enlarged picture would be, and what it can do beside it. */
+  /** Put the viewer where the enlarged image would be, and what it can do beside it. */
   function fitPanel(slide) {
     dialog.querySelector(".stage").replaceChildren(box);
     const words = dialog.querySelector(".facts > .fine");
@@ -228,8 +228,8 @@
     dialog.querySelector('[data-view="zoom"]')?.closest("label").remove();
     for (const input of dialog.querySelectorAll("[data-view]")) input.addEventListener("input", applyLight);
     const row = dialog.querySelector(".view-row");
-    row.querySelector("label")?.remove(); // outlining the tile is the layer "places" here
-    if (shown.place) row.append(ink.make("button", { type: "button", on: { click: () => ink.at("undo").click() } }, "Undo ", ink.make("kbd", { text: "z" })));
+    row.querySelector("label")?.remove(); // outlining the tile is the layer "regions" here
+    if (shown.region) row.append(ink.make("button", { type: "button", on: { click: () => ink.at("undo").click() } }, "Undo ", ink.make("kbd", { text: "z" })));
     dialog.querySelector(".panel").append(ink.make("p", { class: "research-use", text: document.querySelector(".top .research-use").textContent }));
     dialog.querySelector(".view").prepend(layerSwitches(slide));
     applyLight();
@@ -237,12 +237,12 @@
 
   function applyLight() {
     const value = (name) => dialog.querySelector(`[data-view="${name}"]`)?.value ?? "100";
-    const picture = box.querySelector(".deep .openseadragon-canvas canvas");
-    if (picture) picture.style.filter = `brightness(${value("brightness")}%) contrast(${value("contrast")}%)`;
+    const image = box.querySelector(".deep .openseadragon-canvas canvas");
+    if (image) image.style.filter = `brightness(${value("brightness")}%) contrast(${value("contrast")}%)`;
   }
 
   function layerSwitches(slide) {
-    const switches = ["places", ...slide.view.layers].map((name) => {
+    const switches = ["regions", ...slide.view.layers].map((name) => {
       const input = ink.make("input", {
         type: "checkbox",
         data: { layer: name },
@@ -267,25 +267,25 @@
     if (!dialog.open) return;
     if (!slide.view) ink.hideContext(); // there is nothing to look at: what is open must not be taken for it
     else if (current === null) showWhole(slide);
-    else if (shown.place === null) actions.open(current);
-    else if (shown.actions && (current !== shown.place || slide !== shown.slide)) ink.showContext(slide, current, shown.actions);
+    else if (shown.region === null) actions.open(current);
+    else if (shown.actions && (current !== shown.region || slide !== shown.slide)) ink.showContext(slide, current, shown.actions);
   };
 
   ink.enlargeOverview = (slide) => showWhole(slide);
 
   function keepCardInView() {
-    const card = ink.at("cards").querySelector(`[data-rank="${shown.place.rank}"]`);
+    const card = ink.at("cards").querySelector(`[data-rank="${shown.region.rank}"]`);
     card?.scrollIntoView({ block: "nearest" });
   }
 
-  /** A click on a place in the slide makes its card the current one. */
+  /** A click on a region in the slide makes its card the current one. */
   function pick(event) {
     if (!event.quick || !item()) return;
-    const place = ink.layers.placeAt(frame(), opened, event.position.x, event.position.y);
-    if (!place || place === shown.place) return;
+    const region = ink.layers.regionAt(frame(), opened, event.position.x, event.position.y);
+    if (!region || region === shown.region) return;
     event.preventDefaultAction = true;
-    gallery.actions.go(place);
-    if (shown.place !== place) gallery.actions.open(place);
+    gallery.actions.go(region);
+    if (shown.region !== region) gallery.actions.open(region);
   }
 
   ink.zoomBy = (step) => zoom(step > 0 ? 1.6 : 1 / 1.6);
@@ -299,7 +299,7 @@
   ink.hideContext = function () {
     plain.hide();
     document.body.classList.remove("viewing");
-    shown = { slide: null, place: null, actions: null };
+    shown = { slide: null, region: null, actions: null };
   };
 
   document.addEventListener("keydown", (event) => {
@@ -314,7 +314,7 @@
     } else if (event.key.toLowerCase() === "o" && gallery.slide && (dialog.open || gallery.current === null)) {
       event.preventDefault();
       showWhole(gallery.slide);
-    } else if (dialog.open && shown.place === null && (event.key === "+" || event.key === "=")) zoom(1.6);
-    else if (dialog.open && shown.place === null && event.key === "-") zoom(1 / 1.6);
+    } else if (dialog.open && shown.region === null && (event.key === "+" || event.key === "=")) zoom(1.6);
+    else if (dialog.open && shown.region === null && event.key === "-") zoom(1 / 1.6);
   });
 })(Inkdot);

@@ -6,9 +6,9 @@
   const CALL_CLASS = { flagged: "flagged", "nothing flagged": "nothing", inadequate: "inadequate", "not analysed": "failed" };
   const FILTERS = {
     all: () => true,
-    open: (slide) => slide.answered < slide.places,
+    open: (slide) => slide.reviewed < slide.regions,
     flagged: (slide) => slide.call === "flagged",
-    unplaced: (slide) => slide.places === 0,
+    unplaced: (slide) => slide.regions === 0,
   };
 
   function call(slide) {
@@ -17,8 +17,8 @@
   }
 
   function progress(slide) {
-    const [done, total] = [slide.answered, slide.places];
-    if (total === 0) return ink.make("span", { class: "soft", text: slide.viewable ? "no places" : "–" });
+    const [done, total] = [slide.reviewed, slide.regions];
+    if (total === 0) return ink.make("span", { class: "soft", text: slide.viewable ? "no regions" : "–" });
     return ink.make(
       "div",
       { class: "how-far" },
@@ -43,11 +43,11 @@
     const link = ink.make("a", { class: "slide-link", href: `review#${index + 1}`, text: slide.id });
     const numbers = ink.blinded
       ? []
-      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.places ? `${slide.flagged_places} of ${slide.places}` : "–")];
+      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.regions ? `${slide.flagged_regions} of ${slide.regions}` : "–")];
     return ink.make(
       "tr",
       {},
-      cell("picture-cell", thumbnail(slide)),
+      cell("image-cell", thumbnail(slide)),
       ink.make("th", { scope: "row" }, link, remarks(slide)),
       ...numbers,
       cell("progress-cell", progress(slide)),
@@ -77,16 +77,16 @@
 
   function start() {
     ink.at("who").textContent = ink.facts.served.reader;
-    const places = slides.reduce((sum, slide) => sum + slide.places, 0);
-    const done = slides.reduce((sum, slide) => sum + slide.answered, 0);
-    ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(places, "place", "places")} answered`;
+    const regions = slides.reduce((sum, slide) => sum + slide.regions, 0);
+    const done = slides.reduce((sum, slide) => sum + slide.reviewed, 0);
+    ink.at("progress").textContent = `${ink.grouped(done)} of ${ink.counted(regions, "region", "regions")} reviewed`;
     if (ink.blinded) {
       for (const node of document.querySelectorAll(".not-blinded")) node.remove();
       ink.at("blinded").textContent = `Blinded reading: scores and calls are hidden, the order is shuffled (seed ${ink.facts.blinded_seed}).`;
       ink.at("blinded").hidden = false;
       ink.at("order").textContent = "in a shuffled order";
     }
-    const next = slides.findIndex((slide) => slide.answered < slide.places);
+    const next = slides.findIndex((slide) => slide.reviewed < slide.regions);
     const go = ink.at("next");
     go.hidden = next < 0;
     if (next >= 0) go.href = `review#${next + 1}`;
@@ -98,7 +98,7 @@
         await fetch("leave", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
         location.assign("login");
       } catch {
-        ink.say("The server does not answer: close this window.");
+        ink.say("The server does not verdict: close this window.");
       }
     });
     document.addEventListener("keydown", (event) => {

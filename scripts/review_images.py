@@ -1,4 +1,4 @@
-"""Pictures of the review pages for the documents: `review_pictures.py RESULTS [--out docs/pictures]`.
+"""Images of the review pages for the documents: `review_images.py RESULTS [--out docs/images]`.
 
 Exports the gallery of a results folder, starts `inkdot review serve` on it, answers a little as a reader would (in a file
 of its own), and photographs the pages in an installed chromium.
@@ -29,7 +29,7 @@ def inkdot() -> str:
 
 def exported(results: Path, out: Path) -> str:
     """Export the gallery; returns its address."""
-    # Slides that could not be shown are listed and make the command fail: their pictures are wanted as well.
+    # Slides that could not be shown are listed and make the command fail: their images are wanted as well.
     subprocess.run([inkdot(), "review", "export", "--results", str(results), "--out", str(out)], check=False)
     return (out / "index.html").resolve().as_uri()
 
@@ -58,13 +58,13 @@ def photograph_gallery(page: Page, address: str, out: Path) -> None:
     page.wait_for_selector(".card")
     page.fill("#reader", "dr-a")
     page.locator("#reader").blur()
-    page.wait_for_timeout(1000)  # pictures
+    page.wait_for_timeout(1000)  # images
     page.screenshot(path=out / "gallery.jpg", type="jpeg", quality=72)
     print(out / "gallery.jpg")
 
 
 def photograph(page: Page, address: str, out: Path) -> None:
-    """Worklist, viewer at a place, and the whole slide with its layers."""
+    """Worklist, viewer at a region, and the whole slide with its layers."""
 
     def shoot(name: str) -> None:
         page.wait_for_timeout(4000)  # what was said fades
@@ -93,10 +93,10 @@ def photograph(page: Page, address: str, out: Path) -> None:
 
 
 def main() -> int:
-    """Take the pictures."""
+    """Take the images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
     given = parser.parse_args()
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser is None:

@@ -1,12 +1,12 @@
-// verdicts.csv: one line per answer, with the place as a level-0 polygon and what was shown when it was given; and back.
+// verdicts.csv: one line per verdict, with the region as a level-0 polygon and what was shown when it was given; and back.
 "use strict";
 
 (function (ink) {
   const COLUMNS = [
-    "slide_id", "place", "head", "answer", "reader", "time", "shown", "rank", "score", "note", "model_sha256", "order_seed", "schema",
+    "slide_id", "geometry", "head", "verdict", "reader", "time", "shown", "rank", "score", "note", "model_sha256", "order_seed", "schema",
   ];
-  const SCHEMA = "inkdot.verdicts/1";
-  const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/; // of two answers the later counts
+  const SCHEMA = "inkdot.verdicts/2";
+  const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/; // of two verdicts the later counts
 
   /** A cell that no spreadsheet runs as a formula (an apostrophe in front makes it text), quoted where needed. */
   function cell(value) {
@@ -15,16 +15,16 @@
     return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   }
 
-  function lines(slide, place, entry) {
-    const shown = [ink.blinded ? "blinded" : "scores", place.rank, ink.blinded ? "" : place.score];
+  function lines(slide, region, entry) {
+    const shown = [ink.blinded ? "blinded" : "scores", region.rank, ink.blinded ? "" : region.score];
     const tail = [entry.note?.text ?? "", ink.facts.model_sha256, ink.blinded ? ink.facts.blinded_seed : "", SCHEMA];
-    const given = ink.facts.heads.filter((head) => entry.answers[head.name]);
+    const given = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
     const rows = given.map((head) => {
-      const { answer, time } = entry.answers[head.name];
-      return [slide.id, place.polygon, head.name, answer, ink.answers.reader(), time, ...shown, ...tail];
+      const { verdict, time } = entry.verdicts[head.name];
+      return [slide.id, region.polygon, head.name, verdict, ink.verdicts.reader(), time, ...shown, ...tail];
     });
     if (rows.length === 0 && entry.note) {
-      rows.push([slide.id, place.polygon, "", "", ink.answers.reader(), entry.note.time, ...shown, ...tail]);
+      rows.push([slide.id, region.polygon, "", "", ink.verdicts.reader(), entry.note.time, ...shown, ...tail]);
     }
     return rows;
   }
@@ -32,22 +32,22 @@
   ink.verdictsCsv = function () {
     const rows = [COLUMNS];
     for (const slide of ink.facts.slides) {
-      for (const place of slide.places) {
-        const entry = ink.answers.entry(ink.placeKey(slide, place));
-        if (entry) rows.push(...lines(slide, place, entry));
+      for (const region of slide.regions) {
+        const entry = ink.verdicts.entry(ink.regionKey(slide, region));
+        if (entry) rows.push(...lines(slide, region, entry));
       }
     }
     return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
   };
 
   ink.saveVerdicts = function () {
-    if (ink.answers.reader() === "") {
+    if (ink.verdicts.reader() === "") {
       ink.say("Write a reader name first: a pseudonym will do.");
       ink.at("reader").focus();
       return;
     }
-    if (ink.answers.all().size === 0) {
-      ink.say("There are no answers to save yet.");
+    if (ink.verdicts.all().size === 0) {
+      ink.say("There are no verdicts to save yet.");
       return;
     }
     const address = URL.createObjectURL(new Blob([ink.verdictsCsv()], { type: "text/csv" }));
@@ -56,7 +56,7 @@
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
-    ink.answers.saved();
+    ink.verdicts.saved();
     ink.showProgress();
     ink.say("Saved as verdicts.csv in your downloads.");
   };
@@ -97,33 +97,33 @@
     return found;
   }
 
-  /** Whose answers to take: the reader's, or where nobody is named yet those of the only reader in the table. */
+  /** Whose verdicts to take: the reader's, or where nobody is named yet those of the only reader in the table. */
   function readerOf(rows) {
     const named = [...new Set(rows.map((row) => plain(row.reader)))];
-    if (ink.answers.reader() !== "") return ink.answers.reader();
-    if (named.length !== 1) throw new Error("Write the reader's name first: this table has answers of several.");
-    ink.answers.become(named[0]);
+    if (ink.verdicts.reader() !== "") return ink.verdicts.reader();
+    if (named.length !== 1) throw new Error("Write the reader's name first: this table has verdicts of several.");
+    ink.verdicts.become(named[0]);
     ink.at("reader").value = named[0];
     return named[0];
   }
 
-  /** Entries by place key, of the rows that are about what this page shows to this reader. */
+  /** Entries by region key, of the rows that are about what this page shows to this reader. */
   function entriesOf(rows, reader) {
-    const places = new Map();
-    for (const slide of ink.facts.slides.filter(ink.known)) for (const place of slide.places) places.set(JSON.stringify([slide.id, place.polygon]), ink.placeKey(slide, place));
-    const known = (row) => row.head === "" || ink.facts.heads.some((head) => head.name === row.head && head.answers.some((answer) => answer.name === row.answer));
+    const regions = new Map();
+    for (const slide of ink.facts.slides.filter(ink.known)) for (const region of slide.regions) regions.set(JSON.stringify([slide.id, region.polygon]), ink.regionKey(slide, region));
+    const known = (row) => row.head === "" || ink.facts.heads.some((head) => head.name === row.head && head.verdicts.some((verdict) => verdict.name === row.verdict));
     const shown = ink.blinded ? ["blinded", String(ink.facts.blinded_seed)] : ["scores", ""];
     const entries = new Map();
     let left = 0;
     for (const row of rows) {
-      const key = places.get(JSON.stringify([plain(row.slide_id), row.place]));
+      const key = regions.get(JSON.stringify([plain(row.slide_id), row.geometry]));
       const fits = plain(row.reader) === reader && row.model_sha256 === ink.facts.model_sha256 && row.shown === shown[0] && row.order_seed === shown[1];
       if (key === undefined || !fits || !known(row)) {
         left += 1;
         continue;
       }
-      const entry = entries.get(key) ?? { answers: {}, note: null };
-      if (row.head !== "") entry.answers[row.head] = { answer: row.answer, time: row.time };
+      const entry = entries.get(key) ?? { verdicts: {}, note: null };
+      if (row.head !== "") entry.verdicts[row.head] = { verdict: row.verdict, time: row.time };
       if (row.note !== "") entry.note = { text: plain(row.note), time: row.time };
       entries.set(key, entry);
     }
@@ -135,11 +135,11 @@
     try {
       const rows = savedRows(await file.text());
       const named = new Set(rows.map((row) => plain(row.slide_id)));
-      for (const slide of ink.facts.slides) if (named.has(slide.id)) await ink.fetchPlaces(slide);
+      for (const slide of ink.facts.slides) if (named.has(slide.id)) await ink.fetchRegions(slide);
       const { entries, left } = entriesOf(rows, readerOf(rows));
-      const taken = ink.answers.take(entries);
-      const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, places or models left out.` : "";
-      ink.say(`${ink.counted(taken, "place", "places")} brought back.${others}`);
+      const taken = ink.verdicts.take(entries);
+      const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, regions or models left out.` : "";
+      ink.say(`${ink.counted(taken, "region", "regions")} brought back.${others}`);
     } catch (error) {
       ink.say(error.message);
     }

@@ -1,4 +1,4 @@
-// Pictures with a scale bar. A bar's length is a fraction of the picture's width, so it is right at every size.
+// Images with a scale bar. A bar's length is a fraction of the image's width, so it is right at every size.
 "use strict";
 
 (function (ink) {
@@ -15,18 +15,18 @@
       "span",
       { class: "scale", data: { um: bar.length_um } },
       ink.make("span", { class: "scale-words", text: ink.length(bar.length_um) }),
-      ink.make("span", { class: "scale-line", style: { width: `${bar.fraction * 100}cqw` } }), // of the picture's width
+      ink.make("span", { class: "scale-line", style: { width: `${bar.fraction * 100}cqw` } }), // of the image's width
     );
   };
 
-  /** A picture that fills its box exactly, with its bar unless that stands elsewhere; without a file it says so instead of showing nothing. */
-  ink.picture = function (source, alternative, bar, lazy) {
-    const box = ink.make("span", { class: "picture" });
+  /** A image that fills its box exactly, with its bar unless that stands elsewhere; without a file it says so instead of showing nothing. */
+  ink.image = function (source, alternative, bar, lazy) {
+    const box = ink.make("span", { class: "image" });
     if (source) {
       box.append(ink.make("img", { src: source, alt: alternative, loading: lazy ? "lazy" : null, decoding: "async", draggable: "false" }));
       if (bar) box.append(ink.scaleBar(bar));
     } else {
-      box.append(ink.make("span", { class: "no-picture", text: "no picture" }));
+      box.append(ink.make("span", { class: "no-image", text: "no image" }));
     }
     if (ink.facts.synthetic_model) box.append(ink.make("span", { class: "stamp", text: "synthetic model" }));
     return box;
@@ -34,7 +34,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
 
-  /** Outline of the place in its surroundings: points are fractions of the picture's side. */
+  /** Outline of the region in its surroundings: points are fractions of the image's side. */
   ink.outline = function (ring) {
     const svg = document.createElementNS(SVG, "svg");
     for (const [name, value] of [["class", "outline"], ["viewBox", "0 0 1 1"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);

@@ -1,4 +1,4 @@
-"""Draws what `asking_rounds.py` found: one panel per figure, one line per way of asking, with intervals."""
+"""Draws what `asking_rounds.py` found: one panel per metric, one line per way of asking, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,7 +15,7 @@ WORDS = {
 
 
 class Point(NamedTuple):
-    """A figure after so many answers, with its interval."""
+    """A metric after so many answers, with its interval."""
 
     answers: int
     value: float
@@ -23,12 +23,12 @@ class Point(NamedTuple):
     high: float
 
 
-def picture(panels: Mapping[str, Mapping[str, Sequence[Point]]], note: str) -> str:
+def image(panels: Mapping[str, Mapping[str, Sequence[Point]]], note: str) -> str:
     """An SVG.
 
     Args:
         panels: By title, then by way of asking.
-        note: What must be said with the figures.
+        note: What must be said with the metrics.
     """
     width, height = LEFT + len(panels) * (WIDE + GAP + 12), TOP + TALL + 76
     ways = list(next(iter(panels.values())))

@@ -1,11 +1,11 @@
 """Train a plain ResNet18 on the folds of a cross-validation, and compare: is our loop better than one anybody would write?
 
-    python scripts/plain_picture_loop.py FOLDS images.csv --head grade --crop-px 288
+    python scripts/plain_image_loop.py FOLDS images.csv --head grade --crop-px 288
 
 FOLDS is what `inkdot train --images images.csv --folds 5 --out FOLDS` wrote. Each fold of its `out_of_fold.csv` is judged
-by a ResNet18 from scratch (Adam, flips, 12 epochs, the last one taken), trained on all pictures of the other folds. Ours
-gives a tenth of those to validation, so the comparison favours the plain loop. Prints one JSON line: the figures of
-both, of all pictures together and as the mean of the folds, and their differences, with 95 % intervals from resampling
+by a ResNet18 from scratch (Adam, flips, 12 epochs, the last one taken), trained on all images of the other folds. Ours
+gives a tenth of those to validation, so the comparison favours the plain loop. Prints one JSON line: the metrics of
+both, of all images together and as the mean of the folds, and their differences, with 95 % intervals from resampling
 groups, the same ones for both.
 """
 
@@ -28,23 +28,23 @@ SIDE_PX = 128
 RESAMPLES = 1000
 
 
-def read_pictures(paths: list[Path], crop_px: int) -> torch.Tensor:
+def read_image_table(paths: list[Path], crop_px: int) -> torch.Tensor:
     """The centre squares of `crop_px`, shrunk to 128 px: uint8 [n, 3, 128, 128]."""
-    pictures = np.empty((len(paths), SIDE_PX, SIDE_PX, 3), np.uint8)
+    images = np.empty((len(paths), SIDE_PX, SIDE_PX, 3), np.uint8)
     for index, path in enumerate(paths):
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        top, left = (picture.shape[0] - crop_px) // 2, (picture.shape[1] - crop_px) // 2
-        square = picture[top : top + crop_px, left : left + crop_px]
-        pictures[index] = cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        top, left = (image.shape[0] - crop_px) // 2, (image.shape[1] - crop_px) // 2
+        square = image[top : top + crop_px, left : left + crop_px]
+        images[index] = cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
-def as_input(pictures: torch.Tensor) -> torch.Tensor:
-    return ((pictures.float() / 255 - 0.5) / 0.25).to(memory_format=torch.channels_last)
+def as_input(images: torch.Tensor) -> torch.Tensor:
+    return ((images.float() / 255 - 0.5) / 0.25).to(memory_format=torch.channels_last)
 
 
 def judge_fold(
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     truth: torch.Tensor,
     train: torch.Tensor,
     test: torch.Tensor,
@@ -57,7 +57,7 @@ def judge_fold(
     for epoch in range(args.epochs):
         network.train()
         for batch in train[torch.randperm(len(train))].split(32):
-            x = as_input(pictures[batch])
+            x = as_input(images[batch])
             for axis in (2, 3):
                 if torch.rand(()) < 0.5:
                     x = x.flip(axis)
@@ -70,14 +70,14 @@ def judge_fold(
     network.eval()
     with torch.inference_mode():
         return (
-            torch.cat([network(as_input(pictures[part])).softmax(1) for part in test.split(64)])
+            torch.cat([network(as_input(images[part])).softmax(1) for part in test.split(64)])
             .double()
             .numpy()
         )
 
 
-def figures_of(truth: np.ndarray, scores: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Balanced accuracy and mean one-against-rest AUC, of all pictures and as the mean of the folds: float [4]."""
+def metrics_of(truth: np.ndarray, scores: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Balanced accuracy and mean one-against-rest AUC, of all images and as the mean of the folds: float [4]."""
 
     def both(rows: np.ndarray) -> list[float]:
         return [
@@ -96,7 +96,7 @@ def figures_of(truth: np.ndarray, scores: np.ndarray, fold: np.ndarray) -> np.nd
 def compare(
     truth: np.ndarray, ours: np.ndarray, plain: np.ndarray, fold: np.ndarray, group: np.ndarray
 ) -> dict[str, object]:
-    """Both sets of figures and their paired difference, each as [value, low, high]."""
+    """Both sets of metrics and their paired difference, each as [value, low, high]."""
     names = ["balanced_accuracy", "mean_auc", "balanced_accuracy_mean_of_folds", "mean_auc_mean_of_folds"]
     groups, member = np.unique(group, return_inverse=True)
     rows_of = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
@@ -104,9 +104,9 @@ def compare(
     drawn = []
     for _ in range(RESAMPLES):
         rows = np.concatenate([rows_of[index] for index in generator.integers(len(groups), size=len(groups))])
-        drawn.append([figures_of(truth[rows], scores[rows], fold[rows]) for scores in (ours, plain)])
+        drawn.append([metrics_of(truth[rows], scores[rows], fold[rows]) for scores in (ours, plain)])
     draws = np.asarray(drawn)
-    values = np.asarray([figures_of(truth, scores, fold) for scores in (ours, plain)])
+    values = np.asarray([metrics_of(truth, scores, fold) for scores in (ours, plain)])
 
     def described(value: np.ndarray, samples: np.ndarray) -> dict[str, list[float]]:
         low, high = np.percentile(samples, [2.5, 97.5], axis=0)
@@ -115,7 +115,7 @@ def compare(
         }
 
     return {
-        "pictures": len(truth),
+        "images": len(truth),
         "groups": len(groups),
         "ours": described(values[0], draws[:, 0]),
         "plain": described(values[1], draws[:, 1]),
@@ -126,7 +126,7 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folds", type=Path, help="folder that inkdot train --folds wrote")
-    parser.add_argument("images", type=Path, help="the table of pictures it was given")
+    parser.add_argument("images", type=Path, help="the table of images it was given")
     parser.add_argument("--head", default="grade")
     parser.add_argument("--crop-px", type=int, default=288)
     parser.add_argument("--epochs", type=int, default=12)
@@ -145,7 +145,7 @@ def main() -> None:
     targets = np.asarray([[float(row[name.replace("p.", "target.", 1)]) for name in columns] for row in rows])
     truth, fold = targets.argmax(1), np.asarray([int(row["fold"]) for row in rows])
     group = np.asarray([row["group"] for row in rows])
-    pictures = read_pictures([args.images.parent / row["name"] for row in rows], args.crop_px)
+    images = read_image_table([args.images.parent / row["name"] for row in rows], args.crop_px)
 
     plain = np.empty_like(ours)
     for which in np.unique(fold):
@@ -154,7 +154,7 @@ def main() -> None:
             torch.from_numpy(np.flatnonzero(fold != which)),
             torch.from_numpy(np.flatnonzero(fold == which)),
         )
-        plain[fold == which] = judge_fold(pictures, torch.from_numpy(truth), train, test, args)
+        plain[fold == which] = judge_fold(images, torch.from_numpy(truth), train, test, args)
     ours = ours / ours.sum(1, keepdims=True)
     plain = plain / plain.sum(1, keepdims=True)
     print(json.dumps(compare(truth, ours, plain, fold, group)))

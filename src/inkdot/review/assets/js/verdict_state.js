@@ -1,4 +1,4 @@
-// What the reader said: kept per reader and place, undone step by step, remembered by the browser, or by a server
+// What the reader said: kept per reader and region, undone step by step, remembered by the browser, or by a server
 // where inkdot.serve has put its store before this script (ink.store: reader, load, save, steps, unsaved).
 "use strict";
 
@@ -7,15 +7,15 @@
   const RESERVED = new Set(["z", "n", "o"]);
   let kept = true; // whether the browser keeps what is written
   let reader = "";
-  let entries = new Map(); // place key -> {answers: {head: {answer, time}}, note: {text, time} | null}
+  let entries = new Map(); // region key -> {verdicts: {head: {verdict, time}}, note: {text, time} | null}
   let steps = []; // for undo: {key, before}
   const listeners = [];
 
-  ink.placeKey = (slide, place) => (place.key ??= JSON.stringify([slide.id, place.x_l0_px, place.y_l0_px]));
+  ink.regionKey = (slide, region) => (region.key ??= JSON.stringify([slide.id, region.x_l0_px, region.y_l0_px]));
 
-  /** One key per answer: its first letter, else its next free one, else a digit. */
-  ink.answerKeys = (function () {
-    const all = ink.facts.heads.flatMap((head) => head.answers.map((answer) => ({ head, answer: answer.name })));
+  /** One key per verdict: its first letter, else its next free one, else a digit. */
+  ink.verdictKeys = (function () {
+    const all = ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => ({ head, verdict: verdict.name })));
     const taken = new Set(RESERVED);
     const keys = new Map();
     const claim = (item, letters) => {
@@ -24,16 +24,16 @@
       taken.add(letter);
       keys.set(letter, item);
     };
-    for (const item of all) claim(item, [item.answer[0].toLowerCase()]);
+    for (const item of all) claim(item, [item.verdict[0].toLowerCase()]);
     for (const item of all) {
       if ([...keys.values()].includes(item)) continue;
-      claim(item, [...item.answer.toLowerCase(), ..."123456789abcdefghijklmopqrstuvwxy"]);
+      claim(item, [...item.verdict.toLowerCase(), ..."123456789abcdefghijklmopqrstuvwxy"]);
     }
     return keys;
   })();
 
-  ink.keyOf = function (headName, answer) {
-    for (const [key, item] of ink.answerKeys) if (item.head.name === headName && item.answer === answer) return key;
+  ink.keyOf = function (headName, verdict) {
+    for (const [key, item] of ink.verdictKeys) if (item.head.name === headName && item.verdict === verdict) return key;
     return "";
   };
 
@@ -90,7 +90,7 @@
   function parsed(text) {
     try {
       const entry = JSON.parse(text);
-      return entry?.answers && typeof entry.answers === "object" ? entry : null;
+      return entry?.verdicts && typeof entry.verdicts === "object" ? entry : null;
     } catch {
       return null;
     }
@@ -102,7 +102,7 @@
   }
 
   function put(key, entry, isUndo) {
-    const empty = Object.keys(entry.answers).length === 0 && !entry.note;
+    const empty = Object.keys(entry.verdicts).length === 0 && !entry.note;
     if (empty) entries.delete(key);
     else entries.set(key, entry);
     if (ink.store) {
@@ -115,7 +115,7 @@
 
   const unsavedName = () => `unsaved/${ink.facts.review_id}/${encodeURIComponent(reader)}`;
 
-  const copyOf = (entry) => JSON.parse(JSON.stringify(entry || { answers: {}, note: null }));
+  const copyOf = (entry) => JSON.parse(JSON.stringify(entry || { verdicts: {}, note: null }));
 
   function change(key, edit) {
     const before = copyOf(entries.get(key));
@@ -126,35 +126,35 @@
     write(key, after);
   }
 
-  /** What stands at a place when saved answers are added: of each question, and of the note, the later word. */
+  /** What stands at a region when saved verdicts are added: of each question, and of the note, the later word. */
   function merged(before, saved) {
     const after = copyOf(before);
-    for (const [head, given] of Object.entries(saved.answers)) {
-      if (!after.answers[head] || after.answers[head].time < given.time) after.answers[head] = given;
+    for (const [head, given] of Object.entries(saved.verdicts)) {
+      if (!after.verdicts[head] || after.verdicts[head].time < given.time) after.verdicts[head] = given;
     }
     if (saved.note && (!after.note || after.note.time < saved.note.time)) after.note = saved.note;
     for (const head of ink.facts.heads.filter((one) => one.condition !== null)) {
-      if (!ink.openingAnswers(head).includes(after.answers[head.condition[0]]?.answer)) delete after.answers[head.name];
+      if (!ink.openingVerdicts(head).includes(after.verdicts[head.condition[0]]?.verdict)) delete after.verdicts[head.name];
     }
     return after;
   }
 
-  ink.answers = {
+  ink.verdicts = {
     onChange: (run) => listeners.push(run),
     entry: (key) => entries.get(key) || null,
-    answer: (key, headName) => entries.get(key)?.answers[headName]?.answer ?? null,
+    verdict: (key, headName) => entries.get(key)?.verdicts[headName]?.verdict ?? null,
     note: (key) => entries.get(key)?.note?.text ?? "",
     reader: () => reader,
     all: () => entries,
     canUndo: () => steps.length > 0,
     unsaved: () => (ink.store ? ink.store.unsaved() : entries.size > 0 && ink.setting.read(unsavedName()) !== "no"),
-    /** Whether closing the page would lose answers: those a server has not got yet, or that a browser does not keep. */
+    /** Whether closing the page would lose verdicts: those a server has not got yet, or that a browser does not keep. */
     wouldBeLost() {
       return (ink.store !== undefined || !kept) && this.unsaved();
     },
     saved: () => ink.setting.write(unsavedName(), "no"),
 
-    /** Readers do not see each other's answers. What was answered before a name was given goes to the first name. */
+    /** Readers do not see each other's verdicts. What was reviewed before a name was given goes to the first name. */
     become(name) {
       const nameless = reader === "" ? entries : new Map();
       reader = ink.store ? ink.store.reader : name;
@@ -170,26 +170,26 @@
       for (const run of listeners) run(null);
     },
 
-    /** Whether a question may be asked of this place: its condition is answered with the class it names. */
+    /** Whether a question may be asked of this region: its condition is reviewed with the class it names. */
     open(key, head) {
       if (head.condition === null) return true;
-      return ink.openingAnswers(head).includes(this.answer(key, head.condition[0]));
+      return ink.openingVerdicts(head).includes(this.verdict(key, head.condition[0]));
     },
 
-    give(key, head, answer) {
+    give(key, head, verdict) {
       change(key, (entry) => {
-        if (entry.answers[head.name]?.answer === answer) return;
-        entry.answers[head.name] = { answer, time: new Date().toISOString() };
+        if (entry.verdicts[head.name]?.verdict === verdict) return;
+        entry.verdicts[head.name] = { verdict, time: new Date().toISOString() };
         for (const other of ink.facts.heads) {
-          const unmet = other.condition !== null && other.condition[0] === head.name && !ink.openingAnswers(other).includes(answer);
-          if (unmet) delete entry.answers[other.name];
+          const unmet = other.condition !== null && other.condition[0] === head.name && !ink.openingVerdicts(other).includes(verdict);
+          if (unmet) delete entry.verdicts[other.name];
         }
       });
     },
 
     clear(key) {
       change(key, (entry) => {
-        entry.answers = {};
+        entry.verdicts = {};
       });
     },
 
@@ -201,7 +201,7 @@
       });
     },
 
-    /** Take over answers that were saved earlier, a map of entries by place; returns at how many places something changed. */
+    /** Take over verdicts that were saved earlier, a map of entries by region; returns at how many regions something changed. */
     take(found) {
       let taken = 0;
       for (const [key, saved] of found) {
@@ -216,7 +216,7 @@
       return taken;
     },
 
-    /** Take the last step back; returns the key of the place it concerned. */
+    /** Take the last step back; returns the key of the region it concerned. */
     undo() {
       const step = steps.pop();
       if (!step) return null;
@@ -225,7 +225,7 @@
     },
   };
 
-  // The same review in another tab: take over what was answered there.
+  // The same review in another tab: take over what was reviewed there.
   window.addEventListener("storage", (event) => {
     const start = `${PREFIX}${encodeURIComponent(reader)}/`;
     if (event.key === null || !event.key.startsWith(start)) return;
