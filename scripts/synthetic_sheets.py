@@ -1,6 +1,6 @@
-"""Contact sheets of everything the synthetic specimen maker draws, for docs/synthetic.md and for the eye.
+"""Contact sheets of everything the synthetic specimen maker draws, for docs/explanation/synthetic.md and for the eye.
 
-python scripts/synthetic_sheets.py docs/synthetic
+python scripts/synthetic_sheets.py docs/images/synthetic
 """
 
 import sys
@@ -278,4 +278,4 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/synthetic"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/synthetic"))

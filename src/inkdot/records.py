@@ -111,7 +111,7 @@ class TileSpec:
 class ReadPlan:
     """What to ask a reader for: a rectangle of one level. Made by :func:`inkdot.geometry.plan_read`.
 
-    Width and height are separate because pixels need not be square (docs/decisions/0002).
+    Width and height are separate because pixels need not be square (docs/explanation/decisions/0002).
 
     Attributes:
         level: Pyramid level to read.

@@ -1,4 +1,4 @@
-"""docs/files.md names every version and every column, and no others."""
+"""docs/reference/files.md names every version and every column, and no others."""
 
 import re
 from dataclasses import fields
@@ -11,7 +11,7 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.storage import schemas
 from inkdot.storage.tables.predictions import Prediction
 
-PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
 HEAD = DEFAULT_HEADS[0]
 
 

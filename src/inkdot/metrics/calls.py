@@ -10,7 +10,7 @@ from inkdot.storage.model_files import AbstentionBand
 
 CERTAIN: Final = 0.75
 """A class is called where its score reaches this at least, more where the model locked more; else the label is
-``indeterminate`` (docs/decisions/0060, 0090)."""
+``indeterminate`` (docs/explanation/decisions/0060, 0090)."""
 
 
 def further_call(head: Head, scores: Sequence[float], certain: float | None = CERTAIN) -> str:

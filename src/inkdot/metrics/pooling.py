@@ -13,7 +13,7 @@ Pooling = Literal["max", "mean"]
 """max: all labels of the tile with the highest score of the flag class. mean: mean of the logits, over all tiles."""
 
 CLUSTER_POOLING: Final[Pooling] = "max"
-"""How a cluster's score is made from those of its tiles (docs/decisions/0060)."""
+"""How a cluster's score is made from those of its tiles (docs/explanation/decisions/0060)."""
 
 _SMALLEST: Final = 1e-7  # float32 scores may be exactly 0, which has no logarithm
 

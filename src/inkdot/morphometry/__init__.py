@@ -1,7 +1,7 @@
 """Nuclei in pixels: where they are, how large, how dark and how close, in micrometres where the scale is known.
 
 Works on arrays and records; slides are opened and tables written elsewhere. Sizes describe, they never decide:
-no function here calls anything small-cell or large-cell (docs/morphometry.md says why).
+no function here calls anything small-cell or large-cell (docs/explanation/morphometry.md says why).
 """
 
 from inkdot.morphometry.cluster_measurements import ClusterMeasurement, measure_clusters, measure_together

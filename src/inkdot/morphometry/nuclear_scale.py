@@ -11,7 +11,7 @@ from inkdot.morphometry.stain_planes import blurred
 _SMALLEST_PX: Final = 8.0
 _LARGEST_PX: Final = 80.0
 _BIAS: Final = 1.05
-"""The estimate exceeds the median of annotated diameters by this factor, on 53 images (docs/morphometry.md)."""
+"""The estimate exceeds the median of annotated diameters by this factor, on 53 images (docs/explanation/morphometry.md)."""
 
 
 def estimate_nuclear_diameter_px(stain: Plane) -> float:

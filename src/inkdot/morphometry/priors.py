@@ -1,7 +1,7 @@
 """What the segmentation believes of nuclei, relative to a nominal nuclear diameter.
 
 One setting serves every stain and scale; nothing is chosen per image. The values were tried out on the same 53
-annotated images on which docs/morphometry.md reports, so its metrics flatter them a little.
+annotated images on which docs/explanation/morphometry.md reports, so its metrics flatter them a little.
 """
 
 import math

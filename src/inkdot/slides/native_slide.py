@@ -1,6 +1,6 @@
 """SVS and TIFF slides of JPEG tiles, read by their native tiles: the same frames as OpenSlide, several times as fast.
 
-OpenSlide spends most of its time compositing, not decoding (docs/decisions/0010). Level-0 pixels are equal to
+OpenSlide spends most of its time compositing, not decoding (docs/explanation/decisions/0010). Level-0 pixels are equal to
 OpenSlide's; between the pixels of a coarser level both interpolate, equal to within 3 grey levels (0.3 on average).
 """
 

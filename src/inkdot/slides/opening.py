@@ -11,7 +11,7 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     """Open a slide; close it when done (``contextlib.closing``).
 
     The entry's µm/px override the file's. SVS and TIFF slides of plain JPEG tiles are read by these tiles,
-    everything else through OpenSlide; both show the same pixels (docs/decisions/0010).
+    everything else through OpenSlide; both show the same pixels (docs/explanation/decisions/0010).
 
     Args:
         entry: The slide.
