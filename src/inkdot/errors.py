@@ -1,7 +1,9 @@
 """What can go wrong, sorted by who has to act.
 
-Every message is one line that says what was expected, what was found and what to change.
+Every message is one line: what was expected, what was found, and what to change.
 """
+
+from collections.abc import Sequence
 
 
 class InkdotError(Exception):
@@ -58,3 +60,16 @@ class ResolutionError(SlideError):
 
 class NoForegroundError(SlideError):
     """Nothing on the slide could be told from empty glass."""
+
+
+def renamed_message(renames: Sequence[tuple[str, str]]) -> str:
+    """Name what replaced old names, in one line: the same wording for keys, columns and options.
+
+    Args:
+        renames: Old and new name of each; at least one.
+    """
+    if len(renames) == 1:
+        old, new = renames[0]
+        return f"{old} was renamed to {new}; use the new name"
+    listed = ", ".join(f"{old} -> {new}" for old, new in renames)
+    return f"{len(renames)} names have changed: {listed}; use the new names"

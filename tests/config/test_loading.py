@@ -163,6 +163,57 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         load(tmp_path, "tiling: {mpp: x}\ntraining: {epochs: 0}\nzzz: 1\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "training: {watch: calibrated_loss}",
+            "training.watch was renamed to training.monitor; use the new name",
+        ),
+        (
+            "training: {slide_labels: {sure_above: [0.9]}, keep: best}",
+            "3 names have changed: training.slide_labels -> training.mil, training.slide_labels.sure_above -> "
+            "training.mil.pseudo_label_quantile, training.keep -> training.checkpoint; use the new names",
+        ),
+        (
+            "training: {mil: {sure_above: [0.9]}}",
+            "training.mil.sure_above was renamed to training.mil.pseudo_label_quantile; use the new name",
+        ),
+        (
+            "training: {mil: {start: answers}}",
+            "training.mil.start: answers was renamed to training.mil.start: labels; use the new name",
+        ),
+        (
+            "heads: [{name: x, answers: {}}, {name: y, answers: {}}]",
+            "heads[].answers was renamed to heads[].labels; use the new name",
+        ),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_named_with_its_new_name(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path / 'c.yaml'}: {message}"
+
+
+@pytest.mark.parametrize("name", ["thinprep", "section", "demo", "cervical_pictures"])
+def test_a_config_of_the_last_version_works_once_the_listed_names_are_changed(
+    tmp_path: Path, name: str
+) -> None:
+    text = (Path(__file__).parent / "data" / f"earlier_{name}.yaml").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+    (listed,) = re.findall(r"names have changed: (.*); use|: (\S+ was renamed to \S+);", str(caught.value))
+    for rename in (listed[0] or listed[1].replace(" was renamed to ", " -> ")).split(", "):
+        old, new = (path.split(".")[-1] for path in rename.split(" -> "))
+        text = re.sub(rf"\b{old}(?=:|$)", new, text, flags=re.MULTILINE)
+    config = load(tmp_path, text)
+    if name in ("thinprep", "section"):
+        assert config == default_config(name)
+
+
 def test_other_encodings_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found another encoding; save it as UTF-8"):
         load(tmp_path, "preparation: thinprep # für".encode("latin-1"))
@@ -175,7 +226,7 @@ def test_other_encodings_and_missing_files_are_named(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_the_document_are_valid(repository: Path, tmp_path: Path) -> None:
-    text = (repository / "docs" / "input.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "how-to" / "prepare-tables.md").read_text(encoding="utf-8")
     examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert examples
     configs = [load(tmp_path, example) for example in examples]

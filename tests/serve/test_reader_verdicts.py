@@ -231,11 +231,11 @@ def test_other_files_are_not_taken_for_verdicts(tmp_path: Path) -> None:
     with sqlite3.connect(newer) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
-    with pytest.raises(StorageError, match="version 1, found 9"):
+    with pytest.raises(StorageError, match="version 2, found 9"):
         read_verdict_store(newer)
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(newer.read_bytes()[:100] + b"\xff" * 5000)
     with pytest.raises(StorageError, match="damaged file"):
         read_verdict_store(damaged)
-    with pytest.raises(StorageError, match="expected a region for SQLite"):
+    with pytest.raises(StorageError, match="expected a file where SQLite can keep verdicts"):
         VerdictStore(tmp_path / "missing" / "r.sqlite")

@@ -134,7 +134,10 @@ def test_other_versions_and_damaged_facts_are_refused_by_name(layout: RunLayout)
     path = layout.embeddings_facts("s")
     good = json.loads(path.read_text(encoding="utf-8"))
     for text, match in (
-        (json.dumps(good | {"version": "inkdot.embeddings/2"}), "found inkdot.embeddings/2; run again"),
+        (
+            json.dumps(good | {"version": "inkdot.embeddings/2"}),
+            "found inkdot.embeddings/2; run `inkdot predict",
+        ),
         (json.dumps({**good, "version": None}), "expected version inkdot.embeddings/1, found None"),
         ("[1]", "expected version inkdot.embeddings/1, found None"),
         ("{", "found a damaged file"),

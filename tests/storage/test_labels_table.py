@@ -61,6 +61,8 @@ def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
         (HEADER + f"s1,{SQUARE},malignancy\n", r"line 2: expected 6 fields, found fewer"),
         (HEADER + f"s1,{SQUARE},malignancy,benign,,,,\n", r"line 2: expected 6 fields, found more"),
         ("slide_id,geometry,head\n", r"expected columns slide_id, .* found slide_id, geometry, head"),
+        ("slide_id,place,head,answer,reader,source\n", r"columns: 2 names .*: place -> geometry, answer -> label; use"),
+        ("slide_id,geometry,head,answer\n", r"labels\.csv: column: answer was renamed to label; use the new name"),
         (HEADER.replace(",", ";"), r"semicolons"),
         ("", r"expected columns .* found none"),
         (HEADER + 's1,"POLYGON', r"not a CSV table"),

@@ -161,14 +161,14 @@ def test_other_versions_are_refused_by_name(tmp_path: Path) -> None:
     for version in ("inkdot.tiles/1", "inkdot.tiles/3", "inkdot.scores/2"):
         write_table(path, tiles_table(), version, FACTS)
         with pytest.raises(
-            StorageError, match=f"expected version inkdot.tiles/2, found {version}; run again"
+            StorageError, match=f"expected version inkdot.tiles/2, found {version}; run `inkdot tile`"
         ):
             read_table(path, TILES_VERSION)
 
 
 def test_a_table_of_version_1_is_refused_by_name() -> None:
     with pytest.raises(
-        StorageError, match=r"expected version inkdot\.tiles/2, found inkdot\.tiles/1; run again"
+        StorageError, match=r"expected version inkdot\.tiles/2, found inkdot\.tiles/1; run `inkdot tile`"
     ):
         read_table(GOLDEN / "tiles_v1.parquet", TILES_VERSION)
 

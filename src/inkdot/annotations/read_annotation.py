@@ -24,7 +24,7 @@ from inkdot.geometry import scanned_bounds
 from inkdot.labels import Head
 from inkdot.records import SlideInfo
 from inkdot.storage.tables.labels_table import COLUMNS as LABEL_COLUMNS
-from inkdot.storage.tables.labels_table import RegionLabel, read_labels
+from inkdot.storage.tables.labels_table import RENAMED_COLUMNS, RegionLabel, read_labels
 
 MAX_BYTES = 1 << 30
 """Larger text files are refused: they hold detections of a program, not what a person drew."""
@@ -111,7 +111,7 @@ def dialect_of(path: Path) -> str:
             f"found {root.group(1) if root else 'no element'!r}; export the annotations as GeoJSON, or as one of these"
         )
     header, _ = header_of(text)
-    if {"geometry", "head", "label"} <= set(header):
+    if {"geometry", "head", "label"} <= {RENAMED_COLUMNS.get(name, name) for name in header}:
         return "labels"
     if is_box_table(header):
         return "boxes"

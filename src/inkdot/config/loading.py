@@ -10,8 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from inkdot.config.presets import default_config
+from inkdot.config.renamed import renames
 from inkdot.config.schema import Config
-from inkdot.errors import ConfigError
+from inkdot.errors import ConfigError, renamed_message
 from inkdot.records import Preparation
 
 _LONGEST_SHOWN = 60
@@ -86,8 +87,10 @@ def config_from_mapping(data: Mapping[str, object], source: str = "config") -> C
     """Validate keys and values.
 
     Raises:
-        ConfigError: An unknown or mistyped key; the message names every one.
+        ConfigError: A key of an earlier version, or an unknown or mistyped one; the message names every one.
     """
+    if old := renames(data):
+        raise ConfigError(f"{source}: {renamed_message(old)}")
     try:
         return Config.model_validate(_with_preset(data))
     except ValidationError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkdot.errors import ManifestError
+from inkdot.errors import ManifestError, renamed_message
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST_FIELD = 2**31 - 1
@@ -48,7 +48,12 @@ class CsvTable:
 
 
 def read_csv(
-    path: Path, required: Sequence[str], known: Sequence[str] = (), *, missing_hint: str = ""
+    path: Path,
+    required: Sequence[str],
+    known: Sequence[str] = (),
+    *,
+    renamed: Mapping[str, str] | None = None,
+    missing_hint: str = "",
 ) -> CsvTable:
     """Read a table.
 
@@ -57,11 +62,12 @@ def read_csv(
         required: Columns that must be there.
         known: Further columns with a meaning; a column that is one of these but for capitals, spaces or
             signs is refused, since it would be taken for a free column and its content lost.
+        renamed: Columns of earlier versions and what they are called today.
         missing_hint: What to change where the file is missing, after a semicolon.
 
     Raises:
-        ManifestError: The file is missing, is not UTF-8, is not a CSV with commas, lacks a required column, or has
-            a row with more or fewer fields than the header.
+        ManifestError: The file is missing, is not UTF-8, is not a CSV with commas, has a column of an earlier version,
+            lacks a required column, or has a row with more or fewer fields than the header.
     """
     text = _text(path, missing_hint)
     csv.field_size_limit(_LONGEST_FIELD)  # the outline of an annotated region passes the default of 131,072
@@ -70,6 +76,7 @@ def read_csv(
     columns: tuple[str, ...] = ()
     try:
         columns = tuple(name.strip() for name in next(reader, list[str]()))
+        refuse_renamed(path, columns, renamed or {})
         _check_columns(path, columns, required, known)
         for fields in reader:
             if not any(field.strip() for field in fields):
@@ -87,6 +94,22 @@ def read_csv(
             f"{path}: line {reader.line_num}: not a CSV table: {error}; check the quotes"
         ) from None
     return CsvTable(path, columns, tuple(rows))
+
+
+def refuse_renamed(path: Path, columns: Sequence[str], renamed: Mapping[str, str]) -> None:
+    """Refuse a table with columns of an earlier version, in one line that has their names of today.
+
+    Args:
+        path: The file, for the message.
+        columns: The header.
+        renamed: Old names and those of today; an old name beside its new one is a free column.
+
+    Raises:
+        ManifestError: The header has an old name.
+    """
+    found = [(old, new) for old, new in renamed.items() if old in columns and new not in columns]
+    if found:
+        raise ManifestError(f"{path}: column{'s' if len(found) > 1 else ''}: {renamed_message(found)}")
 
 
 def _text(path: Path, missing_hint: str) -> str:

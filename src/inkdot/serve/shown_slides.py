@@ -129,12 +129,13 @@ def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, 
 def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, ShownRegion]:
     """Give every region of a slide its key, and list them by it.
 
-    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names.
+    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names. They must
+    not change between versions, since stored verdicts are found by them: hence "place", the word of the first version.
     """
     named: dict[str, ShownRegion] = {}
     for region in regions:
         outline = region_outline(region)
-        key = region["key"] = _short_hash("region", name, outline)
+        key = region["key"] = _short_hash("place", name, outline)
         region.pop("context", None)  # the viewer shows the surroundings
         score = cast("float | None", region.get("score"))
         named[key] = ShownRegion(name, outline, cast(int, region["rank"]), score)

@@ -16,7 +16,7 @@ from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path, write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.schemas import EMBEDDINGS_VERSION
+from inkdot.storage.schemas import EMBEDDINGS_VERSION, made_by
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Row = Literal["tile", "cluster"]
@@ -126,7 +126,7 @@ def read_embeddings_facts(layout: RunLayout, slide_id: str) -> dict[str, object]
     except FileNotFoundError:
         raise StorageError(
             f"{path}: expected embeddings of version {EMBEDDINGS_VERSION}, found nothing there; "
-            "run the stage that makes them"
+            f"run {made_by(EMBEDDINGS_VERSION)}"
         ) from None
     except (OSError, ValueError) as error:
         raise StorageError(
@@ -137,7 +137,7 @@ def read_embeddings_facts(layout: RunLayout, slide_id: str) -> dict[str, object]
     if facts.get("version") != EMBEDDINGS_VERSION:
         raise StorageError(
             f"{path}: expected version {EMBEDDINGS_VERSION}, found {facts.get('version')}; "
-            "run again with this version of Inkdot"
+            f"run {made_by(EMBEDDINGS_VERSION)} again"
         )
     if missing := [name for name in _REQUIRED if name not in facts]:
         raise StorageError(f"{path}: expected the fact {missing[0]}, found none; delete it and run again")

@@ -18,6 +18,21 @@ CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
 MODEL_VERSION: Final = "inkdot.model/3"
 
+_MADE_BY: Final = {
+    "inkdot.tiles": "`inkdot tile` (in a results folder `inkdot predict`)",
+    "inkdot.clusters": "`inkdot tile` (in a results folder `inkdot predict`)",
+    "inkdot.scores": "`inkdot predict`",
+    "inkdot.cluster_scores": "`inkdot predict`",
+    "inkdot.embeddings": "`inkdot predict --embeddings`",
+    "inkdot.truth": "`inkdot synth`",
+}
+
+
+def made_by(version: str) -> str:
+    """The command that makes files of a schema version, for messages about missing and outdated ones."""
+    return _MADE_BY.get(version.split("/")[0], "the command that made it")
+
+
 TILE_GEOMETRY: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
 """Columns that say where a tile lies and what is on it, the same in tiles and scores."""
 

@@ -16,8 +16,8 @@ from typing import cast
 
 from inkdot.errors import StorageError
 
-REVIEWS_VERSION = 1
-"""``PRAGMA user_version`` of the file."""
+REVIEWS_VERSION = 2
+"""``PRAGMA user_version`` of the file. Version 1 had a column ``place`` and entries with ``answers``; it is upgraded."""
 
 _APPLICATION_ID = 0x496E6B64  # "Inkd", so that another program's database is not taken for verdicts
 SQLITE_START = b"SQLite format 3\x00"
@@ -43,6 +43,11 @@ CREATE TABLE changes (
     time TEXT NOT NULL
 );
 CREATE INDEX changes_of_reader ON changes (reader, model_sha256, shown, order_seed, key, id);
+"""
+_UPGRADE_FROM_1 = """
+ALTER TABLE changes RENAME COLUMN place TO geometry;
+UPDATE changes SET entry = inkdot_entry_of_today(entry);
+PRAGMA user_version = 2;
 """
 _COLUMNS = (
     "reader", "shown", "order_seed", "model_sha256", "key", "slide_id", "geometry", "rank", "score", "entry", "is_undo",
@@ -183,8 +188,8 @@ class VerdictStore:
             if tables == 0:
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {REVIEWS_VERSION}")
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
+                _run(connection, _SCHEMA)
+            _upgrade(connection)
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
@@ -208,14 +213,46 @@ def read_verdict_store(path: Path) -> list[Change]:
         StorageError: The file is damaged, or of another kind or version.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        with (
+            closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection,
+            closing(sqlite3.connect(":memory:")) as copy,
+        ):
             connection.execute("PRAGMA query_only = ON")
-            _check(connection, path)
-            return _changes(connection)
+            connection.backup(
+                copy
+            )  # so that a file of an earlier version can be upgraded without being changed
+            _upgrade(copy)
+            _check(copy, path)
+            return _changes(copy)
     except (sqlite3.Error, ValueError) as error:
         raise StorageError(
             f"{path}: expected verdicts that `inkdot review serve` kept, found a damaged file: {error}"
         ) from None
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    """Run statements one by one within the open transaction; ``executescript`` would commit it first."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a file of version 1 to version 2: only names change."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == _APPLICATION_ID and version == 1:
+        connection.create_function("inkdot_entry_of_today", 1, _entry_of_today)
+        _run(connection, _UPGRADE_FROM_1)
+
+
+def _entry_of_today(text: str) -> str:
+    entry = cast("dict[str, object]", json.loads(text))
+    answers = cast("dict[str, dict[str, object]]", entry.pop("answers", {}))
+    entry["verdicts"] = {
+        head: {"verdict" if name == "answer" else name: value for name, value in given.items()}
+        for head, given in answers.items()
+    }
+    return json.dumps(entry, ensure_ascii=False)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

@@ -16,6 +16,8 @@ from inkdot.manifest.csv_table import read_csv
 from inkdot.storage.atomic import write_text
 
 COLUMNS = ("slide_id", "geometry", "head", "label", "reader", "source")
+RENAMED_COLUMNS = {"place": "geometry", "answer": "label"}
+"""Columns of tables that earlier versions wrote, and their names of today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def read_labels(path: Path, heads: Sequence[Head]) -> list[RegionLabel]:
     Raises:
         ManifestError: The table is missing, or a row's region, head or label is wrong.
     """
-    table = read_csv(path, COLUMNS, missing_hint="correct the column annotation")
+    table = read_csv(path, COLUMNS, renamed=RENAMED_COLUMNS, missing_hint="correct the column annotation")
     by_name = {head.name: head for head in heads}
     labels: list[RegionLabel] = []
     for row in table.rows:

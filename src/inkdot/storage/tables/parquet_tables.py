@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
+from inkdot.storage.schemas import made_by
 
 _KEY = b"inkdot"
 _UNREADABLE = (OSError, ValueError, pa.ArrowException)  # what a flipped byte may lead to
@@ -42,7 +43,7 @@ def read_footer(path: Path, version: str) -> dict[str, object]:
     except FileNotFoundError:
         raise _missing(path, version) from None
     except _UNREADABLE as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, version, error) from None
     return _facts(path, schema, version)
 
 
@@ -60,7 +61,7 @@ def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
     except FileNotFoundError:
         raise _missing(path, version) from None
     except _UNREADABLE as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, version, error) from None
 
 
 def _facts(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
@@ -72,23 +73,22 @@ def _facts(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
     try:
         facts = cast("dict[str, object]", json.loads(raw[_KEY]))
     except ValueError as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, version, error) from None
     if facts.get("version") != version:
         raise StorageError(
-            f"{path}: expected version {version}, found {facts.get('version')}; "
-            "run again with this version of Inkdot"
+            f"{path}: expected version {version}, found {facts.get('version')}; run {made_by(version)} again"
         )
     return facts
 
 
 def _missing(path: Path, version: str) -> StorageError:
     return StorageError(
-        f"{path}: expected a table of version {version}, found nothing there; run the stage that makes it"
+        f"{path}: expected a table of version {version}, found nothing there; run {made_by(version)}"
     )
 
 
-def _damaged(path: Path, error: Exception) -> StorageError:
+def _damaged(path: Path, version: str, error: Exception) -> StorageError:
     said = " ".join(str(error).split())
     return StorageError(
-        f"{path}: expected a Parquet table, found a damaged file ({said}); delete it and run again"
+        f"{path}: expected a Parquet table, found a damaged file ({said}); delete it and run {made_by(version)} again"
     )
