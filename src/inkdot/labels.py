@@ -32,16 +32,26 @@ class Head:
     condition: tuple[str, str] | None = None
     flag_class: str | None = None
 
-    def target(self, label: str) -> tuple[float, ...] | None:
-        """Training target of one label: a weight per class that sum to 1, or None where it is not used.
+    def target(self, label: str | None) -> tuple[float, ...] | None:
+        """Training target of one label: weights of the classes that sum to 1.
+
+        Returns:
+            None where there is no label, or where the label is not used in training.
 
         Raises:
             KeyError: The label is not one of this head's.
         """
-        weights = self.labels[label]
-        if not weights:
+        if label is None or not (weights := self.labels[label]):
             return None
         return tuple(weights.get(name, 0.0) for name in self.classes)
+
+    def is_positive(self, label: str | None) -> bool | None:
+        """Whether a label means the flag class; None where it is unknown, not used in training, or one half."""
+        target = self.target(label)
+        if target is None or self.flag_class is None:
+            return None
+        weight = target[self.classes.index(self.flag_class)]
+        return None if weight == 0.5 else weight > 0.5
 
     def soft_target(self, labels: Iterable[str]) -> tuple[float, ...] | None:
         """Mean target of several readers' labels, or None where no label is usable."""

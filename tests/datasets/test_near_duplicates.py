@@ -1,4 +1,4 @@
-"""Copies of one image under two groups: refused, joined, or named."""
+"""Near-duplicate images in two groups: refused, joined, or named."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.datasets.cohort import split_cohort
 from inkdot.datasets.image_cache import CachedImages, cache_images
 from inkdot.datasets.image_tables import read_image_table
-from inkdot.datasets.near_duplicates import group_near_duplicates
+from inkdot.datasets.splits.near_duplicates import group_near_duplicates
 from inkdot.errors import LeakageError
 from inkdot.storage.layout import RunLayout
 
@@ -42,32 +42,32 @@ def cached(folder: Path, splits: str = "      ") -> CachedImages:
     return cache_images(entries, CONFIG, RunLayout(folder / "run"), Console(quiet=True))
 
 
-def test_copies_under_two_groups_are_refused_by_name(tmp_path: Path) -> None:
+def test_near_duplicates_in_two_groups_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(
         LeakageError,
-        match=r"found 1 pairs .* 0\.png and 5\.png \(correlation 1\.00\); .* images\.find_near_duplicates to join or warn",
+        match=r"found 1 pairs .* 0\.png and 5\.png \(correlation 1\.00\); .* images\.near_duplicates to join or warn",
     ):
         group_near_duplicates(cached(tmp_path), "error")
 
 
-def test_joined_they_never_stand_on_two_sides(tmp_path: Path) -> None:
-    tiles, said = group_near_duplicates(cached(tmp_path), "join")
+def test_joined_near_duplicates_are_never_on_two_sides(tmp_path: Path) -> None:
+    tiles, warnings = group_near_duplicates(cached(tmp_path), "join")
     assert [own.entry.patient_id for own in tiles] == ["o0", "o1", "o2", "o3", "o4", "o0"]
-    assert "Taken for one group each: 1 pairs" in said[0]
+    assert "Joined into one group each: 1 pairs" in warnings[0]
     for seed in range(20):
         training = CONFIG.training.model_copy(update={"seed": seed})
         parts = split_cohort(tiles, CONFIG.model_copy(update={"training": training}), images=True).parts
         assert parts["0.png"] == parts["5.png"]
 
 
-def test_warned_of_they_stay_where_they_are(tmp_path: Path) -> None:
+def test_a_warning_leaves_the_groups_as_they_are(tmp_path: Path) -> None:
     images = cached(tmp_path)
-    tiles, said = group_near_duplicates(images, "warn")
+    tiles, warnings = group_near_duplicates(images, "warn")
     assert tiles == images.tiles
-    assert said[0].startswith("Possible leak: 1 pairs")
+    assert warnings[0].startswith("Possible leak: 1 pairs")
 
 
-def test_copies_in_one_part_of_a_given_split_are_no_leak(tmp_path: Path) -> None:
+def test_near_duplicates_in_one_part_of_a_given_split_are_no_leak(tmp_path: Path) -> None:
     (tmp_path / "same").mkdir()
     assert group_near_duplicates(cached(tmp_path / "same", "tvtvtt"), "error")[1] == []
     (tmp_path / "torn").mkdir()
@@ -75,7 +75,7 @@ def test_copies_in_one_part_of_a_given_split_are_no_leak(tmp_path: Path) -> None
         group_near_duplicates(cached(tmp_path / "torn", "tvtvtv"), "error")
 
 
-def test_chains_of_copies_become_one_group(tmp_path: Path) -> None:
+def test_a_chain_of_near_duplicates_becomes_one_group(tmp_path: Path) -> None:
     images = cached(tmp_path)
     pixels = np.array(images.pixels)
     rows = [int(own.selection.rows[0]) for own in images.tiles]

@@ -18,31 +18,6 @@ from inkdot.metrics.agreement import (
     observed_agreement,
 )
 
-
-def two_readers(table: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of labels that give this table of counts."""
-    cells = [(i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)]
-    first, second = zip(*cells, strict=True)
-    return np.asarray(first), np.asarray(second)
-
-
-@pytest.mark.parametrize(
-    ("table", "kappa"),
-    [
-        ([[20, 5], [10, 15]], 0.4),
-        ([[45, 15], [25, 15]], 0.1304),
-        ([[25, 35], [5, 35]], 0.2593),
-        (
-            [[88, 14, 18], [10, 40, 10], [2, 6, 12]],
-            0.492,
-        ),  # three diagnoses of 200 patients, Cohen 1968, unweighted
-    ],
-)
-def test_cohen_s_kappa_of_published_examples(table, kappa):
-    first, second = two_readers(table)
-    assert cohen_kappa(first, second, len(table)) == pytest.approx(kappa, abs=5e-4)
-
-
 FLEISS_EXAMPLE = np.asarray(
     [
         [0, 0, 0, 0, 14],

@@ -2,36 +2,19 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 from inkdot.metrics.confidence_intervals import (
     BOOTSTRAP,
     CLOPPER_PEARSON,
     TOO_FEW,
     auc_estimate,
-    beta_quantile,
     bootstrap_estimate,
     bootstrap_tail,
     clopper_pearson,
     patient_bootstrap,
-    regularised_incomplete_beta,
     share_estimate,
 )
-
-
-@pytest.mark.parametrize("a", [0.3, 1.0, 2.5, 40.0, 900.0])
-@pytest.mark.parametrize("b", [0.5, 1.0, 7.0, 350.0])
-@pytest.mark.parametrize("x", [0.0, 1e-6, 0.01, 0.3, 0.5, 0.72, 0.999, 1.0])
-def test_incomplete_beta_agrees_with_scipy(a, b, x):
-    assert regularised_incomplete_beta(x, a, b) == pytest.approx(
-        special.betainc(a, b, x), rel=1e-9, abs=1e-12
-    )
-
-
-@pytest.mark.parametrize("probability", [0.001, 0.025, 0.5, 0.975])
-def test_beta_quantile_agrees_with_scipy(probability):
-    for a, b in [(1.0, 9.0), (12.0, 3.5), (300.0, 4.0)]:
-        assert beta_quantile(probability, a, b) == pytest.approx(stats.beta.ppf(probability, a, b), abs=1e-10)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 12), (12, 12), (1, 1), (3, 7), (57, 60), (950, 1000)])

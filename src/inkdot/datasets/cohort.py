@@ -1,4 +1,4 @@
-"""The slides of a training run: which have labels, who learns, who validates, and what they cannot teach."""
+"""The slides of a training run: which have labels, and which train, validate or test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inkdot.config import Config
+from inkdot.config import Config, TrainingConfig
+from inkdot.datasets.splits.grouped_split import Part, SplitSlide, grouped_folds, grouped_split, patient_of
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.errors import LeakageError
-from inkdot.labels import flagging_head
-from inkdot.metrics.splits import Part, SplitSlide, grouped_folds, grouped_split, patient_of
+from inkdot.labels import Head, flagging_head
 from inkdot.model.targets import FloatArray, TargetArray, flag_column, head_slices, known_rows
 from inkdot.storage.model_files import TrainedOn
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Labelled slides and the part each plays.
+    """Labelled slides and the part of the split that each is in.
 
     Attributes:
         slides: By slide_id, sorted.
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
         images: The slides are labelled images of one tile each, and a patient is a group of them.
-        by_slide: Labels about whole slides are learnt from too; the slides then hold tiles without labels.
+        by_slide: Labels of whole slides are used for training too; the slides then hold tiles without labels.
     """
 
     slides: Mapping[str, LabelledTiles]
@@ -48,13 +48,13 @@ class Cohort:
         return [tiles for slide_id, tiles in self.slides.items() if self.parts[slide_id] == part]
 
     def used(self) -> list[LabelledTiles]:
-        """The slides that learn or validate."""
+        """The slides that train or validate."""
         return [*self.of("train"), *self.of("validation")]
 
     def without(self, failed: Mapping[str, str]) -> "Cohort":
         """The cohort less the slides that failed."""
-        kept = {slide_id: tiles for slide_id, tiles in self.slides.items() if slide_id not in failed}
-        return replace(self, slides=kept)
+        rest = {slide_id: tiles for slide_id, tiles in self.slides.items() if slide_id not in failed}
+        return replace(self, slides=rest)
 
 
 def patient(tiles: LabelledTiles) -> str:
@@ -66,8 +66,8 @@ class Fold(NamedTuple):
     """One round of a cross-validation.
 
     Attributes:
-        number: Which fold is kept out for testing, from 0.
-        folds: How many there are.
+        number: Which fold is the test part, from 0.
+        folds: Number of folds.
     """
 
     number: int
@@ -75,39 +75,39 @@ class Fold(NamedTuple):
 
 
 def split_cohort(
-    found: Sequence[LabelledTiles],
+    slides: Sequence[LabelledTiles],
     config: Config,
     *,
     images: bool = False,
     fold: Fold | None = None,
     by_slide: bool = False,
 ) -> Cohort:
-    """Share the slides with labels out to training and validation, whole patients each.
+    """Split the labelled slides into training and validation, whole patients each.
 
-    In a cross-validation one fold is kept out for testing first, and a column ``split`` plays no part.
+    In a cross-validation one fold is the test part, and a column ``split`` is ignored.
 
     Raises:
-        LeakageError: Some slides are synthetic and some are not, a column ``split`` tears a patient apart, or the very
-            same file stands on two sides under different patients.
+        LeakageError: Some slides are synthetic and some are not, a column ``split`` puts a patient into two parts,
+            or the same file is in two parts under different patients.
         ManifestError: The column ``split`` holds other words, or is filled for some slides only.
     """
-    _check_one_kind(found)
-    labelled = [tiles for tiles in found if len(tiles.targets)]
+    _check_one_kind(slides)
+    labelled = [tiles for tiles in slides if len(tiles.targets)]
     rows = [
         SplitSlide(
             slide_id=tiles.entry.slide_id,
             patient_id=patient(tiles),
-            positive=_positive(_said_of(tiles, by_slide=by_slide), config),
-            labels=_other_labels(_said_of(tiles, by_slide=by_slide), config),
-            wanted=tiles.entry.extra.get("split", "").strip(),
+            positive=_positive(_known_targets(tiles, by_slide=by_slide), config.head_records),
+            labels=_other_labels(_known_targets(tiles, by_slide=by_slide), config.head_records),
+            part=tiles.entry.extra.get("split", "").strip(),
             site=tiles.entry.site,
         )
         for tiles in labelled
     ]
     cohort = Cohort(
         slides={tiles.entry.slide_id: tiles for tiles in labelled},
-        parts=_parts(rows, config, fold),
-        unlabelled=tuple(tiles.entry.slide_id for tiles in found if not len(tiles.targets)),
+        parts=_parts(rows, config.training, fold),
+        unlabelled=tuple(tiles.entry.slide_id for tiles in slides if not len(tiles.targets)),
         images=images,
         by_slide=by_slide,
     )
@@ -115,27 +115,26 @@ def split_cohort(
     return cohort
 
 
-def _parts(rows: Sequence[SplitSlide], config: Config, fold: Fold | None) -> dict[str, Part]:
-    settings = config.training
-    together = settings.group_by
+def _parts(rows: Sequence[SplitSlide], training: TrainingConfig, fold: Fold | None) -> dict[str, Part]:
+    fraction, seed, group_by = training.validation_fraction, training.seed, training.group_by
     if fold is None:
-        return grouped_split(rows, settings.validation_fraction, settings.seed, together)
-    fold_of = grouped_folds(rows, fold.folds, settings.seed, together)
-    rest = [replace(row, wanted="") for row in rows if fold_of[row.slide_id] != fold.number]
+        return grouped_split(rows, fraction, seed, group_by)
+    fold_of = grouped_folds(rows, fold.folds, seed, group_by)
+    rest = [replace(row, part="") for row in rows if fold_of[row.slide_id] != fold.number]
     parts: dict[str, Part] = {row.slide_id: "test" for row in rows}
-    return parts | grouped_split(rest, settings.validation_fraction, settings.seed, together)
+    return parts | grouped_split(rest, fraction, seed, group_by)
 
 
-def _said_of(tiles: LabelledTiles, *, by_slide: bool) -> TargetArray:
-    """Targets of the tiles, and where slides teach, what is known of the whole slide as one row more."""
+def _known_targets(tiles: LabelledTiles, *, by_slide: bool) -> TargetArray:
+    """Targets of the tiles; where slide labels are used too, the slide's own target is one more row."""
     if not by_slide or tiles.slide_targets is None:
         return tiles.targets
     return np.concatenate([tiles.targets, tiles.slide_targets[None, :]])
 
 
-def tiles_per_class(slides: Sequence[LabelledTiles], config: Config) -> dict[str, float]:
+def tiles_per_class(slides: Sequence[LabelledTiles], heads: Sequence[Head]) -> dict[str, float]:
     """Tiles per ``<head>.<class>``, soft targets counted by weight."""
-    names = [f"{head.name}.{class_name}" for head in config.head_records for class_name in head.classes]
+    names = [f"{head.name}.{class_name}" for head in heads for class_name in head.classes]
     sums: FloatArray = np.zeros(len(names))
     for tiles in slides:
         sums += np.nan_to_num(tiles.targets).sum(axis=0, dtype=np.float64)
@@ -143,40 +142,40 @@ def tiles_per_class(slides: Sequence[LabelledTiles], config: Config) -> dict[str
 
 
 def cohort_notes(cohort: Cohort) -> list[str]:
-    """What the user and the model's card should know of the cohort."""
+    """Lines on the cohort for the terminal and the model card."""
     notes: list[str] = []
-    words: dict[Part, str] = {"train": "Training", "validation": "Validation", "test": "Left out for testing"}
-    for part, word in words.items():
+    names: dict[Part, str] = {"train": "Training", "validation": "Validation", "test": "Test"}
+    for part, name in names.items():
         if slides := cohort.of(part):
             tiles, patients = sum(len(s.targets) for s in slides), len({patient(s) for s in slides})
             whole = f"{tiles} images" if cohort.images else f"{tiles} tiles of {len(slides)} slides"
-            notes.append(f"{word}: {whole} of {patients} {'groups' if cohort.images else 'patients'}.")
+            notes.append(f"{name}: {whole} of {patients} {'groups' if cohort.images else 'patients'}.")
             if cohort.by_slide:
                 known = sum(int(known_rows(s.targets).sum()) for s in slides)
                 notes.append(
-                    f"Of these tiles, {known} have a label of their own; the slides' labels teach by attention."
+                    f"Of these tiles, {known} have a label of their own; the slides' labels are used through attention."
                 )
     if left_out := sum(tiles.selection.left_out for tiles in cohort.used()):
         notes.append(f"{left_out} labelled tiles were left out by training.max_tiles_per_slide.")
     if cohort.unlabelled:
         what = "images have no label" if cohort.images else "slides have no labelled tile"
         notes.append(f"{len(cohort.unlabelled)} {what} and were not used.")
-    if nameless := sum(not tiles.entry.patient_id for tiles in cohort.used()):
+    if unnamed := sum(not tiles.entry.patient_id for tiles in cohort.used()):
         notes.append(
-            f"{nameless} slides have no patient_id, and each was taken for a patient of its own: where two are of "
+            f"{unnamed} slides have no patient_id, and each counts as a patient of its own: where two are of "
             "one patient, the metrics are too good."
         )
     return notes
 
 
-def trained_on_facts(cohort: Cohort, config: Config) -> TrainedOn:
-    """The cohort in counts and words, without any identifier."""
+def trained_on_facts(cohort: Cohort, heads: Sequence[Head]) -> TrainedOn:
+    """The cohort in counts, without any identifier."""
     entries = [tiles.entry for tiles in cohort.used()]
     return TrainedOn(
         synthetic=cohort.synthetic,
         slides=len(entries),
         patients=len({patient(tiles) for tiles in cohort.used()}),
-        tiles_per_class=tiles_per_class(cohort.of("train"), config),
+        tiles_per_class=tiles_per_class(cohort.of("train"), heads),
         preparations=sorted({entry.preparation for entry in entries if entry.preparation}),
         stains=sorted({entry.stain for entry in entries if entry.stain}),
         sites=len({entry.site for entry in entries if entry.site}),
@@ -191,13 +190,13 @@ def _mpp_range(slides: Sequence[LabelledTiles]) -> tuple[float, float] | None:
     return (min(known), max(known)) if known else None
 
 
-def _check_one_kind(found: Sequence[LabelledTiles]) -> None:
-    synthetic = [tiles.entry.slide_id for tiles in found if tiles.synthetic]
-    real = [tiles.entry.slide_id for tiles in found if not tiles.synthetic]
+def _check_one_kind(slides: Sequence[LabelledTiles]) -> None:
+    synthetic = [tiles.entry.slide_id for tiles in slides if tiles.synthetic]
+    real = [tiles.entry.slide_id for tiles in slides if not tiles.synthetic]
     if synthetic and real:
         raise LeakageError(
             f"expected slides that are all real or all synthetic, found {len(synthetic)} synthetic ones such as "
-            f"{synthetic[0]!r} among {len(real)} real ones such as {real[0]!r}; list them apart"
+            f"{synthetic[0]!r} among {len(real)} real ones such as {real[0]!r}; list them in separate tables"
         )
 
 
@@ -213,15 +212,14 @@ def _check_files_apart(cohort: Cohort) -> None:
             )
 
 
-def _positive(targets: TargetArray, config: Config) -> bool | None:
-    """Whether any tile labels the flagging head with its flag class; None where none is labelled."""
-    own = targets[:, flag_column(config.head_records)]
+def _positive(targets: TargetArray, heads: Sequence[Head]) -> bool | None:
+    """Whether any tile has the flag class; None where no tile is labelled."""
+    own = targets[:, flag_column(heads)]
     known = own[~np.isnan(own)]
     return bool((known > 0.5).any()) if len(known) else None
 
 
-def _other_labels(targets: TargetArray, config: Config) -> tuple[str, ...]:
-    heads = config.head_records
+def _other_labels(targets: TargetArray, heads: Sequence[Head]) -> tuple[str, ...]:
     flagging = flagging_head(heads).name
     return tuple(
         f"{head.name}.{class_name}"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from inkdot.datasets.splits.grouped_split import patient_of
 from inkdot.labels import Head
 from inkdot.manifest.columns import SPLIT
-from inkdot.metrics.splits import patient_of
 from inkdot.records import SlideEntry
 from inkdot.storage.hashing import slide_fingerprint
 

@@ -191,7 +191,7 @@ def image_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:
     """One row, or none where the image has no usable label; shape [1 or 0, classes of all heads]."""
     row: list[float] = []
     for head in heads:
-        target = head.target(entry.labels[head.name]) if head.name in entry.labels else None
+        target = head.target(entry.labels.get(head.name))
         row += [float("nan")] * len(head.classes) if target is None else list(target)
     targets = np.array([row], np.float32)
     return targets[~np.isnan(targets).all(axis=1)]

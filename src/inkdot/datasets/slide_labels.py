@@ -27,7 +27,7 @@ def slide_targets(
     slices = head_slices(heads)
     found = np.full(sum(len(head.classes) for head in heads), np.nan, np.float32)
     for head in heads:
-        target = head.target(on_slide[head.name]) if head.name in on_slide else None
+        target = head.target(on_slide.get(head.name))
         if target is not None:
             found[slices[head.name]] = target
     flagging = flagging_head(heads)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv, ndtr, stdtrit
 
 from inkdot.metrics.classification import BoolArray, FloatArray, average_precision, roc_auc
 
@@ -98,9 +99,8 @@ def bootstrap_tail(patients: int, confidence: float) -> float:
     if patients < 2:
         return 0.0
     freedom = patients - 1
-    share = beta_quantile(confidence, 0.5, freedom / 2.0)  # of t²/(freedom + t²)
-    deviations = math.sqrt(freedom * share / (1.0 - share)) * math.sqrt(patients / freedom)
-    return 0.5 * math.erfc(deviations / math.sqrt(2.0))
+    deviations = float(stdtrit(freedom, 0.5 + confidence / 2.0)) * math.sqrt(patients / freedom)
+    return float(ndtr(-deviations))
 
 
 def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -118,52 +118,9 @@ def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -
         raise ValueError(f"expected 0 <= successes <= trials, trials > 0; found {successes} of {trials}")
     tail = (1.0 - confidence) / 2.0
     failures = trials - successes
-    low = 0.0 if successes <= 0 else beta_quantile(tail, successes, failures + 1.0)
-    high = 1.0 if failures <= 0 else beta_quantile(1.0 - tail, successes + 1.0, failures)
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, failures + 1.0, tail))
+    high = 1.0 if failures <= 0 else float(betaincinv(successes + 1.0, failures, 1.0 - tail))
     return low, high
-
-
-def beta_quantile(probability: float, a: float, b: float) -> float:
-    """The x at which the Beta(a, b) distribution function reaches ``probability``, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(100):
-        middle = 0.5 * (low + high)
-        if regularised_incomplete_beta(middle, a, b) < probability:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
-    """Distribution function of Beta(a, b) at x, by its continued fraction (DLMF 8.17.22, Lentz's method)."""
-    if x <= 0.0:
-        return 0.0
-    if x >= 1.0:
-        return 1.0
-    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast below this point only
-        return 1.0 - regularised_incomplete_beta(1.0 - x, b, a)
-    front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    tiny = 1e-300
-    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
-    d = 1.0 / (d if abs(d) > tiny else tiny)
-    value = d
-    for m in range(1, 10_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        change = 1.0
-        for step in (even, odd):
-            d = 1.0 + step * d
-            d = 1.0 / (d if abs(d) > tiny else tiny)
-            c = 1.0 + step / c
-            c = c if abs(c) > tiny else tiny
-            change = c * d
-            value *= change
-        if abs(change - 1.0) < 1e-15:
-            break
-    return front * value / a
 
 
 def bootstrap_estimate(

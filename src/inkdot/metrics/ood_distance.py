@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from inkdot.metrics.confidence_intervals import beta_quantile
+from scipy.special import stdtrit
 
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
@@ -90,15 +89,4 @@ def limit_for_one_more(values: npt.ArrayLike, share: float = 0.99) -> float:
     if count < 2:
         raise ValueError(f"expected at least two slides, found {count}")
     spread = float(logs.std(ddof=1)) * math.sqrt(1.0 + 1.0 / count)
-    return math.exp(float(logs.mean()) + t_quantile(share, count - 1) * spread)
-
-
-def t_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t, through the beta distribution of 1 / (1 + t² / freedom).
-
-    Args:
-        probability: 0.5 to 1, both exclusive.
-        freedom: Degrees of freedom, at least 1.
-    """
-    x = beta_quantile(2.0 * (1.0 - probability), freedom / 2.0, 0.5)
-    return math.sqrt(freedom * (1.0 - x) / x)
+    return math.exp(float(logs.mean()) + float(stdtrit(count - 1, share)) * spread)

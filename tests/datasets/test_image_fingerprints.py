@@ -1,11 +1,11 @@
-"""Copies of a image, and how far others are from passing for one."""
+"""Near-duplicates are found, and other images are not."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inkdot.metrics.image_fingerprints import NEAR_DUPLICATE, find_near_duplicates, fingerprint
+from inkdot.datasets.splits.image_fingerprints import NEAR_DUPLICATE, find_near_duplicates, fingerprint
 
 Image = npt.NDArray[np.uint8]
 
@@ -43,11 +43,11 @@ def saved_again(rgb: Image) -> Image:
         lambda rgb: np.rot90(rgb[:, ::-1], 3),
     ],
 )
-def test_copies_are_found_in_whatever_orientation(copy) -> None:
+def test_copies_are_found_in_every_orientation(copy) -> None:
     assert pairs(field(0), field(1), copy(field(0)), field(2)) == [(0, 2)]
 
 
-def test_the_correlation_is_the_textbooks() -> None:
+def test_the_correlation_is_pearsons() -> None:
     first, second = fingerprint(field(0)), fingerprint(saved_again(field(0)))
     (pair,) = find_near_duplicates(np.stack([first, second]), np.array(["a", "b"]))
     assert pair.correlation == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-5)
@@ -62,16 +62,16 @@ def test_a_fingerprint_is_the_mean_of_each_part() -> None:
     np.testing.assert_allclose(fingerprint(rgb), expected, rtol=1e-5)
 
 
-def test_copies_within_a_group_are_nobodys_business() -> None:
+def test_near_duplicates_within_a_group_are_not_reported() -> None:
     assert pairs(field(0), saved_again(field(0)), groups=["a", "a"]) == []
 
 
-def test_other_fields_and_empty_glass_are_no_copies() -> None:
+def test_other_fields_and_empty_glass_are_no_near_duplicates() -> None:
     assert pairs(*(field(seed) for seed in range(60))) == []
     assert pairs(*(np.full((64, 64, 3), 235, np.uint8) for _ in range(3))) == []
 
 
-def test_blocks_change_nothing() -> None:
+def test_a_pair_in_two_blocks_is_found() -> None:
     """More images than fit in one block: the pair lies across two."""
     generator = np.random.default_rng(0)
     prints = generator.normal(120, 30, (1100, 16, 16)).astype(np.float32)
@@ -82,7 +82,7 @@ def test_blocks_change_nothing() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_real_pap_images_hold_two_pairs_that_their_table_calls_different(real_data) -> None:
+def test_real_pap_images_hold_two_pairs_in_different_groups(real_data) -> None:
     """Centres of 288 px of all 2,246; the next pair is well below the limit."""
     rows = (real_data / "lbc" / "images.csv").read_text(encoding="utf-8").splitlines()[1:]
     prints, names = [], []
@@ -92,7 +92,7 @@ def test_real_pap_images_hold_two_pairs_that_their_table_calls_different(real_da
         top, left = (rgb.shape[0] - 288) // 2, (rgb.shape[1] - 288) // 2
         prints.append(fingerprint(rgb[top : top + 288, left : left + 288]))
         names.append(original)
-    found = find_near_duplicates(np.stack(prints), np.array(names), least=0.8)
+    found = find_near_duplicates(np.stack(prints), np.array(names), min_correlation=0.8)
     sure = {frozenset((names[a], names[b])) for a, b, correlation in found if correlation >= NEAR_DUPLICATE}
     assert sure == {frozenset(("nl_21_ (2)", "nl_21_ (5)")), frozenset(("nl_2_ (5)", "nl_2_ (6)"))}
     assert max(pair.correlation for pair in found if pair.correlation < NEAR_DUPLICATE) < 0.85

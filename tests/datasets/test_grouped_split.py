@@ -2,12 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inkdot.datasets.splits.grouped_split import (
+    SplitSlide,
+    check_groups_apart,
+    grouped_folds,
+    grouped_split,
+    patient_of,
+)
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.metrics.splits import SplitSlide, check_patients_apart, grouped_folds, grouped_split, patient_of
 
 
-def slide(index, patient, positive=None, labels=(), wanted=""):
-    return SplitSlide(f"s{index:03d}", patient, positive, labels, wanted)
+def slide(index, patient, positive=None, labels=(), part=""):
+    return SplitSlide(f"s{index:03d}", patient, positive, labels, part)
 
 
 def cohort(positives=12, negatives=20, each=2):
@@ -44,7 +50,7 @@ def test_each_class_gives_its_share():
     assert sum(name.startswith("neg") for name in validating) == 5
 
 
-def test_two_patients_of_a_class_end_on_different_sides_and_one_trains():
+def test_two_patients_of_a_class_are_on_different_sides_and_a_single_one_trains():
     slides = [slide(0, "a", True), slide(1, "b", True), slide(2, "c", False)]
     parts = grouped_split(slides, 0.05, seed=0)
     assert {parts["s000"], parts["s001"]} == {"train", "validation"}
@@ -67,16 +73,16 @@ def test_same_seed_same_split_in_any_order_and_another_seed_another():
 
 
 def test_a_given_split_is_respected():
-    wanted = ["train", "validation", "test", "train"]
-    slides = [slide(i, f"p{i}", True, wanted=part) for i, part in enumerate(wanted)]
-    assert list(grouped_split(slides, 0.25, 0).values()) == wanted
+    given = ["train", "validation", "test", "train"]
+    slides = [slide(i, f"p{i}", True, part=part) for i, part in enumerate(given)]
+    assert list(grouped_split(slides, 0.25, 0).values()) == given
 
 
 def test_a_given_split_that_leaks_names_the_patient():
     slides = [
-        slide(0, "anna", wanted="train"),
-        slide(1, "anna", wanted="validation"),
-        slide(2, "b", wanted="test"),
+        slide(0, "anna", part="train"),
+        slide(1, "anna", part="validation"),
+        slide(2, "b", part="test"),
     ]
     with pytest.raises(LeakageError, match=r"anna \(train and validation\)"):
         grouped_split(slides, 0.25, 0)
@@ -84,7 +90,7 @@ def test_a_given_split_that_leaks_names_the_patient():
 
 @pytest.mark.parametrize("word", ["", "Train", "holdout"])
 def test_a_split_column_filled_for_some_or_with_other_words_is_refused(word):
-    slides = [slide(0, "a", wanted="train"), slide(1, "b", wanted=word)]
+    slides = [slide(0, "a", part="train"), slide(1, "b", part=word)]
     with pytest.raises(ManifestError, match="'s001': column split"):
         grouped_split(slides, 0.25, 0)
 
@@ -93,7 +99,7 @@ def test_leaks_name_five_patients_and_count_the_rest():
     patients = {f"s{i}{side}": f"p{i}" for i in range(8) for side in "ab"}
     parts = {name: "train" if name.endswith("a") else "validation" for name in patients}
     with pytest.raises(LeakageError, match=r"p0 .*p4 .* and 3 more"):
-        check_patients_apart(patients, parts)
+        check_groups_apart(patients, parts, "patient")
 
 
 def test_a_slide_without_patient_is_its_own_patient():
@@ -108,11 +114,13 @@ def test_folds_hold_whole_patients_and_their_share_of_each_class():
         patients = {s.patient_id for s in slides if folds[s.slide_id] == fold}
         assert sum(name.startswith("pos") for name in patients) == 2
         assert sum(name.startswith("neg") for name in patients) == 4
-    check_patients_apart({s.slide_id: s.patient_id for s in slides}, {k: str(v) for k, v in folds.items()})
+    check_groups_apart(
+        {s.slide_id: s.patient_id for s in slides}, {k: str(v) for k, v in folds.items()}, "patient"
+    )
     assert grouped_folds(slides[::-1], 5, seed=0) == folds
 
 
-def test_more_folds_than_patients_is_the_users_error():
+def test_more_folds_than_patients_are_refused():
     with pytest.raises(UserError, match="found 2; lower --folds"):
         grouped_folds([slide(0, "a", True), slide(1, "b", False)], 5, 0)
     with pytest.raises(ValueError, match="at least 2 folds"):

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inkdot.datasets.splits.grouped_split import SplitSlide, grouped_folds, grouped_split
+from inkdot.datasets.splits.site_split import site_units
 from inkdot.errors import LeakageError, ManifestError, UserError
-from inkdot.metrics.site_splits import site_units
-from inkdot.metrics.splits import SplitSlide, grouped_folds, grouped_split
 
 
-def slide(index, patient, site, positive=None, wanted=""):
-    return SplitSlide(f"s{index:03d}", patient, positive, (), wanted, site)
+def slide(index, patient, site, positive=None, part=""):
+    return SplitSlide(f"s{index:03d}", patient, positive, (), part, site)
 
 
 def cohort(sites):
@@ -47,14 +47,14 @@ def test_no_site_and_no_patient_is_ever_on_two_sides(owners, seed):
         assert len(set(sides.values())) == 2
 
 
-def test_a_patient_seen_at_two_sites_joins_them():
+def test_sites_that_share_a_patient_are_one_unit():
     slides = cohort({"a": (1, 1), "b": (1, 1), "c": (1, 1)})
     slides.append(slide(99, slides[0].patient_id, "b", True))
     with pytest.raises(UserError, match=r"at least 3 sites .* found 2"):
         grouped_folds(slides, 3, 0, "site")
 
 
-def test_folds_are_as_even_as_the_best_of_all_ways_to_share_the_sites_out():
+def test_folds_are_among_the_most_even_quarter_of_all_assignments():
     counts = random.Random(3)
     for _ in range(20):
         sites = {f"site{i}": (counts.randint(1, 6), counts.randint(1, 12)) for i in range(7)}
@@ -98,7 +98,7 @@ def test_a_slide_without_a_site_is_named():
 
 
 def test_a_given_split_that_tears_a_site_apart_names_it():
-    slides = [slide(0, "a", "north", wanted="train"), slide(1, "b", "north", wanted="validation")]
+    slides = [slide(0, "a", "north", part="train"), slide(1, "b", "north", part="validation")]
     with pytest.raises(LeakageError, match=r"each site in one part .* north \(train and validation\)"):
         grouped_split(slides, 0.25, 0, "site")
     assert set(grouped_split(slides, 0.25, 0).values()) == {"train", "validation"}
