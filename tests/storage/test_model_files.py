@@ -20,6 +20,7 @@ from inkdot.storage.model_files import (
     read_model_file,
     write_model_file,
 )
+from inkdot.storage.model_upgrade import upgraded
 
 GOLDEN = Path(__file__).parent / "golden" / "model.json"
 WEIGHTS = b"weights"
@@ -88,6 +89,41 @@ def test_models_of_earlier_versions_stay_readable(tmp_path: Path, name: str) -> 
     read = read_model_file(tmp_path)
     assert read.model_dump(exclude={"weights_sha256"}) == description().model_dump(exclude={"weights_sha256"})
     assert read.head_records == DEFAULT_HEADS
+
+
+def leaves(value: object) -> list[str]:
+    """Every number, text and flag in a JSON value, sorted; the version and renamed words are left out."""
+    if isinstance(value, dict):
+        return sorted(leaf for item in value.values() for leaf in leaves(item))
+    if isinstance(value, list):
+        return sorted(leaf for item in value for leaf in leaves(item))
+    text = json.dumps(value)
+    return [] if "inkdot.model/" in text or text in ('"answers"', '"labels"') else [text]
+
+
+@pytest.mark.parametrize("name", ["model_v1_demo", "model_v1_images", "model_v2_attention"])
+def test_an_upgrade_changes_names_and_nothing_else(name: str) -> None:
+    old = json.loads((GOLDEN.parent / f"{name}.json").read_text(encoding="utf-8"))
+    new = upgraded(old)
+    assert leaves(new) == leaves(old)
+    read = ModelFile.model_validate(new)
+    assert read.operating_points["malignancy"].reliability
+    assert read.abstention["malignancy"].target_selective_risk == 0.05
+    assert [head.name for head in read.head_records] == ["malignancy", "morphology"]
+
+
+def test_an_upgrade_keeps_what_images_and_slide_labels_added() -> None:
+    images, attention, demo = (
+        ModelFile.model_validate(upgraded(json.loads((GOLDEN.parent / name).read_text(encoding="utf-8"))))
+        for name in ("model_v1_images.json", "model_v2_attention.json", "model_v1_demo.json")
+    )
+    assert images.images is not None
+    assert (images.images.near_duplicates, images.images.crop_px) == ("join", 288)
+    assert (images.trained_on.images, images.tta_views, images.precision) == (True, 8, "bfloat16")
+    assert attention.attention is not None
+    assert (attention.attention.start, attention.attention.follows) == ("labels", True)
+    assert demo.ood is not None
+    assert demo.ood.tiles == 512
 
 
 def test_the_models_hash_follows_description_and_weights(model: Path) -> None:
