@@ -66,10 +66,10 @@ def renamed_message(renames: Sequence[tuple[str, str]]) -> str:
     """Name what replaced old names, in one line: the same wording for keys, columns and options.
 
     Args:
-        renames: Old and new name of each; at least one.
+        renames: Old and new name of each, at least one pair; the new name is empty where the old one was removed.
     """
     if len(renames) == 1:
         old, new = renames[0]
-        return f"{old} was renamed to {new}; use the new name"
-    listed = ", ".join(f"{old} -> {new}" for old, new in renames)
+        return f"{old} was renamed to {new}; use the new name" if new else f"{old} was removed; delete it"
+    listed = ", ".join(f"{old} -> {new or '(removed)'}" for old, new in renames)
     return f"{len(renames)} names have changed: {listed}; use the new names"

@@ -142,13 +142,13 @@ HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, labels: {%s}}]"
         ("training: {head_weights: {x: 1.0}}", r"training\.head_weights: unknown head 'x'"),
         ("images: {heads: {x: label}}", r"images\.heads: unknown head 'x'"),
         ("images: {mpp_of_all: 0.0}", r"images\.mpp_of_all"),
-        ("tiling: {side_px: 64\n", r"line 2: expected YAML, found a mistake"),
+        ("tiling: {side_px: 64\n", r"line 2: expected YAML, found an error"),
         ("seed: 1\nseed: 2\n", r"line 2: .*key 'seed' is given twice"),
         ("tiling: {mpp: 0.25, mpp: 0.5}", r"key 'mpp' is given twice"),
         ("- a\n- b\n", r"expected keys and values such as `preparation: thinprep`, found \['a', 'b'\]"),
         ("just words", r"found 'just words'"),
         ("1: 2", r"expected keys and values"),
-        ("!!python/object/apply:os.system ['true']", r"expected YAML, found a mistake: could not determine a constructor"),
+        ("!!python/object/apply:os.system ['true']", r"expected YAML, found an error: could not determine a constructor"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_line_that_names_the_key(tmp_path: Path, text: str, message: str) -> None:
@@ -181,7 +181,16 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         ),
         (
             "training: {mil: {start: answers}}",
-            "training.mil.start: answers was renamed to training.mil.start: labels; use the new name",
+            "training.mil.start: answers was renamed to training.mil.start: pseudo-labels; use the new name",
+        ),
+        (
+            "training: {slide_labels: {start: self-supervised}}",
+            "2 names have changed: training.slide_labels -> training.mil, training.slide_labels.start: self-supervised -> "
+            "(removed); use the new names",
+        ),
+        (
+            "training: {mil: {self_supervised_epochs: 3}}",
+            "training.mil.self_supervised_epochs was removed; delete it",
         ),
         (
             "heads: [{name: x, answers: {}}, {name: y, answers: {}}]",
@@ -208,7 +217,10 @@ def test_a_config_of_the_last_version_works_once_the_listed_names_are_changed(
     (listed,) = re.findall(r"names have changed: (.*); use|: (\S+ was renamed to \S+);", str(caught.value))
     for rename in (listed[0] or listed[1].replace(" was renamed to ", " -> ")).split(", "):
         old, new = (path.split(".")[-1] for path in rename.split(" -> "))
-        text = re.sub(rf"\b{old}(?=:|$)", new, text, flags=re.MULTILINE)
+        if new == "(removed)":
+            text = re.sub(rf"^.*\b{old}:.*\n", "", text, flags=re.MULTILINE)
+        else:
+            text = re.sub(rf"\b{old}(?={'$' if ': ' in old else ':'})", new, text, flags=re.MULTILINE)
     config = load(tmp_path, text)
     if name in ("thinprep", "section"):
         assert config == default_config(name)

@@ -1,4 +1,4 @@
-"""What people write in ``configs/*.yaml``: strict models, whose unknown or mistyped keys are errors."""
+"""The configuration (``configs/*.yaml``) as strict pydantic models: unknown keys and wrong types are errors."""
 
 from inkdot.config.adequacy import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.commented_yaml import commented_yaml

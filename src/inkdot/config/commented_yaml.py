@@ -1,4 +1,4 @@
-"""A config as YAML in which every key is explained, generated from the models themselves."""
+"""A config as YAML with a comment above every key, generated from the models."""
 
 import json
 import textwrap
@@ -13,9 +13,9 @@ from inkdot.config.schema import Config
 _WIDTH = 110
 _BOUND_WORDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _HEADING = (
-    "Settings of Inkdot for the preparation {preparation}, as `inkdot init` writes them: all keys with their defaults.",
-    "A key that is left out has its default; an unknown one is an error. Names end in their unit: _px are pixels, _um",
-    "micrometres, _fraction is 0 to 1; mpp is micrometres per pixel.",
+    "Settings of Inkdot for the preparation {preparation}, written by `inkdot init`: all keys with their defaults.",
+    "A key that is left out has its default; an unknown key is an error. Names end in their unit: _px pixels, _um",
+    "micrometres, _fraction 0 to 1; mpp is micrometres per pixel.",
 )
 
 
@@ -58,7 +58,7 @@ def _models_in(value: object) -> list[BaseModel]:
 
 
 def _list_lines(models: Sequence[BaseModel], indent: int) -> Iterator[str]:
-    """Items of a list; the keys are explained on the first one alone."""
+    """Items of a list; only the keys of the first one have comments."""
     for index, model in enumerate(models):
         started = False
         for line in _model_lines(model, indent + 2, explained=index == 0):
@@ -74,7 +74,7 @@ def _comment(text: str, indent: int) -> Iterator[str]:
 
 
 def _explanation(field: FieldInfo) -> str:
-    """The description, the choices or the range."""
+    """The description with the choices or the range of the value."""
     text = field.description or ""
     choices = _choices(field.annotation)
     if len(choices) > 1 and not all(str(choice) in text for choice in choices):
@@ -91,7 +91,7 @@ def _choices(annotation: object) -> tuple[object, ...]:
 
 def _bounds(field: FieldInfo) -> str:
     words = [
-        f"{word} {bound}"
+        f"{word} {int(bound) if bound == int(bound) else bound}"
         for rule in cast("list[object]", field.metadata)
         for name, word in _BOUND_WORDS.items()
         if (bound := getattr(rule, name, None)) is not None
@@ -100,7 +100,7 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _inline(value: object) -> str:
-    """One value on one line: JSON is YAML, and plain words need no quotes."""
+    """One value on one line, as JSON, which is YAML; plain words need no quotes."""
     if isinstance(value, str) and value.isidentifier() and value.lower() not in _YAML_WORDS:
         return value
     if isinstance(value, Mapping):
@@ -111,7 +111,7 @@ def _inline(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-# Words that YAML 1.1 takes for something else than text.
+# Words that YAML 1.1 does not read as text.
 _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 

@@ -1,4 +1,4 @@
-"""YAML to config, with errors that name the file and the key."""
+"""Reads YAML configs; errors name the file and the key."""
 
 import difflib
 import re
@@ -16,12 +16,12 @@ from inkdot.errors import ConfigError, renamed_message
 from inkdot.records import Preparation
 
 _LONGEST_SHOWN = 60
-# YAML 1.1 takes 1e-3 for text; people and Python take it for a number.
+# YAML 1.1 reads 1e-3 as text; Python and people read a number.
 _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, where YAML would keep the last, and reads 1e-3 as a number."""
+    """Safe YAML loader that refuses duplicate keys (YAML keeps the last) and reads 1e-3 as a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[object] = set()
@@ -68,7 +68,7 @@ def _mapping(path: Path, text: str) -> Mapping[str, object]:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ConfigError(
-            f"{path}: {line}expected YAML, found a mistake: {error.problem}; correct it"
+            f"{path}: {line}expected YAML, found an error: {error.problem}; correct it"
         ) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(
@@ -94,22 +94,22 @@ def config_from_mapping(data: Mapping[str, object], source: str = "config") -> C
     try:
         return Config.model_validate(_with_preset(data))
     except ValidationError as error:
-        mistakes = [_mistake(dict(item)) for item in error.errors(include_url=False)]
-        raise ConfigError(f"{source}: " + "; ".join(mistakes)) from None
+        errors = [_error_line(dict(item)) for item in error.errors(include_url=False)]
+        raise ConfigError(f"{source}: " + "; ".join(errors)) from None
 
 
 def _with_preset(data: Mapping[str, object]) -> dict[str, object]:
-    """Fill the keys of ``tiling`` that are not written: a section is cut coarser than a ThinPrep spot."""
+    """Fill in missing keys of ``tiling``, whose defaults depend on the preparation."""
     preparation = data.get("preparation", "thinprep")
     tiling = data.get("tiling", {})
     if preparation not in get_args(Preparation) or not isinstance(tiling, Mapping):
-        return dict(data)  # validation says what is wrong
+        return dict(data)  # the validation names the error
     preset = default_config(cast(Preparation, preparation)).tiling.model_dump()
     return {**data, "tiling": {**preset, **cast("Mapping[str, object]", tiling)}}
 
 
-def _mistake(item: dict[str, object]) -> str:
-    """One mistake as pydantic names it, in our words."""
+def _error_line(item: dict[str, object]) -> str:
+    """One line for one error of pydantic."""
     location = cast("tuple[str | int, ...]", item["loc"])
     key = ".".join(str(part) for part in location) or "(top level)"
     kind, message = str(item["type"]), str(item["msg"])

@@ -1,4 +1,4 @@
-"""Default settings per preparation (DESIGN §5): cytology 256 px at 0.25 µm/px, sections 256 px at 0.5."""
+"""Default settings per preparation: cytology 256 px at 0.25 µm/px, sections 256 px at 0.5 µm/px."""
 
 from inkdot.config.schema import Config
 from inkdot.config.tiling import TilingConfig
@@ -6,14 +6,14 @@ from inkdot.records import Preparation
 
 
 def default_config(preparation: Preparation = "thinprep") -> Config:
-    """The config that ``inkdot`` uses where nobody wrote another."""
+    """The config that ``inkdot`` uses where no config file is given."""
     if preparation == "section":
         tiling = TilingConfig(
             side_px=256, mpp=0.5, stride_px=256, mask_mpp=8.0, min_foreground_fraction=0.1, min_object_um=30.0
         )
     else:
-        # Half a tile of overlap, where somebody asks for the grid: a cluster cut by one tile's edge is whole in the next.
-        # A smear is crowded: everything would be one cluster.
+        # In mode grid, tiles overlap by half: a cluster cut by the edge of one tile is whole in the next.
+        # A smear is crowded: all its nuclei would be one cluster.
         mode = "grid" if preparation == "smear" else "clusters"
         tiling = TilingConfig(side_px=256, mpp=0.25, stride_px=128, mode=mode)
     return Config(preparation=preparation, tiling=tiling)

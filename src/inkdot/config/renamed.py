@@ -1,4 +1,4 @@
-"""Keys and values of earlier config files, and their names of today."""
+"""Keys and values of earlier config files, and their current names."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
@@ -13,6 +13,7 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
     "training.average_decay": "ema_decay",
     "training.keep": "checkpoint",
     "training.keep_together": "group_by",
+    "training.mil.self_supervised_epochs": "",
     "training.mil.sure_above": "pseudo_label_quantile",
     "training.patience": "early_stopping_patience",
     "training.slide_labels": "mil",
@@ -20,14 +21,19 @@ RENAMED_KEYS: Final[Mapping[str, str]] = {
     "training.wanted_sensitivity": "target_sensitivity",
     "training.watch": "monitor",
 }
-"""Old key to new key, within the same section; the section goes by its name of today."""
+"""Old key to new key within the same section, which goes by its current name; empty for a key that was removed."""
 
-RENAMED_VALUES: Final[Mapping[tuple[str, str], str]] = {("training.mil.start", "answers"): "labels"}
-"""Key of today and old value to new value."""
+RENAMED_VALUES: Final[Mapping[tuple[str, str], str]] = {
+    ("training.mil.start", "answers"): "pseudo-labels",
+    ("training.mil.start", "self-supervised"): "",
+}
+"""Current key and old value to new value; empty for a value that was removed."""
 
 
 def renames(data: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Every old name in a config with its name of today, in the order of the file; each once.
+    """Every old name in a config with its current name, in the order of the file; each once.
+
+    The current name is empty where something was removed.
 
     Args:
         data: The config as YAML gives it; nothing about it is assumed to be valid.
@@ -41,23 +47,28 @@ def _renames(section: Mapping[str, object], written: str, today: str) -> Iterato
     Args:
         section: Keys and values.
         written: The section's path as the file has it, empty or with a dot at its end.
-        today: The same in names of today, without the marks of lists.
+        today: The same path with current names, without the ``[]`` of lists.
     """
     for key, value in section.items():
         new = RENAMED_KEYS.get(f"{today}{key}", key)
         if new != key:
-            yield f"{written}{key}", f"{_in_names_of_today(written, today)}{new}"
+            yield f"{written}{key}", f"{_current(written, today)}{new}" if new else ""
         items = cast("list[object]", value) if isinstance(value, list) else [value]
         mark = "[]" if isinstance(value, list) else ""
         for item in items:
             if isinstance(item, dict):
                 inner = cast("dict[str, object]", item)
                 yield from _renames(inner, f"{written}{key}{mark}.", f"{today}{new}.")
-            elif isinstance(item, str) and (renamed := RENAMED_VALUES.get((f"{today}{new}", item))):
-                yield f"{written}{key}: {item}", f"{_in_names_of_today(written, today)}{new}: {renamed}"
+            elif isinstance(item, str):
+                renamed = RENAMED_VALUES.get((f"{today}{new}", item), item)
+                if renamed != item:
+                    yield (
+                        f"{written}{key}: {item}",
+                        f"{_current(written, today)}{new}: {renamed}" if renamed else "",
+                    )
 
 
-def _in_names_of_today(written: str, today: str) -> str:
-    """The new path, with the marks of lists that the written one has."""
+def _current(written: str, today: str) -> str:
+    """The current path, with ``[]`` after lists as in the written one."""
     marks = ["[]" if part.endswith("[]") else "" for part in written.split(".")]
     return ".".join(part + mark for part, mark in zip(today.split("."), marks, strict=True))

@@ -1,4 +1,4 @@
-"""The config as pydantic models. Every key has a description: ``inkdot init`` and the errors use them."""
+"""The config as pydantic models. Every key has a description, which ``inkdot init`` writes as a comment."""
 
 from typing import Literal, cast
 
@@ -13,24 +13,24 @@ from inkdot.records import Preparation
 
 
 class HeadConfig(Strict):
-    """A head put to the model. The defaults ask about malignancy and small-cell against large-cell."""
+    """A head: one classification task of the model. The defaults are malignancy, and small-cell versus large-cell."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Short name, used in column names.")
-    classes: list[str] = Field(min_length=2, description="The classes the network tells apart.")
+    classes: list[str] = Field(min_length=2, description="Classes of the head.")
     labels: dict[str, dict[str, float]] = Field(
         default_factory=dict[str, dict[str, float]],
-        description="What a person may say, and its target: weights per class that sum to 1; {} for 'not used'. "
-        "Where not given: the classes themselves.",
+        description="Labels that readers may give, and the training target of each: class weights that sum to 1; {} for labels "
+        "that are not used in training. Default: the classes themselves.",
     )
     calls: dict[str, str] = Field(
-        default_factory=dict[str, str], description="Words for a call of each class."
+        default_factory=dict[str, str], description="Text of the call for each class."
     )
     condition: dict[str, str] = Field(
         default_factory=dict[str, str],
-        description="Asked only where another head has a class, e.g. {malignancy: malignant}.",
+        description="Applies only where another head has this class, e.g. {malignancy: malignant}.",
     )
     flag_class: str | None = Field(
-        default=None, description="The class whose score ranks regions; exactly one head has it."
+        default=None, description="Class whose score ranks and flags regions; exactly one head has one."
     )
 
     @model_validator(mode="before")
@@ -75,7 +75,7 @@ class HeadConfig(Strict):
 
     @classmethod
     def from_head(cls, head: Head) -> "HeadConfig":
-        """The config form of a head."""
+        """The config model of a head."""
         return cls(
             name=head.name,
             classes=list(head.classes),
@@ -86,7 +86,7 @@ class HeadConfig(Strict):
         )
 
     def to_head(self) -> Head:
-        """The record the rest of the program works with."""
+        """The head as a record."""
         return Head(
             name=self.name,
             classes=tuple(self.classes),
@@ -102,89 +102,89 @@ def _default_heads() -> list[HeadConfig]:
 
 
 class ImagesConfig(Strict):
-    """How the columns of an ``images.csv`` (``inkdot train --images``) are called, so that data can be used as it comes."""
+    """Column names of the table of labelled images (``inkdot train --images``), so that existing tables can be used."""
 
     path: str = Field(
-        default="path", min_length=1, description="Column with the image's file, relative to the table."
+        default="path", min_length=1, description="Column with the image file, relative to the table."
     )
     group: str = Field(
         default="patient_id",
         min_length=1,
-        description="Column whose equal values never stand on both sides of a split: patient, or original image.",
+        description="Column that groups images for splits, such as the patient or the original image.",
     )
     heads: dict[str, str] = Field(
         default_factory=dict[str, str],
-        description="Column of each head's labels, e.g. {malignancy: label}; the head's own name where not given.",
+        description="Column with the labels of each head, e.g. {malignancy: label}; default: the name of the head.",
     )
-    mpp: str = Field(
-        default="mpp", min_length=1, description="Column with micrometres per pixel; may be missing."
-    )
+    mpp: str = Field(default="mpp", min_length=1, description="Column with micrometres per pixel; optional.")
     mpp_of_all: Positive | Literal["unknown"] | None = Field(
         default=None,
-        description="Micrometres per pixel where the column has none; 'unknown' makes a model that refuses slides.",
+        description="Micrometres per pixel of images without a value in the column; 'unknown' makes a model that refuses slides.",
     )
     site: str = Field(
-        default="site", min_length=1, description="Column with where a image was made; may be missing."
+        default="site", min_length=1, description="Column with the site that made the image; optional."
     )
     split: str = Field(
         default="split",
         min_length=1,
-        description="Column with train, validation or test for every image; may be missing.",
+        description="Column with train, validation or test for every image; optional.",
     )
     near_duplicates: Literal["error", "join", "warn"] = Field(
         default="error",
-        description="Nearly identical images of different groups: stop, make one group of them, or say so and go on.",
+        description="Near-duplicate images in different groups: stop with an error, join their groups, or warn and continue.",
     )
     crop_px: int | None = Field(
         default=None,
         ge=8,
-        description="Side of the centre square that is used, in pixels of the image; null for all of it.",
+        description="Side of the central square that is used, in pixels of the image; null for the whole image.",
     )
 
 
 class ReviewConfig(Strict):
-    """What the pathologist is shown."""
+    """Content of the review pages."""
 
-    top_n: int = Field(default=30, ge=1, le=120, description="Regions shown per slide, flagged or not.")
+    top_n: int = Field(
+        default=30, ge=1, le=120, description="Number of regions shown per slide, flagged or not."
+    )
     min_distance_fraction: Fraction = Field(
         default=0.75,
-        description="Shown tiles keep this distance, as a fraction (0 to 1) of the tile side, from better ones.",
+        description="Minimum distance of a shown tile from tiles of higher rank, as a fraction (0 to 1) of the tile side.",
     )
 
 
 class AnnotationConfig(Strict):
-    """How annotations drawn in QuPath, ASAP or ImageScope, and tables of boxes, become labels of heads."""
+    """How annotations from QuPath, ASAP or ImageScope, and tables of boxes, become labels."""
 
     classes: dict[str, dict[str, str]] = Field(
         default_factory=dict[str, dict[str, str]],
-        description="What each class in an annotation file means, e.g. "
+        description="Labels that each class of an annotation file stands for, e.g. "
         "{'Tumor: large_cell': {malignancy: malignant, morphology: large_cell}}.",
     )
     ignore: list[str] = Field(
         default_factory=list[str],
-        description="Classes that label nothing; '(unclassified)' for areas drawn without a class.",
+        description="Classes that are ignored; '(unclassified)' stands for areas without a class.",
     )
     cut_out: list[str] = Field(
         default_factory=list[str],
-        description="Classes whose areas are holes in all others, e.g. ASAP's Exclusion.",
+        description="Classes whose areas are cut out of all others, e.g. Exclusion in ASAP.",
     )
     object_types: list[str] = Field(
         default=["annotation"],
         min_length=1,
-        description="QuPath objects that count: annotation, detection, cell, tile.",
+        description="Types of QuPath objects that are read: annotation, detection, cell, tile.",
     )
     qupath_origin: Literal["bounds", "slide"] = Field(
         default="bounds",
-        description="QuPath counts pixels from the scanned bounds that a slide file states; 'slide' where it was told not to.",
+        description="Origin of QuPath coordinates: bounds (of the scanned area, as QuPath counts by default) or slide.",
     )
-    reader: str = Field(default="", description="Pseudonym of who drew the annotations.")
+    reader: str = Field(default="", description="Pseudonym of the annotator.")
 
     @model_validator(mode="after")
     def _one_meaning(self) -> "AnnotationConfig":
         for name in self.classes:
             if not self.classes[name]:
                 raise ValueError(
-                    f"class {name!r}: expected a head and an label, found none; list it under ignore instead"
+                    f"class {name!r}: expected a head and a label, found none; list it under ignore instead"
                 )
         names = [*self.classes, *self.ignore, *self.cut_out]
         for name in names:
@@ -196,13 +196,17 @@ class AnnotationConfig(Strict):
 
 
 class Config(Strict):
-    """Everything that shapes a run; hashed whole and recorded with what it made."""
+    """All settings of a run; recorded as a whole, with its hash, in what the run writes."""
 
-    schema_version: Literal[1] = Field(default=1, description="Version of this file's form.")
-    preparation: Preparation = Field(default="thinprep", description="thinprep, cytospin, section or smear.")
+    schema_version: Literal[1] = Field(default=1, description="Version of the config schema.")
+    preparation: Preparation = Field(
+        default="thinprep", description="Kind of specimen: thinprep, cytospin, section or smear."
+    )
     tiling: TilingConfig = TilingConfig()
     labelling: LabellingConfig = LabellingConfig()
-    heads: list[HeadConfig] = Field(default_factory=_default_heads, min_length=1, description="The heads.")
+    heads: list[HeadConfig] = Field(
+        default_factory=_default_heads, min_length=1, description="Heads of the model."
+    )
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
@@ -250,5 +254,5 @@ class Config(Strict):
 
     @property
     def head_records(self) -> tuple[Head, ...]:
-        """The heads as records."""
+        """The heads as records, in the order of the config."""
         return tuple(head.to_head() for head in self.heads)

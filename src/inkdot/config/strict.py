@@ -1,4 +1,4 @@
-"""What all config models share."""
+"""Base class and types of all config models."""
 
 from typing import Annotated
 
@@ -9,6 +9,6 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 class Strict(BaseModel):
-    """Base of every config model: unknown keys and loose types are errors; values never change after loading."""
+    """Base of every config model: unknown keys and wrong types are errors; values cannot be changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
