@@ -14,6 +14,9 @@ BIN := $(VENV)/bin
 endif
 STAMP := $(VENV)/.installed
 
+# bench_nuclei needs annotated images, bench_stages slides and a model.
+BENCHMARKS := reading predict sparse
+
 # Tests that `make test` leaves to `make test-all`. REST=1 asks test-all for these alone (after `make test`).
 LATER := slow or browser or ray or real_data
 REST ?=
@@ -23,7 +26,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench ci clean
+.PHONY: help install demo test test-all check docs format bench ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -42,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 # PyTorch by itself first: pip keeps all that it loads until the end of a command, and this is most of it.
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt torch torchvision && \
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
-		--editable ".[openvino,ray,onnx]" --group dev || { \
+		--editable ".[openvino,ray,onnx]" --group dev --group docs || { \
 		echo "The installation into $(VENV) stopped; pip's last lines say why. It needs about 9 GB while it runs: 'df -h' tells what is free." >&2; exit 2; }
 	@touch "$@"
 
@@ -63,18 +66,20 @@ check: $(STAMP)  ## style, types and floors
 	"$(BIN)/lint-imports" --no-logo || failed="$$failed floors"; \
 	[ -z "$$failed" ] || { echo "make check failed:$$failed" >&2; exit 1; }
 
+docs: $(STAMP)  ## the documents as a site to read offline: site/index.html
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict --quiet
+	@echo "Open site/index.html"
+
 format: $(STAMP)  ## mend what the style check can mend
 	"$(BIN)/ruff" check --fix
 	"$(BIN)/ruff" format
 
-bench: $(STAMP)  ## how fast it is here: every scripts/bench_*.py
-	@set -e; found=; for script in scripts/bench_*.py; do \
-		[ -e "$$script" ] || continue; found=1; echo "== $$script"; "$(BIN)/python" "$$script"; \
-	done; [ -n "$$found" ] || echo "No benchmark yet: make bench runs scripts/bench_*.py, and there is none."
+bench: $(STAMP)  ## benchmarks that need no arguments; PYTHON benchmarks/bench_*.py --help shows all options
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; "$(BIN)/python" "benchmarks/bench_$$name.py"; done
 
 ci:  ## what the CI server does, in a fresh environment
 	.ci/run
 
 clean:  ## remove what tests and checks leave behind, but not the environment
-	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ci-work build dist
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ci-work build dist site
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
