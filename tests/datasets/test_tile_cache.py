@@ -60,7 +60,7 @@ def test_what_fits_is_kept_and_what_does_not_is_read_again(entry: SlideEntry, la
     chosen = labelled_tiles(entry, fewer, layout)
     assert len(chosen.targets) == 3
     assert chosen.selection.left_out > 0
-    layout.cached_tiles_facts("s").write_text("{")  # damaged
+    layout.cached_tiles_metadata("s").write_text("{")  # damaged
     assert cache_tiles(entry, fewer, layout) == "done"
 
 

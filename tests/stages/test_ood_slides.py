@@ -23,7 +23,7 @@ from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.scores import read_scores
 
 SLIDES = 24
-WARNING = "unlike what the model was trained on"
+WARNING = "out of distribution (OOD): expected a median OOD distance"
 
 
 def painted(seed: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
         lines.append(f"{name},{name}.tif,pap,thinprep")
     (tmp_path / "slides.csv").write_text("\n".join(lines) + "\n")
     out = RunLayout(tmp_path / "results")
-    assert predict.run([tmp_path / "slides.csv"], model, out.root, runtime="torch") == 0
+    assert predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
     rows = {
         row["slide_id"]: row
         for row in csv.DictReader(out.predictions_csv.read_text(encoding="utf-8").splitlines())
@@ -115,7 +115,7 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
             )
     # The same again is known as done, warning or not.
     before = out.predictions_csv.read_bytes()
-    assert predict.run([tmp_path / "slides.csv"], model, out.root, runtime="torch") == 0
+    assert predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
     assert out.predictions_csv.read_bytes() == before
 
 

@@ -105,13 +105,13 @@ def test_a_file_in_the_folders_region_is_one_clear_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here that even root may not write to")
 def test_a_folder_that_is_there_but_takes_no_files_is_one_clear_line() -> None:
-    with pytest.raises(UserError, match=r"a\.csv: expected a region to write to, found: .*; make room"):
+    with pytest.raises(UserError, match=r"a\.csv: expected a writable file, found: .*; make room"):
         write_bytes(Path("/proc/self/a.csv"), b"")
 
 
-def test_a_folder_in_the_files_region_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_in_a_files_path_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv" / "within").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"a\.csv: expected a region to write to, found: Is a directory"):
+    with pytest.raises(UserError, match=r"a\.csv: expected a writable file, found: Is a directory"):
         write_bytes(tmp_path / "a.csv", b"")
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
             temporary.write_bytes(b"new")
 
     with pytest.raises(
-        UserError, match=r"a\.csv: expected a region to write to, found: No space left .*; make room"
+        UserError, match=r"a\.csv: expected a writable file, found: No space left .*; make room"
     ):
         fill()
     assert path.read_bytes() == b"old"

@@ -63,7 +63,7 @@ def test_what_is_written_comes_back_bound_to_what_it_was_made_from(tmp_path: Pat
         "max",
     )
     assert scores.operating_points == {"malignancy": POINT}
-    assert scores.facts["warnings"] == ["stain not stated"]
+    assert scores.footer["warnings"] == ["stain not stated"]
     np.testing.assert_array_equal(scores.flag_scores, [0.875, 0.25, np.nan])
     np.testing.assert_array_equal(scores.attention, [0.75, 0.25, np.nan])
 
@@ -81,7 +81,7 @@ def test_the_golden_file_of_version_2_stays_readable_and_is_what_is_written_toda
     today, golden = read_cluster_scores(tmp_path / "s.parquet"), read_cluster_scores(GOLDEN)
     # Operating points are the model's own record, which may learn to say more; what they say is compared as read.
     assert today.operating_points == golden.operating_points
-    assert {**today.facts, "operating_points": None} == {**golden.facts, "operating_points": None}
+    assert {**today.footer, "operating_points": None} == {**golden.footer, "operating_points": None}
 
 
 def test_other_columns_are_not_written(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_other_versions_and_missing_facts_are_refused_by_name(tmp_path: Path) ->
     for name in ("heads", "clusters_sha256", "tiles_sha256", "model_sha256", "operating_points"):
         without = {key: value for key, value in facts.items() if key != name}
         write_table(path, cluster_rows(), CLUSTER_SCORES_VERSION, without)
-        with pytest.raises(StorageError, match=f"with their facts, found KeyError: '{name}'"):
+        with pytest.raises(StorageError, match=f"with their footer, found KeyError: '{name}'"):
             read_cluster_scores(path)
     write_table(path, cluster_rows().drop(["attention"]), CLUSTER_SCORES_VERSION, facts)
     with pytest.raises(StorageError, match=r"expected columns cluster_id, .*attention.*, found cluster_id"):

@@ -1,4 +1,4 @@
-"""Embeddings: a plain .npy that anybody can read, and the facts that say what its rows are."""
+"""Embeddings: a plain .npy that anybody can read, and the metadata that say what its rows are."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from inkdot.errors import StorageError
-from inkdot.storage.embeddings import read_embeddings, read_embeddings_facts, write_embeddings
+from inkdot.storage.embeddings import read_embeddings, read_embeddings_metadata, write_embeddings
 from inkdot.storage.layout import RunLayout
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -27,24 +27,24 @@ def layout(tmp_path: Path) -> RunLayout:
 def write(
     layout: RunLayout,
     values: npt.NDArray[np.float32] = VALUES,
-    number: Literal["float16", "float32"] = "float16",
+    dtype: Literal["float16", "float32"] = "float16",
     batch: int = 1,
 ) -> None:
     batches = (values[first : first + batch] for first in range(0, len(values), batch))
     rows, dims = values.shape
-    write_embeddings(layout, "s", batches, rows=rows, dims=dims, number=number, row="tile", facts=FACTS)
+    write_embeddings(layout, "s", batches, rows=rows, dims=dims, dtype=dtype, row="tile", metadata=FACTS)
 
 
-@pytest.mark.parametrize("number", ["float16", "float32"])
-def test_rows_come_back_in_their_order_with_their_facts(
-    layout: RunLayout, number: Literal["float16", "float32"]
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_rows_come_back_in_their_order_with_their_metadata(
+    layout: RunLayout, dtype: Literal["float16", "float32"]
 ) -> None:
-    write(layout, number=number)
+    write(layout, dtype=dtype)
     embeddings = read_embeddings(layout, "s")
-    assert embeddings.values.dtype == number
+    assert embeddings.values.dtype == dtype
     np.testing.assert_array_equal(embeddings.values, VALUES)
     assert embeddings.row == "tile"
-    assert {name: embeddings.facts[name] for name in FACTS} == FACTS
+    assert {name: embeddings.metadata[name] for name in FACTS} == FACTS
     # Anybody can read the array without Inkdot.
     np.testing.assert_array_equal(np.load(layout.embeddings("s"), allow_pickle=False), VALUES)
 
@@ -53,7 +53,7 @@ def test_the_size_of_batches_changes_no_byte(layout: RunLayout, tmp_path: Path) 
     other = RunLayout(tmp_path / "other")
     write(layout, batch=1)
     write(other, batch=2)
-    for name in ("embeddings", "embeddings_facts"):
+    for name in ("embeddings", "embeddings_metadata"):
         first, second = getattr(layout, name)("s"), getattr(other, name)("s")
         assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
 
@@ -67,13 +67,13 @@ def test_the_golden_files_of_version_1_are_what_is_written_today(layout: RunLayo
     write(layout)
     assert layout.embeddings("s").read_bytes() == (GOLDEN / "embeddings_v1.npy").read_bytes()
     golden = (GOLDEN / "embeddings_v1.json").read_text(encoding="utf-8")
-    assert layout.embeddings_facts("s").read_text(encoding="utf-8") == golden
+    assert layout.embeddings_metadata("s").read_text(encoding="utf-8") == golden
 
 
 def test_what_does_not_add_up_is_not_written(layout: RunLayout) -> None:
-    def attempt(rows: int, dims: int, facts: dict[str, object], row: Literal["tile", "cluster"]) -> None:
+    def attempt(rows: int, dims: int, metadata: dict[str, object], row: Literal["tile", "cluster"]) -> None:
         write_embeddings(
-            layout, "s", iter([VALUES]), rows=rows, dims=dims, number="float16", row=row, facts=facts
+            layout, "s", iter([VALUES]), rows=rows, dims=dims, dtype="float16", row=row, metadata=metadata
         )
 
     with pytest.raises(ValueError, match="expected 3 rows of embeddings, found 2"):
@@ -87,11 +87,11 @@ def test_what_does_not_add_up_is_not_written(layout: RunLayout) -> None:
     assert [path for path in layout.root.rglob("*") if path.is_file()] == []
 
 
-def test_a_failed_second_writing_leaves_no_facts_that_fit_nothing(layout: RunLayout) -> None:
+def test_a_failed_second_writing_leaves_no_metadata_that_fit_nothing(layout: RunLayout) -> None:
     write(layout)
     with pytest.raises(ValueError, match="expected 5 rows"):
         write_embeddings(
-            layout, "s", iter([VALUES]), rows=5, dims=3, number="float16", row="tile", facts=FACTS
+            layout, "s", iter([VALUES]), rows=5, dims=3, dtype="float16", row="tile", metadata=FACTS
         )
     with pytest.raises(StorageError, match="found nothing there"):
         read_embeddings(layout, "s")
@@ -102,7 +102,9 @@ def test_damaged_arrays_are_named(layout: RunLayout) -> None:
     path, whole = layout.embeddings("s"), layout.embeddings("s").read_bytes()
     for damaged in (b"", whole[:-1], whole[:40], whole[:-2] + b"\x00\x00"):
         path.write_bytes(damaged)
-        with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows of 3 float16 numbers, found others"):
+        with pytest.raises(
+            StorageError, match=r"s\.npy: expected 2 rows of 3 float16 numbers, found an array other"
+        ):
             read_embeddings(layout, "s")
     path.unlink()
     with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows .* No such file"):
@@ -110,7 +112,7 @@ def test_damaged_arrays_are_named(layout: RunLayout) -> None:
 
 
 def test_an_array_of_objects_is_never_unpickled(layout: RunLayout, tmp_path: Path) -> None:
-    """Even one whose facts fit: pickled objects run code when they are read."""
+    """Even one whose metadata fit: pickled objects run code when they are read."""
     write(layout)
     ran = tmp_path / "ran"
 
@@ -121,17 +123,17 @@ def test_an_array_of_objects_is_never_unpickled(layout: RunLayout, tmp_path: Pat
     buffer = io.BytesIO()
     np.save(buffer, np.array([Evil()], object), allow_pickle=True)
     layout.embeddings("s").write_bytes(buffer.getvalue())
-    facts = read_embeddings_facts(layout, "s")
-    facts["array_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
-    layout.embeddings_facts("s").write_text(json.dumps(facts), encoding="utf-8")
+    metadata = read_embeddings_metadata(layout, "s")
+    metadata["array_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+    layout.embeddings_metadata("s").write_text(json.dumps(metadata), encoding="utf-8")
     with pytest.raises(StorageError, match=r"s\.npy: expected 2 rows"):
         read_embeddings(layout, "s")
     assert not ran.exists()
 
 
-def test_other_versions_and_damaged_facts_are_refused_by_name(layout: RunLayout) -> None:
+def test_other_versions_and_damaged_metadata_are_refused_by_name(layout: RunLayout) -> None:
     write(layout)
-    path = layout.embeddings_facts("s")
+    path = layout.embeddings_metadata("s")
     good = json.loads(path.read_text(encoding="utf-8"))
     for text, match in (
         (
@@ -141,7 +143,7 @@ def test_other_versions_and_damaged_facts_are_refused_by_name(layout: RunLayout)
         (json.dumps({**good, "version": None}), "expected version inkdot.embeddings/1, found None"),
         ("[1]", "expected version inkdot.embeddings/1, found None"),
         ("{", "found a damaged file"),
-        (json.dumps({key: good[key] for key in good if key != "rows"}), "expected the fact rows, found none"),
+        (json.dumps({key: good[key] for key in good if key != "rows"}), "expected the key rows, found none"),
     ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(StorageError, match=match):

@@ -98,7 +98,7 @@ def leaves(value: object) -> list[str]:
     if isinstance(value, list):
         return sorted(leaf for item in value for leaf in leaves(item))
     text = json.dumps(value)
-    return [] if "inkdot.model/" in text or text in ('"answers"', '"labels"') else [text]
+    return [] if "inkdot.model/" in text or text in ('"answers"', '"pseudo-labels"') else [text]
 
 
 @pytest.mark.parametrize("name", ["model_v1_demo", "model_v1_images", "model_v2_attention"])
@@ -121,7 +121,7 @@ def test_an_upgrade_keeps_what_images_and_slide_labels_added() -> None:
     assert (images.images.near_duplicates, images.images.crop_px) == ("join", 288)
     assert (images.trained_on.images, images.tta_views, images.precision) == (True, 8, "bfloat16")
     assert attention.attention is not None
-    assert (attention.attention.start, attention.attention.follows) == ("labels", True)
+    assert (attention.attention.start, attention.attention.follows) == ("pseudo-labels", True)
     assert demo.ood is not None
     assert demo.ood.tiles == 512
 
@@ -143,17 +143,19 @@ def test_weights_of_another_model_are_refused(model: Path) -> None:
 @pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/4", None])
 def test_other_versions_are_refused_by_name(model: Path, version: str | None) -> None:
     edit(model, {"version": version})
-    with pytest.raises(StorageError, match=f"expected version inkdot.model/3, found {version}; train again"):
+    with pytest.raises(
+        StorageError, match=f"expected version inkdot.model/3, found {version}; run `inkdot train` again"
+    ):
         read_model_file(model)
 
 
 def test_attention_is_stored_and_read_back(model: Path) -> None:
-    part = {"hidden": 64, "slides_per_class": {"malignancy.malignant": 3.0}, "start": "labels"}
+    part = {"hidden": 64, "slides_per_class": {"malignancy.malignant": 3.0}, "start": "pseudo-labels"}
     assert "attention" not in json.loads(ModelLayout(model).description.read_text(encoding="utf-8"))
     edit(model, {"attention": part})
     read = read_model_file(model)
     assert read.attention is not None
-    assert read.attention.start == "labels"
+    assert read.attention.start == "pseudo-labels"
     before = ModelLayout(model).description.read_bytes()
     write_model_file(model, read)
     assert json.loads(ModelLayout(model).description.read_bytes()) == json.loads(before)

@@ -18,7 +18,7 @@ from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.morphometry import ClusterMeasurement
 from inkdot.records import BoundsL0, Mpp, SlideInfo, TileSpec
-from inkdot.storage.record_json import slide_info_facts, tile_spec_facts, tile_spec_from_facts
+from inkdot.storage.record_json import slide_info_json, tile_spec_from_json, tile_spec_json
 from inkdot.storage.schemas import (
     CLUSTER_SCORES_VERSION,
     CLUSTERS_VERSION,
@@ -48,7 +48,7 @@ INFO = SlideInfo(
     warnings=("fluorescence",),
 )
 SPEC = TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(128))
-FACTS = {"slide": slide_info_facts(INFO), "tile_spec": tile_spec_facts(SPEC)}
+FACTS = {"slide": slide_info_json(INFO), "tile_spec": tile_spec_json(SPEC)}
 
 
 def tiles_table() -> pa.Table:
@@ -94,7 +94,7 @@ def test_a_tiles_table_of_version_2_stays_readable() -> None:
     assert described(table.schema) == described(tiles_schema(DEFAULT_HEADS))
     assert table.to_pylist() == tiles_table().to_pylist()
     assert facts == {"version": TILES_VERSION, **FACTS}
-    assert tile_spec_from_facts(facts["tile_spec"]) == SPEC
+    assert tile_spec_from_json(facts["tile_spec"]) == SPEC
 
 
 def test_the_footer_is_json_under_one_key() -> None:

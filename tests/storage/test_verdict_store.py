@@ -93,5 +93,7 @@ def test_a_later_version_is_refused_by_name(version_1: Path) -> None:
     with closing(sqlite3.connect(version_1)) as connection:
         connection.execute("PRAGMA user_version = 3")
     for reading in (VerdictStore, read_verdict_store):
-        with pytest.raises(StorageError, match="expected verdicts of version 2, found 3; use the Inkdot"):
+        with pytest.raises(
+            StorageError, match="expected verdicts of version 2, found 3; use the version of Inkdot"
+        ):
             reading(version_1)

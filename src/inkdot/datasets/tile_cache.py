@@ -110,7 +110,7 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
     """
     table, footer = read_table(layout.tiles(entry.slide_id), TILES_VERSION)
     tiles = _choose(entry, config, layout, table, footer, whole)
-    facts_path = layout.cached_tiles_facts(entry.slide_id)
+    facts_path = layout.cached_tiles_metadata(entry.slide_id)
     if _fits(facts_path, layout.cached_tiles(entry.slide_id), tiles.made_from):
         return "reused"
     facts_path.unlink(missing_ok=True)

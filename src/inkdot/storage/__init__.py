@@ -1,1 +1,1 @@
-"""Every file between stages: its path, its schema, and how it is written. Stages exchange data only through these."""
+"""Files between stages: paths, schemas, reading and writing. Stages exchange data only through these files."""

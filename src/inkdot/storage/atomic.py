@@ -1,4 +1,4 @@
-"""Writing files so that a name never stands for half a file: temporary name, close, flush, rename."""
+"""Atomic writes: temporary name, close, flush, rename, so that a file is complete or absent."""
 
 import errno
 import os
@@ -17,10 +17,10 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path, None, None]:
-    """A temporary path beside ``path`` to write to; renamed to ``path`` when the block ends without an error.
+    """Give a temporary path beside ``path``, which is renamed to ``path`` when the block ends without an error.
 
-    The temporary name ends in the suffix of ``path``, since some writers choose their format by it, and
-    starts with a dot, so that no reader takes it for a finished file. On an error it is removed.
+    The temporary name ends in the suffix of ``path``, because some writers choose the format by it, and starts with a dot,
+    so that readers skip it. It is removed on an error.
 
     Raises:
         UserError: The folder cannot be made, nothing can be written there, or the disk is full.
@@ -31,7 +31,7 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
         raise UserError(
             f"{path.parent}: expected a folder that can be written, found {error.strerror}; choose another --out"
         ) from None
-    # A slide's name may nearly fill what the file system allows, and this one is longer.
+    # A slide name may be nearly as long as the file system allows, and this one is longer.
     stem = path.stem.encode("utf-8")[:_LONGEST_STEM_BYTES].decode("utf-8", "ignore")
     temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
@@ -40,12 +40,12 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        # Within the block other files are read too; their errors are somebody else's to explain.
+        # The block reads other files too; their errors are handled by the caller.
         ours = isinstance(error.filename, str) and Path(error.filename) == temporary
         if error.errno is None or not (ours or error.errno in _NO_ROOM):
             raise
         raise UserError(
-            f"{path}: expected a region to write to, found: {os.strerror(error.errno)}; "
+            f"{path}: expected a writable file, found: {os.strerror(error.errno)}; "
             "make room, or choose another --out"
         ) from None
     finally:
@@ -53,10 +53,14 @@ def atomic_path(path: Path) -> Generator[Path, None, None]:
 
 
 def sweep_partials(folder: Path, lock_name: str) -> int:
-    """Remove what killed processes left under temporary names, and say how many there were.
+    """Remove temporary files that killed processes left, and return their number.
 
-    Only for a folder that this process holds the lock of: a living writer's file would go as well. For that reason
-    subfolders with a lock of their own are passed over. What cannot be removed stops nobody.
+    This process must hold the lock of the folder, since files of running writers would be removed too. Subfolders with a
+    lock of their own are skipped. Files that cannot be removed are left.
+
+    Args:
+        folder: The folder; its subfolders are included.
+        lock_name: Name of lock files.
     """
     swept = 0
     for root, subfolders, names in os.walk(folder):
@@ -78,5 +82,5 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 text file atomically, with the line ends it has."""
+    """Write a whole UTF-8 text file atomically; line ends are kept."""
     write_bytes(path, text.encode("utf-8"))

@@ -1,47 +1,47 @@
-"""Is there room for what a stage is about to write?"""
+"""Free disk space, checked before a stage writes."""
 
 import shutil
 from pathlib import Path
 
 from inkdot.errors import UserError
 
-TABLES_BYTES_A_SLIDE = 2_000_000
-"""What the tile table, the mask image and the scores of one slide take, on the generous side."""
+TABLE_BYTES_PER_SLIDE = 2_000_000
+"""Upper estimate of the tile table, mask image and scores of one slide."""
 
-IMAGES_BYTES_A_SLIDE = 2_000_000
-"""What its overview and heat map take: a megabyte where all of the slide is tissue."""
+IMAGE_BYTES_PER_SLIDE = 2_000_000
+"""Upper estimate of the overview and heat map of one slide; about 1 MB where the whole slide is tissue."""
 
 _SPARE_BYTES = 200 * 2**20
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Free bytes where a folder is or will be made; None where the file system does not say."""
+    """Free bytes on the disk of a folder that need not exist yet; None where the file system does not report them."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     usage = shutil.disk_usage(existing)
     return usage.free if usage.total else None
 
 
 def check_free_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Refuse long work that would end in a full disk; 200 MiB are kept spare.
+    """Refuse work that would fill the disk; 200 MiB are kept free.
 
     Args:
-        folder: Where the work writes; need not exist yet.
-        needed_bytes: What it writes, at most.
-        what: What that is, for the message.
+        folder: Output folder; need not exist yet.
+        needed_bytes: Most bytes that will be written.
+        what: What is written, for the message.
 
     Raises:
-        UserError: There is less room.
+        UserError: There is less free disk space.
     """
     free = free_bytes(folder)
     if free is not None and free < needed_bytes + _SPARE_BYTES:
         raise UserError(
-            f"{folder}: expected {in_words(needed_bytes + _SPARE_BYTES)} of free disk for {what}, "
-            f"found {in_words(free)}; make room or choose another --out"
+            f"{folder}: expected {readable_bytes(needed_bytes + _SPARE_BYTES)} of free disk for {what}, "
+            f"found {readable_bytes(free)}; free disk space or choose another --out"
         )
 
 
-def in_words(count: float) -> str:
-    """A number of bytes for people, in decimal units as disks are sold."""
+def readable_bytes(count: float) -> str:
+    """Format a number of bytes in decimal units, e.g. ``1.5 GB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Hashes that bind a result to what it was made from."""
+"""SHA-256 hashes that bind a result to its inputs."""
 
 import hashlib
 import json
@@ -9,23 +9,23 @@ _SAMPLES = 16
 
 
 def json_sha256(value: object) -> str:
-    """Hash of a JSON value, independent of key order and white space."""
+    """Hash of a JSON value, independent of key order and white space (hex digits)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a whole file."""
+    """Hash of a whole file (hex digits)."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def slide_fingerprint(path: Path) -> str:
-    """Hash of a slide's size and of 16 evenly spread MiB of it; of all of it where it is not larger.
+    """Hash of the size of a slide file and of 16 evenly spread samples of 1 MiB; of all of it up to 16 MiB.
 
-    Slides reach tens of gigabytes, and reading one whole would cost more than tiling it. A changed slide
-    nearly always changes its size, its header or its directory at the end, all of which are sampled.
-    A MIRAX slide keeps its pixels in a folder beside the file: its names and sizes are hashed as well.
+    Slides reach tens of gigabytes; reading all of one would take longer than tiling it. A change of a slide nearly always
+    changes its size, its header or its directory at the end, all of which are sampled. A MIRAX slide keeps its pixels in a
+    folder beside the file, whose file names and sizes are hashed as well.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())

@@ -1,4 +1,4 @@
-"""Images that say what they were made from: facts in a PNG's text or a JPEG's comment, no other metadata."""
+"""Images with embedded metadata (JSON in a PNG text chunk or a JPEG comment) that names their inputs."""
 
 import io
 import json
@@ -17,53 +17,53 @@ _KEY: Final = "inkdot"
 _QUALITY: Final = 88
 
 
-def write_jpeg(path: Path, image: RgbArray, facts: Mapping[str, object]) -> None:
-    """Write a image atomically as JPEG; the same image and facts give the same bytes.
+def write_jpeg(path: Path, image: RgbArray, metadata: Mapping[str, object]) -> None:
+    """Write an image atomically as JPEG; the same image and metadata give the same bytes.
 
     Args:
-        path: Where to write.
-        image: uint8 RGB.
-        facts: What it was made from (JSON values).
+        path: The file.
+        image: uint8 RGB [height, width, 3].
+        metadata: Inputs of the image (JSON values).
     """
     buffer = io.BytesIO()
-    comment = _as_text(facts).encode("ascii")
-    # Colours at full resolution: rings and numbers are thin.
+    comment = _as_json(metadata).encode("ascii")
+    # No chroma subsampling: rings and numbers are thin.
     Image.fromarray(image).save(buffer, format="JPEG", quality=_QUALITY, subsampling=0, comment=comment)
     write_bytes(path, buffer.getvalue())
 
 
 def write_indexed_png(
-    path: Path, rows: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8], facts: Mapping[str, object]
+    path: Path, rows: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8], metadata: Mapping[str, object]
 ) -> None:
-    """Write a image of few colours atomically as PNG; the same image and facts give the same bytes.
+    """Write a palette image atomically as PNG; the same image and metadata give the same bytes.
 
     Args:
-        path: Where to write.
-        rows: Row of ``colours`` per pixel, [height, width].
-        colours: uint8 RGB [n, 3], n at most 256.
-        facts: What it was made from (JSON values).
+        path: The file.
+        rows: Row of ``colours`` per pixel, uint8 [height, width].
+        colours: Palette, uint8 RGB [n, 3], n at most 256.
+        metadata: Inputs of the image (JSON values).
     """
     image = Image.fromarray(rows)
     image.putpalette(colours.tobytes())
-    said = PngImagePlugin.PngInfo()
-    said.add_text(_KEY, _as_text(facts))
+    text = PngImagePlugin.PngInfo()
+    text.add_text(_KEY, _as_json(metadata))
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=said)
+    image.save(buffer, format="PNG", pnginfo=text)
     write_bytes(path, buffer.getvalue())
 
 
-def read_image_facts(path: Path) -> Mapping[str, object] | None:
-    """What a image was made from; None where there is none, or one that says nothing or is damaged."""
+def read_image_metadata(path: Path) -> Mapping[str, object] | None:
+    """Read the metadata of an image; None where the file is missing or damaged, or has none."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
-            said = cast("str | bytes", image.info.get("comment" if image.format == "JPEG" else _KEY, ""))
-            # A whole file ends as its format says; a copy that was cut off does not.
+            text = cast("str | bytes", image.info.get("comment" if image.format == "JPEG" else _KEY, ""))
+            # Decode all of it: a truncated copy has intact metadata.
             image.load()
-        facts = json.loads(said)
+        metadata = json.loads(text)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
         return None
-    return cast("Mapping[str, object]", facts) if isinstance(facts, dict) else None
+    return cast("Mapping[str, object]", metadata) if isinstance(metadata, dict) else None
 
 
-def _as_text(facts: Mapping[str, object]) -> str:
-    return json.dumps(facts, sort_keys=True, allow_nan=False)
+def _as_json(metadata: Mapping[str, object]) -> str:
+    return json.dumps(metadata, sort_keys=True, allow_nan=False)

@@ -1,4 +1,4 @@
-"""Where every file lies. No other module joins these names."""
+"""Paths of all files. No other module joins these names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
-    """The files of a tiling run, a training run, or a results folder; each holds those its stage makes."""
+    """Files of a tiling run, a training run or a results folder; each holds those that its stage writes."""
 
     root: Path
 
     @property
     def slides_csv(self) -> Path:
-        """The slides as they were used, so that later stages find the pixels."""
+        """The slides of the run, for later stages that read pixels."""
         return self.root / "slides.csv"
 
     @property
     def config_json(self) -> Path:
-        """The whole config as it was used."""
+        """The whole config of the run."""
         return self.root / "config.json"
 
     @property
     def ledger(self) -> Path:
-        """What happened to each slide; the only file with time stamps."""
+        """Outcome of each slide; the only file with time stamps."""
         return self.root / "ledger.jsonl"
 
     @property
@@ -39,7 +39,7 @@ class RunLayout:
         return self.root / "clusters" / f"{slide_id}.parquet"
 
     def mask(self, slide_id: str) -> Path:
-        """Image of what was kept and what was dropped."""
+        """Mask image of what was kept and dropped."""
         return self.root / "masks" / f"{slide_id}.png"
 
     def scores(self, slide_id: str) -> Path:
@@ -59,31 +59,31 @@ class RunLayout:
         return self.root / "heatmap" / f"{slide_id}.png"
 
     def embeddings(self, slide_id: str) -> Path:
-        """What the network saw of each tile or cluster, float [rows, dims]."""
+        """Embedding of each tile or cluster, float [rows, dims]."""
         return self.root / "embeddings" / f"{slide_id}.npy"
 
-    def embeddings_facts(self, slide_id: str) -> Path:
-        """What those numbers were made from."""
+    def embeddings_metadata(self, slide_id: str) -> Path:
+        """Metadata of the embeddings, as JSON."""
         return self.root / "embeddings" / f"{slide_id}.json"
 
     @property
     def predictions_csv(self) -> Path:
-        """One line per slide."""
+        """Call and score of each slide, one row per slide."""
         return self.root / "predictions.csv"
 
     @property
     def assessment_csv(self) -> Path:
-        """What of each slide can be judged, and why the rest cannot."""
+        """Adequacy and assessable area of each slide."""
         return self.root / "assessment.csv"
 
     @property
     def reviews_sqlite(self) -> Path:
-        """What readers answered through `inkdot review serve`."""
+        """Verdicts given through `inkdot review serve`."""
         return self.root / "reviews.sqlite"
 
     @property
     def pseudonyms_csv(self) -> Path:
-        """Which slide goes by which pseudonym in what was handed over; never handed over itself."""
+        """Pseudonyms of slides in exported pages; must not be handed over with them."""
         return self.root / "pseudonyms.csv"
 
     @property
@@ -98,40 +98,40 @@ class RunLayout:
 
     @property
     def evaluation_html(self) -> Path:
-        """The same for people: one page, nothing loaded from elsewhere."""
+        """The same as one self-contained page."""
         return self.root / "evaluation.html"
 
     @property
-    def judged_images_csv(self) -> Path:
-        """Truth and scores of every image that an evaluation judged."""
+    def image_predictions_csv(self) -> Path:
+        """Labels and scores of every evaluated image."""
         return self.root / "images.csv"
 
     def phase(self, name: str) -> "RunLayout":
-        """What comes before or after the learning from labelled tiles, with checkpoints and curves of its own."""
+        """A training phase besides that on labelled tiles, with its own checkpoints and curves."""
         return RunLayout(self.root / name)
 
     def fold(self, index: int) -> "RunLayout":
-        """The run of one fold of a cross-validation, counted from 1 in its name."""
+        """The run of one fold of a cross-validation; ``index`` from 0, the folder name from 1."""
         return RunLayout(self.root / "folds" / str(index + 1))
 
     @property
     def cross_validation_json(self) -> Path:
-        """Metrics over all folds, each tile judged by the model that never saw its patient."""
+        """Out-of-fold metrics over all folds: each patient scored by the model of its fold."""
         return self.root / "cross_validation.json"
 
     @property
     def cross_validation_md(self) -> Path:
-        """The same for people."""
+        """The same as text."""
         return self.root / "cross_validation.md"
 
     @property
     def out_of_fold_csv(self) -> Path:
-        """Score of every tile or image by the model that never saw its patient."""
+        """Out-of-fold score of every tile or image."""
         return self.root / "out_of_fold.csv"
 
     @property
     def out_of_fold_slides_csv(self) -> Path:
-        """Score and call of every whole slide by the model that never saw its patient."""
+        """Out-of-fold score and call of every slide."""
         return self.root / "out_of_fold_slides.csv"
 
     @property
@@ -141,7 +141,7 @@ class RunLayout:
 
     @property
     def last_checkpoint(self) -> Path:
-        """All that training needs to go on after the last whole epoch."""
+        """State from which training resumes after the last complete epoch."""
         return self.root / "checkpoints" / "last.safetensors"
 
     @property
@@ -151,27 +151,27 @@ class RunLayout:
 
     @property
     def curves_svg(self) -> Path:
-        """The same as a image."""
+        """The same as a plot."""
         return self.root / "curves.svg"
 
     @property
-    def events(self) -> Path:
-        """The same for TensorBoard, which looks for this word in names."""
-        return self.root / "events.out.tfevents.inkdot"
+    def tensorboard(self) -> Path:
+        """The same for TensorBoard, where ``training.tensorboard`` is set."""
+        return self.root / "tensorboard"
 
     @property
     def environment_json(self) -> Path:
-        """With what a model was trained: programs, machine, hashes."""
+        """Versions of programs, machine and hashes of a training run."""
         return self.root / "environment.json"
 
     @property
     def split_csv(self) -> Path:
-        """Which slide was used for training, which for validation."""
+        """Training and validation slides."""
         return self.root / "split.csv"
 
     @property
     def tile_cache(self) -> Path:
-        """Pixels of the training tiles; can be deleted."""
+        """Cached pixels of training tiles; may be deleted."""
         return self.root / "cache"
 
     def cached_tiles(self, slide_id: str) -> Path:
@@ -184,45 +184,45 @@ class RunLayout:
         return self.tile_cache / "images.npy"
 
     @property
-    def cached_images_facts(self) -> Path:
-        """What those pixels were made from."""
+    def cached_images_metadata(self) -> Path:
+        """Inputs of the cached images, as JSON."""
         return self.tile_cache / "images.json"
 
-    def cached_tiles_facts(self, slide_id: str) -> Path:
-        """What those pixels were made from."""
+    def cached_tiles_metadata(self, slide_id: str) -> Path:
+        """Inputs of the cached tiles, as JSON."""
         return self.tile_cache / f"{slide_id}.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLayout:
-    """The files of a model folder."""
+    """Files of a model folder."""
 
     root: Path
 
     @property
     def weights(self) -> Path:
-        """Tensors, in safetensors form."""
+        """Tensors, as safetensors."""
         return self.root / "weights.safetensors"
 
     @property
     def description(self) -> Path:
-        """What the weights mean: architecture, heads, scale, operating points, hashes."""
+        """Model description: architecture, heads, scale, operating points, hashes."""
         return self.root / "model.json"
 
     @property
     def reference(self) -> Path:
-        """Embeddings of training tiles, in safetensors form; missing where the model cannot tell unlike slides."""
+        """OOD reference: embeddings of training tiles, as safetensors; missing where the model has none."""
         return self.root / "reference.safetensors"
 
     @property
     def card(self) -> Path:
-        """What a person should know before using the model."""
+        """Model card."""
         return self.root / "card.md"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportLayout:
-    """A model in the form of another program."""
+    """Files of a model exported for another program."""
 
     root: Path
 
@@ -232,34 +232,34 @@ class ExportLayout:
         return self.root / ".inkdot.lock"
 
     @property
-    def facts(self) -> Path:
-        """What must be known to use the files."""
+    def metadata(self) -> Path:
+        """Metadata needed to use the files, as JSON."""
         return self.root / "inkdot.json"
 
     @property
     def card(self) -> Path:
-        """What a person should know before using the model."""
+        """Model card."""
         return self.root / "card.md"
 
     def file(self, name: str) -> Path:
-        """One of the files, by the name that the other program expects."""
+        """A file with the name that the other program expects."""
         return self.root / name
 
 
 @dataclass(frozen=True, slots=True)
 class CohortLayout:
-    """The files that ``inkdot synth`` makes."""
+    """Files that ``inkdot synth`` writes."""
 
     root: Path
 
     @property
     def slides_csv(self) -> Path:
-        """The manifest."""
+        """The slide table."""
         return self.root / "slides.csv"
 
     @property
     def labels_csv(self) -> Path:
-        """The truth as a labels table."""
+        """Ground truth as a labels table."""
         return self.root / "labels.csv"
 
     @property
@@ -280,7 +280,7 @@ class CohortLayout:
         return self.root / "planes" / f"{slide_id}_edf.tif"
 
     def truth(self, slide_id: str) -> Path:
-        """Every object of one slide."""
+        """Ground truth of one slide: all its objects."""
         return self.root / "truth" / f"{slide_id}.parquet"
 
     def truth_geojson(self, slide_id: str) -> Path:
@@ -290,7 +290,7 @@ class CohortLayout:
 
 @dataclass(frozen=True, slots=True)
 class ReviewLayout:
-    """The folder handed to the pathologist."""
+    """Files of a review folder for pathologists."""
 
     root: Path
 
@@ -301,7 +301,7 @@ class ReviewLayout:
 
     @property
     def worklist(self) -> Path:
-        """Slides in the order to look at them."""
+        """Slides in the order of review."""
         return self.root / "worklist.csv"
 
     @property

@@ -1,4 +1,4 @@
-"""``ledger.jsonl``: what happened to each slide in each stage. The only region with time stamps."""
+"""``ledger.jsonl``: the outcome of each slide in each stage. The only file with time stamps."""
 
 import json
 import os
@@ -13,13 +13,13 @@ Outcome = Literal["done", "reused", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """One thing that happened.
+    """Outcome of one slide in one stage.
 
     Attributes:
-        stage: The stage's name.
+        stage: Name of the stage.
         slide_id: The slide.
-        outcome: done, reused (an earlier result still fits) or failed.
-        seconds: Wall-clock seconds it took.
+        outcome: done, reused (an earlier result is still valid) or failed.
+        seconds: Wall-clock seconds.
         reason: Why it failed, in one line; empty otherwise.
     """
 
@@ -31,7 +31,7 @@ class LedgerLine:
 
 
 def append(path: Path, line: LedgerLine) -> None:
-    """Add one line in a single write: a kill leaves at most one torn line, which reading skips."""
+    """Append one line in a single write; a killed process leaves at most one incomplete line, which :func:`read` skips."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -42,13 +42,13 @@ def append(path: Path, line: LedgerLine) -> None:
     with path.open("a+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # else the torn line would swallow this one
+            if file.read(1) != b"\n":  # end an incomplete line first
                 data = b"\n" + data
         file.write(data)
 
 
 def read(path: Path) -> Iterator[LedgerLine]:
-    """The lines in the order they were written; torn lines are skipped."""
+    """Read the lines in the order of writing; incomplete lines are skipped."""
     if not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as file:

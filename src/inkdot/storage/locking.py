@@ -1,4 +1,4 @@
-"""An output folder belongs to one running stage at a time."""
+"""Locks of output folders: one running stage per folder."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,13 +12,16 @@ from inkdot.storage.atomic import sweep_partials
 
 @contextmanager
 def locked(lock: Path) -> Generator[None, None, None]:
-    """Hold the lock of an output folder; the operating system frees it should the process die.
+    """Hold the lock of an output folder; the operating system releases it when the process dies.
 
-    Half-written files of processes that died there are removed, those of earlier runs first and those of this one's
-    helpers (a machine of a cluster, a worker that was stopped) at the end.
+    Incomplete files in the folder are removed: those of earlier runs before the block, those of killed workers of this run
+    after it.
+
+    Args:
+        lock: The lock file in the folder.
 
     Raises:
-        UserError: Another process holds it, or the folder cannot be written.
+        UserError: Another process holds the lock, or the folder cannot be written.
     """
     folder = lock.parent
     held = FileLock(lock, timeout=0)
@@ -30,7 +33,7 @@ def locked(lock: Path) -> Generator[None, None, None]:
             f"{folder}: expected a free output folder, found another inkdot working in it; "
             "wait for it or choose another --out"
         ) from None
-    except OSError as error:  # read-only, full, or a file in the folder's region
+    except OSError as error:  # read-only, full, or the path is a file
         raise UserError(
             f"{folder}: expected a folder that can be written, found {error.strerror or error}; choose another --out"
         ) from None

@@ -1,4 +1,4 @@
-"""``model/model.json``: what the weights beside it mean, and what was promised about them."""
+"""``model/model.json``: description of a model, with its operating points and validation metrics."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from inkdot.records import Preparation
 from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_upgrade import UPGRADABLE, upgraded
+from inkdot.storage.model_upgrade import UPGRADABLE_VERSIONS, upgraded
 from inkdot.storage.schemas import MODEL_VERSION
 
 Precision = Literal["float32", "bfloat16"]
@@ -25,13 +25,13 @@ class _Recorded(BaseModel):
 
 
 class Interval(_Recorded):
-    """A metric that never stands without its 95 % interval.
+    """A metric with its 95 % confidence interval.
 
     Attributes:
-        value: The point estimate.
+        value: Point estimate.
         low: Lower end of the interval.
         high: Upper end of the interval.
-        method: How the interval was made, e.g. ``bootstrap over patients`` or ``Clopper-Pearson``.
+        method: Method of the interval, e.g. ``bootstrap over patients`` or ``Clopper-Pearson``.
     """
 
     value: float
@@ -41,13 +41,13 @@ class Interval(_Recorded):
 
 
 class ReliabilityStep(_Recorded):
-    """What scores of one range were worth on validation data.
+    """One bin of the reliability diagram on validation data.
 
     Attributes:
-        low: Lower edge of the range.
-        high: Upper edge of the range.
-        regions: Labelled validation tiles with such a score.
-        positive: Share (0 to 1) of them that were truly of the flag class.
+        low: Lower edge of the bin, a score from 0 to 1.
+        high: Upper edge of the bin.
+        regions: Number of labelled validation tiles with such a score.
+        positive: Fraction (0 to 1) of them whose label is the flag class.
     """
 
     low: float
@@ -57,17 +57,17 @@ class ReliabilityStep(_Recorded):
 
 
 class OperatingPoint(_Recorded):
-    """The threshold chosen on validation data and locked with the model.
+    """The threshold of a head, chosen on validation data and fixed in the model.
 
     Attributes:
         class_name: The class that is called at or above the threshold.
         threshold: Score, 0 to 1.
-        target_sensitivity: What was asked for, 0 to 1.
-        sensitivity: What it reached on the validation slides (or images) whose tiles were labelled.
-        specificity: What it cost there.
-        judged_on: What was counted: ``slides``, each by its best tile; ``tiles``; or ``attention``, slides by what the
-            attention head makes of all their tiles.
-        reliability: What scores were worth there, by ranges of the score; empty for models made before this was noted.
+        target_sensitivity: Requested sensitivity, 0 to 1.
+        sensitivity: Sensitivity on the validation slides (or images) with labelled tiles.
+        specificity: Specificity there.
+        judged_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
+            slides with their attention-pooled score.
+        reliability: Reliability diagram there; empty in older models.
     """
 
     class_name: str
@@ -80,16 +80,16 @@ class OperatingPoint(_Recorded):
 
 
 class AbstentionBand(_Recorded):
-    """Which scores of a head are left open: chosen on validation data for a wanted error, and locked.
+    """Scores at which a head abstains, chosen on validation data for a target selective risk and fixed in the model.
 
     Attributes:
-        low: Of the head that flags, a score between this and ``high`` is left open; None for other heads.
-        high: From this score on an label is given: that something is there, or, of other heads, the likeliest class.
-            None where no label of these is sure enough.
-        target_selective_risk: Share (0 to 1) of wrong ones among the labels given that was asked for.
-        selective_risk: What it was on the validation data; None where no label was given there.
-        coverage: Share (0 to 1) of them on which a call was made.
-        judged_on: What was counted.
+        low: The flagging head abstains for scores between this and ``high``; None for other heads.
+        high: From this score on a call is made: flagged, or, for other heads, the most probable class. None where no score
+            reaches the target risk.
+        target_selective_risk: Requested fraction (0 to 1) of wrong calls among all calls.
+        selective_risk: That fraction on the validation data; None where no call was made there.
+        coverage: Fraction (0 to 1) of the validation data on which a call was made.
+        judged_on: Unit of evaluation, see :class:`OperatingPoint`.
     """
 
     low: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -100,38 +100,38 @@ class AbstentionBand(_Recorded):
     judged_on: Literal["slides", "tiles", "attention"]
 
     def holds(self, score: float) -> bool:
-        """Whether a score of the head that flags lies between the two, as float32: that is how scores are stored."""
+        """Whether the flagging head abstains at a score, compared as float32, the precision of stored scores."""
         if self.low is None or self.high is None:
             return False
         return bool(np.float32(self.low) < np.float32(score) < np.float32(self.high))
 
 
 class Attention(_Recorded):
-    """The part of a model that was learnt from labels about whole slides.
+    """The attention head of a model, trained by MIL on labels of whole slides.
 
     Attributes:
         hidden: Width of its hidden layers.
-        slides_per_class: Training slides with an label about the whole slide, per ``<head>.<class>`` (soft targets
-            counted by weight).
-        start: What the backbone had learnt before: ``tiles`` that were labelled, tiles with the ``labels`` about their
-            slides, tiles without any label (``self-supervised``), ``pretrained`` weights, or nothing (``scratch``).
-        follows: Attention adds to each tile's margin for the flag class; False in models made before.
+        slides_per_class: Number of training slides with a slide label per ``<head>.<class>`` (soft targets by weight).
+        start: What the backbone was trained on before: labelled ``tiles``, ``pseudo-labels`` from the labels of slides
+            tiles without labels (``self-supervised``, in older models only), ``pretrained`` weights, or nothing
+            (``scratch``).
+        follows: Attention logits are added to each tile's margin for the flag class; False in older models.
     """
 
     hidden: int = Field(ge=1)
     slides_per_class: dict[str, float]
-    start: Literal["tiles", "labels", "self-supervised", "pretrained", "scratch"]
+    start: Literal["tiles", "pseudo-labels", "self-supervised", "pretrained", "scratch"]
     follows: bool = False
 
 
 class OodReference(_Recorded):
-    """How unlike its training tiles what a model sees may be; some of these are kept in ``reference.safetensors``.
+    """Out-of-distribution (OOD) detection: embeddings of training tiles in ``reference.safetensors``, and a limit.
 
     Attributes:
-        limit: Median distance over a slide's tiles above which the slide is unlike what was seen: one further slide like the
-            validation slides exceeds it with a chance of one in a hundred.
-        slides: Validation slides that the limit comes from.
-        tiles: Training tiles that are kept.
+        limit: Median OOD distance over a slide's tiles above which the slide is out of distribution. A further slide like the
+            validation slides exceeds it with a probability of 1 %.
+        slides: Number of validation slides from which the limit is estimated.
+        tiles: Number of training tiles in the reference.
         reference_sha256: Hash of the file.
     """
 
@@ -142,19 +142,19 @@ class OodReference(_Recorded):
 
 
 class TrainedOn(_Recorded):
-    """The cohort in counts and words, without any identifier.
+    """Summary of the training cohort, without identifiers.
 
     Attributes:
-        synthetic: Trained on synthetic specimens: the model must not judge real slides.
-        slides: Slides used for training and validation.
-        patients: Patients used for training and validation.
-        tiles_per_class: Training tiles per ``<head>.<class>`` (soft targets counted by weight).
-        preparations: Preparations seen.
-        stains: Stains seen.
+        synthetic: Trained on synthetic specimens: the model refuses real slides.
+        slides: Number of slides for training and validation.
+        patients: Number of patients for training and validation.
+        tiles_per_class: Number of training tiles per ``<head>.<class>`` (soft targets by weight).
+        preparations: Preparations in the cohort.
+        stains: Stains in the cohort.
         sites: Number of sites.
         scanners: Number of scanners.
-        images: The cohort were labelled images, and ``slides`` counts them.
-        mpp_range: Finest and coarsest µm/px of the slides as scanned; None where nobody knows, and in models made before.
+        images: The cohort consists of labelled images, which ``slides`` counts.
+        mpp_range: Lowest and highest µm/px of the slides as scanned; None where unknown and in older models.
     """
 
     synthetic: bool
@@ -170,30 +170,30 @@ class TrainedOn(_Recorded):
 
 
 class ModelFile(_Recorded):
-    """Everything but the tensors.
+    """The model description: everything but the tensors.
 
     Attributes:
         version: Schema version of this file.
         inkdot: Version of the program that wrote it.
         backbone: timm model name.
         dropout: Dropout before the heads.
-        views: Mirror images and quarter turns of a tile that are averaged when scoring.
-        precision: What scores were computed in when temperatures and operating points were chosen.
+        tta_views: Test-time augmentation: number of flips and quarter turns of a tile whose logits are averaged.
+        precision: Number format of the network when temperatures and operating points were chosen.
         preparation: Preparation the model is for.
         heads: The heads, in the order of the network's outputs.
-        tiling: How slides must be cut for it.
-        mpp_known: The scale in ``tiling`` is the one it was trained at; False for images of unknown scale, and such
-            a model must not judge slides.
-        images: How its images were named and cropped, so that others are judged alike; None for a model of slides.
-        attention: How it judges whole slides; None for a model that knows tiles only.
+        tiling: Tiling of its input slides.
+        mpp_known: The model was trained at the scale in ``tiling``; False for images of unknown scale, and such a model
+            refuses slides.
+        images: Columns and cropping of its training images; None for a model of slides.
+        attention: Attention head for whole slides; None for a model of tiles only.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
-        temperatures: Divisor of each head's logits, by head name.
-        operating_points: Per head that flags.
-        abstention: Which scores are left open, by head; empty for models that label always, as those made before.
-        validation_metrics: Metrics on validation data, by name; named ``selftest_`` where the data is synthetic.
-        trained_on: The cohort.
-        ood: How unlike its training tiles a slide may be; None where it cannot tell.
+        temperatures: Temperature that divides each head's logits, by head name.
+        operating_points: Operating point of each flagging head.
+        abstention: Abstention band by head; empty in models that never abstain, such as older ones.
+        validation_metrics: Metrics on validation data by name, which starts with ``selftest_`` for synthetic data.
+        trained_on: The training cohort.
+        ood: OOD detection; None where the model has none.
         config_sha256: Hash of the training config.
         weights_sha256: Hash of ``weights.safetensors``.
     """
@@ -229,18 +229,18 @@ class ModelFile(_Recorded):
 
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
-    # A model says nothing of parts that it has not, so that its file is what earlier programs know.
+    # Absent parts are omitted, so that earlier programs can read the file.
     optional = ("images", "attention", "ood")
-    unsaid: dict[str, bool | set[str]] = {
+    omitted: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }
-    unsaid |= {"tta_views": True} if description.tta_views == 1 else {}
-    unsaid |= {} if description.abstention else {"abstention": True}
-    unsaid |= {"precision": True} if description.precision == "float32" else {}
-    unsaid |= {} if description.trained_on.mpp_range else {"trained_on": {"mpp_range"}}
+    omitted |= {"tta_views": True} if description.tta_views == 1 else {}
+    omitted |= {} if description.abstention else {"abstention": True}
+    omitted |= {"precision": True} if description.precision == "float32" else {}
+    omitted |= {} if description.trained_on.mpp_range else {"trained_on": {"mpp_range"}}
     if description.attention is not None and not description.attention.follows:
-        unsaid |= {"attention": {"follows"}}
-    values = description.model_dump(mode="json", exclude=unsaid)
+        omitted |= {"attention": {"follows"}}
+    values = description.model_dump(mode="json", exclude=omitted)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")
 
@@ -261,15 +261,15 @@ def read_model_file(folder: Path) -> ModelFile:
     try:
         data: object = json.loads(layout.description.read_text(encoding="utf-8"))
         values = cast("dict[str, object]", data) if isinstance(data, dict) else {}
-        if (version := values.get("version")) not in (MODEL_VERSION, *UPGRADABLE):
+        if (version := values.get("version")) not in (MODEL_VERSION, *UPGRADABLE_VERSIONS):
             raise StorageError(
                 f"{layout.description}: expected version {MODEL_VERSION}, found {version}; "
-                "train again with this version of Inkdot"
+                "run `inkdot train` again"
             )
         description = ModelFile.model_validate(values if version == MODEL_VERSION else upgraded(values))
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise StorageError(
-            f"{layout.description}: expected a model description, found a fault: {_fault(error)}; "
+            f"{layout.description}: expected a model description, found an error: {_first_error(error)}; "
             "copy the whole model folder again"
         ) from None
     if file_sha256(layout.weights) != description.weights_sha256:
@@ -282,8 +282,8 @@ def read_model_file(folder: Path) -> ModelFile:
     return description
 
 
-def _fault(error: ValueError) -> str:
-    """The first fault in one line, without pydantic's links and excerpts."""
+def _first_error(error: ValueError) -> str:
+    """The first error in one line, without the links and excerpts of pydantic."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
@@ -293,11 +293,11 @@ def _fault(error: ValueError) -> str:
 def _check_reference(path: Path, ood: OodReference) -> None:
     if not path.is_file() or file_sha256(path) != ood.reference_sha256:
         raise StorageError(
-            f"{path}: expected the training tiles that model.json names, found "
+            f"{path}: expected the OOD reference that model.json names, found "
             f"{'others' if path.is_file() else 'none'}; copy the whole model folder again"
         )
 
 
 def model_sha256(folder: Path) -> str:
-    """Hash that stands for the whole model: model.json names the hash of its weights."""
+    """Hash of the whole model: that of model.json, which contains the hash of the weights."""
     return file_sha256(ModelLayout(folder).description)

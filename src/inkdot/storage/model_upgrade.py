@@ -1,4 +1,4 @@
-"""Model descriptions of earlier versions, with their keys renamed to those of today.
+"""Upgrades model descriptions of earlier versions, whose keys had other names.
 
 Versions 1 and 2 differ from version 3 in names alone: no number and no weight changes.
 """
@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from inkdot.storage.schemas import MODEL_VERSION
 
-UPGRADABLE: Final = ("inkdot.model/1", "inkdot.model/2")
+UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2")
 
 _TOP: Final = {"views": "tta_views", "validation_figures": "validation_metrics", "familiarity": "ood"}
 _HEAD: Final = {"answers": "labels"}
@@ -22,7 +22,7 @@ Values = dict[str, object]
 
 
 def upgraded(old: Mapping[str, object]) -> Values:
-    """A description of version 1 or 2 as version 3; what has an unexpected shape is left for the validation to name.
+    """Convert a description of version 1 or 2 to version 3; values of an unexpected type are left to the validation.
 
     Args:
         old: The JSON value of ``model.json``; not changed.
@@ -44,7 +44,7 @@ def upgraded(old: Mapping[str, object]) -> Values:
         new["abstention"] = _each(new["abstention"], _BAND)
     attention = new.get("attention")
     if isinstance(attention, dict) and cast("Values", attention).get("start") == "answers":
-        new["attention"] = {**cast("Values", attention), "start": "labels"}
+        new["attention"] = {**cast("Values", attention), "start": "pseudo-labels"}
     return new
 
 

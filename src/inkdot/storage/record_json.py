@@ -7,21 +7,21 @@ from inkdot.records import SlideInfo, TileSpec
 from inkdot.units import MicrometresPerPixel, TilePx
 
 
-def tile_spec_facts(spec: TileSpec) -> dict[str, object]:
-    """A tile spec as a JSON value."""
+def tile_spec_json(spec: TileSpec) -> dict[str, object]:
+    """Give a tile spec as a JSON value."""
     return {"side_px": spec.side_px, "mpp": spec.mpp, "stride_px": spec.stride_px}
 
 
-def tile_spec_from_facts(facts: object) -> TileSpec:
-    """The tile spec written by :func:`tile_spec_facts`."""
-    values = cast("Mapping[str, float]", facts)
+def tile_spec_from_json(value: object) -> TileSpec:
+    """Read a tile spec written by :func:`tile_spec_json`."""
+    values = cast("Mapping[str, float]", value)
     return TileSpec(
         TilePx(int(values["side_px"])), MicrometresPerPixel(values["mpp"]), TilePx(int(values["stride_px"]))
     )
 
 
-def slide_info_facts(info: SlideInfo) -> dict[str, object]:
-    """What is known of a slide as a JSON value; nothing of its label, macro image or free text is in it."""
+def slide_info_json(info: SlideInfo) -> dict[str, object]:
+    """Give the metadata of a slide as a JSON value, without label, macro image or free text."""
     bounds = info.bounds_l0_px
     return {
         "slide_id": info.slide_id,

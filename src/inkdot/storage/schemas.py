@@ -1,7 +1,7 @@
-"""Columns and versions of every table between stages. Names carry frame and unit.
+"""Columns and versions of the tables between stages. Column names state frame and unit.
 
-These are frozen: tests hold them to golden files, and any change of a column raises the version, so that an older
-program refuses a newer file by name instead of misreading it.
+Tests compare them with golden files. Any change of a column needs a new version, so that an older program refuses a newer
+file instead of misreading it.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def made_by(version: str) -> str:
 
 
 TILE_GEOMETRY: Final = ("x_l0_px", "y_l0_px", "cluster_id", "foreground_fraction", "edge_um")
-"""Columns that say where a tile lies and what is on it, the same in tiles and scores."""
+"""Position and content of a tile: the first columns of both tiles and scores."""
 
 MEASURES: Final = (
     "diameter_median_um",
@@ -49,7 +49,7 @@ MEASURES: Final = (
     "diameter_ratio",
     "hyperchromasia",
 )
-"""Measurements of a cluster's nuclei, named and defined as in ``morphometry.clusters.ClusterMeasurement``."""
+"""Measurements of the nuclei of a cluster, defined in :class:`inkdot.morphometry.ClusterMeasurement`."""
 
 _TILE_GEOMETRY_FIELDS: Final = (
     pa.field("x_l0_px", pa.int32(), nullable=False),
@@ -63,11 +63,10 @@ _TILE_GEOMETRY_FIELDS: Final = (
 def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
     """``tiles/<slide_id>.parquet``: one row per tile, sorted by y then x.
 
-    x_l0_px, y_l0_px: top left corner in level-0 pixels. cluster_id: the cluster the tile was placed for (it may show
-    others too, see ``tile_rows`` of the clusters); null where the grid was cut. foreground_fraction: 0 to 1.
-    edge_um: its focus, as sigma in µm of the sharpest edge of a nucleus, as for clusters; smaller is sharper, null
-    where it was not measured.
-    target.<head>.<class>: training target, 0 to 1, null where unknown.
+    x_l0_px, y_l0_px: top left corner in level-0 pixels. cluster_id: the cluster on which the tile is centred (it may show
+    others too, see ``tile_rows`` of the clusters); null in mode grid. foreground_fraction: 0 to 1. edge_um: focus, as sigma
+    in µm of the sharpest edge of a nucleus; smaller is sharper, null where not measured. target.<head>.<class>: training
+    target, 0 to 1, null where unknown.
     """
     return pa.schema(
         [*_TILE_GEOMETRY_FIELDS, *(pa.field(name, pa.float32()) for name in target_columns(heads))]
@@ -75,11 +74,12 @@ def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
 
 
 def scores_schema(heads: Sequence[Head]) -> pa.Schema:
-    """``scores/<slide_id>.parquet``: the tiles in their order, with their region columns.
+    """``scores/<slide_id>.parquet``: the rows of ``tiles/<slide_id>.parquet`` in their order.
 
-    attention: weight (0 to 1) of the tile in its slide's bag, which sums to 1 over the slide; null where the model has
-    no attention head. ood_distance: how far its embedding lies from those of the training tiles, where 1 is as far as
-    these lie from those of other slides; null where the model cannot tell. p.<head>.<class>: calibrated probability, 0 to 1.
+    attention: weight (0 to 1) of the tile in its slide's bag; the weights of a slide sum to 1; null where the model has no
+    attention head. ood_distance: out-of-distribution distance of its embedding from those of training tiles, in units of
+    the distance between training tiles of different slides; null where the model has no OOD reference.
+    p.<head>.<class>: calibrated probability, 0 to 1.
     """
     return pa.schema(
         [
@@ -92,14 +92,14 @@ def scores_schema(heads: Sequence[Head]) -> pa.Schema:
 
 
 def clusters_schema() -> pa.Schema:
-    """``clusters/<slide_id>.parquet``: one row per group of nuclei or lone nucleus, sorted by y then x.
+    """``clusters/<slide_id>.parquet``: one row per cluster of nuclei or single nucleus, sorted by y then x.
 
-    cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: box in level-0 pixels. region: its
-    outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. nuclear_area_um2. nucleus_um: diameter of its
-    largest nucleus. nuclear_od: optical density in the lighter of red and green. edge_um: sigma of its sharpest edge;
-    in_focus says whether that is sharp enough to be judged. unseen: why it has no tile, empty where it has.
-    tile_rows: rows of the tile table that show the whole of it, or parts where none does.
-    measured_nuclei and the columns of :data:`MEASURES`: nuclei outlined at full scale; null where not measured.
+    cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: bounding box in level-0 pixels.
+    geometry: outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. nuclear_area_um2: area of all its nuclei.
+    nucleus_um: diameter of the largest nucleus. nuclear_od: optical density in the lighter of red and green. edge_um: sigma
+    in µm of its sharpest edge. in_focus: whether that is sharp enough to be assessed. not_tiled: why it has no tile, empty
+    where it has. tile_rows: rows of the tile table that show all of it, or parts of it where none does. measured_nuclei and
+    the columns of :data:`MEASURES`: nuclei outlined at full scale; null where not measured.
     """
     return pa.schema(
         [
@@ -115,7 +115,7 @@ def clusters_schema() -> pa.Schema:
                 for name in ("nuclear_area_um2", "nucleus_um", "nuclear_od", "edge_um")
             ),
             pa.field("in_focus", pa.bool_(), nullable=False),
-            pa.field("unseen", pa.string(), nullable=False),
+            pa.field("not_tiled", pa.string(), nullable=False),
             pa.field("tile_rows", pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
             pa.field("measured_nuclei", pa.int32()),
             *(pa.field(name, pa.float32()) for name in MEASURES),
@@ -126,11 +126,10 @@ def clusters_schema() -> pa.Schema:
 def cluster_scores_schema(heads: Sequence[Head]) -> pa.Schema:
     """``cluster_scores/<slide_id>.parquet``: the rows of ``clusters/<slide_id>.parquet``, in their order.
 
-    cluster_id and region: as there. centre_x_l0_px, centre_y_l0_px: middle of its box in level-0 pixels. tiles: how
-    many tiles its score was made from; 0 where it has none. top_tile_row: row of the tile with its highest score of
-    the flag class, null without tiles. attention: weight (0 to 1) of the cluster in its slide's bag, which sums to 1
-    over the slide; null where the model has no attention head. p.<head>.<class>: calibrated probability, 0 to 1, null
-    without tiles.
+    cluster_id and geometry: as there. centre_x_l0_px, centre_y_l0_px: centre of the bounding box in level-0 pixels. tiles:
+    number of tiles that its score is pooled from, or 0. top_tile_row: row of the tile with the highest score of the flag
+    class, null without tiles. attention: weight (0 to 1) of the cluster in its slide's bag; the weights of a slide sum to 1;
+    null where the model has no attention head. p.<head>.<class>: calibrated probability, 0 to 1, null without tiles.
     """
     return pa.schema(
         [

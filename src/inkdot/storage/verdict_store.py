@@ -1,8 +1,7 @@
-"""``reviews.sqlite``: what readers reviewed through the server, one row per change, never overwritten.
+"""``reviews.sqlite``: verdicts given through the server, one row per change, never overwritten.
 
 SQLite in WAL mode with ``synchronous=FULL``: a change is on disk before :meth:`VerdictStore.record` returns, so a
-server that is killed loses nothing that it acknowledged. Rows are only added: who said what, when, and what it was
-before stays on record.
+killed server loses nothing that it acknowledged. Rows are only added, so the full history of every region is kept.
 """
 
 import json
@@ -19,7 +18,7 @@ from inkdot.errors import StorageError
 REVIEWS_VERSION = 2
 """``PRAGMA user_version`` of the file. Version 1 had a column ``place`` and entries with ``answers``; it is upgraded."""
 
-_APPLICATION_ID = 0x496E6B64  # "Inkd", so that another program's database is not taken for verdicts
+_APPLICATION_ID = 0x496E6B64  # "Inkd": tells it from other programs' databases
 SQLITE_START = b"SQLite format 3\x00"
 _BUSY_SECONDS = 10.0
 
@@ -46,7 +45,7 @@ CREATE INDEX changes_of_reader ON changes (reader, model_sha256, shown, order_se
 """
 _UPGRADE_FROM_1 = """
 ALTER TABLE changes RENAME COLUMN place TO geometry;
-UPDATE changes SET entry = inkdot_entry_of_today(entry);
+UPDATE changes SET entry = inkdot_upgrade_entry(entry);
 PRAGMA user_version = 2;
 """
 _COLUMNS = (
@@ -61,7 +60,7 @@ WHERE id IN (SELECT max(id) FROM changes GROUP BY reader, model_sha256, shown, o
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What a reader was shown: verdicts given to another model's regions, or blinded, are kept apart.
+    """What a reader was shown: verdicts on another model's regions, or blinded ones, are stored separately.
 
     Attributes:
         model_sha256: Model whose regions were shown.
@@ -104,13 +103,13 @@ class Change:
 
 
 class VerdictStore:
-    """The verdicts of one results folder; may be used from several threads, and beside another process.
+    """The verdicts of one results folder; safe to use from several threads and processes.
 
     Args:
-        path: The file; made where it is missing.
+        path: The file; created if missing, upgraded in place if written by the last version.
 
     Raises:
-        StorageError: The file is of another kind or version, or lies where SQLite cannot keep its log.
+        StorageError: The file is of another kind, of a newer version, or in a folder where SQLite cannot write its log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -123,15 +122,15 @@ class VerdictStore:
             self._prepare()
         except sqlite3.Error as error:
             raise StorageError(
-                f"{path}: expected a file where SQLite can keep verdicts, found: {error}; "
-                "name another with --verdicts, on a disk of this computer"
+                f"{path}: expected a file that SQLite can write, found: {error}; "
+                "choose another with --verdicts, on a local disk"
             ) from None
 
     def record(self, change: Change) -> None:
         """Write one change; when this returns, it is on disk.
 
         Raises:
-            sqlite3.Error: It could not be written: the change must not be acknowledged.
+            sqlite3.Error: It could not be written and must not be acknowledged.
         """
         study = change.study
         values = (
@@ -139,7 +138,7 @@ class VerdictStore:
             change.rank, change.score, json.dumps(change.entry, ensure_ascii=False), int(change.is_undo), change.time,
         )  # fmt: skip
         marks = ", ".join("?" * len(_COLUMNS))
-        with self._lock:  # without an open transaction every statement is committed as it ends
+        with self._lock:  # autocommit: outside a transaction each statement commits
             self._connection.execute(
                 f"INSERT INTO changes ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 (constants)
                 values,
@@ -171,7 +170,7 @@ class VerdictStore:
             return _changes(self._connection)
 
     def close(self) -> None:
-        """Bring the log into the file, so that it can be copied on its own, and close it."""
+        """Merge the write-ahead log into the file, so that it can be copied alone, and close it."""
         with self._lock:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
@@ -226,26 +225,26 @@ def read_verdict_store(path: Path) -> list[Change]:
             return _changes(copy)
     except (sqlite3.Error, ValueError) as error:
         raise StorageError(
-            f"{path}: expected verdicts that `inkdot review serve` kept, found a damaged file: {error}"
+            f"{path}: expected verdicts of `inkdot review serve`, found a damaged file: {error}"
         ) from None
 
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
-    """Run statements one by one within the open transaction; ``executescript`` would commit it first."""
+    """Run statements within the open transaction; ``executescript`` would commit it first."""
     for statement in statements.split(";"):
         connection.execute(statement)
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a file of version 1 to version 2: only names change."""
+    """Upgrade a database of version 1 to version 2: only names change."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == _APPLICATION_ID and version == 1:
-        connection.create_function("inkdot_entry_of_today", 1, _entry_of_today)
+        connection.create_function("inkdot_upgrade_entry", 1, _upgraded_entry)
         _run(connection, _UPGRADE_FROM_1)
 
 
-def _entry_of_today(text: str) -> str:
+def _upgraded_entry(text: str) -> str:
     entry = cast("dict[str, object]", json.loads(text))
     answers = cast("dict[str, dict[str, object]]", entry.pop("answers", {}))
     entry["verdicts"] = {
@@ -260,11 +259,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
         raise StorageError(
-            f"{path}: expected verdicts that `inkdot review serve` kept, found another program's database"
+            f"{path}: expected verdicts of `inkdot review serve`, found another program's database"
         )
     if version != REVIEWS_VERSION:
         raise StorageError(
-            f"{path}: expected verdicts of version {REVIEWS_VERSION}, found {version}; use the Inkdot that wrote them"
+            f"{path}: expected verdicts of version {REVIEWS_VERSION}, found {version}; use the version of Inkdot that wrote them"
         )
 
 

@@ -1,1 +1,1 @@
-"""The tables between stages: columns, versions, and how each is read and written."""
+"""Reading and writing of the tables between stages."""

@@ -1,4 +1,4 @@
-"""``assessment.csv``: what of each slide can be judged, and why the rest cannot; one line per slide."""
+"""``assessment.csv``: the adequacy of each slide and the area of everything unassessable; one row per slide."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ REASONS = (
     "glass", "foreground", "speck", "precipitate", "ring", "outside", "blur", "fold", "coverslip", "bubble", "in_bubble",
     "grey", "pen",
 )  # fmt: skip
-"""Kinds of ground; the area of each is a column ``<kind>_mm2``."""
+"""Classes of ground; the area of each is a column ``<class>_mm2``."""
 
 
 def write_assessments(path: Path, assessments: Iterable[tuple[str, Mapping[str, object]]]) -> None:
@@ -24,15 +24,15 @@ def write_assessments(path: Path, assessments: Iterable[tuple[str, Mapping[str, 
 
     Args:
         path: The file.
-        assessments: Name of each slide, and its assessment as the footer of its tiles has it.
+        assessments: slide_id and assessment of each slide, as in the footer of its tile table.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*COLUMNS, *(f"{reason}_mm2" for reason in REASONS)])
-    for slide_id, said in sorted(assessments, key=lambda row: row[0]):
-        areas = cast("Mapping[str, float]", said.get("areas_mm2") or {})
-        call = "adequate" if said.get("adequate") else "inadequate"
-        known = {**said, "slide_id": slide_id, "call": call}
+    for slide_id, assessment in sorted(assessments, key=lambda row: row[0]):
+        areas = cast("Mapping[str, float]", assessment.get("areas_mm2") or {})
+        call = "adequate" if assessment.get("adequate") else "inadequate"
+        known = {**assessment, "slide_id": slide_id, "call": call}
         cells = ["" if known.get(name) is None else str(known[name]) for name in COLUMNS]
         cells += [str(areas.get(reason, 0.0)) for reason in REASONS]
         writer.writerow([spreadsheet_safe(cell) for cell in cells])

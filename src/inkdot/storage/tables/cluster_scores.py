@@ -1,4 +1,4 @@
-"""A slide's scored clusters: the unit a pathologist judges, as the review and the evaluation read it."""
+"""Scored clusters of a slide: the unit of review and evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class ClusterScores:
         table: One row per cluster; columns of :func:`inkdot.storage.schemas.cluster_scores_schema`.
         heads: The heads.
         operating_points: The locked thresholds for clusters, by head.
-        pooling: How a cluster's score is made from those of its tiles, e.g. ``max``.
-        tiles_sha256: Hash of the tile table they were made from.
+        pooling: Pooling of tile scores to a cluster score, e.g. ``max``.
+        tiles_sha256: Hash of the tile table.
         clusters_sha256: Hash of the cluster table whose rows these are.
-        model_sha256: Hash that stands for the model.
-        facts: The whole footer.
+        model_sha256: Hash of the model.
+        footer: The whole footer.
     """
 
     table: pa.Table
@@ -40,19 +40,19 @@ class ClusterScores:
     tiles_sha256: str
     clusters_sha256: str
     model_sha256: str
-    facts: Mapping[str, object]
+    footer: Mapping[str, object]
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What must be said with every output: the tile scores' warnings, and those of the measurements."""
-        return tuple(cast("list[str]", self.facts["warnings"]))
+        """Warnings that go with every output: those of the tile scores and of the measurements."""
+        return tuple(cast("list[str]", self.footer["warnings"]))
 
     def probabilities(self, head: str, class_name: str) -> npt.NDArray[np.float64]:
         """Probability (0 to 1) of a class per cluster, NaN where it has no tile, shape [clusters]."""
         return self._numbers(score_column(head, class_name))
 
     def top_tile(self, row: int) -> int:
-        """Row of the tile with the highest score of a cluster that has tiles."""
+        """Row of the tile with the highest score of a cluster (a row of the table) that has tiles."""
         return int(self.table.column("top_tile_row")[row].as_py())
 
     @property
@@ -76,55 +76,55 @@ class ClusterScores:
 
 
 def write_cluster_scores(
-    path: Path, table: pa.Table, score_facts: Mapping[str, object], *, clusters_sha256: str, pooling: str
+    path: Path, table: pa.Table, score_footer: Mapping[str, object], *, clusters_sha256: str, pooling: str
 ) -> None:
     """Write one slide's scored clusters atomically.
 
     Args:
         path: Where to write.
         table: Columns of :func:`inkdot.storage.schemas.cluster_scores_schema`, in the order of the cluster table.
-        score_facts: Footer of the slide's tile scores, which binds them to tiles and model.
+        score_footer: Footer of the slide's tile scores, which binds them to tiles and model.
         clusters_sha256: Hash of the cluster table whose rows these are.
-        pooling: How a cluster's score was made from those of its tiles.
+        pooling: Pooling of tile scores to a cluster score.
 
     Raises:
         ValueError: The table has other columns.
     """
-    heads = _heads(score_facts)
+    heads = _heads(score_footer)
     expected = cluster_scores_schema(heads)
     if not table.schema.remove_metadata().equals(expected):
         raise ValueError(
             f"expected columns {', '.join(expected.names)}, found {', '.join(table.column_names)}"
         )
-    facts = {name: value for name, value in score_facts.items() if name != "version"}
-    facts |= {"clusters_sha256": clusters_sha256, "pooling": pooling}
-    write_table(path, table, CLUSTER_SCORES_VERSION, facts)
+    footer = {name: value for name, value in score_footer.items() if name != "version"}
+    footer |= {"clusters_sha256": clusters_sha256, "pooling": pooling}
+    write_table(path, table, CLUSTER_SCORES_VERSION, footer)
 
 
 def read_cluster_scores(path: Path) -> ClusterScores:
     """Read one slide's scored clusters.
 
     Raises:
-        StorageError: The file is missing or damaged, of another version, or lacks a fact or a column.
+        StorageError: The file is missing or damaged, of another version, or lacks a footer entry or a column.
     """
-    table, facts = read_table(path, CLUSTER_SCORES_VERSION)
+    table, footer = read_table(path, CLUSTER_SCORES_VERSION)
     try:
-        heads = _heads(facts)
-        points = cast("Mapping[str, object]", facts["operating_points"])
+        heads = _heads(footer)
+        points = cast("Mapping[str, object]", footer["operating_points"])
         scores = ClusterScores(
             table=table,
             heads=heads,
             operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
-            pooling=str(facts["pooling"]),
-            tiles_sha256=str(facts["tiles_sha256"]),
-            clusters_sha256=str(facts["clusters_sha256"]),
-            model_sha256=str(facts["model_sha256"]),
-            facts=facts,
+            pooling=str(footer["pooling"]),
+            tiles_sha256=str(footer["tiles_sha256"]),
+            clusters_sha256=str(footer["clusters_sha256"]),
+            model_sha256=str(footer["model_sha256"]),
+            footer=footer,
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise StorageError(
-            f"{path}: expected scored clusters with their facts, found {type(error).__name__}: {said}; "
+            f"{path}: expected scored clusters with their footer, found {type(error).__name__}: {message}; "
             "run `inkdot predict` again"
         ) from None
     if table.column_names != cluster_scores_schema(heads).names:
@@ -135,5 +135,5 @@ def read_cluster_scores(path: Path) -> ClusterScores:
     return scores
 
 
-def _heads(facts: Mapping[str, object]) -> tuple[Head, ...]:
-    return tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"]))
+def _heads(footer: Mapping[str, object]) -> tuple[Head, ...]:
+    return tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"]))

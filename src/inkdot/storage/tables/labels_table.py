@@ -1,4 +1,4 @@
-"""``labels.csv``: what people said about regions, annotations and verdicts alike."""
+"""``labels.csv``: labels of regions, from annotations and verdicts alike."""
 
 import csv
 import io
@@ -17,20 +17,20 @@ from inkdot.storage.atomic import write_text
 
 COLUMNS = ("slide_id", "geometry", "head", "label", "reader", "source")
 RENAMED_COLUMNS = {"place": "geometry", "answer": "label"}
-"""Columns of tables that earlier versions wrote, and their names of today."""
+"""Columns of earlier versions and their current names."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionLabel:
-    """One label about one region.
+    """One label of one region.
 
     Attributes:
         slide_id: The slide.
         geometry: Polygon in level-0 pixels.
         head: The head.
-        label: What the reader said.
-        reader: Who said it (a pseudonym).
-        source: Where it came from, e.g. ``annotation`` or ``review``.
+        label: One of the labels of the head.
+        reader: Pseudonym of the reader.
+        source: Origin of the label, e.g. ``annotation`` or ``review``.
     """
 
     slide_id: str
@@ -81,7 +81,7 @@ def read_labels(path: Path, heads: Sequence[Head]) -> list[RegionLabel]:
 
 def _geometry(where: str, text: str) -> BaseGeometry:
     try:
-        with np.errstate(invalid="ignore"):  # "nan" is refused below, in words
+        with np.errstate(invalid="ignore"):  # "nan" is refused below
             region = shapely.from_wkt(text)
     except shapely.errors.GEOSException:
         region = None

@@ -1,4 +1,4 @@
-"""``predictions.csv``: one line per slide, for a person and for spreadsheets."""
+"""``predictions.csv``: one row per slide, for people and spreadsheets."""
 
 import csv
 import io
@@ -17,31 +17,30 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 WARNING_SEPARATOR: Final = " | "
-"""Between two warnings in one cell; a semicolon stands within sentences."""
+"""Separator of warnings in one cell; warnings may contain semicolons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is said of one slide.
+    """One row of the table.
 
     Attributes:
         slide_id: The slide.
         outcome: done or failed.
-        call: The slide's call (DESIGN §5); empty where the slide failed.
-        score: The slide's score, 0 to 1, with 4 decimals; empty where there is none.
-        tiles: Tiles scored.
-        flagged_tiles: Tiles at or above the locked operating point.
+        call: The call of the slide; empty where it failed.
+        score: Score of the slide, 0 to 1, with 4 decimals; empty where there is none.
+        tiles: Number of scored tiles.
+        flagged_tiles: Number of tiles at or above the operating point.
         top_x_l0_px: Left edge of the highest tile in level-0 pixels; empty where there is none.
         top_y_l0_px: Top edge of the highest tile in level-0 pixels.
-        warnings: What must be said with the call, separated by :data:`WARNING_SEPARATOR`.
-        reason: Why the slide failed, is inadequate or was left open.
-        clusters: Clusters and lone cells found; empty where the grid was cut.
-        flagged_clusters: Those at or above the locked operating point; empty where the grid was cut.
-        further_calls: Labels of the heads that are asked of what is flagged, such as
-            ``morphology: small-cell-like``; empty where nothing is.
-        nuclei_in_focus: Nucleated cells of all kinds, as estimated; empty where they were not counted.
-        assessable_mm2: Glass of the spot, or tissue of a section, that can be judged.
-        unassessable_fraction: Share (0 to 1) of what lies on the slide that is out of focus or under artefacts.
+        warnings: Warnings that go with the call, separated by :data:`WARNING_SEPARATOR`.
+        reason: Why the slide failed, is inadequate or indeterminate.
+        clusters: Number of clusters and single nuclei; empty in mode grid.
+        flagged_clusters: Number of those at or above the operating point; empty in mode grid.
+        further_calls: Calls of the conditional heads for flagged slides, e.g. ``morphology: small-cell-like``; else empty.
+        nuclei_in_focus: Estimated number of nuclei of all cell types; empty where not counted.
+        assessable_mm2: Assessable area of glass in the spot, or of tissue in a section.
+        unassessable_fraction: Fraction (0 to 1) of the content that is out of focus or under artefacts.
     """
 
     slide_id: str
@@ -63,7 +62,7 @@ class Prediction:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Text that a spreadsheet shows instead of running: a leading formula sign gets an apostrophe; numbers none."""
+    """Escape text that a spreadsheet would run as a formula by an apostrophe; numbers are left as they are."""
     if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return "'" + text
     return text
@@ -86,7 +85,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
 
 
 def read_predictions(path: Path) -> list[dict[str, str]]:
-    """The table's rows as written.
+    """Read the rows as written.
 
     Raises:
         StorageError: The table is missing.

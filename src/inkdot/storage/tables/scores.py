@@ -1,4 +1,4 @@
-"""A slide's scored tiles as later stages read them."""
+"""Scored tiles of a slide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from inkdot.config import HeadConfig
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.records import TileSpec
 from inkdot.storage.model_files import AbstentionBand, OperatingPoint
-from inkdot.storage.record_json import tile_spec_from_facts
+from inkdot.storage.record_json import tile_spec_from_json
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 
@@ -24,14 +24,14 @@ class SlideScores:
 
     Attributes:
         table: One row per tile; columns of :func:`inkdot.storage.schemas.scores_schema`.
-        slide: Facts of the slide as the tile stage wrote them.
+        slide: Metadata of the slide, see :func:`inkdot.storage.record_json.slide_info_json`.
         heads: The heads.
         spec: Side and scale of the tiles.
-        operating_points: The model's locked thresholds, by head.
-        warnings: What must be said with every output.
+        operating_points: Operating points of the model, by head.
+        warnings: Warnings that go with every output.
         synthetic_model: The model was trained on synthetic specimens.
-        assessment: What of the slide can be judged and whether it is enough, as the tile stage wrote it.
-        abstention: Which scores are left open, by head; empty where the model labels always.
+        assessment: Assessable areas and adequacy of the slide, from the tile table.
+        abstention: Abstention band by head; empty where the model never abstains.
     """
 
     table: pa.Table
@@ -61,7 +61,7 @@ class SlideScores:
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
-        """Per tile, whether its score reaches the locked operating point, shape [tiles]."""
+        """Whether the score of each tile reaches the operating point, shape [tiles]."""
         return self.flag_scores >= np.float32(self.operating_points[self.flag_head.name].threshold)
 
 
@@ -71,32 +71,35 @@ def read_scores(path: Path) -> SlideScores:
     Raises:
         StorageError: The file is missing or damaged, or of another version.
     """
-    table, facts = read_table(path, SCORES_VERSION)
-    points = cast("Mapping[str, object]", facts["operating_points"])
+    table, footer = read_table(path, SCORES_VERSION)
+    points = cast("Mapping[str, object]", footer["operating_points"])
     return SlideScores(
         table=table,
-        slide=cast("Mapping[str, object]", facts["slide"]),
+        slide=cast("Mapping[str, object]", footer["slide"]),
         heads=tuple(
-            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", facts["heads"])
+            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"])
         ),
-        spec=tile_spec_from_facts(facts["tile_spec"]),
+        spec=tile_spec_from_json(footer["tile_spec"]),
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
-        warnings=(*cast("list[str]", facts["warnings"]), *_unlike(table, facts.get("distance_limit"))),
-        synthetic_model=bool(facts["synthetic_model"]),
-        assessment=cast("Mapping[str, object]", facts.get("assessment") or {}),
+        warnings=(
+            *cast("list[str]", footer["warnings"]),
+            *_ood_warnings(table, footer.get("distance_limit")),
+        ),
+        synthetic_model=bool(footer["synthetic_model"]),
+        assessment=cast("Mapping[str, object]", footer.get("assessment") or {}),
         abstention={
             name: AbstentionBand.model_validate(own)
-            for name, own in cast("Mapping[str, object]", facts.get("abstention") or {}).items()
+            for name, own in cast("Mapping[str, object]", footer.get("abstention") or {}).items()
         },
     )
 
 
-def _unlike(table: pa.Table, limit: object) -> list[str]:
-    """A warning where the slide's tiles, half of them at least, lie farther from the training tiles than they may."""
+def _ood_warnings(table: pa.Table, limit: object) -> list[str]:
+    """A warning where the median OOD distance of the tiles is above the limit of the model."""
     distances = table.column("ood_distance").drop_null().to_numpy()
     if not isinstance(limit, float) or not len(distances) or float(np.median(distances)) <= limit:
         return []
     return [
-        f"unlike what the model was trained on: median feature distance {float(np.median(distances)):.2f}, slides like those of "
-        f"training stay below {limit:.2f}; its scores may mean nothing"
+        f"out of distribution (OOD): expected a median OOD distance of at most {limit:.2f} from the training slides, found "
+        f"{float(np.median(distances)):.2f}; its scores may be wrong"
     ]
