@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inkdot.evaluation.oof_metrics import OofPredictions, confusion_of, cross_validation_metrics
+from inkdot.evaluation.oof_metrics import OofPredictions, confusion_matrix, cross_validation_metrics
 from inkdot.labels import Head
 
 CLASSES = ("low", "middle", "high")
@@ -45,7 +45,7 @@ def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OofPred
             expected[
                 CLASSES[int(np.argmax(judged.targets[row]))], CLASSES[int(np.argmax(judged.scores[row]))]
             ] += 1
-    found = confusion_of(judged, HEAD, slice(0, 3))
+    found = confusion_matrix(judged, HEAD, slice(0, 3))
     assert found == {pair: count for pair, count in expected.items() if count}
     assert sum(found.values()) == 118
     metrics = cross_validation_metrics(judged, (HEAD,), seed=0)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from inkdot.metrics.abstention import area_under_risk, band_for_error, risk_coverage, sureness
+from inkdot.metrics.abstention import aurc, band_for_selective_risk, confidence, risk_coverage
 
 
 def rows(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -16,14 +16,14 @@ def rows(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_hand(truth: np.ndarray, scores: np.ndarray, threshold: float) -> list[tuple[float, float]]:
-    def sure(score: float) -> float:
+    def distance(score: float) -> float:
         return (
             (score - threshold) / (1 - threshold) if score >= threshold else (threshold - score) / threshold
         )
 
     points = []
-    for least in sorted({sure(score) for score in scores.tolist()}, reverse=True):
-        given = [k for k, score in enumerate(scores.tolist()) if sure(score) >= least]
+    for least in sorted({distance(score) for score in scores.tolist()}, reverse=True):
+        given = [k for k, score in enumerate(scores.tolist()) if distance(score) >= least]
         wrong = sum((scores[k] >= threshold) != truth[k] for k in given)
         points.append((len(given) / len(scores), wrong / len(given)))
     return points
@@ -31,7 +31,7 @@ def by_hand(truth: np.ndarray, scores: np.ndarray, threshold: float) -> list[tup
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("threshold", [0.5, 0.12, 0.9])
-def test_the_curve_is_that_of_a_loop(seed: int, threshold: float) -> None:
+def test_the_curve_equals_a_plain_loop(seed: int, threshold: float) -> None:
     truth, scores = rows(seed)
     np.testing.assert_allclose(
         risk_coverage(truth, scores, threshold), by_hand(truth, scores, threshold), atol=1e-12
@@ -52,18 +52,18 @@ def test_weights_are_repetitions() -> None:
     np.testing.assert_allclose(risk_coverage(truth, scores, 0.5, times), repeated)
 
 
-def test_the_area_falls_when_the_unsure_ones_are_the_wrong_ones() -> None:
+def test_the_area_is_smaller_where_the_wrong_calls_have_low_confidence() -> None:
     scores = np.array([0.01, 0.02, 0.4, 0.6, 0.98, 0.99])
     known = np.array([False, False, True, False, True, True])  # wrong in the middle
     turned = np.array([True, False, False, True, True, False])  # wrong at the ends
-    assert area_under_risk(known, scores, 0.5) < area_under_risk(turned, scores, 0.5)
-    assert area_under_risk(known, scores, 0.5) == pytest.approx(np.mean([0, 0, 0, 0, 2 / 6, 2 / 6]), abs=1e-9)
+    assert aurc(known, scores, 0.5) < aurc(turned, scores, 0.5)
+    assert aurc(known, scores, 0.5) == pytest.approx(np.mean([0, 0, 0, 0, 2 / 6, 2 / 6]), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_band_keeps_the_error_and_no_narrower_one_does(seed: int) -> None:
+def test_no_narrower_band_keeps_the_target_risk(seed: int) -> None:
     truth, scores = rows(seed)
-    band = band_for_error(truth, scores, 0.4, 0.1)
+    band = band_for_selective_risk(truth, scores, 0.4, 0.1)
     outside = (scores <= band.low + 1e-9) | (scores >= band.high - 1e-9)
     assert outside.mean() == pytest.approx(band.coverage)
     assert np.mean(((scores >= 0.4) != truth)[outside]) == pytest.approx(band.error)
@@ -72,12 +72,12 @@ def test_the_band_keeps_the_error_and_no_narrower_one_does(seed: int) -> None:
     assert all(risk > 0.1 for risk in later)
 
 
-def test_where_no_band_suffices_everything_stays_open() -> None:
-    band = band_for_error(np.array([False, True]), np.array([1.0, 0.0]), 0.5, 0.2)
+def test_where_no_band_suffices_the_model_always_abstains() -> None:
+    band = band_for_selective_risk(np.array([False, True]), np.array([1.0, 0.0]), 0.5, 0.2)
     assert (band.low, band.high, band.coverage) == (-math.inf, math.inf, 0.0)
 
 
-def test_sureness_runs_from_the_threshold_to_either_end() -> None:
-    np.testing.assert_allclose(sureness([0.0, 0.1, 0.2, 0.6, 1.0], 0.2), [1.0, 0.5, 0.0, 0.5, 1.0])
+def test_confidence_is_0_at_the_threshold_and_1_at_either_end() -> None:
+    np.testing.assert_allclose(confidence([0.0, 0.1, 0.2, 0.6, 1.0], 0.2), [1.0, 0.5, 0.0, 0.5, 1.0])
     assert risk_coverage(np.zeros(0, bool), np.zeros(0), 0.5) == []
-    assert math.isnan(area_under_risk(np.zeros(0, bool), np.zeros(0), 0.5))
+    assert math.isnan(aurc(np.zeros(0, bool), np.zeros(0), 0.5))

@@ -18,7 +18,7 @@ from inkdot.metrics.classification import (
     roc_auc,
     sensitivity_specificity,
 )
-from inkdot.metrics.curves import reliability_rows, roc_points
+from inkdot.metrics.curves import reliability_bins, roc_points
 
 TENTHS = st.integers(0, 10).map(lambda tenth: tenth / 10)  # few values, hence many ties
 WEIGHT = st.sampled_from([0.25, 1.0, 2.0, 3.5])
@@ -111,10 +111,10 @@ def test_reliability_rows_are_the_calibration_curve(seed):
     generator = np.random.default_rng(seed)
     scores = generator.random(300)
     truth = generator.random(300) < scores
-    rows = reliability_rows(truth, scores, np.array([f"p{k % 20}" for k in range(300)]))
+    rows = reliability_bins(truth, scores, np.array([f"p{k % 20}" for k in range(300)]))
     shares, means = calibration_curve(truth, scores, n_bins=10)
-    np.testing.assert_allclose([row.score for row in rows], means)
-    np.testing.assert_allclose([row.share.value for row in rows], shares)
+    np.testing.assert_allclose([row.mean_score for row in rows], means)
+    np.testing.assert_allclose([row.fraction_positive.value for row in rows], shares)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -4,34 +4,34 @@ import numpy as np
 import pytest
 
 from inkdot.metrics.confidence_intervals import TOO_FEW
-from inkdot.metrics.froc import ALARMS_PER_SLIDE, FreeResponse, froc_estimates, froc_points
+from inkdot.metrics.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
 
 
-def response(seed: int, lesions: int = 40, alarms: int = 300, slides: int = 25) -> FreeResponse:
+def response(seed: int, lesions: int = 40, alarms: int = 300, slides: int = 25) -> FrocData:
     """Lesions that score higher than alarms, some never found; scores with ties."""
     generator = np.random.default_rng(seed)
     found = np.round(generator.normal(0.65, 0.2, lesions).clip(0, 1), 2)
     found[generator.random(lesions) < 0.1] = -np.inf
-    return FreeResponse(
+    return FrocData(
         lesion_scores=found,
         lesion_patients=np.array([f"p{k}" for k in generator.integers(0, 12, lesions)]),
-        alarm_scores=np.round(generator.beta(1.5, 4, alarms), 2),
-        alarm_patients=np.array([f"n{k}" for k in generator.integers(0, slides, alarms)]),
+        false_positive_scores=np.round(generator.beta(1.5, 4, alarms), 2),
+        false_positive_patients=np.array([f"n{k}" for k in generator.integers(0, slides, alarms)]),
         negative_patients=np.array([f"n{k}" for k in range(slides)]),
     )
 
 
-def by_hand(found: FreeResponse) -> list[tuple[float, float]]:
+def by_hand(found: FrocData) -> list[tuple[float, float]]:
     points = []
-    values = [*found.lesion_scores.tolist(), *found.alarm_scores.tolist()]
+    values = [*found.lesion_scores.tolist(), *found.false_positive_scores.tolist()]
     for threshold in sorted({value for value in values if value > -np.inf}, reverse=True):
-        alarms = sum(score >= threshold for score in found.alarm_scores.tolist())
+        alarms = sum(score >= threshold for score in found.false_positive_scores.tolist())
         lesions = sum(score >= threshold for score in found.lesion_scores.tolist())
         points.append((alarms / len(found.negative_patients), lesions / len(found.lesion_scores)))
     return points
 
 
-def sensitivity_by_hand(found: FreeResponse, alarms: float) -> float:
+def sensitivity_by_hand(found: FrocData, alarms: float) -> float:
     return max((share for rate, share in by_hand(found) if rate <= alarms), default=0.0)
 
 
@@ -44,7 +44,7 @@ def test_the_curve_is_that_of_a_loop_over_thresholds(seed: int) -> None:
 def test_the_score_is_the_mean_sensitivity_at_the_agreed_rates(seed: int) -> None:
     found = response(seed)
     estimates = froc_estimates(found, replicates=50)
-    expected = np.mean([sensitivity_by_hand(found, alarms) for alarms in ALARMS_PER_SLIDE])
+    expected = np.mean([sensitivity_by_hand(found, alarms) for alarms in FALSE_POSITIVES_PER_SLIDE])
     assert estimates["froc"].value == pytest.approx(expected)
     assert estimates["sensitivity@1"].value == pytest.approx(sensitivity_by_hand(found, 1.0))
     assert estimates["sensitivity@8"].value == pytest.approx(sensitivity_by_hand(found, 8.0))
@@ -53,11 +53,11 @@ def test_the_score_is_the_mean_sensitivity_at_the_agreed_rates(seed: int) -> Non
 
 def test_the_interval_draws_patients_with_their_lesions_and_their_slides() -> None:
     """One patient with most lesions, all missed: the interval knows that she may be drawn twice or never."""
-    found = FreeResponse(
+    found = FrocData(
         lesion_scores=np.array([0.9] * 9 + [-np.inf] * 9),
         lesion_patients=np.array([f"p{k}" for k in range(9)] + ["q"] * 9),
-        alarm_scores=np.array([0.1]),
-        alarm_patients=np.array(["n0"]),
+        false_positive_scores=np.array([0.1]),
+        false_positive_patients=np.array(["n0"]),
         negative_patients=np.array(["n0", "n1", "n2"]),
     )
     estimate = froc_estimates(found)["sensitivity@1"]
@@ -68,11 +68,11 @@ def test_the_interval_draws_patients_with_their_lesions_and_their_slides() -> No
 
 @pytest.mark.parametrize(("positive", "negative"), [(2, 9), (9, 2)])
 def test_two_patients_on_a_side_give_no_interval(positive: int, negative: int) -> None:
-    found = FreeResponse(
+    found = FrocData(
         lesion_scores=np.linspace(0.3, 0.9, 30),
         lesion_patients=np.array([f"p{k % positive}" for k in range(30)]),
-        alarm_scores=np.linspace(0.1, 0.8, 30),
-        alarm_patients=np.array([f"n{k % negative}" for k in range(30)]),
+        false_positive_scores=np.linspace(0.1, 0.8, 30),
+        false_positive_patients=np.array([f"n{k % negative}" for k in range(30)]),
         negative_patients=np.array([f"n{k}" for k in range(negative)]),
     )
     estimate = froc_estimates(found, replicates=50)["froc"]
@@ -82,11 +82,11 @@ def test_two_patients_on_a_side_give_no_interval(positive: int, negative: int) -
 def test_nothing_found_and_no_alarms() -> None:
     none = np.zeros(0)
     names = np.array([], np.str_)
-    missed = FreeResponse(np.array([-np.inf] * 4), np.array(list("abcd")), none, names, np.array(list("xyz")))
+    missed = FrocData(np.array([-np.inf] * 4), np.array(list("abcd")), none, names, np.array(list("xyz")))
     assert froc_points(missed) == []
     assert froc_estimates(missed)["froc"].value == 0.0
-    no_lesions = FreeResponse(none, names, np.array([0.5]), np.array(["x"]), np.array(["x"]))
+    no_lesions = FrocData(none, names, np.array([0.5]), np.array(["x"]), np.array(["x"]))
     assert froc_points(no_lesions) == []
     assert froc_estimates(no_lesions) == {}
-    no_negatives = FreeResponse(np.array([0.5]), np.array(["a"]), none, names, names)
+    no_negatives = FrocData(np.array([0.5]), np.array(["a"]), none, names, names)
     assert froc_estimates(no_negatives) == {}

@@ -7,8 +7,8 @@ from scipy.spatial.distance import euclidean
 from inkdot.metrics.ood_distance import (
     NEIGHBOURS,
     fit_reference,
-    limit_for_one_more,
     ood_distances,
+    prediction_limit,
 )
 
 
@@ -63,9 +63,9 @@ def test_many_equal_tiles_make_no_distance_infinite():
 def test_one_further_slide_in_a_hundred_passes_the_limit():
     generator = np.random.default_rng(0)
     passed = [
-        generator.lognormal(0.3, 0.2) > limit_for_one_more(generator.lognormal(0.3, 0.2, 6))
+        generator.lognormal(0.3, 0.2) > prediction_limit(generator.lognormal(0.3, 0.2, 6))
         for _ in range(1_000)
     ]
     assert np.mean(passed) == pytest.approx(0.01, abs=0.008)
     with pytest.raises(ValueError, match="at least two slides, found 1"):
-        limit_for_one_more([1.0])
+        prediction_limit([1.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS, flagging_head
-from inkdot.metrics.calls import further_call, heads_asked_of
+from inkdot.metrics.calls import conditional_heads, head_call
 from inkdot.metrics.pooling import flag_column, pooled
 
 # benign, malignant | small_cell, large_cell
@@ -41,7 +41,7 @@ def test_the_flag_column_is_that_of_the_flag_class() -> None:
 
 
 def test_morphology_is_called_only_with_enough_certainty() -> None:
-    (morphology,) = heads_asked_of(DEFAULT_HEADS, flagging_head(DEFAULT_HEADS))
-    assert further_call(morphology, [0.75, 0.25]) == "small-cell-like"
-    assert further_call(morphology, [0.26, 0.74]) == "indeterminate"
-    assert further_call(morphology, [0.1, 0.9]) == "large-cell-like"
+    (morphology,) = conditional_heads(DEFAULT_HEADS, flagging_head(DEFAULT_HEADS))
+    assert head_call(morphology, [0.75, 0.25]) == "small-cell-like"
+    assert head_call(morphology, [0.26, 0.74]) == "indeterminate"
+    assert head_call(morphology, [0.1, 0.9]) == "large-cell-like"

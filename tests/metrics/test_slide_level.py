@@ -6,8 +6,8 @@ import pytest
 from inkdot.metrics.confidence_intervals import TOO_FEW
 from inkdot.metrics.slide_level import (
     NO_HIT,
-    NOT_ASKED,
-    SlideResults,
+    NO_KNOWN_REGION,
+    SlidePredictions,
     as_patients,
     slide_metrics,
     subgroup_metrics,
@@ -19,7 +19,7 @@ NAN = math.nan
 def results(rows, **groups):
     """Rows of (patient, truth, score, flagged, hit rank)."""
     patients, truth, scores, flagged, ranks = zip(*rows, strict=True)
-    return SlideResults(
+    return SlidePredictions(
         patients=np.array(patients),
         truth=np.array(truth, float),
         scores=np.array(scores, float),
@@ -32,12 +32,12 @@ def results(rows, **groups):
 COHORT = [
     ("a", 1, 0.9, True, 1),
     ("a", 1, 0.4, False, 12),
-    ("b", 1, NAN, False, NOT_ASKED),  # inadequate: a positive slide missed
+    ("b", 1, NAN, False, NO_KNOWN_REGION),  # inadequate: a positive slide missed
     ("c", 1, 0.8, True, NO_HIT),
-    ("d", 0, 0.6, True, NOT_ASKED),
-    ("e", 0, 0.1, False, NOT_ASKED),
-    ("f", 0, NAN, False, NOT_ASKED),
-    ("g", NAN, 0.95, True, NOT_ASKED),
+    ("d", 0, 0.6, True, NO_KNOWN_REGION),
+    ("e", 0, 0.1, False, NO_KNOWN_REGION),
+    ("f", 0, NAN, False, NO_KNOWN_REGION),
+    ("g", NAN, 0.95, True, NO_KNOWN_REGION),
 ]
 
 
@@ -52,7 +52,7 @@ def test_inadequate_slides_are_missed_or_nothing_never_right_and_unknown_ones_do
 
 def test_two_patients_on_a_side_give_no_interval():
     rows = [("a", 1, 0.9, True, 1), ("b", 1, 0.4, False, 12)]
-    rows += [(f"n{k}", 0, 0.1 * k, k > 4, NOT_ASKED) for k in range(8)]
+    rows += [(f"n{k}", 0, 0.1 * k, k > 4, NO_KNOWN_REGION) for k in range(8)]
     metrics = slide_metrics(results(rows))
     for name in ("average_precision", "balanced_accuracy"):
         assert (metrics[name].low, metrics[name].high, metrics[name].method) == (0.0, 1.0, TOO_FEW)
@@ -63,7 +63,7 @@ def test_hits_are_counted_on_slides_with_known_regions_only():
     assert metrics["hit@1"].value == 1 / 3
     assert metrics["hit@10"].value == 1 / 3
     assert metrics["hit@30"].value == 2 / 3
-    assert "hit@30" not in slide_metrics(results([("d", 0, 0.6, True, NOT_ASKED)]))
+    assert "hit@30" not in slide_metrics(results([("d", 0, 0.6, True, NO_KNOWN_REGION)]))
 
 
 def test_a_patient_is_flagged_where_any_slide_is():
@@ -78,7 +78,7 @@ def test_a_patient_is_flagged_where_any_slide_is():
 
 
 def test_a_patient_with_an_unknown_slide_and_no_positive_one_is_unknown():
-    rows = [("a", 0, 0.1, False, NOT_ASKED), ("a", NAN, 0.2, False, NOT_ASKED)]
+    rows = [("a", 0, 0.1, False, NO_KNOWN_REGION), ("a", NAN, 0.2, False, NO_KNOWN_REGION)]
     assert math.isnan(as_patients(results(rows), {}).truth[0])
 
 

@@ -1,7 +1,7 @@
-"""What is said of subgroups, on metrics given by hand."""
+"""Subgroups below the whole, on metrics given by hand."""
 
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
-from inkdot.metrics.subgroups import subgroup_words
+from inkdot.metrics.subgroups import subgroup_notes
 
 
 def estimate(value: float, low: float, high: float, method: str = "by hand") -> Estimate:
@@ -12,7 +12,7 @@ WHOLE = {"auc": estimate(0.9, 0.85, 0.95), "sensitivity": estimate(0.8, 0.7, 0.9
 
 
 def test_a_subgroup_fails_where_its_interval_lies_below_the_metric_of_all() -> None:
-    lines = subgroup_words(
+    lines = subgroup_notes(
         WHOLE,
         {
             "scanner": {
@@ -22,13 +22,13 @@ def test_a_subgroup_fails_where_its_interval_lies_below_the_metric_of_all() -> N
         },
     )
     assert lines == [
-        "Subgroup that fails, its interval lies below the metric of all: scanner 'A': auc 0.700 (0.600 to 0.890), of all 0.900 "
+        "Subgroup with an interval below the metric of all slides: scanner 'A': auc 0.700 (0.600 to 0.890), of all 0.900 "
         "(0.850 to 0.950)."
     ]
 
 
-def test_small_subgroups_are_named_and_never_pass_for_good() -> None:
-    lines = subgroup_words(
+def test_small_subgroups_are_named() -> None:
+    lines = subgroup_notes(
         WHOLE,
         {
             "site": {
@@ -38,9 +38,9 @@ def test_small_subgroups_are_named_and_never_pass_for_good() -> None:
         },
     )
     assert lines[0] == "No subgroup's interval lies below the metric of all validation slides."
-    assert lines[1].startswith("Too few validation patients to tell")
+    assert lines[1].startswith("Subgroups with too few validation patients to compare")
     assert "site 'one' (auc, sensitivity); site 'two' (sensitivity)" in lines[1]
 
 
-def test_one_kind_only_is_said() -> None:
-    assert "the same on all validation slides" in subgroup_words(WHOLE, {})[0]
+def test_a_single_subgroup_is_not_compared() -> None:
+    assert "the same on all validation slides" in subgroup_notes(WHOLE, {})[0]

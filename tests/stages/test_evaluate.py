@@ -1,4 +1,4 @@
-"""A model judged on slides it never saw, with metrics recomputed from the tables that were written."""
+"""A model evaluated on new slides, with metrics recomputed from the tables that were written."""
 
 import base64
 import csv
@@ -15,8 +15,6 @@ from PIL import Image
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
-from inkdot.evaluation.html_report import page
-from inkdot.evaluation.report import EvaluationReport, Plot
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import evaluate, predict, train
@@ -85,22 +83,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
-    folder = tmp_path_factory.mktemp("judged")
+def evaluated(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    folder = tmp_path_factory.mktemp("evaluated")
     slides = make_cohort(folder / "cohort", 100, 10)
     assert evaluate.run(model, slides, folder / "out") == 0
     return RunLayout(folder / "out")
 
 
-def test_metrics_are_those_of_the_tables_written(judged: RunLayout, model: Path):
-    report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
+def test_metrics_are_those_of_the_tables_written(evaluated: RunLayout, model: Path):
+    report = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))
     threshold = json.loads((model / "model.json").read_text())["operating_points"]["malignancy"]["threshold"]
     best: dict[int, float] = {}
     tile_scores: list[float] = []
     tile_truth: list[float] = []
     for index in range(100, 110):
-        scores, _ = read_table(judged.scores(f"s{index}"), SCORES_VERSION)
-        tiles, _ = read_table(judged.tiles(f"s{index}"), TILES_VERSION)
+        scores, _ = read_table(evaluated.scores(f"s{index}"), SCORES_VERSION)
+        tiles, _ = read_table(evaluated.tiles(f"s{index}"), TILES_VERSION)
         own = scores.column("p.malignancy.malignant").to_pylist()
         best[index] = max(own)
         truth = tiles.column("target.malignancy.malignant").to_pylist()
@@ -124,14 +122,14 @@ def test_metrics_are_those_of_the_tables_written(judged: RunLayout, model: Path)
         if u == 0
     ]
     assert report["metrics"]["tiles"]["auc"]["value"] == pytest.approx(np.mean(wins))
-    assert report["metrics"]["tiles"]["auc"]["value"] > 0.9  # it did learn
+    assert report["metrics"]["tiles"]["auc"]["value"] > 0.9  # it was trained
     assert 0 <= report["metrics"]["slides"]["hit@10"]["value"] <= 1
     # Every marked region lies whole in one tile, and every tile is shown: what is found is what scores high enough.
     malignant = [s for s, t in zip(tile_scores, tile_truth, strict=True) if t == 1]
     benign_slides = [
         value
         for index in range(100, 110, 2)
-        for value in read_table(judged.scores(f"s{index}"), SCORES_VERSION)[0]
+        for value in read_table(evaluated.scores(f"s{index}"), SCORES_VERSION)[0]
         .column("p.malignancy.malignant")
         .to_pylist()
     ]
@@ -149,16 +147,14 @@ def test_metrics_are_those_of_the_tables_written(judged: RunLayout, model: Path)
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
 
 
-def test_what_predict_calls_inadequate_is_never_rightly_negative(
-    judged: RunLayout, model: Path, tmp_path: Path
-):
-    """The same slides and model, which now asks for more cells than the slides hold."""
+def test_an_inadequate_slide_is_never_a_true_negative(evaluated: RunLayout, model: Path, tmp_path: Path):
+    """The same slides and model, which now needs more cells than the slides hold."""
     strict = tmp_path / "strict"
     shutil.copytree(model, strict)
     description = json.loads((strict / "model.json").read_text(encoding="utf-8"))
     description["tiling"]["adequacy"]["min_nuclei"] = 20
     (strict / "model.json").write_text(json.dumps(description), encoding="utf-8")
-    slides = judged.root.parent / "cohort" / "slides.csv"
+    slides = evaluated.root.parent / "cohort" / "slides.csv"
     assert evaluate.run(strict, slides, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert report["calls"] == {"positive, inadequate": 5, "negative, inadequate": 5}
@@ -167,15 +163,15 @@ def test_what_predict_calls_inadequate_is_never_rightly_negative(
     assert "auc" not in report["metrics"]["slides"]
 
 
-def test_the_worst_errors_are_shown_with_what_misled_the_model(
-    judged: RunLayout, model: Path, tmp_path: Path
+def test_the_worst_errors_are_shown_with_their_highest_tile(
+    evaluated: RunLayout, model: Path, tmp_path: Path
 ):
-    """With every slide's label turned round, all are wrong: the surest first, each with its own highest tile."""
-    slides = judged.root.parent / "cohort" / "slides.csv"
+    """With every slide's label swapped, all calls are wrong: the worst first, each with its own highest tile."""
+    slides = evaluated.root.parent / "cohort" / "slides.csv"
     turned = slides.with_name("turned.csv")
     text = slides.read_text().replace(",malignant,", ",?,").replace(",benign,", ",malignant,")
     turned.write_text(text.replace(",?,", ",benign,").replace("labels.csv", ""))
-    best = {index: read_scores(judged.scores(f"s{index}")) for index in range(100, 110)}
+    best = {index: read_scores(evaluated.scores(f"s{index}")) for index in range(100, 110)}
     highest = {f"s{index}": float(own.flag_scores.max()) for index, own in best.items()}
     middle = float(np.mean(sorted(highest.values())[4:6]))
     flagged = {name for name, score in highest.items() if score >= middle}
@@ -188,30 +184,33 @@ def test_the_worst_errors_are_shown_with_what_misled_the_model(
     assert evaluate.run(changed, turned, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     missed = sorted((s for n, s in highest.items() if int(n[1:]) % 2 == 0 and n not in flagged))
-    alarms = sorted((s for n, s in highest.items() if int(n[1:]) % 2 == 1 and n in flagged), reverse=True)
-    shown = {kind: [e for e in report["errors"] if e["kind"] == kind] for kind in ("missed", "false alarm")}
+    false_positives = sorted(
+        (s for n, s in highest.items() if int(n[1:]) % 2 == 1 and n in flagged), reverse=True
+    )
+    shown = {
+        kind: [e for e in report["worst_errors"] if e["kind"] == kind]
+        for kind in ("missed", "false positive")
+    }
     assert [e["score"] for e in shown["missed"]] == pytest.approx(missed)
-    assert [e["score"] for e in shown["false alarm"]] == pytest.approx(alarms)
-    assert (len(missed), len(alarms)) == (5, 5)
-    assert all(highest[e["name"]] == pytest.approx(e["score"]) for e in report["errors"])
+    assert [e["score"] for e in shown["false positive"]] == pytest.approx(false_positives)
+    assert (len(missed), len(false_positives)) == (5, 5)
+    assert all(highest[e["name"]] == pytest.approx(e["score"]) for e in report["worst_errors"])
     shown_page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', shown_page)
-    assert len(images) == len(report["errors"])
+    assert len(images) == len(report["worst_errors"])
     assert len(shown_page) < 300_000
     # The image of a slide is its highest tile: red cells of malignant slides, blue ones of the others.
     reds = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float) for data in images]
     dark = [pixels[pixels.sum(axis=2) < 500].mean(axis=0) for pixels in reds]
     is_red = [bool(colour[0] > colour[2]) for colour in dark]
-    assert is_red == [e["kind"] == "false alarm" for e in report["errors"]]
+    assert is_red == [e["kind"] == "false positive" for e in report["worst_errors"]]
 
 
-def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
-    judged: RunLayout, model: Path, tmp_path: Path
-):
-    """The same slides and model, which now leaves the scores of three of them open."""
+def test_slides_without_a_call_are_neither_right_nor_wrong(evaluated: RunLayout, model: Path, tmp_path: Path):
+    """The same slides and model, which now abstains on three of them."""
     best = {
         index: max(
-            read_table(judged.scores(f"s{index}"), SCORES_VERSION)[0]
+            read_table(evaluated.scores(f"s{index}"), SCORES_VERSION)[0]
             .column("p.malignancy.malignant")
             .to_pylist()
         )
@@ -233,7 +232,7 @@ def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
     }
     description["abstention"] = {"malignancy": band | {"judged_on": "slides"}}
     (careful / "model.json").write_text(json.dumps(description), encoding="utf-8")
-    slides = judged.root.parent / "cohort" / "slides.csv"
+    slides = evaluated.root.parent / "cohort" / "slides.csv"
     assert evaluate.run(careful, slides, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     calls = report["calls"]
@@ -245,51 +244,33 @@ def test_what_the_model_leaves_open_is_neither_right_nor_wrong(
     assert metrics["selective_risk"]["value"] == pytest.approx(np.mean(wrong))
     assert metrics["selective_risk"]["low"] <= metrics["selective_risk"]["value"]
     text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
-    assert "are left open (indeterminate)" in text
-    assert "the ring: as the model was locked" in text
-    assert 'r="8"' in text
-    assert 'r="8"' not in judged.evaluation_html.read_text(encoding="utf-8")
-    assert "coverage" not in json.loads(judged.evaluation_json.read_text())["metrics"]["slides"]
-    # What `predict` says is what was judged.
+    assert "The model abstains (indeterminate) on scores between" in text
+    assert "the ring is the model&#39;s own abstention band" in text
+    assert "the ring is" not in evaluated.evaluation_html.read_text(encoding="utf-8")
+    assert "coverage" not in json.loads(evaluated.evaluation_json.read_text())["metrics"]["slides"]
+    # What `predict` says is what was evaluated.
     assert predict.run([slides], careful, tmp_path / "results") == 0
     lines = csv.DictReader((tmp_path / "results" / "predictions.csv").read_text().splitlines())
     assert sum(line["call"] == "indeterminate" for line in lines) == 3
 
 
-def test_plots_have_scales_and_names_are_explained_and_groups_counted(judged: RunLayout):
-    text = judged.evaluation_html.read_text(encoding="utf-8")
-    plots = re.findall(r"<svg.*?</svg>", text)
-    assert plots
-    for plot in plots:
-        ticks = re.findall(r">([\d.]+)</text>", plot)
-        assert "0.5" in ticks
-        assert len(ticks) == 10
-        assert len(re.findall(r'text-anchor="middle">[^<]{9,}<', plot)) == 2  # both axes say what they are
+def test_names_are_explained_and_subgroups_are_counted(evaluated: RunLayout):
+    text = evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "share of the marked regions that are found" in text
     assert "Patients: 5 positive, 5 negative. Slides: 5 positive, 5 negative." in text
     assert "4 slides of 4 patients: 2 positive, 2 negative." in text  # lab-1: 100, 103, 106, 109
 
 
-def test_what_lies_beyond_the_edge_of_a_plot_is_not_drawn_on_it():
-    """False alarms beyond the last tick would pass for a leap at it."""
-    plot = Plot("FROC", "false alarms", "found", [(0.0, 0.1), (1.0, 0.5), (3.0, 0.9)], x_end=2.0)
-    report = EvaluationReport("t", "slide", [], [], {}, {}, {}, {}, [plot], [])
-    line = re.findall(r'<polyline points="([^"]+)"', page(report))[0].split()
-    heights = [float(point.split(",")[1]) for point in line]
-    assert len(line) == 3
-    assert heights[1] == heights[2]
-
-
-def test_the_share_truly_positive_of_every_bin_has_an_interval(judged: RunLayout):
-    rows = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))["reliability"]
+def test_every_reliability_bin_has_an_interval(evaluated: RunLayout):
+    rows = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))["reliability"]
     assert rows
     for row in rows:
-        assert 0 <= row["low"] <= row["share"] <= row["high"] <= 1
+        assert 0 <= row["low"] <= row["fraction_positive"] <= row["high"] <= 1
         assert row["high"] - row["low"] > 0.01
 
 
-def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(judged: RunLayout):
-    text = judged.evaluation_html.read_text(encoding="utf-8")
+def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(evaluated: RunLayout):
+    text = evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "For Research Use Only. Not for use in diagnostic procedures." in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
@@ -298,13 +279,13 @@ def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(jud
     assert "95 % interval" in text
 
 
-def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path):
-    before = judged.evaluation_json.read_bytes(), judged.evaluation_html.read_bytes()
-    assert evaluate.run(model, judged.root.parent / "cohort" / "slides.csv", judged.root) == 0
-    assert (judged.evaluation_json.read_bytes(), judged.evaluation_html.read_bytes()) == before
+def test_the_same_again_gives_the_same_bytes(evaluated: RunLayout, model: Path):
+    before = evaluated.evaluation_json.read_bytes(), evaluated.evaluation_html.read_bytes()
+    assert evaluate.run(model, evaluated.root.parent / "cohort" / "slides.csv", evaluated.root) == 0
+    assert (evaluated.evaluation_json.read_bytes(), evaluated.evaluation_html.read_bytes()) == before
 
 
-def test_with_a_split_only_test_slides_are_judged(model: Path, tmp_path: Path):
+def test_with_a_split_only_test_slides_are_evaluated(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 200, 4)
     text = slides.read_text().splitlines()
     split = ["train", "test", "test", "validation"]
@@ -329,16 +310,16 @@ def test_bad_slides_are_listed_escaped_and_in_no_metric(model: Path, tmp_path: P
     assert "[b]&amp;torn" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
-def test_slides_without_any_label_cannot_be_judged(model: Path, tmp_path: Path):
+def test_slides_without_any_label_cannot_be_evaluated(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 400, 1)
     slides.write_text("slide_id,path\ns400,s400.tif\n")
     with pytest.raises(UserError, match="slides or patients whose labels are known, found none among 1"):
         evaluate.run(model, slides, tmp_path / "out")
 
 
-def with_columns(judged: RunLayout, folder: Path, change: dict[str, str]) -> Path:
-    """The judged slides in another table, where some columns say something else."""
-    cohort = judged.root.parent / "cohort"
+def with_columns(evaluated: RunLayout, folder: Path, change: dict[str, str]) -> Path:
+    """The evaluated slides in another table, with other values in some columns."""
+    cohort = evaluated.root.parent / "cohort"
     rows = list(csv.DictReader((cohort / "slides.csv").read_text().splitlines()))
     named = [row | {"path": str(cohort / row["path"])} for row in rows]
     changed = [row | {key: value.format(**row) for key, value in change.items()} for row in named]
@@ -350,35 +331,42 @@ def with_columns(judged: RunLayout, folder: Path, change: dict[str, str]) -> Pat
     return folder / "slides.csv"
 
 
-def test_where_only_patients_labels_are_known_patients_are_judged(
-    judged: RunLayout, model: Path, tmp_path: Path
+def test_where_only_patients_labels_are_known_patients_are_evaluated(
+    evaluated: RunLayout, model: Path, tmp_path: Path
 ):
     slides = with_columns(
-        judged,
+        evaluated,
         tmp_path / "cohort",
         {"annotation": "", "malignancy": "", "patient_malignancy": "{malignancy}"},
     )
     assert evaluate.run(model, slides, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
-    before = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
+    before = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))
     assert report["metrics"]["patients"] == before["metrics"]["patients"]
     assert report["metrics"]["slides"] == {}
     assert "Nothing can be computed" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 
-def test_slides_unlike_those_of_training_are_said_on_the_page(judged: RunLayout, model: Path, tmp_path: Path):
-    slides = with_columns(judged, tmp_path / "cohort", {"annotation": "", "stain": "mgg", "mpp": "0.3"})
+def test_slides_out_of_the_training_distribution_are_on_the_page(
+    evaluated: RunLayout, model: Path, tmp_path: Path
+):
+    slides = with_columns(evaluated, tmp_path / "cohort", {"annotation": "", "stain": "mgg", "mpp": "0.3"})
     assert evaluate.run(model, slides, tmp_path / "out") == 0
-    said = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["warnings"]
-    assert any(line.startswith("10 of 10 slides") and "stain 'mgg' was never seen" in line for line in said)
-    assert sum("mpp 0.3 is outside the trained range" in line for line in said) == 1
+    warnings = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["warnings"]
+    assert any(
+        line.startswith("10 of 10 slides") and "stain 'mgg' was never seen" in line for line in warnings
+    )
+    assert sum("mpp 0.3 is outside the trained range" in line for line in warnings) == 1
     assert not any(
-        "mpp" in line for line in json.loads(judged.evaluation_json.read_text(encoding="utf-8"))["warnings"]
+        "mpp" in line
+        for line in json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))["warnings"]
     )
 
 
-def test_where_every_slide_fails_no_column_is_blamed(judged: RunLayout, model: Path, tmp_path: Path):
-    slides = with_columns(judged, tmp_path / "cohort", {"annotation": "", "path": "gone-{slide_id}.tif"})
-    with pytest.raises(UserError, match="found none that could be scored") as raised:
+def test_where_every_slide_fails_the_message_names_no_column(
+    evaluated: RunLayout, model: Path, tmp_path: Path
+):
+    slides = with_columns(evaluated, tmp_path / "cohort", {"annotation": "", "path": "gone-{slide_id}.tif"})
+    with pytest.raises(UserError, match="expected slides that can be scored, found none") as raised:
         evaluate.run(model, slides, tmp_path / "out")
     assert "column" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""A model judged on images it never saw, with metrics recomputed from what was written."""
+"""A model evaluated on new images, with metrics recomputed from the files that were written."""
 
 import csv
 import json
@@ -66,8 +66,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
-    folder = tmp_path_factory.mktemp("judged")
+def evaluated(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    folder = tmp_path_factory.mktemp("evaluated")
     assert evaluate.run_images(model, make_table(folder / "data", 1), folder / "out") == 0
     return RunLayout(folder / "out")
 
@@ -88,13 +88,13 @@ def stepwise_precision(truth: list[bool], scores: list[float]) -> float:
 
 
 def records(layout: RunLayout) -> list[dict[str, str]]:
-    with layout.judged_images_csv.open(encoding="utf-8", newline="") as file:
+    with layout.image_predictions_csv.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_metrics_are_those_of_the_scores_written(judged: RunLayout, model: Path) -> None:
-    report = json.loads(judged.evaluation_json.read_text(encoding="utf-8"))
-    rows = records(judged)
+def test_metrics_are_those_of_the_scores_written(evaluated: RunLayout, model: Path) -> None:
+    report = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))
+    rows = records(evaluated)
     assert len(rows) == 30
     truth = np.array([float(row["target.lesion.SCC"]) for row in rows])
     score = np.array([float(row["p.lesion.SCC"]) for row in rows])
@@ -124,35 +124,35 @@ def test_metrics_are_those_of_the_scores_written(judged: RunLayout, model: Path)
     assert report["unit"] == "image"
 
 
-def test_images_are_cropped_as_the_model_learned_whatever_the_config_says(
-    judged: RunLayout, model: Path, tmp_path: Path
+def test_images_are_cropped_as_in_training_whatever_the_config_says(
+    evaluated: RunLayout, model: Path, tmp_path: Path
 ) -> None:
     assert read_model_file(model).images is not None
-    table = judged.root.parent / "data" / "images.csv"
+    table = evaluated.root.parent / "data" / "images.csv"
     evaluate.run_images(model, table, tmp_path / "out", config=config(crop_px=None))
-    assert records(RunLayout(tmp_path / "out")) == records(judged)
+    assert records(RunLayout(tmp_path / "out")) == records(evaluated)
 
 
 def test_columns_of_another_table_are_named_by_a_config(
-    judged: RunLayout, model: Path, tmp_path: Path
+    evaluated: RunLayout, model: Path, tmp_path: Path
 ) -> None:
-    table = judged.root.parent / "data" / "images.csv"
+    table = evaluated.root.parent / "data" / "images.csv"
     other = table.with_name("other.csv")
     other.write_text(
-        table.read_text(encoding="utf-8").replace("file,label,original", "image,said,patient"),
+        table.read_text(encoding="utf-8").replace("file,label,original", "image,diagnosis,patient"),
         encoding="utf-8",
     )
     with pytest.raises(ManifestError, match="expected a column 'file'"):
         evaluate.run_images(model, other, tmp_path / "out")
-    named = config(path="image", heads={"lesion": "said"}, group="patient")
+    named = config(path="image", heads={"lesion": "diagnosis"}, group="patient")
     assert evaluate.run_images(model, other, tmp_path / "out", config=named) == 0
-    assert records(RunLayout(tmp_path / "out")) == records(judged)
+    assert records(RunLayout(tmp_path / "out")) == records(evaluated)
 
 
-def test_the_same_again_gives_the_same_bytes(judged: RunLayout, model: Path) -> None:
-    files = judged.evaluation_json, judged.evaluation_html, judged.judged_images_csv
+def test_the_same_again_gives_the_same_bytes(evaluated: RunLayout, model: Path) -> None:
+    files = evaluated.evaluation_json, evaluated.evaluation_html, evaluated.image_predictions_csv
     before = [path.read_bytes() for path in files]
-    evaluate.run_images(model, judged.root.parent / "data" / "images.csv", judged.root)
+    evaluate.run_images(model, evaluated.root.parent / "data" / "images.csv", evaluated.root)
     assert [path.read_bytes() for path in files] == before
 
 
@@ -163,22 +163,22 @@ def test_wrong_images_are_shown_as_the_model_saw_them(model: Path, tmp_path: Pat
     table.write_text("\n".join(swapped), encoding="utf-8")
     assert evaluate.run_images(model, table, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
-    errors = report["errors"]
-    assert {e["kind"] for e in errors} & {"missed", "false alarm"}
+    errors = report["worst_errors"]
+    assert {e["kind"] for e in errors} & {"missed", "false positive"}
     assert {e["label"] for e in errors} <= {"NL", "LSIL", "HSIL", "SCC"}
     text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert text.count("data:image/jpeg;base64,") == len(errors)
 
 
-def test_the_page_speaks_of_images_and_stands_alone(judged: RunLayout) -> None:
-    text = judged.evaluation_html.read_text(encoding="utf-8")
-    for words in ("For Research Use Only", "image is", "ROC of images", "Groups", "95 % interval"):
+def test_the_page_is_about_images_and_loads_nothing(evaluated: RunLayout) -> None:
+    text = evaluated.evaluation_html.read_text(encoding="utf-8")
+    for words in ("For Research Use Only", "ROC of images", "Groups", "95 % interval"):
         assert words in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_with_a_split_only_test_images_are_judged(model: Path, tmp_path: Path) -> None:
+def test_with_a_split_only_test_images_are_evaluated(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 2, originals=2, copies=1)
     lines = table.read_text(encoding="utf-8").splitlines()
     parts = ["train", "test"] * 3
@@ -206,21 +206,20 @@ def test_bad_images_are_named_and_in_no_metric(
     with table.open("a", encoding="utf-8") as file:
         file.write("torn.png,SCC,t,,\ngone.png,NL,g,,\n")
     assert evaluate.run_images(model, table, tmp_path / "out") == 1
-    said = capsys.readouterr().err
-    assert "gone.png could not be used" in said
+    assert "gone.png could not be used" in capsys.readouterr().err
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     assert sorted(report["failed"]) == ["gone.png", "torn.png"]
     assert sum(report["calls"].values()) == 3
 
 
-def test_no_image_that_can_be_read_is_the_users_error(model: Path, tmp_path: Path) -> None:
+def test_images_of_which_none_can_be_read_are_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "images.csv").write_text("file,label,original\ngone.png,NL,g\n")
     with pytest.raises(UserError, match=r"expected images that can be read, found none; gone\.png"):
         evaluate.run_images(model, tmp_path / "images.csv", tmp_path / "out")
 
 
 def synthetic(model: Path, folder: Path, **changed: object) -> Path:
-    """A copy of the model that says something else of itself."""
+    """A copy of the model with another description."""
     folder.mkdir()
     for path in model.iterdir():
         if path.is_file():
@@ -243,7 +242,7 @@ def test_a_synthetic_model_refuses_real_images(model: Path, tmp_path: Path) -> N
     assert all(name.startswith("selftest_") for own in report["metrics"].values() for name in own)
 
 
-def test_a_model_of_known_scale_wants_the_scale_of_every_image(model: Path, tmp_path: Path) -> None:
+def test_a_model_of_known_scale_needs_the_scale_of_every_image(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 5, originals=1, copies=1)
     known = synthetic(model, tmp_path / "known", mpp_known=True)
     with pytest.raises(UserError, match=r"expected micrometres per pixel for every image.*found 3 without"):
@@ -252,7 +251,7 @@ def test_a_model_of_known_scale_wants_the_scale_of_every_image(model: Path, tmp_
 
 @pytest.mark.parametrize("blank", [True, False])
 def test_a_further_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None:
-    """A laboratory that asks one head judges a model that labels two."""
+    """A table with labels of one head evaluates a model that has two."""
     both = config().model_dump()
     both["heads"].append({"name": "laboratory", "classes": ["lab-0", "lab-1"]})
     both["images"]["heads"] = {"lesion": "label", "laboratory": "site"}
@@ -272,5 +271,5 @@ def test_a_further_head_may_be_without_labels(tmp_path: Path, blank: bool) -> No
     assert not any("laboratory" in name for name in names)
     page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert "the worst first; each image as the model saw it." in page or "Worst errors" not in page
-    assert "Likeliest label: lesion" in page
-    assert "Likeliest label: laboratory" not in page
+    assert "Confusion matrix of the likeliest class: lesion" in page
+    assert "likeliest class: laboratory" not in page

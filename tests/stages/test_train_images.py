@@ -12,7 +12,8 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.datasets.image_cache import read_image
 from inkdot.errors import LeakageError, UserError
 from inkdot.manifest import ImageEntry
-from inkdot.pipeline.score_slide import UNKNOWN_SCALE_WARNING, warnings_for
+from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
+from inkdot.pipeline.score_slide import UNKNOWN_SCALE_WARNING, model_warnings
 from inkdot.records import Mpp
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
@@ -202,6 +203,10 @@ def test_some_scales_known_and_some_not_is_refused(table: Path, tmp_path: Path):
         train.run_images(config(), table, tmp_path / "run")
 
 
+def read_tile_of(entry: ImageEntry, settings: Config) -> tuple[np.ndarray, bool]:
+    return read_image(entry, settings.tiling, settings.images)
+
+
 class TestScale:
     """What of a image becomes the tile."""
 
@@ -215,24 +220,24 @@ class TestScale:
         return ImageEntry("p.png", path, "g", {}, Mpp.square(mpp) if mpp else None, "")
 
     def test_a_known_scale_takes_the_centre_at_the_configs_scale(self, tmp_path: Path):
-        tile, padded = read_image(self.entry(tmp_path, (200, 100), 0.5), config(0.5))
+        tile, padded = read_tile_of(self.entry(tmp_path, (200, 100), 0.5), config(0.5))
         assert not padded
         np.testing.assert_array_equal(tile[0, :, 0], np.arange(84, 116))
         np.testing.assert_array_equal(tile[:, 0, 1], np.arange(34, 66))
 
     def test_a_finer_image_gives_more_of_its_pixels(self, tmp_path: Path):
-        tile, _ = read_image(self.entry(tmp_path, (200, 100), 0.25), config(0.25))
+        tile, _ = read_tile_of(self.entry(tmp_path, (200, 100), 0.25), config(0.25))
         np.testing.assert_allclose(tile[0, :, 0], np.arange(68, 132, 2) + 0.5, atol=0.6)
 
     def test_an_unknown_scale_takes_the_centre_square_or_the_crop(self, tmp_path: Path):
         entry = self.entry(tmp_path, (200, 96), None)
-        whole, _ = read_image(entry, config())
+        whole, _ = read_tile_of(entry, config())
         np.testing.assert_allclose(whole[0, :, 0], np.arange(52, 148, 3) + 1, atol=0.6)
-        cropped, _ = read_image(entry, config(crop_px=32))
+        cropped, _ = read_tile_of(entry, config(crop_px=32))
         np.testing.assert_array_equal(cropped[0, :, 0], np.arange(84, 116))
 
     def test_a_small_image_is_filled_up_with_white_and_that_is_said(self, tmp_path: Path):
-        tile, padded = read_image(self.entry(tmp_path, (20, 20), 0.5), config(0.5))
+        tile, padded = read_tile_of(self.entry(tmp_path, (20, 20), 0.5), config(0.5))
         assert padded
         assert (tile[0] == 255).all()
         assert tile[16, 16, 0] == 10
@@ -241,11 +246,11 @@ class TestScale:
         from inkdot.errors import SlideError
 
         with pytest.raises(SlideError, match=r"0\.9 µm/px"):
-            read_image(self.entry(tmp_path, (200, 100), 0.9), config(0.9))
+            read_tile_of(self.entry(tmp_path, (200, 100), 0.9), config(0.9))
         with pytest.raises(SlideError, match=r"images\.crop_px = 150"):
-            read_image(self.entry(tmp_path, (200, 100), None), config(crop_px=150))
+            read_tile_of(self.entry(tmp_path, (200, 100), None), config(crop_px=150))
         with pytest.raises(SlideError, match=r"images\.crop_px to hold a tile"):
-            read_image(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
+            read_tile_of(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
 
 
 def test_a_model_of_unknown_scale_refuses_slides_unless_told_otherwise(table: Path, tmp_path: Path):
@@ -253,10 +258,18 @@ def test_a_model_of_unknown_scale_refuses_slides_unless_told_otherwise(table: Pa
     image = tmp_path / "images" / "NL ü_0 (0).png"
     model = tmp_path / "run" / "model"
     with pytest.raises(UserError, match="--allow-unknown-scale"):
-        predict.run([image], model, tmp_path / "results", mpp=0.5)
+        predict.run(
+            [image], model, tmp_path / "results", batch=BatchSettings(overrides=SlideOverrides(mpp=0.5))
+        )
     assert not (tmp_path / "results").exists()
-    predict.run([image], model, tmp_path / "results", mpp=0.5, allow_unknown_scale=True)
+    predict.run(
+        [image],
+        model,
+        tmp_path / "results",
+        predict.PredictSettings(allow_unknown_scale=True),
+        BatchSettings(overrides=SlideOverrides(mpp=0.5)),
+    )
     from inkdot.records import SlideEntry
 
-    said = warnings_for(SlideEntry("s", image), read_model_file(model), synthetic_slide=False)
+    said = model_warnings(SlideEntry("s", image), read_model_file(model), synthetic_slide=False)
     assert UNKNOWN_SCALE_WARNING in said

@@ -1,4 +1,4 @@
-"""Labelled images, read once and kept as one memory-mapped array, one tile each."""
+"""Labelled images, read once and cached as one memory-mapped array, one tile each."""
 
 import json
 import time
@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from inkdot.config import Config
+from inkdot.config import Config, ImagesConfig, TilingConfig
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_sampler import Selection
 from inkdot.errors import ResolutionError, SlideError, UnreadableSlideError
@@ -39,7 +39,7 @@ class CachedImages:
         pixels: uint8, shape [n, side, side, 3].
         tiles: One per image, in the same order; the group stands for the patient.
         failed: Reason of each image that could not be read, by name.
-        padded: CachedImages smaller than a tile, filled up with white.
+        padded: Number of images smaller than a tile, padded with white.
     """
 
     pixels: RgbArray
@@ -51,9 +51,9 @@ class CachedImages:
 def cache_images(
     entries: Sequence[ImageEntry], config: Config, layout: RunLayout, console: Console
 ) -> CachedImages:
-    """Read every image, or keep what an earlier run read when neither images nor settings changed.
+    """Read every image, or reuse the cache of an earlier run when neither images nor settings changed.
 
-    A image of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
+    An image of known scale gives its centre at the config's scale, within ``images.crop_px`` where that is given;
     one of unknown scale gives its centre square (``images.crop_px``, else its shorter side), scaled to the tile.
     """
     hashes = hashes_of(entries)
@@ -67,10 +67,10 @@ def cache_images(
     }
     reading = _earlier(layout, made_from)
     if reading is None:
-        layout.cached_images_facts.unlink(missing_ok=True)
+        layout.cached_images_metadata.unlink(missing_ok=True)
         reading = _read_all(entries, config, layout, console)
         facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
-        write_text(layout.cached_images_facts, json.dumps(facts, sort_keys=True) + "\n")
+        write_text(layout.cached_images_metadata, json.dumps(facts, sort_keys=True) + "\n")
     listed = listed_images(entries, config, hashes, made_from)
     tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
     pixels: RgbArray = np.load(layout.cached_images, mmap_mode="r", allow_pickle=False)
@@ -88,13 +88,13 @@ def listed_images(
     hashes: Mapping[str, str],
     made_from: dict[str, object],
 ) -> list[LabelledTiles]:
-    """Images as the slides of one tile that training takes them for; no pixel is looked at.
+    """Images as slides of one tile each, as training takes them; no pixel is read.
 
     Args:
         entries: The images.
         config: The whole config.
-        hashes: Of :func:`hashes_of`.
-        made_from: What shapes their pixels.
+        hashes: See :func:`hashes_of`.
+        made_from: Hashes and settings that determine their pixels.
     """
     return [
         LabelledTiles(
@@ -112,14 +112,14 @@ def listed_images(
     ]
 
 
-def read_image(entry: ImageEntry, config: Config) -> tuple[RgbArray, bool]:
-    """The tile of one image, uint8 RGB [side, side, 3], and whether it had to be filled up with white.
+def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> tuple[RgbArray, bool]:
+    """The tile of one image, uint8 RGB [side, side, 3], and whether it was padded with white.
 
     Raises:
         SlideError: The image cannot be read, is coarser than the config's scale, or smaller than the crop.
     """
-    spec, crop_px = config.tiling.spec, config.images.crop_px
-    # The reader of plain images wants a scale; where nobody knows it, any will do: nothing is measured by it.
+    spec, crop_px = tiling.spec, images.crop_px
+    # The reader of plain images needs a scale; where it is unknown, any will do: nothing is measured by it.
     mpp = entry.mpp or Mpp.square(spec.mpp)
     with closing(open_slide(SlideEntry(entry.name, entry.path, mpp=mpp))) as image:
         width, height = image.info.size_l0_px
@@ -158,7 +158,7 @@ def _read_all(entries: Sequence[ImageEntry], config: Config, layout: RunLayout, 
         pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(entries), side, side, 3))
         for index, entry in enumerate(track(entries, description="Reading images", console=console)):
             try:
-                pixels[index], filled = read_image(entry, config)
+                pixels[index], filled = read_image(entry, config.tiling, config.images)
                 padded += filled
             except SlideError as error:
                 failed[entry.name] = str(error)
@@ -173,7 +173,7 @@ def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None
     if not layout.cached_images.exists():
         return None
     try:
-        facts = json.loads(layout.cached_images_facts.read_text(encoding="utf-8"))
+        facts = json.loads(layout.cached_images_metadata.read_text(encoding="utf-8"))
         return _Reading(facts["failed"], facts["padded"]) if facts["made_from"] == made_from else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

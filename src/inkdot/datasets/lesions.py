@@ -1,4 +1,4 @@
-"""Which of the regions that people marked are found, how high, and what is shown where nothing is."""
+"""Lesions that readers marked, matched with the regions that a model shows."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -9,7 +9,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.annotations import read_annotation
-from inkdot.config import Config
+from inkdot.config import AnnotationConfig
 from inkdot.labels import Head
 from inkdot.metrics.classification import FloatArray
 from inkdot.records import SlideEntry
@@ -21,21 +21,23 @@ from inkdot.storage.tables.labels_table import RegionLabel
 
 @dataclass(frozen=True, slots=True)
 class Lesions:
-    """What the first regions shown of a slide say of its lesions: the regions that readers called positive.
+    """Scores of a slide's lesions (regions that its readers labelled positive) and of its false positives.
 
     Attributes:
         lesion_scores: Highest score of a shown region that touches the lesion; −inf where none does, shape [lesions].
-        alarm_scores: Of a negative slide, the score of every region shown; else empty, shape [alarms].
-        labels: What was said about regions, by everybody.
+        false_positive_scores: Of a negative slide, the score of every region shown; else empty, shape [false positives].
+        labels: Labels of regions, by all readers.
     """
 
     lesion_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
-    alarm_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
+    false_positive_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     labels: tuple[RegionLabel, ...] = ()
 
 
-def labels_of(entry: SlideEntry, config: Config) -> tuple[RegionLabel, ...]:
-    """What was said about regions of a slide; none where it has no annotation.
+def region_labels(
+    entry: SlideEntry, annotations: AnnotationConfig, heads: Sequence[Head]
+) -> tuple[RegionLabel, ...]:
+    """Labels of regions of a slide; empty where it has no annotation.
 
     Raises:
         SlideError: The slide or its annotation cannot be read.
@@ -43,42 +45,42 @@ def labels_of(entry: SlideEntry, config: Config) -> tuple[RegionLabel, ...]:
     if entry.annotation is None:
         return ()
     with closing(open_slide(entry)) as slide:
-        return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records).labels
+        return read_annotation(entry.annotation, slide.info, annotations, heads).labels
 
 
-def lesions_of(ranking: Ranking, labels: Sequence[RegionLabel], head: Head, truth: bool | None) -> Lesions:
-    """Hold the regions shown of a slide against what people said.
+def match_lesions(ranking: Ranking, labels: Sequence[RegionLabel], head: Head, truth: bool | None) -> Lesions:
+    """Match the regions shown of a slide with its lesions.
 
     Args:
         ranking: The regions shown.
-        labels: What was said about regions of the slide.
+        labels: Labels of regions of the slide.
         head: The flagging head.
         truth: Whether the slide is positive; None where unknown.
     """
     shown = np.array([shapely.Polygon(region.ring_l0_px) for region in ranking.regions], dtype=object)
     scores = np.array([region.score for region in ranking.regions], np.float64)
     if truth is False:
-        return Lesions(alarm_scores=scores, labels=tuple(labels))
-    found: list[float] = []
+        return Lesions(false_positive_scores=scores, labels=tuple(labels))
+    best: list[float] = []
     for lesion in positive_regions(labels, head):
         touching = scores[shapely.intersects(shown, lesion)] if len(shown) else scores
-        found.append(float(touching.max(initial=-np.inf)))
-    return Lesions(lesion_scores=np.array(found, np.float64), labels=tuple(labels))
+        best.append(float(touching.max(initial=-np.inf)))
+    return Lesions(lesion_scores=np.array(best, np.float64), labels=tuple(labels))
 
 
 def positive_regions(labels: Sequence[RegionLabel], head: Head) -> list[BaseGeometry]:
-    """The regions that their readers, on the whole, called the flag class; each once, however many labelled."""
+    """The regions whose mean label is the flag class; each once, however many readers labelled it."""
     own = [label for label in labels if label.head == head.name]
     column = head.classes.index(head.flag_class or "")
     by_region: dict[int, list[RegionLabel]] = {}
-    # One reader means each region once; several are matched, which takes a look at every two regions.
+    # One reader marks each region once; regions of several readers are matched, which compares every two regions.
     several = len({label.reader for label in own}) > 1
     numbers = same_region_numbers(own) if several else range(len(own))
     for number, label in zip(numbers, own, strict=True):
         by_region.setdefault(number, []).append(label)
     regions: list[BaseGeometry] = []
-    for said in by_region.values():
-        target = head.soft_target(label.label for label in said)
+    for same in by_region.values():
+        target = head.soft_target(label.label for label in same)
         if target is not None and target[column] > 0.5:
-            regions.append(said[0].geometry)
+            regions.append(same[0].geometry)
     return regions

@@ -1,4 +1,4 @@
-"""Scored images to the report of an evaluation: groups (patients, or original images) first."""
+"""The evaluation report of scored images: groups (patients, or original images) first."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,88 +8,97 @@ import numpy as np
 
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_results import ImageResults, sites_of
-from inkdot.evaluation.oof_metrics import confusion_of, cross_validation_metrics
+from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
 from inkdot.evaluation.report import Confusion, EvaluationReport, Metrics, Plot
-from inkdot.evaluation.selective_prediction import abstention_fact, answering, call_word
+from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
 from inkdot.evaluation.slide_report import (
-    counts_words,
-    member_words,
+    cohort_warnings,
+    counts_text,
     metric_prefix,
-    model_fact,
+    model_text,
     reliability_plot,
-    warnings_of,
+    subgroup_sizes,
 )
 from inkdot.evaluation.worst_errors import worst_images
 from inkdot.labels import flagging_head
-from inkdot.metrics.curves import reliability_rows, roc_points
-from inkdot.metrics.slide_level import NOT_ASKED, SlideResults, as_patients, slide_metrics, subgroup_metrics
+from inkdot.metrics.curves import reliability_bins, roc_points
+from inkdot.metrics.slide_level import (
+    NO_KNOWN_REGION,
+    SlidePredictions,
+    as_patients,
+    slide_metrics,
+    subgroup_metrics,
+)
 from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.model_files import AbstentionBand, ModelFile
 
 
 def image_report(
-    judged: ImageResults, model: ModelFile, model_sha256: str, source: Path, notes: Sequence[str]
+    images: ImageResults, model: ModelFile, model_sha256: str, source: Path, notes: Sequence[str]
 ) -> EvaluationReport:
     """The report on labelled images, with the metrics that slides have where they make sense.
 
     Args:
-        judged: What was scored.
-        model: What judged.
+        images: The scored images.
+        model: What images.
         model_sha256: Hash that stands for it.
         source: The table.
         notes: Further warnings.
     """
-    heads, found = model.head_records, judged.results
+    heads, predictions = model.head_records, images.predictions
     head, column = flagging_head(heads), flag_column(heads)
-    rows, truth = decided_rows(found.targets, column)
-    results = _results(judged, column)
+    rows, truth = decided_rows(predictions.targets, column)
+    results = _results(images, column)
     groups = as_patients(results, {})
     prefix = metric_prefix(model)
-    scores = found.scores[rows, column].astype(np.float64)
-    reliability = reliability_rows(truth, scores, found.patients[rows])
-    point, locked = model.operating_points[head.name].threshold, model.abstention.get(head.name)
-    labelled = answering(truth, scores, found.patients[rows], point, locked)
+    scores = predictions.scores[rows, column].astype(np.float64)
+    reliability = reliability_bins(truth, scores, predictions.patients[rows])
+    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
+    selective = selective_prediction(truth, scores, predictions.patients[rows], threshold, band)
     metrics = {
         "Groups": slide_metrics(groups, ks=()),
-        "Images": cross_validation_metrics(found, heads, seed=0) | labelled.metrics,
+        "Images": cross_validation_metrics(predictions, heads, seed=0) | selective.metrics,
     }
     return EvaluationReport(
-        title="How good the model is",
+        title="Evaluation report",
         unit="image",
-        warnings=[*warnings_of(model, 0), *notes],
+        warnings=[*cohort_warnings(model, 0), *notes],
         facts=[
-            f"{len(judged.entries)} images of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
+            f"{len(images.entries)} images of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
             "original image, and intervals are over groups.",
-            f"Groups: {counts_words(groups.truth)}. Images: {counts_words(results.truth)}.",
-            f"Head: {head.name}, {head.flag_class} at or above {point:.4g}, locked when the model was made. A group is "
+            f"Groups: {counts_text(groups.truth)}. Images: {counts_text(results.truth)}.",
+            f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made. A group is "
             "flagged where one image reaches it.",
-            abstention_fact(locked),
-            model_fact(model, model_sha256),
+            abstention_text(band),
+            model_text(model, model_sha256),
         ],
         metrics={level: _named(own, prefix) for level, own in metrics.items()},
-        calls=_calls(results, locked),
-        confusions={own.name: confusion_of(found, own, head_slices(heads)[own.name]) for own in heads},
-        subgroups={
-            name: {word: _named(own, prefix) for word, own in words.items()}
-            for name, words in subgroup_metrics(results).items()
+        calls=_calls(results, band),
+        confusions={
+            own.name: confusion_matrix(predictions, own, head_slices(heads)[own.name]) for own in heads
         },
-        members=member_words(results, "images", "groups"),
-        failed=judged.failed,
+        subgroups={
+            column: {value: _named(own, prefix) for value, own in groups.items()}
+            for column, groups in subgroup_metrics(results).items()
+        },
+        subgroup_sizes=subgroup_sizes(results, "images", "groups"),
+        failed=images.failed,
         plots=[
             Plot("ROC of images", "1 − specificity", "sensitivity", roc_points(truth, scores)),
-            labelled.plot("images"),
+            selective.plot("images"),
             reliability_plot(reliability, "image scores"),
         ],
         reliability=reliability,
-        errors=worst_images(
-            judged.entries,
+        worst_errors=worst_images(
+            images.entries,
             results.truth,
             results.scores,
             results.flagged,
-            judged.config,
-            {row: entry.labels.get(head.name, "") for row, entry in enumerate(judged.entries)},
+            images.tiling,
+            images.columns,
+            {row: entry.labels.get(head.name, "") for row, entry in enumerate(images.entries)},
         ),
-        curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in labelled.curve]},
+        curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in selective.curve]},
     )
 
 
@@ -97,24 +106,24 @@ def _named(metrics: Metrics, prefix: str) -> Metrics:
     return {prefix + name: estimate for name, estimate in metrics.items()}
 
 
-def _results(judged: ImageResults, column: int) -> SlideResults:
-    """Every image as a slide of one tile; a target of ½ is nobody's truth."""
-    found = judged.results
-    own = found.targets[:, column].astype(np.float64)
-    return SlideResults(
-        patients=found.patients,
+def _results(images: ImageResults, column: int) -> SlidePredictions:
+    """Every image as a slide of one tile; a target of ½ counts as unknown."""
+    predictions = images.predictions
+    own = predictions.targets[:, column].astype(np.float64)
+    return SlidePredictions(
+        patients=predictions.patients,
         truth=np.where(own == 0.5, np.nan, own),
-        scores=found.scores[:, column].astype(np.float64),
-        flagged=found.flagged,
-        hit_ranks=np.full(len(own), NOT_ASKED),
-        groups={"site": sites_of(judged)},
+        scores=predictions.scores[:, column].astype(np.float64),
+        flagged=predictions.flagged,
+        hit_ranks=np.full(len(own), NO_KNOWN_REGION),
+        groups={"site": sites_of(images)},
     )
 
 
-def _calls(results: SlideResults, locked: AbstentionBand | None) -> Confusion:
+def _calls(results: SlidePredictions, band: AbstentionBand | None) -> Confusion:
     truths = ["unknown" if np.isnan(t) else "positive" if t > 0.5 else "negative" for t in results.truth]
     calls = [
-        call_word(bool(flagged), locked is not None and locked.holds(float(score)))
+        call_name(bool(flagged), band is not None and band.holds(float(score)))
         for flagged, score in zip(results.flagged, results.scores, strict=True)
     ]
     return dict(Counter(zip(truths, calls, strict=True)))

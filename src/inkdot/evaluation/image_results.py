@@ -1,4 +1,4 @@
-"""Labelled images scored by a model, beside what is true of them."""
+"""Labelled images scored by a model, with their targets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inkdot.config import Config, ImagesConfig
+from inkdot.config import ImagesConfig, TilingConfig
 from inkdot.datasets.image_cache import image_targets, read_image
 from inkdot.errors import SlideError, UserError
 from inkdot.evaluation.head_metrics import NameArray
@@ -21,28 +21,30 @@ from inkdot.storage.model_files import ModelFile
 
 @dataclass(frozen=True, slots=True)
 class ImageResults:
-    """Images that could be read, and what was said of them.
+    """Images that could be read, with their predictions.
 
     Attributes:
         entries: In the order of the rows.
-        results: Truth and scores, one row each, the group in place of the patient.
+        predictions: Targets and scores, one row each; the group stands for the patient.
         failed: Reason of each image that could not be read, by name.
-        padded: How many were filled up with white.
-        config: How they were cropped.
+        padded: Number of images that were smaller than a tile and padded with white.
+        tiling: Side and scale of a tile.
+        columns: How the images were cropped.
     """
 
     entries: tuple[ImageEntry, ...]
-    results: OofPredictions
+    predictions: OofPredictions
     failed: dict[str, str]
     padded: int
-    config: Config
+    tiling: TilingConfig
+    columns: ImagesConfig
 
 
 def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: Path) -> list[ImageEntry]:
-    """The images at the model's scale: of unknown scale for a model that knows none.
+    """The images with their scale; without it for a model of unknown scale.
 
     Raises:
-        UserError: The model knows its scale, and somebody did not state a image's.
+        UserError: The model has a scale and an image has none.
     """
     if not model.mpp_known:
         return [replace(entry, mpp=None) for entry in entries]
@@ -50,27 +52,26 @@ def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: P
     if unknown:
         raise UserError(
             f"{source}: expected micrometres per pixel for every image, since the model was trained at {model.tiling.mpp:g} "
-            f"µm/px, found {len(unknown)} without, such as {unknown[0]!r}; fill the column in, or state images.mpp_of_all "
+            f"µm/px, found {len(unknown)} without, such as {unknown[0]!r}; fill the column in, or set images.mpp_of_all "
             "in a config and pass it with --config"
         )
     return list(entries)
 
 
-def image_results(entries: Sequence[ImageEntry], scorer: Predictor, images: ImagesConfig) -> ImageResults:
+def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: ImagesConfig) -> ImageResults:
     """Read, crop and score every image, one batch at a time.
 
     Args:
         entries: The images, at the model's scale.
-        scorer: The model.
+        predictor: The model.
         images: How images are cropped.
 
     Raises:
         UserError: None can be read.
     """
-    model = scorer.description
+    model = predictor.description
     heads = model.head_records
-    config = Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads, images=images)
-    kept: list[ImageEntry] = []
+    readable: list[ImageEntry] = []
     failed: dict[str, str] = {}
     padded = 0
 
@@ -78,31 +79,31 @@ def image_results(entries: Sequence[ImageEntry], scorer: Predictor, images: Imag
         nonlocal padded
         for entry in entries:
             try:
-                rgb, filled = read_image(entry, config)
+                rgb, filled = read_image(entry, model.tiling, images)
             except SlideError as error:
                 failed[entry.name] = str(error)
                 continue
             padded += filled
-            kept.append(entry)
+            readable.append(entry)
             yield rgb
 
-    scores = scorer.score(pixels())
-    if not kept:
+    scores = predictor.predict_proba(pixels())
+    if not readable:
         name, reason = next(iter(failed.items()))
         raise UserError(f"expected images that can be read, found none; {name}: {reason}")
     head = flagging_head(heads)
     point = model.operating_points[head.name]
     column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
-    results = OofPredictions(
-        names=np.array([entry.name for entry in kept]),
-        patients=np.array([entry.group for entry in kept]),
-        folds=np.zeros(len(kept), np.int64),
-        targets=_targets(kept, model),
+    predictions = OofPredictions(
+        names=np.array([entry.name for entry in readable]),
+        patients=np.array([entry.group for entry in readable]),
+        folds=np.zeros(len(readable), np.int64),
+        targets=_targets(readable, model),
         scores=scores,
         uncalibrated=uncalibrated_scores(scores, heads, model.temperatures),
         flagged=scores[:, column] >= np.float32(point.threshold),
     )
-    return ImageResults(tuple(kept), results, failed, padded, config)
+    return ImageResults(tuple(readable), predictions, failed, padded, model.tiling, images)
 
 
 def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:
@@ -112,6 +113,6 @@ def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:
     return np.concatenate([own if len(own) else unknown for own in rows])
 
 
-def sites_of(judged: ImageResults) -> NameArray:
+def sites_of(images: ImageResults) -> NameArray:
     """Site of each image, blank where unknown, shape [n]."""
-    return np.array([entry.site for entry in judged.entries])
+    return np.array([entry.site for entry in images.entries])

@@ -110,7 +110,7 @@ def _head_metrics(
     return metrics
 
 
-def confusion_of(judged: OofPredictions, head: Head, columns: slice) -> dict[tuple[str, str], int]:
+def confusion_matrix(judged: OofPredictions, head: Head, columns: slice) -> dict[tuple[str, str], int]:
     """Rows by true and likeliest class, those with one clear label.
 
     Args:

@@ -1,54 +1,54 @@
-"""What an evaluation found, be it of slides or of images, and its form for programs."""
+"""The result of an evaluation of slides or images, and its form as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.curves import ReliabilityRow
+from inkdot.metrics.curves import ReliabilityBin
 
 Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
-EVALUATION_VERSION = "inkdot.evaluation/4"
+EVALUATION_VERSION = "inkdot.evaluation/5"
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A line in a square.
+    """One curve.
 
     Attributes:
         caption: What it shows.
-        x_words: What goes to the right.
-        y_words: What goes up, 0 to 1.
-        points: From left to right.
-        x_end: What the right edge stands for; the left one is 0.
-        diagonal: Whether the line of no knowledge, or of perfect calibration, is drawn.
+        x_label: Label of the x axis.
+        y_label: Label of the y axis, which runs from 0 to 1.
+        points: (x, y) from left to right.
+        x_max: End of the x axis, which begins at 0.
+        diagonal: Whether the line of chance, or of perfect calibration, is drawn.
         marked: Points to draw a ring round.
-        bars: Intervals of points: where they stand, their lower and their upper end.
+        intervals: Intervals of points: x, lower and upper end.
     """
 
     caption: str
-    x_words: str
-    y_words: str
+    x_label: str
+    y_label: str
     points: Sequence[tuple[float, float]]
-    x_end: float = 1.0
+    x_max: float = 1.0
     diagonal: bool = True
     marked: Sequence[tuple[float, float]] = ()
-    bars: Sequence[tuple[float, float, float]] = ()
+    intervals: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class WorstError:
-    """A unit that was called wrong.
+    """A slide or image with a wrong call.
 
     Attributes:
         name: The slide or image.
-        kind: ``missed`` or ``false alarm``.
+        kind: ``missed`` or ``false positive``.
         score: Of the flag class, 0 to 1.
-        image: What scored highest there, JPEG; empty where it could not be read again.
-        label: What people said of it, where that is more than positive or negative.
+        image: The region with the highest score, JPEG; empty where it could not be read again.
+        label: The label in the table, where it is more than positive or negative.
     """
 
     name: str
@@ -60,22 +60,22 @@ class WorstError:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """What the page shows.
+    """Content of the HTML and JSON reports.
 
     Attributes:
         title: Heading.
-        unit: What was judged: ``slide`` or ``image``.
-        warnings: What must be said first.
+        unit: ``slide`` or ``image``.
+        warnings: Lines that stand first.
         facts: Lines on the model and the cohort.
-        metrics: Metrics by level, the most important first.
+        metrics: Metrics by level, the most important level first.
         calls: Units by truth and call of the flagging head.
-        confusions: The same of every head by its likeliest class, by head.
-        subgroups: Column to word to metrics.
-        members: Column to word to how many are meant, in words.
-        failed: Units that failed, and why.
+        subgroups: Column to value to metrics.
+        failed: Reason of each unit that failed, by name.
         plots: In the order to show them.
-        reliability: What the flag class's scores were worth, per bin.
-        errors: The worst of each kind, the worst first.
+        reliability: Share of positives by score of the flag class.
+        subgroup_sizes: Column to value to the number of units and patients, as text.
+        confusions: Units by true and likeliest class, by head.
+        worst_errors: The worst of each kind, the worst first.
         curves: Further curves for programs, by name: rows of numbers by column.
     """
 
@@ -88,10 +88,10 @@ class EvaluationReport:
     subgroups: Mapping[str, Mapping[str, Metrics]]
     failed: Mapping[str, str]
     plots: Sequence[Plot]
-    reliability: Sequence[ReliabilityRow]
-    members: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    reliability: Sequence[ReliabilityBin]
+    subgroup_sizes: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     confusions: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
-    errors: Sequence[WorstError] = ()
+    worst_errors: Sequence[WorstError] = ()
     curves: Mapping[str, Sequence[Mapping[str, float]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float]]]
     )
@@ -99,7 +99,7 @@ class EvaluationReport:
 
 def report_json(report: EvaluationReport, model_sha256: str) -> str:
     """The report as JSON, with sorted keys."""
-    facts = {
+    content = {
         "version": EVALUATION_VERSION,
         "unit": report.unit,
         "model_sha256": model_sha256,
@@ -108,27 +108,27 @@ def report_json(report: EvaluationReport, model_sha256: str) -> str:
         "calls": _counts(report.calls),
         "confusions": {head: _counts(counts) for head, counts in report.confusions.items()},
         "subgroups": {
-            column: {word: _metrics(own) for word, own in words.items()}
-            for column, words in report.subgroups.items()
+            column: {value: _metrics(own) for value, own in groups.items()}
+            for column, groups in report.subgroups.items()
         },
         "reliability": [
             {
-                "score": row.score,
-                "share": row.share.value,
-                "low": row.share.low,
-                "high": row.share.high,
-                "count": row.rows,
+                "mean_score": own.mean_score,
+                "fraction_positive": own.fraction_positive.value,
+                "low": own.fraction_positive.low,
+                "high": own.fraction_positive.high,
+                "count": own.rows,
             }
-            for row in report.reliability
+            for own in report.reliability
         ],
         "curves": {name: [dict(row) for row in rows] for name, rows in report.curves.items()},
-        "errors": [
+        "worst_errors": [
             {"name": own.name, "kind": own.kind, "score": own.score, "label": own.label}
-            for own in report.errors
+            for own in report.worst_errors
         ],
         "failed": dict(report.failed),
     }
-    return json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _metrics(metrics: Metrics) -> dict[str, object]:

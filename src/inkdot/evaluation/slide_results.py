@@ -1,4 +1,4 @@
-"""A scored slide beside what is true of it."""
+"""A scored slide with its truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.datasets.lesions import Lesions, lesions_of
+from inkdot.datasets.lesions import Lesions, match_lesions
+from inkdot.datasets.splits.grouped_split import patient_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
-from inkdot.metrics.slide_level import NO_HIT, NOT_ASKED
-from inkdot.metrics.splits import patient_of
+from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
 from inkdot.pipeline.attention_score import attention_score
 from inkdot.pipeline.cluster_slide import cluster_slide
-from inkdot.pipeline.score_slide import Scoring, score_slide
+from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.schemas import TILES_VERSION
@@ -40,17 +40,17 @@ class SlideResult:
         truth: Whether the flag class is on it; None where unknown.
         score: By attention where the model has it; else the highest of its clusters, else of its tiles, 0 to 1; None
             where it has none.
-        flagged: That score reaches the locked operating point.
-        abstained: That score lies where the model gives no label, and the slide's call is indeterminate.
-        hit_rank: See :class:`inkdot.metrics.slide_level.SlideResults`. A shown cluster or region is a hit where one of
+        flagged: Whether that score reaches the locked operating point.
+        abstained: Whether that score lies in the abstention band, so that the call is indeterminate.
+        hit_rank: See :class:`inkdot.metrics.slide_level.SlidePredictions`. A shown cluster or region is a hit where one of
             the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
         scores: Of its tiles, same shape.
         flagged_tiles: Per tile, whether it reaches the operating point, shape [n].
-        marks: What is found of the regions that people marked.
-        top: Its highest region; None where it has none.
+        lesions: Scores of the regions that readers marked.
+        top_region: Its region with the highest score; None where it has none.
         spec: Side and scale of its tiles.
-        warnings: What `predict` would say of it.
+        warnings: The warnings that `predict` gives for it.
     """
 
     entry: SlideEntry
@@ -62,8 +62,8 @@ class SlideResult:
     targets: TileArray
     scores: TileArray
     flagged_tiles: npt.NDArray[np.bool_]
-    marks: Lesions
-    top: Region | None
+    lesions: Lesions
+    top_region: Region | None
     spec: TileSpec
     warnings: tuple[str, ...]
 
@@ -73,24 +73,24 @@ class SlideResult:
         return patient_of(self.entry.slide_id, self.entry.patient_id)
 
 
-def score_for_evaluation(entry: SlideEntry, layout: RunLayout, scoring: Scoring) -> Outcome:
-    """Score a slide's tiles and its clusters, as `predict` would, but measure no nuclei: no metric is about them.
+def score_for_evaluation(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> Outcome:
+    """Score a slide's tiles and clusters as `predict` does, without measuring nuclei.
 
     Raises:
         SlideError: The slide's pixels cannot be read.
-        SyntheticModelError: A synthetic model was given a real slide without leave.
+        SyntheticModelError: A synthetic model was given a real slide without permission.
     """
     outcomes = (score_slide(entry, layout, scoring), cluster_slide(entry, layout, None))
     return "done" if "done" in outcomes else "reused"
 
 
 def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLabel] = ()) -> SlideResult:
-    """Read a slide's tiles and scores and compare them.
+    """Read a slide's targets and scores.
 
     Args:
         entry: The slide.
         layout: Where its tables lie.
-        labels: What people said about regions on it.
+        labels: Labels of regions on it.
 
     Raises:
         StorageError: A table is missing or damaged.
@@ -102,7 +102,7 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
     targets = _columns(tiles, target_columns(heads))
     column = target_columns(heads).index(f"target.{head.name}.{head.flag_class}")
     positive = targets[:, column] > 0.5
-    reviewed = read_reviewed(layout, entry.slide_id, entry.slide_id)
+    reviewed = read_slide_results(layout, entry.slide_id, entry.slide_id)
     ranking = reviewed.ranking(_SHOWN, _DISTANCE_FRACTION)
     hits = [region.rank for region in ranking.regions if positive[list(region.rows)].any()]
     values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
@@ -114,20 +114,20 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
         called = bool(by_attention >= np.float32(scores.operating_points[head.name].threshold))
     truth = slide_truth(entry, head, positive, targets[:, column])
     if not scores.assessment.get("adequate", True):
-        score, called = None, False  # as `predict` says: inadequate, whatever its scores
-    locked = scores.abstention.get(head.name)
+        score, called = None, False  # the call of `predict` is inadequate, whatever the scores
+    band = scores.abstention.get(head.name)
     return SlideResult(
         entry=entry,
         truth=truth,
         score=score,
         flagged=called,
-        abstained=locked is not None and score is not None and locked.holds(score),
-        hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NOT_ASKED,
+        abstained=band is not None and score is not None and band.holds(score),
+        hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NO_KNOWN_REGION,
         targets=targets,
         scores=_columns(scores.table, score_columns(heads)),
         flagged_tiles=scores.flagged,
-        marks=lesions_of(ranking, labels, head, truth),
-        top=ranking.regions[0] if ranking.regions else None,
+        lesions=match_lesions(ranking, labels, head, truth),
+        top_region=ranking.regions[0] if ranking.regions else None,
         spec=scores.spec,
         warnings=scores.warnings,
     )
@@ -136,35 +136,26 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
 def slide_truth(
     entry: SlideEntry, head: Head, positive: npt.NDArray[np.bool_], targets: TileArray
 ) -> bool | None:
-    """What is on the slide: the manifest's label, else a tile labelled positive, else unknown.
+    """Whether the slide is positive: by the manifest's label, else by a tile labelled positive, else unknown.
 
     A slide whose every tile is labelled negative is negative; one with unlabelled tiles is unknown.
     """
     if head.name in entry.on_slide:
-        return labelled(head, entry.on_slide[head.name])
+        return head.is_positive(entry.on_slide[head.name])
     if positive.any():
         return True
     return False if len(targets) and not np.isnan(targets).any() else None
 
 
-def labelled(head: Head, label: str) -> bool | None:
-    """Whether an label speaks for the flag class; None for a half or for one that is not used."""
-    target = head.target(label)
-    if target is None:
-        return None
-    weight = target[head.classes.index(cast(str, head.flag_class))]
-    return None if weight == 0.5 else weight > 0.5
-
-
 def patient_truths(entries: list[SlideEntry], heads: tuple[Head, ...]) -> dict[str, bool]:
-    """What the manifest says of patients, where it says so; one positive label outweighs."""
+    """Truth of patients by the manifest, where it states one; one positive label makes a positive patient."""
     head = flagging_head(heads)
     truths: dict[str, bool] = {}
     for entry in entries:
-        said = labelled(head, entry.of_patient[head.name]) if head.name in entry.of_patient else None
-        if said is not None:
+        positive = head.is_positive(entry.of_patient.get(head.name))
+        if positive is not None:
             patient = patient_of(entry.slide_id, entry.patient_id)
-            truths[patient] = truths.get(patient, False) or said
+            truths[patient] = truths.get(patient, False) or positive
     return truths
 
 

@@ -1,4 +1,4 @@
-"""The worst errors of an evaluation, each with the image that misled the model most."""
+"""The worst errors of an evaluation, each with the image of its highest score."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from inkdot.config import Config
+from inkdot.config import ImagesConfig, TilingConfig
 from inkdot.datasets.image_cache import read_image
 from inkdot.errors import SlideError
 from inkdot.evaluation.report import WorstError
@@ -20,19 +20,19 @@ from inkdot.review.gallery.fields import finest_spec, view_of
 from inkdot.slides import open_slide
 from inkdot.tiling.tile_pixels import read_tile
 
-_EACH = 6
-"""Of a kind: enough to see a pattern, few enough to look at all."""
+_MAX_OF_A_KIND = 6
+"""Enough to see a pattern, few enough to look at all of them."""
 
 _SIDE_PX = 224
 _QUALITY = 85
 
-MISSED, FALSE_ALARM = "missed", "false alarm"
+MISSED, FALSE_POSITIVE = "missed", "false positive"
 
 
 def worst_rows(
     truth: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], flagged: BoolArray
 ) -> dict[str, list[int]]:
-    """Rows called wrong, the worst first, by kind: positive and lowest, negative and highest.
+    """Rows with a wrong call by kind: missed ones by rising score, false positives by falling score.
 
     Args:
         truth: 1 or 0, NaN where unknown, shape [n].
@@ -41,20 +41,22 @@ def worst_rows(
     """
     scored = ~np.isnan(scores)
     missed = np.flatnonzero((truth > 0.5) & scored & ~flagged)
-    alarms = np.flatnonzero((truth < 0.5) & scored & flagged)
+    false_positives = np.flatnonzero((truth < 0.5) & scored & flagged)
     return {
-        MISSED: missed[np.argsort(scores[missed], kind="stable")][:_EACH].tolist(),
-        FALSE_ALARM: alarms[np.argsort(-scores[alarms], kind="stable")][:_EACH].tolist(),
+        MISSED: missed[np.argsort(scores[missed], kind="stable")][:_MAX_OF_A_KIND].tolist(),
+        FALSE_POSITIVE: false_positives[np.argsort(-scores[false_positives], kind="stable")][
+            :_MAX_OF_A_KIND
+        ].tolist(),
     }
 
 
-def worst_slides(judged: Sequence[SlideResult]) -> list[WorstError]:
-    """Slides called wrong, each with its highest region, read anew from the slide; no label, no overview."""
-    truth = np.array([np.nan if slide.truth is None else float(slide.truth) for slide in judged])
-    scores = np.array([np.nan if slide.score is None else slide.score for slide in judged])
-    flagged = np.array([slide.flagged for slide in judged], np.bool_)
+def worst_slides(slides: Sequence[SlideResult]) -> list[WorstError]:
+    """Slides with a wrong call, each with its highest region read from the slide; never a label or macro image."""
+    truth = np.array([np.nan if slide.truth is None else float(slide.truth) for slide in slides])
+    scores = np.array([np.nan if slide.score is None else slide.score for slide in slides])
+    flagged = np.array([slide.flagged for slide in slides], np.bool_)
     return [
-        WorstError(judged[row].entry.slide_id, kind, float(scores[row]), _image_of_slide(judged[row]))
+        WorstError(slides[row].entry.slide_id, kind, float(scores[row]), _image_of_slide(slides[row]))
         for kind, rows in worst_rows(truth, scores, flagged).items()
         for row in rows
     ]
@@ -65,22 +67,28 @@ def worst_images(
     truth: npt.NDArray[np.floating],
     scores: npt.NDArray[np.floating],
     flagged: BoolArray,
-    config: Config,
+    tiling: TilingConfig,
+    images: ImagesConfig,
     labels: Mapping[int, str],
 ) -> list[WorstError]:
-    """Images called wrong, cropped as the model saw them.
+    """Images with a wrong call, cropped as for the model.
 
     Args:
         entries: In the order of the rows.
         truth: 1 or 0, NaN where unknown, shape [n].
         scores: Shape [n].
         flagged: Shape [n].
-        config: How images are cropped.
-        labels: What the table says of a row, where it says it in other words.
+        tiling: Side and scale of a tile.
+        images: How images are cropped.
+        labels: Label in the table, by row.
     """
     return [
         WorstError(
-            entries[row].name, kind, float(scores[row]), _image(entries[row], config), labels.get(row, "")
+            entries[row].name,
+            kind,
+            float(scores[row]),
+            _image(entries[row], tiling, images),
+            labels.get(row, ""),
         )
         for kind, rows in worst_rows(truth, scores, flagged).items()
         for row in rows
@@ -88,20 +96,20 @@ def worst_images(
 
 
 def _image_of_slide(slide: SlideResult) -> bytes:
-    if slide.top is None:
+    if slide.top_region is None:
         return b""
-    view = view_of(slide.top, slide.spec)
+    view = view_of(slide.top_region, slide.spec)
     try:
         with closing(open_slide(slide.entry)) as opened:
             spec = finest_spec(view.side_um, opened.info.mpp, _SIDE_PX)
             return _jpeg(read_tile(opened, spec, view.x_l0_px, view.y_l0_px))
     except SlideError:
-        return b""  # it was read a moment ago; the line stands without its image
+        return b""  # the file went since it was scored: the line stays, without its image
 
 
-def _image(entry: ImageEntry, config: Config) -> bytes:
+def _image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> bytes:
     try:
-        return _jpeg(read_image(entry, config)[0])
+        return _jpeg(read_image(entry, tiling, images)[0])
     except SlideError:
         return b""
 

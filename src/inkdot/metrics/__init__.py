@@ -1,1 +1,1 @@
-"""Metrics, confidence intervals, splits, thresholds and calibration: NumPy in, numbers out."""
+"""Metrics, confidence intervals, thresholds and calibration: NumPy in, numbers out."""

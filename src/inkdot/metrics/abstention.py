@@ -1,7 +1,6 @@
-"""Leaving close calls open: what error remains for how many labels.
+"""Selective prediction: the risk (share of wrong calls) at every coverage (share of rows with a call).
 
-Risk and coverage after El-Yaniv and Wiener 2010 (J. Mach. Learn. Res. 11:1605): the surest labels first, the error
-among those given so far is the risk, their share the coverage.
+After El-Yaniv and Wiener 2010 (J. Mach. Learn. Res. 11:1605). The most confident calls come first.
 """
 
 import math
@@ -14,7 +13,7 @@ from inkdot.metrics.classification import BoolArray, FloatArray
 
 
 class Band(NamedTuple):
-    """Scores between these, both exclusive of the calls, are left open.
+    """An abstention band: scores between its ends get no call.
 
     Attributes:
         low: A score at or below it is called negative.
@@ -29,8 +28,8 @@ class Band(NamedTuple):
     coverage: float
 
 
-def sureness(scores: npt.ArrayLike, threshold: float) -> FloatArray:
-    """How far each score is from the threshold: 0 at it, 1 at the end of its own side.
+def confidence(scores: npt.ArrayLike, threshold: float) -> FloatArray:
+    """Distance of each score from the threshold: 0 at the threshold, 1 at the end of its own side.
 
     Args:
         scores: 0 to 1, shape [n].
@@ -45,7 +44,7 @@ def sureness(scores: npt.ArrayLike, threshold: float) -> FloatArray:
 def risk_coverage(
     truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None = None
 ) -> list[tuple[float, float]]:
-    """(coverage, risk) as ever less sure calls are given, rows of equal sureness together.
+    """(coverage, risk) at every distinct confidence, by rising coverage.
 
     Args:
         truth: Whether each row is positive, shape [n].
@@ -60,20 +59,20 @@ def risk_coverage(
     return list(zip(coverage.tolist(), risk.tolist(), strict=True))
 
 
-def area_under_risk(
+def aurc(
     truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Mean risk over all coverages, 0 to 1, lower is better; NaN where no row has weight."""
+    """Area under the risk-coverage curve, 0 to 1, lower is better; NaN where no row has weight."""
     coverage, risk, _ = _curve(truth, scores, threshold, weights)
     if not len(coverage):
         return math.nan
     return float(np.sum(risk * np.diff(coverage, prepend=0.0)))
 
 
-def band_for_error(
+def band_for_selective_risk(
     truth: BoolArray, scores: npt.ArrayLike, threshold: float, target_selective_risk: float
 ) -> Band:
-    """The narrowest band round the threshold outside which at most a wanted share of the calls is wrong.
+    """The narrowest band round the threshold outside which at most a given share of the calls is wrong.
 
     Chosen on validation data and then locked, like the threshold itself.
 
@@ -84,7 +83,7 @@ def band_for_error(
         target_selective_risk: 0 to 1.
 
     Returns:
-        Where no band suffices, the one that leaves everything open, with error and coverage 0.
+        Where no band suffices, one that abstains on everything, with error and coverage 0.
     """
     coverage, risk, least = _curve(truth, scores, threshold, None)
     enough = np.flatnonzero(risk <= target_selective_risk + 1e-12)
@@ -99,10 +98,10 @@ def band_for_error(
     )
 
 
-def certainty_for_error(
+def score_for_selective_risk(
     right: BoolArray, scores: npt.ArrayLike, target_selective_risk: float
 ) -> float | None:
-    """The lowest score from which on at most a wanted share of the labels is wrong.
+    """The lowest score at or above which at most a given share of the labels is wrong.
 
     Args:
         right: Whether the likeliest label of each row is the true one, shape [n].
@@ -125,15 +124,15 @@ def certainty_for_error(
 def _curve(
     truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Coverage, risk and least sureness after each distinct sureness, the surest first."""
+    """Coverage, risk and confidence at each distinct confidence, the highest first."""
     score = np.asarray(scores, np.float64)
     weight = np.ones(len(score)) if weights is None else np.asarray(weights, np.float64)
-    sure = sureness(score, threshold)
+    own = confidence(score, threshold)
     wrong = (score >= threshold) != truth
-    order = np.argsort(-sure, kind="stable")
+    order = np.argsort(-own, kind="stable")
     order = order[weight[order] > 0]
     if not len(order):
         return np.zeros(0), np.zeros(0), np.zeros(0)
-    given, errors = np.cumsum(weight[order]), np.cumsum(weight[order] * wrong[order])
-    ends = np.flatnonzero(np.append(sure[order][1:] != sure[order][:-1], True))
-    return given[ends] / given[-1], errors[ends] / given[ends], sure[order][ends]
+    called, errors = np.cumsum(weight[order]), np.cumsum(weight[order] * wrong[order])
+    ends = np.flatnonzero(np.append(own[order][1:] != own[order][:-1], True))
+    return called[ends] / called[-1], errors[ends] / called[ends], own[order][ends]

@@ -1,4 +1,4 @@
-"""How far readers agree beyond chance, each metric with its interval.
+"""Agreement of readers beyond chance, each metric with its interval.
 
 Cohen (1960, Educ. Psychol. Meas. 20:37) for two readers, Fleiss (1971, Psychol. Bull. 76:378) for several.
 Regions of one slide resemble each other, so slides are what the bootstrap draws.
@@ -30,18 +30,18 @@ def observed_agreement(counts: IntArray, weights: FloatArray | None = None) -> f
         counts: How many readers gave region i the label k, shape [regions, labels].
         weights: Weight of each region, shape [regions]; 1 where not given.
     """
-    asked, weight = _asked_twice(counts, weights)
-    readers = asked.sum(axis=1)
+    counts, weight = _read_twice(counts, weights)
+    readers = counts.sum(axis=1)
     if not weight.sum():
         return math.nan
-    pairs = (asked * (asked - 1)).sum(axis=1) / (readers * (readers - 1))
+    pairs = (counts * (counts - 1)).sum(axis=1) / (readers * (readers - 1))
     return float(np.average(pairs, weights=weight))
 
 
 def fleiss_kappa(counts: IntArray, weights: FloatArray | None = None) -> float:
     """Fleiss' kappa: 1 for full agreement, 0 for what chance gives, below 0 for less.
 
-    Regions with fewer than two readers say nothing and are left out. Readers per region may differ; chance is
+    Regions with fewer than two readers are left out. Readers per region may differ; chance is
     the pooled share of each label, which is Fleiss' own where they do not.
 
     Args:
@@ -51,21 +51,21 @@ def fleiss_kappa(counts: IntArray, weights: FloatArray | None = None) -> float:
     Returns:
         NaN where it is undefined: no region with two readers, or a single label throughout.
     """
-    asked, weight = _asked_twice(counts, weights)
-    total = (asked * weight[:, None]).sum()
+    counts, weight = _read_twice(counts, weights)
+    total = (counts * weight[:, None]).sum()
     if not total:
         return math.nan
-    chance = float((((asked * weight[:, None]).sum(axis=0) / total) ** 2).sum())
+    chance = float((((counts * weight[:, None]).sum(axis=0) / total) ** 2).sum())
     if chance >= 1.0:
         return math.nan
-    return (observed_agreement(asked, weight) - chance) / (1.0 - chance)
+    return (observed_agreement(counts, weight) - chance) / (1.0 - chance)
 
 
 def cohen_kappa(first: IntArray, second: IntArray, labels: int, weights: FloatArray | None = None) -> float:
     """Cohen's kappa of two readers: 1 for full agreement, 0 for what chance gives, below 0 for less.
 
     Args:
-        first: The first reader's label to each region as an index below ``labels``, shape [regions].
+        first: The first reader's label of each region as an index below ``labels``, shape [regions].
         second: The second reader's, shape [regions].
         labels: How many labels there are.
         weights: Weight of each region, shape [regions]; 1 where not given.
@@ -160,7 +160,7 @@ def _estimate(
     return Estimate(value, -1.0, 1.0, TOO_FEW) if interval is None else Estimate(value, *interval, method)
 
 
-def _asked_twice(counts: IntArray, weights: FloatArray | None) -> tuple[IntArray, FloatArray]:
+def _read_twice(counts: IntArray, weights: FloatArray | None) -> tuple[IntArray, FloatArray]:
     weight = np.ones(len(counts), dtype=np.float64) if weights is None else weights
     twice = counts.sum(axis=1) >= 2
     return counts[twice], weight[twice]

@@ -1,4 +1,4 @@
-"""A slide's score from those of its tiles and their attention: what the network's own pooling gives, from the tables."""
+"""Attention pooling from tables: a slide's score from the scores and attention of its tiles, as the network computes it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,12 @@ def attention_weights(scores: Floats) -> npt.NDArray[np.float64]:
     return softmax(scores) if len(scores) else np.zeros(0)
 
 
-def attended(probabilities: Floats, weights: Floats) -> npt.NDArray[np.float64]:
+def attention_pool(probabilities: Floats, weights: Floats) -> npt.NDArray[np.float64]:
     """Probabilities of a slide: softmax of the weighted mean of its tiles' log-probabilities, shape [classes].
 
-    Log-probabilities are logits over the temperature up to a constant per tile. As weights sum to 1, the constants add up
-    to one for the slide, which the softmax takes away: this is the weighted mean of logits, at the same temperature.
-    Of two classes, none gets more than on the tile where it is likeliest.
+    Log-probabilities are logits over the temperature up to a constant per tile. As the weights sum to 1, the constants
+    become one constant of the slide, which the softmax removes: this is the weighted mean of logits at the same
+    temperature. With two classes, no class gets more than on the tile where it is likeliest.
 
     Args:
         probabilities: Of one head, shape [n, classes], n at least 1.

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from inkdot.metrics.classification import FloatArray, log_loss
 
-COLDEST, HOTTEST = 0.25, 16.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 16.0
 """Limits of the temperature: on a small, perfectly separated validation set the best one would be 0, and
 every score 0 or 1, which so few rows do not justify."""
 
@@ -34,7 +34,7 @@ def fit_temperature(
         weights: Weight of each row, shape [n]; 1 where None.
 
     Returns:
-        Between ``COLDEST`` and ``HOTTEST``; 1 where there are no rows.
+        Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``; 1 where there are no rows.
     """
     values = np.asarray(logits, np.float64)
     if not len(values):
@@ -43,7 +43,7 @@ def fit_temperature(
     def loss(log_temperature: float) -> float:
         return log_loss(targets, softmax(values / math.exp(log_temperature)), weights)
 
-    low, high = math.log(COLDEST), math.log(HOTTEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     loss_left, loss_right = loss(left), loss(right)
     while high - low > 1e-4:
@@ -55,5 +55,5 @@ def fit_temperature(
             low, left, loss_left = left, right, loss_right
             right = low + _GOLDEN * (high - low)
             loss_right = loss(right)
-    # Four digits are more than any validation set knows, and read well in model.json.
+    # Four digits are more precise than any validation set, and readable in model.json.
     return round(math.exp(0.5 * (low + high)), 4)

@@ -1,7 +1,8 @@
 """Metrics of scores against truth, every one with optional row weights.
 
-Row weights serve two ends: a bootstrap over patients is a vector of multiplicities, and classes can be
-given equal shares whatever their counts. An undefined metric (a class is missing) is NaN, never a guess.
+Row weights have two uses: a bootstrap over patients is a vector of multiplicities, and classes can be given equal shares
+whatever their counts. An undefined metric (a class is missing) is NaN.
+tests/metrics/test_against_scikit_learn.py compares them with scikit-learn, which is too slow for a bootstrap.
 """
 
 import math
@@ -106,7 +107,7 @@ def log_loss(
 def balanced_accuracy(
     truth: npt.ArrayLike, called: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Mean over classes of the share of their rows that are called right.
+    """Balanced accuracy: the mean recall of the classes.
 
     Args:
         truth: Class of each row, shape [n].
@@ -129,7 +130,7 @@ def balanced_accuracy(
 def expected_calibration_error(
     targets: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None, bins: int = 15
 ) -> float:
-    """How far the winning class's probability is from how often it is right (Naeini et al. 2015, AAAI).
+    """Expected calibration error (ECE) of the likeliest class (Naeini et al. 2015, AAAI).
 
     Rows are binned by the probability of their likeliest class, in bins of equal width; the gaps between mean
     probability and mean truth are averaged by the weight of the bins.
@@ -173,7 +174,7 @@ def _mass_per_score(
     if np.isnan(score).any():
         raise ValueError("expected scores without NaN")
     weight = _weights(weights, len(score))
-    # Stable sorting is linear on scores that are sorted already, as the bootstrap hands them over.
+    # Stable sorting is linear on sorted scores, and the bootstrap passes sorted ones.
     order = np.argsort(score, kind="stable")
     score, weight, positive = score[order], weight[order], truth[order]
     if not len(score):

@@ -1,6 +1,6 @@
-"""Intervals: no metric stands without one.
+"""Confidence intervals over patients: percentile bootstrap, and exact binomial where counts are small.
 
-Tiles of one patient resemble each other, so patients, not tiles, are what a bootstrap draws.
+Tiles of one patient resemble each other, so the bootstrap draws patients, not tiles.
 """
 
 import math
@@ -18,16 +18,16 @@ CLOPPER_PEARSON = "Clopper-Pearson, each patient counted as one observation"
 TOO_FEW = "too few patients for an interval"
 
 _FEWEST_PATIENTS = 3
-"""With fewer patients on a side a bootstrap only repeats them, and its interval would be a pretence."""
+"""With fewer patients of a class a bootstrap only repeats them, and its interval would be meaningless."""
 
 _FEWEST_OF_MANY_ROWS, _MANY = 5, 3
-"""The same where patients have more than three rows each: of four patients intervals held the truth in 73 of 100 draws."""
+"""The same where patients have more than three rows each: intervals of four patients held the truth in 73 of 100 draws."""
 
 _FEW = 5
 """Fewer hits or misses than this are counted exactly: a bootstrap of nine of ten reaches 1, although one was missed."""
 
 _COLLAPSED = 1e-3
-"""A bootstrap that gives next to the same in every draw, such as on perfect scores, knows nothing of other patients."""
+"""Width below which a bootstrap says nothing about other patients: on perfect scores every draw is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def patient_bootstrap(
         patients: Patient of each row, shape [n].
         replicates: Number of draws.
         seed: Same seed, same interval.
-        confidence: Share (0 to 1) the interval shall cover.
+        confidence: Coverage of the interval, 0 to 1.
 
     Returns:
         Low and high end, or None where fewer than half of the replicates are defined.
@@ -109,7 +109,7 @@ def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -
     Args:
         successes: 0 to ``trials``; need not be whole, for shares of an effective sample size.
         trials: More than 0.
-        confidence: Share (0 to 1) the interval shall cover.
+        confidence: Coverage of the interval, 0 to 1.
 
     Raises:
         ValueError: The counts are impossible.
@@ -139,7 +139,7 @@ def bootstrap_estimate(
         patients: Patient of each row, shape [n].
         replicates: Number of draws.
         seed: Same seed, same interval.
-        confidence: Share (0 to 1) the interval shall cover.
+        confidence: Coverage of the interval, 0 to 1.
         sides: Rows, each of shape [n], that must come from at least three patients each, such as the positive ones and
             the negative ones; without any, all rows together.
 
@@ -176,9 +176,8 @@ def auc_estimate(
 ) -> Estimate | None:
     """ROC AUC with a bootstrap interval over patients, or None where a class is missing.
 
-    With fewer than three patients on either side nothing is claimed (0 to 1). With next to perfect separation, where
-    replicates are all the same, the exact binomial interval for as many observations as the rarer class has patients
-    stands in.
+    With fewer than three patients of a class the interval is 0 to 1. With nearly perfect separation, where all replicates
+    are the same, it is the exact binomial interval for as many observations as the rarer class has patients.
     """
     score = np.asarray(scores, np.float64)
     value = roc_auc(truth, score)
@@ -238,8 +237,8 @@ def share_estimate(
     """Share of rows that are hits, with an interval over patients, or None where there are no rows.
 
     Where the bootstrap collapses (all or none are hits), there are fewer than three patients, or each patient has one
-    row and hits or misses are few, the exact binomial interval stands in, with each patient counted as one observation: the
-    honest limit for rows that may be copies of each other.
+    row and hits or misses are few, it is the exact binomial interval, with each patient counted as one observation: the
+    limit for rows that may be copies of each other.
     """
     if not len(hits):
         return None
@@ -260,7 +259,7 @@ def share_estimate(
 
 
 def _too_few(patients: npt.NDArray[np.str_]) -> bool:
-    """Whether a bootstrap over the patients of these rows would be a pretence."""
+    """Whether these rows have too few patients for a bootstrap."""
     count = len(np.unique(patients))
     return count < (_FEWEST_OF_MANY_ROWS if len(patients) > _MANY * count else _FEWEST_PATIENTS)
 

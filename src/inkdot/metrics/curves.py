@@ -11,22 +11,25 @@ from inkdot.metrics.confidence_intervals import Estimate, share_estimate
 _REPLICATES: Final = 400
 
 
-class ReliabilityRow(NamedTuple):
-    """Rows of like scores.
+class ReliabilityBin(NamedTuple):
+    """Rows with scores in one bin of a reliability diagram.
 
     Attributes:
-        score: Their mean score.
-        share: The share of them that is truly positive, with its interval over patients.
-        rows: How many they are.
+        mean_score: Their mean score.
+        fraction_positive: Share of them that is truly positive, with its interval over patients.
+        rows: Number of rows.
     """
 
-    score: float
-    share: Estimate
+    mean_score: float
+    fraction_positive: Estimate
     rows: int
 
 
 def roc_points(truth: BoolArray, scores: FloatArray) -> list[tuple[float, float]]:
-    """(1 − specificity, sensitivity) at every distinct score, from the highest down; none where a class is missing."""
+    """ROC curve: (1 − specificity, sensitivity) at every distinct score, from the highest down.
+
+    Empty where a class is missing.
+    """
     if not truth.any() or truth.all():
         return []
     thresholds = np.unique(scores)[::-1]
@@ -34,10 +37,10 @@ def roc_points(truth: BoolArray, scores: FloatArray) -> list[tuple[float, float]
     return [(0.0, 0.0), *points]
 
 
-def reliability_rows(
+def reliability_bins(
     truth: BoolArray, scores: FloatArray, patients: npt.NDArray[np.str_], bins: int = 10
-) -> list[ReliabilityRow]:
-    """What scores were worth, in bins of equal width that hold something.
+) -> list[ReliabilityBin]:
+    """The points of a reliability diagram: bins of equal width that hold a score.
 
     Args:
         truth: Whether each row is positive, shape [n].
@@ -45,10 +48,10 @@ def reliability_rows(
         patients: Patient of each row, shape [n].
         bins: Number of bins between 0 and 1.
     """
-    of_row = np.minimum((scores * bins).astype(np.int64), bins - 1)
-    found: list[ReliabilityRow] = []
-    for own in (of_row == index for index in range(bins)):
-        share = share_estimate(truth[own], patients[own], replicates=_REPLICATES)
-        if share is not None:
-            found.append(ReliabilityRow(float(scores[own].mean()), share, int(own.sum())))
-    return found
+    bin_of = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    filled: list[ReliabilityBin] = []
+    for own in (bin_of == index for index in range(bins)):
+        fraction = share_estimate(truth[own], patients[own], replicates=_REPLICATES)
+        if fraction is not None:
+            filled.append(ReliabilityBin(float(scores[own].mean()), fraction, int(own.sum())))
+    return filled

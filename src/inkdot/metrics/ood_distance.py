@@ -1,9 +1,9 @@
-"""How unlike what a network learnt on a tile looks to it: the distance to its neighbours, by how far these lie apart.
+"""Out-of-distribution (OOD) distance: distance of an embedding to its nearest training tiles, relative to theirs.
 
-A trained network spreads what it was asked about and packs the rest together, so that no one distance is far everywhere: what
-is usual among tumour would be unheard of among lymphocytes. Each tile is therefore measured against its own
-surroundings, a simple form of the local outlier factor (Breunig et al. 2000, doi:10.1145/342009.335388): the distance
-to the k-th nearest training tile, divided by what that distance is for those neighbours, whose own slides do not count.
+A trained network spreads the classes it separates and packs the rest together, so no absolute distance is large
+everywhere: one that is common among tumour tiles is extreme among lymphocytes. The distance is therefore a simple local
+outlier factor (Breunig et al. 2000, doi:10.1145/342009.335388): the distance to the k-th nearest training tile, divided
+by the same distance of these neighbours to tiles of other slides.
 """
 
 import math
@@ -17,10 +17,10 @@ FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
 
 NEIGHBOURS: Final = 3
-"""Few: a stain that one slide in ten has should find its own kind near."""
+"""Few: a stain that one slide in ten has should still have neighbours of its own."""
 
 _SMALLEST_QUANTILE = 0.05
-"""Added above and below the line of the ratio: empty glass lies on empty glass, and 0 by 0 is no distance."""
+"""Of the reach; added to both sides of the ratio, since distances between tiles of empty glass are 0."""
 
 
 class OodNeighbours(NamedTuple):
@@ -36,7 +36,7 @@ class OodNeighbours(NamedTuple):
 
 
 def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> OodNeighbours | None:
-    """Describe training tiles; None where too few lie on other slides to measure any by.
+    """The reference of training tiles; None where too few lie on other slides.
 
     Args:
         features: Shape [m, features].
@@ -52,7 +52,7 @@ def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> OodNeighbou
 
 
 def ood_distances(features: Floats, reference: OodNeighbours) -> FloatArray:
-    """Distance of each embedding from the training tiles, where 1 is as far as these lie from those of other slides.
+    """OOD distance of each embedding; 1 is the distance of training tiles from those of other slides.
 
     Args:
         features: Shape [n, features].
@@ -71,11 +71,11 @@ def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def limit_for_one_more(values: npt.ArrayLike, share: float = 0.99) -> float:
-    """The value that one further slide of the same kind stays below with a chance of ``share``.
+def prediction_limit(values: npt.ArrayLike, share: float = 0.99) -> float:
+    """Upper prediction limit of a log-normal variable: a further slide of the same kind is below it with probability ``share``.
 
-    The upper prediction limit of a log-normal variable (a t quantile, hence wide where slides are few): the highest of ten
-    slides would be passed by one further slide in eleven.
+    It uses a t quantile, hence is wide where slides are few. The highest of ten slides would be exceeded by one further
+    slide in eleven.
 
     Args:
         values: One per slide, more than 0, at least 2 of them.

@@ -1,4 +1,4 @@
-"""From the scores of tiles to the score of what they show together: a cluster."""
+"""Scores of clusters from the scores of their tiles."""
 
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -10,7 +10,7 @@ from inkdot.labels import Head, flagging_head
 from inkdot.metrics.calibration import softmax
 
 Pooling = Literal["max", "mean"]
-"""max: all labels of the tile with the highest score of the flag class. mean: mean of the logits, over all tiles."""
+"""max: the scores of the tile with the highest score of the flag class. mean: mean of the logits over all tiles."""
 
 CLUSTER_POOLING: Final[Pooling] = "max"
 """How a cluster's score is made from those of its tiles (docs/explanation/decisions/0060)."""
@@ -35,26 +35,26 @@ def pooled(
         Shape [groups, classes of all heads]; NaN for a group without tiles.
     """
     column = flag_column(heads)
-    found = np.full((len(rows), scores.shape[1]), np.nan)
+    pooled_scores = np.full((len(rows), scores.shape[1]), np.nan)
     for group, own in enumerate(rows):
         if not len(own):
             continue
         if how == "max":
-            found[group] = scores[own[np.argmax(scores[own, column])]]
+            pooled_scores[group] = scores[own[np.argmax(scores[own, column])]]
         else:
-            found[group] = _mean_of_logits(scores[own], heads)
-    return found
+            pooled_scores[group] = _mean_of_logits(scores[own], heads)
+    return pooled_scores
 
 
 def flag_column(heads: Sequence[Head]) -> int:
-    """Where the score of the flag class stands among the classes of all heads."""
+    """Column of the flag class among the classes of all heads."""
     flagging = flagging_head(heads)
     names = [(head.name, name) for head in heads for name in head.classes]
     return names.index((flagging.name, flagging.flag_class or ""))
 
 
 def _mean_of_logits(scores: Scores, heads: Sequence[Head]) -> npt.NDArray[np.float64]:
-    # The logarithms of probabilities are the logits up to a constant per tile, which the softmax takes away.
+    # The logarithms of probabilities are the logits up to a constant per tile, which the softmax removes.
     logits = np.log(np.maximum(scores.astype(np.float64), _SMALLEST)).mean(axis=0)
     parts: list[npt.NDArray[np.float64]] = []
     start = 0

@@ -1,4 +1,4 @@
-"""What a score was worth on validation data: the share of truly positive regions among those with such a score."""
+"""Share of truly positive regions among the validation regions with a score in the same range."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +21,7 @@ class Step:
     Attributes:
         low: Its lower edge, which belongs to it.
         high: Its upper edge, which belongs to the next one; 1 belongs to the last.
-        regions: How many validation regions had such a score.
+        regions: Number of validation regions with such a score.
         positive: Share (0 to 1) of them that were truly positive, with its interval over patients.
     """
 
@@ -43,10 +43,10 @@ def reliability_steps(
         seed: Of the bootstrap.
     """
     step_of = np.searchsorted(STEPS[1:-1], np.asarray(scores, np.float64), side="right")
-    found: list[Step] = []
+    steps: list[Step] = []
     for index, (low, high) in enumerate(pairwise(STEPS)):
         own = step_of == index
         estimate = share_estimate(truth[own], patients[own], seed=seed)
         if estimate is not None:
-            found.append(Step(low, high, int(own.sum()), estimate))
-    return found
+            steps.append(Step(low, high, int(own.sum()), estimate))
+    return steps

@@ -1,4 +1,4 @@
-"""Metrics of slides and of patients: what counts in the end, since metrics of tiles flatter."""
+"""Metrics of slides and of patients; metrics of tiles are too optimistic for a diagnosis."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ NameArray = npt.NDArray[np.str_]
 IntArray = npt.NDArray[np.int64]
 
 NO_HIT = 0
-NOT_ASKED = -1
+NO_KNOWN_REGION = -1
 
 NOT_STATED = "not stated"
-"""The subgroup of those whose word is blank."""
+"""The subgroup of slides with a blank cell."""
 
 
 @dataclass(frozen=True, slots=True)
-class SlideResults:
-    """What was said of slides and what is true of them.
+class SlidePredictions:
+    """Truth and predictions of slides.
 
     Attributes:
         patients: Patient of each slide, shape [n].
@@ -36,8 +36,8 @@ class SlideResults:
         scores: The slide's score, 0 to 1, NaN where it has none (inadequate, failed), shape [n].
         flagged: Whether the slide was flagged; one without a score was not, shape [n].
         hit_ranks: Rank of the first shown region that is truly positive, from 1; ``NO_HIT`` where none is among those
-            shown, ``NOT_ASKED`` where the slide has no region known to be positive, shape [n].
-        groups: Further words for each slide by column (site, scanner …), blank where unknown, each of shape [n].
+            shown, ``NO_KNOWN_REGION`` where the slide has no region known to be positive, shape [n].
+        groups: Subgroup of each slide by column (site, scanner …), blank where unknown, each of shape [n].
     """
 
     patients: NameArray
@@ -47,9 +47,9 @@ class SlideResults:
     hit_ranks: IntArray
     groups: Mapping[str, NameArray]
 
-    def of(self, rows: BoolArray) -> "SlideResults":
+    def of(self, rows: BoolArray) -> "SlidePredictions":
         """The slides of some rows."""
-        return SlideResults(
+        return SlidePredictions(
             patients=self.patients[rows],
             truth=self.truth[rows],
             scores=self.scores[rows],
@@ -60,12 +60,12 @@ class SlideResults:
 
 
 def slide_metrics(
-    results: SlideResults, *, ks: Sequence[int] = (10, 30), seed: int = 0
+    results: SlidePredictions, *, ks: Sequence[int] = (10, 30), seed: int = 0
 ) -> dict[str, Estimate]:
     """AUC, average precision, sensitivity, specificity and balanced accuracy of the calls, and hit@k, by name.
 
-    Undefined ones are left out. A slide without a score (inadequate) is never negative: a positive one counts
-    as missed, a negative one as nothing. ``hit@k`` is the share of the slides with known positive regions that show one
+    Undefined ones are left out. A slide without a score (inadequate) is never negative: a positive one counts as missed, a
+    negative one is not counted. ``hit@k`` is the share of the slides with known positive regions that show one
     of them among the first k.
     """
     metrics: dict[str, Estimate | None] = {}
@@ -77,29 +77,31 @@ def slide_metrics(
     positive, negative = known & (results.truth > 0.5), scored & (results.truth <= 0.5)
     metrics["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
     metrics["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
-    judged = positive | negative
+    evaluated = positive | negative
     metrics["balanced_accuracy"] = bootstrap_estimate(
-        lambda weights: balanced_accuracy(results.truth[judged] > 0.5, results.flagged[judged], weights),
-        results.patients[judged],
+        lambda weights: balanced_accuracy(
+            results.truth[evaluated] > 0.5, results.flagged[evaluated], weights
+        ),
+        results.patients[evaluated],
         seed=seed,
-        sides=[positive[judged], negative[judged]],
+        sides=[positive[evaluated], negative[evaluated]],
     )
     if not (positive.any() and negative.any()):
-        metrics["balanced_accuracy"] = None  # the mean of one side alone would pass for that of both
-    asked = results.hit_ranks != NOT_ASKED
+        metrics["balanced_accuracy"] = None  # the recall of one class alone would look like the mean of both
+    marked = results.hit_ranks != NO_KNOWN_REGION
     for k in ks:
-        hits = (results.hit_ranks[asked] != NO_HIT) & (results.hit_ranks[asked] <= k)
-        metrics[f"hit@{k}"] = share_estimate(hits, results.patients[asked], seed=seed)
+        hits = (results.hit_ranks[marked] != NO_HIT) & (results.hit_ranks[marked] <= k)
+        metrics[f"hit@{k}"] = share_estimate(hits, results.patients[marked], seed=seed)
     return {name: estimate for name, estimate in metrics.items() if estimate is not None}
 
 
-def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> SlideResults:
+def as_patients(results: SlidePredictions, patient_truth: Mapping[str, bool]) -> SlidePredictions:
     """One row per patient: flagged where any slide is, with the highest score of the slides.
 
     Args:
         results: The slides.
-        patient_truth: What is known of patients, by name; otherwise a patient is positive where any slide is,
-            and negative where all slides are known to be.
+        patient_truth: Truth of patients, by name. Of other patients: positive where any slide is, negative where all
+            slides are known to be.
     """
     names = np.unique(results.patients)
     owner = [results.patients == name for name in names]
@@ -108,30 +110,33 @@ def as_patients(results: SlideResults, patient_truth: Mapping[str, bool]) -> Sli
     )
     derived = np.array([_any_positive(results.truth[rows]) for rows in owner])
     scores = [results.scores[rows] for rows in owner]
-    return SlideResults(
+    return SlidePredictions(
         patients=names,
         truth=np.where(np.isnan(stated), derived, stated),
         scores=np.array([np.nanmax(own) if not np.isnan(own).all() else math.nan for own in scores]),
         flagged=np.array([bool(results.flagged[rows].any()) for rows in owner], np.bool_),
-        hit_ranks=np.full(len(names), NOT_ASKED),
+        hit_ranks=np.full(len(names), NO_KNOWN_REGION),
         groups={},
     )
 
 
-def subgroup_metrics(results: SlideResults, *, seed: int = 0) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Slide metrics by column and word, for columns with at least two words.
+def subgroup_metrics(
+    results: SlidePredictions, *, seed: int = 0
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Slide metrics by column and value, for columns with at least two values.
 
     Returns:
-        Column to word to metrics; blank words are named ``not stated``.
+        Column to value to metrics; blank values are named ``not stated``.
     """
-    found: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for column, words in results.groups.items():
-        distinct = sorted(set(words.tolist()))
+    metrics: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for column, values in results.groups.items():
+        distinct = sorted(set(values.tolist()))
         if len(distinct) > 1:
-            found[column] = {
-                word or NOT_STATED: slide_metrics(results.of(words == word), seed=seed) for word in distinct
+            metrics[column] = {
+                value or NOT_STATED: slide_metrics(results.of(values == value), seed=seed)
+                for value in distinct
             }
-    return found
+    return metrics
 
 
 def _any_positive(truth: FloatArray) -> float:

@@ -8,24 +8,24 @@ import numpy.typing as npt
 from inkdot.metrics.classification import BoolArray
 
 
-def threshold_for_sensitivity(truth: BoolArray, scores: npt.ArrayLike, wanted: float) -> float:
-    """The highest threshold at or above which at least ``wanted`` of the positive rows lie.
+def threshold_for_sensitivity(truth: BoolArray, scores: npt.ArrayLike, sensitivity: float) -> float:
+    """The highest threshold at or above which at least a share ``sensitivity`` of the positive rows lie.
 
     It is always the score of a positive row, so it is exact in the precision in which scores are stored.
 
     Args:
         truth: Whether each row is positive, shape [n].
         scores: Shape [n].
-        wanted: Sensitivity, more than 0 and at most 1.
+        sensitivity: Target, more than 0 and at most 1.
 
     Raises:
-        ValueError: No row is positive, or ``wanted`` is out of range.
+        ValueError: No row is positive, or ``sensitivity`` is out of range.
     """
-    if not 0.0 < wanted <= 1.0:
-        raise ValueError(f"expected a sensitivity in (0, 1], found {wanted}")
+    if not 0.0 < sensitivity <= 1.0:
+        raise ValueError(f"expected a sensitivity in (0, 1], found {sensitivity}")
     positives = np.sort(np.asarray(scores)[truth])[::-1]
     if not len(positives):
         raise ValueError("expected at least one positive row to choose a threshold on, found none")
-    # 0.95 * 20 is 19.000000000000004 in binary: without the tolerance one row too many would be asked for.
-    needed = max(1, math.ceil(wanted * len(positives) - 1e-9))
+    # 0.95 * 20 is 19.000000000000004 in binary: without the tolerance one row too many would be needed.
+    needed = max(1, math.ceil(sensitivity * len(positives) - 1e-9))
     return float(positives[needed - 1])
