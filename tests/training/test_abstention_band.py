@@ -1,11 +1,11 @@
-"""Labels that are left open, on scores given by hand and against a plain count."""
+"""Abstention bands on scores given by hand, against a plain count."""
 
 import numpy as np
 import pytest
 
-from inkdot.metrics.calls import CERTAIN
+from inkdot.metrics.calls import MIN_CALL_SCORE
 from inkdot.training.release.abstention_band import (
-    abstention_words,
+    abstention_notes,
     head_abstention_bands,
     slide_abstention_band,
 )
@@ -22,32 +22,39 @@ def slides(seed: int, n: int = 200):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_error_outside_is_at_most_the_wanted_one_and_counted_on_what_is_labelled(tiny_config, seed):
+def test_the_selective_risk_is_at_most_the_target_and_counted_on_the_called_slides(tiny_config, seed):
     truth, scores, patients = slides(seed)
-    locked = slide_abstention_band(truth, scores, patients, 0.4, tiny_config, judged_on="slides")
-    given = [k for k in range(len(scores)) if not locked.low < scores[k] < locked.high]
-    wrong = [k for k in given if (scores[k] >= 0.4) != truth[k]]
+    locked = slide_abstention_band(truth, scores, patients, 0.4, tiny_config.training, judged_on="slides")
+    called = [k for k in range(len(scores)) if not locked.low < scores[k] < locked.high]
+    wrong = [k for k in called if (scores[k] >= 0.4) != truth[k]]
     assert locked.low < 0.4 < locked.high
-    assert locked.selective_risk.value == pytest.approx(len(wrong) / len(given))
-    assert locked.selective_risk.value <= 0.05 + 1 / len(given)  # edges are rounded towards the threshold
-    assert locked.coverage.value == pytest.approx(len(given) / len(scores))
+    assert locked.selective_risk.value == pytest.approx(len(wrong) / len(called))
+    assert locked.selective_risk.value <= 0.05 + 1 / len(called)  # edges are rounded towards the threshold
+    assert locked.coverage.value == pytest.approx(len(called) / len(scores))
     assert locked.selective_risk.low <= locked.selective_risk.value <= locked.selective_risk.high
-    assert [locked.holds(float(s)) for s in scores] == [k not in given for k in range(len(scores))]
+    assert [locked.holds(float(s)) for s in scores] == [k not in called for k in range(len(scores))]
 
 
-def test_nothing_is_left_open_where_nothing_is_asked_or_known(tiny_config):
+def test_there_is_no_band_without_a_target_or_enough_patients(tiny_config):
     truth, scores, patients = slides(0)
     silent = tiny_config.model_copy(
         update={"training": tiny_config.training.model_copy(update={"target_selective_risk": None})}
     )
-    assert slide_abstention_band(truth, scores, patients, 0.4, silent, judged_on="slides") is None
-    assert abstention_words({}, silent.head_records, silent) == []
+    assert slide_abstention_band(truth, scores, patients, 0.4, silent.training, judged_on="slides") is None
+    assert abstention_notes({}, silent.head_records, silent.training) == []
     few = np.where(truth, "one", patients)
-    assert slide_abstention_band(truth, scores, few, 0.4, tiny_config, judged_on="slides") is None
+    assert slide_abstention_band(truth, scores, few, 0.4, tiny_config.training, judged_on="slides") is None
     wrong = ~truth & (scores < 0.99)
-    assert slide_abstention_band(scores < 0.4, scores, patients, 0.4, tiny_config, judged_on="slides") is None
+    assert (
+        slide_abstention_band(scores < 0.4, scores, patients, 0.4, tiny_config.training, judged_on="slides")
+        is None
+    )
     assert wrong.any()
-    assert len(abstention_words({}, tiny_config.head_records, tiny_config)) == 2
+    assert len(abstention_notes({}, tiny_config.head_records, tiny_config.training)) == 2
+
+
+def bands(arrays, config):
+    return head_abstention_bands(*arrays, config.head_records, config.training)
 
 
 def morphology(pairs):
@@ -60,12 +67,12 @@ def morphology(pairs):
     return table, targets, np.array(patients)
 
 
-def test_a_further_head_is_labelled_from_the_lowest_score_that_is_right_often_enough(tiny_config):
+def test_another_head_is_called_from_the_lowest_score_that_is_right_often_enough(tiny_config):
     rows = [(0.99, 1, f"a{k}") for k in range(30)] + [(0.02, 0, f"b{k}") for k in range(30)]
     rows += [(0.9, 1, f"c{k}") for k in range(18)] + [(0.9, 0, f"d{k}") for k in range(2)]  # 2 of 80 wrong
     rows += [(0.8, 0, f"e{k}") for k in range(10)]  # 12 of 90 would be
     rows += [(0.5, 0.5, "mixed")]
-    found = head_abstention_bands(*morphology(rows), tiny_config)
+    found = bands(morphology(rows), tiny_config)
     assert list(found) == ["morphology"]
     own = found["morphology"]
     assert (own.low, own.judged_on) == (None, "tiles")
@@ -75,11 +82,11 @@ def test_a_further_head_is_labelled_from_the_lowest_score_that_is_right_often_en
     assert own.coverage.value == pytest.approx(80 / 90)
 
 
-def test_no_data_make_it_bolder_than_the_rule_without_and_bad_ones_silence_it(tiny_config):
+def test_the_threshold_of_another_head_is_never_below_the_default_and_bad_data_give_no_call(tiny_config):
     right = morphology([(0.6, 1, f"a{k}") for k in range(5)] + [(0.4, 0, f"b{k}") for k in range(5)])
-    assert head_abstention_bands(*right, tiny_config)["morphology"].high == CERTAIN
+    assert bands(right, tiny_config)["morphology"].high == MIN_CALL_SCORE
     wrong = morphology([(0.99, 0, f"a{k}") for k in range(5)])
-    own = head_abstention_bands(*wrong, tiny_config)["morphology"]
+    own = bands(wrong, tiny_config)["morphology"]
     assert own.high is None
     assert own.selective_risk is None
     assert own.coverage.value == 0.0

@@ -1,4 +1,4 @@
-"""The operating point on scores given by hand: slides are what is counted."""
+"""The operating point on scores given by hand, counted on slides."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def locked(rows, scores, config):
     malignant = np.array(scores, np.float32)
     table = np.stack([1 - malignant, malignant, malignant, malignant], axis=1)
     head_class = next(iter(head_classes(config.head_records)))
-    return _operating_point(head_class, table, tile_set(rows), config)
+    return _operating_point(head_class, table, tile_set(rows), config.training)
 
 
 def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):
@@ -57,6 +57,6 @@ def test_half_targets_are_neither_side(tiny_config):
     assert point.specificity.value == 1.0
 
 
-def test_the_threshold_is_rounded_down_so_that_last_digits_of_another_runtime_unflag_nothing(tiny_config):
+def test_the_threshold_is_rounded_down_so_that_another_runtime_flags_the_same_slides(tiny_config):
     point = locked([("a", "p", 1), ("b", "q", 0)], [0.123456, 0.1], tiny_config)
     assert point.threshold == 0.1234

@@ -1,4 +1,4 @@
-"""What the card says of the making of a model must be what was done."""
+"""The model card states how the model was trained."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from inkdot.config import config_from_mapping
 from inkdot.storage.model_files import ModelFile, read_model_file
 from inkdot.training.release.model_card import card_text
-from inkdot.training.release.reporting_checklist import making_lines, reader_lines
+from inkdot.training.release.reporting_checklist import reader_lines, training_summary
 
 
 @pytest.fixture
@@ -16,35 +16,39 @@ def a_description(repository: Path) -> ModelFile:
 
 
 @pytest.mark.parametrize(
-    ("together", "given", "words"),
+    ("group_by", "given", "expected"),
     [
         ("patient", False, "Split: drawn, a share of 0.25 for validation, by patient;"),
         ("site", False, "by whole site, and so whole patient;"),
-        ("patient", True, "Split: as the table gives it, checked by patient;"),
+        ("patient", True, "Split: given by the table, checked by patient;"),
     ],
 )
-def test_the_split_is_told_as_it_was(
-    a_description: ModelFile, together: str, given: bool, words: str
+def test_the_card_states_how_the_split_was_made(
+    a_description: ModelFile, group_by: str, given: bool, expected: str
 ) -> None:
-    config = config_from_mapping({"training": {"group_by": together}})
-    assert words in "\n".join(making_lines(a_description, config, 1, "0" * 64, "cpu", given=given))
+    config = config_from_mapping({"training": {"group_by": group_by}})
+    assert expected in "\n".join(training_summary(a_description, config, 1, "0" * 64, "cpu", given=given))
 
 
-def test_one_reader_is_no_plural() -> None:
-    assert reader_lines(1, {})[0].startswith("Readers: one labelled regions")
+def test_readers_without_a_common_region_have_no_agreement() -> None:
+    assert reader_lines(1, {}) == ["Readers: 1, never two of the same region; their agreement is not known."]
 
 
-def test_a_head_whose_scores_tell_nothing_is_named(a_description: ModelFile) -> None:
+def test_a_head_at_the_limit_of_its_temperature_is_named(a_description: ModelFile) -> None:
     flat = a_description.model_copy(update={"temperatures": {"malignancy": 1.2, "morphology": 15.9995}})
-    assert "scores of morphology told next to nothing" in card_text(flat, [])
+    assert "the scores of morphology hardly separate the validation data" in card_text(flat, [])
     sharp = a_description.model_copy(update={"temperatures": {"malignancy": 1.2, "morphology": 3.0}})
-    assert "next to nothing" not in card_text(sharp, [])
+    assert "hardly separate" not in card_text(sharp, [])
 
 
-def test_images_are_told_in_words_of_their_own(a_description: ModelFile) -> None:
-    seen = a_description.trained_on.model_copy(update={"images": True})
-    lines = making_lines(
-        a_description.model_copy(update={"trained_on": seen}), config_from_mapping({}), 1, "0" * 64, "cpu"
+def test_the_card_of_a_model_of_images_mentions_no_slides_or_patients(a_description: ModelFile) -> None:
+    trained_on = a_description.trained_on.model_copy(update={"images": True})
+    lines = training_summary(
+        a_description.model_copy(update={"trained_on": trained_on}),
+        config_from_mapping({}),
+        1,
+        "0" * 64,
+        "cpu",
     )
     making = "\n".join(lines)
     assert "Pixels: the centre of each image" in making
@@ -61,7 +65,7 @@ def test_images_are_told_in_words_of_their_own(a_description: ModelFile) -> None
         (None, "Scale as scanned: not known."),
     ],
 )
-def test_one_scale_is_no_range(
+def test_one_scale_is_stated_without_a_range(
     a_description: ModelFile, span: tuple[float, float] | None, words: str
 ) -> None:
     trained_on = a_description.trained_on.model_copy(update={"mpp_range": span})

@@ -1,4 +1,4 @@
-"""What is promised of a trained network: temperatures, the locked operating point, metrics with intervals."""
+"""Calibration of a trained network: temperatures, locked operating point, abstention bands, validation metrics."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot import __version__
-from inkdot.config import Config
+from inkdot.config import Config, TrainingConfig
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import HeadClass, auc_metrics, decided_rows, head_classes
@@ -17,7 +17,7 @@ from inkdot.metrics.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
 from inkdot.metrics.thresholds import threshold_for_sensitivity
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import ScoreArray, scores_of
+from inkdot.model.predictor import ScoreArray, calibrated_scores
 from inkdot.model.targets import NameArray
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.model_files import (
@@ -33,41 +33,41 @@ from inkdot.storage.schemas import MODEL_VERSION
 from inkdot.training.fit.trainer import TileData
 from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
 from inkdot.training.release.deployed_network import deployed_network
-from inkdot.training.release.interval_records import recorded
+from inkdot.training.release.interval_records import to_interval
 
 _STEPS = 10_000
-"""Thresholds are locked in steps of 1/10,000: finer ones would tell validation slides apart, not patients."""
+"""Thresholds are locked in steps of 1/10,000: finer ones would separate validation slides, not patients."""
 
 
 def describe(
     network: TileNetwork, data: TileData, config: Config, trained_on: TrainedOn, *, mpp_known: bool = True
 ) -> ModelFile:
-    """Calibrate and lock a trained network on the validation tiles.
+    """Calibrate a trained network on the validation tiles and lock its operating point.
 
-    They are scored as `inkdot predict` will score (same device, precision and batch size), so that the threshold is
-    exact in the scores it will meet. The network is back on the CPU afterwards.
+    Tiles are scored as by `inkdot predict` (same device, precision and batch size), so that the threshold is exact for
+    its scores. The network is on the CPU afterwards.
 
     Returns:
         The description, still without the hash of the weights.
     """
     heads, tiles = config.head_records, data.validation
-    with deployed_network(network, config) as (foreseen, precision):
-        logits = foreseen.logits(tiles.tiles())
+    with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
+        logits = deployed.logits(tiles.tiles())
     temperatures = fit_temperatures(logits, tiles, config)
-    scores = scores_of(logits, heads, temperatures)
+    scores = calibrated_scores(logits, heads, temperatures)
     head = flagging_head(heads)
     head_class = next(
-        q for q in head_classes(heads) if q.head == head.name and q.class_name == head.flag_class
+        own for own in head_classes(heads) if own.head == head.name and own.class_name == head.flag_class
     )
-    point = _operating_point(head_class, scores, tiles, config)
+    point = _operating_point(head_class, scores, tiles, config.training)
     abstained = slide_abstention_band(
-        *_slides(head_class, scores, tiles), point.threshold, config, judged_on="slides"
+        *_slides(head_class, scores, tiles), point.threshold, config.training, judged_on="slides"
     )
-    further = head_abstention_bands(scores, tiles.targets, tiles.patients, config)
+    further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, config.training)
     metrics = auc_metrics(
         scores, tiles.targets, tiles.patients, heads, replicates=1000, seed=config.training.seed
     )
-    return described(
+    return model_description(
         network,
         config,
         trained_on,
@@ -80,7 +80,7 @@ def describe(
     )
 
 
-def described(
+def model_description(
     network: TileNetwork,
     config: Config,
     trained_on: TrainedOn,
@@ -93,7 +93,7 @@ def described(
     attention: Attention | None = None,
     mpp_known: bool = True,
 ) -> ModelFile:
-    """What is promised of a network, as a description still without the hash of the weights.
+    """The description of a calibrated network, still without the hash of the weights.
 
     Metrics that are undefined are left out.
     """
@@ -119,7 +119,7 @@ def described(
         validation_metrics={
             name: interval
             for name, estimate in metrics.items()
-            if (interval := recorded(estimate)) is not None
+            if (interval := to_interval(estimate)) is not None
         },
         trained_on=trained_on,
         config_sha256=json_sha256(config.model_dump(mode="json")),
@@ -128,18 +128,16 @@ def described(
 
 
 def _operating_point(
-    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, config: Config
+    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, training: TrainingConfig
 ) -> OperatingPoint:
-    """The highest threshold that lets enough positive slides be flagged, each by a tile that is truly positive.
+    """The highest threshold at which enough positive slides are flagged, each by a truly positive tile.
 
-    Slides, not tiles: a slide is flagged by its highest tile, and among hundreds of benign tiles the highest passes any
-    threshold that was made to catch most malignant ones.
+    Slides, not tiles: a slide is flagged by its highest tile, and the highest of hundreds of benign tiles exceeds any
+    threshold that was chosen to reach most malignant ones.
     """
     truth, own, patients = _slides(head_class, scores, tiles)
-    point = locked_point(head_class, truth, own, patients, config)
-    return point.model_copy(
-        update={"reliability": _reliability(head_class, scores, tiles, config.training.seed)}
-    )
+    point = locked_point(head_class, truth, own, patients, training)
+    return point.model_copy(update={"reliability": _reliability(head_class, scores, tiles, training.seed)})
 
 
 def locked_point(
@@ -147,21 +145,21 @@ def locked_point(
     truth: npt.NDArray[np.bool_],
     own: ScoreArray,
     patients: NameArray,
-    config: Config,
+    training: TrainingConfig,
     *,
     judged_on: Literal["slides", "attention"] = "slides",
 ) -> OperatingPoint:
     """The operating point of slides with known truth and score, shape [n] each."""
-    wanted, seed = config.training.target_sensitivity, config.training.seed
+    target, seed = training.target_sensitivity, training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
-    threshold = math.floor(threshold_for_sensitivity(truth, own, wanted) * _STEPS) / _STEPS
+    threshold = math.floor(threshold_for_sensitivity(truth, own, target) * _STEPS) / _STEPS
     called = own >= threshold
     return OperatingPoint(
         class_name=head_class.class_name,
         threshold=threshold,
-        target_sensitivity=wanted,
-        sensitivity=recorded(share_estimate(called[truth], patients[truth], seed=seed)),
-        specificity=recorded(share_estimate(~called[~truth], patients[~truth], seed=seed)),
+        target_sensitivity=target,
+        sensitivity=to_interval(share_estimate(called[truth], patients[truth], seed=seed)),
+        specificity=to_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
         judged_on=judged_on,
     )
 
@@ -173,7 +171,7 @@ def _reliability(
     return [
         ReliabilityStep(low=step.low, high=step.high, regions=step.regions, positive=positive)
         for step in reliability_steps(truth, scores[rows, head_class.column], tiles.patients[rows], seed=seed)
-        if (positive := recorded(step.positive)) is not None
+        if (positive := to_interval(step.positive)) is not None
     ]
 
 

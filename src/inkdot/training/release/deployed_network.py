@@ -1,16 +1,15 @@
-"""The network as `inkdot predict` will run it on this machine, before there is a model folder."""
+"""The network in the runtime and precision of `inkdot predict`, before there is a model folder."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from inkdot.config import Config
 from inkdot.model.batches import BATCH_SIZE, batch_size_on
 from inkdot.model.network import TileNetwork
 from inkdot.model.openvino_backend import OpenVinoNetwork
-from inkdot.model.precision import chosen_precision
+from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import TorchNetwork, choose_device
 from inkdot.storage.model_files import Precision
 
@@ -20,7 +19,7 @@ class DeployedNetwork(NamedTuple):
 
     Attributes:
         network: Gives logits of all heads, float32 [n, columns].
-        precision: What it computes in, and what the model shall record.
+        precision: Its precision, which the model records.
     """
 
     network: TorchNetwork | OpenVinoNetwork
@@ -28,22 +27,27 @@ class DeployedNetwork(NamedTuple):
 
 
 @contextmanager
-def deployed_network(network: TileNetwork, config: Config) -> Generator[DeployedNetwork]:
-    """Run the network in the runtime, precision and batches of `inkdot predict`; afterwards it is on the CPU again.
+def deployed_network(
+    network: TileNetwork, precision: Literal["auto"] | Precision, side_px: int
+) -> Generator[DeployedNetwork]:
+    """Run the network in the runtime, precision and batch size of `inkdot predict`; afterwards it is on the CPU again.
 
-    In single precision on a CPU PyTorch stands for OpenVINO, whose scores differ by less than thresholds are rounded.
+    In single precision on a CPU PyTorch replaces OpenVINO: their scores differ by less than the rounding of thresholds.
+
+    Args:
+        network: The trained network.
+        precision: ``model.precision`` of the config.
+        side_px: Side of a tile.
     """
     device = choose_device("auto")
-    precision = chosen_precision(config.model.precision, device.type)
-    if device.type == "cpu" and precision == "bfloat16":
+    chosen = choose_precision(precision, device.type)
+    if device.type == "cpu" and chosen == "bfloat16":
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             yield DeployedNetwork(
-                OpenVinoNetwork(
-                    lambda: network, config.tiling.side_px, Path(folder), "foreseen", BATCH_SIZE, precision
-                ),
-                precision,
+                OpenVinoNetwork(lambda: network, side_px, Path(folder), "deployed", BATCH_SIZE, chosen),
+                chosen,
             )
     else:
         batch_size = batch_size_on(device.type)
-        yield DeployedNetwork(TorchNetwork(network, device, batch_size, precision), precision)
+        yield DeployedNetwork(TorchNetwork(network, device, batch_size, chosen), chosen)
     network.cpu()

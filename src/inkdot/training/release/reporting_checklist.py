@@ -1,6 +1,6 @@
-"""What reporting checklists ask of a model: the part that a program knows, and the rest as heads for a person.
+"""Items of reporting checklists: those that the program records, and those that a person must complete.
 
-After CLAIM 2024, TRIPOD+AI and STARD-AI. What is not recorded is said to be so, never guessed.
+After CLAIM 2024, TRIPOD+AI and STARD-AI. What is not recorded is marked as such, never guessed.
 """
 
 import platform
@@ -14,16 +14,16 @@ from inkdot.storage.model_files import ModelFile
 _FOR_A_PERSON = (
     "Intended use, users and clinical role, and what happens to a slide that is flagged, or not",
     "Where and when the specimens were taken, who was eligible and why, and what was left out before the table was made",
-    "The reference standard: who read what, with which other results at hand, and why it is taken for the truth",
+    "The reference standard: who read what, with which other results at hand, and why it counts as the truth",
     "How the slides were de-identified before they came here (Inkdot reads no label and no macro image, and writes no identifier "
     "into the model)",
     "Sample size and why; ethics approval, registration, protocol, funding and interests; involvement of patients",
     "Limitations, and what follows for practice; a test on other patients, and of other laboratories, with `inkdot evaluate`: "
-    "its report has calls by truth, subgroups, calibration, slides left open and the worst errors as images",
+    "its report has calls by truth, subgroups, calibration, abstention and the worst errors as images",
 )
 
 
-def making_lines(
+def training_summary(
     description: ModelFile,
     config: Config,
     parameters: int,
@@ -32,21 +32,21 @@ def making_lines(
     *,
     given: bool = False,
 ) -> list[str]:
-    """How the model was made.
+    """The training procedure, for the model card.
 
     Args:
         description: The model.
         config: The whole config.
-        parameters: Numbers that were learnt.
+        parameters: Number of trained parameters.
         data_sha256: Hash of slides, patients, split and settings.
         device: What it was trained on, e.g. ``cpu``.
-        given: The split was given by the table, not drawn.
+        given: Whether the split was given by the table, not drawn.
     """
     images = description.trained_on.images
     units = "group" if images else "patient"
     whole = f"whole site, and so whole {units}" if config.training.group_by == "site" else units
     drawn = (
-        "as the table gives it, checked"
+        "given by the table, checked"
         if given
         else f"drawn, a share of {config.training.validation_fraction:g} for validation,"
     )
@@ -57,21 +57,21 @@ def making_lines(
         else f"tiles cut by {tiling.mode}; artefacts and what is out of focus left out where assessed"
     )
     weights = config.model.weights if config.model.weights in ("scratch", "pretrained") else "a local file"
-    varied = config.augmentation
+    augmentation = config.augmentation
     return [
         f"Network: {description.backbone}, {parameters:,} parameters, starting weights {weights}, one linear layer per head"
         f"{', gated attention over the tiles of a slide' if description.attention else ''}; one network, no ensemble"
-        + (f", mean of {description.tta_views} views of a tile." if description.tta_views > 1 else "."),
+        + (f", mean of {description.tta_views} views of a tile (TTA)." if description.tta_views > 1 else "."),
         f"Pixels: {cut}; scaled to the mean and spread of the training {'images' if images else 'tiles'} per colour "
         "channel; no stain normalisation.",
-        f"Variation in training: geometry {'on' if varied.geometry else 'off'}, distortion {varied.distortion:g}, colour "
-        f"{varied.colour:g}, focus {varied.focus:g}, JPEG {varied.jpeg:g}.",
+        f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
+        f"{augmentation.colour:g}, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
         f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW at {training.learning_rate:g} with weight "
-        f"decay {training.weight_decay:g}, warm-up and cosine, running mean of the weights {training.ema_decay:g}, seed "
-        f"{training.seed}, {training.precision}, on {device}. The whole of it is in the run folder's config.json.",
-        f"Split: {drawn} by {whole}; {units}s and files that stand on two sides are refused. Who was where is in the run "
-        f"folder's split.csv, programs and machine in its environment.json; data hash `{data_sha256[:16]}`.",
-        "Scores: temperature per head, on validation data. Threshold: highest for the wanted sensitivity, on validation "
+        f"decay {training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}, seed "
+        f"{training.seed}, {training.precision}, on {device}. All settings are in the run folder's config.json.",
+        f"Split: {drawn} by {whole}; {units}s and files in two parts are refused. The run folder has the parts in split.csv, "
+        f"versions and machine in environment.json; data hash `{data_sha256[:16]}`.",
+        "Scores: temperature per head, on validation data. Threshold: highest for the target sensitivity, on validation "
         f"{'images' if images else 'slides'}. Intervals: 95 %, bootstrap over {units}s; where it collapses or counts are "
         "small, Clopper-Pearson.",
         "Unknown labels: not used, never guessed; labels of several readers average into soft targets; atypical and mixed "
@@ -82,23 +82,22 @@ def making_lines(
 
 
 def reader_lines(readers: int, metrics: dict[str, Estimate]) -> list[str]:
-    """How many people labelled regions, and how far they agree: no model can be expected to be surer.
+    """Number of readers who labelled regions, and their agreement, which bounds the performance to expect.
 
     Args:
-        readers: Different readers of all labelled regions.
-        metrics: Agreement by name, where at least two labelled about the same regions.
+        readers: Number of readers of all labelled regions.
+        metrics: Agreement by name, where at least two labelled the same regions.
     """
     if not readers:
-        return ["Readers: no region was labelled by a named reader; how far people agree is not known."]
+        return ["Readers: no region has a named reader; their agreement is not known."]
     if not metrics:
-        who = "one labelled" if readers == 1 else f"{readers} labelled"
-        return [f"Readers: {who} regions, never two the same ones; how far people agree is not known."]
+        return [f"Readers: {readers}, never two of the same region; their agreement is not known."]
     return [
         f"Readers: {readers}. Their agreement, {name}: {metric} ({metric.method})."
         for name, metric in metrics.items()
     ]
 
 
-def open_heads() -> Sequence[str]:
-    """What no program can know, for a person to write in."""
-    return [f"{head_class}: *not recorded*." for head_class in _FOR_A_PERSON]
+def open_items() -> Sequence[str]:
+    """Items that a person must complete."""
+    return [f"{item}: *not recorded*." for item in _FOR_A_PERSON]
