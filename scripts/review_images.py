@@ -1,7 +1,7 @@
 """Images of the review pages for the documents: `review_images.py RESULTS [--out docs/images]`.
 
-Exports the gallery of a results folder, starts `inkdot review serve` on it, answers a little as a reader would (in a file
-of its own), and photographs the pages in an installed chromium.
+Exports the gallery of a results folder, starts `inkdot review serve` on it, gives some verdicts (in a separate file),
+and takes screenshots of the pages in an installed chromium.
 """
 
 import argparse
@@ -29,20 +29,22 @@ def inkdot() -> str:
 
 def exported(results: Path, out: Path) -> str:
     """Export the gallery; returns its address."""
-    # Slides that could not be shown are listed and make the command fail: their images are wanted as well.
+    # Slides that could not be shown make the command fail; the page is written all the same.
     subprocess.run([inkdot(), "review", "export", "--results", str(results), "--out", str(out)], check=False)
     return (out / "index.html").resolve().as_uri()
 
 
-def started(results: Path, answers: Path, said: Path) -> tuple[subprocess.Popen[bytes], str]:
+def started(results: Path, verdicts: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start the server; returns it and the reader's address."""
     command = [inkdot(), "review", "serve", "--results", str(results)]
-    with said.open("w", encoding="utf-8") as file:
+    with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            [*command, "--answers", str(answers), "--reader", "dr-a", "--port", "0"], stdout=file, stderr=file
+            [*command, "--verdicts", str(verdicts), "--reader", "dr-a", "--port", "0"],
+            stdout=file,
+            stderr=file,
         )
     until = time.monotonic() + WAIT_SECONDS
-    while "Stop with" not in (text := said.read_text(encoding="utf-8")):
+    while "Stop with" not in (text := log.read_text(encoding="utf-8")):
         if process.poll() is not None or time.monotonic() > until:
             process.kill()
             raise SystemExit(f"expected a running server, found: {text}")
@@ -52,8 +54,8 @@ def started(results: Path, answers: Path, said: Path) -> tuple[subprocess.Popen[
     return process, found[1]
 
 
-def photograph_gallery(page: Page, address: str, out: Path) -> None:
-    """The page that is handed over, as its reader finds it."""
+def shoot_gallery(page: Page, address: str, out: Path) -> None:
+    """The exported gallery."""
     page.goto(address)
     page.wait_for_selector(".card")
     page.fill("#reader", "dr-a")
@@ -63,11 +65,11 @@ def photograph_gallery(page: Page, address: str, out: Path) -> None:
     print(out / "gallery.jpg")
 
 
-def photograph(page: Page, address: str, out: Path) -> None:
+def shoot_served_pages(page: Page, address: str, out: Path) -> None:
     """Worklist, viewer at a region, and the whole slide with its layers."""
 
     def shoot(name: str) -> None:
-        page.wait_for_timeout(4000)  # what was said fades
+        page.wait_for_timeout(4000)  # the status message fades
         page.screenshot(path=out / f"server-{name}.jpg", type="jpeg", quality=72)
         print(out / f"server-{name}.jpg")
 
@@ -103,13 +105,13 @@ def main() -> int:
         raise SystemExit(f"expected one of {', '.join(BROWSERS)} on the PATH, found none")
     sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        process, address = started(given.results, Path(folder) / "a.sqlite", Path(folder) / "said.txt")
+        process, address = started(given.results, Path(folder) / "a.sqlite", Path(folder) / "server.log")
         try:
             chromium = playwright.chromium.launch(executable_path=browser, args=sandbox)
             page = chromium.new_page(viewport={"width": 1280, "height": 800})
-            photograph(page, address, given.out)
+            shoot_served_pages(page, address, given.out)
             page.set_viewport_size({"width": 1360, "height": 980})
-            photograph_gallery(page, exported(given.results, Path(folder) / "review"), given.out)
+            shoot_gallery(page, exported(given.results, Path(folder) / "review"), given.out)
             chromium.close()
         finally:
             process.terminate()

@@ -138,6 +138,6 @@ def name_reader(page: "Page", name: str) -> None:
 
 @pytest.fixture(scope="session")
 def seen() -> SimpleNamespace:
-    """What can be seen of a gallery, and how a reader is named and a table saved, each asked of a page."""
-    asked = (reviewed, pressed, current_rank, focused_rank, verdicts, name_reader)
-    return SimpleNamespace(**{ask.__name__: ask for ask in asked})
+    """What a gallery shows, how to name a reader, and how to save a table."""
+    helpers = (reviewed, pressed, current_rank, focused_rank, verdicts, name_reader)
+    return SimpleNamespace(**{helper.__name__: helper for helper in helpers})

@@ -20,7 +20,7 @@ MakeReview = Callable[..., SlideReview]
 NASTY = "</script><img src=x onerror=\"document.title='owned'\"> &amp; <b>bold</b>"
 
 
-def test_cards_stand_in_rank_order_with_their_facts(
+def test_cards_are_in_rank_order_with_their_facts(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 12)).as_uri())
@@ -31,7 +31,7 @@ def test_cards_stand_in_rank_order_with_their_facts(
         assert part in text
     last = offline_page.locator(".card").last.inner_text()
     assert "below operating point" in last
-    assert "small-cell-like" not in last  # morphology is a question about malignant regions
+    assert "small-cell-like" not in last  # morphology is asked of malignant regions only
     loaded = "[...document.querySelectorAll('.card img')].slice(0, 5).every((image) => image.complete && image.naturalWidth > 0)"
     offline_page.wait_for_function(loaded)
 
@@ -99,7 +99,7 @@ def test_a_blinded_page_shows_neither_scores_nor_calls(
     assert (row["shown"], row["score"], row["order_seed"]) == ("blinded", "", "11")
 
 
-def test_arrow_keys_walk_the_cards_as_they_lie(
+def test_arrow_keys_move_over_the_grid_of_cards(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.set_viewport_size({"width": 1500, "height": 900})
@@ -156,14 +156,14 @@ def test_a_mark_on_the_overview_leads_to_its_card(
     assert seen.current_rank(offline_page) == "35"
 
 
-def test_the_overview_enlarged_shows_every_region_by_number(
+def test_the_enlarged_overview_marks_every_region(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 40)).as_uri())
     offline_page.keyboard.press("o")
     marks = offline_page.locator("#spot .spot")
     assert marks.count() == 40
-    # A image of 30,000 × 30,000 px stays square.
+    # An image of 30,000 × 30,000 px stays square.
     box = offline_page.locator("#spot .overview-frame").bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(box["height"], abs=1)
@@ -172,7 +172,7 @@ def test_the_overview_enlarged_shows_every_region_by_number(
     assert seen.current_rank(offline_page) == "7"
 
 
-def test_another_laboratory_s_questions_and_words_work_as_well(
+def test_custom_heads_and_verdicts_work(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     heads = (
@@ -199,7 +199,10 @@ def test_another_laboratory_s_questions_and_words_work_as_well(
     assert seen.pressed(offline_page, 1) == ["HSIL", "1", "much"]
     assert seen.current_rank(offline_page) == "2"
     offline_page.keyboard.press("1")
-    assert offline_page.locator("#said").inner_text() == "Kind is asked only where grade is reviewed HSIL."
+    assert (
+        offline_page.locator("#status").inner_text()
+        == "Kind is asked only where the verdict on grade is HSIL."
+    )
     offline_page.keyboard.press("?")
     keys = offline_page.locator("#help th kbd").all_inner_texts()
     assert len(keys) == len(set(keys))
@@ -215,7 +218,7 @@ def test_the_skip_link_leads_to_the_regions(
     assert offline_page.locator("h1").inner_text() == "S2"
 
 
-def test_a_page_of_failures_alone_still_opens(offline_page: "Page", write_page: WritePage) -> None:
+def test_a_page_of_failed_slides_opens(offline_page: "Page", write_page: WritePage) -> None:
     broken = SlideReview("S1", "not analysed", None, problem="expected a slide, found a text file")
     offline_page.goto(write_page(broken).as_uri())
     assert "expected a slide, found a text file" in offline_page.locator("#main").inner_text()

@@ -1,4 +1,4 @@
-"""A region enlarged in the gallery: walked, reviewed and lit by keys."""
+"""A region enlarged in the gallery: navigation, verdicts, brightness and contrast."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ window.addEventListener("close", (event) => {
 """
 
 
-def test_the_enlarged_view_is_walked_and_reviewed_by_keys(
+def test_keys_navigate_and_give_verdicts_in_the_enlarged_view(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -51,7 +51,7 @@ def test_the_enlarged_view_is_walked_and_reviewed_by_keys(
 
 
 @pytest.mark.parametrize("way", ["Escape", "button", "note"])
-def test_the_card_has_the_keyboard_as_soon_as_the_enlarged_view_closes(
+def test_the_card_has_the_focus_as_soon_as_the_enlarged_view_closes(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,

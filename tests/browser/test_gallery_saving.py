@@ -1,4 +1,4 @@
-"""The table that the gallery saves, and verdicts brought back from it."""
+"""Saving verdicts.csv in the gallery, and loading it again."""
 
 import csv
 import re
@@ -22,13 +22,13 @@ WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
 
 
-def test_verdicts_tell_region_verdict_reader_time_and_what_was_shown(
+def test_saved_rows_hold_region_verdict_reader_time_and_what_was_shown(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     name = "=cmd|\"x\",'S1'"
     offline_page.goto(write_page(make_review(name, 3)).as_uri())
     offline_page.click("#save")
-    assert "reader name" in offline_page.locator("#said").inner_text()
+    assert "reader name" in offline_page.locator("#status").inner_text()
     seen.name_reader(offline_page, "dr-a")
     for key in "ml":
         offline_page.keyboard.press(key)
@@ -45,15 +45,15 @@ def test_verdicts_tell_region_verdict_reader_time_and_what_was_shown(
         assert row["slide_id"].startswith("'=")
         assert plain_text(row["slide_id"]) == name
         assert (row["reader"], row["shown"], row["model_sha256"]) == ("dr-a", "scores", "ab" * 32)
-        assert (row["order_seed"], row["schema"]) == ("", "inkdot.verdicts/1")
+        assert (row["order_seed"], row["schema"]) == ("", "inkdot.verdicts/2")
         assert time.strptime(row["time"][:19], "%Y-%m-%dT%H:%M:%S")
-    assert rows[0]["region"] == "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
-    assert rows[2]["region"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
+    assert rows[0]["geometry"] == "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
+    assert rows[2]["geometry"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
     assert (rows[0]["rank"], rows[0]["score"]) == ("1", "0.99")
     assert plain_text(rows[2]["note"]) == '@note, with "quotes"\nand lines'
 
 
-def test_saved_verdicts_come_back_on_another_computer(
+def test_saved_verdicts_load_on_another_computer(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -76,18 +76,18 @@ def test_saved_verdicts_come_back_on_another_computer(
     last = text.splitlines()[1]
     text += last.replace("dr-a", "dr-b") + "\n" + last.replace("POLYGON ((0 0", "POLYGON ((7 7") + "\n"
     # Spreadsheets end lines their own way, and leave those within a cell alone.
-    saved.write_bytes(re.sub(r"(schema|verdicts/1)\n", r"\1\r\n", text).encode("utf-8"))
+    saved.write_bytes(re.sub(r"(schema|verdicts/2)\n", r"\1\r\n", text).encode("utf-8"))
     offline_page.evaluate("() => localStorage.clear()")
     offline_page.goto("about:blank")
     offline_page.goto(address)
     offline_page.set_input_files("#load-file", saved)
-    offline_page.wait_for_function("() => document.getElementById('said').textContent !== ''")
-    assert "several" in offline_page.locator("#said").inner_text()
+    offline_page.wait_for_function("() => document.getElementById('status').textContent !== ''")
+    assert "several" in offline_page.locator("#status").inner_text()
     seen.name_reader(offline_page, "dr-a")
     offline_page.set_input_files("#load-file", saved)
     offline_page.wait_for_selector('.card[data-rank="3"] .note')
-    assert offline_page.locator("#said").inner_text() == (
-        "3 regions brought back. 2 lines of other readers, regions or models left out."
+    assert offline_page.locator("#status").inner_text() == (
+        "Verdicts on 3 regions loaded. 2 lines of other readers, regions or models ignored."
     )
     assert [seen.pressed(offline_page, rank) for rank in (1, 2, 3)] == [
         ["malignant", "large_cell"],
@@ -118,17 +118,17 @@ def test_a_later_verdict_stays_and_another_table_is_refused(
     offline_page.keyboard.press("Home")
     offline_page.keyboard.press("b")
     offline_page.set_input_files("#load-file", saved)
-    offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('brought')")
+    offline_page.wait_for_function("() => document.getElementById('status').textContent.includes('loaded')")
     assert seen.pressed(offline_page, 1) == ["benign"]
     other = tmp_path / "labels.csv"
     other.write_text("slide_id,geometry\nS1,x\n", encoding="utf-8")
     offline_page.set_input_files("#load-file", other)
     offline_page.wait_for_function(
-        "() => document.getElementById('said').textContent.includes('no verdicts.csv')"
+        "() => document.getElementById('status').textContent.includes('not a verdicts.csv')"
     )
 
 
-def test_a_page_says_when_verdicts_are_not_saved_yet(
+def test_the_save_button_marks_unsaved_verdicts(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     address = write_page(make_review("S1", 4)).as_uri()
@@ -146,7 +146,7 @@ def test_a_page_says_when_verdicts_are_not_saved_yet(
     assert unsaved.count() == 1
 
 
-def test_a_table_that_a_spreadsheet_saved_comes_back(
+def test_a_table_saved_by_a_spreadsheet_loads(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -168,12 +168,12 @@ def test_a_table_that_a_spreadsheet_saved_comes_back(
     offline_page.evaluate("localStorage.clear()")
     offline_page.reload()
     offline_page.set_input_files("#load-file", edited)
-    offline_page.wait_for_function("() => document.getElementById('said').textContent !== ''")
-    assert offline_page.locator("#said").inner_text() == "1 region brought back."
+    offline_page.wait_for_function("() => document.getElementById('status').textContent !== ''")
+    assert offline_page.locator("#status").inner_text() == "Verdicts on 1 region loaded."
     assert seen.pressed(offline_page, 1) == ["benign"]
 
 
-def test_a_table_whose_times_a_spreadsheet_rewrote_is_refused(
+def test_a_table_with_times_changed_by_a_spreadsheet_is_refused(
     offline_page: "Page",
     write_page: WritePage,
     make_review: MakeReview,
@@ -190,5 +190,81 @@ def test_a_table_whose_times_a_spreadsheet_rewrote_is_refused(
         writer.writeheader()
         writer.writerow(row | {"verdict": "malignant", "time": "31.12.2099 10:00"})
     offline_page.set_input_files("#load-file", edited)
-    offline_page.wait_for_function("() => document.getElementById('said').textContent.includes('31.12.2099')")
+    offline_page.wait_for_function(
+        "() => document.getElementById('status').textContent.includes('31.12.2099')"
+    )
     assert seen.pressed(offline_page, 1) == ["benign"]
+
+
+def test_verdicts_that_the_last_version_stored_in_the_browser_are_taken_over(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    address = write_page(make_review("S1", 4)).as_uri()
+    offline_page.goto(address)
+    given_at = "2026-01-31T09:30:00.000Z"
+    answers = {
+        "malignancy": {"answer": "malignant", "time": given_at},
+        "morphology": {"answer": "small_cell", "time": given_at},
+    }
+    stored = [
+        ("dr-a", '["S1",0,0]', {"answers": answers, "note": None}),
+        ("dr-a", '["S1",300,0]', {"answers": {}, "note": {"text": "at the edge", "time": given_at}}),
+        (
+            "",
+            '["S1",600,0]',
+            {"answers": {"malignancy": {"answer": "benign", "time": given_at}}, "note": None},
+        ),
+    ]
+    offline_page.evaluate(
+        """(stored) => { for (const [reader, key, entry] of stored)
+        localStorage.setItem(`inkdot/1/${Inkdot.facts.review_id}/${reader}/${key}`, JSON.stringify(entry)); }""",
+        stored,
+    )
+    offline_page.goto("about:blank")
+    offline_page.goto(address)
+    assert seen.pressed(offline_page, 3) == ["benign"]  # before a name was entered
+    seen.name_reader(offline_page, "dr-a")
+    assert seen.pressed(offline_page, 1) == ["malignant", "small_cell"]
+    assert offline_page.locator(".card .note").inner_text() == "at the edge"
+    assert offline_page.locator("#save.unsaved").count() == 1
+    rows = seen.verdicts(offline_page)
+    assert [(row["rank"], row["head"], row["verdict"], row["note"]) for row in rows] == [
+        ("1", "malignancy", "malignant", ""),
+        ("1", "morphology", "small_cell", ""),
+        ("2", "", "", "at the edge"),
+    ]
+    assert {row["time"] for row in rows} == {given_at}
+    offline_page.keyboard.press("b")  # a change of it is stored as well
+    offline_page.reload()
+    assert seen.pressed(offline_page, 1) == ["benign"]
+
+
+def test_a_table_saved_by_the_last_version_loads(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    seen: SimpleNamespace,
+    tmp_path: Path,
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 4)).as_uri())
+    seen.name_reader(offline_page, "dr-a")
+    offline_page.keyboard.press("m")
+    offline_page.keyboard.press("l")
+    offline_page.keyboard.press("n")
+    offline_page.locator("#note").fill("small")
+    offline_page.keyboard.press("Escape")
+    rows = seen.verdicts(offline_page)
+    earlier = {"geometry": "place", "verdict": "answer"}
+    saved = tmp_path / "verdicts.csv"
+    with saved.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [earlier.get(name, name) for name in rows[0]])
+        writer.writeheader()
+        for row in rows:
+            cells = {earlier.get(name, name): cell for name, cell in row.items()}
+            writer.writerow(cells | {"schema": "inkdot.verdicts/1"})
+    offline_page.evaluate("localStorage.clear()")
+    offline_page.reload()
+    offline_page.set_input_files("#load-file", saved)
+    offline_page.wait_for_selector(".card .note")
+    assert seen.pressed(offline_page, 1) == ["malignant", "large_cell"]
+    assert seen.verdicts(offline_page) == rows

@@ -30,7 +30,7 @@ def cpu_clock(page: "Page") -> Callable[[], float]:
     return worked
 
 
-def test_ten_thousand_regions_open_and_verdict_quickly(
+def test_ten_thousand_regions_open_and_take_verdicts_quickly(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     page = write_page(*(make_review(f"S{index:03d}", 100) for index in range(100)))
@@ -49,7 +49,7 @@ def test_ten_thousand_regions_open_and_verdict_quickly(
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 820, 400])
-def test_nothing_sticks_out_at_any_width(
+def test_nothing_overflows_at_any_width(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, width: int
 ) -> None:
     offline_page.set_viewport_size({"width": width, "height": 900})
@@ -83,7 +83,7 @@ def test_the_contact_sheet_shows_all_regions_on_paper(
     assert offline_page.locator(".card").count() == 30
 
 
-def test_nothing_moves_for_who_asked_for_less_motion(
+def test_reduced_motion_stops_all_transitions(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.add_init_script(
@@ -95,7 +95,9 @@ def test_nothing_moves_for_who_asked_for_less_motion(
     offline_page.emulate_media(reduced_motion="reduce")
     offline_page.reload()
     offline_page.keyboard.press("z")
-    offline_page.wait_for_function("() => getComputedStyle(document.getElementById('said')).opacity === '1'")
+    offline_page.wait_for_function(
+        "() => getComputedStyle(document.getElementById('status')).opacity === '1'"
+    )
     offline_page.evaluate(
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
@@ -103,7 +105,7 @@ def test_nothing_moves_for_who_asked_for_less_motion(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(
+def test_axe_finds_no_violation(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, scheme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe

@@ -1,4 +1,4 @@
-"""Answers to a laboratory's own questions come back as labels, and readers of them are compared."""
+"""Verdicts on custom heads are imported as labels, and their readers compared."""
 
 import csv
 from collections.abc import Callable
@@ -15,19 +15,19 @@ Inkdot = Callable[..., None]
 CONFIG = "heads:\n  - {name: lesion, classes: [NL, LSIL, HSIL], flag_class: HSIL}\n"
 
 
-def verdicts(path: Path, reader: str, *answers: str) -> Path:
-    """A table of one reader's answers, one region each."""
+def verdicts(path: Path, reader: str, *labels: str) -> Path:
+    """A table of one reader's verdicts, one region each."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for index, answer in enumerate(answers):
+        for index, label in enumerate(labels):
             x = 100 * index
             region = f"POLYGON (({x} 0, {x + 9} 0, {x + 9} 9, {x} 0))"
             row = {
                 "slide_id": f"S{index}",
                 "geometry": region,
                 "head": "lesion",
-                "verdict": answer,
+                "verdict": label,
                 "reader": reader,
             }
             row |= {"time": "2026-01-01T00:00:00.000Z", "shown": "scores", "schema": VERDICTS_VERSION}
@@ -42,7 +42,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_answers_to_other_questions_become_labels(tmp_path: Path, config: Path, inkdot: Inkdot) -> None:
+def test_verdicts_on_custom_heads_become_labels(tmp_path: Path, config: Path, inkdot: Inkdot) -> None:
     saved = verdicts(tmp_path / "a.csv", "dr-a", "HSIL", "NL")
     out = tmp_path / "labels.csv"
     inkdot("review", "import", saved, "--out", out, "--config", config)
@@ -53,17 +53,17 @@ def test_answers_to_other_questions_become_labels(tmp_path: Path, config: Path, 
     ]
 
 
-def test_without_the_config_the_question_is_named(
+def test_without_the_config_the_unknown_head_is_named(
     tmp_path: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = verdicts(tmp_path / "a.csv", "dr-a", "HSIL")
     inkdot("review", "import", saved, "--out", tmp_path / "labels.csv", code=2)
-    said = capsys.readouterr().err
-    assert "column head: expected malignancy, morphology, found 'lesion'" in said
+    error = capsys.readouterr().err
+    assert "column head: expected malignancy, morphology, found 'lesion'" in error
     assert not (tmp_path / "labels.csv").exists()
 
 
-def test_readers_of_other_questions_are_compared(
+def test_agreement_works_on_custom_heads(
     tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = [
@@ -71,8 +71,8 @@ def test_readers_of_other_questions_are_compared(
         verdicts(tmp_path / "b.csv", "dr-b", "HSIL", "NL", "LSIL", "LSIL"),
     ]
     inkdot("review", "agreement", *tables, "--config", config)
-    said = capsys.readouterr()
-    assert "lesion" in said.out + said.err
+    printed = capsys.readouterr()
+    assert "lesion" in printed.out + printed.err
 
 
 def test_identifiers_in_another_encoding_are_named(

@@ -35,7 +35,7 @@ def test_without_bounds_an_overview_shows_everything() -> None:
     assert crop_to_bounds(thumbnail, frame((0, 0, 8000, 4000))).shape == thumbnail.shape
 
 
-def test_a_sliver_of_bounds_still_gives_a_image() -> None:
+def test_a_sliver_of_bounds_still_gives_an_image() -> None:
     thumbnail = np.zeros((200, 400, 3), dtype=np.uint8)
     assert crop_to_bounds(thumbnail, frame((7990, 3995, 5, 5))).size > 0
 

@@ -15,7 +15,7 @@ from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.qupath_export import write_geojson
 from inkdot.review.results.ranking import Ranking
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.storage.model_files import Interval, ReliabilityStep
@@ -23,7 +23,7 @@ from inkdot.storage.schemas import MEASURES, clusters_schema
 
 MPP = 0.5
 BOXES = [(100, 100, 60, 40), (1000, 200, 400, 100), (130, 150, 10, 10), (3000, 3000, 20, 20)]
-RULER = {"lymphocytes": 40, "diameter_um": 7.0, "mean_od": 0.5, "reason": ""}
+REFERENCE = {"lymphocytes": 40, "diameter_um": 7.0, "mean_od": 0.5, "reason": ""}
 
 
 def cluster_rows() -> pa.Table:
@@ -35,7 +35,7 @@ def cluster_rows() -> pa.Table:
             {
                 "cluster_id": index, "x_l0_px": x, "y_l0_px": y, "width_l0_px": width, "height_l0_px": height,
                 "geometry": box.wkt, "nuclei": 4, "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
-                "edge_um": 1.0, "in_focus": index != 1, "unseen": "",
+                "edge_um": 1.0, "in_focus": index != 1, "not_tiled": "",
                 "tile_rows": [[0], [1, 2], [0], [3]][index],
                 "measured_nuclei": 4 if index == 0 else None,
                 **(measures if index == 0 else dict.fromkeys(MEASURES, None)),
@@ -56,9 +56,8 @@ def clusters(make_slide: Callable[..., ScoredSlide]) -> ScoredClusters:
         "p.morphology.large_cell": np.array([0.1, 0.4, 0.1, 0.1]),
     }  # fmt: skip
     own = ((0,), (2, 1), (), (3,))
-    return ScoredClusters(
-        slide, cluster_rows(), scores, own, (1, 0, 0, 0), flags >= 0.5, {"ruler": RULER, "measured": {"clusters": 1}}
-    )  # fmt: skip
+    footer = {"lymphocyte_reference": REFERENCE, "measured": {"clusters": 1}}
+    return ScoredClusters(slide, cluster_rows(), scores, own, (1, 0, 0, 0), flags >= 0.5, footer)
 
 
 @pytest.fixture
@@ -94,14 +93,20 @@ def test_the_image_shows_the_whole_cluster_with_the_cluster_in_its_middle(
     assert tile_field(ranking.regions[1], spec, mpp).spec.side_um == pytest.approx(50)
 
 
-def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
+def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None:
     slide = clusters.slide
     review = SlideReview(
-        "S", "flagged", 0.95, facts=slide.facts, ranking=ranking, ruler=RULER, measured_clusters=1
+        "S",
+        "flagged",
+        0.95,
+        facts=slide.facts,
+        ranking=ranking,
+        lymphocyte_reference=REFERENCE,
+        measured_clusters=1,
     )
     facts = gallery_facts([review], GallerySettings())
     slide_facts = facts["slides"][0]
-    assert slide_facts["ruler"] == {"lymphocytes": 40, "diameter_um": 7.0, "reason": ""}
+    assert slide_facts["lymphocyte_reference"] == {"lymphocytes": 40, "diameter_um": 7.0, "reason": ""}
     large, small, low = slide_facts["regions"]
     assert small["cluster"] == {
         "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
@@ -111,7 +116,7 @@ def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
         "out of focus",
         "nuclei not measured: not among the highest scores",
     ]
-    # Morphology is said of what is flagged alone, and only with enough certainty.
+    # Morphology is called for flagged regions only, and outside the abstention band.
     assert small["calls"] == {"morphology": "small-cell-like"}
     assert large["calls"] == {"morphology": "indeterminate"}
     assert low["calls"] == {}
@@ -121,26 +126,24 @@ def test_what_a_card_says(clusters: ScoredClusters, ranking: Ranking) -> None:
     assert ring.max() < 0.6
     blinded = gallery_facts([review], GallerySettings(blinded_seed=1))
     text = json.dumps(blinded["slides"])
-    for word in ("nuclei", "ruler", "measures", "calls", "score", "reservations", "units"):
+    for word in ("nuclei", "lymphocyte_reference", "measures", "calls", "score", "reservations", "units"):
         assert word not in text
 
 
-def test_a_score_stands_beside_what_such_scores_were_worth(
-    clusters: ScoredClusters, ranking: Ranking
-) -> None:
+def test_a_card_shows_the_reliability_of_its_score(clusters: ScoredClusters, ranking: Ranking) -> None:
     share = Interval(value=0.75, low=0.5, high=0.9, method="bootstrap over patients")
     facts = replace(
         clusters.slide.facts, reliability=(ReliabilityStep(low=0.8, high=0.95, regions=40, positive=share),)
     )
     review = SlideReview("S", "flagged", 0.95, facts=facts, ranking=ranking)
     large, small, low = gallery_facts([review], GallerySettings())["slides"][0]["regions"]
-    assert small["worth"] == {
+    assert small["reliability"] == {
         "regions": 40, "share": 0.75, "low": 0.5, "high": 0.9, "from": 0.8, "to": 0.95,
     }  # fmt: skip
-    # 0.95 belongs to the next range, and where validation had no such score nothing is said.
-    assert large["worth"] is None
-    assert low["worth"] is None
-    assert "worth" not in json.dumps(gallery_facts([review], GallerySettings(blinded_seed=1))["slides"])
+    # 0.95 belongs to the next range, and without such validation scores there is no step.
+    assert large["reliability"] is None
+    assert low["reliability"] is None
+    assert "reliability" not in json.dumps(gallery_facts([review], GallerySettings(blinded_seed=1))["slides"])
 
 
 def test_the_file_for_qupath_has_outlines_and_measurements(
@@ -148,7 +151,7 @@ def test_the_file_for_qupath_has_outlines_and_measurements(
 ) -> None:
     path = tmp_path / "s.geojson"
     shown = rank_clusters(clusters, 1)
-    write_geojson(path, ReviewedSlide(clusters.slide, clusters), shown)
+    write_geojson(path, SlideResults(clusters.slide, clusters), shown)
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
     assert len(features) == 2  # the one shown, and the other flagged one
     measured = features[1]["properties"]["measurements"]

@@ -18,7 +18,7 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import BoundsL0, Mpp, TileSpec
 from inkdot.review.qupath_export import write_geojson
 from inkdot.review.results.ranking import Ranking
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide, ScoreFacts, SlideFrame
 
 count = int(sys.argv[1])
@@ -30,7 +30,7 @@ scores = {"p.malignancy.benign": 1 - flag, "p.malignancy.malignant": flag}
 scores |= {"p.morphology.small_cell": 1 - flag, "p.morphology.large_cell": flag}
 slide = ScoredSlide(facts, 256 * (rows % 750), 256 * (rows // 750), scores, flag >= 0.5)
 nobody = Ranking(regions=(), **{name: 0 for name in Ranking.__dataclass_fields__ if name != "regions"})
-summary = write_geojson(Path(sys.argv[2]), ReviewedSlide(slide, None), nobody, max_features=count)
+summary = write_geojson(Path(sys.argv[2]), SlideResults(slide, None), nobody, max_features=count)
 assert (summary.features, summary.left_out) == (count, 0)
 """
 

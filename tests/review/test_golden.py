@@ -1,4 +1,4 @@
-"""The form of what is handed over: a change here breaks other people's spreadsheets, QuPath projects and labels."""
+"""The form of the output: a change here breaks other people's spreadsheets, QuPath projects and labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.worklist import worklist_text
 from inkdot.review.qupath_export import write_geojson
 from inkdot.review.results.ranking import rank_regions
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts import verdict_table as verdicts
 
@@ -30,7 +30,7 @@ def test_the_form_of_the_worklist(slide: ScoredSlide) -> None:
 
 
 def test_the_form_of_the_file_for_qupath(slide: ScoredSlide, tmp_path: Path) -> None:
-    write_geojson(tmp_path / "s.geojson", ReviewedSlide(slide, None), rank_regions(slide, 2, 0.75))
+    write_geojson(tmp_path / "s.geojson", SlideResults(slide, None), rank_regions(slide, 2, 0.75))
     assert (tmp_path / "s.geojson").read_text(encoding="utf-8") == (GOLDEN / "slide.geojson").read_text(
         encoding="utf-8"
     )

@@ -54,7 +54,7 @@ def test_without_flagged_tiles_the_highest_are_shown_with_their_distance(make_sl
     assert not any(region.flagged for region in ranking.regions)
 
 
-def test_only_so_many_are_shown_and_more_are_said_to_exist(make_slide) -> None:
+def test_more_flagged_regions_than_shown_are_reported(make_slide) -> None:
     slide = make_slide([(0, 0), (500, 0), (1000, 0)], [0.9, 0.8, 0.7])
     ranking = rank_merged_regions(slide, 2, 0.75)
     assert [region.score for region in ranking.regions] == [0.9, 0.8]

@@ -55,7 +55,7 @@ def embedded(page: str) -> Any:
 @pytest.mark.parametrize(
     "name", ["</script><script>alert(1)</script>", "<!--<script>", "a\u2028b", "&lt;", "{{style}}"]
 )
-def test_no_name_gets_out_of_the_data_block(make_slide: MakeSlide, name: str) -> None:
+def test_no_name_can_end_the_data_block(make_slide: MakeSlide, name: str) -> None:
     facts = gallery_facts(
         [review(make_slide([(0, 0)], [0.9], slide_id=name, warnings=(name,)))], GallerySettings()
     )
@@ -83,7 +83,7 @@ def test_the_policy_allows_this_script_and_this_style_and_nothing_else(reviews: 
     assert re.search(r"\son\w+=|\sstyle=", markup) is None
 
 
-def test_the_limits_of_use_stand_on_the_page_without_any_script(reviews: list[SlideReview]) -> None:
+def test_the_limits_of_use_are_shown_without_script(reviews: list[SlideReview]) -> None:
     markup = page_text(gallery_facts(reviews, GallerySettings())).replace("&#x27;", "'").split("<script")[0]
     assert RESEARCH_USE in markup
     assert FOOTER in markup
@@ -98,7 +98,7 @@ def test_the_synthetic_banner_shows_only_for_a_synthetic_model(make_slide: MakeS
         assert ("hidden" not in banner[0]) == synthetic
 
 
-def test_a_blinded_page_holds_nothing_that_the_model_said(reviews: list[SlideReview]) -> None:
+def test_a_blinded_page_holds_no_model_output(reviews: list[SlideReview]) -> None:
     text = json.dumps(gallery_facts(reviews, GallerySettings(blinded_seed=7)))
     for word in ("score", 'flagged"', "threshold", '"call"', "0.9"):
         assert word not in text.replace("flag_class", "")
@@ -117,7 +117,7 @@ def test_a_blinded_order_is_shuffled_and_repeats_with_its_seed(reviews: list[Sli
         assert sorted(regions) == sorted(ranked[name])
 
 
-def test_verdicts_come_in_the_order_people_think_of_them(reviews: list[SlideReview]) -> None:
+def test_verdicts_are_in_display_order(reviews: list[SlideReview]) -> None:
     heads: Any = gallery_facts(reviews, GallerySettings())["heads"]
     names = [[verdict["name"] for verdict in head["verdicts"]] for head in heads]
     assert names == [

@@ -8,9 +8,9 @@ from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
 from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
+    identifying_words,
     pseudonyms_text,
     read_pseudonyms,
-    telling_words,
     with_pseudonyms,
     without_names,
 )
@@ -18,7 +18,7 @@ from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.worklist import worklist_text
 
 
-def test_pseudonyms_are_drawn_once_and_kept(tmp_path: Path) -> None:
+def test_pseudonyms_are_created_once(tmp_path: Path) -> None:
     names = with_pseudonyms({}, ["=b", "a"])
     assert len(set(names.values())) == 2
     assert with_pseudonyms({}, ["a"]) != with_pseudonyms({}, ["a"])  # drawn, not computed from the name
@@ -38,15 +38,15 @@ def test_a_missing_table_holds_nothing_and_a_damaged_one_is_refused(tmp_path: Pa
         read_pseudonyms(path)
 
 
-def test_a_text_is_freed_of_slide_and_file_names() -> None:
+def test_slide_and_file_names_are_replaced_in_a_text() -> None:
     entry = SlideEntry("Doe 1", Path("scans/Doe_Jane_1.svs"))
     text = without_names("Doe_Jane_1.svs: Doe 1 cannot be read (Doe_Jane_1)", entry, "slide-7")
     assert text == "slide-7: slide-7 cannot be read (slide-7)"
 
 
-def test_words_that_tell_are_names_of_slides_files_patients_and_specimens() -> None:
+def test_identifying_words_are_names_of_slides_files_patients_and_specimens() -> None:
     entry = SlideEntry("S1", Path("Doe_Jane.svs"), patient_id="P-0042", specimen_id="abc")
-    assert telling_words([entry]) == {"Doe_Jane", "P-0042"}
+    assert identifying_words([entry]) == {"Doe_Jane", "P-0042"}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_short_words_are_found_where_they_stand_alone(
     assert bool(find_identifiers(tmp_path, [word])) == told
 
 
-def test_what_every_page_says_is_no_identifier(tmp_path: Path) -> None:
+def test_fixed_sentences_of_the_page_are_not_searched(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page_text(gallery_facts([], GallerySettings())), encoding="utf-8")
     (tmp_path / "worklist.csv").write_text(
         worklist_text([SlideReview("S", "flagged", None)]), encoding="utf-8"

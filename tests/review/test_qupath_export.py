@@ -8,7 +8,7 @@ import shapely
 
 from inkdot.review.qupath_export import write_geojson
 from inkdot.review.results.ranking import rank_regions
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
@@ -16,7 +16,7 @@ MakeSlide = Callable[..., ScoredSlide]
 
 def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> dict[str, Any]:
     path = tmp_path / "slide.geojson"
-    summary = write_geojson(path, ReviewedSlide(slide, None), rank_regions(slide, top_n, 0.75), **cap)
+    summary = write_geojson(path, SlideResults(slide, None), rank_regions(slide, top_n, 0.75), **cap)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     assert summary.features == len(data["features"]) - len(slide.facts.warnings)
     assert summary.left_out == data["inkdot"]["left_out"]
@@ -103,12 +103,12 @@ def test_an_empty_slide_gives_an_empty_collection(tmp_path: Path, make_slide: Ma
 def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
     tmp_path: Path, make_slide: MakeSlide
 ) -> None:
-    said = tuple(f"warning {index}" for index in range(80))  # more than fit side by side
-    slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000), warnings=said)
+    warnings = tuple(f"warning {index}" for index in range(80))  # more than fit side by side
+    slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000), warnings=warnings)
     data = written(tmp_path, slide)
     region, notes = data["features"][-1], data["features"][:-1]
     assert region["properties"]["name"] == "#1 0.900"
-    assert [note["properties"]["name"] for note in notes] == [f"! {text}" for text in said]
+    assert [note["properties"]["name"] for note in notes] == [f"! {text}" for text in warnings]
     assert {note["properties"]["classification"]["name"] for note in notes} == {"warning about the slide"}
     assert len({feature["id"] for feature in data["features"]}) == 81
     for note in notes:

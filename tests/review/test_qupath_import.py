@@ -9,7 +9,7 @@ from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.qupath_export import write_geojson
 from inkdot.review.results.ranking import rank_regions
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts.qupath_import import read_qupath, verdicts_of_class
 
@@ -31,7 +31,7 @@ def saved(path: Path, data: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "verdicts"),
     [
         ("malignant", [("malignancy", "malignant")]),
         ("Benign", [("malignancy", "benign")]),
@@ -44,11 +44,11 @@ def saved(path: Path, data: Any) -> Path:
         ("", []),
     ],
 )
-def test_a_class_stands_for_verdicts_or_for_nothing(name: str, said: list[tuple[str, str]]) -> None:
-    assert verdicts_of_class(name, DEFAULT_HEADS) == said
+def test_a_class_name_gives_verdicts_or_none(name: str, verdicts: list[tuple[str, str]]) -> None:
+    assert verdicts_of_class(name, DEFAULT_HEADS) == verdicts
 
 
-def test_a_condition_is_reviewed_in_the_laboratory_s_own_words() -> None:
+def test_a_verdict_on_a_conditional_head_implies_its_condition() -> None:
     heads = (
         Head(
             "grade",
@@ -76,7 +76,7 @@ def test_regions_exported_and_classified_come_back_where_they_were(
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
     path = tmp_path / "slide.geojson"
     ranking = rank_regions(slide, 30, 0.75)
-    write_geojson(path, ReviewedSlide(slide, None), ranking)
+    write_geojson(path, SlideResults(slide, None), ranking)
     assert read_qupath(path, DEFAULT_HEADS, (1000, 1400)).verdicts == ()  # "flagged" is nobody's verdict
     data = json.loads(path.read_text(encoding="utf-8"))
     data["features"][0]["properties"]["classification"]["name"] = "malignant"
@@ -84,7 +84,7 @@ def test_regions_exported_and_classified_come_back_where_they_were(
     assert (region.bounds, verdict) == (ranking.regions[0].corners_l0_px, "malignant")
 
 
-def test_what_nobody_judged_is_counted(tmp_path: Path) -> None:
+def test_annotations_without_a_verdict_are_counted(tmp_path: Path) -> None:
     point = {"type": "Point", "coordinates": [1, 1]}
     features = [
         feature({"name": "flagged"}),
@@ -98,7 +98,7 @@ def test_what_nobody_judged_is_counted(tmp_path: Path) -> None:
     assert [verdict for _, _, verdict in found.verdicts] == ["malignant", "mixed"]
 
 
-def test_a_region_that_lies_on_no_glass_is_left_out(tmp_path: Path) -> None:
+def test_a_region_outside_of_the_slide_is_ignored(tmp_path: Path) -> None:
     beside = {"type": "Polygon", "coordinates": [[[-900, -90], [-800, -90], [-800, -80], [-900, -90]]]}
     edge = {"type": "Polygon", "coordinates": [[[-50, 0], [50, 0], [50, 100], [-50, 100], [-50, 0]]]}
     features = [feature({"name": "benign"}, beside), feature({"name": "malignant"}, edge)]

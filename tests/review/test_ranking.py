@@ -58,7 +58,7 @@ def test_a_slide_with_nothing_flagged_still_shows_its_highest_regions(make_slide
     assert ranking.flagged_tiles == 0
 
 
-def test_flagged_regions_that_are_not_shown_are_told(make_slide: MakeSlide) -> None:
+def test_flagged_regions_that_are_not_shown_are_reported(make_slide: MakeSlide) -> None:
     slide = make_slide([(index * 500, 0) for index in range(5)], [0.9] * 5)
     assert rank_regions(slide, 4, 0.75).more_flagged
     assert not rank_regions(slide, 5, 0.75).more_flagged

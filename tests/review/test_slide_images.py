@@ -1,4 +1,4 @@
-"""Images of whole slides: everything lies where it is, and colours are told apart by everyone."""
+"""Images of whole slides: everything lies where it is, and colours are safe for colour blindness."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def lab(rgb: np.ndarray, sight: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-def test_everyone_tells_flagged_from_not_and_high_from_low(sight: str) -> None:
+def test_colours_are_safe_for_colour_blindness(sight: str) -> None:
     seen = lab(shades().astype(float), sight)
     last_below, first_flagged = seen[STEPS - 1], seen[STEPS]
     assert np.linalg.norm(last_below - first_flagged) > 25.0  # 2.3 is just noticed
@@ -68,7 +68,7 @@ def shown_colours(image: np.ndarray, shade: int) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def test_a_tile_has_its_colour_where_it_lies(make_slide) -> None:
+def test_a_tile_is_drawn_at_its_position(make_slide) -> None:
     """10,000 x 8,000 pixels shown at a twentieth; tiles of 100 px at 0.5 µm/px."""
     slide = make_slide([(2000, 1000), (6000, 4000)], [0.9, 0.2])
     image = heat_map(view_of(slide), slide, SAID)
@@ -88,17 +88,17 @@ def test_the_highest_tile_lies_on_top(make_slide) -> None:
     )
 
 
-def test_bounds_and_pixels_that_are_not_square_are_allowed_for(make_slide) -> None:
+def test_bounds_and_non_square_pixels_are_respected(make_slide) -> None:
     slide = make_slide([(3000, 3000)], [0.9], mpp=(0.5, 1.0), bounds=(1000, 2000, 5000, 4000))
     image = heat_map(view_of(slide), slide, SAID)  # a tenth of the bounds
     shade = int(shade_rows(np.array([0.9]), np.array([True]), 0.5)[0])
     assert shown_colours(image, shade) == (200, 100, 209, 104)
 
 
-def test_what_was_not_judged_is_hatched_and_tiles_are_not(make_slide) -> None:
+def test_what_is_not_assessed_is_hatched_and_tiles_are_not(make_slide) -> None:
     slide = make_slide([(2000, 1000)], [0.9])
     view = view_of(slide)
-    view.unjudged[40:200, 90:300] = True
+    view.not_assessed[40:200, 90:300] = True
     image = heat_map(view, slide, SAID)
     dark = (image[:400, :500] < 100).all(axis=2)
     dark[50:55, 100:105] = False
@@ -123,7 +123,7 @@ def test_the_palette_holds_every_shade_exactly_and_greys_to_the_nearest(make_sli
     assert np.abs(back[~coloured].astype(int) - image[~coloured]).max() <= 2
 
 
-def test_regions_are_ringed_where_they_lie(make_slide) -> None:
+def test_regions_are_ringed_at_their_position(make_slide) -> None:
     slide = make_slide([(2000, 1000), (6000, 4000)], [0.9, 0.2])
     view = view_of(slide)
     image = overview_image(view, slide.facts, rank_regions(slide, 30, 0.75), SAID)
@@ -148,7 +148,7 @@ def test_a_large_region_has_its_own_outline(make_slide) -> None:
 
 
 @pytest.mark.parametrize(("width", "mpp"), [(500, 0.5), (1600, 12.5), (90, 1.0)])
-def test_the_scale_bar_is_as_long_as_it_says(width: int, mpp: float) -> None:
+def test_the_scale_bar_has_its_stated_length(width: int, mpp: float) -> None:
     bar = scale_bar(width * mpp)
     caption = Caption("slide", False, bar, [], [])
     image = with_caption(np.full((50, width, 3), 240, np.uint8), caption)
@@ -160,7 +160,7 @@ def test_the_scale_bar_is_as_long_as_it_says(width: int, mpp: float) -> None:
     assert not any(row[12 + length : 20 + length].any() for row in rows)
 
 
-def test_what_is_synthetic_says_so_above_and_below(make_slide) -> None:
+def test_a_synthetic_slide_is_marked_above_and_below(make_slide) -> None:
     slide = make_slide([(2000, 1000)], [0.9], synthetic_model=True)
     real = make_slide([(2000, 1000)], [0.9])
     says, silent = (heat_map(view_of(one), one, SAID) for one in (slide, real))
@@ -183,5 +183,5 @@ def test_every_warning_takes_its_line(make_slide) -> None:
     assert heights[3] > heights[2] + 3 * 15
 
 
-def test_names_are_drawn_as_what_the_typeface_has() -> None:
+def test_names_are_drawn_in_characters_of_the_typeface() -> None:
     assert drawable("Łódź 5 µm\n\x00漢·") == "?odz 5 um???·"

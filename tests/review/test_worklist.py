@@ -19,7 +19,7 @@ def rows(*reviews: SlideReview) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(worklist_text(reviews))))
 
 
-def test_slides_that_need_a_person_come_before_those_with_nothing_flagged() -> None:
+def test_slides_without_usable_scores_come_before_those_with_nothing_flagged() -> None:
     reviews = [
         SlideReview("clean", "nothing flagged", 0.3),
         SlideReview("broken", "not analysed", None, problem="truncated file"),
@@ -32,7 +32,7 @@ def test_slides_that_need_a_person_come_before_those_with_nothing_flagged() -> N
     assert names == ["high", "low", "between", "empty", "broken", "clean"]
 
 
-def test_a_line_tells_counts_regions_and_the_limits_of_use(make_slide: MakeSlide) -> None:
+def test_a_row_holds_counts_regions_and_the_limits_of_use(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0), (500, 20), (900, 40)], [0.91, 0.7, 0.1])
     review = SlideReview(
         "S1", "flagged", 0.91, warnings=("a", "b"), facts=slide.facts, ranking=rank_regions(slide, 2, 0.75)
@@ -47,7 +47,7 @@ def test_a_line_tells_counts_regions_and_the_limits_of_use(make_slide: MakeSlide
     assert "does not exclude malignancy" in row["use"]
 
 
-def test_a_synthetic_model_is_said_on_its_lines(make_slide: MakeSlide) -> None:
+def test_a_synthetic_model_is_marked_in_its_rows(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0)], [0.9], synthetic_model=True)
     (row,) = rows(SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_regions(slide, 5, 0.75)))
     assert "trained on synthetic specimens" in row["warnings"]
@@ -63,6 +63,6 @@ def test_no_cell_can_run_as_a_formula(name: str) -> None:
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.text(alphabet="'=+-@\t\rab ", max_size=6))
-def test_safe_cells_are_found_back(text: str) -> None:
+def test_escaped_cells_are_restored(text: str) -> None:
     assert plain_text(safe_cell(text)) == text
     assert not safe_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))

@@ -19,16 +19,16 @@ from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
 from inkdot.serve.access import AccessPolicy
 from inkdot.serve.application import Application
-from inkdot.serve.open_slides import OpenSlides
 from inkdot.serve.reader_verdicts import ReaderVerdicts
 from inkdot.serve.readers import Reader
-from inkdot.serve.shown_results import Shown, ShowSettings, shown_results
+from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
+from inkdot.serve.slide_pool import SlidePool
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import OperatingPoint
-from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
+from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import write_table
 from inkdot.storage.tables.predictions import Prediction, write_predictions
@@ -85,8 +85,8 @@ def write_scores(results: RunLayout, entry: SlideEntry, scores: Scores, **more: 
         class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
     )
     facts: dict[str, object] = {
-        "slide": slide_info_facts(info),
-        "tile_spec": tile_spec_facts(SPEC),
+        "slide": slide_info_json(info),
+        "tile_spec": tile_spec_json(SPEC),
         "model_sha256": "ab" * 32,
         "tiles_sha256": hashlib.sha256(entry.slide_id.encode()).hexdigest(),
         "heads": [HeadConfig.from_head(head).model_dump(mode="json") for head in DEFAULT_HEADS],
@@ -153,12 +153,16 @@ class Served:
 
     readers = READERS
 
-    def __init__(self, results: RunLayout, settings: ShowSettings, door: AccessPolicy | None = None) -> None:
-        self.shown: Shown = shown_results(results.root, settings)
+    def __init__(
+        self, results: RunLayout, settings: ServeSettings, access: AccessPolicy | None = None
+    ) -> None:
+        self.shown: ServedResults = served_results(results.root, settings)
         self.store = VerdictStore(results.reviews_sqlite)
-        self.slides = OpenSlides()
-        door = door or AccessPolicy(READERS, "127.0.0.1", 8765)
-        self.asgi = Application(self.shown, ReaderVerdicts(self.store, self.shown), door, self.slides).asgi()
+        self.slides = SlidePool()
+        access = access or AccessPolicy(READERS, "127.0.0.1", 8765)
+        self.asgi = Application(
+            self.shown, ReaderVerdicts(self.store, self.shown), access, self.slides
+        ).asgi()
 
     def client(self, reader: Reader | None = None, base: str = BASE) -> TestClient:
         """A browser; with a reader, one that has come in."""
@@ -193,11 +197,11 @@ class Served:
 
 @pytest.fixture
 def serve(results: RunLayout) -> Iterator[Callable[..., Served]]:
-    """Start the application on the results; settings as of :class:`ShowSettings`."""
+    """Start the application on the results; settings as of :class:`ServeSettings`."""
     started: list[Served] = []
 
-    def start(door: AccessPolicy | None = None, **settings: Any) -> Served:
-        started.append(Served(results, ShowSettings(**settings), door))
+    def start(access: AccessPolicy | None = None, **settings: Any) -> Served:
+        started.append(Served(results, ServeSettings(**settings), access))
         return started[-1]
 
     yield start
@@ -212,10 +216,10 @@ def served(serve: Callable[..., Served]) -> Served:
 
 
 @pytest.fixture(scope="session")
-def standing(tmp_path_factory: pytest.TempPathFactory, slide_file: Path) -> Iterator[Served]:
+def shared_server(tmp_path_factory: pytest.TempPathFactory, slide_file: Path) -> Iterator[Served]:
     """One application for all tests that change neither verdicts nor files."""
     results = make_results(tmp_path_factory.mktemp("standing"), lambda path: path.hardlink_to(slide_file))
-    served = Served(results, ShowSettings())
+    served = Served(results, ServeSettings())
     yield served
     served.close()
 

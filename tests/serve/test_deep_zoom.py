@@ -12,8 +12,8 @@ from PIL import Image
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideInfo
 from inkdot.serve.byte_cache import ByteCache
 from inkdot.serve.deep_zoom import TILE_PX, ZoomTile, finest_level, level_size_px, read_zoom_tile, tile_exists
-from inkdot.serve.open_slides import OpenSlides
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.serve.slide_pool import SlidePool
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.units import Level0Px
 
 
@@ -34,7 +34,7 @@ def block_means(rgb: RgbArray, step: int) -> np.ndarray:
 @pytest.mark.parametrize("downsamples", [(1.0,), (1.0, 4.0), (1.0, 2.0, 4.0, 8.0)])
 def test_every_level_is_the_slide_at_a_power_of_two(downsamples: tuple[float, ...]) -> None:
     rgb = gradient(1600, 1280)
-    slide = MemorySlide(pyramid_of(rgb, downsamples), 0.25)
+    slide = ArraySlide(pyramid_of(rgb, downsamples), 0.25)
     for step in (1, 2, 4, 8, 16):
         level = finest_level((1600, 1280)) - step.bit_length() + 1
         width, height = level_size_px((1600, 1280), level)
@@ -46,18 +46,18 @@ def test_every_level_is_the_slide_at_a_power_of_two(downsamples: tuple[float, ..
         assert np.abs(whole.astype(int) - block_means(rgb, step)).max() <= 1.5, step
 
 
-def test_the_frame_is_level_0_whatever_bounds_the_file_states() -> None:
+def test_the_frame_is_level_0_regardless_of_bounds() -> None:
     rgb = gradient(1600, 1280)
     bounds = BoundsL0(Level0Px(300), Level0Px(200), Level0Px(500), Level0Px(400))
     tile = ZoomTile(finest_level((1600, 1280)), 1, 1)
-    plain = read_zoom_tile(MemorySlide(rgb, 0.25), tile)
-    assert np.array_equal(read_zoom_tile(MemorySlide(rgb, 0.25, bounds_l0_px=bounds), tile), plain)
+    plain = read_zoom_tile(ArraySlide(rgb, 0.25), tile)
+    assert np.array_equal(read_zoom_tile(ArraySlide(rgb, 0.25, bounds_l0_px=bounds), tile), plain)
     assert np.array_equal(plain, rgb[512:1024, 512:1024])
 
 
 def test_tiles_at_the_edge_end_there() -> None:
     size = (1600, 1280)
-    slide = MemorySlide(gradient(*size), 0.25)
+    slide = ArraySlide(gradient(*size), 0.25)
     level = finest_level(size)
     assert read_zoom_tile(slide, ZoomTile(level, 3, 2)).shape == (1280 - 1024, 1600 - 1536, 3)
     assert read_zoom_tile(slide, ZoomTile(0, 0, 0)).shape == (1, 1, 3)
@@ -71,7 +71,7 @@ class Weighed:
     """A slide without coarse levels that remembers how much was asked for at once."""
 
     def __init__(self, side: int) -> None:
-        self._slide = MemorySlide(np.full((8, 8, 3), 200, np.uint8), 0.25)
+        self._slide = ArraySlide(np.full((8, 8, 3), 200, np.uint8), 0.25)
         info = self._slide.info
         self.largest = 0
         self.info = SlideInfo(
@@ -100,17 +100,17 @@ def test_served_tiles_are_the_file_s_pixels(served: Any, truth: SimpleNamespace)
     client = served.client(served.readers[0])
     slide = next(iter(served.shown.slides))
     level = finest_level((2400, 1800))
-    verdict = client.get(f"/slides/{slide}/tiles/{level}/1_1.jpg")
-    assert verdict.headers["content-type"] == "image/jpeg"
-    assert verdict.headers["cache-control"].startswith("private")
-    pixels = np.asarray(Image.open(io.BytesIO(verdict.content)), dtype=int)
-    want = truth.rgb[512:1024, 512:1024].astype(int)
-    assert np.abs(pixels - want).mean() < 2.0
+    response = client.get(f"/slides/{slide}/tiles/{level}/1_1.jpg")
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["cache-control"].startswith("private")
+    pixels = np.asarray(Image.open(io.BytesIO(response.content)), dtype=int)
+    expected = truth.rgb[512:1024, 512:1024].astype(int)
+    assert np.abs(pixels - expected).mean() < 2.0
     edges = np.flatnonzero(np.diff((pixels[100, :, 0] < 60).astype(int)))
     assert edges.tolist() == [600 - 512 - 1, 608 - 512 - 1, 1000 - 512 - 1, 1008 - 512 - 1]
 
 
-def test_images_of_regions_are_where_their_cards_say(served: Any, truth: SimpleNamespace) -> None:
+def test_images_of_regions_show_the_box_of_their_card(served: Any, truth: SimpleNamespace) -> None:
     client = served.client(served.readers[0])
     slides: Any = served.shown.facts["slides"]
     region = served.cards()[0]
@@ -130,7 +130,7 @@ def test_layers_hold_level_0_pixels_and_end_with_the_highest(served: Any) -> Non
     assert (layer["width_l0_px"], layer["threshold"]) == (200.0, 0.5)
 
 
-def test_the_cache_stays_below_its_limit_and_keeps_what_was_used_last() -> None:
+def test_the_cache_stays_below_its_limit_and_evicts_the_least_recently_used() -> None:
     cache = ByteCache(100)
     made: list[str] = []
 
@@ -138,27 +138,27 @@ def test_the_cache_stays_below_its_limit_and_keeps_what_was_used_last() -> None:
         return lambda: made.append(name) or b"x" * 40
 
     for name in ("a", "b", "a", "c", "a", "b"):
-        cache.find_or_make(name, make(name))
-        assert cache.bytes_kept <= 100
+        cache.get_or_create(name, make(name))
+        assert cache.bytes_cached <= 100
     assert made == ["a", "b", "c", "b"]
-    assert len(cache.find_or_make("large", lambda: b"x" * 500)) == 500
-    assert cache.bytes_kept == 0
+    assert len(cache.get_or_create("large", lambda: b"x" * 500)) == 500
+    assert cache.bytes_cached == 0
 
 
-def test_few_handles_stay_open_and_none_after_an_error(served: Any) -> None:
-    slides = OpenSlides(most_idle=1)
+def test_the_pool_keeps_few_handles_and_none_after_an_error(served: Any) -> None:
+    slides = SlidePool(max_idle=1)
     first, second, _ = (slide.entry for slide in served.shown.slides.values())
-    with slides.lent(first) as one, slides.lent(first) as two:
+    with slides.borrow(first) as one, slides.borrow(first) as two:
         assert one is not two
     assert slides.idle == 1
-    with slides.lent(second) as three:
+    with slides.borrow(second) as three:
         pass
     assert slides.idle == 1
-    with slides.lent(second) as again:
+    with slides.borrow(second) as again:
         assert again is three
-    with pytest.raises(RuntimeError), slides.lent(second):
+    with pytest.raises(RuntimeError), slides.borrow(second):
         raise RuntimeError
     assert slides.idle == 0
-    with slides.lent(first):
+    with slides.borrow(first):
         slides.close()
     assert slides.idle == 0

@@ -1,4 +1,4 @@
-"""What lies over the slide: outlines in level-0 pixels, without anybody's free text, and only where it was asked for."""
+"""Layers over the slide: outlines in level-0 pixels, without free text, and only on request."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ def write_clusters(results: RunLayout) -> None:
     write_table(results.clusters(SLIDE), table, CLUSTERS_VERSION, {})
 
 
-def test_clusters_are_offered_where_there_are_any(serve: Callable[..., Any], results: RunLayout) -> None:
+def test_clusters_are_a_layer_where_there_are_any(serve: Callable[..., Any], results: RunLayout) -> None:
     write_clusters(results)
     served = serve()
     offered = {slide.entry.slide_id: slide.layers for slide in served.shown.slides.values()}
@@ -72,7 +72,7 @@ def annotate(results: RunLayout, text: str | None = None) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def test_annotations_are_shown_when_asked_for_and_name_nobody(
+def test_annotations_are_a_layer_on_request_without_names(
     serve: Callable[..., Any], results: RunLayout
 ) -> None:
     annotate(results)
@@ -80,9 +80,9 @@ def test_annotations_are_shown_when_asked_for_and_name_nobody(
     address = f"/slides/{slide_key(plain)}/layers/annotations"
     assert plain.client(plain.readers[0]).get(address).status_code == 404
     served = serve(annotations=True)
-    verdict = served.client(served.readers[0]).get(address)
-    assert verdict.json()["kind"] == ["atypical"]
-    assert "Somebody" not in verdict.text
+    response = served.client(served.readers[0]).get(address)
+    assert response.json()["kind"] == ["atypical"]
+    assert "Somebody" not in response.text
     blinded = serve(annotations=True, blinded_seed=3)
     assert blinded.client(blinded.readers[0]).get(address).status_code == 404
 
@@ -90,10 +90,10 @@ def test_annotations_are_shown_when_asked_for_and_name_nobody(
 @pytest.mark.parametrize(
     "text", ["{", '{"type": "FeatureCollection", "features": 3}', "no annotation at all"]
 )
-def test_an_annotation_that_cannot_be_read_is_said_without_its_path(
+def test_an_unreadable_annotation_is_reported_without_its_path(
     serve: Callable[..., Any], results: RunLayout, text: str
 ) -> None:
     annotate(results, text)
     served = serve(annotations=True)
-    verdict = served.client(served.readers[0]).get(f"/slides/{slide_key(served)}/layers/annotations")
-    assert (verdict.status_code, verdict.text) == (422, "The annotations of this slide cannot be read.")
+    response = served.client(served.readers[0]).get(f"/slides/{slide_key(served)}/layers/annotations")
+    assert (response.status_code, response.text) == (422, "The annotations of this slide cannot be read.")

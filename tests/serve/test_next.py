@@ -22,7 +22,7 @@ def listed(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 
-def test_the_unsure_come_first_and_the_same_again_gives_the_same(
+def test_the_most_uncertain_region_comes_first_and_the_list_is_reproducible(
     results: RunLayout, tmp_path: Path, truth: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "next.csv"
@@ -40,13 +40,13 @@ def test_the_unsure_come_first_and_the_same_again_gives_the_same(
     malignant = where_frequent(brentq(lambda share: where_frequent(share).mean() - share, 0.05, 0.95))[-1]
     expected = entropy([malignant, 1 - malignant], base=2) + malignant * entropy([0.4, 0.6], base=2)
     assert float(rows[0]["entropy_bits"]) == pytest.approx(expected, abs=0.001)
-    assert "chosen from 6 by scores and measurements" in capsys.readouterr().err
+    assert "selected from 6 by scores and measurements" in capsys.readouterr().err
     before = out.read_bytes()
     review_next.run(results.root, out, count=4)
     assert out.read_bytes() == before
 
 
-def test_what_was_reviewed_is_not_asked_again(
+def test_reviewed_regions_are_not_listed_again(
     serve: Callable[..., Any], results: RunLayout, tmp_path: Path
 ) -> None:
     served = serve()
@@ -69,20 +69,20 @@ def test_the_server_shows_the_list_in_its_order(
 ) -> None:
     out = tmp_path / "next.csv"
     review_next.run(results.root, out, count=3)
-    served = serve(ask=out)
+    served = serve(query_list=out)
     shown: Any = served.shown.facts["slides"]
     cards = [served.cards(index) for index in range(len(shown))]
     found = [(slide["id"], card["polygon"]) for slide, own in zip(shown, cards, strict=True) for card in own]
     assert sorted(found) == sorted(read_query_list(out))
     for slide, own in zip(shown, cards, strict=True):
-        wanted = [region for name, region in read_query_list(out) if name == slide["id"]]
-        assert [card["polygon"] for card in own] == wanted
-        assert [card["rank"] for card in own] == list(range(1, len(wanted) + 1))
+        listed_there = [region for name, region in read_query_list(out) if name == slide["id"]]
+        assert [card["polygon"] for card in own] == listed_there
+        assert [card["rank"] for card in own] == list(range(1, len(listed_there) + 1))
     client = served.client(served.readers[0])
     assert served.verdict(client, served.regions(0)[0], {"malignancy": "unsure"}).status_code == 200
 
 
-def test_another_table_is_no_list(tmp_path: Path) -> None:
+def test_another_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "next.csv"
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ManifestError, match="no column 'slide_id'"):

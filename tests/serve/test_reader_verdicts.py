@@ -1,4 +1,4 @@
-"""Verdicts: checked, on disk before they are acknowledged, blind to each other, and back as labels."""
+"""Verdicts on the server: checked, on disk before they are acknowledged, private to each reader, imported as labels."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ def test_an_acknowledged_verdict_is_in_the_file(served: Any, results: RunLayout)
     assert change.entry == kept["entry"]
 
 
-def test_the_file_is_written_ahead_and_flushed(tmp_path: Path) -> None:
+def test_the_database_uses_a_write_ahead_log_and_full_sync(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     store = VerdictStore(path)
     connection: sqlite3.Connection = store._connection
@@ -46,7 +46,7 @@ def test_the_file_is_written_ahead_and_flushed(tmp_path: Path) -> None:
     assert not path.with_name("r.sqlite-wal").exists()  # one file to copy
 
 
-def test_readers_are_blind_to_each_other(served: Any) -> None:
+def test_readers_do_not_see_each_other_s_verdicts(served: Any) -> None:
     first, second = (served.client(reader) for reader in served.readers)
     served.verdict(first, served.regions()[0], MALIGNANT, "a secret remark")
     assert "a secret remark" in first.get("/review").text
@@ -66,7 +66,7 @@ def test_the_same_state_sent_again_changes_nothing(served: Any) -> None:
     assert len(served.store.history("dr-a", served.shown.study)) == 1
 
 
-def test_what_did_not_change_keeps_its_time(served: Any) -> None:
+def test_an_unchanged_verdict_keeps_its_time(served: Any) -> None:
     client, key = served.client(served.readers[0]), served.regions()[0]
     first = served.verdict(client, key, {"malignancy": "malignant"}).json()["entry"]
     later = served.verdict(client, key, MALIGNANT, "seen again").json()["entry"]
@@ -74,7 +74,7 @@ def test_what_did_not_change_keeps_its_time(served: Any) -> None:
     assert set(later["verdicts"]) == {"malignancy", "morphology"}
 
 
-def test_undo_goes_back_after_a_restart(serve: Callable[..., Any]) -> None:
+def test_undo_works_after_a_restart(serve: Callable[..., Any]) -> None:
     served = serve()
     client, (one, two, *_) = served.client(served.readers[0]), served.regions()
     served.verdict(client, one, {"malignancy": "benign"})
@@ -94,33 +94,39 @@ def test_undo_goes_back_after_a_restart(serve: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "said"),
+    ("sent", "message"),
     [
         ({"key": "nowhere", "verdicts": {}, "note": ""}, "a region of this review"),
-        ({"verdicts": {"grade": "high"}}, "a question of this review"),
+        ({"verdicts": {"grade": "high"}}, "a head of this review"),
         ({"verdicts": {"malignancy": "certainly"}}, "one of its verdicts"),
-        ({"verdicts": {"morphology": "small_cell"}}, "only where malignancy is reviewed malignant"),
-        ({"verdicts": {"malignancy": "benign", "morphology": "mixed"}}, "only where malignancy"),
-        ({"verdicts": {"malignancy": "atypical", "morphology": "mixed"}}, "only where malignancy"),
-        ({"verdicts": {"malignancy": 1}}, "expected verdicts by question"),
+        ({"verdicts": {"morphology": "small_cell"}}, "only where the verdict on malignancy is malignant"),
+        (
+            {"verdicts": {"malignancy": "benign", "morphology": "mixed"}},
+            "only where the verdict on malignancy",
+        ),
+        (
+            {"verdicts": {"malignancy": "atypical", "morphology": "mixed"}},
+            "only where the verdict on malignancy",
+        ),
+        ({"verdicts": {"malignancy": 1}}, "expected verdicts by head"),
         ({"verdicts": ["malignant"]}, "expected key, verdicts and note"),
         ({"note": None}, "expected key, verdicts and note"),
         ({"note": "x" * 2001}, "at most 2000 characters, found 2001"),
         ([1], "expected an object"),
     ],
 )
-def test_what_is_no_verdict_is_refused_in_words(served: Any, sent: Any, said: str) -> None:
+def test_an_invalid_verdict_is_refused_with_a_message(served: Any, sent: Any, message: str) -> None:
     reader = served.readers[0]
     client = served.client(reader)
     if isinstance(sent, dict):
         sent = {"key": served.regions()[0], "verdicts": {}, "note": ""} | sent
-    verdict = client.post("/verdicts", json=sent, headers={"x-inkdot-page": reader.page_key})
-    assert verdict.status_code == 422
-    assert said in verdict.text
+    response = client.post("/verdicts", json=sent, headers={"x-inkdot-page": reader.page_key})
+    assert response.status_code == 422
+    assert message in response.text
     assert served.store.latest() == []
 
 
-def test_what_is_no_json_or_too_long_is_refused(served: Any) -> None:
+def test_invalid_or_too_long_json_is_refused(served: Any) -> None:
     reader = served.readers[0]
     client, key = served.client(reader), {"x-inkdot-page": reader.page_key}
     json_kind = {"content-type": "application/json"}
@@ -132,16 +138,16 @@ def test_what_is_no_json_or_too_long_is_refused(served: Any) -> None:
     assert client.post("/verdicts", content=b" " * 70_000, headers=key | json_kind).status_code == 413
 
 
-def test_the_table_of_the_server_is_what_the_gallery_saves(served: Any, tmp_path: Path) -> None:
+def test_the_server_s_table_has_the_form_of_the_gallery_s(served: Any, tmp_path: Path) -> None:
     client = served.client(served.readers[0])
     one, two, three, _ = served.regions()
     served.verdict(client, one, MALIGNANT, "@formula")
     served.verdict(client, two, {}, "a note alone")
     served.verdict(client, three, {"malignancy": "benign"})
     served.verdict(client, three, {}, undo=True)
-    verdict = client.get("/verdicts.csv")
-    assert "attachment" in verdict.headers["content-disposition"]
-    rows = rows_of(verdict.text)
+    response = client.get("/verdicts.csv")
+    assert "attachment" in response.headers["content-disposition"]
+    rows = rows_of(response.text)
     assert [(row["rank"], row["head"], row["verdict"]) for row in rows] == [
         ("1", "malignancy", "malignant"),
         ("1", "morphology", "small_cell"),
@@ -149,13 +155,15 @@ def test_the_table_of_the_server_is_what_the_gallery_saves(served: Any, tmp_path
     ]
     assert (rows[0]["note"], rows[0]["score"], rows[0]["model_sha256"]) == ("'@formula", "0.95", "ab" * 32)
     path = tmp_path / "verdicts.csv"
-    path.write_bytes(verdict.content)
+    path.write_bytes(response.content)
     from_server = read_stored_verdicts(path, DEFAULT_HEADS)
     from_file = read_stored_verdicts(served.store._path, DEFAULT_HEADS)
     assert from_file == from_server
 
 
-def test_import_makes_the_same_labels_of_the_file_and_of_the_tables(served: Any, tmp_path: Path) -> None:
+def test_import_gives_the_same_labels_from_the_database_and_from_the_tables(
+    served: Any, tmp_path: Path
+) -> None:
     tables: list[Path] = []
     for number, reader in enumerate(served.readers):
         client = served.client(reader)
@@ -171,7 +179,7 @@ def test_import_makes_the_same_labels_of_the_file_and_of_the_tables(served: Any,
     assert {row["source"] for row in rows_of(text)} == {"review, scores shown, model abababababab"}
 
 
-def test_agreement_reads_the_file(
+def test_agreement_reads_the_database(
     served: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -184,7 +192,7 @@ def test_agreement_reads_the_file(
     assert "dr-a, dr-b" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_blinded_review_says_nothing_and_keeps_its_verdicts_apart(serve: Callable[..., Any]) -> None:
+def test_a_blinded_review_hides_scores_and_stores_its_verdicts_separately(serve: Callable[..., Any]) -> None:
     open_, blinded = serve(), serve(blinded_seed=11)
     client = open_.client(open_.readers[0])
     for key in open_.regions():
@@ -201,7 +209,7 @@ def test_a_blinded_review_says_nothing_and_keeps_its_verdicts_apart(serve: Calla
     assert (row["shown"], row["score"], row["order_seed"]) == ("blinded", "", "11")
 
 
-def test_pseudonyms_are_all_that_is_seen_and_lead_back(
+def test_only_pseudonyms_are_shown_and_import_resolves_them(
     serve: Callable[..., Any], results: RunLayout, tmp_path: Path
 ) -> None:
     served = serve(pseudonymise=True)
@@ -217,7 +225,7 @@ def test_pseudonyms_are_all_that_is_seen_and_lead_back(
     assert {row["slide_id"] for row in rows} == {"O'Neil & {{facts}} %2e%2e `S1`"}
 
 
-def test_other_files_are_not_taken_for_verdicts(tmp_path: Path) -> None:
+def test_other_newer_and_damaged_databases_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE x (y)")
@@ -237,5 +245,5 @@ def test_other_files_are_not_taken_for_verdicts(tmp_path: Path) -> None:
     damaged.write_bytes(newer.read_bytes()[:100] + b"\xff" * 5000)
     with pytest.raises(StorageError, match="damaged file"):
         read_verdict_store(damaged)
-    with pytest.raises(StorageError, match="expected a file where SQLite can keep verdicts"):
+    with pytest.raises(StorageError, match="expected a file that SQLite can write"):
         VerdictStore(tmp_path / "missing" / "r.sqlite")

@@ -1,4 +1,4 @@
-"""Who gets in, and what nobody gets out."""
+"""Access control of the server, and files that must not be reachable."""
 
 import re
 import stat
@@ -12,8 +12,8 @@ import pytest
 
 from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy, is_loopback
-from inkdot.serve.readers import Reader, drawn_readers, read_tokens, write_tokens
-from inkdot.serve.shown_results import ShowSettings
+from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
+from inkdot.serve.served_results import ServeSettings
 from inkdot.stages import review_serve
 from inkdot.storage.layout import RunLayout
 
@@ -21,7 +21,7 @@ PAGES = ("/", "/review")
 
 
 def addresses(served: Any) -> list[str]:
-    """One address of every kind that the application verdicts."""
+    """One address of every kind of route."""
     slide, image = next(iter(served.shown.slides)), next(iter(served.shown.images))
     return [
         *PAGES,
@@ -33,19 +33,19 @@ def addresses(served: Any) -> list[str]:
     ]
 
 
-def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_cannot_use(standing: Any) -> None:
-    client = standing.client()
-    verdict = client.get(f"/login?token={standing.readers[0].token}")
-    assert (verdict.status_code, verdict.headers["location"]) == (303, "/")
-    cookie = verdict.headers["set-cookie"]
+def test_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(shared_server: Any) -> None:
+    client = shared_server.client()
+    response = client.get(f"/login?token={shared_server.readers[0].token}")
+    assert (response.status_code, response.headers["location"]) == (303, "/")
+    cookie = response.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    assert standing.readers[0].token not in cookie
+    assert shared_server.readers[0].token not in cookie
     assert client.get("/").status_code == 200
 
 
-def test_an_address_where_nothing_is_leads_people_back(standing: Any) -> None:
-    inside = standing.client(standing.readers[0])
+def test_an_unknown_address_links_to_the_worklist(shared_server: Any) -> None:
+    inside = shared_server.client(shared_server.readers[0])
     for address in ("/nothing", "/slides/none/regions", "/images/none"):
         page = inside.get(address, headers={"accept": "text/html"})
         assert page.status_code == 404
@@ -54,59 +54,65 @@ def test_an_address_where_nothing_is_leads_people_back(standing: Any) -> None:
         assert inside.get(address).text == "Not Found"
 
 
-def test_without_a_cookie_nothing_but_the_door_verdicts(standing: Any) -> None:
-    client = standing.client()
-    for address in addresses(standing):
-        verdict = client.get(address)
-        assert verdict.status_code == 401, address
-        assert verdict.text == "Log in first."
+def test_without_a_cookie_only_the_login_page_responds(shared_server: Any) -> None:
+    client = shared_server.client()
+    for address in addresses(shared_server):
+        response = client.get(address)
+        assert response.status_code == 401, address
+        assert response.text == "Log in first."
         page = client.get(address, headers={"accept": "text/html"})
         assert (page.status_code, page.headers["location"]) == (303, "/login")
     assert client.post("/verdicts", json={}).status_code == 401
-    assert client.post("/leave").status_code == 401
-    inside = standing.client(standing.readers[0])
-    assert [inside.get(address).status_code for address in addresses(standing)] == [200] * 7
+    assert client.post("/logout").status_code == 401
+    inside = shared_server.client(shared_server.readers[0])
+    assert [inside.get(address).status_code for address in addresses(shared_server)] == [200] * 7
 
 
 @pytest.mark.parametrize("token", ["a" * 39, "é" * 20])
-def test_a_wrong_token_or_cookie_does_not_open(standing: Any, token: str) -> None:
-    client = standing.client()
-    verdict = client.get("/login", params={"token": token})
-    assert verdict.status_code == 403
-    assert "set-cookie" not in verdict.headers
-    assert client.get("/", headers={"cookie": f"inkdot_8765={standing.readers[0].token}"}).status_code == 401
+def test_a_wrong_token_or_cookie_is_refused(shared_server: Any, token: str) -> None:
+    client = shared_server.client()
+    response = client.get("/login", params={"token": token})
+    assert response.status_code == 403
+    assert "set-cookie" not in response.headers
+    assert (
+        client.get("/", headers={"cookie": f"inkdot_8765={shared_server.readers[0].token}"}).status_code
+        == 401
+    )
 
 
-def test_the_form_at_the_door_takes_a_token_too(standing: Any) -> None:
-    client = standing.client()
+def test_the_login_form_takes_a_token_and_logout_deletes_the_cookie(shared_server: Any) -> None:
+    client = shared_server.client()
     assert client.get("/login").status_code == 200
-    assert client.post("/login", data={"token": standing.readers[1].token}).status_code == 303
+    assert client.post("/login", data={"token": shared_server.readers[1].token}).status_code == 303
     assert client.get("/page-key").json()["reader"] == "dr-b"
     key = client.get("/page-key").json()["page_key"]
-    client.post("/leave", headers={"X-Inkdot-Page": key})
+    client.post("/logout", headers={"X-Inkdot-Page": key})
     assert client.get("/page-key").status_code == 401
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example:8765", "127.0.0.1.evil.example", "10.0.0.7:8765", "", "[", "x@y:z"]
 )
-def test_a_name_that_somebody_else_leads_here_is_refused(standing: Any, host: str) -> None:
-    client = standing.client(standing.readers[0])
-    for address in (*addresses(standing), "/login", "/static/base.js"):
+def test_a_foreign_host_name_is_refused(shared_server: Any, host: str) -> None:
+    client = shared_server.client(shared_server.readers[0])
+    for address in (*addresses(shared_server), "/login", "/static/base.js"):
         assert client.get(address, headers={"host": host}).status_code == 421, address
 
 
 @pytest.mark.parametrize("host", ["localhost:8765", "127.0.0.1", "[::1]:8765"])
-def test_names_of_this_computer_are_known(standing: Any, host: str) -> None:
-    assert standing.client(standing.readers[0]).get("/page-key", headers={"host": host}).status_code == 200
+def test_local_host_names_are_accepted(shared_server: Any, host: str) -> None:
+    assert (
+        shared_server.client(shared_server.readers[0]).get("/page-key", headers={"host": host}).status_code
+        == 200
+    )
 
 
-def test_all_addresses_admit_addresses_and_given_names_alone() -> None:
-    door = AccessPolicy((), "0.0.0.0", 80, ["review.hospital.example"])  # noqa: S104
+def test_on_all_interfaces_only_ip_addresses_and_given_names_are_accepted() -> None:
+    access = AccessPolicy((), "0.0.0.0", 80, ["review.hospital.example"])  # noqa: S104
     known = ["192.168.3.4", "192.168.3.4:80", "[fe80::1]:80", "Review.Hospital.example", "localhost"]
-    assert [door.knows_host(host) for host in known] == [True] * len(known)
-    assert not door.knows_host("evil.example")
-    assert not AccessPolicy((), "192.168.3.4", 80).knows_host("192.168.3.5")
+    assert [access.accepts_host(host) for host in known] == [True] * len(known)
+    assert not access.accepts_host("evil.example")
+    assert not AccessPolicy((), "192.168.3.4", 80).accepts_host("192.168.3.5")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_all_addresses_admit_addresses_and_given_names_alone() -> None:
         {"x-inkdot-page": "0" * 64},
     ],
 )
-def test_changes_come_from_our_own_pages_alone(served: Any, headers: dict[str, str]) -> None:
+def test_changes_are_accepted_from_own_pages_only(served: Any, headers: dict[str, str]) -> None:
     reader = served.readers[0]
     client = served.client(reader)
     own = {
@@ -135,30 +141,30 @@ def test_changes_come_from_our_own_pages_alone(served: Any, headers: dict[str, s
     assert client.post("/verdicts", json=sent, headers=own).status_code == 200
 
 
-def test_behind_a_proxy_its_name_is_ours(serve: Callable[..., Any]) -> None:
+def test_the_host_name_of_a_proxy_is_accepted(serve: Callable[..., Any]) -> None:
     readers = (Reader("dr-a", "a" * 40),)
-    served = serve(door=AccessPolicy(readers, "127.0.0.1", 8765, ["review.hospital.example"]))
+    served = serve(access=AccessPolicy(readers, "127.0.0.1", 8765, ["review.hospital.example"]))
     client = served.client(readers[0])
     sent = {"key": served.regions()[0], "verdicts": {"malignancy": "benign"}, "note": ""}
     headers = {"x-inkdot-page": readers[0].page_key, "sec-fetch-site": "same-origin"}
     for origin, status in (("https://review.hospital.example", 200), ("https://hospital.example", 403)):
-        verdict = client.post("/verdicts", json=sent, headers=headers | {"origin": origin})
-        assert verdict.status_code == status
+        response = client.post("/verdicts", json=sent, headers=headers | {"origin": origin})
+        assert response.status_code == status
 
 
-def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
+def test_another_reader_s_page_key_is_refused(served: Any) -> None:
     client = served.client(served.readers[0])
     sent = {"key": served.regions()[0], "verdicts": {"malignancy": "benign"}, "note": ""}
-    verdict = client.post("/verdicts", json=sent, headers={"x-inkdot-page": served.readers[1].page_key})
-    assert verdict.status_code == 403
+    response = client.post("/verdicts", json=sent, headers={"x-inkdot-page": served.readers[1].page_key})
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        "/static/../shown.py",
-        "/static/..%2f..%2fshown.py",
-        "/static/%2e%2e/shown.py",
+        "/static/../access.py",
+        "/static/..%2f..%2faccess.py",
+        "/static/%2e%2e/access.py",
         "/static//etc/passwd",
         "/static/index.html",
         "/images/..%2f..%2fresults%2fslides.csv",
@@ -170,16 +176,19 @@ def test_another_reader_s_page_key_is_no_good(served: Any) -> None:
         "/results/slides.csv",
     ],
 )
-def test_no_path_leads_out_of_the_tables(standing: Any, address: str) -> None:
-    verdict = standing.client(standing.readers[0]).get(address)
-    assert verdict.status_code == 404
-    assert verdict.text == "Not Found"
+def test_no_path_reaches_other_files(shared_server: Any, address: str) -> None:
+    response = shared_server.client(shared_server.readers[0]).get(address)
+    assert response.status_code == 404
+    assert response.text == "Not Found"
 
 
 @pytest.mark.parametrize("tile", ["99/0_0", "0/1_0", "12/5_0", "12/0_4"])
-def test_tiles_beside_the_slide_are_not_there(standing: Any, tile: str) -> None:
-    slide = next(iter(standing.shown.slides))
-    assert standing.client(standing.readers[0]).get(f"/slides/{slide}/tiles/{tile}.jpg").status_code == 404
+def test_tiles_outside_the_slide_are_not_found(shared_server: Any, tile: str) -> None:
+    slide = next(iter(shared_server.shown.slides))
+    assert (
+        shared_server.client(shared_server.readers[0]).get(f"/slides/{slide}/tiles/{tile}.jpg").status_code
+        == 404
+    )
 
 
 class Markup(HTMLParser):
@@ -207,56 +216,56 @@ class Markup(HTMLParser):
 
 
 @pytest.mark.parametrize("page", [*PAGES, "/login"])
-def test_pages_hold_no_inline_code_and_ask_this_server_alone(standing: Any, page: str) -> None:
-    client = standing.client(standing.readers[0])
-    verdict = client.get(page)
-    policy = verdict.headers["content-security-policy"]
+def test_pages_hold_no_inline_code_and_load_from_this_server_only(shared_server: Any, page: str) -> None:
+    client = shared_server.client(shared_server.readers[0])
+    response = client.get(page)
+    policy = response.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "frame-ancestors 'none'" in policy
-    assert verdict.headers["x-content-type-options"] == "nosniff"
-    assert verdict.headers["cache-control"] == "no-store"
-    assert "server" not in verdict.headers
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
+    assert "server" not in response.headers
     markup = Markup()
-    markup.feed(verdict.text)
+    markup.feed(response.text)
     assert markup.inline == []
     assert len(markup.sources) > 2
     assert [client.get(f"/{source}").status_code for source in markup.sources] == [200] * len(markup.sources)
 
 
-def test_names_cannot_end_the_data_block(standing: Any, truth: SimpleNamespace) -> None:
-    text = standing.client(standing.readers[0]).get("/review").text
+def test_names_cannot_end_the_data_block(shared_server: Any, truth: SimpleNamespace) -> None:
+    text = shared_server.client(shared_server.readers[0]).get("/review").text
     assert "<img src=x" not in text
     assert text.count("</script>") == text.count("<script")
     assert "O'Neil \\u0026 {{facts}} %2e%2e `S1`" in text
 
 
-def test_nothing_says_where_files_lie(served: Any, results: RunLayout) -> None:
+def test_no_response_holds_folder_names(served: Any, results: RunLayout) -> None:
     client = served.client(served.readers[0])
     slide = next(iter(served.shown.slides))
-    said = [client.get(page).text for page in PAGES]
-    assert "S3 broken" in said[0]
+    texts = [client.get(page).text for page in PAGES]
+    assert "S3 broken" in texts[0]
     served.shown.slides[slide].entry.path.unlink()
     refused = client.get(f"/slides/{slide}/tiles/3/0_0.jpg")
     assert refused.status_code == 422
-    said += [
+    texts += [
         refused.text,
         *(client.get(f"/slides/{slide}/{what}").text for what in ("layers/scores", "regions")),
     ]
     for word in (str(results.root.parent), "the folder of slides", results.root.parent.name):
-        assert [text for text in said if word in text] == [], word
+        assert [text for text in texts if word in text] == [], word
 
 
-def test_label_and_macro_have_no_address(standing: Any) -> None:
-    known = {route.path for route in standing.asgi._app.routes}
+def test_label_and_macro_images_have_no_route(shared_server: Any) -> None:
+    known = {route.path for route in shared_server.asgi._app.routes}
     assert known == {
-        "/", "/review", "/login", "/leave", "/verdicts", "/page-key", "/verdicts.csv", "/static/{name}",
+        "/", "/review", "/login", "/logout", "/verdicts", "/page-key", "/verdicts.csv", "/static/{name}",
         "/images/{name}", "/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg",
         "/slides/{slide}/regions", "/slides/{slide}/layers/{layer}",
     }  # fmt: skip
 
 
-def test_openseadragon_is_what_its_note_says(repository: Path) -> None:
+def test_openseadragon_has_the_stated_hash(repository: Path) -> None:
     import hashlib
 
     vendor = repository / "src/inkdot/serve/assets/vendor"
@@ -268,18 +277,18 @@ def test_openseadragon_is_what_its_note_says(repository: Path) -> None:
     )
 
 
-def test_tokens_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
+def test_the_token_file_is_private_to_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "tokens.csv"
-    readers = drawn_readers(["dr-a", "dr-b"], read_tokens(path))
+    readers = make_readers(["dr-a", "dr-b"], read_tokens(path))
     assert len({reader.token for reader in readers}) == 2
     assert min(len(reader.token) for reader in readers) >= 40
     write_tokens(path, readers)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert drawn_readers(["dr-b", "dr-a"], read_tokens(path)) == readers[::-1]
+    assert make_readers(["dr-b", "dr-a"], read_tokens(path)) == readers[::-1]
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "said"),
+    ("text", "mode", "message"),
     [
         ("reader,token\ndr-a,short\n", 0o600, "at least 20 characters, found 5"),
         (f"reader,token\ndr-a,{'x' * 40}\ndr-b,{'x' * 40}\n", 0o600, "every reader and every token once"),
@@ -288,37 +297,37 @@ def test_tokens_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
         ("name,secret\n", 0o600, "expected the columns reader, token, found name, secret"),
     ],
 )
-def test_a_bad_table_of_tokens_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
+def test_a_bad_table_of_tokens_is_refused(tmp_path: Path, text: str, mode: int, message: str) -> None:
     path = tmp_path / "tokens.csv"
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_tokens(path)
 
 
-def test_names_of_readers_stand_once() -> None:
+def test_a_repeated_reader_name_is_refused() -> None:
     with pytest.raises(UserError, match="every name once"):
-        drawn_readers(["dr-a", " dr-a "])
+        make_readers(["dr-a", " dr-a "])
 
 
-def test_other_computers_need_tokens(results: RunLayout) -> None:
+def test_a_public_address_needs_a_token_file(results: RunLayout) -> None:
     with pytest.raises(UserError, match="expected --tokens FILE"):
-        review_serve.run(results.root, settings=ShowSettings(), host="0.0.0.0")  # noqa: S104
+        review_serve.run(results.root, settings=ServeSettings(), host="0.0.0.0")  # noqa: S104
     assert [is_loopback(host) for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost")] == [True] * 4
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.1", "hospital.example")] == [False] * 4  # noqa: S104
 
 
-def test_a_taken_port_is_said_in_one_line(results: RunLayout) -> None:
+def test_a_port_in_use_is_reported(results: RunLayout) -> None:
     import socket
 
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserError, match="a free port, found"),
     ):
-        review_serve.run(results.root, settings=ShowSettings(), port=taken.getsockname()[1])
+        review_serve.run(results.root, settings=ServeSettings(), port=taken.getsockname()[1])
 
 
-def test_cookies_and_page_keys_tell_nothing_of_each_other() -> None:
+def test_token_cookie_and_page_key_differ() -> None:
     reader = Reader("dr-a", "a" * 40)
     assert len({reader.token, reader.cookie, reader.page_key}) == 3
     assert (

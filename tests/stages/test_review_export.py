@@ -29,7 +29,7 @@ from inkdot.stages import review_export, review_import
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.model_files import OperatingPoint
-from inkdot.storage.record_json import slide_info_facts, tile_spec_facts
+from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.parquet_tables import write_table
@@ -80,8 +80,8 @@ def add_scores(
         class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
     )
     facts: dict[str, object] = {
-        "slide": slide_info_facts(info),
-        "tile_spec": tile_spec_facts(SPEC),
+        "slide": slide_info_json(info),
+        "tile_spec": tile_spec_json(SPEC),
         "model_sha256": "ab" * 32,
         "tiles_sha256": hashlib.sha256(entry.slide_id.encode()).hexdigest(),
         "heads": [HeadConfig.from_head(head).model_dump(mode="json") for head in DEFAULT_HEADS],
@@ -145,9 +145,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_slide_on_which_nothing_was_found_is_inadequate_on_the_page_too(
-    results: RunLayout, tmp_path: Path
-) -> None:
+def test_a_slide_without_cells_is_inadequate_on_the_page_too(results: RunLayout, tmp_path: Path) -> None:
     table = results.predictions_csv.read_text(encoding="utf-8")
     assert "D broken,failed,," in table
     write_text(results.predictions_csv, table.replace("D broken,failed,,", "D broken,failed,inadequate,"))
@@ -178,7 +176,7 @@ def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
     assert not ReviewLayout(out).geojson("D broken").exists()
 
 
-def test_images_show_the_regions_they_are_named_for(results: RunLayout, tmp_path: Path) -> None:
+def test_images_show_their_regions(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     slide = facts_of(out)["slides"][0]
@@ -238,7 +236,9 @@ def test_the_same_results_give_the_same_bytes_and_images_are_kept(results: RunLa
     assert digests(first) == digests(second)
 
 
-def test_images_of_an_earlier_export_go_and_other_files_stay(results: RunLayout, tmp_path: Path) -> None:
+def test_images_of_an_earlier_export_are_deleted_and_other_files_kept(
+    results: RunLayout, tmp_path: Path
+) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     notes = ReviewLayout(out).tiles / "my notes.jpg"
@@ -251,7 +251,7 @@ def test_images_of_an_earlier_export_go_and_other_files_stay(results: RunLayout,
     )  # the note, three overviews, tile and surroundings of one region on two slides
 
 
-def test_a_slide_that_vanished_is_listed_and_the_others_go_on(results: RunLayout, tmp_path: Path) -> None:
+def test_a_missing_slide_is_listed_and_the_others_continue(results: RunLayout, tmp_path: Path) -> None:
     (tmp_path / "A flagged.tif").unlink()
     out = tmp_path / "review"
     assert review_export.run(results.root, out) == 1
@@ -272,7 +272,7 @@ def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path:
     assert "score" not in facts_of(out)["slides"][0]
 
 
-def test_a_pseudonymous_export_tells_no_name_and_leads_back(results: RunLayout, tmp_path: Path) -> None:
+def test_a_pseudonymous_export_holds_no_names_and_can_be_resolved(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     assert review_export.run(results.root, out, pseudonymise=True) == 1
     for path in out.rglob("*"):
@@ -306,7 +306,7 @@ def test_a_pseudonymous_export_tells_no_name_and_leads_back(results: RunLayout, 
     assert read_labels(tmp_path / "labels.csv", DEFAULT_HEADS)[0].slide_id == "B clean"
 
 
-def test_an_identifier_in_the_folder_takes_the_page_away(results: RunLayout, tmp_path: Path) -> None:
+def test_an_identifier_in_the_folder_deletes_the_page(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out, identifiers=["Doe, Jane"])
     assert ReviewLayout(out).index.exists()
@@ -319,9 +319,7 @@ def test_an_identifier_in_the_folder_takes_the_page_away(results: RunLayout, tmp
 
 
 @pytest.mark.parametrize("score", [float("nan"), 1.5, -0.1])
-def test_scores_that_are_none_fail_their_slide_alone(
-    results: RunLayout, tmp_path: Path, score: float
-) -> None:
+def test_invalid_scores_fail_only_their_slide(results: RunLayout, tmp_path: Path, score: float) -> None:
     add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN | {(0, 0): score})
     out = tmp_path / "review"
     assert review_export.run(results.root, out) == 1
@@ -330,7 +328,7 @@ def test_scores_that_are_none_fail_their_slide_alone(
     assert len(slides["A flagged"]["regions"]) == 4
 
 
-def test_regions_of_an_earlier_export_go_with_a_slide_that_now_failed(
+def test_regions_of_an_earlier_export_are_deleted_with_a_failed_slide(
     results: RunLayout, tmp_path: Path
 ) -> None:
     out = ReviewLayout(tmp_path / "review")
@@ -341,7 +339,7 @@ def test_regions_of_an_earlier_export_go_with_a_slide_that_now_failed(
     assert sorted(path.name for path in out.root.glob("*.geojson")) == others
 
 
-def test_verdicts_saved_from_qupath_are_not_written_over(results: RunLayout, tmp_path: Path) -> None:
+def test_verdicts_saved_from_qupath_are_not_overwritten(results: RunLayout, tmp_path: Path) -> None:
     out = ReviewLayout(tmp_path / "review")
     review_export.run(results.root, out.root)
     path, *_ = sorted(out.root.glob("*.geojson"))
@@ -352,16 +350,14 @@ def test_verdicts_saved_from_qupath_are_not_written_over(results: RunLayout, tmp
     assert path.read_text(encoding="utf-8") == saved
 
 
-def test_a_blinded_export_is_refused_where_scores_lie(results: RunLayout, tmp_path: Path) -> None:
+def test_a_blinded_export_into_a_folder_with_scores_is_refused(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
     with pytest.raises(UserError, match=r"worklist\.csv"):
         review_export.run(results.root, out, blinded_seed=3)
 
 
-def test_scores_left_over_from_slides_that_are_no_longer_there_do_not_matter(
-    results: RunLayout, tmp_path: Path
-) -> None:
+def test_scores_of_removed_slides_are_ignored(results: RunLayout, tmp_path: Path) -> None:
     add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, model_sha256="cd" * 32)
     results.scores("B clean").rename(results.scores("Z gone"))
     out = tmp_path / "review"

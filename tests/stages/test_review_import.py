@@ -1,4 +1,4 @@
-"""Verdicts back into labels, and how far readers agree."""
+"""Import of verdicts as labels, and inter-reader agreement."""
 
 import csv
 import json
@@ -66,7 +66,7 @@ def test_readers_who_disagree_become_a_soft_target(tmp_path: Path) -> None:
     assert targets["target.malignancy.malignant"][0] == pytest.approx(2 / 3)
 
 
-def test_the_same_page_saved_twice_gives_each_verdict_once(tmp_path: Path) -> None:
+def test_a_table_saved_twice_gives_each_verdict_once(tmp_path: Path) -> None:
     rows = [("S1", 0, "malignancy", "malignant"), ("S2", 500, "malignancy", "unsure")]
     paths = [verdicts(tmp_path / f"{name}.csv", "dr-a", rows) for name in "ab"]
     out = tmp_path / "labels.csv"
@@ -119,10 +119,10 @@ def test_agreement_of_two_and_of_three_readers(
     truth = generator.integers(2, size=64)
     paths: list[Path] = []
     for reader in ("dr-a", "dr-b", "dr-c"):
-        said = np.where(generator.random(64) < 0.9, truth, 1 - truth)
+        labels = np.where(generator.random(64) < 0.9, truth, 1 - truth)
         rows = [
             (slide, x, "malignancy", ("benign", "malignant")[a])
-            for (slide, x), a in zip(regions, said, strict=True)
+            for (slide, x), a in zip(regions, labels, strict=True)
         ]
         paths.append(verdicts(tmp_path / f"{reader}.csv", reader, rows))
     assert review_agreement.run(paths) == 0
@@ -136,7 +136,7 @@ def test_agreement_of_two_and_of_three_readers(
     assert "--blinded" in lines[-1]
 
 
-def test_one_reader_alone_has_nobody_to_agree_with(tmp_path: Path) -> None:
+def test_agreement_needs_two_readers(tmp_path: Path) -> None:
     path = verdicts(tmp_path / "a.csv", "dr-a", [("S1", 0, "malignancy", "benign")])
     with pytest.raises(ManifestError, match="two readers, found dr-a"):
         review_agreement.run([path])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.stages import predict, review_next
 from inkdot.storage.embeddings import read_embeddings, write_embeddings
 from inkdot.storage.layout import RunLayout
@@ -27,7 +27,9 @@ def results(
     (root / "slides").mkdir()
     for seed in (0, 1):
         dotted_slide(root / "slides" / f"s{seed}.tif", seed=seed)
-    assert predict.run([root / "slides"], model, root / "results", embeddings=True) == 0
+    assert (
+        predict.run([root / "slides"], model, root / "results", predict.PredictSettings(embeddings=True)) == 0
+    )
     return RunLayout(root / "results")
 
 
@@ -42,7 +44,7 @@ def embeddings_by_region(results: RunLayout) -> dict[tuple[str, str], np.ndarray
     for slide_id in ("s0", "s1"):
         values = read_embeddings(results, slide_id).values
         flags = read_scores(results.scores(slide_id)).flag_scores
-        for region in read_reviewed(results, slide_id, slide_id).ranking(2000, 0.75).regions:
+        for region in read_slide_results(results, slide_id, slide_id).ranking(2000, 0.75).regions:
             best = max(region.rows, key=lambda row: flags[row])
             found[slide_id, region.wkt] = np.asarray(values[best], np.float64)
     table = np.stack(list(found.values()))
@@ -51,13 +53,13 @@ def embeddings_by_region(results: RunLayout) -> dict[tuple[str, str], np.ndarray
     return dict(zip(found, table, strict=True))
 
 
-def test_regions_are_told_apart_by_what_the_network_saw(
+def test_embeddings_are_the_features_where_results_have_them(
     results: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "next.csv"
     review_next.run(results.root, out, count=6)
     known = embeddings_by_region(results)
-    assert f"chosen from {len(known)} by embeddings" in capsys.readouterr().err
+    assert f"selected from {len(known)} by embeddings" in capsys.readouterr().err
     rows = listed(out)
     assert len(rows) == 6
     chosen = [known[row["slide_id"], row["geometry"]] for row in rows]
@@ -66,16 +68,16 @@ def test_regions_are_told_apart_by_what_the_network_saw(
         assert float(rows[index]["distance"]) == pytest.approx(nearest / np.sqrt(len(chosen[0])), abs=1e-3)
 
 
-def test_embeddings_of_another_model_are_not_taken(
+def test_embeddings_of_another_model_are_not_used(
     results: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = read_embeddings(results, "s1")
-    values, facts = np.array(kept.values), dict(kept.facts)
+    values, facts = np.array(kept.values), dict(kept.metadata)
     bound: dict[str, object] = {"tiles_sha256": facts["tiles_sha256"], "model_sha256": "0" * 64}
 
     def write(bound: dict[str, object]) -> None:
         shape = {"rows": len(values), "dims": values.shape[1]}
-        write_embeddings(results, "s1", [values], **shape, number="float16", row="tile", facts=bound)
+        write_embeddings(results, "s1", [values], **shape, dtype="float16", row="tile", metadata=bound)
 
     write(bound)
     review_next.run(results.root, tmp_path / "next.csv", count=3)

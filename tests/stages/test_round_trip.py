@@ -1,4 +1,4 @@
-"""What a pathologist answers about a region becomes a row to train on, through the files that stages leave on disk."""
+"""A pathologist's verdict on a region becomes a training row, through the files that stages write."""
 
 import csv
 from pathlib import Path
@@ -36,18 +36,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answer(folder: Path, reader: str, regions: dict[str, str]) -> Path:
-    """Save answers to "is it malignant" by region, in the form in which the page saves them."""
+def save_verdicts(folder: Path, reader: str, regions: dict[str, str]) -> Path:
+    """Save malignancy verdicts by region, in the form of the page."""
     path = folder / f"{reader}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for region, said in regions.items():
+        for region, verdict in regions.items():
             row = {
                 "slide_id": "S1",
                 "geometry": region,
                 "head": "malignancy",
-                "verdict": said,
+                "verdict": verdict,
                 "reader": reader,
             }
             row |= {"time": "2026-01-01T00:00:00.000Z", "shown": "scores", "rank": "1", "score": "0.5"}
@@ -56,13 +56,13 @@ def answer(folder: Path, reader: str, regions: dict[str, str]) -> Path:
 
 
 def tiled_again(folder: Path, config: Config) -> tuple[RunLayout, Path]:
-    """Tile with the answers that came back."""
-    (folder / "answered.csv").write_text(
+    """Tile with the imported labels."""
+    (folder / "reviewed.csv").write_text(
         "slide_id,path,patient_id,annotation\nS1,S1.tif,P1,labels.csv\n", encoding="utf-8"
     )
     layout = RunLayout(folder / "again")
-    assert tile.run(folder / "answered.csv", config, layout.root) == 0
-    return layout, folder / "answered.csv"
+    assert tile.run(folder / "reviewed.csv", config, layout.root) == 0
+    return layout, folder / "reviewed.csv"
 
 
 def training_rows(layout: RunLayout, manifest: Path, config: Config) -> dict[tuple[int, int], list[float]]:
@@ -78,14 +78,17 @@ def training_rows(layout: RunLayout, manifest: Path, config: Config) -> dict[tup
     return dict(zip(middles, tiles.targets[:, :2].tolist(), strict=True))
 
 
-def test_an_answer_about_a_tile_trains_the_tile_even_after_another_tiling(folder: Path) -> None:
+def test_a_verdict_on_a_tile_trains_it_even_after_another_tiling(folder: Path) -> None:
     layout = RunLayout(folder / "run")
     assert tile.run(folder / "slides.csv", GRID, layout.root) == 0
     table, _ = read_table(layout.tiles("S1"), TILES_VERSION)
     corners = list(zip(table.column("x_l0_px").to_pylist(), table.column("y_l0_px").to_pylist(), strict=True))
     assert (768, 512) in corners
     square = "POLYGON ((768 512, 896 512, 896 640, 768 640, 768 512))"  # the lone cell's tile
-    saved = [answer(folder, "dr-a", {square: "malignant"}), answer(folder, "dr-b", {square: "benign"})]
+    saved = [
+        save_verdicts(folder, "dr-a", {square: "malignant"}),
+        save_verdicts(folder, "dr-b", {square: "benign"}),
+    ]
     review_import.run(saved, folder / "labels.csv")
     same, manifest = tiled_again(folder, GRID)
     assert training_rows(same, manifest, GRID) == {(416, 288): [0.5, 0.5]}  # two readers, one each
@@ -96,12 +99,12 @@ def test_an_answer_about_a_tile_trains_the_tile_even_after_another_tiling(folder
     assert all(targets == [0.5, 0.5] for targets in rows.values())
 
 
-def test_an_answer_about_a_cluster_trains_the_tile_on_it(folder: Path) -> None:
+def test_a_verdict_on_a_cluster_trains_the_tile_on_it(folder: Path) -> None:
     layout = RunLayout(folder / "run")
     assert tile.run(folder / "slides.csv", CLUSTERS, layout.root) == 0
     clusters, _ = read_table(layout.clusters("S1"), CLUSTERS_VERSION)
     group, lone = clusters.column("geometry").to_pylist()
-    saved = answer(folder, "dr-a", {group: "malignant", lone: "benign"})
+    saved = save_verdicts(folder, "dr-a", {group: "malignant", lone: "benign"})
     review_import.run([saved], folder / "labels.csv")
     again, manifest = tiled_again(folder, CLUSTERS)
     rows = training_rows(again, manifest, CLUSTERS)

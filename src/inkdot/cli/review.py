@@ -9,7 +9,9 @@ from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
 
 review = typer.Typer(
-    help="What the pathologist sees, and what comes back.", no_args_is_help=True, rich_markup_mode=None
+    help="Review results with a pathologist, and import verdicts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _Verdicts = Annotated[
@@ -21,19 +23,24 @@ _Verdicts = Annotated[
 
 _HeadsOf = Annotated[
     Path | None,
-    typer.Option("--config", help="Settings whose heads were asked, where they are not the default ones."),
+    typer.Option("--config", help="Config file whose heads were reviewed, unless they are the default ones."),
 ]
 
 
-# What the page and the server both take.
-Top = Annotated[int | None, typer.Option(min=1, max=120, help="Regions per slide; 30 where not given.")]
+# Options of both export and serve.
+Top = Annotated[int | None, typer.Option(min=1, max=120, help="Regions per slide [default: 30].")]
 Blinded = Annotated[
     int | None,
-    typer.Option(min=0, metavar="SEED", help="For reader studies: hide the scores, shuffle by this seed."),
+    typer.Option(
+        min=0, metavar="SEED", help="For reader studies: hide scores and calls, shuffle by this seed."
+    ),
 ]
 Pseudonymise = Annotated[
     bool,
-    typer.Option("--pseudonymise", help="Call slides by drawn names; RESULTS/pseudonyms.csv leads back."),
+    typer.Option(
+        "--pseudonymise",
+        help="Replace slide names by random pseudonyms; RESULTS/pseudonyms.csv maps them back.",
+    ),
 ]
 
 
@@ -49,7 +56,7 @@ def export(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Text file, one word per line, none of which may be found in the folder.",
+            help="Text file, one word per line; the export fails if the folder holds one of them.",
         ),
     ] = None,
 ) -> None:
@@ -76,25 +83,24 @@ def serve(
     results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
     reader: Annotated[
         list[str] | None,
-        typer.Option(help="Pseudonym of a reader; once for each. Every reader gets an address of their own."),
+        typer.Option(help="Pseudonym of a reader; repeatable. Each reader gets an address of their own."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; others than this computer's own need --tokens.")
+        str, typer.Option(help="Address to bind; one that other computers can reach needs --tokens.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
-    ] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to bind; 0 chooses a free one.")] = 8765,
     tokens: Annotated[
         Path | None,
         typer.Option(
-            help="Table of readers and tokens, so that addresses stay the same; made where missing."
+            help="Table of readers and tokens, so that addresses stay the same; created if missing."
         ),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option(help="A further host name that leads here, such as a proxy's.")
+        list[str] | None,
+        typer.Option(help="A further host name of the server, such as that of a reverse proxy."),
     ] = None,
     verdicts: Annotated[
-        Path | None, typer.Option(help="Where verdicts are kept; RESULTS/reviews.sqlite where not given.")
+        Path | None, typer.Option(help="File of the verdicts [default: RESULTS/reviews.sqlite].")
     ] = None,
     top: Top = None,
     blinded: Blinded = None,
@@ -102,23 +108,27 @@ def serve(
     annotations: Annotated[
         bool,
         typer.Option(
-            "--annotations", help="Offer the slides' annotations as a layer; readers see each other's."
+            "--annotations", help="Offer the slides' annotations as a layer; visible to all readers."
         ),
     ] = False,
-    ask: Annotated[
+    query_list: Annotated[
         Path | None,
-        typer.Option(help="A list of `inkdot review next`: its regions instead of the highest scores."),
+        typer.Option(help="Active learning: show the regions of a list of `inkdot review next`."),
     ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
 ) -> None:
-    """Serve the slides and the gallery to a browser; verdicts are kept at once."""
-    from inkdot.serve.shown_results import ShowSettings
+    """Serve the slides and the gallery to a browser; verdicts are saved at once."""
+    from inkdot.serve.served_results import ServeSettings
     from inkdot.stages import review_serve as stage
 
-    settings = ShowSettings(
-        top_n=top, blinded_seed=blinded, pseudonymise=pseudonymise, annotations=annotations, ask=ask
+    settings = ServeSettings(
+        top_n=top,
+        blinded_seed=blinded,
+        pseudonymise=pseudonymise,
+        annotations=annotations,
+        query_list=query_list,
     )
     raise typer.Exit(
         stage.run(
@@ -138,14 +148,14 @@ def serve(
 @review.command("import")
 def import_(
     verdicts: _Verdicts,
-    out: Annotated[Path, typer.Option(help="The labels table to write; name it in the column annotation.")],
+    out: Annotated[
+        Path, typer.Option(help="The labels table to write, for the column annotation of slides.csv.")
+    ],
     results: Annotated[
         Path | None,
-        typer.Option(
-            help="Results folder that the regions came from: needed for GeoJSON, and for pseudonyms."
-        ),
+        typer.Option(help="Results folder of the regions; needed for GeoJSON and pseudonyms."),
     ] = None,
-    reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of who reviewed in QuPath.")] = "",
+    reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of the reader who used QuPath.")] = "",
     config: _HeadsOf = None,
 ) -> None:
     """Turn verdicts into a labels table for training."""
@@ -158,15 +168,15 @@ def import_(
 def next_(
     results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
     out: Annotated[
-        Path, typer.Option(help="The list to write; `inkdot review serve --ask` shows it.")
+        Path, typer.Option(help="The query list to write, for `inkdot review serve --query-list`.")
     ] = Path("next.csv"),
-    count: Annotated[int, typer.Option(min=1, help="How many regions to ask about.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="How many regions to select.")] = 100,
     reviewed: Annotated[
         list[Path] | None,
-        typer.Option(help="Verdicts given already: verdicts.csv or reviews.sqlite; once for each."),
+        typer.Option(help="Verdicts so far: verdicts.csv or reviews.sqlite; repeatable."),
     ] = None,
 ) -> None:
-    """List the regions whose verdicts would teach the model most: unsure of, and unlike each other."""
+    """Active learning: select the regions to review next, uncertain ones that differ from each other."""
     from inkdot.stages import review_next as stage
 
     raise typer.Exit(stage.run(results, out, count=count, reviewed=reviewed or ()))
@@ -174,14 +184,14 @@ def next_(
 
 @review.command("agreement")
 def agreement(verdicts: _Verdicts, config: _HeadsOf = None) -> None:
-    """Say how well readers agree: Cohen's and Fleiss' kappa with intervals."""
+    """Inter-reader agreement: Cohen's and Fleiss' kappa with intervals."""
     from inkdot.stages import review_agreement as stage
 
     raise typer.Exit(stage.run(verdicts, heads=_heads(config)))
 
 
 def _heads(config: Path | None) -> tuple[Head, ...]:
-    """The questions of a config; the two that Inkdot asks by itself where none is given."""
+    """The heads of a config, else the default ones."""
     from inkdot.config import load_config
 
     return load_config(config).head_records if config else DEFAULT_HEADS

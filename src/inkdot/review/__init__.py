@@ -1,4 +1,4 @@
-"""What the pathologist gets: ranked regions, a worklist, a page to look at, and files for QuPath.
+"""Review by a pathologist: ranked regions, a worklist, the gallery page, files for QuPath, and verdicts.
 
-Pure functions on tables, arrays and records. Slides are opened by the stage, which hands pixels over.
+Pure functions on tables, arrays and records. The stages open slides and pass pixels in.
 """

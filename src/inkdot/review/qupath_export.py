@@ -1,9 +1,9 @@
 """Regions of a slide as annotations that QuPath opens.
 
-QuPath counts pixels from the top left corner of the scanned bounds that a file states, every table here
-from that of level 0: the bounds' corner is subtracted. Rings are closed and right-handed (RFC 7946 §3.1.6:
-positive area in x, y), ids are the same in every export, and annotations are not locked, so that a person
-can correct them.
+QuPath's origin is the top left corner of the scanned bounds that a file states, that of every table here is the corner
+of level 0: the corner of the bounds is subtracted. Rings are closed and right-handed (RFC 7946 §3.1.6:
+positive area in x, y), ids are stable across exports, and annotations are not locked, so that they can be
+corrected.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 from inkdot.errors import UserError
 from inkdot.records import BoundsL0
 from inkdot.review.results.ranking import Ranking, Region, region_at, score_order
-from inkdot.review.results.read_results import ReviewedSlide
+from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_clusters import clusters_at
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
@@ -27,7 +27,7 @@ from inkdot.storage.atomic import atomic_path
 GEOJSON_VERSION = "inkdot.geojson/4"
 
 MAX_FEATURES = 10_000
-"""QuPath turns sluggish far above this; what is left out is stated in the worklist and on the page."""
+"""QuPath becomes slow above this; the worklist and the page state how many regions are left out."""
 
 _OURS = b'{"type": "FeatureCollection", "inkdot": {'
 
@@ -35,14 +35,14 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "inkdot.review")
 _FLAGGED = {
     "name": "flagged",
     "color": [213, 94, 0],
-}  # vermillion and blue of Okabe and Ito: told apart by everyone
+}  # vermillion and blue of Okabe and Ito, safe for colour blindness
 _NOT_FLAGGED = {"name": "shown, not flagged", "color": [0, 114, 178]}
 _WARNING = {"name": "warning about the slide", "color": [60, 60, 60]}
 
 
 @dataclass(frozen=True, slots=True)
 class GeojsonSummary:
-    """What a file holds beside the warnings.
+    """Counts of the regions of a file.
 
     Attributes:
         features: Regions in the file.
@@ -55,7 +55,7 @@ class GeojsonSummary:
 
 def write_geojson(
     path: Path,
-    reviewed: ReviewedSlide,
+    reviewed: SlideResults,
     ranking: Ranking,
     max_features: int = MAX_FEATURES,
     warnings: Sequence[str] | None = None,
@@ -65,16 +65,16 @@ def write_geojson(
     Args:
         path: Where to write.
         reviewed: Scores of the slide.
-        ranking: The regions shown; they are in the file even where nothing is flagged.
-        max_features: At most so many regions.
-        warnings: What a reader must know; what came with the scores where None.
+        ranking: The regions shown; written even where nothing is flagged.
+        max_features: Maximum number of regions.
+        warnings: Warnings about the slide; those of the scores where None.
     """
     slide = reviewed.slide
     further = _further_flagged(reviewed, ranking)
     total = len(ranking.regions) + further.size
     written = min(total, max_features)
     regions = _regions(reviewed, ranking, further)
-    said = list(slide.facts.warnings if warnings is None else warnings)
+    texts = list(slide.facts.warnings if warnings is None else warnings)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
         about = {
@@ -82,14 +82,14 @@ def write_geojson(
             "slide_id": slide.facts.frame.slide_id,
             "left_out": total - written,
             "use": FOOTER,
-            "warnings": said,
+            "warnings": texts,
         }
         head = {
             "type": "FeatureCollection",
             "inkdot": about | ({"warning": SYNTHETIC_MODEL} if slide.facts.synthetic_model else {}),
         }
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
-        notes = (_note(slide, text, index) for index, text in enumerate(said))
+        notes = (_note(slide, text, index) for index, text in enumerate(texts))
         shown = (feature(slide, region) for _, region in zip(range(written), regions, strict=False))
         for index, one in enumerate(chain(notes, shown)):
             file.write("\n" if index == 0 else ",\n")
@@ -99,16 +99,16 @@ def write_geojson(
 
 
 def refuse_foreign_verdicts(paths: Iterable[Path]) -> None:
-    """Refuse to write over what somebody saved from QuPath under a slide's name: it may hold verdicts.
+    """Refuse to overwrite a file saved from QuPath under a slide's name: it may hold verdicts.
 
     Raises:
-        UserError: One of the files is there and is none of ours.
+        UserError: One of the files exists and was not written by Inkdot.
     """
     for path in paths:
         if path.exists() and not path.read_bytes()[:200].startswith(_OURS):
             raise UserError(
                 f"{path}: expected a file that inkdot wrote, found another, which may hold verdicts from QuPath; "
-                "bring them in with `inkdot review import`, then move it away"
+                "import them with `inkdot review import`, then move it away"
             )
 
 
@@ -134,9 +134,9 @@ def feature(slide: ScoredSlide, region: Region) -> dict[str, object]:
 
 
 def _note(slide: ScoredSlide, text: str, index: int) -> dict[str, object]:
-    """A warning about the whole slide: QuPath shows names of annotations, and nothing of the file's head.
+    """A warning about the whole slide as an annotation, since QuPath shows no file header.
 
-    A square of a tile's size, side by side with the others from the top left corner, where it hides no region.
+    A square of a tile's size; the warnings lie side by side from the top left corner.
     """
     facts = slide.facts
     bounds = facts.frame.bounds_l0_px
@@ -165,7 +165,7 @@ def _size(bounds: BoundsL0) -> tuple[int, int]:
 
 
 def measurements(region: Region) -> dict[str, float]:
-    """Scores, and what was measured of a cluster's nuclei; QuPath shows them as columns."""
+    """Scores and measurements of nuclei; QuPath shows them as columns."""
     found: dict[str, float] = {name: round(value, 6) for name, value in region.scores.items()}
     found["rank"] = region.rank
     cluster = region.cluster
@@ -186,12 +186,12 @@ def ring(region: Region, bounds: BoundsL0) -> list[list[float]]:
 
 
 def _plain(value: float) -> float:
-    """To a tenth of a pixel, without a point where there is none."""
+    """Round to a tenth of a pixel; an int where it is whole."""
     rounded = round(value, 1)
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
+def _further_flagged(reviewed: SlideResults, ranking: Ranking) -> IntArray:
     """Rows of flagged clusters, else of flagged tiles, that no shown region covers, highest score first."""
     if reviewed.clusters is not None:
         order = reviewed.clusters.with_cards
@@ -205,7 +205,7 @@ def _further_flagged(reviewed: ReviewedSlide, ranking: Ranking) -> IntArray:
     return np.asarray([int(row) for row in flagged if int(row) not in shown], dtype=np.int64)
 
 
-def _regions(reviewed: ReviewedSlide, ranking: Ranking, further: IntArray) -> Iterator[Region]:
+def _regions(reviewed: SlideResults, ranking: Ranking, further: IntArray) -> Iterator[Region]:
     yield from ranking.regions
     first = len(ranking.regions) + 1
     if reviewed.clusters is not None:

@@ -1,7 +1,7 @@
-"""Sentences that stand on everything handed over. They state limits, never a diagnosis."""
+"""Statements on every output. They state limits, never a diagnosis."""
 
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
-"""The label that 21 CFR 809.10(c)(2)(i) asks for, word for word."""
+"""The label required by 21 CFR 809.10(c)(2)(i), verbatim."""
 
 FOOTER = (
     "Research use only. Not a diagnosis. A result of 'nothing flagged' does not exclude malignancy. "

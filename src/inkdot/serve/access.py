@@ -1,8 +1,8 @@
-"""What every request passes before anything looks at it: the right host, a known reader, and our own pages.
+"""Access control of every request: the Host header, the reader's cookie, and for changes the origin and a page key.
 
-A server on 127.0.0.1 can be asked by every page that the same browser has open. Against that stand: the Host header
-must be ours (a name of somebody else's that resolves here is refused), a cookie that browsers send to this site alone,
-and for changes the Origin, and a key that only our pages hold.
+A server on 127.0.0.1 can be reached by every page open in the same browser. Therefore the Host header must name this
+server (against DNS rebinding), the cookie is SameSite=strict, and a change needs a matching Origin and a key that only
+pages of this server hold (against cross-site request forgery).
 """
 
 import ipaddress
@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inkdot.serve.readers import Reader, reader_of_cookie, same_secret
 
 PAGE_KEY_HEADER = "x-inkdot-page"
-OPEN_PATHS = ("/login", "/static/")
-"""What is shown to anybody: the door, and the program text that is the same for everybody."""
+PUBLIC_PATHS = ("/login", "/static/")
+"""Paths that need no login: the login page and the static files."""
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (recognised, not bound)
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -49,13 +49,13 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Who may come in, and under which names this server goes.
+    """Who may log in, and the host names of this server.
 
     Attributes:
-        readers: Everybody with a token.
-        host: The address that is bound.
+        readers: All readers with a token.
+        host: The bound address.
         port: Its port.
-        names: Further names that the server is reached by, such as that of a proxy in front of it.
+        names: Further host names of the server, such as that of a reverse proxy.
     """
 
     readers: Sequence[Reader]
@@ -65,14 +65,13 @@ class AccessPolicy:
 
     @property
     def cookie_name(self) -> str:
-        """Cookies are shared by all ports of a host, and two servers must not take each other's."""
+        """Named by the port: all ports of a host share their cookies."""
         return f"inkdot_{self.port}"
 
-    def knows_host(self, header: str) -> bool:
+    def accepts_host(self, header: str) -> bool:
         """Whether a Host header names this server.
 
-        Where all addresses are bound any address will do: somebody who makes a name of theirs lead here has a name, no
-        address, in the header.
+        Where all addresses are bound, any IP address is accepted: a request by DNS rebinding carries a name instead.
         """
         try:
             name = urlsplit(f"//{header}").hostname or ""
@@ -87,12 +86,12 @@ class AccessPolicy:
         return self.host in _ANY_ADDRESS and _is_address(name)
 
     def reader_of(self, request: Request) -> Reader | None:
-        """Who is asking, by the cookie."""
+        """The reader that the cookie belongs to."""
         return reader_of_cookie(self.readers, request.cookies.get(self.cookie_name, ""))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this computer alone."""
+    """Whether an address can be reached from this computer only."""
     if host == "localhost":
         return True
     try:
@@ -109,17 +108,17 @@ def _is_address(name: str) -> bool:
     return True
 
 
-class Guard:
-    """Refuses what must not come in, and puts the protecting headers on everything that goes out.
+class AccessMiddleware:
+    """ASGI middleware that refuses requests without access and adds security headers to every response.
 
     Args:
-        app: What is protected. ``request.state.reader`` is the reader wherever a cookie was needed.
-        door: Who may come in.
+        app: The protected application. ``request.state.reader`` is the reader wherever a login is needed.
+        access: Who may log in.
     """
 
-    def __init__(self, app: ASGIApp, door: AccessPolicy) -> None:
+    def __init__(self, app: ASGIApp, access: AccessPolicy) -> None:
         self._app = app
-        self._door = door
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -142,20 +141,20 @@ class Guard:
         await (refusal or self._app)(scope, receive, send_protected)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Why a request goes no further, as the verdict to it."""
-        if not self._door.knows_host(request.headers.get("host", "")):
-            return PlainTextResponse("This server is not known by that name.", 421)
+        """The response that refuses a request; None where it may pass."""
+        if not self._access.accepts_host(request.headers.get("host", "")):
+            return PlainTextResponse("This server does not have that name.", 421)
         if request.method not in {"GET", "HEAD", "POST"}:
-            return PlainTextResponse("Only GET, HEAD and POST.", 405)
-        if request.method == "POST" and not self._own_origin(request.headers):
+            return PlainTextResponse("Only GET, HEAD and POST are allowed.", 405)
+        if request.method == "POST" and not self._same_origin(request.headers):
             return PlainTextResponse("This request came from another site.", 403)
         path = request.url.path
-        if any(path == known or (known.endswith("/") and path.startswith(known)) for known in OPEN_PATHS):
+        if any(path == known or (known.endswith("/") and path.startswith(known)) for known in PUBLIC_PATHS):
             return None
-        reader = self._door.reader_of(request)
+        reader = self._access.reader_of(request)
         if reader is None:
-            wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-            return RedirectResponse("/login", 303) if wants_page else PlainTextResponse("Log in first.", 401)
+            is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+            return RedirectResponse("/login", 303) if is_page else PlainTextResponse("Log in first.", 401)
         if request.method == "POST" and not same_secret(
             request.headers.get(PAGE_KEY_HEADER, ""), reader.page_key
         ):
@@ -163,10 +162,10 @@ class Guard:
         request.state.reader = reader
         return None
 
-    def _own_origin(self, headers: Headers) -> bool:
-        """Whether the page that sent a request is of this server, by what the browser says of it.
+    def _same_origin(self, headers: Headers) -> bool:
+        """Whether a request was sent by a page of this server, by its Origin and Sec-Fetch-Site headers.
 
-        Behind a proxy the browser's name for it may not be the one in the Host header: the given names count too.
+        Behind a proxy the browser may use another host name than the Host header: the further names count too.
         """
         if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             return False
@@ -174,5 +173,5 @@ class Guard:
         if origin is None:
             return True
         named = urlsplit(origin)
-        names = {name.lower() for name in self._door.names}
+        names = {name.lower() for name in self._access.names}
         return named.netloc.lower() == headers.get("host", "").lower() or named.hostname in names

@@ -1,4 +1,4 @@
-"""Encoded images that were asked for lately, in bounded memory."""
+"""A least-recently-used cache of encoded images, bounded in bytes."""
 
 import threading
 from collections import OrderedDict
@@ -6,38 +6,38 @@ from collections.abc import Callable, Hashable
 
 
 class ByteCache:
-    """Least recently used pieces go first when there is no room; may be used from several threads.
+    """LRU cache; thread-safe.
 
     Args:
-        most_bytes: Sum of the sizes of what is kept.
+        max_bytes: Largest sum of sizes.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[Hashable, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     @property
-    def bytes_kept(self) -> int:
-        """Sum of the sizes of what is kept now."""
+    def bytes_cached(self) -> int:
+        """Current sum of sizes."""
         return self._bytes
 
-    def find_or_make(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """What is kept under a key, else what ``make`` gives, kept from now on.
+    def get_or_create(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """The cached value of a key, else the result of ``make``, which is cached.
 
-        Two who ask for the same at once may both make it: that costs less than one waiting on the other's slide.
+        Two concurrent requests may both compute it: that costs less than waiting for each other.
         """
         with self._lock:
-            found = self._kept.get(key)
+            found = self._entries.get(key)
             if found is not None:
-                self._kept.move_to_end(key)
+                self._entries.move_to_end(key)
                 return found
         made = make()
         with self._lock:
-            self._bytes += len(made) - len(self._kept.pop(key, b""))
-            self._kept[key] = made
-            while self._bytes > self._most_bytes:
-                _, dropped = self._kept.popitem(last=False)
+            self._bytes += len(made) - len(self._entries.pop(key, b""))
+            self._entries[key] = made
+            while self._bytes > self._max_bytes:
+                _, dropped = self._entries.popitem(last=False)
                 self._bytes -= len(dropped)
         return made

@@ -1,8 +1,8 @@
-"""A slide as square tiles at powers of two, read from the original file when somebody looks there.
+"""Deep Zoom tiles of a slide, read from the original file on demand.
 
-The frame is all of level 0, bounds or not: a pixel of the finest level is a level-0 pixel, so regions need no
-arithmetic on their way to the viewer. Levels are counted as in Deep Zoom: the last is level 0 of the slide, each
-before it half as large, down to a single pixel.
+The frame is all of level 0, regardless of bounds: a pixel of the finest level is a level-0 pixel, so regions need no
+transformation for the viewer. Levels are counted as in Deep Zoom: the last is level 0 of the slide, each before it half
+as large, down to a single pixel.
 """
 
 import math
@@ -16,10 +16,10 @@ from inkdot.records import ReadPlan, ReducingSlide, RgbArray, Slide, SlideInfo
 from inkdot.tiling.tile_pixels import resized
 
 TILE_PX = 512
-_MOST_PIXELS_AT_ONCE = 16 * 2**20
-"""What is read in one piece; a file without coarse levels is read in bands instead, so that memory stays bounded."""
+_MAX_PIXELS_PER_READ = 16 * 2**20
+"""A file without coarse levels is read in bands of at most this many pixels, to bound memory."""
 
-_FINE_ENOUGH = 1.01  # a level 1 % coarser than wanted still counts as fine enough
+_FINE_ENOUGH = 1.01  # a level 1 % coarser than requested is accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_zoom_tile(slide: Slide, tile: ZoomTile) -> RgbArray:
     source = _source_level(info, step)
     # Rows of the tile whose source pixels may be held at once.
     per_row = columns * (step / info.level_downsamples[source]) ** 2
-    band = max(1, min(rows, int(_MOST_PIXELS_AT_ONCE / per_row)))
+    band = max(1, min(rows, int(_MAX_PIXELS_PER_READ / per_row)))
     out = np.empty((rows, columns, 3), np.uint8)
     for first in range(0, rows, band):
         count = min(band, rows - first)
@@ -98,7 +98,7 @@ def _pixels(slide: Slide, plan: ReadPlan, columns: int, rows: int) -> RgbArray:
 
 
 def _fitted(rgb: RgbArray, columns: int, rows: int) -> RgbArray:
-    """The wanted size; growing a little, by repeating the edge, where a level ends a pixel early."""
+    """The requested size; growing a little, by repeating the edge, where a level ends a pixel early."""
     height, width = rgb.shape[:2]
     if width < columns or height < rows:
         rgb = np.asarray(

@@ -1,4 +1,4 @@
-"""What can be laid over a slide: scores of all tiles, clusters, annotations. In level-0 pixels, as JSON values."""
+"""Layers over a slide: scores of all tiles, clusters, annotations; in level-0 pixels, as JSON values."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,17 +12,17 @@ from inkdot.config import AnnotationConfig
 from inkdot.labels import Head
 from inkdot.records import Slide
 from inkdot.review.results.scored_slide import scored_slide
-from inkdot.serve.shown_slides import ShownSlide
+from inkdot.serve.served_slides import ServedSlide
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer, read_table
 from inkdot.storage.tables.scores import read_scores
 
 SIMPLIFIED_L0_PX = 1.0
-"""Outlines lose no more than this: nobody sees it, and a hand-drawn one has thousands of points."""
+"""Tolerance of the simplified outlines: hand-drawn ones have thousands of points."""
 
 
-def scores_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
+def scores_layer(layout: RunLayout, slide: ServedSlide) -> dict[str, object]:
     """Every tile's corner and score, the highest last so that they are drawn on top.
 
     Raises:
@@ -42,7 +42,7 @@ def scores_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
     }
 
 
-def clusters_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
+def clusters_layer(layout: RunLayout, slide: ServedSlide) -> dict[str, object]:
     """Outlines of the clusters, and whether each is in focus.
 
     Raises:
@@ -57,11 +57,10 @@ def clusters_layer(layout: RunLayout, slide: ShownSlide) -> dict[str, object]:
     }
 
 
-def annotations_layer(slide: ShownSlide, opened: Slide, heads: Sequence[Head]) -> dict[str, object]:
-    """Outlines of annotated regions with the verdicts they stand for.
+def annotations_layer(slide: ServedSlide, opened: Slide, heads: Sequence[Head]) -> dict[str, object]:
+    """Outlines of annotated regions with their labels.
 
-    The names of classes and annotations in the file are free text, which people use for all sorts of things, and are
-    not passed on.
+    The names of classes and annotations in the file are free text, may identify people, and are not passed on.
 
     Raises:
         AnnotationError: The file cannot be read, or names a class that has no known meaning.

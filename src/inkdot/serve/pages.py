@@ -71,22 +71,22 @@ def review_page(facts: Mapping[str, object]) -> str:
 
 
 def worklist_page(facts: Mapping[str, object]) -> str:
-    """The list of slides, the first to look at first."""
-    return _filled(_own("worklist.html"), facts)
+    """The list of slides."""
+    return _filled(_template("worklist.html"), facts)
 
 
 def login_page(*, refused: bool) -> str:
-    """The door: asks for a token.
+    """The login page.
 
     Args:
-        refused: The token that was given is nobody's.
+        refused: An invalid token was entered.
     """
-    return _filled(_own("login.html").replace("{{refused_hidden}}", "" if refused else "hidden"), {})
+    return _filled(_template("login.html").replace("{{refused_hidden}}", "" if refused else "hidden"), {})
 
 
 def missing_page() -> str:
-    """What people see at an address where nothing is; it may lie below another address, so its files are named from the root."""
-    return _filled(_own("missing.html"), {}).replace('href="static/', 'href="/static/')
+    """The page for unknown addresses; at any depth, so its files are named from the root."""
+    return _filled(_template("missing.html"), {}).replace('href="static/', 'href="/static/')
 
 
 def _filled(markup: str, facts: Mapping[str, object]) -> str:
@@ -109,5 +109,5 @@ def _style_links() -> str:
     return "\n".join(f"<link {link}>" for link in (*links, 'rel="icon" href="static/icon.svg"'))
 
 
-def _own(name: str) -> str:
+def _template(name: str) -> str:
     return (files("inkdot.serve") / "assets" / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Verdicts of a reader: checked, kept, and read back for a page or a table."""
+"""Verdicts of a reader: checked, stored, and read back for a page or a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,28 +7,30 @@ from typing import cast
 
 from inkdot.labels import Head
 from inkdot.serve.readers import Reader
-from inkdot.serve.shown_results import Shown
+from inkdot.serve.served_results import ServedResults
 from inkdot.storage.verdict_store import Change, Entry, VerdictStore
 
-LONGEST_NOTE = 2000
-MOST_STEPS = 200
-"""Steps back that a page is given when it is opened."""
+MAX_NOTE_CHARACTERS = 2000
+MAX_UNDO_STEPS = 200
+"""Undo steps that a page gets when it is opened."""
 
 _LISTED = ("id", "problem", "warnings", "call", "score", "flagged_regions")
-_MOST_OF_IT = 0.5  # an verdict that means a class by more than this opens the questions that depend on it
+_OPENING_WEIGHT = (
+    0.5  # a verdict that means a class by more than this makes the heads apply that depend on it
+)
 
 
 class VerdictRefusedError(ValueError):
-    """What was sent is no verdict to a question of this review."""
+    """The request holds no valid verdict of this review."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a reader sent: the whole state of one region.
+class VerdictUpdate:
+    """The whole state of one region, as a page sends it.
 
     Attributes:
         key: The region.
-        verdicts: Verdict by question.
+        verdicts: Verdict by head.
         note: Free text; empty for none.
         is_undo: The reader took an earlier verdict back.
     """
@@ -39,11 +41,11 @@ class Given:
     is_undo: bool
 
 
-def given_from_json(value: object) -> Given:
-    """Read what a page sent.
+def parse_update(value: object) -> VerdictUpdate:
+    """Parse the JSON that a page sent.
 
     Raises:
-        VerdictRefusedError: It is of another form.
+        VerdictRefusedError: It has another form.
     """
     if not isinstance(value, dict):
         raise VerdictRefusedError("expected an object")
@@ -53,78 +55,80 @@ def given_from_json(value: object) -> Given:
         raise VerdictRefusedError("expected key, verdicts and note")
     pairs = cast("dict[object, object]", verdicts)
     if not all(isinstance(part, str) for pair in pairs.items() for part in pair):
-        raise VerdictRefusedError("expected verdicts by question")
-    if len(note) > LONGEST_NOTE:
-        raise VerdictRefusedError(f"expected a note of at most {LONGEST_NOTE} characters, found {len(note)}")
-    return Given(key, cast("dict[str, str]", pairs), note.strip(), undo is True)
+        raise VerdictRefusedError("expected verdicts by head")
+    if len(note) > MAX_NOTE_CHARACTERS:
+        raise VerdictRefusedError(
+            f"expected a note of at most {MAX_NOTE_CHARACTERS} characters, found {len(note)}"
+        )
+    return VerdictUpdate(key, cast("dict[str, str]", pairs), note.strip(), undo is True)
 
 
 class ReaderVerdicts:
-    """The verdicts of all readers of one review; each is given their own alone.
+    """The verdicts of all readers of one review; each reader gets only their own.
 
     Args:
-        store: Where they are kept.
-        shown: What may be reviewed.
+        store: Where they are stored.
+        results: The results under review.
     """
 
-    def __init__(self, store: VerdictStore, shown: Shown) -> None:
+    def __init__(self, store: VerdictStore, results: ServedResults) -> None:
         self._store = store
-        self._shown = shown
+        self._results = results
 
-    def keep(self, reader: Reader, given: Given) -> Entry:
-        """Check and keep the state of one region; when this returns, it is on disk.
+    def record(self, reader: Reader, update: VerdictUpdate) -> Entry:
+        """Check and store the state of one region; when this returns, it is on disk.
 
-        The same state sent again changes nothing, so a page may send until it is reviewed.
+        The same state sent again changes nothing, so a page may send it until it is acknowledged.
 
         Raises:
-            VerdictRefusedError: The region, a question or an verdict is none of this review.
+            VerdictRefusedError: The region, a head or a verdict does not belong to this review.
         """
-        region = self._shown.regions.get(given.key)
+        region = self._results.regions.get(update.key)
         if region is None:
             raise VerdictRefusedError("expected a region of this review")
-        check_verdicts(self._shown.heads, given.verdicts)
-        before = self._store.entry(reader.name, self._shown.study, given.key) or _EMPTY
+        check_verdicts(self._results.heads, update.verdicts)
+        before = self._store.entry(reader.name, self._results.study, update.key) or _EMPTY
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        after = _entry(before, given, now)
+        after = _entry(before, update, now)
         if after == before:
             return before
         self._store.record(
             Change(
                 reader=reader.name,
-                study=self._shown.study,
-                key=given.key,
+                study=self._results.study,
+                key=update.key,
                 slide_id=region.slide_id,
                 geometry=region.geometry,
                 rank=region.rank,
                 score=region.score,
                 entry=after,
-                is_undo=given.is_undo,
+                is_undo=update.is_undo,
                 time=now,
             )
         )
         return after
 
     def state(self, reader: Reader) -> dict[str, object]:
-        """What a page needs of a reader's verdicts: the state of every region, and the last steps for undo."""
+        """A reader's verdicts for a page: the state of every region, and the last steps for undo."""
         entries: dict[str, Entry] = {}
         steps: list[dict[str, object]] = []
-        for key, entry, is_undo in self._store.history(reader.name, self._shown.study):
+        for key, entry, is_undo in self._store.history(reader.name, self._results.study):
             if is_undo and steps:
                 steps.pop()
             elif not is_undo:
                 steps.append({"key": key, "before": entries.get(key, _EMPTY)})
             entries[key] = entry
         kept = {
-            key: entry for key, entry in entries.items() if key in self._shown.regions and entry != _EMPTY
+            key: entry for key, entry in entries.items() if key in self._results.regions and entry != _EMPTY
         }
-        known = [step for step in steps if step["key"] in self._shown.regions]
-        return {"entries": kept, "steps": known[-MOST_STEPS:]}
+        known = [step for step in steps if step["key"] in self._results.regions]
+        return {"entries": kept, "steps": known[-MAX_UNDO_STEPS:]}
 
     def overview(self, reader: Reader) -> dict[str, object]:
-        """What the list of slides needs, with how far a reader has come in each; thousands of slides make one page."""
+        """The list of slides with a reader's progress in each, without regions: thousands of slides make one page."""
         entries = cast("Mapping[str, Entry]", self.state(reader)["entries"])
         reviewed = {key for key, entry in entries.items() if entry["verdicts"]}
-        slides = cast("list[Mapping[str, object]]", self._shown.facts["slides"])
+        slides = cast("list[Mapping[str, object]]", self._results.facts["slides"])
         listed: list[dict[str, object]] = []
         for slide in slides:
             keys = cast("list[str]", slide["region_keys"])
@@ -138,14 +142,14 @@ class ReaderVerdicts:
                     "reviewed": sum(key in reviewed for key in keys),
                 }
             )
-        return {**self._shown.facts, "slides": listed}
+        return {**self._results.facts, "slides": listed}
 
     def changes(self, reader: Reader) -> list[Change]:
         """The state of every region that a reader reviewed in this study, for ``verdicts.csv``."""
         return [
             change
             for change in self._store.latest()
-            if change.reader == reader.name and change.study == self._shown.study
+            if change.reader == reader.name and change.study == self._results.study
         ]
 
 
@@ -153,35 +157,34 @@ _EMPTY: Entry = {"verdicts": {}, "note": None}
 
 
 def check_verdicts(heads: tuple[Head, ...], verdicts: Mapping[str, str]) -> None:
-    """Refuse verdicts to unknown questions, unknown verdicts, and those to questions whose condition is not met.
+    """Check that heads and verdicts are known and that the conditions of the heads are met.
 
     Raises:
-        VerdictRefusedError: As said.
+        VerdictRefusedError: One is not.
     """
     known = {head.name: head for head in heads}
     for name, verdict in verdicts.items():
         head = known.get(name)
         if head is None or verdict not in head.labels:
-            raise VerdictRefusedError("expected a question of this review and one of its verdicts")
+            raise VerdictRefusedError("expected a head of this review and one of its verdicts")
         if head.condition is None:
             continue
-        other, wanted = head.condition
-        given = verdicts.get(other, "")
-        opening = known[other].labels[given] if other in known and given in known[other].labels else None
-        if opening is None or opening.get(wanted, 0.0) <= _MOST_OF_IT:
-            raise VerdictRefusedError(f"{name} is asked only where {other} is reviewed {wanted}")
+        other, required = head.condition
+        weights = known[other].labels.get(verdicts.get(other, "")) if other in known else None
+        if weights is None or weights.get(required, 0.0) <= _OPENING_WEIGHT:
+            raise VerdictRefusedError(f"{name} is asked only where the verdict on {other} is {required}")
 
 
-def _entry(before: Entry, given: Given, now: str) -> Entry:
-    """The new state; what did not change keeps its time."""
+def _entry(before: Entry, update: VerdictUpdate, now: str) -> Entry:
+    """The new state; an unchanged verdict keeps its time."""
     earlier = cast("Mapping[str, Mapping[str, str]]", before["verdicts"])
     verdicts = {
         head: dict(earlier[head])
         if head in earlier and earlier[head]["verdict"] == verdict
         else {"verdict": verdict, "time": now}
-        for head, verdict in sorted(given.verdicts.items())
+        for head, verdict in sorted(update.verdicts.items())
     }
     note = cast("Mapping[str, str] | None", before["note"])
-    if given.note != (note["text"] if note else ""):
-        note = {"text": given.note, "time": now} if given.note else None
+    if update.note != (note["text"] if note else ""):
+        note = {"text": update.note, "time": now} if update.note else None
     return {"verdicts": verdicts, "note": note}

@@ -1,7 +1,7 @@
-"""Who may read: a token per reader, and what is made of it. Nothing here is kept in memory between requests.
+"""Readers and their tokens. There are no sessions.
 
-A token is shown once, in the address that opens the application; the browser then holds a cookie that is computed from
-it, so that a server started again with the same tokens knows its readers. Everything secret is compared in constant time.
+A token is shown once, in the address that opens the application. The browser then holds a cookie derived from it, so that
+a server restarted with the same tokens accepts it. Secrets are compared in constant time.
 """
 
 import csv
@@ -18,17 +18,17 @@ from inkdot.errors import UserError
 from inkdot.storage.atomic import atomic_path
 
 COLUMNS = ("reader", "token")
-SHORTEST_TOKEN = 20
-LONGEST_NAME = 60
+MIN_TOKEN_CHARACTERS = 20
+MAX_NAME_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who verdicts.
+    """A person who gives verdicts.
 
     Attributes:
-        name: Pseudonym that stands with the verdicts.
-        token: Secret that opens the application for this reader.
+        name: Pseudonym stored with the verdicts.
+        token: Secret that logs this reader in.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Reader:
 
     @property
     def cookie(self) -> str:
-        """What the browser shows with every request."""
+        """The login cookie."""
         return _derived(self.token, "cookie")
 
     @property
     def page_key(self) -> str:
-        """What a page of ours must show to change anything; another site's page cannot know it."""
+        """The key that pages of this server send with every change; other sites cannot know it."""
         return _derived(self.token, "page")
 
 
@@ -50,32 +50,32 @@ def _derived(token: str, purpose: str) -> str:
 
 
 def same_secret(given: str, known: str) -> bool:
-    """Whether two texts are equal, found out in a time that tells nothing of where they differ."""
+    """Whether two secrets are equal, compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), known.encode("utf-8", "replace"))
 
 
 def reader_of_token(readers: Sequence[Reader], token: str) -> Reader | None:
-    """The reader a token belongs to; all are compared, whichever it is."""
+    """The reader a token belongs to; all are compared, for constant time."""
     found = [reader for reader in readers if same_secret(token, reader.token)]
     return found[0] if found else None
 
 
 def reader_of_cookie(readers: Sequence[Reader], cookie: str) -> Reader | None:
-    """The reader a cookie belongs to; all are compared, whichever it is."""
+    """The reader a cookie belongs to; all are compared, for constant time."""
     found = [reader for reader in readers if same_secret(cookie, reader.cookie)]
     return found[0] if found else None
 
 
-def drawn_readers(names: Sequence[str], known: Mapping[str, str] | None = None) -> list[Reader]:
-    """Readers with their known tokens, else with drawn ones (256 bits), in the order of ``names``.
+def make_readers(names: Sequence[str], known: Mapping[str, str] | None = None) -> list[Reader]:
+    """Readers with their known or new random tokens (256 bits), in the order of ``names``.
 
     Raises:
         UserError: A name is empty, too long, or stands twice.
     """
-    wanted = [_checked_name(name) for name in names]
-    if len(set(wanted)) != len(wanted):
-        raise UserError(f"--reader: expected every name once, found {', '.join(wanted)}")
-    return [Reader(name, (known or {}).get(name) or secrets.token_urlsafe(32)) for name in wanted]
+    checked = [_checked_name(name) for name in names]
+    if len(set(checked)) != len(checked):
+        raise UserError(f"--reader: expected every name once, found {', '.join(checked)}")
+    return [Reader(name, (known or {}).get(name) or secrets.token_urlsafe(32)) for name in checked]
 
 
 def read_tokens(path: Path) -> dict[str, str]:
@@ -103,10 +103,10 @@ def read_tokens(path: Path) -> dict[str, str]:
     for row in table:
         name, token = _checked_name(row["reader"] or ""), (row["token"] or "").strip()
         where = f"{path}: line {table.line_num}"
-        if len(token) < SHORTEST_TOKEN:
+        if len(token) < MIN_TOKEN_CHARACTERS:
             raise UserError(
-                f"{where}: expected a token of at least {SHORTEST_TOKEN} characters, found {len(token)}; "
-                "delete the line and name the reader with --reader to have one drawn"
+                f"{where}: expected a token of at least {MIN_TOKEN_CHARACTERS} characters, found {len(token)}; "
+                "delete the line and name the reader with --reader to get a new one"
             )
         if name in tokens or token in tokens.values():
             raise UserError(
@@ -129,8 +129,8 @@ def write_tokens(path: Path, readers: Sequence[Reader]) -> None:
 
 def _checked_name(name: str) -> str:
     plain = name.strip()
-    if not plain or len(plain) > LONGEST_NAME or not plain.isprintable():
+    if not plain or len(plain) > MAX_NAME_CHARACTERS or not plain.isprintable():
         raise UserError(
-            f"reader: expected a pseudonym of 1 to {LONGEST_NAME} printable characters, found {name[:80]!r}"
+            f"reader: expected a pseudonym of 1 to {MAX_NAME_CHARACTERS} printable characters, found {name[:80]!r}"
         )
     return plain

@@ -1,4 +1,4 @@
-"""Running the application until somebody stops it."""
+"""Run the application until it is interrupted."""
 
 import socket
 from collections.abc import Callable
@@ -10,19 +10,19 @@ import uvicorn
 from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy
 from inkdot.serve.application import Application
-from inkdot.serve.open_slides import OpenSlides
 from inkdot.serve.reader_verdicts import ReaderVerdicts
-from inkdot.serve.shown_results import Shown
+from inkdot.serve.served_results import ServedResults
+from inkdot.serve.slide_pool import SlidePool
 from inkdot.storage.verdict_store import VerdictStore
 
 _GRACE_SECONDS = 3
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address, so that its port is known before anything is printed.
+    """A listening socket, so that the port is known before addresses are printed.
 
     Raises:
-        UserError: The address is not one of this computer, or the port is taken.
+        UserError: The address does not belong to this computer, or the port is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -35,24 +35,28 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    shown: Shown, door: AccessPolicy, verdicts: Path, listening: socket.socket, ready: Callable[[], None]
+    results: ServedResults,
+    access: AccessPolicy,
+    verdicts: Path,
+    listening: socket.socket,
+    ready: Callable[[], None],
 ) -> None:
-    """Verdict requests until interrupted.
+    """Handle requests until interrupted.
 
     Requests are not logged: the first of each reader holds a token.
 
     Args:
-        shown: What is shown.
-        door: Who may come in.
-        verdicts: Where verdicts are kept.
+        results: The results that are served.
+        access: Who may log in.
+        verdicts: File of the verdicts.
         listening: From :func:`bound_socket`; closed at the end.
-        ready: Called when the next request would be reviewed.
+        ready: Called when requests are accepted.
 
     Raises:
-        StorageError: Verdicts cannot be kept there.
+        StorageError: Verdicts cannot be stored there.
     """
-    with closing(VerdictStore(verdicts)) as store, closing(OpenSlides()) as slides, listening:
-        application = Application(shown, ReaderVerdicts(store, shown), door, slides)
+    with closing(VerdictStore(verdicts)) as store, closing(SlidePool()) as slides, listening:
+        application = Application(results, ReaderVerdicts(store, results), access, slides)
         config = uvicorn.Config(
             application.asgi(),
             log_level="warning",

@@ -1,4 +1,4 @@
-"""``inkdot review agreement``: how far readers agree, question by question."""
+"""``inkdot review agreement``: inter-reader agreement per head."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,7 +19,7 @@ Verdicts = dict[tuple[str, int], dict[str, int]]
 """By (slide, region): the index of each reader's verdict."""
 
 _COLUMNS = (
-    "question",
+    "head",
     "readers",
     "metric",
     "regions",
@@ -33,17 +33,17 @@ _COLUMNS = (
 def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> int:
     """Print Cohen's kappa of every two readers and Fleiss' kappa of all, with intervals.
 
-    All verdicts count as different, "unsure" among them; only regions that both (or two of all) readers reviewed count.
+    "unsure" counts as a verdict of its own. Only regions that both (or at least two) readers reviewed count.
 
     Args:
-        verdicts: Tables that galleries saved, and databases of the server.
-        heads: The questions that may be reviewed.
+        verdicts: Tables saved by galleries, and databases of the server.
+        heads: The heads that may be reviewed.
 
     Returns:
         0.
 
     Raises:
-        ManifestError: A table is missing or wrong, or there are not two readers.
+        ManifestError: A table is missing or invalid, or there are fewer than two readers.
     """
     found = latest_verdicts([verdict for path in verdicts for verdict in read_stored_verdicts(path, heads)])
     readers = sorted({verdict.reader for verdict in found})
@@ -59,7 +59,7 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
     console.print(table)
     if any(verdict.shown == "scores" for verdict in found):
         console.print(
-            "Some readers saw the scores, which draws readers together: for a reader study export with --blinded."
+            "Some readers saw the scores, which biases agreement upwards: for a reader study export with --blinded."
         )
     return 0
 

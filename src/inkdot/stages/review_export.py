@@ -1,4 +1,4 @@
-"""``inkdot review export``: turn results into a folder that a pathologist opens: images, a page, a worklist."""
+"""``inkdot review export``: write a folder for the pathologist: the gallery page with its images, a worklist, GeoJSON."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
 from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
+    identifying_words,
     pseudonyms_text,
     read_pseudonyms,
-    telling_words,
     with_pseudonyms,
     without_names,
 )
@@ -43,7 +43,7 @@ from inkdot.review.gallery.slide_review import (
 from inkdot.review.gallery.worklist import worklist_text
 from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides import open_slide
@@ -67,26 +67,25 @@ def run(
 ) -> int:
     """Write ``out/index.html`` with its images, ``worklist.csv`` and a GeoJSON file per slide.
 
-    CachedImages that an earlier export wrote are kept, so that a stopped export goes on; the page comes last.
+    Images of an earlier export are reused, so that an interrupted export continues; the page is written last.
 
     Args:
         results: Results folder of ``inkdot predict``.
         out: Folder to hand over.
         top_n: Regions per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
-        blinded_seed: For reader studies: hide everything the model said and shuffle by this seed. Worklist and
+        blinded_seed: For reader studies: hide the model's output and shuffle by this seed. Worklist and
             GeoJSON, which hold scores, are then not written.
-        pseudonymise: Call slides by drawn names in everything handed over; ``pseudonyms.csv`` in the results
-            folder leads back.
-        identifiers: Words that must not be found in the folder handed over, such as names of patients.
+        pseudonymise: Replace slide names by random pseudonyms; ``pseudonyms.csv`` in the results folder maps them back.
+        identifiers: Words that must not occur in the folder, such as names of patients.
 
     Returns:
         0 when every slide is in the page with its images, 1 when some could not be shown and are listed.
 
     Raises:
         StorageError: The results folder is not one, or holds scores of two models.
-        UserError: ``top_n`` is out of range, another run works in ``out``, a blinded export would lie beside
-            scores or annotations saved by others would be written over, or an identifier was found; the page is then
-            taken away again.
+        UserError: ``top_n`` is out of range, another run uses ``out``, a blinded export would lie beside
+            scores, annotations saved by others would be overwritten, or an identifier was found; the page is then
+            deleted.
     """
     source, layout = RunLayout(results), ReviewLayout(out)
     config = _review_config(top_n)
@@ -96,7 +95,7 @@ def run(
     reviews = {entry.slide_id: _not_analysed(entry, rows, names) for entry in entries}
     task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
     if blinded_seed is not None:
-        _refuse_telling_files(layout, names.values())
+        _refuse_files_with_scores(layout, names.values())
     refuse_foreign_verdicts(layout.geojson(name) for name in names.values())
     with locked(RunLayout(out).lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
@@ -107,14 +106,14 @@ def run(
                 reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
         for review in ordered:
-            if review.ranking is None:  # regions of an earlier export are not this slide's any more
+            if review.ranking is None:  # the regions of an earlier export are outdated
                 layout.geojson(review.slide_id).unlink(missing_ok=True)
         if blinded_seed is None:
             write_text(layout.worklist, worklist_text(ordered))
         settings = GallerySettings(layout.tiles.name, blinded_seed)
         write_text(layout.index, page_text(gallery_facts(ordered, settings)))
         _drop_other_images(layout, ordered)
-        _check_identifiers(layout, [*identifiers, *(telling_words(entries) if pseudonymise else ())])
+        _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
@@ -131,7 +130,7 @@ def _review_config(top_n: int | None) -> ReviewConfig:
 class _SlideExport:
     """Ranks the regions of one slide and writes its images and its GeoJSON file.
 
-    What the page needs is left in ``reviews``; scores and pixels are let go, so that memory stays bounded.
+    The result goes to ``reviews``; scores and pixels are released, to bound memory.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class _SlideExport:
 
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
         name = self._names[entry.slide_id]
-        reviewed = read_reviewed(self._source, entry.slide_id, name)
+        reviewed = read_slide_results(self._source, entry.slide_id, name)
         slide = reviewed.slide
         ranking = reviewed.ranking(self._config.top_n, self._config.min_distance_fraction)
         row = self._rows[spreadsheet_safe(entry.slide_id)]
@@ -166,7 +165,7 @@ class _SlideExport:
             warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
             facts=slide.facts,
             ranking=ranking,
-            ruler=reviewed.ruler,
+            lymphocyte_reference=reviewed.lymphocyte_reference,
             measured_clusters=reviewed.measured_clusters,
             further_calls=row.get("further_calls", ""),
         )
@@ -180,18 +179,18 @@ class _SlideExport:
     def _write_images(
         self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, regions: Sequence[Region]
     ) -> Literal["done", "reused"]:
-        """Write the images that are missing; their names say what they show, so one that exists is right."""
+        """Write the images that are missing; a name is a hash of the content, so existing files are valid."""
         identity = (review.slide_id, facts.tiles_sha256)
         overview = image_name(*identity, "overview", OVERVIEW_PX)
-        wanted: dict[str, Field | None] = {overview: None}
+        fields: dict[str, Field | None] = {overview: None}
         images: list[CardImages] = []
         for region in regions:
             tile, context = (
                 field(region, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
             )
             images.append(CardImages(_field_name(identity, tile), _field_name(identity, context)))
-            wanted |= {images[-1].tile: tile, images[-1].context: context}
-        missing = {name: field for name, field in wanted.items() if not (self._layout.tiles / name).exists()}
+            fields |= {images[-1].tile: tile, images[-1].context: context}
+        missing = {name: field for name, field in fields.items() if not (self._layout.tiles / name).exists()}
         if missing:
             with closing(open_slide(entry)) as opened:
                 for name, field in missing.items():
@@ -217,17 +216,17 @@ def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
 
 
 def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, ...]:
-    """The questions of the one model that made all scores.
+    """The heads of the one model that made all scores.
 
     Raises:
-        StorageError: The folder holds scores of two models: their numbers cannot be ranked together.
+        StorageError: The folder holds scores of two models, which cannot be ranked together.
     """
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model = ""
     paths = [source.scores(plain_text(row["slide_id"])) for row in rows if row["outcome"] == "done"]
     for path in paths:
         if not path.exists():
-            continue  # this slide fails on its own, the others go on
+            continue  # this slide fails later, the others continue
         footer = read_footer(path, SCORES_VERSION)
         if model and footer["model_sha256"] != model:
             raise StorageError(
@@ -242,7 +241,7 @@ def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, 
 
 
 def _names(source: RunLayout, entries: Sequence[SlideEntry]) -> dict[str, str]:
-    """Pseudonyms by slide_id; the same in every export, as the table in the results folder keeps them."""
+    """Pseudonyms by slide_id; stored in the results folder, so that they stay the same."""
     names = with_pseudonyms(read_pseudonyms(source.pseudonyms_csv), [entry.slide_id for entry in entries])
     write_text(source.pseudonyms_csv, pseudonyms_text(names))
     return names
@@ -254,15 +253,15 @@ def _check_identifiers(layout: ReviewLayout, words: Sequence[str]) -> None:
         layout.index.unlink(missing_ok=True)
         name, word = found[0]
         raise UserError(
-            f"{layout.root}: expected no identifiers in what is handed over, found {word!r} in {name} and {len(found)} in all; "
-            "the page was taken away: choose an empty --out, or rename what tells too much"
+            f"{layout.root}: expected no identifiers in the exported folder, found {word!r} in {name} and {len(found)} in all; "
+            "the page was deleted: choose an empty --out, or rename the slides"
         )
 
 
-def _refuse_telling_files(layout: ReviewLayout, names: Iterable[str]) -> None:
-    """A blinded folder that still holds an earlier export's scores would not be blinded."""
-    telling = [layout.worklist, *(layout.geojson(name) for name in names)]
-    found = [path.name for path in telling if path.exists()]
+def _refuse_files_with_scores(layout: ReviewLayout, names: Iterable[str]) -> None:
+    """Refuse a blinded export into a folder with scores of an earlier one."""
+    with_scores = [layout.worklist, *(layout.geojson(name) for name in names)]
+    found = [path.name for path in with_scores if path.exists()]
     if found:
         raise UserError(
             f"{layout.root}: expected a folder without scores for a blinded export, found {found[0]}; choose another --out"
@@ -285,24 +284,24 @@ def _not_analysed(
 
 
 def _without_folders(reason: str, entry: SlideEntry, names: Mapping[str, str]) -> str:
-    """A reason without the folders that a file lies in: what is handed over must not tell how a disk is arranged.
+    """A reason without folder names, which must not be exported.
 
-    Reasons start with the path they are about, up to a colon and a space.
+    Reasons start with a path, up to a colon and a space.
     """
     path, colon, rest = reason.partition(": ")
     folders = re.compile(r".*[/\\]")
     words = rest.split(" ")
-    # Later in the sentence a path is one word with an absolute start; a path with spaces stands first only.
-    told = " ".join(
+    # Further paths are single words with an absolute start; only the first may hold spaces.
+    rest = " ".join(
         folders.sub("", word) if re.match(r"\W*([A-Za-z]:)?[/\\]\S+[/\\]", word) else word for word in words
     )
-    plain = folders.sub("", path) + colon + told
+    plain = folders.sub("", path) + colon + rest
     name = names[entry.slide_id]
     return plain if name == entry.slide_id else without_names(plain, entry, name)
 
 
 def _drop_other_images(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:
-    """Delete images of earlier exports that nothing shows any more; files of other names are left alone."""
+    """Delete unused images of earlier exports; other files are left alone."""
     shown = {name for r in reviews for p in r.images for name in (p.tile, p.context)} | {
         r.overview for r in reviews
     }

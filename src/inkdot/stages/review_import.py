@@ -1,4 +1,4 @@
-"""``inkdot review import``: readers' verdicts become labels to train on."""
+"""``inkdot review import``: convert readers' verdicts into training labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,26 +28,25 @@ def run(
     results: Path | None = None,
     reader: str = "",
 ) -> int:
-    """Write a labels table with one row per reader, region and question.
+    """Write a labels table with one row per reader, region and head.
 
-    Readers who disagree both stay: tiling averages the verdicts about one region into a soft target. Where a reader
-    reviewed twice, the later verdict counts. The column ``source`` says what the reader saw and whose regions they were.
+    Disagreeing verdicts are both kept: tiling averages them into a soft target. Of repeated verdicts of a reader the latest
+    counts. The column ``source`` states whether scores were shown, and the model of the regions.
 
     Args:
-        verdicts: Tables that galleries saved, databases of the server, and GeoJSON files that QuPath saved, named
-            by their slide_id.
+        verdicts: Tables saved by galleries, databases of the server, and GeoJSON files saved by QuPath, named by their
+            slide_id.
         out: The labels table to write.
-        heads: The questions that may be reviewed.
-        results: Results folder the regions came from: it says from which corner QuPath counts, and which slide a
-            pseudonym stands for.
-        reader: Pseudonym of who classified the annotations in QuPath.
+        heads: The heads that may be reviewed.
+        results: Results folder of the regions: gives the origin of QuPath's coordinates and the slides of pseudonyms.
+        reader: Pseudonym of the reader who used QuPath.
 
     Returns:
         0.
 
     Raises:
-        ManifestError: A table or file is missing or wrong.
-        UserError: A GeoJSON file is given without ``results`` or ``reader``, or is of no slide of the results.
+        ManifestError: A table or file is missing or invalid.
+        UserError: A GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results.
         StorageError: The results' scores cannot be read.
     """
     console = Console(stderr=True)
@@ -66,7 +65,7 @@ def run(
     readers, slides = {label.reader for label in labels}, {label.slide_id for label in labels}
     console.print(
         f"{len(labels)} verdicts of {len(readers)} readers on {len(slides)} slides in {out} "
-        f"({replaced} earlier or repeated verdicts and {notes} notes without an verdict left out)",
+        f"({replaced} earlier or repeated verdicts and {notes} notes without a verdict ignored)",
         soft_wrap=True,
         markup=False,
     )
@@ -93,7 +92,7 @@ def _drawn_labels(
     if found.ignored:
         classes = ", ".join(f"{name} ({count})" for name, count in found.ignored.items())
         console.print(
-            f"{path.name}: left out annotations that say nothing about a region: {classes}",
+            f"{path.name}: ignored annotations without a verdict: {classes}",
             soft_wrap=True,
             markup=False,
         )
@@ -104,7 +103,7 @@ def _drawn_labels(
 
 
 def _real_names(results: Path | None) -> dict[str, str]:
-    """Slides by their pseudonyms, where the results were exported under such."""
+    """Slides by their pseudonyms; none where no pseudonyms were used."""
     known = read_pseudonyms(RunLayout(results).pseudonyms_csv) if results else {}
     return {name: slide_id for slide_id, name in known.items()}
 

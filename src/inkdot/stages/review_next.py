@@ -1,4 +1,4 @@
-"""``inkdot review next``: which regions to ask a reader about, so that their time teaches the model most."""
+"""``inkdot review next``: active learning, the regions to review next."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from rich.console import Console
 from inkdot.config import ReviewConfig
 from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, Query, query_list_text
+from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, Query, query_list_text
 from inkdot.review.active_learning.query_strategy import (
     FloatArray,
     entropy_bits,
     prior_corrected,
-    query,
     score_features,
-    standardised,
+    select_queries,
+    standardize,
 )
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.review.verdicts.verdict_table import regions_with_verdict
@@ -41,24 +41,23 @@ class _Candidate:
 
 
 def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] = ()) -> int:
-    """Write the list of regions most worth asking about.
+    """Write the query list: uncertain regions that differ from each other and from the reviewed ones.
 
-    Regions are told apart by the embeddings in the results where every slide has them, else by their scores and by what
-    was measured of their nuclei.
+    Features are the embeddings in the results where every slide has them, else scores and measurements of nuclei.
 
     Args:
         results: Results folder of ``inkdot predict``.
-        out: The list to write; ``inkdot review serve --ask`` shows it.
+        out: The query list to write, for ``inkdot review serve --query-list``.
         count: How many regions.
-        reviewed: Verdicts given already (``verdicts.csv``, ``reviews.sqlite``): their regions are not asked again, nor
-            others like them.
+        reviewed: Verdicts so far (``verdicts.csv``, ``reviews.sqlite``): their regions are not listed again, and regions
+            that resemble them come late.
 
     Returns:
         0.
 
     Raises:
-        StorageError: The results cannot be read, or are of two models.
-        ManifestError: A table of verdicts is missing or wrong.
+        StorageError: The results cannot be read, or come from two models.
+        ManifestError: A table of verdicts is missing or invalid.
     """
     layout = RunLayout(results)
     rows = [row for row in read_predictions(layout.predictions_csv) if row["outcome"] == "done"]
@@ -76,7 +75,7 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
             entropy_bits(prior_corrected(scores, heads), heads),
         )
         open_rows = np.flatnonzero(~done)
-        chosen, distances = query(bits[open_rows], features[open_rows], features[done], count)
+        chosen, distances = select_queries(bits[open_rows], features[open_rows], features[done], count)
         for index, gap in zip(chosen, distances, strict=True):
             row, distance = int(open_rows[index]), float(gap)
             candidate = candidates[row]
@@ -91,10 +90,10 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
                 )
             )
     write_text(out, query_list_text(queries))
-    told_by = "embeddings" if by_embedding else "scores and measurements"
+    features_from = "embeddings" if by_embedding else "scores and measurements"
     Console(stderr=True).print(
-        f"{len(queries)} regions of {len({item.slide_id for item in queries})} slides in {out}, chosen from "
-        f"{len(candidates)} by {told_by} ({int(done.sum())} reviewed already)",
+        f"{len(queries)} regions of {len({item.slide_id for item in queries})} slides in {out}, selected from "
+        f"{len(candidates)} by {features_from} ({int(done.sum())} already reviewed)",
         soft_wrap=True,
         markup=False,
     )
@@ -104,12 +103,12 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
 def _candidates(
     layout: RunLayout, slide_ids: Iterable[str]
 ) -> tuple[list[_Candidate], tuple[Head, ...], str]:
-    """The regions of all slides in a fixed order, the questions and the model of their scores."""
+    """The regions of all slides in a fixed order, the heads and the model of their scores."""
     found: list[_Candidate] = []
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model, distance = "", ReviewConfig().min_distance_fraction
     for slide_id in sorted(slide_ids):
-        reviewed = read_reviewed(layout, slide_id, slide_id)
+        reviewed = read_slide_results(layout, slide_id, slide_id)
         facts = reviewed.slide.facts
         if model and facts.model_sha256 != model:
             raise StorageError(
@@ -117,17 +116,17 @@ def _candidates(
             )
         model, heads = facts.model_sha256, facts.heads
         embeddings = _embeddings(layout, slide_id, facts.tiles_sha256, model)
-        for region in reviewed.ranking(MOST_OF_A_SLIDE, distance).regions:
+        for region in reviewed.ranking(MAX_REGIONS_PER_SLIDE, distance).regions:
             found.append(_Candidate(slide_id, region, _embedding(embeddings, region)))
     return found, heads, model
 
 
 def _embeddings(layout: RunLayout, slide_id: str, tiles_sha256: str, model_sha256: str) -> Embeddings | None:
-    """Embeddings that belong to these tiles and this model, if there are any."""
-    if not layout.embeddings_facts(slide_id).exists():
+    """Embeddings of these tiles and this model, if there are any."""
+    if not layout.embeddings_metadata(slide_id).exists():
         return None
     found = read_embeddings(layout, slide_id)
-    fits = (found.facts["tiles_sha256"], found.facts["model_sha256"]) == (tiles_sha256, model_sha256)
+    fits = (found.metadata["tiles_sha256"], found.metadata["model_sha256"]) == (tiles_sha256, model_sha256)
     return found if fits else None
 
 
@@ -143,13 +142,13 @@ def _features(
     candidates: Sequence[_Candidate], scores: dict[str, FloatArray], *, by_embedding: bool
 ) -> FloatArray:
     if by_embedding:
-        return standardised(np.stack([c.embedding for c in candidates if c.embedding is not None]))
+        return standardize(np.stack([c.embedding for c in candidates if c.embedding is not None]))
     measures = np.full((len(candidates), len(MEASURES) + 1), np.nan)
     for row, candidate in enumerate(candidates):
         if (cluster := candidate.region.cluster) is not None:
             measures[row, 0] = np.log1p(cluster.nuclei)
             measures[row, 1:] = [cluster.measures.get(name, np.nan) for name in MEASURES]
-    return np.hstack([standardised(score_features(scores)), standardised(measures)])
+    return np.hstack([standardize(score_features(scores)), standardize(measures)])
 
 
 def _verdicts(
@@ -169,7 +168,7 @@ def _verdicts(
 def _already_reviewed(
     candidates: Sequence[_Candidate], outlines: dict[str, list[shapely.Polygon]]
 ) -> np.ndarray:
-    """Per candidate, whether somebody reviewed about it, bool [n]."""
+    """Whether each candidate was reviewed, bool [n]."""
     done = np.zeros(len(candidates), dtype=np.bool_)
     for slide_id, reviewed in outlines.items():
         rows = [row for row, candidate in enumerate(candidates) if candidate.slide_id == slide_id]

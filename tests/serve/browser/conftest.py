@@ -1,4 +1,4 @@
-"""A server in a process of its own, browsers to come in with, and what is asked of their pages."""
+"""A server in a process of its own, logged-in browsers, and helpers for their pages."""
 
 import os
 import re
@@ -27,7 +27,7 @@ class Server:
 
     def __init__(self, command: list[str], results: RunLayout) -> None:
         self._command, self.results = command, results
-        self._said = results.root.parent / "said.txt"
+        self._log = results.root.parent / "server.log"
         self.port = 0
 
     def start(self, *more: str) -> "Server":
@@ -38,10 +38,10 @@ class Server:
             str(self.results.root.parent / "tokens.csv"),
         ]
         readers = ["--reader", "dr-a", "--reader", "dr-b"]
-        with self._said.open("w", encoding="utf-8") as said:
+        with self._log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [*self._command, "review", "serve", *fixed, *readers, "--port", str(self.port), *more],
-                stdout=said,
+                stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "NO_COLOR": "1"},
             )
@@ -55,7 +55,7 @@ class Server:
 
     @property
     def _text(self) -> str:
-        return self._said.read_text(encoding="utf-8")
+        return self._log.read_text(encoding="utf-8")
 
     def address(self, reader: str) -> str:
         """What was printed for a reader."""
@@ -72,7 +72,7 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def standing(
+def shared_server(
     inkdot_command: list[str],
     tmp_path_factory: pytest.TempPathFactory,
     truth: SimpleNamespace,
@@ -95,7 +95,7 @@ def server(inkdot_command: list[str], results: RunLayout) -> Iterator[Server]:
 
 
 @pytest.fixture
-def come_in(browser: "Browser") -> Iterator[OpenPage]:
+def log_in(browser: "Browser") -> Iterator[OpenPage]:
     """A browser of their own for a reader; the test fails on any script error, policy breach or foreign request."""
     wrong: list[str] = []
     contexts: list[Any] = []
@@ -163,6 +163,6 @@ def centre_l0_px(page: "Page") -> tuple[float, float]:
 
 @pytest.fixture(scope="session")
 def page_of() -> SimpleNamespace:
-    """How a page is led and asked."""
-    asked = (go, open_viewer, settle, kept, pressed, centre_l0_px)
-    return SimpleNamespace(**{ask.__name__: ask for ask in asked})
+    """Actions on a page, and what it shows."""
+    actions = (go, open_viewer, settle, kept, pressed, centre_l0_px)
+    return SimpleNamespace(**{action.__name__: action for action in actions})

@@ -22,10 +22,10 @@ Eventually = Callable[[Callable[[], object], object], None]
 OpenPage = Callable[..., "Page"]
 
 
-def test_the_worklist_leads_to_the_slide_to_look_at_first(
-    standing: Any, come_in: OpenPage, truth: SimpleNamespace, eventually: Eventually
+def test_the_worklist_is_sorted_by_priority_and_links_to_slides(
+    shared_server: Any, log_in: OpenPage, truth: SimpleNamespace, eventually: Eventually
 ) -> None:
-    page = come_in(standing)
+    page = log_in(shared_server)
     page.wait_for_selector("#rows tr")
     assert "token" not in page.url
     assert page.locator("#rows .slide-link").all_inner_texts()[0] == truth.name
@@ -44,12 +44,12 @@ def test_the_worklist_leads_to_the_slide_to_look_at_first(
 
 
 def test_names_and_warnings_are_text(
-    standing: Any, come_in: OpenPage, truth: SimpleNamespace, page_of: SimpleNamespace
+    shared_server: Any, log_in: OpenPage, truth: SimpleNamespace, page_of: SimpleNamespace
 ) -> None:
-    page = come_in(standing)
+    page = log_in(shared_server)
     page.wait_for_selector("#rows tr")
     assert truth.warning in page.locator("#rows tr").first.inner_text()
-    page_of.go(page, standing)
+    page_of.go(page, shared_server)
     assert page.locator("h1").inner_text() == truth.name
     assert page.locator(".warnings li").first.inner_text() == truth.warning
     page_of.open_viewer(page)
@@ -64,11 +64,11 @@ def test_names_and_warnings_are_text(
     assert "owned" not in page.title()
 
 
-def test_regions_come_when_a_slide_is_opened(
-    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+def test_regions_are_fetched_when_a_slide_is_opened(
+    server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
-    """Undo leads back to a slide that this page never opened; without the server it says that the regions did not come."""
-    page = come_in(server)
+    """Undo returns to a slide that this page never opened; without the server an alert says that regions are missing."""
+    page = log_in(server)
     page_of.go(page, server)
     page.keyboard.press("m")
     page_of.kept(page)
@@ -81,8 +81,8 @@ def test_regions_come_when_a_slide_is_opened(
     assert page.evaluate(known)[0] is False
     page.route("**/regions", lambda route: route.abort())
     page.keyboard.press("z")
-    page.wait_for_selector("#trouble:not([hidden])")
-    assert "did not come" in page.locator("#trouble").inner_text()
+    page.wait_for_selector("#alert:not([hidden])")
+    assert "could not be loaded" in page.locator("#alert").inner_text()
     assert page.locator("h1").inner_text() == "S2 clean"
     page.unroute("**/regions")
     page.locator("#slides button").first.click()
@@ -92,9 +92,9 @@ def test_regions_come_when_a_slide_is_opened(
 
 
 def test_two_readers_at_once_see_their_own_verdicts_alone(
-    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+    server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
-    first, second = (come_in(server, reader) for reader in ("dr-a", "dr-b"))
+    first, second = (log_in(server, reader) for reader in ("dr-a", "dr-b"))
     for page in (first, second):
         page_of.go(page, server)
     for keys in (("m", "b"), ("l", "u")):
@@ -114,9 +114,9 @@ def test_two_readers_at_once_see_their_own_verdicts_alone(
 
 
 def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
-    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+    server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
-    pages = [come_in(server, reader) for reader in ("dr-a", "dr-b")]
+    pages = [log_in(server, reader) for reader in ("dr-a", "dr-b")]
     for page in pages:
         page_of.go(page, server)
         page.keyboard.press("b")
@@ -131,11 +131,11 @@ def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
         ("dr-b", 2),
     ]
     pages[0].keyboard.press("u")  # nobody is there to take it
-    pages[0].wait_for_selector("#trouble:not([hidden])")
-    assert "not kept yet" in pages[0].locator("#trouble").inner_text()
+    pages[0].wait_for_selector("#alert:not([hidden])")
+    assert "not saved yet" in pages[0].locator("#alert").inner_text()
     server.start()
     page_of.kept(pages[0])
-    assert pages[0].locator("#trouble").is_hidden()
+    assert pages[0].locator("#alert").is_hidden()
     pages[0].keyboard.press("z")  # undo reaches back over it
     pages[0].keyboard.press("z")
     page_of.kept(pages[0])
@@ -147,8 +147,8 @@ def test_a_killed_server_loses_nothing_and_pages_send_what_it_missed(
     assert page_of.pressed(pages[0], 1) == []
 
 
-def test_a_note_that_is_being_written_is_kept_when_the_page_goes(
-    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+def test_an_unfinished_note_is_saved_when_the_page_closes(
+    server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
     asked: list[str] = []
 
@@ -161,7 +161,7 @@ def test_a_note_that_is_being_written_is_kept_when_the_page_goes(
             time.sleep(0.1)
         dialog.accept()
 
-    page = come_in(server)
+    page = log_in(server)
     page.on("dialog", leave)
     page_of.go(page, server)
     page.keyboard.press("n")
@@ -172,59 +172,59 @@ def test_a_note_that_is_being_written_is_kept_when_the_page_goes(
     assert page.locator(".card .note").all_inner_texts() == ["crush artefact?"]
 
 
-def test_leaving_a_server_that_is_gone_is_said(
-    server: Any, come_in: OpenPage, eventually: Eventually
-) -> None:
-    page = come_in(server)
+def test_logout_without_a_server_is_reported(server: Any, log_in: OpenPage, eventually: Eventually) -> None:
+    page = log_in(server)
     page.wait_for_selector("#rows tr")
     server.kill()
-    page.click("#leave")
-    eventually(lambda: "does not verdict" in page.locator("#said").inner_text(), True)
+    page.click("#logout")
+    eventually(lambda: "does not respond" in page.locator("#status").inner_text(), True)
 
 
-def test_an_verdict_that_is_refused_is_said_to_be(
-    server: Any, come_in: OpenPage, page_of: SimpleNamespace
+def test_a_verdict_that_is_refused_is_reported(
+    server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
-    page = come_in(server)
+    page = log_in(server)
     page_of.go(page, server)
     page.evaluate("() => { Inkdot.facts.slides[0].regions[0].key = 'nowhere'; }")
     page.keyboard.press("b")
-    page.wait_for_selector("#trouble:not([hidden])")
+    page.wait_for_selector("#alert:not([hidden])")
     page.keyboard.press("a")
     page_of.kept(page)
-    assert "a region of this review. Load this page again" in page.locator("#trouble").inner_text()
+    assert "a region of this review. Reload this page" in page.locator("#alert").inner_text()
 
 
-def test_the_door_refuses_and_admits(standing: Any, come_in: OpenPage, eventually: Eventually) -> None:
-    page = come_in(standing)
-    page.click("#leave")
+def test_login_refuses_a_wrong_token_and_accepts_a_right_one(
+    shared_server: Any, log_in: OpenPage, eventually: Eventually
+) -> None:
+    page = log_in(shared_server)
+    page.click("#logout")
     page.wait_for_selector("#token")
-    page.goto(standing.page("review"))
+    page.goto(shared_server.page("review"))
     page.wait_for_selector("#token")
     page.fill("#token", "nonsense")
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]:not([hidden])")
-    page.fill("#token", standing.address("dr-b").partition("token=")[2])
+    page.fill("#token", shared_server.address("dr-b").partition("token=")[2])
     page.keyboard.press("Enter")
     page.wait_for_selector("#rows tr")
     eventually(page.locator("#who").inner_text, "dr-b")
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (768, 1024)], ids=["laptop", "tablet"])
-def test_axe_finds_no_serious_fault_and_nothing_sticks_out(
-    standing: Any, come_in: OpenPage, size: tuple[int, int], page_of: SimpleNamespace
+def test_axe_finds_no_serious_violation_and_nothing_overflows(
+    shared_server: Any, log_in: OpenPage, size: tuple[int, int], page_of: SimpleNamespace
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    page = come_in(standing, size=size)
+    page = log_in(shared_server, size=size)
     page.emulate_media(reduced_motion="reduce")  # a message half faded in has too little contrast
     page.wait_for_selector("#rows tr")
     faults = found_by(Axe(), page)
-    page_of.go(page, standing)
+    page_of.go(page, shared_server)
     faults += found_by(Axe(), page)
     page_of.open_viewer(page)
     faults += found_by(Axe(), page)
-    page.goto(standing.page("login"))
+    page.goto(shared_server.page("login"))
     faults += found_by(Axe(), page)
     assert faults == []
 

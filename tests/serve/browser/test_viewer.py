@@ -20,11 +20,11 @@ OpenPage = Callable[..., "Page"]
 
 
 def test_the_scale_bar_tells_the_truth(
-    standing: Any, come_in: OpenPage, truth: SimpleNamespace, page_of: SimpleNamespace
+    shared_server: Any, log_in: OpenPage, truth: SimpleNamespace, page_of: SimpleNamespace
 ) -> None:
     """Two bars on the slide lie 200 µm apart; the scale bar measures them on a screenshot, at three zooms."""
-    page = come_in(standing)
-    page_of.go(page, standing)
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
     page_of.open_viewer(page)
     page.uncheck('[data-layer="regions"]')
     left, right = truth.bars_x_l0_px
@@ -52,10 +52,10 @@ def test_the_scale_bar_tells_the_truth(
 
 
 def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
-    standing: Any, come_in: OpenPage, page_of: SimpleNamespace
+    shared_server: Any, log_in: OpenPage, page_of: SimpleNamespace
 ) -> None:
-    page = come_in(standing)
-    page_of.go(page, standing)
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
     page.click('.card[data-rank="2"] .open')
     page_of.settle(page)
     assert page.locator("#context-title").inner_text() == "Region 2"
@@ -78,10 +78,10 @@ def test_a_card_s_click_flies_there_and_the_slide_s_click_marks_the_card(
 
 
 def test_a_slide_without_regions_can_be_looked_at(
-    standing: Any, come_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
+    shared_server: Any, log_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
 ) -> None:
-    page = come_in(standing)
-    page.goto(standing.page("review#2"))
+    page = log_in(shared_server)
+    page.goto(shared_server.page("review#2"))
     page.wait_for_selector("h1")
     assert page.locator("h1").inner_text() == "S4 empty"
     assert "inadequate, not negative" in page.locator("#slide-head").inner_text()
@@ -102,10 +102,10 @@ def test_a_slide_without_regions_can_be_looked_at(
 
 
 def test_layers_are_drawn_where_the_scores_are(
-    standing: Any, come_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
+    shared_server: Any, log_in: OpenPage, eventually: Eventually, page_of: SimpleNamespace
 ) -> None:
-    page = come_in(standing)
-    page_of.go(page, standing)
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
     page_of.open_viewer(page)
     page.uncheck('[data-layer="regions"]')
 

@@ -1,1 +1,1 @@
-"""Which regions to ask a reader about next."""
+"""Active learning: which regions to review next."""

@@ -1,4 +1,4 @@
-"""``next.csv``: the regions to ask about next, most worth asking first."""
+"""``next.csv``: the query list of active learning, most informative region first."""
 
 import csv
 import io
@@ -10,22 +10,23 @@ from inkdot.errors import ManifestError
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 
 QUERY_LIST_VERSION = "inkdot.query_list/1"
-MOST_OF_A_SLIDE = 2000
-"""Regions of one slide that are considered, by score: what lies below is as sure as the model can be."""
+_EARLIER_VERSION = "inkdot.questions/1"  # the same with a column place
+MAX_REGIONS_PER_SLIDE = 2000
+"""Candidates of one slide, by score: the model is certain about those below."""
 
 COLUMNS = ("order", "slide_id", "geometry", "score", "entropy_bits", "distance", "model_sha256", "schema")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One region worth asking about.
+    """One region to review.
 
     Attributes:
         slide_id: The slide.
-        region: WKT POLYGON in level-0 pixels.
+        geometry: WKT POLYGON in level-0 pixels.
         score: Score of the flag class, 0 to 1.
-        entropy_bits: Entropy of the scores.
-        distance: To the nearest region asked or listed before, in standard deviations; None for the first of all.
+        entropy_bits: Entropy of the prior-corrected scores.
+        distance: To the nearest region reviewed or listed before, in standard deviations; None where there is none.
         model_sha256: Model whose scores these are.
     """
 
@@ -53,7 +54,7 @@ def query_list_text(queries: Sequence[Query]) -> str:
 
 
 def read_query_list(path: Path) -> list[tuple[str, str]]:
-    """Slides and outlines of the regions in such a table, in its order.
+    """Slides and outlines of the regions in a query list, in its order.
 
     Raises:
         ManifestError: The table is missing or of another form.
@@ -63,12 +64,15 @@ def read_query_list(path: Path) -> list[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: expected a list of `inkdot review next`: {error}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [name for name in ("slide_id", "geometry", "schema") if name not in (reader.fieldnames or ())]
+    reader.fieldnames = ["geometry" if name == "place" else name for name in reader.fieldnames or ()]
+    missing = [name for name in ("slide_id", "geometry", "schema") if name not in reader.fieldnames]
     if missing:
         raise ManifestError(
             f"{path}: expected a list of `inkdot review next`, found no column {missing[0]!r}; run it again"
         )
     rows = list(reader)
-    if wrong := [row["schema"] for row in rows if row["schema"] != QUERY_LIST_VERSION]:
+    if wrong := [
+        row["schema"] for row in rows if row["schema"] not in {QUERY_LIST_VERSION, _EARLIER_VERSION}
+    ]:
         raise ManifestError(f"{path}: column schema: expected {QUERY_LIST_VERSION}, found {wrong[0]!r}")
     return [(plain_text(row["slide_id"]), row["geometry"]) for row in rows]

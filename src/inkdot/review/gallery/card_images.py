@@ -1,4 +1,4 @@
-"""Images of a page as JPEG files. Their names are hashes: no slide's name gets into a path or an address."""
+"""Images of the page as JPEG files, named by hashes: no slide name appears in a path or URL."""
 
 import hashlib
 import io
@@ -18,24 +18,24 @@ NAME = re.compile(r"[0-9a-f]{32}\.jpg")
 
 
 def image_name(*identity: object) -> str:
-    """A file name that stands for what is shown, the same in every export.
+    """A file name that identifies the content, the same in every export.
 
     Args:
-        identity: JSON values that settle the image's pixels: the slide, the region, the scale.
+        identity: JSON values that determine the pixels: the slide, the region, the scale.
     """
     text = json.dumps([*identity, QUALITY], ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32] + ".jpg"
 
 
 def jpeg_bytes(pixels: RgbArray) -> bytes:
-    """A image as JPEG, colours at full resolution (a nucleus is few pixels wide); no metadata."""
+    """An image as JPEG, colours at full resolution (a nucleus is few pixels wide); no metadata."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="JPEG", quality=QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
 def jpeg_size(path: Path) -> tuple[int, int]:
-    """Width and height of a image, from its header."""
+    """Width and height of an image, from its header."""
     with Image.open(path) as image:
         return image.size
 

@@ -1,4 +1,4 @@
-"""What each image of a page shows: which field of the slide, at which scale, with which scale bar. Pure."""
+"""The field, scale and scale bar of each image of the page."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from inkdot.review.results.ranking import Region, View
 from inkdot.units import Micrometres, MicrometresPerPixel, TilePx
 
 CONTEXT_FACTOR = 4.0
-"""Side of the surroundings in sides of the region: enough to see which group of cells it belongs to."""
+"""Side of the surroundings in sides of the region."""
 
 LEAST_CONTEXT_FACTOR = 1.5
-"""Where four sides would not fit into the image at full resolution there are fewer, down to this."""
+"""Least factor, used where the larger one would not fit into the image at full resolution."""
 
 MAX_TILE_PX = 512
 CONTEXT_PX = 1024
 MAX_CONTEXT_PX = 2048
-"""For the few regions that are themselves so large that ``CONTEXT_PX`` would not show them at full resolution."""
+"""Limit for regions too large for ``CONTEXT_PX`` at full resolution."""
 
 OVERVIEW_PX = 1600
 
@@ -45,7 +45,7 @@ class ScaleBar:
 
     Attributes:
         length_um: What the bar measures.
-        fraction: Its length as a fraction (0 to 1) of the image's width, right at every size it is shown at.
+        fraction: Its length as a fraction (0 to 1) of the image's width.
     """
 
     length_um: int
@@ -58,7 +58,7 @@ def view_of(region: Region, spec: TileSpec) -> View:
 
 
 def tile_field(region: Region, spec: TileSpec, mpp: Mpp) -> Field:
-    """The region itself, as fine as the slide holds it (people see more than the network is given)."""
+    """The region itself, at the full resolution of the slide."""
     view = view_of(region, spec)
     return Field(view.x_l0_px, view.y_l0_px, finest_spec(view.side_um, mpp, MAX_TILE_PX))
 
@@ -91,7 +91,7 @@ def finest_spec(side_um: float, mpp: Mpp, max_px: int) -> TileSpec:
 
 
 def scale_bar(width_um: float) -> ScaleBar:
-    """The longest round bar that takes at most a third of a image ``width_um`` wide."""
+    """The longest round bar that takes at most a third of an image ``width_um`` wide."""
     fitting = [length for length in _ROUND_LENGTHS_UM if length <= width_um * _LONGEST_BAR_FRACTION]
     length = fitting[-1] if fitting else _ROUND_LENGTHS_UM[0]
     return ScaleBar(length, length / width_um)

@@ -1,6 +1,6 @@
-"""The facts of a review as one JSON value, which the page turns into cards.
+"""The content of a review as one JSON value, which the page's script turns into cards.
 
-Names and warnings are untrusted: the page writes them as text, never as markup.
+Names and warnings are untrusted: the page inserts them as text, never as markup.
 """
 
 import random
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inkdot.labels import Head, score_column
-from inkdot.metrics.calls import certain_from, further_call, heads_asked_of
+from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts
@@ -37,19 +37,18 @@ class GallerySettings:
 def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
     """Everything the page shows.
 
-    In a blinded review nothing that the model said is in the facts: no score, call or count, and the order
-    of slides and regions is a shuffle that the seed repeats.
+    A blinded review holds no output of the model: no score, call or count. Slides and regions are shuffled by the seed.
 
     Args:
-        reviews: The slides, in the order to look at them.
+        reviews: The slides, in the order of priority.
         settings: How to present them.
     """
-    shown = order_shown(reviews, settings)
+    shown = display_order(reviews, settings)
     return frame_facts(reviews, settings) | {"slides": [slide_facts(review, settings) for review in shown]}
 
 
-def order_shown(reviews: Sequence[SlideReview], settings: GallerySettings) -> list[SlideReview]:
-    """The slides as they are listed: as given, or in a blinded review shuffled by its seed."""
+def display_order(reviews: Sequence[SlideReview], settings: GallerySettings) -> list[SlideReview]:
+    """The slides in display order: as given, or shuffled by the seed of a blinded review."""
     if settings.blinded_seed is None:
         return list(reviews)
     shown = sorted(reviews, key=lambda review: review.slide_id)
@@ -58,7 +57,7 @@ def order_shown(reviews: Sequence[SlideReview], settings: GallerySettings) -> li
 
 
 def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
-    """What is said of the review as a whole; see :func:`gallery_facts`."""
+    """Facts about the review as a whole; see :func:`gallery_facts`."""
     scored = [review.facts for review in reviews if review.facts is not None]
     heads = scored[0].heads if scored else ()
     return {
@@ -72,7 +71,7 @@ def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> di
 
 
 def _review_id(reviews: Sequence[SlideReview], settings: GallerySettings) -> str:
-    """Name under which a browser keeps verdicts; however many regions are shown, it stays the same."""
+    """Name under which a browser stores verdicts; independent of the number of regions shown."""
     scored = sorted(
         (r.slide_id, r.facts.model_sha256, r.facts.tiles_sha256) for r in reviews if r.facts is not None
     )
@@ -90,9 +89,9 @@ def _head_facts(head: Head) -> dict[str, object]:
 
 
 def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
-    """Verdicts as they are offered: the flag class, other classes, mixtures, then what training does not use.
+    """Verdicts in display order: the flag class, other classes, mixtures, then those that training does not use.
 
-    Footers sort their keys, so the order of a config does not survive.
+    The order of the config is lost: footers sort their keys.
     """
 
     def key(item: tuple[str, Mapping[str, float]]) -> tuple[int, int]:
@@ -106,7 +105,7 @@ def _ordered(head: Head) -> list[tuple[str, Mapping[str, float]]]:
 
 
 def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, object]:
-    """What is said of one slide and its regions; see :func:`gallery_facts`."""
+    """Facts about one slide and its regions; see :func:`gallery_facts`."""
     blinded = settings.blinded_seed is not None
     warnings = list(review.warnings)
     facts: dict[str, object] = {
@@ -132,7 +131,7 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
             "more_flagged": ranking.more_flagged,
             "units": ranking.units,
             "flagged_units": ranking.flagged_units,
-            "ruler": _ruler_facts(review),
+            "lymphocyte_reference": _reference_facts(review),
             "measured_clusters": review.measured_clusters,
             "further_calls": review.further_calls,
             "geojson": f"{review.slide_id}.geojson",
@@ -147,7 +146,7 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
         }
     regions = [_region_facts(review, index, settings) for index in range(len(ranking.regions))]
     if blinded:
-        # A string seeds by its bytes, the same on every machine: each slide gets its own order.
+        # A string seed is the same on every machine: each slide gets its own order.
         random.Random(f"{settings.blinded_seed}/{review.slide_id}").shuffle(regions)
         regions = [region | {"rank": rank} for rank, region in enumerate(regions, start=1)]
     facts["regions"] = regions
@@ -188,7 +187,7 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
         facts |= {
             "score": _rounded(region.score),
             "flagged": region.flagged,
-            "worth": _worth_facts(slide.worth(region.score)),
+            "reliability": _reliability_facts(slide.reliability_step(region.score)),
             "scores": _scores_by_head(region),
             "calls": _calls(region, slide),
             "cluster": _cluster_facts(region.cluster) if region.cluster else None,
@@ -214,20 +213,20 @@ def _ring_in_context(region: Region, slide: ScoreFacts) -> list[list[float]]:
 
 
 def _calls(region: Region, slide: ScoreFacts) -> dict[str, str]:
-    """What is said of the further questions, such as morphology; nothing of a region that is not flagged."""
-    asked = heads_asked_of(slide.heads, slide.head) if region.flagged else []
+    """Calls of the further heads, such as morphology; none for a region that is not flagged."""
+    asked = conditional_heads(slide.heads, slide.head) if region.flagged else []
     return {
-        head.name: further_call(
+        head.name: head_call(
             head,
             [region.scores[score_column(head.name, name)] for name in head.classes],
-            certain_from(slide.abstention, head),
+            call_threshold(slide.abstention, head),
         )
         for head in asked
     }
 
 
-def _worth_facts(step: ReliabilityStep | None) -> dict[str, object] | None:
-    """What such a score was worth in validation; the interval is the score's uncertainty in words people know."""
+def _reliability_facts(step: ReliabilityStep | None) -> dict[str, object] | None:
+    """The observed share of the flag class among validation regions with similar scores, with its interval."""
     if step is None:
         return None
     share = step.positive
@@ -245,13 +244,13 @@ def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
     }
 
 
-def _ruler_facts(review: SlideReview) -> dict[str, object] | None:
-    ruler = review.ruler
-    if ruler is None:
+def _reference_facts(review: SlideReview) -> dict[str, object] | None:
+    reference = review.lymphocyte_reference
+    if reference is None:
         return None
-    diameter = ruler["diameter_um"]
+    diameter = reference["diameter_um"]
     rounded = round(diameter, 2) if isinstance(diameter, float) else None
-    return {"lymphocytes": ruler["lymphocytes"], "diameter_um": rounded, "reason": ruler["reason"]}
+    return {"lymphocytes": reference["lymphocytes"], "diameter_um": rounded, "reason": reference["reason"]}
 
 
 def _scores_by_head(region: Region) -> Mapping[str, Mapping[str, float]]:

@@ -1,8 +1,8 @@
-"""The page as one file that opens from disk: markup, style, script and facts, under a strict policy.
+"""The page as one file that opens from disk: markup, style, script and data, under a strict content security policy.
 
-Style and script stand in the file and are allowed by their hashes alone: a page opened from ``file://`` has no
-origin that browsers agree on, and module scripts are refused there. The facts stand in a data block, which
-no browser runs. Nothing may be fetched but images beside the page.
+Style and script are inline and allowed by their hashes only: browsers treat the origin of ``file://`` pages differently
+and refuse module scripts there. The data is in a data block, which is not executed. Only images beside the page may be
+loaded.
 """
 
 import base64
@@ -46,7 +46,7 @@ def page_text(facts: Mapping[str, object]) -> str:
         "synthetic_hidden": "" if synthetic else "hidden",
         "version": html.escape(__version__),
     }
-    # One pass: what is filled in is never searched for slots again.
+    # One pass: inserted text is not searched for slots.
     return _SLOT.sub(lambda match: slots[match[1]], _asset("index.html"))
 
 
@@ -65,7 +65,7 @@ def policy(style: str, script: str) -> str:
 
 
 def data_block(facts: Mapping[str, object]) -> str:
-    """Facts as JSON that cannot end the script element it stands in, whatever a slide is called."""
+    """Facts as JSON, escaped so that no slide name can end the script element."""
     text = json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -1,7 +1,7 @@
-"""Names for slides that tell nothing, and a look for identifiers in what is handed over.
+"""Pseudonyms of slides, and the search for identifiers in an export.
 
-Pseudonyms are drawn, not computed: a hash of a slide's name can be found again by trying names. The table that
-leads back stays in the results folder.
+Pseudonyms are random: a hash of a slide's name could be reversed by trying names. The table that maps them back stays in
+the results folder.
 """
 
 import csv
@@ -18,14 +18,14 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL
 
 COLUMNS = ("slide_id", "pseudonym")
 
-_EVERYWHERE = (FOOTER, RESEARCH_USE, SYNTHETIC_MODEL)
-_FOUND_ANYWHERE = 6
+_FIXED_SENTENCES = (FOOTER, RESEARCH_USE, SYNTHETIC_MODEL)
+_MIN_CHARACTERS_ANYWHERE = 6
 _IMAGES = frozenset({".jpg"})
-_FEWEST_CHARACTERS = 4
+_MIN_CHARACTERS = 4
 
 
 def with_pseudonyms(known: Mapping[str, str], slide_ids: Iterable[str]) -> dict[str, str]:
-    """A pseudonym for every slide: the known one, else a fresh one."""
+    """A pseudonym for every slide: the known one, else a new one."""
     names = dict(known)
     for slide_id in sorted(set(slide_ids) - set(known)):
         name = f"slide-{secrets.token_hex(4)}"
@@ -36,7 +36,7 @@ def with_pseudonyms(known: Mapping[str, str], slide_ids: Iterable[str]) -> dict[
 
 
 def pseudonyms_text(names: Mapping[str, str]) -> str:
-    """The table that leads back, sorted by slide_id."""
+    """The table of pseudonyms, sorted by slide_id."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -62,22 +62,22 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
 
 
 def without_names(text: str, entry: SlideEntry, name: str) -> str:
-    """A text in which the slide and its file go by ``name``."""
+    """A text with the names of the slide and its file replaced by ``name``."""
     for word in sorted({entry.slide_id, entry.path.name, entry.path.stem}, key=len, reverse=True):
         text = text.replace(word, name)
     return text
 
 
-def telling_words(entries: Iterable[SlideEntry]) -> set[str]:
-    """Names of slides and files, patients and specimens that must not be found in a pseudonymous export.
+def identifying_words(entries: Iterable[SlideEntry]) -> set[str]:
+    """Names of slides, files, patients and specimens that must not occur in a pseudonymous export.
 
-    Shorter ones than four characters are left out: they are found everywhere.
+    Words of fewer than four characters are left out: they would be found everywhere.
     """
     return {
         word
         for e in entries
         for word in (e.slide_id, e.path.stem, e.patient_id, e.specimen_id)
-        if len(word) >= _FEWEST_CHARACTERS
+        if len(word) >= _MIN_CHARACTERS
     }
 
 
@@ -85,21 +85,21 @@ def find_identifiers(folder: Path, words: Iterable[str]) -> list[tuple[str, str]
     """Files whose name or text holds one of the words, whatever its case: (path within the folder, word), sorted.
 
     Words of six characters and more are found anywhere, shorter ones where they stand alone or begin a part
-    (``Doe`` in ``Doe_1`` and ``JaneDoe``, not in ``does``). What every page says is not searched. Neither are
-    images: what is written on the glass or in the scan is found by no program here.
+    (``Doe`` in ``Doe_1`` and ``JaneDoe``, not in ``does``). Fixed sentences of the page and images are not
+    searched: text in the scan is not found.
     """
-    wanted = sorted({word.strip() for word in words if word.strip()})
+    searched_words = sorted({word.strip() for word in words if word.strip()})
     found: list[tuple[str, str]] = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
             searched = f"{name}\n{_own_text(path)}"
-            found += [(name, word) for word in wanted if _holds(searched, word)]
+            found += [(name, word) for word in searched_words if _holds(searched, word)]
     return found
 
 
 def _own_text(path: Path) -> str:
-    """What a file says of these slides: without the page's program and the sentences that stand everywhere."""
+    """The text of a file without the page's script and fixed sentences."""
     if path.suffix.lower() in _IMAGES:
         return ""
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -107,23 +107,23 @@ def _own_text(path: Path) -> str:
         facts := re.search(r'<script type="application/json" id="facts">(.*?)</script>', text, re.DOTALL)
     ) is not None:
         return facts[1]
-    for sentence in _EVERYWHERE:
+    for sentence in _FIXED_SENTENCES:
         text = text.replace(sentence, "")
     return text
 
 
 def _holds(text: str, word: str) -> bool:
-    if len(word) >= _FOUND_ANYWHERE:
+    if len(word) >= _MIN_CHARACTERS_ANYWHERE:
         return word.casefold() in text.casefold()
     return any(
-        _parted(text[match.start() - 1 : match.start()], match[0][0])
-        and _parted(match[0][-1], text[match.end() : match.end() + 1])
+        _is_boundary(text[match.start() - 1 : match.start()], match[0][0])
+        and _is_boundary(match[0][-1], text[match.end() : match.end() + 1])
         for match in re.finditer(re.escape(word), text, re.IGNORECASE)
     )
 
 
-def _parted(before: str, after: str) -> bool:
-    """Whether one word ends and another begins between two characters."""
+def _is_boundary(before: str, after: str) -> bool:
+    """Whether there is a word boundary between two characters."""
     if before.isalpha() and after.isalpha():
         return before.islower() and after.isupper()
     return not (before.isdigit() and after.isdigit())

@@ -1,4 +1,4 @@
-"""What is handed over about one slide, and the order in which slides are looked at."""
+"""Review content of one slide, and the order of slides by priority."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ class SlideReview:
 
     Attributes:
         slide_id: Name of the slide.
-        call: What the program says of the slide; ``not analysed`` where it could not be scored.
+        call: The slide's call; ``not analysed`` where it could not be scored.
         score: Score of the slide, 0 to 1, or None where there is none.
-        warnings: What a reader must know.
-        problem: Why the slide has no scores or no images; empty where all is well.
-        facts: What its scores mean, or None where there are none.
+        warnings: Warnings for the reader.
+        problem: Why the slide has no scores or no images; empty where there is none.
+        facts: Facts about its scores, or None where there are none.
         ranking: The regions shown, or None where there are no scores.
-        images: CachedImages of the regions, in their order; empty where there are none.
+        images: Images of the regions, in their order; empty where there are none.
         overview: File name of the image of the whole slide; empty where there is none.
         overview_size_px: Width and height of that image.
         geojson_left_out: Flagged regions that did not fit into the file for QuPath.
-        ruler: The slide's lymphocytes that nuclei were compared with; None where nothing was measured.
+        lymphocyte_reference: The slide's lymphocyte reference; None where nothing was measured.
         measured_clusters: How many clusters had their nuclei measured.
-        further_calls: Verdicts of the questions asked of what is flagged, such as ``morphology: small-cell-like``.
+        further_calls: Calls of the conditional heads on the flagged regions, such as ``morphology: small-cell-like``.
     """
 
     slide_id: str
@@ -48,17 +48,17 @@ class SlideReview:
     overview: str = ""
     overview_size_px: tuple[int, int] = (0, 0)
     geojson_left_out: int = 0
-    ruler: Mapping[str, object] | None = None
+    lymphocyte_reference: Mapping[str, object] | None = None
     measured_clusters: int = 0
     further_calls: str = ""
 
 
-# A slide that nobody can judge from scores needs a person more than one where nothing was found.
+# A slide without usable scores is more urgent than one with nothing flagged.
 _URGENCY = (FLAGGED, "indeterminate", INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED)
 
 
 def call_without_scores(row: Mapping[str, str]) -> str:
-    """What is said of a slide without scores: ``inadequate`` where nothing was found on it, else ``not analysed``.
+    """The call of a slide without scores: ``inadequate`` where no cells were found, else ``not analysed``.
 
     Args:
         row: Its row in ``predictions.csv``; empty where it has none.
@@ -67,10 +67,9 @@ def call_without_scores(row: Mapping[str, str]) -> str:
 
 
 def slide_order(reviews: Iterable[SlideReview]) -> list[SlideReview]:
-    """The slides in the order to look at them: flagged first, highest score first.
+    """The slides by priority: flagged first, highest score first.
 
-    Slides with too few cells or without scores come before those with nothing flagged: their number says nothing,
-    so the glass must be looked at.
+    Slides with too few cells or without scores come before those with nothing flagged: the glass slide must be examined.
     """
 
     def key(review: SlideReview) -> tuple[int, float, str]:

@@ -1,4 +1,4 @@
-"""``worklist.csv``: the slides in the order to look at them, one line each."""
+"""``worklist.csv``: the slides by priority, one row each."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _TOP_REGIONS = 5
 def worklist_text(reviews: Sequence[SlideReview]) -> str:
     """The table as text.
 
-    Cells that a spreadsheet could take for a formula are made text (:mod:`inkdot.review.verdicts.csv_cells`).
+    Cells are escaped against formula injection (:mod:`inkdot.review.verdicts.csv_cells`).
 
     Args:
         reviews: The slides, in the order of :func:`inkdot.review.gallery.slide_review.slide_order`.

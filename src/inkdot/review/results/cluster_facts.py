@@ -1,4 +1,4 @@
-"""What is known of one cluster beside its scores: what a reader wants to see on its card."""
+"""Facts about one cluster beside its scores, for its card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class ClusterFacts:
     Attributes:
         cluster_id: Row in the cluster table.
         nuclei: Estimated number of nuclei, counted on a coarse image.
-        in_focus: It has an edge sharp enough to be judged.
-        measured_nuclei: Nuclei outlined at full scale, 0 where none could be; None where nobody looked.
-        measures: Measurements by the names of ``schemas.MEASURES``; what could not be measured is left out.
-        others: Further clusters and cells that lie whole in the same image, without a card of their own.
+        in_focus: It has an edge sharp enough to be assessed.
+        measured_nuclei: Nuclei outlined at full scale, 0 where none could be; None where they were not measured.
+        measures: Measurements by the names of ``schemas.MEASURES``; those that could not be measured are left out.
+        others: Further clusters and cells that lie fully in the same image, without a card of their own.
     """
 
     cluster_id: int
@@ -28,7 +28,7 @@ class ClusterFacts:
 
     @property
     def reservations(self) -> list[str]:
-        """Why its score or its measurements deserve less trust, in words; what holds for the whole slide is not repeated."""
+        """Reasons why its score or measurements are less reliable, except those that hold for the whole slide."""
         found: list[str] = []
         if not self.in_focus:
             found.append("out of focus")
@@ -42,5 +42,5 @@ class ClusterFacts:
 
 
 def measures_of(row: Mapping[str, object]) -> dict[str, float]:
-    """The measurements in a row of the cluster table that are there."""
+    """The measurements present in a row of the cluster table."""
     return {name: value for name in MEASURES if isinstance(value := row[name], float)}

@@ -1,4 +1,4 @@
-"""Flagged tiles that touch, merged: what a card stands for where a slide was cut by the grid."""
+"""Merge touching flagged tiles into regions, for slides tiled by a grid."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,14 +12,14 @@ from inkdot.review.results.ranking import Region, Ranking, View, region_at, scor
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
 
 LARGEST_SIDES: Final = 4.0
-"""A region is at most so many tile sides wide, which is what a image with its surroundings shows."""
+"""Maximum width of a region in tile sides: what the image with its surroundings shows."""
 
 
 def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
     """The ``top_n`` most suspicious regions of flagged tiles; where there are fewer, the highest other tiles too.
 
-    A region grows from its highest tile over flagged tiles that touch; the tiles of a large area make several. A
-    region has the score of its highest tile.
+    A region grows from its highest tile over touching flagged tiles; a large area makes several regions. A region has the
+    score of its highest tile.
 
     Args:
         slide: Scores of the slide.
@@ -37,7 +37,7 @@ def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: f
     more = bool(waiting.any())
     covered = order[slide.flagged[order]]
     others = order[~slide.flagged[order]]
-    # Flagged tiles first, so that they suppress what lies beside them; they are not shown again themselves.
+    # Flagged tiles first, so that they suppress their neighbours; they are not shown again.
     kept, _ = suppressed(slide, np.concatenate([covered, others]), len(order), min_distance_fraction)
     fresh = kept[kept >= len(covered)] - len(covered)
     for index in others[fresh][: top_n - len(regions)]:
@@ -92,7 +92,7 @@ def _region(slide: ScoredSlide, rows: list[int], rank: int) -> Region:
     # Grown by a pixel and shrunk again: rounded corners must leave no slits between neighbours.
     merged = shapely.union_all(shapely.box(x - 1.0, y - 1.0, x + width + 1.0, y + height + 1.0))
     shrunk = shapely.buffer(merged, -1.0, join_style="mitre")
-    # Tiles that touch at a corner alone would fall apart again: these stay a pixel larger.
+    # Tiles that touch only at a corner would separate again: these stay a pixel larger.
     whole = cast(shapely.Polygon, shrunk if shrunk.geom_type == "Polygon" else merged)
     outline = shapely.Polygon(whole.exterior)
     left, top, right, bottom = outline.bounds

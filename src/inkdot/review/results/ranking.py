@@ -1,4 +1,4 @@
-"""Which regions of a slide to show first."""
+"""Rank the regions of a slide by score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
 
 Unit = Literal["cluster", "region", "tile"]
-"""What one card stands for."""
+"""What one card shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region on a slide that is worth a look.
+    """A region of a slide that is shown for review.
 
     Attributes:
         rank: 1 for the most suspicious region of the slide.
@@ -39,12 +39,12 @@ class Region:
         width_l0_px: Width of its box in (fractional) level-0 pixels.
         height_l0_px: Height of its box in (fractional) level-0 pixels.
         score: Score of the flag class, 0 to 1.
-        flagged: The score is at or above the locked operating point; else the region is shown for want of better ones.
+        flagged: The score is at or above the locked operating point; else the region is among the highest scores of the slide.
         scores: All scores by column name, 0 to 1.
         outline: Closed ring in level-0 pixels, where the region is not its box.
-        view: What its image shows, where that is not its box.
+        view: The field of its image, where that is not its box.
         rows: Rows of the tiles that its scores come from, the highest first.
-        cluster: What is known of the cluster, where the region is one.
+        cluster: Facts about the cluster, where the region is one.
     """
 
     rank: int
@@ -78,7 +78,7 @@ class Region:
 
     @property
     def wkt(self) -> str:
-        """Its outline as WKT POLYGON in level-0 pixels: how verdicts name it."""
+        """Its outline as WKT POLYGON in level-0 pixels, which identifies it in verdicts."""
         return f"POLYGON (({', '.join(f'{x:g} {y:g}' for x, y in _exact(self.ring_l0_px))}))"
 
 
@@ -94,10 +94,10 @@ class Ranking:
         regions: Most suspicious first.
         flagged_tiles: Tiles of the whole slide at or above the operating point.
         tiles: Tiles of the whole slide.
-        more_flagged: Flagged regions exist that were left out because only so many are shown.
+        more_flagged: There are more flagged regions than are shown.
         unit: What a region is.
-        units: Regions of the whole slide that could be shown; None where they are not counted.
-        flagged_units: Those at or above the operating point; None where they are not counted.
+        units: Regions of the whole slide that could be shown; None where not counted.
+        flagged_units: Those at or above the operating point; None where not counted.
     """
 
     regions: tuple[Region, ...]
@@ -112,7 +112,7 @@ class Ranking:
 def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
     """The ``top_n`` highest-scored tiles that keep a distance from better ones.
 
-    Whether anything is flagged decides nothing here: a slide without flagged tiles still shows its highest ones.
+    A slide without flagged tiles still shows its highest ones.
 
     Args:
         slide: Scores of the slide.
@@ -148,8 +148,8 @@ def suppressed(
     """
     x_um = slide.x_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.x
     y_um = slide.y_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.y
-    # A hair less than asked for: corners are rounded to whole pixels, and neighbours of a grid must not
-    # suppress each other for that.
+    # Less by one pixel: corners are rounded to whole pixels, which must not make neighbours of a grid suppress
+    # each other.
     rounding_um = max(slide.facts.frame.mpp.x, slide.facts.frame.mpp.y)
     least_um = max(0.0, min_distance_fraction * slide.facts.spec.side_um - rounding_um)
     waiting = np.ones(len(x_um), dtype=np.bool_)

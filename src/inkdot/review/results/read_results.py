@@ -1,4 +1,4 @@
-"""One slide's results as the pages show them: by clusters where tiles were centred on them, else by merged regions."""
+"""One slide's results for review: clusters where tiles were centred on them, else merged regions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,21 +16,21 @@ from inkdot.review.results.scored_slide import ScoredSlide, scored_slide
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewedSlide:
-    """One slide.
+class SlideResults:
+    """Results of one slide.
 
     Attributes:
         slide: Its scored tiles.
-        clusters: Its scored clusters; None where the grid was cut.
+        clusters: Its scored clusters; None where it was tiled by a grid.
     """
 
     slide: ScoredSlide
     clusters: ScoredClusters | None
 
     @property
-    def ruler(self) -> Mapping[str, object] | None:
-        """The lymphocytes that nuclei were compared with; None where nothing was measured."""
-        return cast("Mapping[str, object] | None", self._footer.get("ruler"))
+    def lymphocyte_reference(self) -> Mapping[str, object] | None:
+        """The slide's lymphocyte reference; None where nothing was measured."""
+        return cast("Mapping[str, object] | None", self._footer.get("lymphocyte_reference"))
 
     @property
     def measured_clusters(self) -> int:
@@ -48,22 +48,22 @@ class ReviewedSlide:
         return rank_merged_regions(self.slide, top_n, min_distance_fraction)
 
 
-def read_reviewed(layout: RunLayout, slide_id: str, name: str) -> ReviewedSlide:
+def read_slide_results(layout: RunLayout, slide_id: str, name: str) -> SlideResults:
     """Read a slide's scores, and its clusters where it has any.
 
     Args:
         layout: A results folder.
         slide_id: The slide.
-        name: What it is called in what is handed over.
+        name: Its name in the output, which may be a pseudonym.
 
     Raises:
         StorageError: A table is missing or damaged.
     """
     path = layout.scores(slide_id)
-    slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).called(name)
+    slide = scored_slide(read_scores(path), read_footer(path, SCORES_VERSION), str(path)).renamed(name)
     if not slide.cluster_ids:
-        return ReviewedSlide(slide, None)
+        return SlideResults(slide, None)
     scores = read_cluster_scores(layout.cluster_scores(slide_id))
     table, footer = read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
     slide = replace(slide, facts=replace(slide.facts, warnings=scores.warnings))
-    return ReviewedSlide(slide, scored_clusters(slide, scores, table, footer))
+    return SlideResults(slide, scored_clusters(slide, scores, table, footer))

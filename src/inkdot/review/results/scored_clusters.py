@@ -1,4 +1,4 @@
-"""A slide's scored and measured clusters in the form that ranking and pages need."""
+"""A slide's scored and measured clusters, for ranking and pages."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class ScoredClusters:
         slide: The scored tiles that they were cut around.
         table: ``clusters/<slide_id>.parquet``.
         scores: By column name ``p.<head>.<class>``, 0 to 1, NaN without tiles, each of shape [n].
-        own: Rows of the tiles placed for each cluster, highest score first; empty for those seen in others' tiles only.
-        others: Per cluster, how many without a tile of their own lie whole in one of its tiles.
+        own: Rows of the tiles placed for each cluster, highest score first; empty for those only in others' tiles.
+        others: Per cluster, the number of clusters without a tile of their own that lie fully in one of its tiles.
         flagged: Per cluster, whether its score reaches the operating point, shape [n].
-        footer: Facts of the cluster table: the ruler, and how many clusters were measured.
+        footer: Facts of the cluster table: the lymphocyte reference, and how many clusters were measured.
     """
 
     slide: ScoredSlide
@@ -49,7 +49,7 @@ class ScoredClusters:
 
     @property
     def with_cards(self) -> IntArray:
-        """Clusters that a card can stand for: a tile was placed for them. By score, ties from top to bottom."""
+        """Rows of the clusters that have tiles of their own, by score; ties from top to bottom."""
         rows = np.array([row for row, own in enumerate(self.own) if own], np.int64)
         return rows[np.lexsort((rows, -self.flag_scores[rows]))]
 
@@ -57,7 +57,7 @@ class ScoredClusters:
 def scored_clusters(
     slide: ScoredSlide, scores: ClusterScores, clusters: pa.Table, footer: Mapping[str, object]
 ) -> ScoredClusters:
-    """Bring a slide's cluster tables together.
+    """Join a slide's cluster tables.
 
     Args:
         slide: Its scored tiles.
@@ -95,7 +95,7 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
 
 def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -> Iterator[Region]:
     """The clusters in some rows of the tables as regions, numbered in this order."""
-    # Taken together: a slice of the table for each would take most of the time of a slide.
+    # One take for all rows: slicing the table per cluster would dominate the run time.
     table = clusters.table.take(rows)
     outlines = cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("geometry").to_pylist()))
     facts_of_row = cast("list[dict[str, object]]", table.drop_columns("geometry").to_pylist())

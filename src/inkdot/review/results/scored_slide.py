@@ -1,4 +1,4 @@
-"""A slide's scores and the facts they came with, in the form that ranking and pages need."""
+"""A slide's scores and their facts, for ranking and pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class SlideFrame:
-    """Size and scale of a slide as recorded with its scores; valid even where the file has gone since.
+    """Size and scale of a slide as recorded with its scores; valid even if the file is gone.
 
     Attributes:
         slide_id: Name of the slide.
@@ -28,7 +28,7 @@ class SlideFrame:
         mpp: Micrometres per level-0 pixel.
         mpp_source: ``metadata`` or ``manifest``.
         bounds_l0_px: The scanned part in level-0 pixels: what the file states, else all of it.
-        synthetic: The file says that it was made, not scanned.
+        synthetic: The file is marked as synthetic.
     """
 
     slide_id: str
@@ -41,19 +41,19 @@ class SlideFrame:
 
 @dataclass(frozen=True, slots=True)
 class ScoreFacts:
-    """What a slide's scores mean.
+    """Facts about a slide's scores.
 
     Attributes:
         frame: Size and scale of the slide.
         spec: Physical scale of the tiles.
-        heads: The questions.
+        heads: The heads.
         threshold: Locked operating point of the flagging head, 0 to 1; a tile at or above it is flagged.
         model_sha256: Hash of the model that made the scores.
         tiles_sha256: Hash of the tiles they belong to.
-        warnings: What a reader must know.
+        warnings: Warnings for the reader.
         synthetic_model: The model was trained on synthetic specimens.
-        reliability: What scores were worth on the model's validation data; empty where it does not say.
-        abstention: Which scores are left open, by head; empty where the model verdicts always.
+        reliability: Reliability diagram of the validation data; empty where the model has none.
+        abstention: Abstention bands by head; empty where the model never abstains.
     """
 
     frame: SlideFrame
@@ -67,8 +67,8 @@ class ScoreFacts:
     reliability: tuple[ReliabilityStep, ...] = ()
     abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
 
-    def worth(self, score: float) -> ReliabilityStep | None:
-        """What validation regions with such a score turned out to be."""
+    def reliability_step(self, score: float) -> ReliabilityStep | None:
+        """The step of the reliability diagram that a score falls into."""
         return next(
             (step for step in self.reliability if step.low <= score < step.high or score == step.high == 1.0),
             None,
@@ -76,7 +76,7 @@ class ScoreFacts:
 
     @property
     def head(self) -> Head:
-        """The question that ranks and flags."""
+        """The flagging head."""
         return flagging_head(self.heads)
 
     @property
@@ -90,12 +90,12 @@ class ScoredSlide:
     """Scores of one slide's tiles, in the order of the table.
 
     Attributes:
-        facts: What the scores mean.
+        facts: Facts about the scores.
         x_l0_px: Left edges in level-0 pixels, shape [n].
         y_l0_px: Top edges in level-0 pixels, shape [n].
         scores: By column name ``p.<head>.<class>``, 0 to 1, each of shape [n].
         flagged: Per tile, whether its score reaches the operating point, shape [n].
-        cluster_ids: Per tile, the cluster it was placed for; empty where the grid was cut.
+        cluster_ids: Per tile, the cluster it was placed for; empty where the slide was tiled by a grid.
     """
 
     facts: ScoreFacts
@@ -105,8 +105,8 @@ class ScoredSlide:
     flagged: MaskArray
     cluster_ids: tuple[int, ...] = ()
 
-    def called(self, name: str) -> "ScoredSlide":
-        """The same slide under another name, for what is handed over."""
+    def renamed(self, name: str) -> "ScoredSlide":
+        """The same slide under another name."""
         frame = replace(self.facts.frame, slide_id=name)
         return replace(self, facts=replace(self.facts, frame=frame))
 
@@ -118,15 +118,15 @@ class ScoredSlide:
 
 
 def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str) -> ScoredSlide:
-    """A slide's scores as read, and their footer, in the form of this package.
+    """Convert a slide's scores and their footer.
 
     Args:
         scores: The table.
         footer: Its footer.
-        source: What messages call the table.
+        source: Name of the table in messages.
 
     Raises:
-        StorageError: A fact is missing, no operating point is locked for the flagging head, or a score is none.
+        StorageError: A fact is missing, no operating point is locked for the flagging head, or a score is invalid.
     """
     try:
         columns = {

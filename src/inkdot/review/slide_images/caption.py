@@ -1,4 +1,4 @@
-"""What stands below a image of a slide: whose it is, what the colours mean, how large things are, what to beware of."""
+"""The caption of a slide image: title, scale bar, legend, warnings."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from inkdot.review.slide_images.score_colours import Colour
 from inkdot.review.wording import FOOTER, RESEARCH_USE
 
 LEAST_WIDTH_PX: Final = 760
-"""A narrower image gets white beside it, so that words find room."""
+"""A narrower image is padded with white to fit the caption."""
 
 TEXT_PX: Final = 15
 WHITE: Final[Colour] = (255, 255, 255)
@@ -29,8 +29,8 @@ class Sample:
     """A line of a legend.
 
     Attributes:
-        image: What it looks like, uint8 RGB.
-        words: What it means.
+        image: The sample, uint8 RGB.
+        words: Its meaning.
     """
 
     image: RgbArray
@@ -39,14 +39,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The words below a image.
+    """The content of a caption.
 
     Attributes:
-        title: The slide and what is said of it.
-        synthetic: Slide or model are made up, which is then said first.
-        bar: The image's scale bar; its fraction is of the image without what is added beside it.
+        title: The slide, its call and score.
+        synthetic: The slide or the model's training data are synthetic.
+        bar: The image's scale bar; its fraction is of the image without padding.
         samples: The legend.
-        warnings: What must be said with every output about this slide.
+        warnings: Warnings about the slide.
     """
 
     title: str
@@ -65,7 +65,7 @@ def with_caption(image: RgbArray, caption: Caption) -> RgbArray:
     whole_width = max(width, LEAST_WIDTH_PX)
     middle = np.full((height, whole_width, 3), 255, np.uint8)
     middle[:, :width] = image
-    # Above as well, for who cuts the caption off.
+    # Repeated above, in case the caption is cropped.
     top = [_paragraph("SYNTHETIC", whole_width, _TITLE_PX, _BLACK)] if caption.synthetic else []
     bar = np.full((6, max(1, round(caption.bar.fraction * width)), 3), 0, np.uint8)
     title = ("SYNTHETIC: " if caption.synthetic else "") + caption.title
@@ -82,14 +82,14 @@ def with_caption(image: RgbArray, caption: Caption) -> RgbArray:
 
 
 def typeface(size_px: int) -> ImageFont.FreeTypeFont:
-    """The typeface that comes with Pillow: the same wherever Pillow is the same, and no file to find."""
+    """The typeface that is part of Pillow: no font file needed."""
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size_px))
 
 
 def drawable(text: str) -> str:
-    """Text in the letters that the typeface has: no accents, ``u`` for ``µ``, and ``?`` for what it cannot show.
+    """Text in the characters of the typeface: no accents, ``u`` for ``µ``, and ``?`` for all others.
 
-    Names are untrusted: a line break in one would move everything.
+    Names are untrusted and may hold line breaks.
     """
     plain = unicodedata.normalize("NFKD", text.replace("µ", "u"))
     letters = (letter for letter in plain if not unicodedata.combining(letter))
@@ -119,7 +119,7 @@ def _paragraph(text: str, width: int, size_px: int, colour: Colour) -> RgbArray:
 
 
 def _sampled(sample: Sample, width: int) -> RgbArray:
-    """A line of the legend: words after the sample, or below it where they find no room."""
+    """A line of the legend: words beside the sample, or below it where space is short."""
     rows, columns = sample.image.shape[:2]
     columns = min(columns, width - 2 * _MARGIN_PX)
     beside = columns + 10

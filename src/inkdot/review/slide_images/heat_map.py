@@ -1,4 +1,4 @@
-"""A slide in pale grey with every tile in the colour of its score."""
+"""Heat map: the slide in pale grey with every tile in the colour of its score."""
 
 from typing import Final, cast
 
@@ -15,7 +15,7 @@ from inkdot.review.slide_images.slide_view import SlideView
 from inkdot.storage.tables.predictions import Prediction
 
 _LEAST_TILE_PX: Final = 4
-"""Of a whole spot a tile is a few pixels wide; one smaller than this nobody sees."""
+"""Minimum width of a drawn tile, to keep it visible."""
 
 _HATCH_EVERY_PX: Final = 7
 _HATCH: Final[Colour] = (85, 85, 85)
@@ -23,29 +23,28 @@ _GREYS: Final = 64
 _BAR_PX: Final = (420, 16)
 
 
-def heat_map(view: SlideView, slide: ScoredSlide, said: Prediction) -> RgbArray:
+def heat_map(view: SlideView, slide: ScoredSlide, prediction: Prediction) -> RgbArray:
     """The slide in pale grey, every tile in the colour of its score, and a caption: uint8 RGB.
 
     The highest score lies on top. All colours are those of :func:`palette`, to the nearest grey.
 
     Args:
-        view: The slide in small.
+        view: The overview image of the slide.
         slide: Its scored tiles.
-        said: Its line in ``predictions.csv``.
+        prediction: Its row of ``predictions.csv``.
     """
     grey = cv2.cvtColor(view.image, cv2.COLOR_RGB2GRAY)
     pale = np.repeat((128 + cast(RgbArray, grey) // 2)[..., None], 3, axis=2)
-    _hatch(pale, view.unjudged)
+    _hatch(pale, view.not_assessed)
     _paint_tiles(pale, view, slide)
     samples = [
         Sample(
-            _colour_bar(slide.facts.threshold), "score of a tile; flagged from the marked operating point on"
+            _colour_bar(slide.facts.threshold),
+            "score of a tile; flagged at or above the marked operating point",
         ),
-        Sample(
-            _sample_hatch(), "not judged: out of focus, under artefacts, or in no tile (masks/ shows why)"
-        ),
+        Sample(_sample_hatch(), "not assessed: out of focus, under artefacts, or in no tile (see masks/)"),
     ]
-    return with_caption(pale, view.caption(slide.facts, said, "scores of tiles", samples))
+    return with_caption(pale, view.caption(slide.facts, prediction, "scores of tiles", samples))
 
 
 def palette() -> npt.NDArray[np.uint8]:

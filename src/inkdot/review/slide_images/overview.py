@@ -1,4 +1,4 @@
-"""A slide in small with the regions that are shown of it, ringed and numbered."""
+"""Overview image: the slide with the shown regions ringed and numbered."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,14 +27,14 @@ _Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the im
 _Points = npt.NDArray[np.float64]  # x and y in pixels of the image, [n, 2], closed
 
 
-def overview_image(view: SlideView, facts: ScoreFacts, ranking: Ranking, said: Prediction) -> RgbArray:
+def overview_image(view: SlideView, facts: ScoreFacts, ranking: Ranking, prediction: Prediction) -> RgbArray:
     """The slide with the regions of a ranking ringed and numbered, and a caption: uint8 RGB.
 
     Args:
-        view: The slide in small.
-        facts: What its scores mean.
+        view: The overview image of the slide.
+        facts: Facts about its scores.
         ranking: The regions.
-        said: Its line in ``predictions.csv``.
+        prediction: Its row of ``predictions.csv``.
     """
     image = view.image.copy()
     outlines = [_outline(view, region) for region in ranking.regions]
@@ -48,7 +48,7 @@ def overview_image(view: SlideView, facts: ScoreFacts, ranking: Ranking, said: P
         Sample(_sample_ring(flagged=False), f"shown, below the operating point of {facts.threshold:.4g}"),
     ]
     what = f"{ranking.unit}s of the highest score, numbered by it"
-    return with_caption(image, view.caption(facts, said, what, samples))
+    return with_caption(image, view.caption(facts, prediction, what, samples))
 
 
 def _outline(view: SlideView, region: Region) -> _Points:
@@ -67,7 +67,7 @@ def _circle(middle: tuple[float, float], radius: float) -> _Points:
 
 
 def _draw_outline(image: RgbArray, outline: _Points, *, flagged: bool) -> None:
-    """White below the colour: seen on dark nuclei and on bright glass. Below the operating point it is dashed."""
+    """Draw the colour on white, visible on any background; dashed below the operating point."""
     pieces = [outline] if flagged else _dashes(outline)
     fine = [np.rint(piece * 16.0).astype(np.int32) for piece in pieces]  # sixteenths of a pixel
     for colour, thickness in ((WHITE, 5), (FLAGGED if flagged else BELOW, 3)):
@@ -75,7 +75,7 @@ def _draw_outline(image: RgbArray, outline: _Points, *, flagged: bool) -> None:
 
 
 def _dashes(outline: _Points) -> list[_Points]:
-    """Every other piece of a line; a whole number of dashes on a closed one."""
+    """Every other segment of a line; a whole number of dashes on a closed one."""
     lengths = np.hypot(*np.diff(outline, axis=0).T)
     way = np.concatenate([[0.0], np.cumsum(lengths)])
     count = 2 * max(3, round(float(way[-1]) / (2 * _DASH_PX)))
@@ -95,7 +95,7 @@ def _sample_ring(*, flagged: bool) -> RgbArray:
 
 
 def _draw_numbers(image: RgbArray, regions: Sequence[Region], outlines: Sequence[_Points]) -> None:
-    """Ranks beside their rings, where they hide neither a number nor a ring if there is such a region."""
+    """Draw ranks beside their rings, avoiding other numbers and rings where possible."""
     height, width = image.shape[:2]
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)

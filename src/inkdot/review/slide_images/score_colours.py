@@ -1,7 +1,7 @@
-"""Colours of scores, told apart by everyone: blue below the operating point, orange from there on, darker with the score.
+"""Colours of scores, safe for colour blindness: blue below the operating point, orange from there on, darker with the score.
 
 The two hues are those that the pages use (Okabe and Ito's blue and vermillion). Lightness only falls from 0 to 1, so that
-the order survives a grey print, and the hue changes where the verdict does.
+the order survives a grey print, and the hue changes at the operating point.
 """
 
 from typing import Final

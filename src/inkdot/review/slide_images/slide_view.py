@@ -1,4 +1,4 @@
-"""A slide in small, with what is drawn on it: where its points lie, and what is said below."""
+"""The overview of a slide: its coordinates and its caption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from inkdot.storage.tables.predictions import Prediction
 
 @dataclass(frozen=True, slots=True)
 class SlideView:
-    """A slide in small.
+    """The overview of a slide.
 
     Attributes:
         image: Its scanned part, uint8 RGB [height, width, 3].
-        unjudged: Where something lies that cannot be judged or that no tile shows, [height, width].
-        frame: What is known of the slide.
+        not_assessed: Foreground that is not assessed: out of focus, an artefact, or in no tile; bool [height, width].
+        frame: Size and scale of the slide.
     """
 
     image: RgbArray
-    unjudged: MaskArray
+    not_assessed: MaskArray
     frame: SlideFrame
 
     @property
@@ -36,19 +36,21 @@ class SlideView:
         bounds, (scale_x, scale_y) = self.frame.bounds_l0_px, self.scale
         return (x_l0_px - bounds.x_l0_px) * scale_x, (y_l0_px - bounds.y_l0_px) * scale_y
 
-    def caption(self, facts: ScoreFacts, said: Prediction, what: str, samples: Sequence[Sample]) -> Caption:
-        """What stands below a image of this slide.
+    def caption(
+        self, facts: ScoreFacts, prediction: Prediction, what: str, samples: Sequence[Sample]
+    ) -> Caption:
+        """The caption of an image of this slide.
 
         Args:
-            facts: What its scores mean.
-            said: Its line in ``predictions.csv``.
-            what: What the image shows.
+            facts: Facts about its scores.
+            prediction: Its row of ``predictions.csv``.
+            what: Content of the image.
             samples: The legend.
         """
-        score = f", score {said.score}" if said.score else ""
-        reasons = [said.reason] if said.reason else []
+        score = f", score {prediction.score}" if prediction.score else ""
+        reasons = [prediction.reason] if prediction.reason else []
         return Caption(
-            title=f"{self.frame.slide_id}: {said.call}{score} · {what}",
+            title=f"{self.frame.slide_id}: {prediction.call}{score} · {what}",
             synthetic=facts.synthetic_model or self.frame.synthetic,
             bar=scale_bar(self.frame.bounds_l0_px.width_l0_px * self.frame.mpp.x),
             samples=samples,

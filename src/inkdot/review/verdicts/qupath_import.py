@@ -1,9 +1,8 @@
 """Annotations that a person classified in QuPath, as verdicts about regions.
 
 An annotation's class is the verdict: ``malignant``, ``small cell``, or both as QuPath writes derived classes,
-``malignant: small cell``. An verdict to a question that is asked only under a condition (small cell, where
-malignant) says that the condition holds. Classes that are no verdicts, such as the export's own ``flagged``,
-mean that nobody judged the region; they are counted, not guessed at.
+``malignant: small cell``. A verdict on a conditional head (small cell, where malignant) implies that the condition
+holds. Classes that are no verdicts, such as the export's own ``flagged``, are counted and ignored.
 """
 
 import json
@@ -28,11 +27,11 @@ OUTSIDE = "outside of the slide"
 
 @dataclass(frozen=True, slots=True)
 class QupathVerdicts:
-    """What one file says.
+    """Verdicts of one file.
 
     Attributes:
-        verdicts: Region in level-0 pixels, question and verdict, in the order of the file.
-        ignored: Annotations that say nothing, counted by their class.
+        verdicts: Region in level-0 pixels, head and verdict, in the order of the file.
+        ignored: Annotations without a verdict, counted by class.
     """
 
     verdicts: tuple[tuple[BaseGeometry, str, str], ...]
@@ -49,10 +48,10 @@ def read_qupath(
 
     Args:
         path: A FeatureCollection, a list of features, or one feature.
-        heads: The questions.
-        corner_l0_px: Top left corner of the slide's scanned bounds in level-0 pixels: QuPath counts from there.
-        size_l0_px: Width and height of the slide in level-0 pixels: what lies wholly outside was moved there by
-            mistake and is left out. None where it is not known.
+        heads: The heads.
+        corner_l0_px: Top left corner of the slide's scanned bounds in level-0 pixels: the origin of QuPath's coordinates.
+        size_l0_px: Width and height of the slide in level-0 pixels: annotations wholly outside are
+            ignored. None where it is unknown.
 
     Raises:
         ManifestError: The file is not GeoJSON.
@@ -62,8 +61,8 @@ def read_qupath(
     slide = None if size_l0_px is None else shapely.box(0, 0, *size_l0_px)
     for number, feature in enumerate(_features(path), start=1):
         name = _class_name(f"{path}: annotation {number}", feature)
-        said = verdicts_of_class(name, heads)
-        if not said:
+        found = verdicts_of_class(name, heads)
+        if not found:
             ignored[name or NO_CLASS] += 1
             continue
         region = _region(f"{path}: annotation {number}", feature.get("geometry"))
@@ -74,13 +73,13 @@ def read_qupath(
         if slide is not None and not slide.intersects(moved):
             ignored[OUTSIDE] += 1
             continue
-        verdicts += [(moved, head, verdict) for head, verdict in said]
+        verdicts += [(moved, head, verdict) for head, verdict in found]
     return QupathVerdicts(tuple(verdicts), dict(sorted(ignored.items())))
 
 
 def verdicts_of_class(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
-    """Questions and verdicts that a class stands for, in the order of the questions; none unless all its parts are verdicts."""
-    said: dict[str, str] = {}
+    """Heads and verdicts that a class name stands for, in the order of the heads; none unless all its parts are verdicts."""
+    found: dict[str, str] = {}
     for part in class_name.split(":"):
         matching = [
             (head.name, verdict)
@@ -91,27 +90,27 @@ def verdicts_of_class(class_name: str, heads: Sequence[Head]) -> list[tuple[str,
         if len(matching) != 1:
             return []
         head_name, verdict = matching[0]
-        if said.setdefault(head_name, verdict) != verdict:
+        if found.setdefault(head_name, verdict) != verdict:
             return []
     for head in heads:
-        if head.name in said and head.condition is not None:
+        if head.name in found and head.condition is not None:
             opening = _opening_verdicts(head, heads)
-            if not opening or said.setdefault(head.condition[0], opening[0]) not in opening:
+            if not opening or found.setdefault(head.condition[0], opening[0]) not in opening:
                 return []
-    return [(head.name, said[head.name]) for head in heads if head.name in said]
+    return [(head.name, found[head.name]) for head in heads if head.name in found]
 
 
 def _plain(words: str) -> str:
-    """Words without case, and with one sign between them: people write Small cell, small-cell and small_cell."""
+    """Normalise case and separators: Small cell, small-cell and small_cell are the same."""
     return re.sub(r"[\s_-]+", " ", words.strip().lower())
 
 
 def _opening_verdicts(head: Head, heads: Sequence[Head]) -> list[str]:
-    """Verdicts that mean, more than half, the class that ``head`` depends on; the surest first."""
+    """Verdicts that mean the class that ``head`` depends on by more than half, highest weight first."""
     assert head.condition is not None
-    name, wanted = head.condition
+    name, required = head.condition
     weights = {
-        verdict: weights.get(wanted, 0.0)
+        verdict: weights.get(required, 0.0)
         for other in heads
         if other.name == name
         for verdict, weights in other.labels.items()
@@ -124,18 +123,18 @@ def _opening_verdicts(head: Head, heads: Sequence[Head]) -> list[str]:
 
 def _class_name(where: str, feature: Mapping[str, object]) -> str:
     """QuPath writes ``name``, or ``names`` for derived classes since 0.5."""
-    said: Mapping[str, object] = feature
+    found: Mapping[str, object] = feature
     for name in ("properties", "classification"):
-        value = said.get(name)
+        value = found.get(name)
         if value is not None and not isinstance(value, dict):
             raise ManifestError(
                 f"{where}: expected GeoJSON {name} as QuPath writes them, found {str(value)[:60]!r}"
             )
-        said = cast("Mapping[str, object]", value or {})
-    names = said.get("names")
+        found = cast("Mapping[str, object]", value or {})
+    names = found.get("names")
     if isinstance(names, list):
         return ": ".join(str(part) for part in cast("list[object]", names))
-    return str(said.get("name") or "")
+    return str(found.get("name") or "")
 
 
 def _features(path: Path) -> list[Mapping[str, object]]:

@@ -1,4 +1,4 @@
-"""Verdicts that a server kept (``reviews.sqlite``) as rows of ``verdicts.csv``: one form for everything that comes back."""
+"""Verdicts stored by the server (``reviews.sqlite``) as rows of ``verdicts.csv``, the common form for import."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from inkdot.storage.verdict_store import Change, is_verdict_store, read_verdict_
 
 
 def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
-    """Verdicts that came back, of all readers: a ``verdicts.csv``, or the ``reviews.sqlite`` of a server, by content.
+    """Read the verdicts of a ``verdicts.csv`` or a server's ``reviews.sqlite``; the content decides which.
 
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
@@ -37,11 +37,11 @@ def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
 
 
 def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[dict[str, str]]:
-    """One row per verdict of each region, a row without head where there is a note alone; as the gallery writes them.
+    """One row per verdict of each region, a row without head for a note alone; as the gallery writes them.
 
     Args:
         changes: States of regions; those without verdict and note give no row.
-        heads: The questions, in the order in which their verdicts shall stand; others follow by name.
+        heads: The heads, in the order of the rows; others follow by name.
     """
     order = {head.name: index for index, head in enumerate(heads)}
     rows: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""``verdicts.csv``: what readers reviewed, read back, checked, and matched region by region."""
+"""Read and check ``verdicts.csv``, and match verdicts to regions."""
 
 import csv
 import io
@@ -20,6 +20,10 @@ COLUMNS = (
     "slide_id", "geometry", "head", "verdict", "reader", "time", "shown", "rank", "score", "note", "model_sha256",
     "order_seed", "schema",
 )  # fmt: skip
+EARLIER_VERSION = "inkdot.verdicts/1"
+"""Read as well; its columns are renamed."""
+
+_COLUMNS_OF_EARLIER_VERSION = {"place": "geometry", "answer": "verdict"}
 SHOWN = ("scores", "blinded")
 
 _SAME_REGION_IOU = 0.5
@@ -33,8 +37,8 @@ class Verdict:
     Attributes:
         slide_id: The slide.
         geometry: Polygon in level-0 pixels.
-        head: The question; empty for a note without an verdict.
-        verdict: What the reader said.
+        head: The head; empty for a note without a verdict.
+        verdict: The reader's verdict.
         reader: Pseudonym of the reader.
         time: When, in UTC as ISO 8601, so that texts sort by time.
         shown: ``scores`` or ``blinded``: what the reader saw.
@@ -54,9 +58,9 @@ class Verdict:
 
 
 def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
-    """Read and check a verdicts table as the gallery saves it, or a spreadsheet after it.
+    """Read and check a verdicts table as saved by the gallery or by a spreadsheet program.
 
-    Some spreadsheets part cells by semicolons, and keep rows in which nothing stands.
+    Spreadsheet programs may separate cells by semicolons and keep empty rows. Tables of the earlier version are read too.
 
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
@@ -74,7 +78,8 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
         raise ManifestError(f"{path}: expected a verdicts table: {error}") from None
     mark = ";" if re.match(r"[^,\r\n]*;", text) else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
-    found = tuple(reader.fieldnames or ())
+    found = tuple(_COLUMNS_OF_EARLIER_VERSION.get(name, name) for name in reader.fieldnames or ())
+    reader.fieldnames = found
     missing = [name for name in COLUMNS if name not in found]
     if missing:
         raise ManifestError(
@@ -89,10 +94,10 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
 
 
 def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The last verdict of each reader to each question about each region, sorted by slide, region, head and reader.
+    """The last verdict of each reader per head and region, sorted by slide, region, head and reader.
 
-    A page saved twice holds the same verdicts twice, and a reader may have changed their mind in between. Notes
-    without an verdict are left out.
+    Tables saved at different times repeat verdicts, and a reader may change a verdict. Notes without a verdict are left
+    out.
     """
     last: dict[tuple[str, str, str, str], Verdict] = {}
     for verdict in verdicts:
@@ -105,7 +110,7 @@ def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 class MatchedRegion(Protocol):
-    """Something said about a region of a slide."""
+    """A record about a region of a slide."""
 
     @property
     def slide_id(self) -> str:
@@ -121,8 +126,8 @@ class MatchedRegion(Protocol):
 def same_region_numbers(verdicts: Sequence[MatchedRegion]) -> list[int]:
     """A number per verdict, equal where two verdicts are about the same region.
 
-    Regions are the same where they overlap by at least half of their union, so that verdicts given before and
-    after slides were tiled anew still meet. Each verdict joins the region it overlaps most.
+    Regions are the same where they overlap by at least half of their union, so that verdicts from before and
+    after another tiling still match. Each verdict joins the region that it overlaps most.
     """
     outlines: dict[str, list[tuple[int, BaseGeometry]]] = {}
     numbers: list[int] = []
@@ -164,17 +169,17 @@ def verdict_of_row(
     """One row of the table, checked.
 
     Args:
-        where: What messages call the row.
+        where: Name of the row in messages.
         cells: The row by column; None where it has more or fewer fields than the header.
-        heads: The questions that may be reviewed.
+        heads: The heads that may be reviewed.
 
     Raises:
-        ManifestError: Something in it is wrong.
+        ManifestError: A cell is invalid.
     """
     if None in cells or None in cells.values():
         raise ManifestError(f"{where}: expected as many fields as the header has, found more or fewer")
     row = {str(name): value or "" for name, value in cells.items()}
-    if row["schema"] != VERDICTS_VERSION:
+    if row["schema"] not in {VERDICTS_VERSION, EARLIER_VERSION}:
         raise ManifestError(f"{where}: column schema: expected {VERDICTS_VERSION}, found {row['schema']!r}")
     head, verdict = row["head"], row["verdict"]
     if head or verdict:

@@ -3,7 +3,7 @@
 
 (function (ink) {
   const slides = ink.facts.slides;
-  const state = { slide: 0, wanted: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
+  const state = { slide: 0, requested: 0, page: 0, filter: "all", sort: "rank", current: null, visible: [], printing: false };
   const slide = () => slides[state.slide];
   const dialog = ink.at("context");
   let leaving = false;
@@ -48,7 +48,7 @@
     if (item === state.current) return;
     const before = state.current;
     state.current = item;
-    // Marked, not drawn anew: a button that is being pressed must still be there when it is let go.
+    // Marked, not redrawn: a button that is pressed must still exist when it is released.
     for (const other of [before, item]) if (other) markCard(other);
     ink.showOverview(slide(), item, actions);
   }
@@ -62,14 +62,14 @@
 
   const cardNode = (item) => ink.at("cards").querySelector(`[data-rank="${item.rank}"]`);
 
-  /** Draw a card anew and give the keyboard back to where it was in it. */
+  /** Redraw a card and keep the keyboard focus where it was in it. */
   function repaintCard(item) {
     const old = cardNode(item);
     if (!old) return;
     const active = document.activeElement;
     const inside = item === state.current && old.contains(active) ? active : null;
     const fresh = ink.card(slide(), item, actions, item === state.current);
-    // What is as it was stays: it may be about to be clicked (leaving the reader's field redraws all cards).
+    // An unchanged card stays: it may be about to be clicked (leaving the reader's field redraws all cards).
     if (old.isEqualNode(fresh)) return;
     // The loaded image moves over, so that nothing flickers.
     const image = old.querySelector(".image");
@@ -91,7 +91,7 @@
 
   function paint() {
     const items = shown().map((item) => ink.card(slide(), item, actions, item === state.current));
-    if (items.length === 0 && slide().regions.length > 0) items.push(ink.make("li", { class: "empty", text: "No region here fits the filter." }));
+    if (items.length === 0 && slide().regions.length > 0) items.push(ink.make("li", { class: "empty", text: "No region matches the filter." }));
     ink.at("cards").replaceChildren(...items);
     ink.showControls(slide(), state, relist);
     ink.showPages(state, turn);
@@ -119,8 +119,8 @@
   /** Open a slide, at once where its regions are known; resolves when it is open. */
   async function openSlide(index, focus) {
     if (!slides[index]) return;
-    state.wanted = index;
-    if (!ink.known(slides[index]) && (!(await ink.fetchRegions(slides[index])) || state.wanted !== index)) return;
+    state.requested = index;
+    if (!ink.known(slides[index]) && (!(await ink.fetchRegions(slides[index])) || state.requested !== index)) return;
     state.slide = index;
     state.current = null;
     list(false);
@@ -148,7 +148,7 @@
   const contextActions = {
     go: (by) => step(by),
     choose: (head, verdict) => choose(head, verdict),
-    note: (text) => ink.verdicts.write(ink.regionKey(slide(), state.current), text),
+    note: (text) => ink.verdicts.setNote(ink.regionKey(slide(), state.current), text),
     close: closeContext,
   };
 
@@ -156,9 +156,9 @@
     if (state.current) ink.showContext(slide(), state.current, contextActions);
   }
 
-  /** Give the keyboard back to the card at once: the dialog's own `close` event comes later, a key may come before it. */
+  /** Move the focus back to the card at once: a key may come before the dialog's own `close` event. */
   function closeContext() {
-    if (dialog.contains(document.activeElement)) document.activeElement.blur(); // a note is written when left, and draws its card anew
+    if (dialog.contains(document.activeElement)) document.activeElement.blur(); // a note is written when its field loses focus, and redraws its card
     ink.hideContext();
     focusCard();
   }
@@ -167,7 +167,7 @@
     const index = state.visible.indexOf(state.current) + by;
     const next = state.visible[index];
     if (!next) {
-      ink.say(by > 0 ? "This was the last region." : "This is the first region.");
+      ink.announce(by > 0 ? "This was the last region." : "This is the first region.");
       return;
     }
     const page = Math.floor(index / ink.pageSize);
@@ -184,13 +184,13 @@
 
   function choose(head, verdict) {
     const key = ink.regionKey(slide(), state.current);
-    if (!ink.verdicts.open(key, head)) {
-      ink.say(ink.conditionWords(head));
+    if (!ink.verdicts.applies(key, head)) {
+      ink.announce(ink.conditionWords(head));
       return;
     }
-    ink.verdicts.give(key, head, verdict);
-    const rest = ink.facts.heads.filter((other) => ink.verdicts.open(key, other) && ink.verdicts.verdict(key, other.name) === null);
-    ink.say(`Region ${state.current.rank}: ${ink.verdictWords(key)}`);
+    ink.verdicts.set(key, head, verdict);
+    const rest = ink.facts.heads.filter((other) => ink.verdicts.applies(key, other) && ink.verdicts.verdict(key, other.name) === null);
+    ink.announce(`Region ${state.current.rank}: ${ink.verdictWords(key)}`);
     if (rest.length === 0 && ink.advances()) step(1);
   }
 
@@ -202,18 +202,18 @@
   async function undo() {
     const key = ink.verdicts.undo();
     if (key === null) {
-      ink.say("Nothing to undo.");
+      ink.announce("Nothing to undo.");
       return;
     }
     const index = slides.indexOf(ink.slideOf(key));
     if (index !== state.slide) await openSlide(index, false);
-    if (index !== state.slide) return; // its regions did not come, which was said
+    if (index !== state.slide) return; // its regions could not be loaded; a message says so
     actions.go(slide().regions.find((other) => ink.regionKey(slide(), other) === key));
     if (dialog.open) openContext();
-    ink.say("Undone.");
+    ink.announce("Undone.");
   }
 
-  /** To another card, or a row up or down; a short last row ends at its last card. */
+  /** Move to another card, or a row up or down; from above a short last row to its last card. */
   function move(by) {
     const index = state.visible.indexOf(state.current);
     const last = state.visible.length - 1;
@@ -223,7 +223,7 @@
 
   const keys = {
     hasRegion: () => state.current !== null,
-    openSlide: (by) => openSlide(state.wanted + by, true),
+    openSlide: (by) => openSlide(state.requested + by, true),
     enlarge: () => ink.enlargeOverview(slide(), state.current, actions),
     clear: () => ink.verdicts.clear(ink.regionKey(slide(), state.current)),
     first: () => actions.go(shown()[0]),
@@ -243,9 +243,9 @@
       ink.at("blinded").hidden = false;
     }
     const reader = ink.at("reader");
-    ink.verdicts.become(ink.setting.read("reader") || "");
+    ink.verdicts.setReader(ink.setting.read("reader") || "");
     reader.value = ink.verdicts.reader();
-    reader.addEventListener("change", () => ink.verdicts.become(reader.value.trim()));
+    reader.addEventListener("change", () => ink.verdicts.setReader(reader.value.trim()));
     ink.verdicts.onChange(refresh);
     ink.at("overview").addEventListener("click", (event) => {
       if (event.target.closest(".enlarge")) ink.enlargeOverview(slide(), state.current, actions);
@@ -268,12 +268,12 @@
     window.addEventListener("beforeprint", () => printing(true));
     window.addEventListener("afterprint", () => printing(false));
     window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
-    // Nothing is drawn any more: a image asked for now would be refused.
+    // Nothing is drawn any more: an image requested now would be cancelled.
     const leave = (event) => {
       leaving = true;
       keepNote();
       if (event.type === "beforeunload" && ink.verdicts.wouldBeLost()) event.preventDefault();
-      setTimeout(stay); // comes where the page stays after all
+      setTimeout(stay); // runs only if the page stays
     };
     const stay = () => {
       leaving = false;
@@ -283,28 +283,28 @@
     window.addEventListener("pagehide", leave);
     window.addEventListener("pageshow", (event) => event.persisted && stay());
     document.addEventListener("visibilitychange", keepNote);
-    const wanted = Number(location.hash.slice(1)) - 1;
+    const requested = Number(location.hash.slice(1)) - 1;
     if (slides.length === 0) {
       ink.at("slide-head").append(ink.make("p", { text: "There are no slides in these results." }));
       return;
     }
-    openSlide(slides[wanted] ? wanted : 0, false);
+    openSlide(slides[requested] ? requested : 0, false);
     ink.showProgress();
   }
 
-  /** On paper all regions of the slide stand on one sheet, their images loaded without waiting to be seen. */
+  /** Print all regions of the slide, with all images loaded. */
   function printing(on) {
     state.printing = on;
     paint();
     if (on) for (const image of document.querySelectorAll("#cards img")) image.loading = "eager";
   }
 
-  /** A page that goes, or whose tab is put away, may not come back: the note counts as written although nobody left its field. */
+  /** The page may not come back: keep the note although its field still has the focus. */
   function keepNote() {
     if (dialog.open) ink.at("note")?.dispatchEvent(new Event("change"));
   }
 
-  /** After an verdict: the card, the counts, and the enlarged view if it is open. */
+  /** After a verdict: the card, the counts, and the enlarged view if it is open. */
   function refresh(key) {
     if (leaving) return;
     if (key === null) shown().forEach(repaintCard);

@@ -1,4 +1,4 @@
-// Facts, small words for building the page, and numbers as people read them.
+// The page's data, helpers that build elements, and number formats.
 // Everything from outside (slide names, warnings, notes) becomes text nodes; nothing here ever parses markup.
 "use strict";
 
@@ -9,7 +9,7 @@ const Inkdot = {};
   ink.blinded = ink.facts.blinded_seed !== null;
   ink.pageSize = 30; // six rows of five
 
-  // The whole page knows everything; where a server stands behind it, store.js asks for the regions of a slide.
+  // The exported page holds all regions; on a server store.js fetches those of a slide.
   ink.known = () => true;
   ink.fetchRegions = async () => true;
 
@@ -50,34 +50,34 @@ const Inkdot = {};
   /** With a capital, as a sentence begins. */
   ink.sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-  /** Say something to people who see and to people who listen. */
-  let sayTimer = 0;
-  ink.say = function (text) {
-    const said = ink.at("said");
-    said.textContent = text;
-    said.classList.add("on");
-    clearTimeout(sayTimer);
-    sayTimer = setTimeout(() => said.classList.remove("on"), 3500);
+  /** Show a short message; screen readers announce it. */
+  let statusTimer = 0;
+  ink.announce = function (text) {
+    const status = ink.at("status");
+    status.textContent = text;
+    status.classList.add("on");
+    clearTimeout(statusTimer);
+    statusTimer = setTimeout(() => status.classList.remove("on"), 3500);
   };
 
   ink.flagHead = ink.facts.heads.find((head) => head.flag_class !== null) || null;
 
   const headNamed = (name) => ink.facts.heads.find((head) => head.name === name) || null;
 
-  /** Verdicts that mean, more than half, the class a question depends on: those make it worth asking. */
+  /** Verdicts on the head that a head depends on which mean the required class by more than half. */
   ink.openingVerdicts = function (head) {
     if (head.condition === null) return [];
-    const [name, wanted] = head.condition;
+    const [name, required] = head.condition;
     const verdicts = headNamed(name)?.verdicts ?? [];
-    return verdicts.filter((verdict) => (verdict.weights[wanted] ?? 0) > 0.5).map((verdict) => verdict.name);
+    return verdicts.filter((verdict) => (verdict.weights[required] ?? 0) > 0.5).map((verdict) => verdict.name);
   };
 
   ink.conditionWords = function (head) {
     const verdicts = ink.openingVerdicts(head).map(ink.words).join(" or ");
-    return `${ink.sentence(ink.words(head.name))} is asked only where ${ink.words(head.condition[0])} is reviewed ${verdicts}.`;
+    return `${ink.sentence(ink.words(head.name))} is asked only where the verdict on ${ink.words(head.condition[0])} is ${verdicts}.`;
   };
 
-  /** Whether a head's scores are worth showing: those that depend on the flag class only where it is flagged. */
+  /** Whether a head's scores are shown: those that depend on the flag class only where the region is flagged. */
   ink.scoresMatter = (head, region) =>
     head.condition === null || head.condition[0] !== ink.flagHead.name || head.condition[1] !== ink.flagHead.flag_class || region.flagged;
 

@@ -2,7 +2,7 @@
 "use strict";
 
 (function (ink) {
-  /** Words for what the score means at the locked operating point. */
+  /** Flagged or not at the locked operating point. */
   ink.flagWords = (region) => (region.flagged ? "flagged" : "below operating point");
 
   ink.scoreLine = function (slide, region) {
@@ -15,16 +15,16 @@
     return line;
   };
 
-  /** What such a score was worth on the model's validation data: the uncertainty of the score, with its interval. */
-  ink.worthLine = function (region) {
-    const worth = ink.blinded ? null : region.worth;
-    if (!worth) return null;
+  /** The observed share of the flag class among validation regions with similar scores, with its interval. */
+  ink.reliabilityLine = function (region) {
+    const step = ink.blinded ? null : region.reliability;
+    if (!step) return null;
     const percent = (share) => Math.round(share * 100);
     const flag = ink.words(ink.flagHead.flag_class);
-    const range = `${percent(worth.low)}\u2060–\u2060${percent(worth.high)}\u00a0%`; // never broken over two lines
+    const range = `${percent(step.low)}\u2060–\u2060${percent(step.high)}\u00a0%`; // never broken over two lines
     const kind = ink.facts.synthetic_model ? "selftest: " : "";
-    const title = `Of ${ink.counted(worth.regions, "validation region", "validation regions")} scored ${worth.from} to ${worth.to}, ${percent(worth.share)}\u00a0% were ${flag} (95\u00a0% interval ${range}). Where ${flag} regions are rarer or commoner than there, this share differs.`;
-    return ink.make("p", { class: "worth", title, text: `${kind}of regions with such scores ${percent(worth.share)}\u00a0% (${range}) were ${flag}` });
+    const title = `Of ${ink.counted(step.regions, "validation region", "validation regions")} scored ${step.from} to ${step.to}, ${percent(step.share)}\u00a0% were ${flag} (95\u00a0% interval ${range}). Where ${flag} regions are rarer or commoner than there, this share differs.`;
+    return ink.make("p", { class: "reliability", title, text: `${kind}of regions with such scores ${percent(step.share)}\u00a0% (${range}) were ${flag}` });
   };
 
   /** The score as a bar with a mark at the operating point. */
@@ -36,11 +36,11 @@
     return ink.make("span", { class: region.flagged ? "meter yes" : "meter no", title, "aria-hidden": "true" }, fill, mark);
   };
 
-  /** Scores of the other questions; those that are asked only of flagged regions, such as morphology, only there. */
+  /** Scores of the other heads; those that depend on the flag class, such as morphology, only for flagged regions. */
   ink.furtherScores = function (region) {
     if (ink.blinded) return [];
-    const asked = ink.facts.heads.filter((head) => head !== ink.flagHead && ink.scoresMatter(head, region));
-    return asked.map((head) => {
+    const heads = ink.facts.heads.filter((head) => head !== ink.flagHead && ink.scoresMatter(head, region));
+    return heads.map((head) => {
       const parts = head.classes.map((item) => ({ words: item.words, score: region.scores[head.name]?.[item.name] ?? 0 }));
       const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: ${region.calls?.[head.name] ?? "not called"}` });
       for (const part of parts) {
@@ -54,7 +54,7 @@
     });
   };
 
-  /** Tint of an verdict: by what it means for the flagging question, else none. */
+  /** Tint of a verdict by what it means for the flagging head; none for other heads. */
   function tint(head, verdict) {
     if (head.flag_class === null) return "plain";
     const weights = Object.entries(verdict.weights);
@@ -67,7 +67,7 @@
   const SAME_SPOT_PX = 24; // a second tap of a finger lies a little beside the first
   let last = { key: null, time: 0, x: 0, y: 0 };
 
-  /** The second half of a double click, which meets the next region where the first half reviewed and the page went on. */
+  /** Whether this is the second half of a double click that now lies on the next region, because the page moved on. */
   function isSecondClick(event, key) {
     if (event.detail === 0) return false; // by the keyboard
     const near = Math.hypot(event.clientX - last.x, event.clientY - last.y) < SAME_SPOT_PX;
@@ -76,19 +76,19 @@
     return false;
   }
 
-  /** Buttons for all questions; those whose condition is not met are hidden. `tabbable` decides about the tab key. */
+  /** Verdict buttons of all heads; those whose condition is not met are hidden. `tabbable`: whether the tab key reaches them. */
   ink.verdictButtons = function (slide, region, choose, tabbable) {
     const key = ink.regionKey(slide, region);
     const groups = ink.facts.heads.map((head) => {
-      const open = ink.verdicts.open(key, head);
-      const given = ink.verdicts.verdict(key, head.name);
+      const applies = ink.verdicts.applies(key, head);
+      const current = ink.verdicts.verdict(key, head.name);
       const buttons = head.verdicts.map((verdict) =>
         ink.make(
           "button",
           {
             type: "button",
             class: `verdict ${tint(head, verdict)}`,
-            "aria-pressed": String(given === verdict.name),
+            "aria-pressed": String(current === verdict.name),
             "aria-keyshortcuts": ink.keyOf(head.name, verdict.name),
             tabindex: tabbable ? "0" : "-1",
             data: { head: head.name, verdict: verdict.name },
@@ -98,14 +98,14 @@
           ink.make("span", { text: ink.words(verdict.name) }),
         ),
       );
-      return ink.make("div", { class: "verdicts", role: "group", "aria-label": ink.words(head.name), hidden: !open }, ...buttons);
+      return ink.make("div", { class: "verdicts", role: "group", "aria-label": ink.words(head.name), hidden: !applies }, ...buttons);
     });
     return ink.make("div", { class: "verdict-groups" }, ...groups);
   };
 
   ink.verdictWords = function (key) {
-    const given = ink.facts.heads.map((head) => ink.verdicts.verdict(key, head.name)).filter((verdict) => verdict !== null);
-    return given.map(ink.words).join(", ");
+    const verdicts = ink.facts.heads.map((head) => ink.verdicts.verdict(key, head.name)).filter((verdict) => verdict !== null);
+    return verdicts.map(ink.words).join(", ");
   };
 
   function label(slide, region) {
@@ -114,8 +114,8 @@
     const nuclei = ink.nucleiWords(region);
     if (nuclei !== "") parts.push(nuclei);
     if (region.cluster) parts.push(...region.cluster.reservations);
-    const given = ink.verdictWords(ink.regionKey(slide, region));
-    parts.push(given === "" ? "not reviewed" : `reviewed ${given}`);
+    const verdicts = ink.verdictWords(ink.regionKey(slide, region));
+    parts.push(verdicts === "" ? "not reviewed" : `verdict ${verdicts}`);
     return parts.join(", ");
   }
 
@@ -134,7 +134,7 @@
       image,
       ink.scoreLine(slide, region),
       ink.scoreMeter(slide, region),
-      ink.worthLine(region),
+      ink.reliabilityLine(region),
       ...ink.furtherScores(region),
       ink.nucleiLine(slide, region),
       ink.reservations(region),

@@ -1,4 +1,4 @@
-// A region enlarged, with its surroundings, brightness and contrast, verdicts and a note.
+// The enlarged view of a region: its surroundings, brightness and contrast, verdicts and a note.
 "use strict";
 
 (function (ink) {
@@ -29,18 +29,18 @@
 
   const fieldUm = (region) => (region.context ? region.context_um : region.side_um);
 
-  /** The image in a sheet that zooms and is moved below the bar; an image shown already moves over, so that nothing flickers. */
+  /** The image in a sheet that zooms and pans below the scale bar; an image that is shown already is reused, to avoid flicker. */
   function stage(slide, region, shown) {
-    const image = ink.image(region.context, `Region ${region.rank} in its surroundings`, ink.roundBar(fieldUm(region)), false);
-    const image = image.querySelector("img");
-    if (!image) return image;
+    const box = ink.image(region.context, `Region ${region.rank} in its surroundings`, ink.roundBar(fieldUm(region)), false);
+    const image = box.querySelector("img");
+    if (!image) return box;
     const sheet = ink.make("div", { class: "sheet" }, shown || image);
     if (shown) image.remove();
     if (outlined) sheet.append(ink.outline(region.ring));
     const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
     dragToMove(pan);
-    image.prepend(pan);
-    return image;
+    box.prepend(pan);
+    return box;
   }
 
   function dragToMove(pan) {
@@ -52,9 +52,9 @@
     });
   }
 
-  /** Bring brightness, contrast and zoom to the image; the bar keeps measuring what is seen, the middle stays in the middle. */
-  function applyView(region, image) {
-    const pan = image.querySelector(".pan");
+  /** Apply brightness, contrast and zoom; the scale bar follows, the centre stays. */
+  function applyView(region, box) {
+    const pan = box.querySelector(".pan");
     if (!pan) return;
     const image = pan.querySelector("img");
     image.style.filter = `brightness(${light.brightness}%) contrast(${light.contrast}%)`;
@@ -64,16 +64,16 @@
     sheet.style.width = sheet.style.height = `${light.zoom}%`;
     pan.classList.toggle("zoomed", light.zoom > 100);
     pan.scrollTo(middle[0] * sheet.offsetWidth - pan.clientWidth / 2, middle[1] * sheet.offsetWidth - pan.clientHeight / 2);
-    image.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(region) / (light.zoom / 100))));
+    box.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(region) / (light.zoom / 100))));
   }
 
-  /** Move the zoomed image by a tenth of what is seen. */
+  /** Pan the zoomed image by a tenth of the view. */
   ink.panBy = function (x, y) {
     const pan = ink.at("context").querySelector(".pan");
     pan?.scrollBy((x * pan.clientWidth) / 10, (y * pan.clientHeight) / 10);
   };
 
-  /** Zoom by a step, as the slider would. */
+  /** Zoom by one step of the slider. */
   ink.zoomBy = function (step) {
     const input = ink.at("context").querySelector('[data-view="zoom"]');
     if (!input) return;
@@ -81,8 +81,8 @@
     input.dispatchEvent(new Event("input"));
   };
 
-  function viewControls(slide, region, repaint, image) {
-    const apply = () => applyView(region, image);
+  function viewControls(slide, region, repaint, box) {
+    const apply = () => applyView(region, box);
     const outline = ink.make("input", {
       type: "checkbox",
       on: {
@@ -113,7 +113,7 @@
     );
   }
 
-  /** Scores of all classes; and apart, since its words are longer than numbers, what was called. */
+  /** A table of the scores of all classes, and one of the calls. */
   function scoreTables(region) {
     if (ink.blinded) return [];
     const rows = ink.facts.heads.flatMap((head) => {
@@ -128,11 +128,11 @@
           )
         : [];
     });
-    const calls = Object.entries(region.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, called` }), ink.make("td", { text: words })));
+    const calls = Object.entries(region.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, call` }), ink.make("td", { text: words })));
     return [rows, calls].filter((part) => part.length > 0).map((part) => ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...part)));
   }
 
-  /** What was measured of the nuclei, each with its definition as a hint. */
+  /** Measurements of the nuclei, each with its definition as a hint. */
   function measureTable(slide, region) {
     const rows = ink.measureRows(slide, region);
     if (rows.length === 0) return null;
@@ -144,7 +144,7 @@
     );
   }
 
-  /** After an verdict: only the buttons change, and only where something did; the rest may be under a finger. */
+  /** After a verdict only the buttons are redrawn, and only if they changed: the rest may be in use. */
   ink.refreshVerdicts = function (slide, region, actions) {
     const old = ink.at("context").querySelector(".verdict-groups");
     const fresh = ink.verdictButtons(slide, region, actions.choose, true);
@@ -154,8 +154,8 @@
     if (active) fresh.querySelector(`[data-head="${active.head}"][data-verdict="${active.verdict}"]`)?.focus();
   };
 
-  function centre(image) {
-    const pan = image.querySelector(".pan");
+  function centre(box) {
+    const pan = box.querySelector(".pan");
     pan?.scrollTo((pan.scrollWidth - pan.clientWidth) / 2, (pan.scrollHeight - pan.clientHeight) / 2);
   }
 
@@ -168,7 +168,7 @@
     const same = dialog.open && dialog.dataset.region === key;
     const old = same ? dialog.querySelector(".pan") : null;
     const seen = old ? [old.scrollLeft, old.scrollTop] : null;
-    const image = stage(slide, region, old?.querySelector("img"));
+    const box = stage(slide, region, old?.querySelector("img"));
     const field = Math.round(fieldUm(region));
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
     note.value = ink.verdicts.note(key);
@@ -182,7 +182,7 @@
         ink.make("p", { class: "slide-of", text: slide.id }),
         ink.blinded ? null : ink.scoreLine(slide, region),
         ink.scoreMeter(slide, region),
-        ink.worthLine(region),
+        ink.reliabilityLine(region),
         ...scoreTables(region),
         ink.reservations(region),
         measureTable(slide, region),
@@ -195,14 +195,14 @@
         ink.verdictButtons(slide, region, actions.choose, true),
         ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
       ),
-      viewControls(slide, region, repaint, image),
+      viewControls(slide, region, repaint, box),
     );
     const active = document.activeElement;
     const held = dialog.open && dialog.contains(active) ? active.dataset : null;
     const step = (by, words, sign) =>
       ink.make("button", { type: "button", class: "step", "aria-label": words, text: sign, data: { step: String(by) }, on: { click: () => actions.go(by) } });
     dialog.replaceChildren(
-      ink.make("div", { class: "stage" }, image),
+      ink.make("div", { class: "stage" }, box),
       panel,
       ink.make(
         "div",
@@ -215,9 +215,9 @@
     dialog.dataset.region = key;
     if (!dialog.open) dialog.showModal();
     const again = held?.verdict ? `[data-head="${held.head}"][data-verdict="${held.verdict}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
-    applyView(region, image);
-    if (seen) image.querySelector(".pan").scrollTo(...seen);
-    else centre(image);
+    applyView(region, box);
+    if (seen) box.querySelector(".pan").scrollTo(...seen);
+    else centre(box);
     dialog.querySelector(again)?.focus();
   };
 
@@ -236,7 +236,7 @@
       ["+ −", "zoom the enlarged view; drag, or Shift and arrows, to move it"],
       ["o", "the whole slide, enlarged"],
       ["z", "undo"],
-      ["?", "this list"],
+      ["?", "show this list"],
     ];
     const conditions = ink.facts.heads
       .filter((head) => head.condition !== null)
@@ -245,7 +245,7 @@
       ink.make("h2", { id: "help-title", tabindex: "-1", text: "Keys" }),
       ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words }))))),
       ...conditions.map((text) => ink.make("p", { text })),
-      ink.make("p", { text: "Verdicts are kept in this browser, for each reader apart. Save verdicts writes them to verdicts.csv." }),
+      ink.make("p", { text: "Verdicts are stored in this browser, separately for each reader. Save verdicts writes them to verdicts.csv." }),
       ink.make("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } }),
     );
     dialog.showModal();

@@ -1,4 +1,4 @@
-// Keys, and what each asks of the page.
+// Keyboard commands.
 "use strict";
 
 (function (ink) {
@@ -10,15 +10,15 @@
     return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
   }
 
-  /** Keys that may be held: they walk, and change nothing. An verdict or a step back that is held would run through the slide. */
+  /** Keys that may repeat when held: they move and change nothing. A held verdict or undo would run through the slide. */
   const mayRepeat = (key) => MOVES[key] !== undefined || "+=-".includes(key);
 
-  let pressed = ""; // the key that was last acted upon, until it is let go
+  let pressed = ""; // the key of the last command, until it is released
 
   function onKey(can, event) {
     if (event.ctrlKey || event.metaKey || event.altKey || ink.at("help").open || ink.at("spot").open) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.repeat && key === pressed) event.preventDefault(); // still held from before the field: not meant for it
+    if (event.repeat && key === pressed) event.preventDefault(); // still held from before the field got the focus
     if (event.target.closest("textarea, select, input[type=text]")) return;
     if (event.target.closest("input") && (key === " " || key.length > 1)) return; // sliders and boxes keep their own keys
     if (event.repeat && !mayRepeat(key)) {
@@ -55,7 +55,7 @@
     return null;
   }
 
-  /** Listen to keys; `can` names what the page does about them, for the region that is current. */
+  /** Listen to keys; `can` holds the commands, which apply to the current region. */
   ink.listenToKeys = function (can) {
     document.addEventListener("keydown", (event) => onKey(can, event));
     document.addEventListener("keyup", () => { pressed = ""; });

@@ -2,13 +2,13 @@
 "use strict";
 
 (function (ink) {
-  const given = (slide, region) => ink.verdictWords(ink.regionKey(slide, region)) !== "";
+  const isReviewed = (slide, region) => ink.verdictWords(ink.regionKey(slide, region)) !== "";
 
   const FILTERS = {
     all: () => true,
     flagged: (slide, region) => region.flagged,
-    open: (slide, region) => !given(slide, region),
-    reviewed: given,
+    open: (slide, region) => !isReviewed(slide, region),
+    reviewed: isReviewed,
   };
   const SORTS = {
     rank: (slide, a, b) => a.rank - b.rank,
@@ -22,11 +22,11 @@
     return verdict === null ? 99 : head.verdicts.findIndex((other) => other.name === verdict);
   }
 
-  /** The regions of a slide that a filter lets through, in order. */
+  /** The regions of a slide that pass a filter, in order. */
   ink.listed = (slide, filter, sort) =>
     slide.regions.filter((region) => FILTERS[filter](slide, region)).sort((a, b) => SORTS[sort](slide, a, b));
 
-  /** Whether the next region follows after an verdict. */
+  /** Whether the page moves to the next region after a verdict. */
   ink.advances = () => ink.setting.read("advance") !== "no";
 
   function select(id, words, options, value, change) {
@@ -36,7 +36,7 @@
     return ink.make("label", {}, `${words} `, node);
   }
 
-  /** Choices above the cards; `choose(name, value)` is told of a filter or a sort. */
+  /** Choices above the cards; `choose(name, value)` is called with a new filter or sort. */
   ink.showControls = function (slide, state, choose) {
     const box = ink.at("controls");
     box.hidden = slide.regions.length === 0;
@@ -50,7 +50,7 @@
     box.replaceChildren(
       select("filter", "Show", filters, state.filter, (value) => choose("filter", value)),
       select("sort", "Order", sorts, state.sort, (value) => choose("sort", value)),
-      ink.make("label", { class: "check" }, advance, " next region after an verdict"),
+      ink.make("label", { class: "check" }, advance, " next region after a verdict"),
       ink.make("span", { class: "listed", text: ink.counted(state.visible.length, "region", "regions") }),
     );
   };

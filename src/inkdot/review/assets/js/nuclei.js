@@ -1,4 +1,4 @@
-// What was measured of a cluster's nuclei. Sizes describe, they never decide: no value here is called large or small.
+// Measurements of a cluster's nuclei. They describe only: no cut is applied to them.
 "use strict";
 
 (function (ink) {
@@ -14,7 +14,7 @@
     ["texture_median", "chromatin texture", (v) => v.toFixed(3), "Standard deviation of the stain at half a micrometre, by its mean; near 0 for smudged chromatin; median"],
   ];
 
-  /** In words for the card, such as "12 nuclei, 13.1 µm, 1.9 × lymphocytes". */
+  /** One line for the card, such as "12 nuclei, 13.1 µm, 1.9 × lymphocytes". */
   ink.nucleiWords = function (region) {
     const cluster = region.cluster;
     if (!cluster) return "";
@@ -29,22 +29,22 @@
   ink.nucleiLine = function (slide, region) {
     const words = ink.nucleiWords(region);
     if (words === "") return null;
-    const hint = region.cluster.measures.diameter_ratio === undefined ? ink.rulerWords(slide) : "Median nuclear diameter, and its ratio to this slide's resting lymphocytes";
+    const hint = region.cluster.measures.diameter_ratio === undefined ? ink.referenceText(slide) : "Median nuclear diameter, and its ratio to this slide's resting lymphocytes";
     return ink.make("p", { class: "nuclei", text: words, title: hint });
   };
 
-  /** Why a score or a measurement deserves less trust. */
+  /** Why a score or a measurement is less reliable. */
   ink.reservations = function (region) {
     const found = region.cluster?.reservations ?? [];
     if (found.length === 0) return null;
     return ink.make("p", { class: "reservations", text: found.join("; ") });
   };
 
-  ink.rulerWords = function (slide) {
-    const ruler = slide.ruler;
-    if (!ruler) return "";
-    if (ruler.reason) return `${ink.sentence(ruler.reason)}.`;
-    return `LymphocyteReference: ${ruler.lymphocytes} resting lymphocytes of ${ruler.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
+  ink.referenceText = function (slide) {
+    const reference = slide.lymphocyte_reference;
+    if (!reference) return "";
+    if (reference.reason) return `${ink.sentence(reference.reason)}.`;
+    return `Size reference: ${reference.lymphocytes} resting lymphocytes of ${reference.diameter_um.toFixed(1)} µm (median nuclear diameter).`;
   };
 
   /** How many nuclei were outlined, of how many; the coarse image counts nuclei that overlap as one. */
@@ -61,7 +61,7 @@
     for (const [name, words, write, title] of MEASURES) {
       if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
     }
-    if (cluster.others > 0) rows.push(["also in this image", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie whole in the image and have no card of their own"]);
+    if (cluster.others > 0) rows.push(["also in this image", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie fully in the image and have no card of their own"]);
     return rows;
   };
 })(Inkdot);

@@ -1,4 +1,4 @@
-// The whole slide in small, with the regions marked and linked to their cards.
+// The overview of the slide, with the regions marked and linked to their cards.
 "use strict";
 
 (function (ink) {
@@ -17,7 +17,7 @@
       style,
       title: words,
       "aria-label": `Go to ${words}`,
-      // Reached by arrow keys through the cards; thirty further stops for the tab key would only be in the way.
+      // The arrow keys reach the regions through the cards; thirty further tab stops would be in the way.
       tabindex: "-1",
       text: current ? String(region.rank) : "",
       data: { rank: region.rank },
@@ -63,6 +63,6 @@
           ink.make("span", { class: "key" }, ink.make("span", { class: "spot no sample" }), "shown, below operating point"),
         );
     const enlarge = ink.make("button", { type: "button", class: "enlarge", "aria-haspopup": "dialog" }, "Enlarge ", ink.make("kbd", { text: "o" }));
-    box.append(ink.make("div", { class: "overview-head" }, ink.make("h2", { text: "Where they lie" }), enlarge), framed(slide, current, actions), ...(legend ? [legend] : []));
+    box.append(ink.make("div", { class: "overview-head" }, ink.make("h2", { text: "Overview" }), enlarge), framed(slide, current, actions), ...(legend ? [legend] : []));
   };
 })(Inkdot);

@@ -1,4 +1,4 @@
-// The list of slides and the head of the one that is open.
+// The list of slides and the header of the open slide.
 "use strict";
 
 (function (ink) {
@@ -9,7 +9,7 @@
 
   const callClass = (call) => CALL_CLASS[call] || "indeterminate";
 
-  // Counted once and then slide by slide: with thousands of slides an verdict must not count them all.
+  // Counted once, then per slide: with thousands of slides one verdict must not recount all of them.
   const done = new Map(); // slide -> regions reviewed
   let slideOfRegion = null; // key of a region -> slide
 
@@ -19,7 +19,7 @@
     return slideOfRegion.get(key);
   };
 
-  /** Count anew after an verdict about a region, or of all slides where the key is null. */
+  /** Recount the slide of a region, or all slides where the key is null. */
   ink.countReviewed = function (key) {
     const changed = key === null ? ink.facts.slides : [ink.slideOf(key)].filter(Boolean);
     for (const slide of changed) done.set(slide, ink.reviewed(slide));
@@ -36,7 +36,7 @@
     return facts;
   }
 
-  const items = new Map(); // slide -> its button, and what it says of the verdicts
+  const items = new Map(); // slide -> its button and progress
 
   function slideItem(slide, index, choose) {
     const bar = slide.regions.length > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", {})) : null;
@@ -91,7 +91,7 @@
     const tiles = `${ink.grouped(count)} of ${of} at or above the operating point (${ink.score(slide.threshold)}).`;
     const regions =
       flagged === 0
-        ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored region is", "highest-scored regions are")} shown all the same.`
+        ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored region is", "highest-scored regions are")} shown for review.`
         : `${ink.counted(shown, "region", "regions")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
     const more = slide.more_flagged ? ` More flagged regions exist than are shown; ${slide.geojson ? "the file for QuPath lists them" : "the layers of the slide show them"}.` : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
@@ -112,19 +112,19 @@
     return parts.join(" · ");
   }
 
-  /** By what nuclei were measured, and of how many regions. */
+  /** The lymphocyte reference, and how many regions were measured. */
   function nuclei(slide) {
-    if (ink.blinded || !slide.ruler) return "";
-    // Without a ruler a warning says so already.
-    const ruler = slide.ruler.reason ? "" : `${ink.rulerWords(slide)} `;
-    return `${ruler}Nuclei of ${ink.counted(slide.measured_clusters, "region", "regions")} were measured.`;
+    if (ink.blinded || !slide.lymphocyte_reference) return "";
+    // Without a reference a warning says so already.
+    const reference = slide.lymphocyte_reference.reason ? "" : `${ink.referenceText(slide)} `;
+    return `${reference}Nuclei of ${ink.counted(slide.measured_clusters, "region", "regions")} were measured.`;
   }
 
-  /** What to do with a slide that no number stands for: it shows no regions, or too little to judge. */
+  /** Advice for a slide without regions, or with too little material. */
   function lookYourself(slide) {
     if (slide.regions.length > 0 && slide.call !== "inadequate") return "";
-    if (slide.problem && slide.call !== "inadequate") return "No score stands for this slide. Examine the glass slide or the full image.";
-    return "Too little was found to judge: this is inadequate, not negative. Examine the glass slide or the full image.";
+    if (slide.problem && slide.call !== "inadequate") return "This slide has no score. Examine the glass slide or the full image.";
+    return "Too little material was found: the slide is inadequate, not negative. Examine the glass slide or the full image.";
   }
 
   ink.showHead = function (slide) {
@@ -136,7 +136,7 @@
     const warnings = slide.warnings.map((text) => ink.make("li", { text }));
     const head = ink.at("slide-head");
     head.replaceChildren(title);
-    const further = slide.further_calls ? `All that is flagged, taken together: ${slide.further_calls}.` : "";
+    const further = slide.further_calls ? `All flagged regions together: ${slide.further_calls}.` : "";
     for (const [kind, text] of [["counts", counts(slide)], ["counts", further], ["counts", nuclei(slide)], ["technical", technical(slide)]]) {
       if (text !== "") head.append(ink.make("p", { class: kind, text }));
     }

@@ -1,4 +1,4 @@
-// verdicts.csv: one line per verdict, with the region as a level-0 polygon and what was shown when it was given; and back.
+// Write and read verdicts.csv: one row per verdict, with the region as a level-0 polygon and whether scores were shown.
 "use strict";
 
 (function (ink) {
@@ -6,6 +6,7 @@
     "slide_id", "geometry", "head", "verdict", "reader", "time", "shown", "rank", "score", "note", "model_sha256", "order_seed", "schema",
   ];
   const SCHEMA = "inkdot.verdicts/2";
+  const EARLIER = { schema: "inkdot.verdicts/1", columns: { place: "geometry", answer: "verdict" } }; // read as well
   const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/; // of two verdicts the later counts
 
   /** A cell that no spreadsheet runs as a formula (an apostrophe in front makes it text), quoted where needed. */
@@ -18,8 +19,8 @@
   function lines(slide, region, entry) {
     const shown = [ink.blinded ? "blinded" : "scores", region.rank, ink.blinded ? "" : region.score];
     const tail = [entry.note?.text ?? "", ink.facts.model_sha256, ink.blinded ? ink.facts.blinded_seed : "", SCHEMA];
-    const given = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
-    const rows = given.map((head) => {
+    const answered = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
+    const rows = answered.map((head) => {
       const { verdict, time } = entry.verdicts[head.name];
       return [slide.id, region.polygon, head.name, verdict, ink.verdicts.reader(), time, ...shown, ...tail];
     });
@@ -42,12 +43,12 @@
 
   ink.saveVerdicts = function () {
     if (ink.verdicts.reader() === "") {
-      ink.say("Write a reader name first: a pseudonym will do.");
+      ink.announce("Enter a reader name first; use a pseudonym.");
       ink.at("reader").focus();
       return;
     }
     if (ink.verdicts.all().size === 0) {
-      ink.say("There are no verdicts to save yet.");
+      ink.announce("There are no verdicts to save yet.");
       return;
     }
     const address = URL.createObjectURL(new Blob([ink.verdictsCsv()], { type: "text/csv" }));
@@ -58,10 +59,10 @@
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
     ink.verdicts.saved();
     ink.showProgress();
-    ink.say("Saved as verdicts.csv in your downloads.");
+    ink.announce("Saved as verdicts.csv in your downloads.");
   };
 
-  /** Cells of a table whose cells may be quoted, row by row; some spreadsheets part them by semicolons. */
+  /** Cells of a table whose cells may be quoted, row by row; some spreadsheets separate them by semicolons. */
   function rowsOf(text) {
     const mark = /^[^,\n]*;/.test(text) ? ";" : ",";
     const rows = [[]];
@@ -82,32 +83,34 @@
     return rows.filter((row) => row.some((text) => text !== ""));
   }
 
-  /** The text that was given to `cell`. */
+  /** The inverse of `cell`. */
   const plain = (text) => (/^'+[=+\-@\t\r]/.test(text) ? text.slice(1) : text);
 
-  /** Rows as objects; throws a sentence for people where it is no table of ours. */
+  /** Rows as objects; throws an error with a message for the reader where the table is not valid. */
   function savedRows(text) {
-    const [header, ...rows] = rowsOf(text.replace(/^\ufeff/, ""));
-    const missing = COLUMNS.filter((name) => !header?.includes(name));
-    if (missing.length > 0) throw new Error("This is no verdicts.csv that was saved here.");
+    const [first, ...rows] = rowsOf(text.replace(/^\ufeff/, ""));
+    const header = (first ?? []).map((name) => EARLIER.columns[name] ?? name);
+    const missing = COLUMNS.filter((name) => !header.includes(name));
+    if (missing.length > 0) throw new Error("This is not a verdicts.csv that was saved here.");
     const found = rows.map((row) => Object.fromEntries(header.map((name, index) => [name, row[index] ?? ""])));
-    if (found.some((row) => row.schema !== SCHEMA)) throw new Error(`Expected verdicts of ${SCHEMA}, found another version.`);
+    const unknown = found.find((row) => row.schema !== SCHEMA && row.schema !== EARLIER.schema);
+    if (unknown) throw new Error(`Expected verdicts of ${SCHEMA}, found ${unknown.schema || "no version"}.`);
     const changed = found.find((row) => !TIME.test(row.time));
     if (changed) throw new Error(`Expected times such as 2026-01-31T09:30:00Z, as they were saved; found ${changed.time || "none"}.`);
     return found;
   }
 
-  /** Whose verdicts to take: the reader's, or where nobody is named yet those of the only reader in the table. */
+  /** Whose verdicts to load: the current reader's, or those of the only reader in the table. */
   function readerOf(rows) {
     const named = [...new Set(rows.map((row) => plain(row.reader)))];
     if (ink.verdicts.reader() !== "") return ink.verdicts.reader();
-    if (named.length !== 1) throw new Error("Write the reader's name first: this table has verdicts of several.");
-    ink.verdicts.become(named[0]);
+    if (named.length !== 1) throw new Error("Enter the reader's name first: this table has verdicts of several readers.");
+    ink.verdicts.setReader(named[0]);
     ink.at("reader").value = named[0];
     return named[0];
   }
 
-  /** Entries by region key, of the rows that are about what this page shows to this reader. */
+  /** Entries by region key, from the rows that belong to this page and this reader. */
   function entriesOf(rows, reader) {
     const regions = new Map();
     for (const slide of ink.facts.slides.filter(ink.known)) for (const region of slide.regions) regions.set(JSON.stringify([slide.id, region.polygon]), ink.regionKey(slide, region));
@@ -130,18 +133,18 @@
     return { entries, left };
   }
 
-  /** Bring back what was saved, on this computer or another. */
+  /** Load a saved verdicts.csv. */
   ink.loadVerdicts = async function (file) {
     try {
       const rows = savedRows(await file.text());
       const named = new Set(rows.map((row) => plain(row.slide_id)));
       for (const slide of ink.facts.slides) if (named.has(slide.id)) await ink.fetchRegions(slide);
       const { entries, left } = entriesOf(rows, readerOf(rows));
-      const taken = ink.verdicts.take(entries);
-      const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, regions or models left out.` : "";
-      ink.say(`${ink.counted(taken, "region", "regions")} brought back.${others}`);
+      const changed = ink.verdicts.merge(entries);
+      const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, regions or models ignored.` : "";
+      ink.announce(`Verdicts on ${ink.counted(changed, "region", "regions")} loaded.${others}`);
     } catch (error) {
-      ink.say(error.message);
+      ink.announce(error.message);
     }
   };
 })(Inkdot);

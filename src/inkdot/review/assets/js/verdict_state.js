@@ -1,5 +1,5 @@
-// What the reader said: kept per reader and region, undone step by step, remembered by the browser, or by a server
-// where inkdot.serve has put its store before this script (ink.store: reader, load, save, steps, unsaved).
+// The reader's verdicts: kept per reader and region, with undo, in the browser's storage; or by a server where
+// inkdot.serve has set its store before this script (ink.store: reader, load, save, steps, unsaved).
 "use strict";
 
 (function (ink) {
@@ -46,9 +46,9 @@
     } catch {
       if (!kept) return;
       kept = false;
-      const trouble = ink.at("trouble");
-      trouble.textContent = "This browser keeps nothing between visits here: save your verdicts before you close the page.";
-      trouble.hidden = false;
+      const alert = ink.at("alert");
+      alert.textContent = "This browser does not store data for this page: save your verdicts before you close it.";
+      alert.hidden = false;
     }
   }
 
@@ -60,7 +60,7 @@
     }
   }
 
-  const settings = new Map(); // what was set here, for a browser that keeps nothing
+  const settings = new Map(); // for a browser that stores nothing
 
   ink.setting = {
     read: (name) => (!kept && settings.has(name) ? settings.get(name) : recall(`inkdot/1/setting/${name}`)),
@@ -87,10 +87,15 @@
     return found;
   }
 
+  /** An entry as the browser keeps it, or null. Earlier versions stored {answers: {head: {answer, time}}}: it is renamed. */
   function parsed(text) {
     try {
-      const entry = JSON.parse(text);
-      return entry?.verdicts && typeof entry.verdicts === "object" ? entry : null;
+      const { answers, ...entry } = JSON.parse(text);
+      if (answers && !entry.verdicts) {
+        const renamed = Object.entries(answers).map(([head, { answer, ...rest }]) => [head, { verdict: answer, ...rest }]);
+        entry.verdicts = Object.fromEntries(renamed);
+      }
+      return entry.verdicts && typeof entry.verdicts === "object" ? entry : null;
     } catch {
       return null;
     }
@@ -126,11 +131,11 @@
     write(key, after);
   }
 
-  /** What stands at a region when saved verdicts are added: of each question, and of the note, the later word. */
+  /** A region's entry after saved verdicts are added: for each head, and for the note, the later one wins. */
   function merged(before, saved) {
     const after = copyOf(before);
-    for (const [head, given] of Object.entries(saved.verdicts)) {
-      if (!after.verdicts[head] || after.verdicts[head].time < given.time) after.verdicts[head] = given;
+    for (const [head, loaded] of Object.entries(saved.verdicts)) {
+      if (!after.verdicts[head] || after.verdicts[head].time < loaded.time) after.verdicts[head] = loaded;
     }
     if (saved.note && (!after.note || after.note.time < saved.note.time)) after.note = saved.note;
     for (const head of ink.facts.heads.filter((one) => one.condition !== null)) {
@@ -148,14 +153,14 @@
     all: () => entries,
     canUndo: () => steps.length > 0,
     unsaved: () => (ink.store ? ink.store.unsaved() : entries.size > 0 && ink.setting.read(unsavedName()) !== "no"),
-    /** Whether closing the page would lose verdicts: those a server has not got yet, or that a browser does not keep. */
+    /** Whether closing the page would lose verdicts: not yet on the server, or not stored by the browser. */
     wouldBeLost() {
       return (ink.store !== undefined || !kept) && this.unsaved();
     },
     saved: () => ink.setting.write(unsavedName(), "no"),
 
-    /** Readers do not see each other's verdicts. What was reviewed before a name was given goes to the first name. */
-    become(name) {
+    /** Switch to a reader's own verdicts. What was reviewed before a name was entered goes to the first name. */
+    setReader(name) {
       const nameless = reader === "" ? entries : new Map();
       reader = ink.store ? ink.store.reader : name;
       steps = ink.store ? ink.store.steps() : [];
@@ -170,13 +175,13 @@
       for (const run of listeners) run(null);
     },
 
-    /** Whether a question may be asked of this region: its condition is reviewed with the class it names. */
-    open(key, head) {
+    /** Whether a head applies to a region: the verdict it depends on means the required class. */
+    applies(key, head) {
       if (head.condition === null) return true;
       return ink.openingVerdicts(head).includes(this.verdict(key, head.condition[0]));
     },
 
-    give(key, head, verdict) {
+    set(key, head, verdict) {
       change(key, (entry) => {
         if (entry.verdicts[head.name]?.verdict === verdict) return;
         entry.verdicts[head.name] = { verdict, time: new Date().toISOString() };
@@ -193,7 +198,7 @@
       });
     },
 
-    write(key, text) {
+    setNote(key, text) {
       const trimmed = text.trim();
       change(key, (entry) => {
         if (trimmed === (entry.note?.text ?? "")) return;
@@ -201,22 +206,22 @@
       });
     },
 
-    /** Take over verdicts that were saved earlier, a map of entries by region; returns at how many regions something changed. */
-    take(found) {
-      let taken = 0;
+    /** Add verdicts that were saved earlier, entries by region key; returns how many regions changed. */
+    merge(found) {
+      let changed = 0;
       for (const [key, saved] of found) {
         const before = copyOf(entries.get(key));
         const after = merged(before, saved);
         if (JSON.stringify(before) === JSON.stringify(after)) continue;
         steps.push({ key, before });
         put(key, after);
-        taken += 1;
+        changed += 1;
       }
       for (const run of listeners) run(null);
-      return taken;
+      return changed;
     },
 
-    /** Take the last step back; returns the key of the region it concerned. */
+    /** Undo the last step; returns the key of its region, or null. */
     undo() {
       const step = steps.pop();
       if (!step) return null;
@@ -225,7 +230,7 @@
     },
   };
 
-  // The same review in another tab: take over what was reviewed there.
+  // The same review in another tab: show its changes here.
   window.addEventListener("storage", (event) => {
     const start = `${PREFIX}${encodeURIComponent(reader)}/`;
     if (event.key === null || !event.key.startsWith(start)) return;

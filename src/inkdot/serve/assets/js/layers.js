@@ -1,4 +1,4 @@
-// What lies over the slide: tile scores, outlines, and the numbered regions. Drawn on one canvas in level-0 pixels.
+// Layers over the slide: tile scores, outlines and the numbered regions, drawn on one canvas in level-0 pixels.
 "use strict";
 
 (function (ink) {
@@ -31,7 +31,7 @@
       const reply = await fetch(address);
       if (!reply.ok) {
         on[name] = false;
-        ink.say(await reply.text());
+        ink.announce(await reply.text());
         return;
       }
       loaded.set(address, await reply.json());
@@ -65,7 +65,7 @@
     },
   };
 
-  /** Colour of a score: stronger the further it lies from the operating point, never so strong that cells are hidden. */
+  /** Colour of a score: stronger with the distance to the operating point, always transparent enough to see the cells. */
   function tint(score, threshold) {
     if (score >= threshold) {
       const strength = threshold < 1 ? (score - threshold) / (1 - threshold) : 1;
@@ -123,7 +123,7 @@
     context.setLineDash([]);
   }
 
-  /** The outline of a region in level-0 pixels, as its verdict names it. */
+  /** The outline of a region in level-0 pixels. */
   function outline(region) {
     region.points ??= region.polygon.match(/-?[\d.]+ -?[\d.]+/g).map((pair) => pair.split(" ").map(Number));
     return region.points;
@@ -140,7 +140,7 @@
     const [x0, y0, x1, y1] = region.box_l0_px;
     const [left, top] = frame.toScreen(x0, y0);
     const [right, bottom] = frame.toScreen(x1, y1);
-    const grow = Math.max(0, (12 - (right - left)) / 2); // from afar a region is still a dot that can be hit
+    const grow = Math.max(0, (12 - (right - left)) / 2); // at low zoom a region is still a dot that can be clicked
     return [left - grow, top - grow, right + grow, bottom + grow];
   }
 

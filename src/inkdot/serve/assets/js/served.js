@@ -1,4 +1,4 @@
-// What differs from the page that is handed over: the reader is known, verdicts are kept by the server. Before app.js.
+// Differences from the exported page: the reader is known, verdicts are saved on the server. Runs before app.js.
 "use strict";
 
 (function (ink) {
@@ -8,32 +8,32 @@
 
   ink.saveVerdicts = function () {
     if (ink.store.unsaved()) {
-      ink.say("Some verdicts are still on their way to the server.");
+      ink.announce("Some verdicts are not on the server yet.");
       return;
     }
     const link = ink.make("a", { href: "verdicts.csv", download: "verdicts.csv" });
     document.body.append(link);
     link.click();
     link.remove();
-    ink.say("Your verdicts are kept by the server; verdicts.csv is a copy of them.");
+    ink.announce("Your verdicts are saved on the server; verdicts.csv is a copy.");
   };
 
   ink.showHelp = function () {
     help();
     const words = [...ink.at("help").querySelectorAll("p")].at(-1);
-    if (words) words.textContent = "Every verdict is kept by the server at once. You see your own verdicts only.";
+    if (words) words.textContent = "Every verdict is saved on the server at once. You see your own verdicts only.";
   };
 
-  /** Names and buttons that mean something else where a server stands behind the page. */
-  function dress() {
+  /** Adapt names and buttons. */
+  function adaptPage() {
     const field = ink.at("reader");
     field.readOnly = true;
-    field.title = "Readers are named when the server is started";
+    field.title = "Reader names are set when the server is started";
     ink.at("save").firstChild.textContent = "Download verdicts";
     ink.at("save").classList.remove("primary");
     const home = ink.make("a", { class: "to-worklist", href: "./", text: "All slides" });
     document.querySelector(".top .brand").after(home);
   }
 
-  dress();
+  adaptPage();
 })(Inkdot);

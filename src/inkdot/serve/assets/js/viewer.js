@@ -1,5 +1,5 @@
-// The slide itself beside the gallery: deep zoom, layers, a scale bar; always at the region whose card is current.
-// It takes the enlarged view's region: the same keys and verdicts, the original's pixels instead of a image.
+// The slide viewer beside the gallery: deep zoom, layers, a scale bar, centred on the current region.
+// It replaces the enlarged view: the same keys and verdicts, with the pixels of the slide instead of an image.
 "use strict";
 
 (function (ink) {
@@ -13,16 +13,16 @@
 
   const box = ink.make("div", { class: "viewer" });
   const canvas = ink.make("canvas", { class: "layers", "aria-hidden": "true" });
-  const trouble = ink.make("p", { class: "viewer-trouble", hidden: true });
+  const error = ink.make("p", { class: "viewer-error", hidden: true });
 
   function build() {
     const stage = ink.make("div", { class: "deep", role: "application", "aria-label": "The slide. Drag to move, wheel to zoom." });
-    box.append(stage, canvas, trouble, tools(), ink.scaleBar(ink.roundBar(100)));
+    box.append(stage, canvas, error, tools(), ink.scaleBar(ink.roundBar(100)));
     // OpenSeadragon writes a style element where it finds none of its own, which the policy forbids (serve.css has its
     // rule). It is content with any element of that name, also with one outside HTML that styles nothing.
-    const stand = document.createElementNS(null, "style");
-    stand.setAttribute("data-openseadragon-mobile-css", "true");
-    document.head.append(stand);
+    const placeholder = document.createElementNS(null, "style");
+    placeholder.setAttribute("data-openseadragon-mobile-css", "true");
+    document.head.append(placeholder);
     if (ink.facts.synthetic_model) box.append(ink.make("span", { class: "stamp", text: "synthetic model" }));
     seadragon = OpenSeadragon({
       element: stage,
@@ -48,8 +48,8 @@
     seadragon.addHandler("resize", () => seadragon.forceRedraw());
     seadragon.addHandler("canvas-click", pick);
     seadragon.addHandler("tile-load-failed", () => {
-      trouble.textContent = "Part of the slide cannot be read.";
-      trouble.hidden = false;
+      error.textContent = "Part of the slide cannot be read.";
+      error.hidden = false;
     });
     ink.seadragon = seadragon;
   }
@@ -158,7 +158,7 @@
       return;
     }
     opened = slide;
-    trouble.hidden = true;
+    error.hidden = true;
     const { width, height, tile_px: tileSize, finest_level: maxLevel } = slide.view;
     seadragon.addOnceHandler("open", () => {
       if (opened !== slide) return;

@@ -1,4 +1,4 @@
-// The list of slides, the one to look at first on top, with how far this reader has come.
+// The list of slides by priority, with this reader's progress.
 "use strict";
 
 (function (ink) {
@@ -8,7 +8,7 @@
     all: () => true,
     open: (slide) => slide.reviewed < slide.regions,
     flagged: (slide) => slide.call === "flagged",
-    unplaced: (slide) => slide.regions === 0,
+    empty: (slide) => slide.regions === 0,
   };
 
   function call(slide) {
@@ -33,8 +33,8 @@
   }
 
   function remarks(slide) {
-    const said = slide.problem ? [`Problem: ${slide.problem}`, ...slide.warnings] : slide.warnings;
-    const words = said.join(" · ");
+    const parts = slide.problem ? [`Problem: ${slide.problem}`, ...slide.warnings] : slide.warnings;
+    const words = parts.join(" · ");
     return ink.make("span", { class: "remarks", text: words, title: words });
   }
 
@@ -54,10 +54,10 @@
     );
   }
 
-  const AT_ONCE = 150; // rows that are drawn before the reader may look: more than a screen holds
-  let painting = 0; // counts the lists asked for; what is left of an older one is not drawn any more
+  const AT_ONCE = 150; // rows drawn at once: more than a screen holds
+  let painting = 0; // number of the latest list; the rest of an older one is not drawn
 
-  /** Draw the first rows at once and the others when there is time. */
+  /** Draw the first rows at once and the others when idle. */
   function append(rows, number) {
     if (number !== painting) return;
     ink.at("rows").append(...rows.slice(0, AT_ONCE).map(([slide, index]) => row(slide, index)));
@@ -65,9 +65,9 @@
   }
 
   function paint() {
-    const sought = ink.at("search").value.trim().toLowerCase();
+    const search = ink.at("search").value.trim().toLowerCase();
     const kept = FILTERS[ink.at("filter").value];
-    const rows = slides.map((slide, index) => [slide, index]).filter(([slide]) => kept(slide) && slide.id.toLowerCase().includes(sought));
+    const rows = slides.map((slide, index) => [slide, index]).filter(([slide]) => kept(slide) && slide.id.toLowerCase().includes(search));
     ink.at("rows").replaceChildren();
     painting += 1;
     append(rows, painting);
@@ -90,15 +90,15 @@
     const go = ink.at("next");
     go.hidden = next < 0;
     if (next >= 0) go.href = `review#${next + 1}`;
-    go.textContent = done === 0 ? "Start" : "Go on";
+    go.textContent = done === 0 ? "Start" : "Continue";
     ink.at("search").addEventListener("input", paint);
     ink.at("filter").addEventListener("change", paint);
-    ink.at("leave").addEventListener("click", async () => {
+    ink.at("logout").addEventListener("click", async () => {
       try {
-        await fetch("leave", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
+        await fetch("logout", { method: "POST", headers: { "X-Inkdot-Page": ink.facts.served.page_key } });
         location.assign("login");
       } catch {
-        ink.say("The server does not verdict: close this window.");
+        ink.announce("The server does not respond: close this window.");
       }
     });
     document.addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-"""SelectivePrediction in the gallery: by key and click, undone, kept between visits, for each reader apart."""
+"""Verdicts in the gallery: by key and click, undone, stored between visits, separately for each reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
 
 
-def test_one_key_verdicts_and_the_next_region_follows(
+def test_one_key_gives_a_verdict_and_the_next_region_follows(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 8)).as_uri())
@@ -38,7 +38,7 @@ def test_morphology_is_asked_only_where_malignant(
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
     offline_page.keyboard.press("s")
     assert seen.pressed(offline_page, 1) == []
-    assert "only where malignancy is reviewed malignant" in offline_page.locator("#said").inner_text()
+    assert "only where the verdict on malignancy is malignant" in offline_page.locator("#status").inner_text()
     offline_page.keyboard.press("m")
     offline_page.keyboard.press("l")
     offline_page.keyboard.press("ArrowLeft")
@@ -46,7 +46,7 @@ def test_morphology_is_asked_only_where_malignant(
     assert seen.pressed(offline_page, 1) == ["atypical"]
 
 
-def test_a_click_verdicts_the_card_it_is_on(
+def test_a_click_gives_a_verdict_on_its_card(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 8)).as_uri())
@@ -77,7 +77,7 @@ def test_undo_takes_back_step_by_step_across_slides(
     assert seen.reviewed(offline_page) == "0 of 6 regions reviewed"
     assert offline_page.locator("#undo").is_disabled()
     offline_page.keyboard.press("z")
-    assert offline_page.locator("#said").inner_text() == "Nothing to undo."
+    assert offline_page.locator("#status").inner_text() == "Nothing to undo."
 
 
 def test_verdicts_and_notes_are_still_there_after_a_visit(
@@ -141,7 +141,7 @@ def test_the_first_click_after_a_field_is_not_lost(
     assert offline_page.locator('.card[data-rank="4"] .note').inner_text() == "small and dark"
 
 
-def test_keys_still_verdict_after_a_slider_or_a_list_was_used(
+def test_keys_work_after_a_slider_or_a_list_was_used(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
@@ -157,7 +157,7 @@ def test_keys_still_verdict_after_a_slider_or_a_list_was_used(
     assert seen.pressed(offline_page, 2) == ["unsure"]
 
 
-def test_buttons_stay_where_they_are_when_one_is_pressed(
+def test_buttons_do_not_move_when_one_is_pressed(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.set_viewport_size({"width": 1366, "height": 768})
@@ -176,7 +176,7 @@ def hold(page: "Page", key: str) -> None:
     page.keyboard.up(key)
 
 
-def test_a_key_that_is_held_verdicts_one_region_and_takes_back_one_step(
+def test_a_held_key_gives_one_verdict_and_undoes_one_step(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
@@ -193,7 +193,7 @@ def test_a_key_that_is_held_verdicts_one_region_and_takes_back_one_step(
     assert offline_page.locator("#note").input_value() == "nn"
 
 
-def test_what_another_program_left_in_the_browser_is_passed_over(
+def test_invalid_entries_in_the_browser_s_storage_are_ignored(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 4)).as_uri())
@@ -207,7 +207,7 @@ def test_what_another_program_left_in_the_browser_is_passed_over(
         assert seen.reviewed(offline_page) == "0 of 4 regions reviewed"
 
 
-def test_enter_held_on_an_verdict_of_the_enlarged_view_verdicts_one_region(
+def test_enter_held_on_a_verdict_of_the_enlarged_view_counts_once(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
@@ -217,7 +217,7 @@ def test_enter_held_on_an_verdict_of_the_enlarged_view_verdicts_one_region(
     assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
 
 
-def test_a_double_click_in_the_enlarged_view_verdicts_one_region(
+def test_a_double_click_in_the_enlarged_view_counts_once(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 9)).as_uri())
@@ -227,12 +227,12 @@ def test_a_double_click_in_the_enlarged_view_verdicts_one_region(
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     offline_page.mouse.dblclick(*middle)
     assert seen.reviewed(offline_page) == "1 of 9 regions reviewed"
-    offline_page.wait_for_timeout(600)  # who has looked at the next region may verdict it there
+    offline_page.wait_for_timeout(600)  # who has looked at the next region may give a verdict on it
     offline_page.mouse.click(*middle)
     assert seen.reviewed(offline_page) == "2 of 9 regions reviewed"
 
 
-def test_a_note_that_is_being_written_survives_a_reload(
+def test_an_unfinished_note_survives_a_reload(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
@@ -242,7 +242,7 @@ def test_a_note_that_is_being_written_survives_a_reload(
     assert offline_page.locator(".card .note").inner_text() == "crush artefact?"
 
 
-def test_a_browser_that_keeps_nothing_still_verdicts_and_saves(
+def test_a_browser_without_storage_still_takes_and_saves_verdicts(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
     offline_page.add_init_script(
@@ -252,8 +252,8 @@ def test_a_browser_that_keeps_nothing_still_verdicts_and_saves(
     seen.name_reader(offline_page, "dr-a")
     offline_page.uncheck(".check input")
     offline_page.locator('.card[data-rank="2"] [data-verdict="benign"]').click()
-    assert seen.current_rank(offline_page) == "2"  # the next region was not wanted
-    assert "keeps nothing" in offline_page.locator("#trouble").inner_text()
+    assert seen.current_rank(offline_page) == "2"  # the next region was not requested
+    assert "does not store data" in offline_page.locator("#alert").inner_text()
     assert offline_page.locator("#save.unsaved").count() == 1
     (row,) = seen.verdicts(offline_page)
     assert (row["rank"], row["verdict"]) == ("2", "benign")

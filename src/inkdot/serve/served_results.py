@@ -1,7 +1,7 @@
-"""What a server shows of a results folder, found once when it starts: slides, regions and images by opaque names.
+"""What a server shows of a results folder, read once at its start: slides, regions and images by opaque names.
 
-Everything a browser may ask for stands in a table here. A name from outside is looked up in it and never becomes part
-of a path, so no request can lead out of the slides that the results list.
+Everything a browser may request is in a table here. A name in a URL is looked up in it and never becomes part of a path,
+so no request can reach other files.
 """
 
 import re
@@ -15,8 +15,8 @@ from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
 from inkdot.records import SlideEntry
-from inkdot.review.active_learning.query_list import MOST_OF_A_SLIDE, read_query_list
-from inkdot.review.gallery.gallery import GallerySettings, frame_facts, order_shown
+from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, read_query_list
+from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_facts
 from inkdot.review.gallery.pseudonyms import (
     pseudonyms_text,
     read_pseudonyms,
@@ -24,9 +24,9 @@ from inkdot.review.gallery.pseudonyms import (
     without_names,
 )
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
-from inkdot.review.results.read_results import ReviewedSlide, read_reviewed
+from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.review.wording import NOT_ANALYSED
-from inkdot.serve.shown_slides import IMAGES, ShownImage, ShownRegion, ShownSlide, ShownSlides
+from inkdot.serve.served_slides import IMAGES, ServedImage, ServedRegion, ServedSlide, ServedSlides
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
@@ -34,68 +34,68 @@ from inkdot.storage.verdict_store import Study
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ServedResults:
     """Everything a server shows.
 
     Attributes:
-        facts: What the pages are made of, without anybody's verdicts; of regions their keys alone.
-        heads: The questions.
-        study: What verdicts are kept under.
-        slides: By their names in addresses.
+        facts: Content of the pages, without verdicts; of regions only their keys.
+        heads: The heads.
+        study: The study that verdicts are stored under.
+        slides: By their names in URLs.
         regions: By their keys.
         images: By their file names.
-        packed_regions: What is said of the regions of each slide, by its name in addresses; see :meth:`regions_json`.
-        problems: Slides that cannot be judged from scores, and why.
+        packed_regions: Compressed cards of each slide, by its name in URLs; see :meth:`regions_json`.
+        problems: Slides without scores, and why.
         layout: The results folder.
     """
 
     facts: Mapping[str, object]
     heads: tuple[Head, ...]
     study: Study
-    slides: Mapping[str, ShownSlide]
-    regions: Mapping[str, ShownRegion]
-    images: Mapping[str, ShownImage]
+    slides: Mapping[str, ServedSlide]
+    regions: Mapping[str, ServedRegion]
+    images: Mapping[str, ServedImage]
     packed_regions: Mapping[str, bytes]
     problems: Mapping[str, str]
     layout: RunLayout
 
     def regions_json(self, slide: str) -> bytes:
-        """What the cards of one slide say, a JSON list in their order.
+        """The cards of one slide, a JSON list in their order.
 
         Args:
-            slide: Its name in addresses.
+            slide: Its name in URLs.
         """
         return zlib.decompress(self.packed_regions[slide])
 
     @property
     def blinded(self) -> bool:
-        """Whether nothing that the model said may be shown."""
+        """Whether scores and calls are hidden."""
         return self.study.shown == "blinded"
 
 
 @dataclass(frozen=True, slots=True)
-class ShowSettings:
+class ServeSettings:
     """How results are shown.
 
     Attributes:
         top_n: Regions per slide; the default of :class:`inkdot.config.ReviewConfig` where None.
-        blinded_seed: For reader studies: hide everything the model said and shuffle by this seed.
-        pseudonymise: Call slides by drawn names; ``pseudonyms.csv`` in the results folder leads back.
+        blinded_seed: For reader studies: hide the model's output and shuffle by this seed.
+        pseudonymise: Show slides under random pseudonyms; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
-        ask: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
+        query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
     """
 
     top_n: int | None = None
     blinded_seed: int | None = None
     pseudonymise: bool = False
     annotations: bool = False
-    ask: Path | None = None
+    query_list: Path | None = None
 
 
-def shown_results(
-    results: Path, settings: ShowSettings, on_slide: Callable[[int, int], None] | None = None
-) -> Shown:
-    """Rank the regions of every slide of a results folder and name everything that may be asked for.
+def served_results(
+    results: Path, settings: ServeSettings, on_slide: Callable[[int, int], None] | None = None
+) -> ServedResults:
+    """Rank the regions of every slide of a results folder and name everything that may be requested.
 
     Args:
         results: The folder.
@@ -107,34 +107,34 @@ def shown_results(
     """
     layout = RunLayout(results)
     rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
-    # Their own verdicts are of no use here, so the questions need not be known to read them.
+    # The label columns are not needed here, so any heads will do to read the table.
     entries = read_slides(layout.slides_csv, DEFAULT_HEADS)
     names = _names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
-    most = config.top_n if settings.ask is None else MOST_OF_A_SLIDE
+    most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
     gallery = GallerySettings(IMAGES, settings.blinded_seed)
-    found = ShownSlides()
-    asked = _asked_regions(settings.ask)
+    found = ServedSlides()
+    queries = _query_regions(settings.query_list)
     for number, entry in enumerate(entries):
         if on_slide is not None:
             on_slide(number, len(entries))
-        if asked is not None and entry.slide_id not in asked:
+        if queries is not None and entry.slide_id not in queries:
             continue
         name = names[entry.slide_id]
         row = rows.get(spreadsheet_safe(entry.slide_id), {})
         review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
-        if asked is not None:
-            review = _only_asked(review, asked[entry.slide_id])
-        found.take(review, entry, _layers(entry, layout, settings), gallery)
+        if queries is not None:
+            review = _only_queries(review, queries[entry.slide_id])
+        found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)
-    ordered = order_shown(slide_order(found.reviews), gallery)
+    ordered = display_order(slide_order(found.reviews), gallery)
     study = Study(
         model_sha256=str(frame["model_sha256"]),
         shown="scores" if settings.blinded_seed is None else "blinded",
         order_seed="" if settings.blinded_seed is None else str(settings.blinded_seed),
     )
-    return Shown(
+    return ServedResults(
         facts=frame | {"slides": [found.facts[review.slide_id] for review in ordered]},
         heads=heads,
         study=study,
@@ -147,24 +147,24 @@ def shown_results(
     )
 
 
-def _asked_regions(ask: Path | None) -> dict[str, list[str]] | None:
-    """Outlines asked about by slide, in the order of the list; None where nothing was listed."""
-    if ask is None:
+def _query_regions(path: Path | None) -> dict[str, list[str]] | None:
+    """Outlines of a query list by slide, in its order; None without a list."""
+    if path is None:
         return None
-    wanted: dict[str, list[str]] = {}
-    for slide_id, region in read_query_list(ask):
-        wanted.setdefault(slide_id, []).append(region)
-    return wanted
+    outlines: dict[str, list[str]] = {}
+    for slide_id, outline in read_query_list(path):
+        outlines.setdefault(slide_id, []).append(outline)
+    return outlines
 
 
-def _only_asked(review: SlideReview, wanted: Sequence[str]) -> SlideReview:
-    """The review with the regions asked about alone, numbered as they are listed."""
+def _only_queries(review: SlideReview, outlines: Sequence[str]) -> SlideReview:
+    """The review with only the listed regions, numbered in the order of the list."""
     if review.ranking is None:
         return review
     known = {region.wkt: region for region in review.ranking.regions}
-    regions = [known[outline] for outline in dict.fromkeys(wanted) if outline in known]
+    regions = [known[outline] for outline in dict.fromkeys(outlines) if outline in known]
     numbered = tuple(replace(region, rank=rank) for rank, region in enumerate(regions, start=1))
-    missing = len(set(wanted)) - len(regions)
+    missing = len(set(outlines)) - len(regions)
     warnings = (
         (*review.warnings, f"{missing} regions of the list are not in these results")
         if missing
@@ -184,14 +184,14 @@ def _review(
             name, call_without_scores(row), None, problem=_without_regions(reason, entry, name)
         )
     try:
-        reviewed = read_reviewed(layout, entry.slide_id, name)
+        reviewed = read_slide_results(layout, entry.slide_id, name)
     except StorageError as error:
         return SlideReview(name, NOT_ANALYSED, None, problem=_without_regions(str(error), entry, name))
     return _scored_review(reviewed, row, ranked_by)
 
 
 def _scored_review(
-    reviewed: ReviewedSlide, row: Mapping[str, str], ranked_by: tuple[int, float]
+    reviewed: SlideResults, row: Mapping[str, str], ranked_by: tuple[int, float]
 ) -> SlideReview:
     slide = reviewed.slide
     return SlideReview(
@@ -201,14 +201,14 @@ def _scored_review(
         warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
         facts=slide.facts,
         ranking=reviewed.ranking(*ranked_by),
-        ruler=reviewed.ruler,
+        lymphocyte_reference=reviewed.lymphocyte_reference,
         measured_clusters=reviewed.measured_clusters,
         further_calls=row.get("further_calls", ""),
     )
 
 
-def _layers(entry: SlideEntry, layout: RunLayout, settings: ShowSettings) -> tuple[str, ...]:
-    """What can be laid over a slide. In a blinded review nothing: all of it says something about the verdict."""
+def _layers(entry: SlideEntry, layout: RunLayout, settings: ServeSettings) -> tuple[str, ...]:
+    """Names of a slide's layers; none in a blinded review, since each hints at the score."""
     if settings.blinded_seed is not None:
         return ()
     offered = {
@@ -216,14 +216,14 @@ def _layers(entry: SlideEntry, layout: RunLayout, settings: ShowSettings) -> tup
         "clusters": layout.clusters(entry.slide_id).exists(),
         "annotations": settings.annotations and entry.annotation is not None,
     }
-    return tuple(name for name, there in offered.items() if there)
+    return tuple(name for name, exists in offered.items() if exists)
 
 
 def _only_model(reviews: Sequence[SlideReview]) -> tuple[Head, ...]:
-    """The questions of the one model that made all scores.
+    """The heads of the one model that made all scores.
 
     Raises:
-        StorageError: The folder holds scores of two models: their numbers cannot be ranked together.
+        StorageError: The folder holds scores of two models, which cannot be ranked together.
     """
     scored = [review.facts for review in reviews if review.facts is not None]
     if len({facts.model_sha256 for facts in scored}) > 1:
@@ -244,6 +244,6 @@ def _names(layout: RunLayout, entries: Sequence[SlideEntry], *, pseudonymise: bo
 
 
 def _without_regions(reason: str, entry: SlideEntry, name: str) -> str:
-    """A reason without folders: a page must not tell how a disk is arranged, nor a name that is kept back."""
+    """A reason without folders and, under pseudonyms, without the slide's real name."""
     plain = re.sub(r"\S*[/\\](?=\S)", "", reason.replace(str(entry.path.parent), ""))
     return plain if name == entry.slide_id else without_names(plain, entry, name)

@@ -1,4 +1,4 @@
-"""A page is sent the list of slides; what the cards of a slide say comes when it is opened."""
+"""A page holds the list of slides; the cards of a slide are fetched when it is opened."""
 
 import json
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 
-def test_a_page_names_regions_and_says_nothing_of_them(standing: Any) -> None:
-    client = standing.client(standing.readers[0])
-    slides: Any = standing.shown.facts["slides"]
-    cards = standing.cards()
+def test_a_page_holds_the_keys_of_regions_only(shared_server: Any) -> None:
+    client = shared_server.client(shared_server.readers[0])
+    slides: Any = shared_server.shown.facts["slides"]
+    cards = shared_server.cards()
     assert [card["key"] for card in cards] == slides[0]["region_keys"]
     assert len(cards) == 4
     for page in ("/", "/review"):
@@ -23,19 +23,19 @@ def test_a_page_names_regions_and_says_nothing_of_them(standing: Any) -> None:
     assert sent.headers["content-type"] == "application/json"
 
 
-def test_the_list_counts_what_is_flagged(standing: Any) -> None:
-    slides: Any = standing.shown.facts["slides"]
-    flagged = [sum(card["flagged"] for card in standing.cards(index)) for index in range(len(slides))]
+def test_the_list_counts_flagged_regions(shared_server: Any) -> None:
+    slides: Any = shared_server.shown.facts["slides"]
+    flagged = [sum(card["flagged"] for card in shared_server.cards(index)) for index in range(len(slides))]
     assert [slide["flagged_regions"] for slide in slides] == flagged
     assert flagged[0] == 2
 
 
-def test_nothing_that_the_model_said_comes_in_a_blinded_review(serve: Callable[..., Any]) -> None:
+def test_a_blinded_review_holds_no_model_output(serve: Callable[..., Any]) -> None:
     served = serve(blinded_seed=7)
     client = served.client(served.readers[0])
     text = client.get(f"/slides/{next(iter(served.shown.slides))}/regions").text
     assert json.loads(text)
-    for word in ("score", "flagged", "worth", "calls", "cluster"):
+    for word in ("score", "flagged", "reliability", "calls", "cluster"):
         assert f'"{word}"' not in text
     assert "flagged_regions" not in client.get("/").text
 
@@ -46,7 +46,7 @@ def listed(text: str) -> list[Any]:
     return json.loads(block)["slides"]
 
 
-def test_the_list_says_how_far_a_reader_has_come(served: Any) -> None:
+def test_the_list_shows_a_reader_s_progress(served: Any) -> None:
     first, second = (served.client(reader) for reader in served.readers)
     keys = served.regions()
     served.verdict(first, keys[0], {"malignancy": "benign"})
@@ -58,5 +58,5 @@ def test_the_list_says_how_far_a_reader_has_come(served: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "..%2f..", "0" * 24])
-def test_slides_that_are_not_there_have_no_regions(standing: Any, key: str) -> None:
-    assert standing.client(standing.readers[0]).get(f"/slides/{key}/regions").status_code == 404
+def test_regions_of_an_unknown_slide_are_not_found(shared_server: Any, key: str) -> None:
+    assert shared_server.client(shared_server.readers[0]).get(f"/slides/{key}/regions").status_code == 404

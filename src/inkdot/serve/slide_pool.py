@@ -1,7 +1,7 @@
-"""Open slides, lent to one request at a time.
+"""A pool of open slides, each used by one request at a time.
 
-A reader decodes under a lock of its own, so one handle for all would make readers wait for each other; a handle per
-thread and slide would keep hundreds of files open. A few are kept, the one used longest ago is closed first.
+Slide readers decode under a lock, so one shared handle would make requests wait for each other; a handle per thread and
+slide would keep hundreds of files open. A few idle handles are kept; the least recently used is closed first.
 """
 
 import threading
@@ -11,38 +11,38 @@ from contextlib import contextmanager
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
 
-MOST_IDLE = 8
-MOST_AT_ONCE = 4
+MAX_IDLE = 8
+MAX_CONCURRENT = 4
 
 
-class OpenSlides:
-    """Handles of slides; may be used from several threads.
+class SlidePool:
+    """Handles of slides; thread-safe.
 
     Args:
-        most_idle: Handles kept open while nobody uses them.
-        most_at_once: Reads that may run at the same time: bounds memory, and more than there are cores help nobody.
+        max_idle: Idle handles kept open.
+        max_concurrent: Concurrent reads, to bound memory.
     """
 
-    def __init__(self, most_idle: int = MOST_IDLE, most_at_once: int = MOST_AT_ONCE) -> None:
-        self._most_idle = most_idle
-        self._turns = threading.BoundedSemaphore(most_at_once)
+    def __init__(self, max_idle: int = MAX_IDLE, max_concurrent: int = MAX_CONCURRENT) -> None:
+        self._max_idle = max_idle
+        self._slots = threading.BoundedSemaphore(max_concurrent)
         self._lock = threading.Lock()
         self._idle: list[tuple[str, Slide]] = []
         self._closed = False
 
     @property
     def idle(self) -> int:
-        """Handles open that nobody uses now."""
+        """Number of idle handles."""
         return len(self._idle)
 
     @contextmanager
-    def lent(self, entry: SlideEntry) -> Generator[Slide]:
-        """An open slide that nobody else uses until the block ends.
+    def borrow(self, entry: SlideEntry) -> Generator[Slide]:
+        """An open slide for exclusive use within the block.
 
         Raises:
             SlideError: The slide cannot be opened.
         """
-        with self._turns:
+        with self._slots:
             slide = self._take(entry.slide_id) or open_slide(entry)
             try:
                 yield slide
@@ -52,7 +52,7 @@ class OpenSlides:
             self._put_back(entry.slide_id, slide)
 
     def close(self) -> None:
-        """Close what is idle now, and what comes back later."""
+        """Close idle handles now, and borrowed ones when they are returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -69,7 +69,7 @@ class OpenSlides:
     def _put_back(self, slide_id: str, slide: Slide) -> None:
         with self._lock:
             self._idle.append((slide_id, slide))
-            spare = len(self._idle) - (0 if self._closed else self._most_idle)
+            spare = len(self._idle) - (0 if self._closed else self._max_idle)
             dropped = [self._idle.pop(0)[1] for _ in range(max(0, spare))]
         for slide in dropped:
             slide.close()

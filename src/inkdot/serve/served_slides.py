@@ -1,4 +1,4 @@
-"""The slides that a server shows, taken in one by one: their regions, images and layers by opaque names."""
+"""The slides that a server shows: their regions, images and layers by opaque names."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True)
-class ShownSlide:
-    """One slide that can be looked at.
+class ServedSlide:
+    """One slide that can be viewed.
 
     Attributes:
-        key: Its name in addresses.
-        entry: The slide as the results list it; opened when somebody looks.
-        facts: What its scores mean.
-        layers: What can be laid over it.
+        key: Its name in URLs.
+        entry: The slide as the results list it; opened on demand.
+        facts: Facts about its scores.
+        layers: Names of its layers.
     """
 
     key: str
@@ -37,7 +37,7 @@ class ShownSlide:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRegion:
+class ServedRegion:
     """One region that can be reviewed.
 
     Attributes:
@@ -54,32 +54,32 @@ class ShownRegion:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownImage:
+class ServedImage:
     """One image: a field of a slide, or the whole scanned part of it where ``field`` is None."""
 
-    slide: ShownSlide
+    slide: ServedSlide
     field: Field | None
 
 
-class ShownSlides:
-    """Slides taken in one by one. Of each only what a list of slides needs stays as it is: thousands fit in memory."""
+class ServedSlides:
+    """Slides, added one by one. The cards of each slide are kept compressed: thousands of slides fit in memory."""
 
     def __init__(self) -> None:
         self.reviews: list[SlideReview] = []
         self.facts: dict[str, dict[str, object]] = {}
-        self.slides: dict[str, ShownSlide] = {}
-        self.regions: dict[str, ShownRegion] = {}
-        self.images: dict[str, ShownImage] = {}
+        self.slides: dict[str, ServedSlide] = {}
+        self.regions: dict[str, ServedRegion] = {}
+        self.images: dict[str, ServedImage] = {}
         self.packed_regions: dict[str, bytes] = {}
 
-    def take(
+    def add(
         self, review: SlideReview, entry: SlideEntry, layers: tuple[str, ...], settings: GallerySettings
     ) -> None:
-        """Name a slide's regions and images, and put away what its cards say until somebody opens it."""
+        """Name a slide's regions and images, and compress its cards until they are requested."""
         slide = None
         if review.facts is not None:
             key = _short_hash("slide", review.slide_id)
-            slide = self.slides[key] = ShownSlide(key, entry, review.facts, layers)
+            slide = self.slides[key] = ServedSlide(key, entry, review.facts, layers)
             review = _with_images(review, slide, self.images)
         facts = slide_facts(review, settings)
         facts.pop("geojson", None)  # that file belongs to the export
@@ -97,22 +97,22 @@ class ShownSlides:
 
 
 def region_outline(region: Mapping[str, object]) -> str:
-    """Outline of a card's region as the gallery states it: WKT POLYGON in level-0 pixels."""
+    """Outline of a card's region: WKT POLYGON in level-0 pixels."""
     return str(region["polygon"])
 
 
-def _with_images(review: SlideReview, slide: ShownSlide, images: dict[str, ShownImage]) -> SlideReview:
-    """The review with names of its images, which are read from the slide when somebody looks at them."""
+def _with_images(review: SlideReview, slide: ServedSlide, images: dict[str, ServedImage]) -> SlideReview:
+    """The review with names of its images, which are read from the slide on demand."""
     facts = slide.facts
     identity = (review.slide_id, facts.tiles_sha256)
     named: list[CardImages] = []
     for region in review.ranking.regions if review.ranking else ():
         field = tile_field(region, facts.spec, facts.frame.mpp)
         name = image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
-        images[name] = ShownImage(slide, field)
+        images[name] = ServedImage(slide, field)
         named.append(CardImages(name, ""))
     overview = image_name(*identity, "overview", OVERVIEW_PX)
-    images[overview] = ShownImage(slide, None)
+    images[overview] = ServedImage(slide, None)
     return replace(
         review,
         images=tuple(named),
@@ -126,23 +126,23 @@ def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, 
     return max(1, round(bounds.width_l0_px * scale)), max(1, round(bounds.height_l0_px * scale))
 
 
-def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, ShownRegion]:
-    """Give every region of a slide its key, and list them by it.
+def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, ServedRegion]:
+    """Regions of a slide by a new key, which is also written into ``regions``.
 
-    Keys come from what is shown, not from the slide's own name: a reader of pseudonymous slides could try names. They must
-    not change between versions, since stored verdicts are found by them: hence "place", the word of the first version.
+    Keys are hashes of what is shown, not of the slide's real name, which could be guessed. They must not change between
+    versions, since stored verdicts are found by them: hence "place", the word of the first version.
     """
-    named: dict[str, ShownRegion] = {}
+    named: dict[str, ServedRegion] = {}
     for region in regions:
         outline = region_outline(region)
         key = region["key"] = _short_hash("place", name, outline)
         region.pop("context", None)  # the viewer shows the surroundings
         score = cast("float | None", region.get("score"))
-        named[key] = ShownRegion(name, outline, cast(int, region["rank"]), score)
+        named[key] = ServedRegion(name, outline, cast(int, region["rank"]), score)
     return named
 
 
-def _view_facts(slide: ShownSlide) -> dict[str, object]:
+def _view_facts(slide: ServedSlide) -> dict[str, object]:
     """What the viewer needs of a slide."""
     width, height = slide.facts.frame.size_l0_px
     return {
