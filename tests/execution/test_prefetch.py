@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inkdot.execution.prefetch import ahead
+from inkdot.execution.prefetch import prefetch
 
 
 def slowly(count: int, seconds: float, log: list[int]) -> Iterator[int]:
@@ -17,15 +17,15 @@ def slowly(count: int, seconds: float, log: list[int]) -> Iterator[int]:
 
 
 def test_the_same_items_in_the_same_order() -> None:
-    with ahead(iter(range(1000)), 7) as items:
+    with prefetch(iter(range(1000)), 7) as items:
         assert list(items) == list(range(1000))
-    with ahead(iter(()), 7) as items:
+    with prefetch(iter(()), 7) as items:
         assert list(items) == []
 
 
 def test_reading_goes_on_while_the_reader_is_busy_but_not_without_end() -> None:
     log: list[int] = []
-    with ahead(slowly(100, 0.002, log), 5) as items:
+    with prefetch(slowly(100, 0.002, log), 5) as items:
         assert next(items) == 0
         deadline = time.monotonic() + 60
         while len(log) < 7 and time.monotonic() < deadline:
@@ -40,13 +40,13 @@ def test_an_error_comes_where_its_item_would_have_come() -> None:
         yield 2
         raise ValueError("damaged strip")
 
-    with ahead(breaking(), 5) as items:
+    with prefetch(breaking(), 5) as items:
         assert [next(items), next(items)] == [1, 2]
         with pytest.raises(ValueError, match="damaged strip"):
             next(items)
 
 
 def test_no_thread_is_left_when_the_block_is_left_early() -> None:
-    with ahead(slowly(10_000, 0.001, []), 3) as items:
+    with prefetch(slowly(10_000, 0.001, []), 3) as items:
         next(items)
-    assert [thread for thread in threading.enumerate() if thread.name == "reading ahead"] == []
+    assert [thread for thread in threading.enumerate() if thread.name == "prefetch"] == []

@@ -1,4 +1,4 @@
-"""Processes are watched: one that hangs or dies is replaced, and only its own slide fails."""
+"""A worker process that hangs or dies is replaced, and only its own slide fails."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inkdot.execution import watchdog as heartbeat
 from inkdot.execution.process_pool import ProcessPool, WorkerPool
+from inkdot.execution.watchdog import heartbeat
 from inkdot.records import SlideEntry
 
 ENTRIES = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "b", "c", "d")]
@@ -20,7 +20,7 @@ ENTRIES = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "b", "c", "d"
 
 @dataclass(frozen=True)
 class Task:
-    """Does to each slide what its name stands for, and leaves a mark of every try."""
+    """Hangs, dies or finishes by the name of the slide, and leaves a file per try."""
 
     folder: Path
     hangs: str = ""
@@ -39,16 +39,16 @@ class Task:
         if name in self.slow_but_alive:
             for _ in range(24):
                 time.sleep(0.25)
-                heartbeat.beat()
+                heartbeat()
         return "done"
 
     def tries(self, name: str) -> int:
         return len(list(self.folder.glob(f"{name}.*")))
 
 
-def outcomes(engine: ProcessPool, task: Task) -> dict[str, tuple[str, str]]:
-    with closing(engine):
-        return {report.slide_id: (report.outcome, report.reason) for report in engine.reports(ENTRIES, task)}
+def outcomes(pool: ProcessPool, task: Task) -> dict[str, tuple[str, str]]:
+    with closing(pool):
+        return {result.slide_id: (result.outcome, result.reason) for result in pool.run(ENTRIES, task)}
 
 
 @pytest.mark.slow
@@ -62,12 +62,12 @@ def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp
         "a": "done", "b": "failed", "c": "done", "d": "done",
     }  # fmt: skip
     assert "b.svs" in found["b"][1]
-    assert "nothing moving for 3 s" in found["b"][1]
+    assert "read none for 3 s" in found["b"][1]
     assert task.tries("b") == 1
 
 
 @pytest.mark.slow
-def test_one_process_is_watched_too(tmp_path: Path) -> None:
+def test_a_single_process_has_a_time_limit_too(tmp_path: Path) -> None:
     task = Task(tmp_path, hangs="a")
     found = outcomes(ProcessPool(1, slide_timeout_s=1.5), task)
     assert [found[name][0] for name in "abcd"] == ["failed", "done", "done", "done"]
@@ -75,7 +75,7 @@ def test_one_process_is_watched_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_process_that_is_killed_gets_one_more_try_alone(tmp_path: Path) -> None:
+def test_the_slide_of_a_killed_process_is_retried_once_alone(tmp_path: Path) -> None:
     task = Task(tmp_path, dies="b", dies_once="c")
     found = outcomes(ProcessPool(2), task)
     assert [found[name][0] for name in "abcd"] == ["done", "failed", "done", "done"]
@@ -83,17 +83,17 @@ def test_a_process_that_is_killed_gets_one_more_try_alone(tmp_path: Path) -> Non
     assert (task.tries("b"), task.tries("c"), task.tries("a")) == (2, 2, 1)
 
 
-def test_a_crew_keeps_its_processes(tmp_path: Path) -> None:
+def test_a_pool_keeps_its_processes_between_batches(tmp_path: Path) -> None:
     task = Task(tmp_path)
-    crew = WorkerPool(1, None)
+    pool = WorkerPool(1, None)
     for entry in ENTRIES:
-        assert [report.outcome for report in crew.reports([entry], task)] == ["done"]
-    crew.dismiss()
+        assert [result.outcome for result in pool.run([entry], task)] == ["done"]
+    pool.close()
     assert len({path.name.split(".")[1] for path in tmp_path.iterdir()}) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_worker_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys\n"
@@ -102,7 +102,7 @@ def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "from test_process_pool import ENTRIES, Task\n"
         "from inkdot.execution.process_pool import ProcessPool\n"
         "if __name__ == '__main__':\n"
-        f"    list(ProcessPool(2).reports(ENTRIES, Task(Path({str(tmp_path)!r}), hangs='abcd')))\n"
+        f"    list(ProcessPool(2).run(ENTRIES, Task(Path({str(tmp_path)!r}), hangs='abcd')))\n"
     )
     parent = subprocess.Popen([sys.executable, script])
     children: list[int] = []
@@ -121,7 +121,7 @@ def test_processes_leave_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def _alive(process: int) -> bool:
     try:
-        # A zombie that its new parent has not fetched yet works on nothing.
+        # A zombie that its new parent has not reaped yet does no work.
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False

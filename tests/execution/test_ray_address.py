@@ -7,7 +7,7 @@ import pytest
 
 from inkdot.errors import UserError
 from inkdot.execution.ray_pool import RayPool
-from inkdot.execution.ray_settings import Cluster
+from inkdot.execution.ray_settings import RaySettings
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -19,5 +19,5 @@ def test_a_port_where_nobody_listens_is_named_at_once(form: str) -> None:
         address = form.format(taken.getsockname()[1])
         start = time.monotonic()
         with pytest.raises(UserError, match=f"expected a Ray cluster at '{address}', found none"):
-            RayPool(Cluster(address), 0.0, None)
+            RayPool(RaySettings(address), 0.0, None)
         assert time.monotonic() - start < 15

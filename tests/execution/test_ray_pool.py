@@ -14,9 +14,11 @@ import pytest
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import NoForegroundError, UserError
+from inkdot.execution.backends import ExecutionSettings
 from inkdot.execution.ray_pool import RayPool
-from inkdot.execution.ray_settings import Cluster
+from inkdot.execution.ray_settings import RaySettings
 from inkdot.execution.runner import run_slides
+from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, tile
@@ -51,7 +53,7 @@ def nodes() -> "Generator[RayCluster]":
 
 @dataclass(frozen=True)
 class Task:
-    """Writes a file per slide, or keeps the one that lies there, and marks every beginning."""
+    """Writes a file per slide, or keeps an existing one, and leaves a file per start."""
 
     folder: Path
     seconds: float = 1.0
@@ -92,35 +94,35 @@ def test_a_slide_that_fails_hangs_or_is_fine(nodes: "RayCluster", tmp_path: Path
     task = Task(tmp_path, 0.1)
     entries = [SlideEntry(name, Path(f"{name}.svs")) for name in ("a", "empty", "hangs", "z")]
     layout = RunLayout(tmp_path)
-    engine = RayPool(Cluster(nodes.address), 0.0, slide_timeout_s=5.0)
-    summary = run_slides("tile", entries, task, layout, engine=engine)
+    executor = RayPool(RaySettings(nodes.address), 0.0, slide_timeout_s=5.0)
+    summary = run_slides("tile", entries, task, layout, executor=executor)
     assert summary.done == ("a", "z")
     assert summary.failed["empty"] == "expected cells, found none"
-    assert "nothing moving for 5 s" in summary.failed["hangs"]
+    assert "read none for 5 s" in summary.failed["hangs"]
     assert summary.empty == {"empty"}
     assert Counter(line.slide_id for line in ledger.read(layout.ledger)) == dict.fromkeys(
         ["a", "empty", "hangs", "z"], 1
     )
-    assert task.begun("empty") == 1  # who says why it failed is not asked again
+    assert task.begun("empty") == 1  # a failure with a reason is not retried
 
 
-def test_what_no_machine_has_is_said_at_once(nodes: "RayCluster", tmp_path: Path) -> None:
-    engine = RayPool(Cluster(nodes.address, gpus_per_slide=1), 1.0, None)
+def test_resources_that_no_machine_has_fail_at_once(nodes: "RayCluster", tmp_path: Path) -> None:
+    executor = RayPool(RaySettings(nodes.address, gpus_per_slide=1), 1.0, None)
     with pytest.raises(
         UserError, match=r"expected a machine with 1 CPUs and 1 GPUs .* found 1 CPUs and 0 GPUs"
     ):
-        list(engine.reports([SlideEntry("a", Path("a.svs"))], Task(tmp_path)))
+        list(executor.run([SlideEntry("a", Path("a.svs"))], Task(tmp_path)))
 
 
 def test_few_slides_are_in_flight(nodes: "RayCluster", tmp_path: Path) -> None:
     """Ten thousand slides must not all become tasks at once."""
     entries = [SlideEntry(f"s{index}", Path("x")) for index in range(12)]
-    reports = RayPool(Cluster(nodes.address), 0.0, None).reports(entries, Task(tmp_path, 0.05))
-    next(reports)
+    results = RayPool(RaySettings(nodes.address), 0.0, None).run(entries, Task(tmp_path, 0.05))
+    next(results)
     time.sleep(3.0)
     begun = len(list(tmp_path.glob("*.begun.*")))
     assert 1 <= begun <= 4  # two cores, two slides each
-    assert len(list(reports)) == 11
+    assert len(list(results)) == 11
 
 
 def test_a_node_killed_in_the_middle_costs_nothing(nodes: "RayCluster", tmp_path: Path) -> None:
@@ -128,7 +130,9 @@ def test_a_node_killed_in_the_middle_costs_nothing(nodes: "RayCluster", tmp_path
     task, layout = Task(tmp_path), RunLayout(tmp_path)
     entries = [SlideEntry(f"s{index:02}", Path("x")) for index in range(10)]
     killer = killed_after(nodes, layout.ledger, 3)
-    summary = run_slides("tile", entries, task, layout, engine=RayPool(Cluster(nodes.address), 0.0, 60.0))
+    summary = run_slides(
+        "tile", entries, task, layout, executor=RayPool(RaySettings(nodes.address), 0.0, 60.0)
+    )
     killer.join()
     assert summary.failed == {}
     assert sorted([*summary.done, *summary.reused]) == [entry.slide_id for entry in entries]
@@ -155,7 +159,15 @@ def test_tiles_are_the_same_bytes_as_on_one_machine(nodes: "RayCluster", tmp_pat
     (tmp_path / "slides" / "damaged.tif").write_bytes(b"no slide")
     assert tile.run(tmp_path / "slides", config, tmp_path / "here") == 1
     killer = killed_after(nodes, tmp_path / "there" / "ledger.jsonl", 2)
-    assert tile.run(tmp_path / "slides", config, tmp_path / "there", cluster=Cluster(nodes.address)) == 1
+    assert (
+        tile.run(
+            tmp_path / "slides",
+            config,
+            tmp_path / "there",
+            BatchSettings(execution=ExecutionSettings(ray=RaySettings(nodes.address))),
+        )
+        == 1
+    )
     killer.join()
     here, there = contents(tmp_path / "here"), contents(tmp_path / "there")
     assert here.keys() == there.keys()
@@ -181,7 +193,15 @@ def test_predictions_are_the_same_bytes_as_on_one_machine_though_a_node_dies_whi
     model, out = repository / "models" / "demo", tmp_path / "there"
     assert predict.run([tmp_path / "slides"], model, tmp_path / "here") == 0
     killer = killed_after(nodes, out / "ledger.jsonl", 8)
-    assert predict.run([tmp_path / "slides"], model, out, cluster=Cluster(nodes.address)) == 0
+    assert (
+        predict.run(
+            [tmp_path / "slides"],
+            model,
+            out,
+            batch=BatchSettings(execution=ExecutionSettings(ray=RaySettings(nodes.address))),
+        )
+        == 0
+    )
     killer.join()
     here, there = contents(tmp_path / "here"), contents(out)
     assert here.keys() == there.keys()

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.metrics.attention_pooling import attended, attention_weights
+from inkdot.metrics.attention_pooling import attention_pool, attention_weights
 from inkdot.model.attention import GatedAttention, pooled_logits
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.predictor import attention_of, scores_of
+from inkdot.model.predictor import calibrated_scores, slide_attention
 
 
 def test_the_score_of_a_tile_is_that_of_the_paper() -> None:
@@ -52,16 +52,16 @@ def test_a_slides_score_from_the_tables_is_that_of_the_network() -> None:
     generator = np.random.default_rng(2)
     logits = generator.normal(size=(9, 6)).astype(np.float32) * 4
     temperatures = {"malignancy": 1.7, "morphology": 0.6}
-    scores = scores_of(logits, DEFAULT_HEADS, temperatures)
+    scores = calibrated_scores(logits, DEFAULT_HEADS, temperatures)
     assert scores.shape == (9, 4)
-    weights = attention_of(logits, DEFAULT_HEADS, DEFAULT_HEADS[0])
+    weights = slide_attention(logits, DEFAULT_HEADS, DEFAULT_HEADS[0])
     assert weights.sum() == pytest.approx(1.0)
     pooled = pooled_logits(
         torch.tensor(logits[:, :2]), torch.tensor(logits[:, 4]), torch.zeros(9, dtype=torch.int64), 1
     )
     expected = torch.softmax(pooled / 1.7, dim=1)[0].numpy()
-    assert attended(scores[:, :2], weights) == pytest.approx(expected, abs=1e-6)
-    assert attended(scores[:, :2], weights)[1] <= scores[:, 1].max()
+    assert attention_pool(scores[:, :2], weights) == pytest.approx(expected, abs=1e-6)
+    assert attention_pool(scores[:, :2], weights)[1] <= scores[:, 1].max()
 
 
 def test_a_slide_without_tiles_has_no_weights() -> None:

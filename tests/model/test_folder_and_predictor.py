@@ -100,8 +100,8 @@ class TestScorer:
     """Tiles in, calibrated scores out."""
 
     def test_scores_are_the_softmax_of_logits_divided_by_the_temperature(self, folder, training_tiles):
-        scorer = Predictor(folder, device="cpu", batch_size=8)
-        scores = scorer.score(training_tiles.tiles())
+        predictor = Predictor(folder, device="cpu", batch_size=8)
+        scores = predictor.predict_proba(training_tiles.tiles())
         _, network = load_model(folder)
         pixels = torch.from_numpy(np.stack(list(training_tiles.tiles()))).permute(0, 3, 1, 2)
         with torch.no_grad():
@@ -113,14 +113,14 @@ class TestScorer:
 
     def test_a_tile_scores_the_same_whatever_comes_after_it(self, folder, training_tiles):
         # Without padding the last batch would be smaller, and its kernels round differently.
-        scorer = Predictor(folder, device="cpu", batch_size=16)
+        predictor = Predictor(folder, device="cpu", batch_size=16)
         tiles = list(training_tiles.tiles())
-        whole = scorer.score(tiles)
+        whole = predictor.predict_proba(tiles)
         for count in (1, 5, 17, 40):
-            np.testing.assert_array_equal(scorer.score(tiles[:count]), whole[:count])
+            np.testing.assert_array_equal(predictor.predict_proba(tiles[:count]), whole[:count])
 
     def test_no_tiles_no_scores(self, folder):
-        assert Predictor(folder, device="cpu").score([]).shape == (0, 4)
+        assert Predictor(folder, device="cpu").predict_proba([]).shape == (0, 4)
 
     def test_a_device_that_is_not_there_is_the_users_error(self, folder):
         if torch.cuda.is_available():
@@ -132,11 +132,11 @@ class TestScorer:
 
     def test_a_kept_conversion_is_used_without_loading_torch(self, folder):
         """Loading torch and timm takes seconds, which one small slide need not wait for."""
-        Predictor(folder, device="cpu", runtime="openvino").score([np.zeros((32, 32, 3), np.uint8)])
+        Predictor(folder, device="cpu", runtime="openvino").predict_proba([np.zeros((32, 32, 3), np.uint8)])
         code = (
             "import sys, numpy as np; from pathlib import Path; from inkdot.model.predictor import Predictor;"
             f"s = Predictor(Path({str(folder)!r}), device='cpu', runtime='openvino');"
-            "print(s.score([np.zeros((32, 32, 3), np.uint8)]).shape, 'torch' in sys.modules, 'timm' in sys.modules)"
+            "print(s.predict_proba([np.zeros((32, 32, 3), np.uint8)]).shape, 'torch' in sys.modules, 'timm' in sys.modules)"
         )
         shown = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

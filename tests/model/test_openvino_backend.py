@@ -12,7 +12,7 @@ import torch
 
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_backend import OpenVinoNetwork
-from inkdot.model.predictor import scores_of
+from inkdot.model.predictor import calibrated_scores
 from inkdot.model.torch_backend import infer_batches, predict_logits
 
 SIDE, BATCH = 32, 8
@@ -43,10 +43,10 @@ def compiled(network: TileNetwork, folder: Path) -> OpenVinoNetwork:
 
 def test_scores_agree_with_pytorch(network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path) -> None:
     heads = network.spec.heads
-    expected = scores_of(
+    expected = calibrated_scores(
         predict_logits(network, tiles, device=torch.device("cpu"), batch_size=BATCH), heads, {}
     )
-    found = scores_of(compiled(network, tmp_path).logits(iter(tiles)), heads, {})
+    found = calibrated_scores(compiled(network, tmp_path).logits(iter(tiles)), heads, {})
     assert np.ptp(expected[:, 1]) > 0.2  # else agreement would say nothing
     assert np.abs(found - expected).max() < BOUND
 
@@ -123,7 +123,7 @@ def test_both_runtimes_give_the_features_that_the_logits_were_made_from(
     network: TileNetwork, tiles: list[np.ndarray], tmp_path: Path
 ) -> None:
     runtime = compiled(network, tmp_path)
-    in_openvino = list(runtime.seen(tiles))
+    in_openvino = list(runtime.infer(tiles))
     in_torch = list(infer_batches(network, tiles, device=torch.device("cpu"), batch_size=BATCH))
     assert [len(seen.features) for seen in in_openvino] == [BATCH, BATCH, BATCH, 3]
     assert runtime.feature_count == network.feature_count == in_openvino[0].features.shape[1]
@@ -141,7 +141,7 @@ def test_who_stops_early_leaves_the_network_ready(
 ) -> None:
     runtime = compiled(network, tmp_path)
     expected = runtime.logits(tiles)
-    for _ in runtime.seen(tiles):
+    for _ in runtime.infer(tiles):
         break
     assert runtime.logits(tiles).tobytes() == expected.tobytes()
 
@@ -174,7 +174,7 @@ def test_no_more_tiles_are_held_than_are_in_work(network: TileNetwork, tmp_path:
             alive += 1
             yield tile
 
-    held = [alive for _ in runtime.seen(stream())]
+    held = [alive for _ in runtime.infer(stream())]
     assert len(held) == 20
     assert max(held) <= 4 * BATCH
 

@@ -13,8 +13,8 @@ from inkdot.errors import UserError
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
-from inkdot.model.precision import BOUND, chosen_precision, precision_on
-from inkdot.model.predictor import Predictor, scores_of
+from inkdot.model.precision import BOUND, choose_precision, precision_on
+from inkdot.model.predictor import Predictor, calibrated_scores
 from inkdot.model.torch_backend import predict_logits
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file
@@ -55,14 +55,14 @@ def test_a_cpu_without_bfloat16_and_pytorch_on_any_cpu_compute_in_single_precisi
 
 
 def test_auto_takes_what_this_machine_predicts_in() -> None:
-    assert chosen_precision("auto", "cpu") == precision_on("cpu", "bfloat16", "openvino")
-    assert chosen_precision("auto", "mps") == "float32"
-    assert chosen_precision("float32", "cpu") == "float32"
+    assert choose_precision("auto", "cpu") == precision_on("cpu", "bfloat16", "openvino")
+    assert choose_precision("auto", "mps") == "float32"
+    assert choose_precision("float32", "cpu") == "float32"
 
 
 def test_bfloat16_where_there_is_none_is_refused_before_training() -> None:
     with pytest.raises(UserError, match=r"model\.precision: expected a processor with bfloat16"):
-        chosen_precision("bfloat16", "mps")
+        choose_precision("bfloat16", "mps")
     if not cpu_has_bfloat16() and not torch.cuda.is_available():
         with pytest.raises(UserError, match=r"model\.precision"):
             check_start(config_from_mapping({"model": {"precision": "bfloat16"}}))
@@ -82,25 +82,25 @@ def test_a_model_says_its_precision_only_where_older_programs_must_refuse_it(dem
 
 
 def test_scores_in_another_precision_than_the_models_say_so(demo: Path, tiles: list[np.ndarray]) -> None:
-    scorer = Predictor(demo, device="cpu", runtime="torch")
-    assert scorer.precision == "float32"
-    (warning,) = scorer.warnings
+    predictor = Predictor(demo, device="cpu", runtime="torch")
+    assert predictor.precision == "float32"
+    (warning,) = predictor.warnings
     assert "computed in float32" in warning
     assert "bfloat16" in warning
     plain = Predictor(REPOSITORY / "models" / "demo", device="cpu", runtime="torch")
     assert plain.warnings == []
-    assert scorer.score(tiles).shape == (len(tiles), 4)
+    assert predictor.predict_proba(tiles).shape == (len(tiles), 4)
 
 
 @ONLY_WITH_BFLOAT16
 def test_the_demo_networks_scores_stay_within_the_stated_bound(demo: Path, tiles: list[np.ndarray]) -> None:
     half, single = Predictor(demo, runtime="openvino"), Predictor(demo, device="cpu", runtime="torch")
     assert (half.precision, half.warnings) == ("bfloat16", [])
-    expected, found = single.score(tiles), half.score(tiles)
+    expected, found = single.predict_proba(tiles), half.predict_proba(tiles)
     assert np.ptp(expected[:, 1]) > 0.2  # else agreement would say nothing
     assert BOUND["float32"] < np.abs(found - expected).max() < BOUND["bfloat16"]
-    assert half.score(tiles).tobytes() == found.tobytes()
-    assert Predictor(demo, runtime="openvino").score(tiles).tobytes() == found.tobytes()
+    assert half.predict_proba(tiles).tobytes() == found.tobytes()
+    assert Predictor(demo, runtime="openvino").predict_proba(tiles).tobytes() == found.tobytes()
 
 
 @ONLY_WITH_BFLOAT16
@@ -117,6 +117,6 @@ def test_one_kept_conversion_serves_both_precisions(tiles: list[np.ndarray], tmp
     single = predict_logits(network, tiles, device=torch.device("cpu"), batch_size=BATCH)
     heads = network.spec.heads
     for precision, bound in BOUND.items():
-        apart = np.abs(scores_of(logits[precision], heads, {}) - scores_of(single, heads, {}))
+        apart = np.abs(calibrated_scores(logits[precision], heads, {}) - calibrated_scores(single, heads, {}))
         assert apart.max() < bound
     assert logits["float32"].tobytes() != logits["bfloat16"].tobytes()

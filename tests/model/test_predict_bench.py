@@ -1,4 +1,4 @@
-"""scripts/bench_predict.py ends with the line that its readers rely on, and both ways score the same network."""
+"""benchmarks/bench_predict.py ends with the line that its readers rely on, and both ways score the same network."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def test_the_last_line_has_the_metrics(repository: Path, tmp_path: Path) -> None
     path = tmp_path / "slide.tif"
     write_array_pyramid(path, rgb, mpp=Mpp.square(0.25), quality=80, subsampling="420")
     words = ["--backbone", "test_resnet", "--rounds", "1", "--tiles", "2", "--no-start-up"]
-    command = [sys.executable, repository / "scripts/bench_predict.py", str(path), *words]
+    command = [sys.executable, repository / "benchmarks/bench_predict.py", str(path), *words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     line = json.loads(ended.stdout.splitlines()[-1])

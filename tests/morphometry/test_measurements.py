@@ -90,28 +90,28 @@ def lymphocyte() -> NucleusMeasurement:
     )
 
 
-def test_the_ruler_needs_twenty_lymphocytes() -> None:
+def test_the_lymphocyte_reference_needs_twenty_lymphocytes() -> None:
     nineteen = lymphocyte_reference([lymphocyte()] * 19)
     assert not nineteen.available
     assert nineteen.ratio(15.0) is None
     assert nineteen.hyperchromasia(1.0) is None
-    assert nineteen.reason == "ruler unavailable: 19 resting lymphocytes, 20 needed"
+    assert nineteen.reason == "lymphocyte reference unavailable: 19 resting lymphocytes, 20 needed"
     twenty = lymphocyte_reference([lymphocyte()] * 20)
     assert twenty.available
     assert twenty.ratio(14.0) == pytest.approx(2.0)
     assert twenty.hyperchromasia(0.75) == pytest.approx(1.0)
 
 
-def test_other_cells_do_not_stretch_the_ruler() -> None:
+def test_other_cells_do_not_change_the_lymphocyte_reference() -> None:
     tumour = replace(lymphocyte(), diameter_um=9.4, area_um2=69.4)
     cut = replace(lymphocyte(), touches_border=True, diameter_um=5.0)
     blurred = replace(lymphocyte(), edge_blur_um=5.0, diameter_um=8.2)
     pale = replace(lymphocyte(), mean_od=0.2, diameter_um=8.2)
-    ruler = lymphocyte_reference(
+    reference = lymphocyte_reference(
         [*[lymphocyte()] * 25, *[tumour] * 8, *[cut] * 8, *[blurred] * 4, *[pale] * 8]
     )
-    assert ruler.lymphocytes == 25
-    assert ruler.diameter_um == 7.0
+    assert reference.lymphocytes == 25
+    assert reference.diameter_um == 7.0
 
 
 def test_clusters_ratio_and_moulding(paint: Paint) -> None:
@@ -121,9 +121,9 @@ def test_clusters_ratio_and_moulding(paint: Paint) -> None:
     image = paint([*lymphocytes, *moulded, *apart], side_um=200)
     labels = segment_nuclei(image, QUARTER).labels
     nuclei = measure_nuclei(image, labels, QUARTER)
-    ruler = lymphocyte_reference(nuclei)
-    assert ruler.lymphocytes == 24
-    clusters = measure_clusters(labels, nuclei, QUARTER, ruler)
+    reference = lymphocyte_reference(nuclei)
+    assert reference.lymphocytes == 24
+    clusters = measure_clusters(labels, nuclei, QUARTER, reference)
     large = [one for one in clusters if one.n_nuclei == 6]
     assert len(large) == 2
     tight, loose = sorted(large, key=lambda one: one.x_px)

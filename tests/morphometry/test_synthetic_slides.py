@@ -1,4 +1,4 @@
-"""The ruler on synthetic slides: their lymphocytes' size comes back, and ratios do not depend on the scanner."""
+"""The reference on synthetic slides: their lymphocytes' size comes back, and ratios do not depend on the scanner."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from inkdot.slides import open_slide
 from inkdot.stages import synth
 
 
-def ruler_and_ratios(
+def reference_and_ratios(
     folder: Path, mpp: float
 ) -> tuple[LymphocyteReference, float, dict[str, float], dict[str, float]]:
     """LymphocyteReference, true lymphocyte diameter, and measured and true ratio per class, of one small slide."""
@@ -26,7 +26,7 @@ def ruler_and_ratios(
         info = slide.info
         image = slide.read(plan_rectangle(info, 0, 0, 0, *info.size_l0_px))
     nuclei = measure_nuclei(image, segment_nuclei(image, info.mpp).labels, info.mpp)
-    ruler = lymphocyte_reference(nuclei)
+    reference = lymphocyte_reference(nuclei)
     regions = np.array([(one.x_px, one.y_px) for one in nuclei])
     found: dict[str, list[tuple[float, float]]] = {}
     truth = pq.read_table(folder / "truth" / f"{entry.slide_id}.parquet").to_pylist()
@@ -40,19 +40,19 @@ def ruler_and_ratios(
             found.setdefault(row["class"], []).append(pair)
     medians = {name: np.median(pairs, axis=0) for name, pairs in found.items() if len(pairs) >= 10}
     true_lymphocyte = float(medians["lymphocyte"][1])
-    measured = {name: float(both[0]) / (ruler.diameter_um or np.nan) for name, both in medians.items()}
+    measured = {name: float(both[0]) / (reference.diameter_um or np.nan) for name, both in medians.items()}
     true = {name: float(both[1]) / true_lymphocyte for name, both in medians.items()}
-    return ruler, true_lymphocyte, measured, true
+    return reference, true_lymphocyte, measured, true
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_ruler_and_ratios_at_two_scales(tmp_path: Path) -> None:
+def test_the_reference_and_ratios_at_two_scales(tmp_path: Path) -> None:
     at_scale: dict[float, dict[str, float]] = {}
     for mpp in (0.25, 0.5):
-        ruler, lymphocyte_um, measured, true = ruler_and_ratios(tmp_path / str(mpp), mpp)
-        assert ruler.available, ruler.reason
-        assert ruler.diameter_um == pytest.approx(lymphocyte_um, rel=0.08)
+        reference, lymphocyte_um, measured, true = reference_and_ratios(tmp_path / str(mpp), mpp)
+        assert reference.available, reference.reason
+        assert reference.diameter_um == pytest.approx(lymphocyte_um, rel=0.08)
         assert len(measured) >= 2, json.dumps(measured)
         for name, ratio in measured.items():
             # Nuclei in moulded clusters come out a little small, lymphocytes a little large.

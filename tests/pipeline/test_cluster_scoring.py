@@ -21,7 +21,7 @@ def clusters(*, unseen: list[str], tile_rows: list[list[int]]) -> pa.Table:
         "nuclei": [3] * count,
         **dict.fromkeys(("nuclear_area_um2", "nucleus_um", "nuclear_od", "edge_um"), [1.0] * count),
         "in_focus": [True] * count,
-        "unseen": unseen,
+        "not_tiled": unseen,
         "tile_rows": tile_rows,
         **dict.fromkeys(("measured_nuclei", *MEASURES), [None] * count),
     }

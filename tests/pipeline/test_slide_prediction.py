@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.pipeline.slide_prediction import call_slide
+from inkdot.pipeline.slide_prediction import slide_prediction
 from inkdot.records import TileSpec
 from inkdot.storage.model_files import AbstentionBand, Interval, OperatingPoint
 from inkdot.storage.schemas import scores_schema
@@ -68,7 +68,7 @@ def scores(malignant: list[float], assessment: dict[str, object]) -> SlideScores
 
 @pytest.mark.parametrize(("highest", "call"), [(0.3, "nothing flagged"), (0.9, "flagged")])
 def test_with_enough_to_judge_the_scores_decide(highest, call):
-    said = call_slide("one", scores([0.1, highest], ENOUGH))
+    said = slide_prediction("one", scores([0.1, highest], ENOUGH))
     assert (said.call, said.reason) == (call, "")
     assert (said.nuclei_in_focus, said.assessable_mm2, said.unassessable_fraction) == (
         "312",
@@ -79,13 +79,13 @@ def test_with_enough_to_judge_the_scores_decide(highest, call):
 
 @pytest.mark.parametrize("highest", [0.0, 0.3])
 def test_too_few_cells_are_never_nothing_flagged(highest):
-    said = call_slide("one", scores([0.0, highest], TOO_FEW))
+    said = slide_prediction("one", scores([0.0, highest], TOO_FEW))
     assert said.call == "inadequate"
     assert said.reason == "7 nucleated cells in focus, 20 are needed"
 
 
 def test_what_was_flagged_on_an_inadequate_slide_is_said():
-    said = call_slide("one", scores([0.1, 0.95, 0.97], TOO_FEW))
+    said = slide_prediction("one", scores([0.1, 0.95, 0.97], TOO_FEW))
     assert said.call == "inadequate"
     assert said.reason.startswith("7 nucleated cells")
     assert "2 regions were flagged all the same" in said.reason
@@ -93,7 +93,7 @@ def test_what_was_flagged_on_an_inadequate_slide_is_said():
 
 
 def test_scores_of_before_are_judged_by_their_scores():
-    assert call_slide("one", scores([0.1], {})).call == "nothing flagged"
+    assert slide_prediction("one", scores([0.1], {})).call == "nothing flagged"
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_scores_of_before_are_judged_by_their_scores():
 )
 def test_scores_between_the_locked_edges_are_left_open_and_say_why(highest, call):
     model = replace(scores([0.1, highest], ENOUGH), abstention={"malignancy": abstained(0.6001, 0.9)})
-    said = call_slide("one", model)
+    said = slide_prediction("one", model)
     assert said.call == call
     assert ("between 0.6001 and 0.9" in said.reason) == (call == "indeterminate")
     assert said.flagged_tiles == (highest >= 0.8)  # regions are flagged all the same
-    assert call_slide("one", replace(model, assessment=TOO_FEW)).call == "inadequate"
+    assert slide_prediction("one", replace(model, assessment=TOO_FEW)).call == "inadequate"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_morphology_is_labelled_from_the_locked_score_on(certain, label):
     for name, value in (("p.morphology.small_cell", 0.9), ("p.morphology.large_cell", 0.1)):
         table = table.set_column(index(name), table.schema.field(name), pa.array([value], pa.float32()))
     own = replace(own, table=table, abstention={"morphology": abstained(None, certain)})
-    assert call_slide("one", own).further_calls == f"morphology: {label}"
+    assert slide_prediction("one", own).further_calls == f"morphology: {label}"
 
 
 def test_each_of_several_warnings_can_be_told_from_the_next():
@@ -132,5 +132,5 @@ def test_each_of_several_warnings_can_be_told_from_the_next():
         "stain 'mgg' was never seen in training; the model saw pap",
         "preparation not stated; the model saw smear",
     )
-    said = call_slide("one", replace(scores([0.1], ENOUGH), warnings=texts))
+    said = slide_prediction("one", replace(scores([0.1], ENOUGH), warnings=texts))
     assert tuple(said.warnings.split(" | ")) == texts

@@ -191,7 +191,7 @@ def test_tiles_on_clusters_come_with_a_table_and_counts(entry: SlideEntry, layou
     # The first tile's middle is the cluster's: x from 94 to 124 µm, y from 68 to 92.
     corner = tiles.column("x_l0_px")[0].as_py() * 0.5, tiles.column("y_l0_px")[0].as_py() * 0.5
     assert corner == pytest.approx((109 - 32, 80 - 32), abs=1.5)
-    counted = facts["adequacy"]
+    counted = facts["object_counts"]
     assert isinstance(counted, dict)
     assert (counted["nuclei"], counted["clusters"]) == (4, 2)
     assert counted["assessable_mm2"] == pytest.approx(0.512 * 0.384, rel=0.02)
@@ -217,7 +217,7 @@ def test_a_spent_budget_is_a_warning_of_the_slide(entry: SlideEntry, layout: Run
     assert tiles.num_rows == 1
     slide = facts["slide"]
     assert isinstance(slide, dict)
-    assert slide["warnings"] == ["1 clusters or cells were not looked at: tiling.max_tiles was used up"]
+    assert slide["warnings"] == ["1 clusters or cells have no tile: tiling.max_tiles was used up"]
 
 
 def test_clusters_twice_give_the_same_bytes(entry: SlideEntry, tmp_path: Path):

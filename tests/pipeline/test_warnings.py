@@ -14,8 +14,13 @@ def test_warnings_are_counted_over_slides_the_commonest_first():
 
 
 def test_those_that_differ_in_their_numbers_only_are_one_kind():
-    said = [done(f"s{count}", f"ruler unavailable: {count} lymphocytes, 20 needed") for count in (14, 3)]
-    assert warning_lines(said) == ["2 of 2 slides, such as s14: ruler unavailable: 14 lymphocytes, 20 needed"]
+    said = [
+        done(f"s{count}", f"lymphocyte reference unavailable: {count} lymphocytes, 20 needed")
+        for count in (14, 3)
+    ]
+    assert warning_lines(said) == [
+        "2 of 2 slides, such as s14: lymphocyte reference unavailable: 14 lymphocytes, 20 needed"
+    ]
 
 
 def test_why_a_slide_is_inadequate_is_said_and_why_one_failed_is_not_said_twice():

@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from inkdot.records import Mpp
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict
 from inkdot.storage.layout import RunLayout
@@ -50,7 +50,7 @@ class Cohort:
         rows = [f"{name},slides/{name}.tif,thinprep,pap" for name in self._names]
         table.write_text("\n".join(["slide_id,path,preparation,stain", *rows]) + "\n", encoding="utf-8")
         results = RunLayout(self._folder / "results")
-        assert predict.run([table], model, results.root, images=False) == 0
+        assert predict.run([table], model, results.root, predict.PredictSettings(slide_images=False)) == 0
         return results
 
 
@@ -121,7 +121,7 @@ def test_what_lies_ten_micrometres_up_is_found_in_the_fused_stack_and_one_plane_
         assert max(inside) > 0.8 * len(tumour)
         return table.to_pylist()[inside.index(max(inside))]
 
-    regions = read_reviewed(results, "fused", "fused").ranking(30, 0.75).regions
+    regions = read_slide_results(results, "fused", "fused").ranking(30, 0.75).regions
     assert any(
         region.flagged and shapely.intersects(shapely.from_wkt(region.wkt), tumour).any()
         for region in regions

@@ -10,6 +10,7 @@ from PIL import Image
 
 from inkdot.config import Config, config_from_mapping, default_config
 from inkdot.errors import ManifestError
+from inkdot.pipeline.batch_settings import SlideOverrides
 from inkdot.records import Mpp, RgbArray
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import doctor
@@ -126,7 +127,7 @@ def test_tiles_on_clusters_are_counted_at_most(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_array_pyramid(tmp_path / "good.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
-    assert doctor.run(tmp_path / "good.tif", CONFIG, stain="pap") == 0
+    assert doctor.run(tmp_path / "good.tif", CONFIG, SlideOverrides(stain="pap")) == 0
     said = capsys.readouterr().out
     for name in ("cores", "memory", "GPU", "torch", "openvino", "free disk here", "disk for tables"):
         assert lines_with(said, name), name
@@ -158,7 +159,7 @@ def test_a_truncated_slide_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixt
     Image.fromarray(rgb).save(tmp_path / "whole.png")
     data = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "whole.png").write_bytes(data[: len(data) // 2])
-    assert doctor.run(tmp_path / "whole.png", CONFIG, mpp=0.25) == 1
+    assert doctor.run(tmp_path / "whole.png", CONFIG, SlideOverrides(mpp=0.25)) == 1
     assert lines_with(capsys.readouterr().out, "whole", "fails", "found a damaged one")
 
 

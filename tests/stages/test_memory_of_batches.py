@@ -122,13 +122,14 @@ TILED = """
 import resource, sys, time
 from pathlib import Path
 from inkdot.config import config_from_mapping
+from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 from inkdot.stages import tile
 
 slides, out, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 config = config_from_mapping({"tiling": {"side_px": 64, "mpp": 0.5, "stride_px": 64}})
-code = tile.run(slides, config, out, mpp=0.5)
+code = tile.run(slides, config, out, BatchSettings(overrides=SlideOverrides(mpp=0.5)))
 print(Path("/proc/self/status").read_text())
 sys.exit(code)
 """

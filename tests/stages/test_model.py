@@ -89,7 +89,7 @@ def tiles() -> list[np.ndarray]:
 
 
 def ours(model: Path, tiles: list[np.ndarray]) -> np.ndarray:
-    scores = Predictor(model, device="cpu", runtime="torch").score(tiles)
+    scores = Predictor(model, device="cpu", runtime="torch").predict_proba(tiles)
     assert np.ptp(scores[:, 1]) > 0.2  # else agreement would say nothing
     return scores
 

@@ -22,6 +22,7 @@ from inkdot.config import config_from_mapping
 from inkdot.manifest import read_slides
 from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, tile
@@ -127,7 +128,7 @@ def test_only_what_failed_is_tried_again(slides: Path, model: Path, tmp_path: Pa
     lines = len(list(ledger.read(out / "ledger.jsonl")))
     (slides / "s1.tif").write_bytes(good)
     (slides / "s0.tif").touch()
-    assert predict.run([slides], model, out, retry_failed=True) == 0
+    assert predict.run([slides], model, out, batch=BatchSettings(retry_failed=True)) == 0
     again = list(ledger.read(out / "ledger.jsonl"))[lines:]
     assert {(line.slide_id, line.outcome) for line in again} <= {("s1", "done"), ("s1", "reused")}
     assert {"tile", "predict"} <= {line.stage for line in again}
@@ -145,12 +146,23 @@ def test_what_the_command_says_of_all_slides_is_said_of_those_tried_again_only(
     def listed() -> dict[str, tuple[Mpp | None, str]]:
         return {entry.slide_id: (entry.mpp, entry.stain) for entry in read_slides(out.slides_csv, ())}
 
-    assert predict.run([slides], model, out.root, stain="pap") == 1
-    assert predict.run([slides], model, out.root, mpp=0.4, stain="he", retry_failed=True) == 0
+    assert (
+        predict.run([slides], model, out.root, batch=BatchSettings(overrides=SlideOverrides(stain="pap")))
+        == 1
+    )
+    assert (
+        predict.run(
+            [slides],
+            model,
+            out.root,
+            batch=BatchSettings(overrides=SlideOverrides(mpp=0.4, stain="he"), retry_failed=True),
+        )
+        == 0
+    )
     # Whoever opens them for a image must see them at the scale at which they were scored.
     wanted = {"s0": (None, "pap"), "s1": (Mpp.square(0.4), "he"), "s2": (None, "pap")}
     assert listed() == wanted
-    assert predict.run([slides], model, out.root, retry_failed=True) == 0
+    assert predict.run([slides], model, out.root, batch=BatchSettings(retry_failed=True)) == 0
     assert listed() == wanted
 
 
@@ -158,8 +170,13 @@ def test_the_same_in_tiling(slides: Path, tmp_path: Path) -> None:
     out = RunLayout(tmp_path / "run")
     save_without_scale(slides / "s1.tif")
     assert tile.run(slides, CONFIG, out.root) == 1
-    assert tile.run(slides, CONFIG, out.root, mpp=0.4, retry_failed=True) == 0
-    assert tile.run(slides, CONFIG, out.root, retry_failed=True) == 0
+    assert (
+        tile.run(
+            slides, CONFIG, out.root, BatchSettings(overrides=SlideOverrides(mpp=0.4), retry_failed=True)
+        )
+        == 0
+    )
+    assert tile.run(slides, CONFIG, out.root, BatchSettings(retry_failed=True)) == 0
     assert [entry.mpp for entry in read_slides(out.slides_csv, ())] == [None, Mpp.square(0.4), None]
 
 
@@ -204,7 +221,7 @@ def test_with_another_model_everything_is_tried_again(slides: Path, model: Path,
     predict.run([slides], model, out)
     make_model(model, seed=1)
     lines = len(list(ledger.read(out / "ledger.jsonl")))
-    predict.run([slides], model, out, retry_failed=True)
+    predict.run([slides], model, out, batch=BatchSettings(retry_failed=True))
     again = [line for line in ledger.read(out / "ledger.jsonl") if line.stage == "predict"]
     assert [line.outcome for line in again] == ["done"] * 6
     assert len(list(ledger.read(out / "ledger.jsonl"))) == 2 * lines
@@ -216,7 +233,7 @@ def test_tiling_tries_only_what_failed_or_is_missing(slides: Path, tmp_path: Pat
     make_slide(slides / "s1.tif", 1)
     (tmp_path / "run" / "tiles" / "s2.parquet").unlink()
     lines = len(list(ledger.read(tmp_path / "run" / "ledger.jsonl")))
-    assert tile.run(slides, CONFIG, tmp_path / "run", retry_failed=True) == 0
+    assert tile.run(slides, CONFIG, tmp_path / "run", BatchSettings(retry_failed=True)) == 0
     again = [line.slide_id for line in ledger.read(tmp_path / "run" / "ledger.jsonl")][lines:]
     assert sorted(again) == ["s1", "s2"]
 
@@ -341,7 +358,7 @@ def test_images_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_
         cv2.circle(noise, (x, y), 10, (90, 60, 120), -1)
     write_array_pyramid(slides / "noisy.tif", noise, mpp=Mpp.square(0.5))
     roomy, out = tmp_path / "roomy", tmp_path / "results"
-    assert predict.run([slides], model, roomy, runtime="torch") == 0
+    assert predict.run([slides], model, roomy, predict.PredictSettings(runtime="torch")) == 0
     sizes = {name: len(data) for name, data in data_files(roomy).items()}
     largest = sizes.pop("overview/noisy.jpg")
     limit = (largest + max(sizes.values())) // 2
@@ -359,5 +376,10 @@ def test_images_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_
     assert "noisy" in shown.split("Slides that failed")[1]
     assert {row["outcome"] for row in read_predictions(out / "predictions.csv")} == {"done"}
     assert not (out / "overview" / "noisy.jpg").exists()
-    assert predict.run([slides], model, out, runtime="torch", retry_failed=True) == 0
+    assert (
+        predict.run(
+            [slides], model, out, predict.PredictSettings(runtime="torch"), BatchSettings(retry_failed=True)
+        )
+        == 0
+    )
     assert data_files(out) == data_files(roomy)

@@ -17,7 +17,7 @@ from inkdot.errors import ManifestError, StorageError, SyntheticModelError, User
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.score_slide import Scoring, score_slide
+from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
@@ -387,12 +387,12 @@ def test_each_tiles_distance_is_what_the_model_makes_of_its_embedding(
     out = RunLayout(tmp_path / "results")
     run([slides / "s0.tif"], model, out.root, embeddings=True)
     assert read_scores(out.scores("s0")).table.column("ood_distance").null_count > 0
-    scorer = Predictor(model)
-    scorer.ood_distance = lambda features: features[:, 0].astype(np.float32)
+    predictor = Predictor(model)
+    predictor.ood_distance = lambda features: features[:, 0].astype(np.float32)
     out.scores("s0").unlink()
     entry = SlideEntry("s0", slides / "s0.tif")
     assert (
-        score_slide(entry, out, Scoring(scorer, model_sha256(model), allow_synthetic_model=False)) == "done"
+        score_slide(entry, out, ScoringModel(predictor, model_sha256(model), allow_synthetic_model=False)) == "done"
     )
     found = read_scores(out.scores("s0")).table.column("ood_distance").to_numpy()
     np.testing.assert_allclose(found, read_embeddings(out, "s0").values[:, 0], rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""What must hold on synthetic specimens from slide to page: the ruler, the scale, the regions found, the words said."""
+"""What must hold on synthetic specimens from slide to page: the reference, the scale, the regions found, the words said."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from inkdot.config import config_from_mapping
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.records import Mpp
-from inkdot.review.results.read_results import read_reviewed
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export, synth, tile
 from inkdot.storage.layout import CohortLayout, RunLayout
@@ -38,14 +38,14 @@ class MeasuredSlide:
     """One slide measured by ``inkdot tile``, beside its truth.
 
     Attributes:
-        ruler: What the footer says of the slide's lymphocytes.
+        reference: What the footer says of the slide's lymphocytes.
         lymphocyte_um: True median diameter of the lymphocytes in focus.
         ratios: Per cluster with at least three tumour nuclei in focus: measured ratio to the lymphocytes.
         true_ratios: The same from the truth.
         nuclei: How many nuclei were outlined in each.
     """
 
-    ruler: dict[str, Any]
+    reference: dict[str, Any]
     lymphocyte_um: float
     ratios: np.ndarray
     true_ratios: np.ndarray
@@ -85,26 +85,26 @@ def measured(folder: Path, preset: str, seed: int, mpp: float) -> MeasuredSlide:
             true = float(np.median(own)) / lymphocyte_um
             found.append((row["diameter_ratio"], true, row["measured_nuclei"]))
     ratios, true_ratios, nuclei = np.array(found).reshape(-1, 3).T
-    return MeasuredSlide(footer["ruler"], lymphocyte_um, ratios, true_ratios, nuclei)  # type: ignore[arg-type]
+    return MeasuredSlide(footer["lymphocyte_reference"], lymphocyte_um, ratios, true_ratios, nuclei)  # type: ignore[arg-type]
 
 
-def test_the_ruler_is_the_lymphocytes_size_and_ratios_are_the_slides_own(tmp_path: Path) -> None:
+def test_the_reference_is_the_lymphocytes_size_and_ratios_are_the_slides_own(tmp_path: Path) -> None:
     small = measured(tmp_path / "small", "lm-typical", SMALL_CELL_SEED, 0.5)
     large = measured(tmp_path / "large", "lm-typical", LARGE_CELL_SEED, 0.5)
     for found in (small, large):
-        assert found.ruler["lymphocytes"] >= 20
-        assert found.ruler["diameter_um"] == pytest.approx(found.lymphocyte_um, rel=0.08)
+        assert found.reference["lymphocytes"] >= 20
+        assert found.reference["diameter_um"] == pytest.approx(found.lymphocyte_um, rel=0.08)
         assert len(found.ratios) >= 3
         assert np.median(found.ratios) == pytest.approx(np.median(found.true_ratios), rel=0.12)
     # Small and large in the right order on medians; single clusters overlap, and nothing is cut off at any value.
     assert np.median(small.ratios) < np.median(large.ratios)
 
 
-def test_without_twenty_lymphocytes_there_is_no_ruler(tmp_path: Path) -> None:
+def test_without_twenty_lymphocytes_there_is_no_reference(tmp_path: Path) -> None:
     found = measured(tmp_path, "lm-minimal", 1, 0.5)
-    assert found.ruler["lymphocytes"] < 20
-    assert found.ruler["diameter_um"] is None
-    assert found.ruler["reason"].startswith("ruler unavailable: ")
+    assert found.reference["lymphocytes"] < 20
+    assert found.reference["diameter_um"] is None
+    assert found.reference["reason"].startswith("lymphocyte reference unavailable: ")
     assert len(found.ratios) == 0
 
 
@@ -115,9 +115,9 @@ def test_ratios_do_not_depend_on_the_scanner(tmp_path: Path) -> None:
     assert all(len(found.ratios) >= 3 for found in at_scale.values())
     # By nuclei: of a single small cluster other nuclei are outlined at each scale, and its median moves by a sixth.
     means = [float(np.average(found.ratios, weights=found.nuclei)) for found in at_scale.values()]
-    rulers = [found.ruler["diameter_um"] for found in at_scale.values()]
+    references = [found.reference["diameter_um"] for found in at_scale.values()]
     assert max(means) / min(means) < 1.06
-    assert max(rulers) / min(rulers) < 1.03
+    assert max(references) / min(references) < 1.03
 
 
 def test_tumour_is_among_the_first_thirty_regions_with_and_without_precipitate(
@@ -208,7 +208,7 @@ def first_hits(folder: Path, model: Path) -> list[int]:
     assert predict.run([folder / "slides.csv"], model, results.root) == 0
     found: list[int] = []
     for entry in read_slides(folder / "slides.csv", DEFAULT_HEADS):
-        reviewed = read_reviewed(results, entry.slide_id, entry.slide_id)
+        reviewed = read_slide_results(results, entry.slide_id, entry.slide_id)
         target = pq.read_table(results.tiles(entry.slide_id), partitioning=None)[
             "target.malignancy.malignant"
         ]

@@ -9,8 +9,10 @@ import pytest
 
 from inkdot.config import Config, TilingConfig
 from inkdot.errors import ManifestError, UserError
+from inkdot.execution.backends import ExecutionSettings
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
+from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import tile
@@ -64,7 +66,7 @@ def data_files(root: Path) -> dict[str, bytes]:
 
 def test_bad_slides_fail_alone_and_by_name(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = RunLayout(tmp_path / "run")
-    assert tile.run(cohort, CONFIG, layout.root, workers=2) == 1
+    assert tile.run(cohort, CONFIG, layout.root, BatchSettings(execution=ExecutionSettings(workers=2))) == 1
     assert sorted(outcomes(layout)) == [
         ("bad", "failed"),
         ("good_a", "done"),
@@ -132,8 +134,8 @@ def test_a_changed_config_tiles_again(cohort: Path, tmp_path: Path):
 
 
 def test_twice_the_same_bytes_whatever_the_number_of_processes(cohort: Path, tmp_path: Path):
-    tile.run(cohort, CONFIG, tmp_path / "first", workers=1)
-    tile.run(cohort, CONFIG, tmp_path / "second", workers=3)
+    tile.run(cohort, CONFIG, tmp_path / "first", BatchSettings(execution=ExecutionSettings(workers=1)))
+    tile.run(cohort, CONFIG, tmp_path / "second", BatchSettings(execution=ExecutionSettings(workers=3)))
     first, second = data_files(tmp_path / "first"), data_files(tmp_path / "second")
     assert set(first) == {
         "assessment.csv",
@@ -149,7 +151,12 @@ def test_twice_the_same_bytes_whatever_the_number_of_processes(cohort: Path, tmp
 
 def test_overrides_hold_for_every_slide(cohort: Path, tmp_path: Path):
     layout = RunLayout(tmp_path / "run")
-    tile.run(cohort, CONFIG, layout.root, mpp=0.4, stain="pap", preparation="cytospin")
+    tile.run(
+        cohort,
+        CONFIG,
+        layout.root,
+        BatchSettings(overrides=SlideOverrides(mpp=0.4, stain="pap", preparation="cytospin")),
+    )
     assert ("no_mpp", "done") in outcomes(layout)
     slide = read_footer(layout.tiles("good_a"), TILES_VERSION)["slide"]
     assert isinstance(slide, dict)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from inkdot.records import Mpp
-from inkdot.serve.shown_results import ShowSettings, shown_results
+from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, review_export
-from inkdot.storage.image_files import read_image_facts
+from inkdot.storage.image_files import read_image_metadata
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
@@ -49,9 +49,9 @@ def outputs(
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
     model = untrained_model(folder / "model", synthetic=True, threshold=0.0)
     with redirect_stderr(io.StringIO()) as terminal:
-        assert predict.run([folder / "slides.csv"], model, results.root, allow_synthetic_model=True) == 0
+        assert predict.run([folder / "slides.csv"], model, results.root, predict.PredictSettings(allow_synthetic_model=True)) == 0
     assert review_export.run(results.root, review.root) == 0
-    shown = shown_results(results.root, ShowSettings())
+    shown = served_results(results.root, ServeSettings())
 
     def line(path: Path, name: str) -> str:
         with path.open(encoding="utf-8", newline="") as file:
@@ -80,8 +80,8 @@ def outputs(
         "cluster scores": lambda name: json.dumps(
             read_footer(results.cluster_scores(name), CLUSTER_SCORES_VERSION)
         ),
-        "overview": lambda name: json.dumps(read_image_facts(results.overview(name))),
-        "heat map": lambda name: json.dumps(read_image_facts(results.heat_map(name))),
+        "overview": lambda name: json.dumps(read_image_metadata(results.overview(name))),
+        "heat map": lambda name: json.dumps(read_image_metadata(results.heat_map(name))),
         "QuPath's file": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
         "QuPath": in_qupath,
         "worklist": lambda name: line(review.worklist, name),

@@ -4,7 +4,7 @@ import pytest
 
 from inkdot.config import AdequacyConfig, default_config
 from inkdot.records import BoundsL0, SlideInfo
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.adequacy import NucleusCount, assess, count_nuclei, needs_nuclei, rule_for
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import group_objects
@@ -19,22 +19,22 @@ CONFIG = AdequacyConfig()
 
 def foreground(**pixels: int) -> Foreground:
     """A mask of 1 mm by 1 mm with so many pixels (16 µm² each) of each kind, the rest glass."""
-    ground = np.zeros(250 * 250, np.uint8)
+    classes = np.zeros(250 * 250, np.uint8)
     at = 0
     for name, count in pixels.items():
-        ground[at : at + count] = ForegroundClass[name]
+        classes[at : at + count] = ForegroundClass[name]
         at += count
     frame = MaskFrame(Level0Px(0), Level0Px(0), 16.0, 16.0, 250, 250, 4.0)
-    return Foreground(ground.reshape(250, 250), frame, Glass((240.0, 240.0, 240.0), 0.0, True), 0)
+    return Foreground(classes.reshape(250, 250), frame, Glass((240.0, 240.0, 240.0), 0.0, True), 0)
 
 
 def info(vendor: str) -> SlideInfo:
-    return MemorySlide(np.full((1000, 1000, 3), 240, np.uint8), 1.0, vendor=vendor).info
+    return ArraySlide(np.full((1000, 1000, 3), 240, np.uint8), 1.0, vendor=vendor).info
 
 
 @pytest.mark.parametrize(("in_focus", "adequate"), [(0, False), (19, False), (20, True), (500, True)])
 def test_a_cytology_slide_needs_nucleated_cells_in_focus(in_focus, adequate):
-    said = assess(foreground(KEPT=500), "cytology", NucleusCount(600, in_focus), CONFIG)
+    said = assess(foreground(FOREGROUND=500), "cytology", NucleusCount(600, in_focus), CONFIG)
     assert said.adequate is adequate
     assert (said.why == "") is adequate
     assert adequate or f"{in_focus} nucleated cells" in said.why
@@ -42,8 +42,8 @@ def test_a_cytology_slide_needs_nucleated_cells_in_focus(in_focus, adequate):
 
 def test_area_is_a_floor_too_where_it_is_configured():
     config = AdequacyConfig(min_assessable_mm2=0.9)
-    open_glass = foreground(KEPT=500)
-    half = foreground(KEPT=500, PEN=31_250)
+    open_glass = foreground(FOREGROUND=500)
+    half = foreground(FOREGROUND=500, PEN=31_250)
     count = NucleusCount(50, 50)
     assert assess(open_glass, "cytology", count, config).adequate
     said = assess(half, "cytology", count, config)
@@ -54,8 +54,8 @@ def test_area_is_a_floor_too_where_it_is_configured():
 
 
 def test_a_section_is_judged_by_its_tissue():
-    assert assess(foreground(KEPT=4000), "section", None, CONFIG).adequate
-    said = assess(foreground(KEPT=2000, PEN=30_000), "section", None, CONFIG)
+    assert assess(foreground(FOREGROUND=4000), "section", None, CONFIG).adequate
+    said = assess(foreground(FOREGROUND=2000, PEN=30_000), "section", None, CONFIG)
     assert not said.adequate
     assert said.assessable_mm2 == pytest.approx(0.032)
     assert said.unassessable_fraction == 0.0  # nobody knows whether there is tissue under the pen
@@ -63,21 +63,21 @@ def test_a_section_is_judged_by_its_tissue():
 
 
 def test_a_slide_mostly_out_of_focus_is_inadequate():
-    said = assess(foreground(KEPT=1000, BLUR=9000), "section", None, CONFIG)
+    said = assess(foreground(FOREGROUND=1000, BLUR=9000), "section", None, CONFIG)
     assert not said.adequate
     assert "90% cannot be assessed" in said.why
-    cytology = assess(foreground(KEPT=100, BLUR=900), "cytology", NucleusCount(500, 50), CONFIG)
+    cytology = assess(foreground(FOREGROUND=100, BLUR=900), "cytology", NucleusCount(500, 50), CONFIG)
     assert not cytology.adequate
 
 
 def test_what_lies_outside_of_the_spot_counts_for_nothing():
-    said = assess(foreground(KEPT=500, OUTSIDE=31_250), "cytology", NucleusCount(50, 50), CONFIG)
+    said = assess(foreground(FOREGROUND=500, OUTSIDE=31_250), "cytology", NucleusCount(50, 50), CONFIG)
     assert said.assessable_mm2 == pytest.approx(0.5, rel=0.01)
     assert said.unassessable_fraction == 0.0
 
 
 def test_a_photograph_has_its_own_rule():
-    small = foreground(KEPT=500)
+    small = foreground(FOREGROUND=500)
     assert rule_for(info("plain jpeg"), small, "thinprep", CONFIG) == "photograph"
     assert rule_for(info("aperio"), small, "thinprep", CONFIG) == "cytology"
     assert rule_for(info("aperio"), small, "section", CONFIG) == "section"
@@ -94,7 +94,7 @@ def test_nuclei_where_the_place_is_named_blurred_are_not_in_focus(scene, stains)
         drawn.disc(x, 150, 9.0, 0.8, stains["haematoxylin"])
     drawn.od[:, 640:] = cv2.GaussianBlur(drawn.od, (0, 0), 3.2)[:, 640:]
     bounds = BoundsL0(Level0Px(33), Level0Px(18), Level0Px(1300), Level0Px(560))
-    slide = MemorySlide(drawn.render(), 0.5, bounds_l0_px=bounds)
+    slide = ArraySlide(drawn.render(), 0.5, bounds_l0_px=bounds)
     tiling = default_config("thinprep").tiling
     foreground = find_foreground(slide, tiling)
     clusters = group_objects(find_objects(slide, foreground, tiling).objects, 12.0)

@@ -7,7 +7,7 @@ import pytest
 
 from inkdot.config import default_config
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
@@ -26,12 +26,12 @@ GRID = default_config("thinprep").tiling.model_copy(
 NO_CELLS = {"precipitate", "apoptotic_body"}
 
 
-def scanned(preset: str, seed: int, confounders: str, spot_mm: float = 1.5) -> tuple[MemorySlide, Scene]:
+def scanned(preset: str, seed: int, confounders: str, spot_mm: float = 1.5) -> tuple[ArraySlide, Scene]:
     plan = replace(plan_cohort(preset, 1, seed, spot_mm, MPP)[0], only_confounders=confounders)
     stain = plan.stain()
     scene = lay_scene(plan, plan.draw_patient(), stain)
     rgb = whole_image(SceneSource(scene, MPP, stain, plan.scanner_habits(), seed))
-    return MemorySlide(pyramid_of(rgb, (1, 4)), MPP, synthetic=True), scene
+    return ArraySlide(pyramid_of(rgb, (1, 4)), MPP, synthetic=True), scene
 
 
 @pytest.mark.parametrize("confounders", ["none", "precipitate", "pen_mark,air_bubble,debris,fibre"])
@@ -84,6 +84,6 @@ def test_no_pen_reaches_the_network_and_little_else_is_called_pen(seed):
     frame = cut.foreground.frame
     x, y = ((np.arange(n, dtype=np.float32) + 0.5) * frame.mpp for n in (frame.width_px, frame.height_px))
     ink = np.asarray(pen.optical_density(x, y)).max(axis=2)
-    assert (cut.foreground.ground[ink > 1.0] == ForegroundClass.PEN).mean() > 0.99
+    assert (cut.foreground.classes[ink > 1.0] == ForegroundClass.PEN).mean() > 0.99
     assert not cut.foreground.mask[ink > 0.3].any()
-    assert (cut.foreground.ground[ink == 0.0] == ForegroundClass.PEN).mean() < 0.01
+    assert (cut.foreground.classes[ink == 0.0] == ForegroundClass.PEN).mean() < 0.01

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inkdot.config import default_config
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.synthetic.rendering.marks import AirBubble, Fibre
 from inkdot.tiling.foreground.bubbles_and_lines import fitted_circle
 from inkdot.tiling.foreground.find_foreground import find_foreground
@@ -26,7 +26,7 @@ def test_an_air_bubble_is_named_and_its_cells_are_kept(scene, stains, radius, ce
     for k in range(cells):  # in the bubble, on its wall and outside
         away, angle = radius * (0.5, 1.0, 1.4)[k % 3], 2.0 * np.pi * k / max(cells, 1)
         drawn.disc(600 + away * np.cos(angle), 570 + away * np.sin(angle), 9.0, 0.9, stains["haematoxylin"])
-    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
+    foreground = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP)
     areas = foreground.areas_um2()
     disc = areas[ForegroundClass.BUBBLE] + areas[ForegroundClass.IN_BUBBLE]
     assert disc == pytest.approx(np.pi * (1.08 * radius + 10) ** 2, rel=0.15)
@@ -41,18 +41,18 @@ def test_an_air_bubble_is_named_and_its_cells_are_kept(scene, stains, radius, ce
 
 def test_a_bubble_cut_by_the_image_is_named(scene):
     drawn = draw(scene, AirBubble(100.0, 600.0, 250.0, 14.0))
-    areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
+    areas = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()
     assert areas[ForegroundClass.IN_BUBBLE] > 0.5 * np.pi * 250**2
-    assert areas[ForegroundClass.KEPT] < 0.02 * areas[ForegroundClass.IN_BUBBLE]
+    assert areas[ForegroundClass.FOREGROUND] < 0.02 * areas[ForegroundClass.IN_BUBBLE]
 
 
 def test_a_ring_of_cells_is_no_bubble(scene, stains):
     drawn = scene(600, 600, 1.0)
     for angle in np.linspace(0, 2 * np.pi, 60, endpoint=False):
         drawn.disc(300 + 100 * np.cos(angle), 300 + 100 * np.sin(angle), 12.0, 0.9, stains["haematoxylin"])
-    areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
+    areas = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()
     assert areas[ForegroundClass.BUBBLE] == areas[ForegroundClass.IN_BUBBLE] == 0
-    assert areas[ForegroundClass.KEPT] > 60 * 50
+    assert areas[ForegroundClass.FOREGROUND] > 60 * 50
 
 
 def test_print_is_no_bubble(scene, stains):
@@ -74,7 +74,7 @@ def test_print_is_no_bubble(scene, stains):
         (3, 6),
     ]:
         drawn.box(200 + 30 * x, 180 + 30 * y, 30, 30, 0.1, stains["black"])
-    areas = find_foreground(MemorySlide(drawn.render(), 2.0), default_config("section").tiling).areas_um2()
+    areas = find_foreground(ArraySlide(drawn.render(), 2.0), default_config("section").tiling).areas_um2()
     assert areas[ForegroundClass.BUBBLE] == areas[ForegroundClass.IN_BUBBLE] == 0
 
 
@@ -82,7 +82,7 @@ def test_the_edge_of_a_coverslip_is_named_and_the_cell_at_it_kept(scene, stains)
     line = Fibre(((150.0, 0.0), (172.0, 1200.0)), 6.0, np.array([0.5, 0.5, 0.5], np.float32))
     drawn = draw(scene, line)
     drawn.disc(174, 600, 12.0, 0.9, stains["haematoxylin"])
-    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
+    foreground = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP)
     assert foreground.areas_um2()[ForegroundClass.COVERSLIP] > 1100 * 6
     rows, columns = np.nonzero(foreground.mask)
     assert len(rows) > 0
@@ -96,7 +96,7 @@ def test_a_curved_fibre_is_no_edge(scene):
     )
     drawn = draw(scene, Fibre(points, 8.0, np.array([0.4, 0.4, 0.4], np.float32)))
     assert (
-        find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()[ForegroundClass.COVERSLIP]
+        find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()[ForegroundClass.COVERSLIP]
         == 0
     )
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from inkdot.config import TilingConfig, default_config
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.tiling.foreground.find_foreground import find_foreground
 from inkdot.tiling.foreground.focus import edge_um, measure_focus, sharpness
 from inkdot.tiling.foreground.foreground_classes import ForegroundClass
@@ -64,16 +64,16 @@ def two_sides(scene, stains, blur_um: float) -> np.ndarray:
 @pytest.mark.parametrize("downsamples", [(1,), (1, 4)])
 def test_a_band_out_of_focus_is_named_where_it_is(scene, stains, downsamples):
     foreground = find_foreground(
-        MemorySlide(pyramid_of(two_sides(scene, stains, 2.0), downsamples), 0.5), THINPREP
+        ArraySlide(pyramid_of(two_sides(scene, stains, 2.0), downsamples), 0.5), THINPREP
     )
-    blurred = foreground.ground == ForegroundClass.BLUR
+    blurred = foreground.classes == ForegroundClass.BLUR
     assert foreground.mask[:, :64].any()
     assert not blurred[:, :64].any()
     assert not foreground.mask[:, 66:].any()
 
 
 def test_tiles_take_the_sharpest_of_what_they_show(scene, stains):
-    slide = MemorySlide(two_sides(scene, stains, 2.0), 0.5)
+    slide = ArraySlide(two_sides(scene, stains, 2.0), 0.5)
     foreground = find_foreground(slide, THINPREP)
     assert foreground.focus is not None
     x, y = np.array([0, 512 - 64, 512 + 128, 3]), np.array([0, 64, 128, 250])
@@ -87,7 +87,7 @@ def test_tiles_take_the_sharpest_of_what_they_show(scene, stains):
 def test_a_slide_too_coarse_to_tell_is_not_judged(scene, stains):
     drawn = scene(400, 400, 2.0)
     drawn.box(100, 100, 200, 200, 0.5, stains["eosin"])
-    slide = MemorySlide(drawn.render(3.0), 2.0)
+    slide = ArraySlide(drawn.render(3.0), 2.0)
     foreground = find_foreground(slide, TilingConfig(mpp=2.0))
     assert foreground.focus is None
     assert foreground.areas_um2()[ForegroundClass.BLUR] == 0
@@ -98,7 +98,7 @@ def test_it_can_be_switched_off(scene, stains):
     off = THINPREP.model_copy(
         update={"artefacts": THINPREP.artefacts.model_copy(update={"largest_edge_um": 0.0})}
     )
-    foreground = find_foreground(MemorySlide(two_sides(scene, stains, 2.0), 0.5), off)
+    foreground = find_foreground(ArraySlide(two_sides(scene, stains, 2.0), 0.5), off)
     assert foreground.focus is None
     assert foreground.areas_um2()[ForegroundClass.BLUR] == 0
 
@@ -109,7 +109,7 @@ def test_squares_follow_the_tiles_and_never_skip_foreground(scene, stains):
     places = [(20.0, 20.0), (240.0, 110.0), (160.0, 390.0), (500.0, 500.0)]
     for x, y in places:
         drawn.disc(x, y, 12.0, 0.8, stains["haematoxylin"])
-    slide = MemorySlide(drawn.render(), 0.5)
+    slide = ArraySlide(drawn.render(), 0.5)
     foreground = find_foreground(slide, THINPREP)
     focus = measure_focus(slide, foreground.mask, foreground.frame, foreground.glass, square_um=130.0)
     assert focus is not None

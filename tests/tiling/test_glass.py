@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inkdot.errors import NoForegroundError
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.foreground.glass import OD_STEP, Glass, find_glass, glass_of_pixels
 
 RNG = np.random.default_rng(7)
@@ -40,13 +40,13 @@ def test_a_little_glass_between_pale_tissue_counts_more_than_much_tissue():
 def test_exact_white_beyond_the_scan_is_not_glass():
     rgb = np.full((600, 600, 3), 255, np.uint8)
     rgb[:, 400:] = pixels((221, 217, 210), 600 * 200).reshape(600, 200, 3)
-    assert find_glass(MemorySlide(rgb, 1.0), 0).rgb == pytest.approx((221, 217, 210), abs=1.0)
+    assert find_glass(ArraySlide(rgb, 1.0), 0).rgb == pytest.approx((221, 217, 210), abs=1.0)
 
 
 def test_a_drawn_slide_of_exact_white_has_white_glass():
     rgb = np.full((200, 200, 3), 255, np.uint8)
     rgb[50:60, 50:60] = 80
-    assert find_glass(MemorySlide(rgb, 1.0), 0).rgb == (255.0, 255.0, 255.0)
+    assert find_glass(ArraySlide(rgb, 1.0), 0).rgb == (255.0, 255.0, 255.0)
 
 
 def test_a_fluorescence_slide_is_refused_by_name():
@@ -71,6 +71,6 @@ def test_a_rim_of_glass_around_a_small_slide_is_found():
     """128 px are two windows of 64: they must reach the edges, where all the glass is."""
     image = np.full((128, 128, 3), (90, 60, 150), np.uint8)
     image[:12] = image[-12:] = image[:, :12] = image[:, -12:] = 240
-    glass = find_glass(MemorySlide(image, 0.5), 0)
+    glass = find_glass(ArraySlide(image, 0.5), 0)
     assert glass.found
     assert glass.rgb == (240.0, 240.0, 240.0)

@@ -4,20 +4,20 @@ import shapely
 
 from inkdot.geometry import scanned_bounds
 from inkdot.records import Mpp, TileSpec
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.clusters.cluster_table import cluster_table
-from inkdot.tiling.clusters.find_objects import Nucleated
+from inkdot.tiling.clusters.find_objects import NuclearObject
 from inkdot.tiling.clusters.group_objects import Cluster, group_objects
 from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
 
-SLIDE = MemorySlide(np.zeros((2000, 3000, 3), np.uint8), Mpp(0.5, 0.52))
+SLIDE = ArraySlide(np.zeros((2000, 3000, 3), np.uint8), Mpp(0.5, 0.52))
 SPEC = TileSpec(128, 0.5, 64)  # 64 µm
 
 
-def disc(x: float, y: float, diameter: float = 10.0, nuclei: int = 1) -> Nucleated:
+def disc(x: float, y: float, diameter: float = 10.0, nuclei: int = 1) -> NuclearObject:
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = np.column_stack([x + diameter / 2 * np.cos(angle), y + diameter / 2 * np.sin(angle)])
-    return Nucleated(ring, float(np.pi * diameter**2 / 4), diameter, nuclei, 0.5, 1.1)
+    return NuclearObject(ring, float(np.pi * diameter**2 / 4), diameter, nuclei, 0.5, 1.1)
 
 
 def lone(x: float, y: float, diameter: float = 10.0) -> Cluster:
@@ -95,14 +95,14 @@ def test_a_slanting_fibre_gets_no_tiles_on_the_glass_beside_it():
 def test_what_is_whole_in_anothers_tile_needs_none_of_its_own():
     placement = placed([strip(500, 400, 3), lone(530, 405), lone(560, 400)])
     assert len(placement.x_l0_px) == 2  # the second lies in the first's tile, the third does not
-    assert placement.unseen == (NotTiled.NO, NotTiled.NO, NotTiled.NO)
+    assert placement.not_tiled == (NotTiled.TILED, NotTiled.TILED, NotTiled.TILED)
 
 
 def test_one_or_two_small_nuclei_get_no_tile_and_say_so():
     pair = group_objects([disc(300, 300, 7.0), disc(310, 300, 7.0)], 12.0)[0]
     three = group_objects([disc(500 + 8 * i, 300, 7.0) for i in range(3)], 12.0)[0]
     placement = placed([lone(100, 100, 7.0), pair, three, lone(700, 700, 9.0)])
-    assert placement.unseen == (NotTiled.SMALL, NotTiled.SMALL, NotTiled.NO, NotTiled.NO)
+    assert placement.not_tiled == (NotTiled.SMALL, NotTiled.SMALL, NotTiled.TILED, NotTiled.TILED)
     assert placement.cluster.tolist() == [2, 3]
 
 
@@ -116,7 +116,13 @@ def test_the_budget_goes_to_the_most_nuclei_then_the_largest_and_the_rest_is_nam
     ]
     placement = placed(clusters, max_tiles=3)
     assert set(placement.cluster.tolist()) == {1, 2, 3}
-    assert placement.unseen == (NotTiled.BUDGET, NotTiled.NO, NotTiled.NO, NotTiled.NO, NotTiled.BUDGET)
+    assert placement.not_tiled == (
+        NotTiled.BUDGET,
+        NotTiled.TILED,
+        NotTiled.TILED,
+        NotTiled.TILED,
+        NotTiled.BUDGET,
+    )
 
 
 def test_tiles_stay_on_the_slide_and_are_sorted():
@@ -135,7 +141,7 @@ def test_the_table_tells_clusters_in_level_0_pixels_and_which_tiles_show_them():
     placement = placed(clusters)
     rows = cluster_table(SLIDE.info, SPEC, clusters, placement).to_pylist()
     assert [row["cluster_id"] for row in rows] == [0, 1, 2]
-    assert [row["unseen"] for row in rows] == [NotTiled.SMALL.value, "", ""]
+    assert [row["not_tiled"] for row in rows] == [NotTiled.SMALL.value, "", ""]
     assert [row["nuclei"] for row in rows] == [1, 4, 24]
     first = rows[1]
     assert (first["x_l0_px"], first["y_l0_px"]) == (int(494.5 / 0.5), int(394.5 / 0.52))

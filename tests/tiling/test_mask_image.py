@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from inkdot.config import default_config
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.foreground.find_foreground import find_foreground
-from inkdot.tiling.mask_image import draw_mask, png_bytes, unjudged_in
+from inkdot.tiling.mask_image import draw_mask, not_assessable_in, png_bytes
 
 TILE, DROPPED, IN_NO_TILE = (0, 110, 50), (230, 140, 0), (60, 100, 200)
 
@@ -18,7 +18,7 @@ def slide(scene, stains):
     drawn.disc(100, 100, 20.0, 0.8, stains["haematoxylin"])
     drawn.disc(300, 100, 20.0, 0.8, stains["haematoxylin"])
     drawn.disc(200, 250, 2.5, 1.2, stains["haematoxylin"])
-    return MemorySlide(drawn.render(), 0.5)
+    return ArraySlide(drawn.render(), 0.5)
 
 
 def mask_of(slide) -> np.ndarray:
@@ -66,6 +66,6 @@ def test_the_file_is_small_exact_in_the_legends_colours_and_the_same_every_time(
 def test_what_was_not_judged_can_be_read_back(slide):
     """The cell in no tile counts; the speck, under which there is nothing to judge, does not."""
     mask = mask_of(slide)
-    hidden = unjudged_in(png_bytes(mask), 300)
+    hidden = not_assessable_in(png_bytes(mask), 300)
     assert hidden.shape == (300, 400)
     assert np.array_equal(np.argwhere(hidden), coloured(mask, IN_NO_TILE))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inkdot.config import default_config
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.foreground.find_foreground import find_foreground
 from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
@@ -12,8 +12,8 @@ BLUE, GREEN, BLACK = (1.7, 1.3, 0.5), (1.6, 0.6, 1.5), (1.6, 1.6, 1.6)
 HAEMATOXYLIN = (0.651, 0.701, 0.290)
 
 
-def share(foreground, ground: ForegroundClass, rows: slice, columns: slice) -> float:
-    return float((foreground.ground[rows, columns] == ground).mean())
+def share(foreground, class_: ForegroundClass, rows: slice, columns: slice) -> float:
+    return float((foreground.classes[rows, columns] == class_).mean())
 
 
 @pytest.mark.parametrize("ink", [BLUE, GREEN, BLACK])
@@ -27,12 +27,12 @@ def test_a_stroke_of_a_pen_is_named_border_and_all(scene, stains, ink, border_um
     import cv2
 
     drawn.od += cv2.GaussianBlur(od, (0, 0), border_um)
-    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP)
+    foreground = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP)
     area = foreground.areas_um2()
     assert area[ForegroundClass.PEN] == pytest.approx(90 * 300, rel=0.35)
     assert share(foreground, ForegroundClass.PEN, slice(30, 95), slice(53, 69)) == 1.0
     assert not foreground.mask[:, :100].any()
-    assert foreground.ground[62, 175] == ForegroundClass.KEPT
+    assert foreground.classes[62, 175] == ForegroundClass.FOREGROUND
 
 
 @pytest.mark.parametrize("concentration", [1.2, 2.0])
@@ -48,9 +48,9 @@ def test_a_large_hyperchromatic_cluster_is_no_pen(scene, concentration):
             float(concentration * rng.uniform(0.7, 1.3)),
             HAEMATOXYLIN,
         )
-    foreground = find_foreground(MemorySlide(drawn.render(), 0.5), THINPREP)
+    foreground = find_foreground(ArraySlide(drawn.render(), 0.5), THINPREP)
     assert not foreground.of((ForegroundClass.PEN, ForegroundClass.GREY, ForegroundClass.FOLD)).any()
-    assert foreground.areas_um2()[ForegroundClass.KEPT] > 5000
+    assert foreground.areas_um2()[ForegroundClass.FOREGROUND] > 5000
 
 
 def test_dark_solid_tumour_of_a_section_is_no_pen(scene, stains):
@@ -59,16 +59,16 @@ def test_dark_solid_tumour_of_a_section_is_no_pen(scene, stains):
     drawn.box(100, 100, 1000, 1000, 0.5, stains["eosin"])
     for x, y in rng.uniform(150, 700, (2600, 2)):  # 8,600 a mm²: crowded small cells
         drawn.disc(float(x), float(y), 8.0, 1.3, HAEMATOXYLIN)
-    foreground = find_foreground(MemorySlide(drawn.render(), 1.0), SECTION)
+    foreground = find_foreground(ArraySlide(drawn.render(), 1.0), SECTION)
     assert not foreground.of((ForegroundClass.PEN, ForegroundClass.GREY, ForegroundClass.FOLD)).any()
-    assert foreground.areas_um2()[ForegroundClass.KEPT] == pytest.approx(1e6, rel=0.05)
+    assert foreground.areas_um2()[ForegroundClass.FOREGROUND] == pytest.approx(1e6, rel=0.05)
 
 
 def test_a_black_frame_is_no_pen(scene, stains):
     drawn = scene(600, 600, 1.0)
     drawn.box(0, 0, 600, 60, 1.6, stains["black"])
     drawn.disc(300, 300, 9.0, 0.8, stains["haematoxylin"])
-    areas = find_foreground(MemorySlide(drawn.render(), 1.0), THINPREP).areas_um2()
+    areas = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()
     assert areas[ForegroundClass.PEN] == 0
     assert areas[ForegroundClass.GREY] == pytest.approx(600 * 60, rel=0.1)
 
@@ -84,9 +84,9 @@ def fibrous(scene, stains, shape_um: float = 1400.0):
 def test_a_fold_of_a_section_is_named_and_nothing_else(scene, stains):
     drawn = fibrous(scene, stains)
     drawn.od[200:500, 340:362] *= 2.0  # the tissue lies double: 44 µm by 600 µm
-    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    foreground = find_foreground(ArraySlide(drawn.render(1.0), 2.0), SECTION)
     assert foreground.areas_um2()[ForegroundClass.FOLD] == pytest.approx(44 * 600, rel=0.35)
-    rows, columns = np.nonzero(foreground.ground == ForegroundClass.FOLD)
+    rows, columns = np.nonzero(foreground.classes == ForegroundClass.FOLD)
     assert columns.min() >= 80
     assert columns.max() <= 95
     assert rows.min() >= 48
@@ -96,14 +96,14 @@ def test_a_strip_of_epithelium_is_no_fold(scene, stains):
     """Much more red is absorbed there, and little more blue."""
     drawn = fibrous(scene, stains)
     drawn.box(680, 400, 60, 600, 0.6, stains["haematoxylin"])
-    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    foreground = find_foreground(ArraySlide(drawn.render(1.0), 2.0), SECTION)
     assert foreground.areas_um2()[ForegroundClass.FOLD] == 0
 
 
 def test_a_dark_rim_beside_glass_is_no_fold(scene, stains):
     drawn = fibrous(scene, stains)
     drawn.od[50:650, 50:72] *= 2.0
-    foreground = find_foreground(MemorySlide(drawn.render(1.0), 2.0), SECTION)
+    foreground = find_foreground(ArraySlide(drawn.render(1.0), 2.0), SECTION)
     assert foreground.areas_um2()[ForegroundClass.FOLD] == 0
 
 
@@ -116,7 +116,7 @@ def test_a_core_of_fat_and_a_small_biopsy_survive_beside_a_large_piece(scene, st
         drawn.box(2400, y, 1200, 6, 0.3, stains["eosin"])
     for x in range(2400, 3601, 80):
         drawn.box(x, 1000, 6, 1000, 0.3, stains["eosin"])
-    foreground = find_foreground(MemorySlide(drawn.render(), 2.0), SECTION)
+    foreground = find_foreground(ArraySlide(drawn.render(), 2.0), SECTION)
     mask = foreground.mask
     assert mask[25:262, 25:212].mean() > 0.99
     assert mask[50:65, 250:281].mean() > 0.95

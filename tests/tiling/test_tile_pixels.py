@@ -3,7 +3,7 @@ import pytest
 
 from inkdot.errors import ResolutionError
 from inkdot.records import Mpp, TileSpec
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.tiling.tile_pixels import read_tile, read_tiles, resized
 
 RNG = np.random.default_rng(3)
@@ -11,13 +11,13 @@ RNG = np.random.default_rng(3)
 
 def test_a_tile_at_the_slides_own_scale_is_its_pixels():
     rgb = RNG.integers(0, 256, (80, 90, 3), dtype=np.uint8)
-    tile = read_tile(MemorySlide(rgb, 0.25), TileSpec(32, 0.25, 32), 17, 5)
+    tile = read_tile(ArraySlide(rgb, 0.25), TileSpec(32, 0.25, 32), 17, 5)
     assert np.array_equal(tile, rgb[5:37, 17:49])
 
 
 def test_a_coarser_tile_is_the_area_mean():
     rgb = RNG.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    tile = read_tile(MemorySlide(rgb, 0.25), TileSpec(16, 0.75, 16), 6, 9)
+    tile = read_tile(ArraySlide(rgb, 0.25), TileSpec(16, 0.75, 16), 6, 9)
     means = rgb[9:57, 6:54].reshape(16, 3, 16, 3, 3).mean(axis=(1, 3))
     assert np.abs(tile - means).max() <= 0.5
 
@@ -56,7 +56,7 @@ def test_tiles_have_the_side_and_the_place_asked_for(downsamples: tuple[int, ...
     rgb = np.full((1200, 1200, 3), 255, np.uint8)
     x, y = 240, 480
     rgb[y : y + round(40 / mpp.y), x : x + round(40 / mpp.x)] = (200, 0, 0)
-    tile = read_tile(MemorySlide(pyramid_of(rgb, downsamples), mpp), TileSpec(80, 1.0, 80), x, y)
+    tile = read_tile(ArraySlide(pyramid_of(rgb, downsamples), mpp), TileSpec(80, 1.0, 80), x, y)
     assert tile.shape == (80, 80, 3)
     red = tile[..., 1] < 128
     assert red[1:39, 1:39].all()
@@ -65,7 +65,7 @@ def test_tiles_have_the_side_and_the_place_asked_for(downsamples: tuple[int, ...
 
 
 def test_beyond_the_slide_is_white():
-    tile = read_tile(MemorySlide(np.zeros((64, 64, 3), np.uint8), 0.5), TileSpec(32, 0.5, 32), 48, 48)
+    tile = read_tile(ArraySlide(np.zeros((64, 64, 3), np.uint8), 0.5), TileSpec(32, 0.5, 32), 48, 48)
     assert (tile[:16, :16] == 0).all()
     assert (tile[16:] == 255).all()
     assert (tile[:, 16:] == 255).all()
@@ -74,12 +74,12 @@ def test_beyond_the_slide_is_white():
 def test_tiles_come_in_the_order_given():
     rgb = np.zeros((64, 96, 3), np.uint8)
     rgb[:, 32:64], rgb[:, 64:] = 100, 200
-    slide = MemorySlide(rgb, 0.5)
+    slide = ArraySlide(rgb, 0.5)
     tiles = list(read_tiles(slide, TileSpec(32, 0.5, 32), [64, 0, 32], [0, 0, 16]))
     assert [int(tile.mean()) for tile in tiles] == [200, 0, 100]
 
 
 def test_detail_the_slide_does_not_hold_is_refused():
-    slide = MemorySlide(np.zeros((64, 64, 3), np.uint8), 0.5)
+    slide = ArraySlide(np.zeros((64, 64, 3), np.uint8), 0.5)
     with pytest.raises(ResolutionError, match=r"found 0\.5 µm/px"):
         read_tile(slide, TileSpec(32, 0.25, 32), 0, 0)

@@ -6,7 +6,7 @@ from inkdot.errors import NoForegroundError
 from inkdot.geometry import grid_positions
 from inkdot.labels import DEFAULT_HEADS, target_columns
 from inkdot.records import TileSpec
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.storage.schemas import tiles_schema
 from inkdot.tiling.foreground.find_foreground import Foreground, ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
@@ -14,15 +14,15 @@ from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.tiling.tile_table import cut_tiles, with_targets
 
 SPEC = TileSpec(32, 0.5, 16)
-SLIDE = MemorySlide(np.zeros((200, 300, 3), np.uint8), 0.25)
+SLIDE = ArraySlide(np.zeros((200, 300, 3), np.uint8), 0.25)
 GLASS = Glass((243.0, 243.0, 243.0), 0.01, found=True)
 
 
-def foreground(*kept: tuple[int, int], ground: ForegroundClass = ForegroundClass.KEPT) -> Foreground:
+def foreground(*kept: tuple[int, int], class_: ForegroundClass = ForegroundClass.FOREGROUND) -> Foreground:
     """A mask of 16 level-0 px per pixel over the 300 x 200 slide with some pixels set."""
     mask = np.zeros((13, 19), np.uint8)
     for row, column in kept:
-        mask[row, column] = ground
+        mask[row, column] = class_
     return Foreground(mask, MaskFrame(0, 0, 16.0, 16.0, 19, 13, 4.0), GLASS, 0)
 
 
@@ -71,6 +71,6 @@ def test_targets_fill_their_columns_and_nan_is_null():
 
 def test_nothing_found_says_what_there_was():
     with pytest.raises(NoForegroundError, match=r"found none among \d+.*speck smaller than min_object_um"):
-        cut_tiles(SLIDE.info, SPEC, foreground((4, 4), ground=ForegroundClass.SPECK), DEFAULT_HEADS, 0.01)
+        cut_tiles(SLIDE.info, SPEC, foreground((4, 4), class_=ForegroundClass.SPECK), DEFAULT_HEADS, 0.01)
     with pytest.raises(NoForegroundError, match="shows nothing"):
         cut_tiles(SLIDE.info, SPEC, foreground(), DEFAULT_HEADS, 0.01)

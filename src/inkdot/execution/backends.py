@@ -1,26 +1,40 @@
-"""Where slides are worked on: on this machine, or on a Ray cluster, which is loaded only when asked for."""
+"""Choosing where slides are processed: on this machine, or on a Ray cluster. Ray is imported only on request."""
+
+from dataclasses import dataclass
 
 from inkdot.execution.process_pool import ProcessPool
-from inkdot.execution.ray_settings import Cluster
+from inkdot.execution.ray_settings import RaySettings
 from inkdot.execution.runner import Executor
 
 
-def choose_executor(
-    *, workers: int, slide_timeout_s: float | None, cluster: Cluster | None, gpu: bool = False
-) -> Executor:
-    """The engine for one stage.
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """Where slides are processed.
+
+    Attributes:
+        workers: Processes on this machine; unused with Ray.
+        slide_timeout_s: Seconds without a heartbeat after which a slide is stopped and fails; None waits for ever.
+        ray: A Ray cluster; None for this machine.
+    """
+
+    workers: int = 1
+    slide_timeout_s: float | None = None
+    ray: RaySettings | None = None
+
+
+def choose_executor(settings: ExecutionSettings, *, gpu: bool = False) -> Executor:
+    """Make the executor of one stage.
 
     Args:
-        workers: Processes on this machine.
-        slide_timeout_s: A slide on which nothing moves for so many seconds is stopped.
-        cluster: Where not on this machine.
-        gpu: The stage uses a GPU where there is one.
+        settings: Where to run.
+        gpu: The stage loads a network: one process on this machine, a share of a GPU on a cluster.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at the address.
     """
-    if cluster is None:
-        return ProcessPool(workers, slide_timeout_s)
+    if settings.ray is None:
+        return ProcessPool(1 if gpu else settings.workers, settings.slide_timeout_s)
     from inkdot.execution.ray_pool import RayPool
 
-    return RayPool(cluster, cluster.gpus_per_slide if gpu else 0.0, slide_timeout_s)
+    gpus = settings.ray.gpus_per_slide if gpu else 0.0
+    return RayPool(settings.ray, gpus, settings.slide_timeout_s)

@@ -1,12 +1,12 @@
-"""What this machine offers: cores, memory, installed runtimes."""
+"""Cores, memory and installed packages of this machine."""
 
 import importlib.metadata
 import os
 import platform
 
 
-def machine_facts() -> dict[str, str]:
-    """What is there, by name, in the order to show it."""
+def hardware_facts() -> dict[str, str]:
+    """Name and value of each fact, in the order to show them."""
     facts = {
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "cores": str(_cores()),
@@ -21,7 +21,7 @@ def machine_facts() -> dict[str, str]:
 
 
 def _cores() -> int:
-    """Cores that this process may use, which a cluster or container may have limited."""
+    """Cores that this process may use; a cluster or container may limit them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Reading while something else computes: decoders release the interpreter, and so do networks."""
+"""Reading ahead in a thread, while the caller computes: decoders and networks release the interpreter lock."""
 
 import queue
 import threading
@@ -9,8 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK_S = 0.2
-"""How often a reader that waits for room asks whether anybody still listens."""
+_POLL_S = 0.2
+"""How often a reader that waits for a free slot checks whether the block has been left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class _Ended:
 
 
 @contextmanager
-def ahead(items: Iterator[T], depth: int) -> Generator[Iterator[T], None, None]:
-    """The same items in the same order, read by a thread of their own up to ``depth`` items ahead.
+def prefetch(items: Iterator[T], depth: int) -> Generator[Iterator[T], None, None]:
+    """The same items in the same order, read by a thread up to ``depth`` items ahead.
 
-    An error of the reader is raised where its item would have come. After the block the thread has ended, so that what
-    it reads from can be closed.
+    An error of the reader is raised where its item would have come. After the block the thread has ended, so that its
+    source can be closed.
     """
     waiting: queue.Queue[T | _Ended] = queue.Queue(maxsize=depth)
     left = threading.Event()
@@ -31,7 +31,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[Iterator[T], None, None]:
     def put(item: T | _Ended) -> bool:
         while not left.is_set():
             try:
-                waiting.put(item, timeout=_LOOK_S)
+                waiting.put(item, timeout=_POLL_S)
             except queue.Full:
                 continue
             return True
@@ -43,20 +43,20 @@ def ahead(items: Iterator[T], depth: int) -> Generator[Iterator[T], None, None]:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as raised:  # noqa: BLE001 - handed over to whoever reads, in its place
+        except BaseException as raised:  # noqa: BLE001 - raised again in the consumer, at this position
             error = raised
         put(_Ended(error))
 
-    def handed_over() -> Iterator[T]:
+    def received() -> Iterator[T]:
         while not isinstance(item := waiting.get(), _Ended):
             yield item
         if item.error is not None:
             raise item.error
 
-    thread = threading.Thread(target=read, name="reading ahead", daemon=True)
+    thread = threading.Thread(target=read, name="prefetch", daemon=True)
     thread.start()
     try:
-        yield handed_over()
+        yield received()
     finally:
         left.set()
         thread.join()

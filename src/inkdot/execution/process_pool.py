@@ -1,4 +1,4 @@
-"""Slides worked on in processes of this machine, each watched: one that dies or hangs costs its own slide only."""
+"""Processes of this machine, each with a heartbeat: one that dies or hangs costs its own slide only."""
 
 import multiprocessing
 import os
@@ -12,177 +12,181 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import RawValue
 from typing import Any, Final, cast
 
-from inkdot.execution import watchdog as heartbeat
-from inkdot.execution.task import SlideReport, SlideTask, attempt
+from inkdot.execution import watchdog
+from inkdot.execution.task import SlideTask, TaskResult, run_task
 from inkdot.records import SlideEntry
 
 _DIED: Final = (
-    "the process that worked on it died twice (killed for want of memory, or a fault in a decoder); "
-    "look at the file, or try it where there is more memory"
+    "its process died twice (out of memory, or a fault in a decoder); look at the file, or try it where there is more "
+    "memory"
 )
 _START_S: Final = 300.0
-"""How long a process may take to come up and load its libraries, on a slow disk or a busy machine."""
+"""Seconds that a process may take to start and load its libraries, on a slow disk or a busy machine."""
+_POLL_S: Final = 0.25
+"""How often heartbeats are checked."""
 
 
 class ProcessPool:
-    """Work on this machine; close it when done (``contextlib.closing``)."""
+    """Executor on this machine; close it when done (``contextlib.closing``)."""
 
     def __init__(self, workers: int = 1, slide_timeout_s: float | None = None) -> None:
-        """Nothing is started yet.
+        """Start nothing yet.
 
         Args:
-            workers: Processes; with 1 and no time limit, work happens in this process.
-            slide_timeout_s: A slide on which nothing moves for so many seconds is stopped; None waits for ever.
+            workers: Processes; 1 without a time limit runs in this process.
+            slide_timeout_s: Seconds without a heartbeat after which a slide is stopped; None waits for ever.
         """
-        self._alone = workers <= 1 and slide_timeout_s is None
-        self._watch = slide_timeout_s is not None
-        self._crew = WorkerPool(max(1, workers), slide_timeout_s)
+        self._in_process = workers <= 1 and slide_timeout_s is None
+        self._timed = slide_timeout_s is not None
+        self._pool = WorkerPool(max(1, workers), slide_timeout_s)
 
-    def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
-        """What becomes of each slide, as it comes."""
-        if self._alone or (len(entries) <= 1 and not self._watch):
+    def run(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[TaskResult]:
+        """Run a task on every slide; results in the order of completion."""
+        if self._in_process or (len(entries) <= 1 and not self._timed):
             for entry in entries:
-                yield attempt(task, entry)
+                yield run_task(task, entry)
         else:
             try:
-                yield from self._crew.reports(entries, task)
-            except BaseException:  # interrupted: nobody waits for what the processes are doing
+                yield from self._pool.run(entries, task)
+            except BaseException:  # interrupted: nobody waits for the results
                 self.close()
                 raise
 
     def close(self) -> None:
         """End the processes."""
-        self._crew.dismiss()
+        self._pool.close()
 
 
 class WorkerPool:
-    """Processes that outlive their slides, so that libraries and networks are loaded once."""
+    """Processes that are kept between slides, so that libraries and networks are loaded once."""
 
     def __init__(self, size: int, slide_timeout_s: float | None) -> None:
-        """Nobody is hired yet.
+        """Start nothing yet.
 
         Args:
-            size: Processes at most. Where there are several, each library keeps to one thread in each of them.
-            slide_timeout_s: A slide on which nothing moves for so many seconds is stopped; None waits for ever.
+            size: Most processes. With several, each library uses one thread in each of them.
+            slide_timeout_s: Seconds without a heartbeat after which a slide is stopped; None waits for ever.
         """
         self._slide_timeout_s = slide_timeout_s
         self._size = size
-        self._hands: list[_Worker] = []
+        self._workers: list[_Worker] = []
 
-    def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
-        """Work on slides in the given order; reports come as slides finish.
+    def run(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[TaskResult]:
+        """Run a task on slides in the given order; results in the order of completion.
 
-        A slide whose process died gets one more try, alone, after all others: the killer may have been a neighbour's
-        appetite for memory. A slide that hung does not.
+        A slide whose process died is retried once, alone, after all others: another slide may have used up the memory.
+        A slide that hung is not retried.
         """
         suspects = list[SlideEntry]()
-        for entry, report in self._work(entries, task, self._size):
-            if report is None:
+        for entry, result in self._run_once(entries, task, self._size):
+            if result is None:
                 suspects.append(entry)
             else:
-                yield report
+                yield result
         if suspects:
-            self.dismiss()
+            self.close()
         for entry in sorted(suspects, key=lambda suspect: suspect.slide_id):
-            for _, report in self._work([entry], task, 1):
-                yield report or SlideReport(entry.slide_id, "failed", reason=_DIED)
+            for _, result in self._run_once([entry], task, 1):
+                yield result or TaskResult(entry.slide_id, "failed", reason=_DIED)
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
         """End the processes."""
-        for hand in self._hands:
-            hand.end()
-        self._hands.clear()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
 
-    def _work(
+    def _run_once(
         self, entries: Sequence[SlideEntry], task: SlideTask, size: int
-    ) -> Iterator[tuple[SlideEntry, SlideReport | None]]:
-        """Each slide with its report, or None where its process died."""
+    ) -> Iterator[tuple[SlideEntry, TaskResult | None]]:
+        """Each slide with its result, or None where its process died."""
         waiting = deque(entries)
         while True:
-            self._give_work(waiting, task, size)
-            busy = [hand for hand in self._hands if hand.entry is not None]
+            self._assign(waiting, task, size)
+            busy = [worker for worker in self._workers if worker.entry is not None]
             if not busy:
                 return
             ready = wait(
-                [hand.pipe for hand in busy], timeout=None if self._slide_timeout_s is None else 0.25
+                [worker.pipe for worker in busy], timeout=None if self._slide_timeout_s is None else _POLL_S
             )
-            for hand in busy:
-                entry = cast(SlideEntry, hand.entry)
-                if hand.pipe in ready:
-                    said, report = hand.heard()
-                    if not said:
-                        self._replace(hand)
+            for worker in busy:
+                entry = cast(SlideEntry, worker.entry)
+                if worker.pipe in ready:
+                    alive, result = worker.receive()
+                    if not alive:
+                        self._remove(worker)
                         yield entry, None
-                    elif report is not None:
-                        yield entry, report
-                elif self._slide_timeout_s is not None and hand.still_s() > self._slide_timeout_s:
-                    self._replace(hand)
-                    yield entry, _hung(entry, self._slide_timeout_s)
+                    elif result is not None:
+                        yield entry, result
+                elif self._slide_timeout_s is not None and worker.idle_s() > self._slide_timeout_s:
+                    self._remove(worker)
+                    yield entry, _timeout_result(entry, self._slide_timeout_s)
 
-    def _give_work(self, waiting: deque[SlideEntry], task: SlideTask, size: int) -> None:
-        for hand in self._hands:
-            if waiting and hand.entry is None:
-                hand.take(waiting.popleft(), task)
-        while waiting and len(self._hands) < size:
-            self._hands.append(_Worker(quiet=self._size > 1))
-            self._hands[-1].take(waiting.popleft(), task)
+    def _assign(self, waiting: deque[SlideEntry], task: SlideTask, size: int) -> None:
+        for worker in self._workers:
+            if waiting and worker.entry is None:
+                worker.start(waiting.popleft(), task)
+        while waiting and len(self._workers) < size:
+            self._workers.append(_Worker(one_thread=self._size > 1))
+            self._workers[-1].start(waiting.popleft(), task)
 
-    def _replace(self, hand: "_Worker") -> None:
-        hand.end()
-        self._hands.remove(hand)
+    def _remove(self, worker: "_Worker") -> None:
+        worker.end()
+        self._workers.remove(worker)
 
 
-def _hung(entry: SlideEntry, limit_s: float) -> SlideReport:
+def _timeout_result(entry: SlideEntry, limit_s: float) -> TaskResult:
     reason = (
-        f"{entry.path}: expected a slide that gives pixels, found nothing moving for {limit_s:g} s, and stopped it; "
-        "copy the file again or look at its disk; a slow disk needs a larger --slide-timeout"
+        f"{entry.path}: expected pixels, read none for {limit_s:g} s, and stopped the slide; copy the file again or check "
+        "its disk; a slow disk needs a larger --slide-timeout"
     )
-    return SlideReport(entry.slide_id, "failed", limit_s, reason)
+    return TaskResult(entry.slide_id, "failed", limit_s, reason)
 
 
 class _Worker:
-    """One process as seen from outside."""
+    """A process as the parent sees it."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, one_thread: bool) -> None:
         # Spawned, not forked: decoders and OpenMP do not survive a fork, and Windows and macOS spawn anyway.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._pulse: Any = RawValue("Q", 0)
-        self._process = context.Process(target=_life, args=(theirs, self._pulse, quiet), daemon=True)
+        self._heartbeats: Any = RawValue("Q", 0)
+        self._process = context.Process(
+            target=_worker_main, args=(theirs, self._heartbeats, one_thread), daemon=True
+        )
         self._process.start()
         theirs.close()
         self.entry: SlideEntry | None = None
-        self._up = False
-        self._seen_pulse, self._seen_at = 0, time.monotonic()
+        self._started = False
+        self._last_count, self._last_s = 0, time.monotonic()
 
-    def take(self, entry: SlideEntry, task: SlideTask) -> None:
-        """Begin a slide."""
+    def start(self, entry: SlideEntry, task: SlideTask) -> None:
+        """Send a slide to the process."""
         self.entry = entry
-        self._seen_at = time.monotonic()
-        # A process that died meanwhile is found out when its answer is waited for.
+        self._last_s = time.monotonic()
+        # A process that has died since is detected when its result is received.
         with suppress(OSError):
             self.pipe.send((task, entry))
 
-    def heard(self) -> tuple[bool, SlideReport | None]:
-        """Whether it lives, and the report where the slide is finished."""
+    def receive(self) -> tuple[bool, TaskResult | None]:
+        """Whether the process is alive, and the result where the slide is finished."""
         try:
-            report = cast("SlideReport | None", self.pipe.recv())
+            result = cast("TaskResult | None", self.pipe.recv())
         except (EOFError, OSError):
             return False, None
-        self._up, self._seen_at = True, time.monotonic()
-        if report is not None:
+        self._started, self._last_s = True, time.monotonic()
+        if result is not None:
             self.entry = None
-        return True, report
+        return True, result
 
-    def still_s(self) -> float:
-        """Seconds since the last sign of life; the time to come up is not counted."""
-        now, pulse = time.monotonic(), int(self._pulse.value)
-        if pulse != self._seen_pulse:
-            self._seen_pulse, self._seen_at = pulse, now
-        return now - self._seen_at - (0.0 if self._up else _START_S)
+    def idle_s(self) -> float:
+        """Seconds since the last heartbeat; the time to start is not counted."""
+        now, count = time.monotonic(), int(self._heartbeats.value)
+        if count != self._last_count:
+            self._last_count, self._last_s = count, now
+        return now - self._last_s - (0.0 if self._started else _START_S)
 
     def end(self) -> None:
-        """End the process, whatever it is doing: what it writes is renamed into place when whole, or not at all."""
+        """End the process at any time: its files are renamed into place when complete, or not at all."""
         self.pipe.close()
         if self.entry is None:
             self._process.join(2.0)
@@ -191,29 +195,29 @@ class _Worker:
         self._process.close()
 
 
-def _life(pipe: Connection, pulse: Any, quiet: bool) -> None:
-    """What a process does: slide after slide until nobody asks any more."""
+def _worker_main(pipe: Connection, heartbeats: Any, one_thread: bool) -> None:
+    """Process slide after slide until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its processes
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    if quiet:  # several processes share the cores already
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    if one_thread:  # several processes share the cores already
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
             os.environ[name] = "1"
 
-    def moved() -> None:
-        pulse.value += 1
+    def count() -> None:
+        heartbeats.value += 1
 
-    heartbeat.listen(moved)
+    watchdog.on_heartbeat(count)
     while True:
         try:
             task, entry = cast("tuple[SlideTask, SlideEntry]", pipe.recv())
         except (EOFError, OSError):
             return
-        pipe.send(None)  # libraries are loaded: from now on the clock runs
-        pipe.send(attempt(task, entry))
+        pipe.send(None)  # the libraries are loaded: the time limit starts
+        pipe.send(run_task(task, entry))
 
 
-def _leave_with_parent() -> None:
-    """A process whose parent was killed must not go on writing into a folder that a rerun may already hold."""
+def _exit_with_parent() -> None:
+    """Exit when the parent is killed: a rerun may already use the folder."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

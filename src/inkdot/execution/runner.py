@@ -1,4 +1,4 @@
-"""Runs one task over many slides. A slide that fails is named and the others go on."""
+"""Running one task on a batch of slides. A slide that fails is recorded, and the others go on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.execution.process_pool import ProcessPool
-from inkdot.execution.task import SlideReport, SlideTask
+from inkdot.execution.task import SlideTask, TaskResult
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import LedgerLine, append
 
 
 class Executor(Protocol):
-    """Where slides are worked on: processes of this machine, or a cluster."""
+    """Processes of this machine, or a cluster."""
 
-    def reports(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[SlideReport]:
-        """What becomes of each slide, one report each, as it comes."""
+    def run(self, entries: Sequence[SlideEntry], task: SlideTask) -> Iterator[TaskResult]:
+        """Run a task on every slide; one result per slide, in the order of completion."""
         ...
 
     def close(self) -> None:
-        """Release what work was done with."""
+        """Release the processes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """What became of the slides of a stage.
+    """Results of a stage, by slide.
 
     Attributes:
         stage: The stage's name.
-        done: Slides worked on, by slide_id.
-        reused: Slides whose earlier result still fits.
+        done: Slides processed, by slide_id.
+        reused: Slides whose earlier result is still valid.
         failed: Slides that failed, and why in one line.
-        empty: Those of the failed on which nothing could be told from empty glass.
-        unwritten: Why lines are missing in the ledger; empty where none are.
+        empty: Failed slides on which no foreground was found.
+        unwritten: Why lines are missing in the ledger; empty where none is missing.
     """
 
     stage: str
@@ -61,26 +61,26 @@ def run_slides(
     layout: RunLayout,
     *,
     workers: int = 1,
-    engine: Executor | None = None,
+    executor: Executor | None = None,
     description: str = "",
 ) -> BatchSummary:
     """Run a task on every slide, with a progress bar on stderr.
 
-    Each slide gets a line in the ledger as it finishes. What a slide's files hold does not depend on the
-    order of work; the summary is sorted.
+    Each slide gets a line in the ledger as it finishes. The files of a slide do not depend on the order of
+    processing; the summary is sorted.
 
     Args:
         stage: Name for the ledger and the summary.
         entries: The slides.
-        task: What to do with one slide.
+        task: Processes one slide.
         layout: The run folder, whose lock the caller holds.
-        workers: Processes where no engine is given; 1 or less works in this one.
-        engine: Where to work; stays open, since several stages may share its processes.
-        description: Words beside the progress bar; the stage's name where empty.
+        workers: Processes where no executor is given; 1 runs in this process.
+        executor: Where to run; stays open, since several stages may share its processes.
+        description: Label of the progress bar; the stage's name where empty.
     """
-    reports: list[SlideReport] = []
+    results: list[TaskResult] = []
     unwritten = ""
-    at_work = engine or ProcessPool(workers)
+    running = executor or ProcessPool(workers)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,29 +90,29 @@ def run_slides(
     )
     with progress:
         bar = progress.add_task(description or stage, total=len(entries))
-        for report in at_work.reports(entries, task):
-            line = LedgerLine(stage, report.slide_id, report.outcome, report.seconds, report.reason)
+        for result in running.run(entries, task):
+            line = LedgerLine(stage, result.slide_id, result.outcome, result.seconds, result.reason)
             try:
                 append(layout.ledger, line)
-            except OSError as error:  # a full disk fails the slides that need room, not the others
+            except OSError as error:  # a full disk fails only the slides that need space
                 unwritten = f"{layout.ledger}: {error.strerror or error}"
-            reports.append(report)
+            results.append(result)
             progress.advance(bar)
-    if engine is None:
-        at_work.close()
-    reports.sort(key=lambda report: report.slide_id)
+    if executor is None:
+        running.close()
+    results.sort(key=lambda result: result.slide_id)
     return BatchSummary(
         stage=stage,
-        done=tuple(report.slide_id for report in reports if report.outcome == "done"),
-        reused=tuple(report.slide_id for report in reports if report.outcome == "reused"),
-        failed={report.slide_id: report.reason for report in reports if report.outcome == "failed"},
-        empty=frozenset(report.slide_id for report in reports if report.empty),
+        done=tuple(result.slide_id for result in results if result.outcome == "done"),
+        reused=tuple(result.slide_id for result in results if result.outcome == "reused"),
+        failed={result.slide_id: result.reason for result in results if result.outcome == "failed"},
+        empty=frozenset(result.slide_id for result in results if result.empty),
         unwritten=unwritten,
     )
 
 
 def print_summary(console: Console, summaries: Sequence[BatchSummary]) -> None:
-    """One line of counts per stage, then a table of the slides that failed: slide, stage, reason."""
+    """Print one line of counts per stage, then a table of failed slides with stage and reason."""
     for summary in summaries:
         counts = [
             (len(summary.done), "done"),
@@ -129,7 +129,7 @@ def print_summary(console: Console, summaries: Sequence[BatchSummary]) -> None:
 
 
 def failure_table(summaries: Sequence[BatchSummary]) -> Table | None:
-    """Slide, stage and reason of every failure, sorted; None where nothing failed."""
+    """Slide, stage and reason of every failure, sorted; None without failures."""
     failures = [
         (slide_id, summary.stage, reason)
         for summary in summaries
@@ -137,7 +137,7 @@ def failure_table(summaries: Sequence[BatchSummary]) -> Table | None:
     ]
     if not failures:
         return None
-    table = Table(title="Slides that failed", title_justify="left")
+    table = Table(title="Failed slides", title_justify="left")
     table.add_column("slide", overflow="fold")
     table.add_column("stage")
     table.add_column("reason", overflow="fold")

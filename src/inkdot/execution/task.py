@@ -1,4 +1,4 @@
-"""One attempt at one slide: whatever goes wrong inside becomes this slide's failure."""
+"""One task on one slide: any error becomes the failure of this slide."""
 
 import logging
 import time
@@ -11,21 +11,21 @@ from inkdot.records import SlideEntry
 from inkdot.storage.ledger import Outcome
 
 SlideTask = Callable[[SlideEntry], Outcome]
-"""What to do with one slide; says ``done`` or ``reused``. Sent to other processes: no lambdas, no handles."""
+"""Processes one slide and returns ``done`` or ``reused``. It is pickled: no lambdas, no open handles."""
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SlideReport:
-    """What became of one slide.
+class TaskResult:
+    """Result of a task on one slide.
 
     Attributes:
         slide_id: The slide.
         outcome: done, reused or failed.
-        seconds: Wall-clock seconds of the attempt; 0 where nobody lived to tell.
-        reason: Why it failed, in one line.
-        empty: It failed because nothing could be told from empty glass.
+        seconds: Wall-clock seconds; 0 where the process died.
+        reason: Why it failed, in one line; empty otherwise.
+        empty: It failed because no foreground was found.
     """
 
     slide_id: str
@@ -35,8 +35,8 @@ class SlideReport:
     empty: bool = False
 
 
-def attempt(task: SlideTask, entry: SlideEntry) -> SlideReport:
-    """Do the task; an interruption by the user alone goes through."""
+def run_task(task: SlideTask, entry: SlideEntry) -> TaskResult:
+    """Run a task on a slide and catch every exception; only an interruption by the user is raised."""
     start = time.perf_counter()
     empty = False
     try:
@@ -48,7 +48,7 @@ def attempt(task: SlideTask, entry: SlideEntry) -> SlideReport:
         found = f"none left ({error})" if str(error) else "none left"
         outcome = "failed"
         reason = f"expected enough memory, found {found}; use fewer --workers, or a machine with more"
-    except Exception as error:  # noqa: BLE001 - the one broad except: a batch outlives its worst slide
+    except Exception as error:  # noqa: BLE001 - the one broad except: one bad slide must not end the batch
         _LOG.debug("%s failed", entry.slide_id, exc_info=True)
         outcome, reason = "failed", f"unexpected {type(error).__name__}: {error}"
-    return SlideReport(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()), empty)
+    return TaskResult(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()), empty)

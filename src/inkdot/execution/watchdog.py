@@ -1,6 +1,6 @@
-"""Signs of life: who watches a process sees whether its slide still moves.
+"""Heartbeats of a process, by which a hung slide is told from a slow one.
 
-A large slide takes hours on a small machine and is no reason to worry; one that gives no pixels for minutes is.
+A large slide may take hours on a small machine. A slide that gives no pixels for minutes is hung.
 """
 
 from collections.abc import Callable
@@ -11,29 +11,29 @@ from inkdot.slides.pixels import fitted_size, shrunk
 from inkdot.units import Level0Px, LevelPx
 
 LARGE_LEVEL_PX: Final = 64 * 2**20
-"""A level of more pixels is read for a thumbnail strip by strip."""
+"""A level of more pixels is read in strips for a thumbnail."""
 
 
-def _to_nobody() -> None:
-    """Where nobody watches."""
+def _ignore() -> None:
+    """Outside of a worker process nothing listens."""
 
 
-_listener: Callable[[], None] = _to_nobody
+_listener: Callable[[], None] = _ignore
 
 
-def listen(listener: Callable[[], None]) -> None:
-    """From now on, call ``listener`` at every sign of life in this process."""
+def on_heartbeat(listener: Callable[[], None]) -> None:
+    """From now on, call ``listener`` at every heartbeat of this process."""
     global _listener
     _listener = listener
 
 
-def beat() -> None:
-    """Something was finished."""
+def heartbeat() -> None:
+    """Report that a piece of work was finished."""
     _listener()
 
 
-def watched(slide: Slide) -> Slide:
-    """The same slide, which gives a sign of life with everything that it reads."""
+def with_heartbeat(slide: Slide) -> Slide:
+    """The same slide, with a heartbeat at every read."""
     return _HeartbeatReducingSlide(slide) if isinstance(slide, ReducingSlide) else _HeartbeatSlide(slide)
 
 
@@ -47,7 +47,7 @@ class _HeartbeatSlide:
 
     def read(self, plan: ReadPlan) -> RgbArray:
         rgb = self._slide.read(plan)
-        beat()
+        heartbeat()
         return rgb
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
@@ -58,11 +58,11 @@ class _HeartbeatSlide:
         if width * height > LARGE_LEVEL_PX:
             return self._in_strips(level, max_side_px)
         rgb = self._slide.thumbnail(max_side_px)
-        beat()
+        heartbeat()
         return rgb
 
     def _in_strips(self, level: int, max_side_px: int) -> RgbArray:
-        """What the slide's own thumbnail is, with a sign of life at every strip: a level of gigapixels takes minutes."""
+        """The slide's own thumbnail, with a heartbeat at every strip: a level of gigapixels takes minutes."""
         downsample = self._slide.info.level_downsamples[level]
 
         def read(x: int, y: int, width: int, height: int) -> RgbArray:
@@ -80,7 +80,7 @@ class _HeartbeatReducingSlide(_HeartbeatSlide):
         super().__init__(slide)
         self._reducing = slide
 
-    def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
-        rgb = self._reducing.read_reduced(plan, least_width_px, least_height_px)
-        beat()
+    def read_reduced(self, plan: ReadPlan, min_width_px: int, min_height_px: int) -> RgbArray:
+        rgb = self._reducing.read_reduced(plan, min_width_px, min_height_px)
+        heartbeat()
         return rgb

@@ -1,9 +1,9 @@
 """Gated attention over the tiles of a slide (Ilse, Tomczak and Welling 2018, arXiv:1802.04712, equation 9).
 
-A slide is a bag of tiles of which perhaps a single one is malignant. For each head the network gives every tile an
-attention score beside its logits; the slide's logits are the mean of the tiles' logits, weighted by the softmax of
-those scores. The classifier is linear, so that this mean is what Ilse's classifier makes of the mean embedding, and
-the same linear layer judges tiles and slides: whatever is learnt from slides moves the scores of tiles.
+A slide is a bag of tiles of which a single one may be malignant. For each head the network gives every tile an attention
+score beside its logits. The slide's logits are the mean of the tiles' logits, weighted by the softmax of these scores. The
+classifier is linear, so this equals Ilse's classifier on the weighted mean embedding, and one linear layer classifies
+tiles and slides alike.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -24,7 +24,7 @@ class GatedAttention(nn.Module):
         """Make the three layers.
 
         Args:
-            features: Numbers per tile.
+            features: Width of the embedding.
             hidden: Width of the two hidden layers.
         """
         super().__init__()
@@ -34,8 +34,8 @@ class GatedAttention(nn.Module):
         self.gate = nn.Linear(features, hidden)
         self.score = nn.Linear(hidden, 1)
 
-    def start_neutral(self) -> None:
-        """Begin with a score of 0 for every tile."""
+    def initialize_zero(self) -> None:
+        """Initialize with a score of 0 for every tile."""
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
@@ -55,8 +55,8 @@ def pooled_logits(logits: Tensor, attention: Tensor, owners: Tensor, bags: int) 
     Args:
         logits: Of one head, shape [n, classes].
         attention: Scores before the softmax, shape [n].
-        owners: Which bag each tile is in, 0 to ``bags`` - 1, shape [n]; every bag has a tile.
-        bags: How many there are.
+        owners: Index of each tile's bag, 0 to ``bags`` - 1, shape [n]; every bag has a tile.
+        bags: Number of bags.
     """
     highest = torch.full((bags,), -torch.inf, dtype=attention.dtype, device=attention.device)
     highest = highest.scatter_reduce(0, owners, attention.detach(), "amax")
@@ -69,18 +69,18 @@ def pooled_logits(logits: Tensor, attention: Tensor, owners: Tensor, bags: int) 
 
 
 def flag_margin(logits: Tensor, heads: Sequence[Head]) -> Tensor:
-    """Logit of the flag class less that of all other classes together, shape [n, 1].
+    """Log-odds of the flag class, shape [n, 1].
 
     Args:
         logits: Of all heads side by side, shape [n, classes of all heads].
         heads: The heads.
     """
     head = flagging_head(heads)
-    own, flag = logits[:, head_slices(heads)[head.name]], head.classes.index(head.flag_class or "")
-    others = torch.cat([own[:, :flag], own[:, flag + 1 :]], dim=1)
-    return own[:, flag : flag + 1] - torch.logsumexp(others, dim=1, keepdim=True)
+    of_head, flag = logits[:, head_slices(heads)[head.name]], head.classes.index(head.flag_class or "")
+    others = torch.cat([of_head[:, :flag], of_head[:, flag + 1 :]], dim=1)
+    return of_head[:, flag : flag + 1] - torch.logsumexp(others, dim=1, keepdim=True)
 
 
 def attention_modules(features: int, hidden: int, heads: nn.ModuleDict) -> nn.ModuleDict:
-    """One attention per head, by the head's name; none where ``hidden`` is 0."""
+    """One attention module per head, by name; none where ``hidden`` is 0."""
     return nn.ModuleDict({name: GatedAttention(features, hidden) for name in heads if hidden})

@@ -1,4 +1,4 @@
-"""Batches of one size, and what a network makes of them, without loading any network library."""
+"""Batches of tiles and the output of a network for a batch. NumPy only."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -13,24 +13,24 @@ LogitArray = npt.NDArray[np.float32]
 FeatureArray = npt.NDArray[np.float32]
 
 BATCH_SIZE: Final = 16
-"""Tiles per batch when scoring on a CPU, whose caches hold little more: 64 tiles cost a third more and four times the
-memory. One number for choosing the operating point and for using it: kernels of another batch size round differently."""
+"""Tiles per batch on a CPU: 64 take a third more time per tile and four times the memory. The operating point is chosen and
+used with the same size, since kernels of another batch size round differently."""
 
 GPU_BATCH_SIZE: Final = 128
-"""Tiles per batch when scoring on a GPU, which idles on few."""
+"""Tiles per batch on a GPU, which smaller batches do not keep busy."""
 
 
 def batch_size_on(device_type: str) -> int:
-    """Tiles per batch on a device of this type, in torch's words."""
+    """Tiles per batch on a torch device type."""
     return GPU_BATCH_SIZE if device_type == "cuda" else BATCH_SIZE
 
 
 class Inferred(NamedTuple):
-    """What a network makes of one batch of tiles; rows are tiles, in their order.
+    """Output of a network for one batch; rows are tiles, in their order.
 
     Attributes:
         logits: Of all heads, then each head's attention score where the network has attention, shape [n, columns].
-        features: What the backbone gave the heads, the tiles' embeddings, shape [n, features].
+        features: The backbone's output, the tiles' embeddings, shape [n, features].
     """
 
     logits: LogitArray

@@ -1,4 +1,4 @@
-"""A model in the forms that other programs read. Every file is read back, and its scores are compared with ours."""
+"""Exporting a model to ONNX, OpenVINO and WSInfer. Exported files are run, and their scores are compared with ours."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false, reportPrivateImportUsage=false
@@ -24,22 +24,22 @@ from inkdot.model.export_wrappers import FlaggingNetwork, ScoringNetwork
 from inkdot.model.network import TileNetwork
 from inkdot.model.openvino_backend import import_openvino
 from inkdot.storage.model_files import ModelFile
-from inkdot.storage.record_json import tile_spec_facts
+from inkdot.storage.record_json import tile_spec_json
 
 Format = Literal["onnx", "openvino", "wsinfer"]
 FloatArray = npt.NDArray[np.float32]
 
 BOUND: Final = 1e-3
-"""How far an exported model's scores may be from ours: what runtimes may differ by anywhere in this program."""
+"""Largest accepted difference between scores of an exported model and ours; the same as between runtimes."""
 
-_CHECKED_TILES: Final = 12
-_TRACED: Final = 2
+_TEST_TILES: Final = 12
+_EXAMPLE_TILES: Final = 2
 
 
 def export_files(
     format_: Format, folder: Path, description: ModelFile, network: TileNetwork
 ) -> dict[str, Path]:
-    """Write a model in another form into a scratch folder.
+    """Write a model in another format into a temporary folder.
 
     Args:
         format_: onnx, openvino or wsinfer.
@@ -48,10 +48,10 @@ def export_files(
         network: Its network, on the CPU, in evaluation mode.
 
     Returns:
-        The files by the name they should have.
+        Paths of the files by their final names.
 
     Raises:
-        UserError: A package that the form needs is not installed.
+        UserError: A package that the format needs is not installed.
     """
     writers: dict[Format, Callable[[Path, ModelFile, TileNetwork], dict[str, Path]]] = {
         "onnx": _write_onnx,
@@ -61,12 +61,12 @@ def export_files(
     return writers[format_](folder, description, network)
 
 
-def scores_of_export(format_: Format, folder: Path, description: ModelFile, tiles: Tensor) -> FloatArray:
-    """What an exported model, run as its users run it, says of tiles.
+def export_scores(format_: Format, folder: Path, description: ModelFile, tiles: Tensor) -> FloatArray:
+    """Scores of an exported model, run as its users run it.
 
     Args:
-        format_: The form.
-        folder: Where its files are.
+        format_: The format.
+        folder: Folder with its files.
         description: The model it was made from.
         tiles: uint8 [n, 3, side, side].
 
@@ -90,8 +90,8 @@ def scores_of_export(format_: Format, folder: Path, description: ModelFile, tile
         return torch.softmax(module((tiles / 255.0 - mean) / std), dim=1).numpy()
 
 
-def columns_of_export(format_: Format, description: ModelFile) -> list[str]:
-    """Names of the score columns that an exported model gives, in order."""
+def export_score_columns(format_: Format, description: ModelFile) -> list[str]:
+    """Names of the score columns of an exported model, in order."""
     heads = description.head_records
     if format_ != "wsinfer":
         return score_columns(heads)
@@ -99,24 +99,24 @@ def columns_of_export(format_: Format, description: ModelFile) -> list[str]:
     return [score_column(head.name, name) for name in head.classes]
 
 
-def checking_tiles(side_px: int) -> Tensor:
-    """Tiles that no slide shows, the same each time: tints from glass to black under noise of every strength.
+def synthetic_tiles(side_px: int) -> Tensor:
+    """Reproducible tiles for checks: tints from white to black with noise of increasing strength.
 
     Returns:
         uint8 [n, 3, side, side].
     """
     generator = np.random.default_rng(20240229)
-    tints = generator.uniform(20, 250, (_CHECKED_TILES, 3, 1, 1))
-    coarse = generator.normal(0, 1, (_CHECKED_TILES, 3, max(1, side_px // 8), max(1, side_px // 8)))
+    tints = generator.uniform(20, 250, (_TEST_TILES, 3, 1, 1))
+    coarse = generator.normal(0, 1, (_TEST_TILES, 3, max(1, side_px // 8), max(1, side_px // 8)))
     blobs = np.repeat(np.repeat(coarse, 8, axis=2), 8, axis=3)
-    blobs = np.resize(blobs, (_CHECKED_TILES, 3, side_px, side_px))
-    strength = np.linspace(2, 90, _CHECKED_TILES).reshape(-1, 1, 1, 1)
+    blobs = np.resize(blobs, (_TEST_TILES, 3, side_px, side_px))
+    strength = np.linspace(2, 90, _TEST_TILES).reshape(-1, 1, 1, 1)
     noise = generator.normal(0, 6, blobs.shape)
     return torch.from_numpy(np.clip(tints + strength * blobs + noise, 0, 255).astype(np.uint8))
 
 
 def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> dict[str, object]:
-    """What must be known to use an exported model, as a JSON value: it travels in ``inkdot.json`` beside it."""
+    """What users of an exported model need, as a JSON value, for ``inkdot.json`` beside it."""
     points = {
         name: {"class": point.class_name, "threshold": point.threshold}
         for name, point in sorted(description.operating_points.items())
@@ -132,9 +132,9 @@ def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> 
         "backbone": description.backbone,
         "preparation": description.preparation,
         "stains": list(description.trained_on.stains),
-        "tile_spec": tile_spec_facts(description.tiling.spec),
+        "tile_spec": tile_spec_json(description.tiling.spec),
         "input": _INPUTS[format_],
-        "columns": columns_of_export(format_, description),
+        "columns": export_score_columns(format_, description),
         "operating_points": points,
     }
 
@@ -147,9 +147,9 @@ _INPUTS: Final[dict[Format, str]] = {
 
 
 def wsinfer_config(description: ModelFile) -> dict[str, object]:
-    """``config.json`` of the WSInfer zoo, spec_version 1.0; further keys are allowed and say what must be said.
+    """``config.json`` of the WSInfer zoo, spec_version 1.0; further keys are allowed.
 
-    WSInfer and QuPath show class names and nothing else of a model, so a synthetic model says so in these.
+    WSInfer and QuPath show only the class names of a model, so the class names of a synthetic model state it.
     """
     head = flagging_head(description.head_records)
     synthetic = description.trained_on.synthetic
@@ -176,14 +176,14 @@ def _normalisation(description: ModelFile) -> tuple[list[float], list[float]]:
 
 
 def _write_onnx(folder: Path, description: ModelFile, network: TileNetwork) -> dict[str, Path]:
-    onnx = _needed("onnx")
-    _needed("onnxscript")
-    _needed("onnxruntime")
+    onnx = _import("onnx")
+    _import("onnxscript")
+    _import("onnxruntime")
     path = folder / "model.onnx"
-    tiles = checking_tiles(description.tiling.side_px)[:_TRACED]
+    tiles = synthetic_tiles(description.tiling.side_px)[:_EXAMPLE_TILES]
     with _quiet():
         torch.onnx.export(
-            _scoring(description, network),
+            _scoring_network(description, network),
             (tiles,),
             path,
             input_names=["tiles"],
@@ -194,11 +194,9 @@ def _write_onnx(folder: Path, description: ModelFile, network: TileNetwork) -> d
             verbose=False,
         )
     written = onnx.load(path)
-    for name, text in _said(description).items():
+    for name, text in _metadata(description).items():
         written.metadata_props.add(key=name, value=text)
-    for (
-        node
-    ) in written.graph.node:  # where in whose source each step came from: of no use, and a person's paths
+    for node in written.graph.node:  # source locations: of no use, and they hold personal paths
         del node.metadata_props[:]
         node.doc_string = ""
     onnx.save(written, path)
@@ -210,13 +208,13 @@ def _write_openvino(folder: Path, description: ModelFile, network: TileNetwork) 
     side = description.tiling.side_px
     with _quiet():
         converted = openvino.convert_model(
-            _scoring(description, network),
-            example_input=checking_tiles(side)[:_TRACED],
+            _scoring_network(description, network),
+            example_input=synthetic_tiles(side)[:_EXAMPLE_TILES],
             input=[openvino.PartialShape([-1, 3, side, side])],
         )
     converted.input(0).set_names({"tiles"})
     converted.output(0).set_names({"scores"})
-    for name, text in _said(description).items():
+    for name, text in _metadata(description).items():
         converted.set_rt_info(text, ["inkdot", name])
     path = folder / "model.xml"
     openvino.save_model(converted, path, compress_to_fp16=False)
@@ -227,31 +225,31 @@ def _write_wsinfer(folder: Path, description: ModelFile, network: TileNetwork) -
     module = FlaggingNetwork(network, description.head_records, description.temperatures).eval()
     side = description.tiling.side_px
     with _quiet(), torch.inference_mode():
-        traced = torch.jit.trace(module, torch.zeros(_TRACED, 3, side, side))
+        traced = torch.jit.trace(module, torch.zeros(_EXAMPLE_TILES, 3, side, side))
     path, config = folder / "torchscript_model.pt", folder / "config.json"
     with _quiet():
-        torch.jit.save(traced, str(folder / "with_origins.pt"))
-    _drop_origins(folder / "with_origins.pt", path)
+        torch.jit.save(traced, str(folder / "with_debug_files.pt"))
+    _copy_without_debug_files(folder / "with_debug_files.pt", path)
     config.write_text(
         json.dumps(wsinfer_config(description), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     return {path.name: path, config.name: config}
 
 
-def _drop_origins(source: Path, path: Path) -> None:
-    """Copy a TorchScript archive without the notes where in whose folders each step came from."""
+def _copy_without_debug_files(source: Path, path: Path) -> None:
+    """Copy a TorchScript archive without its debug files, which hold personal paths."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
         for name in old.namelist():
             if not name.endswith(".debug_pkl"):
                 new.writestr(zipfile.ZipInfo(name), old.read(name))
 
 
-def _scoring(description: ModelFile, network: TileNetwork) -> ScoringNetwork:
+def _scoring_network(description: ModelFile, network: TileNetwork) -> ScoringNetwork:
     return ScoringNetwork(network, description.head_records, description.temperatures).eval()
 
 
-def _said(description: ModelFile) -> dict[str, str]:
-    """What an exported file says of itself, for whoever opens it without its neighbours."""
+def _metadata(description: ModelFile) -> dict[str, str]:
+    """Metadata inside an exported file, for users who have only this file."""
     return {
         "inkdot": __version__,
         "use": "For Research Use Only. Not for use in diagnostic procedures.",
@@ -262,7 +260,7 @@ def _said(description: ModelFile) -> dict[str, str]:
     }
 
 
-def _needed(package: str) -> Any:
+def _import(package: str) -> Any:
     import importlib
 
     try:
@@ -275,7 +273,7 @@ def _needed(package: str) -> Any:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Tracing announces what torch plans for its own future: nothing the user could act on."""
+    """Hide deprecation warnings of torch during tracing: users cannot act on them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""What leaves the house: networks that give calibrated scores by themselves, or what WSInfer expects."""
+"""Networks wrapped for export: with calibrated scores, with features, or as WSInfer expects."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
@@ -14,14 +14,14 @@ from inkdot.model.targets import head_slices
 
 
 class ScoringNetwork(nn.Module):
-    """Tiles in, calibrated scores of every head out: nothing is left to do for whoever runs it."""
+    """Tiles in, calibrated scores of every head out."""
 
     def __init__(
         self, network: TileNetwork, heads: Sequence[Head], temperatures: Mapping[str, float]
     ) -> None:
         super().__init__()
         self.network = network
-        self._parts = [
+        self._columns = [
             (columns.start, columns.stop, temperatures.get(name, 1.0))
             for name, columns in head_slices(heads).items()
         ]
@@ -34,13 +34,16 @@ class ScoringNetwork(nn.Module):
         """
         logits = self.network(tiles)
         return torch.cat(
-            [torch.softmax(logits[:, start:stop] / degrees, dim=1) for start, stop, degrees in self._parts],
+            [
+                torch.softmax(logits[:, start:stop] / temperature, dim=1)
+                for start, stop, temperature in self._columns
+            ],
             dim=1,
         )
 
 
 class FeatureNetwork(nn.Module):
-    """Tiles in, :meth:`inkdot.model.network.TileNetwork.seen` out, for those who can call ``forward`` only."""
+    """:meth:`inkdot.model.network.TileNetwork.forward_with_features` as ``forward``, for tracing."""
 
     def __init__(self, network: TileNetwork) -> None:
         super().__init__()
@@ -52,13 +55,13 @@ class FeatureNetwork(nn.Module):
         Args:
             tiles: RGB pixels 0 to 255, uint8, shape [n, 3, side, side].
         """
-        return self.network.seen(tiles)
+        return self.network.forward_with_features(tiles)
 
 
 class FlaggingNetwork(nn.Module):
     """Normalised tiles in, logits of the head that flags out.
 
-    WSInfer normalises by what its config says before, and takes the softmax after: the temperature is in the logits.
+    WSInfer normalises before, by its config, and takes the softmax after: the logits are divided by the temperature.
     """
 
     def __init__(
@@ -68,8 +71,8 @@ class FlaggingNetwork(nn.Module):
         head = flagging_head(heads)
         self.backbone = network.backbone
         self.head = network.heads[head.name]
-        self._degrees = temperatures.get(head.name, 1.0)
-        # WSInfer asks a model for its parameters to learn where it is; frozen ones are enough.
+        self._temperature = temperatures.get(head.name, 1.0)
+        # WSInfer reads the device from the parameters; frozen ones are enough.
         self.requires_grad_(False)
 
     def forward(self, tiles: Tensor) -> Tensor:
@@ -78,4 +81,4 @@ class FlaggingNetwork(nn.Module):
         Args:
             tiles: RGB, normalised by the model's mean and standard deviation, float, shape [n, 3, side, side].
         """
-        return cast(Tensor, self.head(self.backbone(tiles))) / self._degrees
+        return cast(Tensor, self.head(self.backbone(tiles))) / self._temperature

@@ -16,7 +16,7 @@ from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file, write_model_file
 
-_NAMED = 5
+_MOST_NAMED = 5
 
 
 def save_model(folder: Path, network: TileNetwork, description: ModelFile) -> ModelFile:
@@ -45,12 +45,12 @@ def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:
     except (SafetensorError, OSError) as error:
         raise StorageError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
     network = TileNetwork(network_spec(description))
-    fill(network, tensors, str(path))
+    load_tensors(network, tensors, str(path))
     return description, network.eval()
 
 
 def network_spec(description: ModelFile) -> NetworkSpec:
-    """The network that a description describes."""
+    """Architecture of a described model."""
     return NetworkSpec(
         backbone=description.backbone,
         dropout=description.dropout,
@@ -69,23 +69,23 @@ def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
-def fill(network: TileNetwork, tensors: dict[str, Tensor], source: str) -> None:
+def load_tensors(network: TileNetwork, tensors: dict[str, Tensor], source: str) -> None:
     """Load all tensors of a network.
 
     Raises:
-        StorageError: Names or shapes differ; the message gives the first few.
+        StorageError: Names or shapes differ; the message names the first few.
     """
-    wanted = network.state_dict()
+    expected = network.state_dict()
     wrong = [
-        f"{name} ({_shape(wanted.get(name))} expected, {_shape(tensors.get(name))} found)"
-        for name in sorted(wanted.keys() | tensors.keys())
-        if name not in wanted or name not in tensors or wanted[name].shape != tensors[name].shape
+        f"{name} ({_shape(expected.get(name))} expected, {_shape(tensors.get(name))} found)"
+        for name in sorted(expected.keys() | tensors.keys())
+        if name not in expected or name not in tensors or expected[name].shape != tensors[name].shape
     ]
     if wrong:
-        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
         raise StorageError(
             f"{source}: expected the tensors of {network.spec.backbone}, found other names or shapes: "
-            f"{'; '.join(wrong[:_NAMED])}{more}; copy the whole model folder again"
+            f"{'; '.join(wrong[:_MOST_NAMED])}{more}; copy the whole model folder again"
         )
     network.load_state_dict(tensors)
 

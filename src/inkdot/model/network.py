@@ -1,4 +1,4 @@
-"""A timm backbone with one linear head per head."""
+"""A timm backbone with one linear classifier per head."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # timm is only partly typed.
@@ -21,7 +21,7 @@ PLAIN_NORMALISATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """What a network looks like, without its weights.
+    """Architecture of a network.
 
     Attributes:
         backbone: timm model name.
@@ -30,9 +30,9 @@ class NetworkSpec:
         side_px: Side of the tiles; only backbones of fixed input size need it.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
-        attention_hidden: Width of the attention's hidden layers; 0 for a network that knows tiles only.
-        attention_follows: Attention is what its layers say beyond the tile's margin for the flag class.
-        views: Mirror images and quarter turns of a tile whose features are averaged, outside training: 1, 2, 4 or 8.
+        attention_hidden: Width of the attention's hidden layers; 0 for none.
+        attention_follows: The log-odds of the flag class are added to the attention score.
+        tta_views: Test-time augmentation: flips and quarter turns whose features are averaged in evaluation mode.
     """
 
     backbone: str
@@ -47,9 +47,9 @@ class NetworkSpec:
 
 
 class TileNetwork(nn.Module):
-    """Tiles in, logits of every head out; where slides were learnt from, each head's attention score beside them.
+    """Tiles in, logits of every head out; with attention, each head's attention score beside them.
 
-    Normalisation is part of the network, so that whoever runs it hands over plain pixels.
+    Normalisation is part of the network: it takes plain pixels.
     """
 
     def __init__(self, spec: NetworkSpec, *, pretrained: bool = False) -> None:
@@ -60,7 +60,7 @@ class TileNetwork(nn.Module):
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
         self.attention = attention_modules(features, spec.attention_hidden, self.heads)
-        # Not persistent: model.json holds them, and one truth is enough.
+        # Not persistent: they are stored in model.json.
         self.register_buffer("mean", _channels(spec.normalisation_mean), persistent=False)
         self.register_buffer("std", _channels(spec.normalisation_std), persistent=False)
 
@@ -72,48 +72,48 @@ class TileNetwork(nn.Module):
         Args:
             tiles: RGB pixels 0 to 255, uint8 or float, shape [n, 3, side, side].
         """
-        return self.judged(self.dropout(self.features(tiles)))
+        return self.forward_heads(self.dropout(self.features(tiles)))
 
-    def seen(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`forward` gives outside training, and the features it was made from."""
+    def forward_with_features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs of :meth:`forward` without dropout, and those of :meth:`features`."""
         features = self.features(tiles)
-        return self.judged(features), features
+        return self.forward_heads(features), features
 
-    def judged(self, features: Tensor) -> Tensor:
-        """What :meth:`forward` gives, from what :meth:`features` gave."""
-        logits = torch.cat([part(features) for part in self.heads.values()], dim=1)
+    def forward_heads(self, features: Tensor) -> Tensor:
+        """Outputs of :meth:`forward`, from those of :meth:`features`."""
+        logits = torch.cat([head(features) for head in self.heads.values()], dim=1)
         if not self.attention:
             return logits
-        attention = torch.cat([part(features) for part in self.attention.values()], dim=1)
+        attention = torch.cat([attend(features) for attend in self.attention.values()], dim=1)
         if self.spec.attention_follows:
             attention = attention + flag_margin(logits, self.spec.heads)
         return torch.cat([logits, attention], dim=1)
 
     def features(self, tiles: Tensor) -> Tensor:
-        """What the backbone makes of the tiles before the heads, float [n, features].
+        """Embeddings, float [n, features].
 
-        Outside training the mean over the views: the heads are linear, so that this is the mean of their logits too.
+        In evaluation mode the mean over the views; the heads are linear, so this averages their logits too.
         """
         mean, std = cast(Tensor, self.mean), cast(Tensor, self.std)
-        seen = (tiles.to(mean.dtype) - mean) / std
+        normalised = (tiles.to(mean.dtype) - mean) / std
         if self.training:
-            return self.backbone(seen)
-        turned = [self.backbone(view) for view in _views(seen, self.spec.tta_views)]
-        return turned[0] if len(turned) == 1 else torch.stack(turned).mean(dim=0)
+            return self.backbone(normalised)
+        features = [self.backbone(view) for view in _tta_views(normalised, self.spec.tta_views)]
+        return features[0] if len(features) == 1 else torch.stack(features).mean(dim=0)
 
 
 def check_backbone(name: str) -> None:
-    """Make sure that timm knows a backbone.
+    """Check that timm has a backbone.
 
     Raises:
-        UserError: It does not; the message names the closest ones it knows.
+        UserError: It has not; the message names similar ones.
     """
     if timm.is_model(name):
         return
     known: list[str] = timm.list_models()
-    close = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known[:3]
+    similar = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known[:3]
     raise UserError(
-        f"model.backbone: expected a timm model name, found {name!r}; close ones are {', '.join(close)}"
+        f"model.backbone: expected a timm model name, found {name!r}; similar ones are {', '.join(similar)}"
     )
 
 
@@ -134,7 +134,7 @@ def _create_backbone(spec: NetworkSpec, *, pretrained: bool) -> nn.Module:
     )
     try:
         return timm.create_model(spec.backbone, pretrained=pretrained, num_classes=0, **fixed)
-    except (OSError, RuntimeError, ValueError) as error:  # what timm and the hub it asks raise
+    except (OSError, RuntimeError, ValueError) as error:  # raised by timm and the Hugging Face hub
         if not pretrained:
             raise
         reason = " ".join(str(error).split())[:200]
@@ -145,12 +145,12 @@ def _create_backbone(spec: NetworkSpec, *, pretrained: bool) -> nn.Module:
 
 
 def _feature_count(backbone: nn.Module) -> int:
-    # Some backbones (MobileNet) widen once more after pooling: their head_hidden_size is what comes out.
+    # Some backbones (MobileNet) have a wider layer after pooling: head_hidden_size is the width of the output.
     return int(getattr(backbone, "head_hidden_size", None) or cast(int, backbone.num_features))
 
 
-def _views(tiles: Tensor, count: int) -> list[Tensor]:
-    """The tiles as they are, mirrored, upside down, both, and the same four of their transposes."""
+def _tta_views(tiles: Tensor, count: int) -> list[Tensor]:
+    """The tiles, flipped left to right, top to bottom, both, and the same four of their transposes."""
     views = [tiles, tiles.flip(3), tiles.flip(2), tiles.flip((2, 3))]
     views += [view.transpose(2, 3) for view in views]
     return views[:count]

@@ -1,4 +1,4 @@
-"""What a model's training tiles looked like to it, kept beside its weights."""
+"""Embeddings of training tiles, stored beside the weights, for out-of-distribution (OOD) distances."""
 
 # pyright: reportUnknownVariableType=false
 # safetensors is only partly typed.
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from inkdot.errors import StorageError
-from inkdot.metrics.ood_distance import OodNeighbours, fit_reference, limit_for_one_more, ood_distances
+from inkdot.metrics.ood_distance import OodNeighbours, fit_reference, ood_distances, prediction_limit
 from inkdot.model.batches import FeatureArray
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
@@ -20,21 +20,21 @@ from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import OodReference
 
 MOST_TILES = 512
-"""Training tiles that are kept, evenly over all: a megabyte, and a twentieth of a millisecond per tile that is measured."""
+"""Training tiles that are stored, evenly over all: a megabyte, and 0.05 ms per scored tile."""
 
 _FEWEST_TILES = 100
 _FEWEST_SLIDES = 4
-"""With fewer the limit is so wide, or so much chance, that it says nothing."""
+"""With fewer the limit is too uncertain to be of use."""
 
 _EXCEEDED_BY = 0.01
-"""Share of slides like those of training that are warned of for nothing."""
+"""Accepted share of false warnings, among slides like those of training."""
 
 
 def fit_ood_reference(features: FeatureArray, slides: npt.NDArray[np.str_]) -> OodNeighbours | None:
-    """Describe the embeddings of training tiles, shape [n, features]; None where there are too few."""
+    """Fit the reference to embeddings of training tiles, shape [n, features]; None where they are too few."""
     if len(features) < _FEWEST_TILES:
         return None
-    # As they will be read again, so that the limit is that of the distances it will meet.
+    # In the precision of the file, so that the limit holds for distances to the stored reference.
     reference = fit_reference(features.astype(np.float16), slides)
     if reference is None:
         return None
@@ -44,11 +44,11 @@ def fit_ood_reference(features: FeatureArray, slides: npt.NDArray[np.str_]) -> O
 def write_ood_reference(
     folder: Path, reference: OodNeighbours, medians: Sequence[float]
 ) -> OodReference | None:
-    """Write the description and set the limit; None, and nothing is written, where slides are too few for a limit.
+    """Write the reference and choose the limit; with too few slides nothing is written and None is returned.
 
     Args:
-        folder: The model's.
-        reference: Its training tiles.
+        folder: The model folder.
+        reference: Embeddings of its training tiles.
         medians: Median distance over the tiles of each validation slide.
     """
     if len(medians) < _FEWEST_SLIDES:
@@ -60,20 +60,20 @@ def write_ood_reference(
     }
     write_bytes(path, save(tensors))
     return OodReference(
-        limit=limit_for_one_more(medians, 1.0 - _EXCEEDED_BY),
+        limit=prediction_limit(medians, 1.0 - _EXCEEDED_BY),
         slides=len(medians),
         tiles=len(reference.reach),
         reference_sha256=file_sha256(path),
     )
 
 
-def ood_distance_to(reference: OodNeighbours) -> Callable[[FeatureArray], FeatureArray]:
-    """What makes distances, float32 [n], of embeddings, shape [n, features]."""
+def make_ood_distance(reference: OodNeighbours) -> Callable[[FeatureArray], FeatureArray]:
+    """A function from embeddings, shape [n, features], to distances, float32 [n]."""
     return lambda features: ood_distances(features, reference).astype(np.float32)
 
 
-def read_reference(folder: Path) -> OodNeighbours:
-    """The training tiles that a model keeps.
+def read_ood_reference(folder: Path) -> OodNeighbours:
+    """Read the reference of a model folder.
 
     Raises:
         StorageError: The file is missing or damaged.
@@ -84,5 +84,5 @@ def read_reference(folder: Path) -> OodNeighbours:
         return OodNeighbours(tensors["embeddings"].astype(np.float64), tensors["reach"].astype(np.float64))
     except (SafetensorError, OSError, KeyError) as error:
         raise StorageError(
-            f"{path}: expected what training tiles were like: {' '.join(str(error).split())}"
+            f"{path}: expected the OOD reference of the model: {' '.join(str(error).split())}"
         ) from None

@@ -1,7 +1,7 @@
-"""The numbers that a network computes in.
+"""Numerical precision of a network: float32 or bfloat16.
 
-A model records them, since its temperatures and its operating point were chosen in them: bfloat16 is up to twice as
-fast where a machine has it, and moves scores by more than runtimes may differ by.
+A model records the precision in which its temperatures and operating point were chosen. bfloat16 is up to twice as fast
+where the hardware has it, and changes scores by more than the tolerance between runtimes.
 """
 
 from typing import Final, Literal
@@ -11,39 +11,41 @@ from inkdot.model.openvino_backend import cpu_has_bfloat16
 from inkdot.storage.model_files import Precision
 
 BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 0.05}
-"""How far the scores of another runtime, or of single precision, may lie from those of a model of each precision."""
+"""Largest accepted difference between scores of two runtimes, or of float32, by the precision of the model."""
 
 
 def precision_on(device_type: str, recorded: Precision, runtime: Literal["torch", "openvino"]) -> Precision:
-    """What a model of this precision is computed in on this machine: the same if it can, else float32.
+    """Precision in which a model runs on this machine: the recorded one where possible, else float32.
 
-    PyTorch on a CPU stays with float32: there it is what everything else is compared with.
+    PyTorch on a CPU always uses float32, as the reference for all else.
 
     Args:
-        device_type: ``cpu``, ``cuda`` or another of torch's.
+        device_type: torch device type, such as ``cpu`` or ``cuda``.
         recorded: The model's.
-        runtime: What the network runs in.
+        runtime: Where the network runs.
     """
     if recorded == "float32":
         return "float32"
-    able = cpu_has_bfloat16() if runtime == "openvino" else device_type == "cuda" and _cuda_has_bfloat16()
-    return "bfloat16" if able else "float32"
+    supported = (
+        cpu_has_bfloat16() if runtime == "openvino" else device_type == "cuda" and _cuda_has_bfloat16()
+    )
+    return "bfloat16" if supported else "float32"
 
 
-def chosen_precision(wanted: Literal["auto"] | Precision, device_type: str) -> Precision:
-    """The precision of a model that is made on this machine.
+def choose_precision(requested: Literal["auto"] | Precision, device_type: str) -> Precision:
+    """Precision of a model that is trained on this machine.
 
     Args:
-        wanted: As the config has it; ``auto`` takes bfloat16 where this machine predicts in it.
-        device_type: ``cpu``, ``cuda`` or another of torch's.
+        requested: From the config; ``auto`` takes bfloat16 where this machine can predict in it.
+        device_type: torch device type, such as ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: bfloat16 is asked for, and this machine has none to choose an operating point in.
+        UserError: bfloat16 is requested, and this machine has none to choose an operating point in.
     """
-    if wanted == "float32":
-        return wanted
+    if requested == "float32":
+        return requested
     found = precision_on(device_type, "bfloat16", "openvino" if device_type == "cpu" else "torch")
-    if wanted == "bfloat16" and found != wanted:
+    if requested == "bfloat16" and found != requested:
         raise UserError(
             "model.precision: expected a processor with bfloat16 and the package openvino, or a GPU with bfloat16, found "
             "neither; set it to auto or float32"
@@ -52,7 +54,7 @@ def chosen_precision(wanted: Literal["auto"] | Precision, device_type: str) -> P
 
 
 def precision_warnings(recorded: Precision, used: Precision) -> list[str]:
-    """What must be said with scores that were computed in another precision than the model's."""
+    """Warnings for scores that were computed in another precision than the model's."""
     if used == recorded:
         return []
     return [

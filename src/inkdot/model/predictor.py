@@ -1,4 +1,4 @@
-"""From tiles to calibrated scores."""
+"""From tiles to calibrated scores: the entry point of prediction."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from inkdot.labels import Head, flagging_head
 from inkdot.metrics.attention_pooling import attention_weights
 from inkdot.metrics.calibration import softmax
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
-from inkdot.model.ood_reference import ood_distance_to, read_reference
+from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.model.targets import head_slices
@@ -26,28 +26,28 @@ ScoreArray = npt.NDArray[np.float32]
 Runtime = Literal["auto", "torch", "openvino"]
 
 _LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
-"""What the drivers of NVIDIA (also under Windows' Linux) and AMD put there."""
+"""Device files of the drivers of NVIDIA (also in WSL) and AMD."""
 
 
 class Backend(Protocol):
-    """A network ready to run, whatever it runs in."""
+    """A network ready to run, in PyTorch or OpenVINO."""
 
     @property
     def feature_count(self) -> int:
-        """Numbers in the embedding of a tile."""
+        """Width of the embedding."""
         ...
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
+    def infer(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and features batch by batch, in the order of the tiles."""
         ...
 
 
 class Predicted(NamedTuple):
-    """What a model makes of the tiles of one slide.
+    """Output of a model for the tiles of one slide.
 
     Attributes:
         scores: Probabilities, shape [n, score columns].
-        attention: Weight of each tile for the head that flags, sum 1, shape [n]; None without attention.
+        attention: Weight of each tile for the flagging head, sum 1, shape [n]; None without attention.
     """
 
     scores: ScoreArray
@@ -58,11 +58,11 @@ class Predictor:
     """A stored model, ready to score tiles.
 
     Attributes:
-        description: What the weights mean.
-        runtime: What the network runs in: ``torch`` or ``openvino``.
-        precision: What it computes in here; see :func:`inkdot.model.precision.precision_on`.
-        ood_distance: How far embeddings, shape [n, features], lie from those of the training tiles, float32 [n];
-            None where the model cannot tell.
+        description: The model description, ``model.json``.
+        runtime: ``torch`` or ``openvino``.
+        precision: Precision on this machine; see :func:`inkdot.model.precision.precision_on`.
+        ood_distance: From embeddings, shape [n, features], to their out-of-distribution distances, float32 [n]; None where
+            the model has no OOD reference.
     """
 
     ood_distance: Callable[[FeatureArray], ScoreArray] | None = None
@@ -78,14 +78,14 @@ class Predictor:
         """Load a model folder.
 
         Args:
-            folder: What `inkdot train` made (RUN/model).
+            folder: A model folder, such as RUN/model.
             device: ``auto``, or a torch device such as ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
-            batch_size: Tiles per batch; another size may change the last digits of scores. What suits the device where None.
+            batch_size: Tiles per batch; another size may change the last digits of scores. None suits the device.
             runtime: ``auto`` takes OpenVINO where it is installed and there is no GPU.
-            network: The folder's network where it is ready to run already; else it is loaded when first asked for.
+            network: The folder's network where it is already loaded; otherwise it is loaded on first use.
 
         Raises:
-            StorageError: The folder is no model, or its files do not belong together.
+            StorageError: The folder is no model, or its files do not match.
             UserError: The machine has no such device, or OpenVINO is not installed.
         """
         self._batch_size = batch_size
@@ -97,48 +97,48 @@ class Predictor:
             import_openvino()
         self.runtime: Literal["torch", "openvino"] = runtime
         self._device = device
-        self.precision: Precision = self._precision_here()
+        self.precision: Precision = self._local_precision()
         self._network = network
         if self.description.ood is not None:
-            self.ood_distance = ood_distance_to(read_reference(folder))
+            self.ood_distance = make_ood_distance(read_ood_reference(folder))
 
-    def score(self, tiles: Iterable[RgbArray]) -> ScoreArray:
-        """Probabilities after temperature, float32 [n, score columns], in the order of ``score_columns(heads)``.
+    def predict_proba(self, tiles: Iterable[RgbArray]) -> ScoreArray:
+        """Calibrated probabilities, float32 [n, score columns], in the order of ``score_columns(heads)``.
 
         Args:
             tiles: uint8 RGB at the model's scale, shape [side, side, 3] each; taken one batch at a time.
         """
-        return self.judge(tiles).scores
+        return self.predict(tiles).scores
 
-    def judge(self, tiles: Iterable[RgbArray]) -> Predicted:
-        """Probabilities, as :meth:`score` gives, and the attention of the tiles of one whole slide."""
-        return self.judged([seen.logits for seen in self.seen(tiles)])
+    def predict(self, tiles: Iterable[RgbArray]) -> Predicted:
+        """Probabilities as in :meth:`predict_proba`, and attention; tiles are those of one whole slide."""
+        return self.from_logits([batch.logits for batch in self.infer(tiles)])
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
-        """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`judged`."""
-        return self.network.seen(tiles)
+    def infer(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
+        """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`from_logits`."""
+        return self.network.infer(tiles)
 
-    def judged(self, batches: Sequence[LogitArray]) -> Predicted:
-        """What :meth:`judge` gives, from the logits of all batches of a slide."""
+    def from_logits(self, batches: Sequence[LogitArray]) -> Predicted:
+        """Output of :meth:`predict`, from the logits of all batches of a slide."""
         heads = self.description.head_records
         columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
         logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
-        weights = attention_of(logits, heads, flagging_head(heads)) if self.description.attention else None
-        return Predicted(scores_of(logits, heads, self.description.temperatures), weights)
+        weights = slide_attention(logits, heads, flagging_head(heads)) if self.description.attention else None
+        return Predicted(calibrated_scores(logits, heads, self.description.temperatures), weights)
 
     @property
     def network(self) -> Backend:
-        """The network, loaded when first asked for: who only asks what the model is waits for nothing and writes nothing."""
+        """The network, loaded on first use: reading the description alone is fast and writes nothing."""
         if self._network is None:
-            self._network = self._in_openvino() if self.runtime == "openvino" else self._in_torch()
+            self._network = self._load_openvino() if self.runtime == "openvino" else self._load_torch()
         return self._network
 
     @property
     def warnings(self) -> list[str]:
-        """What must be said with every score that is made on this machine."""
+        """Warnings for all scores computed on this machine."""
         return precision_warnings(self.description.precision, self.precision)
 
-    def _precision_here(self) -> Precision:
+    def _local_precision(self) -> Precision:
         recorded = self.description.precision
         if recorded == "float32" or _is_cpu(self._device):
             return precision_on("cpu", recorded, self.runtime)
@@ -146,7 +146,7 @@ class Predictor:
 
         return precision_on(choose_device(self._device).type, recorded, self.runtime)
 
-    def _in_openvino(self) -> Backend:
+    def _load_openvino(self) -> Backend:
         def network() -> "TileNetwork":
             from inkdot.model.model_folder import load_model
 
@@ -161,7 +161,7 @@ class Predictor:
             precision=self.precision,
         )
 
-    def _in_torch(self) -> Backend:
+    def _load_torch(self) -> Backend:
         from inkdot.model.model_folder import load_model
         from inkdot.model.torch_backend import TorchNetwork, choose_device
 
@@ -171,7 +171,7 @@ class Predictor:
 
 
 def _is_cpu(device: str) -> bool:
-    """Whether scoring would happen on the CPU; torch, which takes seconds to load, is asked only where it may say no.
+    """Whether the device is the CPU; torch, which takes seconds to import, is used only where there may be a GPU.
 
     Raises:
         UserError: The machine has no such device.
@@ -184,14 +184,16 @@ def _is_cpu(device: str) -> bool:
 
 
 def _may_have_gpu() -> bool:
-    """False only where the system shows no driver that torch could use."""
+    """False only where the system has no driver that torch could use."""
     return sys.platform != "linux" or any(Path(name).exists() for name in _LINUX_DRIVERS)
 
 
-def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]) -> ScoreArray:
+def calibrated_scores(
+    logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]
+) -> ScoreArray:
     """Softmax of each head's logits divided by its temperature, float32 [n, classes of all heads].
 
-    Further columns of the logits, which are attention, play no part.
+    Further columns of the logits, which hold attention, are ignored.
     """
     slices = head_slices(heads)
     scores = np.empty((len(logits), max(own.stop for own in slices.values())), np.float32)
@@ -200,11 +202,11 @@ def scores_of(logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[s
     return scores
 
 
-def attention_of(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:
+def slide_attention(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:
     """Attention of the tiles of one slide for one head, sum 1, float32 [n].
 
     Args:
-        logits: As the network gives them: the logits of all heads, then the attention score of each head.
+        logits: Output of the network: the logits of all heads, then the attention score of each head.
         heads: The heads.
         head: One of them.
     """

@@ -1,4 +1,4 @@
-"""Targets of tiles as arrays, and which of their columns belong to which head. NumPy only."""
+"""Columns of logits and targets by head. NumPy only."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
 
 
 def flag_column(heads: Sequence[Head]) -> int:
-    """Column of the class that flags a slide, among those of all heads."""
+    """Column of the flag class among those of all heads."""
     head = flagging_head(heads)
     return head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
 

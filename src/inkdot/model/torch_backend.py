@@ -1,4 +1,4 @@
-"""Running a network over tiles in batches of one size, so that the same tiles give the same bytes."""
+"""The network in PyTorch, in batches of one size, so that the same tiles give the same bytes."""
 
 # pyright: reportUnknownMemberType=false
 
@@ -25,7 +25,7 @@ def as_batch(tiles: Sequence[RgbArray]) -> torch.Tensor:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device to run on: ``auto`` takes CUDA, then MPS, then the CPU.
+    """Choose a device: ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         UserError: The machine has no such device.
@@ -45,14 +45,14 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def to_device(network: _Network, device: torch.device) -> _Network:
-    """The network on a device, channels last in memory, as the tiles come."""
+    """Move a network to a device, in channels-last memory format."""
     network.to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return network
 
 
 class TorchNetwork:
-    """A network on its device, beside :class:`inkdot.model.openvino_backend.OpenVinoNetwork`."""
+    """A network on its device; same interface as :class:`inkdot.model.openvino_backend.OpenVinoNetwork`."""
 
     def __init__(
         self, network: TileNetwork, device: torch.device, batch_size: int, precision: Precision
@@ -72,7 +72,7 @@ class TorchNetwork:
             precision=self._precision,
         )
 
-    def seen(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
+    def infer(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and features batch by batch; see :func:`infer_batches`."""
         return infer_batches(
             self._network,
@@ -91,12 +91,12 @@ def predict_logits(
     batch_size: int,
     precision: Precision = "bfloat16",
 ) -> LogitArray:
-    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; then attention, where it has any.
+    """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; with attention, its columns after.
 
-    As :func:`infer_batches`, which says what is taken.
+    Arguments as in :func:`infer_batches`.
     """
     batches = infer_batches(network, tiles, device=device, batch_size=batch_size, precision=precision)
-    parts = [seen.logits for seen in batches]
+    parts = [batch.logits for batch in batches]
     columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
     return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
 
@@ -111,54 +111,55 @@ def infer_batches(
 ) -> Iterator[Inferred]:
     """Logits and features batch by batch, in the order of the tiles.
 
-    The last batch is filled up with copies of its last tile: kernels chosen by batch size round differently. Batches are
-    halved when the device runs out of memory, until a single tile does not fit. The network is left in evaluation mode.
+    The last batch is padded with copies of its last tile, since kernels of another batch size round differently. The batch
+    size is halved when the device runs out of memory, until a single tile does not fit. Leaves the network in evaluation
+    mode.
 
     Args:
         network: Already on ``device``.
         tiles: uint8 RGB, shape [side, side, 3] each; taken one batch at a time.
-        device: Where the network is.
+        device: The device of the network.
         batch_size: Tiles per batch.
-        precision: bfloat16 where a GPU has it, or float32; a CPU computes in float32 always.
+        precision: bfloat16 where a GPU has it, or float32; a CPU always uses float32.
     """
     network.eval()
-    begun = deque[tuple[_Both, int]]()
+    started = deque[tuple[_Outputs, int]]()
     for batch in batches_of(tiles, batch_size):
         done = 0
         while done < len(batch):
             part = batch[done : done + batch_size]
             try:
-                begun.append((_begin(network, part, batch_size, device, precision), len(part)))
+                started.append((_start(network, part, batch_size, device, precision), len(part)))
             except torch.OutOfMemoryError:
                 if batch_size == 1:
                     raise
                 batch_size = (batch_size + 1) // 2
             else:
                 done += len(part)
-            # A GPU is given the next batch before the last one's numbers are waited for.
-            while len(begun) > 1:
-                yield _finished(*begun.popleft())
-    while begun:
-        yield _finished(*begun.popleft())
+            # A GPU gets the next batch before the last one's output is waited for.
+            while len(started) > 1:
+                yield _finish(*started.popleft())
+    while started:
+        yield _finish(*started.popleft())
 
 
-_Both = tuple[torch.Tensor, torch.Tensor]
+_Outputs = tuple[torch.Tensor, torch.Tensor]
 
 
-def _begin(
+def _start(
     network: TileNetwork, tiles: list[RgbArray], size: int, device: torch.device, precision: Precision
-) -> _Both:
-    """Logits and features of a batch, filled up to its size; a GPU may still be at work on them."""
+) -> _Outputs:
+    """Logits and features of a batch, padded to its size; a GPU may still be computing them."""
     pixels = as_batch(tiles + [tiles[-1]] * (size - len(tiles)))
     if device.type == "cuda":
-        pixels = pixels.pin_memory()  # else the copy would wait for all that was begun
+        pixels = pixels.pin_memory()  # otherwise the copy waits for all started batches
     with torch.inference_mode(), _autocast(device, precision):
-        return network.seen(pixels.to(device, non_blocking=True))
+        return network.forward_with_features(pixels.to(device, non_blocking=True))
 
 
-def _finished(both: _Both, count: int) -> Inferred:
-    """The first rows of what was begun, waited for."""
-    return Inferred(*(values.float().cpu().numpy()[:count] for values in both))
+def _finish(outputs: _Outputs, count: int) -> Inferred:
+    """Wait for a batch; the first rows of its outputs."""
+    return Inferred(*(values.float().cpu().numpy()[:count] for values in outputs))
 
 
 def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

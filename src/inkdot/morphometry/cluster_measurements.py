@@ -44,8 +44,8 @@ class ClusterMeasurement:
             contact and falls to 0 where two discs touch in a point, f = min(1, contact length / half the smaller
             diameter). 0 for nuclei apart; None below 2. Moulding is weaker on ThinPrep than in sections, and does
             not exclude large-cell carcinoma (DOMAIN A1.1): it describes.
-        diameter_ratio: Median diameter by that of the slide's lymphocytes; None without a ruler.
-        hyperchromasia: Mean optical density by that of the slide's lymphocytes; None without a ruler.
+        diameter_ratio: Median diameter by that of the slide's lymphocytes; None without a reference.
+        hyperchromasia: Mean optical density by that of the slide's lymphocytes; None without a reference.
     """
 
     labels: tuple[int, ...]
@@ -73,7 +73,7 @@ def measure_clusters(
     labels: Labels,
     nuclei: Sequence[NucleusMeasurement],
     mpp: Mpp,
-    ruler: LymphocyteReference,
+    reference: LymphocyteReference,
     gap_um: float = CLUSTER_GAP_UM,
 ) -> list[ClusterMeasurement]:
     """Group a image's nuclei into clusters and measure each; single nuclei are clusters of one.
@@ -82,7 +82,7 @@ def measure_clusters(
         labels: Segmentation, shape [height, width].
         nuclei: Measurements of its labels.
         mpp: Micrometres per pixel.
-        ruler: The slide's lymphocytes.
+        reference: The slide's lymphocytes.
         gap_um: Nuclei closer than this (µm, outline to outline) belong together.
     """
     if not nuclei:
@@ -90,11 +90,11 @@ def measure_clusters(
     by_label = {one.label: one for one in nuclei}
     contacts = _contacts(labels, mpp)
     groups = _groups(labels, sorted(by_label), mpp, gap_um)
-    return [_measure([by_label[label] for label in group], contacts, ruler) for group in groups]
+    return [_measure([by_label[label] for label in group], contacts, reference) for group in groups]
 
 
 def measure_together(
-    labels: Labels, nuclei: Sequence[NucleusMeasurement], mpp: Mpp, ruler: LymphocyteReference
+    labels: Labels, nuclei: Sequence[NucleusMeasurement], mpp: Mpp, reference: LymphocyteReference
 ) -> ClusterMeasurement:
     """Measure nuclei that are known to belong together, such as those of a cluster found at a coarser scale.
 
@@ -102,10 +102,10 @@ def measure_together(
         labels: Segmentation, shape [height, width]; other nuclei in it are left out of account.
         nuclei: Measurements of the cluster's nuclei, at least one.
         mpp: Micrometres per pixel.
-        ruler: The slide's lymphocytes.
+        reference: The slide's lymphocytes.
     """
     own = np.isin(labels, [one.label for one in nuclei])
-    return _measure(list(nuclei), _contacts(np.where(own, labels, 0).astype(np.int32), mpp), ruler)
+    return _measure(list(nuclei), _contacts(np.where(own, labels, 0).astype(np.int32), mpp), reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _groups(labels: Labels, numbers: list[int], mpp: Mpp, gap_um: float) -> list
 
 
 def _measure(
-    nuclei: list[NucleusMeasurement], contacts: _Contacts, ruler: LymphocyteReference
+    nuclei: list[NucleusMeasurement], contacts: _Contacts, reference: LymphocyteReference
 ) -> ClusterMeasurement:
     diameters = np.asarray([one.diameter_um for one in nuclei])
     areas = np.asarray([one.area_um2 for one in nuclei])
@@ -186,8 +186,8 @@ def _measure(
         nucleolus_fraction=float((scores >= PROMINENT_NUCLEOLUS).mean()),
         nc_diameter_ratio_median=float(np.median([one.nc_diameter_ratio for one in nuclei])),
         moulding_index=_moulding(nuclei, contacts) if len(nuclei) >= 2 else None,
-        diameter_ratio=ruler.ratio(median),
-        hyperchromasia=ruler.hyperchromasia(od),
+        diameter_ratio=reference.ratio(median),
+        hyperchromasia=reference.hyperchromasia(od),
     )
 
 

@@ -84,7 +84,7 @@ def lymphocyte_reference(
     count = len(round_ones)
     if count < min_lymphocytes:
         return LymphocyteReference(
-            count, None, None, f"ruler unavailable: {count} resting lymphocytes, {min_lymphocytes} needed"
+            count, None, None, f"lymphocyte reference unavailable: {count} resting lymphocytes, {min_lymphocytes} needed"
         )
     return LymphocyteReference(
         count,

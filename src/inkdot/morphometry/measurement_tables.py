@@ -20,13 +20,13 @@ def _field(name: str) -> "pa.Field[pa.DataType]":
     return pa.field(name, pa.bool_() if name == "touches_border" else pa.float32())
 
 
-def nucleus_table(nuclei: Sequence[NucleusMeasurement], ruler: LymphocyteReference) -> pa.Table:
-    """One row per nucleus: its measurements, and diameter_ratio and hyperchromasia by the ruler (null without one)."""
+def nucleus_table(nuclei: Sequence[NucleusMeasurement], reference: LymphocyteReference) -> pa.Table:
+    """One row per nucleus: its measurements, and diameter_ratio and hyperchromasia by the reference (null without one)."""
     rows = [
         asdict(one)
         | {
-            "diameter_ratio": ruler.ratio(one.diameter_um),
-            "hyperchromasia": ruler.hyperchromasia(one.mean_od),
+            "diameter_ratio": reference.ratio(one.diameter_um),
+            "hyperchromasia": reference.hyperchromasia(one.mean_od),
         }
         for one in nuclei
     ]

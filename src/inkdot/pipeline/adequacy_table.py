@@ -1,4 +1,4 @@
-"""What of a run's slides can be judged: one table, and a line for the person who waits."""
+"""The table of the adequacy of all slides of a run."""
 
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -9,21 +9,24 @@ from inkdot.storage.tables.assessments import write_assessments
 from inkdot.storage.tables.parquet_tables import read_footer
 
 
-def assess_run(slide_ids: Iterable[str], layout: RunLayout) -> str:
-    """Write ``assessment.csv`` from the footers of the tile tables, and say how many slides are inadequate.
+def write_adequacy_table(slide_ids: Iterable[str], layout: RunLayout) -> str:
+    """Write ``assessment.csv`` from the footers of the tile tables.
 
     Args:
         slide_ids: Slides that have tiles.
         layout: The run folder.
 
+    Returns:
+        A line with the number of inadequate slides.
+
     Raises:
         StorageError: A tile table cannot be read.
     """
-    said: list[tuple[str, Mapping[str, object]]] = []
+    rows: list[tuple[str, Mapping[str, object]]] = []
     for slide_id in slide_ids:
         facts = read_footer(layout.tiles(slide_id), TILES_VERSION)
-        said.append((slide_id, cast("Mapping[str, object]", facts.get("assessment") or {})))
-    write_assessments(layout.assessment_csv, said)
-    short = [slide_id for slide_id, assessment in said if not assessment.get("adequate")]
+        rows.append((slide_id, cast("Mapping[str, object]", facts.get("assessment") or {})))
+    write_assessments(layout.assessment_csv, rows)
+    short = [slide_id for slide_id, assessment in rows if not assessment.get("adequate")]
     named = f" ({', '.join(short[:3])}{', …' if len(short) > 3 else ''})" if short else ""
-    return f"{len(short)} of {len(said)} slides have too little to judge{named}; areas by reason in {layout.assessment_csv}"
+    return f"{len(short)} of {len(rows)} slides are inadequate{named}; areas by reason in {layout.assessment_csv}"

@@ -1,4 +1,4 @@
-"""From the scored tiles of a slide to its scored clusters, the unit a pathologist judges."""
+"""From the scored tiles of a slide to its scored clusters, the unit that a pathologist reviews."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,10 +17,10 @@ NullableFloats = list[float | None]
 
 
 def tiles_of_clusters(clusters: pa.Table, tile_clusters: IntArray) -> list[IntArray]:
-    """Per cluster, the rows of the tiles that speak for it.
+    """Per cluster, the rows of the tiles that score it.
 
-    Those placed for it; a small cluster without one of its own lies whole in others' tiles, and takes these. Others'
-    tiles never speak for a cluster that has its own: they were placed for what is beside it.
+    These are the tiles placed on it. A small cluster without its own tile lies whole in tiles of other clusters and is
+    scored by these. A cluster with its own tiles is never scored by others: they are centred on its neighbours.
 
     Args:
         clusters: As ``schemas.clusters_schema``.
@@ -29,11 +29,11 @@ def tiles_of_clusters(clusters: pa.Table, tile_clusters: IntArray) -> list[IntAr
     placed: dict[int, list[int]] = {}
     for row, cluster in enumerate(tile_clusters.tolist()):
         placed.setdefault(cluster, []).append(row)
-    shown = cast("list[list[int]]", clusters.column("tile_rows").to_pylist())
-    unseen = cast("list[str]", clusters.column("unseen").to_pylist())
+    containing = cast("list[list[int]]", clusters.column("tile_rows").to_pylist())
+    not_tiled = cast("list[str]", clusters.column("not_tiled").to_pylist())
     return [
         np.asarray(placed.get(index, rows if not reason else []), np.int64)
-        for index, (rows, reason) in enumerate(zip(shown, unseen, strict=True))
+        for index, (rows, reason) in enumerate(zip(containing, not_tiled, strict=True))
     ]
 
 
@@ -42,20 +42,20 @@ def owners_of_tiles(tiles: pa.Table) -> IntArray:
     return np.asarray(cast("list[int]", tiles.column("cluster_id").to_pylist()), np.int64)
 
 
-def score_clusters(clusters: pa.Table, scores: pa.Table, heads: Sequence[Head], how: Pooling) -> pa.Table:
-    """The table of ``schemas.cluster_scores_schema``.
+def score_clusters(clusters: pa.Table, scores: pa.Table, heads: Sequence[Head], pooling: Pooling) -> pa.Table:
+    """Score the clusters of a slide; a table of ``schemas.cluster_scores_schema``.
 
     Args:
         clusters: As ``schemas.clusters_schema``.
         scores: Of the slide's tiles, as ``schemas.scores_schema``.
         heads: The heads.
-        how: How a cluster's score is made from those of its tiles.
+        pooling: How a cluster's score is pooled from those of its tiles.
     """
     names = score_columns(heads)
     of_tiles = np.stack([_numbers(scores, name) for name in names], axis=1)
     owners = owners_of_tiles(scores)
     rows = tiles_of_clusters(clusters, owners)
-    found = pooled(of_tiles, rows, heads, how)
+    cluster_values = pooled(of_tiles, rows, heads, pooling)
     flags = of_tiles[:, flag_column(heads)]
     x, y, width, height = (_numbers(clusters, f"{name}_l0_px") for name in ("x", "y", "width", "height"))
     columns: dict[str, Any] = {
@@ -67,12 +67,12 @@ def score_clusters(clusters: pa.Table, scores: pa.Table, heads: Sequence[Head], 
         "top_tile_row": [int(own[np.argmax(flags[own])]) if len(own) else None for own in rows],
         "attention": _attention(scores, owners, len(rows)),
     }
-    columns |= {name: _or_null(found[:, index]) for index, name in enumerate(names)}
+    columns |= {name: _or_null(cluster_values[:, index]) for index, name in enumerate(names)}
     return pa.Table.from_pydict(columns, schema=cluster_scores_schema(heads))
 
 
 def _attention(scores: pa.Table, owners: IntArray, clusters: int) -> NullableFloats:
-    """Weight of each cluster: its own tiles' together, so that a slide's sum to 1; null without any."""
+    """Weight of each cluster: the sum over its own tiles, so that the slide's weights sum to 1; null without tiles."""
     weights = _numbers(scores, "attention")
     if not len(weights) or np.isnan(weights).all():
         return [None] * clusters

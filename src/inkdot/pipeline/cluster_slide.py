@@ -1,4 +1,4 @@
-"""The clusters of one scored slide: the nuclei of the most suspicious measured, and a score for each."""
+"""Scores of the clusters of one slide, and nuclear measurements of the most suspicious ones."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from inkdot.errors import StorageError
 from inkdot.labels import flagging_head, score_column
 from inkdot.metrics.pooling import CLUSTER_POOLING
 from inkdot.pipeline.cluster_scoring import owners_of_tiles, score_clusters
-from inkdot.pipeline.measure_slide import measure_clusters_of
+from inkdot.pipeline.measure_slide import measure_slide_clusters
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.hashing import file_sha256
@@ -27,11 +27,11 @@ from inkdot.storage.tables.scores import read_scores
 
 @dataclass(frozen=True, slots=True)
 class ClusterTask:
-    """:func:`cluster_slide` for the engine.
+    """:func:`cluster_slide` as a task for an executor.
 
     Attributes:
         layout: The results folder.
-        morphometry: How many nuclei are measured; None for none at all.
+        morphometry: How many clusters are measured; None for none.
     """
 
     layout: RunLayout
@@ -45,8 +45,8 @@ class ClusterTask:
 def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> Outcome:
     """Write ``cluster_scores/<slide_id>.parquet``, and the measurements of the best clusters into ``clusters/``.
 
-    A slide that was cut by the grid has no clusters, and none are written. Earlier ones are reused when they were made
-    from the same scores and settings.
+    A slide that was tiled on the grid has no clusters, and nothing is written. Earlier results are reused when they were
+    made from the same scores and settings.
 
     Raises:
         StorageError: The slide's scores or clusters are missing or damaged.
@@ -57,11 +57,11 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
     if not path.exists():
         scored_path.unlink(missing_ok=True)
         return "reused"
-    facts = _made_from(layout, entry.slide_id, morphometry)
-    if _fits(layout, entry.slide_id, facts):
+    facts = _provenance(layout, entry.slide_id, morphometry)
+    if _is_current(layout, entry.slide_id, facts):
         return "reused"
     clusters, cluster_facts = read_table(path, CLUSTERS_VERSION)
-    scores, score_facts = read_scores(scores_path), read_footer(scores_path, SCORES_VERSION)
+    scores, score_footer = read_scores(scores_path), read_footer(scores_path, SCORES_VERSION)
     scored = score_clusters(clusters, scores.table, scores.heads, CLUSTER_POOLING)
     warnings = list(scores.warnings)
     if morphometry is not None:
@@ -70,14 +70,14 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
         order = _by_score(flags, scores.table)
         below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
         with closing(open_slide(entry)) as slide:
-            measured = measure_clusters_of(slide, clusters, order, morphometry, below.tolist())
+            measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist())
         warnings += measured.warnings
-        kept = {name: value for name, value in cluster_facts.items() if name != "version"}
-        write_table(path, measured.table, CLUSTERS_VERSION, kept | measured.facts)
+        footer = {name: value for name, value in cluster_facts.items() if name != "version"}
+        write_table(path, measured.table, CLUSTERS_VERSION, footer | measured.facts)
     write_cluster_scores(
         scored_path,
         scored,
-        {**score_facts, **facts, "warnings": warnings},
+        {**score_footer, **facts, "warnings": warnings},
         clusters_sha256=file_sha256(path),
         pooling=CLUSTER_POOLING,
     )
@@ -90,19 +90,19 @@ def _flag_scores(scored: pa.Table, column: str) -> npt.NDArray[np.float64]:
 
 
 def _by_score(flags: npt.NDArray[np.float64], tiles: pa.Table) -> list[int]:
-    """Clusters with tiles of their own, the highest score first; ties from top to bottom."""
+    """cluster_id of clusters with tiles of their own, the highest score first; ties from top to bottom."""
     own = np.unique(owners_of_tiles(tiles))
     return own[np.lexsort((own, -flags[own]))].tolist()
 
 
-def clusters_fit(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> bool:
-    """Whether earlier scored clusters would be reused, given that the slide's scores are; True without clusters."""
+def clusters_reusable(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> bool:
+    """Whether earlier cluster scores are valid, given that the slide's scores are; True without clusters."""
     if not layout.clusters(entry.slide_id).exists():
         return True
-    return _fits(layout, entry.slide_id, _made_from(layout, entry.slide_id, morphometry))
+    return _is_current(layout, entry.slide_id, _provenance(layout, entry.slide_id, morphometry))
 
 
-def _made_from(layout: RunLayout, slide_id: str, morphometry: MorphometryConfig | None) -> dict[str, object]:
+def _provenance(layout: RunLayout, slide_id: str, morphometry: MorphometryConfig | None) -> dict[str, object]:
     return {
         "scores_sha256": file_sha256(layout.scores(slide_id)),
         "morphometry": morphometry.model_dump(mode="json") if morphometry else None,
@@ -110,11 +110,11 @@ def _made_from(layout: RunLayout, slide_id: str, morphometry: MorphometryConfig 
     }
 
 
-def _fits(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> bool:
+def _is_current(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> bool:
     try:
         earlier = read_footer(layout.cluster_scores(slide_id), CLUSTER_SCORES_VERSION)
     except StorageError:
         return False
-    # The hash stands for the measurements: whoever writes others, writes another file.
-    wanted = facts | {"clusters_sha256": file_sha256(layout.clusters(slide_id))}
-    return all(earlier.get(name, "absent") == value for name, value in wanted.items())
+    # The hash covers the measurements, which are in the same file.
+    expected = facts | {"clusters_sha256": file_sha256(layout.clusters(slide_id))}
+    return all(earlier.get(name, "absent") == value for name, value in expected.items())

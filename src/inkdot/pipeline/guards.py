@@ -1,20 +1,22 @@
-"""What is refused before any work begins."""
+"""Checks of a model against the slides, before any slide is processed."""
 
 from collections.abc import Iterable
 from contextlib import closing
+from pathlib import Path
 
-from inkdot.errors import SlideError, SyntheticModelError
+from inkdot.errors import SlideError, SyntheticModelError, UserError
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
+from inkdot.storage.model_files import ModelFile
 
 
-def refuse_real_slides(entries: Iterable[SlideEntry]) -> None:
-    """Stop before any work when a synthetic model was given a real slide or image.
+def require_synthetic_slides(entries: Iterable[SlideEntry]) -> None:
+    """Refuse real slides for a synthetic model.
 
-    Those that cannot be opened are passed over here: they fail later, each with its own reason.
+    Slides that cannot be opened are skipped here: they fail later, each with its own reason.
 
     Raises:
-        SyntheticModelError: One is not synthetic; the message names it.
+        SyntheticModelError: A slide is not synthetic; the message names it.
     """
     for entry in entries:
         try:
@@ -23,12 +25,26 @@ def refuse_real_slides(entries: Iterable[SlideEntry]) -> None:
         except SlideError:
             continue
         if not synthetic:
-            raise SyntheticModelError(synthetic_refusal(entry.slide_id))
+            raise SyntheticModelError(real_slide_message(entry.slide_id))
 
 
-def synthetic_refusal(slide_id: str) -> str:
-    """The line a person reads when a synthetic model meets a real slide."""
+def real_slide_message(slide_id: str) -> str:
+    """The error message for a real slide and a synthetic model."""
     return (
         f"{slide_id}: expected a synthetic slide, since the model was trained on synthetic specimens only, found a real one; "
-        "train on real slides, or pass --allow-synthetic-model to see the program work (its scores then mean nothing)"
+        "train on real slides, or pass --allow-synthetic-model to try the program (the scores are then meaningless)"
     )
+
+
+def require_known_scale(folder: Path, model: ModelFile, *, allowed: bool) -> None:
+    """Refuse a model trained on images of unknown scale, unless that is allowed.
+
+    Raises:
+        UserError: The model's scale is unknown.
+    """
+    if not (model.mpp_known or allowed):
+        raise UserError(
+            f"{folder}: expected a model of known scale, found one trained on images without micrometres per pixel; train on "
+            "images of known scale, or pass --allow-unknown-scale to tile slides at the scale of its config "
+            f"({model.tiling.mpp:g} µm/px), which may be wrong"
+        )

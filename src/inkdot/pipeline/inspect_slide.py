@@ -1,13 +1,14 @@
-"""Looking at one slide without writing anything: would the later stages take it, and if not, why?"""
+"""Checks of one slide, without writing anything: would a later stage fail on it, and why?"""
 
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from inkdot.annotations import read_annotation
-from inkdot.config import Config
+from inkdot.config import Config, TilingConfig
 from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
 from inkdot.geometry import check_resolution, scanned_bounds
+from inkdot.labels import Head
 from inkdot.records import Mpp, ReadPlan, Slide, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
@@ -22,19 +23,19 @@ _BYTES_A_NUMBER = 4
 
 
 @dataclass(frozen=True, slots=True)
-class SlideReport:
-    """What was seen of one slide.
+class SlideInspection:
+    """Result of :func:`inspect_slide`.
 
     Attributes:
         slide_id: The slide.
-        info: What is known of it; None where it does not open.
-        mpp_usable: The µm/px in ``info`` are the slide's; False where they are missing or implausible.
-        labels: What was said about regions on it; empty where the slide or its annotation cannot be read.
-        tiles: Tiles that would be cut, at most where they are centred on clusters; None where that fails.
-        tables_bytes: Disk for its tile and score tables, at most.
-        cache_bytes: Disk for the pixels of its training tiles, at most.
-        problem: What would make a later stage fail, and what to change; empty where nothing would.
-        warnings: What a person should know besides.
+        info: Its metadata; None where it does not open.
+        mpp_usable: False where the µm/px are missing or implausible; those in ``info`` are then made up.
+        labels: Labels of regions on it; empty where the slide or its annotation cannot be read.
+        tiles: Tiles that would be cut; their upper limit in mode ``clusters``; None where tiling fails.
+        tables_bytes: Most bytes of its tile and score tables.
+        cache_bytes: Most bytes of the pixels of its training tiles.
+        problem: Why a later stage would fail, and what to do; empty where none would.
+        warnings: Further warnings.
     """
 
     slide_id: str
@@ -48,7 +49,7 @@ class SlideReport:
     warnings: tuple[str, ...]
 
 
-def inspect_slide(entry: SlideEntry, config: Config) -> SlideReport:
+def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
     """Open a slide, read its annotation and some of its pixels, find its foreground and count its tiles.
 
     Args:
@@ -70,29 +71,31 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideReport:
             check_resolution(info, config.tiling.mpp)
             _read_some(slide)
             foreground = find_foreground(slide, config.tiling)
-        tiles = _count_tiles(info, foreground, config)
+        tiles = _count_tiles(info, foreground, config.tiling, config.head_records)
     except (SlideError, ManifestError) as error:
         if isinstance(error, MissingMppError | ImplausibleMppError):
             info, mpp_usable = _info_without_mpp(entry), False
-        return SlideReport(entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings))
+        return SlideInspection(
+            entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings)
+        )
     heads = config.head_records
     row = _BYTES_A_NUMBER * (len(tiles_schema(heads).names) + len(scores_schema(heads).names))
-    kept = min(tiles, config.training.max_tiles_per_slide * sum(len(head.classes) for head in heads))
-    return SlideReport(
+    cached = min(tiles, config.training.max_tiles_per_slide * sum(len(head.classes) for head in heads))
+    return SlideInspection(
         slide_id=entry.slide_id,
         info=info,
         mpp_usable=True,
         labels=labels,
         tiles=tiles,
-        tables_bytes=tiles * row + foreground.ground.size,
-        cache_bytes=kept * config.tiling.side_px**2 * 3,
+        tables_bytes=tiles * row + foreground.classes.size,
+        cache_bytes=cached * config.tiling.side_px**2 * 3,
         problem="",
         warnings=tuple(warnings),
     )
 
 
 def _info_without_mpp(entry: SlideEntry) -> SlideInfo | None:
-    """What else is known of a slide that only lacks its µm/px."""
+    """Metadata of a slide whose µm/px are missing or implausible."""
     try:
         with closing(open_slide(replace(entry, mpp=Mpp.square(1.0)))) as slide:
             return slide.info
@@ -103,11 +106,11 @@ def _info_without_mpp(entry: SlideEntry) -> SlideInfo | None:
 def _entry_warnings(entry: SlideEntry, config: Config) -> list[str]:
     if entry.preparation in (None, config.preparation):
         return []
-    return [f"preparation {entry.preparation} where the config is for {config.preparation}"]
+    return [f"expected preparation {config.preparation} as in the config, found {entry.preparation}"]
 
 
 def _misplaced(info: SlideInfo, regions: Sequence[RegionLabel]) -> list[str]:
-    """Regions beyond the slide tell of another frame, such as QuPath's, which counts from the scanned bounds."""
+    """Warn of regions beyond the slide: coordinates may start elsewhere, as QuPath's do at the scanned bounds."""
     width, height = info.size_l0_px
     beyond = 0
     for region in regions:
@@ -116,12 +119,12 @@ def _misplaced(info: SlideInfo, regions: Sequence[RegionLabel]) -> list[str]:
     if not beyond:
         return []
     return [
-        f"{beyond} of {len(regions)} labelled regions reach beyond the slide: are they in level-0 pixels?"
+        f"{beyond} of {len(regions)} labelled regions reach beyond the slide; check that they are in level-0 pixels"
     ]
 
 
 def _read_some(slide: Slide) -> None:
-    """Read small regions from corner to corner of level 0: a truncated file fails at some of them."""
+    """Read small regions across level 0: a truncated file fails at some of them."""
     bounds = scanned_bounds(slide.info)
     side = LevelPx(_PROBE_SIDE_PX)
     for row in range(_PROBES_A_SIDE):
@@ -131,11 +134,10 @@ def _read_some(slide: Slide) -> None:
             slide.read(ReadPlan(0, Level0Px(x), Level0Px(y), side, side))
 
 
-def _count_tiles(info: SlideInfo, foreground: Foreground, config: Config) -> int:
-    tiling = config.tiling
+def _count_tiles(info: SlideInfo, foreground: Foreground, tiling: TilingConfig, heads: Sequence[Head]) -> int:
     if tiling.mode == "clusters":
-        # Looking for nuclei costs what tiling costs; where nothing lies on the glass there are none.
-        cut_tiles(info, tiling.spec, foreground, config.head_records, 0.0)
+        # Finding nuclei takes as long as tiling; without foreground this fails as tiling would.
+        cut_tiles(info, tiling.spec, foreground, heads, 0.0)
         return tiling.max_tiles
-    table = cut_tiles(info, tiling.spec, foreground, config.head_records, tiling.min_foreground_fraction)
+    table = cut_tiles(info, tiling.spec, foreground, heads, tiling.min_foreground_fraction)
     return table.num_rows

@@ -1,4 +1,4 @@
-"""Scoring as a task that travels: the model goes by its folder, and each process loads it once."""
+"""Scoring as a task for other processes: it names the model folder, and each process loads the model once."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inkdot.errors import StorageError
 from inkdot.model.predictor import Runtime
-from inkdot.pipeline.score_slide import Scoring, score_slide
+from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
@@ -14,15 +14,15 @@ from inkdot.storage.ledger import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """:func:`inkdot.pipeline.score_slide.score_slide` for an engine.
+    """:func:`inkdot.pipeline.score_slide.score_slide` as a task for an executor.
 
     Attributes:
         layout: The results folder.
-        model: The model folder, which must be at the same path wherever slides are worked on.
-        model_sha256: What the model was when the batch began.
+        model: The model folder, at the same path on every machine.
+        model_sha256: Hash of the model at the start of the batch.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
-        runtime: What the network runs in; ``auto`` is decided where the work is done.
-        embeddings: Write what the network saw of each tile, too.
+        runtime: What the network runs in; ``auto`` is resolved where the task runs.
+        embeddings: Write the embeddings of the tiles, too.
     """
 
     layout: RunLayout
@@ -33,8 +33,8 @@ class ScoreTask:
     embeddings: bool = False
 
     @classmethod
-    def of(cls, scoring: Scoring, layout: RunLayout, model: Path, runtime: Runtime) -> "ScoreTask":
-        """The task of a model that is loaded here already."""
+    def of(cls, scoring: ScoringModel, layout: RunLayout, model: Path, runtime: Runtime) -> "ScoreTask":
+        """The task of a model that is already loaded in this process."""
         return cls(
             layout,
             model.absolute(),
@@ -46,21 +46,21 @@ class ScoreTask:
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Score one slide."""
-        scoring = _loaded(
+        scoring = _load_once(
             self.model, self.model_sha256, self.allow_synthetic_model, self.runtime, self.embeddings
         )
         return score_slide(entry, self.layout, scoring)
 
 
 @lru_cache(maxsize=1)
-def _loaded(
+def _load_once(
     folder: Path, sha256: str, allow_synthetic_model: bool, runtime: Runtime, embeddings: bool
-) -> Scoring:
-    scoring = Scoring.load(
+) -> ScoringModel:
+    scoring = ScoringModel.load(
         folder, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
     )
     if scoring.model_sha256 != sha256:
         raise StorageError(
-            f"{folder}: expected the model that the batch began with, found another; leave it alone while slides are scored"
+            f"{folder}: expected the model that the batch began with, found another; do not change a model while slides are scored"
         )
     return scoring

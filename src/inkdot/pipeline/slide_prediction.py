@@ -1,53 +1,49 @@
-"""From scores to what is said of a slide."""
+"""The call of a slide, from its scores."""
 
 import numpy as np
 import numpy.typing as npt
 
 from inkdot.labels import Head
-from inkdot.metrics.calls import certain_from, further_call, heads_asked_of
+from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
 from inkdot.pipeline.attention_score import attention_score
 from inkdot.storage.tables.cluster_scores import ClusterScores
-from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction
+from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction, SlideCall
 from inkdot.storage.tables.scores import SlideScores
 
-Flags = npt.NDArray[np.bool_]
+BoolArray = npt.NDArray[np.bool_]
 
 
-def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | None = None) -> Prediction:
+def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores | None = None) -> Prediction:
     """The slide's line in ``predictions.csv``.
 
-    The rule: a slide's score is its highest cluster's (its highest tile's where the grid was cut), and the slide is
-    flagged when at least one reaches the locked operating point. One malignant cluster on an otherwise clean
-    slide is the case Inkdot exists for, so no averaging may dilute it. A model that learnt from whole slides judges them
-    by attention instead, which learns where to look. A slide with too little to judge is
-    inadequate, whatever its scores. One whose score lies where the model's labels were wrong too often on validation data
-    is indeterminate: nobody may take it for negative, and its regions are flagged all the same.
-
-    Further heads, such as morphology, are labelled of what is flagged alone.
+    - The score is that of the highest cluster (of the highest tile where the slide was tiled on the grid). One malignant
+      cluster on an otherwise clean slide is what Inkdot must find, so nothing is averaged.
+    - A model with attention pools the tiles by their attention instead.
+    - The slide is flagged when the score reaches the operating point.
+    - A slide with too little material is inadequate, whatever its scores.
+    - A score in the abstention band, where calls were wrong too often on validation data, makes the slide indeterminate.
+      Its regions are flagged all the same.
+    - Further heads, such as morphology, are called on the flagged regions alone.
 
     Args:
         slide_id: The slide.
         scores: Of its tiles.
-        clusters: Of its clusters; None where the grid was cut.
+        clusters: Of its clusters; None where the slide was tiled on the grid.
     """
     warnings = WARNING_SEPARATOR.join(scores.warnings if clusters is None else clusters.warnings)
     if not len(scores.flag_scores):
         return Prediction(slide_id, "done", "inadequate", warnings=warnings, reason="no tile with foreground")
     values = scores.flag_scores if clusters is None else clusters.flag_scores
+    # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
     threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
-    # Scores are stored as float32: compared as such, the one that set the threshold reaches it.
     flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
     best = int(np.nanargmax(values))
     top = best if clusters is None else clusters.top_tile(best)
-    by_attention = attention_score(scores)
-    score = values[best] if by_attention is None else by_attention
-    positive = flagged.any() if by_attention is None else by_attention >= threshold
-    reason, call = _too_little(scores, int(flagged.sum())), "flagged" if positive else "nothing flagged"
-    if reason:
-        call = "inadequate"
-    elif abstained := _left_open(scores, float(score)):
-        reason, call = abstained, "indeterminate"
-    judged = scores.assessment
+    pooled = attention_score(scores)
+    score = values[best] if pooled is None else pooled
+    positive = flagged.any() if pooled is None else pooled >= threshold
+    call, reason = _call(scores, float(score), positive=bool(positive), flagged=int(flagged.sum()))
+    assessment = scores.assessment
     return Prediction(
         slide_id=slide_id,
         outcome="done",
@@ -62,37 +58,36 @@ def call_slide(slide_id: str, scores: SlideScores, clusters: ClusterScores | Non
         top_y_l0_px=str(scores.table.column("y_l0_px")[top].as_py()),
         warnings=warnings,
         reason=reason,
-        nuclei_in_focus=_number(judged.get("nuclei_in_focus"), "d"),
-        assessable_mm2=_number(judged.get("assessable_mm2"), ".4g"),
-        unassessable_fraction=_number(judged.get("unassessable_fraction"), ".4f"),
+        nuclei_in_focus=_number(assessment.get("nuclei_in_focus"), "d"),
+        assessable_mm2=_number(assessment.get("assessable_mm2"), ".4g"),
+        unassessable_fraction=_number(assessment.get("unassessable_fraction"), ".4f"),
     )
 
 
-def _too_little(scores: SlideScores, flagged: int) -> str:
-    """Why the slide is inadequate, empty where it is not. What was flagged all the same is said with it."""
-    if scores.assessment.get("adequate", True):
-        return ""
-    why = str(scores.assessment.get("why", ""))
-    return f"{why}; {flagged} regions were flagged all the same: look at them" if flagged else why
-
-
-def _left_open(scores: SlideScores, score: float) -> str:
-    """Why no label is given, empty where one is."""
-    locked = scores.abstention.get(scores.flag_head.name)
-    if locked is None or not locked.holds(score):
-        return ""
-    return (
-        f"a score between {locked.low:.4g} and {locked.high:.4g} is left open: labels there were wrong too often on "
-        "validation data"
-    )
+def _call(scores: SlideScores, score: float, *, positive: bool, flagged: int) -> tuple[SlideCall, str]:
+    """The call, and the reason where the slide is inadequate or indeterminate."""
+    if not scores.assessment.get("adequate", True):
+        why = str(scores.assessment.get("why", ""))
+        return (
+            "inadequate",
+            f"{why}; {flagged} regions were flagged all the same: review them" if flagged else why,
+        )
+    band = scores.abstention.get(scores.flag_head.name)
+    if band is not None and band.holds(score):
+        reason = (
+            f"the score is in the abstention band between {band.low:.4g} and {band.high:.4g}, where calls were wrong too "
+            "often on validation data"
+        )
+        return "indeterminate", reason
+    return "flagged" if positive else "nothing flagged", ""
 
 
 def _number(value: object, form: str) -> str:
     return format(value, form) if isinstance(value, int | float) else ""
 
 
-def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged: Flags) -> str:
-    """Labels of the heads that are asked only of the flag class, such as ``morphology: small-cell-like``."""
+def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged: BoolArray) -> str:
+    """Calls of the heads conditional on the flag class, such as ``morphology: small-cell-like``."""
     source = scores if clusters is None else clusters
 
     def mean(head: Head, name: str) -> float:
@@ -102,8 +97,8 @@ def _further_calls(scores: SlideScores, clusters: ClusterScores | None, flagged:
         return ""
     return "; ".join(
         f"{head.name}: "
-        + further_call(
-            head, [mean(head, name) for name in head.classes], certain_from(scores.abstention, head)
+        + head_call(
+            head, [mean(head, name) for name in head.classes], call_threshold(scores.abstention, head)
         )
-        for head in heads_asked_of(scores.heads, scores.flag_head)
+        for head in conditional_heads(scores.heads, scores.flag_head)
     )

@@ -1,4 +1,4 @@
-"""``inkdot model export``: a model in the form of another program, checked before it is handed over."""
+"""``inkdot model export``: a model in the format of another program, checked before it is written."""
 
 import json
 import shutil
@@ -15,11 +15,11 @@ from inkdot.labels import score_columns
 from inkdot.model.export import (
     BOUND,
     Format,
-    checking_tiles,
-    columns_of_export,
     export_facts,
     export_files,
-    scores_of_export,
+    export_score_columns,
+    export_scores,
+    synthetic_tiles,
 )
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
@@ -30,19 +30,19 @@ from inkdot.storage.model_files import ModelFile, model_sha256
 
 
 def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool = False) -> int:
-    """Write a model in another form, with ``inkdot.json`` and the model's card beside it.
+    """Write a model in another format, with ``inkdot.json`` and the model card beside it.
 
     Args:
         model: A model folder.
         format_: onnx, openvino or wsinfer.
         out: Folder for the files; those of an earlier export are replaced.
-        allow_synthetic_model: Export a model trained on synthetic specimens, which then says so.
+        allow_synthetic_model: Export a model trained on synthetic specimens; the files state it.
 
     Returns:
-        0 when what was written gives our scores on tiles made for the purpose.
+        0 when the exported model gives our scores on synthetic tiles.
 
     Raises:
-        UserError: The model cannot be exported so, or what was written gives other scores; nothing is left then.
+        UserError: The model cannot be exported to the format, or gives other scores there; nothing is written.
         SyntheticModelError: The model was trained on synthetic specimens.
     """
     description, network = load_model(model)
@@ -52,64 +52,64 @@ def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool 
         files = export_files(format_, Path(scratch), description, network)
         largest = _largest_difference(format_, Path(scratch), model, description)
         facts = export_facts(format_, description, model_sha256(model))
-        _hand_over(files, layout, facts | {"check": _check_facts(largest)}, ModelLayout(model).card)
+        _write(files, layout, facts | {"check": _check_facts(largest)}, ModelLayout(model).card)
     console = Console(stderr=True)
     console.print(
         Text(
-            f"{out}: {', '.join(sorted(files))}; scores agree with ours within {largest:.1g} on made-up tiles"
+            f"{out}: {', '.join(sorted(files))}; scores agree with those of Inkdot within {largest:.1g} on synthetic tiles"
         ),
         soft_wrap=True,
     )
     if description.trained_on.synthetic:
-        console.print(Text("SYNTHETIC model: its scores mean nothing on real cells"), soft_wrap=True)
+        console.print(Text("synthetic model: its scores mean nothing on real cells"), soft_wrap=True)
     return 0
 
 
 def _check_exportable(model: Path, description: ModelFile, allow_synthetic_model: bool) -> None:
     if description.trained_on.synthetic and not allow_synthetic_model:
         raise SyntheticModelError(
-            f"{model}: expected a model of real specimens, found one trained on synthetic ones, and other programs will not "
-            "refuse real slides with it; pass --allow-synthetic-model to export it all the same (the files then say so)"
+            f"{model}: expected a model of real specimens, found one trained on synthetic ones, and other programs do not refuse "
+            "real slides with it; pass --allow-synthetic-model to export it all the same (the files then state it)"
         )
     if not description.mpp_known:
         raise UserError(
-            f"{model}: expected a model of known scale, found one trained on images whose micrometres per pixel nobody "
-            "stated: no program could cut slides for it; train on images of known scale"
+            f"{model}: expected a model of known scale, found one trained on images without micrometres per pixel, for "
+            "which no program can cut tiles; train on images of known scale"
         )
 
 
 def _largest_difference(format_: Format, folder: Path, model: Path, description: ModelFile) -> float:
-    """The largest difference between an export's scores and ours in PyTorch.
+    """The largest difference between scores of an exported model and ours in PyTorch.
 
     Raises:
-        UserError: It is larger than runtimes may differ by.
+        UserError: It exceeds :data:`inkdot.model.export.BOUND`.
     """
-    tiles = checking_tiles(description.tiling.side_px)
-    ours = Predictor(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
-    every = score_columns(description.head_records)
-    ours = ours[:, [every.index(name) for name in columns_of_export(format_, description)]]
-    theirs = scores_of_export(format_, folder, description, tiles)
+    tiles = synthetic_tiles(description.tiling.side_px)
+    ours = Predictor(model, device="cpu", runtime="torch").predict_proba(
+        list(tiles.permute(0, 2, 3, 1).numpy())
+    )
+    columns = score_columns(description.head_records)
+    ours = ours[:, [columns.index(name) for name in export_score_columns(format_, description)]]
+    theirs = export_scores(format_, folder, description, tiles)
     largest = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
     if not largest <= BOUND:
         raise UserError(
-            f"{model}: expected exported scores within {BOUND:g} of ours, found {largest:.2g} as {format_}; nothing was written; "
-            "export in another form, and please report the backbone"
+            f"{model}: expected scores of the {format_} export within {BOUND:g} of ours, found a difference of {largest:.2g}, and "
+            "wrote nothing; export to another format, and please report the backbone"
         )
     return largest
 
 
 def _check_facts(largest: float) -> dict[str, object]:
-    # Rounded up: the last digits differ between machines, and the same model should give the same file.
+    # Rounded up: the last digits differ between machines, but the same model should give the same file.
     return {"largest_difference_below": 1e-5 if largest < 1e-5 else BOUND, "bound": BOUND}
 
 
-def _hand_over(
-    files: Mapping[str, Path], layout: ExportLayout, facts: Mapping[str, object], card: Path
-) -> None:
-    layout.facts.unlink(missing_ok=True)
+def _write(files: Mapping[str, Path], layout: ExportLayout, facts: Mapping[str, object], card: Path) -> None:
+    layout.metadata.unlink(missing_ok=True)
     for name, path in sorted(files.items()):
         write_bytes(layout.file(name), path.read_bytes())
     if card.exists():
         shutil.copyfile(card, layout.card)
-    # Last: with it, the export is whole.
-    write_text(layout.facts, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    # Last: it marks the export as complete.
+    write_text(layout.metadata, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

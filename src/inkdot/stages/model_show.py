@@ -1,4 +1,4 @@
-"""``inkdot model show``: model.json for people."""
+"""``inkdot model show``: model.json as readable text."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from inkdot.storage.model_files import Interval, ModelFile, model_sha256, read_m
 
 
 def run(model: Path) -> int:
-    """Print what a model is, what it saw and how it did.
+    """Print what a model is, what it was trained on, and its metrics.
 
     Args:
         model: A model folder.
 
     Raises:
-        StorageError: The folder is no model, or its files do not belong together.
+        StorageError: The folder is no model, or its files do not match.
     """
     description = read_model_file(model)
     console = Console()
@@ -26,19 +26,19 @@ def run(model: Path) -> int:
 
 
 def page(model: Path, description: ModelFile) -> list[str]:
-    """The lines of the page; nothing in them is invented or left without its interval."""
+    """The lines of the page; every metric has its interval."""
     tiling = description.tiling
     lines = [f"{model}", "For Research Use Only. Not for use in diagnostic procedures.", ""]
     if description.trained_on.synthetic:
-        lines += ["SYNTHETIC: trained on painted specimens; its scores mean nothing on real cells.", ""]
+        lines += ["SYNTHETIC: trained on synthetic specimens; its scores mean nothing on real cells.", ""]
     if not description.mpp_known:
-        lines += ["UNKNOWN SCALE: trained on images whose micrometres per pixel nobody stated.", ""]
+        lines += ["UNKNOWN SCALE: trained on images without micrometres per pixel.", ""]
     lines += [
         f"network      {description.backbone}, made with Inkdot {description.inkdot} ({description.version})",
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
         f"every {tiling.stride_px} px, cut by {tiling.mode}",
         f"preparation  {description.preparation}",
-        f"scores       in {description.precision}",
+        f"precision    {description.precision}",
         "",
         "heads",
         *(f"  {_head(head, description)}" for head in description.head_records),
@@ -47,7 +47,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
         *_points(description),
         "",
         "trained on",
-        *_seen(description),
+        *_trained_on(description),
         "",
         "metrics on validation data, 95 % intervals",
         *(f"  {name}: {_metric(metric)}" for name, metric in sorted(description.validation_metrics.items())),
@@ -61,12 +61,12 @@ def page(model: Path, description: ModelFile) -> list[str]:
 
 
 def _head(head: Head, description: ModelFile) -> str:
-    words = f"{head.name}: {', '.join(head.classes)}"
+    line = f"{head.name}: {', '.join(head.classes)}"
     if head.flag_class:
-        words += f"; {head.flag_class} is flagged"
+        line += f"; {head.flag_class} is flagged"
     if head.condition:
-        words += f"; asked where {head.condition[0]} is {head.condition[1]}"
-    return f"{words}; temperature {description.temperatures.get(head.name, 1.0):g}"
+        line += f"; only where {head.condition[0]} is {head.condition[1]}"
+    return f"{line}; temperature {description.temperatures.get(head.name, 1.0):g}"
 
 
 def _points(description: ModelFile) -> list[str]:
@@ -82,32 +82,32 @@ def _points(description: ModelFile) -> list[str]:
     for name, own in sorted(description.abstention.items()):
         span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
         lines.append(
-            f"  {name}: left open {span}, for an error of {own.target_selective_risk:g} on {own.judged_on}"
+            f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} on {own.judged_on}"
         )
-        lines.append(f"    {prefix}labelled {_metric(own.coverage)}")
+        lines.append(f"    {prefix}coverage {_metric(own.coverage)}")
         lines.append(
             f"    {prefix}selective risk {_metric(own.selective_risk) if own.selective_risk else 'unknown'}"
         )
     return lines or ["  none"]
 
 
-def _seen(description: ModelFile) -> list[str]:
-    seen = description.trained_on
-    units, groups = ("images", "groups") if seen.images else ("slides", "patients")
+def _trained_on(description: ModelFile) -> list[str]:
+    trained_on = description.trained_on
+    units, groups = ("images", "groups") if trained_on.images else ("slides", "patients")
     return [
-        f"  {seen.slides} {units} of {seen.patients} {groups}, {seen.sites or 'unstated'} sites, "
-        f"{seen.scanners or 'unstated'} scanners{', all synthetic' if seen.synthetic else ''}",
-        f"  stains {', '.join(seen.stains) or 'not stated'}; preparations {', '.join(seen.preparations) or 'not stated'}",
-        _unlike(description),
-        *(f"  {name}: {count:g} tiles" for name, count in sorted(seen.tiles_per_class.items())),
+        f"  {trained_on.slides} {units} of {trained_on.patients} {groups}, {trained_on.sites or 'unstated'} sites, "
+        f"{trained_on.scanners or 'unstated'} scanners{', all synthetic' if trained_on.synthetic else ''}",
+        f"  stains {', '.join(trained_on.stains) or 'not stated'}; preparations {', '.join(trained_on.preparations) or 'not stated'}",
+        _ood(description),
+        *(f"  {name}: {count:g} tiles" for name, count in sorted(trained_on.tiles_per_class.items())),
     ]
 
 
-def _unlike(description: ModelFile) -> str:
+def _ood(description: ModelFile) -> str:
     own = description.ood
     if own is None:
-        return "  cannot tell slides that are unlike these"
-    return f"  slides are unlike these above a median feature distance of {own.limit:.2f}, from {own.slides} in validation"
+        return "  no OOD reference: slides unlike these are not detected"
+    return f"  out-of-distribution above a median OOD distance of {own.limit:.2f}, from {own.slides} validation slides"
 
 
 def _metric(metric: Interval) -> str:

@@ -1,4 +1,4 @@
-"""``inkdot model verify``: do the files of a model belong together, and does the network take a tile?"""
+"""``inkdot model verify``: check that the files of a model match, and that it scores a tile."""
 
 from pathlib import Path
 
@@ -8,27 +8,29 @@ from rich.text import Text
 
 from inkdot.errors import StorageError
 from inkdot.labels import score_columns
-from inkdot.model.export import checking_tiles
+from inkdot.model.export import synthetic_tiles
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
 from inkdot.storage.model_files import model_sha256
 
 
 def run(model: Path) -> int:
-    """Check hashes, names and shapes, and score tiles made for the purpose.
+    """Check hashes, names and shapes, and score synthetic tiles.
 
     Args:
         model: A model folder.
 
     Returns:
-        0 when all is well.
+        0; a fault raises.
 
     Raises:
-        StorageError: It is not; the message says what is wrong.
+        StorageError: A file is missing or damaged, or the files do not match.
     """
     description, network = load_model(model)
-    tiles = checking_tiles(description.tiling.side_px)
-    scores = Predictor(model, device="cpu", runtime="torch").score(list(tiles.permute(0, 2, 3, 1).numpy()))
+    tiles = synthetic_tiles(description.tiling.side_px)
+    scores = Predictor(model, device="cpu", runtime="torch").predict_proba(
+        list(tiles.permute(0, 2, 3, 1).numpy())
+    )
     if scores.shape[1] != len(score_columns(description.head_records)) or not np.isfinite(scores).all():
         raise StorageError(
             f"{model}: expected a finite score for each of {', '.join(score_columns(description.head_records))}, found others; "
@@ -38,9 +40,9 @@ def run(model: Path) -> int:
     parameters = sum(tensor.numel() for tensor in tensors.values())
     Console().print(
         Text(
-            f"{model}: good: the weights are those that model.json describes, {len(tensors)} tensors with {parameters:,} "
-            f"numbers fit {description.backbone}, and a tile of {description.tiling.side_px} px gives a score for each class; "
-            f"model {model_sha256(model)}, which results and reports name too"
+            f"{model}: valid: the weights match model.json, {len(tensors)} tensors with {parameters:,} parameters fit "
+            f"{description.backbone}, and a tile of {description.tiling.side_px} px gives a score for each class; model "
+            f"{model_sha256(model)}, as in results and reports"
         ),
         soft_wrap=True,
     )

@@ -82,8 +82,8 @@ def _is_blurred(cluster: Cluster, foreground: Foreground) -> bool:
     y = frame.y_l0_px / frame.step_y_l0_px
     columns = slice(max(0, int(left / frame.mpp - x)), max(0, int(right / frame.mpp - x)) + 1)
     rows = slice(max(0, int(top / frame.mpp - y)), max(0, int(bottom / frame.mpp - y)) + 1)
-    under = foreground.ground[rows, columns]
-    return int((under == ForegroundClass.BLUR).sum()) > int((under == ForegroundClass.KEPT).sum())
+    under = foreground.classes[rows, columns]
+    return int((under == ForegroundClass.BLUR).sum()) > int((under == ForegroundClass.FOREGROUND).sum())
 
 
 def rule_for(
@@ -119,7 +119,7 @@ def assess(
     """
     areas = foreground.areas_um2()
     unassessable = _unassessable_fraction(areas, rule)
-    shown = areas[ForegroundClass.KEPT] + sum(areas[kind] for kind in _OVER_TISSUE)
+    shown = areas[ForegroundClass.FOREGROUND] + sum(areas[kind] for kind in _OVER_TISSUE)
     if rule != "section":
         shown = sum(areas.values()) - areas[ForegroundClass.OUTSIDE]
     assessable_mm2 = shown * (1.0 - unassessable) / 1e6
@@ -143,10 +143,10 @@ def _unassessable_fraction(areas: dict[ForegroundClass, float], rule: Rule) -> f
     Of a section that is tissue. Of a spot it is cells: as many lie under a bubble as under as much free glass, and of
     those in the open as many are out of focus as foreground is.
     """
-    found = areas[ForegroundClass.KEPT] + areas[ForegroundClass.BLUR]
+    found = areas[ForegroundClass.FOREGROUND] + areas[ForegroundClass.BLUR]
     if rule == "section":
         hidden = sum(areas[kind] for kind in _OVER_TISSUE)
-        return hidden / (areas[ForegroundClass.KEPT] + hidden) if hidden else 0.0
+        return hidden / (areas[ForegroundClass.FOREGROUND] + hidden) if hidden else 0.0
     shown = sum(areas.values()) - areas[ForegroundClass.OUTSIDE]
     covered = sum(areas[kind] for kind in _OVER_GLASS) / shown if shown else 0.0
     blurred = areas[ForegroundClass.BLUR] / found if found else 0.0

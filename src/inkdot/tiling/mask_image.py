@@ -62,7 +62,7 @@ def draw_mask(
         uint8 RGB, as wide as the thumbnail.
     """
     height, width = thumbnail.shape[:2]
-    ground = _ground_on(thumbnail, info, foreground)
+    classes = _classes_on(thumbnail, info, foreground)
     in_tile = np.zeros((height, width), np.uint8)
     outlines = np.zeros_like(in_tile)
     scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
@@ -76,8 +76,8 @@ def draw_mask(
     # Pale, not dark: on dark glass a lone cell that was lost would be lost to the eye as well.
     image[outside] = 255 - (255 - image[outside]) // 3
     for kind, colour in _DROPPED_COLOURS.items():
-        image[ground == kind] = colour
-    image[(ground == ForegroundClass.KEPT) & outside] = _NOT_KEPT_COLOUR
+        image[classes == kind] = colour
+    image[(classes == ForegroundClass.FOREGROUND) & outside] = _NOT_KEPT_COLOUR
     # Many small tiles would paint the cells over: draw the edge of what they cover together.
     edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
     image[edge > 0] = _TILE_COLOUR
@@ -102,7 +102,7 @@ def png_bytes(image: RgbArray) -> bytes:
     return buffer.getvalue()
 
 
-def unjudged_in(png: bytes, height_px: int) -> MaskArray:
+def not_assessable_in(png: bytes, height_px: int) -> MaskArray:
     """Where a mask image shows something that cannot be judged, or foreground that no tile shows.
 
     Outside of the cell spot there is nothing to judge, and it does not count.
@@ -128,12 +128,12 @@ def unjudged_in(png: bytes, height_px: int) -> MaskArray:
     return np.isin(indices, wanted)
 
 
-def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:
+def _classes_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:
     """The mask at the thumbnail's size; a pixel shows the largest kind in it, so that no speck disappears."""
     frame = foreground.frame
     height, width = thumbnail.shape[:2]
     scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
-    rows, columns = foreground.ground.shape
+    rows, columns = foreground.classes.shape
     x = (
         np.arange(0, width, dtype=np.float64) / (scale_x * frame.step_x_l0_px)
         - frame.x_l0_px / frame.step_x_l0_px
@@ -143,17 +143,20 @@ def _ground_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> 
         - frame.y_l0_px / frame.step_y_l0_px
     )
     left, top = np.clip(x, 0, columns - 1).astype(np.intp), np.clip(y, 0, rows - 1).astype(np.intp)
-    by_row = np.maximum.reduceat(foreground.ground, top, axis=0)
-    ground = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
-    ground[:, (x < -1) | (x >= columns)] = ForegroundClass.GLASS  # beyond the scanned part
-    ground[(y < -1) | (y >= rows)] = ForegroundClass.GLASS
-    return ground
+    by_row = np.maximum.reduceat(foreground.classes, top, axis=0)
+    classes = cast("npt.NDArray[np.uint8]", np.maximum.reduceat(by_row, left, axis=1))
+    classes[:, (x < -1) | (x >= columns)] = ForegroundClass.GLASS  # beyond the scanned part
+    classes[(y < -1) | (y >= rows)] = ForegroundClass.GLASS
+    return classes
 
 
 def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> list[tuple[_Colour, str]]:
     areas = foreground.areas_um2()
     lines: list[tuple[_Colour, str]] = [
-        (_TILE_COLOUR, f"{tiles} tiles kept; {areas[ForegroundClass.KEPT] / 1e6:.4g} mm2 of foreground"),
+        (
+            _TILE_COLOUR,
+            f"{tiles} tiles kept; {areas[ForegroundClass.FOREGROUND] / 1e6:.4g} mm2 of foreground",
+        ),
         (_NOT_KEPT_COLOUR, "foreground in no kept tile"),
     ]
     for kind, colour in _DROPPED_COLOURS.items():

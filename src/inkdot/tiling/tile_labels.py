@@ -217,7 +217,7 @@ def _weight_of_condition(
 
 def _label_for_every_tile(head: Head, label: str | None) -> tuple[float, ...] | None:
     """What an label about the whole slide says of each of its tiles, or None where it says nothing."""
-    weights = head.target(label) if label is not None else None
+    weights = head.target(label)
     if weights is None or head.flag_class is None:
         return weights
     return None if weights[head.classes.index(head.flag_class)] > 0.0 else weights

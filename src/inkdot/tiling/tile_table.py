@@ -137,9 +137,9 @@ def _why_nothing(foreground: Foreground, tiles: int, min_fraction: float) -> str
     areas = foreground.areas_um2()
     total = sum(areas.values())
     shares = ", ".join(
-        f"{ground.words} {areas[ground] / total:.3%}"
-        for ground in ForegroundClass
-        if areas[ground] and ground != ForegroundClass.GLASS
+        f"{kind.words} {areas[kind] / total:.3%}"
+        for kind in ForegroundClass
+        if areas[kind] and kind != ForegroundClass.GLASS
     )
     return (
         f"expected tiles with at least {min_fraction:g} of foreground, found none among {tiles}; "

@@ -64,7 +64,7 @@ class Patient:
     mitotic: float = 0.0
 
     def recipe(self, kind: str) -> Recipe:
-        """Recipe of a cell that lies alone; resting lymphocytes are the ruler and do not vary."""
+        """Recipe of a cell that lies alone; resting lymphocytes are the size reference and do not vary."""
         return self.looks[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
 
 

@@ -17,7 +17,7 @@ class Composition:
     """Counts on a full 20 mm spot, each drawn log-uniformly from its range.
 
     Attributes:
-        lymphocytes: Resting lymphocytes, the ruler.
+        lymphocytes: Resting lymphocytes, the size reference.
         monocytes: Monocytes.
         neutrophils: Neutrophils.
         red_cells: Red cells.

@@ -1,4 +1,4 @@
-"""Clusters as a table, and what they say of the whole slide."""
+"""Clusters as a table, and their numbers on the slide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.storage.schemas import MEASURES, clusters_schema
-from inkdot.tiling.clusters.find_objects import Found
+from inkdot.tiling.clusters.find_objects import DetectedObjects
 from inkdot.tiling.clusters.group_objects import IN_FOCUS_BLUR_UM, Cluster
 from inkdot.tiling.clusters.place_tiles import NotTiled, Placement
 from inkdot.tiling.foreground.find_foreground import Foreground
@@ -18,17 +18,17 @@ from inkdot.tiling.polygon_overlap import scaled
 
 
 @dataclass(frozen=True, slots=True)
-class Adequacy:
-    """How much there was to judge on a slide.
+class ObjectCounts:
+    """Numbers of nuclei and clusters on a slide.
 
     Attributes:
         nuclei: Estimated number of nuclei.
         nuclei_in_focus: Those in clusters with a sharp edge.
-        assessable_mm2: Scanned area less what was dropped by name.
+        assessable_mm2: Scanned area less named artefacts.
         too_small: Dark things narrower than a nucleus, not counted.
         ink_mm2: Area of pen and the like, in mm².
         clusters: Groups of nuclei and lone nuclei.
-        unseen: How many of these have no tile, by reason.
+        not_tiled: Number of clusters without a tile, by reason.
     """
 
     nuclei: int
@@ -37,24 +37,26 @@ class Adequacy:
     too_small: int
     ink_mm2: float
     clusters: int
-    unseen: dict[str, int]
+    not_tiled: dict[str, int]
 
 
-def adequacy(
-    foreground: Foreground, found: Found, clusters: Sequence[Cluster], placement: Placement
-) -> Adequacy:
-    """Counts for the footer of the tile table."""
+def count_objects(
+    foreground: Foreground, detected: DetectedObjects, clusters: Sequence[Cluster], placement: Placement
+) -> ObjectCounts:
+    """Count objects, for the footer of the tile table."""
     areas = foreground.areas_um2()
-    ink = found.ink_um2 + found.grey_um2
-    return Adequacy(
+    ink = detected.ink_um2 + detected.grey_um2
+    return ObjectCounts(
         nuclei=sum(cluster.nuclei for cluster in clusters),
         nuclei_in_focus=sum(cluster.nuclei for cluster in clusters if cluster.blur_um <= IN_FOCUS_BLUR_UM),
         assessable_mm2=round((sum(areas.values()) - sum(areas[kind] for kind in OPAQUE) - ink) / 1e6, 6),
-        too_small=found.too_small,
+        too_small=detected.too_small,
         ink_mm2=round(ink / 1e6, 6),
         clusters=len(clusters),
-        unseen={
-            reason.value: placement.unseen.count(reason) for reason in NotTiled if reason is not NotTiled.NO
+        not_tiled={
+            reason.value: placement.not_tiled.count(reason)
+            for reason in NotTiled
+            if reason is not NotTiled.TILED
         },
     )
 
@@ -68,7 +70,7 @@ def cluster_table(
         info: The slide.
         spec: Side and scale of the tiles.
         clusters: All clusters of the slide, by y then x.
-        placement: Where tiles lie; its order is that of the tile table.
+        placement: Positions of the tiles, in the order of the tile table.
     """
     to_l0 = np.array([1.0 / info.mpp.x, 1.0 / info.mpp.y] * 2)
     boxes = np.array([cluster.box_um for cluster in clusters]).reshape(-1, 4) * to_l0
@@ -91,7 +93,7 @@ def cluster_table(
         "nuclear_od": [cluster.od for cluster in clusters],
         "edge_um": [cluster.blur_um for cluster in clusters],
         "in_focus": [cluster.blur_um <= IN_FOCUS_BLUR_UM for cluster in clusters],
-        "unseen": [reason.value for reason in placement.unseen],
+        "not_tiled": [reason.value for reason in placement.not_tiled],
         "tile_rows": _tile_rows(info, spec, boxes, placement),
     }
     return pa.Table.from_pydict(columns, schema=clusters_schema())
@@ -100,7 +102,7 @@ def cluster_table(
 def _tile_rows(
     info: SlideInfo, spec: TileSpec, boxes_l0_px: npt.NDArray[np.float64], placement: Placement
 ) -> list[list[int]]:
-    """Per cluster, the tiles that show all of it; where none does, those that show something of it."""
+    """Per cluster, the tiles that hold all of it; where none does, those that hold a part of it."""
     width, height = spec.side_um / info.mpp.x, spec.side_um / info.mpp.y
     x, y = placement.x_l0_px, placement.y_l0_px
     rows: list[list[int]] = []

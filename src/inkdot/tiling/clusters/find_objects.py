@@ -1,4 +1,4 @@
-"""Nucleated objects on a coarse level: dark in red and in green light, the size of a nucleus or more.
+"""Nuclear objects on a coarse level: dark in red and in green light, at least the size of a nucleus.
 
 Haematoxylin and azure absorb red and green; light green only red, eosin and orange G only green and blue. The
 smaller of the two optical densities therefore shows nuclei and suppresses cytoplasm and red cells, in Pap,
@@ -27,7 +27,7 @@ OBJECT_MPP: Final = 1.0
 """Micrometres per pixel at which nuclei are found: seven pixels to a lymphocyte."""
 
 _CORE_UM = 1024
-_HALO_UM = 96  # an object up to this size is seen whole by the block that holds its middle
+_HALO_UM = 96  # the block that holds the middle of an object up to this size holds all of it
 _SMOOTHING_PX = 0.7
 _PEAK_SPACING_PX = 5
 _HEAPED_NUCLEUS_UM2 = 130.0
@@ -44,8 +44,8 @@ Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Nucleated:
-    """One connected dark thing: a nucleus, several that touch, or what looks like that.
+class NuclearObject:
+    """A connected dark object: a nucleus, several touching nuclei, or an artefact that looks like these.
 
     Attributes:
         outline_um: Its outline, shape [points, 2], x before y.
@@ -65,64 +65,64 @@ class Nucleated:
 
 
 @dataclass(slots=True)
-class Found:
-    """Objects of a slide, and how much was dropped on the way.
+class DetectedObjects:
+    """Nuclear objects of a slide, and what was rejected.
 
     Attributes:
         objects: In the order of the blocks.
-        too_small: Number of dark things narrower than a nucleus (precipitate, dust, fragments).
-        grains: Number of dark things that are wide enough, but blurred and with too little dye for a nucleus:
-            precipitate above or below the plane in focus.
+        too_small: Number of dark objects narrower than a nucleus (precipitate, dust, fragments).
+        grains: Number of dark objects that are wide enough, but blurred and with too little dye for a nucleus:
+            precipitate above or below the focal plane.
         ink_um2: Area of wide, even, coloured darkness (pen), in µm².
         grey_um2: Area as dark in blue as in red and green (edges, rings of bubbles, carbon, black pen), in µm².
     """
 
-    objects: list[Nucleated] = field(default_factory=list[Nucleated])
+    objects: list[NuclearObject] = field(default_factory=list[NuclearObject])
     too_small: int = 0
     grains: int = 0
     ink_um2: float = 0.0
     grey_um2: float = 0.0
 
 
-def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> Found:
-    """Nucleated objects in the foreground, block by block, reading only blocks that hold any.
+def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> DetectedObjects:
+    """Nuclear objects in the foreground, block by block, reading only blocks that hold any.
 
     Raises:
         ResolutionError: The slide is much coarser than 1 µm per pixel.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     check_resolution(slide.info, OBJECT_MPP)
-    found = Found()
+    detected = DetectedObjects()
     table = foreground.glass.od_table()
     for origin_um, keep in _blocks(slide.info, foreground):
         side = _CORE_UM + 2 * _HALO_UM
         planes = _planes(slide, origin_um, side, table)
-        # What is as dark in blue as in red and green is an edge, a bubble's ring, or carbon. Taken out pixel by
-        # pixel, so that a cluster that touches it stays.
+        # As dark in blue as in red and green: an edge, the ring of a bubble, or carbon. Removed pixel by pixel, so
+        # that a touching cluster stays.
         stained = planes.blue <= _GREY_BLUE * planes.nuclear
         dark = (planes.nuclear >= tiling.nucleus_od) & keep
         core = (slice(_HALO_UM, _HALO_UM + _CORE_UM),) * 2
-        found.grey_um2 += float(np.count_nonzero((dark & ~stained)[core])) * OBJECT_MPP**2
-        _collect(planes, dark & stained, origin_um, tiling.min_nucleus_um, found)
-    return found
+        detected.grey_um2 += float(np.count_nonzero((dark & ~stained)[core])) * OBJECT_MPP**2
+        _collect(planes, dark & stained, origin_um, tiling.min_nucleus_um, detected)
+    return detected
 
 
 def _blocks(info: SlideInfo, foreground: Foreground) -> Iterator[tuple[tuple[float, float], MaskArray]]:
     """Corners (µm) of the blocks that hold foreground, halo included, and their foreground at 1 µm/px."""
     frame = foreground.frame
     left, top = frame.x_l0_px * info.mpp.x, frame.y_l0_px * info.mpp.y
-    kept = foreground.of((ForegroundClass.KEPT, ForegroundClass.BLUR)).astype(np.uint8)
-    # Only what has a name is cut out: the mask's own edge, 4 µm coarse, would trim nuclei.
+    kept = foreground.of((ForegroundClass.FOREGROUND, ForegroundClass.BLUR)).astype(np.uint8)
+    # Only named artefacts are excluded: the edge of the 4 µm mask would trim nuclei.
     opaque = foreground.of(OPAQUE).astype(np.uint8)
     side = _CORE_UM + 2 * _HALO_UM
     for y in np.arange(0.0, frame.height_px * frame.mpp, _CORE_UM):
         for x in np.arange(0.0, frame.width_px * frame.mpp, _CORE_UM):
             corner = (x - _HALO_UM, y - _HALO_UM)
-            if _cut(kept, corner, side, frame.mpp).any():
-                yield (left + corner[0], top + corner[1]), _cut(opaque, corner, side, frame.mpp) == 0
+            if _mask_block(kept, corner, side, frame.mpp).any():
+                yield (left + corner[0], top + corner[1]), _mask_block(opaque, corner, side, frame.mpp) == 0
 
 
-def _cut(
+def _mask_block(
     mask: npt.NDArray[np.uint8], corner_um: tuple[float, float], side: int, mpp: float
 ) -> npt.NDArray[np.uint8]:
     """A block of the mask at 1 µm/px, zero beyond the mask, shape [side, side]."""
@@ -175,9 +175,13 @@ def _smoothed(od_steps: npt.NDArray[np.integer | np.floating]) -> Plane:
 
 
 def _collect(
-    planes: _Planes, dark: MaskArray, corner_um: tuple[float, float], min_nucleus_um: float, found: Found
+    planes: _Planes,
+    dark: MaskArray,
+    corner_um: tuple[float, float],
+    min_nucleus_um: float,
+    detected: DetectedObjects,
 ) -> None:
-    """Add the objects that belong to a block: those whose middle lies in its core."""
+    """Add the objects of a block: those whose middle lies in its core."""
     side = dark.shape[0]
     count, labels, stats, middles = cv2.connectedComponentsWithStats(dark.astype(np.uint8), connectivity=8)
     for index in range(1, count):
@@ -188,14 +192,14 @@ def _collect(
         if not whole and not _reaches_core(x, y, width, height):
             continue
         if 2.0 * np.sqrt(area / np.pi) < min_nucleus_um:
-            found.too_small += 1
+            detected.too_small += 1
             continue
         window = (slice(y, y + height), slice(x, x + width))
         part = labels[window] == index
         if not whole:
             # Larger than the halo: each block keeps its own part, and grouping joins them again.
             part &= _core_mask(x, y, width, height)
-        _add(planes.cut(window), part, (corner_um[0] + x, corner_um[1] + y), found)
+        _add(planes.cut(window), part, (corner_um[0] + x, corner_um[1] + y), detected)
 
 
 def _reaches_core(x: int, y: int, width: int, height: int) -> bool:
@@ -209,7 +213,7 @@ def _core_mask(x: int, y: int, width: int, height: int) -> MaskArray:
     return ((rows >= low) & (rows < high))[:, None] & ((columns >= low) & (columns < high))[None, :]
 
 
-def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found: Found) -> None:
+def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], detected: DetectedObjects) -> None:
     """Measure one object and add it, unless it is ink."""
     if not part.any():
         return
@@ -219,7 +223,7 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
     padded = np.pad(half, 1).astype(np.uint8)
     depth = cast(Plane, cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
     if _is_ink(depth, nuclear):
-        found.ink_um2 += float(np.count_nonzero(part)) * OBJECT_MPP**2
+        detected.ink_um2 += float(np.count_nonzero(part)) * OBJECT_MPP**2
         return
     contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     longest = max(contours, key=len)
@@ -227,10 +231,10 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
     steepest = float(np.quantile(planes.slope[part], 0.9))
     blur = od / (max(steepest, 1e-6) * float(np.sqrt(2.0 * np.pi)))
     if area * od < (_GRAIN_DYE if blur > _GRAIN_BLUR_UM else _LEAST_DYE):
-        found.grains += 1
+        detected.grains += 1
         return
-    found.objects.append(
-        Nucleated(
+    detected.objects.append(
+        NuclearObject(
             outline_um=np.asarray(longest, np.float64).reshape(-1, 2) + np.asarray(corner_um) + 0.5,
             area_um2=area,
             diameter_um=2.0 * float(np.sqrt(area / np.pi)),
@@ -242,7 +246,7 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], found
 
 
 def _is_ink(depth: Plane, nuclear: Plane) -> bool:
-    """Wider than any heap of cells is solid, and of one darkness: cells have texture, pen has none."""
+    """Whether an object is wider than solid heaps of cells, and uniform: cells have texture, pen has none."""
     inner = depth > 0.5 * _INK_WIDTH_UM / OBJECT_MPP
     if not inner.any():
         return False
@@ -251,7 +255,7 @@ def _is_ink(depth: Plane, nuclear: Plane) -> bool:
 
 
 def _count_nuclei(depth: Plane, area_um2: float) -> int:
-    """Number of nuclei: places farthest from the edge, and at least as many as a moulded heap's area holds."""
+    """Number of nuclei: maxima of the distance to the edge, but at least what the area of a moulded heap holds."""
     smooth = cv2.GaussianBlur(depth, (0, 0), 1.0)
     highest = cv2.dilate(smooth, np.ones((_PEAK_SPACING_PX, _PEAK_SPACING_PX), np.uint8))
     tops = ((smooth >= highest) & (depth >= 1.5)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Objects to clusters: nuclei that lie close together, the unit a pathologist judges."""
+"""Objects to clusters: nuclei that lie close together, the unit that a pathologist reviews."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from inkdot.tiling.clusters.find_objects import Nucleated
+from inkdot.tiling.clusters.find_objects import NuclearObject
 from inkdot.tiling.polygon_overlap import around, near_pairs, outlines_of_rings
 
 IN_FOCUS_BLUR_UM: Final = 2.2
-"""An edge at most this wide (µm, see ``Nucleated.blur_um``) is sharp enough to be judged."""
+"""An edge at most this wide (µm, see ``NuclearObject.blur_um``) counts as in focus."""
 
 _HALF_PIXEL_UM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Nuclei that lie close together, or a lone one.
+    """Nuclei that lie close together, or a single one.
 
     Attributes:
         outline_um: Polygon round its nuclei.
@@ -40,7 +40,7 @@ class Cluster:
     blur_um: float
 
 
-def group_objects(objects: Sequence[Nucleated], distance_um: float) -> list[Cluster]:
+def group_objects(objects: Sequence[NuclearObject], distance_um: float) -> list[Cluster]:
     """Clusters of objects at most ``distance_um`` apart (edge to edge), by y then x of their top left corner."""
     if not objects:
         return []
@@ -70,7 +70,7 @@ def _connected(count: int, first: npt.NDArray[np.intp], second: npt.NDArray[np.i
     return list(groups.values())
 
 
-def _cluster(members: Sequence[Nucleated], outline: BaseGeometry) -> Cluster:
+def _cluster(members: Sequence[NuclearObject], outline: BaseGeometry) -> Cluster:
     points = np.concatenate([thing.outline_um for thing in members])
     (left, top), (right, bottom) = points.min(axis=0) - _HALF_PIXEL_UM, points.max(axis=0) + _HALF_PIXEL_UM
     areas = np.array([thing.area_um2 for thing in members])

@@ -1,4 +1,4 @@
-"""Where tiles lie when they are centred on clusters, and which clusters get none, by name."""
+"""Positions of tiles centred on clusters, and the reason where a cluster gets none."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from inkdot.records import SlideInfo, TileSpec
 from inkdot.tiling.clusters.group_objects import Cluster
 from inkdot.tiling.polygon_overlap import meets_box
 
-_MARGIN_UM: Final = 4.0  # so much of the surroundings belongs to a look at a cluster
+_MARGIN_UM: Final = 4.0  # surroundings shown with a cluster
 _OVERLAP_FRACTION: Final = 0.25  # of neighbouring tiles on a cluster larger than one
 _FEW_NUCLEI: Final = 2
 
@@ -22,9 +22,9 @@ Box = tuple[float, float, float, float]
 
 
 class NotTiled(StrEnum):
-    """Why a cluster has no tile; empty where it has one or lies whole in another's."""
+    """Why a cluster has no tile; empty where it has one, or lies whole in that of another."""
 
-    NO = ""
+    TILED = ""
     SMALL = "one or two small nuclei"
     BUDGET = "beyond max_tiles"
 
@@ -37,57 +37,57 @@ class Placement:
         x_l0_px: Left edges in level-0 pixels, shape [tiles], sorted by y then x.
         y_l0_px: Top edges, shape [tiles].
         cluster: Index of the cluster that each tile was placed for, shape [tiles].
-        unseen: Per cluster, why it has no tile.
+        not_tiled: Per cluster, why it has no tile.
     """
 
     x_l0_px: npt.NDArray[np.int64]
     y_l0_px: npt.NDArray[np.int64]
     cluster: npt.NDArray[np.int64]
-    unseen: tuple[NotTiled, ...]
+    not_tiled: tuple[NotTiled, ...]
 
 
 def place_tiles(
     info: SlideInfo, spec: TileSpec, clusters: Sequence[Cluster], lone_nucleus_um: float, max_tiles: int
 ) -> Placement:
-    """Tiles centred on clusters, several on a large one, none on what is whole in another's tile.
+    """Tiles centred on clusters, several on a large one, none where a cluster lies whole in the tile of another.
 
     Clusters come first, most nuclei first, then lone nuclei, largest first, until ``max_tiles`` are used.
 
     Args:
         info: The slide.
-        spec: Side and scale of the tiles; the stride has no meaning here.
+        spec: Side and scale of the tiles; the stride is not used.
         clusters: All clusters of the slide.
-        lone_nucleus_um: One or two nuclei, none of this diameter (µm), get no tile.
-        max_tiles: Budget.
+        lone_nucleus_um: One or two nuclei smaller than this diameter (µm) get no tile.
+        max_tiles: Largest number of tiles.
     """
     side = float(spec.side_um)
-    taken = _Taken(side)
-    unseen = [NotTiled.NO] * len(clusters)
+    placed = _PlacedTiles(side)
+    not_tiled = [NotTiled.TILED] * len(clusters)
     chosen: dict[tuple[int, int], int] = {}
-    for index in _by_interest(clusters):
+    for index in _by_priority(clusters):
         cluster = clusters[index]
         if cluster.nuclei <= _FEW_NUCLEI and cluster.nucleus_um < lone_nucleus_um:
-            unseen[index] = NotTiled.SMALL
+            not_tiled[index] = NotTiled.SMALL
             continue
-        if taken.hold(cluster.box_um):
+        if placed.hold(cluster.box_um):
             continue
         corners = list(_corners(info, cluster, side))
         if len(chosen) + len(corners) > max_tiles:
-            unseen[index] = NotTiled.BUDGET
+            not_tiled[index] = NotTiled.BUDGET
             continue
         for x, y in corners:
             chosen.setdefault((round(y / info.mpp.y), round(x / info.mpp.x)), index)
-            taken.add(x, y)
-    places = sorted(chosen)
+            placed.add(x, y)
+    corners_l0_px = sorted(chosen)
     return Placement(
-        x_l0_px=np.array([x for _, x in places], np.int64),
-        y_l0_px=np.array([y for y, _ in places], np.int64),
-        cluster=np.array([chosen[place] for place in places], np.int64),
-        unseen=tuple(unseen),
+        x_l0_px=np.array([x for _, x in corners_l0_px], np.int64),
+        y_l0_px=np.array([y for y, _ in corners_l0_px], np.int64),
+        cluster=np.array([chosen[corner] for corner in corners_l0_px], np.int64),
+        not_tiled=tuple(not_tiled),
     )
 
 
-def _by_interest(clusters: Sequence[Cluster]) -> list[int]:
+def _by_priority(clusters: Sequence[Cluster]) -> list[int]:
     def rank(index: int) -> tuple[int, float, int]:
         cluster = clusters[index]
         return -cluster.nuclei, -cluster.nucleus_um, index
@@ -95,8 +95,8 @@ def _by_interest(clusters: Sequence[Cluster]) -> list[int]:
     return sorted(range(len(clusters)), key=rank)
 
 
-class _Taken:
-    """Tiles placed so far, found by where they lie."""
+class _PlacedTiles:
+    """Tiles placed so far, indexed by position."""
 
     def __init__(self, side_um: float) -> None:
         self._side = side_um
@@ -140,10 +140,10 @@ def _corners(info: SlideInfo, cluster: Cluster, side: float) -> Iterator[tuple[f
 
 def _along(low: float, high: float, side: float, start: float, length: float) -> list[float]:
     """Starts of tiles that cover low to high with the margin, centred, inside the scanned part where they fit."""
-    wanted = high - low + 2.0 * _MARGIN_UM
+    extent = high - low + 2.0 * _MARGIN_UM
     step = side * (1.0 - _OVERLAP_FRACTION)
-    count = 1 if wanted <= side else 1 + math.ceil((wanted - side) / step)
+    count = 1 if extent <= side else 1 + math.ceil((extent - side) / step)
     middle = 0.5 * (low + high)
-    spacing = (wanted - side) / (count - 1) if count > 1 else 0.0
+    spacing = (extent - side) / (count - 1) if count > 1 else 0.0
     starts = [middle - 0.5 * side + (i - 0.5 * (count - 1)) * spacing for i in range(count)]
     return [min(max(value, start), max(start, start + length - side)) for value in starts]

@@ -23,16 +23,16 @@ _FAINTEST = 16.0  # a part of so many times the area in mask pixels is large, ho
 _LEAST_RED = 0.6  # of green: dyes of nuclei absorb both, red cells hardly any red
 
 
-def name_specks(ground: Bytes, planes: Planes, min_object_um: float) -> None:
+def label_specks(classes: Bytes, planes: Planes, min_object_um: float) -> None:
     """Name the parts of the foreground that are too small, and those that are grains of stain, in place.
 
     Args:
-        ground: :class:`ForegroundClass` per mask pixel.
+        classes: :class:`ForegroundClass` per mask pixel.
         planes: The slide at the scale of the mask.
         min_object_um: Parts narrower than this are specks.
     """
     mpp = planes.frame.mpp
-    kept = (ground == ForegroundClass.KEPT).astype(np.uint8)
+    kept = (classes == ForegroundClass.FOREGROUND).astype(np.uint8)
     count, components, stats, _ = cast(
         "tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], object]",
         cv2.connectedComponentsWithStats(kept, connectivity=8),
@@ -58,5 +58,5 @@ def name_specks(ground: Bytes, planes: Planes, min_object_um: float) -> None:
     np.maximum.at(darkest, which, nuclear)
     is_grain = (mass < PRECIPITATE_MASS) & (darkest >= _DARK_OD) & (reds >= _LEAST_RED * greens)
     is_grain &= is_small & (widths_um < _PRECIPITATE_UM) & ~is_speck
-    ground[is_speck[components]] = ForegroundClass.SPECK
-    ground[is_grain[components]] = ForegroundClass.PRECIPITATE
+    classes[is_speck[components]] = ForegroundClass.SPECK
+    classes[is_grain[components]] = ForegroundClass.PRECIPITATE

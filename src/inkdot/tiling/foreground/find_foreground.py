@@ -18,7 +18,7 @@ from inkdot.config import TilingConfig
 from inkdot.records import MaskArray, Slide
 from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
-from inkdot.tiling.foreground.dust_and_precipitate import name_specks
+from inkdot.tiling.foreground.dust_and_precipitate import label_specks
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
 from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
@@ -34,7 +34,7 @@ class Foreground:
     """What was found on a slide.
 
     Attributes:
-        ground: :class:`ForegroundClass` per mask pixel, uint8, shape [height, width].
+        classes: :class:`ForegroundClass` per mask pixel, uint8, shape [height, width].
         frame: Where the mask lies on the slide.
         glass: The empty glass that everything was compared with.
         level: Pyramid level that was read.
@@ -42,7 +42,7 @@ class Foreground:
         focus: How sharp the foreground is; None where that was not measured.
     """
 
-    ground: npt.NDArray[np.uint8]
+    classes: npt.NDArray[np.uint8]
     frame: MaskFrame
     glass: Glass
     level: int
@@ -52,7 +52,7 @@ class Foreground:
     @property
     def mask(self) -> MaskArray:
         """Foreground that is kept, shape [height, width]."""
-        return self.ground == ForegroundClass.KEPT
+        return self.classes == ForegroundClass.FOREGROUND
 
     @property
     def blocked(self) -> MaskArray:
@@ -63,12 +63,12 @@ class Foreground:
         """Mask pixels of these kinds, shape [height, width]."""
         table = np.zeros(256, np.bool_)
         table[[int(kind) for kind in kinds]] = True
-        return table[self.ground]
+        return table[self.classes]
 
     def areas_um2(self) -> dict[ForegroundClass, float]:
         """Area of each kind on the glass, in µm²."""
-        counts = np.bincount(self.ground.ravel(), minlength=len(ForegroundClass))
-        return {ground: float(counts[ground]) * self.frame.mpp**2 for ground in ForegroundClass}
+        counts = np.bincount(self.classes.ravel(), minlength=len(ForegroundClass))
+        return {kind: float(counts[kind]) * self.frame.mpp**2 for kind in ForegroundClass}
 
 
 def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
@@ -83,42 +83,42 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     """
     planes = read_planes(slide, tiling.mask_mpp)
     spot = find_spot(planes, tiling.spot)
-    ground = _sorted_out(planes, spot, tiling)
+    classes = _sorted_out(planes, spot, tiling)
     focus = None
     if tiling.artefacts.largest_edge_um > 0.0:
         focus = measure_focus(
-            slide, ground == ForegroundClass.KEPT, planes.frame, planes.glass, tiling.spec.side_um
+            slide, classes == ForegroundClass.FOREGROUND, planes.frame, planes.glass, tiling.spec.side_um
         )
     if focus is not None:
         blurred = focus.blurred(tiling.artefacts.largest_edge_um, planes.frame)
-        ground[blurred & (ground == ForegroundClass.KEPT)] = ForegroundClass.BLUR
-    return Foreground(ground, planes.frame, planes.glass, planes.level, spot, focus)
+        classes[blurred & (classes == ForegroundClass.FOREGROUND)] = ForegroundClass.BLUR
+    return Foreground(classes, planes.frame, planes.glass, planes.level, spot, focus)
 
 
 def _sorted_out(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Bytes:
     """Name what is kept and what is dropped; what is named later overrules what was named before."""
-    ground = (planes.stained > 0).astype(np.uint8) * np.uint8(ForegroundClass.KEPT)
-    ground[solid_grey(planes)] = ForegroundClass.GREY
-    ground[straight_lines(planes) & (ground != ForegroundClass.GREY)] = ForegroundClass.COVERSLIP
+    classes = (planes.stained > 0).astype(np.uint8) * np.uint8(ForegroundClass.FOREGROUND)
+    classes[solid_grey(planes)] = ForegroundClass.GREY
+    classes[straight_lines(planes) & (classes != ForegroundClass.GREY)] = ForegroundClass.COVERSLIP
     in_bubble = bubbles(planes)
-    ground[in_bubble & (planes.stained == 0)] = ForegroundClass.IN_BUBBLE
+    classes[in_bubble & (planes.stained == 0)] = ForegroundClass.IN_BUBBLE
     # What has colour in a bubble is a cell, and is shown.
-    ground[in_bubble & (planes.stained > 0) & (planes.grey >= planes.stained // 3)] = ForegroundClass.BUBBLE
-    ground[pen_marks(planes)] = ForegroundClass.PEN
+    classes[in_bubble & (planes.stained > 0) & (planes.grey >= planes.stained // 3)] = ForegroundClass.BUBBLE
+    classes[pen_marks(planes)] = ForegroundClass.PEN
     if spot is not None:
         # The pen's strokes outside of the spot are no less pen; glass there is no ground to judge either.
-        ground[outside_of(spot, planes.frame, tiling.spot.ring_um) & (ground != ForegroundClass.PEN)] = (
+        classes[outside_of(spot, planes.frame, tiling.spot.ring_um) & (classes != ForegroundClass.PEN)] = (
             ForegroundClass.OUTSIDE
         )
-        _name_ring(ground, planes, spot, tiling.spot.ring_um)
-    ground[folds(planes, ground == ForegroundClass.KEPT)] = ForegroundClass.FOLD
-    name_specks(ground, planes, tiling.min_object_um)
-    return ground
+        _name_ring(classes, planes, spot, tiling.spot.ring_um)
+    classes[folds(planes, classes == ForegroundClass.FOREGROUND)] = ForegroundClass.FOLD
+    label_specks(classes, planes, tiling.min_object_um)
+    return classes
 
 
-def _name_ring(ground: Bytes, planes: Planes, spot: Spot, width_um: float) -> None:
+def _name_ring(classes: Bytes, planes: Planes, spot: Spot, width_um: float) -> None:
     """Drop what the filter printed on the rim: pale things without a dark core. Cells that lie there stay."""
-    ring = on_ring(spot, planes.frame, width_um) & (ground == ForegroundClass.KEPT)
+    ring = on_ring(spot, planes.frame, width_um) & (classes == ForegroundClass.FOREGROUND)
     if not ring.any():
         return
     _, labels = cast(
@@ -132,4 +132,4 @@ def _name_ring(ground: Bytes, planes: Planes, spot: Spot, width_um: float) -> No
     with_core = np.zeros(int(which.max()) + 1, np.bool_)
     with_core[which[np.minimum(red, green) >= 0.5 * _PALE_OD]] = True
     pale = ~with_core[which]
-    ground[where[0][pale], where[1][pale]] = ForegroundClass.RING
+    classes[where[0][pale], where[1][pale]] = ForegroundClass.RING

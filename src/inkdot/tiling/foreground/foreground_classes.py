@@ -8,7 +8,7 @@ class ForegroundClass(IntEnum):
     """What a mask pixel shows, and why it was dropped where it was. The numbers are stored nowhere."""
 
     GLASS = 0
-    KEPT = 1
+    FOREGROUND = 1
     SPECK = 2
     GREY = 3
     OUTSIDE = 4
@@ -29,12 +29,12 @@ class ForegroundClass(IntEnum):
     @property
     def column(self) -> str:
         """The reason as a short name, for tables."""
-        return "foreground" if self is ForegroundClass.KEPT else self.name.lower()
+        return self.name.lower()
 
 
 _WORDS: Final = {
     ForegroundClass.GLASS: "empty glass",
-    ForegroundClass.KEPT: "foreground",
+    ForegroundClass.FOREGROUND: "foreground",
     ForegroundClass.SPECK: "speck smaller than min_object_um",
     ForegroundClass.GREY: "solid grey or black (print, ink, frame, shadow)",
     ForegroundClass.OUTSIDE: "outside of the cell spot",
