@@ -1,4 +1,4 @@
-"""Cross-validation of slides with nothing but an label about each: every slide is judged by a model that never saw it."""
+"""Cross-validation of slides with nothing but a label each: every slide is predicted by a model that was not trained on it."""
 
 import csv
 import json
@@ -53,7 +53,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_folds_judge_every_slide_by_attention_with_a_model_that_never_saw_its_patient(
+def test_every_slide_is_predicted_by_attention_of_a_model_trained_without_its_patient(
     cohort: Path, tmp_path: Path
 ) -> None:
     layout = RunLayout(tmp_path / "folds")

@@ -183,13 +183,13 @@ def test_the_locked_threshold_flags_the_wanted_share_of_positive_slides_in_the_s
 ):
     model = read_model_file(trained.model)
     point = model.operating_points["malignancy"]
-    scorer = Predictor(trained.model)
+    predictor = Predictor(trained.model)
     best: dict[str, float] = {}
     for name, part in parts(trained).items():
         if part == "validation":
             table, _ = read_table(trained.tiles(name), TILES_VERSION)
             target = np.array(table.column("target.malignancy.malignant").to_pylist(), float)
-            scores = scorer.score(np.load(trained.cached_tiles(name)))[:, 1]
+            scores = predictor.predict_proba(np.load(trained.cached_tiles(name)))[:, 1]
             best[name] = float(
                 scores[target[~np.isnan(target)] == (KINDS[int(name[1:]) % 4] != "benign")].max()
             )
@@ -236,7 +236,7 @@ def test_a_rerun_reuses_tiles_pixels_and_epochs(
 ):
     before = data_files(trained.root)
     assert train.run(config(epochs=6), cohort, trained.root) == 0
-    assert "going on after epoch 6" in capsys.readouterr().err
+    assert "resuming after epoch 6" in capsys.readouterr().err
     assert data_files(trained.root) == before
     assert [line.outcome for line in ledger.read(trained.ledger)][-2 * PATIENTS :] == ["reused"] * (
         2 * PATIENTS
@@ -338,12 +338,12 @@ def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohor
     path.write_text(
         path.read_text().replace("patient-1,", "patient-0,")
     )  # one patient, with both kinds of slide
-    settings = config(epochs=1, keep="best", watch="patient_auc")
+    settings = config(epochs=1, checkpoint="best", monitor="patient_auc")
     said = r"training\.monitor patient_auc: .* found 1 positive and 0 negative ones among 1"
     with pytest.raises(UserError, match=said):
         train.run(settings, path, tmp_path / "run")
     assert not (tmp_path / "run" / "cache").exists()  # before any pixel is read
-    assert train.run(config(epochs=1, keep="best"), path, tmp_path / "other") == 0
+    assert train.run(config(epochs=1, checkpoint="best"), path, tmp_path / "other") == 0
 
 
 @pytest.mark.parametrize(
@@ -448,14 +448,14 @@ def test_the_card_has_what_reporting_checklists_ask_and_says_what_it_does_not_kn
     card = (trained.model / "card.md").read_text(encoding="utf-8")
     model = read_model_file(trained.model)
     for words in (
-        "Readers: one labelled regions, never two the same ones; how far people agree is not known.",
+        "Readers: 1, never two of the same region; their agreement is not known.",
         "parameters, starting weights scratch",
         "Split: drawn, a share of 0.25 for validation, by patient",
         "bootstrap over patients",
-        "Subgroups: site, scanner, stain and preparation are the same on all validation slides, or not stated.",
+        "Subgroups: none; site, scanner, stain and preparation are the same on all validation slides, or not stated.",
         "Scanned at 0.5 µm/px.",
         "Intended use, users and clinical role, and what happens to a slide that is flagged, or not: *not recorded*.",
-        "Head malignancy: no scores were chosen to be left open",
+        "Head malignancy: no abstention band",
     ):
         assert words in card, words
     metric = model.validation_metrics["validation_whole_slide_sensitivity"]

@@ -79,7 +79,7 @@ def test_of_a_cross_validation_it_names_every_fold(
     assert train.run_images(config(), images, tmp_path / "run", folds=3, dry_run=True) == 0
     planned = said(capsys)
     assert "Fold 3 of 3:" in planned
-    assert planned.count("Left out for testing: 8 images of 8 groups.") == 3
+    assert planned.count("Test: 8 images of 8 groups.") == 3
     assert "Steps: 3 times" in planned
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""Training on slides with nothing but an label about each: one dark blob among nine makes a slide malignant."""
+"""Training on slides with nothing but a label each: one dark blob among nine makes a slide malignant."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
-from inkdot.metrics.attention_pooling import attended
+from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, train
@@ -27,11 +27,11 @@ SLIDES = 12
 
 
 def config(**training: object) -> Config:
-    """Coarse tiles, hardly any training: what is tested is what becomes of it."""
+    """Coarse tiles and very little training."""
     heads = [
         {"name": "malignancy", "classes": ["benign", "malignant"], "calls": {}, "flag_class": "malignant"}
     ]
-    slide_labels = {"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1}
+    mil = {"bag_tiles": 4, "hidden": 4}
     settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
     return config_from_mapping(
         {
@@ -44,7 +44,7 @@ def config(**training: object) -> Config:
             },
             "model": {"backbone": "test_efficientnet"},
             "heads": heads,
-            "training": settings | {"mil": slide_labels} | training,
+            "training": settings | {"mil": mil} | training,
         }
     )
 
@@ -86,11 +86,11 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout
     return layout
 
 
-def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
+def test_training_from_slide_labels_makes_a_model_with_attention(trained: RunLayout) -> None:
     model = read_model_file(trained.model)
     assert model.version == "inkdot.model/3"
     assert model.attention is not None
-    assert model.attention.start == "labels"
+    assert model.attention.start == "pseudo-labels"
     assert model.attention.follows
     assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
     assert model.operating_points["malignancy"].judged_on == "attention"
@@ -99,18 +99,18 @@ def test_a_model_that_judges_slides_comes_out(trained: RunLayout) -> None:
     assert {path.name for path in trained.root.iterdir()} >= {*phases, "model"}
     split = list(csv.DictReader(trained.split_csv.read_text(encoding="utf-8").splitlines()))
     assert len(split) == SLIDES
-    # A benign slide is benign everywhere; of a malignant one no tile is known.
+    # A benign slide labels its tiles, a malignant one does not.
     assert {int(row["labelled_tiles"]) > 0 for row in split if int(row["slide_id"][1:]) % 2 == 0} == {True}
     assert {int(row["labelled_tiles"]) for row in split if int(row["slide_id"][1:]) % 2 == 1} == {0}
     card = (trained.model / "card.md").read_text(encoding="utf-8")
     assert "attention-weighted mean" in card
-    assert "the surest of them" in card
+    assert "with pseudo-labels" in card
 
 
-def test_predict_writes_attention_and_judges_slides_by_it(
+def test_predict_writes_attention_and_scores_slides_by_it(
     trained: RunLayout, cohort: Path, tmp_path: Path
 ) -> None:
-    assert predict.run([cohort], trained.model, tmp_path, runtime="torch") == 0
+    assert predict.run([cohort], trained.model, tmp_path, predict.PredictSettings(runtime="torch")) == 0
     point = read_model_file(trained.model).operating_points["malignancy"]
     lines = list(csv.DictReader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
     called: list[str] = []
@@ -120,7 +120,7 @@ def test_predict_writes_attention_and_judges_slides_by_it(
         assert weights.min() >= 0.0
         assert weights.sum() == pytest.approx(1.0, abs=1e-5)
         both = [scores.probabilities("malignancy", name) for name in ("benign", "malignant")]
-        expected = np.float32(attended(np.stack(both, axis=1), weights)[1])
+        expected = np.float32(attention_pool(np.stack(both, axis=1), weights)[1])
         assert float(line["score"]) == pytest.approx(expected, abs=1e-4)
         assert float(line["score"]) <= scores.flag_scores.max() + 1e-4
         called.append("flagged" if expected >= np.float32(point.threshold) else "nothing flagged")
@@ -136,14 +136,14 @@ def test_predict_writes_attention_and_judges_slides_by_it(
     assert {row["call"] for row in positive} == {"flagged"}
 
 
-def test_a_dry_run_counts_the_steps_of_all_parts(
+def test_a_dry_run_counts_the_steps_of_all_phases(
     trained: RunLayout, cohort: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train.run(config(), cohort, trained.root, dry_run=True) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    tiles = int(re.findall(r"Training: (\d+) tiles", said)[0])
-    # Batches of 16 tiles, or of four slides with four: labels, three rounds of the surest, slides.
-    assert f"Steps: at most {5 * round(tiles / 16)}, in all parts of learning from slides." in said
+    output = " ".join(capsys.readouterr().err.split())
+    tiles = int(re.findall(r"Training: (\d+) tiles", output)[0])
+    # Batches of 16 tiles, or of four slides with four: weak labels, three rounds of pseudo-labels, slides.
+    assert f"Steps: at most {5 * round(tiles / 16)}, in all phases of training from slides." in output
 
 
 @pytest.mark.slow
@@ -157,12 +157,12 @@ def test_twice_gives_the_same_bytes(trained: RunLayout, cohort: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
+def test_a_run_killed_in_each_phase_resumes_to_the_same_bytes(
     trained: RunLayout, cohort: Path, tmp_path: Path
 ) -> None:
-    """A real process, really killed: as soon as each phase has written its curves.
+    """A real process, killed as soon as each phase has written its metrics.
 
-    It kills itself with the next file that it opens: who watched from outside might come too late.
+    It kills itself at the next file that it opens, since a watcher from outside might come too late.
     """
     path, cut = tmp_path / "config.json", RunLayout(tmp_path / "cut")
     path.write_text(json.dumps(config().model_dump(mode="json")))
@@ -186,24 +186,18 @@ def test_killed_in_each_phase_it_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("start", "recorded", "folders"),
-    [("self-supervised", "self-supervised", {"self_supervision"}), ("none", "scratch", set[str]())],
-)
-def test_the_backbone_can_start_otherwise(
-    cohort: Path, tmp_path: Path, start: str, recorded: str, folders: set[str]
-) -> None:
-    settings = config(mil={"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 1, "start": start})
+def test_attention_can_be_trained_without_pseudo_labels(cohort: Path, tmp_path: Path) -> None:
+    settings = config(mil={"bag_tiles": 4, "hidden": 4, "start": "none"})
     assert train.run(settings, cohort, tmp_path) == 0
     found = read_model_file(RunLayout(tmp_path).model).attention
     assert found is not None
-    assert found.start == recorded
-    phases = {"self_supervision", "weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3"}
-    assert {path.name for path in tmp_path.iterdir()} & phases == folders
+    assert found.start == "scratch"
+    phases = {"weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3"}
+    assert not {path.name for path in tmp_path.iterdir()} & phases
 
 
 @pytest.mark.slow
-def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
+def test_labels_of_tiles_and_of_slides_are_used_together(tmp_path: Path) -> None:
     mixed = make_cohort(tmp_path / "cohort", annotated=8)
     layout = RunLayout(tmp_path / "run")
     assert train.run(config(), mixed, layout.root) == 0
@@ -216,7 +210,7 @@ def test_both_kinds_of_label_are_learnt_from_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_morphology_is_learnt_from_slides_too(tmp_path: Path) -> None:
+def test_a_second_head_is_trained_from_slide_labels_too(tmp_path: Path) -> None:
     manifest = make_cohort(tmp_path / "cohort")
     header, *rows = manifest.read_text().splitlines()
     kinds = [",", ",small_cell", ",", ",large_cell"] * (SLIDES // 4)

@@ -1,4 +1,4 @@
-"""`torchrun … inkdot train`: two processes on one CPU make the model that one makes, and only the first writes and speaks."""
+"""`torchrun … inkdot train`: two processes on one CPU train one model; only rank zero writes and prints."""
 
 import csv
 import json
@@ -26,18 +26,16 @@ SLIDES, IMAGES = 8, 24
 KINDS = ("benign", "malignant")
 
 
-BACKBONES = {"slides": ("test_convnext", 0.003), "images": ("mobilenetv3_small_050", 0.0005)}
-"""Without batch normalisation and with, each with a learning rate; a higher one makes the last digits decide."""
+BACKBONE, WITH_BATCH_NORM = "test_convnext", "mobilenetv3_small_050"
 
 
-def settings(kind: str = "slides", **training: object) -> dict[str, object]:
+def settings(*, backbone: str = BACKBONE, **training: object) -> dict[str, object]:
     tiling = {"mode": "grid", "side_px": 32, "mpp": 1.0, "stride_px": 32, "adequacy": {"min_nuclei": 0}}
-    backbone, rate = BACKBONES[kind]
-    loop = {"epochs": 2, "batch_size": 8, "learning_rate": rate, "accelerator": "cpu"}
+    loop = {"epochs": 2, "batch_size": 8, "learning_rate": 0.001, "accelerator": "cpu"}
     return {
         "tiling": tiling,
         "heads": [{"name": "malignancy", "classes": list(KINDS), "calls": {}, "flag_class": "malignant"}],
-        "model": {"backbone": backbone, "dropout": 0.2, "precision": "float32"},
+        "model": {"backbone": backbone, "dropout": 0.0, "precision": "float32"},
         "images": {"mpp_of_all": "unknown", "near_duplicates": "warn"},
         "training": loop | training,
     }
@@ -57,7 +55,7 @@ def painted(seed: int, side: int, centres: list[tuple[int, int]]) -> np.ndarray:
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``slides.csv`` of labelled slides and ``images.csv`` of labelled images.
 
-    In ``unmarked.csv`` the slides have nothing but an label each, in ``mixed.csv`` one has no more.
+    In ``unmarked.csv`` the slides have nothing but a label each, in ``mixed.csv`` one of them.
     """
     folder = tmp_path_factory.mktemp("together")
     lines, labels = (
@@ -89,10 +87,11 @@ def start(
     processes: int,
     *options: str,
     program: Sequence[str] = ("-m", "inkdot.cli.app"),
+    backbone: str = BACKBONE,
     **training: object,
 ) -> subprocess.CompletedProcess[str]:
     path, kind = out.with_suffix(".yaml"), "images" if table.stem == "images" else "slides"
-    path.write_text(json.dumps(settings(kind, **training)))
+    path.write_text(json.dumps(settings(backbone=backbone, **training)))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     launcher += ["--log-dir", str(out.with_suffix(".torchrun"))]
     command = [sys.executable, "-W", "ignore", *(launcher if processes > 1 else [])]
@@ -117,27 +116,29 @@ def losses(out: Path) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["slides", "images"])
-def test_two_processes_make_the_model_of_one(tables: Path, tmp_path: Path, kind: str) -> None:
+def test_two_processes_train_the_model_of_one_without_batch_normalisation(
+    tables: Path, tmp_path: Path, kind: str
+) -> None:
     table = tables / f"{kind}.csv"
     for name, processes in (("one", 1), ("two", 2)):
         done = start(table, tmp_path / name, processes)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stderr.count("what it is worth:") == 1
+        assert done.stderr.count("performance:") == 1
         assert done.stderr.count("epoch 2 of 2: train_loss") == 1
     layouts = [RunLayout(tmp_path / name) for name in ("one", "two")]
     one, two = (losses(layout.root) for layout in layouts)
     assert one.shape == (2, 4)
-    np.testing.assert_allclose(two, one, rtol=1e-4)
-    # Every slide was tiled and read once, by whoever.
+    np.testing.assert_allclose(two, one, rtol=1e-3)
+    # Every slide was tiled and read once.
     outcomes = [[(line.stage, line.outcome) for line in read_ledger(layout.ledger)] for layout in layouts]
     assert sorted(outcomes[0]) == sorted(outcomes[1])
     points = [read_model_file(layout.model).operating_points["malignancy"] for layout in layouts]
     assert points[1].threshold == pytest.approx(points[0].threshold, abs=2e-3)
-    # Started again, they find all done: no epoch, no tile and no weight is made anew.
+    # A rerun finds all done: no epoch, tile or weight is computed again.
     before = layouts[1].model.joinpath("weights.safetensors").read_bytes(), two.tolist()
     again = start(table, tmp_path / "two", 2)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert again.stderr.count("going on after epoch 2") == 1
+    assert again.stderr.count("resuming after epoch 2") == 1
     assert "epoch 1 of 2: train_loss" not in again.stderr
     after = layouts[1].model.joinpath("weights.safetensors").read_bytes(), losses(layouts[1].root).tolist()
     assert after == before
@@ -145,11 +146,23 @@ def test_two_processes_make_the_model_of_one(tables: Path, tmp_path: Path, kind:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_when_the_first_stops_the_other_does_not_wait_and_its_reason_is_said_once(
+def test_batch_normalisation_of_several_processes_on_a_cpu_is_noted_once_and_on_the_card(
+    tables: Path, tmp_path: Path
+) -> None:
+    done = start(tables / "images.csv", tmp_path / "run", 2, backbone=WITH_BATCH_NORM, epochs=1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("Batch normalisation: each of 2 processes") == 1
+    card = (RunLayout(tmp_path / "run").model / "card.md").read_text(encoding="utf-8")
+    assert "Batch normalisation: each of 2 processes" in card
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_error_on_rank_zero_ends_the_other_process_and_is_printed_once(
     tables: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
-    with FileLock(RunLayout(tmp_path / "run").lock):  # known to the first only, when the other waits already
+    with FileLock(RunLayout(tmp_path / "run").lock):  # taken on rank zero only, while the other waits
         done = start(tables / "images.csv", tmp_path / "run", 2)
     assert done.returncode == 1
     assert done.stderr.count("inkdot: ") == 1
@@ -157,31 +170,29 @@ def test_when_the_first_stops_the_other_does_not_wait_and_its_reason_is_said_onc
     assert "Traceback" not in done.stderr.split("inkdot: ")[0]
 
 
-BAGS: dict[str, object] = {"bag_tiles": 4, "hidden": 4, "self_supervised_epochs": 2}
-LABELS = ["weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3", "mil"]
+BAGS: dict[str, object] = {"bag_tiles": 4, "hidden": 4}
+PHASES = ["weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3", "mil"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("table", "how", "recorded", "phases", "bound"),
+    ("table", "backbone_start", "recorded", "phases"),
     [
-        ("unmarked", "labels", "labels", LABELS, 1e-4),
-        ("unmarked", "self-supervised", "self-supervised", ["self_supervision", "mil"], 2e-3),
-        ("unmarked", "none", "scratch", ["mil"], 1e-4),
-        ("mixed", "labels", "tiles", [".", "mil"], 1e-4),
+        ("unmarked", "pseudo-labels", "pseudo-labels", PHASES),
+        ("unmarked", "none", "scratch", ["mil"]),
+        ("mixed", "pseudo-labels", "tiles", [".", "mil"]),
     ],
 )
-def test_two_processes_learn_from_slides_as_one_does(
-    tables: Path, tmp_path: Path, table: str, how: str, recorded: str, phases: list[str], bound: float
+def test_two_processes_train_from_slide_labels_as_one_does(
+    tables: Path, tmp_path: Path, table: str, backbone_start: str, recorded: str, phases: list[str]
 ) -> None:
     layouts = [RunLayout(tmp_path / name) for name in ("one", "two")]
-    # At higher rates the last digits decide, sooner where there is batch normalisation, as in front of embeddings.
-    training = {"mil": BAGS | {"start": how}, "learning_rate": 0.0003 if "self" in how else 0.001}
+    training = {"mil": BAGS | {"start": backbone_start}}
     for layout, processes in zip(layouts, (1, 2), strict=True):
         done = start(tables / f"{table}.csv", layout.root, processes, **training)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stderr.count("what it is worth:") == 1
+        assert done.stderr.count("performance:") == 1
         assert done.stderr.count("epoch 2 of 2: train_loss") == len(phases)
     found = [
         {path.parent.relative_to(own.root).as_posix() for path in own.root.rglob("metrics.csv")}
@@ -191,21 +202,21 @@ def test_two_processes_learn_from_slides_as_one_does(
     for phase in phases:
         one, two = (losses(layout.root / phase) for layout in layouts)
         assert len(one) == 2
-        np.testing.assert_allclose(two, one, rtol=bound, err_msg=phase)
+        np.testing.assert_allclose(two, one, rtol=1e-3, err_msg=phase)
     models = [read_model_file(layout.model) for layout in layouts]
     for model in models:
         assert model.attention is not None
         assert model.attention.start == recorded
     thresholds = [model.operating_points["malignancy"].threshold for model in models]
     assert thresholds[1] == pytest.approx(thresholds[0], abs=2e-3)
-    # Which tiles were sure, and how many: the same ones, or the losses would not agree.
+    # The number of pseudo-labels is the same.
     cards = [(layout.model / "card.md").read_text(encoding="utf-8") for layout in layouts]
-    taught = [[line for line in card.splitlines() if "surest of them" in line] for card in cards]
-    assert taught[0] == taught[1]
-    assert len(taught[0]) == (recorded == "labels")
+    lines = [[line for line in card.splitlines() if "with pseudo-labels" in line] for card in cards]
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == (recorded == "pseudo-labels")
 
 
-_MORTAL = """
+_KILLED = """
 import os, signal, sys, threading, time
 from pathlib import Path
 
@@ -229,23 +240,23 @@ main()
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_whichever_is_killed_in_whatever_phase_both_stop_and_go_on_to_the_same_bytes(
+def test_a_process_killed_in_any_phase_ends_both_and_a_rerun_resumes_to_the_same_bytes(
     tables: Path, tmp_path: Path
 ) -> None:
-    """Sums over two processes do not depend on their order; those over more may, in their last digits."""
-    (tmp_path / "mortal.py").write_text(_MORTAL)
+    """With batch normalisation, whose statistics differ between the processes."""
+    (tmp_path / "killed.py").write_text(_KILLED)
     whole, cut = RunLayout(tmp_path / "whole"), RunLayout(tmp_path / "cut")
-    table, training = tables / "unmarked.csv", {"mil": BAGS}
+    table, training = tables / "unmarked.csv", {"mil": BAGS, "backbone": WITH_BATCH_NORM}
     assert start(table, whole.root, 2, **training).returncode == 0
-    for rank, phase in enumerate(LABELS):
-        program = [str(tmp_path / "mortal.py"), str(rank % 2), str(cut.phase(phase).metrics_csv)]
+    for rank, phase in enumerate(PHASES):
+        program = [str(tmp_path / "killed.py"), str(rank % 2), str(cut.phase(phase).metrics_csv)]
         done = start(table, cut.root, 2, program=program, **training)
         assert done.returncode == 1
         assert done.stderr.count("inkdot: ") <= 1, done.stderr[-3000:]
         if rank % 2:
-            assert done.stderr.count("found another one gone") == 1
+            assert done.stderr.count("found that another one ended") == 1
         assert not cut.model.exists()
-        assert not cut.phase(LABELS[min(rank + 1, 4)]).root.exists() or rank == 4
+        assert not cut.phase(PHASES[min(rank + 1, 4)]).root.exists() or rank == 4
     assert start(table, cut.root, 2, **training).returncode == 0
     for name in ("model/weights.safetensors", "model/model.json", "mil/metrics.csv"):
         assert (cut.root / name).read_bytes() == (whole.root / name).read_bytes()
@@ -265,9 +276,7 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_processes_that_find_different_checkpoints_do_not_wait_for_each_other_for_ever(
-    tables: Path, tmp_path: Path
-) -> None:
+def test_processes_with_different_checkpoints_are_refused(tables: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.py").write_text(_ELSEWHERE)
     table, out, program = tables / "images.csv", tmp_path / "run", [str(tmp_path / "elsewhere.py")]
     assert start(table, out, 1).returncode == 0
@@ -281,25 +290,27 @@ def test_processes_that_find_different_checkpoints_do_not_wait_for_each_other_fo
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["unmarked", "images"])
-def test_two_processes_cross_validate_as_one_does(tables: Path, tmp_path: Path, kind: str) -> None:
+def test_two_processes_cross_validate_as_one_does_without_batch_normalisation(
+    tables: Path, tmp_path: Path, kind: str
+) -> None:
     layouts = [RunLayout(tmp_path / name) for name in ("one", "two")]
-    training = {"epochs": 1, "mil": BAGS, "validation_fraction": 0.4, "learning_rate": 0.0005}
+    training = {"epochs": 1, "mil": BAGS, "validation_fraction": 0.4}
     for layout, processes in zip(layouts, (1, 2), strict=True):
         done = start(tables / f"{kind}.csv", layout.root, processes, "--folds", "2", **training)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stderr.count("fold 2 of 2") == 1
         assert done.stderr.count("metrics: ") == 1
     phases = [path.parent.relative_to(layouts[0].root) for path in layouts[0].root.rglob("metrics.csv")]
-    assert len(phases) == 2 * (len(LABELS) if kind == "unmarked" else 1)
+    assert len(phases) == 2 * (len(PHASES) if kind == "unmarked" else 1)
     for phase in phases:
         one, two = (losses(layout.root / phase) for layout in layouts)
-        np.testing.assert_allclose(two, one, rtol=1e-4, err_msg=str(phase))
-    judged = [
+        np.testing.assert_allclose(two, one, rtol=1e-3, err_msg=str(phase))
+    oof = [
         list(csv.DictReader(layout.out_of_fold_csv.read_text(encoding="utf-8").splitlines()))
         for layout in layouts
     ]
-    assert judged[0]
-    for one, two in zip(*judged, strict=True):
+    assert oof[0]
+    for one, two in zip(*oof, strict=True):
         assert (one["name"], one["fold"]) == (two["name"], two["fold"])
         score = "p.malignancy.malignant"
         assert float(two[score]) == pytest.approx(float(one[score]), abs=1e-3)
@@ -312,7 +323,7 @@ ALWAYS = {"mil": BAGS | {"use": "always"}}
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "folds", "training", "words"),
+    ("kind", "size", "folds", "training", "message"),
     [
         ("slides", "3", None, {}, r"training\.batch_size: expected a multiple of 3 for 3 processes.*found 8"),
         (
@@ -328,7 +339,7 @@ ALWAYS = {"mil": BAGS | {"use": "always"}}
         ("mixed", "4", 3, {"mil": BAGS}, r"a multiple of 16 for 4 processes.*found 8; set it to 16"),
     ],
 )
-def test_what_several_processes_cannot_do_is_said_before_anything_is_tiled(
+def test_a_batch_size_that_does_not_fit_is_refused_before_tiling(
     tables: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -336,11 +347,11 @@ def test_what_several_processes_cannot_do_is_said_before_anything_is_tiled(
     size: str,
     folds: int | None,
     training: dict[str, object],
-    words: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", size)
-    config = config_from_mapping(settings("images" if kind == "images" else "slides", **training))
+    config = config_from_mapping(settings(**training))
     stage = train.run_images if kind == "images" else train.run
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=message):
         stage(config, tables / f"{kind}.csv", tmp_path / "run", folds=folds)
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""What is known of an epoch, per patient too, and which of two epochs is the better one."""
+"""Metrics of an epoch, per patient too, and which of two epochs is the better one."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,14 @@ from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import patient_metrics
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.metrics.classification import average_precision, roc_auc
-from inkdot.training.fit.epoch_metrics import Row, better, cells, chosen_words, line, monitored_metrics
+from inkdot.training.fit.epoch_metrics import (
+    Row,
+    best_epoch_note,
+    cells,
+    epoch_line,
+    is_better,
+    monitored_metrics,
+)
 from inkdot.training.fit.monitor import check_monitored
 
 NAN = np.nan
@@ -61,65 +68,65 @@ def epoch(loss: float, auc: float | None = None, prefix: str = "selftest_") -> R
     return {f"{prefix}calibrated_loss": loss, f"{prefix}patient_auc": auc}
 
 
-def test_the_lower_loss_is_better_unless_patients_are_watched():
+def test_the_lower_loss_is_better_unless_patient_auc_is_monitored():
     first, second = epoch(0.4, 0.8), epoch(0.5, 0.9)
-    assert better(first, second, "selftest_", "calibrated_loss")
-    assert not better(second, first, "selftest_", "calibrated_loss")
-    assert better(second, first, "selftest_", "patient_auc")
-    assert not better(first, second, "selftest_", "patient_auc")
+    assert is_better(first, second, "selftest_", "calibrated_loss")
+    assert not is_better(second, first, "selftest_", "calibrated_loss")
+    assert is_better(second, first, "selftest_", "patient_auc")
+    assert not is_better(first, second, "selftest_", "patient_auc")
 
 
 def test_of_epochs_that_rank_patients_alike_the_lower_loss_is_better_and_the_same_is_no_better():
-    assert better(epoch(0.4, 1.0), epoch(0.5, 1.0), "selftest_", "patient_auc")
-    assert not better(epoch(0.5, 1.0), epoch(0.4, 1.0), "selftest_", "patient_auc")
-    assert not better(epoch(0.4, 1.0), epoch(0.4, 1.0), "selftest_", "patient_auc")
+    assert is_better(epoch(0.4, 1.0), epoch(0.5, 1.0), "selftest_", "patient_auc")
+    assert not is_better(epoch(0.5, 1.0), epoch(0.4, 1.0), "selftest_", "patient_auc")
+    assert not is_better(epoch(0.4, 1.0), epoch(0.4, 1.0), "selftest_", "patient_auc")
 
 
-def test_where_nothing_has_labels_the_loss_decides():
+def test_without_an_auc_of_patients_the_loss_decides():
     lower, higher = ({"pairs_calibrated_loss": loss} for loss in (0.1, 0.2))
-    assert better(lower, higher, "pairs_", "patient_auc")
-    assert not better(higher, lower, "pairs_", "patient_auc")
+    assert is_better(lower, higher, "pairs_", "patient_auc")
+    assert not is_better(higher, lower, "pairs_", "patient_auc")
 
 
-def test_the_terminal_tells_of_patients_with_an_interval():
+def test_the_terminal_line_has_the_patient_auc_with_its_interval():
     row = epoch(0.5, 0.75) | {"epoch": 3, "train_loss": 0.25}
     row |= {"selftest_patient_auc.low": 0.5, "selftest_patient_auc.high": 1.0}
-    said = line(row, 9, "selftest_")
-    assert said == (
+    message = epoch_line(row, 9, "selftest_")
+    assert message == (
         "epoch 3 of 9: train_loss 0.2500, selftest_calibrated_loss 0.5000, selftest_patient_auc 0.750 (0.500 to 1.000)"
     )
-    assert "patient" not in line(row | {"selftest_patient_auc": None}, 9, "selftest_")
+    assert "patient" not in epoch_line(row | {"selftest_patient_auc": None}, 9, "selftest_")
 
 
-def test_patients_too_few_for_an_interval_are_said_to_be():
+def test_too_few_patients_have_no_interval():
     too_few = metrics([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0], ["a", "b", "c", "d"])
     row = epoch(0.5, 0.75) | {"epoch": 1, "train_loss": 0.25}
     row |= {f"selftest_{name}": value for name, value in cells(too_few).items()}
-    assert line(row, 1, "selftest_").endswith("selftest_patient_auc 1.000 (interval not known)")
+    assert epoch_line(row, 1, "selftest_").endswith("selftest_patient_auc 1.000 (interval not known)")
 
 
-def test_watching_patients_needs_both_kinds_of_them(tiny_config):
+def test_monitoring_patient_auc_needs_positive_and_negative_patients(tiny_config):
     targets = np.array([[0, 1, 1, 0], [1, 0, NAN, NAN], [0.5, 0.5, NAN, NAN]], np.float32)
     settings = tiny_config.training.model_copy(update={"monitor": "patient_auc"})
-    watching = tiny_config.model_copy(update={"training": settings})
-    one_kind = np.array(["a", "a", "b"])  # a has both kinds of tile, b is undecided
-    said = r"found 1 positive and 0 negative ones among 2; .*set training\.monitor to calibrated_loss"
-    with pytest.raises(UserError, match=said):
-        check_monitored(targets, one_kind, watching)
-    check_monitored(targets, one_kind, tiny_config)
-    check_monitored(targets, np.array(["a", "b", "c"]), watching)
+    monitored = tiny_config.model_copy(update={"training": settings})
+    one_class = np.array(["a", "a", "b"])  # a has both kinds of tile, b is undecided
+    message = r"found 1 positive and 0 negative ones among 2; .*set training\.monitor to calibrated_loss"
+    with pytest.raises(UserError, match=message):
+        check_monitored(targets, one_class, monitored)
+    check_monitored(targets, one_class, tiny_config)
+    check_monitored(targets, np.array(["a", "b", "c"]), monitored)
 
 
-def test_the_card_says_by_what_the_epoch_was_chosen(tiny_config):
-    assert chosen_words(7, tiny_config.training) == (
+def test_the_card_names_the_metric_that_chose_the_epoch(tiny_config):
+    assert best_epoch_note(7, tiny_config.training) == (
         "Weights of epoch 7 of 3, which had the lowest calibrated validation loss."
     )
     settings = tiny_config.training.model_copy(update={"monitor": "patient_auc"})
-    assert "epoch 7 of 3, which had the highest AUC over validation patients" in chosen_words(7, settings)
+    assert "epoch 7 of 3, which had the highest AUC over validation patients" in best_epoch_note(7, settings)
 
 
-def test_scores_that_are_no_numbers_are_the_users_error_and_say_what_to_lower():
-    """Losses are those before each step: after the last of an epoch the weights may be past all numbers."""
+def test_scores_that_are_not_finite_are_a_user_error_naming_the_key():
+    """The losses are those before each step: after the last one the weights may have become infinite."""
     logits = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, NAN, 0.0, 0.0]], np.float32)
     targets = np.array([[1, 0, NAN, NAN], [0, 1, NAN, NAN]], np.float32)
     config = config_from_mapping({})

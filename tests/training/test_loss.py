@@ -52,7 +52,7 @@ def test_unknown_rows_contribute_neither_value_nor_gradient():
     assert (gradient[2] != 0).all()
 
 
-def test_a_head_that_nobody_labelled_gives_zero_with_gradient_zero():
+def test_a_head_without_labels_gives_zero_with_gradient_zero():
     logits = (torch.randn(5, 4) * 50).requires_grad_()
     targets = torch.full((5, 4), NAN)
     loss = masked_loss(logits, targets, HEADS)

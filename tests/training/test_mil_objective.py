@@ -1,4 +1,4 @@
-"""Learning from slides alone: painted bags in which one tile in six is malignant, and nobody says which."""
+"""MIL: painted bags in which one unlabelled tile in six is malignant."""
 
 import csv
 from dataclasses import replace
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fixtures.painted_tiles import run_context
 
 from inkdot.config import config_from_mapping
 from inkdot.datasets.bags import bag_set, labelled_subset
@@ -14,12 +15,11 @@ from inkdot.datasets.tile_set import TileSet
 from inkdot.metrics.classification import roc_auc
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.torch_backend import predict_logits
-from inkdot.storage.layout import RunLayout
-from inkdot.training.fit import trainer as loop
+from inkdot.training.distributed.fabric import launched_fabric
+from inkdot.training.fit import trainer
 from inkdot.training.fit.checkpoint import manual_seed
-from inkdot.training.fit.vicreg import PairLesson, SelfTaught, vicreg_loss
 from inkdot.training.mil.attention_heads import with_attention
-from inkdot.training.mil.bag_sampler import BagDraws
+from inkdot.training.mil.bag_sampler import BagSampler
 from inkdot.training.mil.mil_objective import BagData, MilObjective, pooled_bags, slide_logits
 
 SIDE, TILES = 32, 6
@@ -35,7 +35,7 @@ def painted_tile(malignant, large, generator):
 
 
 def painted_bags(slides, seed):
-    """Every second slide has one malignant tile, at a place of its own; its tiles have no labels."""
+    """Every second slide has one malignant tile, at a random position; its tiles have no labels."""
     generator = np.random.default_rng(seed)
     arrays, targets, names, of_slide, truth = [], [], [], {}, []
     for slide in range(slides):
@@ -82,23 +82,29 @@ def config_with(**training):
     )
 
 
-def learnt(folder, data, config, console):
+def trained(folder, data, config, console):
     manual_seed(0, 0)
     network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8))
-    state = loop.learn(network, MilObjective(data, config), config, RunLayout(folder), console)
+    context = run_context(folder, config, console)
+    state = trainer.fit(network, MilObjective(data, config, context.fabric), context)
     return network, state
 
 
+def objective_of(data, config):
+    with launched_fabric(config.training) as fabric:
+        return MilObjective(data, config, fabric)
+
+
 @pytest.mark.slow
-def test_slides_alone_teach_which_tiles_are_malignant(tmp_path, data, quiet):
+def test_training_from_slide_labels_finds_the_malignant_tiles(tmp_path, data, quiet):
     config = config_with(epochs=14)
-    network, _ = learnt(tmp_path, data, config, quiet)
+    network, _ = trained(tmp_path, data, config, quiet)
     bags, truth = painted_bags(20, 3)
     logits = predict_logits(network, bags.tiles.tiles(), device=torch.device("cpu"), batch_size=24)
     pooled = pooled_bags(logits, bags, config.head_records)
     positive = bags.targets[:, 1] > 0.5
     assert roc_auc(positive, pooled[:, 1] - pooled[:, 0]) > 0.9
-    assert roc_auc(truth, logits[:, 1] - logits[:, 0]) > 0.9  # of tiles, which nobody labelled
+    assert roc_auc(truth, logits[:, 1] - logits[:, 0]) > 0.9  # of unlabelled tiles
     attention = logits[:, 4].reshape(-1, TILES)[positive]
     found = attention.argmax(axis=1) == truth.reshape(-1, TILES)[positive].argmax(axis=1)
     assert found.mean() > 0.7
@@ -107,23 +113,23 @@ def test_slides_alone_teach_which_tiles_are_malignant(tmp_path, data, quiet):
     assert "selftest_slide_auc.malignancy.malignant.low" in rows[0]
 
 
-def test_stopped_between_epochs_it_goes_on_to_the_same_bytes(tmp_path, data, quiet, monkeypatch):
-    whole, _ = learnt(tmp_path / "whole", data, config_with(), quiet)
-    write, writes = loop.write_checkpoint, 0
+def test_a_run_interrupted_between_epochs_resumes_to_the_same_bytes(tmp_path, data, quiet, monkeypatch):
+    whole, _ = trained(tmp_path / "whole", data, config_with(), quiet)
+    write, writes = trainer.write_checkpoint, 0
 
-    def dying(*arguments):
+    def interrupted(*arguments):
         nonlocal writes
         writes += 1
         if writes == 3:  # best and last of the first epoch are written
             raise KeyboardInterrupt
         write(*arguments)
 
-    monkeypatch.setattr(loop, "write_checkpoint", dying)
+    monkeypatch.setattr(trainer, "write_checkpoint", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        learnt(tmp_path / "cut", data, config_with(), quiet)
+        trained(tmp_path / "cut", data, config_with(), quiet)
     monkeypatch.undo()
-    resumed, _ = learnt(tmp_path / "cut", data, config_with(), quiet)
-    assert "going on after epoch 1" in quiet.file.getvalue()
+    resumed, _ = trained(tmp_path / "cut", data, config_with(), quiet)
+    assert "resuming after epoch 1" in quiet.file.getvalue()
     assert all(
         torch.equal(a, b)
         for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
@@ -132,10 +138,10 @@ def test_stopped_between_epochs_it_goes_on_to_the_same_bytes(tmp_path, data, qui
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
-def test_a_step_sees_both_kinds_of_slide_and_where_attention_lies(data):
+def test_a_step_has_slides_of_both_classes_and_tiles_with_most_attention(data):
     bags = data.training
     classes = np.argmax(bags.targets[:, :2], axis=1)
-    draws = BagDraws(bags, classes, batch_size=16, bag_size=4, seed=0)
+    draws = BagSampler(bags, classes, batch_size=16, bag_size=4, seed=0)
     attention = np.zeros(len(bags.tiles))
     attention[::TILES] = 1.0  # the first tile of every slide
     draws.epoch, draws.attention = 3, attention
@@ -156,8 +162,8 @@ def test_a_step_sees_both_kinds_of_slide_and_where_attention_lies(data):
 
 def test_processes_share_the_slides_of_a_step_each_with_all_its_tiles(data):
     bags, classes = data.training, np.argmax(data.training.targets[:, :2], axis=1)
-    one = BagDraws(bags, classes, 16, 4, seed=0)
-    two = [BagDraws(bags, classes, 16, 4, seed=0, rank=rank, size=2) for rank in range(2)]
+    one = BagSampler(bags, classes, 16, 4, seed=0)
+    two = [BagSampler(bags, classes, 16, 4, seed=0, rank=rank, size=2) for rank in range(2)]
     shares = [list(draws) for draws in two]
     for step, batch in enumerate(one):
         by_slide = [batch[start : start + 4] for start in range(0, 16, 4)]
@@ -166,8 +172,8 @@ def test_processes_share_the_slides_of_a_step_each_with_all_its_tiles(data):
             assert (draws.drawn[step] == one.drawn[step][rank::2]).all()
 
 
-def test_a_slide_with_fewer_tiles_than_places_shows_all_of_them(data):
-    draws = BagDraws(data.training, np.zeros(24, np.int64), batch_size=32, bag_size=16, seed=0)
+def test_a_slide_with_few_tiles_is_drawn_with_all_of_them(data):
+    draws = BagSampler(data.training, np.zeros(24, np.int64), batch_size=32, bag_size=16, seed=0)
     for batch, slides in zip(draws, draws.drawn, strict=False):
         for rows, slide in zip(np.array([draw.row for draw in batch]).reshape(-1, 16), slides, strict=True):
             assert set(rows.tolist()) == set(data.training.rows(int(slide)).tolist())
@@ -176,22 +182,24 @@ def test_a_slide_with_fewer_tiles_than_places_shows_all_of_them(data):
 def test_the_loss_is_that_of_slides_and_of_labelled_tiles_together(data):
     """Against cross-entropies written out in NumPy."""
     config = config_with(mil={"bag_tiles": 6, "hidden": 8, "tile_weight": 0.5})
-    lesson = MilObjective(data, config)
-    rows = np.array([draw.row for draw in next(iter(lesson.draws))])
+    objective = objective_of(data, config)
+    rows = np.array([draw.row for draw in next(iter(objective.sampler))])
     outputs = torch.from_numpy(np.random.default_rng(4).normal(size=(len(rows), 6)))
     targets = data.training.tiles.targets[rows]
-    (loss,) = lesson.losses(lambda _: outputs, (torch.zeros(len(rows)), torch.from_numpy(targets)), 0)
+    (loss,) = objective.training_step(
+        lambda _: outputs, (torch.zeros(len(rows)), torch.from_numpy(targets)), 0
+    )
 
-    def entropy(logits, wanted):
-        return -(wanted * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum(axis=1)
+    def entropy(logits, target):
+        return -(target * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum(axis=1)
 
     logits, expected = outputs.numpy(), 0.0
-    owners, bags = np.arange(len(rows)) // 6, lesson.draws.drawn[0]
+    owners, bags = np.arange(len(rows)) // 6, objective.sampler.drawn[0]
     pooled = slide_logits(outputs, torch.from_numpy(owners), len(bags), config.head_records).numpy()
     for own in (slice(0, 2), slice(2, 4)):
-        wanted = data.training.targets[bags][:, own]
-        known = ~np.isnan(wanted[:, 0])
-        expected += entropy(pooled[known][:, own], wanted[known]).mean()
+        target = data.training.targets[bags][:, own]
+        known = ~np.isnan(target[:, 0])
+        expected += entropy(pooled[known][:, own], target[known]).mean()
     known = ~np.isnan(targets[:, 0])  # all benign, hence alike in weight
     expected += 0.5 * entropy(logits[known][:, :2], targets[known][:, :2]).mean()
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
@@ -205,10 +213,10 @@ def test_a_patient_has_the_score_of_the_highest_of_the_slides(data):
     targets = bags.targets.copy()
     targets[6:, :2] = [1, 0]
     config = config_with(monitor="patient_auc")
-    lesson = MilObjective(replace(data, validation=replace(bags, tiles=tiles, targets=targets)), config)
+    objective = objective_of(replace(data, validation=replace(bags, tiles=tiles, targets=targets)), config)
     manual_seed(0, 0)
     network = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE, attention_hidden=8)).eval()
-    row = lesson.judge(network, torch.device("cpu"))
+    row = objective.validate(network, torch.device("cpu"))
     logits = predict_logits(network, bags.tiles.tiles(), device=torch.device("cpu"), batch_size=24)
     pooled = pooled_bags(logits, bags, config.head_records)
     best = (pooled[:, 1] - pooled[:, 0]).reshape(4, 3).max(axis=1)
@@ -217,12 +225,12 @@ def test_a_patient_has_the_score_of_the_highest_of_the_slides(data):
     assert row["auc.malignancy.malignant"] != row["patient_auc"]  # that of slides
 
 
-def test_attention_begins_where_the_tiles_own_layer_looks(data):
+def test_attention_starts_from_the_margin_of_each_tile(data):
     """Against a softmax of log-odds in NumPy; what a network without attention gives stays as it was."""
     config = config_with()
     manual_seed(0, 0)
     plain = TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE)).eval()
-    attentive = with_attention(plain, config).eval()
+    attentive = with_attention(plain, config.training).eval()
     tiles = torch.from_numpy(data.training.tiles.arrays[1]).permute(0, 3, 1, 2)
     with torch.inference_mode():
         before, logits = plain(tiles).numpy(), attentive(tiles)
@@ -230,12 +238,12 @@ def test_attention_begins_where_the_tiles_own_layer_looks(data):
     pooled = slide_logits(logits, torch.zeros(len(tiles), dtype=torch.long), 1, config.head_records).numpy()
     weights = np.exp(before[:, 1] - before[:, 0])
     np.testing.assert_allclose(pooled[0], (weights / weights.sum()) @ before, rtol=1e-4, atol=1e-6)
-    lesson = MilObjective(data, config)
-    lesson.begin(attentive, torch.device("cpu"))
-    assert lesson.draws.attention is not None
+    objective = objective_of(data, config)
+    objective.on_epoch_start(attentive)
+    assert objective.sampler.attention is not None
 
 
-def test_slides_that_nobody_labelled_for_are_left_out():
+def test_slides_without_labels_are_left_out():
     bags, _ = painted_bags(4, 5)
     unknown = {name: np.full(4, np.nan, np.float32) for name in bags.slides.tolist()[:2]}
     known = {name: bags.targets[k] for k, name in enumerate(bags.slides.tolist()) if k >= 2}
@@ -244,36 +252,3 @@ def test_slides_that_nobody_labelled_for_are_left_out():
     assert kept.owners.tolist() == [0] * TILES + [1] * TILES
     assert kept.patients.tolist() == kept.slides.tolist()
     assert len(labelled_subset(kept.tiles)) == TILES
-
-
-def test_the_self_supervised_loss_is_that_of_the_paper():
-    generator = np.random.default_rng(6)
-    first, second = generator.normal(size=(2, 9, 5)) * np.array([0.1, 0.5, 1, 2, 3])
-
-    def spread(z):
-        return np.maximum(0, 1 - np.sqrt(z.var(axis=0, ddof=1) + 1e-4)).mean()
-
-    def shared(z):
-        covariance = np.cov(z.T)
-        return ((covariance**2).sum() - (np.diag(covariance) ** 2).sum()) / 5
-
-    expected = 25 * np.mean((first - second) ** 2) + 25 * (spread(first) + spread(second)) / 2
-    expected += shared(first) + shared(second)
-    loss = vicreg_loss(torch.from_numpy(first), torch.from_numpy(second))
-    assert float(loss.total) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.slow
-def test_without_labels_embeddings_spread_and_two_runs_give_the_same_bytes(tmp_path, data, quiet):
-    config = config_with(epochs=2)
-    blank = [bags.tiles for bags in (data.training, data.validation)]
-    states = []
-    for name in ("a", "b"):
-        manual_seed(0, 0)
-        taught = SelfTaught(TileNetwork(NetworkSpec(BACKBONE, 0.2, config.head_records, SIDE)))
-        lesson = PairLesson(*blank, config, "selftest_", "run-1")
-        loop.learn(taught, lesson, config, RunLayout(tmp_path / name), quiet)
-        states.append(taught.network.state_dict())
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    rows = list(csv.DictReader((tmp_path / "a" / "metrics.csv").read_text(encoding="utf-8").splitlines()))
-    assert float(rows[-1]["selftest_pairs_loss"]) < float(rows[0]["selftest_pairs_loss"])

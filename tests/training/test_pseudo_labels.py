@@ -1,4 +1,4 @@
-"""Which tiles get their slide's labels, against rules written out tile by tile."""
+"""Tiles that get their slide's labels, against rules written out tile by tile."""
 
 import numpy as np
 import pytest
@@ -40,30 +40,30 @@ def test_every_tile_gets_its_slides_labels(bags: BagSet) -> None:
     np.testing.assert_array_equal(targets, bags.targets[bags.owners])
 
 
-def test_a_tiles_own_label_holds_and_a_benign_one_has_no_morphology(bags: BagSet) -> None:
-    bags.tiles.targets[100, :2] = BENIGN  # somebody marked it, on a malignant slide
+def test_a_tile_keeps_its_own_label_and_a_benign_one_has_no_morphology(bags: BagSet) -> None:
+    bags.tiles.targets[100, :2] = BENIGN  # labelled itself, on a malignant slide
     targets = labelled_bag_tiles(bags, HEADS).targets
     assert targets[100, :2].tolist() == BENIGN
     assert np.isnan(targets[100, 2:]).all()
     assert targets[101].tolist() == [*MALIGNANT, *SMALL]
 
 
-def test_of_positive_slides_only_tiles_above_the_negative_ones_stay(bags: BagSet) -> None:
+def test_of_positive_slides_only_tiles_above_the_negative_ones_are_labelled(bags: BagSet) -> None:
     margins = np.concatenate([np.arange(100.0), np.arange(90.0, 100.0), np.arange(-10.0, 0.0)])
-    surest = pseudo_labelled_tiles(bags, margins, HEADS, above=0.95)
+    pseudo = pseudo_labelled_tiles(bags, margins, HEADS, quantile=0.95)
     # 95 % of 0 to 99 lie below 94.05: of 90 to 99 the last five are above; of the last slide its highest stays.
     expected = bags.targets[bags.owners].copy()
     expected[100:105] = np.nan
     expected[110:119] = np.nan
-    np.testing.assert_array_equal(surest.targets, expected)
-    assert np.isnan(bags.tiles.targets).all()  # what they were made from is as it was
+    np.testing.assert_array_equal(pseudo.targets, expected)
+    assert np.isnan(bags.tiles.targets).all()  # the input is unchanged
 
 
-def test_an_unknown_slide_says_nothing_about_its_tiles(bags: BagSet) -> None:
+def test_a_slide_without_a_clear_label_labels_no_tile(bags: BagSet) -> None:
     bags.targets[3, :2] = 0.5  # readers disagree
-    surest = pseudo_labelled_tiles(bags, np.arange(120.0), HEADS, above=0.9)
-    assert np.isnan(surest.targets[110:]).all()
-    assert (surest.targets[100:110, 1] == 1.0).all()
+    pseudo = pseudo_labelled_tiles(bags, np.arange(120.0), HEADS, quantile=0.9)
+    assert np.isnan(pseudo.targets[110:]).all()
+    assert (pseudo.targets[100:110, 1] == 1.0).all()
 
 
 def test_the_margin_is_the_log_odds_of_the_flag_class() -> None:

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fixtures.painted_tiles import run_context
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
-from inkdot.storage.layout import RunLayout
 from inkdot.training.fit.checkpoint import manual_seed, restore, restore_ema
+from inkdot.training.fit.lr_schedule import learning_rate_at
 from inkdot.training.fit.objective import TileObjective
 from inkdot.training.fit.pretrained import check_start
-from inkdot.training.fit.trainer import TileData, fit, learn, learning_rate_at
+from inkdot.training.fit.trainer import TileData, fit, fit_tiles
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def changed(config, **training):
 def trained(folder, data, config, spec, console):
     manual_seed(config.training.seed, 0)
     network = TileNetwork(spec)
-    state = fit(network, data, config, RunLayout(folder), console)
+    state = fit_tiles(network, data, run_context(folder, config, console))
     return network, state
 
 
@@ -41,7 +42,9 @@ def same_bytes(a, b):
     )
 
 
-def test_it_learns_what_was_painted_and_says_so_per_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_painted_classes_are_learned_and_metrics_are_written_per_epoch(
+    tmp_path, data, tiny_config, tiny_spec, quiet
+):
     config = changed(tiny_config, epochs=8)
     network, state = trained(tmp_path, data, config, tiny_spec, quiet)
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()))
@@ -76,27 +79,27 @@ class PowerCutError(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("killed_at_write", "watch"),
+    ("killed_at_write", "monitor"),
     [(1, "calibrated_loss"), (2, "calibrated_loss"), (4, "calibrated_loss"), (3, "patient_auc")],
 )
 def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
-    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write, watch
+    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch, killed_at_write, monitor
 ):
-    config = changed(tiny_config, checkpoint="best", monitor=watch)
+    config = changed(tiny_config, checkpoint="best", monitor=monitor)
     whole, _ = trained(tmp_path / "whole", data, config, tiny_spec, quiet)
     from inkdot.training.fit import trainer as loop
 
     writes = 0
     write = loop.write_checkpoint
 
-    def dying(*arguments):
+    def interrupted(*arguments):
         nonlocal writes
         writes += 1
         if writes == killed_at_write:
             raise PowerCutError
         write(*arguments)
 
-    monkeypatch.setattr(loop, "write_checkpoint", dying)
+    monkeypatch.setattr(loop, "write_checkpoint", interrupted)
     with pytest.raises(PowerCutError):
         trained(tmp_path / "cut", data, config, tiny_spec, quiet)
     monkeypatch.undo()
@@ -111,7 +114,7 @@ def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny
     again, state = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
     assert same_bytes(first, again)
     assert state.epoch == 3
-    assert "going on after epoch 3" in quiet.file.getvalue()
+    assert "resuming after epoch 3" in quiet.file.getvalue()
     other = TileData(data.training, data.validation, "selftest_", "run-2")
     before = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
     trained(tmp_path, other, tiny_config, tiny_spec, quiet)
@@ -126,7 +129,7 @@ def test_a_damaged_checkpoint_starts_afresh(tmp_path, data, tiny_config, tiny_sp
     assert same_bytes(first, again)
 
 
-def test_labels_that_nobody_gave_change_nothing(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_unknown_labels_do_not_change_their_head(tmp_path, data, tiny_config, tiny_spec, quiet):
     # Without a known morphology the head's own weights move by weight decay alone, and no number turns NaN.
     blank = data.training.targets.copy()
     blank[:, 2:] = np.nan
@@ -149,15 +152,15 @@ def test_labels_that_nobody_gave_change_nothing(tmp_path, data, tiny_config, tin
     assert not torch.equal(network.state_dict()["heads.malignancy.weight"], start["heads.malignancy.weight"])
 
 
-def test_a_loss_that_is_no_number_is_said_in_one_line(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_a_loss_that_is_not_finite_is_an_error_of_one_line(tmp_path, data, tiny_config, tiny_spec, quiet):
     network = TileNetwork(tiny_spec)
     torch.nn.init.constant_(network.heads["malignancy"].bias, float("inf"))
     with pytest.raises(UserError, match=r"finite loss.*learning_rate"):
-        fit(network, data, tiny_config, RunLayout(tmp_path), quiet)
+        fit_tiles(network, data, run_context(tmp_path, tiny_config, quiet))
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_an_accelerator_that_is_not_there_is_the_users_error(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_a_missing_accelerator_is_a_user_error(tmp_path, data, tiny_config, tiny_spec, quiet):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(UserError, match=r"training\.accelerator 'cuda'"):
@@ -173,7 +176,9 @@ def test_bf16_trains_on_a_cpu_too(tmp_path, data, tiny_config, tiny_spec, quiet)
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-def test_compiled_it_learns_the_same_and_keeps_the_same_names(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_a_compiled_network_has_the_same_losses_and_parameter_names(
+    tmp_path, data, tiny_config, tiny_spec, quiet
+):
     spec = replace(tiny_spec, dropout=0.0)  # the compiler draws other random numbers
     losses = {}
     for compiled in (False, True):
@@ -185,7 +190,9 @@ def test_compiled_it_learns_the_same_and_keeps_the_same_names(tmp_path, data, ti
 
 
 @pytest.mark.slow
-def test_without_a_compiler_it_says_what_to_set(tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch):
+def test_a_missing_compiler_is_a_user_error_naming_the_key(
+    tmp_path, data, tiny_config, tiny_spec, quiet, monkeypatch
+):
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
@@ -208,7 +215,6 @@ def test_the_curves_are_written_beside_the_table(tmp_path, data, tiny_config, ti
     assert {path.name for path in tmp_path.iterdir()} == {
         "checkpoints",
         "curves.svg",
-        "events.out.tfevents.inkdot",
         "metrics.csv",
     }
 
@@ -237,8 +243,10 @@ def test_a_gradient_is_clipped_where_asked(tmp_path, data, tiny_config, tiny_spe
         torch.testing.assert_close(parameter, start[name], rtol=0, atol=1e-4)
 
 
-def test_without_progress_it_stops_and_a_rerun_does_not_go_on(tmp_path, data, tiny_config, tiny_spec, quiet):
-    # A rate that destroys what was learnt: no later epoch is better than the first good one.
+def test_early_stopping_ends_the_run_and_a_rerun_does_not_resume_it(
+    tmp_path, data, tiny_config, tiny_spec, quiet
+):
+    # A learning rate that is far too high: no later epoch is better than the first good one.
     config = changed(
         tiny_config,
         epochs=12,
@@ -265,18 +273,18 @@ class CrowdedNetwork(TileNetwork):
         return super().forward(tiles)
 
 
-def test_too_little_memory_names_what_to_try_and_that_helps(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_out_of_memory_names_settings_that_help(tmp_path, data, tiny_config, tiny_spec, quiet):
     with pytest.raises(
         UserError, match=r"16 tiles of 32 px.*accumulation to 2 .*or training\.batch_size to 8"
     ):
-        fit(CrowdedNetwork(tiny_spec), data, tiny_config, RunLayout(tmp_path), quiet)
+        fit_tiles(CrowdedNetwork(tiny_spec), data, run_context(tmp_path, tiny_config, quiet))
     config = changed(tiny_config, gradient_accumulation=4, epochs=1)
-    state = fit(CrowdedNetwork(tiny_spec), data, config, RunLayout(tmp_path), quiet)
+    state = fit_tiles(CrowdedNetwork(tiny_spec), data, run_context(tmp_path, config, quiet))
     assert state.epoch == 1
 
 
-def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_spec, quiet):
-    # Validation tiles whose labels are the wrong way round: the more is learnt, the worse it looks.
+def test_checkpoint_last_or_best_decides_the_weights(tmp_path, data, tiny_config, tiny_spec, quiet):
+    # Validation tiles with swapped labels: validation metrics get worse with training.
     validation = replace(data.validation, targets=data.validation.targets[:, [1, 0, 3, 2]])
     wrong = replace(data, validation=validation)
     settings = {"epochs": 4, "ema_decay": 0.0}
@@ -288,7 +296,7 @@ def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_sp
     )
     assert state.best_epoch < 4
     assert not same_bytes(best, last)
-    # Without a mean, the last weights are those that the loop ended with.
+    # Without EMA, the last weights are those after the last step.
     other = TileNetwork(tiny_spec)
     restore(tmp_path / "last" / "checkpoints" / "last.safetensors", other)
     assert same_bytes(last, other)
@@ -297,7 +305,7 @@ def test_the_last_epoch_or_the_best_is_kept(tmp_path, data, tiny_config, tiny_sp
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_frozen_backbone_stands_still_with_its_statistics_and_then_learns(
+def test_a_frozen_backbone_keeps_weights_and_batch_statistics_until_it_is_trained(
     tmp_path, data, tiny_config, tiny_spec, quiet, accumulate
 ):
     def backbone(epochs, freeze):
@@ -322,37 +330,38 @@ def test_a_frozen_backbone_stands_still_with_its_statistics_and_then_learns(
     assert any(name.endswith("weight") for name in changed_names)
 
 
-def test_a_backbone_that_knows_nothing_is_not_frozen(tiny_config):
+def test_a_backbone_with_random_weights_cannot_be_frozen(tiny_config):
     with pytest.raises(UserError, match=r"freeze_epochs: expected 0 with model\.weights: scratch, found 2"):
         check_start(changed(tiny_config, freeze_epochs=2))
 
 
-class ForetoldObjective(TileObjective):
-    """Learns as ever, but what validation will say of each epoch stands fixed."""
+class FixedValidation(TileObjective):
+    """Trains as usual, but the validation metrics of each epoch are given."""
 
-    def __init__(self, data, config, foretold):
-        super().__init__(data, config)
-        self._foretold = foretold
+    def __init__(self, data, context, metrics):
+        super().__init__(data, context.config, context.fabric)
+        self._metrics = metrics
 
-    def judge(self, average, device):
-        loss, auc = self._foretold[self.draws.epoch]
+    def validate(self, ema, device):
+        loss, auc = self._metrics[self.sampler.epoch]
         return {"calibrated_loss": loss, "patient_auc": auc, "patient_auc.low": 0.0, "patient_auc.high": 1.0}
 
 
-def foretold(folder, data, config, spec, console, metrics):
+def trained_with_metrics(folder, data, config, spec, console, metrics):
     manual_seed(config.training.seed, 0)
     network = TileNetwork(spec)
-    state = learn(network, ForetoldObjective(data, config, metrics), config, RunLayout(folder), console)
+    context = run_context(folder, config, console)
+    state = fit(network, FixedValidation(data, context, metrics), context)
     return network, state
 
 
-@pytest.mark.parametrize(("watch", "best"), [("calibrated_loss", 3), ("patient_auc", 4)])
-def test_the_best_epoch_is_that_of_what_is_watched(
-    tmp_path, data, tiny_config, tiny_spec, quiet, watch, best
+@pytest.mark.parametrize(("monitor", "best"), [("calibrated_loss", 3), ("patient_auc", 4)])
+def test_the_best_epoch_is_chosen_by_the_monitored_metric(
+    tmp_path, data, tiny_config, tiny_spec, quiet, monitor, best
 ):
     metrics = [(0.5, 0.7), (0.4, 0.9), (0.3, 0.8), (0.35, 0.9), (0.36, 0.9)]
-    config = changed(tiny_config, epochs=5, checkpoint="best", monitor=watch)
-    network, state = foretold(tmp_path, data, config, tiny_spec, quiet, metrics)
+    config = changed(tiny_config, epochs=5, checkpoint="best", monitor=monitor)
+    network, state = trained_with_metrics(tmp_path, data, config, tiny_spec, quiet, metrics)
     assert state.best_epoch == best
     kept = TileNetwork(tiny_spec)
     restore(tmp_path / "checkpoints" / "best.safetensors", kept)
@@ -360,18 +369,20 @@ def test_the_best_epoch_is_that_of_what_is_watched(
     last = TileNetwork(tiny_spec)
     restore_ema(tmp_path / "checkpoints" / "last.safetensors", last)
     assert not same_bytes(network, last)
-    assert f"epoch {best}, the best" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert f"Dashed: epoch {best}, the best." in (tmp_path / "curves.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("watch", "epochs"), [("calibrated_loss", 5), ("patient_auc", 3)])
-def test_patience_is_with_what_is_watched(tmp_path, data, tiny_config, tiny_spec, quiet, watch, epochs):
+@pytest.mark.parametrize(("monitor", "epochs"), [("calibrated_loss", 5), ("patient_auc", 3)])
+def test_early_stopping_follows_the_monitored_metric(
+    tmp_path, data, tiny_config, tiny_spec, quiet, monitor, epochs
+):
     metrics = [(0.5, 0.9), (0.4, 0.8), (0.3, 0.7), (0.2, 0.6), (0.1, 0.5)]
-    config = changed(tiny_config, epochs=5, checkpoint="best", early_stopping_patience=2, monitor=watch)
-    _, state = foretold(tmp_path, data, config, tiny_spec, quiet, metrics)
+    config = changed(tiny_config, epochs=5, checkpoint="best", early_stopping_patience=2, monitor=monitor)
+    _, state = trained_with_metrics(tmp_path, data, config, tiny_spec, quiet, metrics)
     assert state.epoch == epochs
 
 
-def test_patients_of_one_kind_cannot_choose_an_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_patients_of_one_class_cannot_choose_the_best_epoch(tmp_path, data, tiny_config, tiny_spec, quiet):
     alone = replace(data, validation=replace(data.validation, patients=np.full(len(data.validation), "p")))
     config = changed(tiny_config, epochs=1, checkpoint="best", monitor="patient_auc")
     with pytest.raises(UserError, match=r"training\.monitor patient_auc: .* 1 positive and 0 negative"):
@@ -384,18 +395,18 @@ def test_patients_of_one_kind_cannot_choose_an_epoch(tmp_path, data, tiny_config
     assert row["selftest_patient_auc"] == row["selftest_patient_average_precision.low"] == ""
 
 
-def test_checkpoints_of_other_settings_are_replaced_and_that_is_said(
+def test_checkpoints_of_another_run_are_replaced_with_a_message(
     tmp_path, data, tiny_config, tiny_spec, quiet
 ):
     trained(tmp_path, data, changed(tiny_config, epochs=1), tiny_spec, quiet)
-    assert "beginning anew" not in quiet.file.getvalue()
+    assert "starting anew" not in quiet.file.getvalue()
     other = replace(data, identity="run-2")
     _, state = trained(tmp_path, other, changed(tiny_config, epochs=1), tiny_spec, quiet)
     assert state.identity == "run-2"
-    assert "beginning anew" in quiet.file.getvalue()
+    assert "starting anew" in quiet.file.getvalue()
 
 
-def test_a_batch_without_statistics_names_what_to_set(tmp_path, data, tiny_config, tiny_spec, quiet):
+def test_a_batch_too_small_for_batch_norm_is_a_user_error(tmp_path, data, tiny_config, tiny_spec, quiet):
     # Of tiles of 32 px this network's last feature maps are one pixel: a tile has one value per channel.
     config = changed(tiny_config, batch_size=16, gradient_accumulation=16)
     spec = replace(tiny_spec, backbone="mobilenetv3_small_050")

@@ -8,7 +8,7 @@ from inkdot.config.mil import MilConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 
 Monitored = Literal["calibrated_loss", "patient_auc"]
-"""What tells the better of two epochs."""
+"""Metric that chooses the best epoch."""
 
 
 class ModelConfig(Strict):
@@ -22,32 +22,30 @@ class ModelConfig(Strict):
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
     tta_views: Literal[1, 2, 4, 8] = Field(
         default=1,
-        description="Mirror images and quarter turns of a tile that are averaged when scoring, which takes so many times "
-        "as long.",
+        description="Test-time augmentation: number of flips and quarter turns of a tile whose logits are averaged; prediction "
+        "takes that many times as long.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="What scores are computed in: bfloat16 is up to twice as fast where a processor or GPU has it; auto takes "
-        "it where the machine that trains does. The model records it.",
+        description="Number format of prediction: bfloat16 is up to twice as fast where the processor or GPU supports it; auto "
+        "uses it where the training machine does. The model records it.",
     )
 
 
 class AugmentationConfig(Strict):
-    """How training tiles are varied."""
+    """Augmentation of training tiles."""
 
-    geometry: bool = Field(
-        default=True, description="Quarter turns, mirror images and small shifts of scale."
-    )
+    geometry: bool = Field(default=True, description="Quarter turns, flips and small changes of scale.")
     distortion: Fraction = Field(
         default=0.0,
-        description="Strength (0 to 1) of changes of width and height (up to a quarter), turns (up to 45°) and shifts (up to a "
-        "tenth) beyond that; for images whose scale nobody knows.",
+        description="Strength (0 to 1) of further geometric augmentation, for images of unknown scale: aspect ratio (up to a "
+        "quarter), rotation (up to 45°) and shift (up to a tenth).",
     )
     colour: Fraction = Field(
-        default=0.5, description="Strength (0 to 1) of brightness, contrast, hue and saturation changes."
+        default=0.5, description="Strength (0 to 1) of changes of brightness, contrast, hue and saturation."
     )
     focus: Fraction = Field(
-        default=0.3, description="Probability (0 to 1) of a blur like a slightly wrong focal plane."
+        default=0.3, description="Probability (0 to 1) of blur, as slightly out of focus."
     )
     jpeg: Fraction = Field(default=0.2, description="Probability (0 to 1) of JPEG artefacts.")
 
@@ -58,82 +56,93 @@ class TrainingConfig(Strict):
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
     batch_size: int = Field(default=64, ge=1, le=4096, description="Tiles per step.")
     learning_rate: float = Field(
-        default=1e-3, gt=0.0, le=10.0, description="Peak learning rate (AdamW, warm-up then cosine)."
+        default=1e-3,
+        gt=0.0,
+        le=10.0,
+        description="Peak learning rate (AdamW, linear warm-up, then cosine decay).",
     )
     weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
     warmup_fraction: Fraction = Field(
-        default=0.1, description="Share (0 to 1) of the steps over which the rate rises."
+        default=0.1, description="Fraction (0 to 1) of the steps for the warm-up."
     )
     ema_decay: float = Field(
         default=0.99,
         ge=0.0,
         lt=1.0,
-        description="The weights that are judged and kept are a running mean over the steps, of which a step keeps this "
-        "share (0 to 1); 0 for the last weights.",
+        description="Decay per step of the exponential moving average (EMA) of the weights, which is validated and kept; 0 "
+        "for none.",
     )
     gradient_clip: Positive | None = Field(
-        default=None, description="Longest gradient of a step; null for any. Transformers often need 1."
+        default=None,
+        description="Maximum norm of the gradient; null for no clipping. Transformers often need 1.",
     )
     gradient_accumulation: int = Field(
         default=1,
         ge=1,
         le=4096,
-        description="Parts in which a step is taken where memory is short; the steps stay the same.",
+        description="Number of parts in which a batch is processed, to save memory; the steps stay the same.",
     )
     freeze_epochs: int = Field(
         default=0,
         ge=0,
-        description="For so many first epochs the backbone stands still and only what labels the heads learns; for weights "
-        "that know something already.",
+        description="Number of first epochs in which the backbone is frozen and only the heads are trained; for pretrained "
+        "weights.",
     )
     checkpoint: Literal["last", "best"] = Field(
         default="last",
-        description="The epoch whose weights are kept: the last, or the best of what is watched, which few validation patients "
-        "cannot tell.",
+        description="The epoch whose weights are kept: the last, or the best by monitor, which needs more than a few validation "
+        "patients.",
     )
     monitor: Monitored = Field(
         default="calibrated_loss",
-        description="What the best epoch is best in, for keep: best and for learning from slides: the validation loss at the "
-        "best temperatures, or the AUC over validation patients, each with the score of the highest tile or slide.",
+        description="Metric of the best epoch, for checkpoint: best and for MIL. calibrated_loss: validation loss at the best "
+        "temperatures. patient_auc: AUC over validation patients, each with the score of the highest tile or slide.",
     )
     early_stopping_patience: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after so many epochs without a better one, and keep the best; null to go through all.",
+        description="Stop after this number of epochs without a better one (needs checkpoint: best); null for no early "
+        "stopping.",
     )
     balance_by: str | None = Field(
         default=None,
-        description="Head whose classes get equal shares of every epoch; null for the one with the flag_class.",
+        description="Head whose classes are sampled equally often; null for the head with the flag_class.",
     )
     validation_fraction: float = Field(
         default=0.25,
         gt=0.0,
         lt=1.0,
-        description="Share (0 to 1) of the patients kept for validation, where no split column is given.",
+        description="Fraction (0 to 1) of the patients for validation, where no split column is given.",
     )
     group_by: Literal["patient", "site"] = Field(
         default="patient",
-        description="What no split or fold tears apart: a patient, or a site (column site) with all its patients.",
+        description="Unit of splits and folds: patient, or site (column site) with all its patients.",
     )
     max_tiles_per_slide: int = Field(
         default=2000,
         ge=1,
-        description="At most so many tiles of one slide are used per class; the rest is reported.",
+        description="Most tiles of one slide that are used per class; the number of others is reported.",
     )
     head_weights: dict[str, Annotated[float, Field(ge=0.0, le=1000.0)]] = Field(
         default_factory=dict[str, float],
-        description="Weight of each head's loss; 1 where not given.",
+        description="Weight of the loss of each head; 1 where not given.",
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="Lightning Fabric precision."
     )
     compile: bool = Field(
         default=False,
-        description="Let torch.compile rewrite the network: minutes before the first step, then often faster on a GPU.",
+        description="Compile the network by torch.compile: takes minutes before the first step, then often faster on a GPU.",
     )
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where to train.")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Device of training."
+    )
     workers: int = Field(
-        default=0, ge=0, le=64, description="Loader processes; 0 loads in the training process."
+        default=0, ge=0, le=64, description="Data loader processes; 0 loads in the training process."
+    )
+    tensorboard: bool = Field(
+        default=False,
+        description="Write event files for TensorBoard to RUN/tensorboard; needs the extra inkdot[tensorboard].",
     )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of the split, the sampling and the initial weights."
@@ -142,25 +151,25 @@ class TrainingConfig(Strict):
         default=0.95,
         gt=0.0,
         lt=1.0,
-        description="The highest threshold that flags this share of the positive validation slides is locked.",
+        description="Sensitivity (0 to 1) of the operating point on validation slides: the highest threshold that reaches it.",
     )
     target_selective_risk: Fraction | None = Field(
         default=0.05,
-        description="Scores close to the threshold are left open (call: indeterminate) until only this share (0 to 1) of the "
-        "labels given on validation slides is wrong; null to label always.",
+        description="Selective risk: the model abstains close to the threshold (call: indeterminate) so that at most this "
+        "fraction (0 to 1) of its calls on validation slides is wrong; null to never abstain.",
     )
     mil: MilConfig = MilConfig()
 
     @model_validator(mode="after")
-    def _stopping_keeps_the_best(self) -> "TrainingConfig":
+    def _early_stopping_needs_best(self) -> "TrainingConfig":
         if self.early_stopping_patience is not None and self.checkpoint == "last":
             raise ValueError(
-                "training.early_stopping_patience: expected null, or training.checkpoint: best; found checkpoint: last. Early "
-                "stopping keeps the best epoch; set training.checkpoint to best"
+                "training.early_stopping_patience: expected null, or training.checkpoint: best; found checkpoint: last; "
+                "set training.checkpoint to best"
             )
         return self
 
     @property
     def tiles_at_once(self) -> int:
-        """Most tiles that the network is given at once."""
+        """Most tiles in one forward pass, over all processes."""
         return -(-self.batch_size // self.gradient_accumulation)

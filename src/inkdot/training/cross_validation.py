@@ -1,4 +1,4 @@
-"""Cross-validation: every patient is judged once, by a model that never saw them, in training or in validation."""
+"""Cross-validation: every patient is predicted once, by a model trained and validated on other patients."""
 
 import csv
 import io
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
 
 from inkdot.config import Config
 from inkdot.datasets.bags import labelled_subset
@@ -16,7 +15,7 @@ from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.oof_metrics import (
     OofPredictions,
-    confusion_of,
+    confusion_matrix,
     cross_validation_metrics,
     uncalibrated_scores,
 )
@@ -26,39 +25,38 @@ from inkdot.model.predictor import Predictor
 from inkdot.model.targets import head_slices
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
-from inkdot.training.distributed.process_group import company
 from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
     OofSlides,
-    joined,
+    join_folds,
     pooled_slide_metrics,
     predict_held_out,
     slide_calls,
     slides_csv,
 )
-from inkdot.training.train_tiles import TileSource, say, train_cohort, write_split
+from inkdot.training.run_context import RunContext
+from inkdot.training.train_tiles import TileSource, train_cohort, write_split
 
 
 def cross_validate(
     found: Sequence[LabelledTiles],
     tiles_of: TileSource,
     folds: int,
-    config: Config,
-    layout: RunLayout,
-    console: Console,
+    context: RunContext,
     *,
     images: bool,
     mpp_known: bool = True,
     by_slide: bool = False,
 ) -> None:
-    """Train one model per fold and report on what it never saw: patients and slides first, then labelled tiles.
+    """Train one model per fold and report its performance on the held-out patients, slides and labelled tiles.
 
-    Within each fold the other patients are split into training and validation as ever: the epoch, the temperatures
-    and the threshold are chosen there, and the kept-out fold is opened once.
+    Within each fold the other patients are split into training and validation as without folds: the epoch, the temperatures
+    and the threshold are chosen there, and the held-out fold is used once.
 
     Raises:
         UserError: A class is missing in some fold.
     """
+    config, layout, rank_zero = context.config, context.layout, context.fabric.is_global_zero
     cohorts = [
         split_cohort(found, config, images=images, fold=Fold(k, folds), by_slide=by_slide)
         for k in range(folds)
@@ -67,37 +65,37 @@ def cross_validate(
         check_labels(cohort, config)
     parts, slides = list[OofPredictions](), list[OofSlides]()
     for index, cohort in enumerate(cohorts):
-        say(console, [f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
+        context.print([f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
         own = layout.fold(index)
-        write_split(cohort, own)
+        if rank_zero:
+            write_split(cohort, own)
         training, validation = tiles_of(cohort.of("train")), tiles_of(cohort.of("validation"))
         notes = [f"Fold {index + 1} of {folds} of a cross-validation.", *cohort_notes(cohort)]
-        train_cohort(
-            cohort, training, validation, notes, config, own, console, mpp_known=mpp_known, tables=layout
-        )
-        if not company().first:
-            continue  # the first process judges, as it describes and stores what all have learnt
+        fold = context.within(own)
+        train_cohort(cohort, training, validation, notes, fold, mpp_known=mpp_known, tables=layout)
+        if not rank_zero:
+            continue  # rank zero predicts the held-out fold
         parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
         if not images:
-            slides.append(predict_held_out(cohort, index, own, layout, console))
-    if not company().first:
+            slides.append(predict_held_out(cohort, index, fold, layout))
+    if not rank_zero:
         return
-    judged, whole = _joined(parts), joined(slides) if slides else None
+    predicted, whole = _join(parts), join_folds(slides) if slides else None
     seed = config.training.seed
     metrics = pooled_slide_metrics(whole, seed) if whole else {}
-    of_tiles = cross_validation_metrics(judged, config.head_records, seed)
-    # Where slides teach, tiles are calibrated as slides, and only their order says something.
+    of_tiles = cross_validation_metrics(predicted, config.head_records, seed)
+    # With attention, tiles have the temperatures of slides, so only their order is meaningful.
     metrics |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
     prefix = cohorts[0].metrics_prefix.replace("validation_", "")
     named = {prefix + name: estimate for name, estimate in metrics.items()}
-    _write(judged, whole, named, folds, config, layout)
-    say(console, [f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
+    _write(predicted, whole, named, folds, config, layout)
+    context.print([f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
 
 
 def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofPredictions:
-    scorer = Predictor(layout.model)
-    heads, description = config.head_records, scorer.description
-    scores = scorer.score(tiles.tiles())
+    predictor = Predictor(layout.model)
+    heads, description = config.head_records, predictor.description
+    scores = predictor.predict_proba(tiles.tiles())
     head = flagging_head(heads)
     point = description.operating_points[head.name]
     column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
@@ -112,7 +110,7 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofP
     )
 
 
-def _joined(parts: Sequence[OofPredictions]) -> OofPredictions:
+def _join(parts: Sequence[OofPredictions]) -> OofPredictions:
     return OofPredictions(
         names=np.concatenate([part.names for part in parts]),
         patients=np.concatenate([part.patients for part in parts]),
@@ -125,7 +123,7 @@ def _joined(parts: Sequence[OofPredictions]) -> OofPredictions:
 
 
 def _write(
-    judged: OofPredictions,
+    predicted: OofPredictions,
     whole: OofSlides | None,
     metrics: dict[str, Estimate],
     folds: int,
@@ -135,13 +133,13 @@ def _write(
     heads, images = config.head_records, whole is None
     calls = slide_calls(whole) if whole else {}
     confusions = {
-        head.name: confusion_of(judged, head, columns)
+        head.name: confusion_matrix(predicted, head, columns)
         for head, columns in zip(heads, head_slices(heads).values(), strict=True)
     }
     facts = {
         "folds": folds,
-        "tiles": len(judged.names),
-        "patients": len(np.unique(whole.results.patients if whole else judged.patients)),
+        "tiles": len(predicted.names),
+        "patients": len(np.unique(whole.results.patients if whole else predicted.patients)),
         "confusions": {
             name: [[pairs.get((truth, called), 0) for called in classes] for truth in classes]
             for (name, pairs), classes in zip(
@@ -153,16 +151,17 @@ def _write(
     }
     write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
     what, who = ("images", "groups") if images else ("tiles", "patients")
-    judged_words = f"{len(judged.names)} {what} of {facts['patients']} {who}"
+    counts = f"{len(predicted.names)} {what} of {facts['patients']} {who}"
     if whole:
-        judged_words = f"{len(whole.slides)} slides, {judged_words}"
+        counts = f"{len(whole.slides)} slides, {counts}"
     lines = [
         "# Cross-validation",
         "",
-        f"{folds} folds, {judged_words}, each judged by a model that never saw its "
-        f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % intervals.",
+        f"{folds} folds, {counts}, each predicted by a model trained without its "
+        f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % confidence intervals."
         "",
-        "| metric | value | 95 % interval | how |",
+        "",
+        "| metric | value | 95 % interval | method |",
         "| --- | --- | --- | --- |",
         *(
             f"| {name} | {e.value:.3f} | "
@@ -173,22 +172,24 @@ def _write(
     if whole:
         lines += [
             "",
-            "Slides by truth (rows) and call, each by the threshold that its fold's model locked:",
+            "Slides by truth (rows) and call, at the operating point of their fold's model:",
             "",
         ]
         lines += _calls_table(calls)
         write_text(layout.out_of_fold_slides_csv, slides_csv(whole))
     for head in heads:
-        lines += ["", f"{what.capitalize()} by true class (rows) and likeliest class of {head.name}:", ""]
+        lines += ["", f"{what.capitalize()} by true class (rows) and most probable class of {head.name}:", ""]
         lines += _confusion_table(confusions[head.name], head.classes)
     write_text(layout.cross_validation_md, "\n".join(lines) + "\n")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads)])
-    for row in range(len(judged.names)):
-        targets = ["" if np.isnan(value) else f"{value:g}" for value in judged.targets[row]]
-        scores = [f"{value:.6f}" for value in judged.scores[row]]
-        writer.writerow([judged.names[row], judged.patients[row], judged.folds[row] + 1, *targets, *scores])
+    for row in range(len(predicted.names)):
+        targets = ["" if np.isnan(value) else f"{value:g}" for value in predicted.targets[row]]
+        scores = [f"{value:.6f}" for value in predicted.scores[row]]
+        writer.writerow(
+            [predicted.names[row], predicted.patients[row], predicted.folds[row] + 1, *targets, *scores]
+        )
     write_text(layout.out_of_fold_csv, buffer.getvalue())
 
 

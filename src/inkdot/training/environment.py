@@ -1,4 +1,4 @@
-"""With what a run was made, for who wants to repeat it: programs, machine and hashes; no name of a person or a computer."""
+"""Software, hardware and hashes of a run, to repeat it; no name of a person or a computer."""
 
 # pyright: reportUnknownMemberType=false
 
@@ -26,12 +26,12 @@ _PACKAGES: Final = (
 
 
 def environment_text(device: torch.device, hashes: dict[str, str], seed: int) -> str:
-    """``environment.json``: the same bytes on the same machine.
+    """Content of ``environment.json``; the same on the same machine.
 
     Args:
-        device: What trains.
-        hashes: Of what the run was made from, by name.
-        seed: Of the run.
+        device: The device that trains.
+        hashes: Hashes of the inputs of the run, by name.
+        seed: Seed of the run.
     """
     facts = {
         "version": ENVIRONMENT_VERSION,

@@ -4,18 +4,18 @@ import numpy as np
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, patient, tiles_per_class
+from inkdot.datasets.splits.grouped_split import Part
 from inkdot.errors import UserError
 from inkdot.labels import flagging_head
-from inkdot.metrics.splits import Part
 from inkdot.model.targets import NameArray, TargetArray
 from inkdot.training.fit.monitor import check_monitored
 
 
 def check_labels(cohort: Cohort, config: Config) -> None:
-    """Every class needs tiles to learn from, the flagging head both sides to be judged on, and patients as watched.
+    """Refuse a cohort without training tiles of a class, or without validation data of a class of the flagging head.
 
     Raises:
-        UserError: A class is missing; the message names it.
+        UserError: A class is missing, or ``training.monitor`` is undefined; the message names what.
     """
     heads = config.head_records
     flagging = flagging_head(heads).name
@@ -23,7 +23,7 @@ def check_labels(cohort: Cohort, config: Config) -> None:
     for part in parts:
         counts = _examples_per_class(cohort, part, config)
         for head in heads:
-            # Another head may go unjudged, and then has no metric, but never untaught: its scores would be noise.
+            # Without validation tiles another head has no metrics; without training tiles its scores would be noise.
             if part == "validation" and head.name != flagging:
                 continue
             for class_name in head.classes:
@@ -34,23 +34,23 @@ def check_labels(cohort: Cohort, config: Config) -> None:
 
 
 def _validation_targets(cohort: Cohort) -> tuple[TargetArray, NameArray]:
-    """What the best epoch is chosen on: targets of validation tiles or slides, and the patient of each."""
-    said = [
+    """Data that chooses the best epoch: targets of validation tiles or slides, and the patient of each."""
+    labelled = [
         (patient(tiles), targets)
         for tiles in cohort.of("validation")
         if (targets := tiles.slide_targets if cohort.by_slide else tiles.targets) is not None
     ]
-    names = [np.repeat(name, len(np.atleast_2d(targets))) for name, targets in said]
-    return np.concatenate([np.atleast_2d(targets) for _, targets in said]), np.concatenate(names)
+    names = [np.repeat(name, len(np.atleast_2d(targets))) for name, targets in labelled]
+    return np.concatenate([np.atleast_2d(targets) for _, targets in labelled]), np.concatenate(names)
 
 
 def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str, float]:
-    """Tiles per ``<head>.<class>``; where slides teach, these too, and of the flagging head these alone.
+    """Tiles per ``<head>.<class>``; for MIL slides too, and slides alone for the flagging head.
 
-    A negative slide's tiles stand for it, but learning from slides needs slides on both sides.
+    A negative slide labels its tiles, but MIL needs slides of both classes.
     """
     slides = cohort.of(part)
-    counts = tiles_per_class(slides, config)
+    counts = tiles_per_class(slides, config.head_records)
     if cohort.by_slide:
         known = [tiles.slide_targets for tiles in slides if tiles.slide_targets is not None]
         sums = np.nan_to_num(np.array(known)).reshape(-1, len(counts)).sum(axis=0)
@@ -72,14 +72,14 @@ def _missing(head: str, class_name: str, part: Part, cohort: Cohort, config: Con
         f"label more {whose}" if flagging else "label some, or leave the head out of the config's heads"
     ]
     if flagging and cohort.unlabelled and not cohort.images and config.training.mil.use == "never":
-        remedies.append("let slides' labels teach alone (training.mil.use: needed)")
+        remedies.append("train on labels of slides alone (training.mil.use: needed)")
     if config.training.group_by == "site":
-        remedies.append("let sites be torn apart (training.group_by: patient)")
+        remedies.append("split sites (training.group_by: patient)")
     remedies.append(
-        f"share the {whose} out with a column split in the {'table' if cohort.images else 'manifest'}"
+        f"assign the {whose} with a column split in the {'table' if cohort.images else 'manifest'}"
     )
-    wanted = f"{'training' if part == 'train' else 'validation'} {'images' if cohort.images else 'tiles'}"
+    expected = f"{'training' if part == 'train' else 'validation'} {'images' if cohort.images else 'tiles'}"
     return (
-        f"head {head}: expected {wanted} of class {class_name!r}, found none on {len(slides)} {what} of {patients} {whose} "
+        f"head {head}: expected {expected} of class {class_name!r}, found none on {len(slides)} {what} of {patients} {whose} "
         f"({len(cohort.unlabelled)} further {what} {further}); {', or '.join(remedies)}"
     )

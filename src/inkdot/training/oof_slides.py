@@ -1,4 +1,4 @@
-"""Whole slides that no model learnt from, each judged by the model of the fold that kept its patient out."""
+"""Out-of-fold (OOF) predictions of whole slides: each by the model of the fold that held out its patient."""
 
 import csv
 import io
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
 
 from inkdot.datasets.cohort import Cohort
-from inkdot.evaluation.selective_prediction import call_word
+from inkdot.evaluation.selective_prediction import call_name
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.slide_level import SlideResults, as_patients, slide_metrics
+from inkdot.metrics.slide_level import SlidePredictions, as_patients, slide_metrics
 from inkdot.model.predictor import Predictor
 from inkdot.storage.layout import RunLayout
+from inkdot.training.run_context import RunContext
 from inkdot.training.validation import WholeSlide, predict_whole_slides, slide_results
 
 
@@ -22,46 +22,43 @@ class OofSlides(NamedTuple):
     """Slides of one fold, or of all.
 
     Attributes:
-        slides: Every tile of which was scored.
+        slides: Slides with the scores of all their tiles.
         folds: Fold of each, from 0.
-        abstained: Whether the fold's model gives no label to its score.
-        results: The same, as metrics want them; flagged by the threshold that the fold's model locked.
+        abstained: Whether its score lies in the abstention band of the fold's model.
+        results: The same, as the metrics take them; flagged at the operating point of the fold's model.
     """
 
     slides: list[WholeSlide]
     folds: list[int]
     abstained: list[bool]
-    results: SlideResults
+    results: SlidePredictions
 
 
-def predict_held_out(
-    cohort: Cohort, fold: int, own: RunLayout, tables: RunLayout, console: Console
-) -> OofSlides:
-    """Score the slides that a fold kept out.
+def predict_held_out(cohort: Cohort, fold: int, context: RunContext, tables: RunLayout) -> OofSlides:
+    """Predict the held-out slides of a fold.
 
     Args:
         cohort: As the fold split it.
         fold: Its number, from 0.
-        own: Where its model lies.
+        context: The run of the fold, whose folder holds its model.
         tables: Where the slides are tiled.
-        console: Where progress is shown.
     """
-    scorer = Predictor(own.model, runtime="torch")
-    slides = list(predict_whole_slides(cohort.of("test"), tables, scorer, console))
-    model = scorer.description
-    locked = next((own for own in model.abstention.values() if own.low is not None), None)
-    abstained = [locked is not None and locked.holds(slide.score) for slide in slides]
+    predictor = Predictor(context.layout.model, runtime="torch")
+    slides = list(predict_whole_slides(cohort.of("test"), tables, predictor, context.console))
+    model = predictor.description
+    band = next((own for own in model.abstention.values() if own.low is not None), None)
+    abstained = [band is not None and band.holds(slide.score) for slide in slides]
     return OofSlides(slides, [fold] * len(slides), abstained, slide_results(slides, model))
 
 
-def joined(parts: Sequence[OofSlides]) -> OofSlides:
+def join_folds(parts: Sequence[OofSlides]) -> OofSlides:
     """The slides of all folds."""
     results = [part.results for part in parts]
     return OofSlides(
         slides=[slide for part in parts for slide in part.slides],
         folds=[fold for part in parts for fold in part.folds],
-        abstained=[label for part in parts for label in part.abstained],
-        results=SlideResults(
+        abstained=[abstained for part in parts for abstained in part.abstained],
+        results=SlidePredictions(
             patients=np.concatenate([own.patients for own in results]),
             truth=np.concatenate([own.truth for own in results]),
             scores=np.concatenate([own.scores for own in results]),
@@ -72,10 +69,10 @@ def joined(parts: Sequence[OofSlides]) -> OofSlides:
     )
 
 
-def pooled_slide_metrics(judged: OofSlides, seed: int) -> dict[str, Estimate]:
-    """Metrics of slides and of patients, by name. Scores of different folds are pooled as they are."""
-    patients = as_patients(judged.results, {})
-    levels = {"patient": patients, "slide": judged.results}
+def pooled_slide_metrics(oof: OofSlides, seed: int) -> dict[str, Estimate]:
+    """Metrics of slides and of patients, by name; scores of all folds are pooled without recalibration."""
+    patients = as_patients(oof.results, {})
+    levels = {"patient": patients, "slide": oof.results}
     return {
         f"{level}_{name}": estimate
         for level, results in levels.items()
@@ -83,17 +80,17 @@ def pooled_slide_metrics(judged: OofSlides, seed: int) -> dict[str, Estimate]:
     }
 
 
-def slide_calls(judged: OofSlides) -> dict[tuple[str, str], int]:
-    """Slides by truth and call."""
-    return dict(Counter(zip(_truths(judged), _calls(judged), strict=True)))
+def slide_calls(oof: OofSlides) -> dict[tuple[str, str], int]:
+    """Number of slides by truth and call."""
+    return dict(Counter(zip(_truths(oof), _calls(oof), strict=True)))
 
 
-def slides_csv(judged: OofSlides) -> str:
-    """Every slide with its truth, score and call."""
+def slides_csv(oof: OofSlides) -> str:
+    """CSV text with the truth, score and call of every slide."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["slide_id", "patient_id", "fold", "truth", "score", "call"])
-    rows = zip(judged.slides, judged.folds, _truths(judged), _calls(judged), strict=True)
+    rows = zip(oof.slides, oof.folds, _truths(oof), _calls(oof), strict=True)
     for slide, fold, truth, call in rows:
         entry = slide.tiles.entry
         score = "" if np.isnan(slide.score) else f"{slide.score:.6f}"
@@ -101,17 +98,15 @@ def slides_csv(judged: OofSlides) -> str:
     return buffer.getvalue()
 
 
-def _truths(judged: OofSlides) -> list[str]:
+def _truths(oof: OofSlides) -> list[str]:
     return [
         "unknown" if np.isnan(truth) else "positive" if truth > 0.5 else "negative"
-        for truth in judged.results.truth.tolist()
+        for truth in oof.results.truth.tolist()
     ]
 
 
-def _calls(judged: OofSlides) -> list[str]:
+def _calls(oof: OofSlides) -> list[str]:
     return [
-        "inadequate" if np.isnan(slide.score) else call_word(bool(flagged), abstained)
-        for slide, flagged, abstained in zip(
-            judged.slides, judged.results.flagged, judged.abstained, strict=True
-        )
+        "inadequate" if np.isnan(slide.score) else call_name(bool(flagged), abstained)
+        for slide, flagged, abstained in zip(oof.slides, oof.results.flagged, oof.abstained, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a training run would do, found out without doing it: the label to ``inkdot train --dry-run``."""
+"""What a training run would do, for ``inkdot train --dry-run``."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -6,20 +6,20 @@ from contextlib import closing
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
 from inkdot.datasets.image_cache import hashes_of, listed_images
+from inkdot.datasets.splits.grouped_split import PARTS, Part, SplitSlide, grouped_split, patient_of
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.errors import InkdotError
 from inkdot.labels import flagging_head
 from inkdot.manifest.images import ImageEntry
-from inkdot.metrics.splits import PARTS, Part, SplitSlide, grouped_split, patient_of
-from inkdot.pipeline.tile_slide import tiles_fit
+from inkdot.pipeline.tile_slide import tiles_reusable
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
-from inkdot.storage.disk import TABLES_BYTES_A_SLIDE, free_bytes, in_words
+from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, free_bytes, readable_bytes
 from inkdot.storage.layout import RunLayout
 from inkdot.training.label_checks import check_labels
 from inkdot.training.mil.train_mil import planned_steps, training_tiles_of
 
-_REGIONS = {"train": "training", "validation": "validation", "test": "testing"}
+_PURPOSES = {"train": "training", "validation": "validation", "test": "testing"}
 
 
 def planned_training(
@@ -27,17 +27,17 @@ def planned_training(
 ) -> list[str]:
     """Lines on tiles, split, disk and steps of a run on slides.
 
-    Exact where every slide is tiled already. Otherwise tiles are bounded by the slides' areas, and the split is drawn by
-    what the manifest says of the slides.
+    Exact where every slide is tiled already. Otherwise the number of tiles is bounded by the slides' areas, and the split is
+    drawn from the manifest alone.
 
     Args:
-        entries: The slides; those that cannot be opened are passed over.
+        entries: The slides; those that cannot be opened are skipped.
         config: The whole config.
         layout: The run folder; need not exist.
         folds: Of a cross-validation, or None.
 
     Raises:
-        UserError: The slides make no model; the message says what is missing.
+        UserError: The slides do not suffice for a model; the message names what is missing.
     """
     ready = [entry for entry in entries if _tiled(entry, config, layout)]
     if len(ready) == len(entries):
@@ -54,7 +54,7 @@ def planned_training(
     share = sum(part == "train" for part in parts.values()) / len(parts)
     return [
         f"{len(entries) - len(ready)} of {len(entries)} slides are not tiled yet, so tiles and split are estimates.",
-        f"At most {most} labelled tiles: by area, and by training.max_tiles_per_slide per class.",
+        f"At most {most} labelled tiles, by area and training.max_tiles_per_slide.",
         *(_patients(part, entries, parts) for part in PARTS if part in parts.values()),
         *_costs(most, round(most * share), len(entries), config, layout, folds),
     ]
@@ -66,7 +66,7 @@ def planned_image_training(
     """Lines on split, disk and steps of a run on images, and which images cannot be read.
 
     Raises:
-        UserError: The images make no model; the message says what is missing.
+        UserError: The images do not suffice for a model; the message names what is missing.
     """
     hashes = hashes_of(entries)
     missing = [entry.name for entry in entries if not hashes[entry.name]]
@@ -92,41 +92,41 @@ def _known(
         cohorts.append(cohort)
         lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
         lines += cohort_notes(cohort)
-    learnt = sum(len(own.targets) for own in cohorts[0].of("train"))
+    trained_on = sum(len(own.targets) for own in cohorts[0].of("train"))
     used = cohorts[0].slides.values() if folds else cohorts[0].used()
     cached = len(tiles) if images else sum(len(own.targets) for own in used)
-    costs = _costs(cached, learnt, 0 if images else len(tiles), config, layout, folds)
+    costs = _costs(cached, trained_on, 0 if images else len(tiles), config, layout, folds)
     if by_slide:
         most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
         times = f"{folds} times " if folds else ""
-        costs[-1] = f"Steps: {times}at most {most}, in all parts of learning from slides."
+        costs[-1] = f"Steps: {times}at most {most}, in all phases of training from slides."
     return [*lines, *costs]
 
 
 def _costs(
-    cached: int, learnt: int, slides: int, config: Config, layout: RunLayout, folds: int | None
+    cached: int, trained_on: int, slides: int, config: Config, layout: RunLayout, folds: int | None
 ) -> list[str]:
     settings, side = config.training, config.tiling.side_px
-    steps = settings.epochs * max(1, round(learnt / min(settings.batch_size, max(1, learnt))))
-    needed = cached * side * side * 3 + slides * TABLES_BYTES_A_SLIDE
+    steps = settings.epochs * max(1, round(trained_on / min(settings.batch_size, max(1, trained_on))))
+    needed = cached * side * side * 3 + slides * TABLE_BYTES_PER_SLIDE
     free = free_bytes(layout.root)
-    room = "" if free is None else f", {in_words(free)} free"
+    room = "" if free is None else f", {readable_bytes(free)} free"
     times = f"{folds} times " if folds else ""
     return [
-        f"Disk: about {in_words(needed)}{room}.",
-        f"Steps: {times}{steps} of {min(settings.batch_size, max(1, learnt))} tiles in {settings.epochs} epochs.",
+        f"Disk: about {readable_bytes(needed)}{room}.",
+        f"Steps: {times}{steps} of {min(settings.batch_size, max(1, trained_on))} tiles in {settings.epochs} epochs.",
     ]
 
 
 def _tiled(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
     try:
-        return tiles_fit(entry, config, layout)
+        return tiles_reusable(entry, config, layout)
     except InkdotError:
         return False
 
 
 def _most_tiles(entry: SlideEntry, config: Config) -> int:
-    """Tiles of a slide that is foreground all over; 0 where it cannot be opened."""
+    """Tiles of a slide if all of it were foreground; 0 where it cannot be opened."""
     try:
         with closing(open_slide(entry)) as slide:
             info = slide.info
@@ -141,14 +141,14 @@ def _most_tiles(entry: SlideEntry, config: Config) -> int:
 
 def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
     head = flagging_head(config.head_records)
-    target = head.target(entry.on_slide[head.name]) if head.name in entry.on_slide else None
+    target = head.target(entry.on_slide.get(head.name))
     positive = None if target is None else target[head.classes.index(head.flag_class or "")] > 0.5
     return SplitSlide(
         slide_id=entry.slide_id,
         patient_id=patient_of(entry.slide_id, entry.patient_id),
         positive=positive,
         labels=tuple(f"{name}.{label}" for name, label in entry.on_slide.items() if name != head.name),
-        wanted=entry.extra.get("split", "").strip(),
+        part=entry.extra.get("split", "").strip(),
         site=entry.site,
     )
 
@@ -156,4 +156,4 @@ def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
 def _patients(part: Part, entries: Sequence[SlideEntry], parts: dict[str, Part]) -> str:
     own = [entry for entry in entries if parts[entry.slide_id] == part]
     patients = {patient_of(entry.slide_id, entry.patient_id) for entry in own}
-    return f"For {_REGIONS[part]}: about {len(own)} slides of {len(patients)} patients."
+    return f"For {_PURPOSES[part]}: about {len(own)} slides of {len(patients)} patients."

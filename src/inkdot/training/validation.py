@@ -1,4 +1,4 @@
-"""A stored model on all tiles of its validation slides: what it is worth there, and how unlike them a slide may be."""
+"""A stored model on all tiles of its validation slides: slide-level metrics, and the limit of the OOD distance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -6,22 +6,20 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.text import Text
 
-from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, patient
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
 from inkdot.labels import flagging_head
-from inkdot.metrics.attention_pooling import attended
+from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import OodNeighbours
-from inkdot.metrics.slide_level import NOT_ASKED, SlideResults, slide_metrics, subgroup_metrics
-from inkdot.metrics.subgroups import subgroup_words
+from inkdot.metrics.slide_level import NO_KNOWN_REGION, SlidePredictions, slide_metrics, subgroup_metrics
+from inkdot.metrics.subgroups import subgroup_notes
 from inkdot.model.batches import FeatureArray
 from inkdot.model.network import TileNetwork
-from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, ood_distance_to, write_ood_reference
+from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
 from inkdot.model.predictor import Backend, Predicted, Predictor
 from inkdot.model.targets import IndexArray, flag_column, head_slices
 from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
@@ -30,18 +28,19 @@ from inkdot.storage.model_files import Interval, ModelFile, write_model_file
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.deployed_network import deployed_network
-from inkdot.training.release.interval_records import recorded
+from inkdot.training.release.interval_records import to_interval
+from inkdot.training.run_context import RunContext, print_lines
 
 GROUPS = ("site", "scanner", "stain", "preparation")
 
 
 class WholeSlide(NamedTuple):
-    """A slide of which every tile was scored.
+    """A slide with the scores of all its tiles.
 
     Attributes:
         tiles: The slide.
-        score: Of the flag class, 0 to 1, as `predict` makes it; NaN where it has no tile or too little to judge.
-        distance: Median of its tiles' distances from the training tiles; NaN where the model cannot tell.
+        score: Of the flag class, 0 to 1, as `predict` makes it; NaN where it has no tile or too little to predict from.
+        distance: Median of its tiles' OOD distances; NaN where the model has none.
     """
 
     tiles: LabelledTiles
@@ -49,85 +48,85 @@ class WholeSlide(NamedTuple):
     distance: float
 
 
-def validated(
+def validate_whole_slides(
     description: ModelFile,
     network: TileNetwork,
     training: TileSet,
     cohort: Cohort,
-    config: Config,
-    layout: RunLayout,
+    context: RunContext,
     tables: RunLayout,
-    console: Console,
 ) -> tuple[ModelFile, list[str]]:
-    """Complete a stored model by what only whole slides tell, and write its description again.
+    """Add metrics of whole validation slides and the OOD reference to a stored model, and write its description again.
 
-    Training uses labelled tiles only, and not all of those; a slide is judged by all of its tiles. A image is a tile:
-    there is nothing to add.
+    Training uses a sample of the labelled tiles; a slide is predicted from all of its tiles. An image is one tile: there is
+    nothing to add.
 
     Args:
-        description: As stored in ``layout.model``.
+        description: As stored in the run folder.
         network: Its network, on the CPU, where it is again afterwards.
-        training: Tiles that it learnt from.
+        training: Its training tiles.
         cohort: The slides or images.
-        config: The whole config.
-        layout: Where the model lies.
+        context: The run, whose folder holds the model.
         tables: Where the slides are tiled.
-        console: Where progress is shown.
 
     Returns:
         The description as written, and lines for the card.
     """
     if cohort.images:
         return description, []
-    with deployed_network(network, config) as (foreseen, _):
-        reference = _reference(foreseen, training)
-        scorer = Predictor(layout.model, runtime="torch", network=foreseen)
-        scorer.ood_distance = ood_distance_to(reference) if reference else None
-        slides = list(predict_whole_slides(cohort.of("validation"), tables, scorer, console))
+    model = context.layout.model
+    with deployed_network(network, context.config.model.precision, context.config.tiling.side_px) as (
+        deployed,
+        _,
+    ):
+        reference = _reference(deployed, training)
+        predictor = Predictor(model, runtime="torch", network=deployed)
+        predictor.ood_distance = make_ood_distance(reference) if reference else None
+        slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context.console))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
-    ood = write_ood_reference(layout.model, reference, distances) if reference else None
+    ood = write_ood_reference(model, reference, distances) if reference else None
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())
     metrics = description.validation_metrics | _named(found, cohort)
-    words = subgroup_words(found, subgroup_metrics(results))
+    notes = subgroup_notes(found, subgroup_metrics(results))
     if ood is None:
-        ModelLayout(layout.model).reference.unlink(missing_ok=True)
-        words.append(
-            "It cannot tell slides that are unlike those of training: too few tiles, or validation slides."
+        ModelLayout(model).reference.unlink(missing_ok=True)
+        notes.append(
+            "It cannot recognise out-of-distribution slides: too few training tiles or validation slides."
         )
     complete = description.model_copy(update={"validation_metrics": metrics, "ood": ood})
-    write_model_file(layout.model, complete)
-    return complete, words
+    write_model_file(model, complete)
+    return complete, notes
 
 
 def predict_whole_slides(
-    slides: Sequence[LabelledTiles], layout: RunLayout, scorer: Predictor, console: Console
+    slides: Sequence[LabelledTiles], layout: RunLayout, predictor: Predictor, console: Console
 ) -> Iterator[WholeSlide]:
-    """Score every tile of slides that are tiled; one that cannot be read is named and passed over."""
-    console.print(Text(f"Scoring all tiles of {len(slides)} slides."), soft_wrap=True)
+    """Score all tiles of tiled slides; a slide that cannot be read is named and skipped."""
+    print_lines(console, [f"Scoring all tiles of {len(slides)} slides."])
     for own in slides:
         table, footer = read_table(layout.tiles(own.entry.slide_id), TILES_VERSION)
         try:
-            seen = infer_tiles(own.entry, table, scorer)
+            inferred = infer_tiles(own.entry, table, predictor)
         except SlideError as error:
-            console.print(Text(f"{own.entry.slide_id}: not scored: {error}"), soft_wrap=True)
+            print_lines(console, [f"{own.entry.slide_id}: not scored: {error}"])
             continue
-        yield _whole(own, table, footer, seen, scorer.description)
+        yield _whole(own, table, footer, inferred, predictor.description)
 
 
-def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlideResults:
-    """Whole slides as metrics want them."""
+def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlidePredictions:
+    """Whole slides as the metrics take them."""
     head, column = flagging_head(model.head_records), flag_column(model.head_records)
     targets = [slide.tiles.slide_targets for slide in slides]
     truth = np.array([np.nan if own is None else own[column] for own in targets], np.float64)
     scores = np.array([slide.score for slide in slides], np.float64)
     threshold = np.float32(model.operating_points[head.name].threshold)
-    return SlideResults(
+    return SlidePredictions(
         patients=np.array([patient(slide.tiles) for slide in slides], np.str_),
         truth=np.where(truth == 0.5, np.nan, truth),
         scores=scores,
         flagged=np.nan_to_num(scores, nan=-1.0).astype(np.float32) >= threshold,
-        hit_ranks=np.full(len(slides), NOT_ASKED),
+        hit_ranks=np.full(len(slides), NO_KNOWN_REGION),
         groups={
             name: np.array([str(getattr(slide.tiles.entry, name) or "") for slide in slides], np.str_)
             for name in GROUPS
@@ -137,39 +136,41 @@ def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlideResult
 
 def _named(metrics: Mapping[str, Estimate], cohort: Cohort) -> dict[str, Interval]:
     """Metrics on whole slides, as ``model.json`` records them."""
-    own = ((name, recorded(estimate)) for name, estimate in metrics.items())
+    own = ((name, to_interval(estimate)) for name, estimate in metrics.items())
     return {
         f"{cohort.metrics_prefix}whole_slide_{name}": metric for name, metric in own if metric is not None
     }
 
 
 def _whole(
-    own: LabelledTiles, table: pa.Table, footer: dict[str, object], seen: InferredSlide, model: ModelFile
+    own: LabelledTiles, table: pa.Table, footer: dict[str, object], inferred: InferredSlide, model: ModelFile
 ) -> WholeSlide:
     assessment = footer.get("assessment")
     adequate = not isinstance(assessment, dict) or bool(assessment.get("adequate", True))  # pyright: ignore
-    judged = len(table) > 0 and adequate
+    has_score = len(table) > 0 and adequate
     return WholeSlide(
         own,
-        _slide_score(seen.judged, model) if judged else np.nan,
-        np.nan if seen.distances is None or not len(table) else float(np.median(seen.distances)),
+        _slide_score(inferred.predicted, model) if has_score else np.nan,
+        np.nan
+        if inferred.ood_distances is None or not len(table)
+        else float(np.median(inferred.ood_distances)),
     )
 
 
-def _slide_score(judged: Predicted, model: ModelFile) -> float:
-    """By attention where the model has it; else the highest of its tiles, which is that of its clusters too."""
+def _slide_score(predicted: Predicted, model: ModelFile) -> float:
+    """By attention where the model has it; else the score of its highest tile, which is that of its highest cluster too."""
     head = flagging_head(model.head_records)
     flag = head.classes.index(head.flag_class or "")
-    scores = judged.scores[:, head_slices(model.head_records)[head.name]]
-    if judged.attention is not None and model.operating_points[head.name].judged_on == "attention":
-        return float(np.float32(attended(scores, judged.attention)[flag]))
+    scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
+    if predicted.attention is not None and model.operating_points[head.name].judged_on == "attention":
+        return float(np.float32(attention_pool(scores, predicted.attention)[flag]))
     return float(scores[:, flag].max())
 
 
 def _reference(network: Backend, tiles: TileSet) -> OodNeighbours | None:
-    """Some training tiles as the network sees them, evenly over all."""
+    """Features of some training tiles, evenly over all."""
     rows: IndexArray = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), MOST_TILES)).astype(np.int64))
     parts: list[FeatureArray] = [
-        seen.features for seen in network.seen(tiles.tile(row) for row in rows.tolist())
+        batch.features for batch in network.infer(tiles.tile(row) for row in rows.tolist())
     ]
     return fit_ood_reference(np.concatenate(parts), tiles.slides[rows]) if parts else None

@@ -2,22 +2,25 @@
 
 # pyright: reportUnknownMemberType=false
 
+from typing import cast
+
 import torch
+from lightning.fabric import Fabric
+from torch import Tensor
 
 from inkdot.datasets.tile_set import TileSet
 from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.torch_backend import predict_logits
-from inkdot.training.distributed.process_group import company, summed
 
 
 def predict_logits_sharded(
-    network: TileNetwork, tiles: TileSet, *, device: torch.device, batch_size: int
+    fabric: Fabric, network: TileNetwork, tiles: TileSet, *, batch_size: int
 ) -> LogitArray:
-    """As :func:`predict_logits`, where every process that trains asks: each sees its share, and all are told the same."""
-    own = company()
-    share = (tiles.tile(row) for row in range(own.rank, len(tiles), own.size))
-    logits = predict_logits(network, share, device=device, batch_size=batch_size)
-    every = torch.zeros(len(tiles), logits.shape[1])
-    every[own.rank :: own.size] = torch.from_numpy(logits)
-    return summed(every).numpy()
+    """As :func:`predict_logits`: each process computes a share, and all processes get all logits."""
+    rank, size = fabric.global_rank, fabric.world_size
+    share = (tiles.tile(row) for row in range(rank, len(tiles), size))
+    own = predict_logits(network, share, device=fabric.device, batch_size=batch_size)
+    logits = torch.zeros(len(tiles), own.shape[1])
+    logits[rank::size] = torch.from_numpy(own)
+    return cast(Tensor, fabric.all_reduce(logits, reduce_op="sum")).cpu().numpy()

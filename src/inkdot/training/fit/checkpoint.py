@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, whose header carries what is not a tensor. One file, hence atomic."""
+"""Checkpoints: one safetensors file each, with the state of the run in its header. One file, hence atomic."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -17,17 +17,17 @@ from torch.optim import Optimizer
 from inkdot.model.model_folder import cpu_tensors
 from inkdot.storage.atomic import write_bytes
 
-_NETWORK, _AVERAGE, _OPTIMIZER, _FACTS = "network.", "average.", "optimizer.", "inkdot"
+_NETWORK, _EMA, _OPTIMIZER, _FACTS = "network.", "average.", "optimizer.", "inkdot"
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Where a training run stands after a whole epoch.
+    """Progress of a training run after a whole epoch.
 
     Attributes:
         identity: Hash of everything that shapes the run; another run's checkpoint is never continued.
         epoch: Epochs done.
-        best_epoch: The epoch that is best by ``training.monitor``, from 1; 0 before the first.
+        best_epoch: The best epoch by ``training.monitor``, from 1; 0 before the first.
         history: One row of ``metrics.csv`` per epoch.
     """
 
@@ -44,12 +44,12 @@ def write_checkpoint(
     state: RunState,
     network: nn.Module,
     optimizer: Optimizer | None = None,
-    average: nn.Module | None = None,
+    ema: nn.Module | None = None,
 ) -> None:
-    """Write a checkpoint atomically: the network's tensors, the optimiser's, the averaged ones, and the state."""
+    """Write a checkpoint atomically: tensors of the network, the optimiser and the EMA network, and the state."""
     tensors = {_NETWORK + name: tensor for name, tensor in cpu_tensors(network).items()}
-    if average is not None:
-        tensors |= {_AVERAGE + name: tensor for name, tensor in cpu_tensors(average).items()}
+    if ema is not None:
+        tensors |= {_EMA + name: tensor for name, tensor in cpu_tensors(ema).items()}
     if optimizer is not None:
         for index, moments in cast("dict[int, dict[str, Tensor]]", optimizer.state_dict()["state"]).items():
             for name, tensor in moments.items():
@@ -80,37 +80,37 @@ def restore(
     path: Path,
     network: nn.Module,
     optimizer: Optimizer | None = None,
-    average: nn.Module | None = None,
+    ema: nn.Module | None = None,
 ) -> None:
-    """Load the tensors of a checkpoint into a network and, where given, an optimiser over its parameters and its mean."""
+    """Load the tensors of a checkpoint into a network and, where given, an optimiser over its parameters and its EMA."""
     states: dict[int, dict[str, Tensor]] = {}
     tensors: dict[str, Tensor] = {}
-    averaged: dict[str, Tensor] = {}
+    ema_tensors: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 - not a mapping
             if key.startswith(_NETWORK):
                 tensors[key.removeprefix(_NETWORK)] = file.get_tensor(key)
-            elif key.startswith(_AVERAGE):
-                averaged[key.removeprefix(_AVERAGE)] = file.get_tensor(key)
+            elif key.startswith(_EMA):
+                ema_tensors[key.removeprefix(_EMA)] = file.get_tensor(key)
             else:
                 index, name = key.removeprefix(_OPTIMIZER).split(".", 1)
                 states.setdefault(int(index), {})[name] = file.get_tensor(key)
     network.load_state_dict(tensors)
-    if average is not None:
-        average.load_state_dict(averaged)
+    if ema is not None:
+        ema.load_state_dict(ema_tensors)
     if optimizer is not None:
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 def restore_ema(path: Path, network: nn.Module) -> None:
-    """Load the averaged tensors of a checkpoint into a network."""
+    """Load the EMA tensors of a checkpoint into a network."""
     with safe_open(path, framework="pt") as file:
-        names = [key for key in file.keys() if key.startswith(_AVERAGE)]  # noqa: SIM118 - not a mapping
-        network.load_state_dict({name.removeprefix(_AVERAGE): file.get_tensor(name) for name in names})
+        names = [key for key in file.keys() if key.startswith(_EMA)]  # noqa: SIM118 - not a mapping
+        network.load_state_dict({name.removeprefix(_EMA): file.get_tensor(name) for name in names})
 
 
-def manual_seed(seed: int, epoch: int) -> None:
-    """Seed torch for one epoch, so that dropout after a resume draws what it would have drawn without."""
-    # Epochs count from 1 here: 0 seeds the first weights.
-    torch.manual_seed((seed << 20) + epoch + 1)
+def manual_seed(seed: int, epoch: int, rank: int = 0) -> None:
+    """Seed torch for one epoch on one process, so that dropout is the same with and without an interruption."""
+    # Epochs, at most 10,000, count from 1 here: 0 seeds the initial weights.
+    torch.manual_seed((seed << 20) + (rank << 14) + epoch + 1)

@@ -1,4 +1,4 @@
-"""The running mean of a network's weights over its training steps: what is validated and kept."""
+"""Exponential moving average (EMA) of a network's weights over the training steps: what is validated and kept."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -14,31 +14,31 @@ from inkdot.model.network import TileNetwork
 
 
 class EMA:
-    """Exponential mean of the weights and of the statistics of batch normalisation.
+    """EMA of the weights and of the statistics of batch normalisation.
 
     Attributes:
-        network: The network with the averaged weights, on the device of the one it was made from.
+        network: The network with the averaged weights, on the same device as the one it was made from.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        """Start from a network as it is.
+        """Start from the present weights of a network.
 
         Args:
             network: What will be trained.
-            decay: Share (0 to 1, below 1) of the mean that a step keeps; 0 follows the network exactly.
+            decay: Share (0 to 1, below 1) of the average that a step keeps; 0 follows the network exactly.
         """
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        # One view of a tile is enough to choose an epoch by, and takes a share of the time.
+        # Validation during training needs no test-time augmentation, which takes several times as long.
         if isinstance(self.network, TileNetwork):
             self.network.spec = replace(self.network.spec, tta_views=1)
         self._decay = decay
 
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after one more step.
+        """Add the weights after one more step.
 
         Args:
             network: The network being trained.
-            step: Steps done before, from 0. Early on the mean is short, or it would remember the random start.
+            step: Steps done before, from 0. Early steps use a shorter average, without which the random start would last.
         """
         decay = min(self._decay, (step + 1) / (step + 10)) if self._decay else 0.0
         mean, current = self.network.state_dict(), network.state_dict()

@@ -1,4 +1,4 @@
-"""What is known of a network after an epoch: losses and metrics on validation data, the row they make, and its worth."""
+"""Losses and metrics of an epoch on validation data, their row in ``metrics.csv``, and which epoch is better."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -17,7 +17,7 @@ from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import scores_of
+from inkdot.model.predictor import calibrated_scores
 from inkdot.model.targets import NameArray, TargetArray, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.fit.loss import Loss, masked_loss
@@ -31,18 +31,17 @@ _REPLICATES = 200
 def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device: torch.device) -> Row:
     """Losses and AUC on the validation tiles, AUC and average precision on their patients.
 
-    ``calibrated_loss`` is the loss at the best temperatures. It chooses the epoch unless told otherwise: the plain loss
-    punishes an overconfidence that the temperatures, fitted after training, take away.
+    ``calibrated_loss`` is the loss at the best temperatures and the default of ``training.monitor``: the plain loss also
+    counts overconfidence, which the temperatures that are fitted after training remove.
     """
     settings, heads = config.training, network.spec.heads
     logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.tiles_at_once)
     temperatures = fit_temperatures(logits, tiles, config)
     targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
 
-    def losses(divided: Mapping[str, float]) -> Loss:
+    def losses(by: Mapping[str, float]) -> Loss:
         scaled = [
-            torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
-            for name, own in head_slices(heads).items()
+            torch.from_numpy(logits[:, own]) / by.get(name, 1.0) for name, own in head_slices(heads).items()
         ]
         return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
 
@@ -70,9 +69,9 @@ def monitored_metrics(
         config: The whole config.
 
     Raises:
-        UserError: The network is past all numbers.
+        UserError: A logit is not finite.
     """
-    # The losses of an epoch are those before each step: only here is it seen what the last step left.
+    # The losses of an epoch are those before each step, so they do not show what the last step did.
     if not np.isfinite(logits).all():
         raise UserError(
             "training: expected finite scores of the validation data, found some infinite or undefined; lower "
@@ -80,9 +79,9 @@ def monitored_metrics(
         )
     heads, seed = config.head_records, config.training.seed
     metrics = auc_metrics(
-        scores_of(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
+        calibrated_scores(logits, heads, {}), targets, patients, heads, replicates=_REPLICATES, seed=seed
     )
-    calibrated = scores_of(logits, heads, temperatures)
+    calibrated = calibrated_scores(logits, heads, temperatures)
     return metrics | patient_metrics(calibrated, targets, patients, heads, replicates=_REPLICATES, seed=seed)
 
 
@@ -96,17 +95,17 @@ def cells(metrics: Mapping[str, Estimate | None]) -> dict[str, float | None]:
     return row
 
 
-def better(row: Row, best: Row, prefix: str, watched: Monitored) -> bool:
+def is_better(row: Row, best: Row, prefix: str, monitor: Monitored) -> bool:
     """Whether an epoch is better than the best one so far.
 
-    A handful of patients gives few different AUCs: of epochs with the same one, the lower calibrated loss is better. It also
-    decides where patients have no AUC at all, in learning without labels.
+    Few patients give few different AUCs: among epochs with the same AUC, the lower calibrated loss is better. It also decides
+    where the AUC of patients is undefined.
     """
-    return _rank(row, prefix, watched) < _rank(best, prefix, watched)
+    return _rank(row, prefix, monitor) < _rank(best, prefix, monitor)
 
 
 def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: Row, prefix: str) -> Row:
-    """The row of ``metrics.csv`` of one epoch.
+    """Row of one epoch in ``metrics.csv``.
 
     Args:
         epoch: From 0.
@@ -120,8 +119,8 @@ def epoch_row(epoch: int, rate: float, losses: Mapping[str, float], validation: 
     return row | {prefix + name: value for name, value in validation.items()}
 
 
-def csv_text(rows: Iterable[Row]) -> str:
-    """Rows as ``metrics.csv``."""
+def metrics_csv_text(rows: Iterable[Row]) -> str:
+    """Content of ``metrics.csv``."""
     rows = list(rows)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
@@ -131,22 +130,22 @@ def csv_text(rows: Iterable[Row]) -> str:
     return buffer.getvalue()
 
 
-def line(row: Row, epochs: int, prefix: str) -> str:
-    """An epoch in one line for the terminal."""
+def epoch_line(row: Row, epochs: int, prefix: str) -> str:
+    """One line on an epoch for the terminal."""
     metrics = [f"{prefix}calibrated_loss {row[prefix + 'calibrated_loss']:.4f}"]
     shown = (f"{prefix}auc.", f"{prefix}patient_auc")
     for name in (name for name in row if name.startswith(shown) and f"{name}.low" in row):
         value = row[name]
         if value is not None:
             low, high = row[f"{name}.low"], row[f"{name}.high"]
-            # Any value may be meant: so an interval ends where patients are too few for one.
+            # How the intervals module marks too few patients for an interval: any value is possible.
             span = "interval not known" if (low, high) == (0.0, 1.0) else f"{low:.3f} to {high:.3f}"
             metrics.append(f"{name} {value:.3f} ({span})")
     return f"epoch {row['epoch']} of {epochs}: train_loss {row['train_loss']:.4f}, {', '.join(metrics)}"
 
 
-def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
-    """Which epoch's weights were kept and why, for people."""
+def best_epoch_note(best_epoch: int, settings: TrainingConfig) -> str:
+    """Sentence for the model card: which epoch's weights were kept, and why."""
     why = {
         "calibrated_loss": "the lowest calibrated validation loss",
         "patient_auc": "the highest AUC over validation patients",
@@ -154,9 +153,9 @@ def chosen_words(best_epoch: int, settings: TrainingConfig) -> str:
     return f"Weights of epoch {best_epoch} of {settings.epochs}, which had {why}."
 
 
-def _rank(row: Row, prefix: str, watched: Monitored) -> tuple[float, float]:
+def _rank(row: Row, prefix: str, monitor: Monitored) -> tuple[float, float]:
     """The lower the better."""
-    auc = row.get(f"{prefix}patient_auc") if watched == "patient_auc" else None
+    auc = row.get(f"{prefix}patient_auc") if monitor == "patient_auc" else None
     return -(auc or 0.0), cast(float, row[f"{prefix}calibrated_loss"])
 
 

@@ -11,7 +11,7 @@ from inkdot.model.targets import head_slices
 
 
 class Loss(NamedTuple):
-    """The loss to minimise, and what each head contributes to it before weighting."""
+    """The loss to minimise, and the loss of each head before weighting."""
 
     total: Tensor
     per_head: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""What early stopping and the choice of a checkpoint look at, checked before training."""
+"""Check of the metric that chooses the best epoch, before training."""
 
 from inkdot.config import Config
 from inkdot.errors import UserError
@@ -7,7 +7,7 @@ from inkdot.model.targets import NameArray, TargetArray, flag_column
 
 
 def check_monitored(targets: TargetArray, patients: NameArray, config: Config) -> None:
-    """What is watched must be defined on the validation patients.
+    """Refuse a ``training.monitor`` that is undefined on the validation patients.
 
     Args:
         targets: Of validation tiles or slides, shape [n, classes of all heads], NaN where unknown.
@@ -15,7 +15,7 @@ def check_monitored(targets: TargetArray, patients: NameArray, config: Config) -
         config: The whole config.
 
     Raises:
-        UserError: An AUC is asked for, and a class has no patient.
+        UserError: It is an AUC, and a class has no patient.
     """
     if config.training.monitor != "patient_auc":
         return
@@ -24,6 +24,6 @@ def check_monitored(targets: TargetArray, patients: NameArray, config: Config) -
     if not (positive and negative):
         raise UserError(
             "training.monitor patient_auc: expected positive and negative validation patients, found "
-            f"{positive} positive and {negative} negative ones among {len(truth.names)}; share others out with a column split "
+            f"{positive} positive and {negative} negative ones among {len(truth.names)}; assign patients with a column split "
             "in the manifest, raise training.validation_fraction, or set training.monitor to calibrated_loss"
         )

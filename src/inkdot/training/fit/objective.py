@@ -1,7 +1,6 @@
-"""What a run learns: the part in which learning from tiles, from slides and without labels differ.
+"""What a network is trained on: the part in which training from tiles and from whole slides differ.
 
-The loop knows steps, epochs, checkpoints and the running mean of the weights; a lesson knows batches, losses and how an
-epoch is judged.
+The trainer handles steps, epochs, checkpoints and the EMA of the weights; an objective handles batches, losses and validation.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -18,15 +18,14 @@ from inkdot.config import Config
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.class_weights import balanced_weights
 from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_loader
+from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
-from inkdot.training.distributed.process_group import check_sharded, company, summed
-from inkdot.training.distributed.sync_batch_norm import with_sync_batch_norm
 from inkdot.training.fit.epoch_metrics import Row, validation_row
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
 
 
-class Draws(Protocol):
-    """Which tiles make the batches of an epoch: a pure function of the epoch and of what was known at its start."""
+class BatchSampler(Protocol):
+    """Tiles of the batches of an epoch: a pure function of the epoch and of what was known at its start."""
 
     epoch: int
 
@@ -36,16 +35,16 @@ class Draws(Protocol):
 
 
 class Objective(Protocol):
-    """One kind of learning."""
+    """One kind of training."""
 
     @property
     def training(self) -> TileSet:
-        """The tiles that are learnt from."""
+        """The training tiles."""
         ...
 
     @property
     def metrics_prefix(self) -> str:
-        """Put before the names of metrics on validation data; ``training.monitor`` names the one that chooses the epoch."""
+        """Put before the names of metrics on validation data."""
         ...
 
     @property
@@ -54,20 +53,20 @@ class Objective(Protocol):
         ...
 
     @property
-    def draws(self) -> Draws:
+    def sampler(self) -> BatchSampler:
         """The batches of an epoch."""
         ...
 
     def loader(self, workers: int) -> DataLoader[Any]:
-        """Batches as :meth:`losses` takes them, in the order of the draws."""
+        """Batches as :meth:`training_step` takes them, in the order of the sampler."""
         ...
 
-    def begin(self, average: nn.Module, device: torch.device) -> None:
-        """Make ready for the epoch that ``draws.epoch`` names, given the averaged network so far."""
+    def on_epoch_start(self, ema: nn.Module) -> None:
+        """Prepare the epoch that ``sampler.epoch`` names, given the EMA network so far."""
         ...
 
-    def losses(self, model: nn.Module, batch: Any, step: int) -> Iterable[Loss]:
-        """The losses of the parts of one step; they sum to that of the step.
+    def training_step(self, model: nn.Module, batch: Any, step: int) -> Iterable[Loss]:
+        """The losses of the parts of one step; over all parts and processes they sum to the loss of the step.
 
         Args:
             model: The network being trained.
@@ -76,20 +75,20 @@ class Objective(Protocol):
         """
         ...
 
-    def judge(self, average: nn.Module, device: torch.device) -> Row:
+    def validate(self, ema: nn.Module, device: torch.device) -> Row:
         """Metrics on validation data, without prefix; ``calibrated_loss`` is one of them.
 
-        ``patient_auc`` is another one, except where patients have no labels; None where a class has no patient.
+        ``patient_auc`` is another one, None where a class has no patient.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TileData:
-    """What a run learns from and what it is watched on.
+    """Training and validation tiles.
 
     Attributes:
-        training: Tiles to learn from.
+        training: Training tiles.
         validation: Tiles of other patients.
         metrics_prefix: Put before the names of metrics on the validation tiles.
         identity: Hash of everything that shapes the run.
@@ -102,36 +101,46 @@ class TileData:
 
 
 class TileObjective:
-    """Learning from tiles with labels of their own."""
+    """Training from tiles with labels of their own."""
 
-    def __init__(self, data: TileData, config: Config) -> None:
+    def __init__(self, data: TileData, config: Config, fabric: Fabric) -> None:
         self.training, self.metrics_prefix, self.identity = data.training, data.metrics_prefix, data.identity
-        self._validation, self._config = data.validation, config
+        self._validation, self._config, self._fabric = data.validation, config, fabric
         settings = config.training
-        weights = balanced_weights(data.training, config)
-        rank, size, _ = company()
-        draws = EpochDraws(weights, settings.batch_size, settings.seed, rank=rank, size=size)
-        check_sharded(draws.batch_size, settings.gradient_accumulation)
-        self.draws: Draws = draws
+        sampler = EpochDraws(
+            balanced_weights(data.training, config),
+            settings.batch_size,
+            settings.seed,
+            rank=fabric.global_rank,
+            size=fabric.world_size,
+        )
+        _check_divisible(sampler.batch_size, settings.gradient_accumulation, fabric.world_size)
+        self.sampler: BatchSampler = sampler
 
     def loader(self, workers: int) -> DataLoader[Any]:
         """Pixels and targets."""
-        return training_loader(self.training, Augmentation(self._config.augmentation), self.draws, workers)
+        return training_loader(self.training, Augmentation(self._config.augmentation), self.sampler, workers)
 
-    def begin(self, average: nn.Module, device: torch.device) -> None:
-        """Nothing: the draws depend on the epoch alone."""
+    def on_epoch_start(self, ema: nn.Module) -> None:
+        """Nothing: the batches depend on the epoch alone."""
 
-    def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
+    def training_step(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
         """Masked cross-entropy of the batch, part by part."""
         settings, heads = self._config.training, self._config.head_records
-        totals = summed(known_weights(batch[1], heads))
-        for pixels, targets in zip(
-            *(tensor.chunk(settings.gradient_accumulation) for tensor in batch), strict=True
-        ):
-            with with_sync_batch_norm():
-                logits = model(pixels)
-            yield masked_loss(logits, targets, heads, settings.head_weights, totals=totals)
+        totals = cast(Tensor, self._fabric.all_reduce(known_weights(batch[1], heads), reduce_op="sum"))
+        parts = (tensor.chunk(settings.gradient_accumulation) for tensor in batch)
+        for pixels, targets in zip(*parts, strict=True):
+            yield masked_loss(model(pixels), targets, heads, settings.head_weights, totals=totals)
 
-    def judge(self, average: nn.Module, device: torch.device) -> Row:
+    def validate(self, ema: nn.Module, device: torch.device) -> Row:
         """Losses and metrics on the validation tiles and their patients."""
-        return validation_row(cast(TileNetwork, average), self._validation, self._config, device)
+        return validation_row(cast(TileNetwork, ema), self._validation, self._config, device)
+
+
+def _check_divisible(batch: int, parts: int, processes: int) -> None:
+    """Refuse a batch of all tiles there are, fewer than ``training.batch_size``, that processes cannot share evenly."""
+    if processes > 1 and batch % (processes * parts):
+        raise UserError(
+            f"expected a multiple of {processes * parts} tiles in a batch for {processes} processes, each taking its share in "
+            f"parts of {parts}, found {batch}, which are all there are; start `inkdot train` without torchrun"
+        )

@@ -1,4 +1,4 @@
-"""Where a network starts: scratch, timm's weights, or a local file, since many laboratories have no internet."""
+"""Initial weights of a network: random, timm's, or from a local file, since many laboratories have no internet."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
@@ -15,7 +15,7 @@ from inkdot.config import Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
-from inkdot.model.precision import chosen_precision
+from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
 
 _OWN_PREFIX = "backbone."
@@ -24,22 +24,22 @@ _SAMPLED_TILES = 2000
 
 
 def check_start(config: Config) -> None:
-    """Refuse a backbone, a weights file or a precision that cannot be used, before anything long begins.
+    """Refuse a backbone, a weights file or a precision that cannot be used, before any long work.
 
-    What ``pretrained`` stands for is known once it is loaded.
+    The weights of ``pretrained`` are checked when they are loaded.
 
     Raises:
         UserError: The backbone is unknown, the file is missing or does not match it, the machine lacks the precision, or a
-            backbone that knows nothing is to stand still.
+            backbone with random weights would be frozen.
     """
     settings = config.model
     if settings.weights == "scratch" and config.training.freeze_epochs:
         raise UserError(
             f"training.freeze_epochs: expected 0 with model.weights: scratch, found {config.training.freeze_epochs}; a "
-            "backbone that knows nothing yet must learn"
+            "backbone with random weights must be trained"
         )
     check_backbone(settings.backbone)
-    chosen_precision(settings.precision, choose_device("auto").type)
+    choose_precision(settings.precision, choose_device("auto").type)
     if settings.weights not in ("scratch", "pretrained"):
         spec = NetworkSpec(
             settings.backbone,
@@ -52,13 +52,13 @@ def check_start(config: Config) -> None:
 
 
 def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:
-    """The network before training, and lines to tell the user.
+    """The network before training, and lines for the terminal.
 
     From scratch, pixels are normalised by the training tiles' own mean and spread, since most of a cytology tile
-    is empty glass; otherwise by those that the weights are used to.
+    is empty glass; otherwise by the statistics of the pretrained weights.
 
     Raises:
-        UserError: The backbone is unknown, or its weights cannot be had or do not match.
+        UserError: The backbone is unknown, or its weights are missing or do not match.
     """
     settings = config.model
     scratch = settings.weights == "scratch"
@@ -92,7 +92,7 @@ def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, 
         squares += np.square(values).sum(axis=0)
         pixels += len(values)
     mean = sums / pixels
-    # A channel of one constant value must not be blown up.
+    # A constant channel must not be divided by nearly 0.
     std = np.maximum(np.sqrt(np.maximum(squares / pixels - mean**2, 0.0)), 0.02)
     return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
 
@@ -103,10 +103,10 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
-    """Fill the backbone from a file that timm or Inkdot wrote; the heads keep their random start.
+    """Load the backbone from a file that timm or Inkdot wrote; the heads keep their random weights.
 
     Args:
-        network: The network to fill.
+        network: The network to load into.
         path: A .safetensors file with timm's names, or Inkdot's own (``backbone.`` before timm's names).
 
     Returns:
@@ -120,15 +120,15 @@ def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
     given = {
         name.removeprefix(_OWN_PREFIX): tensor for name, tensor in tensors.items() if name not in ignored
     }
-    wanted = network.backbone.state_dict()
-    problems = [f"{name} {_shape(wanted[name])} is missing" for name in wanted if name not in given]
+    expected = network.backbone.state_dict()
+    problems = [f"{name} {_shape(expected[name])} is missing" for name in expected if name not in given]
     problems += [
-        f"{name} {_shape(given[name])} is not in the backbone" for name in given if name not in wanted
+        f"{name} {_shape(given[name])} is not in the backbone" for name in given if name not in expected
     ]
     problems += [
-        f"{name} has shape {_shape(given[name])} instead of {_shape(wanted[name])}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
+        f"{name} has shape {_shape(given[name])} instead of {_shape(expected[name])}"
+        for name in expected
+        if name in given and given[name].shape != expected[name].shape
     ]
     if problems:
         more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""

@@ -1,96 +1,50 @@
-"""The curves of a run as TensorBoard reads them, without TensorBoard.
+"""Metrics of every epoch for TensorBoard, where ``training.tensorboard`` is set and the package is installed."""
 
-Its own writer brings thirty megabytes, puts time stamps into names and contents, and after a resume its points stand
-there twice. What it writes is small: the record form of TensorFlow around the protocol buffer ``Event`` (fields of
-``tensorflow/core/util/event.proto`` and ``framework/summary.proto``).
-"""
+# pyright: reportUnknownMemberType=false
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
-from inkdot.storage.atomic import write_bytes
-
-_POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
-_MASK = 0xA282EAD8
-_WORD = 0xFFFFFFFF
+from inkdot.config import TrainingConfig
+from inkdot.training.fit.epoch_metrics import Row
 
 
-def write_events(path: Path, rows: Sequence[Mapping[str, float | None]], step: str) -> None:
-    """Bring an event file up to date with a table.
+def tensorboard_note(settings: TrainingConfig) -> list[str]:
+    """A line for the terminal where TensorBoard files are requested and cannot be written."""
+    if not settings.tensorboard or find_spec("tensorboard"):
+        return []
+    return [
+        "training.tensorboard: expected the package tensorboard, found that it is not installed, so no event files are "
+        'written; pip install "inkdot[tensorboard]"'
+    ]
 
-    A file that holds the earlier rows already grows at its end, since a TensorBoard that shows it keeps it open; any
-    other is replaced.
+
+@contextmanager
+def row_writer(folder: Path, epochs_done: int, *, enabled: bool) -> Generator[Callable[[Row], None]]:
+    """A function that writes the row of an epoch as scalars, at once.
+
+    A resumed run adds a file of its own, and TensorBoard then shows nothing twice: rows after ``epochs_done`` that an
+    earlier file holds are purged.
 
     Args:
-        path: Its name must contain ``tfevents``.
-        rows: One per step; None where a value is undefined.
-        step: The column that counts the steps.
+        folder: Where the event files go.
+        epochs_done: Epochs that the resumed run keeps; 0 for a new one.
+        enabled: Without it, or without the package, nothing is written.
     """
-    wanted = events(rows, step)
-    found = path.read_bytes() if path.exists() else b""
-    if found and wanted.startswith(found):
-        with path.open("ab") as file:
-            file.write(wanted[len(found) :])
-    elif found != wanted:
-        write_bytes(path, wanted)
+    if not enabled or not find_spec("tensorboard"):
+        yield lambda row: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
 
+    with SummaryWriter(str(folder), purge_step=epochs_done + 1) as writer:
 
-def events(rows: Sequence[Mapping[str, float | None]], step: str) -> bytes:
-    """The whole file; the clock of every event stands at 0, so that the same rows are the same bytes."""
-    records = [_event(0, _text(3, "brain.Event:2"))]
-    for row in rows:
-        values = b"".join(_value(*item) for item in _scalars(row, step))
-        records.append(_event(int(row[step] or 0), _message(5, values)))
-    return b"".join(_record(data) for data in records)
+        def write(row: Row) -> None:
+            for name, value in row.items():
+                if name != "epoch" and value is not None:
+                    # TensorBoard makes a section of what stands before the first slash.
+                    writer.add_scalar(name.replace(".", "/", 1), value, int(row["epoch"] or 0))
+            writer.flush()
 
-
-def _scalars(row: Mapping[str, float | None], step: str) -> Iterator[tuple[str, float]]:
-    """Names with a slash after their first word: TensorBoard makes a section of what stands before it."""
-    for name, value in row.items():
-        if name != step and value is not None:
-            yield name.replace(".", "/", 1), value
-
-
-def _event(step: int, content: bytes) -> bytes:
-    clock = b"\x09" + struct.pack("<d", 0.0)
-    return clock + b"\x10" + _varint(step) + content
-
-
-def _value(name: str, value: float) -> bytes:
-    return _message(1, _text(1, name) + b"\x15" + struct.pack("<f", value))
-
-
-def _text(field: int, text: str) -> bytes:
-    return _message(field, text.encode())
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def _record(data: bytes) -> bytes:
-    length = struct.pack("<Q", len(data))
-    return length + _masked_crc(length) + data + _masked_crc(data)
-
-
-def _masked_crc(data: bytes) -> bytes:
-    crc = _crc32c(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK) & _WORD)
-
-
-def _crc32c(data: bytes) -> int:
-    crc = _WORD
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
-    return crc ^ _WORD
+        yield write

@@ -3,26 +3,26 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
+import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 import torch
 from lightning.fabric import Fabric
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from inkdot.config import Config, TrainingConfig
+from inkdot.config import TrainingConfig
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
 from inkdot.model.torch_backend import to_device
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
-from inkdot.training.distributed.process_group import check_same_on_all_ranks, company, summed
+from inkdot.training.distributed.fabric import check_same_on_all_ranks, with_sync_batch_norm
 from inkdot.training.fit.checkpoint import (
     RunState,
     manual_seed,
@@ -32,73 +32,72 @@ from inkdot.training.fit.checkpoint import (
     write_checkpoint,
 )
 from inkdot.training.fit.ema import EMA
-from inkdot.training.fit.epoch_metrics import Row, better, csv_text, epoch_row, line
+from inkdot.training.fit.epoch_metrics import Row, epoch_line, epoch_row, is_better, metrics_csv_text
 from inkdot.training.fit.lr_schedule import learning_rate_at
 from inkdot.training.fit.monitor import check_monitored
 from inkdot.training.fit.objective import Objective, TileData, TileObjective
-from inkdot.training.fit.tensorboard import write_events
+from inkdot.training.fit.tensorboard import row_writer
 from inkdot.training.fit.training_curves import curves_svg
+from inkdot.training.run_context import RunContext
+
+_REDRAW_S: Final = 30.0
+"""The training curves are drawn at the end, and at most this often before: drawing takes longer than a small epoch."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Machine:
-    """What an epoch is run with: the network and its optimiser as Fabric wraps them, and the running mean."""
+class _Trainer:
+    """What an epoch needs: the network and its optimiser, plain and as Fabric wraps them, and the EMA."""
 
     fabric: Fabric
     model: nn.Module
     optimizer: Optimizer
     network: nn.Module
-    average: EMA
+    ema: EMA
     settings: TrainingConfig
     steps: int
 
 
-def fit(
-    network: TileNetwork, data: TileData, config: Config, layout: RunLayout, console: Console
-) -> RunState:
-    """Train on labelled tiles, see :func:`learn`.
+def fit_tiles(network: TileNetwork, data: TileData, context: RunContext) -> RunState:
+    """Train on labelled tiles, see :func:`fit`.
 
     Raises:
-        UserError: As there, or the best epoch is to be kept by a metric that is undefined on the validation tiles.
+        UserError: As there, or the best epoch is to be chosen by a metric that is undefined on the validation tiles.
     """
+    config = context.config
     if config.training.checkpoint == "best":
         check_monitored(data.validation.targets, data.validation.patients, config)
-    return learn(network, TileObjective(data, config), config, layout, console)
+    return fit(network, TileObjective(data, config, context.fabric), context)
 
 
-def learn(
-    network: nn.Module, lesson: Objective, config: Config, layout: RunLayout, console: Console
-) -> RunState:
-    """Train, writing metrics, curves and the checkpoints after each epoch; go on where an earlier run stopped.
+def fit(network: nn.Module, objective: Objective, context: RunContext) -> RunState:
+    """Train, writing metrics, curves and checkpoints after each epoch; resume where an earlier run stopped.
 
-    The network ends with the averaged weights of the epoch that ``training.checkpoint`` names, on the CPU. On a CPU, with the
-    same number of threads, the same data and config give the same bytes, interrupted or not.
+    The network ends with the EMA weights of the epoch that ``training.checkpoint`` names, on the CPU. On a CPU, the same
+    number of threads and processes, the same data and config give the same bytes, interrupted or not.
 
     Raises:
-        UserError: The accelerator or precision is not to be had on this machine, its memory is too small for a batch, a
-            batch is too small for batch normalisation, or the loss is no longer finite.
+        UserError: The accelerator's memory is too small for a batch, a batch is too small for batch normalisation, or the
+            loss is no longer finite.
     """
+    settings, layout = context.config.training, context.layout
     try:
-        state = _learn(network, lesson, config, layout, console)
+        state = _fit(network, objective, context)
     except torch.OutOfMemoryError:
-        raise UserError(_too_large(config.training, lesson.training)) from None
+        raise UserError(_too_large(settings, objective.training)) from None
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise UserError(_too_few(config.training, lesson.training)) from None
+        raise UserError(_too_few(settings, objective.training)) from None
     except Exception as error:
         # PyTorch's compiler fails at the first step, in many ways, and loading it only to name them takes seconds.
-        if not (
-            config.training.compile
-            and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-        ):
+        if not (settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
             raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"training.compile: expected a network that PyTorch can compile on this machine, found {reason}; set it to false"
         ) from None
-    # Learning from slides is known with its best epoch only: nobody has measured the last one there.
-    if config.training.checkpoint == "last" and isinstance(lesson, TileObjective):
+    # MIL always keeps its best epoch: how good the last one is there was never measured.
+    if settings.checkpoint == "last" and isinstance(objective, TileObjective):
         restore_ema(layout.last_checkpoint, network)
     else:
         restore(layout.best_checkpoint, network)
@@ -106,90 +105,123 @@ def learn(
     return state
 
 
-def _learn(
-    network: nn.Module, lesson: Objective, config: Config, layout: RunLayout, console: Console
-) -> RunState:
-    settings = config.training
-    fabric = _fabric(settings)
-    to_device(network, fabric.device)
-    optimizer = AdamW(_parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
-    average = EMA(network, settings.ema_decay)
-    state = _state_so_far(layout, lesson.identity)
-    own = company()
-    if state.epoch:
-        restore(layout.last_checkpoint, network, optimizer, average.network)
-        console.print(f"going on after epoch {state.epoch} of an earlier run with the same settings and data")
-    elif layout.last_checkpoint.exists():
-        console.print(
-            "beginning anew: what is there is damaged, or of other settings, data or another Inkdot"
-        )
-    draws, tiles = lesson.draws, lesson.training
-    labels = zlib.crc32(tiles.targets.tobytes())
-    check_same_on_all_ranks(
-        {"epochs done": state.epoch, "number of tiles": len(tiles), "labels (checksum)": labels}
-    )
-    compiled = cast(nn.Module, torch.compile(network)) if settings.compile else network
+def _fit(network: nn.Module, objective: Objective, context: RunContext) -> RunState:
+    fabric, settings, layout = context.fabric, context.config.training, context.layout
+    trained = with_sync_batch_norm(network, fabric)
+    to_device(trained, fabric.device)
+    optimizer = AdamW(_parameter_groups(trained, settings.weight_decay), lr=settings.learning_rate)
+    ema = EMA(trained, settings.ema_decay)
+    state = _resume(trained, optimizer, ema, objective, context)
+    sampler = objective.sampler
+    compiled = cast(nn.Module, torch.compile(trained)) if settings.compile else trained
     model, wrapped = fabric.setup(compiled, optimizer)
-    batches = fabric.setup_dataloaders(lesson.loader(settings.workers), use_distributed_sampler=False)
-    machine = _Machine(
-        fabric, model, cast(Optimizer, wrapped), network, average, settings, settings.epochs * len(draws)
-    )
+    loader = objective.loader(settings.workers)
+    batches = cast("Iterable[object]", fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+    steps = settings.epochs * len(sampler)
+    trainer = _Trainer(fabric, model, cast(Optimizer, wrapped), trained, ema, settings, steps)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("training", total=machine.steps, completed=state.epoch * len(draws))
+    log = settings.tensorboard and fabric.is_global_zero
+    with (
+        Progress(*columns, console=context.console) as bar,
+        row_writer(layout.tensorboard, state.epoch, enabled=log) as write_row,
+    ):
+        drawn = time.monotonic()
+        task = bar.add_task("training", total=steps, completed=state.epoch * len(sampler))
         for epoch in range(state.epoch, settings.epochs):
-            if (
-                settings.early_stopping_patience is not None
-                and epoch - state.best_epoch >= settings.early_stopping_patience
-            ):
+            patience = settings.early_stopping_patience
+            if patience is not None and epoch - state.best_epoch >= patience:
                 bar.console.print(f"stopped: no better since epoch {state.best_epoch}", highlight=False)
                 break
-            draws.epoch = epoch
-            lesson.begin(average.network, fabric.device)
-            manual_seed(settings.seed, epoch)
-            model.train()
-            if epoch < settings.freeze_epochs:
-                _backbone(network).eval()  # its batch statistics stand still as well
-            sums = _Sums()
-            for step, batch in enumerate(cast("Iterable[object]", batches)):
-                sums.add(_step(machine, lesson, batch, epoch * len(draws) + step))
-                bar.update(task, advance=1, description=f"epoch {epoch + 1} of {settings.epochs}")
-            rate = cast(float, wrapped.param_groups[0]["lr"])
-            losses = _finite({n: float(summed(total)) / len(draws) for n, total in sums.tensors.items()})
-            if own.first:
-                judged = lesson.judge(average.network, fabric.device)
-                row = epoch_row(epoch, rate, losses, judged, lesson.metrics_prefix)
-                state = _record(state, row, lesson, machine, layout)
-                bar.console.print(
-                    line(row, settings.epochs, lesson.metrics_prefix), highlight=False, soft_wrap=True
-                )
+            bar.update(task, description=f"epoch {epoch + 1} of {settings.epochs}")
+            losses = _run_epoch(trainer, objective, batches, epoch, lambda: bar.advance(task))
+            if fabric.is_global_zero:
+                rate = cast(float, wrapped.param_groups[0]["lr"])
+                validation = objective.validate(ema.network, fabric.device)
+                row = epoch_row(epoch, rate, losses, validation, objective.metrics_prefix)
+                state = _record(state, row, objective, trainer, layout)
+                write_row(row)
+                if time.monotonic() - drawn > _REDRAW_S:
+                    _draw(state, objective, layout)
+                    drawn = time.monotonic()
+                line = epoch_line(row, settings.epochs, objective.metrics_prefix)
+                bar.console.print(line, highlight=False, soft_wrap=True)
             fabric.barrier()
-            if not own.first:
-                state = _state_so_far(layout, lesson.identity)
+            if not fabric.is_global_zero:
+                # Statistics of batch normalisation may differ between processes: rank zero's are those that count.
+                restore(layout.last_checkpoint, trained, ema=ema.network)
+                state = _state_so_far(layout, objective.identity)
+    if fabric.is_global_zero:
+        _draw(state, objective, layout)
     return state
 
 
-def _step(machine: _Machine, lesson: Objective, batch: object, step: int) -> dict[str, Tensor]:
-    """One step of the optimiser; the losses by head, the whole under the empty name."""
-    fabric, settings = machine.fabric, machine.settings
-    rate = learning_rate_at(step, machine.steps, settings)
-    for group in machine.optimizer.param_groups:
+def _resume(
+    network: nn.Module, optimizer: Optimizer, ema: EMA, objective: Objective, context: RunContext
+) -> RunState:
+    """Load the last checkpoint, where it belongs to this run."""
+    layout, tiles = context.layout, objective.training
+    state = _state_so_far(layout, objective.identity)
+    if state.epoch:
+        restore(layout.last_checkpoint, network, optimizer, ema.network)
+        context.console.print(
+            f"resuming after epoch {state.epoch} of an earlier run with the same settings and data"
+        )
+    elif layout.last_checkpoint.exists():
+        context.console.print(
+            "starting anew: the checkpoint is damaged, or of other settings, data or another Inkdot"
+        )
+    labels = zlib.crc32(tiles.targets.tobytes())
+    check_same_on_all_ranks(
+        context.fabric,
+        {"epochs done": state.epoch, "number of tiles": len(tiles), "labels (checksum)": labels},
+    )
+    return state
+
+
+def _run_epoch(
+    trainer: _Trainer,
+    objective: Objective,
+    batches: Iterable[object],
+    epoch: int,
+    advance: Callable[[], None],
+) -> dict[str, float]:
+    """All steps of an epoch; mean losses by head, the whole under the empty name."""
+    fabric, sampler = trainer.fabric, objective.sampler
+    sampler.epoch = epoch
+    objective.on_epoch_start(trainer.ema.network)
+    manual_seed(trainer.settings.seed, epoch, fabric.global_rank)
+    trainer.model.train()
+    if epoch < trainer.settings.freeze_epochs:
+        _backbone(trainer.network).eval()  # its batch statistics are frozen as well
+    sums = _Sums()
+    for step, batch in enumerate(batches):
+        sums.add(_step(trainer, objective, batch, epoch * len(sampler) + step))
+        advance()
+    totals = cast("dict[str, Tensor]", fabric.all_reduce(sums.tensors, reduce_op="sum"))
+    return _finite({name: float(total) / len(sampler) for name, total in totals.items()})
+
+
+def _step(trainer: _Trainer, objective: Objective, batch: object, step: int) -> dict[str, Tensor]:
+    """One step of the optimiser; this process's share of the losses by head, the whole under the empty name."""
+    fabric, settings = trainer.fabric, trainer.settings
+    rate = learning_rate_at(step, trainer.steps, settings)
+    for group in trainer.optimizer.param_groups:
         group["lr"] = rate
-    machine.optimizer.zero_grad()
+    trainer.optimizer.zero_grad()
     losses = _Sums()
-    for loss in lesson.losses(machine.model, batch, step % len(lesson.draws)):
-        # Gradients are averaged over the processes, but each loss is a share of one sum.
+    for loss in objective.training_step(trainer.model, batch, step % len(objective.sampler)):
+        # DistributedDataParallel averages gradients over the processes, but each loss is a share of one sum.
         fabric.backward(loss.total * fabric.world_size)
         losses.add({"": loss.total, **loss.per_head})
-    if step < settings.freeze_epochs * len(lesson.draws):
-        # Without a gradient a weight is passed over: no step, no decay and no momentum for later. Gradients are made all the
-        # same: processes that train together wait for each other's.
-        for parameter in _backbone(machine.network).parameters():
+    if step < settings.freeze_epochs * len(objective.sampler):
+        # Without a gradient AdamW skips a weight: no step, no decay and no momentum for later. Gradients are computed all the
+        # same, since DistributedDataParallel waits for each of them.
+        for parameter in _backbone(trainer.network).parameters():
             parameter.grad = None
     if settings.gradient_clip is not None:
-        fabric.clip_gradients(machine.model, machine.optimizer, max_norm=settings.gradient_clip)
-    machine.optimizer.step()
-    machine.average.update(machine.network, step)
+        fabric.clip_gradients(trainer.model, trainer.optimizer, max_norm=settings.gradient_clip)
+    trainer.optimizer.step()
+    trainer.ema.update(trainer.network, step)
     return losses.tensors
 
 
@@ -245,26 +277,6 @@ def _state_so_far(layout: RunLayout, identity: str) -> RunState:
     return state
 
 
-def _fabric(settings: TrainingConfig) -> Fabric:
-    try:
-        own = company()
-        fabric = Fabric(
-            accelerator=settings.accelerator,
-            devices=own.here,
-            num_nodes=own.size // own.here,
-            strategy="ddp" if own.size > 1 else "auto",
-            precision=settings.precision,
-        )
-        fabric.launch()
-    except (RuntimeError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"training.accelerator {settings.accelerator!r} with precision {settings.precision!r}: not to be had on this "
-            f"machine ({reason}); use accelerator: auto and precision: 32-true"
-        ) from None
-    return fabric
-
-
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay for matrices and filters only: decaying biases and normalisation scales hurts."""
     parameters = list(network.parameters())
@@ -274,15 +286,21 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
     ]
 
 
-def _record(state: RunState, row: Row, lesson: Objective, machine: _Machine, layout: RunLayout) -> RunState:
-    """Write what an epoch gave. ``last`` comes last: a kill before it repeats the epoch, to the same end."""
+def _draw(state: RunState, objective: Objective, layout: RunLayout) -> None:
+    svg = curves_svg(state.history, objective.metrics_prefix, state.best_epoch)
+    write_text(layout.curves_svg, svg)
+
+
+def _record(
+    state: RunState, row: Row, objective: Objective, trainer: _Trainer, layout: RunLayout
+) -> RunState:
+    """Write the files of an epoch. ``last`` is written last: a run killed before repeats the epoch, to the same end."""
     state = replace(state, epoch=state.epoch + 1, history=(*state.history, row))
-    averaged, best = machine.average.network, state.history[max(0, state.best_epoch - 1)]
-    if not state.best_epoch or better(row, best, lesson.metrics_prefix, machine.settings.monitor):
+    ema, best = trainer.ema.network, state.history[max(0, state.best_epoch - 1)]
+    prefix = objective.metrics_prefix
+    if not state.best_epoch or is_better(row, best, prefix, trainer.settings.monitor):
         state = replace(state, best_epoch=state.epoch)
-        write_checkpoint(layout.best_checkpoint, state, averaged)
-    write_text(layout.metrics_csv, csv_text(state.history))
-    write_events(layout.events, state.history, "epoch")
-    write_text(layout.curves_svg, curves_svg(state.history, lesson.metrics_prefix, state.best_epoch))
-    write_checkpoint(layout.last_checkpoint, state, machine.network, machine.optimizer, averaged)
+        write_checkpoint(layout.best_checkpoint, state, ema)
+    write_text(layout.metrics_csv, metrics_csv_text(state.history))
+    write_checkpoint(layout.last_checkpoint, state, trainer.network, trainer.optimizer, ema)
     return state

@@ -1,4 +1,4 @@
-"""A network with further parts, whose random start depends on the seed alone."""
+"""Adding attention to a network, with a random start that depends on the seed alone."""
 
 # pyright: reportUnknownMemberType=false
 
@@ -7,30 +7,23 @@ from typing import cast
 
 import torch
 
-from inkdot.config import Config
+from inkdot.config import TrainingConfig
 from inkdot.model.attention import GatedAttention
 from inkdot.model.network import TileNetwork
-from inkdot.training.fit.vicreg import SelfTaught
 
-_ATTENTION, _PROJECTOR = 1, 2
-"""Streams of chance beside that of the network itself, which is 0."""
+_STREAM = 1
+"""Random stream of attention; that of the network itself is 0."""
 
 
-def with_attention(network: TileNetwork, config: Config) -> TileNetwork:
+def with_attention(network: TileNetwork, settings: TrainingConfig) -> TileNetwork:
     """A copy of the network with attention beside its heads.
 
-    Before it has learnt anything it looks where the tiles' own layer is most for the flag class.
+    Before training, attention follows the tile's own margin for the flag class.
     """
-    torch.manual_seed((config.training.seed << 20) + _ATTENTION)
-    hidden = config.training.mil.hidden
-    found = TileNetwork(replace(network.spec, attention_hidden=hidden, attention_follows=True))
-    found.load_state_dict(found.state_dict() | network.state_dict())
-    for part in found.attention.values():
-        cast(GatedAttention, part).start_neutral()
-    return found
-
-
-def with_projector(network: TileNetwork, config: Config) -> SelfTaught:
-    """The network itself, ready to learn without labels."""
-    torch.manual_seed((config.training.seed << 20) + _PROJECTOR)
-    return SelfTaught(network)
+    torch.manual_seed((settings.seed << 20) + _STREAM)
+    spec = replace(network.spec, attention_hidden=settings.mil.hidden, attention_follows=True)
+    attentive = TileNetwork(spec)
+    attentive.load_state_dict(attentive.state_dict() | network.state_dict())
+    for part in attentive.attention.values():
+        cast(GatedAttention, part).initialize_zero()
+    return attentive

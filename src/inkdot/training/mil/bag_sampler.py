@@ -1,4 +1,4 @@
-"""Which slides a step sees, and which of their tiles."""
+"""Slides of a training step (bags), and the tiles drawn from each."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from inkdot.datasets.tile_set import Draw
 from inkdot.model.targets import FloatArray, IndexArray, NameArray
 
 
-class BagDraws:
-    """Batches of draws of the current epoch: so many slides a step, so many tiles of each.
+class BagSampler:
+    """Batches of the current epoch: a number of slides per step, and a number of tiles of each.
 
     A pure function of the seed, the epoch, and the attention that the epoch starts with. Every draw carries its own seed,
     so that the number of loader processes changes nothing.
@@ -28,21 +28,21 @@ class BagDraws:
         rank: int = 0,
         size: int = 1,
     ) -> None:
-        """Make the draws of the training slides.
+        """Sample from the training slides.
 
         Args:
             bags: The slides.
-            classes: Class of each slide, shape [bags]; each gets an equal share.
+            classes: Class of each slide, shape [bags]; classes get equal shares.
             batch_size: Tiles per step.
             bag_size: Tiles per slide and step, an even number.
             seed: Seed of the run.
-            rank: Which share of every step's slides is wanted, from 0.
-            size: In how many shares they are dealt out.
+            rank: Share of every step's slides that this process takes, from 0.
+            size: Number of shares.
         """
         self.epoch = 0
         self.attention: FloatArray | None = None
         self.bag_size = bag_size
-        self.bags_a_step = slides_a_step(batch_size, bag_size)
+        self.bags_per_step = slides_per_step(batch_size, bag_size)
         self._rows = [bags.rows(bag) for bag in range(len(bags.slides))]
         self._weights = _slide_weights(classes, bags.patients)
         self._seed, self._tiles = seed, len(bags.tiles)
@@ -50,13 +50,15 @@ class BagDraws:
         self.drawn: list[IndexArray] = []
 
     def __len__(self) -> int:
-        return max(1, round(self._tiles / (self.bags_a_step * self.bag_size)))
+        return max(1, round(self._tiles / (self.bags_per_step * self.bag_size)))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        # 1 keeps this stream apart from that of the loop over tiles.
+        # 1 separates this stream from that of training on labelled tiles.
         generator = np.random.default_rng([self._seed, self.epoch, 1])
-        bags = draw_rows(self._weights, len(self) * self.bags_a_step, generator)
-        steps = [bags[start : start + self.bags_a_step] for start in range(0, len(bags), self.bags_a_step)]
+        bags = draw_rows(self._weights, len(self) * self.bags_per_step, generator)
+        steps = [
+            bags[start : start + self.bags_per_step] for start in range(0, len(bags), self.bags_per_step)
+        ]
         self.drawn = [step[self._share] for step in steps]
         for step in steps:
             rows = np.stack([self._some_of(self._rows[int(bag)], generator) for bag in step])
@@ -65,10 +67,10 @@ class BagDraws:
             yield [Draw(int(row), int(seed)) for row, seed in own]
 
     def _some_of(self, rows: IndexArray, generator: np.random.Generator) -> IndexArray:
-        """Tiles of one slide: those with most attention for half of the regions, the rest by chance.
+        """Tiles of one slide: half of them those with most attention, the rest at random.
 
-        By chance alone, a slide's few malignant tiles would hardly be seen; by attention alone, what it overlooked
-        at first it would never see again.
+        At random alone, the few malignant tiles of a slide would rarely be drawn; by attention alone, tiles that it missed
+        at first would never be drawn again.
         """
         if len(rows) <= self.bag_size:
             return np.concatenate([rows, generator.choice(rows, self.bag_size - len(rows))])
@@ -81,7 +83,7 @@ class BagDraws:
         )
 
 
-def slides_a_step(batch_size: int, bag_size: int) -> int:
+def slides_per_step(batch_size: int, bag_size: int) -> int:
     """As many bags as fit a batch, and two at least: one of each class."""
     return max(2, batch_size // bag_size)
 

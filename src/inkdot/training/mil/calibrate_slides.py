@@ -1,4 +1,4 @@
-"""What is promised of a network that judges slides by attention: as for tiles, but counted on whole slides."""
+"""Calibration and operating point of a network with attention: as for tiles, but on whole slides."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows, head_classes
 from inkdot.labels import Head, flagging_head
-from inkdot.metrics.attention_pooling import attended
+from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import ScoreArray, attention_of, scores_of
+from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
 from inkdot.model.targets import head_slices
 from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
 from inkdot.training.mil.mil_objective import BagData, fit_slide_temperatures, pooled_bags
 from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
-from inkdot.training.release.calibrate import described, locked_point
+from inkdot.training.release.calibrate import locked_point, model_description
 from inkdot.training.release.deployed_network import deployed_network
 
 _REPLICATES = 1000
@@ -34,7 +34,7 @@ def describe_slides(
     """Calibrate and lock a trained network with attention on the validation slides.
 
     One temperature per head serves slides and tiles, so that no slide scores above its best tile and a flagged
-    slide always has a flagged region. It is fitted on the slides where their labels are known, else on tiles.
+    slide always has a flagged region. It is fitted on slides where their labels are known, else on tiles.
 
     Args:
         network: Trained, on the CPU, where it is again afterwards.
@@ -42,7 +42,7 @@ def describe_slides(
         tiles: Validation tiles, labelled or not.
         config: The whole config.
         trained_on: The cohort.
-        attention: What was learnt from.
+        attention: Record of the slides that attention was trained on.
         prefix: Put before the names of metrics.
 
     Returns:
@@ -50,8 +50,8 @@ def describe_slides(
     """
     heads, bags = config.head_records, data.validation
     known = labelled_subset(tiles)
-    with deployed_network(network, config) as (foreseen, precision):
-        logits, of_tiles = foreseen.logits(bags.tiles.tiles()), foreseen.logits(known.tiles())
+    with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
+        logits, of_tiles = deployed.logits(bags.tiles.tiles()), deployed.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
     temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
     slides = bag_scores(logits, bags, heads, temperatures)
@@ -69,15 +69,15 @@ def describe_slides(
         ).items()
     }
     if len(known):
-        scores = scores_of(of_tiles, heads, temperatures)
+        scores = calibrated_scores(of_tiles, heads, temperatures)
         found = auc_metrics(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
         metrics |= {prefix + name: estimate for name, estimate in found.items()}
-    point = locked_point(head_class, truth, own, patients, config, judged_on="attention")
-    abstained = slide_abstention_band(truth, own, patients, point.threshold, config, judged_on="attention")
+    point = locked_point(head_class, truth, own, patients, config.training, judged_on="attention")
+    abstained = slide_abstention_band(truth, own, patients, point.threshold, config.training, judged_on="attention")
     further = head_abstention_bands(
-        scores_of(of_tiles, heads, temperatures), known.targets, known.patients, config
+        calibrated_scores(of_tiles, heads, temperatures), known.targets, known.patients, heads, config.training
     )
-    return described(
+    return model_description(
         network,
         config,
         trained_on,
@@ -94,11 +94,11 @@ def bag_scores(
     logits: LogitArray, bags: BagSet, heads: tuple[Head, ...], temperatures: dict[str, float]
 ) -> ScoreArray:
     """Probabilities of slides as `inkdot predict` makes them of its tables, float32 [bags, classes of all heads]."""
-    scores, slices = scores_of(logits, heads, temperatures), head_slices(heads)
+    scores, slices = calibrated_scores(logits, heads, temperatures), head_slices(heads)
     found = np.empty((len(bags.slides), scores.shape[1]), np.float32)
     for bag in range(len(bags.slides)):
         rows = bags.rows(bag)
         for head in heads:
-            weights = attention_of(logits[rows], heads, head)
-            found[bag, slices[head.name]] = attended(scores[rows][:, slices[head.name]], weights)
+            weights = slide_attention(logits[rows], heads, head)
+            found[bag, slices[head.name]] = attention_pool(scores[rows][:, slices[head.name]], weights)
     return found

@@ -1,4 +1,4 @@
-"""Learning from whole slides and from labelled tiles together."""
+"""Training from whole slides (multiple-instance learning) and from labelled tiles together."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -23,20 +24,18 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.targets import FloatArray, TargetArray, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.distributed.predict import predict_logits_sharded
-from inkdot.training.distributed.process_group import company, summed
-from inkdot.training.distributed.sync_batch_norm import with_sync_batch_norm
 from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
 from inkdot.training.fit.monitor import check_monitored
-from inkdot.training.mil.bag_sampler import BagDraws
+from inkdot.training.mil.bag_sampler import BagSampler
 
 
 @dataclass(frozen=True, slots=True)
 class BagData:
-    """What a run over slides learns from and what it is watched on.
+    """Training and validation slides.
 
     Attributes:
-        training: Slides to learn from.
+        training: Training slides.
         validation: Slides of other patients.
         metrics_prefix: Put before the names of metrics on the validation slides.
         identity: Hash of everything that shapes the run.
@@ -49,85 +48,96 @@ class BagData:
 
 
 class MilObjective:
-    """Each step sees some slides, some tiles of each: loss of the slides' labels, and of the tiles that have labels."""
+    """Each step takes some slides and some tiles of each: loss of the slides' labels, and of the tiles that have labels."""
 
-    def __init__(self, data: BagData, config: Config) -> None:
+    def __init__(self, data: BagData, config: Config, fabric: Fabric) -> None:
         self.training: TileSet = data.training.tiles
         self.metrics_prefix, self.identity = data.metrics_prefix, data.identity
-        self._data, self._config = data, config
+        self._data, self._config, self._fabric = data, config, fabric
         check_monitored(data.validation.targets, data.validation.patients, config)
         settings = config.training
-        self._draws = BagDraws(
+        self._sampler = BagSampler(
             data.training,
             strata(data.training.targets, _flag_columns(config)),
             settings.batch_size,
             settings.mil.bag_tiles,
             settings.seed,
-            rank=company().rank,
-            size=company().size,
+            rank=fabric.global_rank,
+            size=fabric.world_size,
         )
 
     @property
-    def draws(self) -> BagDraws:
-        """Which slides and tiles make the batches."""
-        return self._draws
+    def sampler(self) -> BagSampler:
+        """Slides and tiles of the batches."""
+        return self._sampler
 
     def loader(self, workers: int) -> DataLoader[Any]:
         """Pixels, and the tiles' own targets."""
-        return training_loader(self.training, Augmentation(self._config.augmentation), self._draws, workers)
+        return training_loader(self.training, Augmentation(self._config.augmentation), self._sampler, workers)
 
-    def begin(self, average: nn.Module, device: torch.device) -> None:
-        """Find out where the network looks by now; one whose attention follows nothing looks nowhere at first."""
-        network, heads = cast(TileNetwork, average), self._config.head_records
-        if self._draws.epoch or network.spec.attention_follows:
+    def on_epoch_start(self, ema: nn.Module) -> None:
+        """Compute the attention by which tiles are drawn; there is none before the first epoch if it starts at random."""
+        network, heads = cast(TileNetwork, ema), self._config.head_records
+        if self._sampler.epoch or network.spec.attention_follows:
             batch = self._config.training.tiles_at_once
-            logits = predict_logits_sharded(network, self.training, device=device, batch_size=batch)
+            logits = predict_logits_sharded(self._fabric, network, self.training, batch_size=batch)
             column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
-            self._draws.attention = logits[:, column].astype(np.float64)
+            self._sampler.attention = logits[:, column].astype(np.float64)
 
-    def losses(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
+    def training_step(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
         """Loss of the slides, plus that of the labelled tiles."""
         settings, heads = self._config.training, self._config.head_records
         pixels, targets = batch
-        drawn = self._draws.drawn[step]
-        owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._draws.bag_size)
+        drawn = self._sampler.drawn[step]
+        owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._sampler.bag_size)
         # All of a slide's tiles together: the softmax over them cannot be taken in parts.
-        with with_sync_batch_norm(self._draws.bag_size):
-            logits = model(pixels).float()
+        logits = model(pixels).float()
         of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
         pooled = slide_logits(logits, owners, len(drawn), heads)
-        known = summed(known_weights(of_slides, heads))
-        slides = masked_loss(pooled, of_slides, heads, settings.head_weights, totals=known)
-        weights = _even_weights(targets, _flag_columns(self._config))
-        known = summed(known_weights(targets, heads, weights))
-        tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=known)
+        totals = self._sum(known_weights(of_slides, heads))
+        slides = masked_loss(pooled, of_slides, heads, settings.head_weights, totals=totals)
+        weights = self._even_weights(targets)
+        totals = self._sum(known_weights(targets, heads, weights))
+        tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=totals)
         named = {f"slides.{name}": loss for name, loss in slides.per_head.items()}
         named |= {f"tiles.{name}": loss for name, loss in tiles.per_head.items()}
         yield Loss(slides.total + settings.mil.tile_weight * tiles.total, named)
 
-    def judge(self, average: nn.Module, device: torch.device) -> Row:
+    def validate(self, ema: nn.Module, device: torch.device) -> Row:
         """Loss and metrics on the validation slides, each with all its tiles, and on their patients."""
         bags, heads, settings = self._data.validation, self._config.head_records, self._config.training
-        logits = pooled_bags(self._logits(cast(TileNetwork, average), bags.tiles, device), bags, heads)
+        network, batch = cast(TileNetwork, ema), settings.tiles_at_once
+        logits = predict_logits(network, bags.tiles.tiles(), device=device, batch_size=batch)
+        logits = pooled_bags(logits, bags, heads)
         temperatures = fit_slide_temperatures(logits, bags, self._config)
         weights = torch.from_numpy(slide_weights(bags, self._config))
         targets = torch.from_numpy(bags.targets)
 
-        def loss(divided: Mapping[str, float]) -> float:
+        def loss(by: Mapping[str, float]) -> float:
             parts = [
-                torch.from_numpy(logits[:, own]) / divided.get(name, 1.0)
+                torch.from_numpy(logits[:, own]) / by.get(name, 1.0)
                 for name, own in head_slices(heads).items()
             ]
-            judged = masked_loss(torch.cat(parts, dim=1), targets, heads, settings.head_weights, weights)
-            return float(judged.total)
+            whole = masked_loss(torch.cat(parts, dim=1), targets, heads, settings.head_weights, weights)
+            return float(whole.total)
 
         row: dict[str, float | None] = {"loss": loss({}), "calibrated_loss": loss(temperatures)}
         return row | cells(monitored_metrics(logits, temperatures, bags.targets, bags.patients, self._config))
 
-    def _logits(self, network: TileNetwork, tiles: TileSet, device: torch.device) -> LogitArray:
-        return predict_logits(
-            network, tiles.tiles(), device=device, batch_size=self._config.training.tiles_at_once
-        )
+    def _sum(self, tensor: Tensor) -> Tensor:
+        """Sum over all processes."""
+        return cast(Tensor, self._fabric.all_reduce(tensor, reduce_op="sum"))
+
+    def _even_weights(self, targets: Tensor) -> Tensor:
+        """Weights that give each class of the flagging head an equal share of the whole batch, shape [n].
+
+        Of slides that are labelled as a whole only, the negative ones label their tiles; without weights, a malignant tile
+        with a label of its own would count too little among these.
+        """
+        columns = _flag_columns(self._config)
+        classes = torch.from_numpy(strata(targets.cpu().numpy(), columns) - UNKNOWN).to(targets.device)
+        counts = self._sum(torch.bincount(classes, minlength=columns.stop - columns.start - UNKNOWN))
+        return 1.0 / counts[classes].float()
 
 
 def slide_logits(logits: Tensor, owners: Tensor, bags: int, heads: Sequence[Head]) -> Tensor:
@@ -160,7 +170,7 @@ def slide_weights(bags: BagSet, config: Config) -> FloatArray:
 
 
 def fit_slide_temperatures(logits: LogitArray, bags: BagSet, config: Config) -> dict[str, float]:
-    """Temperature of each head that some slide labels, by name."""
+    """Temperature of each head that has a labelled slide, by name."""
     weights, found = slide_weights(bags, config), dict[str, float]()
     for name, columns in head_slices(config.head_records).items():
         known = np.flatnonzero(~np.isnan(bags.targets[:, columns.start]))
@@ -185,14 +195,3 @@ def _first_attention(heads: Sequence[Head]) -> int:
 def _flag_columns(config: Config) -> slice:
     heads = config.head_records
     return head_slices(heads)[flagging_head(heads).name]
-
-
-def _even_weights(targets: Tensor, columns: slice) -> Tensor:
-    """Weights that give each class of the flagging head an equal share of the whole batch, shape [n].
-
-    Of slides known as a whole, only the negative ones label their tiles; without weights, a malignant tile that somebody
-    did label would drown among these.
-    """
-    of_class = torch.from_numpy(strata(targets.cpu().numpy(), columns) - UNKNOWN)
-    counts = summed(torch.bincount(of_class, minlength=columns.stop - columns.start - UNKNOWN))
-    return (1.0 / counts[of_class].double()).float().to(targets.device)

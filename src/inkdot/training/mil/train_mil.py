@@ -1,11 +1,10 @@
-"""Training where slides, not only tiles, have labels: a start for the backbone, then attention over whole slides."""
+"""Training from labels of whole slides: first the backbone on tiles, then attention over whole slides."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 
 from inkdot.config import Config
 from inkdot.datasets.bags import BagSet, bag_set, labelled_subset
@@ -16,31 +15,29 @@ from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import flagging_head
 from inkdot.model.network import TileNetwork
 from inkdot.model.targets import TargetArray, flag_column, head_slices, known_rows
-from inkdot.model.torch_backend import choose_device, to_device
+from inkdot.model.torch_backend import to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import Attention, ModelFile
 from inkdot.training.distributed.predict import predict_logits_sharded
-from inkdot.training.distributed.process_group import company
-from inkdot.training.fit.epoch_metrics import chosen_words
-from inkdot.training.fit.trainer import TileData, fit, learn
-from inkdot.training.fit.vicreg import PairLesson, pairs_a_step
-from inkdot.training.mil.attention_heads import with_attention, with_projector
-from inkdot.training.mil.bag_sampler import slides_a_step
+from inkdot.training.fit.epoch_metrics import best_epoch_note
+from inkdot.training.fit.trainer import TileData, fit, fit_tiles
+from inkdot.training.mil.attention_heads import with_attention
+from inkdot.training.mil.bag_sampler import slides_per_step
 from inkdot.training.mil.calibrate_slides import describe_slides
 from inkdot.training.mil.mil_objective import BagData, MilObjective, slides_per_class
 from inkdot.training.mil.pseudo_labels import flag_margins, labelled_bag_tiles, pseudo_labelled_tiles
+from inkdot.training.run_context import RunContext
 
-_Start = Literal["tiles", "labels", "self-supervised", "pretrained", "scratch"]
+_Start = Literal["tiles", "pseudo-labels", "pretrained", "scratch"]
 
-_SURE = 0.5
-_WEAK, _PSEUDO = "weak_labels", "pseudo_labels"
-_BEFORE, _MIL = "self_supervision", "mil"
-"""Folders of the run."""
+_POSITIVE = 0.5
+_WEAK, _PSEUDO, _MIL = "weak_labels", "pseudo_labels", "mil"
+"""Folders of the phases of a run."""
 
 
 def mil_needed(found: Sequence[LabelledTiles], config: Config) -> bool:
-    """Whether attention is to be trained on these slides, by ``training.mil.use``."""
+    """Whether attention is trained on these slides, by ``training.mil.use``."""
     heads, use = config.head_records, config.training.mil.use
     if use == "never":
         return False
@@ -52,17 +49,17 @@ def mil_needed(found: Sequence[LabelledTiles], config: Config) -> bool:
 
 
 def mil_expected(entries: Sequence[SlideEntry], config: Config) -> bool:
-    """Whether the manifest says already what :func:`mil_needed` finds once all slides are tiled."""
+    """What :func:`mil_needed` will return once all slides are tiled, as far as the manifest tells."""
     heads, use = config.head_records, config.training.mil.use
     if use != "needed":
         return use == "always"
     head = flagging_head(heads)
     flag = head.classes.index(head.flag_class or "")
     for entry in entries:
-        target = head.target(entry.on_slide[head.name]) if head.name in entry.on_slide else None
-        # What is labelled beside it holds for every tile, which then has a label.
+        target = head.target(entry.on_slide.get(head.name))
+        # A label of another head holds for every tile, which is then labelled.
         beside = (own.name in entry.on_slide for own in heads if own is not head and own.condition is None)
-        if target is not None and target[flag] > _SURE and entry.annotation is None and not any(beside):
+        if target is not None and target[flag] > _POSITIVE and entry.annotation is None and not any(beside):
             return True
     return False
 
@@ -70,7 +67,7 @@ def mil_expected(entries: Sequence[SlideEntry], config: Config) -> bool:
 def training_tiles_of(
     found: Sequence[LabelledTiles], config: Config, layout: RunLayout
 ) -> tuple[list[LabelledTiles], bool]:
-    """The tiles of the slides as training uses them, and whether the slides teach as wholes.
+    """The tiles of the slides as training uses them, and whether attention over whole slides is trained.
 
     Args:
         found: The slides with their labelled tiles.
@@ -85,11 +82,11 @@ def training_tiles_of(
 def planned_steps(
     training: Sequence[LabelledTiles], validation: Sequence[LabelledTiles], config: Config
 ) -> int:
-    """Most steps of all phases together; how many tiles will be sure is known only when it comes to them.
+    """Most steps of all phases together; the number of pseudo-labelled tiles is known only in their phase.
 
     Args:
-        training: The slides to learn from, with all their tiles.
-        validation: Those to watch.
+        training: The training slides, with all their tiles.
+        validation: The validation slides.
         config: The whole config.
     """
     settings, own = config.training, config.training.mil
@@ -99,50 +96,43 @@ def planned_steps(
     def steps(tiles: int, batch: int) -> int:
         return max(1, round(tiles / max(1, min(batch, tiles))))
 
-    a_step = slides_a_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
-    of_slides = settings.epochs * max(1, round(count / a_step))
+    per_step = slides_per_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
+    of_slides = settings.epochs * max(1, round(count / per_step))
     if all(_both_classes(side, config) for side in targets):
         return of_slides + settings.epochs * steps(labelled, settings.batch_size)
-    if own.start == "labels":
-        phases = 1 + len(own.pseudo_label_quantile)
-        return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
-    if own.start == "none" or config.model.weights != "scratch":
+    if own.start == "none":
         return of_slides
-    return of_slides + own.self_supervised_epochs * steps(count, pairs_a_step(settings.batch_size))
+    phases = 1 + len(own.pseudo_label_quantile)
+    return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
 
 
 def train_mil(
-    network: TileNetwork,
-    data: TileData,
-    cohort: Cohort,
-    config: Config,
-    layout: RunLayout,
-    console: Console,
+    network: TileNetwork, data: TileData, cohort: Cohort, context: RunContext
 ) -> tuple[TileNetwork, ModelFile, list[str]] | None:
-    """Train a network on slides and tiles together.
+    """Train a network on slides and tiles together; each phase has its own folder in the run folder.
 
     Args:
-        network: As it starts, without attention.
+        network: Before training, without attention.
         data: All tiles of the slides, labelled or not.
         cohort: The slides.
-        config: The whole config.
-        layout: The run folder; each phase has its own folder there.
-        console: Where progress is shown.
+        context: The run.
 
     Returns:
-        The network with attention, its description, and lines for the card; of several processes for the first one only.
+        The network with attention, its description, and lines for the card; None except on rank zero.
     """
+    config = context.config
     bags = BagData(
         *(_bags(tiles, cohort) for tiles in (data.training, data.validation)),
         metrics_prefix=f"{data.metrics_prefix}slide_",
         identity=data.identity,
     )
-    start, bags, notes = _start(network, data, bags, config, layout, console)
-    attentive = with_attention(network, config)
-    rate = config.training.mil.learning_rate
-    gently = _thawed(config, learning_rate=rate) if start in ("tiles", "labels") else config
-    state = learn(attentive, MilObjective(bags, config), gently, layout.phase(_MIL), console)
-    if not company().first:
+    start, bags, notes = _train_backbone(network, data, bags, context)
+    attentive = with_attention(network, config.training)
+    phase = context.within(context.layout.phase(_MIL))
+    if start in ("tiles", "pseudo-labels"):
+        phase = phase.with_training(freeze_epochs=0, learning_rate=config.training.mil.learning_rate)
+    state = fit(attentive, MilObjective(bags, phase.config, phase.fabric), phase)
+    if not context.fabric.is_global_zero:
         return None
     part = Attention(
         hidden=config.training.mil.hidden,
@@ -151,101 +141,81 @@ def train_mil(
         follows=True,
     )
     description = describe_slides(
-        attentive, bags, data.validation, config, trained_on_facts(cohort, config), part, data.metrics_prefix
+        attentive,
+        bags,
+        data.validation,
+        config,
+        trained_on_facts(cohort, config.head_records),
+        part,
+        data.metrics_prefix,
     )
     notes.append(
-        f"Slides: {state.epoch} epochs. {chosen_words(state.best_epoch, config.training)} A slide's score is the "
+        f"Slides: {state.epoch} epochs. {best_epoch_note(state.best_epoch, config.training)} A slide's score is the "
         "attention-weighted mean of its tiles' logits."
     )
     return attentive, description, notes
 
 
-def _start(
-    network: TileNetwork,
-    data: TileData,
-    bags: BagData,
-    config: Config,
-    layout: RunLayout,
-    console: Console,
+def _train_backbone(
+    network: TileNetwork, data: TileData, bags: BagData, context: RunContext
 ) -> tuple[_Start, BagData, list[str]]:
-    """Teach the backbone before attention comes; what its start was, what slides teach then, and lines for the card."""
+    """Train the backbone on tiles before attention; how it started, the slides for attention, and lines for the card."""
+    config = context.config
     sides = [labelled_subset(tiles) for tiles in (data.training, data.validation)]
     if all(_both_classes(tiles.targets, config) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
-        state = fit(network, labelled, config, layout, console)
-        return "tiles", bags, [f"Tiles with labels, before the slides: {state.epoch} epochs."]
-    how = config.training.mil.start
-    if how == "labels":
-        bags, notes = _from_labels(network, data, bags, config, layout, console)
-        return "labels", bags, notes
-    if config.model.weights != "scratch":
-        return "pretrained", bags, []
-    if how == "none":
-        return "scratch", bags, []
-    epochs = config.training.mil.self_supervised_epochs
-    shorter = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
-    pairs = PairLesson(data.training, data.validation, config, data.metrics_prefix, data.identity)
-    state = learn(with_projector(network, config), pairs, shorter, layout.phase(_BEFORE), console)
-    return (
-        "self-supervised",
-        bags,
-        [
-            f"Backbone: {state.epoch} epochs without labels on {len(data.training)} tiles, since none was labelled positive."
-        ],
-    )
+        state = fit_tiles(network, labelled, context)
+        return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs."]
+    if config.training.mil.start == "pseudo-labels":
+        return "pseudo-labels", *_train_on_pseudo_labels(network, data, bags, context)
+    return "scratch" if config.model.weights == "scratch" else "pretrained", bags, []
 
 
-def _from_labels(
-    network: TileNetwork,
-    data: TileData,
-    bags: BagData,
-    config: Config,
-    layout: RunLayout,
-    console: Console,
+def _train_on_pseudo_labels(
+    network: TileNetwork, data: TileData, bags: BagData, context: RunContext
 ) -> tuple[BagData, list[str]]:
-    """Teach every tile its slide's labels, then the surest tiles alone; the slides with these, and lines for the card."""
+    """Train on all tiles with the labels of their slides, then on rounds of pseudo-labels of the most confident tiles."""
+    config = context.config
     heads, sides = config.head_records, (bags.training, bags.validation)
 
-    def taught(name: str, tiles: Sequence[TileSet]) -> int:
-        known = [labelled_subset(side) for side in tiles]
-        lesson = replace(
-            data, training=known[0], validation=known[1], metrics_prefix=f"{data.metrics_prefix}{name}_"
-        )
-        own = config if name == _WEAK else _thawed(config)
-        return fit(network, lesson, own, layout.phase(name), console).epoch
+    def train(name: str, tiles: Sequence[TileSet]) -> int:
+        labelled = [labelled_subset(side) for side in tiles]
+        prefix = f"{data.metrics_prefix}{name}_"
+        own = replace(data, training=labelled[0], validation=labelled[1], metrics_prefix=prefix)
+        phase = context.within(context.layout.phase(name))
+        if name != _WEAK:  # a later phase: freeze_epochs are over
+            phase = phase.with_training(freeze_epochs=0)
+        return fit_tiles(network, own, phase).epoch
 
-    epochs = taught(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
-    counts, surest = list[str](), [side.tiles for side in sides]
-    for number, above in enumerate(config.training.mil.pseudo_label_quantile, start=1):
-        # By the weights that were kept, hence the same after an interruption.
-        surest = [_surest(network, side, config, above) for side in sides]
-        epochs += taught(f"{_PSEUDO}_{number}", surest)
-        counts.append(str(_positive(surest[0], config)))
-    # While slides teach, the surest tiles go on teaching: with the harmless ones alone, the others' scores would drift.
-    training, validation = (replace(side, tiles=own) for side, own in zip(sides, surest, strict=True))
+    epochs = train(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
+    counts, pseudo = list[str](), [side.tiles for side in sides]
+    for number, quantile in enumerate(config.training.mil.pseudo_label_quantile, start=1):
+        # From the checkpoint's weights, hence the same after an interruption.
+        pseudo = [_pseudo_labels(network, side, context, quantile) for side in sides]
+        epochs += train(f"{_PSEUDO}_{number}", pseudo)
+        counts.append(str(_positive_count(pseudo[0], config)))
+    # Attention is trained with the pseudo-labels too: with the negative tiles alone, the scores of the others would drift.
+    training, validation = (replace(side, tiles=own) for side, own in zip(sides, pseudo, strict=True))
     return replace(bags, training=training, validation=validation), [
-        f"Tiles with the labels about their slides, then the surest of them (of positive slides {', then '.join(counts)} "
+        f"Tiles with the labels of their slides, then with pseudo-labels (of positive slides {', then '.join(counts)} "
         f"tiles): {epochs} epochs."
     ]
 
 
-def _surest(network: TileNetwork, bags: BagSet, config: Config, above: float) -> TileSet:
-    heads, device = config.head_records, choose_device("auto")
+def _pseudo_labels(network: TileNetwork, bags: BagSet, context: RunContext, quantile: float) -> TileSet:
+    heads, fabric = context.config.head_records, context.fabric
     logits = predict_logits_sharded(
-        to_device(network, device), bags.tiles, device=device, batch_size=config.training.tiles_at_once
+        fabric,
+        to_device(network, fabric.device),
+        bags.tiles,
+        batch_size=context.config.training.tiles_at_once,
     )
     network.cpu()
-    return pseudo_labelled_tiles(bags, flag_margins(logits, heads), heads, above)
+    return pseudo_labelled_tiles(bags, flag_margins(logits, heads), heads, quantile)
 
 
-def _positive(tiles: TileSet, config: Config) -> int:
-    return int((tiles.targets[:, flag_column(config.head_records)] > 0.5).sum())
-
-
-def _thawed(config: Config, **training: float) -> Config:
-    """The settings of a part that follows another: the backbone stood still in the first one, where it was asked to."""
-    update = {"freeze_epochs": 0, **training}
-    return config.model_copy(update={"training": config.training.model_copy(update=update)})
+def _positive_count(tiles: TileSet, config: Config) -> int:
+    return int((tiles.targets[:, flag_column(config.head_records)] > _POSITIVE).sum())
 
 
 def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
@@ -257,4 +227,4 @@ def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
 
 def _both_classes(targets: TargetArray, config: Config) -> bool:
     own = targets[:, head_slices(config.head_records)[flagging_head(config.head_records).name]]
-    return bool((own > 0.5).any(axis=0).all())
+    return bool((own > _POSITIVE).any(axis=0).all())
