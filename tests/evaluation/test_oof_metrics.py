@@ -18,7 +18,7 @@ HEAD = Head(
 
 
 @pytest.fixture
-def judged() -> OofPredictions:
+def predictions() -> OofPredictions:
     generator = np.random.default_rng(5)
     rows = 120
     truth = generator.integers(0, 3, rows)
@@ -38,17 +38,18 @@ def judged() -> OofPredictions:
     )
 
 
-def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OofPredictions):
+def test_counts_shares_and_balanced_accuracy_agree_with_counting(predictions: OofPredictions):
     expected = {(truth, called): 0 for truth in CLASSES for called in CLASSES}
     for row in range(120):
         if row not in (3, 7):
             expected[
-                CLASSES[int(np.argmax(judged.targets[row]))], CLASSES[int(np.argmax(judged.scores[row]))]
+                CLASSES[int(np.argmax(predictions.targets[row]))],
+                CLASSES[int(np.argmax(predictions.scores[row]))],
             ] += 1
-    found = confusion_matrix(judged, HEAD, slice(0, 3))
+    found = confusion_matrix(predictions, HEAD, slice(0, 3))
     assert found == {pair: count for pair, count in expected.items() if count}
     assert sum(found.values()) == 118
-    metrics = cross_validation_metrics(judged, (HEAD,), seed=0)
+    metrics = cross_validation_metrics(predictions, (HEAD,), seed=0)
     recalls = []
     for name in CLASSES:
         recall = expected[name, name] / sum(expected[name, called] for called in CLASSES)
@@ -59,17 +60,17 @@ def test_counts_shares_and_balanced_accuracy_agree_with_counting(judged: OofPred
     assert metrics["balanced_accuracy.grade"].value == pytest.approx(np.mean(recalls))
 
 
-def test_one_class_alone_has_no_balanced_accuracy(judged: OofPredictions):
+def test_one_class_alone_has_no_balanced_accuracy(predictions: OofPredictions):
     """Its own share would pass for the mean of all."""
-    alone = np.flatnonzero(judged.targets[:, 0] == 1)
+    alone = np.flatnonzero(predictions.targets[:, 0] == 1)
     only = OofPredictions(
-        names=judged.names[alone],
-        patients=judged.patients[alone],
-        folds=judged.folds[alone],
-        targets=judged.targets[alone],
-        scores=judged.scores[alone],
-        uncalibrated=judged.uncalibrated[alone],
-        flagged=judged.flagged[alone],
+        names=predictions.names[alone],
+        patients=predictions.patients[alone],
+        folds=predictions.folds[alone],
+        targets=predictions.targets[alone],
+        scores=predictions.scores[alone],
+        uncalibrated=predictions.uncalibrated[alone],
+        flagged=predictions.flagged[alone],
     )
     metrics = cross_validation_metrics(only, (HEAD,), seed=0)
     assert "recall.grade.low" in metrics

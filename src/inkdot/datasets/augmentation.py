@@ -1,4 +1,4 @@
-"""How training tiles are varied: what differs between slides, scanners and focal planes, and nothing else."""
+"""Augmentation of training tiles: variation that occurs between slides, scanners and focal planes."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -16,16 +16,16 @@ from inkdot.records import RgbArray
 
 
 class Augmentation:
-    """Varies one tile by a seed: same tile and seed, same result, whichever process asks.
+    """Augments one tile by a seed: same tile and seed, same result in every process.
 
-    Kinds: quarter turns and mirror images with small changes of scale, colour, focus, JPEG.
+    Quarter turns and mirror images with small changes of scale, colour, focus, JPEG quality.
     """
 
     def __init__(self, config: AugmentationConfig) -> None:
         self._pipeline = A.Compose(_transforms(config), seed=0)
 
     def __call__(self, tile: RgbArray, seed: int) -> RgbArray:
-        """The tile, varied.
+        """The augmented tile.
 
         Args:
             tile: uint8 RGB, shape [side, side, 3]; not changed.
@@ -39,7 +39,7 @@ def _transforms(config: AugmentationConfig) -> list[Any]:
     transforms: list[Any] = []
     if config.geometry:
         transforms.append(A.D4(p=1.0))
-        # ±8 %: mpp as stated by scanners differs by a few per cent, and nuclear size is what tells cells apart.
+        # ±8 %: mpp as stated by scanners differs by a few per cent; more would blur the nuclear size, which separates cells.
         transforms.append(A.Affine(scale=(0.92, 1.08), border_mode=cv2.BORDER_REFLECT_101, p=0.3))
     if config.distortion > 0:
         strength = config.distortion

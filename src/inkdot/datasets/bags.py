@@ -1,4 +1,4 @@
-"""Slides as bags of tiles, with what is known of each whole slide."""
+"""Slides as bags of tiles, with slide-level targets, for multiple-instance learning (MIL)."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,19 +41,19 @@ class BagSet:
 
 
 def bag_set(tiles: TileSet, slide_targets: dict[str, TargetArray]) -> BagSet:
-    """The slides of a tile set; one that nobody labelled for is left out, with its tiles.
+    """The slides of a tile set as bags; a slide without a label is left out, with its tiles.
 
     Args:
-        tiles: Those of one slide in a row.
-        slide_targets: By slide, shape [classes of all heads] each, NaN where unknown.
+        tiles: The tiles, those of one slide in a row.
+        slide_targets: Target by slide, shape [classes of all heads] each, NaN where unknown.
     """
     known = [name for name, target in slide_targets.items() if not np.isnan(target).all()]
-    kept = subset(tiles, np.flatnonzero(np.isin(tiles.slides, known)))
-    names = list(dict.fromkeys(kept.slides.tolist()))
+    labelled = subset(tiles, np.flatnonzero(np.isin(tiles.slides, known)))
+    names = list(dict.fromkeys(labelled.slides.tolist()))
     targets = (
         np.stack([slide_targets[name] for name in names]) if names else np.zeros((0, tiles.targets.shape[1]))
     )
-    return BagSet(kept, np.array(names, np.str_), targets.astype(np.float32))
+    return BagSet(labelled, np.array(names, np.str_), targets.astype(np.float32))
 
 
 def subset(tiles: TileSet, rows: IndexArray) -> TileSet:

@@ -1,4 +1,4 @@
-"""Classes in equal shares: training draws by these weights, validation losses and temperatures weigh by them."""
+"""Class balance: training samples by these weights; validation losses and temperatures are weighted by them."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def balanced_weights(tiles: TileSet, config: Config) -> FloatArray:
 
 
 def fit_temperatures(logits: LogitArray, tiles: TileSet, config: Config) -> dict[str, float]:
-    """Temperature of each head, by name; 1 for a head of which no tile is known."""
+    """Temperature of each head, by name; 1 for a head without a labelled tile."""
     weights = balanced_weights(tiles, config)
     temperatures: dict[str, float] = {}
     for name, columns in head_slices(config.head_records).items():

@@ -1,4 +1,4 @@
-"""What can be said of slides taken together before any work: patients, twins, columns and labels that are missing."""
+"""Checks of a cohort before any work: patients, identical files, unknown columns and missing labels."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from inkdot.manifest.columns import SPLIT
 from inkdot.records import SlideEntry
 from inkdot.storage.hashing import slide_fingerprint
 
-_FEWEST_PATIENTS = 2
-"""One to learn from and one to be judged on."""
+_MIN_PATIENTS = 2
+"""One for training and one for validation."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """How often an label was given, be it of the slide, of the patient, or of a region.
+    """Number of slides and patients with a label, be it of the slide, of the patient, or of a region.
 
     Attributes:
         head: The head.
@@ -42,21 +42,21 @@ def count_labels(
         regions: (head, label) of the labelled regions, by slide_id.
         heads: The heads.
     """
-    said = {
+    labels_of = {
         entry.slide_id: {*entry.on_slide.items(), *entry.of_patient.items(), *regions.get(entry.slide_id, ())}
         for entry in entries
     }
     counts: list[LabelCount] = []
     for head in heads:
         for label in head.labels:
-            users = [entry for entry in entries if (head.name, label) in said[entry.slide_id]]
-            patients = {patient_of(entry.slide_id, entry.patient_id) for entry in users}
-            counts.append(LabelCount(head.name, label, len(patients), len(users)))
+            own = [entry for entry in entries if (head.name, label) in labels_of[entry.slide_id]]
+            patients = {patient_of(entry.slide_id, entry.patient_id) for entry in own}
+            counts.append(LabelCount(head.name, label, len(patients), len(own)))
     return counts
 
 
 def training_notes(counts: Sequence[LabelCount], heads: Sequence[Head]) -> list[str]:
-    """Why training would stop: a class that nobody, or only one patient, has."""
+    """Reasons why training would stop: a class of no patient, or of only one."""
     if not any(count.slides for count in counts):
         return ["no labels: enough to tile and predict, nothing to train or evaluate on"]
     patients = {(count.head, count.label): count.patients for count in counts}
@@ -64,40 +64,40 @@ def training_notes(counts: Sequence[LabelCount], heads: Sequence[Head]) -> list[
     for head in heads:
         if not any(patients[head.name, label] for label in head.labels):
             notes.append(
-                f"head {head.name}: no slide or region labels it; training would stop: label some, or remove the head "
+                f"head {head.name}: no slide or region has a label of it; training would stop: label some, or remove the head "
                 "from the config"
             )
             continue
         for name in head.classes:
             known = [label for label, weights in head.labels.items() if weights.get(name, 0.0) > 0.5]
-            found = sum(patients[head.name, label] for label in known)
-            if found < _FEWEST_PATIENTS:
+            count = sum(patients[head.name, label] for label in known)
+            if count < _MIN_PATIENTS:
                 notes.append(
-                    f"head {head.name}: expected at least {_FEWEST_PATIENTS} patients with {name}, one to learn from and "
-                    f"one to be judged on, found {found}; training would stop: label more patients"
+                    f"head {head.name}: expected at least {_MIN_PATIENTS} patients with {name}, one for training "
+                    f"and one for validation, found {count}; training would stop: label more patients"
                 )
     return notes
 
 
 def cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
-    """Patients unknown, one file under two names, and columns without a meaning."""
+    """Notes on unknown patients, one file under several names, and unused columns."""
     notes: list[str] = []
     blank = sum(not entry.patient_id for entry in entries)
     if blank:
         notes.append(
-            f"{blank} of {len(entries)} slides have no patient_id: each is taken for a patient of its own"
+            f"{blank} of {len(entries)} slides have no patient_id: each counts as a patient of its own"
         )
     free = sorted({name for entry in entries for name in entry.extra} - {SPLIT})
     if free:
-        notes.append(f"columns that are kept but mean nothing here, not even as labels: {', '.join(free)}")
+        notes.append(f"columns that are copied but not used, not even as labels: {', '.join(free)}")
     by_content: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        with suppress(OSError):  # a locked one is named as a slide
+        with suppress(OSError):  # a locked file is reported with its slide
             if entry.path.is_file():
                 by_content[slide_fingerprint(entry.path)].append(entry.slide_id)
     notes += [
-        f"{', '.join(twins)}: the same file under several names"
-        for twins in by_content.values()
-        if len(twins) > 1
+        f"{', '.join(names)}: the same file under several names"
+        for names in by_content.values()
+        if len(names) > 1
     ]
     return notes

@@ -180,7 +180,7 @@ def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None
 
 
 def _hash(entry: ImageEntry) -> str:
-    """Blank where the file cannot be read: opening it says why."""
+    """Blank where the file cannot be read: opening it gives the reason."""
     try:
         return file_sha256(entry.path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Tables of labelled images, whose columns are called as a config says."""
+"""Tables of labelled images, with column names from the config."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_image_table(
     Args:
         path: The table.
         heads: The heads.
-        images: How its columns are called.
+        images: Names of its columns.
         optional: Heads whose column may be missing or blank throughout.
 
     Raises:

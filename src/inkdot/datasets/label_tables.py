@@ -1,4 +1,4 @@
-"""Labels tables of a whole cohort, checked before any slide is touched."""
+"""Labels tables of a whole cohort, checked before any slide is opened."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from inkdot.storage.tables.labels_table import read_labels
 
 
 def check_label_tables(entries: Sequence[SlideEntry], heads: Sequence[Head]) -> list[str]:
-    """Read every labels table that slides name, and say which rows no slide will use.
+    """Read every labels table of the slides, and list rows that no slide uses.
 
-    Files drawn on one slide are not read here: they name no slide, and damaged ones fail with theirs.
+    Annotation files of single slides are not read here; damaged ones fail with their slide.
 
     Raises:
         ManifestError: A table is missing, or a row's region, head or label is wrong.
@@ -26,7 +26,7 @@ def check_label_tables(entries: Sequence[SlideEntry], heads: Sequence[Head]) -> 
         unused = [label.slide_id for label in read_labels(path, heads) if label.slide_id not in users]
         if unused:
             lines.append(
-                f"{path}: {len(unused)} rows name slides that do not use this table here, such as {unused[0]!r}; left out"
+                f"{path}: {len(unused)} rows name slides that do not use this table, such as {unused[0]!r}; left out"
             )
     return lines
 

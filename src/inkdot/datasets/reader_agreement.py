@@ -1,4 +1,4 @@
-"""How far the readers of labelled regions agree: what a model could at best be expected to reach."""
+"""Agreement of the readers of labelled regions, which bounds the performance to expect of a model."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.review.verdicts.verdict_table import same_region_numbers
 from inkdot.storage.tables.labels_table import RegionLabel
 
-_FEWEST_READERS = 2
+_MIN_READERS = 2
 
 
 def reader_metrics(labels: Sequence[RegionLabel], heads: Sequence[Head]) -> dict[str, Estimate]:
     """Fleiss' kappa of all readers per head, over the regions that at least two labelled; intervals over slides.
 
     Args:
-        labels: What was said about regions of all slides, by whoever.
+        labels: Labels of regions of all slides, by all readers.
         heads: The heads.
     """
     metrics: dict[str, Estimate] = {}
     for head in heads:
         own = [label for label in labels if label.head == head.name]
-        if len({label.reader for label in own}) < _FEWEST_READERS:
+        if len({label.reader for label in own}) < _MIN_READERS:
             continue
         estimate = _kappa(own, head)
         if estimate is not None:
@@ -34,7 +34,7 @@ def reader_metrics(labels: Sequence[RegionLabel], heads: Sequence[Head]) -> dict
 def _kappa(labels: Sequence[RegionLabel], head: Head) -> Estimate | None:
     known = list(head.labels)
     numbers = same_region_numbers(labels)
-    # Where a reader's regions overlap, the last label about the region is the reader's.
+    # Where regions of one reader overlap, the reader's last label counts.
     last = {(number, label.reader): label for number, label in zip(numbers, labels, strict=True)}
     counts = np.zeros((max(numbers) + 1, len(known)), np.int64)
     slides = [""] * len(counts)

@@ -1,7 +1,6 @@
-"""The labelled tiles of a slide, read once and kept as one memory-mapped array.
+"""The labelled tiles of a slide, read once and cached as one memory-mapped array.
 
-Training looks at every tile dozens of times, in random order; reading them from the slide each time would keep a
-GPU waiting.
+Training reads every tile dozens of times in random order, too fast for reading from the slide.
 """
 
 import json
@@ -36,18 +35,18 @@ _VERSION = "inkdot.tile-cache/1"
 
 @dataclass(frozen=True, slots=True)
 class LabelledTiles:
-    """The tiles of one slide that training may use.
+    """The tiles of one slide for training.
 
     Attributes:
         entry: The slide.
         selection: Rows of the tile table, and how many labelled ones were left out.
         targets: Weight per class of all heads of those rows, NaN where unknown, shape [n, classes].
-        synthetic: The slide says that it was made, not scanned.
-        made_from: What shapes the pixels: hashes and settings.
-        source_sha256: Hash that stands for the slide's file, or the image's.
-        slide_targets: What is known of the whole slide, weight per class of all heads, NaN where unknown, shape
-            [classes]; None for a image.
-        mpp: As scanned, before tiles are scaled; None where nobody knows.
+        synthetic: Whether the slide is synthetic.
+        made_from: Hashes and settings that determine the pixels.
+        source_sha256: Hash of the slide's file, or of the image's.
+        slide_targets: Target of the whole slide, weight per class of all heads, NaN where unknown, shape
+            [classes]; None for an image.
+        mpp: As scanned, before tiles are scaled; None where unknown.
     """
 
     entry: SlideEntry
@@ -73,7 +72,7 @@ def labelled_tiles(
         entry: The slide.
         config: The whole config.
         layout: The run folder.
-        whole: Of a slide that somebody labelled for, tiles without a label of their own too.
+        whole: Include tiles without a label of their own, of slides with a label.
 
     Raises:
         StorageError: The table is missing or damaged.
@@ -102,7 +101,7 @@ class CacheTask:
 
 
 def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: bool = False) -> Outcome:
-    """Write the pixels of the rows that :func:`labelled_tiles` chooses, in their order, or keep those that still fit.
+    """Write the pixels of the rows that :func:`labelled_tiles` chooses, in their order, or reuse a valid cache.
 
     Raises:
         SlideError: The slide's pixels cannot be read.
@@ -124,9 +123,9 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
                     pixels[index] = tile
             pixels.flush()
             del pixels  # Windows renames no file that is still mapped
-        else:  # nothing cannot be mapped
+        else:  # an empty array cannot be mapped
             np.save(temporary, np.zeros((0, side, side, 3), np.uint8), allow_pickle=False)
-    # The facts last: they say that the pixels are complete.
+    # The facts last: they mark the pixels as complete.
     write_text(facts_path, json.dumps({"version": _VERSION, **tiles.made_from}, sort_keys=True) + "\n")
     return "done"
 
@@ -162,7 +161,7 @@ def _choose(
         selection=selection,
         targets=targets[selection.rows],
         synthetic=bool(slide["synthetic"]),
-        # The hash of the table stands for the slide and the tiling too: its footer holds theirs.
+        # The hash of the table covers the slide and the tiling too: its footer holds theirs.
         made_from={
             "tiles_sha256": file_sha256(layout.tiles(entry.slide_id)),
             "max_tiles_per_slide": settings.max_tiles_per_slide,

@@ -1,4 +1,4 @@
-"""Which tiles of a slide are used for training, and how often each is drawn. NumPy only."""
+"""Selection of the tiles of a slide for training, and their sampling weights. NumPy only."""
 
 import hashlib
 from typing import NamedTuple
@@ -11,7 +11,7 @@ UNKNOWN = -1
 
 
 class Selection(NamedTuple):
-    """Rows of a slide's tile table, ascending, and how many more could have been used."""
+    """Rows of a slide's tile table, ascending, and the number of labelled rows left out."""
 
     rows: IndexArray
     left_out: int
@@ -35,25 +35,25 @@ def select_rows(
         limit: Most rows per class; rows known to other heads only count as one more class.
         seed: Same seed and slide, same rows.
         slide_id: The slide.
-        whole: Take rows without any label too, as one more class: the slide is learnt from as a whole.
+        whole: Take rows without any label too, as one more class, for training on the slide's label.
     """
     labelled = np.flatnonzero(known_rows(targets) | whole)
     generator = np.random.default_rng([seed, _number(slide_id)])
-    kept: list[IndexArray] = []
+    chosen: list[IndexArray] = []
     of_row = strata(targets, head_columns)[labelled]
     for stratum in np.unique(of_row):
         rows = labelled[of_row == stratum]
-        kept.append(rows if len(rows) <= limit else generator.choice(rows, limit, replace=False))
-    rows = np.sort(np.concatenate(kept)) if kept else labelled
+        chosen.append(rows if len(rows) <= limit else generator.choice(rows, limit, replace=False))
+    rows = np.sort(np.concatenate(chosen)) if chosen else labelled
     return Selection(rows.astype(np.int64), len(labelled) - len(rows))
 
 
 def draw_weights(classes: IndexArray, patients: NameArray, slides: NameArray) -> FloatArray:
-    """Chance of each row to be drawn, shape [n], sum 1.
+    """Sampling probability of each row, shape [n], sum 1.
 
     Classes get equal shares. Within a class, patients and then their slides get shares that grow with the
-    square root of their rows: equal shares would repeat the few tiles of a scant slide without end, and
-    shares by count would let one crowded slide speak for all patients.
+    square root of their rows: equal shares would repeat the few tiles of a sparse slide too often, and
+    shares by count would let one crowded slide outweigh all other patients.
 
     Args:
         classes: Class of each row, shape [n]; ``UNKNOWN`` counts as one more class.

@@ -1,4 +1,4 @@
-"""Tiles as the loop takes them: pixels in memory-mapped arrays, targets and owners beside them."""
+"""The data set of labelled tiles: pixels in memory-mapped arrays, with targets, patients and slides."""
 
 # pyright: reportUnknownMemberType=false
 
@@ -52,29 +52,29 @@ class TileSet:
 
 
 class Draw(NamedTuple):
-    """One tile of an epoch and the seed that varies it."""
+    """One tile of an epoch and the seed of its augmentation."""
 
     row: int
     seed: int
 
 
 class EpochDraws:
-    """Batches of draws of the current epoch: a pure function of the seed, the weights and the epoch.
+    """Batch sampler: the draws of the current epoch are a pure function of the seed, the weights and the epoch.
 
-    Every draw carries its own seed, so that the number of loader processes changes nothing.
+    Every draw has its own seed, so the number of loader processes changes nothing.
     """
 
     def __init__(
         self, weights: FloatArray, batch_size: int, seed: int, *, rank: int = 0, size: int = 1
     ) -> None:
-        """Make the draws of a training set.
+        """Make the sampler of a training set.
 
         Args:
-            weights: Chance of each tile, shape [n], sum 1.
+            weights: Sampling probability of each tile, shape [n], sum 1.
             batch_size: Tiles per batch; smaller sets make one batch of all they have.
             seed: Seed of the run.
-            rank: Which share of every batch is wanted, from 0.
-            size: In how many shares a batch is dealt out.
+            rank: Shard of every batch to yield, from 0.
+            size: Number of shards of a batch.
         """
         self.epoch = 0
         self._rank, self._size = rank, size
@@ -95,7 +95,7 @@ class EpochDraws:
 
 
 class AugmentedTiles(Dataset[tuple[RgbArray, TargetArray]]):
-    """Tiles varied for training, asked for by draw."""
+    """Augmented tiles, indexed by draw."""
 
     def __init__(self, tiles: TileSet, augmentation: Augmentation) -> None:
         self._tiles, self._augmentation = tiles, augmentation

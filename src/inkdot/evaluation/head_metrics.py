@@ -25,19 +25,16 @@ class HeadClass(NamedTuple):
 
 
 def head_classes(heads: Sequence[Head]) -> Iterator[HeadClass]:
-    """One head per head of two classes (its flag class, else its last), one per class of larger heads."""
+    """The classes to compute metrics of: one of a head of two classes (its flag class, else its last), all of larger heads."""
     for head, columns in zip(heads, head_slices(heads).values(), strict=True):
         *_, last = head.classes
-        asked = head.classes if len(head.classes) > 2 else (head.flag_class or last,)
-        for class_name in asked:
+        names = head.classes if len(head.classes) > 2 else (head.flag_class or last,)
+        for class_name in names:
             yield HeadClass(head.name, class_name, columns.start + head.classes.index(class_name))
 
 
 def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose target for a class is known and not a half, and whether they are of the class.
-
-    A target of exactly ½ (atypical, mixed) is neither side's truth.
-    """
+    """Rows whose target for a class is known and not ½ (atypical, mixed), and whether they are of the class."""
     own = targets[:, column]
     rows = np.flatnonzero(_decided(own))
     return rows, own[rows] > 0.5
@@ -52,10 +49,10 @@ def auc_metrics(
     replicates: int,
     seed: int,
 ) -> dict[str, Estimate | None]:
-    """AUC of every head on tiles, by ``auc.<head>.<class>``; None where a class is missing.
+    """AUC on tiles, by ``auc.<head>.<class>``; None where a class is missing.
 
     Args:
-        scores: Shape [n, classes of all heads]; any monotone function of the probability will do.
+        scores: Shape [n, classes of all heads]; probabilities or any monotone function of them.
         targets: NaN where unknown, same shape.
         patients: Shape [n].
         heads: The heads.
@@ -72,13 +69,13 @@ def auc_metrics(
 
 
 class PatientTruth(NamedTuple):
-    """What labels say of patients.
+    """Truth of patients from the labels of their rows.
 
     Attributes:
         names: The patients, sorted, shape [p].
-        owner: Region in ``names`` of each row's patient, shape [n].
-        positive: Some row of the patient is of the class, shape [p].
-        known: The patient is positive, or every row is known not to be of the class, shape [p].
+        owner: Index into ``names`` of each row's patient, shape [n].
+        positive: Whether any row of the patient is of the class, shape [p].
+        known: Whether the patient is positive, or all rows are known not to be of the class, shape [p].
     """
 
     names: NameArray
@@ -88,7 +85,7 @@ class PatientTruth(NamedTuple):
 
 
 def patient_truth(own: TargetArray, patients: NameArray) -> PatientTruth:
-    """What rows say of their patients, by the rule that `inkdot evaluate` has for patients and their slides.
+    """Truth of patients from their rows, by the rule of `inkdot evaluate`.
 
     Args:
         own: Target of one class, NaN where unknown, shape [n].
@@ -110,10 +107,10 @@ def patient_metrics(
     replicates: int,
     seed: int,
 ) -> dict[str, Estimate | None]:
-    """AUC and average precision over patients, of the head that flags; None where a class has no patient.
+    """AUC and average precision over patients, of the flagging head; None where a class has no patient.
 
-    A patient's score is the highest, as it is for whole slides and their patients: averaging would dilute one malignant
-    region among many harmless ones.
+    A patient's score is the highest of its rows, as in `inkdot evaluate`: a mean would dilute one malignant region among
+    many benign ones.
 
     Args:
         scores: Of tiles or of slides, shape [n, classes of all heads].

@@ -1,4 +1,4 @@
-"""Metrics on labelled tiles or images that no model learnt from, pooled over models where there are several."""
+"""Metrics on labelled tiles or images outside of training: out-of-fold (OOF) predictions, or those on test images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from inkdot.metrics.classification import FloatArray, balanced_accuracy, expecte
 from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
 from inkdot.model.targets import NameArray, TargetArray, head_slices
 
-_SURE = 0.5
-"""A target of more than this for one class is its truth; ½ and ½ has no likeliest class to be right about."""
+_CERTAIN = 0.5
+"""A target of more than this for one class is its truth; ½ and ½ has no true class."""
 
 
 @dataclass(frozen=True, slots=True)
 class OofPredictions:
-    """Every labelled tile, scored by the model of the fold that kept its patient out.
+    """Labelled tiles, each scored by the model of the fold that was not trained on its patient.
 
     Attributes:
         names: Slide or image of each tile, shape [n].
@@ -30,7 +30,7 @@ class OofPredictions:
         targets: NaN where unknown, shape [n, classes of all heads].
         scores: Calibrated probabilities, same shape.
         uncalibrated: Probabilities at temperature 1, same shape.
-        flagged: Whether the flagging head's score reaches the threshold that its fold's model locked, shape [n].
+        flagged: Whether the flagging head's score reaches the locked threshold of its fold's model, shape [n].
     """
 
     names: NameArray
@@ -42,23 +42,25 @@ class OofPredictions:
     flagged: npt.NDArray[np.bool_]
 
 
-def cross_validation_metrics(judged: OofPredictions, heads: Sequence[Head], seed: int) -> dict[str, Estimate]:
+def cross_validation_metrics(
+    predictions: OofPredictions, heads: Sequence[Head], seed: int
+) -> dict[str, Estimate]:
     """Metrics on tiles, by name, with intervals over patients.
 
     Per head the AUC; the balanced accuracy of the likeliest class; per head of three classes or more the mean AUC and
-    the share of each class that is called so; the calibration error before and after temperature; sensitivity and specificity at
+    the recall of each class; the calibration error before and after temperature; sensitivity and specificity at
     the locked thresholds. Scores of different folds are pooled as they are. Undefined metrics are left out.
     """
     metrics: dict[str, Estimate | None] = {}
     for head_class in head_classes(heads):
-        rows, truth = decided_rows(judged.targets, head_class.column)
-        own, patients = judged.scores[rows, head_class.column], judged.patients[rows]
+        rows, truth = decided_rows(predictions.targets, head_class.column)
+        own, patients = predictions.scores[rows, head_class.column], predictions.patients[rows]
         metrics[f"auc.{head_class.name}"] = auc_estimate(truth, own, patients, seed=seed)
         if (
             head_class.head == flagging_head(heads).name
             and head_class.class_name == flagging_head(heads).flag_class
         ):
-            called = judged.flagged[rows]
+            called = predictions.flagged[rows]
             metrics[f"sensitivity.{head_class.name}"] = share_estimate(
                 called[truth], patients[truth], seed=seed
             )
@@ -66,25 +68,28 @@ def cross_validation_metrics(judged: OofPredictions, heads: Sequence[Head], seed
                 ~called[~truth], patients[~truth], seed=seed
             )
     for head, columns in zip(heads, head_slices(heads).values(), strict=True):
-        rows = np.flatnonzero(~np.isnan(judged.targets[:, columns.start]))
-        metrics |= _head_metrics(judged, head, columns, rows, seed)
+        rows = np.flatnonzero(~np.isnan(predictions.targets[:, columns.start]))
+        metrics |= _head_metrics(predictions, head, columns, rows, seed)
     return {name: estimate for name, estimate in metrics.items() if estimate is not None}
 
 
 def _head_metrics(
-    judged: OofPredictions, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
+    predictions: OofPredictions, head: Head, columns: slice, rows: npt.NDArray[np.int64], seed: int
 ) -> dict[str, Estimate | None]:
-    targets, scores = judged.targets[rows, columns], judged.scores[rows, columns]
-    before, patients = judged.uncalibrated[rows, columns], judged.patients[rows]
-    sure = np.flatnonzero(targets.max(axis=1, initial=0.0) > _SURE)
-    truth, called = targets[sure].argmax(axis=1), scores[sure].argmax(axis=1)
+    targets, scores = predictions.targets[rows, columns], predictions.scores[rows, columns]
+    before, patients = predictions.uncalibrated[rows, columns], predictions.patients[rows]
+    certain = np.flatnonzero(targets.max(axis=1, initial=0.0) > _CERTAIN)
+    truth, called = targets[certain].argmax(axis=1), scores[certain].argmax(axis=1)
     sides = [truth == index for index in np.unique(truth)]
     metrics: dict[str, Estimate | None] = {
-        # The share of a single class would pass for the mean of several.
+        # The recall of a single class would look like the mean of several.
         f"balanced_accuracy.{head.name}": None
         if len(sides) < 2
         else bootstrap_estimate(
-            lambda weights: balanced_accuracy(truth, called, weights), patients[sure], seed=seed, sides=sides
+            lambda weights: balanced_accuracy(truth, called, weights),
+            patients[certain],
+            seed=seed,
+            sides=sides,
         ),
         f"calibration_error_before.{head.name}": bootstrap_estimate(
             lambda weights: expected_calibration_error(targets, before, weights), patients, seed=seed
@@ -96,31 +101,31 @@ def _head_metrics(
     if len(head.classes) > 2:
 
         def mean_auc(weights: FloatArray) -> float:
-            aucs = [roc_auc(truth == k, scores[sure, k], weights) for k in range(len(head.classes))]
+            aucs = [roc_auc(truth == k, scores[certain, k], weights) for k in range(len(head.classes))]
             return float(np.mean(aucs))
 
         metrics[f"mean_auc.{head.name}"] = bootstrap_estimate(
-            mean_auc, patients[sure], seed=seed, sides=sides
+            mean_auc, patients[certain], seed=seed, sides=sides
         )
         for index, class_name in enumerate(head.classes):
             own = np.flatnonzero(truth == index)
             metrics[f"recall.{head.name}.{class_name}"] = share_estimate(
-                called[own] == index, patients[sure][own], seed=seed
+                called[own] == index, patients[certain][own], seed=seed
             )
     return metrics
 
 
-def confusion_matrix(judged: OofPredictions, head: Head, columns: slice) -> dict[tuple[str, str], int]:
-    """Rows by true and likeliest class, those with one clear label.
+def confusion_matrix(predictions: OofPredictions, head: Head, columns: slice) -> dict[tuple[str, str], int]:
+    """Counts of rows with one clear label by (true class, likeliest class).
 
     Args:
-        judged: What was scored.
+        predictions: The scored rows.
         head: The head.
         columns: Its columns.
     """
-    targets = judged.targets[:, columns]
-    sure = np.flatnonzero(np.nan_to_num(targets).max(axis=1) > _SURE)
-    truth, called = targets[sure].argmax(axis=1), judged.scores[sure, columns].argmax(axis=1)
+    targets = predictions.targets[:, columns]
+    certain = np.flatnonzero(np.nan_to_num(targets).max(axis=1) > _CERTAIN)
+    truth, called = targets[certain].argmax(axis=1), predictions.scores[certain, columns].argmax(axis=1)
     pairs = zip(cast("list[int]", truth.tolist()), cast("list[int]", called.tolist()), strict=True)
     return dict(Counter((head.classes[t], head.classes[c]) for t, c in pairs))
 
@@ -129,10 +134,10 @@ def uncalibrated_scores(
     scores: TargetArray, heads: Sequence[Head], temperatures: Mapping[str, float]
 ) -> TargetArray:
     """Probabilities at temperature 1 from those after temperature, shape [n, classes of all heads]."""
-    found = np.empty_like(scores)
+    uncalibrated = np.empty_like(scores)
     for name, columns in head_slices(heads).items():
-        # Softmax forgets a constant per row, so the logarithm of a score is as good as its logit.
-        found[:, columns] = softmax(
+        # Softmax is unchanged by a constant per row, so the logarithm of a score serves as its logit.
+        uncalibrated[:, columns] = softmax(
             np.log(np.maximum(scores[:, columns], 1e-30)) * temperatures.get(name, 1.0)
         )
-    return found
+    return uncalibrated

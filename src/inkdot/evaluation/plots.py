@@ -28,6 +28,7 @@ def plot_svg(plot: Plot) -> str:
             [y for _, y in inside],
             color=plotting.COLOURS[0],
             marker="o" if len(inside) <= _MAX_MARKERS else "",
+            clip_on=False,
         )
         for x, y in plot.marked:
             axes.plot(

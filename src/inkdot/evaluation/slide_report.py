@@ -127,7 +127,7 @@ def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
         Plot(
             "FROC of the regions shown",
             "false positives per negative slide",
-            "sensitivity (share of marked regions found)",
+            "share of marked regions found",
             froc,
             x_max=FALSE_POSITIVES_PER_SLIDE[-1],
             diagonal=False,

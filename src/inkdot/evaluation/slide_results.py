@@ -69,7 +69,7 @@ class SlideResult:
 
     @property
     def patient(self) -> str:
-        """The patient, or the slide where nobody named one."""
+        """The patient, or the slide where it has none."""
         return patient_of(self.entry.slide_id, self.entry.patient_id)
 
 

@@ -43,11 +43,11 @@ def fit_reference(features: Floats, slides: npt.NDArray[np.str_]) -> OodNeighbou
         slides: The slide of each, shape [m].
     """
     embeddings = features.astype(np.float64)
-    apart = _distances(embeddings, embeddings)
-    apart[slides[:, None] == slides[None, :]] = np.inf
+    distances = _distances(embeddings, embeddings)
+    distances[slides[:, None] == slides[None, :]] = np.inf
     if len(embeddings) < NEIGHBOURS + 1:
         return None
-    reach = np.partition(apart, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
+    reach = np.partition(distances, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
     return OodNeighbours(embeddings, reach) if np.isfinite(reach).all() and reach.max() > 0.0 else None
 
 
@@ -58,9 +58,9 @@ def ood_distances(features: Floats, reference: OodNeighbours) -> FloatArray:
         features: Shape [n, features].
         reference: Of the training tiles.
     """
-    apart = _distances(features.astype(np.float64), reference.embeddings)
-    nearest = np.argpartition(apart, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-    own = np.take_along_axis(apart, nearest, axis=1).max(axis=1)
+    distances = _distances(features.astype(np.float64), reference.embeddings)
+    nearest = np.argpartition(distances, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    own = np.take_along_axis(distances, nearest, axis=1).max(axis=1)
     smallest = float(np.quantile(reference.reach, _SMALLEST_QUANTILE)) or float(reference.reach.max()) * 1e-3
     ratio: FloatArray = (own + smallest) / (reference.reach[nearest].mean(axis=1) + smallest)
     return ratio
