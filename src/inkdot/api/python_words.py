@@ -1,0 +1,32 @@
+"""The commands' messages for callers from Python: keyword arguments for options, and no advice about progress bars."""
+
+import re
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from inkdot.errors import InkdotError
+
+_OPTION = re.compile(r"--(allow-[a-z-]+|mpp|stain|preparation)\b")
+
+
+@contextmanager
+def python_words() -> Generator[None, None, None]:
+    """Raise the block's Inkdot errors with ``--allow-synthetic-model`` written as ``allow_synthetic_model=True``.
+
+    Progress bars need ipywidgets in a notebook. Without it they are left out, and Rich's warning about it too.
+
+    Raises:
+        InkdotError: The same type of error that the block raised.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", 'install "ipywidgets"')
+            yield
+    except InkdotError as error:
+        raise type(error)(_OPTION.sub(_keyword, str(error))) from None
+
+
+def _keyword(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    return f"{name}=True" if name.startswith("allow_") else f"{name}="

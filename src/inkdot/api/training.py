@@ -1,0 +1,133 @@
+"""Train from Python: `inkdot train` as functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from inkdot import config as settings
+from inkdot.api.frames import csv_to_arrow, to_pandas
+from inkdot.api.model import Model, load_model
+from inkdot.api.python_words import python_words
+from inkdot.config import Config
+from inkdot.stages import train
+from inkdot.storage.layout import RunLayout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_config(path: str | os.PathLike[str] | None = None, **sections: object) -> Config:
+    """Read a config file and change some of its keys.
+
+    Args:
+        path: A YAML file as `inkdot init` writes it; the default settings where None.
+        **sections: Values of top-level keys. A mapping changes the keys that it names and keeps the others of its section.
+
+    Raises:
+        ConfigError: The file is missing, or a key is unknown or mistyped; the message names it.
+
+    Example:
+        >>> config = inkdot.load_config("configs/demo.yaml", training={"epochs": 3})
+        >>> config.training.epochs
+        3
+    """
+    if path is None:
+        return settings.config_from_mapping(sections, "load_config")
+    values = cast("dict[str, object]", settings.load_config(Path(path)).model_dump(mode="json"))
+    return (
+        settings.config_from_mapping(_merged(values, sections), str(path))
+        if sections
+        else settings.load_config(Path(path))
+    )
+
+
+def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(values)
+    for name, value in changes.items():
+        known = values.get(name)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            merged[name] = _merged(cast("Mapping[str, object]", known), cast("Mapping[str, object]", value))
+        else:
+            merged[name] = value
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A finished training run. Made by :func:`train_images` and :func:`train_slides`.
+
+    Attributes:
+        folder: The run folder; ``folder / "model"`` is the model.
+        complete: Every image or slide could be used; else the console names those that could not.
+    """
+
+    folder: Path
+    complete: bool
+
+    @property
+    def model(self) -> Model:
+        """The trained model."""
+        return load_model(RunLayout(self.folder).model)
+
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: losses and validation metrics, with 95 % intervals in ``<metric>.low`` and ``<metric>.high``.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        return to_pandas(self.history_arrow())
+
+    def history_arrow(self) -> pa.Table:
+        """The same as Arrow: the table ``metrics.csv``."""
+        return csv_to_arrow(RunLayout(self.folder).metrics_csv)
+
+    def split(self) -> pd.DataFrame:
+        """Which slide or image was used for training, which for validation: the table ``split.csv``.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        return to_pandas(csv_to_arrow(RunLayout(self.folder).split_csv))
+
+
+def train_images(images: str | os.PathLike[str], config: Config, out: str | os.PathLike[str]) -> TrainingRun:
+    """Train on labelled images, as `inkdot train --images`. A rerun with the same settings continues.
+
+    Args:
+        images: An ``images.csv``: path, patient_id, mpp and a column per head; ``config.images`` names other columns.
+        config: The settings.
+        out: The run folder.
+
+    Raises:
+        UserError: The table or the settings do not make a model; the message states what is missing.
+
+    Example:
+        >>> run = inkdot.train_images("images.csv", inkdot.load_config("configs/demo.yaml"), "run")
+        >>> run.model.metrics()
+    """
+    with python_words():
+        return TrainingRun(Path(out), train.run_images(config, Path(images), Path(out)) == 0)
+
+
+def train_slides(
+    slides: str | os.PathLike[str], config: Config, out: str | os.PathLike[str], *, workers: int = 1
+) -> TrainingRun:
+    """Train on labelled slides, as `inkdot train --slides`. Slides that are not tiled yet are tiled.
+
+    Args:
+        slides: A ``slides.csv`` whose slides have labels or annotations.
+        config: The settings.
+        out: The run folder.
+        workers: Processes that tile and read slides.
+
+    Raises:
+        UserError: The slides or the settings do not make a model; the message states what is missing.
+    """
+    with python_words():
+        return TrainingRun(Path(out), train.run(config, Path(slides), Path(out), workers=workers) == 0)
