@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inkdot.records import Mpp, Slide, SlideEntry, TileSpec
-from inkdot.slides.array_slide import MemorySlide
+from inkdot.slides.array_slide import ArraySlide
 from inkdot.units import MicrometresPerPixel, TilePx
 
 
@@ -33,6 +33,6 @@ def test_entries_share_no_mutable_defaults() -> None:
 
 
 def test_the_slide_protocol_can_be_checked() -> None:
-    slide = MemorySlide(np.zeros((4, 4, 3), np.uint8), 0.25)
+    slide = ArraySlide(np.zeros((4, 4, 3), np.uint8), 0.25)
     assert isinstance(slide, Slide)
     assert not isinstance(object(), Slide)

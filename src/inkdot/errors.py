@@ -1,4 +1,4 @@
-"""What can go wrong, sorted by who has to act.
+"""Exceptions, grouped by who has to act.
 
 Every message is one line: what was expected, what was found, and what to change.
 """
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 
 class InkdotError(Exception):
-    """Base of every error Inkdot raises on purpose."""
+    """Base of all exceptions of Inkdot."""
 
 
 class UserError(InkdotError):
-    """The input or the command is wrong: nothing was done, the program ends with exit code 2."""
+    """The input or the command is wrong: the command stops with exit code 2."""
 
 
 class ManifestError(UserError):
-    """A row or column of a table that a person wrote is wrong."""
+    """A row or column of a table of the user is wrong."""
 
 
 class ConfigError(UserError):
@@ -23,43 +23,43 @@ class ConfigError(UserError):
 
 
 class StorageError(UserError):
-    """A file between stages is missing, of an unknown version, or does not belong to its neighbours."""
+    """A file between stages is missing, of an unknown version, or does not belong to the files beside it."""
 
 
 class LeakageError(UserError):
-    """Training and validation data share a patient, or synthetic data is mixed with real data."""
+    """Training and validation data share a patient, or synthetic and real data are mixed."""
 
 
 class SyntheticModelError(UserError):
-    """A model trained on synthetic specimens was asked to judge a real slide."""
+    """A model trained on synthetic specimens was applied to a real slide."""
 
 
 class SlideError(InkdotError):
-    """One slide cannot be used: the batch goes on and ends with exit code 1."""
+    """One slide cannot be used: the other slides are processed, and the command ends with exit code 1."""
 
 
 class UnreadableSlideError(SlideError):
-    """The file is missing, truncated or of a kind that no reader opens."""
+    """The file is missing, damaged or of a format that no reader opens."""
 
 
 class AnnotationError(SlideError):
-    """A slide's annotation file cannot be read, or says something that the config does not explain."""
+    """The annotation file of a slide cannot be read, or has a class that the config does not map."""
 
 
 class MissingMppError(SlideError):
-    """The slide states no micrometres per pixel and the manifest gives none."""
+    """Neither the slide file nor the slide table states micrometres per pixel."""
 
 
 class ImplausibleMppError(SlideError):
-    """The slide's micrometres per pixel are outside the plausible range, or differ between x and y."""
+    """The micrometres per pixel of the slide are outside the plausible range, or differ between x and y."""
 
 
 class ResolutionError(SlideError):
-    """A finer scale was asked for than the slide holds."""
+    """The slide is too coarse for the requested scale."""
 
 
 class NoForegroundError(SlideError):
-    """Nothing on the slide could be told from empty glass."""
+    """The slide has no foreground."""
 
 
 def renamed_message(renames: Sequence[tuple[str, str]]) -> str:

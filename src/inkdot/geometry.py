@@ -1,7 +1,7 @@
-"""Frames and read plans: pure arithmetic between micrometres, level-0, level and tile pixels.
+"""Conversion between micrometres, level-0 pixels, level pixels and tile pixels, and read plans.
 
-A tile is placed by the level-0 pixel of its top left corner. Its side on the glass is fixed (µm), so its
-side in level-0 pixels follows from the slide's mpp, per axis, and is rarely a whole number.
+The position of a tile is the level-0 pixel of its top left corner. Its side on the specimen is fixed (µm); its sides in
+level-0 pixels follow from the mpp of the slide along x and y, and are rarely integers.
 """
 
 from collections.abc import Iterator
@@ -11,49 +11,49 @@ from inkdot.records import BoundsL0, Mpp, ReadPlan, SlideInfo, TileSpec
 from inkdot.units import Level0Px, LevelPx, Micrometres
 
 FINEST_UPSAMPLING = 1.25
-"""A tile may be at most this much finer than the slide's level 0; beyond it detail would be invented."""
+"""Maximum ratio of the mpp of level 0 to that of a tile; beyond it, tiles would be upsampled without detail."""
 
 _LEVEL_TOLERANCE = 1.01
-"""A level up to 1 % coarser than wanted still counts as fine enough (0.2506 against 0.25 µm/px)."""
+"""A level up to 1 % coarser than requested still counts as fine enough (0.2506 for 0.25 µm/px)."""
 
 
 def um_to_l0_px(length_um: Micrometres, mpp: Mpp) -> tuple[float, float]:
-    """A length on the glass in (fractional) level-0 pixels along x and along y."""
+    """Convert a length in µm to (fractional) level-0 pixels along x and y."""
     return length_um / mpp.x, length_um / mpp.y
 
 
 def tile_side_l0_px(info: SlideInfo, spec: TileSpec) -> tuple[float, float]:
-    """Width and height of a tile in (fractional) level-0 pixels."""
+    """Give the width and height of a tile in (fractional) level-0 pixels."""
     return um_to_l0_px(spec.side_um, info.mpp)
 
 
-def level_for(info: SlideInfo, wanted_mpp: float) -> int:
-    """The coarsest level that is still at least as fine as ``wanted_mpp`` (µm/px) on both axes."""
+def level_for(info: SlideInfo, target_mpp: float) -> int:
+    """Choose the coarsest level that is at least as fine as ``target_mpp`` (µm/px) on both axes."""
     best = 0
     for level, downsample in enumerate(info.level_downsamples):
-        if max(info.mpp.x, info.mpp.y) * downsample <= wanted_mpp * _LEVEL_TOLERANCE:
+        if max(info.mpp.x, info.mpp.y) * downsample <= target_mpp * _LEVEL_TOLERANCE:
             best = level
     return best
 
 
-def check_resolution(info: SlideInfo, wanted_mpp: float) -> None:
-    """Refuse a scale that the slide does not hold.
+def check_resolution(info: SlideInfo, target_mpp: float) -> None:
+    """Check that the slide is fine enough for a scale.
 
     Raises:
-        ResolutionError: ``wanted_mpp`` is more than 1.25 times finer than level 0.
+        ResolutionError: ``target_mpp`` is more than 1.25 times finer than level 0.
     """
     coarsest = max(info.mpp.x, info.mpp.y)
-    if coarsest / wanted_mpp > FINEST_UPSAMPLING:
+    if coarsest / target_mpp > FINEST_UPSAMPLING:
         raise ResolutionError(
-            f"expected a slide of at most {wanted_mpp * FINEST_UPSAMPLING:.3f} µm/px for tiles at {wanted_mpp:g} µm/px, "
+            f"expected a slide of at most {target_mpp * FINEST_UPSAMPLING:.3f} µm/px for tiles at {target_mpp:g} µm/px, "
             f"found {coarsest:.4g} µm/px; use a coarser tiling.mpp or rescan at a higher magnification"
         )
 
 
 def plan_read(info: SlideInfo, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> ReadPlan:
-    """What to read so that scaling the result to ``spec.side_px`` gives the tile at (x, y).
+    """Plan the read of a tile; the pixels read are then resized to ``spec.side_px``.
 
-    The plan's rectangle is the tile's to within half a pixel of the level read.
+    The rectangle of the plan equals that of the tile to within half a pixel of its level.
 
     Args:
         info: The slide.
@@ -72,7 +72,7 @@ def plan_read(info: SlideInfo, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> Re
 def plan_rectangle(
     info: SlideInfo, level: int, x_l0_px: int, y_l0_px: int, width_l0_px: float, height_l0_px: float
 ) -> ReadPlan:
-    """A plan that reads a level-0 rectangle from ``level``, its size rounded to whole pixels there."""
+    """Plan the read of a level-0 rectangle from ``level``; its size is rounded to whole pixels of the level."""
     downsample = info.level_downsamples[level]
     return ReadPlan(
         level=level,
@@ -84,7 +84,7 @@ def plan_rectangle(
 
 
 def scanned_bounds(info: SlideInfo) -> BoundsL0:
-    """The part of level 0 that holds pixels: the file's stated bounds, else all of it."""
+    """Give the scanned area in level-0 pixels: the bounds stated in the file, else all of level 0."""
     if info.bounds_l0_px is not None:
         return info.bounds_l0_px
     width, height = info.size_l0_px
@@ -92,11 +92,10 @@ def scanned_bounds(info: SlideInfo) -> BoundsL0:
 
 
 def grid_positions(info: SlideInfo, spec: TileSpec) -> Iterator[tuple[Level0Px, Level0Px]]:
-    """Top left corners of a regular grid over the scanned bounds, row by row, in level-0 pixels.
+    """Yield the top left corners (x, y) of a regular grid over the scanned area, row by row, in level-0 pixels.
 
-    The last row and column are shifted inwards so that the far edges are covered by whole tiles; a slide
-    smaller than a tile gets one tile at its corner. Positions are rounded one by one, so that no error
-    adds up along a row.
+    The last row and column are shifted inwards so that whole tiles cover the far edges; a slide smaller than a tile gets one
+    tile at its corner. Each position is rounded separately, so that errors do not accumulate.
     """
     bounds = scanned_bounds(info)
     side_x, side_y = tile_side_l0_px(info, spec)

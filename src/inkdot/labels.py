@@ -1,28 +1,28 @@
-"""Heads (heads), their classes, and what a person's label means for training.
+"""Heads (classification tasks of the model), their classes and labels, and the column names made from them.
 
-The two default heads are the table of DESIGN §5; another laboratory can ask other heads in its config.
-Words: a *score* is the model's number, a *call* the thresholded label, a *verdict* a person's label.
+The two default heads are malignancy and morphology; the config may define others. A *score* is the output of the model, a
+*call* is the thresholded score, a *label* is a target for training, and a *verdict* is the label of a reader in a review.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 INDETERMINATE = "indeterminate"
-"""The call when a score is on neither side of the operating point with enough margin."""
+"""The call of a score in the abstention band around the operating point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head put to the model.
+    """A head: one classification task of the model.
 
     Attributes:
         name: Short name, used in column names (``p.<head>.<class>``).
-        classes: The classes the network tells apart; their probabilities sum to 1.
-        labels: What a person may say, and the training target it stands for: weights per class that
-            sum to 1, or an empty mapping for an label that is not used in training.
-        calls: The words for a call of each class.
-        condition: (head, class) this head depends on: asked only where that head has that class.
-        flag_class: The class whose score ranks and flags regions; None for a head that flags nothing.
+        classes: Classes of the head; their probabilities sum to 1.
+        labels: Labels that readers may give, and the training target of each: weights per class that sum to 1, or an empty
+            mapping for a label that is not used in training.
+        calls: Text of the call for each class; the name of the class where missing.
+        condition: (head, class): this head applies only where that head has that class.
+        flag_class: Class whose score ranks and flags regions; None for a head that does not flag.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Head:
         return None if weight == 0.5 else weight > 0.5
 
     def soft_target(self, labels: Iterable[str]) -> tuple[float, ...] | None:
-        """Mean target of several readers' labels, or None where no label is usable."""
+        """Mean target of the labels of several readers, or None where none is used in training."""
         targets = [target for label in labels if (target := self.target(label)) is not None]
         if not targets:
             return None
         return tuple(sum(column) / len(targets) for column in zip(*targets, strict=True))
 
     def call_words(self, class_name: str) -> str:
-        """The words for a call of ``class_name``."""
+        """Text of the call for ``class_name``."""
         return self.calls.get(class_name, class_name)
 
 
@@ -95,27 +95,27 @@ DEFAULT_HEADS: tuple[Head, ...] = (MALIGNANCY, MORPHOLOGY)
 
 
 def score_column(head: str, class_name: str) -> str:
-    """Column of a table that holds the calibrated probability (0 to 1) of one class of one head."""
+    """Column name of the calibrated probability (0 to 1) of one class of a head."""
     return f"p.{head}.{class_name}"
 
 
 def target_column(head: str, class_name: str) -> str:
-    """Column of a tile table that holds the training target (0 to 1, null where unknown) of one class."""
+    """Column name of the training target (0 to 1, null where unknown) of one class of a head."""
     return f"target.{head}.{class_name}"
 
 
 def score_columns(heads: Sequence[Head]) -> list[str]:
-    """All score columns, head by head in the given order."""
+    """Names of all score columns, head by head in the given order."""
     return [score_column(head.name, name) for head in heads for name in head.classes]
 
 
 def target_columns(heads: Sequence[Head]) -> list[str]:
-    """All target columns, head by head in the given order."""
+    """Names of all target columns, head by head in the given order."""
     return [target_column(head.name, name) for head in heads for name in head.classes]
 
 
 def flagging_head(heads: Sequence[Head]) -> Head:
-    """The one head whose flag class ranks regions.
+    """Find the one head with a flag class.
 
     Raises:
         ValueError: No head, or more than one, has a flag class.

@@ -1,6 +1,20 @@
-"""Single things as frozen records, and the one protocol every slide reader implements.
+"""Frozen records of slides and tiles, and the protocol of slide readers.
 
-Many things are tables, not lists of records: see :mod:`inkdot.storage.schemas`.
+Tables with many rows are not lists of records; see :mod:`inkdot.storage.schemas`.
+
+How to add a reader for a format:
+
+1. Write a class with the members of :class:`Slide` in ``inkdot/slides``. ``info`` states size, levels and µm/px (choose it by
+   :func:`inkdot.slides.mpp.resolve_mpp`); ``read`` gets a :class:`ReadPlan`, whose corner is in level-0 pixels and whose size
+   is in pixels of its level, and returns white beyond the edge. Raise :class:`inkdot.errors.UnreadableSlideError` for damaged
+   files. Never read label or macro images.
+2. Implement :class:`ReducingSlide` too where the decoder can downscale.
+3. Open it in :func:`inkdot.slides.opening.open_slide` when the content of the file matches, and add its suffix to
+   :data:`inkdot.manifest.SLIDE_SUFFIXES`.
+4. Compare it in a test with :class:`inkdot.slides.array_slide.ArraySlide`, which holds the same pixels in memory: see
+   ``tests/slides/test_opening.py``.
+
+Slides are opened in each worker process and never pickled; ``read`` may be called from several threads.
 """
 
 from collections.abc import Mapping
@@ -25,19 +39,19 @@ MppSource = Literal["metadata", "manifest"]
 
 @dataclass(frozen=True, slots=True)
 class Mpp:
-    """Sampling distance in micrometres per pixel along x and along y; never averaged silently."""
+    """Sampling distance in micrometres per pixel along x and along y."""
 
     x: MicrometresPerPixel
     y: MicrometresPerPixel
 
     @classmethod
     def square(cls, value: float) -> "Mpp":
-        """The same sampling distance (µm per pixel) along both axes."""
+        """Make a sampling distance (µm per pixel) that is the same along both axes."""
         return cls(MicrometresPerPixel(value), MicrometresPerPixel(value))
 
     @property
     def anisotropy_fraction(self) -> float:
-        """Relative difference of the two axes, 0 for square pixels."""
+        """Difference of the two axes relative to the larger one (0 to 1); 0 for square pixels."""
         return abs(self.x - self.y) / max(self.x, self.y)
 
 
@@ -53,21 +67,20 @@ class BoundsL0:
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What is known of an open slide, without pixels.
+    """Metadata of an open slide.
 
     Attributes:
-        slide_id: The name the slide goes by in every table.
+        slide_id: Name of the slide in all tables.
         size_l0_px: Width and height in level-0 pixels.
         mpp: Micrometres per level-0 pixel.
-        mpp_source: Who said so: the file's metadata or the manifest.
+        mpp_source: Source of the mpp: the metadata of the file, or the slide table or command line (``manifest``).
         level_sizes_px: Width and height of every level, level 0 first.
         level_downsamples: Level-0 pixels per pixel of each level; 1.0 first, ascending.
-        bounds_l0_px: The scanned part of the slide in level-0 pixels, where the file states one.
-            QuPath counts from its top left corner, every table here from level 0's.
-        vendor: The format's name as OpenSlide gives it, or the name of another reader.
-        synthetic: The file says that it was made, not scanned.
-        warnings: What a person should know before trusting results of this slide, e.g. that it is
-            fluorescence; goes with every output.
+        bounds_l0_px: Scanned area of the slide in level-0 pixels, where the file states it. The origin of QuPath coordinates
+            is its top left corner; that of all tables here is the corner of level 0.
+        vendor: Name of the format in OpenSlide, or of another reader.
+        synthetic: The file states that the slide is synthetic.
+        warnings: Warnings that go with every result of the slide, e.g. that it is fluorescence.
     """
 
     slide_id: str
@@ -84,10 +97,10 @@ class SlideInfo:
 
 @dataclass(frozen=True, slots=True)
 class TileSpec:
-    """The physical scale at which tiles are cut: a setting, and a fact recorded with every table and model.
+    """Side, scale and stride of tiles; recorded in every table and model.
 
     Attributes:
-        side_px: Side of the square tile as the network sees it.
+        side_px: Side of the square tile.
         mpp: Micrometres per tile pixel.
         stride_px: Distance between neighbouring tiles of the grid, in tile pixels.
     """
@@ -98,24 +111,24 @@ class TileSpec:
 
     @property
     def side_um(self) -> Micrometres:
-        """Side of the tile on the glass, in micrometres."""
+        """Side of the tile on the specimen in micrometres."""
         return Micrometres(self.side_px * self.mpp)
 
     @property
     def stride_um(self) -> Micrometres:
-        """Distance between neighbouring tiles on the glass, in micrometres."""
+        """Distance between neighbouring tiles on the specimen in micrometres."""
         return Micrometres(self.stride_px * self.mpp)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """What to ask a reader for: a rectangle of one level. Made by :func:`inkdot.geometry.plan_read`.
+    """A rectangle of one pyramid level to read. Made by :func:`inkdot.geometry.plan_read`.
 
     Width and height are separate because pixels need not be square (docs/explanation/decisions/0002).
 
     Attributes:
         level: Pyramid level to read.
-        x_l0_px: Left edge in level-0 pixels; may be negative or beyond the slide (filled with white).
+        x_l0_px: Left edge in level-0 pixels; may be negative or beyond the slide, where pixels are white.
         y_l0_px: Top edge in level-0 pixels.
         width_level_px: Width in pixels of ``level``.
         height_level_px: Height in pixels of ``level``.
@@ -130,23 +143,26 @@ class ReadPlan:
 
 @runtime_checkable
 class Slide(Protocol):
-    """An open slide. Handles are opened per process and never pickled."""
+    """Protocol of an open slide; the module's docstring explains how to implement it."""
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide."""
+        """Metadata of the slide; the same record at every access but for warnings found later."""
         ...
 
     def read(self, plan: ReadPlan) -> RgbArray:
-        """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has no pixels.
+        """Read a rectangle as uint8 RGB [height_level_px, width_level_px, 3]; white where the slide has no pixels.
+
+        Args:
+            plan: The rectangle.
 
         Raises:
-            UnreadableSlideError: The file's pixels cannot be decoded there.
+            UnreadableSlideError: The pixels cannot be decoded.
         """
         ...
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
-        """The whole slide, uint8 RGB, its longer side at most ``max_side_px``."""
+        """Read the whole slide as uint8 RGB [height, width, 3], its longer side at most ``max_side_px``."""
         ...
 
     def close(self) -> None:
@@ -156,18 +172,18 @@ class Slide(Protocol):
 
 @runtime_checkable
 class ReducingSlide(Slide, Protocol):
-    """A slide whose reader can shrink while decoding, which costs less than shrinking afterwards."""
+    """A slide whose decoder can downscale, which is faster than downscaling afterwards."""
 
-    def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
-        """Pixels of a rectangle, uint8 RGB, of any size between the plan's and the least wanted.
+    def read_reduced(self, plan: ReadPlan, min_width_px: int, min_height_px: int) -> RgbArray:
+        """Read a rectangle as uint8 RGB [height, width, 3], of any size from the minimum to that of the plan.
 
         Args:
-            plan: The rectangle, met to within half a pixel of what comes back.
-            least_width_px: Columns that are needed; up to 1 % fewer may come, as with pyramid levels.
-            least_height_px: Rows that are needed; up to 1 % fewer may come.
+            plan: The rectangle; the result covers it to within half a pixel of the result.
+            min_width_px: Minimum number of columns; up to 1 % fewer may be returned, as with pyramid levels.
+            min_height_px: Minimum number of rows; up to 1 % fewer may be returned.
 
         Raises:
-            UnreadableSlideError: The file's pixels cannot be decoded there.
+            UnreadableSlideError: The pixels cannot be decoded.
         """
         ...
 
@@ -179,16 +195,16 @@ class SlideEntry:
     Attributes:
         slide_id: Unique name of the slide.
         path: The slide file.
-        patient_id: Pseudonym of the patient, the unit of every split; empty where unknown.
+        patient_id: Pseudonym of the patient, the unit of splits; empty where unknown.
         specimen_id: Pseudonym of the specimen; empty where unknown.
-        site: Where the slide was made; empty where unknown.
-        scanner: What scanned it; empty where unknown.
+        site: Site that made the slide; empty where unknown.
+        scanner: Scanner model; empty where unknown.
         preparation: thinprep, cytospin, section or smear; None where unknown.
         stain: pap, he, mgg and so on; empty where unknown.
-        mpp: Micrometres per pixel that override the file's, or None.
-        annotation: Labels table with places on this slide, or None.
-        on_slide: Answer per head for what is on the slide; unknown heads are absent.
-        of_patient: Answer per head for what the patient has (a positive patient may have a clean slide).
+        mpp: Micrometres per pixel that override those of the file, or None.
+        annotation: Annotation file of the slide, or None.
+        on_slide: Label of the slide by head; heads without a label are absent.
+        of_patient: Label of the patient by head (the slide of a positive patient may be negative).
         extra: Further columns of the table, as written.
     """
 

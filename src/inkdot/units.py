@@ -1,18 +1,18 @@
-"""Units as types. Free at run time; pyright keeps micrometres and pixels of different frames apart."""
+"""Units as types: pyright rejects mixing micrometres and pixels of different frames; no cost at run time."""
 
 from typing import NewType
 
 Micrometres = NewType("Micrometres", float)
-"""A length on the glass, in micrometres."""
+"""A length on the specimen in micrometres."""
 
 MicrometresPerPixel = NewType("MicrometresPerPixel", float)
-"""Sampling distance of a pixel grid (``mpp`` in OpenSlide's words)."""
+"""Sampling distance of a pixel grid (``mpp`` in OpenSlide)."""
 
 Level0Px = NewType("Level0Px", int)
-"""A coordinate or length in pixels of the slide's level 0, the frame every file uses."""
+"""A coordinate or length in pixels of level 0, the frame of all files."""
 
 LevelPx = NewType("LevelPx", int)
-"""A length in pixels of some other pyramid level; meaningless without naming the level."""
+"""A length in pixels of a pyramid level, which must be named beside it."""
 
 TilePx = NewType("TilePx", int)
-"""A length in pixels of a tile as the network sees it."""
+"""A length in pixels of a tile."""

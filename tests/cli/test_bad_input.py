@@ -165,7 +165,7 @@ def test_a_region_for_a_config_that_takes_no_files(
 ) -> None:
     if Path("/proc/self").exists():
         inkdot("init", "--out", "/proc/self/config.yaml", code=2)
-        assert "expected a region to write to" in one_line(capsys)
+        assert "expected a writable file" in one_line(capsys)
 
 
 def test_tables_in_other_encodings(

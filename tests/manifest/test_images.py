@@ -44,15 +44,15 @@ def test_mpp_per_row_else_of_all(tmp_path: Path) -> None:
         ("path,original_image\n", r"expected a column 'label', .* as images\.heads\.lesion, or remove the head"),
         ("path;label;original_image\n", r"found semicolons; save it with commas"),
         ("path,label,original_image\n", r"expected at least one image"),
-        ("path,label,original_image\n,NL,a\n", r"line 2: column path: expected a image's file, found nothing"),
-        ("path,label,original_image\na.jpg,NL,\n", r"line 2: column original_image: .* both sides of a split"),
+        ("path,label,original_image\n,NL,a\n", r"line 2: column path: expected an image file, found nothing"),
+        ("path,label,original_image\na.jpg,NL,\n", r"line 2: column original_image: .* both training and validation"),
         ("path,label,original_image\na.jpg,LSIL,a\n", r"line 2: column label: expected NL, HSIL or blank, found 'LSIL'"),
         ("path,label,original_image\na.jpg,NL,a\n./a.jpg,NL,a\n", r"expected each image once, found '\./a\.jpg' twice"),
         (
             "path,label,original_image,split\na.jpg,NL,x,train\nb.jpg,NL,x,test\n",
             r"line 3: column split: expected one value for group 'x', found 'test' here and 'train' in line 2",
         ),
-        ("path,label,original_image\na.jpg,,a\n", r"column label: expected labels to head 'lesion', found none"),
+        ("path,label,original_image\na.jpg,,a\n", r"column label: expected labels of head 'lesion', found none"),
         ("", r"found none"),
     ],
 )  # fmt: skip

@@ -93,7 +93,7 @@ def test_spellings_of_the_same_table(tmp_path: Path, data: bytes) -> None:
         ("slide_id,path\nb,b.svs\na\n", r"line 3: expected 2 fields, found fewer \(1\)"),
         ('slide_id,path\n"a,a.svs\n', r"line 2: not a CSV table"),
         ("slide_id,path\n,a.svs\n", r"line 2: column slide_id: expected a name .* found ''"),
-        ("slide_id,path\na,\n", r"line 2: column path: expected the slide's file, found nothing"),
+        ("slide_id,path\na,\n", r"line 2: column path: expected the slide file, found nothing"),
         ("slide_id,path\n../a,a.svs\n", r"column slide_id: expected a name that can be a file name .* found '\.\./a'"),
         ("slide_id,path\n..,a.svs\n", r"column slide_id"),
         ("slide_id,path\na.,a.svs\n", r"column slide_id"),

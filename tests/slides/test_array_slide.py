@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inkdot.geometry import plan_rectangle
 from inkdot.records import BoundsL0, Mpp, RgbArray
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.slides.pixels import fitted_size, on_white, shrunk, window
 from inkdot.units import Level0Px
 
@@ -18,10 +18,10 @@ def noise(width: int, height: int, seed: int = 0) -> RgbArray:
 
 def test_one_array_or_a_pyramid() -> None:
     rgb = noise(403, 302)
-    alone = MemorySlide(rgb, 0.25)
+    alone = ArraySlide(rgb, 0.25)
     assert alone.info.mpp == Mpp.square(0.25)
     assert alone.info.level_downsamples == (1.0,)
-    slide = MemorySlide(pyramid_of(rgb, (1, 3)), Mpp.square(0.5), slide_id="x", synthetic=True)
+    slide = ArraySlide(pyramid_of(rgb, (1, 3)), Mpp.square(0.5), slide_id="x", synthetic=True)
     assert slide.info.size_l0_px == (403, 302)
     assert slide.info.level_sizes_px == ((403, 302), (134, 100))
     assert slide.info.level_downsamples[1] == pytest.approx((403 / 134 + 302 / 100) / 2)
@@ -30,18 +30,18 @@ def test_one_array_or_a_pyramid() -> None:
 
 def test_level_0_comes_back_as_it_is() -> None:
     rgb = noise(90, 70)
-    slide = MemorySlide(rgb, 0.25)
+    slide = ArraySlide(rgb, 0.25)
     assert (slide.read(plan_rectangle(slide.info, 0, 20, 10, 30, 40)) == rgb[10:50, 20:50]).all()
 
 
 def test_bounds_and_warnings_are_kept() -> None:
     bounds = BoundsL0(Level0Px(1), Level0Px(2), Level0Px(3), Level0Px(4))
-    info = MemorySlide(noise(9, 9), 0.25, bounds_l0_px=bounds, warnings=("dark",)).info
+    info = ArraySlide(noise(9, 9), 0.25, bounds_l0_px=bounds, warnings=("dark",)).info
     assert (info.bounds_l0_px, info.warnings) == (bounds, ("dark",))
 
 
 def test_a_closed_slide_is_not_read() -> None:
-    slide = MemorySlide(noise(9, 9), 0.25)
+    slide = ArraySlide(noise(9, 9), 0.25)
     plan = plan_rectangle(slide.info, 0, 0, 0, 5, 5)
     slide.close()
     with pytest.raises(ValueError, match="closed"):
@@ -55,7 +55,7 @@ def test_a_closed_slide_is_not_read() -> None:
 )
 def test_other_arrays_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected uint8 RGB"):
-        MemorySlide([wrong], 0.25)  # type: ignore[list-item]
+        ArraySlide([wrong], 0.25)  # type: ignore[list-item]
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -121,6 +121,6 @@ def test_a_large_slide_is_shrunk_in_strips() -> None:
 
 
 def test_a_thumbnail_is_never_larger_than_the_slide() -> None:
-    slide = MemorySlide(noise(40, 30), 0.25)
+    slide = ArraySlide(noise(40, 30), 0.25)
     assert slide.thumbnail(500).shape == (30, 40, 3)
     assert slide.thumbnail(20).shape == (15, 20, 3)

@@ -1,4 +1,4 @@
-"""scripts/bench_reading.py ends with the line that its readers rely on."""
+"""benchmarks/bench_reading.py ends with the line that its readers rely on."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ METRICS = {"tiles_per_s", "ratio_to_openslide", "ratio_to_floor", "peak_mb"}
 
 
 def bench(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, repository / "scripts/bench_reading.py", *arguments]
+    command = [sys.executable, repository / "benchmarks/bench_reading.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

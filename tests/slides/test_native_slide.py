@@ -214,16 +214,16 @@ def test_thumbnails_agree(path: Path) -> None:
             assert np.abs(mine.astype(int) - theirs).mean() < 0.5
 
 
-@pytest.mark.parametrize("wanted_mpp", [0.25, 0.26, 0.5, 0.61, 1.0, 2.0])
-def test_without_dct_scaling_tiles_are_those_of_openslide(path: Path, wanted_mpp: float) -> None:
+@pytest.mark.parametrize("target_mpp", [0.25, 0.26, 0.5, 0.61, 1.0, 2.0])
+def test_without_dct_scaling_tiles_are_those_of_openslide(path: Path, target_mpp: float) -> None:
     with closing(native(path, dct_scaling=False)) as slide, closing(reference(path)) as other:
         for x, y in ((0, 0), (301, 207), (950, 800)):
-            mine, theirs = (read_tile(s, spec(wanted_mpp), x, y).astype(int) for s in (slide, other))
-            assert np.abs(mine - theirs).max() <= (0 if wanted_mpp < 0.5 else 3)
+            mine, theirs = (read_tile(s, spec(target_mpp), x, y).astype(int) for s in (slide, other))
+            assert np.abs(mine - theirs).max() <= (0 if target_mpp < 0.5 else 3)
 
 
-@pytest.mark.parametrize("wanted_mpp", [0.25, 0.5, 1.0, 2.0, 0.43, 1.1])
-def test_without_dct_scaling_nothing_differs(one_level: Path, wanted_mpp: float) -> None:
+@pytest.mark.parametrize("target_mpp", [0.25, 0.5, 1.0, 2.0, 0.43, 1.1])
+def test_without_dct_scaling_nothing_differs(one_level: Path, target_mpp: float) -> None:
     """Whole blocks of pixels are shrunk native tile by native tile, which must not show."""
     rng = np.random.default_rng(4)
     corners = [
@@ -237,7 +237,7 @@ def test_without_dct_scaling_nothing_differs(one_level: Path, wanted_mpp: float)
     ]
     with closing(native(one_level, dct_scaling=False)) as slide, closing(reference(one_level)) as other:
         for x, y in corners:
-            assert np.array_equal(*(read_tile(each, spec(wanted_mpp, 64), x, y) for each in (slide, other)))
+            assert np.array_equal(*(read_tile(each, spec(target_mpp, 64), x, y) for each in (slide, other)))
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -267,13 +267,13 @@ def test_corners_between_shrunk_pixels_are_met(one_level: Path, factor: int) -> 
         assert difference < 0.5 * rounded
 
 
-@pytest.mark.parametrize("wanted_mpp", [0.494, 0.5, 0.53, 0.72, 0.97])
-def test_nothing_moves_by_shrinking(one_level: Path, wanted_mpp: float) -> None:
+@pytest.mark.parametrize("target_mpp", [0.494, 0.5, 0.53, 0.72, 0.97])
+def test_nothing_moves_by_shrinking(one_level: Path, target_mpp: float) -> None:
     """Found by correlation: where each tile lies against the one whose every pixel was decoded."""
     with closing(native(one_level)) as fast, closing(native(one_level, dct_scaling=False)) as slow:
         for x, y in ((300, 304), (301, 305)):
             mine, right = (
-                cv2.cvtColor(read_tile(each, spec(wanted_mpp, 192), x, y), cv2.COLOR_RGB2GRAY).astype(
+                cv2.cvtColor(read_tile(each, spec(target_mpp, 192), x, y), cv2.COLOR_RGB2GRAY).astype(
                     np.float32
                 )
                 for each in (fast, slow)
@@ -282,10 +282,10 @@ def test_nothing_moves_by_shrinking(one_level: Path, wanted_mpp: float) -> None:
             assert np.abs(shift).max() < 0.1
 
 
-@pytest.mark.parametrize(("wanted_mpp", "sides"), [(0.49, 64), (0.495, 64), (0.5, 64), (0.99, 64), (1.7, 64)])
-def test_it_shrinks_only_as_far_as_enough_is_left(one_level: Path, wanted_mpp: float, sides: int) -> None:
+@pytest.mark.parametrize(("target_mpp", "sides"), [(0.49, 64), (0.495, 64), (0.5, 64), (0.99, 64), (1.7, 64)])
+def test_it_shrinks_only_as_far_as_enough_is_left(one_level: Path, target_mpp: float, sides: int) -> None:
     with closing(native(one_level)) as slide:
-        side_l0 = sides * wanted_mpp / 0.25
+        side_l0 = sides * target_mpp / 0.25
         plan = plan_rectangle(slide.info, 0, 64, 64, side_l0, side_l0)
         height, width = slide.read_reduced(plan, sides, sides).shape[:2]
         assert height == width >= 0.985 * sides
@@ -303,11 +303,11 @@ def test_reduced_pixels_beyond_the_slide_are_white(one_level: Path) -> None:
 
 
 @pytest.mark.parametrize("dct_scaling", [True, False])
-@pytest.mark.parametrize("wanted_mpp", [0.25, 0.5, 0.53, 1.0])
+@pytest.mark.parametrize("target_mpp", [0.25, 0.5, 0.53, 1.0])
 def test_a_table_gives_the_tiles_that_single_reads_give(
-    one_level: Path, wanted_mpp: float, dct_scaling: bool
+    one_level: Path, target_mpp: float, dct_scaling: bool
 ) -> None:
-    tiling = spec(wanted_mpp, side=128, stride=75)  # overlapping, never on the native grid
+    tiling = spec(target_mpp, side=128, stride=75)  # overlapping, never on the native grid
     with closing(native(one_level, dct_scaling=dct_scaling)) as slide:
         at = list(grid_positions(slide.info, tiling))
         batch = list(read_tiles(slide, tiling, [x for x, _ in at], [y for _, y in at]))

@@ -14,7 +14,7 @@ import pytest
 from inkdot.geometry import level_for, plan_rectangle
 from inkdot.records import Mpp, RgbArray, Slide, SlideEntry, TileSpec
 from inkdot.slides import open_slide
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.slides.native_slide import NativeSlide
 from inkdot.slides.openslide_backend import OpenSlideSlide
 from inkdot.slides.pyramid import write_array_pyramid
@@ -69,7 +69,7 @@ def slide(
 ) -> Iterator[Slide]:
     kind, ladder, mpp = request.param
     if kind == "memory":
-        yield MemorySlide(pyramid_of(image, ladder), mpp)
+        yield ArraySlide(pyramid_of(image, ladder), mpp)
         return
     path = tmp_path_factory.mktemp("painted") / "mosaic.tif"
     write_array_pyramid(path, image, mpp=mpp, downsamples=ladder, quality=100)
@@ -115,18 +115,18 @@ def test_every_level_shows_the_paint(slide: Slide) -> None:
             assert_shows_the_mosaic(pixels, xs, ys, margin_l0_px=2.1 * downsample + 4)
 
 
-@pytest.mark.parametrize("wanted_mpp", [0.25, 0.5, 0.71, 1.3, 2.6, 4.0])
-def test_tiles_at_unaligned_scales_show_the_paint(slide: Slide, wanted_mpp: float) -> None:
-    info, spec = slide.info, spec_at(wanted_mpp)
-    downsample = info.level_downsamples[level_for(info, wanted_mpp)]
+@pytest.mark.parametrize("target_mpp", [0.25, 0.5, 0.71, 1.3, 2.6, 4.0])
+def test_tiles_at_unaligned_scales_show_the_paint(slide: Slide, target_mpp: float) -> None:
+    info, spec = slide.info, spec_at(target_mpp)
+    downsample = info.level_downsamples[level_for(info, target_mpp)]
     rng = np.random.default_rng(2)
     for _ in range(4):
         x_l0, y_l0 = int(rng.integers(0, 1700)), int(rng.integers(0, 1000))
         tile = read_tile(slide, spec, x_l0, y_l0)
         assert tile.shape == (96, 96, 3)
-        xs = x_l0 + (np.arange(96) + 0.5) * wanted_mpp / info.mpp.x
-        ys = y_l0 + (np.arange(96) + 0.5) * wanted_mpp / info.mpp.y
-        assert_shows_the_mosaic(tile, xs, ys, margin_l0_px=2.1 * downsample + wanted_mpp / info.mpp.x + 4)
+        xs = x_l0 + (np.arange(96) + 0.5) * target_mpp / info.mpp.x
+        ys = y_l0 + (np.arange(96) + 0.5) * target_mpp / info.mpp.y
+        assert_shows_the_mosaic(tile, xs, ys, margin_l0_px=2.1 * downsample + target_mpp / info.mpp.x + 4)
 
 
 def test_beyond_the_slide_is_white(slide: Slide) -> None:
@@ -153,8 +153,8 @@ def edge_in(profile: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("wanted_mpp", [0.25, 0.5, 0.71, 1.3, 3.7])
-def test_an_edge_lies_where_it_was_painted(tmp_path: Path, kind: str, wanted_mpp: float) -> None:
+@pytest.mark.parametrize("target_mpp", [0.25, 0.5, 0.71, 1.3, 3.7])
+def test_an_edge_lies_where_it_was_painted(tmp_path: Path, kind: str, target_mpp: float) -> None:
     """A half-pixel shift at a coarse level would be invisible in the mosaic, but not here."""
     at_x, at_y = 1203, 897
     rgb = np.full((1800, 2400, 3), 20, np.uint8)
@@ -162,21 +162,21 @@ def test_an_edge_lies_where_it_was_painted(tmp_path: Path, kind: str, wanted_mpp
     rgb[at_y:, :, 1] = 220
     mpp = OBLONG
     if kind == "memory":
-        opened: Slide = MemorySlide(pyramid_of(rgb, (1, 3, 15)), mpp)
+        opened: Slide = ArraySlide(pyramid_of(rgb, (1, 3, 15)), mpp)
     else:
         write_array_pyramid(tmp_path / "edge.tif", rgb, mpp=mpp, downsamples=(1, 3, 15), quality=100)
         opened = open_file(kind, tmp_path / "edge.tif")
     with closing(opened) as slide:
-        level_um = mpp.y * slide.info.level_downsamples[level_for(slide.info, wanted_mpp)]
+        level_um = mpp.y * slide.info.level_downsamples[level_for(slide.info, target_mpp)]
         for shift in (0, 1, 7, 11):
-            x_l0 = round(at_x - 40 * wanted_mpp / mpp.x) + shift
-            y_l0 = round(at_y - 40 * wanted_mpp / mpp.y) + shift
-            tile = read_tile(slide, spec_at(wanted_mpp), x_l0, y_l0).astype(float)
+            x_l0 = round(at_x - 40 * target_mpp / mpp.x) + shift
+            y_l0 = round(at_y - 40 * target_mpp / mpp.y) + shift
+            tile = read_tile(slide, spec_at(target_mpp), x_l0, y_l0).astype(float)
             seen = edge_in(tile[5, :, 0]), edge_in(tile[:, 5, 1])
-            painted = (at_x - x_l0) * mpp.x / wanted_mpp, (at_y - y_l0) * mpp.y / wanted_mpp
+            painted = (at_x - x_l0) * mpp.x / target_mpp, (at_y - y_l0) * mpp.y / target_mpp
             # Half a pixel of the level for its corner, and half for its size, shared out along the tile.
             # A reader that shrinks while decoding has pixels as large as the tile's at most.
-            bound = 1.01 if kind == "native" else level_um / wanted_mpp
+            bound = 1.01 if kind == "native" else level_um / target_mpp
             assert seen == pytest.approx(painted, abs=bound + 0.05)
 
 
@@ -192,7 +192,7 @@ def test_one_colour_has_no_seams(tmp_path: Path) -> None:
 
 def test_both_readers_agree(image: RgbArray, tmp_path: Path) -> None:
     write_array_pyramid(tmp_path / "m.tif", image, mpp=SQUARE, downsamples=(1, 3), quality=100)
-    reference = MemorySlide(pyramid_of(image, (1, 3)), SQUARE)
+    reference = ArraySlide(pyramid_of(image, (1, 3)), SQUARE)
     with closing(open_slide(SlideEntry("m", tmp_path / "m.tif"))) as slide:
         assert slide.info.level_sizes_px == reference.info.level_sizes_px
         assert slide.info.level_downsamples == pytest.approx(reference.info.level_downsamples)

@@ -203,11 +203,11 @@ def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_sum
     out.assessment_csv.mkdir(parents=True)
     assert tile.run(slides, CONFIG, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a region to write to")[0]
+    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a writable file")[0]
     out.predictions_csv.mkdir()
     assert predict.run([slides], model, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a region to write to")[0]
+    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a writable file")[0]
     out.assessment_csv.rmdir()
     out.predictions_csv.rmdir()
     (slides / "s1.tif").unlink()
@@ -308,7 +308,7 @@ def test_each_bad_slide_is_named_with_its_stage_and_reason(slides: Path, model: 
     )
     assert "0 bytes" in reasons["zero"]
     assert "nothing there" in reasons["vanished"]
-    assert "expected a slide file that may be read, found: Permission denied" in reasons["locked"]
+    assert "expected a readable slide file, found: Permission denied" in reasons["locked"]
     doctor = started("doctor", table, before=without_root_rights)
     told, _ = doctor.communicate(timeout=120)
     assert doctor.returncode == 1

@@ -1,6 +1,6 @@
-"""Annotations that people drew in other programs, read into the one labels table.
+"""Reads annotations of QuPath, ASAP, ImageScope and tables of boxes as labels of regions.
 
-Works on files and records: the slide comes in as a ``SlideInfo``, never as a handle.
+The slide is given by its metadata (:class:`inkdot.records.SlideInfo`); pixels are not read.
 """
 
 from inkdot.annotations.read_annotation import Annotation, dialect_of, read_annotation

@@ -1,8 +1,8 @@
-"""XML as ASAP writes it. Coordinates are level-0 pixels, from the corner of level 0.
+"""Reads XML of ASAP. Coordinates are level-0 pixels from the corner of level 0.
 
-An annotation's class is its group (``PartOfGroup``), and groups lie in groups: the path is joined as QuPath
-joins derived classes. Holes are drawn as areas of a group of their own (``_2`` in CAMELYON16, often
-``Exclusion``): list that group under ``annotations.cut_out``.
+The class of an annotation is its group (``PartOfGroup``). Groups may be nested; their path is joined as in derived classes of
+QuPath. Holes are areas of a separate group (``_2`` in CAMELYON16, often ``Exclusion``), to be listed under
+``annotations.cut_out``.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class _Outline:
 
 @dataclass(slots=True)
 class _File:
-    """What has been read so far; groups stand after the annotations that name them."""
+    """Content read so far; groups follow the annotations that name them."""
 
     path: Path
     outlines: list[_Outline] = field(default_factory=list[_Outline])
@@ -58,25 +58,25 @@ class _File:
 
 
 def read_asap(path: Path) -> Drawing:
-    """All areas of an ASAP file.
+    """Read all areas of an ASAP file, in level-0 pixels.
 
-    A spline is read as the polygon through its points: between them it deviates by less than a nucleus.
+    A spline is read as the polygon through its points, from which it deviates by less than a nucleus.
 
     Raises:
-        AnnotationError: The file is not XML, or a coordinate is no number.
+        AnnotationError: The file is not XML, or a coordinate is not a number.
     """
     file, notes = _File(path), Notes()
     read_elements(path, file.start, file.end)
     areas: list[DrawnArea] = []
     for outline in file.outlines:
         if outline.kind in _NO_AREA:
-            notes.add(f"objects of type {outline.kind} have no area and were passed over", outline.where)
+            notes.add(f"objects of type {outline.kind} have no area and were skipped", outline.where)
             continue
         if outline.kind not in _OUTLINES:
             raise AnnotationError(
                 f"{outline.where}: expected Type {', '.join((*_OUTLINES, *_NO_AREA))}, found {outline.kind!r}"
             )
-        # Python's sort is stable: points with the same Order keep the order of the file.
+        # The sort is stable: points with the same Order keep the order of the file.
         ring = [point for _, point in sorted(outline.points, key=lambda point: point[0])]
         if outline.kind == "Rectangle" and len(ring) == 2:
             ring = box_ring(ring)
@@ -90,7 +90,7 @@ def read_asap(path: Path) -> Drawing:
 
 
 def _names(group: str, parents: Mapping[str, str]) -> tuple[str, ...]:
-    """The path of nested groups, and the innermost group's own name."""
+    """The path of nested groups, then the name of the innermost group."""
     chain: list[str] = []
     while group not in _NO_GROUP and group not in chain:
         chain.insert(0, group)

@@ -1,4 +1,4 @@
-"""A plain table of boxes: slide_id, x, y, w, h, class; x and y of the top left corner, all in level-0 pixels."""
+"""Reads tables of boxes: slide_id, x, y, w, h, class; x and y of the top left corner, all in level-0 pixels."""
 
 import csv
 import io
@@ -20,22 +20,22 @@ _ALIASES = {
 
 
 def header_of(text: str) -> tuple[list[str], str]:
-    """Column names (in lower case) of a table, and the sign between them: a comma, a semicolon or a tab."""
+    """Read the column names (in lower case) of a table and its delimiter: a comma, a semicolon or a tab."""
     line = text.split("\n", 1)[0].strip("\r")
     delimiter = max(",;\t", key=line.count)
     return [name.strip().strip('"').lower() for name in line.split(delimiter)], delimiter
 
 
 def is_box_table(header: list[str]) -> bool:
-    """Whether a header has every column of a table of boxes."""
+    """Whether a header has all columns of a table of boxes."""
     return set(COLUMNS) <= {_ALIASES.get(name, name) for name in header}
 
 
 def read_boxes(path: Path, text: str, slide_id: str) -> Drawing:
-    """The boxes of one slide.
+    """Read the boxes of one slide, in level-0 pixels.
 
     Raises:
-        AnnotationError: A row has too few fields, or a number is none.
+        AnnotationError: A row has too few fields, or a coordinate is not a number.
     """
     notes, areas, others = Notes(), list[DrawnArea](), 0
     header, delimiter = header_of(text)

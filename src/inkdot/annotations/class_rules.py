@@ -1,4 +1,4 @@
-"""From the class that a person chose in another program to labels of heads, by the config's mapping."""
+"""Maps annotation classes to labels of heads by the config."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from inkdot.errors import AnnotationError
 from inkdot.labels import Head
 
 SEPARATOR = ": "
-"""QuPath writes derived classes as ``Tumor: large_cell``; other dialects' nested groups are joined likewise."""
+"""QuPath writes derived classes as ``Tumor: large_cell``; nested groups of other programs are joined in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an area of some class means.
+    """Meaning of an annotation class.
 
     Attributes:
-        kind: ``labels``; ``cut`` takes the area out of all others; ``ignore``.
-        labels: Label per head, where kind is ``labels``.
+        kind: ``labels``, ``cut`` (the area is cut out of all others) or ``ignore``.
+        labels: Label by head, where kind is ``labels``.
     """
 
     kind: Literal["labels", "cut", "ignore"]
@@ -29,13 +29,12 @@ class Rule:
 def rule_for(
     area: DrawnArea, config: AnnotationConfig, heads: Sequence[Head], notes: Notes, source: str
 ) -> Rule:
-    """The rule for the first of an area's names that the config knows.
+    """Find the rule for the first name of an area that the config has.
 
-    Every name is looked for as written before any of its parent classes is: ``Tumor: large_cell`` falls back
-    to ``Tumor``, and a note says so.
+    All names are searched before their parent classes: ``Tumor: large_cell`` falls back to ``Tumor`` with a note.
 
     Raises:
-        AnnotationError: No name is known, or a rule names a head or an label that does not exist.
+        AnnotationError: The config has none of the names, or a rule has an unknown head or label.
     """
     names = area.names or (UNCLASSIFIED,)
     for name in names:
@@ -56,7 +55,7 @@ def rule_for(
         ((head.name, label) for head in heads for label in head.labels), ("malignancy", "malignant")
     )
     raise AnnotationError(
-        f"{source}: {area.where}: expected a class that the config knows ({known}), found {written}; "
+        f"{source}: {area.where}: expected a class in the config ({known}), found {written}; "
         f"add it to annotations.classes, e.g. {names[0]!r}: {{{example[0]}: {example[1]}}}, or to annotations.ignore"
     )
 
@@ -78,7 +77,7 @@ def _checked(name: str, rule: Rule, heads: Sequence[Head], source: str) -> Rule:
             )
         if label not in known[head].labels:
             raise AnnotationError(
-                f"{source}: annotations.classes, {name!r}: expected an label of {head} "
+                f"{source}: annotations.classes, {name!r}: expected a label of {head} "
                 f"({', '.join(known[head].labels)}), found {label!r}"
             )
     return rule

@@ -1,4 +1,4 @@
-"""What every dialect is read into before classes are mapped: drawn areas, and notes on what was mended."""
+"""Content of an annotation file before classes are mapped: areas, and notes on repairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from shapely.geometry.base import BaseGeometry
 
 UNCLASSIFIED = "(unclassified)"
-"""The class of an area that was drawn without one; may be listed under ``annotations.ignore``."""
+"""Class of an area without one; may be listed under ``annotations.ignore``."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnArea:
-    """One area that a person drew.
+    """One annotated area.
 
     Attributes:
-        where: Where it stands in the file, for messages.
-        names: What it may be called, the name that counts most first. The first name that the config knows
-            decides; programs with one name per area give one.
-        region: Valid polygon or multipolygon in level-0 pixels.
+        where: Position in the file, for messages.
+        names: Candidates for its class, most important first; the first one in the config is used. Programs with one class
+            per area give one name.
+        geometry: Valid polygon or multipolygon in level-0 pixels.
     """
 
     where: str
@@ -27,18 +27,18 @@ class DrawnArea:
 
 @dataclass(slots=True)
 class Notes:
-    """What was mended or passed over while reading, counted by kind so that a large file says each thing once."""
+    """Repaired and skipped objects, counted by kind, so that a large file gives one warning per kind."""
 
     _counts: dict[str, int] = field(default_factory=dict[str, int])
     _first: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, kind: str, where: str) -> None:
-        """Count one more of ``kind``; the region of the first goes into the warning."""
+        """Count one more of ``kind``; the position of the first one goes into the warning."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         self._first.setdefault(kind, where)
 
     def sentences(self, source: str) -> tuple[str, ...]:
-        """One warning per kind, in the order in which they first occurred."""
+        """One warning per kind, in the order of first occurrence."""
         return tuple(
             f"{source}: {kind}: {count} (first: {self._first[kind]})" for kind, count in self._counts.items()
         )
@@ -46,12 +46,12 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """All that one file holds.
+    """Content of one file.
 
     Attributes:
-        dialect: Which program's form it has.
-        areas: In the order of the file.
-        notes: What was mended or passed over.
+        dialect: Format of the file.
+        areas: Areas in the order of the file.
+        notes: Notes on repaired and skipped objects.
     """
 
     dialect: str

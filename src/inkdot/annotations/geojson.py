@@ -1,7 +1,7 @@
-"""GeoJSON as QuPath writes it, from 0.2 to the present form.
+"""Reads GeoJSON of QuPath, version 0.2 and later.
 
-QuPath counts pixels from the top left corner of the bounds that a slide file states, so the corner is added
-here. Derived classes come as one name (``Tumor: large_cell``, up to 0.3) or as a list of names (0.4 on).
+The origin of QuPath coordinates is the top left corner of the bounds that a slide file states, so that corner is added.
+Derived classes are one name (``Tumor: large_cell``, up to 0.3) or a list of names (from 0.4 on).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,19 +28,19 @@ _OLD_IDS = {
     "TMACoreObject": "tma_core",
     "PathRootObject": "root",
 }
-"""Up to QuPath 0.2 the member ``id`` named the kind of object."""
+"""Up to QuPath 0.2 the member ``id`` stated the type of object."""
 
 _Object = Mapping[str, object]
 
 
 def read_geojson(path: Path, text: str, offset: Point, object_types: Sequence[str]) -> Drawing:
-    """All areas of a GeoJSON file.
+    """Read all areas of a GeoJSON file, in level-0 pixels.
 
     Args:
         path: The file, for messages.
-        text: What it holds.
-        offset: Added to every coordinate, to reach level-0 pixels.
-        object_types: Kinds of QuPath objects that count; others are passed over with a note.
+        text: Content of the file.
+        offset: Origin of the coordinates (x, y) in level-0 pixels, added to every coordinate.
+        object_types: Types of QuPath objects to read; others are skipped with a note.
 
     Raises:
         AnnotationError: The text is not GeoJSON.
@@ -52,11 +52,11 @@ def read_geojson(path: Path, text: str, offset: Point, object_types: Sequence[st
         for feature in _features(item, where):
             kind = _object_type(feature)
             if kind not in object_types:
-                notes.add(f"objects of type {kind!r} were passed over (annotations.object_types)", where)
+                notes.add(f"objects of type {kind!r} were skipped (annotations.object_types)", where)
                 continue
             geometry = feature.get("geometry")
             if geometry is None:
-                notes.add("features without geometry were passed over", where)
+                notes.add("features without geometry were skipped", where)
                 continue
             region = _region(_mapping(geometry, f"{where}: geometry"), offset, notes, where)
             if region is not None:
@@ -65,7 +65,7 @@ def read_geojson(path: Path, text: str, offset: Point, object_types: Sequence[st
 
 
 def _features(item: object, where: str) -> Iterator[_Object]:
-    """A feature and the objects inside it, as QuPath exports hierarchies; a bare geometry as a feature."""
+    """A feature and its child objects, since QuPath exports hierarchies; a bare geometry counts as a feature."""
     feature = _mapping(item, where)
     kind = feature.get("type")
     if kind == "FeatureCollection":
@@ -116,7 +116,7 @@ def _region(geometry: _Object, offset: Point, notes: Notes, where: str) -> BaseG
         parts = [_region(_mapping(one, where), offset, notes, where) for one in inner]
         return _joined([part for part in parts if part is not None], notes, where)
     if kind in _NO_AREA:
-        notes.add(f"objects of geometry {kind} have no area and were passed over", where)
+        notes.add(f"objects of geometry {kind} have no area and were skipped", where)
         return None
     if kind not in _AREAS:
         raise AnnotationError(f"{where}: expected a Polygon or MultiPolygon, found geometry type {kind!r}")
@@ -125,7 +125,7 @@ def _region(geometry: _Object, offset: Point, notes: Notes, where: str) -> BaseG
     found: list[BaseGeometry] = []
     for rings in polygons:
         if not rings:
-            notes.add("outlines without area were passed over", where)
+            notes.add("outlines without area were skipped", where)
             continue
         shapes = [_ring(ring, offset, where) for ring in rings]
         if (area := area_of(shapes[0], shapes[1:], notes, where)) is not None:

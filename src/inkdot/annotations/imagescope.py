@@ -1,8 +1,8 @@
-"""XML as Aperio ImageScope writes it. Coordinates are level-0 pixels.
+"""Reads XML of Aperio ImageScope. Coordinates are level-0 pixels.
 
-A file holds layers (``Annotation``), a layer regions. What a region is may be said by its own text, by its
-attributes, or by the name or the attributes of its layer; laboratories differ, so all of them are offered to
-the config, in that order. A region with ``NegativeROA="1"`` is a hole in the other regions of its layer.
+A file has layers (``Annotation``) of regions. Laboratories store the class of a region in its text, its attributes, or the
+name or attributes of its layer, so all of these are candidates, in that order. A region with ``NegativeROA="1"`` is a hole in
+the other regions of its layer.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from inkdot.records import SlideInfo
 ROOT = "Annotations"
 
 MPP_TOLERANCE = 0.05
-"""A file that states micrometres per pixel further (relatively) from the slide's was drawn on another scan."""
+"""Relative difference of the µm/px in file and slide above which the file probably belongs to another scan."""
 
 _FREEHAND, _RECTANGLE, _ELLIPSE, _ARROW, _RULER = "0", "1", "2", "3", "4"
 
@@ -67,9 +67,9 @@ class _File:
             )
             self.layers[-1].regions.append(self.region)
         elif name == "Attribute":
-            said = [attributes.get("Value", "").strip(), attributes.get("Name", "").strip()]
+            words = [attributes.get("Value", "").strip(), attributes.get("Name", "").strip()]
             holder = self.region or self.layers[-1]
-            holder.attributes.extend(word for word in said if word)
+            holder.attributes.extend(word for word in words if word)
         elif name == "Vertex" and self.region is not None:
             self.region.points.append((number(attributes, "X", where), number(attributes, "Y", where)))
 
@@ -79,10 +79,10 @@ class _File:
 
 
 def read_imagescope(path: Path, info: SlideInfo) -> Drawing:
-    """All areas of an ImageScope file.
+    """Read all areas of an ImageScope file, in level-0 pixels.
 
     Raises:
-        AnnotationError: The file is not XML, or a coordinate is no number.
+        AnnotationError: The file is not XML, or a coordinate is not a number.
     """
     file, notes = _File(path), Notes()
     read_elements(path, file.start, file.end)
@@ -104,18 +104,18 @@ def read_imagescope(path: Path, info: SlideInfo) -> Drawing:
                 where = region.where.removeprefix(f"{path}: ")
                 areas.append(DrawnArea(where, _names(region, layer), geometry))
         if holes and len(holes) == len(layer.regions):
-            notes.add("layers of negative regions alone label nothing", layer.regions[0].where)
+            notes.add("layers with negative regions only give no labels", layer.regions[0].where)
     return Drawing("imagescope", areas, notes)
 
 
 def _names(region: _Region, layer: _Layer) -> tuple[str, ...]:
-    said = (region.text, *region.attributes, layer.name, *layer.attributes)
-    return tuple(dict.fromkeys(word for word in said if word))
+    words = (region.text, *region.attributes, layer.name, *layer.attributes)
+    return tuple(dict.fromkeys(word for word in words if word))
 
 
 def _geometry(region: _Region, notes: Notes) -> BaseGeometry | None:
     if region.kind in (_ARROW, _RULER):
-        notes.add("arrows and rulers have no area and were passed over", region.where)
+        notes.add("arrows and rulers have no area and were skipped", region.where)
         return None
     if region.kind not in (_FREEHAND, _RECTANGLE, _ELLIPSE):
         raise AnnotationError(
@@ -126,7 +126,7 @@ def _geometry(region: _Region, notes: Notes) -> BaseGeometry | None:
 
 
 def _ring(region: _Region) -> Ring:
-    """Boxes come as two or four corners, ellipses as those of the box around them, all else as an outline."""
+    """Boxes are stored as two or four corners, ellipses as the corners of their bounding box, others as outlines."""
     if region.kind == _RECTANGLE and len(region.points) == 2:
         return box_ring(region.points)
     if region.kind == _ELLIPSE and len(region.points) in (2, 4):
@@ -141,6 +141,6 @@ def _compare_mpp(text: str, info: SlideInfo, notes: Notes, where: str) -> None:
         return
     if stated > 0 and abs(stated / info.mpp.x - 1) > MPP_TOLERANCE:
         notes.add(
-            f"the file states {stated:g} µm/px and the slide {info.mpp.x:g}: was it drawn on another scan?",
+            f"the file states {stated:g} µm/px and the slide {info.mpp.x:g}: it may belong to another scan",
             where,
         )

@@ -1,4 +1,7 @@
-"""A GeoJSON file feature by feature: a file of a million outlines is never held as objects all at once."""
+"""Decodes GeoJSON feature by feature, so that the objects of a large file are not in memory all at once.
+
+ijson was measured and not used, see docs/explanation/decisions/0131.
+"""
 
 import json
 from collections.abc import Iterator
@@ -9,11 +12,11 @@ _SPACE = " \t\r\n"
 
 
 def top_level_items(text: str, source: str) -> Iterator[object]:
-    """The features of a collection or list, one after the other; any other value as the only item.
+    """Yield the features of a collection or list; any other value is the only item.
 
     Args:
-        text: The whole file.
-        source: The file's name, for messages.
+        text: Content of the file.
+        source: Name of the file, for messages.
 
     Raises:
         AnnotationError: The text is not JSON.
@@ -31,7 +34,7 @@ def top_level_items(text: str, source: str) -> Iterator[object]:
             raise ValueError(f"more text after the end, at character {reader.at}")
     except json.JSONDecodeError as error:
         raise AnnotationError(
-            f"{source}: expected GeoJSON, found a fault in line {error.lineno}, column {error.colno}: {error.msg}; "
+            f"{source}: expected GeoJSON, found an error in line {error.lineno}, column {error.colno}: {error.msg}; "
             "export the annotations again"
         ) from None
     except RecursionError:
@@ -43,7 +46,7 @@ def top_level_items(text: str, source: str) -> Iterator[object]:
 
 
 class _Reader:
-    """A region in the text that moves on value by value."""
+    """A position in the text that moves on value by value."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -51,7 +54,7 @@ class _Reader:
         self._decoder = json.JSONDecoder()
 
     def skip(self) -> int:
-        """Move to the next character that is not white space, and return its region."""
+        """Skip white space and return the position."""
         while self.at < len(self.text) and self.text[self.at] in _SPACE:
             self.at += 1
         return self.at

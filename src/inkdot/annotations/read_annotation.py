@@ -1,4 +1,4 @@
-"""One door for annotation files: what a file is follows from what it holds, not from its name."""
+"""Reads annotation files of all formats, recognised by content, not by name."""
 
 import codecs
 import re
@@ -27,22 +27,22 @@ from inkdot.storage.tables.labels_table import COLUMNS as LABEL_COLUMNS
 from inkdot.storage.tables.labels_table import RENAMED_COLUMNS, RegionLabel, read_labels
 
 MAX_BYTES = 1 << 30
-"""Larger text files are refused: they hold detections of a program, not what a person drew."""
+"""Larger files are refused: they contain detections, not manual annotations."""
 
 SOURCE = "annotation"
-"""What labels read here give as their source."""
+"""Value of ``source`` of the labels."""
 
 _HEAD_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What people said about regions of one slide.
+    """Annotations of one slide.
 
     Attributes:
-        labels: One row per region and head, in the order of the file.
-        warnings: What was mended, passed over or looks wrong; one line each.
-        dialect: The form of the file: geojson, asap, imagescope, boxes or labels.
+        labels: One per region and head, in the order of the file.
+        warnings: Repaired, skipped and suspicious objects; one line per kind.
+        dialect: Format of the file: geojson, asap, imagescope, boxes or labels.
     """
 
     labels: tuple[RegionLabel, ...]
@@ -53,19 +53,17 @@ class Annotation:
 def read_annotation(
     path: Path, info: SlideInfo, config: AnnotationConfig, heads: Sequence[Head]
 ) -> Annotation:
-    """Read an annotation file of any known dialect.
-
-    QuPath GeoJSON, ASAP XML, ImageScope XML, a table of boxes, or a labels table; told apart by content.
+    """Read an annotation file: QuPath GeoJSON, ASAP XML, ImageScope XML, a table of boxes, or a labels table.
 
     Args:
         path: The file.
-        info: The slide it belongs to: its id, size, bounds and mpp.
-        config: Which class means which labels.
+        info: Metadata of its slide: id, size, bounds and mpp.
+        config: Mapping of classes to labels.
         heads: The heads.
 
     Raises:
-        AnnotationError: The file is missing, of no known dialect, damaged, names a class that the config does
-            not know, or marks a region that lies wholly outside the slide.
+        AnnotationError: The file is missing, damaged or of an unknown format, has a class that is not in the config, or a
+            region entirely outside the slide.
         ManifestError: A row of a labels table is wrong.
     """
     kind = dialect_of(path)
@@ -77,10 +75,10 @@ def read_annotation(
 
 
 def dialect_of(path: Path) -> str:
-    """What an annotation file is: geojson, asap, imagescope, boxes or labels, found from its content.
+    """Recognise the format of an annotation file: geojson, asap, imagescope, boxes or labels.
 
     Raises:
-        AnnotationError: The file is missing or of no known dialect.
+        AnnotationError: The file is missing or of an unknown format.
     """
     try:
         with path.open("rb") as file:
@@ -136,7 +134,7 @@ def _shown(start: bytes) -> str:
     if not start:
         return "an empty file"
     if start.startswith((b"PK\x03\x04", b"\x1f\x8b")):
-        return "a packed file: unpack it first"
+        return "a compressed file: unpack it first"
     return repr(_decoded_start(start)[:60])
 
 
@@ -212,7 +210,7 @@ def _without(region: BaseGeometry, cut: BaseGeometry, notes: Notes, where: str) 
         return region
     rest = region.difference(cut)
     if rest.is_empty:
-        notes.add("regions lie wholly in areas that are cut out", where)
+        notes.add("regions lie entirely in areas that are cut out", where)
         return None
     polygons = [part for part in shapely.get_parts(rest).tolist() if part.area > 0]
     return polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)

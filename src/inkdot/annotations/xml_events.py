@@ -1,8 +1,8 @@
-"""XML as a stream of elements, without document types and entities.
+"""Parses XML as a stream of elements and refuses document types.
 
-Neither ASAP nor ImageScope writes a DOCTYPE, and everything that makes XML dangerous (external entities,
-entities that grow without end) needs one. So a file with one is refused before any of it is expanded, and
-no library beyond expat is needed. Elements are handed on one by one: memory does not grow with the file.
+Neither ASAP nor ImageScope writes a DOCTYPE, and attacks by external or exponentially growing entities need one. A file with
+a DOCTYPE is refused before anything is expanded, which is what defusedxml does by the same handlers (see
+docs/explanation/decisions/0131). Memory does not grow with the file.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,13 +47,13 @@ def read_elements(path: Path, start: Start, end: End) -> None:
             parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise AnnotationError(
-            f"{path}: expected well-formed XML, found a fault in line {error.lineno}: "
+            f"{path}: expected well-formed XML, found an error in line {error.lineno}: "
             f"{expat.ErrorString(error.code)}; export the annotations again"
         ) from None
 
 
 def number(attributes: Mapping[str, str], name: str, where: str) -> float:
-    """A coordinate in pixels; a comma counts as decimal point, as programs write it on German or French machines.
+    """Parse a coordinate in pixels; programs on German or French machines write a decimal comma.
 
     Raises:
         AnnotationError: The attribute is missing or not a number.

@@ -1,4 +1,4 @@
-"""Which slides there are and what is known of them: ``slides.csv``, a slide, or a folder of slides."""
+"""Reads and writes tables of slides (``slides.csv``) and images (``images.csv``), and lists folders of slides."""
 
 from inkdot.manifest.images import ImageColumns, ImageEntry, read_images
 from inkdot.manifest.overrides import known_preparation, with_overrides

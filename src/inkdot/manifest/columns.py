@@ -8,7 +8,7 @@ REQUIRED: Final = ("slide_id", "path")
 TEXT: Final = ("patient_id", "specimen_id", "site", "scanner", "stain")
 PREPARATIONS: Final[tuple[Preparation, ...]] = get_args(Preparation)
 SPLIT: Final = "split"
-"""Which part of the data a slide belongs to; kept among the free columns, since only some stages look at it."""
+"""Part of the data that a slide belongs to; kept among the free columns, since only some stages use it."""
 PATIENT_PREFIX: Final = "patient_"
 KNOWN: Final = (
     "slide_id", "path", "patient_id", "specimen_id", "site", "scanner", "preparation", "stain", "mpp", "annotation",

@@ -1,7 +1,7 @@
-"""Tables that people write: CSV in UTF-8 with commas, and one clear line where it is something else.
+"""Reads CSV tables of users: UTF-8 with commas, with a specific error for every other form.
 
-Spreadsheets save semicolons, Latin-1, UTF-16, empty last columns; each has its own words here, because
-"column not found" helps nobody whose file shows the column.
+Spreadsheets save semicolons, Latin-1, UTF-16 or empty last columns. Each gets its own message, because "column not found"
+does not help a user who can see the column.
 """
 
 import csv
@@ -22,9 +22,9 @@ class CsvRow:
     """One row.
 
     Attributes:
-        where: File and line, the beginning of every message about this row.
+        where: File and line, for messages about this row.
         line: Line number in the file, counted from 1.
-        cells: Text per column, stripped of surrounding space; blank where nothing was written.
+        cells: Text by column, stripped; empty where the cell is blank.
     """
 
     where: str
@@ -34,7 +34,7 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A table as read.
+    """A table.
 
     Attributes:
         path: The file.
@@ -59,18 +59,20 @@ def read_csv(
 
     Args:
         path: The file.
-        required: Columns that must be there.
-        known: Further columns with a meaning; a column that is one of these but for capitals, spaces or
-            signs is refused, since it would be taken for a free column and its content lost.
-        renamed: Columns of earlier versions and what they are called today.
-        missing_hint: What to change where the file is missing, after a semicolon.
+        required: Columns that must exist.
+        known: Further columns with a meaning. A column that differs from one of them only in capitals, spaces or punctuation
+            is an error, since it would be read as a free column and its content ignored.
+        renamed: Columns of earlier versions and their current names.
+        missing_hint: What to do where the file is missing; the end of the message.
 
     Raises:
         ManifestError: The file is missing, is not UTF-8, is not a CSV with commas, has a column of an earlier version,
             lacks a required column, or has a row with more or fewer fields than the header.
     """
     text = _text(path, missing_hint)
-    csv.field_size_limit(_LONGEST_FIELD)  # the outline of an annotated region passes the default of 131,072
+    csv.field_size_limit(
+        _LONGEST_FIELD
+    )  # the outline of an annotated region may exceed the default of 131,072
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[CsvRow] = []
     columns: tuple[str, ...] = ()
@@ -97,12 +99,12 @@ def read_csv(
 
 
 def refuse_renamed(path: Path, columns: Sequence[str], renamed: Mapping[str, str]) -> None:
-    """Refuse a table with columns of an earlier version, in one line that has their names of today.
+    """Refuse a table with columns of an earlier version; the message has their current names.
 
     Args:
         path: The file, for the message.
         columns: The header.
-        renamed: Old names and those of today; an old name beside its new one is a free column.
+        renamed: Old and current names; an old name beside its current one is a free column.
 
     Raises:
         ManifestError: The header has an old name.

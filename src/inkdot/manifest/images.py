@@ -1,4 +1,4 @@
-"""Labelled images: ``images.csv``, whose columns are called as whoever made the data called them."""
+"""Reads tables of labelled images (``images.csv``); the config names their columns."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from inkdot.records import Mpp
 
 @dataclass(frozen=True, slots=True)
 class ImageColumns:
-    """How the columns are called; the config's part ``images`` in plain words.
+    """Column names of the table, from the section ``images`` of the config.
 
     Attributes:
         path: Column with the file, relative to the table.
-        group: Column whose equal values never stand on both sides of a split.
-        heads: Column of each head's labels; the head's own name where not given.
-        mpp: Column with micrometres per pixel; may be missing.
-        mpp_of_all: What a blank or missing µm/px stands for; None where that is an error.
-        mpp_unknown: A blank or missing µm/px is unknown, and that is said.
-        site: Column with where a image was made; may be missing.
-        split: Column with the part of the data it belongs to; may be missing.
+        group: Column that groups images for splits.
+        heads: Column with the labels of each head; the name of the head where missing.
+        mpp: Column with micrometres per pixel; optional.
+        mpp_of_all: µm/px of images without a value; None where that is an error.
+        mpp_unknown: The µm/px of images without a value are unknown, which is no error.
+        site: Column with the site that made the image; optional.
+        split: Column with the part of the data; optional.
     """
 
     path: str = "path"
@@ -41,13 +41,13 @@ class ImageEntry:
     """One row of ``images.csv``, validated.
 
     Attributes:
-        name: The file as the table writes it; unique.
-        path: The image.
-        group: The unit of every split: patient or original image.
-        labels: Label per head; heads without one are absent.
-        mpp: Micrometres per pixel, None where unknown.
-        site: Where it was made; blank where unknown.
-        split: Which part of the data it belongs to, as written; blank where that is open.
+        name: The file as written in the table; unique.
+        path: The image file.
+        group: Unit of splits: patient or original image.
+        labels: Label by head; heads without a label are absent.
+        mpp: Micrometres per pixel; None where unknown.
+        site: Site that made the image; empty where unknown.
+        split: Part of the data, as written; empty where not given.
     """
 
     name: str
@@ -67,12 +67,12 @@ def read_images(
     Args:
         path: The table.
         heads: The heads.
-        columns: How its columns are called.
-        optional: Heads whose column may be missing or blank throughout.
+        columns: Column names of the table.
+        optional: Heads whose column may be missing or empty.
 
     Raises:
-        ManifestError: The table, a column or a row is wrong; the message names it and, where a column is
-            called otherwise, the key of the config to change.
+        ManifestError: The table, a column or a row is wrong; the message names it and, for a missing column, the config key
+            that sets its name.
     """
     table = read_csv(path, [], missing_hint="correct --images")
     head_columns = {
@@ -100,7 +100,7 @@ def read_images(
     for head in heads:
         if head.name not in optional and not any(head.name in entry.labels for entry in entries):
             raise ManifestError(
-                f"{path}: column {head_columns[head.name]}: expected labels to head {head.name!r}, found none; "
+                f"{path}: column {head_columns[head.name]}: expected labels of head {head.name!r}, found none; "
                 "fill them in, or remove the head from the config"
             )
     return sorted(entries, key=lambda entry: entry.name)
@@ -112,12 +112,12 @@ def _entry(
     name, group = row.cells[columns.path], row.cells[columns.group]
     if not name:
         raise ManifestError(
-            f"{row.where}: column {columns.path}: expected a image's file, found nothing; fill it in"
+            f"{row.where}: column {columns.path}: expected an image file, found nothing; fill it in"
         )
     if not group:
         raise ManifestError(
             f"{row.where}: column {columns.group}: expected the patient or original image, found nothing; "
-            "without it the same cells could stand on both sides of a split"
+            "without it the same cells could be in both training and validation data"
         )
     labels: dict[str, str] = {}
     for head in heads:
@@ -137,10 +137,10 @@ def _entry(
 
 
 def _check_split(column: str, rows: Sequence[tuple[CsvRow, ImageEntry]]) -> None:
-    """A group, be it a patient or an original image, is of one part."""
-    said: dict[str, tuple[str, CsvRow]] = {}
+    """Check that all images of a group have the same split."""
+    split_of: dict[str, tuple[str, CsvRow]] = {}
     for row, entry in rows:
-        first, first_row = said.setdefault(entry.group, (entry.split, row))
+        first, first_row = split_of.setdefault(entry.group, (entry.split, row))
         if entry.split != first:
             raise ManifestError(
                 f"{row.where}: column {column}: expected one value for group {entry.group!r}, found {entry.split!r} here "

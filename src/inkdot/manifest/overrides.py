@@ -1,4 +1,4 @@
-"""What the command line says of all slides at once, where the manifest leaves a field blank or is wrong."""
+"""Values from the command line that override those of the slide table for all slides."""
 
 import math
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ def with_overrides(
     stain: str | None = None,
     preparation: str | None = None,
 ) -> list[SlideEntry]:
-    """The entries with the given fields replaced on every one; None leaves a field as it is.
+    """Replace fields of all entries; None keeps a field.
 
     Raises:
-        ManifestError: The preparation is not a known one, or the mpp is not above 0.
+        ManifestError: The preparation is unknown, or the mpp is not positive.
     """
     if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
         raise ManifestError(f"--mpp: expected micrometres per pixel such as 0.25, found {mpp:g}")
@@ -35,10 +35,10 @@ def with_overrides(
 
 
 def known_preparation(text: str) -> Preparation:
-    """A word as a preparation.
+    """Check that a text is a preparation.
 
     Raises:
-        ManifestError: It is none.
+        ManifestError: It is not one.
     """
     for known in PREPARATIONS:
         if text == known:

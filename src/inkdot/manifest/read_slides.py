@@ -1,4 +1,4 @@
-"""Reading and validating manifests. Every error names the file, the row, the column and what to change."""
+"""Reads and checks slide tables. Every error names the file, row and column, and what to change."""
 
 import math
 import os
@@ -17,18 +17,18 @@ from inkdot.units import MicrometresPerPixel
 
 _FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
 _LONGEST_ID_BYTES = 200
-"""File systems allow 255 bytes; suffixes are added to the name."""
+"""File systems allow 255 bytes, and suffixes are added."""
 
 
 def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
-    """Slides named by a ``slides.csv``, a slide file, or a folder, sorted by slide_id.
+    """Read a ``slides.csv``, or list a slide file or a folder of slides; sorted by slide_id.
 
     Args:
-        source: A manifest (.csv), one slide, or a folder, whose slides are named by their file's stem.
-        heads: The heads whose labels may stand in columns ``<head>`` and ``patient_<head>``.
+        source: A table (.csv), one slide, or a folder, whose slides are named by their file stem.
+        heads: The heads, whose labels are in the columns ``<head>`` (slide) and ``patient_<head>`` (patient).
 
     Raises:
-        ManifestError: Nothing there, no slides in it, or a row or column is wrong.
+        ManifestError: The source is missing or has no slides, or a row or column is wrong.
     """
     if not source.exists():
         raise ManifestError(
@@ -47,10 +47,10 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
 
 
 def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[SlideEntry]:
-    """Slides named by several manifests, slides or folders, sorted by slide_id.
+    """Read several tables, slides or folders as by :func:`read_slides`; sorted by slide_id.
 
     Raises:
-        ManifestError: As :func:`read_slides`; also two sources that name a slide alike.
+        ManifestError: As in :func:`read_slides`, or two slides have the same slide_id.
     """
     entries = [entry for source in sources for entry in read_slides(source, heads)]
     return _unique(entries, ", ".join(str(source) for source in sources))
@@ -82,7 +82,7 @@ def _check_id(where: str, what: str, slide_id: str, change: str) -> None:
 
 
 def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
-    seen: dict[str, SlideEntry] = {}
+    by_key: dict[str, SlideEntry] = {}
     files: dict[str, SlideEntry] = {}
     for entry in entries:
         twin = files.setdefault(os.path.realpath(entry.path), entry)
@@ -92,14 +92,14 @@ def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
                 f"{entry.slide_id!r}; remove one"
             )
         # Case-folded: on Windows and macOS two such names would be one file.
-        other = seen.setdefault(entry.slide_id.casefold(), entry)
+        other = by_key.setdefault(entry.slide_id.casefold(), entry)
         if other is not entry:
             named = [other.path.name, entry.path.name]
-            if named[0] == named[1]:  # then their folders tell them apart
+            if named[0] == named[1]:  # then their folders differ
                 named = [str(other.path), str(entry.path)]
             raise ManifestError(
                 f"{source}: expected unique slide_id, found {entry.slide_id!r} for {named[0]} and {named[1]}; "
-                "rename one, or list the slides in a slides.csv with explicit slide_id"
+                "rename one, or list the slides in a slides.csv with other names"
             )
     return sorted(entries, key=lambda entry: entry.slide_id)
 
@@ -120,7 +120,7 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
     cells = row.cells
     _check_id(row.where, "column slide_id", cells["slide_id"], "choose another name")
     if not cells["path"]:
-        raise ManifestError(f"{row.where}: column path: expected the slide's file, found nothing; fill it in")
+        raise ManifestError(f"{row.where}: column path: expected the slide file, found nothing; fill it in")
     annotation = cells.get("annotation", "")
     return SlideEntry(
         slide_id=cells["slide_id"],
@@ -162,10 +162,10 @@ def _labels(row: CsvRow, heads: Sequence[Head], prefix: str) -> dict[str, str]:
 
 
 def check_label(where: str, column: str, label: str, head: Head) -> None:
-    """Refuse an label that is not one of the head's.
+    """Check that a label is one of the head.
 
     Raises:
-        ManifestError: Names the row, the column and the labels that may stand there.
+        ManifestError: It is not; the message names the row, the column and the labels of the head.
     """
     if label not in head.labels:
         raise ManifestError(
@@ -175,10 +175,10 @@ def check_label(where: str, column: str, label: str, head: Head) -> None:
 
 
 def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
-    """Micrometres per pixel as people write them: ``0.25``, or ``0.25x0.26`` for x and y; None where blank.
+    """Parse micrometres per pixel: ``0.25``, or ``0.25x0.26`` for x and y; None where blank.
 
     Raises:
-        ManifestError: It is no positive number.
+        ManifestError: It is not a positive number.
     """
     if not text:
         return None
@@ -196,17 +196,17 @@ def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
 
 
 def _check_patients(rows: Iterable[tuple[CsvRow, SlideEntry]]) -> None:
-    """A specimen is of one patient; a patient has one label per head, and one split, whatever row says it."""
-    said: defaultdict[tuple[str, str, str], dict[str, CsvRow]] = defaultdict(dict)
+    """Check that a specimen has one patient, and a patient one label per head and one split."""
+    labels_of: defaultdict[tuple[str, str, str], dict[str, CsvRow]] = defaultdict(dict)
     for row, entry in rows:
         if entry.specimen_id and entry.patient_id:
-            said["specimen", entry.specimen_id, "patient_id"].setdefault(entry.patient_id, row)
+            labels_of["specimen", entry.specimen_id, "patient_id"].setdefault(entry.patient_id, row)
         if entry.patient_id:
             for head, label in entry.of_patient.items():
-                said["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(label, row)
+                labels_of["patient", entry.patient_id, PATIENT_PREFIX + head].setdefault(label, row)
             if split := entry.extra.get(SPLIT):
-                said["patient", entry.patient_id, SPLIT].setdefault(split, row)
-    for (kind, name, column), labels in said.items():
+                labels_of["patient", entry.patient_id, SPLIT].setdefault(split, row)
+    for (kind, name, column), labels in labels_of.items():
         if len(labels) > 1:
             (first, first_row), (second, row) = list(labels.items())[:2]
             raise ManifestError(

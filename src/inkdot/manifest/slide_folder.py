@@ -1,4 +1,4 @@
-"""Which files of a folder are slides, where one slide may be several files."""
+"""Finds the slides of a folder, where one slide may consist of several files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ SLIDE_SUFFIXES: Final = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
     | {".dcm", ".png", ".jpg", ".jpeg"}
 )
-"""Suffixes (lower case) taken for slides when a folder is given."""
+"""Suffixes (lower case) of slides in a folder."""
 
 _INDEXES = frozenset({".vms", ".vmu"})
 _PARTS_OF_INDEXED = frozenset({".jpg", ".jpeg", ".opt"})
@@ -18,11 +18,11 @@ _HEADER_BYTES = 1 << 18
 
 
 def slide_files(folder: Path) -> list[Path]:
-    """The slides of a folder, one file each, sorted.
+    """List the slides of a folder, one file each, sorted by path.
 
-    Hidden files are passed over: macOS leaves twins such as ``._a.svs`` on every foreign disk. A link that leads nowhere is
-    a slide that vanished, and fails by its name when it is opened. Beside a ``.vms`` or ``.vmu`` index, JPEG files are its
-    parts, the label among them. Of the files of one DICOM series the largest stands for the slide.
+    Hidden files are skipped: macOS writes files such as ``._a.svs`` on other file systems. A broken link counts as a slide,
+    which then fails by its name. Beside a ``.vms`` or ``.vmu`` index, JPEG files are parts of its slide, label included. Of
+    the files of one DICOM series, the largest one is listed.
     """
     paths = [
         path
@@ -52,7 +52,7 @@ def _one_per_series(paths: Iterable[Path]) -> list[Path]:
 
 
 def dicom_series(path: Path) -> bytes:
-    """The series that a DICOM file belongs to, as its unique identifier; empty where it cannot be told."""
+    """Read the Series Instance UID of a DICOM file; empty where it is not found."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)

@@ -1,4 +1,4 @@
-"""Writing a manifest, for the stages that make slides or hand on those they were given."""
+"""Writes slide tables, for stages that make slides or pass on their input."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from inkdot.records import Mpp, SlideEntry
 
 
 def manifest_text(entries: Sequence[SlideEntry], heads: Sequence[Head], folder: Path) -> str:
-    """``slides.csv`` as text, sorted by slide_id; paths relative to ``folder`` where they lie inside it."""
+    """Format a ``slides.csv``, sorted by slide_id; paths are relative to ``folder`` where they are inside it."""
     extra = sorted({name for entry in entries for name in entry.extra})
     head_columns = [head.name for head in heads] + [PATIENT_PREFIX + head.name for head in heads]
     buffer = io.StringIO()

@@ -1,7 +1,4 @@
-"""Slide files: one way to open them all, and the writer of pyramids.
-
-Everything else in the house reads pixels through the protocol :class:`inkdot.records.Slide`.
-"""
+"""Readers of slide files behind the protocol :class:`inkdot.records.Slide`, and the writer of pyramidal TIFFs."""
 
 from inkdot.slides.opening import open_slide
 

@@ -1,4 +1,4 @@
-"""A slide held as arrays: for tests, for small images, and as the reference for the other readers."""
+"""A slide held as arrays: for plain images, for tests, and as the reference of the other readers."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from inkdot.slides.pixels import resized, shrunk, window
 from inkdot.units import Level0Px, LevelPx
 
 
-class MemorySlide:
+class ArraySlide:
     """A pyramid of arrays behind the protocol :class:`inkdot.records.Slide`.
 
     Args:
         levels: Level 0 alone or all levels, finest first, uint8 RGB [height, width, 3].
         mpp: Micrometres per level-0 pixel; a number stands for square pixels.
-        slide_id: The slide's name.
-        mpp_source: Who stated the mpp.
-        bounds_l0_px: The scanned part, where it is not all of level 0.
-        vendor: The format's name.
-        synthetic: The pixels were made, not scanned.
-        warnings: What a person should know before trusting results of this slide.
+        slide_id: Name of the slide.
+        mpp_source: Source of the mpp.
+        bounds_l0_px: The scanned area, where it is not all of level 0.
+        vendor: Name of the format.
+        synthetic: The slide is synthetic.
+        warnings: Warnings that go with every result of the slide.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class MemorySlide:
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide."""
+        """Metadata of the slide."""
         return self._info
 
     def read(self, plan: ReadPlan) -> RgbArray:
@@ -84,12 +84,12 @@ class MemorySlide:
 
 
 def pyramid_of(rgb: RgbArray, downsamples: Sequence[float]) -> list[RgbArray]:
-    """Levels of an array by area means, sizes rounded down as scanners do; 1 gives the array itself."""
+    """Make pyramid levels of uint8 RGB [height, width, 3] by area means; sizes are rounded down, as scanners do."""
     height, width = rgb.shape[:2]
     return [resized(rgb, (max(1, int(width / d)), max(1, int(height / d)))) for d in downsamples]
 
 
 def downsamples_of(sizes_px: Sequence[tuple[int, int]]) -> tuple[float, ...]:
-    """Level-0 pixels per pixel of each level, as OpenSlide counts: the mean of the ratios along x and y."""
+    """Downsample of each level as OpenSlide defines it: the mean of the ratios along x and y to level 0."""
     width, height = sizes_px[0]
     return tuple((width / w + height / h) / 2 for w, h in sizes_px)

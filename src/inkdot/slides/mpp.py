@@ -1,6 +1,6 @@
-"""Which micrometres per pixel a slide has: the manifest's word, else the file's, else a refusal.
+"""Micrometres per pixel (mpp) of a slide: from the slide table, else from the file, else an error.
 
-Magnification is never used to guess: "20x" stands for anything from 0.23 to 0.55 µm/px.
+The magnification is never used: "20x" stands for anything from 0.23 to 0.55 µm/px.
 """
 
 import html
@@ -17,30 +17,30 @@ FINEST_PLAUSIBLE = 0.08
 """µm/px; below it no light microscope resolves anything new."""
 
 COARSEST_PLAUSIBLE = 2.0
-"""µm/px; above it no nucleus can be judged, and the unit was probably another one."""
+"""µm/px; above it no nucleus can be assessed, and the unit was probably another one."""
 
 LARGEST_ANISOTROPY_FRACTION = 0.05
 """x and y may differ by this fraction (0 to 1) of the larger; beyond it one of them is probably wrong."""
 
 _UM_OF_UNIT: Final = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
-"""By the words that OME uses; µ is written with either of two letters that look alike."""
+"""Units in OME-XML; µ may be either of two characters that look alike."""
 
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\s[^>]*>")
-_CHANGE = "state the true value in the manifest's column `mpp`, or with --mpp"
+_CHANGE = "state the true value in the column `mpp`, or with --mpp"
 
 
-def settle_mpp(name: str, in_file: Mpp | None, stated: Mpp | None) -> tuple[Mpp, MppSource]:
-    """The slide's sampling distance, and who said so.
+def resolve_mpp(name: str, in_file: Mpp | None, stated: Mpp | None) -> tuple[Mpp, MppSource]:
+    """Choose the sampling distance of a slide, and name its source.
 
     Args:
         name: The slide, for the message.
-        in_file: What the file's metadata says, or None.
-        stated: What the manifest or the command line says, or None. It is believed as it stands.
+        in_file: Value in the metadata of the file, or None.
+        stated: Value in the slide table or on the command line, or None; used without a check.
 
     Raises:
-        MissingMppError: Neither says anything.
-        ImplausibleMppError: The file's value is outside 0.08 to 2.0 µm/px, or differs by more than 5 %
-            between x and y, and nothing is stated.
+        MissingMppError: There is neither.
+        ImplausibleMppError: The value in the file is outside 0.08 to 2.0 µm/px, or differs by more than 5 %
+            between x and y, and none is stated.
     """
     if stated is not None:
         return stated, "manifest"
@@ -60,7 +60,7 @@ def settle_mpp(name: str, in_file: Mpp | None, stated: Mpp | None) -> tuple[Mpp,
 
 
 def mpp_from_properties(properties: Mapping[str, str], x_key: str, y_key: str) -> Mpp | None:
-    """The file's own µm/px, or None where it states none that is a positive number for both axes."""
+    """Read µm/px from OpenSlide properties; None unless both are positive numbers."""
     values: list[float] = []
     for key in (x_key, y_key):
         try:
@@ -74,9 +74,9 @@ def mpp_from_properties(properties: Mapping[str, str], x_key: str, y_key: str) -
 
 
 def mpp_from_ome(description: str) -> Mpp | None:
-    """The µm/px that the OME-XML in a TIFF's description states, or None where it states none.
+    """Read µm/px from the OME-XML in the description of a TIFF; None where it has none.
 
-    Only the two numbers and their units are looked for, in the first image; nothing of the XML is expanded.
+    Only the two numbers and their units are read, from the first image; the XML is not parsed.
 
     Args:
         description: Text of the tag ImageDescription.
@@ -92,16 +92,16 @@ def mpp_from_ome(description: str) -> Mpp | None:
 
 
 def _ome_size(element: str, axis: str) -> float | None:
-    """PhysicalSizeX or Y in µm; None where missing, no positive number, or in a unit that is no length."""
-    said = {
+    """PhysicalSizeX or Y in µm; None where missing, not positive, or in an unknown unit."""
+    stated = {
         name: re.search(rf"""\bPhysicalSize{axis}{name}\s*=\s*["']([^"']*)["']""", element)
         for name in ("", "Unit")
     }
-    if said[""] is None:
+    if stated[""] is None:
         return None
-    unit = html.unescape(said["Unit"][1]).strip() if said["Unit"] else "µm"
+    unit = html.unescape(stated["Unit"][1]).strip() if stated["Unit"] else "µm"
     try:
-        size = float(said[""][1]) * _UM_OF_UNIT[unit]
+        size = float(stated[""][1]) * _UM_OF_UNIT[unit]
     except (KeyError, ValueError):
         return None
     return size if math.isfinite(size) and size > 0 else None

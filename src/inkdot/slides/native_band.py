@@ -1,4 +1,4 @@
-"""Decoded native tiles that are still needed: the rows of the file under the tiles being read."""
+"""Cache of decoded native tiles: the rows of the file under the tiles that are being read."""
 
 from collections.abc import Callable, Hashable
 
@@ -7,20 +7,19 @@ import numpy as np
 from inkdot.records import RgbArray
 
 LARGEST_BYTES = 128 * 2**20
-"""Room for two rows of native tiles of a slide 80,000 px wide, undiminished."""
+"""Enough for two rows of full-size native tiles of a slide 80,000 px wide."""
 
 
 class TileBand:
     """Keeps decoded tiles of one plane (level and scale) while reading moves down the slide.
 
-    Tables of tiles are sorted by y, so rows above the present rectangle are done with. Where the band would
-    outgrow its bound, the row farthest from being wanted again goes first, and is decoded again if it is.
+    Tile tables are sorted by y, so rows above the current rectangle are no longer needed. Where the cache would exceed its
+    limit, the row that is needed last is dropped first, and decoded again if needed.
 
-    Arrays of dropped tiles are filled again: asking the system for fresh memory all the time would cost a
-    third of the time that decoding takes.
+    Arrays of dropped tiles are reused: allocating new ones would cost a third of the decoding time.
 
     Args:
-        largest_bytes: Bound of all kept pixels.
+        largest_bytes: Limit of all kept pixels in bytes.
     """
 
     def __init__(self, largest_bytes: int = LARGEST_BYTES) -> None:
@@ -40,10 +39,10 @@ class TileBand:
     def move_to(
         self, plane: Hashable, tile_shape: tuple[int, int, int], first_row: int, last_row: int
     ) -> None:
-        """Say which rows of native tiles (both inclusive) are read now; rows above them are dropped.
+        """Set the rows of native tiles (both inclusive) that are read now; rows above them are dropped.
 
         Args:
-            plane: Level and scale; what was kept of another one is dropped.
+            plane: Level and scale; tiles of another plane are dropped.
             tile_shape: Shape of a decoded native tile of this plane.
             first_row: First row of native tiles under the rectangle.
             last_row: Last row of native tiles under the rectangle.
@@ -59,15 +58,15 @@ class TileBand:
     def tile(
         self, column: int, row: int, decode: Callable[[int, int, RgbArray], None], *, keep: bool
     ) -> RgbArray:
-        """The tile at (column, row) of the present plane, decoded now unless it is kept from before.
+        """The tile at (column, row) of the current plane, decoded unless cached.
 
-        Its pixels are good until the next call: copy them.
+        Its pixels are valid until the next call: copy them.
 
         Args:
             column: Column of native tiles.
             row: Row of native tiles.
-            decode: Fills an array with the tile's pixels; called with column, row and the array.
-            keep: The tile may be wanted again.
+            decode: Fills an array with the pixels of the tile; called with column, row and the array.
+            keep: The tile may be needed again.
         """
         known = self._rows.get(row)
         if known is not None and column in known:
@@ -88,7 +87,7 @@ class TileBand:
         return pixels
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all tiles."""
         self._rows.clear()
         self._spare.clear()
         self._plane = None
@@ -101,7 +100,7 @@ class TileBand:
         self._spare += tiles
 
     def _drop_one(self) -> None:
-        # Rows below the present ones were read before somebody went back up: they are wanted last.
+        # Rows below the current ones were read before reading moved up again: they are needed last.
         lowest = max(self._rows)
         row = lowest if lowest > self._last else min(self._rows)
         tiles = self._rows[row]

@@ -1,8 +1,8 @@
-"""JPEG streams as TIFFs hold them, decoded by libjpeg-turbo at full size or smaller.
+"""Decodes JPEG tiles of TIFF files by libjpeg-turbo at full or reduced size.
 
-A TIFF keeps the tables of all tiles once (tag JPEGTables) and says in its own tag whether the three
-components are RGB or YCbCr; a tile alone is no complete JPEG. Here the parts are joined, and an Adobe marker
-states the colours, since without it the decoder would guess YCbCr: wrong for many Aperio slides.
+A TIFF stores the tables of all tiles once (tag JPEGTables) and states in a tag whether the components are RGB or YCbCr; a
+tile alone is not a complete JPEG. The parts are joined here, and an Adobe marker states the colour space: without it the
+decoder assumes YCbCr, which is wrong for many Aperio slides.
 """
 
 from typing import Final, cast
@@ -12,18 +12,18 @@ import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
 from inkdot.records import RgbArray
 
 FACTORS: Final = (8, 4, 2)
-"""By how much the decoder can shrink in the DCT, largest first: it then leaves out the finest frequencies."""
+"""Factors by which the decoder can downscale in the DCT domain, largest first."""
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_HARMLESS = "extraneous bytes"  # stuffing that some encoders leave before a marker; no pixel is lost
+_HARMLESS = "extraneous bytes"  # padding of some encoders before a marker; all pixels are intact
 
 
 def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
-    """What goes before the body of every tile of a level.
+    """Make the bytes before the body of every tile of a level.
 
     Args:
-        tables: The tag JPEGTables: a JPEG stream of tables without a image; may be empty.
-        is_rgb: The components are red, green, blue as they stand; else Y, Cb, Cr.
+        tables: The tag JPEGTables: a JPEG stream of tables without an image; may be empty.
+        is_rgb: The components are red, green and blue; else Y, Cb and Cr.
     """
     body = _body(tables) if tables else b""
     if body.endswith(_END):
@@ -33,16 +33,16 @@ def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
 
 
 def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
-    """Fill an array with the pixels of one tile.
+    """Decode one tile into an array.
 
     Args:
         head: From :func:`stream_head`.
-        tile: The tile's bytes in the file.
-        into: uint8 RGB, C-contiguous, of the tile's height and width divided by ``factor``.
+        tile: Bytes of the tile in the file.
+        into: uint8 RGB, C-contiguous, of the height and width of the tile divided by ``factor``.
         factor: 1, or one of :data:`FACTORS`.
 
     Raises:
-        ValueError: The stream is damaged or cut short, or holds a image of another size.
+        ValueError: The stream is damaged or truncated, or holds an image of another size.
     """
     stream = head + _body(tile)
     try:
@@ -52,11 +52,11 @@ def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
             raise
         pixels = _decoded(stream, into, strict=False)
     if pixels.shape != into.shape:
-        raise ValueError(f"a image of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
+        raise ValueError(f"an image of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
 
 
 def _decoded(stream: bytes, into: RgbArray, *, strict: bool) -> RgbArray:
-    # The decoder shrinks as far as leaves this size; it cannot grow.
+    # The decoder picks the largest factor that leaves at least this size.
     height, width = into.shape[:2]
     return cast(
         RgbArray,
@@ -65,10 +65,7 @@ def _decoded(stream: bytes, into: RgbArray, *, strict: bool) -> RgbArray:
 
 
 def _body(stream: bytes) -> bytes:
-    """A stream without its start marker and the application markers after it.
-
-    A JFIF marker would overrule the colours that the TIFF states.
-    """
+    """A stream without its start marker and application markers: a JFIF marker would override the colour space."""
     if stream[:2] != _START:
         raise ValueError("no JPEG start marker")
     at = 2

@@ -1,4 +1,4 @@
-"""Chooses the native reader for a slide, after seeing it agree with OpenSlide on that very file."""
+"""Uses the native reader for a slide where it agrees with OpenSlide on sample tiles of the file."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,18 +13,19 @@ from inkdot.slides.openslide_backend import OpenSlideSlide
 from inkdot.units import Level0Px, LevelPx
 
 _TILES_TRIED = 8
-_LARGEST_DIFFERENCE = 4  # grey levels; mistaken colours differ by far more, other builds of libjpeg by less
+_LARGEST_DIFFERENCE = (
+    4  # grey levels; a wrong colour space differs by far more, other builds of libjpeg by less
+)
 
 
 def open_natively(entry: SlideEntry, info: SlideInfo, *, dct_scaling: bool) -> NativeSlide | None:
     """The native reader of a slide, or None where the file is not suitable or the readers disagree.
 
-    Structure says what a file should hold, one tile per level shows what it does hold: some writers state RGB
-    where they mean YCbCr.
+    One tile per level is compared, because some writers state RGB but store YCbCr.
 
     Args:
         entry: The slide.
-        info: What OpenSlide says of it.
+        info: Metadata of the slide from OpenSlide.
         dct_scaling: Passed on to the reader.
     """
     if info.vendor not in VENDORS:
@@ -34,12 +35,12 @@ def open_natively(entry: SlideEntry, info: SlideInfo, *, dct_scaling: bool) -> N
         return None
     slide = NativeSlide(entry.path, info, levels, dct_scaling=dct_scaling)
     try:
-        # A reference of its own: after one damaged tile OpenSlide refuses all others.
+        # A separate reference: after one damaged tile OpenSlide refuses all others.
         with closing(OpenSlideSlide(entry)) as reference:
             if all(_agree(slide, reference, index, level) for index, level in enumerate(levels)):
                 return slide
     except UnreadableSlideError:
-        pass  # OpenSlide cannot show these pixels: it will say so where they are wanted
+        pass  # OpenSlide cannot decode these pixels either and raises an error when they are read
     except BaseException:
         slide.close()
         raise
@@ -60,7 +61,7 @@ def _agree(slide: NativeSlide, reference: OpenSlideSlide, index: int, level: Nat
 def _readable_tiles(
     slide: NativeSlide, index: int, level: NativeLevel
 ) -> Iterator[tuple[ReadPlan, RgbArray]]:
-    """Tiles of a level with the most bytes first: empty glass would show no mistake in colours."""
+    """Tiles of a level, largest in bytes first: empty glass looks alike in every colour space."""
     count = min(_TILES_TRIED, len(level.lengths))
     largest = np.argpartition(-level.lengths, count - 1)[:count]
     downsample = slide.info.level_downsamples[index]

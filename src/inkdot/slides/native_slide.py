@@ -1,6 +1,6 @@
-"""SVS and TIFF slides of JPEG tiles, read by their native tiles: the same frames as OpenSlide, several times as fast.
+"""Native reader of SVS and TIFF slides of JPEG tiles: the same pixels as OpenSlide, several times as fast.
 
-OpenSlide spends most of its time compositing, not decoding (docs/explanation/decisions/0010). Level-0 pixels are equal to
+OpenSlide spends most of its time on compositing, not on decoding (docs/explanation/decisions/0010). Level-0 pixels are equal to
 OpenSlide's; between the pixels of a coarser level both interpolate, equal to within 3 grey levels (0.3 on average).
 """
 
@@ -23,15 +23,15 @@ from inkdot.slides.openslide_backend import unreadable
 from inkdot.slides.pixels import WHITE, fitted_size, shrunk
 
 ENOUGH_FRACTION = 0.99
-"""A rectangle reduced to this fraction of the wanted size still counts as fine enough, as in `geometry`."""
+"""A rectangle reduced to this fraction of the requested size still counts as fine enough, as in `geometry`."""
 
 _MOST_PIXELS_OF_A_TILE = 2**22
-_WHOLE = 1e-6  # a position this close (in level pixels) to a whole one is whole
+_WHOLE = 1e-6  # a position this close (in level pixels) to an integer counts as an integer
 
 
 @dataclass(frozen=True, slots=True)
 class _Plane:
-    """One level as it is decoded: shrunk by ``factor`` in the DCT."""
+    """One level, downscaled by ``factor`` in the decoder."""
 
     level: int
     factor: int = 1
@@ -42,9 +42,9 @@ class NativeSlide:
 
     Args:
         path: The file.
-        info: What OpenSlide says of it.
-        levels: Its levels, in the order of ``info``.
-        dct_scaling: Let :meth:`read_reduced` shrink in the DCT.
+        info: Metadata of the slide from OpenSlide.
+        levels: Native levels, in the order of ``info``.
+        dct_scaling: Let :meth:`read_reduced` downscale in the decoder.
 
     Raises:
         UnreadableSlideError: The file cannot be opened.
@@ -66,7 +66,7 @@ class NativeSlide:
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide."""
+        """Metadata of the slide."""
         return self._info
 
     def read(self, plan: ReadPlan) -> RgbArray:
@@ -87,21 +87,21 @@ class NativeSlide:
         weights = np.outer((1 - y_part, y_part), (1 - x_part, x_part)).astype(np.float32)
         return np.ascontiguousarray(_weighted(pixels, weights)[:height, :width])
 
-    def read_reduced(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> RgbArray:
-        """Pixels of a rectangle, shrunk by 2, 4 or 8 while decoding where that leaves enough of them.
+    def read_reduced(self, plan: ReadPlan, min_width_px: int, min_height_px: int) -> RgbArray:
+        """Pixels of a rectangle, downscaled by 2, 4 or 8 in the decoder where that leaves enough pixels.
 
         Args:
-            plan: The rectangle. Where its corner falls between shrunk pixels, these are interpolated (cubic).
-            least_width_px: Columns that are needed; up to 1 % fewer may come.
-            least_height_px: Rows that are needed; up to 1 % fewer may come.
+            plan: The rectangle. Where its corner falls between downscaled pixels, these are interpolated (cubic).
+            min_width_px: Minimum number of columns; up to 1 % fewer may be returned.
+            min_height_px: Minimum number of rows; up to 1 % fewer may be returned.
 
         Returns:
-            uint8 RGB, exactly what :meth:`read` gives where nothing can be shrunk.
+            uint8 RGB [height, width, 3]; the same as :meth:`read` where no factor fits.
 
         Raises:
             UnreadableSlideError: A native tile cannot be decoded; others still can.
         """
-        plane = self._reduced_plane(plan, least_width_px, least_height_px)
+        plane = self._reduced_plane(plan, min_width_px, min_height_px)
         if plane.factor == 1:
             return self.read(plan)
         step = self._info.level_downsamples[plan.level] * plane.factor
@@ -136,10 +136,10 @@ class NativeSlide:
         self._file.close()
         self._band.clear()
 
-    def _reduced_plane(self, plan: ReadPlan, least_width_px: int, least_height_px: int) -> _Plane:
+    def _reduced_plane(self, plan: ReadPlan, min_width_px: int, min_height_px: int) -> _Plane:
         if not self._dct_scaling:
             return _Plane(plan.level)
-        room = min(plan.width_level_px / least_width_px, plan.height_level_px / least_height_px)
+        room = min(plan.width_level_px / min_width_px, plan.height_level_px / min_height_px)
         factor = next((factor for factor in FACTORS if room / factor >= ENOUGH_FRACTION), 1)
         return _Plane(plan.level, factor)
 

@@ -1,4 +1,4 @@
-"""Which TIFFs can be read by their native tiles, and where in the file the tiles lie."""
+"""Finds the native tiles of TIFF files that can be read by them."""
 
 # pyright: reportUnknownMemberType=false
 import logging
@@ -15,12 +15,12 @@ import tifffile
 from inkdot.slides.native_jpeg import stream_head
 
 VENDORS = frozenset({"aperio", "generic-tiff"})
-"""Formats, by OpenSlide's names, whose levels are plain tiled directories. Others join, shift or skip tiles."""
+"""Formats, as OpenSlide names them, whose levels are plain tiled directories. Others join, shift or skip tiles."""
 
 _JPEG, _RGB, _YCBCR = 7, 2, 6
 _ORIENTATION, _FILL_ORDER = 274, 266
 _ODD_STRUCTURE = (tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, OSError)
-"""What tifffile raises where a directory is not as the standard has it."""
+"""Errors of tifffile on directories that do not follow the standard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NativeLevel:
         rows: Rows of tiles.
         offsets: Byte offset of each tile, row by row, int64.
         lengths: Byte length of each tile, int64.
-        head: What the decoder needs before each tile's body.
+        head: Bytes that the decoder needs before each tile, see :func:`inkdot.slides.native_jpeg.stream_head`.
     """
 
     size_px: tuple[int, int]
@@ -47,19 +47,19 @@ class NativeLevel:
 
 
 def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple[NativeLevel, ...] | None:
-    """The levels of these sizes, or None where one of them is not 8-bit three-colour JPEG in plain tiles.
+    """Find the levels of the given sizes; None where one of them is not 8-bit JPEG with three components in plain tiles.
 
     Args:
         path: A TIFF that OpenSlide opens.
-        sizes_px: Width and height of every level as OpenSlide counts them.
+        sizes_px: Width and height of every level from OpenSlide.
     """
     try:
-        with _without_remarks(), tifffile.TiffFile(path) as tiff:
+        with _quiet_tifffile(), tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and page.is_tiled]
             levels: list[NativeLevel] = []
             for size in sizes_px:
                 fitting = [page for page in pages if (page.imagewidth, page.imagelength) == tuple(size)]
-                # Two directories of one size: focal planes, or something else to leave alone.
+                # Several directories of one size, e.g. focal planes.
                 if len(fitting) != 1 or not _is_plain_jpeg(fitting[0]):
                     return None
                 level = _native_level(fitting[0])
@@ -72,8 +72,8 @@ def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple
 
 
 @contextmanager
-def _without_remarks() -> Generator[None, None, None]:
-    """Keep tifffile's remarks about odd tags off the terminal: such a file is simply left to OpenSlide."""
+def _quiet_tifffile() -> Generator[None, None, None]:
+    """Silence log messages of tifffile about unusual tags: such files are left to OpenSlide."""
     logger = logging.getLogger("tifffile")
     before = logger.disabled
     logger.disabled = True
@@ -101,7 +101,7 @@ def _native_level(page: tifffile.TiffPage) -> NativeLevel | None:
     columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
     offsets = np.asarray(page.dataoffsets, np.int64)
     lengths = np.asarray(page.databytecounts, np.int64)
-    # Tiles left out of the file are drawn from other levels by some readers: OpenSlide knows by which.
+    # Missing tiles are filled from other levels by some readers: left to OpenSlide.
     if len(offsets) != columns * rows or len(lengths) != columns * rows or not (lengths > 0).all():
         return None
     return NativeLevel(

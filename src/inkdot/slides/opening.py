@@ -1,4 +1,4 @@
-"""Which reader opens a file. Decided by content, since extensions lie."""
+"""Chooses the reader of a file by its content; extensions are not reliable."""
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
@@ -10,18 +10,18 @@ from inkdot.slides.plain_image import is_plain_image, open_plain_image
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     """Open a slide; close it when done (``contextlib.closing``).
 
-    The entry's µm/px override the file's. SVS and TIFF slides of plain JPEG tiles are read by these tiles,
-    everything else through OpenSlide; both show the same pixels (docs/explanation/decisions/0010).
+    The µm/px of the entry override those of the file. SVS and TIFF slides of plain JPEG tiles are read by the native
+    reader, all others by OpenSlide or as plain images; both readers give the same pixels (docs/explanation/decisions/0010).
 
     Args:
         entry: The slide.
-        dct_scaling: Let :meth:`inkdot.records.ReducingSlide.read_reduced` shrink while decoding, which is
-            faster and differs a little from an area mean. False: every pixel is decoded.
+        dct_scaling: Let :meth:`inkdot.records.ReducingSlide.read_reduced` downscale in the decoder, which is faster and
+            differs by about one grey level from an area mean. False: every pixel is decoded.
 
     Raises:
         UnreadableSlideError: The file is missing, empty, damaged, or of a kind that no reader opens.
         MissingMppError: Neither the file nor the entry states µm/px.
-        ImplausibleMppError: The file's µm/px are implausible and the entry does not override them.
+        ImplausibleMppError: The µm/px of the file are implausible and the entry does not override them.
     """
     path = entry.path
     try:
@@ -39,13 +39,13 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
         path.open("rb").close()
     except OSError as error:  # locked, or on a disk that is gone
         raise UnreadableSlideError(
-            f"{path}: expected a slide file that may be read, found: {error.strerror}; "
-            "change its permissions, or look at its disk"
+            f"{path}: expected a readable slide file, found: {error.strerror}; "
+            "check its permissions and its disk"
         ) from None
     if openslide_vendor(path) is None:
         if not is_plain_image(path):
             raise UnreadableSlideError(
-                f"{path}: expected a slide or a image, found a damaged file or a kind that no reader opens; "
+                f"{path}: expected a slide or an image, found a damaged file or a kind that no reader opens; "
                 "copy it again, or export it as a pyramidal, tiled TIFF"
             )
         return open_plain_image(entry)

@@ -1,6 +1,6 @@
-"""Every vendor's slides and DICOM, through OpenSlide.
+"""Reader of all formats that OpenSlide opens, DICOM included.
 
-Label and macro images are never touched: they show names and barcodes.
+Label and macro images are never read: they show names and barcodes.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from PIL import ImageCms
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
-from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, settle_mpp
+from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, resolve_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
-from inkdot.slides.quality_warnings import background_caution, profile_caution
-from inkdot.slides.synthetic_flag import says_synthetic
+from inkdot.slides.quality_warnings import background_warnings, profile_warnings
+from inkdot.slides.synthetic_flag import is_marked_synthetic
 from inkdot.units import Level0Px, LevelPx
 
 _SAMPLES_A_SIDE = 5
@@ -36,17 +36,17 @@ class OpenSlideSlide:
     """A slide file opened by OpenSlide, behind the protocol :class:`inkdot.records.Slide`.
 
     Args:
-        entry: The slide, with the µm/px that override the file's.
+        entry: The slide; its µm/px override those of the file.
 
     Raises:
         UnreadableSlideError: OpenSlide does not open the file.
-        MissingMppError: See :func:`inkdot.slides.mpp.settle_mpp`.
+        MissingMppError: See :func:`inkdot.slides.mpp.resolve_mpp`.
         ImplausibleMppError: See there.
     """
 
     def __init__(self, entry: SlideEntry) -> None:
         self._path = entry.path
-        self._cautions: tuple[str, ...] | None = None
+        self._warnings: tuple[str, ...] | None = None
         try:
             self._handle = openslide.OpenSlide(entry.path)
         except OpenSlideError as error:
@@ -62,10 +62,10 @@ class OpenSlideSlide:
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide. Looking for cautions costs some reading, done when first asked for."""
-        if self._cautions is None:
-            self._cautions = (*profile_caution(_profile(self._handle)), *_lighting_caution(self._path))
-            self._info = replace(self._info, warnings=self._cautions)
+        """Metadata of the slide. Its warnings need some reading, which is done on first access."""
+        if self._warnings is None:
+            self._warnings = (*profile_warnings(_profile(self._handle)), *_background_warnings(self._path))
+            self._info = replace(self._info, warnings=self._warnings)
         return self._info
 
     def read(self, plan: ReadPlan) -> RgbArray:
@@ -80,8 +80,8 @@ class OpenSlideSlide:
         try:
             image = self._handle.read_region((plan.x_l0_px, plan.y_l0_px), plan.level, size)
         except OpenSlideError as error:
-            place = f"level {plan.level} at ({plan.x_l0_px}, {plan.y_l0_px})"
-            raise unreadable(self._path, error, f"found none at {place}") from None
+            where = f"level {plan.level} at ({plan.x_l0_px}, {plan.y_l0_px})"
+            raise unreadable(self._path, error, f"found none at {where}") from None
         return on_white(np.asarray(image))
 
     def thumbnail(self, max_side_px: int) -> RgbArray:
@@ -111,21 +111,21 @@ def openslide_vendor(path: Path) -> str | None:
 
 
 def unreadable(path: Path, error: Exception, found: str = "") -> UnreadableSlideError:
-    """One line for whatever a decoding library says."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    """Make an error of one line from an error of a decoding library."""
+    message = " ".join(str(error).split()) or type(error).__name__
     found = found or "found a damaged file or a kind that is not supported"
     return UnreadableSlideError(
-        f"{path}: expected readable pixels, {found} ({said}); copy or export the slide again"
+        f"{path}: expected readable pixels, {found} ({message}); copy or export the slide again"
     )
 
 
 def _info(entry: SlideEntry, handle: openslide.OpenSlide) -> SlideInfo:
     properties = handle.properties
-    # What a TIFF says in words goes before its resolution, which may be that of a printer.
+    # OME-XML takes precedence over resolution tags, which may be those of a printer.
     in_file = mpp_from_ome(properties.get(_DESCRIPTIONS[0], "")) or mpp_from_properties(
         properties, openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y
     )
-    mpp, source = settle_mpp(str(entry.path), in_file, entry.mpp)
+    mpp, source = resolve_mpp(str(entry.path), in_file, entry.mpp)
     width, height = handle.dimensions
     return SlideInfo(
         slide_id=entry.slide_id,
@@ -136,26 +136,26 @@ def _info(entry: SlideEntry, handle: openslide.OpenSlide) -> SlideInfo:
         level_downsamples=tuple(handle.level_downsamples),
         bounds_l0_px=_bounds(properties),
         vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
-        synthetic=says_synthetic(entry.path, [properties.get(key, "") for key in _DESCRIPTIONS]),
+        synthetic=is_marked_synthetic(entry.path, [properties.get(key, "") for key in _DESCRIPTIONS]),
     )
 
 
 def _profile(handle: openslide.OpenSlide) -> ImageCms.ImageCmsProfile | None:
     try:
         return handle.color_profile
-    except (ImageCms.PyCMSError, OSError):  # a profile that is none
+    except (ImageCms.PyCMSError, OSError):  # invalid profile
         return None
 
 
-def _lighting_caution(path: Path) -> tuple[str, ...]:
-    """Look at a few places of the coarsest level."""
-    # A handle of its own: after one damaged tile OpenSlide refuses all others.
+def _background_warnings(path: Path) -> tuple[str, ...]:
+    """Check samples of the coarsest level."""
+    # A separate handle: after one damaged tile OpenSlide refuses all others.
     with openslide.OpenSlide(path) as handle:
         level = handle.level_count - 1
         width, height = handle.level_dimensions[level]
         downsample = handle.level_downsamples[level]
         side = min(_SAMPLE_SIDE_PX, width, height)
-        places: list[npt.NDArray[np.uint8]] = []
+        samples: list[npt.NDArray[np.uint8]] = []
         for row in range(_SAMPLES_A_SIDE):
             for column in range(_SAMPLES_A_SIDE):
                 x = (width - side) * column // (_SAMPLES_A_SIDE - 1)
@@ -164,9 +164,9 @@ def _lighting_caution(path: Path) -> tuple[str, ...]:
                 try:
                     image = handle.read_region(corner, level, (side, side))
                 except OpenSlideError:
-                    return ()  # whoever reads there will hear of it
-                places.append(np.asarray(image))
-    return background_caution(np.stack(places))
+                    return ()  # reading there raises the error
+                samples.append(np.asarray(image))
+    return background_warnings(np.stack(samples))
 
 
 def _bounds(properties: Mapping[str, str]) -> BoundsL0 | None:

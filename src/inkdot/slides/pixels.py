@@ -1,4 +1,4 @@
-"""Rectangles of pixels: cut with white beyond the edge, laid on white, shrunk by areas."""
+"""Operations on pixel arrays: windows padded with white, alpha blending on white, downscaling by area means."""
 
 from collections.abc import Callable
 from typing import cast
@@ -14,7 +14,7 @@ _MOST_PIXELS_AT_ONCE = 32 * 2**20
 
 
 def window(level: RgbArray, x_px: int, y_px: int, width_px: int, height_px: int) -> RgbArray:
-    """A rectangle of an array [height, width, 3], in its own pixels; white where the array has none."""
+    """Cut a rectangle out of an array [height, width, 3], in its own pixels; white beyond the array."""
     out = np.full((height_px, width_px, 3), WHITE, np.uint8)
     rows, columns = level.shape[:2]
     x0, x1 = max(x_px, 0), min(x_px + width_px, columns)
@@ -25,7 +25,7 @@ def window(level: RgbArray, x_px: int, y_px: int, width_px: int, height_px: int)
 
 
 def on_white(rgba: npt.NDArray[np.uint8]) -> RgbArray:
-    """Pixels [height, width, 4] with straight alpha laid on white: glass, where nothing was scanned."""
+    """Blend pixels [height, width, 4] with straight alpha on white, the colour of empty glass."""
     alpha = rgba[..., 3:]
     if alpha.min(initial=WHITE) == WHITE:
         return np.ascontiguousarray(rgba[..., :3])
@@ -35,7 +35,7 @@ def on_white(rgba: npt.NDArray[np.uint8]) -> RgbArray:
 
 
 def fitted_size(size_px: tuple[int, int], max_side_px: int) -> tuple[int, int]:
-    """Width and height shrunk, never grown, so that the longer side is at most ``max_side_px``."""
+    """Scale a width and height down so that the longer side is at most ``max_side_px``; smaller ones are kept."""
     shrink = min(1.0, max_side_px / max(size_px))
     return max(1, round(size_px[0] * shrink)), max(1, round(size_px[1] * shrink))
 
@@ -43,17 +43,17 @@ def fitted_size(size_px: tuple[int, int], max_side_px: int) -> tuple[int, int]:
 def shrunk(
     size_px: tuple[int, int], read: Callable[[int, int, int, int], RgbArray], max_side_px: int
 ) -> RgbArray:
-    """A image of any size shrunk by area means, read in strips so that memory stays small.
+    """Downscale an image of any size by area means, reading it in strips to save memory.
 
     Args:
         size_px: Width and height of the image.
-        read: Gives the rectangle (x, y, width, height) of it, uint8 RGB.
+        read: Returns the rectangle (x, y, width, height) of it, uint8 RGB.
         max_side_px: Longest side of the result.
     """
     width, height = size_px
     target = fitted_size(size_px, max_side_px)
-    # First by a whole factor, strip by strip, then the rest of the way at once. A remainder at the right
-    # and lower edge, less than a pixel of the result, is left out.
+    # First by an integer factor in strips, then by the remaining factor at once. A remainder at the right and lower edge,
+    # less than one pixel of the result, is dropped.
     factor = max(1, min(width // target[0], height // target[1]))
     rows, columns = height // factor, width // factor
     step = max(1, _MOST_PIXELS_AT_ONCE // (width * factor))
@@ -66,7 +66,7 @@ def shrunk(
 
 
 def resized(rgb: RgbArray, size_px: tuple[int, int]) -> RgbArray:
-    """Area means to another width and height."""
+    """Resize by area means to a width and height."""
     if (rgb.shape[1], rgb.shape[0]) == size_px:
         return rgb
     return cast(RgbArray, cv2.resize(rgb, size_px, interpolation=cv2.INTER_AREA))

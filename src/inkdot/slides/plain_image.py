@@ -1,7 +1,7 @@
-"""Plain images: PNG, JPEG and flat TIFF, as microscope cameras and exports write them.
+"""Plain images: PNG, JPEG and flat TIFF, as written by microscope cameras and exports.
 
-They have no pyramid and are held in memory. Their own resolution, if any, is that of a screen or a printer, so the
-µm/px must be stated; only a TIFF's OME-XML and its resolution per centimetre are believed, within the plausible range.
+They have no pyramid and are held in memory. Their resolution tags usually are those of a screen or printer, so the µm/px must
+be stated; only OME-XML and the resolution per centimetre of a TIFF are used, within the plausible range.
 """
 
 import io
@@ -16,15 +16,15 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Mpp, RgbArray, SlideEntry
-from inkdot.slides.array_slide import MemorySlide, pyramid_of
-from inkdot.slides.mpp import mpp_from_ome, settle_mpp
+from inkdot.slides.array_slide import ArraySlide, pyramid_of
+from inkdot.slides.mpp import mpp_from_ome, resolve_mpp
 from inkdot.slides.pixels import on_white
-from inkdot.slides.quality_warnings import background_caution, profile_caution
-from inkdot.slides.synthetic_flag import says_synthetic
+from inkdot.slides.quality_warnings import background_warnings, profile_warnings
+from inkdot.slides.synthetic_flag import is_marked_synthetic
 from inkdot.units import MicrometresPerPixel
 
 LARGEST_PX: Final = 178_956_970
-"""Pixels of a image that is held in memory; Pillow's own limit against image bombs."""
+"""Maximum number of pixels of an image; Pillow's limit against decompression bombs."""
 
 _BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -41,33 +41,33 @@ _COARSE_LEVELS = (1, 4, 16)
 _IMAGE_DESCRIPTION, _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION = 270, 296, 282, 283
 _CENTIMETRE = 3
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError)
-"""What Pillow raises on damaged files, by format and by the place of the damage."""
+"""Errors of Pillow on damaged files, which depend on the format and the position of the damage."""
 
 
 def is_plain_image(path: Path) -> bool:
-    """True where the file begins like a PNG, JPEG or TIFF, whatever its extension says."""
+    """Whether a file starts as a PNG, JPEG or TIFF, whatever its extension."""
     with path.open("rb") as file:
         beginning = file.read(8)
     return any(beginning.startswith(mark) for mark in _BEGINNINGS)
 
 
-def open_plain_image(entry: SlideEntry) -> MemorySlide:
-    """A plain image as a slide.
+def open_plain_image(entry: SlideEntry) -> ArraySlide:
+    """Open a plain image as a slide.
 
     Raises:
-        UnreadableSlideError: It is damaged, has too many pixels, or other than 8 bits per channel.
-        MissingMppError: Nobody states its µm/px.
-        ImplausibleMppError: See :func:`inkdot.slides.mpp.settle_mpp`.
+        UnreadableSlideError: It is damaged, has too many pixels, or not 8 bits per channel.
+        MissingMppError: Neither the entry nor the file states its µm/px.
+        ImplausibleMppError: See :func:`inkdot.slides.mpp.resolve_mpp`.
     """
     path = entry.path
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of bombs at half of its limit, and of odd tags
+            warnings.simplefilter("ignore")  # Pillow warns at half of its limit, and of unusual tags
             with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
                 _check(path, image)
-                mpp, source = settle_mpp(str(path), _mpp_in_tiff(image), entry.mpp)
+                mpp, source = resolve_mpp(str(path), _mpp_in_tiff(image), entry.mpp)
                 rgb = _rgb(image)
-                cautions = (*_page_caution(image), *profile_caution(_profile(image)))
+                metadata_warnings = (*_page_warnings(image), *profile_warnings(_profile(image)))
                 description = _description(image)
                 vendor = f"plain {(image.format or 'image').lower()}"
     except Image.DecompressionBombError as error:
@@ -80,19 +80,19 @@ def open_plain_image(entry: SlideEntry) -> MemorySlide:
     except MemoryError:
         raise _too_large(path, "more than memory holds") from None
     except _DAMAGE as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        message = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSlideError(
-            f"{path}: expected a whole image, found a damaged one ({said}); copy or export it again"
+            f"{path}: expected a complete image, found a damaged one ({message}); copy or export it again"
         ) from None
     downsamples = [d for d in _COARSE_LEVELS if min(rgb.shape[:2]) >= d]
-    return MemorySlide(
+    return ArraySlide(
         pyramid_of(rgb, downsamples),
         mpp,
         slide_id=entry.slide_id,
         mpp_source=source,
         vendor=vendor,
-        synthetic=says_synthetic(path, [description]),
-        warnings=(*cautions, *background_caution(rgb)),
+        synthetic=is_marked_synthetic(path, [description]),
+        warnings=(*metadata_warnings, *background_warnings(rgb)),
     )
 
 
@@ -107,15 +107,15 @@ def _check(path: Path, image: Image.Image) -> None:
 
 
 def _too_large(path: Path, found: str) -> UnreadableSlideError:
-    said = " ".join(found.split())
+    message = " ".join(found.split())
     return UnreadableSlideError(
-        f"{path}: expected a plain image of at most {LARGEST_PX:,} pixels, found too many ({said}); "
+        f"{path}: expected a plain image of at most {LARGEST_PX:,} pixels, found too many ({message}); "
         "write it as a pyramidal, tiled TIFF"
     )
 
 
 def _rgb(image: Image.Image) -> RgbArray:
-    """Pixels as stored, on white where transparent; the orientation tag of cameras is not applied."""
+    """Pixels as stored, blended on white; the EXIF orientation is not applied."""
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         return on_white(np.asarray(image.convert("RGBA")))
     return np.array(image.convert("RGB"))
@@ -131,7 +131,7 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _page_caution(image: Image.Image) -> tuple[str, ...]:
+def _page_warnings(image: Image.Image) -> tuple[str, ...]:
     pages = int(getattr(image, "n_frames", 1))
     return (f"only the first of {pages} pages is read",) if pages > 1 else ()
 
@@ -139,11 +139,11 @@ def _page_caution(image: Image.Image) -> tuple[str, ...]:
 def _description(image: Image.Image) -> str:
     if isinstance(image, TiffImageFile):
         text = str(image.tag_v2.get(_IMAGE_DESCRIPTION, ""))
-        try:  # Pillow reads the tag as Latin-1; OME writes it in UTF-8
+        try:  # Pillow decodes the tag as Latin-1; OME uses UTF-8
             return text.encode("latin-1").decode("utf-8")
         except UnicodeError:
             return text
-    return str(image.info.get("Description", ""))  # a PNG's text of that name
+    return str(image.info.get("Description", ""))  # text chunk of a PNG
 
 
 def _mpp_in_tiff(image: Image.Image) -> Mpp | None:

@@ -1,7 +1,8 @@
-"""Writes pyramidal, JPEG-tiled TIFFs, tile by tile, so that a gigapixel slide never sits in memory.
+"""Writes pyramidal, JPEG-tiled TIFFs tile by tile, so that a gigapixel slide need not fit into memory.
 
-A source hands over level-0 tiles in row order. Every coarser level is filled as a by-product (area means
-of what was just written) and waits, already encoded, in a temporary file until its turn in the TIFF.
+A source yields level-0 tiles in row order. The coarser levels are filled at the same time by area means, and their encoded
+tiles are kept in temporary files until level 0 is written. tifffile's writer was measured and not used, see
+docs/explanation/decisions/0130.
 """
 
 import itertools
@@ -31,10 +32,10 @@ _GLASS = 255
 
 
 class TileSource(Protocol):
-    """Where the pixels of a slide come from.
+    """Source of the pixels of a slide.
 
-    Most of a cytology slide is empty glass. For such tiles a source returns an index into ``pool`` instead
-    of pixels, and the writer encodes each pool tile once.
+    Most of a cytology slide is empty glass. For such tiles a source may return an index into ``pool`` instead of pixels; the
+    writer encodes each tile of the pool once.
     """
 
     @property
@@ -44,26 +45,26 @@ class TileSource(Protocol):
 
     @property
     def pool(self) -> Sequence[RgbArray]:
-        """Tiles that recur, uint8 RGB, 256 px a side."""
+        """Recurring tiles, uint8 RGB [256, 256, 3]."""
         ...
 
     def tile(self, column: int, row: int) -> RgbArray | int:
-        """One level-0 tile, uint8 RGB, 256 px a side (also at the right and lower edge), or a pool index.
+        """One level-0 tile, uint8 RGB [256, 256, 3] (also at the right and lower edge), or an index into the pool.
 
-        Called once per tile, row by row from the top, each row from the left.
+        Called once per tile, row by row from the top, each row from left to right.
         """
         ...
 
 
 class _Level:
-    """One coarser level: a strip of 256 rows that is encoded when full, and the tiles encoded so far."""
+    """One coarser level: a strip of 256 rows that is encoded when complete, and the encoded tiles so far."""
 
     def __init__(self, size_px: tuple[int, int], downsample: int, encode: _Encode) -> None:
         self.downsample = downsample
         self.size_px = (size_px[0] // downsample, size_px[1] // downsample)
         self._encode = encode
         columns = -(-self.size_px[0] // TILE_SIDE_PX)
-        # One piece more than the level is wide: the remainder that does not fill a pixel is cut off later.
+        # One tile wider than the level: the remainder that does not fill a pixel is cut off later.
         self._strip = np.full((TILE_SIDE_PX, (columns + 1) * TILE_SIDE_PX, 3), _GLASS, np.uint8)
         self._columns = columns
         self._rows_left = -(-self.size_px[1] // TILE_SIDE_PX)
@@ -72,18 +73,18 @@ class _Level:
 
     @property
     def side_px(self) -> int:
-        """Side of the piece of this level that one level-0 tile fills."""
+        """Side in pixels of a level-0 tile at this level."""
         return TILE_SIDE_PX // self.downsample
 
     def put(self, piece: RgbArray, column: int, row: int) -> None:
-        """Store the piece that the level-0 tile (column, row) became."""
+        """Store a downscaled level-0 tile (column, row)."""
         side = self.side_px
         y = (row * side) % TILE_SIDE_PX
         if column * side < self._strip.shape[1]:
             self._strip[y : y + side, column * side : (column + 1) * side] = piece
 
     def end_of_row(self, row: int, last: bool) -> None:
-        """Encode the strip once its 256 rows are complete, or the slide is."""
+        """Encode the strip when its 256 rows are complete, or after the last row of the slide."""
         if not last and ((row + 1) * self.side_px) % TILE_SIDE_PX:
             return
         if self._rows_left == 0:
@@ -97,14 +98,14 @@ class _Level:
         self._strip[:] = _GLASS
 
     def encoded_tiles(self) -> Iterator[bytes]:
-        """The tiles of the level in TIFF order; the temporary file is gone afterwards."""
+        """Yield the tiles of the level in TIFF order, then delete the temporary file."""
         self._spool.seek(0)
         for length in self._lengths:
             yield self._spool.read(length)
         self._spool.close()
 
     def close(self) -> None:
-        """Drop the temporary file."""
+        """Delete the temporary file."""
         self._spool.close()
 
 
@@ -119,17 +120,17 @@ def write_pyramid(
     subsampling: Subsampling = "420",
     on_row: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a slide from a source of tiles, under a temporary name first.
+    """Write a slide from a source of tiles, atomically.
 
     Args:
-        path: The TIFF to write; an existing file is replaced once the new one is complete.
-        source: Hands over the level-0 tiles.
+        path: The TIFF to write; an existing file is replaced when the new one is complete.
+        source: The level-0 tiles.
         mpp: Micrometres per level-0 pixel, stored as resolution tags per centimetre; None leaves them out.
         description: Text of the ImageDescription tag, ASCII.
         downsamples: Level-0 pixels per pixel of each level: 1 first, ascending powers of two up to 256.
         quality: JPEG quality, 1 to 100.
         subsampling: Chroma subsampling of the JPEG tiles.
-        on_row: Called after each row of level-0 tiles with the rows done and the rows in all.
+        on_row: Called after each row of level-0 tiles with the number of rows done and in total.
 
     Raises:
         ValueError: The downsamples are not as described, or the size is smaller than the coarsest one.
@@ -159,9 +160,9 @@ def write_array_pyramid(
     quality: int = 95,
     subsampling: Subsampling = "444",
 ) -> None:
-    """Write an array that fits into memory as a pyramid; for tests and small images.
+    """Write an array as a pyramid; for tests and small images.
 
-    Unlike :func:`write_pyramid` any integer downsample will do. Pixel i of a level is the mean of level-0
+    Unlike :func:`write_pyramid`, it accepts any integer downsample. Pixel i of a level is the mean of level-0
     pixels i * downsample to (i + 1) * downsample - 1; a remainder at the right and lower edge is cut off.
 
     Args:
@@ -192,7 +193,7 @@ def _stream_level0(
     encode: _Encode,
     on_row: Callable[[int, int], None] | None,
 ) -> Iterator[bytes]:
-    """Yield the encoded level-0 tiles and fill the coarser levels on the way."""
+    """Yield the encoded level-0 tiles and fill the coarser levels."""
     width, height = source.size_px
     columns, rows = -(-width // TILE_SIDE_PX), -(-height // TILE_SIDE_PX)
     pool = [(encode(tile), _pieces(tile, levels)) for tile in source.pool]
@@ -210,7 +211,7 @@ def _stream_level0(
 
 
 def _pieces(tile: RgbArray, levels: Sequence[_Level]) -> list[RgbArray]:
-    """Shrink a level-0 tile to what each coarser level needs of it, from level 0 itself."""
+    """Downscale a level-0 tile to each coarser level."""
     sides = [level.side_px for level in levels]
     return [np.asarray(cv2.resize(tile, (n, n), interpolation=cv2.INTER_AREA), np.uint8) for n in sides]
 
@@ -222,7 +223,7 @@ def _write_tiff(
     description: str,
     subsampling: Subsampling,
 ) -> None:
-    """Write each (size, encoded tiles) as one page; tiles that recur share their bytes in the file."""
+    """Write each (size, encoded tiles) as one page; recurring tiles share their bytes in the file."""
     width, height = levels[0][0]
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         tiff = TiffStructure(
@@ -232,7 +233,7 @@ def _write_tiff(
             subsampling=_TIFF_SUBSAMPLING[subsampling],
         )
         pages: list[TiffPage] = []
-        stored: dict[bytes, int] = {}  # empty glass recurs, and is met first: a few hundred entries will do
+        stored: dict[bytes, int] = {}  # mostly empty glass, found early: a few hundred entries are enough
         for size, tiles in levels:
             shrink = width / size[0]
             per_cm = None if mpp is None else (1e4 / (mpp.x * shrink), 1e4 / (mpp.y * shrink))
@@ -263,7 +264,7 @@ def _area_mean(rgb: RgbArray, downsample: int) -> RgbArray:
 
 
 def _tiles_of(level: RgbArray) -> Iterator[RgbArray]:
-    """Cut a level into 256 px tiles, the last ones filled up by repeating the edge."""
+    """Cut a level into tiles of 256 px; the last ones are padded by repeating the edge."""
     height, width = level.shape[:2]
     for y in range(0, height, TILE_SIDE_PX):
         for x in range(0, width, TILE_SIDE_PX):

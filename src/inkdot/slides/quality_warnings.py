@@ -1,4 +1,4 @@
-"""What a person should know of a slide before trusting its results: lighting and colours, judged without its texts."""
+"""Warnings on illumination and colour profile of a slide; texts in the file are not used."""
 
 from typing import Final
 
@@ -15,10 +15,10 @@ _DARK_FRACTION = 0.6
 _LONGEST_NAME = 60
 
 
-def background_caution(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
-    """Say so where most of the image is dark: glass is bright in transmitted light, black in fluorescence.
+def background_warnings(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+    """Warn where most of the image is dark: glass is bright in transmitted light and black in fluorescence.
 
-    The dark frame of a round field of view, up to 41 % of a 4:3 photograph, is not enough.
+    The dark frame of a round field of view, up to 41 % of a 4:3 photograph, gives no warning.
 
     Args:
         pixels: uint8 RGB or RGBA, shape [..., 3 or 4]; fully transparent pixels do not count.
@@ -32,8 +32,8 @@ def background_caution(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     return (DARK_BACKGROUND,) if dark > _DARK_FRACTION else ()
 
 
-def profile_caution(profile: ImageCms.ImageCmsProfile | None) -> tuple[str, ...]:
-    """Name a colour profile other than sRGB. Pixels are used as stored: models see what scanners write."""
+def profile_warnings(profile: ImageCms.ImageCmsProfile | None) -> tuple[str, ...]:
+    """Warn of a colour profile other than sRGB. Profiles are not applied: models are trained on stored pixels."""
     if profile is None:
         return ()
     try:
@@ -43,5 +43,5 @@ def profile_caution(profile: ImageCms.ImageCmsProfile | None) -> tuple[str, ...]
     plain = name.casefold().replace(" ", "")
     if "srgb" in plain or "61966" in plain:
         return ()
-    shown = "".join(sign for sign in name if sign.isprintable()).strip()[:_LONGEST_NAME] or "without a name"
+    shown = "".join(sign for sign in name if sign.isprintable()).strip()[:_LONGEST_NAME] or "unnamed"
     return (f"colour profile '{shown}' is not applied: colours are as stored",)

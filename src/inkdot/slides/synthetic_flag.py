@@ -1,4 +1,4 @@
-"""Was this slide scanned, or made by a program? Decided by what the file says of itself."""
+"""Detects synthetic slides by their file name and description."""
 
 import json
 from collections.abc import Iterable
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import cast
 
 SYNTHETIC_PREFIX = "synthetic_"
-"""File names that start so are taken for synthetic whatever their metadata says."""
+"""Slides whose file name starts with this count as synthetic, whatever their metadata."""
 
 
-def says_synthetic(path: Path, descriptions: Iterable[str]) -> bool:
-    """True where the file's name or one of its description texts (JSON) says that it was made, not scanned."""
+def is_marked_synthetic(path: Path, descriptions: Iterable[str]) -> bool:
+    """Whether the file name or one of the description texts (JSON) marks a slide as synthetic."""
     return path.name.lower().startswith(SYNTHETIC_PREFIX) or any(_flag_in(text) for text in descriptions)
 
 
 def _flag_in(text: str) -> bool:
-    # Every vendor writes something else here; only our own texts are JSON objects.
+    # Vendors write other texts here; only those of Inkdot are JSON objects.
     if not text.lstrip().startswith("{"):
         return False
     try:

@@ -1,8 +1,7 @@
-"""The bones of a tiled TIFF: header, tags, offsets. The tiles arrive already encoded.
+"""Header, tags and offsets of a tiled TIFF of encoded tiles (TIFF 6.0 and BigTIFF, little-endian).
 
-tifffile asks for a JPEG codec even where the tiles are JPEG already, and stores a recurring tile
-as often as it recurs. Both cost too much here, and the structure is small; see the TIFF 6.0 and BigTIFF
-specifications. Little-endian throughout.
+tifffile requires imagecodecs even for encoded tiles, and stores a recurring tile once per occurrence
+(docs/explanation/decisions/0130).
 """
 
 import struct
@@ -21,7 +20,7 @@ _Tag = tuple[int, int, int, bytes]
 
 @dataclass(slots=True)
 class TiffPage:
-    """One level: its size and where its tiles lie in the file, in row order.
+    """One level: its size and the position of its tiles in the file, in row order.
 
     Attributes:
         size_px: Width and height in pixels.
@@ -37,7 +36,7 @@ class TiffPage:
 
 
 class TiffStructure:
-    """Writes a tiled YCbCr JPEG TIFF: first all tiles, in any order, then the directories.
+    """Writes a tiled YCbCr JPEG TIFF: first all tiles in any order, then the directories.
 
     Args:
         file: Opened for writing and seeking, empty.
@@ -103,7 +102,7 @@ class TiffStructure:
         return sorted(tags)
 
     def _directory(self, tags: Sequence[_Tag]) -> None:
-        """Write values that do not fit into their entry, then the directory, then the link to it."""
+        """Write the values that do not fit into an entry, then the directory, then the link to it."""
         inline, entry, pointer = (8, "<HHQ", "<Q") if self._big else (4, "<HHI", "<I")
         entries: list[bytes] = []
         for number, kind, count, value in tags:
@@ -119,7 +118,7 @@ class TiffStructure:
         self._link_at = self._end - inline
 
     def _append_even(self, data: bytes) -> int:
-        """Append at an even offset, as TIFF asks of values and directories."""
+        """Append at an even offset, as TIFF requires for values and directories."""
         if self._end % 2:
             self._file.write(b"\0")
             self._end += 1
