@@ -43,7 +43,7 @@ def abstained(low: float | None, high: float | None) -> AbstentionBand:
         target_selective_risk=0.05,
         selective_risk=metric,
         coverage=metric,
-        judged_on="slides",
+        evaluated_on="slides",
     )
 
 

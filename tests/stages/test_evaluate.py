@@ -90,7 +90,7 @@ def evaluated(model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayou
     return RunLayout(folder / "out")
 
 
-def test_metrics_are_those_of_the_tables_written(evaluated: RunLayout, model: Path):
+def test_metrics_agree_with_the_tables_written(evaluated: RunLayout, model: Path):
     report = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))
     threshold = json.loads((model / "model.json").read_text())["operating_points"]["malignancy"]["threshold"]
     best: dict[int, float] = {}
@@ -230,7 +230,7 @@ def test_slides_without_a_call_are_neither_right_nor_wrong(evaluated: RunLayout,
         "selective_risk": metric,
         "coverage": metric,
     }
-    description["abstention"] = {"malignancy": band | {"judged_on": "slides"}}
+    description["abstention"] = {"malignancy": band | {"evaluated_on": "slides"}}
     (careful / "model.json").write_text(json.dumps(description), encoding="utf-8")
     slides = evaluated.root.parent / "cohort" / "slides.csv"
     assert evaluate.run(careful, slides, tmp_path / "out") == 0
@@ -269,7 +269,7 @@ def test_every_reliability_bin_has_an_interval(evaluated: RunLayout):
         assert row["high"] - row["low"] > 0.01
 
 
-def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(evaluated: RunLayout):
+def test_the_page_loads_nothing_and_states_intervals(evaluated: RunLayout):
     text = evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "For Research Use Only. Not for use in diagnostic procedures." in text
     assert "<script" not in text
@@ -279,7 +279,7 @@ def test_the_page_stands_alone_and_never_shows_a_metric_without_its_interval(eva
     assert "95 % interval" in text
 
 
-def test_the_same_again_gives_the_same_bytes(evaluated: RunLayout, model: Path):
+def test_a_second_run_gives_the_same_bytes(evaluated: RunLayout, model: Path):
     before = evaluated.evaluation_json.read_bytes(), evaluated.evaluation_html.read_bytes()
     assert evaluate.run(model, evaluated.root.parent / "cohort" / "slides.csv", evaluated.root) == 0
     assert (evaluated.evaluation_json.read_bytes(), evaluated.evaluation_html.read_bytes()) == before

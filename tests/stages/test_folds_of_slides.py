@@ -68,7 +68,7 @@ def test_every_slide_is_predicted_by_attention_of_a_model_trained_without_its_pa
         split = csv.DictReader(layout.fold(fold).split_csv.read_text(encoding="utf-8").splitlines())
         assert {one["slide_id"]: one["split"] for one in split}[row["slide_id"]] == "test"
         point = models[fold].operating_points["malignancy"]
-        assert point.judged_on == "attention"
+        assert point.evaluated_on == "attention"
         assert (row["call"] == "flagged") == (float(row["score"]) >= point.threshold - 1e-6)
     facts = json.loads(layout.cross_validation_json.read_text(encoding="utf-8"))
     assert (facts["slides"], facts["patients"]) == (SLIDES, SLIDES)

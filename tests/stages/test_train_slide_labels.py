@@ -93,7 +93,7 @@ def test_training_from_slide_labels_makes_a_model_with_attention(trained: RunLay
     assert model.attention.start == "pseudo-labels"
     assert model.attention.follows
     assert model.attention.slides_per_class == {"malignancy.benign": 4.0, "malignancy.malignant": 4.0}
-    assert model.operating_points["malignancy"].judged_on == "attention"
+    assert model.operating_points["malignancy"].evaluated_on == "attention"
     assert "validation_slide_auc.malignancy.malignant" in model.validation_metrics
     phases = {"weak_labels", "pseudo_labels_1", "pseudo_labels_2", "pseudo_labels_3"}
     assert {path.name for path in trained.root.iterdir()} >= {*phases, "model"}

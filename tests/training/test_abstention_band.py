@@ -24,7 +24,7 @@ def slides(seed: int, n: int = 200):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_selective_risk_is_at_most_the_target_and_counted_on_the_called_slides(tiny_config, seed):
     truth, scores, patients = slides(seed)
-    locked = slide_abstention_band(truth, scores, patients, 0.4, tiny_config.training, judged_on="slides")
+    locked = slide_abstention_band(truth, scores, patients, 0.4, tiny_config.training, evaluated_on="slides")
     called = [k for k in range(len(scores)) if not locked.low < scores[k] < locked.high]
     wrong = [k for k in called if (scores[k] >= 0.4) != truth[k]]
     assert locked.low < 0.4 < locked.high
@@ -40,13 +40,13 @@ def test_there_is_no_band_without_a_target_or_enough_patients(tiny_config):
     silent = tiny_config.model_copy(
         update={"training": tiny_config.training.model_copy(update={"target_selective_risk": None})}
     )
-    assert slide_abstention_band(truth, scores, patients, 0.4, silent.training, judged_on="slides") is None
+    assert slide_abstention_band(truth, scores, patients, 0.4, silent.training, evaluated_on="slides") is None
     assert abstention_notes({}, silent.head_records, silent.training) == []
     few = np.where(truth, "one", patients)
-    assert slide_abstention_band(truth, scores, few, 0.4, tiny_config.training, judged_on="slides") is None
+    assert slide_abstention_band(truth, scores, few, 0.4, tiny_config.training, evaluated_on="slides") is None
     wrong = ~truth & (scores < 0.99)
     assert (
-        slide_abstention_band(scores < 0.4, scores, patients, 0.4, tiny_config.training, judged_on="slides")
+        slide_abstention_band(scores < 0.4, scores, patients, 0.4, tiny_config.training, evaluated_on="slides")
         is None
     )
     assert wrong.any()
@@ -75,7 +75,7 @@ def test_another_head_is_called_from_the_lowest_score_that_is_right_often_enough
     found = bands(morphology(rows), tiny_config)
     assert list(found) == ["morphology"]
     own = found["morphology"]
-    assert (own.low, own.judged_on) == (None, "tiles")
+    assert (own.low, own.evaluated_on) == (None, "tiles")
     assert own.high == pytest.approx(0.9, abs=1.01e-4)
     assert own.high <= np.float32(0.9)
     assert own.selective_risk.value == pytest.approx(2 / 80)

@@ -38,7 +38,7 @@ def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):
     # The benign tiles of a and b score higher than their malignant ones: they must not stand in for them.
     point = locked(rows, [0.2, 0.8, 0.95, 0.6, 0.9, 0.7, 0.1, 0.5, 0.99], tiny_config)
     assert point.threshold == pytest.approx(0.6, abs=1.01e-4)
-    assert point.judged_on == "slides"
+    assert point.evaluated_on == "slides"
     assert point.sensitivity.value == 1.0
     assert point.specificity.value == 0.5  # c has a tile at 0.7, d has none above 0.5
 

@@ -12,7 +12,7 @@ def attention_score(scores: SlideScores) -> np.float32 | None:
     Float32, as the scores of regions are and as the operating point was chosen on.
     """
     head = scores.flag_head
-    if not len(scores.flag_scores) or scores.operating_points[head.name].judged_on != "attention":
+    if not len(scores.flag_scores) or scores.operating_points[head.name].evaluated_on != "attention":
         return None
     classes = np.stack([scores.probabilities(head.name, name) for name in head.classes], axis=1)
     weights = scores.table.column("attention").to_numpy()

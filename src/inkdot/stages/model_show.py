@@ -75,14 +75,14 @@ def _points(description: ModelFile) -> list[str]:
     for name, point in sorted(description.operating_points.items()):
         lines.append(
             f"  {name}: {point.class_name} at or above {point.threshold:.4g}, "
-            f"chosen for a sensitivity of {point.target_sensitivity:g} on {point.judged_on}"
+            f"chosen for a sensitivity of {point.target_sensitivity:g} on {point.evaluated_on}"
         )
         for kind, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             lines.append(f"    {prefix}{kind} {_metric(metric) if metric else 'unknown'}")
     for name, own in sorted(description.abstention.items()):
         span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
         lines.append(
-            f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} on {own.judged_on}"
+            f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} on {own.evaluated_on}"
         )
         lines.append(f"    {prefix}coverage {_metric(own.coverage)}")
         lines.append(

@@ -65,7 +65,7 @@ class OperatingPoint(_Recorded):
         target_sensitivity: Requested sensitivity, 0 to 1.
         sensitivity: Sensitivity on the validation slides (or images) with labelled tiles.
         specificity: Specificity there.
-        judged_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
+        evaluated_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
             slides with their attention-pooled score.
         reliability: Reliability diagram there; empty in older models.
     """
@@ -75,7 +75,7 @@ class OperatingPoint(_Recorded):
     target_sensitivity: float
     sensitivity: Interval | None
     specificity: Interval | None
-    judged_on: Literal["slides", "tiles", "attention"] = "slides"
+    evaluated_on: Literal["slides", "tiles", "attention"] = "slides"
     reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
 
 
@@ -89,7 +89,7 @@ class AbstentionBand(_Recorded):
         target_selective_risk: Requested fraction (0 to 1) of wrong calls among all calls.
         selective_risk: That fraction on the validation data; None where no call was made there.
         coverage: Fraction (0 to 1) of the validation data on which a call was made.
-        judged_on: Unit of evaluation, see :class:`OperatingPoint`.
+        evaluated_on: Unit of evaluation, see :class:`OperatingPoint`.
     """
 
     low: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -97,7 +97,7 @@ class AbstentionBand(_Recorded):
     target_selective_risk: float
     selective_risk: Interval | None
     coverage: Interval
-    judged_on: Literal["slides", "tiles", "attention"]
+    evaluated_on: Literal["slides", "tiles", "attention"]
 
     def holds(self, score: float) -> bool:
         """Whether the flagging head abstains at a score, compared as float32, the precision of stored scores."""

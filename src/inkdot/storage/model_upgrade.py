@@ -12,9 +12,14 @@ UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2")
 
 _TOP: Final = {"views": "tta_views", "validation_figures": "validation_metrics", "familiarity": "ood"}
 _HEAD: Final = {"answers": "labels"}
-_OPERATING_POINT: Final = {"wanted_sensitivity": "target_sensitivity"}
+_OPERATING_POINT: Final = {"wanted_sensitivity": "target_sensitivity", "judged_on": "evaluated_on"}
 _RELIABILITY: Final = {"places": "regions"}
-_BAND: Final = {"wanted_error": "target_selective_risk", "answered": "coverage", "error": "selective_risk"}
+_BAND: Final = {
+    "wanted_error": "target_selective_risk",
+    "answered": "coverage",
+    "error": "selective_risk",
+    "judged_on": "evaluated_on",
+}
 _IMAGES: Final = {"near_identical": "near_duplicates"}
 _TRAINED_ON: Final = {"pictures": "images"}
 

@@ -162,7 +162,7 @@ def _slide_score(predicted: Predicted, model: ModelFile) -> float:
     head = flagging_head(model.head_records)
     flag = head.classes.index(head.flag_class or "")
     scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
-    if predicted.attention is not None and model.operating_points[head.name].judged_on == "attention":
+    if predicted.attention is not None and model.operating_points[head.name].evaluated_on == "attention":
         return float(np.float32(attention_pool(scores, predicted.attention)[flag]))
     return float(scores[:, flag].max())
 

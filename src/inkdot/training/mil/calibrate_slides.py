@@ -72,8 +72,8 @@ def describe_slides(
         scores = calibrated_scores(of_tiles, heads, temperatures)
         found = auc_metrics(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
         metrics |= {prefix + name: estimate for name, estimate in found.items()}
-    point = locked_point(head_class, truth, own, patients, config.training, judged_on="attention")
-    abstained = slide_abstention_band(truth, own, patients, point.threshold, config.training, judged_on="attention")
+    point = locked_point(head_class, truth, own, patients, config.training, evaluated_on="attention")
+    abstained = slide_abstention_band(truth, own, patients, point.threshold, config.training, evaluated_on="attention")
     further = head_abstention_bands(
         calibrated_scores(of_tiles, heads, temperatures), known.targets, known.patients, heads, config.training
     )

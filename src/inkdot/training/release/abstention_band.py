@@ -33,7 +33,7 @@ def slide_abstention_band(
     threshold: float,
     training: TrainingConfig,
     *,
-    judged_on: Literal["slides", "attention"],
+    evaluated_on: Literal["slides", "attention"],
 ) -> AbstentionBand | None:
     """The scores round the threshold on which the model abstains.
 
@@ -43,7 +43,7 @@ def slide_abstention_band(
         patients: Shape [n].
         threshold: The locked operating point.
         training: Target selective risk and seed.
-        judged_on: What a slide's score is made from.
+        evaluated_on: What a slide's score is made from.
 
     Returns:
         None where no target is set, where a class has fewer than three patients, or where even the most confident calls
@@ -67,7 +67,7 @@ def slide_abstention_band(
         target_selective_risk=target,
         selective_risk=to_interval(share_estimate(wrong[called], patients[called], seed=seed)),
         coverage=_share(called, patients, seed),
-        judged_on=judged_on,
+        evaluated_on=evaluated_on,
     )
 
 
@@ -116,7 +116,7 @@ def _head_band(
         target_selective_risk=target,
         selective_risk=to_interval(share_estimate(~right[called], owners[called], seed=seed)),
         coverage=_share(called, owners, seed),
-        judged_on="tiles",
+        evaluated_on="tiles",
     )
 
 

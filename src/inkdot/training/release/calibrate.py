@@ -61,7 +61,7 @@ def describe(
     )
     point = _operating_point(head_class, scores, tiles, config.training)
     abstained = slide_abstention_band(
-        *_slides(head_class, scores, tiles), point.threshold, config.training, judged_on="slides"
+        *_slides(head_class, scores, tiles), point.threshold, config.training, evaluated_on="slides"
     )
     further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, config.training)
     metrics = auc_metrics(
@@ -147,7 +147,7 @@ def locked_point(
     patients: NameArray,
     training: TrainingConfig,
     *,
-    judged_on: Literal["slides", "attention"] = "slides",
+    evaluated_on: Literal["slides", "attention"] = "slides",
 ) -> OperatingPoint:
     """The operating point of slides with known truth and score, shape [n] each."""
     target, seed = training.target_sensitivity, training.seed
@@ -160,7 +160,7 @@ def locked_point(
         target_sensitivity=target,
         sensitivity=to_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=to_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
-        judged_on=judged_on,
+        evaluated_on=evaluated_on,
     )
 
 

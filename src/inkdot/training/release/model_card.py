@@ -133,7 +133,7 @@ def _table(description: ModelFile) -> str:
         highest = (
             f"\nThe threshold is the highest at which {point.target_sensitivity:g} of the positive {units}"
         )
-        if point.judged_on == "attention":
+        if point.evaluated_on == "attention":
             rows.append(
                 f"{highest} score at or above it, by attention over the tiles that training used. Scores of tiles are "
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
@@ -148,7 +148,7 @@ def _table(description: ModelFile) -> str:
 
 def _band(head: str, band: AbstentionBand, description: ModelFile) -> str:
     """Scores of a head that get no call, with the coverage and selective risk of the rest."""
-    units = "tiles" if band.judged_on == "tiles" else _units(description)
+    units = "tiles" if band.evaluated_on == "tiles" else _units(description)
     if band.high is None:
         return (
             f"Head {head}: always `indeterminate`: even the most confident calls on validation {units} were wrong more often "
