@@ -80,7 +80,7 @@ def test_red_cells_beside_lymphocytes_are_no_nuclei(paint: Paint) -> None:
     assert len(diameters(paint([*LYMPHOCYTES, *red]), Mpp.square(0.25))) == 25
 
 
-def test_touching_nuclei_are_parted(paint: Paint) -> None:
+def test_touching_nuclei_are_split(paint: Paint) -> None:
     chain = [Disc(20 + 10.5 * index, 50, 11.5) for index in range(6)]
     found = diameters(paint(chain), Mpp.square(0.25))
     assert len(found) == 6

@@ -22,7 +22,7 @@ from inkdot.synthetic.cohort.truth import MALIGNANT, truth_table
 from inkdot.synthetic.counterfactuals import without_class, without_tumour
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -39,7 +39,7 @@ class Cohort:
 
     def paint(self, name: str, plan: SlidePlan, scene: Scene, heights_um: Sequence[float] = (0.0,)) -> None:
         """One slide, focused at one height, or fused from several."""
-        args = scene, MPP, plan.stain(), plan.scanner_habits(), 1
+        args = scene, MPP, plan.stain(), plan.scanner_properties(), 1
         source = SceneSource(*args, heights_um[0]) if len(heights_um) == 1 else FusedSource(*args, heights_um)
         path = self._folder / "slides" / f"{name}.tif"
         write_array_pyramid(path, whole_image(source), mpp=Mpp.square(MPP), description='{"synthetic": true}')
@@ -66,7 +66,7 @@ def model(repository: Path) -> Path:
 def test_without_its_tumour_a_slide_has_a_lower_score(model: Path, tmp_path: Path) -> None:
     cohort = Cohort(tmp_path)
     for plan in plan_cohort("lm-typical", 3, 5, spot_mm=0.8, mpp=MPP):
-        scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+        scene = build_scene(plan, plan.draw_patient(), plan.stain())
         assert any(cell.kind in MALIGNANT for cell in scene.cells)
         cohort.paint(f"full{plan.number}", plan, scene)
         cohort.paint(f"without{plan.number}", plan, without_tumour(scene))
@@ -82,7 +82,7 @@ def test_taking_choroid_plexus_away_raises_no_score(model: Path, tmp_path: Path)
     cohort = Cohort(tmp_path)
     numbers: list[int] = []
     for plan in plan_cohort("ventricular", 6, 2, spot_mm=0.8, mpp=MPP):
-        scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+        scene = build_scene(plan, plan.draw_patient(), plan.stain())
         if len(numbers) < 3 and any(cell.kind == "choroid" for cell in scene.cells):
             cohort.paint(f"full{plan.number}", plan, scene)
             cohort.paint(f"without{plan.number}", plan, without_class(scene, "choroid"))
@@ -103,7 +103,7 @@ def test_what_lies_ten_micrometres_up_is_found_in_the_fused_stack_and_one_plane_
     plane must say that the cluster is out of focus and that less of the slide can be judged.
     """
     plan = replace(plan_cohort("lm-minimal", 1, 7, spot_mm=0.8, mpp=MPP)[0], only_confounders="none")
-    flat = lay_scene(plan, plan.draw_patient(), plan.stain())
+    flat = build_scene(plan, plan.draw_patient(), plan.stain())
     cells = tuple(replace(cell, z_um=10.0 if cell.kind in MALIGNANT else 0.0) for cell in flat.cells)
     scene = replace(flat, cells=cells)
     cohort = Cohort(tmp_path)

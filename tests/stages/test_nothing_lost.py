@@ -189,7 +189,7 @@ def test_slides_of_an_earlier_list_are_named(
     predict.run([slides / "s2.tif"], model, tmp_path / "results")
     shown = " ".join(capsys.readouterr().err.split())
     assert (
-        "results of 2 slides of another list lie there too (s0, s1): they have no line in predictions.csv"
+        "the folder also holds results of 2 slides of another list (s0, s1): predictions.csv does not list them"
         in shown
     )
 
@@ -203,11 +203,11 @@ def test_a_table_that_cannot_be_written_costs_no_slide_and_is_said_after_the_sum
     out.assessment_csv.mkdir(parents=True)
     assert tile.run(slides, CONFIG, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.assessment_csv}: expected a writable file")[0]
+    assert "Failed slides" in told.split(f"{out.assessment_csv}: expected a writable file")[0]
     out.predictions_csv.mkdir()
     assert predict.run([slides], model, out.root) == 1
     told = capsys.readouterr().err
-    assert "Slides that failed" in told.split(f"{out.predictions_csv}: expected a writable file")[0]
+    assert "Failed slides" in told.split(f"{out.predictions_csv}: expected a writable file")[0]
     out.assessment_csv.rmdir()
     out.predictions_csv.rmdir()
     (slides / "s1.tif").unlink()
@@ -313,7 +313,7 @@ def test_each_bad_slide_is_named_with_its_stage_and_reason(slides: Path, model: 
     told, _ = doctor.communicate(timeout=120)
     assert doctor.returncode == 1
     assert "Permission denied" in told
-    assert "Slides that failed" in shown
+    assert "Failed slides" in shown
     for name in reasons:
         assert name in shown
     assert {row["slide_id"] for row in read_predictions(out / "predictions.csv")} == {
@@ -373,7 +373,7 @@ def test_images_that_find_no_room_cost_no_scores(slides: Path, model: Path, tmp_
     (failed,) = (line for line in ledger.read(out / "ledger.jsonl") if line.outcome == "failed")
     assert (failed.stage, failed.slide_id) == ("images", "noisy")
     assert "make room, or choose another --out" in failed.reason
-    assert "noisy" in shown.split("Slides that failed")[1]
+    assert "noisy" in shown.split("Failed slides")[1]
     assert {row["outcome"] for row in read_predictions(out / "predictions.csv")} == {"done"}
     assert not (out / "overview" / "noisy.jpg").exists()
     assert (

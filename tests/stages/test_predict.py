@@ -306,7 +306,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     make_slide(slides / "s0.tif", 77)
     run([slides], model, out, dry_run=True)
     shown = capsys.readouterr().out
-    assert shown.count("nothing: its scores fit") == 2
+    assert shown.count("nothing: scores are current") == 2
     assert shown.count("tile and score") == 1
     assert data_files(out) == before
 

@@ -150,5 +150,5 @@ def test_a_dry_run_says_what_would_be_drawn(
     assert run([slides], model, results.root, dry_run=True) == 0
     shown = capsys.readouterr().out
     assert "draw" in shown.split("s1")[1]
-    assert "nothing: its scores fit" in shown.split("s1")[0]
+    assert "nothing: scores are current" in shown.split("s1")[0]
     assert not results.overview("s1").exists()

@@ -24,7 +24,7 @@ from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.cohort.truth import truth_table
 from inkdot.synthetic.counterfactuals import with_precipitate
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -131,8 +131,8 @@ def test_tumour_is_among_the_first_thirty_regions_with_and_without_precipitate(
         (loaded / name).write_bytes((clean / name).read_bytes())
     for plan, entry in zip(plan_cohort("lm-minimal", 2, 3, spot_mm=1.0, mpp=0.5), entries, strict=True):
         stain = plan.stain()
-        scene = with_precipitate(lay_scene(plan, plan.draw_patient(), stain), seed=1)
-        source = SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)
+        scene = with_precipitate(build_scene(plan, plan.draw_patient(), stain), seed=1)
+        source = SceneSource(scene, 0.5, stain, plan.scanner_properties(), seed=1)
         write_array_pyramid(
             loaded / "slides" / entry.path.name,
             whole_image(source),
@@ -154,11 +154,11 @@ def test_morphology_is_called_on_what_is_sure_and_left_open_on_mixtures(
         for usual in plan_cohort("lm-typical", 3, 77, spot_mm=1.0, mpp=0.5):
             plan, name = replace(usual, tumour=tumour), f"synthetic_{tumour}_{usual.number}"
             stain = plan.stain()
-            scene = lay_scene(plan, plan.draw_patient(), stain)
+            scene = build_scene(plan, plan.draw_patient(), stain)
             truth[name] = truth_table(scene, 0.5).to_pylist()
             write_array_pyramid(
                 tmp_path / "slides" / f"{name}.tif",
-                whole_image(SceneSource(scene, 0.5, stain, plan.scanner_habits(), seed=1)),
+                whole_image(SceneSource(scene, 0.5, stain, plan.scanner_properties(), seed=1)),
                 mpp=Mpp.square(0.5),
                 description='{"synthetic": true}',
             )

@@ -133,8 +133,8 @@ def test_lymphoid_aggregates_hold_monocytes_and_are_not_flattened() -> None:
 )
 def test_clusters_reach_into_the_height(kind: str, low: float, high: float) -> None:
     rng = np.random.default_rng(9)
-    looks = [draw_group(kind, draw_patient("", rng), rng).cells for _ in range(30)]
-    extent = np.median([np.ptp([cell.z_um for cell in cells]) for cells in looks if len(cells) >= 8])
+    appearances = [draw_group(kind, draw_patient("", rng), rng).cells for _ in range(30)]
+    extent = np.median([np.ptp([cell.z_um for cell in cells]) for cells in appearances if len(cells) >= 8])
     assert low < extent < high
 
 

@@ -11,17 +11,17 @@ from inkdot.synthetic.cohort.truth import truth_table
 from inkdot.synthetic.cytology.confounders import CHANCES
 from inkdot.synthetic.rendering.backdrops import word_bitmap
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 PLAN = replace(plan_cohort("normal", 1, 4, spot_mm=0.4, mpp=1.0)[0], only_confounders="none")
 
 
 def scene(plan: SlidePlan) -> Scene:
-    return lay_scene(plan, plan.draw_patient(), plan.stain())
+    return build_scene(plan, plan.draw_patient(), plan.stain())
 
 
 def image(of: Scene) -> np.ndarray:
-    return whole_image(SceneSource(of, 1.0, PLAN.stain(), PLAN.scanner_habits(), seed=1)).astype(int)
+    return whole_image(SceneSource(of, 1.0, PLAN.stain(), PLAN.scanner_properties(), seed=1)).astype(int)
 
 
 @pytest.mark.parametrize("name", sorted(CHANCES))

@@ -10,17 +10,17 @@ from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.cohort.truth import MALIGNANT, true_labels, truth_table
 from inkdot.synthetic.counterfactuals import with_precipitate, without_class, without_tumour
 from inkdot.synthetic.rendering.scene_source import TILE_SIDE_PX, SceneSource
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 PLAN = replace(plan_cohort("lm-typical", 1, 4, spot_mm=0.5, mpp=0.5)[0], only_confounders="none")
 
 
 def scene() -> Scene:
-    return lay_scene(PLAN, PLAN.draw_patient(), PLAN.stain())
+    return build_scene(PLAN, PLAN.draw_patient(), PLAN.stain())
 
 
 def image(of: Scene, mpp: float = 0.5) -> RgbArray:
-    source = SceneSource(of, mpp, PLAN.stain(), PLAN.scanner_habits(), seed=1)
+    source = SceneSource(of, mpp, PLAN.stain(), PLAN.scanner_properties(), seed=1)
     columns, rows = (-(-size // TILE_SIDE_PX) for size in source.size_px)
     whole = np.zeros((rows * TILE_SIDE_PX, columns * TILE_SIDE_PX, 3), np.uint8)
     for row in range(rows):

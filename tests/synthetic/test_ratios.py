@@ -59,9 +59,9 @@ def test_moulded_nuclei_touch_without_covering_each_other() -> None:
             for c in moulded_cluster("small_nec", RECIPES["small_nec"], Preparation(), 12, rng)
             if c.cytoplasm
         ]
-        places = np.array([(cell.x_um, cell.y_um) for cell in cells])
+        positions = np.array([(cell.x_um, cell.y_um) for cell in cells])
         radii = np.array([diameter(cell) / 2.0 for cell in cells])
-        apart = np.hypot(*(places[:, None] - places[None, :]).transpose(2, 0, 1)) / (
+        apart = np.hypot(*(positions[:, None] - positions[None, :]).transpose(2, 0, 1)) / (
             radii[:, None] + radii[None, :]
         )
         np.fill_diagonal(apart, np.inf)
@@ -71,8 +71,8 @@ def test_moulded_nuclei_touch_without_covering_each_other() -> None:
 def test_choroid_groups_are_regular() -> None:
     rng = np.random.default_rng(4)
     cells = regular_group("choroid", RECIPES["choroid"], Preparation(), 40, rng)
-    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
-    apart = np.hypot(*(places[:, None] - places[None, :]).transpose(2, 0, 1))
+    positions = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    apart = np.hypot(*(positions[:, None] - positions[None, :]).transpose(2, 0, 1))
     np.fill_diagonal(apart, np.inf)
     nearest = apart.min(axis=1)
     assert nearest.std() / nearest.mean() < 0.20

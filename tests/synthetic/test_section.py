@@ -10,7 +10,7 @@ from inkdot.synthetic.cells.shapes import equivalent_diameter_um
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.histology.draw_tissue_plan import P_AZZOPARDI, P_BENIGN_EPITHELIUM, draw_ground_plan
 from inkdot.synthetic.histology.tissue_plan import STEP_UM, GroundPlan, TissueClass
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def large_cell_plans() -> list[GroundPlan]:
 
 def laid(preset: str, seed: int = 1) -> Scene:
     plan = plan_cohort(preset, 1, seed, 0.5, 1.0)[0]
-    return lay_scene(plan, plan.draw_patient(), plan.stain())
+    return build_scene(plan, plan.draw_patient(), plan.stain())
 
 
 def nuclear_um(cells: list[Cell]) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_nuclei_are_as_large_and_as_dense_as_published(
     for seed in range(3):
         plan = plan_cohort(preset, 1, seed, 0.5, 1.0)[0]
         patient = plan.draw_patient()
-        scene = lay_scene(plan, patient, plan.stain())
+        scene = build_scene(plan, patient, plan.stain())
         size = patient.preparation.size
         cells = [cell for cell in scene.cells if cell.kind == kind and cell.state == "intact"]
         means.append(float(nuclear_um(cells).mean()) / size)
@@ -136,7 +136,7 @@ def test_mitoses_per_two_square_millimetres() -> None:
 
 def test_fibroblasts_lie_along_the_fibres() -> None:
     plan = plan_cohort("benign-section", 1, 1, 0.5, 1.0)[0]
-    scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+    scene = build_scene(plan, plan.draw_patient(), plan.stain())
     ground = draw_ground_plan(500.0, "", plan.chance("scene"))
     margin = (scene.width_um - 500.0) / 2.0
     off: list[float] = []
@@ -154,4 +154,4 @@ def test_a_section_repeats() -> None:
         (cell.kind, cell.x_um, cell.texture) for cell in other.cells
     ]
     plan = replace(plan_cohort("combined-section", 1, 1, 0.5, 1.0)[0], only_confounders="none")
-    assert lay_scene(plan, plan.draw_patient(), plan.stain()).regions
+    assert build_scene(plan, plan.draw_patient(), plan.stain()).regions

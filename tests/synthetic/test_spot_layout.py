@@ -12,7 +12,7 @@ from inkdot.synthetic.cytology.settling import Glass
 from inkdot.synthetic.rendering.backdrops import AlignmentArc, SpotRing
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 
 def plan_of(preset: str, seed: int = 1, spot_mm: float = 0.5, number: int = 0) -> SlidePlan:
@@ -21,12 +21,12 @@ def plan_of(preset: str, seed: int = 1, spot_mm: float = 0.5, number: int = 0) -
 
 
 def laid(plan: SlidePlan) -> Scene:
-    return lay_scene(plan, plan.draw_patient(), plan.stain())
+    return build_scene(plan, plan.draw_patient(), plan.stain())
 
 
 def image(scene: Scene, plan: SlidePlan, focus_um: float = 0.0) -> np.ndarray:
     return whole_image(
-        SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1, focus_um=focus_um)
+        SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_properties(), seed=1, focus_um=focus_um)
     ).astype(int)
 
 
@@ -52,11 +52,11 @@ def test_cells_keep_out_of_lanes_and_clump_slightly() -> None:
         glass = Glass(0.0, 0.0, 2000.0, rng)
         if glass.lanes:
             break
-    places = np.array([glass.settle(4.0, single=True) for _ in range(3000)])
-    in_lane = np.mean([any(lane.holds(x, y) for lane in glass.lanes) for x, y in places])
+    positions = np.array([glass.settle(4.0, single=True) for _ in range(3000)])
+    in_lane = np.mean([any(lane.holds(x, y) for lane in glass.lanes) for x, y in positions])
     free = rng.uniform(-1400.0, 1400.0, (4000, 2))
     assert in_lane < 0.2 * np.mean([any(lane.holds(x, y) for lane in glass.lanes) for x, y in free])
-    inside = places[np.abs(places).max(axis=1) < 1400.0]
+    inside = positions[np.abs(positions).max(axis=1) < 1400.0]
     counts, _, _ = np.histogram2d(inside[:, 0], inside[:, 1], bins=14)
     assert 1.1 < counts.var() / counts.mean() < 6.0  # 1 for even chance
 
@@ -115,7 +115,7 @@ def test_right_of_a_bad_seam_the_image_lies_lower(shift_px: int) -> None:
     plain = laid(plan)
     plain = replace(plain, backdrop=())
     joined = replace(plain, seam=Seam(plain.width_um / 2.0, shift_px))
-    quiet = replace(plan.scanner_habits(), noise=0.0, shading=0.0)
+    quiet = replace(plan.scanner_properties(), noise=0.0, shading=0.0)
     straight, jumped = (
         whole_image(SceneSource(one, 0.5, plan.stain(), quiet, seed=1)) for one in (plain, joined)
     )
@@ -133,9 +133,9 @@ def test_extended_focus_shows_what_no_single_plane_does() -> None:
     split = replace(flat, cells=cells)
     sharp = image(replace(flat, cells=tuple(replace(cell, z_um=0.0) for cell in cells)), plan)
     planes = (-9.0, 0.0, 9.0)
-    fused = whole_image(FusedSource(split, plan.mpp, plan.stain(), plan.scanner_habits(), 1, planes)).astype(
-        int
-    )
+    fused = whole_image(
+        FusedSource(split, plan.mpp, plan.stain(), plan.scanner_properties(), 1, planes)
+    ).astype(int)
     error = {z: np.abs(image(split, plan, z) - sharp).mean() for z in planes}
     assert np.abs(fused - sharp).mean() < 0.5 * min(error.values())
     # What lies 9 µm up has no edges in the middle plane, and its own in the fused image.
@@ -147,7 +147,7 @@ def test_extended_focus_shows_what_no_single_plane_does() -> None:
 def test_tiles_of_the_fused_image_meet_without_a_seam() -> None:
     plan = plan_of("pleocytosis", spot_mm=0.3)
     scene = replace(laid(plan), backdrop=())
-    source = FusedSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), 1, (-6.0, 0.0, 6.0))
+    source = FusedSource(scene, plan.mpp, plan.stain(), plan.scanner_properties(), 1, (-6.0, 0.0, 6.0))
     whole = whole_image(source).astype(int)
     across = np.abs(np.diff(whole, axis=1)).mean(axis=(0, 2))
     assert across[255] < 1.5 * np.median(across[200:300])

@@ -11,7 +11,7 @@ from inkdot.slides.array_slide import ArraySlide, pyramid_of
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 from inkdot.tiling.cut_slide import cut_slide
 from inkdot.tiling.foreground.find_foreground import find_foreground
 from inkdot.tiling.foreground.focus import WINDOW_UM
@@ -29,8 +29,8 @@ NO_CELLS = {"precipitate", "apoptotic_body"}
 def scanned(preset: str, seed: int, confounders: str, spot_mm: float = 1.5) -> tuple[ArraySlide, Scene]:
     plan = replace(plan_cohort(preset, 1, seed, spot_mm, MPP)[0], only_confounders=confounders)
     stain = plan.stain()
-    scene = lay_scene(plan, plan.draw_patient(), stain)
-    rgb = whole_image(SceneSource(scene, MPP, stain, plan.scanner_habits(), seed))
+    scene = build_scene(plan, plan.draw_patient(), stain)
+    rgb = whole_image(SceneSource(scene, MPP, stain, plan.scanner_properties(), seed))
     return ArraySlide(pyramid_of(rgb, (1, 4)), MPP, synthetic=True), scene
 
 

@@ -1,7 +1,13 @@
-"""Nuclei in pixels: where they are, how large, how dark and how close, in micrometres where the scale is known.
+"""Segmentation and measurement of nuclei, on arrays; in micrometres where the scale is known.
 
-Works on arrays and records; slides are opened and tables written elsewhere. Sizes describe, they never decide:
-no function here calls anything small-cell or large-cell (docs/explanation/morphometry.md says why).
+No function here calls a cell type from a size (docs/explanation/morphometry.md).
+
+- ``segmentation``: nuclei of an image; the entry point.
+- ``stain_planes``, ``component_tree``, ``nucleus_splitting``, ``half_maximum``, ``outline_smoothing``: its steps.
+- ``priors``: its constants; ``nuclear_scale``: nuclear diameter of an image of unknown scale.
+- ``nucleus_measurements``, ``cluster_measurements``, ``measurement_tables``: measurements, and their tables.
+- ``lymphocyte_reference``: resting lymphocytes as size reference.
+- ``arrays``, ``mask_shape``: array helpers.
 """
 
 from inkdot.morphometry.cluster_measurements import ClusterMeasurement, measure_clusters, measure_together

@@ -76,7 +76,7 @@ def measure_clusters(
     reference: LymphocyteReference,
     gap_um: float = CLUSTER_GAP_UM,
 ) -> list[ClusterMeasurement]:
-    """Group a image's nuclei into clusters and measure each; single nuclei are clusters of one.
+    """Group an image's nuclei into clusters and measure each; single nuclei are clusters of one.
 
     Args:
         labels: Segmentation, shape [height, width].

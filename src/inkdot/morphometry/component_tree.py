@@ -58,7 +58,7 @@ class ComponentTree:
 
 
 def component_tree(
-    stain: Plane, edges: Plane, thresholds: npt.NDArray[np.float64], beliefs: Priors
+    stain: Plane, edges: Plane, thresholds: npt.NDArray[np.float64], priors: Priors
 ) -> ComponentTree:
     """The tree of regions with at least the area of the smallest nucleus.
 
@@ -66,15 +66,15 @@ def component_tree(
         stain: Nuclear stain at the working scale, shape [height, width].
         edges: Strength of edges, same shape.
         thresholds: Ascending.
-        beliefs: Sizes of nuclei and of the pale spots inside them.
+        priors: Sizes of nuclei and of the pale spots inside them.
     """
-    least = NOMINAL_AREA_PX * beliefs.smallest**2
-    most = NOMINAL_AREA_PX * beliefs.largest**2
+    least = NOMINAL_AREA_PX * priors.smallest**2
+    most = NOMINAL_AREA_PX * priors.largest**2
     regions: list[Region] = []
     planes: list[Labels] = []
     parents = np.full(1, -1)
     for threshold in thresholds:
-        mask = _dark(stain, float(threshold), beliefs)
+        mask = _dark(stain, float(threshold), priors)
         count, labels, boxes = connected(mask, 4)
         if count == 1:
             break
@@ -100,14 +100,14 @@ def component_tree(
     return ComponentTree(regions, planes)
 
 
-def _dark(stain: Plane, threshold: float, beliefs: Priors) -> npt.NDArray[np.uint8]:
+def _dark(stain: Plane, threshold: float, priors: Priors) -> npt.NDArray[np.uint8]:
     """What is darker than the threshold, small pale spots filled and single-pixel bridges cut.
 
     Each step keeps a mask inside that of a lower threshold: that makes the regions a tree.
     """
     mask = stain > threshold
     _, pale, boxes = connected(~mask, 8)
-    small = boxes[:, cv2.CC_STAT_AREA] < NOMINAL_AREA_PX * beliefs.hole**2
+    small = boxes[:, cv2.CC_STAT_AREA] < NOMINAL_AREA_PX * priors.hole**2
     small[0] = False
     filled = (mask | small[pale]).astype(np.uint8)
     return cast("npt.NDArray[np.uint8]", cv2.morphologyEx(filled, cv2.MORPH_OPEN, _DISC))
@@ -123,15 +123,15 @@ def _mean_edge(
     return total / np.maximum(number, 1)
 
 
-def thresholds_for(stain: Plane, beliefs: Priors) -> npt.NDArray[np.float64]:
+def thresholds_for(stain: Plane, priors: Priors) -> npt.NDArray[np.float64]:
     """Evenly spaced thresholds from just above the background to the darkest nuclei."""
     darkest = float(np.percentile(stain, 99.5))
-    return np.linspace(beliefs.lowest_level * darkest + 0.03, darkest * 0.95, beliefs.levels)
+    return np.linspace(priors.lowest_level * darkest + 0.03, darkest * 0.95, priors.levels)
 
 
-def edge_strength(stain: Plane, beliefs: Priors) -> Plane:
+def edge_strength(stain: Plane, priors: Priors) -> Plane:
     """Gradient of the stain per working pixel."""
-    smooth = cv2.GaussianBlur(stain, (0, 0), beliefs.edge_smoothing * DIAMETER_PX)
+    smooth = cv2.GaussianBlur(stain, (0, 0), priors.edge_smoothing * DIAMETER_PX)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     along_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     return steepness(cast(Plane, along_x), cast(Plane, along_y))

@@ -1,7 +1,7 @@
-"""Outlines where the stain has fallen half-way from nucleus to surroundings.
+"""Outlines at the half maximum, where the stain has fallen half-way from nucleus to surroundings.
 
-The region worth most is often a threshold too generous: it takes in the blur and the thin rim of cytoplasm of a
-lymphocyte, a sixth of its diameter. Half-way between inside and outside is where a blurred step has its edge.
+The region of highest score often includes the blur and the thin rim of cytoplasm of a lymphocyte, a sixth of its
+diameter. A blurred step has its edge half-way between inside and outside.
 """
 
 from typing import Final, cast
@@ -21,11 +21,11 @@ _LEAST_SHARE = 0.5
 _LOST_SOLIDITY = 0.03
 
 
-def tightened_labels(labels: Labels, stain: Plane, fraction: float = HALF_MAXIMUM) -> Labels:
+def half_maximum_labels(labels: Labels, stain: Plane, fraction: float = HALF_MAXIMUM) -> Labels:
     """Shrink every label to what is darker than half-way between its inside and what surrounds it.
 
-    Outlines towards a touching nucleus stay: there is no background to fall to. A label that would lose more than
-    half of its area, or its round shape, is left as it was: its inside is no even step (folded, heaped, vesicular).
+    Outlines towards a touching nucleus stay: there is no background beyond. A label that would lose more than half of its
+    area, or its round shape, is left unchanged: its inside is uneven (folded, heaped, vesicular).
 
     Args:
         labels: At the working scale, shape [height, width].

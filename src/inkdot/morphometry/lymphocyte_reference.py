@@ -1,7 +1,7 @@
-"""The slide's own resting lymphocytes as a ruler.
+"""The slide's own resting lymphocytes as size reference.
 
-"Three lymphocytes" is a rule relative to the slide, and texts differ on what it measures (DOMAIN A1.2): so the
-ratio of nuclear diameters is reported, its definition beside it, and nothing is cut off at any value of it.
+"Three lymphocytes" is a rule relative to the slide, and texts differ on what it measures (DOMAIN A1.2). So the ratio of
+nuclear diameters is reported with its definition, and no cut-off is applied to it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from inkdot.morphometry.nucleus_measurements import NucleusMeasurement
 
 MIN_LYMPHOCYTES: Final = 20
-"""Fewer accepted lymphocytes make no ruler."""
+"""Least number of accepted lymphocytes for a reference."""
 
 DEFINITION: Final = (
     "equivalent diameter of the nucleus divided by the median equivalent nuclear diameter "
@@ -30,11 +30,11 @@ _TRIM = 1.25
 
 @dataclass(frozen=True, slots=True)
 class LymphocyteReference:
-    """What the slide's lymphocytes say.
+    """Size and darkness of the slide's resting lymphocytes.
 
     Attributes:
         lymphocytes: Number of accepted resting lymphocytes.
-        diameter_um: Their median equivalent nuclear diameter in µm; None where the ruler is unavailable.
+        diameter_um: Their median equivalent nuclear diameter in µm; None where unavailable.
         mean_od: Their median optical density of red and green light; None where unavailable.
         reason: Why it is unavailable; empty where it is available.
     """
@@ -50,28 +50,28 @@ class LymphocyteReference:
         return self.diameter_um is not None
 
     def ratio(self, diameter_um: float) -> float | None:
-        """Nuclear diameter by the lymphocytes' (see ``DEFINITION``); None without a ruler."""
+        """Nuclear diameter by the lymphocytes' (see ``DEFINITION``); None without a reference."""
         return diameter_um / self.diameter_um if self.diameter_um is not None else None
 
     def hyperchromasia(self, mean_od: float) -> float | None:
-        """Mean optical density by the lymphocytes'; None without a ruler. Above 1: darker than lymphocytes."""
+        """Mean optical density by the lymphocytes'; None without a reference. Above 1: darker than lymphocytes."""
         return mean_od / self.mean_od if self.mean_od else None
 
 
 def lymphocyte_reference(
     nuclei: Sequence[NucleusMeasurement], min_lymphocytes: int = MIN_LYMPHOCYTES
 ) -> LymphocyteReference:
-    """Find the resting lymphocytes among a slide's nuclei and measure by them.
+    """Find the resting lymphocytes among a slide's nuclei.
 
     Accepted are nuclei that lie whole in the image, round (aspect at most 1.3), convex, without a nucleolus, with
     scant cytoplasm, in focus, dark, and of 4.5 to 9.5 µm. Of these, the small ones count: resting lymphocytes
-    are the smallest round nuclei of cerebrospinal fluid, so whatever exceeds the 30th percentile's diameter by
+    are the smallest round nuclei of cerebrospinal fluid, so what exceeds the 30th percentile's diameter by
     more than 1.25 (reactive lymphocytes, monocytes, tumour) is left out, as is what is paler than half the dark
     ones.
 
     Args:
         nuclei: All measured nuclei of one slide.
-        min_lymphocytes: Fewer make no ruler.
+        min_lymphocytes: With fewer there is no reference.
     """
     round_ones = [one for one in nuclei if _looks_resting(one)]
     if round_ones:
@@ -84,7 +84,10 @@ def lymphocyte_reference(
     count = len(round_ones)
     if count < min_lymphocytes:
         return LymphocyteReference(
-            count, None, None, f"lymphocyte reference unavailable: {count} resting lymphocytes, {min_lymphocytes} needed"
+            count,
+            None,
+            None,
+            f"lymphocyte reference unavailable: {count} resting lymphocytes, {min_lymphocytes} needed",
         )
     return LymphocyteReference(
         count,

@@ -1,4 +1,4 @@
-"""How large nuclei are in a image of unknown scale, in pixels."""
+"""How large nuclei are in an image of unknown scale, in pixels."""
 
 from typing import Final
 

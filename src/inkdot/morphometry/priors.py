@@ -1,7 +1,7 @@
-"""What the segmentation believes of nuclei, relative to a nominal nuclear diameter.
+"""Constants of the segmentation, relative to a nominal nuclear diameter.
 
-One setting serves every stain and scale; nothing is chosen per image. The values were tried out on the same 53
-annotated images on which docs/explanation/morphometry.md reports, so its metrics flatter them a little.
+One setting serves every stain and scale; nothing is chosen per image. The values were tuned on the same 53
+annotated images on which docs/explanation/morphometry.md reports, so its metrics are slightly optimistic.
 """
 
 import math
@@ -13,7 +13,7 @@ NOMINAL_DIAMETER_UM: Final = 8.4
 nuclei may have 0.4 to 3 times this diameter, so that it does not bias what is measured."""
 
 DIAMETER_PX: Final = 24.0
-"""The same diameter in working pixels; larger takes longer and finds no more."""
+"""The same diameter in working pixels; a larger value takes longer and finds no more."""
 
 WORKING_MPP: Final = NOMINAL_DIAMETER_UM / DIAMETER_PX
 """Micrometres per pixel at which nuclei are outlined: one scale for slides of 0.22 to 0.5 µm/px."""
@@ -26,9 +26,9 @@ class Priors:
     """Constants of the segmentation. Lengths are fractions of the nominal nuclear diameter.
 
     Attributes:
-        smoothing: Sigma of the blur before thresholds are laid.
+        smoothing: Sigma of the blur before thresholding.
         edge_smoothing: Sigma at which edges are measured.
-        landscape_smoothing: Sigma of the stain's share in the landscape on which touching nuclei are parted.
+        landscape_smoothing: Sigma of the stain's share in the landscape on which touching nuclei are split.
         smallest: Least diameter of a nucleus.
         largest: Greatest diameter of a nucleus.
         hole: Pale spots of up to this diameter inside a nucleus belong to it.
@@ -36,8 +36,8 @@ class Priors:
         lowest_level: Lowest threshold, as a fraction of the darkest nuclei's stain.
         solidity_power: How much concave outlines count against a region.
         split_below: Regions less solid than this are also offered in parts.
-        parting: Nuclei are parted at necks shallower than this fraction of the landscape's height.
-        depth_cap: Depth beyond which a region's middle counts no more, so that large nuclei are not parted.
+        split_depth: Nuclei are split at necks shallower than this fraction of the landscape's height.
+        depth_cap: Depth beyond which a region's middle counts no more, so that large nuclei are not split.
         edge_half: Edge, as a fraction of the image's strong edges, that earns half the credit.
         strong_edges: Percentile of the image's edges that counts as strong.
         cut_credit: Credit of an outline where it is cut between touching nuclei.
@@ -59,7 +59,7 @@ class Priors:
     lowest_level: float = 0.06
     solidity_power: float = 4.0
     split_below: float = 0.97
-    parting: float = 0.05
+    split_depth: float = 0.05
     depth_cap: float = 0.4
     edge_half: float = 0.3
     strong_edges: float = 97.0

@@ -1,8 +1,8 @@
-"""Nuclei in a image: regions of the component tree, or their parts, chosen for their worth together.
+"""Nuclei of an image: regions of the component tree, or their parts, with the highest total score.
 
-Every nucleus is offered many times over: at every threshold, whole and in parts. Going from the smallest regions
-to the largest, a region is kept where it is worth more than the best choice inside it. So each nucleus gets its
-own threshold, and a heap is parted only where parts are better nuclei than the heap.
+Every nucleus is a candidate at every threshold, whole and split. From the smallest regions to the largest, a region is
+selected where it scores higher than the best selection inside it. So each nucleus gets its own threshold, and a heap is
+split only where its parts score higher.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 
 from inkdot.morphometry.arrays import Box, Labels, Plane
 from inkdot.morphometry.component_tree import ComponentTree, component_tree, edge_strength, thresholds_for
-from inkdot.morphometry.half_maximum import tightened_labels
+from inkdot.morphometry.half_maximum import half_maximum_labels
 from inkdot.morphometry.nuclear_scale import estimate_nuclear_diameter_px
 from inkdot.morphometry.nucleus_splitting import Parts, RegionScore, split_nuclei
 from inkdot.morphometry.outline_smoothing import smoothed_labels
@@ -21,13 +21,13 @@ from inkdot.morphometry.stain_planes import blurred, nuclear_stain, scaled
 from inkdot.records import MaskArray, Mpp, RgbArray
 
 _START = 0.85
-"""The first search is made for nuclei somewhat smaller than estimated: heaps part where too large a diameter joins."""
+"""The first search is made for nuclei somewhat smaller than estimated: too large a diameter merges heaps."""
 
 _MOST_ROUNDS = 3
 _CLOSE_ENOUGH = 1.15
 
 _LARGEST_HEAP = 60
-"""A dark area of more than this many of the largest nuclei is not divided at one threshold; higher ones part it."""
+"""A dark area of more than this many of the largest nuclei is not split at one threshold; higher thresholds separate it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Segmentation:
 
 
 def segment_nuclei(rgb: RgbArray, mpp: Mpp, glass: tuple[float, float, float] | None = None) -> Segmentation:
-    """Nuclei in a image of known scale.
+    """Nuclei in an image of known scale.
 
     The image is first brought to one working scale, so that the outline of a nucleus does not depend on the
     scanner. Pixels that are not square are made so.
@@ -63,16 +63,16 @@ def segment_nuclei(rgb: RgbArray, mpp: Mpp, glass: tuple[float, float, float] | 
 
 
 def segment_at_unknown_scale(rgb: RgbArray, glass: tuple[float, float, float] | None = None) -> Segmentation:
-    """Nuclei in a image of unknown scale: the nuclear diameter is estimated in pixels, twice.
+    """Nuclei in an image of unknown scale: the nuclear diameter is estimated in pixels, twice.
 
-    Nothing measured on the result may be given in micrometres.
+    Measurements of the result have no micrometres.
     """
     diameter = estimate_nuclear_diameter_px(nuclear_stain(rgb, glass)) * _START
     for _ in range(_MOST_ROUNDS):
-        found = _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, PRIORS)
-        measured = _typical_diameter_px(found.labels, diameter)
+        nuclei = _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, PRIORS)
+        measured = _typical_diameter_px(nuclei.labels, diameter)
         if 1 / _CLOSE_ENOUGH < measured / diameter < _CLOSE_ENOUGH:
-            return found
+            return nuclei
         diameter = measured
     return _segment(rgb, (DIAMETER_PX / diameter, DIAMETER_PX / diameter), diameter, glass, PRIORS)
 
@@ -89,26 +89,26 @@ def _segment(
     factors: tuple[float, float],
     diameter_px: float,
     glass: tuple[float, float, float] | None,
-    beliefs: Priors,
+    priors: Priors,
 ) -> Segmentation:
     height, width = rgb.shape[:2]
     working = _working_image(rgb, factors)
     raw = nuclear_stain(working, glass)
-    stain = blurred(raw, beliefs.smoothing * DIAMETER_PX)
+    stain = blurred(raw, priors.smoothing * DIAMETER_PX)
     if float(np.percentile(stain, 99.5)) < _FAINTEST:
         return Segmentation(np.zeros((height, width), np.int32), diameter_px)
-    edges = edge_strength(stain, beliefs)
-    worth = RegionScore(max(_WEAKEST_EDGE, float(np.percentile(edges, beliefs.strong_edges))), beliefs)
-    tree = component_tree(stain, edges, thresholds_for(stain, beliefs), beliefs)
-    darkness = blurred(raw, beliefs.landscape_smoothing * DIAMETER_PX)
-    found = _chosen(tree, darkness, edges, worth)
-    tight = tightened_labels(_painted(found, stain, beliefs), stain, beliefs.outline_height)
-    labels = smoothed_labels(tight, round(beliefs.outline_smoothing * DIAMETER_PX))
+    edges = edge_strength(stain, priors)
+    score = RegionScore(max(_WEAKEST_EDGE, float(np.percentile(edges, priors.strong_edges))), priors)
+    tree = component_tree(stain, edges, thresholds_for(stain, priors), priors)
+    darkness = blurred(raw, priors.landscape_smoothing * DIAMETER_PX)
+    nuclei = _best_nuclei(tree, darkness, edges, score)
+    tight = half_maximum_labels(_painted(nuclei, stain, priors), stain, priors.outline_height)
+    labels = smoothed_labels(tight, round(priors.outline_smoothing * DIAMETER_PX))
     return Segmentation(_at_size(labels, height, width), diameter_px)
 
 
 _FAINTEST = 0.05
-"""Stain of the darkest half per cent below which a image holds no nuclei: noise of empty glass stays under it."""
+"""Stain of the darkest half per cent below which an image holds no nuclei: noise of empty glass stays under it."""
 
 _WEAKEST_EDGE = 0.02
 
@@ -123,42 +123,42 @@ def _working_image(rgb: RgbArray, factors: tuple[float, float]) -> RgbArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Nucleus:
     box: Box
     mask: MaskArray
     quality: float
 
 
-def _chosen(tree: ComponentTree, darkness: Plane, edges: Plane, worth: RegionScore) -> list[_Found]:
-    """The disjoint regions and parts that are worth most together."""
-    beliefs = worth.beliefs
-    least, most = NOMINAL_AREA_PX * beliefs.smallest**2, NOMINAL_AREA_PX * beliefs.largest**2
+def _best_nuclei(tree: ComponentTree, darkness: Plane, edges: Plane, score: RegionScore) -> list[_Nucleus]:
+    """The disjoint regions and parts with the highest total score."""
+    priors = score.priors
+    least, most = NOMINAL_AREA_PX * priors.smallest**2, NOMINAL_AREA_PX * priors.largest**2
     value = [0.0] * len(tree.regions)
     inside = [False] * len(tree.regions)
     divided: dict[int, Parts] = {}
     for index in range(len(tree.regions) - 1, -1, -1):
         region = tree.regions[index]
-        quality = worth.shape_credit(region.solidity) * worth.edge_credit(region.edge)
-        best = max(0.0, worth.of(region.area_px, quality))
-        if region.solidity < beliefs.split_below and 2 * least < region.area_px < _LARGEST_HEAP * most:
-            parts = split_nuclei(tree.mask(region), darkness[region.box], edges[region.box], worth)
-            if parts is not None and parts.worth > best:
-                best = parts.worth
+        quality = score.shape_credit(region.solidity) * score.edge_credit(region.edge)
+        best = max(0.0, score.of(region.area_px, quality))
+        if region.solidity < priors.split_below and 2 * least < region.area_px < _LARGEST_HEAP * most:
+            parts = split_nuclei(tree.mask(region), darkness[region.box], edges[region.box], score)
+            if parts is not None and parts.score > best:
+                best = parts.score
                 divided[index] = parts
         if region.children:
             area = sum(tree.regions[child].area_px for child in region.children)
             together = sum(value[child] for child in region.children)
-            together *= 1 + beliefs.mass_credit * (region.area_px - area) / area
+            together *= 1 + priors.mass_credit * (region.area_px - area) / area
             if together > best:
                 best, inside[index] = together, True
         value[index] = best
-    return _collected(tree, value, inside, divided, worth)
+    return _collected(tree, value, inside, divided, score)
 
 
 def _collected(
-    tree: ComponentTree, value: list[float], inside: list[bool], divided: dict[int, Parts], worth: RegionScore
-) -> list[_Found]:
-    found: list[_Found] = []
+    tree: ComponentTree, value: list[float], inside: list[bool], divided: dict[int, Parts], score: RegionScore
+) -> list[_Nucleus]:
+    nuclei: list[_Nucleus] = []
     open_regions = [index for index, region in enumerate(tree.regions) if region.parent < 0]
     while open_regions:
         index = open_regions.pop()
@@ -169,24 +169,26 @@ def _collected(
             open_regions.extend(region.children)
         elif index in divided:
             parts = divided[index]
-            found.extend(_Found(region.box, *part) for part in zip(parts.masks, parts.qualities, strict=True))
+            nuclei.extend(
+                _Nucleus(region.box, *part) for part in zip(parts.masks, parts.qualities, strict=True)
+            )
         else:
-            quality = worth.shape_credit(region.solidity) * worth.edge_credit(region.edge)
-            found.append(_Found(region.box, tree.mask(region), quality))
-    return found
+            quality = score.shape_credit(region.solidity) * score.edge_credit(region.edge)
+            nuclei.append(_Nucleus(region.box, tree.mask(region), quality))
+    return nuclei
 
 
-def _painted(found: list[_Found], stain: Plane, beliefs: Priors) -> Labels:
+def _painted(nuclei: list[_Nucleus], stain: Plane, priors: Priors) -> Labels:
     """A label plane of what is dark and convex enough compared with the image's own good nuclei."""
     labels = np.zeros(stain.shape, np.int32)
-    means = [float(stain[one.box][one.mask].mean()) for one in found]
-    areas = [int(one.mask.sum()) for one in found]
-    good = [index for index, one in enumerate(found) if one.quality > 0.5]
+    means = [float(stain[one.box][one.mask].mean()) for one in nuclei]
+    areas = [int(one.mask.sum()) for one in nuclei]
+    good = [index for index, one in enumerate(nuclei) if one.quality > 0.5]
     typical = _weighted_percentile([means[i] for i in good], [areas[i] for i in good], 60.0)
-    least = NOMINAL_AREA_PX * beliefs.smallest**2
+    least = NOMINAL_AREA_PX * priors.smallest**2
     number = 0
-    for one, mean, area in zip(found, means, areas, strict=True):
-        if area < least or one.quality < beliefs.least_quality or mean < beliefs.least_stain * typical:
+    for one, mean, area in zip(nuclei, means, areas, strict=True):
+        if area < least or one.quality < priors.least_quality or mean < priors.least_stain * typical:
             continue
         number += 1
         labels[one.box][one.mask] = number
@@ -197,10 +199,10 @@ def _weighted_percentile(values: list[float], weights: list[int], percent: float
     if not values:
         return 0.0
     ascending = sorted(zip(values, weights, strict=True))
-    wanted, summed = sum(weights) * percent / 100, 0
+    target, summed = sum(weights) * percent / 100, 0
     for value, weight in ascending:
         summed += weight
-        if summed >= wanted:
+        if summed >= target:
             return value
     return ascending[-1][0]
 

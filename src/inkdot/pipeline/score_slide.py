@@ -210,7 +210,7 @@ def _embeddings_current(
     if not scoring.embeddings:
         return True
     try:
-        earlier = read_embeddings(layout, entry.slide_id).facts
+        earlier = read_embeddings(layout, entry.slide_id).metadata
     except StorageError:
         return False
     return {name: earlier.get(name) for name in _embedding_facts(facts)} == _embedding_facts(facts)

@@ -61,6 +61,6 @@ def _load_once(
     )
     if scoring.model_sha256 != sha256:
         raise StorageError(
-            f"{folder}: expected the model that the batch began with, found another; do not change a model while slides are scored"
+            f"{folder}: expected the model that the batch began with, found another; do not change a model during a batch"
         )
     return scoring

@@ -94,8 +94,8 @@ def _largest_difference(format_: Format, folder: Path, model: Path, description:
     largest = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
     if not largest <= BOUND:
         raise UserError(
-            f"{model}: expected scores of the {format_} export within {BOUND:g} of ours, found a difference of {largest:.2g}, and "
-            "wrote nothing; export to another format, and please report the backbone"
+            f"{model}: expected scores of the {format_} export within {BOUND:g} of ours, found a difference of {largest:.2g}; "
+            "nothing was written; export to another format, and please report the backbone"
         )
     return largest
 

@@ -97,7 +97,8 @@ def _trained_on(description: ModelFile) -> list[str]:
     return [
         f"  {trained_on.slides} {units} of {trained_on.patients} {groups}, {trained_on.sites or 'unstated'} sites, "
         f"{trained_on.scanners or 'unstated'} scanners{', all synthetic' if trained_on.synthetic else ''}",
-        f"  stains {', '.join(trained_on.stains) or 'not stated'}; preparations {', '.join(trained_on.preparations) or 'not stated'}",
+        f"  stains {', '.join(trained_on.stains) or 'not stated'}; "
+        f"preparations {', '.join(trained_on.preparations) or 'not stated'}",
         _ood(description),
         *(f"  {name}: {count:g} tiles" for name, count in sorted(trained_on.tiles_per_class.items())),
     ]

@@ -1,4 +1,4 @@
-"""``inkdot synth``: makes synthetic slides, their truth and a manifest, for tests and demonstrations."""
+"""``inkdot synth``: make synthetic slides, their truth and a manifest, for tests and demonstrations."""
 
 import json
 from collections.abc import Callable
@@ -44,10 +44,10 @@ from inkdot.synthetic.cohort.truth import (
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scene_source import SceneSource
 from inkdot.synthetic.rendering.stains import Stain
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 _DOWNSAMPLES = (1, 4, 16, 64)
-_SMALLEST_LEVEL_PX = 128  # a coarser level is of use to nobody
+_SMALLEST_LEVEL_PX = 128  # coarser levels are of no use
 PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
 _GENERATOR = f"inkdot {__version__}, generator {GENERATOR_VERSION}"
@@ -64,11 +64,11 @@ def run(
     planes: int = 1,
     workers: int = 2,
 ) -> int:
-    """Make a cohort of synthetic slides; slides that are there already, made from the same settings, are kept.
+    """Make a cohort of synthetic slides; existing slides made from the same settings are reused.
 
     Args:
-        preset: What to make; see :mod:`inkdot.synthetic.cohort.presets`.
-        slides: How many.
+        preset: Kind of cohort; see :mod:`inkdot.synthetic.cohort.presets`.
+        slides: Number of slides.
         seed: Same seed, same bytes.
         out: Folder for slides, slides.csv, labels.csv and truth.
         spot_mm: Diameter of the cell spot; the preset's own where None.
@@ -88,17 +88,19 @@ def run(
     layout = CohortLayout(out)
     with locked(layout.lock):
         waiting = [plan for plan in plans if not _is_made(layout, plan, planes)]
-        made = _make_all(layout, waiting, planes, min(workers, len(waiting)), kept=len(plans) - len(waiting))
+        made = _make_all(
+            layout, waiting, planes, min(workers, len(waiting)), reused=len(plans) - len(waiting)
+        )
         _write_tables(layout, plans)
     speed = f", {made.megapixels / made.cpu_seconds:.1f} MPx/s per core" if made.cpu_seconds else ""
-    line = f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, kept {slides - len(waiting)}{speed})"
+    line = f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, reused {slides - len(waiting)}{speed})"
     Console(stderr=True).print(line, soft_wrap=True, markup=False)
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How much was made, and what it cost.
+    """How much was made, and the time it took.
 
     Attributes:
         megapixels: Level-0 pixels of the slides, focal planes and their fusion counted each.
@@ -115,18 +117,18 @@ class Made:
 def make_slide(
     layout: CohortLayout, plan: SlidePlan, planes: int = 1, on_share: Callable[[float], None] | None = None
 ) -> Made:
-    """Make one slide and its truth; the truth is written last and says that the slide is complete.
+    """Make one slide and its truth; the truth is written last and marks the slide as complete.
 
     Args:
         layout: The cohort's files.
         plan: The slide.
         planes: Focal planes, an odd number.
-        on_share: Called with the share of the slide that is done, 0 to 1.
+        on_share: Called with the finished fraction of the slide, 0 to 1.
     """
     started = process_time()
     patient = plan.draw_patient()
     stain = plan.stain()
-    scene = lay_scene(plan, patient, stain)
+    scene = build_scene(plan, patient, stain)
     path = layout.slide(plan.slide_id)
     heights = [(number - planes // 2) * PLANE_STEP_UM for number in range(planes)]
     images: list[tuple[tuple[float, ...], Path]] = [
@@ -134,13 +136,13 @@ def make_slide(
     ]
     if planes > 1:
         images.append((tuple(heights), layout.extended_focus(plan.slide_id)))
-    for number, (seen, where) in enumerate(images):
+    for number, (in_focus_um, target) in enumerate(images):
 
         def on_row(done: int, rows: int, before: int = number) -> None:
             if on_share is not None:
                 on_share((before + done / rows) / len(images))
 
-        _scan(plan, scene, stain, where, seen, on_row)
+        _scan(plan, scene, stain, target, in_focus_um, on_row)
     truth = truth_table(scene, plan.mpp)
     shapes = json.dumps(truth_geojson(plan.slide_id, truth), sort_keys=True)
     write_text(layout.truth_geojson(plan.slide_id), shapes)
@@ -163,7 +165,7 @@ def _scan(
     on_row: Callable[[int, int], None],
 ) -> None:
     """Scan a scene with the focus at one height, or at several, fused."""
-    scanner = plan.scanner_habits()
+    scanner = plan.scanner_properties()
     seed = plan.seed * 100_003 + plan.number
     if len(heights_um) == 1:
         source = SceneSource(scene, plan.mpp, stain, scanner, seed, heights_um[0])
@@ -182,7 +184,7 @@ def _scan(
     )
 
 
-def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers: int, kept: int) -> Made:
+def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers: int, reused: int) -> Made:
     """Make slides in as many processes, with a progress bar over slides."""
     columns = (
         TextColumn("making slides"),
@@ -192,17 +194,17 @@ def _make_all(layout: CohortLayout, plans: list[SlidePlan], planes: int, workers
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("slides", total=kept + len(plans), completed=kept)
+        bar = progress.add_task("slides", total=reused + len(plans), completed=reused)
         total = Made()
         if workers <= 1:
-            for done, plan in enumerate(plans, start=kept):
+            for done, plan in enumerate(plans, start=reused):
 
                 def on_share(share: float, done: int = done) -> None:
                     progress.update(bar, completed=done + share)
 
                 total += make_slide(layout, plan, planes, on_share)
             return total
-        # Started afresh, not forked: a fork copies the threads' locks of whatever is loaded by now.
+        # Spawned, not forked: a fork copies the locks of threads that are running.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for made in as_completed([pool.submit(make_slide, layout, plan, planes) for plan in plans]):
                 total += made.result()
@@ -235,7 +237,7 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
         patient_id=plan.patient_id,
         specimen_id=f"{plan.patient_id}-s{plan.number}",
         site=f"synthetic-laboratory-{plan.laboratory + 1}",
-        scanner=plan.scanner_habits().name,
+        scanner=plan.scanner_properties().name,
         preparation=plan.preparation,
         stain=plan.stain_name,
         annotation=layout.labels_csv,
@@ -251,7 +253,7 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
 
 
 def _is_made(layout: CohortLayout, plan: SlidePlan, planes: int) -> bool:
-    """Whether slide and truth are there, complete, and made from the same settings by the same program."""
+    """Whether slide and truth exist, are complete, and were made from the same settings by the same program."""
     path = layout.slide(plan.slide_id)
     try:
         facts = read_footer(layout.truth(plan.slide_id), TRUTH_VERSION)
@@ -266,7 +268,7 @@ def _settings(plan: SlidePlan, planes: int) -> dict[str, object]:
 
 
 def _description(plan: SlidePlan, heights_um: tuple[float, ...]) -> str:
-    """The ImageDescription: says first of all that the slide is synthetic."""
+    """The ImageDescription, which states first that the slide is synthetic."""
     facts: dict[str, object] = {
         "synthetic": True,
         "generator": _GENERATOR,

@@ -1,7 +1,7 @@
-"""How well could anybody do? The bound that every self-test metric on synthetic slides is held against.
+"""Upper bound of the AUC on synthetic clusters, for comparison with every self-test metric.
 
-Clusters are drawn from fresh patients; a reader who is told every parameter of every cell (which no image shows so
-exactly) judges them with a regression on the cluster's summary and all its squares and products. A network above
+Clusters are drawn from new patients. A reader that knows every parameter of every cell (which no image shows so exactly)
+classifies them with a regression on the cluster's summary and all its squares and products. A network above
 this bound has found a shortcut: something in the images that gives the class away and that no slide would have.
 """
 
@@ -27,10 +27,10 @@ class Bound:
     """Simulated area under the ROC curve at the level of clusters, for one head.
 
     Attributes:
-        head: What is asked.
-        selftest_best_auc: What the reader of all parameters reaches.
-        selftest_diameter_auc: What the cluster's mean nuclear diameter alone reaches.
-        clusters: How many clusters were judged.
+        head: The two classes compared.
+        selftest_best_auc: AUC of the reader that knows all parameters.
+        selftest_diameter_auc: AUC of the mean nuclear diameter alone.
+        clusters: Number of clusters.
     """
 
     head: str
@@ -114,10 +114,13 @@ def _summary(group: Group) -> Array:
 
 def _spacing(cells: list[Cell], diameters: Array) -> tuple[float, float, float, float]:
     """Distance to the nearest neighbour in nuclear diameters, how even it is, elongation, and height."""
-    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
-    apart = np.hypot(*(places[:, None, :] - places[None, :, :]).transpose(2, 0, 1)) + np.eye(len(cells)) * 1e9
+    positions = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    apart = (
+        np.hypot(*(positions[:, None, :] - positions[None, :, :]).transpose(2, 0, 1))
+        + np.eye(len(cells)) * 1e9
+    )
     nearest = apart.min(axis=1) / diameters
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places.T)), 1e-6))
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(positions.T)), 1e-6))
     heights = np.array([cell.z_um for cell in cells])
     return (
         float(nearest.mean()),

@@ -1,4 +1,4 @@
-"""The same slide with one thing changed, for tests of what a pipeline reacts to."""
+"""Counterfactual pairs: the same slide with one change, for tests of what a pipeline reacts to."""
 
 from dataclasses import replace
 
@@ -10,19 +10,19 @@ from inkdot.synthetic.cytology.confounders import draw_precipitate
 
 
 def without_tumour(scene: Scene) -> Scene:
-    """The scene without its tumour cells and all that lies in their clusters; everything else stays in place."""
+    """The scene without its tumour cells and all other cells of their clusters; everything else is unchanged."""
     clusters = {cell.cluster for cell in scene.cells if cell.kind in MALIGNANT} - {-1}
-    kept = [cell for cell in scene.cells if cell.kind not in MALIGNANT and cell.cluster not in clusters]
+    remaining = [cell for cell in scene.cells if cell.kind not in MALIGNANT and cell.cluster not in clusters]
     return replace(
-        scene, cells=tuple(kept), clusters=tuple(c for c in scene.clusters if c.number not in clusters)
+        scene, cells=tuple(remaining), clusters=tuple(c for c in scene.clusters if c.number not in clusters)
     )
 
 
 def without_class(scene: Scene, kind: str) -> Scene:
     """The scene without the cells of one class."""
-    kept = tuple(cell for cell in scene.cells if cell.kind != kind)
-    left = {cell.cluster for cell in kept}
-    return replace(scene, cells=kept, clusters=tuple(c for c in scene.clusters if c.number in left))
+    remaining = tuple(cell for cell in scene.cells if cell.kind != kind)
+    left = {cell.cluster for cell in remaining}
+    return replace(scene, cells=remaining, clusters=tuple(c for c in scene.clusters if c.number in left))
 
 
 def with_precipitate(scene: Scene, seed: int, per_mm2: float = 400.0) -> Scene:

@@ -1,4 +1,4 @@
-"""Whether there is enough on a slide to say anything of it: too little is `inadequate`, never negative."""
+"""Adequacy of a slide's material: too little is `inadequate`, never negative."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,18 +38,18 @@ class NucleusCount:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What of a slide can be judged, and whether that is enough.
+    """What of a slide is assessable, and whether that is adequate.
 
     Attributes:
-        rule: Which floors applied.
-        areas_mm2: Area of each kind of ground found, by its short name.
-        assessable_mm2: Cytology: glass of the spot (of the image) that can be judged; sections: such tissue.
-        unassessable_fraction: Share (0 to 1) of what lies on the slide that cannot be judged.
+        rule: Decides which limits apply.
+        areas_mm2: Area of each foreground class, by its short name.
+        assessable_mm2: Cytology: assessable glass of the spot (of the image); sections: assessable tissue.
+        unassessable_fraction: Fraction (0 to 1) of the material that is not assessable.
         nuclei: Nucleated cells; None where they were not counted.
         nuclei_in_focus: Those in focus.
-        spot: The cell spot in words; empty where none was found.
-        adequate: Whether every floor is met.
-        why: What is missing, in words; empty where nothing is.
+        spot: The cell spot as a phrase; empty where none was found.
+        adequate: Whether every limit is met.
+        why: What is missing, as a phrase; empty where nothing is.
     """
 
     rule: Rule
@@ -64,7 +64,7 @@ class Assessment:
 
 
 def count_nuclei(clusters: Sequence[Cluster], foreground: Foreground) -> NucleusCount:
-    """Nuclei in all clusters, lone ones among them; in focus where edges are sharp and the region is not named blurred."""
+    """Count nuclei in all clusters; in focus are those with sharp edges that lie not in blurred foreground."""
     sharp = sum(
         cluster.nuclei
         for cluster in clusters
@@ -77,7 +77,7 @@ def _is_blurred(cluster: Cluster, foreground: Foreground) -> bool:
     """Whether most of the foreground under a cluster is out of focus."""
     frame = foreground.frame
     left, top, right, bottom = cluster.box_um
-    # A cluster counts µm from the corner of level 0, the mask from its own.
+    # Clusters are in µm from the corner of level 0, the mask starts at its own corner.
     x = frame.x_l0_px / frame.step_x_l0_px
     y = frame.y_l0_px / frame.step_y_l0_px
     columns = slice(max(0, int(left / frame.mpp - x)), max(0, int(right / frame.mpp - x)) + 1)
@@ -89,7 +89,7 @@ def _is_blurred(cluster: Cluster, foreground: Foreground) -> bool:
 def rule_for(
     info: SlideInfo, foreground: Foreground, preparation: Preparation, config: AdequacyConfig
 ) -> Rule:
-    """A plain image of a small field is a photograph, whatever was photographed."""
+    """Choose the rule; a plain image of a small field is a photograph, whatever the preparation."""
     frame = foreground.frame
     shown_mm2 = frame.width_px * frame.height_px * (frame.mpp / 1000.0) ** 2
     if info.vendor.startswith("plain") and shown_mm2 <= config.photograph_mm2:
@@ -109,13 +109,13 @@ def needs_nuclei(rule: Rule, config: AdequacyConfig) -> bool:
 def assess(
     foreground: Foreground, rule: Rule, count: NucleusCount | None, config: AdequacyConfig
 ) -> Assessment:
-    """Areas by reason, and whether the floors are met.
+    """Assess areas by class, and whether the limits are met.
 
     Args:
         foreground: What was found on the slide.
-        rule: Which floors apply.
-        count: Its nuclei; None where the rule does not count them.
-        config: The floors.
+        rule: Decides which limits apply.
+        count: Nuclei; None where the rule does not count them.
+        config: The limits.
     """
     areas = foreground.areas_um2()
     unassessable = _unassessable_fraction(areas, rule)
@@ -138,10 +138,10 @@ def assess(
 
 
 def _unassessable_fraction(areas: dict[ForegroundClass, float], rule: Rule) -> float:
-    """Share of what lies on the slide that is hidden or blurred.
+    """Fraction of the material that is hidden or blurred.
 
-    Of a section that is tissue. Of a spot it is cells: as many lie under a bubble as under as much free glass, and of
-    those in the open as many are out of focus as foreground is.
+    The material of a section is tissue. That of a spot is cells: assumed to be as dense under artefacts as on free glass,
+    and out of focus in the same fraction as the foreground.
     """
     found = areas[ForegroundClass.FOREGROUND] + areas[ForegroundClass.BLUR]
     if rule == "section":
@@ -160,7 +160,7 @@ def _missing(
     unassessable: float,
     config: AdequacyConfig,
 ) -> list[str]:
-    """Every floor that is not met, in words."""
+    """Every limit that is not met, as a phrase."""
     least_nuclei = {
         "cytology": config.min_nuclei,
         "photograph": config.min_nuclei_in_photograph,

@@ -1,4 +1,4 @@
-"""A image for the eye: which tiles were kept, what was dropped, and why."""
+"""The mask image: which tiles were cut, which areas were dropped, and why."""
 
 import io
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ _DROPPED_COLOURS: Final[dict[ForegroundClass, _Colour]] = {
     ForegroundClass.PEN: (220, 20, 20),
 }
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
-_NOT_KEPT_COLOUR: Final[_Colour] = (60, 100, 200)
-_NAMED_COLOURS: Final = (_TILE_COLOUR, _NOT_KEPT_COLOUR, *_DROPPED_COLOURS.values())
+_NOT_TILED_COLOUR: Final[_Colour] = (60, 100, 200)
+_NAMED_COLOURS: Final = (_TILE_COLOUR, _NOT_TILED_COLOUR, *_DROPPED_COLOURS.values())
 _LINE_PX = 18
 _COLOURS = 64
 
@@ -47,12 +47,12 @@ def draw_mask(
     tile_side_l0_px: tuple[float, float],
     notes: Sequence[str] = (),
 ) -> RgbArray:
-    """The slide, pale where no tile was kept, coloured where something was dropped, with a legend below.
+    """Draw the slide, pale outside of tiles, coloured where something was dropped, with a legend below.
 
     Args:
         thumbnail: The whole slide, uint8 RGB [height, width, 3].
         info: The slide.
-        foreground: What was found.
+        foreground: Its foreground and artefacts.
         x_l0_px: Left edges of the kept tiles in level-0 pixels, shape [n].
         y_l0_px: Top edges, shape [n].
         tile_side_l0_px: Width and height of a tile in level-0 pixels.
@@ -73,24 +73,24 @@ def draw_mask(
         cv2.rectangle(outlines, (left, top), (right, bottom), (1.0,), 1)
     image = thumbnail.copy()
     outside = in_tile == 0
-    # Pale, not dark: on dark glass a lone cell that was lost would be lost to the eye as well.
+    # Pale, not dark: a missed single cell would be invisible on a dark background.
     image[outside] = 255 - (255 - image[outside]) // 3
     for kind, colour in _DROPPED_COLOURS.items():
         image[classes == kind] = colour
-    image[(classes == ForegroundClass.FOREGROUND) & outside] = _NOT_KEPT_COLOUR
-    # Many small tiles would paint the cells over: draw the edge of what they cover together.
+    image[(classes == ForegroundClass.FOREGROUND) & outside] = _NOT_TILED_COLOUR
+    # Outlines of many small tiles would hide the cells: draw the outline of their union.
     edge = in_tile - cv2.erode(in_tile, np.ones((3, 3), np.uint8)) if len(x_l0_px) > 400 else outlines
     image[edge > 0] = _TILE_COLOUR
     return np.concatenate([image, _legend(width, _legend_lines(foreground, len(x_l0_px), notes))])
 
 
 def png_bytes(image: RgbArray) -> bytes:
-    """A small PNG of the image, the legend's colours exact; the same image gives the same bytes."""
+    """Encode as a small PNG with exact legend colours; the same image gives the same bytes."""
     indexed = Image.fromarray(image).quantize(_COLOURS, dither=Image.Dither.NONE)
     indices = np.array(indexed)
     palette = list(indexed.getpalette() or [])[: 3 * _COLOURS]
     palette += [0] * (3 * _COLOURS - len(palette))
-    # One number per pixel: comparing three channels with a dozen colours took as long as finding the cells.
+    # One number per pixel: comparing three channels with a dozen colours would take as long as finding the cells.
     codes = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     for red, green, blue in _NAMED_COLOURS:
         indices[codes == (red << 16 | green << 8 | blue)] = len(palette) // 3
@@ -103,12 +103,12 @@ def png_bytes(image: RgbArray) -> bytes:
 
 
 def not_assessable_in(png: bytes, height_px: int) -> MaskArray:
-    """Where a mask image shows something that cannot be judged, or foreground that no tile shows.
+    """Where a mask image shows areas that are not assessable, or foreground without a tile.
 
-    Outside of the cell spot there is nothing to judge, and it does not count.
+    Areas outside of the cell spot do not count.
 
     Args:
-        png: What :func:`png_bytes` gave.
+        png: Output of :func:`png_bytes`.
         height_px: Height of the image without its legend.
 
     Returns:
@@ -120,16 +120,16 @@ def not_assessable_in(png: bytes, height_px: int) -> MaskArray:
         _DROPPED_COLOURS[kind]
         for kind in (BLOCKING | {ForegroundClass.IN_BUBBLE}) - {ForegroundClass.OUTSIDE}
     }
-    wanted = [
+    listed = [
         _COLOURS + row
         for row, colour in enumerate(_NAMED_COLOURS)
-        if colour in hidden or colour == _NOT_KEPT_COLOUR
+        if colour in hidden or colour == _NOT_TILED_COLOUR
     ]
-    return np.isin(indices, wanted)
+    return np.isin(indices, listed)
 
 
 def _classes_on(thumbnail: RgbArray, info: SlideInfo, foreground: Foreground) -> npt.NDArray[np.uint8]:
-    """The mask at the thumbnail's size; a pixel shows the largest kind in it, so that no speck disappears."""
+    """The foreground classes at the thumbnail's size; a pixel has the largest class in it, so that no speck disappears."""
     frame = foreground.frame
     height, width = thumbnail.shape[:2]
     scale_x, scale_y = width / info.size_l0_px[0], height / info.size_l0_px[1]
@@ -157,12 +157,12 @@ def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> l
             _TILE_COLOUR,
             f"{tiles} tiles kept; {areas[ForegroundClass.FOREGROUND] / 1e6:.4g} mm2 of foreground",
         ),
-        (_NOT_KEPT_COLOUR, "foreground in no kept tile"),
+        (_NOT_TILED_COLOUR, "foreground in no kept tile"),
     ]
     for kind, colour in _DROPPED_COLOURS.items():
         if areas[kind]:
-            verb = "not assessable" if kind in BLOCKING or kind is ForegroundClass.IN_BUBBLE else "dropped"
-            lines.append((colour, f"{verb}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
+            reason = "not assessable" if kind in BLOCKING or kind is ForegroundClass.IN_BUBBLE else "dropped"
+            lines.append((colour, f"{reason}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
     glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
     lines.append(
         ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")

@@ -1,16 +1,16 @@
-"""What people said about regions and slides, as training targets of tiles.
+"""Training targets of tiles, from labels of regions and slides.
 
 A tile may hold several regions, and a region may be cut by a tile's edge. The rules:
 
 - A region *counts* for a tile when enough of the region lies in the tile, or it covers enough of the tile.
 - Labels of several readers about one region average. Two readers' outlines of one thing (they overlap by
   at least half of their union) are one region.
-- For the head that flags, the region most in favour of the flag class decides: one malignant cluster among
+- For the flagging head, the region most in favour of the flag class decides: one malignant cluster among
   lymphocytes makes a malignant tile. For other heads the regions that count average.
-- A tile that holds only a piece of a flagged region, too little to count, is unknown: it is no example of
-  either class. So is one whose only label is not used in training ("unsure").
-- What is said of a whole slide holds for its unlabelled tiles only where it excludes the flag class: a
-  benign slide is benign everywhere, a malignant one is malignant somewhere.
+- A tile that holds only a piece of a flagged region, too small to count, is unknown: it is an example of
+  neither class. So is one whose only label is not used in training ("unsure").
+- A label of the slide holds for its unlabelled tiles only where it excludes the flag class: a benign slide is
+  benign everywhere, a malignant one is malignant somewhere.
 - A head with a condition is known only where its condition holds.
 """
 
@@ -36,7 +36,7 @@ _SURE = 0.5  # a condition holds where its class has more than this weight
 
 @dataclass(frozen=True, slots=True)
 class TileBoxes:
-    """Where tiles lie, all of one size.
+    """Positions of tiles of one size.
 
     Attributes:
         x_l0_px: Left edges in level-0 pixels, shape [n].
@@ -63,8 +63,8 @@ def target_columns_for(
     Args:
         tiles: The tiles.
         heads: The heads.
-        regions: What was said about regions on this slide.
-        on_slide: Label per head for what is on the slide; unknown heads are absent.
+        regions: Labels of regions on this slide.
+        on_slide: Label of the slide by head; unknown heads are absent.
         labelling: When a region counts for a tile.
 
     Returns:
@@ -73,8 +73,8 @@ def target_columns_for(
     known: dict[str, Targets] = {}
     by_name = {head.name: head for head in heads}
     for head in _conditions_first(heads):
-        said = [region for region in regions if region.head == head.name]
-        targets, undecided = _from_regions(tiles, head, said, labelling)
+        of_head = [region for region in regions if region.head == head.name]
+        targets, undecided = _from_regions(tiles, head, of_head, labelling)
         condition = _weight_of_condition(head, by_name, known)
         unlabelled = np.isnan(targets[:, 0]) & ~undecided
         if condition is not None:
@@ -108,16 +108,16 @@ def _conditions_first(heads: Sequence[Head]) -> list[Head]:
 
 
 def _from_regions(
-    tiles: TileBoxes, head: Head, said: Sequence[RegionLabel], labelling: LabellingConfig
+    tiles: TileBoxes, head: Head, regions: Sequence[RegionLabel], labelling: LabellingConfig
 ) -> tuple[Targets, npt.NDArray[np.bool_]]:
-    """Targets from regions alone, and the tiles that must stay unknown whatever is said of the slide."""
+    """Targets from regions alone, and the tiles that stay unknown whatever the label of the slide."""
     count = len(tiles.x_l0_px)
     targets = np.full((count, len(head.classes)), np.nan)
     undecided = np.zeros(count, np.bool_)
-    if not said or not count:
+    if not regions or not count:
         return targets, undecided
-    outlines, votes = _merged_regions(head, said)
-    tile, region, counts = _meetings(tiles, outlines, labelling)
+    outlines, votes = _merged_regions(head, regions)
+    tile, region, counts = _overlapping_pairs(tiles, outlines, labelling)
     weights = votes[region]
     usable = ~np.isnan(weights[:, 0])
     decisive = counts & usable
@@ -140,14 +140,14 @@ def _from_regions(
     return targets, undecided
 
 
-def _merged_regions(head: Head, said: Sequence[RegionLabel]) -> tuple[Outlines, Targets]:
+def _merged_regions(head: Head, regions: Sequence[RegionLabel]) -> tuple[Outlines, Targets]:
     """Outlines and their mean targets; different outlines of one thing each carry the mean of all its labels.
 
     Returns:
         Outlines, shape [regions], and weights, shape [regions, classes], NaN where no label is usable.
     """
     labels: dict[BaseGeometry, list[tuple[str, str]]] = {}
-    for label in said:
+    for label in regions:
         labels.setdefault(label.geometry.normalize(), []).append((label.reader, label.label))
     # Sorted, so that the order of the table changes nothing.
     geometries = sorted(labels, key=lambda geometry: geometry.wkb)
@@ -186,19 +186,19 @@ def _groups_of_same_region(
     return list(groups.values())
 
 
-def _meetings(
+def _overlapping_pairs(
     tiles: TileBoxes, outlines: Outlines, labelling: LabellingConfig
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Every tile and region that share some area, and whether the region counts for the tile.
 
     Returns:
-        Tile indices, region indices and the label, each of shape [meetings].
+        Tile indices, region indices and whether the region counts, each of shape [pairs].
     """
     corners = boxes(tiles.x_l0_px, tiles.y_l0_px, tiles.width_l0_px, tiles.height_l0_px)
     region, tile, shared = overlaps(outlines, corners)
     of_region = shared / areas(outlines)[region]
     of_tile = shared / (tiles.width_l0_px * tiles.height_l0_px)
-    # A hair's breadth of tolerance: a region wholly inside must count at a fraction of 1 in spite of rounding.
+    # Tolerance for rounding: a region wholly inside must count at a fraction of 1.
     counts = (of_region >= labelling.min_region_fraction - 1e-9) | (
         of_tile >= labelling.min_tile_fraction - 1e-9
     )
@@ -216,7 +216,7 @@ def _weight_of_condition(
 
 
 def _label_for_every_tile(head: Head, label: str | None) -> tuple[float, ...] | None:
-    """What an label about the whole slide says of each of its tiles, or None where it says nothing."""
+    """Target of every tile from the label of the slide; None where it decides nothing."""
     weights = head.target(label)
     if weights is None or head.flag_class is None:
         return weights

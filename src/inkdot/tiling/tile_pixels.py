@@ -9,11 +9,11 @@ from inkdot.geometry import plan_read
 from inkdot.records import ReducingSlide, RgbArray, Slide, TileSpec
 
 _QUICK_RATIOS = ((1, 1.0, 1.1), (2, 1.55, 2.4), (3, 2.65, 3.3))
-"""A whole ratio, and the range of ratios that linear interpolation may bring to it."""
+"""A whole ratio, and the range of ratios that are first resized linearly to it."""
 
 
 def read_tile(slide: Slide, spec: TileSpec, x_l0_px: int, y_l0_px: int) -> RgbArray:
-    """One tile as the network sees it: uint8 RGB, shape [spec.side_px, spec.side_px, 3].
+    """Read one tile at the scale of the network: uint8 RGB, shape [spec.side_px, spec.side_px, 3].
 
     Args:
         slide: An open slide.
@@ -33,8 +33,8 @@ def read_tiles(
 ) -> Iterator[RgbArray]:
     """Tiles one by one, in the given order; see :func:`read_tile`.
 
-    Tables of tiles are sorted by y then x, which is the order of the file: read them as they stand. A reader
-    of native tiles then decodes each of them once, however many tiles share it.
+    Tables of tiles are sorted by y then x, which is the order of the file: read them in this order. The native reader
+    then decodes each file tile once, however many tiles share it.
     """
     side = spec.side_px
     reducing = slide if isinstance(slide, ReducingSlide) else None

@@ -1,4 +1,4 @@
-"""Foreground to a table of tiles: the regular grid, less the tiles on empty glass."""
+"""The table of tiles: on a regular grid without empty tiles, or centred on clusters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def cut_tiles(
     Args:
         info: The slide.
         spec: Side, scale and stride of the tiles.
-        foreground: What on the slide is not empty glass.
+        foreground: Foreground and artefacts of the slide.
         heads: The heads; each gets its target columns.
         min_foreground_fraction: Tiles with less of their area (0 to 1) in the foreground are dropped, and
             those with none at all.
@@ -42,15 +42,15 @@ def cut_tiles(
         NoForegroundError: No tile is left.
     """
     check_resolution(info, spec.mpp)
-    places = np.array(list(grid_positions(info, spec)), dtype=np.int64).reshape(-1, 2)
+    corners = np.array(list(grid_positions(info, spec)), dtype=np.int64).reshape(-1, 2)
     width, height = tile_side_l0_px(info, spec)
-    x, y = places[:, 0], places[:, 1]
+    x, y = corners[:, 0], corners[:, 1]
     fraction = covered_fraction(foreground.mask, foreground.frame, x, y, width, height)
     kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
     if artefacts is not None:
-        kept &= _fit_for_the_network(foreground, artefacts, x, y, width, height)
+        kept &= _few_artefacts(foreground, artefacts, x, y, width, height)
     if not kept.any():
-        raise NoForegroundError(_why_nothing(foreground, len(places), min_foreground_fraction))
+        raise NoForegroundError(_no_tiles_message(foreground, len(corners), min_foreground_fraction))
     x, y = x[kept], y[kept]
     measured: dict[str, Any] = {}
     if foreground.focus is not None:
@@ -59,7 +59,7 @@ def cut_tiles(
     return _table(x, y, fraction[kept], heads, measured)
 
 
-def _fit_for_the_network(
+def _few_artefacts(
     foreground: Foreground,
     artefacts: ArtefactConfig,
     x_l0_px: npt.NDArray[np.int64],
@@ -67,7 +67,7 @@ def _fit_for_the_network(
     width_l0_px: float,
     height_l0_px: float,
 ) -> npt.NDArray[np.bool_]:
-    """Tiles with little pen and not too much of other artefacts; blue ink has the colour of a nucleus."""
+    """Whether tiles have few artefacts; pen has its own limit, since blue ink has the colour of a nucleus."""
     fit = np.ones(len(x_l0_px), np.bool_)
     for kinds, most in (
         ((ForegroundClass.PEN,), artefacts.max_pen_fraction),
@@ -96,7 +96,7 @@ def tiles_at(
     Args:
         info: The slide.
         spec: Side and scale of the tiles.
-        foreground: What on the slide is not empty glass.
+        foreground: Foreground and artefacts of the slide.
         heads: The heads; each gets its target columns.
         x_l0_px: Left edges in level-0 pixels, shape [tiles], by y then x.
         y_l0_px: Top edges, shape [tiles].
@@ -133,7 +133,7 @@ def with_targets(tiles: pa.Table, targets: Mapping[str, npt.NDArray[np.float32]]
     return pa.Table.from_pydict(columns, schema=tiles.schema)
 
 
-def _why_nothing(foreground: Foreground, tiles: int, min_fraction: float) -> str:
+def _no_tiles_message(foreground: Foreground, tiles: int, min_fraction: float) -> str:
     areas = foreground.areas_um2()
     total = sum(areas.values())
     shares = ", ".join(
@@ -144,5 +144,5 @@ def _why_nothing(foreground: Foreground, tiles: int, min_fraction: float) -> str
     return (
         f"expected tiles with at least {min_fraction:g} of foreground, found none among {tiles}; "
         f"besides empty glass the slide shows {shares or 'nothing'}; "
-        "look at it, or lower tiling.min_foreground_fraction or tiling.min_object_um"
+        "check the slide, or lower tiling.min_foreground_fraction or tiling.min_object_um"
     )

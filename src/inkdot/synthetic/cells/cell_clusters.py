@@ -26,10 +26,10 @@ def moulded_cluster(
     cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radii = np.array([_nuclear_radius(cell) for cell in cells])
     closeness = rng.uniform(0.80, 0.95)
-    places = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
-    heights = _heights(places, rng.uniform(6.0, 14.0), rng)
+    positions = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
+    heights = _heights(positions, rng.uniform(6.0, 14.0), rng)
     moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
-    cells = _placed(cells, places, heights)
+    cells = _placed(cells, positions, heights)
     cells = press_together(cells, radii, moulding, rng, nuclei=True)
     if rng.random() < 0.08:
         cells.append(_streak(cells, preparation, rng))
@@ -43,14 +43,14 @@ def cohesive_cluster(
     cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radii = np.array([_packing_radius(cell) for cell in cells])
     overlap = rng.uniform(0.05, 0.25)
-    places = relaxed(radii, 1.0 - overlap, rng)
+    positions = relaxed(radii, 1.0 - overlap, rng)
     if count >= 9 and rng.random() < 0.15:
-        places = _with_lumen(places, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
+        positions = _with_lumen(positions, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
     if rng.random() < 0.30:
-        cells = _palisaded(cells, places)
-    heights = _heights(places, rng.uniform(8.0, 18.0), rng)
+        cells = _palisaded(cells, positions)
+    heights = _heights(positions, rng.uniform(8.0, 18.0), rng)
     moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
-    cells = press_together(_placed(cells, places, heights), radii, moulding, rng, nuclei=False)
+    cells = press_together(_placed(cells, positions, heights), radii, moulding, rng, nuclei=False)
     return cells + _apoptotic(cells, preparation, 0.015, rng)
 
 
@@ -67,10 +67,10 @@ def regular_group(
     lattice = _hexagonal(count, pitch, stretch)
     if papilla:  # a finger is bent
         lattice[:, 1] += rng.uniform(-0.012, 0.012) / preparation.size * lattice[:, 0] ** 2
-    places = _turned_places(lattice, turn) + rng.normal(0.0, 0.06 * pitch, lattice.shape)
-    heights = _heights(places, rng.uniform(6.0, 8.0) if papilla else rng.uniform(4.0, 6.0), rng)
+    positions = _rotated_positions(lattice, turn) + rng.normal(0.0, 0.06 * pitch, lattice.shape)
+    heights = _heights(positions, rng.uniform(6.0, 8.0) if papilla else rng.uniform(4.0, 6.0), rng)
     radii = np.full(count, radius)
-    return press_together(_placed(cells, places, heights), radii, 0.0, rng, nuclei=False)
+    return press_together(_placed(cells, positions, heights), radii, 0.0, rng, nuclei=False)
 
 
 def loose_aggregate(
@@ -85,8 +85,8 @@ def loose_aggregate(
         for _ in range(count)
     ]
     radii = np.array([_body_radius(cell) + rng.uniform(0.15, 1.0) for cell in cells])
-    places = relaxed(radii, 1.0, rng)
-    return _placed(cells, places, _heights(places, rng.uniform(3.0, 6.0), rng))
+    positions = relaxed(radii, 1.0, rng)
+    return _placed(cells, positions, _heights(positions, rng.uniform(3.0, 6.0), rng))
 
 
 def whorl(
@@ -106,8 +106,10 @@ def whorl(
         left -= on_ring
         ring += 1
     radii = np.array([_body_radius(cell) for cell in cells])
-    places = np.array([(cell.x_um, cell.y_um) for cell in cells])
-    return press_together(_placed(cells, places, _heights(places, 4.0, rng)), radii, 0.0, rng, nuclei=False)
+    positions = np.array([(cell.x_um, cell.y_um) for cell in cells])
+    return press_together(
+        _placed(cells, positions, _heights(positions, 4.0, rng)), radii, 0.0, rng, nuclei=False
+    )
 
 
 def relaxed(
@@ -125,16 +127,16 @@ def relaxed(
     if chain:
         return _chain(radii, closeness, rng)
     spread = float(radii.mean()) * np.sqrt(count) * 1.3
-    places = rng.normal(0.0, spread, (count, 2)) * np.array([1.0, rng.uniform(0.6, 1.0)])
+    positions = rng.normal(0.0, spread, (count, 2)) * np.array([1.0, rng.uniform(0.6, 1.0)])
     rest = closeness * (radii[:, None] + radii[None, :])
     for step in range(90):
-        apart = places[:, None, :] - places[None, :, :]
+        apart = positions[:, None, :] - positions[None, :, :]
         distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(count) * 1e9 + 1e-6
         push = np.maximum(rest - distance, 0.0)
         move = 0.42 * np.einsum("ij,ijk->ik", push / distance, apart)
         pull = 0.06 if step < 60 else 0.015
-        places = places + move - pull * (places - places.mean(axis=0))
-    return places - places.mean(axis=0)
+        positions = positions + move - pull * (positions - positions.mean(axis=0))
+    return positions - positions.mean(axis=0)
 
 
 def press_together(
@@ -194,19 +196,19 @@ def _packing_radius(cell: Cell) -> float:
     return 0.35 * _nuclear_radius(cell) + 0.65 * _body_radius(cell)
 
 
-def _placed(cells: Sequence[Cell], places: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
+def _placed(cells: Sequence[Cell], positions: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
     return [
-        replace(cell, x_um=float(place[0]), y_um=float(place[1]), z_um=float(height))
-        for cell, place, height in zip(cells, places, heights, strict=True)
+        replace(cell, x_um=float(position[0]), y_um=float(position[1]), z_um=float(height))
+        for cell, position, height in zip(cells, positions, heights, strict=True)
     ]
 
 
-def _heights(places: Points, top_um: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _heights(positions: Points, top_um: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Heights of a heap: highest in the middle, down to the glass at the rim."""
-    away = np.hypot(places[:, 0], places[:, 1])
+    away = np.hypot(positions[:, 0], positions[:, 1])
     dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
     # The scanner focuses somewhere inside the heap, not on the glass.
-    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(places)) - 0.35)
+    return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(positions)) - 0.35)
 
 
 def _hexagonal(count: int, pitch_um: float, stretch: float) -> Points:
@@ -221,25 +223,25 @@ def _hexagonal(count: int, pitch_um: float, stretch: float) -> Points:
     return chosen - chosen.mean(axis=0)
 
 
-def _turned_places(places: Points, turn: float) -> Points:
+def _rotated_positions(positions: Points, turn: float) -> Points:
     cosine, sine = np.cos(turn), np.sin(turn)
-    return (places - places.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
+    return (positions - positions.mean(axis=0)) @ np.array([[cosine, sine], [-sine, cosine]])
 
 
-def _with_lumen(places: Points, radius_um: float) -> Points:
+def _with_lumen(positions: Points, radius_um: float) -> Points:
     """Push cells outwards from the middle, keeping their angles: a rosette around a small lumen."""
-    away = np.hypot(places[:, 0], places[:, 1])[:, None]
-    return places / np.maximum(away, 1e-6) * np.sqrt(away**2 + (radius_um + 5.0) ** 2)
+    away = np.hypot(positions[:, 0], positions[:, 1])[:, None]
+    return positions / np.maximum(away, 1e-6) * np.sqrt(away**2 + (radius_um + 5.0) ** 2)
 
 
 def _chain(radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator) -> Points:
-    places = np.zeros((len(radii), 2))
+    positions = np.zeros((len(radii), 2))
     heading = rng.uniform(0.0, 2.0 * np.pi)
     for k in range(1, len(radii)):
         heading += rng.normal(0.0, 0.35)
         step = closeness * (radii[k - 1] + radii[k])
-        places[k] = places[k - 1] + step * np.array([np.cos(heading), np.sin(heading)])
-    return places - places.mean(axis=0)
+        positions[k] = positions[k - 1] + step * np.array([np.cos(heading), np.sin(heading)])
+    return positions - positions.mean(axis=0)
 
 
 def turned(cell: Cell, angle: float) -> Cell:
@@ -253,13 +255,13 @@ def turned(cell: Cell, angle: float) -> Cell:
     return replace(cell, nuclei=nuclei, cytoplasm=body)
 
 
-def _palisaded(cells: Sequence[Cell], places: Points) -> list[Cell]:
+def _palisaded(cells: Sequence[Cell], positions: Points) -> list[Cell]:
     """Turn the long axes of the outermost cells towards the middle."""
-    away = np.hypot(places[:, 0], places[:, 1])
+    away = np.hypot(positions[:, 0], positions[:, 1])
     outermost = away > 0.7 * away.max()
     return [
-        turned(cell, float(np.arctan2(place[1], place[0]))) if outer else cell
-        for cell, place, outer in zip(cells, places, outermost, strict=True)
+        turned(cell, float(np.arctan2(position[1], position[0]))) if outer else cell
+        for cell, position, outer in zip(cells, positions, outermost, strict=True)
     ]
 
 

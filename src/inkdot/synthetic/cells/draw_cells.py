@@ -144,9 +144,9 @@ def _vacuoles(
             recipe.vacuole_low_um
             + (recipe.vacuole_high_um - recipe.vacuole_low_um) * float(rng.random()) ** 1.4
         )
-        place = _outside_nucleus(nucleus, body_radius_um, size, rng)
-        if place is not None:
-            spots.append(Spot(*place, size, float(rng.uniform(0.8, 1.0))))
+        position = _outside_nucleus(nucleus, body_radius_um, size, rng)
+        if position is not None:
+            spots.append(Spot(*position, size, float(rng.uniform(0.8, 1.0))))
     return tuple(spots)
 
 
@@ -158,9 +158,9 @@ def _granules(
     spots: list[Spot] = []
     for _ in range(int(rng.integers(1, max(2, round(recipe.granules_high) + 1)))):
         size = float(rng.uniform(0.5, 1.3))
-        place = _outside_nucleus(nucleus, body_radius_um, size, rng)
-        if place is not None:
-            spots.append(Spot(*place, size, float(rng.uniform(0.5, 0.9))))
+        position = _outside_nucleus(nucleus, body_radius_um, size, rng)
+        if position is not None:
+            spots.append(Spot(*position, size, float(rng.uniform(0.5, 0.9))))
     return tuple(spots)
 
 

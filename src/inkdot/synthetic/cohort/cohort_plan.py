@@ -27,7 +27,7 @@ class SlidePlan:
 
     Attributes:
         slide_id: Its name, which starts with ``synthetic_``.
-        preset: Preset asked for.
+        preset: The requested preset.
         composition: What kind of specimen this slide of the preset is.
         seed: Seed of the cohort.
         number: Its number in the cohort, from 0.
@@ -113,7 +113,7 @@ class SlidePlan:
         """The laboratory's staining, the same in every cohort."""
         return laboratory_stain(self.stain_name, np.random.default_rng([0x1AB, self.laboratory]))
 
-    def scanner_habits(self) -> Scanner:
+    def scanner_properties(self) -> Scanner:
         """The scanner, the same in every cohort."""
         return scanner_number(self.scanner)
 
@@ -139,9 +139,9 @@ def _plan_slide(
     mpp: float | None,
 ) -> SlidePlan:
     usual = defaults(preset)
-    triple, place = divmod(number, 3)
+    triple, position = divmod(number, 3)
     if usual.paired:
-        patient = 2 * triple + (1 if place == 2 else 0)
+        patient = 2 * triple + (1 if position == 2 else 0)
         kind = kinds[patient % len(kinds)]
     else:
         again = number % len(kinds)

@@ -1,8 +1,8 @@
-"""How patients differ: fixation, stain uptake, and what their tumour and their benign groups look like.
+"""How patients differ: fixation, stain uptake, and the appearance of their tumour and their benign groups.
 
 The per-cell values of the specification alone would let a cluster's mean diameter tell the two tumours apart almost
 without fail, and no reader can do that. Real tumours form a continuum and benign groups may be reactive, so in a
-share of patients the look lies anywhere between two classes. :mod:`inkdot.synthetic.achievable_auc` computes how well the
+share of patients the appearance lies anywhere between two classes. :mod:`inkdot.synthetic.achievable_auc` computes how well the
 best reader of all these parameters could do.
 """
 
@@ -24,21 +24,21 @@ P_REACTIVE = 0.30
 """Share of patients whose benign groups look half malignant."""
 
 _MIDDLE = (0.25, 0.75)
-"""Where such a look lies between two classes, evenly drawn."""
+"""Position of such an appearance between two classes, drawn uniformly."""
 
 MIMICS = ("choroid", "lymphocyte", "arachnoid", "germinal_matrix")
 TUMOURS = ("small_nec", "large_nec")
 DISTRACTORS = ("adenocarcinoma", "lymphoma")
-"""Tumours that are neither of the two: malignant, of no morphology that is asked for."""
+"""Tumours that are neither of the two: malignant, of no morphology with a label."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the cells of one class look like where they form a group, in one patient.
+class Appearance:
+    """Appearance of the cells of one class in groups, in one patient.
 
     Attributes:
-        recipe: Their numbers.
-        built_as: Whose way of lying together they follow: a class and its probability, summing to 1.
+        recipe: Parameters of the cells.
+        built_as: Class whose group architecture they follow, with its probability; sums to 1.
     """
 
     recipe: Recipe
@@ -52,20 +52,20 @@ class Patient:
     Attributes:
         preparation: Factors on the size and dye of every nucleus, lymphocytes included.
         tumour: ``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma`` or empty.
-        looks: Look of every class that forms groups, tumours among them.
+        appearances: Appearance of every class that forms groups, tumours among them.
         degenerate: Share of cells that fell apart on the way to the glass.
         mitotic: Share of tumour nuclei in clusters that divide, 0.005 to 0.03.
     """
 
     preparation: Preparation
     tumour: str
-    looks: Mapping[str, Look]
+    appearances: Mapping[str, Appearance]
     degenerate: float = 0.0
     mitotic: float = 0.0
 
     def recipe(self, kind: str) -> Recipe:
         """Recipe of a cell that lies alone; resting lymphocytes are the size reference and do not vary."""
-        return self.looks[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
+        return self.appearances[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
 
 
 def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
@@ -78,42 +78,42 @@ def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
     preparation = Preparation(float(np.exp(rng.normal(0.0, 0.08))), float(np.exp(rng.normal(0.0, 0.10))))
     if tumour == "any":
         tumour = str(rng.choice(["small_cell", "large_cell", "mixed"], p=[0.48, 0.47, 0.05]))
-    looks = {kind: draw_tumour_look(kind, rng) for kind in TUMOURS}
-    looks |= {kind: draw_mimic_look(kind, rng) for kind in MIMICS}
-    looks |= {kind: Look(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
+    appearances = {kind: draw_tumour_appearance(kind, rng) for kind in TUMOURS}
+    appearances |= {kind: draw_mimic_appearance(kind, rng) for kind in MIMICS}
+    appearances |= {kind: Appearance(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
     degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
-    return Patient(preparation, tumour, looks, degenerate, float(rng.uniform(0.005, 0.03)))
+    return Patient(preparation, tumour, appearances, degenerate, float(rng.uniform(0.005, 0.03)))
 
 
-def draw_tumour_look(kind: str, rng: np.random.Generator) -> Look:
+def draw_tumour_appearance(kind: str, rng: np.random.Generator) -> Appearance:
     """One patient's small-cell or large-cell carcinoma."""
     share = rng.uniform(*_MIDDLE) if rng.random() < P_BETWEEN_TUMOURS else rng.beta(1.0, 9.0)
     other = "large_nec" if kind == "small_nec" else "small_nec"
-    look = _between(kind, other, float(share))
+    appearance = _between(kind, other, float(share))
     if rng.random() < P_BLAND:
-        look = _toward(look, _any_mimic(rng), float(rng.uniform(*_MIDDLE)))
-    return replace(look, recipe=_varied(look.recipe, 0.07, rng))
+        appearance = _toward(appearance, _any_mimic(rng), float(rng.uniform(*_MIDDLE)))
+    return replace(appearance, recipe=_varied(appearance.recipe, 0.07, rng))
 
 
-def draw_mimic_look(kind: str, rng: np.random.Generator) -> Look:
+def draw_mimic_appearance(kind: str, rng: np.random.Generator) -> Appearance:
     """One patient's benign groups of a class."""
     tumour = TUMOURS[int(rng.integers(2))]
     share = rng.uniform(*_MIDDLE) if rng.random() < P_REACTIVE else rng.beta(1.0, 12.0)
-    look = _between(kind, tumour, float(share))
-    return replace(look, recipe=_varied(look.recipe, 0.05, rng))
+    appearance = _between(kind, tumour, float(share))
+    return replace(appearance, recipe=_varied(appearance.recipe, 0.05, rng))
 
 
 def _any_mimic(rng: np.random.Generator) -> str:
     return str(rng.choice(MIMICS[:3], p=[0.55, 0.35, 0.10]))
 
 
-def _between(one: str, other: str, share: float) -> Look:
-    return Look(blend(RECIPES[one], RECIPES[other], share), {one: 1.0 - share, other: share})
+def _between(one: str, other: str, share: float) -> Appearance:
+    return Appearance(blend(RECIPES[one], RECIPES[other], share), {one: 1.0 - share, other: share})
 
 
-def _toward(look: Look, kind: str, share: float) -> Look:
-    built_as = {name: weight * (1.0 - share) for name, weight in look.built_as.items()}
-    return Look(blend(look.recipe, RECIPES[kind], share), built_as | {kind: share})
+def _toward(appearance: Appearance, kind: str, share: float) -> Appearance:
+    built_as = {name: weight * (1.0 - share) for name, weight in appearance.built_as.items()}
+    return Appearance(blend(appearance.recipe, RECIPES[kind], share), built_as | {kind: share})
 
 
 def _varied(recipe: Recipe, spread: float, rng: np.random.Generator) -> Recipe:

@@ -123,7 +123,7 @@ def _row(
 
 def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str, object]:
     """A region, or something that is no cell; its outline is exact for regions and a rectangle for the rest."""
-    place = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
+    position = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
     centre = outline.centroid
     return {
         "object_id": number,
@@ -136,7 +136,7 @@ def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str
         "x_l0_px": round(centre.x / mpp),
         "y_l0_px": round(centre.y / mpp),
         "cell_diameter_um": 2.0 * math.sqrt(outline.area / math.pi),
-        "outline_l0_px": shapely.to_wkt(place, rounding_precision=1, trim=True),
+        "outline_l0_px": shapely.to_wkt(position, rounding_precision=1, trim=True),
     }
 
 
@@ -189,12 +189,12 @@ def true_labels(truth: pa.Table) -> Iterator[TrueLabel]:
         else:
             clusters.setdefault(cast("int", row["cluster_id"]), []).append(row)
     for members in [clusters[number] for number in sorted(clusters)] + alone:
-        place = _place(members)
+        position = _position(members)
         malignant = any(bool(row["malignant"]) for row in members)
-        yield TrueLabel(place, "malignancy", "malignant" if malignant else "benign")
+        yield TrueLabel(position, "malignancy", "malignant" if malignant else "benign")
         kinds = {MORPHOLOGY_OF[str(row["class"])] for row in members if str(row["class"]) in MORPHOLOGY_OF}
         if kinds:
-            yield TrueLabel(place, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
+            yield TrueLabel(position, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
 
 
 def slide_labels(truth: pa.Table) -> dict[str, str]:
@@ -207,7 +207,7 @@ def slide_labels(truth: pa.Table) -> dict[str, str]:
     return labels
 
 
-def _place(members: list[dict[str, object]]) -> BaseGeometry:
+def _position(members: list[dict[str, object]]) -> BaseGeometry:
     """Outline of the members together, two pixels wider, one polygon, whole pixels; a region keeps its holes."""
     if len(members) == 1 and str(members[0]["class"]).startswith(_REGION):
         return shapely.from_wkt(str(members[0]["outline_l0_px"]))

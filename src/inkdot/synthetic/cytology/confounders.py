@@ -54,7 +54,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Confounders:
     """What fell on one slide.
 
     Attributes:
@@ -87,12 +87,14 @@ class FocusBand:
     offset_um: float
 
 
-def draw_confounders(field: Field, rng: np.random.Generator, only: frozenset[str] | None = None) -> Found:
+def draw_confounders(
+    field: Field, rng: np.random.Generator, only: frozenset[str] | None = None
+) -> Confounders:
     """Draw the confounders of one slide.
 
     Args:
         field: Where they may fall.
-        rng: Source of chance; every confounder uses the same amount of it whether it occurs or not, so that twins
+        rng: Source of chance; every confounder uses the same amount of it whether it occurs or not, so that counterfactual pairs
             with and without one are otherwise alike.
         only: Exactly these; by their chances where None.
     """
@@ -115,7 +117,7 @@ def draw_confounders(field: Field, rng: np.random.Generator, only: frozenset[str
             continue
         else:
             backdrop += _MAKERS[name](field, own)
-    return Found(names, tuple(cells), tuple(backdrop), tuple(bands), seam)
+    return Confounders(names, tuple(cells), tuple(backdrop), tuple(bands), seam)
 
 
 def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None = None) -> list[Cell]:
@@ -137,13 +139,18 @@ def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None 
         y = (spot.top_um + spot.bottom_um) / 2.0 + away * math.sin(direction)
         height = float(rng.uniform(8.0, 15.0))
         for _ in range(min(int(density * math.pi * (radius / 1000.0) ** 2) + 4, 20_000)):
-            place = rng.normal(0.0, radius / 2.0, 2)
+            position = rng.normal(0.0, radius / 2.0, 2)
             outline = perturbed(ellipse(float(rng.uniform(1.0, 6.0)) ** 0.8 + 0.4, 1.2, 0.0), 0.12, rng)
             grain = Nucleus(0.0, 0.0, outline, float(rng.uniform(1.4, 2.4)), "smudged")
             z = height + float(rng.normal(0.0, 1.0))
             grains.append(
                 Cell(
-                    "precipitate", x + float(place[0]), y + float(place[1]), z, (grain,), texture=len(grains)
+                    "precipitate",
+                    x + float(position[0]),
+                    y + float(position[1]),
+                    z,
+                    (grain,),
+                    texture=len(grains),
                 )
             )
     return grains

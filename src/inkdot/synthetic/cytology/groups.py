@@ -31,12 +31,12 @@ Size = Callable[[np.random.Generator], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
+class Architecture:
     """How the cells of a class lie together.
 
     Attributes:
-        name: What truth calls such a cluster.
-        build: Lays the cells out.
+        name: Name of such a cluster in the truth.
+        build: Arranges the cells.
         size: Draws the number of cells.
     """
 
@@ -67,16 +67,17 @@ def draw_group(kind: str, patient: Patient, rng: np.random.Generator) -> Group:
     """Draw a group of one class in one patient.
 
     Args:
-        kind: A class that forms groups, a key of ``HABITS``.
-        patient: Whose look it has.
+        kind: A class that forms groups, a key of ``ARCHITECTURES``.
+        patient: Patient whose appearance it has.
         rng: Source of chance.
     """
-    look = patient.looks[kind]
-    classes = sorted(look.built_as)
-    habit = HABITS[str(rng.choice(classes, p=[look.built_as[name] for name in classes]))]
-    built = habit.build(kind, look.recipe, patient.preparation, habit.size(rng), rng)
+    appearance = patient.appearances[kind]
+    classes = sorted(appearance.built_as)
+    architecture = ARCHITECTURES[str(rng.choice(classes, p=[appearance.built_as[name] for name in classes]))]
+    built = architecture.build(kind, appearance.recipe, patient.preparation, architecture.size(rng), rng)
     cells = [altered(cell, patient, rng) if cell.kind == kind else cell for cell in built]
-    name = HABITS[kind].name if habit is HABITS[kind] else f"{HABITS[kind].name}_as_{habit.name}"
+    own = ARCHITECTURES[kind]
+    name = own.name if architecture is own else f"{own.name}_as_{architecture.name}"
     return Group(name, cells)
 
 
@@ -118,13 +119,13 @@ def _large_cell_size(rng: np.random.Generator) -> int:
     return int(rng.integers(60, 81)) if rng.random() < 0.10 else _log_normal(14, 0.6, 5, 59)(rng)
 
 
-HABITS: Mapping[str, Habit] = {
-    "small_nec": Habit("small_cell_moulded", moulded_cluster, _log_normal(9, 0.65, 3, 40)),
-    "large_nec": Habit("large_cell_cohesive", cohesive_cluster, _large_cell_size),
-    "adenocarcinoma": Habit("adenocarcinoma_group", cohesive_cluster, _log_normal(10, 0.5, 4, 40)),
-    "lymphoma": Habit("lymphoma_aggregate", loose_aggregate, _log_normal(12, 0.5, 5, 50)),
-    "choroid": Habit("choroid_group", regular_group, _log_normal(18, 0.55, 8, 60)),
-    "lymphocyte": Habit("lymphoid_aggregate", loose_aggregate, _log_normal(14, 0.6, 5, 60)),
-    "arachnoid": Habit("arachnoid_whorl", whorl, _log_normal(9, 0.3, 5, 15)),
-    "germinal_matrix": Habit("germinal_matrix", moulded_cluster, _log_normal(9, 0.5, 4, 30)),
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "small_nec": Architecture("small_cell_moulded", moulded_cluster, _log_normal(9, 0.65, 3, 40)),
+    "large_nec": Architecture("large_cell_cohesive", cohesive_cluster, _large_cell_size),
+    "adenocarcinoma": Architecture("adenocarcinoma_group", cohesive_cluster, _log_normal(10, 0.5, 4, 40)),
+    "lymphoma": Architecture("lymphoma_aggregate", loose_aggregate, _log_normal(12, 0.5, 5, 50)),
+    "choroid": Architecture("choroid_group", regular_group, _log_normal(18, 0.55, 8, 60)),
+    "lymphocyte": Architecture("lymphoid_aggregate", loose_aggregate, _log_normal(14, 0.6, 5, 60)),
+    "arachnoid": Architecture("arachnoid_whorl", whorl, _log_normal(9, 0.3, 5, 15)),
+    "germinal_matrix": Architecture("germinal_matrix", moulded_cluster, _log_normal(9, 0.5, 4, 30)),
 }

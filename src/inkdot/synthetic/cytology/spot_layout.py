@@ -71,7 +71,7 @@ class _Laying:
         self.cells += [replace(c, x_um=c.x_um + x, y_um=c.y_um + y, cluster=number) for c in group.cells]
 
 
-def lay_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
+def build_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     """Everything on one ThinPrep slide, from the plan alone.
 
     Args:

@@ -191,29 +191,29 @@ def lattice(
 
 
 def positions_on(
-    wanted: npt.NDArray[np.bool_], per_mm2: float, jitter: float, rng: np.random.Generator
+    target: npt.NDArray[np.bool_], per_mm2: float, jitter: float, rng: np.random.Generator
 ) -> list[tuple[float, float]]:
     """Places on a shaken hexagonal lattice.
 
     Args:
-        wanted: Where, bool per 4 µm, [rows, columns].
+        target: Where, bool per 4 µm, [rows, columns].
         per_mm2: Places per square millimetre.
         jitter: Standard deviation of the shaking, as a fraction of the pitch.
         rng: Source of chance.
     """
     pitch = math.sqrt(2.0 / (math.sqrt(3.0) * per_mm2)) * 1000.0
-    rows, columns = wanted.shape
-    places: list[tuple[float, float]] = []
-    if not wanted.any():
-        return places
+    rows, columns = target.shape
+    positions: list[tuple[float, float]] = []
+    if not target.any():
+        return positions
     for k, row in enumerate(np.arange(pitch / 2.0, rows * STEP_UM, pitch * math.sqrt(3.0) / 2.0)):
         xs = np.arange(pitch / 2.0 * (1 + k % 2), columns * STEP_UM, pitch)
         shaken = rng.normal(0.0, jitter * pitch, (len(xs), 2))
         for x, y in zip(xs + shaken[:, 0], row + shaken[:, 1], strict=True):
             r, c = int(y // STEP_UM), int(x // STEP_UM)
-            if 0 <= r < rows and 0 <= c < columns and wanted[r, c]:
-                places.append((float(x), float(y)))
-    return places
+            if 0 <= r < rows and 0 <= c < columns and target[r, c]:
+                positions.append((float(x), float(y)))
+    return positions
 
 
 def pressed_sheet(cells: Sequence[Cell], rng: np.random.Generator, moulding: float = 0.85) -> list[Cell]:

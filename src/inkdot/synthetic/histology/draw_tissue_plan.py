@@ -131,8 +131,8 @@ def _uppermost(tissue: BoolMap) -> FloatMap:
         [int(np.argmax(column)) if bool(np.any(column)) else -1 for column in tissue.T], np.float64
     )
     known = rows >= 0.0
-    places = np.arange(len(rows), dtype=np.float64)
-    return np.asarray(np.interp(places, places[known], rows[known]), np.float32)
+    positions = np.arange(len(rows), dtype=np.float64)
+    return np.asarray(np.interp(positions, positions[known], rows[known]), np.float32)
 
 
 def _vessels(kinds: KindMap, tumour: str, rng: np.random.Generator) -> tuple[Gland, ...]:
@@ -235,8 +235,8 @@ def _rings(
         k = int(rng.integers(len(rows)))
         fitting = (float(room[rows[k], columns[k]]) - 6.0) / (1.0 + 1.45 * wobble)
         radius, turn = min(float(rng.uniform(low_um, high_um)), fitting), float(rng.uniform(0.0, math.pi))
-        place = (float(columns[k] + 0.5) * STEP_UM, float(rows[k] + 0.5) * STEP_UM)
-        ring = Gland(*place, radius, wobble * float(rng.uniform(0.3, 1.0)), turn)
+        position = (float(columns[k] + 0.5) * STEP_UM, float(rows[k] + 0.5) * STEP_UM)
+        ring = Gland(*position, radius, wobble * float(rng.uniform(0.3, 1.0)), turn)
         _disc(stroma, ring, radius * (1.0 + 1.45 * wobble) + 10.0, 0)
         rings.append(ring)
     return tuple(rings)

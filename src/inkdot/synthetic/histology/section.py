@@ -53,7 +53,7 @@ _LARGE = replace(
 )
 
 
-def lay_section(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
+def build_section(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     """Everything on one H&E section, from the plan alone; ``spot_mm`` is the side of the section.
 
     Args:
@@ -101,9 +101,9 @@ def _flaws(side_um: float, margin_um: float, stain: Stain, rng: np.random.Genera
 
 def _lay_tumour(ground: GroundPlan, patient: Patient, lay: Lay, rng: np.random.Generator) -> None:
     """Sheets of small cells pressed together, nests of large ones with palisades and rosettes."""
-    looks = patient.looks
-    between_small = looks["small_nec"].built_as.get("large_nec", 0.0)
-    between_large = looks["large_nec"].built_as.get("small_nec", 0.0)
+    appearances = patient.appearances
+    between_small = appearances["small_nec"].built_as.get("large_nec", 0.0)
+    between_large = appearances["large_nec"].built_as.get("small_nec", 0.0)
     small = blend(_SMALL, _LARGE, between_small)
     large = blend(_LARGE, _SMALL, between_large)
     size = patient.preparation.size

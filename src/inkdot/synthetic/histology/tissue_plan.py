@@ -97,14 +97,14 @@ class GroundPlan:
     palisaded: npt.NDArray[np.bool_]
 
     def kind_at(self, x_um: float, y_um: float) -> TissueClass:
-        """What lies at a place; glass outside the plan."""
+        """What lies at a position; glass outside the plan."""
         row, column = int(y_um // STEP_UM), int(x_um // STEP_UM)
         if not (0 <= row < self.kinds.shape[0] and 0 <= column < self.kinds.shape[1]):
             return TissueClass.GLASS
         return TissueClass(int(self.kinds[row, column]))
 
     def fibre_at(self, x_um: float, y_um: float) -> float:
-        """Direction of the fibres at a place, in radians."""
+        """Direction of the fibres at a position, in radians."""
         rows, columns = self.bend_um.shape
         row = min(max(int(y_um // STEP_UM), 1), rows - 2)
         column = min(max(int(x_um // STEP_UM), 1), columns - 2)
@@ -115,7 +115,7 @@ class GroundPlan:
         )
 
     def is_palisaded(self, x_um: float, y_um: float) -> bool:
-        """Whether the nest at a place has a palisade."""
+        """Whether the nest at a position has a palisade."""
         rows, columns = self.palisaded.shape
         row, column = (
             min(max(int(y_um // STEP_UM), 0), rows - 1),

@@ -1,4 +1,4 @@
-"""Large or vague things on the glass, each a function of place: the spot's ring, writing, debris."""
+"""Large or vague things on the glass, each a function of position: the spot's ring, writing, debris."""
 
 import math
 from dataclasses import dataclass, replace
@@ -30,10 +30,10 @@ _ROWS = 7
 def word_bitmap() -> npt.NDArray[np.bool_]:
     """The word SYNTHETIC as a bitmap, [7 rows, 53 columns]."""
     bitmap = np.zeros((_ROWS, _COLUMNS), np.bool_)
-    for place, letter in enumerate(WORD):
+    for position, letter in enumerate(WORD):
         for row, bits in enumerate(_LETTERS[letter]):
             for column in range(5):
-                bitmap[row, 6 * place + column] = bool(bits >> (4 - column) & 1)
+                bitmap[row, 6 * position + column] = bool(bits >> (4 - column) & 1)
     return bitmap
 
 
@@ -214,7 +214,7 @@ def draw_debris(
     rng: np.random.Generator,
     kind: str = "debris",
 ) -> Debris:
-    """Draw a shred at a place: noise at three scales under a round window, cut at a level."""
+    """Draw a shred at a position: noise at three scales under a round window, cut at a level."""
     side = int(np.clip(radius_um * 3.0, 32, 256))
     steps = np.linspace(-1.0, 1.0, side, dtype=np.float32)
     away = np.hypot(steps[:, None], steps[None, :])

@@ -25,7 +25,7 @@ class Textures:
     A field's value f multiplies a dye concentration as (1 + f); ``vesicular`` has a negative mean, the other
     fields a mean near 0.
 
-    The noise is the same for all slides, as a cell is cut from it at a place of its own.
+    The noise is the same for all slides, as a cell is cut from it at a position of its own.
 
     Args:
         mpp: Micrometres per pixel to sample at.

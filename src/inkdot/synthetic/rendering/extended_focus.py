@@ -1,4 +1,4 @@
-"""The extended-focus image: of every place, the focal plane that shows it sharpest."""
+"""The extended-focus image: at every position, the focal plane that shows it sharpest."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class FusedSource:
         scene: What lies on the glass.
         mpp: Micrometres per pixel.
         stain: The laboratory's dyes.
-        scanner: The scanner's habits.
+        scanner: The scanner.
         seed: Seed of textures and sensor noise.
         heights_um: Heights of the focal planes.
     """

@@ -1,4 +1,4 @@
-"""Shapes of bubbles, fibres, pen strokes, starch and scan stripes, each a function of place."""
+"""Shapes of bubbles, fibres, pen strokes, starch and scan stripes, each a function of position."""
 
 import math
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ _LN10 = np.float32(np.log(10.0))
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """One scanner's habits (SYNTHETIC.md B6).
+    """Properties of a scanner (SYNTHETIC.md B6).
 
     Attributes:
         name: What the manifest calls it.
@@ -69,7 +69,7 @@ class Sensor:
     """Turns optical density into pixels for one slide.
 
     Args:
-        scanner: Its habits.
+        scanner: The scanner.
         white: Colour of empty glass, float32 [3], 0 to 255.
         rng: Source of the noise.
     """

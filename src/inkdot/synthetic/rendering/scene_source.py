@@ -44,7 +44,7 @@ class SceneSource:
         scene: What lies on the glass.
         mpp: Micrometres per pixel.
         stain: The laboratory's dyes.
-        scanner: The scanner's habits.
+        scanner: The scanner.
         seed: Seed of textures and sensor noise.
         focus_um: Height of the focal plane.
         halo_px: Pixels around a tile that densities are painted on.
@@ -78,7 +78,7 @@ class SceneSource:
 
     @property
     def pool(self) -> Sequence[RgbArray]:
-        """Tiles of empty glass, uint8 RGB, made when first asked for: a image without glass needs none."""
+        """Tiles of empty glass, uint8 RGB, made when first asked for: an image without glass needs none."""
         side = TILE_SIDE_PX + 2 * HALO_PX
         while len(self._pool) < _POOL_SIZE:
             self._pool.append(self._sensor.expose(np.zeros((side, side, 3), np.float32), len(self._pool)))
@@ -93,7 +93,7 @@ class SceneSource:
         return self.expose(od if backdrop is None else od + backdrop, column, row)
 
     def empty(self, column: int, row: int) -> int:
-        """The number of the empty tile that stands at a place."""
+        """The number of the empty tile that stands at a position."""
         return self._number(column, row) * 2654435761 % 4294967296 % _POOL_SIZE
 
     def expose(self, od: OdArray, column: int, row: int) -> RgbArray:

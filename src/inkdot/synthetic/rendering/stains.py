@@ -66,7 +66,7 @@ def _vectors(name: str, purple: float) -> npt.NDArray[np.float64]:
 
 
 def reference_stain(name: str) -> Stain:
-    """The staining of the specification, without any laboratory's habits."""
+    """The staining of the specification, without variation between laboratories."""
     return Stain(name, _vectors(name, 0.4).astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
 
 

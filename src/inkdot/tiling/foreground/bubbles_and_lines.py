@@ -1,4 +1,4 @@
-"""What shows by bending light, not by absorbing it: air bubbles and edges of glass. Grey rings and grey lines."""
+"""Air bubbles and edges of glass, which refract light: grey rings and grey lines."""
 
 import math
 from dataclasses import dataclass
@@ -53,10 +53,12 @@ def straight_lines(planes: Planes) -> MaskArray:
     mpp = planes.frame.mpp
     found = np.zeros(planes.grey.shape, np.bool_)
     shorter = min(planes.grey.shape) * mpp
-    wanted = min(_LINE_LENGTH_UM, max(_LINE_IMAGE_FRACTION * shorter, 200.0))
-    for part in _grey_parts(planes, 0.7 * wanted):
+    least_length_um = min(_LINE_LENGTH_UM, max(_LINE_IMAGE_FRACTION * shorter, 200.0))
+    for part in _grey_parts(planes, 0.7 * least_length_um):
         (_, sides, _) = cv2.minAreaRect(part.astype(np.float32))
-        if max(sides) * mpp >= wanted and min(sides) * mpp <= max(_LINE_WIDTH_UM, 0.02 * max(sides) * mpp):
+        if max(sides) * mpp >= least_length_um and min(sides) * mpp <= max(
+            _LINE_WIDTH_UM, 0.02 * max(sides) * mpp
+        ):
             found[part[:, 1].astype(np.intp), part[:, 0].astype(np.intp)] = True
     if not found.any():
         return found

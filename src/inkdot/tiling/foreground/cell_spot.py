@@ -1,7 +1,7 @@
 """The cell spot of a liquid-based preparation: the circle of about 20 mm that the filter prints on the glass.
 
-Two things betray it: the ring, a rim slightly denser than glass, and cells that lie inside and not outside. Both are
-looked for on a map of about a hundredth of the spot's width, by trying every centre and every radius allowed.
+It is detected by its ring, a rim slightly denser than glass, or by the density of cells inside. Both are searched on a
+map of 160 cells across the spot, over all centres and allowed radii.
 """
 
 import math
@@ -32,14 +32,14 @@ _Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where the cells are.
+    """Position of the cell spot.
 
     Attributes:
         x_um: Centre, from the left edge of the mask.
         y_um: Centre, from the top edge of the mask.
         radius_um: Radius, to the middle of the ring.
         visible_fraction: Share (0 to 1) of its circumference that lies in the image.
-        by: What betrayed it: ``ring`` or ``density`` of cells.
+        by: How it was detected: ``ring`` or ``density`` of cells.
     """
 
     x_um: float
@@ -50,33 +50,33 @@ class Spot:
 
     @property
     def words(self) -> str:
-        """One line for a person."""
-        seen = "ring" if self.by == "ring" else "density of cells"
+        """Description as a phrase."""
+        feature = "ring" if self.by == "ring" else "density of cells"
         return (
             f"cell spot of {self.radius_um / 500.0:.2f} mm, centre {self.x_um / 1000.0:.2f}, {self.y_um / 1000.0:.2f} mm, "
-            f"found by its {seen}, {self.visible_fraction:.0%} of it in the image"
+            f"found by its {feature}, {self.visible_fraction:.0%} of it in the image"
         )
 
 
-def find_spot(planes: Planes, wanted: SpotConfig) -> Spot | None:
-    """The spot, or None where none of the wanted size shows: photographs, sections, smears, sparse specimens.
+def find_spot(planes: Planes, config: SpotConfig) -> Spot | None:
+    """The spot, or None where none of the configured size is visible: photographs, sections, smears, sparse specimens.
 
     Args:
         planes: The slide at the scale of the mask.
-        wanted: Diameter and tolerance.
+        config: Diameter and tolerance.
     """
     frame = planes.frame
-    if wanted.diameter_um == 0.0:
+    if config.diameter_um == 0.0:
         return None
     extent_um = (frame.width_px * frame.mpp, frame.height_px * frame.mpp)
     # Less than a third of a spot looks like any other image.
-    if max(extent_um) < 0.7 * wanted.diameter_um or min(extent_um) < 0.3 * wanted.diameter_um:
+    if max(extent_um) < 0.7 * config.diameter_um or min(extent_um) < 0.3 * config.diameter_um:
         return None
-    step = wanted.diameter_um / _CELLS_PER_SPOT / frame.mpp
+    step = config.diameter_um / _CELLS_PER_SPOT / frame.mpp
     size = (max(8, round(frame.width_px / step)), max(8, round(frame.height_px / step)))
     cell_um = extent_um[0] / size[0]
     dark, found = _maps(planes, size)
-    radii = _radii(wanted, cell_um)
+    radii = _radii(config, cell_um)
     ring = _best_ring(_ridge(dark), radii)
     if ring is not None:
         return _placed(ring, cell_um, size, "ring")
@@ -135,25 +135,25 @@ def _ridge(dark: _Map) -> _Map:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Circle:
     x: float
     y: float
     radius: float
     visible: float
 
 
-def _radii(wanted: SpotConfig, cell_um: float) -> list[float]:
-    low = 0.5 * wanted.diameter_um * (1.0 - wanted.tolerance_fraction) / cell_um
-    high = 0.5 * wanted.diameter_um * (1.0 + wanted.tolerance_fraction) / cell_um
+def _radii(config: SpotConfig, cell_um: float) -> list[float]:
+    low = 0.5 * config.diameter_um * (1.0 - config.tolerance_fraction) / cell_um
+    high = 0.5 * config.diameter_um * (1.0 + config.tolerance_fraction) / cell_um
     return [float(r) for r in np.linspace(low, high, max(2, math.ceil(2.0 * (high - low)) + 1))]
 
 
-def _best_ring(ridge: _Map, radii: list[float]) -> _Found | None:
+def _best_ring(ridge: _Map, radii: list[float]) -> _Circle | None:
     """The circle most of whose visible circumference is ridge."""
     margin = math.ceil(max(radii)) + 2
     padded = np.pad(ridge, margin)
     inside = np.pad(np.ones_like(ridge), margin)
-    best: tuple[float, _Found] | None = None
+    best: tuple[float, _Circle] | None = None
     for radius in radii:
         kernel = _circle_kernel(radius)
         total = cv2.filter2D(inside, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
@@ -163,7 +163,7 @@ def _best_ring(ridge: _Map, radii: list[float]) -> _Found | None:
         value = float(share[row, column])
         if best is None or value > best[0]:
             centre = (float(column) - margin + 0.5, float(row) - margin + 0.5)
-            best = value, _Found(*centre, radius, float(total[row, column]))
+            best = value, _Circle(*centre, radius, float(total[row, column]))
     if best is None:
         return None
     found = best[1]
@@ -179,7 +179,7 @@ def _circle_kernel(radius: float) -> _Map:
     return cast(_Map, kernel / kernel.sum())
 
 
-def _rim_share(ridge: _Map, found: _Found) -> float:
+def _rim_share(ridge: _Map, found: _Circle) -> float:
     """Share of the visible directions in which the ring is seen: one dark thing somewhere does not make a ring."""
     angles = np.arange(4 * _SECTORS) / (4 * _SECTORS) * 2.0 * np.pi
     best = np.zeros(len(angles), np.float32)
@@ -194,7 +194,7 @@ def _rim_share(ridge: _Map, found: _Found) -> float:
     return float((best[inside] >= 0.5).mean()) if inside.any() else 0.0
 
 
-def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found | None:
+def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Circle | None:
     """The disc that foreground fills to the edge all round, with hardly any beyond."""
     if float(found.sum()) < _LEAST_INSIDE:
         return None
@@ -202,7 +202,7 @@ def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found
     margin = math.ceil(max(radii)) + 2
     inside = np.pad(np.ones_like(occupied), margin)
     padded = np.pad(occupied, margin)
-    best: tuple[float, _Found] | None = None
+    best: tuple[float, _Circle] | None = None
     for radius in radii:
         kernel = _disc_kernel(radius)
         area = cv2.filter2D(inside, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
@@ -215,11 +215,11 @@ def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Found
         value = float(contrast[row, column])
         if value > 0.0 and (best is None or value > best[0]):
             centre = (float(column) - margin + 0.5, float(row) - margin + 0.5)
-            best = value, _Found(*centre, radius, 0.0)
+            best = value, _Circle(*centre, radius, 0.0)
     if best is None or not _is_filled(occupied, best[1]):
         return None
     visible = _visible(best[1], size)
-    return _Found(best[1].x, best[1].y, best[1].radius, visible) if visible >= _LEAST_VISIBLE else None
+    return _Circle(best[1].x, best[1].y, best[1].radius, visible) if visible >= _LEAST_VISIBLE else None
 
 
 def _disc_kernel(radius: float) -> _Map:
@@ -228,7 +228,7 @@ def _disc_kernel(radius: float) -> _Map:
     return (np.hypot(steps[:, None], steps[None, :]) <= radius).astype(np.float32)
 
 
-def _is_filled(occupied: _Map, found: _Found) -> bool:
+def _is_filled(occupied: _Map, found: _Circle) -> bool:
     """Whether foreground lies as densely near the edge as in the middle, all round, and ends there.
 
     A section is in the disc too, and so is a smaller spot; neither fills it.
@@ -249,13 +249,13 @@ def _is_filled(occupied: _Map, found: _Found) -> bool:
     return True
 
 
-def _visible(found: _Found, size: tuple[int, int]) -> float:
+def _visible(found: _Circle, size: tuple[int, int]) -> float:
     angles = np.arange(_SECTORS) / _SECTORS * 2.0 * np.pi
     x, y = found.x + found.radius * np.cos(angles), found.y + found.radius * np.sin(angles)
     return float(((x >= 0) & (y >= 0) & (x < size[0]) & (y < size[1])).mean())
 
 
-def _placed(found: _Found, cell_um: float, size: tuple[int, int], by: str) -> Spot:
+def _placed(found: _Circle, cell_um: float, size: tuple[int, int], by: str) -> Spot:
     return Spot(
         found.x * cell_um, found.y * cell_um, found.radius * cell_um, round(_visible(found, size), 3), by
     )

@@ -1,4 +1,4 @@
-"""Small things that are no cells: dust, and grains of precipitated stain."""
+"""Small objects that are no cells: dust, and grains of precipitated stain."""
 
 from typing import Final, cast
 
@@ -24,7 +24,7 @@ _LEAST_RED = 0.6  # of green: dyes of nuclei absorb both, red cells hardly any r
 
 
 def label_specks(classes: Bytes, planes: Planes, min_object_um: float) -> None:
-    """Name the parts of the foreground that are too small, and those that are grains of stain, in place.
+    """Label parts of the foreground that are too small, and those that are grains of stain, in place.
 
     Args:
         classes: :class:`ForegroundClass` per mask pixel.
@@ -37,7 +37,7 @@ def label_specks(classes: Bytes, planes: Planes, min_object_um: float) -> None:
         "tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], object]",
         cv2.connectedComponentsWithStats(kept, connectivity=8),
     )
-    # Only small parts are looked at pixel by pixel: a table of all foreground would outgrow the slide's memory.
+    # Only small parts are processed by pixel: a table of all foreground would exceed the memory.
     widest_um = max(min_object_um, _PRECIPITATE_UM)
     is_small = stats[:, cv2.CC_STAT_AREA] * mpp**2 <= _FAINTEST * 0.25 * np.pi * widest_um**2
     is_small[0] = False

@@ -1,9 +1,8 @@
-"""What on a slide is not empty glass, and what of it can be judged: sections and biopsies, and cells on a spot.
+"""Foreground and artefacts of a slide: sections and biopsies, and cells on a spot.
 
-A threshold that the image itself chooses (Otsu) fails where a few cells lie on clear glass. Here light is
-compared with the slide's own empty glass: a pixel is foreground when it absorbs, or is coloured, by more
-than glass ever is (:mod:`inkdot.tiling.foreground.stain_map`). What was found is then sorted: pen, bubbles, folds and
-the like are dropped by name, and nothing is dropped without one.
+Otsu's threshold fails where a few cells lie on clear glass. Here pixels are compared with the slide's own empty glass: a
+pixel is foreground when its absorbance or colour exceeds that of glass (:mod:`inkdot.tiling.foreground.stain_map`).
+Artefacts such as pen, bubbles and folds are then classified; nothing is dropped without a class.
 """
 
 from collections.abc import Iterable
@@ -31,15 +30,15 @@ _PALE_OD: Final = 0.18
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """What was found on a slide.
+    """Foreground classes of a slide.
 
     Attributes:
         classes: :class:`ForegroundClass` per mask pixel, uint8, shape [height, width].
-        frame: Where the mask lies on the slide.
-        glass: The empty glass that everything was compared with.
+        frame: Position of the mask on the slide.
+        glass: The empty glass of the slide.
         level: Pyramid level that was read.
         spot: The cell spot, where one was found.
-        focus: How sharp the foreground is; None where that was not measured.
+        focus: Sharpness of the foreground; None where not measured.
     """
 
     classes: npt.NDArray[np.uint8]
@@ -51,31 +50,31 @@ class Foreground:
 
     @property
     def mask(self) -> MaskArray:
-        """Foreground that is kept, shape [height, width]."""
+        """Foreground, shape [height, width]."""
         return self.classes == ForegroundClass.FOREGROUND
 
     @property
     def blocked(self) -> MaskArray:
-        """Where nothing can be judged, shape [height, width]."""
+        """Mask pixels that are not assessable, shape [height, width]."""
         return self.of(BLOCKING)
 
     def of(self, kinds: Iterable[ForegroundClass]) -> MaskArray:
-        """Mask pixels of these kinds, shape [height, width]."""
+        """Mask pixels of these classes, shape [height, width]."""
         table = np.zeros(256, np.bool_)
         table[[int(kind) for kind in kinds]] = True
         return table[self.classes]
 
     def areas_um2(self) -> dict[ForegroundClass, float]:
-        """Area of each kind on the glass, in µm²."""
+        """Area of each class, in µm²."""
         counts = np.bincount(self.classes.ravel(), minlength=len(ForegroundClass))
         return {kind: float(counts[kind]) * self.frame.mpp**2 for kind in ForegroundClass}
 
 
 def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
-    """Tell foreground from glass at ``tiling.mask_mpp``, and name what cannot be judged.
+    """Classify the slide at ``tiling.mask_mpp`` into glass, foreground and artefacts.
 
-    Memory does not grow with level 0: the slide is read in blocks, and only what holds foreground is read again, in
-    small windows, to see how sharp it is.
+    Memory does not grow with level 0: the slide is read in blocks. Only foreground is read again, in small windows, to
+    measure its sharpness.
 
     Raises:
         NoForegroundError: Not a bright-field slide.
@@ -83,7 +82,7 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     """
     planes = read_planes(slide, tiling.mask_mpp)
     spot = find_spot(planes, tiling.spot)
-    classes = _sorted_out(planes, spot, tiling)
+    classes = _classified(planes, spot, tiling)
     focus = None
     if tiling.artefacts.largest_edge_um > 0.0:
         focus = measure_focus(
@@ -95,36 +94,36 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     return Foreground(classes, planes.frame, planes.glass, planes.level, spot, focus)
 
 
-def _sorted_out(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Bytes:
-    """Name what is kept and what is dropped; what is named later overrules what was named before."""
+def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Bytes:
+    """Class of every mask pixel; later classes overrule earlier ones."""
     classes = (planes.stained > 0).astype(np.uint8) * np.uint8(ForegroundClass.FOREGROUND)
     classes[solid_grey(planes)] = ForegroundClass.GREY
     classes[straight_lines(planes) & (classes != ForegroundClass.GREY)] = ForegroundClass.COVERSLIP
     in_bubble = bubbles(planes)
     classes[in_bubble & (planes.stained == 0)] = ForegroundClass.IN_BUBBLE
-    # What has colour in a bubble is a cell, and is shown.
+    # Coloured pixels in a bubble are cells, and stay foreground.
     classes[in_bubble & (planes.stained > 0) & (planes.grey >= planes.stained // 3)] = ForegroundClass.BUBBLE
     classes[pen_marks(planes)] = ForegroundClass.PEN
     if spot is not None:
-        # The pen's strokes outside of the spot are no less pen; glass there is no ground to judge either.
+        # Pen outside of the spot stays pen; all else there is outside, glass too.
         classes[outside_of(spot, planes.frame, tiling.spot.ring_um) & (classes != ForegroundClass.PEN)] = (
             ForegroundClass.OUTSIDE
         )
-        _name_ring(classes, planes, spot, tiling.spot.ring_um)
+        _label_ring(classes, planes, spot, tiling.spot.ring_um)
     classes[folds(planes, classes == ForegroundClass.FOREGROUND)] = ForegroundClass.FOLD
     label_specks(classes, planes, tiling.min_object_um)
     return classes
 
 
-def _name_ring(classes: Bytes, planes: Planes, spot: Spot, width_um: float) -> None:
-    """Drop what the filter printed on the rim: pale things without a dark core. Cells that lie there stay."""
+def _label_ring(classes: Bytes, planes: Planes, spot: Spot, width_um: float) -> None:
+    """Label the print of the filter on the rim: pale objects without a dark core. Cells there stay foreground."""
     ring = on_ring(spot, planes.frame, width_um) & (classes == ForegroundClass.FOREGROUND)
     if not ring.any():
         return
     _, labels = cast(
         "tuple[int, npt.NDArray[np.int32]]", cv2.connectedComponents(ring.astype(np.uint8), connectivity=8)
     )
-    # Few of many pixels: as whole planes of floats these would be the largest thing in memory.
+    # Only these few pixels: whole planes of floats would dominate the memory.
     where = np.nonzero(ring)
     which, tone = labels[where], np.maximum(planes.tone[where], 1)
     red, green = (np.log10(planes.glass.rgb[channel] / tone[:, channel]) for channel in (0, 1))

@@ -1,7 +1,7 @@
-"""How sharp what lies on a slide is: the width of its edges in µm, whatever its stain, its density or the scan's scale.
+"""Sharpness of the foreground: edge width in µm, independent of stain, density and scale of the scan.
 
 Most focus measures (variance of the Laplacian, of Brenner, of a wavelet) grow with contrast and with the number of
-edges, so that pale or empty tissue passes for blurred. Here a image is compared with itself, blurred once more: an
+edges, so that pale or empty tissue appears blurred. Here an image is compared with itself, blurred once more: an
 edge of width sigma, blurred by s, keeps ``sigma / sqrt(sigma² + s²)`` of its squared gradient, whatever its height and
 however many there are. The ratio of the two sums over a window therefore tells sigma, in µm.
 """
@@ -32,8 +32,8 @@ _FIRST_UM = 0.4  # a little blur first: noise has the finest edges of all
 _AGAIN_UM = 1.0  # s above
 _FINER_FRACTION = 0.75
 _COARSEST_MPP = 1.06
-_STEEP_OD = 0.02  # per µm: what is flatter is cytoplasm or noise, and says nothing of focus
-_LEAST_STRENGTH = 0.12  # square of optical density: less is no edge to judge by
+_STEEP_OD = 0.02  # per µm: flatter slopes are cytoplasm or noise
+_LEAST_STRENGTH = 0.12  # square of optical density: less is too little to measure
 
 Plane = npt.NDArray[np.float32]
 
@@ -66,11 +66,11 @@ class FocusMap:
     square_um: float
 
     def edges_um(self) -> npt.NDArray[np.float64]:
-        """Edge width per square (sigma, µm); NaN where nothing can be told, as in empty or structureless ones."""
+        """Edge width per square (sigma, µm); NaN where it cannot be measured, as in empty or structureless squares."""
         return edge_um(self.strength, self.again)
 
     def blurred(self, largest_edge_um: float, frame: MaskFrame) -> MaskArray:
-        """Mask pixels in squares with wider edges than that, shape [height, width]; what cannot be told is not."""
+        """Mask pixels in squares with wider edges, shape [height, width]; unmeasured squares are not blurred."""
         side = self.square_um / frame.mpp
         wide = self.edges_um() > largest_edge_um
         rows = np.minimum((np.arange(frame.height_px) / side).astype(np.intp), wide.shape[0] - 1)
@@ -95,7 +95,7 @@ class FocusMap:
             height_l0_px: Height of every rectangle in level-0 pixels.
 
         Returns:
-            Shape [n]; NaN where nothing can be told.
+            Shape [n]; NaN where it cannot be measured.
         """
         edges = self.edges_um()
         side_x, side_y = (
@@ -152,7 +152,7 @@ def measure_focus(
 
 
 def sharpness(rgb: RgbArray, od_table: npt.NDArray[np.uint8], mpp: float) -> Sharpness:
-    """Squared gradients of a image, once and blurred again, where it has edges.
+    """Squared gradients of an image, once and blurred again, where it has edges.
 
     Args:
         rgb: The image, uint8 [height, width, 3].
@@ -176,7 +176,7 @@ def _squared_slope(od: Plane, mpp: float) -> Plane:
 
 
 def edge_um(strength: npt.NDArray[np.float64], again: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Edge width (sigma, µm) from the two sums; NaN where there is too little to tell."""
+    """Edge width (sigma, µm) from the two sums; NaN where there are too few edges."""
     enough = strength >= _LEAST_STRENGTH
     ratio = np.where(enough, strength / np.maximum(again, 1e-9), np.inf)
     # strength / again = sqrt((sigma² + s²) / sigma²), with sigma² the edge's own and the first blur's.

@@ -1,11 +1,11 @@
-"""What a place on a slide shows, in words: glass, foreground, or why it cannot be judged."""
+"""Foreground classes: glass, foreground, and artefacts."""
 
 from enum import IntEnum
 from typing import Final
 
 
 class ForegroundClass(IntEnum):
-    """What a mask pixel shows, and why it was dropped where it was. The numbers are stored nowhere."""
+    """Class of a mask pixel. The numbers are not stored."""
 
     GLASS = 0
     FOREGROUND = 1
@@ -23,12 +23,12 @@ class ForegroundClass(IntEnum):
 
     @property
     def words(self) -> str:
-        """The reason in words, for messages and images."""
+        """The class as a phrase, for messages and images."""
         return _WORDS[self]
 
     @property
     def column(self) -> str:
-        """The reason as a short name, for tables."""
+        """The class as a short name, for tables."""
         return self.name.lower()
 
 
@@ -59,8 +59,7 @@ BLOCKING: Final = frozenset(
         ForegroundClass.PEN,
     }
 )
-"""Under these nothing can be judged; under specks, precipitate and the ring there is nothing to judge."""
+"""Not assessable. Under specks, precipitate and the ring there is nothing to assess."""
 
 OPAQUE: Final = BLOCKING - {ForegroundClass.BLUR} | {ForegroundClass.PRECIPITATE}
-"""No nucleus is looked for there. Where it is only out of focus, nuclei are found, and each says so itself; so are
-those that show in a bubble."""
+"""No nuclei are detected there. Out of focus and in bubbles they are; each has its own edge width."""

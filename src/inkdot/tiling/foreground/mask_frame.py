@@ -1,4 +1,4 @@
-"""Where the pixels of a mask lie on the slide."""
+"""Position of a mask on its slide."""
 
 import math
 from dataclasses import dataclass
