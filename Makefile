@@ -17,9 +17,12 @@ STAMP := $(VENV)/.installed
 # bench_nuclei needs annotated images, bench_stages slides and a model.
 BENCHMARKS := reading predict sparse
 
-# Tests that `make test` leaves to `make test-all`. REST=1 asks test-all for these alone (after `make test`).
+# Tests that `make test` leaves to `make test-all`. With REST=1 test-all runs these alone (after `make test`).
 LATER := slow or browser or ray or real_data
 REST ?=
+# One process per core, one test file at a time in each. JOBS=0 runs all tests in one process, as a debugger needs it.
+JOBS ?= auto
+PARALLEL := --numprocesses $(JOBS) --dist loadfile
 PYTEST_ARGS ?=
 
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -53,10 +56,10 @@ demo: $(STAMP)  ## the main job on synthetic slides, from nothing to a page to o
 	"$(BIN)/inkdot" demo --out "$(DEMO_DIR)"
 
 test: $(STAMP)  ## the fast tests
-	"$(BIN)/python" -m pytest -m "not ($(LATER))" $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest $(PARALLEL) -m "not ($(LATER))" $(PYTEST_ARGS)
 
 test-all: $(STAMP)  ## all tests, the slow ones and those with a browser or real slides too
-	"$(BIN)/python" -m pytest $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest $(PARALLEL) $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types and floors
 	@failed=; \

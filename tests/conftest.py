@@ -1,15 +1,7 @@
-"""What all tests share: quiet thread pools, real slides, a browser, and skips that CI may refuse."""
-
-import os
-
-# Before anything imports NumPy or torch: two cores shared by many small tests are fastest with one thread
-# each, and albumentations must not ask the network for its newest version.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("MKL_NUM_THREADS", "1")
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+"""Shared by all tests: real slides, a browser, skips that CI refuses, and the distribution over processes."""
 
 import importlib.util
+import os
 import re
 import shutil
 import sys
@@ -87,12 +79,25 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure where the test's marker is demanded."""
     report = yield
-    wanted = sorted(marker for marker in demanded() if item.get_closest_marker(marker) is not None)
-    if report.skipped and wanted and not hasattr(report, "wasxfail"):
-        said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    required = sorted(marker for marker in demanded() if item.get_closest_marker(marker) is not None)
+    if report.skipped and required and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
-        report.longrepr = f"{DEMAND_VARIABLE} demands the tests marked {', '.join(wanted)}, but: {said}"
+        report.longrepr = f"{DEMAND_VARIABLE} demands the tests marked {', '.join(required)}, but: {reason}"
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """One file to one process, so that its fixtures are made once; all tests that start Ray to the same process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "ray" if "/test_ray_" in file else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -130,24 +135,24 @@ def browser(chromium_path: str) -> "Generator[Browser]":
 
 @pytest.fixture
 def offline_page(browser: "Browser") -> "Generator[Page]":
-    """A page that may open files and this machine's own server; the test fails if it asks the network or errs."""
+    """A page that may open files and this machine's own server; the test fails if it uses the network or has an error."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(SETTLES_WITHIN_SECONDS * 1000)
-    wrong: list[str] = []
+    errors: list[str] = []
 
-    def answer(route: "Route") -> None:
+    def local_only(route: "Route") -> None:
         if LOCAL_ADDRESS.match(route.request.url):
             route.continue_()
         else:
-            wrong.append(f"asked the network for {route.request.url}")
+            errors.append(f"requested from the network: {route.request.url}")
             route.abort()
 
-    page.route("**/*", answer)
-    page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-    page.on("console", lambda line: wrong.append(f"console: {line.text}") if line.type == "error" else None)
+    page.route("**/*", local_only)
+    page.on("pageerror", lambda error: errors.append(f"script error: {error}"))
+    page.on("console", lambda line: errors.append(f"console: {line.text}") if line.type == "error" else None)
     yield page
     page.close()
-    assert wrong == []
+    assert errors == []
 
 
 @pytest.fixture(scope="session")

@@ -44,13 +44,13 @@ def test_it_warns_and_does_not_refuse(tmp_path: Path) -> None:
     assert "KEPT_GB, PASSING_GB = 7.7, 1.5" in text
     script.write_text(text.replace("= 7.7, 1.5", "= 1e7, 1.5"), encoding="utf-8")
 
-    def said(environment: Path) -> str:
+    def warning(environment: Path) -> str:
         ended = subprocess.run(
             [sys.executable, script, environment], capture_output=True, text=True, check=True
         )
         assert not ended.stdout
         return ended.stderr
 
-    assert said(tmp_path / "not" / "there" / ".venv").endswith("make VENV=FOLDER, TMPDIR=FOLDER\n")
+    assert warning(tmp_path / "not" / "there" / ".venv").endswith("make VENV=FOLDER, TMPDIR=FOLDER\n")
     # Where the environment is there already, little is loaded.
-    assert said(tmp_path) == ""
+    assert warning(tmp_path) == ""

@@ -1,4 +1,4 @@
-"""What the tests' own frame promises: plain reasons for skips, and skips that CI refuses."""
+"""The test configuration: reasons for skips, and skips that CI refuses."""
 
 import os
 import shutil
@@ -49,38 +49,38 @@ def run_suite(folder: Path, repository: Path, **environment: str) -> subprocess.
 
 
 def test_missing_slides_are_a_skip_with_a_reason(tmp_path: Path, repository: Path) -> None:
-    answer = run_suite(tmp_path, repository)
-    assert answer.returncode == 0, answer.stdout
-    assert "1 passed, 3 skipped" in answer.stdout
-    assert f"no real slides: {tmp_path / 'shared' / 'data'} is missing" in answer.stdout
+    ended = run_suite(tmp_path, repository)
+    assert ended.returncode == 0, ended.stdout
+    assert "1 passed, 3 skipped" in ended.stdout
+    assert f"no real slides: {tmp_path / 'shared' / 'data'} is missing" in ended.stdout
 
 
 def test_a_skip_fails_where_its_marker_is_demanded(tmp_path: Path, repository: Path) -> None:
-    answer = run_suite(tmp_path, repository, INKDOT_DEMAND="browser,real_data")
-    assert answer.returncode == 1
-    assert "1 passed, 3 errors" in answer.stdout
-    assert "INKDOT_DEMAND demands the tests marked real_data, but: Skipped: no real slides" in answer.stdout
+    ended = run_suite(tmp_path, repository, INKDOT_DEMAND="browser,real_data")
+    assert ended.returncode == 1
+    assert "1 passed, 3 errors" in ended.stdout
+    assert "INKDOT_DEMAND demands the tests marked real_data, but: Skipped: no real slides" in ended.stdout
 
 
 def test_present_slides_are_read(tmp_path: Path, repository: Path) -> None:
     (tmp_path / "slides").mkdir()
-    answer = run_suite(
+    ended = run_suite(
         tmp_path, repository, INKDOT_SHARED_DATA=str(tmp_path / "slides"), INKDOT_DEMAND="real_data"
     )
-    assert "1 failed, 2 passed, 1 xfailed" in answer.stdout
-    assert "but: Skipped: that slide is missing" in answer.stdout
+    assert "1 failed, 2 passed, 1 xfailed" in ended.stdout
+    assert "but: Skipped: that slide is missing" in ended.stdout
 
 
 def test_an_unknown_demand_is_named(tmp_path: Path, repository: Path) -> None:
-    answer = run_suite(tmp_path, repository, INKDOT_DEMAND="real-data")
-    assert answer.returncode != 0
+    ended = run_suite(tmp_path, repository, INKDOT_DEMAND="real-data")
+    assert ended.returncode != 0
     assert (
-        "INKDOT_DEMAND names ['real-data']; expected some of slow, browser, ray, real_data." in answer.stderr
+        "INKDOT_DEMAND names ['real-data']; expected some of slow, browser, ray, real_data." in ended.stderr
     )
 
 
 @pytest.mark.parametrize(
-    ("results", "status", "said"),
+    ("results", "status", "line"),
     [
         (['<testsuite tests="5" failures="0" errors="0" skipped="2"/>'], 0, "3 passed, 0 failed, 2 skipped"),
         (
@@ -94,34 +94,34 @@ def test_an_unknown_demand_is_named(tmp_path: Path, repository: Path) -> None:
         (['<testsuite tests="0" failures="0" errors="0" skipped="0"/>'], 1, "0 passed, 0 failed, 0 skipped"),
     ],
 )
-def test_counts_add_up(tmp_path: Path, repository: Path, results: list[str], status: int, said: str) -> None:
+def test_counts_add_up(tmp_path: Path, repository: Path, results: list[str], status: int, line: str) -> None:
     paths = [tmp_path / f"{number}.xml" for number in range(len(results))]
     for path, result in zip(paths, results, strict=True):
         path.write_text(f"<testsuites>{result}</testsuites>", encoding="utf-8")
     script = repository / "scripts" / "count_tests.py"
-    answer = subprocess.run([sys.executable, script, *paths], capture_output=True, text=True, check=False)
-    assert (answer.returncode, answer.stdout.strip()) == (status, said)
+    ended = subprocess.run([sys.executable, script, *paths], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (status, line)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [(None, "found no"), ('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.1\nexit 1\n', "is Python 3.9.1.")],
 )
 def test_install_names_the_python_it_needs(
-    tmp_path: Path, repository: Path, script: str | None, said: str
+    tmp_path: Path, repository: Path, script: str | None, message: str
 ) -> None:
     python = tmp_path / "python"
     if script is not None:
         python.write_text(script, encoding="utf-8")
         python.chmod(0o755)
-    answer = subprocess.run(
+    ended = subprocess.run(
         ["make", "install", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"],
         cwd=repository,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert answer.returncode == 2
-    assert f"Inkdot needs Python 3.11 or newer; {said}" in answer.stderr.replace(f"'{python}' ", "")
+    assert ended.returncode == 2
+    assert f"Inkdot needs Python 3.11 or newer; {message}" in ended.stderr.replace(f"'{python}' ", "")
     assert not (tmp_path / "venv").exists()

@@ -1,4 +1,4 @@
-"""The scripts that repeat what the documents say of learning, on as few slides as they run with."""
+"""The experiments behind the documented results, on as few slides as they run with."""
 
 import importlib
 import subprocess
@@ -11,23 +11,25 @@ import pytest
 from scipy import stats
 
 
-def test_all_of_a_few_patients_have_the_exact_interval(
+def test_a_metric_without_variation_has_the_exact_interval(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(repository / "scripts"))
-    experiment = importlib.import_module("slide_labels_experiment")
+    monkeypatch.syspath_prepend(str(repository / "experiments"))
+    experiment = importlib.import_module("mil_from_slide_labels")
     patients = np.repeat([f"p{i:02d}" for i in range(20)], 2)
-    asked = np.arange(40) < 24  # of twelve patients
+    with_region = np.arange(40) < 24  # of twelve patients
     own = {
         "patients": patients,
-        "truth": asked,
+        "truth": with_region,
         "scores": np.linspace(1, 0, 40),
-        "ranks": np.where(asked, 1 + np.arange(40) % 15, -1),
+        "ranks": np.where(with_region, 1 + np.arange(40) % 15, -1),
     }
-    judged = {arm: [own, own] for arm in ("slides", "naive")}
+    predicted = {arm: [own, own] for arm in ("slides", "naive")}
     for k in experiment.HITS_AT:
         pairs = (("slides", "naive"), ("slides", "naive_longer"))
-        experiment.say_metric(f"slide_hit@{k}", judged, partial(experiment.hits, k=k), pairs, [asked])
+        experiment.print_metric(
+            f"slide_hit@{k}", predicted, partial(experiment.hits, k=k), pairs, [with_region]
+        )
     shown = capsys.readouterr().out
     low = stats.binomtest(12, 12).proportion_ci(0.95, "exact").low
     assert f"selftest_slide_hit@30 slides: 1.000 ({low:.3f} to 1.000) (Clopper-Pearson" in shown
@@ -42,22 +44,22 @@ def test_all_of_a_few_patients_have_the_exact_interval(
     ("script", "options", "expected"),
     [
         (
-            "epoch_choice_experiment.py",
-            ["--way", "slides", "--slides", "12", "--runs", "1", "--epochs", "2", "--patience", "1"],
+            "checkpoint_selection.py",
+            ["--labels", "slides", "--slides", "12", "--runs", "1", "--epochs", "2", "--patience", "1"],
             ["patients", "loss", "last", "patients less loss", "loss less last"],
         ),
         (
-            "frozen_start_experiment.py",
+            "frozen_backbone.py",
             ["--from-slides", "12", "--few", "12", "--draws", "1", "--epochs", "1"],
-            ["of 12 scratch", "of 12 not held", "of 12 held for three less not held"],
+            ["of 12 scratch", "of 12 not frozen", "of 12 frozen for three less not frozen"],
         ),
     ],
 )
-def test_each_way_gets_its_metric_and_its_differences(
+def test_every_arm_has_its_metric_and_its_paired_differences(
     repository: Path, tmp_path: Path, script: str, options: list[str], expected: list[str]
 ) -> None:
     words = [*options, "--test-slides", "12", "--work", str(tmp_path)]
-    command = [sys.executable, str(repository / "scripts" / script), *words]
+    command = [sys.executable, str(repository / "experiments" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     for name in expected:

@@ -52,9 +52,9 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_an_orderly_package_passes(tmp_path: Path, repository: Path) -> None:
     build_package(tmp_path, repository)
-    answer = lint(tmp_path)
-    assert answer.returncode == 0, answer.stdout
-    assert "0 broken" in answer.stdout
+    ended = lint(tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    assert "0 broken" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_one_wrong_import_is_refused(
 ) -> None:
     package = build_package(tmp_path, repository)
     (package / file).write_text(f"{line}\n", encoding="utf-8")
-    answer = lint(tmp_path)
-    assert answer.returncode == 1, answer.stdout
-    broken = [said for said in answer.stdout.splitlines() if "BROKEN" in said]
-    assert len(broken) == 1, answer.stdout
+    ended = lint(tmp_path)
+    assert ended.returncode == 1, ended.stdout
+    broken = [line for line in ended.stdout.splitlines() if "BROKEN" in line]
+    assert len(broken) == 1, ended.stdout
     assert broken[0].startswith(contract)

@@ -1,4 +1,4 @@
-"""`inkdot --help` answers at once, because it loads nothing that it does not need."""
+"""`inkdot --help` takes less than half a second, because it loads no numerical library."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import sys
 import time
 
 import pytest
+
+import inkdot.cli
 
 HEAVY = ("torch", "torchvision", "timm", "albumentations", "lightning", "openslide", "tifffile", "simplejpeg")
 ALSO_NOT_NEEDED = ("pandas", "cv2", "scipy", "shapely", "ray", "openvino", "PIL", "pyarrow")
@@ -30,12 +32,12 @@ def seconds_to_run(command: list[str]) -> float:
 
 
 def busy() -> bool:
-    """Tell whether more wants to run here than there are cores: then the clock measures the queue."""
+    """Whether more processes run here than there are cores: then wall-clock time measures the queue."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def test_help_answers_in_half_a_second(inkdot_command: list[str]) -> None:
-    # The best of several: company makes every run slower, none faster.
+    # The best of several: other programs make a run slower, never faster.
     before = os.times()
     best = min(seconds_to_run([*inkdot_command, "--help"]) for _ in range(RUNS))
     after = os.times()
@@ -48,12 +50,34 @@ def test_help_answers_in_half_a_second(inkdot_command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "term",
+    [
+        "multiple-instance learning",
+        "out-of-distribution",
+        "active learning",
+        "early stopping",
+        "pseudo-labels",
+        "abstention",
+        "test-time augmentation",
+        "EMA",
+    ],
+)
+def test_terms_of_the_field_are_found_in_the_help(
+    term: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["inkdot", "-h"])
+    with pytest.raises(SystemExit):
+        inkdot.cli.main()
+    assert term in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     "arguments", [["--help"], ["demo", "--help"], ["predict", "--help"], ["train", "--help"]]
 )
 def test_help_loads_no_heavy_module(arguments: list[str]) -> None:
-    answer = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", LIST_MODULES, *arguments], check=True, capture_output=True, text=True
     )
-    loaded = json.loads(answer.stdout)
+    loaded = json.loads(ended.stdout)
     assert [name for name in (*HEAVY, *ALSO_NOT_NEEDED) if name in loaded] == []
     assert "typer" in loaded  # the list is a real one

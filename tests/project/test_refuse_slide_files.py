@@ -21,9 +21,9 @@ def refuse(*paths: Path, cwd: Path | None = None) -> subprocess.CompletedProcess
 def test_refuses_by_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"anything")
-    answer = refuse(path)
-    assert answer.returncode == 1
-    assert "is a slide's file name" in answer.stdout
+    ended = refuse(path)
+    assert ended.returncode == 1
+    assert "is a slide's file name" in ended.stdout
 
 
 @pytest.mark.parametrize("bigtiff", [False, True])
@@ -33,9 +33,9 @@ def test_refuses_a_renamed_tiff(tmp_path: Path, bigtiff: bool, byteorder: str) -
     tifffile.imwrite(
         path, np.zeros((8, 8, 3), np.uint8), bigtiff=bigtiff, byteorder=byteorder, photometric="rgb"
     )
-    answer = refuse(path)
-    assert answer.returncode == 1
-    assert "begins like a TIFF" in answer.stdout
+    ended = refuse(path)
+    assert ended.returncode == 1
+    assert "begins like a TIFF" in ended.stdout
 
 
 def test_refuses_a_renamed_dicom(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_lets_the_rest_pass(tmp_path: Path) -> None:
     empty.touch()
     exactly = tmp_path / "b.csv"
     exactly.write_bytes(b"1" * 1_000_000)
-    answer = refuse(fine, empty, exactly)
-    assert (answer.returncode, answer.stdout) == (0, "")
+    ended = refuse(fine, empty, exactly)
+    assert (ended.returncode, ended.stdout) == (0, "")
 
 
 def test_looks_at_tracked_files_when_none_is_named(tmp_path: Path) -> None:
@@ -77,6 +77,6 @@ def test_looks_at_tracked_files_when_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "late.svs").write_bytes(b"x")
     assert refuse(cwd=tmp_path).returncode == 0
     subprocess.run(["git", "add", "late.svs"], cwd=tmp_path, check=True)
-    answer = refuse(cwd=tmp_path)
-    assert answer.returncode == 1
-    assert "late.svs" in answer.stdout
+    ended = refuse(cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "late.svs" in ended.stdout

@@ -70,17 +70,17 @@ def imported_modules(tree: ast.AST) -> set[str]:
 
 def test_no_slide_and_no_big_file_is_tracked(repository: Path, tracked: list[Path]) -> None:
     assert tracked
-    answer = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, repository / "scripts" / "refuse_slide_files.py"],
         cwd=repository,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_constraints_are_exact_and_name_no_region(repository: Path) -> None:
+def test_constraints_are_exact_versions_without_addresses(repository: Path) -> None:
     lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     unexpected = [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)]
@@ -90,14 +90,14 @@ def test_constraints_are_exact_and_name_no_region(repository: Path) -> None:
 
 def test_constraints_pin_every_requirement(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [
+    requirements = [
         *project["project"]["dependencies"],
         *project["dependency-groups"]["dev"],
         *project["build-system"]["requires"],
     ]
     for extra in project["project"].get("optional-dependencies", {}).values():
-        wanted += extra
-    names = {distribution(requirement) for requirement in wanted}
+        requirements += extra
+    names = {distribution(requirement) for requirement in requirements}
     lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
     assert sorted(names - pinned - {"inkdot"}) == []

@@ -1,4 +1,4 @@
-"""The command line: what people type, and how errors reach them."""
+"""The command line: commands, options, and the one line that reports wrong input."""
 
 from inkdot.cli.app import main
 

@@ -1,6 +1,6 @@
-"""``inkdot demo``: the whole line walked on synthetic slides, each step shown as the command a person would type.
+"""``inkdot demo``: the whole workflow on synthetic slides, each step shown as the command that a person would type.
 
-It stands on the command line's floor because it calls one stage after another, which no stage may.
+It belongs to ``cli`` because it runs one stage after another, which no stage may.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from inkdot.config import Config, config_from_mapping, load_config
+from inkdot.execution.backends import ExecutionSettings
+from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.stages import predict, review_export, synth, tile, train
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import CohortLayout, ReviewLayout, RunLayout
 
 _TRAINING_SEED, _NEW_SEED = 1, 2
-"""Different seeds draw different patients: nothing of the new slides was seen in training."""
+"""Different seeds draw different patients: no patient of the new slides is in the training slides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,10 @@ _QUICK = _Size(training_slides=12, new_slides=3, epochs=2)
 
 
 def run(out: Path, *, quick: bool) -> int:
-    """Walk synth, tile, train, predict and review export, and name the page to open.
+    """Run synth, tile, train, predict and review export, and print the address of the gallery.
 
     Args:
-        out: Folder for everything; a rerun goes on where an earlier one stopped.
+        out: Folder for everything; a rerun resumes where an earlier one stopped.
         quick: Fewer slides and epochs.
 
     Returns:
@@ -51,6 +53,7 @@ def run(out: Path, *, quick: bool) -> int:
     config_path, results, pages = out / "config.yaml", out / "results", ReviewLayout(out / "review")
     trained = RunLayout(out / "run")
     config = _write_config(config_path, size)
+    batch = BatchSettings(execution=ExecutionSettings(workers=2))
     steps: list[tuple[str, Callable[[], int]]] = [
         (
             f"inkdot synth --preset demo-training --slides {size.training_slides} --seed {_TRAINING_SEED} --out {cohort.root}",
@@ -62,7 +65,7 @@ def run(out: Path, *, quick: bool) -> int:
         ),
         (
             f"inkdot tile {cohort.slides_csv} --config {config_path} --out {trained.root}",
-            lambda: tile.run(cohort.slides_csv, config, trained.root, workers=2),
+            lambda: tile.run(cohort.slides_csv, config, trained.root, batch),
         ),
         (
             f"inkdot train --slides {cohort.slides_csv} --config {config_path} --out {trained.root}",
@@ -70,7 +73,7 @@ def run(out: Path, *, quick: bool) -> int:
         ),
         (
             f"inkdot predict {new.slides_csv} --model {trained.model} --out {results}",
-            lambda: predict.run([new.slides_csv], trained.model, results, workers=2),
+            lambda: predict.run([new.slides_csv], trained.model, results, batch=batch),
         ),
         (
             f"inkdot review export --results {results} --out {pages.root}",
@@ -83,8 +86,9 @@ def run(out: Path, *, quick: bool) -> int:
         if code := step():
             return code
     console.rule("done", align="left")
+    minutes = (perf_counter() - started) / 60
     console.print(
-        f"{(perf_counter() - started) / 60:.1f} minutes. Everything here is synthetic: it shows how Inkdot works, not how well."
+        f"{minutes:.1f} minutes. All slides are synthetic: they show how Inkdot works, not how well it performs."
     )
     console.print(f"Open this page: {pages.index.resolve().as_uri()}", style="bold", soft_wrap=True)
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 model = typer.Typer(
-    help="What a model is, whether it is whole, and other forms of it.",
+    help="Show, verify or export a model.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -16,7 +16,7 @@ _Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, s
 
 @model.command("show")
 def show(folder: _Model) -> None:
-    """Print what a model answers, what it saw and how it did."""
+    """Print heads, training data and validation metrics."""
     from inkdot.stages import model_show as stage
 
     raise typer.Exit(stage.run(folder))
@@ -24,7 +24,7 @@ def show(folder: _Model) -> None:
 
 @model.command("verify")
 def verify(folder: _Model) -> None:
-    """Check that a model's files belong together and that it works."""
+    """Check that a model's files belong together, and score a test tile."""
     from inkdot.stages import model_verify as stage
 
     raise typer.Exit(stage.run(folder))
@@ -42,11 +42,14 @@ def export(
         bool,
         typer.Option(
             "--allow-synthetic-model",
-            help="Export a model trained on synthetic slides, which other programs will not refuse.",
+            help="Export a model trained on synthetic slides; other programs do not refuse it on real ones.",
         ),
     ] = False,
 ) -> None:
-    """Write a model for other programs, and check that its scores are ours."""
+    """Write a model for other programs.
+
+    The exported network is run once, and its scores are compared with those of Inkdot.
+    """
     from inkdot.stages import model_export as stage
 
     raise typer.Exit(stage.run(folder, format_, out, allow_synthetic_model=allow_synthetic_model))

@@ -1,48 +1,118 @@
-"""Options that several commands share."""
+"""Options that several commands share, and options of earlier versions."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
+
+from inkdot.errors import UserError, renamed_message
+
+if TYPE_CHECKING:
+    from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 
 Slides = Annotated[
     Path, typer.Argument(metavar="SLIDES", help="A slides.csv, a slide, or a folder of slides.")
 ]
 ConfigPath = Annotated[
-    Path, typer.Option("--config", help="Settings as YAML, such as configs/thinprep.yaml.")
+    Path, typer.Option("--config", help="Config file (YAML), such as configs/thinprep.yaml.")
 ]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that read slides.")]
+ModelPath = Annotated[Path, typer.Option("--model", help="A model folder, such as RUN/model.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Number of processes that read slides.")]
 Mpp = Annotated[
-    float | None, typer.Option(help="Micrometres per pixel of every slide, instead of what the files state.")
+    float | None, typer.Option(help="Micrometres per pixel of every slide; replaces what the files state.")
 ]
-Stain = Annotated[str | None, typer.Option(help="Stain of every slide: pap, he, mgg and so on.")]
+Stain = Annotated[str | None, typer.Option(help="Stain of every slide, such as pap, he or mgg.")]
 Preparation = Annotated[
     str | None, typer.Option(help="Preparation of every slide: thinprep, cytospin, section or smear.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done with each slide; write nothing.")
+    bool, typer.Option("--dry-run", help="Print what would be done with each slide; write nothing.")
 ]
 RetryFailed = Annotated[
     bool,
-    typer.Option("--retry-failed", help="Work only on slides that an earlier run did not finish."),
+    typer.Option("--retry-failed", help="Process only slides that an earlier run did not finish."),
 ]
 SlideTimeout = Annotated[
     float,
     typer.Option(
-        "--slide-timeout", min=0, help="Stop a slide on which nothing moves for so many seconds; 0: never."
+        "--slide-timeout", min=0, help="Stop a slide after this many seconds without progress; 0: never."
     ),
 ]
 EngineName = Annotated[
-    Literal["local", "ray"], typer.Option("--engine", help="Work on this machine, or on a Ray cluster.")
+    Literal["local", "ray"], typer.Option("--engine", help="Run on this machine, or on a Ray cluster.")
 ]
 RayAddress = Annotated[
     str,
-    typer.Option(help="Ray: auto (the cluster this machine is in), local, HOST:PORT or ray://HOST:PORT."),
+    typer.Option(
+        help="Ray: auto (the cluster this machine belongs to), local, HOST:PORT or ray://HOST:PORT."
+    ),
 ]
-CpusPerSlide = Annotated[float, typer.Option(min=0.1, help="Ray: cores that a slide takes.")]
-GpusPerSlide = Annotated[float, typer.Option(min=0, help="Ray: part of a GPU that scoring a slide takes.")]
+CpusPerSlide = Annotated[float, typer.Option(min=0.1, help="Ray: CPU cores per slide.")]
+GpusPerSlide = Annotated[float, typer.Option(min=0, help="Ray: fraction of a GPU for scoring a slide.")]
+
+RENAMED_OPTIONS: Final = {
+    "predict": {"--pictures": "--slide-images", "--no-pictures": "--no-slide-images"},
+    "review serve": {"--answers": "--verdicts", "--ask": "--query-list"},
+    "review next": {"--answered": "--reviewed"},
+}
+"""By command: options of earlier versions, and what they are called now."""
 
 
-def seconds_or_never(timeout: float) -> float | None:
-    """What --slide-timeout means."""
-    return timeout or None
+def renamed_options(words: Sequence[str]) -> str | None:
+    """Name the new option where a command line uses one of an earlier version.
+
+    Args:
+        words: The command line without the program's name.
+
+    Returns:
+        One line for the terminal; None where every option is of this version, or unknown.
+    """
+    for command, renames in RENAMED_OPTIONS.items():
+        names = command.split()
+        if list(words[: len(names)]) != names:
+            continue
+        given = dict.fromkeys(word.partition("=")[0] for word in words[len(names) :])
+        found = [(old, renames[old]) for old in given if old in renames]
+        if found:
+            return f"inkdot {command}: {renamed_message(found)}"
+    return None
+
+
+def slides_or_images(slides: Path | None, images: Path | None) -> tuple[Path, bool]:
+    """Take the one table that was given, and whether it is one of images.
+
+    Raises:
+        UserError: Both were given, or neither.
+    """
+    if slides is not None and images is None:
+        return slides, False
+    if images is not None and slides is None:
+        return images, True
+    raise UserError("expected either --slides or --images, found " + ("both" if slides else "neither"))
+
+
+def batch_settings(
+    overrides: "SlideOverrides",
+    *,
+    workers: int,
+    slide_timeout: float,
+    engine: Literal["local", "ray"],
+    ray_address: str,
+    cpus_per_slide: float,
+    gpus_per_slide: float = 0.0,
+    retry_failed: bool,
+    dry_run: bool,
+) -> "BatchSettings":
+    """Turn the options of a batch command into settings; a timeout of 0 is none."""
+    from inkdot.execution.backends import ExecutionSettings
+    from inkdot.execution.ray_settings import RaySettings
+    from inkdot.pipeline.batch_settings import BatchSettings
+
+    ray = RaySettings(ray_address, cpus_per_slide, gpus_per_slide) if engine == "ray" else None
+    return BatchSettings(
+        overrides=overrides,
+        execution=ExecutionSettings(workers, slide_timeout or None, ray),
+        retry_failed=retry_failed,
+        dry_run=dry_run,
+    )

@@ -1,4 +1,4 @@
-"""``inkdot init``: write a config file in which every key is explained."""
+"""``inkdot init``: write a config file with every key explained."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def run(out: Path, *, preparation: Preparation = "thinprep") -> int:
         0.
 
     Raises:
-        UserError: The file exists: what somebody wrote there is never replaced.
+        UserError: The file exists: it is never replaced.
     """
     if out.exists():
         raise UserError(f"{out}: expected no file there, found one; choose another --out, or move it away")

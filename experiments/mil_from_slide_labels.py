@@ -1,14 +1,15 @@
-"""Does learning from slides beat giving every tile its slide's label? On synthetic spots.
+"""Does multiple-instance learning (MIL) beat giving every tile the label of its slide? On synthetic spots.
 
-    python scripts/slide_labels_experiment.py [--slides 144] [--test-slides 240] [--seeds 3] [--work FOLDER]
+    python experiments/mil_from_slide_labels.py [--slides 144] [--test-slides 240] [--seeds 3] [--work FOLDER]
 
-One to five malignant clusters lie on each positive spot of 1 mm; the rest of it is like the negative spots. The same
-network is trained three times per seed, on fresh patients each: on labelled tiles; on slides with nothing but an label
-about each, as the program does; and naively, every tile labelled as its slide is, for as many epochs as one phase of
-learning from slides takes (--longer: for as many as all, too). All are judged on one set of test slides; the naive ones by
-their best cluster, as every model of tiles is. Differences are paired: the same bootstrap draw of test patients for both
-sides, averaged over the seeds. What is done is kept in the folder; a rerun goes on there. Same options, same metrics.
+One to five malignant clusters lie on each positive spot of 1 mm; the rest of it is like the negative spots. The same network
+is trained three times per seed, on fresh patients each: on labelled tiles; by MIL on slides with one label each, as the
+program does; and naively, on tiles that all have the label of their slide, for as many epochs as one phase of MIL takes
+(--longer: for as many as all phases, too). All are evaluated on the same test slides; models of tiles score a slide by its
+highest cluster. Differences are paired: the same bootstrap draw of test patients for both sides, averaged over the seeds.
+Results are kept in the folder; a rerun resumes there. The same options give the same metrics.
 """
+# pyright: basic
 
 import argparse
 import json
@@ -20,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from paired import Statistic, difference, mean_of
+from paired_bootstrap import Statistic, difference, mean_of
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.evaluation.slide_results import score_for_evaluation, slide_result
@@ -28,8 +29,8 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.metrics.classification import roc_auc
 from inkdot.metrics.confidence_intervals import bootstrap_estimate
-from inkdot.metrics.slide_level import NO_HIT, NOT_ASKED
-from inkdot.pipeline.score_slide import Scoring
+from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
+from inkdot.pipeline.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train
@@ -38,17 +39,17 @@ from inkdot.synthetic.achievable_auc import simulated_bounds
 
 ARMS, LONGER = ("tiles", "slides", "naive"), "naive_longer"
 SHARES = {"lm-minimal": 6, "mild-pleocytosis": 6}
-"""Slides of each kind among twelve. Both have the same background: with another one, say normal slides for negatives, every way
-of learning tells slides apart by it and finds no tumour."""
+"""Slides of each preset among twelve. Both have the same background: otherwise every training tells slides apart by their
+background and finds no tumour."""
 
 TEST_SEED = 9000
 PHASES = 3.5
-"""Steps of learning from slides, in those of one round over all tiles, rounded up: two such rounds, three over half of them."""
+"""Steps of MIL relative to one round over all tiles, rounded up: two such rounds, and three over half of the tiles."""
 WHOLE_SLIDE_PX = 1_000_000
 HITS_AT = (30, 10)
 
 Predicted = dict[str, np.ndarray]
-"""Of every test slide that has a score: ``patients``, ``truth``, ``scores`` and ``ranks``."""
+"""Columns of the test slides that have a score: ``patients``, ``truth``, ``scores`` and ``ranks``."""
 
 
 def main() -> int:
@@ -62,46 +63,46 @@ def main() -> int:
     parser.add_argument(
         "--longer",
         action="store_true",
-        help="Learn naively for as many epochs as all phases of learning from slides take, too.",
+        help="train naively for as many epochs as all phases of MIL, too",
     )
     parser.add_argument("--work", type=Path, default=Path("slide-labels-experiment"))
     options = parser.parse_args()
     config = settings(options.epochs)
     test = cohort(options.work / "test", options.test_slides, TEST_SEED)
     arms = (*ARMS, LONGER) if options.longer else ARMS
-    judged: dict[str, list[Predicted]] = {arm: [] for arm in arms}
+    predicted: dict[str, list[Predicted]] = {arm: [] for arm in arms}
     for seed in range(options.seeds):
-        learn = cohort(options.work / f"learn-{seed}", options.slides, seed + 1)
+        training = cohort(options.work / f"training-{seed}", options.slides, seed + 1)
         for arm in arms:
-            judged[arm].append(judged_arm(arm, seed, learn, test, config, options.work))
+            predicted[arm].append(predicted_arm(arm, seed, training, test, config, options.work))
             print(f"seed {seed}, {arm}: done", flush=True)
-    report(judged)
+    report(predicted)
     return 0
 
 
-def judged_arm(
+def predicted_arm(
     arm: str,
     seed: int,
-    learn: Sequence[SlideEntry],
+    training: Sequence[SlideEntry],
     test: Sequence[SlideEntry],
     config: Config,
     work: Path,
 ) -> Predicted:
-    """Train one way on one cohort and judge the test slides, unless that was done before."""
+    """Train one arm on one cohort and score the test slides, unless that was done before."""
     run = RunLayout(work / f"run-{seed}-{arm}")
-    kept = run.root / "judged.json"
+    kept = run.root / "predicted.json"
     if not kept.exists():
-        manifest = write_arm(arm, learn, work / f"learn-{seed}" / arm)
+        manifest = write_arm(arm, training, work / f"training-{seed}" / arm)
         if code := train.run(for_arm(config, arm, seed), manifest, run.root):
             sys.exit(code)
-        judge_all(test, run, RunLayout(work / "judged"), config, kept)
-    return read_judged(kept)
+        predict_test(test, run, RunLayout(work / "test-run"), config, kept)
+    return read_predicted(kept)
 
 
-def read_judged(kept: Path) -> Predicted:
-    """What :func:`judge_all` wrote, by column."""
+def read_predicted(kept: Path) -> Predicted:
+    """Columns of the file of :func:`predict_test`."""
     rows = json.loads(kept.read_text(encoding="utf-8"))
-    # A slide with too little on it has no score, whoever judges.
+    # An inadequate slide has no score by any model.
     _, patients, truth, scores, ranks = zip(*(row for row in rows if row[3] is not None), strict=True)
     return {
         "patients": np.array(patients),
@@ -125,7 +126,7 @@ def settings(epochs: int) -> Config:
 
 
 def for_arm(config: Config, arm: str, seed: int) -> Config:
-    # Where a tumour lies in no tile, its slide alone is known: the other arms must not learn from it by attention.
+    # A slide whose tumour lies in no tile has its own label alone: the other arms must not be trained on it by attention.
     use = config.training.mil.model_copy(update={"use": "always" if arm == "slides" else "never"})
     epochs = round(config.training.epochs * (PHASES if arm == LONGER else 1))
     training = config.training.model_copy(update={"seed": seed, "mil": use, "epochs": epochs})
@@ -133,7 +134,7 @@ def for_arm(config: Config, arm: str, seed: int) -> Config:
 
 
 def cohort(folder: Path, slides: int, seed: int) -> list[SlideEntry]:
-    """Synthetic slides of all kinds, with what a perfect reader says of malignancy."""
+    """Synthetic slides of both presets, with their true labels of malignancy."""
     entries: list[SlideEntry] = []
     for kind, share in SHARES.items():
         layout = CohortLayout(folder / kind)
@@ -146,7 +147,7 @@ def cohort(folder: Path, slides: int, seed: int) -> list[SlideEntry]:
 
 
 def malignancy_only(layout: CohortLayout) -> Path:
-    """The labels of the one head that is asked here."""
+    """The labels of the one head of this experiment."""
     path = layout.root / "malignancy.csv"
     header, *lines = layout.labels_csv.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if ",malignancy," in line]
@@ -155,7 +156,7 @@ def malignancy_only(layout: CohortLayout) -> Path:
 
 
 def write_arm(arm: str, entries: Sequence[SlideEntry], folder: Path) -> Path:
-    """The manifest of one way to learn; the slides, and what is known of them as wholes, are the same."""
+    """Write the manifest of one arm; all arms have the same slides and slide labels."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest, labels = folder / "slides.csv", folder / "labels.csv"
     if arm == "slides":
@@ -182,11 +183,11 @@ def malignancy_of(entry: SlideEntry) -> dict[str, str]:
     return {"malignancy": entry.on_slide["malignancy"]}
 
 
-def judge_all(
+def predict_test(
     test: Sequence[SlideEntry], run: RunLayout, layout: RunLayout, config: Config, kept: Path
 ) -> None:
     """Write score, truth, patient and hit of each test slide."""
-    scoring, rows = Scoring.load(run.model, allow_synthetic_model=False), list[list[object]]()
+    scoring, rows = ScoringModel.load(run.model, allow_synthetic_model=False), list[list[object]]()
     for entry in test:
         tile_slide(entry, config, layout)
         score_for_evaluation(entry, layout, scoring)
@@ -195,46 +196,48 @@ def judge_all(
     kept.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def report(judged: Mapping[str, Sequence[Predicted]]) -> None:
-    first = judged["tiles"][0]
-    say_cohort(first)
-    asked = first["ranks"] != NOT_ASKED
+def report(predicted: Mapping[str, Sequence[Predicted]]) -> None:
+    first = predicted["tiles"][0]
+    print_cohort(first)
+    with_region = first["ranks"] != NO_KNOWN_REGION
     pairs = (("slides", "naive"), ("slides", LONGER), ("tiles", "slides"), ("tiles", "naive"))
-    say_metric("slide_auc", judged, auc, pairs, [first["truth"], ~first["truth"]])
+    print_metric("slide_auc", predicted, auc, pairs, [first["truth"], ~first["truth"]])
     for k in HITS_AT:
-        say_metric(f"slide_hit@{k}", judged, partial(hits, k=k), pairs, [asked])
+        print_metric(f"slide_hit@{k}", predicted, partial(hits, k=k), pairs, [with_region])
     bound = simulated_bounds()[1]
     print(f"selftest_best_auc of clusters, {bound.head}: {bound.selftest_best_auc:.3f}")
 
 
-def say_cohort(own: Predicted) -> None:
+def print_cohort(own: Predicted) -> None:
     truth, patients = own["truth"], own["patients"]
     print(f"{len(truth)} test slides of {len(np.unique(patients))} patients, {int(truth.sum())} positive")
 
 
-def say_metric(
+def print_metric(
     name: str,
-    judged: Mapping[str, Sequence[Predicted]],
+    predicted: Mapping[str, Sequence[Predicted]],
     metric: Callable[[Predicted], Statistic],
     pairs: Sequence[tuple[str, str]],
     sides: Sequence[np.ndarray],
 ) -> None:
-    """Print the mean over the runs of each way with its interval, and paired differences.
+    """Print the mean over the runs of each arm with its interval, and paired differences.
 
     Args:
-        name: Of the metric, without ``selftest_``.
-        judged: The runs of each way, all on the same test slides.
-        metric: Gives it for one run.
-        pairs: Ways to compare, where both were tried.
+        name: Name of the metric without ``selftest_``.
+        predicted: The runs of each arm, all on the same test slides.
+        metric: Computes it for one run.
+        pairs: Arms to compare, where both were run.
         sides: Test slides that must come from enough patients each. Where every draw gives the same metric, as where all
             slides are hits, its interval is exact for as many observations as the smallest side has patients.
     """
-    patients = next(iter(judged.values()))[0]["patients"]
-    means = {way: mean_of([metric(own) for own in runs]) for way, runs in judged.items()}
-    for way, mean in means.items():
+    patients = next(iter(predicted.values()))[0]["patients"]
+    means = {arm: mean_of([metric(own) for own in runs]) for arm, runs in predicted.items()}
+    for arm, mean in means.items():
         found = bootstrap_estimate(mean, patients, sides=sides)
-        print(f"selftest_{name} {way}: {found} ({found.method})" if found else f"selftest_{name} {way}: none")
-        print("  by run: " + ", ".join(f"{metric(own)(np.ones(len(patients))):.3f}" for own in judged[way]))
+        print(f"selftest_{name} {arm}: {found} ({found.method})" if found else f"selftest_{name} {arm}: none")
+        print(
+            "  by run: " + ", ".join(f"{metric(own)(np.ones(len(patients))):.3f}" for own in predicted[arm])
+        )
     for one, other in ((one, other) for one, other in pairs if {one, other} <= means.keys()):
         print(f"selftest_{name} {one} less {other}: {difference(means[one], means[other], patients)}")
 
@@ -246,11 +249,11 @@ def auc(own: Predicted) -> Statistic:
 
 
 def hits(own: Predicted, k: int) -> Statistic:
-    asked = own["ranks"] != NOT_ASKED
-    hit = asked & (own["ranks"] != NO_HIT) & (own["ranks"] <= k)
+    with_region = own["ranks"] != NO_KNOWN_REGION
+    hit = with_region & (own["ranks"] != NO_HIT) & (own["ranks"] <= k)
 
     def share(weights: np.ndarray) -> float:
-        total = weights[asked].sum()
+        total = weights[with_region].sum()
         return float(weights[hit].sum() / total) if total else math.nan
 
     return share

@@ -1,9 +1,10 @@
-"""How well nuclei are outlined: FOLDER holds NAME.png with NAME_labels.png (an instance label per pixel, 0 for none).
+"""Accuracy of nucleus segmentation: FOLDER holds NAME.png with NAME_labels.png (an instance label per pixel, 0 for none).
 
 The images' scale is unknown, so the nuclear diameter is estimated per image, as for any photograph. Prints a
 line per image with --verbose, writes overlays with --overlays DIR (green: annotated, yellow: found), and ends
 with one JSON line. Intervals are 95 % percentile bootstrap intervals over images.
 """
+# pyright: basic
 
 import argparse
 import json

@@ -1,20 +1,21 @@
-"""What scoring a tile costs: Inkdot, a plain PyTorch loop over OpenSlide tiles, and the floor below both.
+"""CPU time per tile of prediction: Inkdot, a plain PyTorch loop over OpenSlide tiles, and a lower bound.
 
-    python scripts/bench_predict.py [SLIDE] [--backbone NAME ...] [--precision P ...] [--tile-mpp M] [--tiles N] [--rounds R]
+    python benchmarks/bench_predict.py [SLIDE] [--backbone NAME ...] [--precision P ...] [--tile-mpp M] [--tiles N] [--rounds R]
 
 Without SLIDE the synthetic one of bench_reading.py is taken (20,000 px a side at 0.25 µm/px, JPEG Q80), at its own scale.
 
 - inkdot: what `predict` does with the tiles of a slide: native reading in a thread of its own, the network in OpenVINO,
   calibrated scores. In float32, and in bfloat16 where the processor has it.
-- plain: what peers do: OpenSlide's read_region, PIL, tensors normalised in float, PyTorch eager in float32, batches of 32.
-- floor: the network in OpenVINO on tiles that lie in memory, plus the reader alone.
+- plain: a loop as other tools have it: OpenSlide's read_region, PIL, PyTorch eager in float32, batches of 32.
+- floor: the network in OpenVINO on tiles in memory, plus the reader alone.
 
 Each runs alone in a process of its own, in turns, on the same tiles and the same (random) weights; imports, opening, and the
 conversion of the network, which is kept beside the model, are not counted. Metrics are medians of CPU milliseconds per
-tile over all threads, since that is what a core costs and other programs blur it least; wall-clock metrics stand beside
-them. PyTorch gets one thread: more cost it more CPU. Start-up is timed as people meet it: `inkdot predict` on one small
-slide, with a kept conversion (warm) and without (cold). The last line is JSON.
+tile over all threads, which depend least on other programs; wall-clock metrics are printed as well. PyTorch gets one
+thread: more threads cost it more CPU. Start-up is the time of `inkdot predict` on one small slide, with a cached
+conversion (warm) and without (cold). The last line is JSON.
 """
+# pyright: basic
 
 import argparse
 import json
@@ -34,14 +35,14 @@ from typing import Any
 
 from bench_reading import synthetic_slide, warm
 
-WAYS = ("inkdot", "plain", "network in memory", "reader")
+METHODS = ("inkdot", "plain", "network in memory", "reader")
 BACKBONES = ("resnet18", "mobilenetv3_small_100")  # what peers are measured with, and the shipped default
 SIDE_PX = 256
 PLAIN_BATCH = 32
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="What scoring a tile costs.")
+    parser = argparse.ArgumentParser(description="CPU time per tile of prediction.")
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--backbone", nargs="+", default=list(BACKBONES))
     parser.add_argument(
@@ -55,7 +56,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-start-up", action="store_true", help="leave out the timing of whole commands")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "inkdot" / "bench")
-    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=METHODS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(arguments.one, json.load(sys.stdin))))
@@ -87,20 +88,20 @@ def main() -> int:
 
 
 def metrics(job: dict[str, Any], rounds: int) -> dict[str, float]:
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    found: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for _ in range(rounds):
-        for way in WAYS:
-            command = [sys.executable, __file__, "--one", way]
+        for method in METHODS:
+            command = [sys.executable, __file__, "--one", method]
             ended = subprocess.run(
-                command, input=json.dumps(job), capture_output=True, text=True, env=environment(way), check=False
+                command, input=json.dumps(job), capture_output=True, text=True, env=environment(method), check=False
             )  # fmt: skip
             if ended.returncode:
-                sys.exit(f"{way}: {ended.stderr[-2000:]}")
-            found[way].append(json.loads(ended.stdout.splitlines()[-1]))
-    cpu = {way: statistics.median(one["cpu_ms"] for one in found[way]) for way in WAYS}
-    wall = {way: statistics.median(one["wall_ms"] for one in found[way]) for way in WAYS}
+                sys.exit(f"{method}: {ended.stderr[-2000:]}")
+            found[method].append(json.loads(ended.stdout.splitlines()[-1]))
+    cpu = {method: statistics.median(one["cpu_ms"] for one in found[method]) for method in METHODS}
+    wall = {method: statistics.median(one["wall_ms"] for one in found[method]) for method in METHODS}
     floor = cpu["network in memory"] + cpu["reader"]
-    scores = [found[way][0]["first_score"] for way in ("inkdot", "plain")]
+    scores = [found[method][0]["first_score"] for method in ("inkdot", "plain")]
     return {
         "inkdot_cpu_ms_a_tile": round(cpu["inkdot"], 2),
         "plain_cpu_ms_a_tile": round(cpu["plain"], 2),
@@ -116,14 +117,14 @@ def metrics(job: dict[str, Any], rounds: int) -> dict[str, float]:
     }
 
 
-def environment(way: str) -> dict[str, str]:
+def environment(method: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    return own | {"OMP_NUM_THREADS": "1"} if way == "plain" else own
+    return own | {"OMP_NUM_THREADS": "1"} if method == "plain" else own
 
 
-def measure(way: str, job: dict[str, Any]) -> dict[str, float]:
-    """One way of scoring, in this process: everything is loaded and tried on one batch before the clock starts."""
-    run = {"inkdot": inkdot, "plain": plain, "network in memory": in_memory, "reader": reader}[way](job)
+def measure(method: str, job: dict[str, Any]) -> dict[str, float]:
+    """One method in this process; everything is loaded and run on one batch before the clock starts."""
+    run = {"inkdot": inkdot, "plain": plain, "network in memory": in_memory, "reader": reader}[method](job)
     start, cpu = time.perf_counter(), time.process_time()
     first = run()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - start
@@ -138,16 +139,16 @@ def measure(way: str, job: dict[str, Any]) -> dict[str, float]:
 
 
 def inkdot(job: dict[str, Any]) -> Callable[[], float]:
-    from inkdot.execution.prefetch import ahead
+    from inkdot.execution.prefetch import prefetch
     from inkdot.model.predictor import Predictor
-    from inkdot.pipeline.infer_tiles import AHEAD
+    from inkdot.pipeline.infer_tiles import PREFETCH_TILES
 
-    scorer = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
-    scorer.score(islice(tiles(job), 1))
+    predictor = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
+    predictor.predict_proba(islice(tiles(job), 1))
 
     def score() -> float:
-        with ahead(tiles(job), AHEAD) as pixels:
-            return float(scorer.score(pixels)[0, 1])
+        with prefetch(tiles(job), PREFETCH_TILES) as pixels:
+            return float(predictor.predict_proba(pixels)[0, 1])
 
     return score
 
@@ -155,10 +156,10 @@ def inkdot(job: dict[str, Any]) -> Callable[[], float]:
 def in_memory(job: dict[str, Any]) -> Callable[[], float]:
     from inkdot.model.predictor import Predictor
 
-    scorer = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
+    predictor = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
     pixels = list(tiles(job))
-    scorer.score(pixels[:1])
-    return lambda: float(scorer.score(pixels)[0, 1])
+    predictor.predict_proba(pixels[:1])
+    return lambda: float(predictor.predict_proba(pixels)[0, 1])
 
 
 def reader(job: dict[str, Any]) -> Callable[[], float]:
@@ -219,7 +220,7 @@ def plain(job: dict[str, Any]) -> Callable[[], float]:
 
 
 def corners(job: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Top left corners in level-0 pixels, row by row from the slide's middle, the same for everybody."""
+    """Top left corners in level-0 pixels, row by row from the slide's middle, the same for every method."""
     side = job["side_l0_px"] if "side_l0_px" in job else side_l0(job)
     a_row = 64
     return ((2000 + side * (i % a_row), 8000 + side * (i // a_row)) for i in range(job["tiles"]))
@@ -263,14 +264,14 @@ def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -
     config = config_from_mapping({"tiling": tiling, "model": {"backbone": backbone}})
     torch.manual_seed(1)
     network = TileNetwork(NetworkSpec(backbone, 0.0, config.head_records, SIDE_PX))
-    seen = TrainedOn(
+    trained_on = TrainedOn(
         synthetic=True, slides=0, patients=0, tiles_per_class={}, preparations=[], stains=[], sites=0, scanners=0
     )  # fmt: skip
     description = ModelFile(
         inkdot=__version__, backbone=backbone, dropout=0.0, precision=precision,
         preparation="thinprep", heads=config.heads, tiling=config.tiling,
         normalisation_mean=list(network.spec.normalisation_mean), normalisation_std=list(network.spec.normalisation_std),
-        temperatures={}, operating_points={}, validation_metrics={}, trained_on=seen, config_sha256="0", weights_sha256="",
+        temperatures={}, operating_points={}, validation_metrics={}, trained_on=trained_on, config_sha256="0", weights_sha256="",
     )  # fmt: skip
     save_model(folder, network, description)
     return folder
@@ -280,7 +281,7 @@ def start_up(scratch: Path) -> dict[str, float]:
     """Seconds of wall clock and of CPU of `inkdot predict` on one small slide, with the shipped demo model."""
     model = scratch / "demo"
     shutil.copytree(Path(__file__).parent.parent / "models" / "demo", model, ignore=lambda *_: {"openvino"})
-    program = [sys.executable, "-m", "inkdot.cli.app"]
+    program = [sys.executable, "-m", "inkdot"]
     cohort = ["--preset", "demo-training", "--slides", "1", "--seed", "3", "--out", str(scratch / "cohort")]
     subprocess.run([*program, "synth", *cohort], check=True, capture_output=True)
     (slide,) = (scratch / "cohort" / "slides").iterdir()

@@ -1,12 +1,14 @@
-"""Train a small network on single synthetic clusters and hold it against the bound.
+"""Shortcut learning: does a small network exceed the highest achievable AUC on single synthetic clusters?
 
-    python scripts/shortcut_check.py [clusters per class] [epochs]
+    python experiments/shortcut_check.py [--clusters 1500] [--epochs 12]
 
-Every cluster comes from a patient, a laboratory and a scanner of its own, and is seen alone, 64 µm wide at 0.5 µm per
-pixel. A network above the bound has found a shortcut: something in the image that gives the class away and that no
-slide would show. A network far below it has merely learnt too little. Exit code 1 where it is above.
+Every cluster has a patient, a laboratory and a scanner of its own, and is shown alone, 64 µm wide at 0.5 µm per pixel. A
+network above the bound uses a shortcut: something in the image that gives the class away and that no slide would show. A
+network far below the bound is undertrained. The exit code is 1 where a network is above it.
 """
+# pyright: basic
 
+import argparse
 import sys
 from dataclasses import replace
 
@@ -25,13 +27,17 @@ from inkdot.synthetic.rendering.stains import laboratory_stain
 
 MPP, SIDE_PX = 0.5, 128
 SIDE_UM = MPP * SIDE_PX
-MARGIN = 0.01  # of AUC: chance in a test set of this size
+MARGIN = 0.01  # of AUC: sampling error of a test set of this size
 
 
-def main(per_class: int, epochs: int) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare a small network with the highest achievable AUC.")
+    parser.add_argument("--clusters", type=int, default=1500, help="clusters per class")
+    parser.add_argument("--epochs", type=int, default=12)
+    options = parser.parse_args()
     torch.manual_seed(0)
     rng = np.random.default_rng(0xC44)
-    kinds = ["small_nec", "large_nec"] * per_class
+    kinds = ["small_nec", "large_nec"] * options.clusters
     kinds += [str(rng.choice(MIMICS, p=[0.5, 0.35, 0.1, 0.05])) for _ in kinds]
     order = rng.permutation(len(kinds))
     names = [kinds[k] for k in order]
@@ -43,12 +49,12 @@ def main(per_class: int, epochs: int) -> int:
         (bounds[0], small | large, large),
         (bounds[1], small | ~small, small | large),
     ):
-        auc = network_auc(images[torch.from_numpy(known)], positive[known], epochs)
+        auc = network_auc(images[torch.from_numpy(known)], positive[known], options.epochs)
         over = auc.value > bound.selftest_best_auc + MARGIN
         above |= over
         print(
-            f"{bound.question}: selftest_network_auc {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-            f"bound {bound.selftest_best_auc:.3f}: {'above it, find the shortcut' if over else 'at or below'}"
+            f"{bound.head}: selftest_network_auc {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
+            f"bound {bound.selftest_best_auc:.3f}: {'above it: there is a shortcut' if over else 'at or below'}"
         )
     return int(above)
 
@@ -65,36 +71,34 @@ def cluster_image(kind: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def network_auc(images: torch.Tensor, positive: np.ndarray, epochs: int) -> Estimate:
-    """AUC on the last quarter of a network trained on the rest; every cluster is a patient of its own."""
-    learn = len(positive) * 3 // 4
+    """AUC on the last quarter of the clusters of a network trained on the others; every cluster has its own patient."""
+    trained_on = len(positive) * 3 // 4
     truth = torch.from_numpy(positive.astype(np.float32))
     network = nn.Sequential(
         *block(3, 24, 2), *block(24, 48, 2), *block(48, 64, 2), *block(64, 96, 2),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(96, 1),
     )  # fmt: skip
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
-    steps = epochs * (learn // 32)
+    steps = epochs * (trained_on // 32)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
     for _ in range(epochs):
-        for batch in torch.randperm(learn)[: learn // 32 * 32].split(32):
-            seen = prepared(images[batch])
+        for batch in torch.randperm(trained_on)[: trained_on // 32 * 32].split(32):
+            x = normalised(images[batch])
             if torch.rand(()) < 0.5:
-                seen = seen.flip(3)
-            seen = torch.rot90(seen, int(torch.randint(4, ())), (2, 3))
-            loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0], truth[batch])
+                x = x.flip(3)
+            x = torch.rot90(x, int(torch.randint(4, ())), (2, 3))
+            loss = nn.functional.binary_cross_entropy_with_logits(network(x)[:, 0], truth[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
     network.eval()
     with torch.inference_mode():
-        scores = torch.cat([network(prepared(part))[:, 0] for part in images[learn:].split(64)])
-    patients = np.arange(learn, len(positive)).astype(np.str_)
-    auc = auc_estimate(positive[learn:], scores.numpy(), patients)
+        scores = torch.cat([network(normalised(part))[:, 0] for part in images[trained_on:].split(64)])
+    patients = np.arange(trained_on, len(positive)).astype(np.str_)
+    auc = auc_estimate(positive[trained_on:], scores.numpy(), patients)
     if auc is None:
-        raise SystemExit(
-            "expected clusters of both classes to judge, found one; draw more clusters per class"
-        )
+        raise SystemExit("expected test clusters of both classes, found one class; raise --clusters")
     return auc
 
 
@@ -103,10 +107,9 @@ def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def prepared(images: torch.Tensor) -> torch.Tensor:
+def normalised(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1.0
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    sys.exit(main(*(numbers + [1500, 12][len(numbers) :])))
+    sys.exit(main())

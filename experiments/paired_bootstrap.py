@@ -1,4 +1,5 @@
-"""Metrics of several runs judged on the same patients: their mean, and differences by the same bootstrap draws."""
+"""Metrics of several runs on the same test patients: their mean, and differences under the same bootstrap draws."""
+# pyright: basic
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +8,7 @@ import numpy as np
 from inkdot.metrics.confidence_intervals import patient_bootstrap
 
 Statistic = Callable[[np.ndarray], float]
-"""A metric by the weight of each row."""
+"""A metric as a function of the weight of each row."""
 
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:
@@ -15,6 +16,8 @@ def mean_of(statistics: Sequence[Statistic]) -> Statistic:
 
 
 def difference(one: Statistic, other: Statistic, patients: np.ndarray) -> str:
+    """`one - other` with its 95 % interval, as text."""
+
     def statistic(weights: np.ndarray) -> float:
         return one(weights) - other(weights)
 

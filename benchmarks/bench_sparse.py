@@ -1,12 +1,13 @@
-"""How well clusters are found on nearly empty spots, how little is sent to the network, and at what cost.
+"""Sparse cytology: recall of clusters on nearly empty spots, tiles sent to the network, CPU time and memory.
 
-    python scripts/bench_sparse.py [--quick] [--cache DIR]
+    python benchmarks/bench_sparse.py [--quick] [--cache DIR]
 
 Makes synthetic ThinPrep spots of 20 mm (80,000 px a side; 4 mm with --quick) once and keeps them in the cache folder,
 then tiles each in a process of its own with ``tiling.mode: clusters``. A planted cluster is assessable when at least
 three of its nuclei are in focus and no pen covers it; it is found when tiles show nine tenths of its nuclei. The
 last line is JSON; recalls are pooled over all spots.
 """
+# pyright: basic
 
 import argparse
 import json
@@ -26,7 +27,7 @@ import numpy as np
 TUMOUR = ("small_nec", "large_nec")
 REMNANTS = ("apoptotic_body", "nuclear_streak")  # parts of a cluster, but no nuclei
 FULL_MM, QUICK_MM = 20.0, 4.0
-WANTED_CLUSTERS = 300
+MIN_CLUSTERS = 300
 MOST_SPOTS = {FULL_MM: 8, QUICK_MM: 24}
 SEED = 7
 
@@ -72,14 +73,14 @@ def main() -> int:
             f"{cpu_s:.0f} CPU s and {measuring_cpu_s:.0f} for {measured} measured clusters, {peak_mb:.0f} MB",
             flush=True,
         )
-        if pooled.planted["cluster"] >= WANTED_CLUSTERS:
+        if pooled.planted["cluster"] >= MIN_CLUSTERS:
             break
     print(json.dumps(report(pooled, spot_mm), sort_keys=True))
     return 0
 
 
 def spots(cache: Path, spot_mm: float) -> Iterator[Path]:
-    """Folders with one spot each, made when first wanted."""
+    """Folders with one spot each, made when first needed."""
     from inkdot.stages import synth
 
     for index in range(MOST_SPOTS[spot_mm]):
@@ -116,7 +117,7 @@ def measure(folder: Path) -> tuple[float, int]:
 
     from inkdot.config import MorphometryConfig, default_config
     from inkdot.manifest import read_slides
-    from inkdot.pipeline.measure_slide import largest_first, measure_clusters_of
+    from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters
     from inkdot.slides import open_slide
     from inkdot.storage.layout import RunLayout
     from inkdot.storage.schemas import CLUSTERS_VERSION
@@ -126,7 +127,7 @@ def measure(folder: Path) -> tuple[float, int]:
     for entry in read_slides(folder / "slides.csv", default_config("thinprep").head_records):
         clusters, _ = read_table(RunLayout(folder / "run").clusters(entry.slide_id), CLUSTERS_VERSION)
         with closing(open_slide(entry)) as slide:
-            found = measure_clusters_of(slide, clusters, largest_first(clusters), MorphometryConfig())
+            found = measure_slide_clusters(slide, clusters, largest_first(clusters), MorphometryConfig())
         measured += sum(bool(count) for count in found.table.column("measured_nuclei").to_pylist())
     return time.process_time() - start, measured
 

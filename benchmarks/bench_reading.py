@@ -1,12 +1,13 @@
-"""How fast tiles are read: this reader, a plain OpenSlide loop, and the bare decoder on the same native tiles.
+"""Speed of reading tiles: Inkdot, a plain OpenSlide loop, and the JPEG decoder alone on the same native tiles.
 
-    python scripts/bench_reading.py [SLIDE] [--mpp M]
+    python benchmarks/bench_reading.py [SLIDE] [--mpp M]
 
 Without SLIDE a synthetic one is made once and kept: 20,000 px a side at 0.25 µm/px, levels 1/4/16, JPEG Q80 4:2:0.
 Every reader runs alone in a process of its own, in turns, with the slide in the page cache and one thread; times are
-medians of CPU seconds, since that is what a core costs, and other programs do not blur it. Opening is timed apart.
+medians of CPU seconds, which do not depend on other programs. Opening is timed separately.
 The last line is JSON. Its four main metrics are those of the default reader; "without_dct_scaling" has the others.
 """
+# pyright: basic
 
 import argparse
 import json
@@ -35,7 +36,7 @@ Job = dict[str, Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How fast tiles are read.")
+    parser = argparse.ArgumentParser(description="Speed of reading tiles.")
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--mpp", type=float, help="µm per level-0 pixel, where the slide states none")
     parser.add_argument("--tile-mpp", type=float, default=0.5, help="µm per tile pixel (default 0.5)")
@@ -75,9 +76,9 @@ def plan(path: Path, mpp: float | None, tile_mpp: float, most: int) -> Job:
         at = list(grid_positions(info, spec(tile_mpp)))
     rows = sorted({y for _, y in at})
     per_row = len(at) // len(rows)
-    wanted = max(1, min(len(rows), most // per_row))
-    first = (len(rows) - wanted) // 2
-    chosen = set(rows[first : first + wanted])
+    needed = max(1, min(len(rows), most // per_row))
+    first = (len(rows) - needed) // 2
+    chosen = set(rows[first : first + needed])
     kept = [(x, y) for x, y in at if y in chosen]
     print(
         f"{path.name}: {info.size_l0_px[0]} x {info.size_l0_px[1]} px at {info.mpp.x:g} µm/px, read by {kind}; "
@@ -143,7 +144,7 @@ def by_inkdot(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object]]:
 
 
 def by_openslide(job: Job) -> tuple[float, Iterable[object]]:
-    """What one writes without thinking of speed: read_region, three channels of it, area mean."""
+    """The plain loop: read_region, three channels, area mean."""
     import cv2
     import numpy as np
     import openslide
@@ -170,7 +171,7 @@ def by_openslide(job: Job) -> tuple[float, Iterable[object]]:
 
 
 def by_decoder(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object] | None]:
-    """Each native tile under the tiles once, already in memory and complete: nothing but decoding is left."""
+    """Decode each native tile under the tiles once, from memory."""
     import numpy as np
 
     from inkdot.geometry import plan_read
@@ -188,17 +189,17 @@ def by_decoder(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object] 
     plans = [plan_read(info, spec(job["tile_mpp"]), x, y) for x, y in zip(job["xs"], job["ys"], strict=True)]
     level, downsample = levels[plans[0].level], info.level_downsamples[plans[0].level]
     width, height = level.tile_size_px
-    wanted: set[int] = set()
+    needed: set[int] = set()
     for p in plans:
         x, y = int(p.x_l0_px / downsample), int(p.y_l0_px / downsample)
         for row in range(y // height, min(level.rows - 1, (y + p.height_level_px - 1) // height) + 1):
             for column in range(x // width, min(level.columns - 1, (x + p.width_level_px - 1) // width) + 1):
-                wanted.add(row * level.columns + column)
+                needed.add(row * level.columns + column)
     room = plans[0].width_level_px / SIDE_PX
     factor = next((f for f in FACTORS if dct_scaling and room / f >= ENOUGH_FRACTION), 1)
     streams: list[bytes] = []
     with path.open("rb") as file:
-        for index in sorted(wanted):
+        for index in sorted(needed):
             file.seek(int(level.offsets[index]))
             streams.append(file.read(int(level.lengths[index])))
     into = np.empty((height // factor, width // factor, 3), np.uint8)
@@ -301,7 +302,7 @@ def synthetic_slide(cache: Path) -> Path:
 
 
 class Texture:
-    """Tiles cut at random regions from one image with stroma, nuclei and grain."""
+    """Tiles cut at random positions from one image with stroma, nuclei and grain."""
 
     def __init__(self) -> None:
         import cv2

@@ -1,11 +1,12 @@
-"""What a slide costs: CPU seconds of every stage of ``inkdot predict``, and peak memory.
+"""CPU seconds per slide of every stage of ``inkdot predict``, and peak memory.
 
-    python scripts/bench_stages.py SLIDES... --model MODEL [--out DIR] [--allow-synthetic-model]
+    python benchmarks/bench_stages.py SLIDES... --model MODEL [--out DIR] [--allow-synthetic-model]
 
-Works in this process, slide after slide, so that the processor time of all threads is counted and none of another's. The last
+Runs in this process, slide after slide, so that the CPU time of all its threads is counted. The last
 line is JSON: per slide the CPU seconds of each stage, its tiles, the bytes written. Real slides need ``--allow-synthetic-model``
-where the model is synthetic: cost does not care what scores mean.
+with a synthetic model: the cost does not depend on the meaning of the scores.
 """
+# pyright: basic
 
 import argparse
 import json
@@ -15,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from inkdot.execution.task import SlideTask, attempt
+from inkdot.execution.task import SlideTask, run_task
 from inkdot.manifest import read_all_slides
 from inkdot.pipeline.cluster_slide import ClusterTask
 from inkdot.pipeline.render_slide import RenderTask
-from inkdot.pipeline.score_slide import Scoring, score_slide
+from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.stages.predict import tiling_config
 from inkdot.storage.layout import RunLayout
@@ -40,9 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         layout = RunLayout(arguments.out or Path(scratch))
         started = time.process_time()
-        scoring = Scoring.load(arguments.model, allow_synthetic_model=arguments.allow_synthetic_model)
+        scoring = ScoringModel.load(arguments.model, allow_synthetic_model=arguments.allow_synthetic_model)
         loading = time.process_time() - started
-        config = tiling_config(scoring.scorer.description)
+        config = tiling_config(scoring.predictor.description)
         tasks: dict[str, SlideTask] = {
             "tile": TileTask(config, layout),
             "predict": lambda entry: score_slide(entry, layout, scoring),
@@ -50,11 +51,11 @@ def main() -> None:
             "images": RenderTask(layout),
         }
         slides: list[dict[str, object]] = []
-        for entry in read_all_slides(arguments.slides, scoring.scorer.description.head_records):
+        for entry in read_all_slides(arguments.slides, scoring.predictor.description.head_records):
             seconds: dict[str, float] = {}
             for stage, task in tasks.items():
                 before = time.process_time()
-                report = attempt(task, entry)
+                report = run_task(task, entry)
                 seconds[stage] = round(time.process_time() - before, 2)
                 if report.outcome == "failed":
                     print(f"{entry.slide_id}: {stage}: {report.reason}", file=sys.stderr)
@@ -68,7 +69,7 @@ def main() -> None:
             )
             print(json.dumps(slides[-1]), file=sys.stderr)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    runtime = scoring.scorer.runtime
+    runtime = scoring.predictor.runtime
     print(
         json.dumps(
             {"runtime": runtime, "load_cpu_s": round(loading, 2), "peak_bytes": peak, "slides": slides}

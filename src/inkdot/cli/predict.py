@@ -1,0 +1,93 @@
+"""``inkdot predict``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inkdot.cli.options import (
+    CpusPerSlide,
+    DryRun,
+    EngineName,
+    GpusPerSlide,
+    ModelPath,
+    Mpp,
+    Preparation,
+    RayAddress,
+    RetryFailed,
+    SlideTimeout,
+    Stain,
+    Workers,
+    batch_settings,
+)
+
+
+def predict(
+    slides: Annotated[
+        list[Path],
+        typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides."),
+    ],
+    model: ModelPath,
+    out: Annotated[Path, typer.Option(help="Results folder; a rerun reuses valid results.")],
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+    allow_synthetic_model: Annotated[
+        bool,
+        typer.Option(
+            "--allow-synthetic-model",
+            help="Score real slides with a model trained on synthetic ones (meaningless scores).",
+        ),
+    ] = False,
+    allow_unknown_scale: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-scale",
+            help="Score slides with a model trained on images of unknown scale.",
+        ),
+    ] = False,
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="Runtime of the network; auto uses OpenVINO on a CPU where it is installed."),
+    ] = "auto",
+    embeddings: Annotated[
+        bool,
+        typer.Option("--embeddings", help="Write the backbone's features of each tile: OUT/embeddings."),
+    ] = False,
+    workers: Workers = 2,
+    slide_timeout: SlideTimeout = 600,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "auto",
+    cpus_per_slide: CpusPerSlide = 1,
+    gpus_per_slide: GpusPerSlide = 0,
+    slide_images: Annotated[bool, typer.Option(help="Draw each slide's overview and heat map.")] = True,
+    retry_failed: RetryFailed = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Score new slides; warn of out-of-distribution (OOD) ones.
+
+    Per slide: scores of tiles and clusters, the call (or abstention), warnings, overview and heat map. A slide that cannot
+    be used is listed and does not stop the others.
+    """
+    from inkdot.pipeline.batch_settings import SlideOverrides
+    from inkdot.stages import predict as stage
+
+    settings = stage.PredictSettings(
+        allow_synthetic_model=allow_synthetic_model,
+        allow_unknown_scale=allow_unknown_scale,
+        runtime=runtime,
+        embeddings=embeddings,
+        slide_images=slide_images,
+    )
+    batch = batch_settings(
+        SlideOverrides(mpp, stain, preparation),
+        workers=workers,
+        slide_timeout=slide_timeout,
+        engine=engine,
+        ray_address=ray_address,
+        cpus_per_slide=cpus_per_slide,
+        gpus_per_slide=gpus_per_slide,
+        retry_failed=retry_failed,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(stage.run(slides, model, out, settings, batch))

@@ -1,0 +1,125 @@
+"""The commands before a model: ``demo``, ``init``, ``doctor``, ``synth`` and ``tile``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inkdot.cli.options import (
+    ConfigPath,
+    CpusPerSlide,
+    DryRun,
+    EngineName,
+    Mpp,
+    Preparation,
+    RayAddress,
+    RetryFailed,
+    Slides,
+    SlideTimeout,
+    Stain,
+    Workers,
+    batch_settings,
+)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer slides and epochs: shows the workflow, not the quality.")
+    ] = False,
+) -> None:
+    """Run the whole workflow on synthetic slides.
+
+    The steps: synth, tile, train, predict, review export. Each is shown as the command that a person would type.
+    """
+    from inkdot.cli.demo import run
+
+    raise typer.Exit(run(out, quick=quick))
+
+
+def init(
+    out: Annotated[Path, typer.Option(help="The file to write; an existing one is never replaced.")] = Path(
+        "config.yaml"
+    ),
+    preparation: Annotated[str, typer.Option(help="thinprep, cytospin, section or smear.")] = "thinprep",
+) -> None:
+    """Write a config file with every key explained."""
+    from inkdot.manifest import known_preparation
+    from inkdot.stages import init as stage
+
+    raise typer.Exit(stage.run(out, preparation=known_preparation(preparation)))
+
+
+def doctor(
+    slides: Slides,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Config file with which the slides would be tiled.")
+    ] = None,
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+) -> None:
+    """Check slides and this machine; write nothing.
+
+    Opens every slide and reports what would fail later, and why.
+    """
+    from inkdot.config import default_config, load_config
+    from inkdot.manifest import known_preparation
+    from inkdot.pipeline.batch_settings import SlideOverrides
+    from inkdot.stages import doctor as stage
+
+    settings = load_config(config) if config else default_config(known_preparation(preparation or "thinprep"))
+    raise typer.Exit(stage.run(slides, settings, SlideOverrides(mpp, stain, preparation)))
+
+
+def synth(
+    preset: Annotated[str, typer.Option(help="What to make, such as normal, lm-typical or demo-training.")],
+    slides: Annotated[int, typer.Option(min=1, help="Number of slides.")],
+    out: Annotated[Path, typer.Option(help="Folder for slides, slides.csv, labels.csv and the truth.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same one gives the same bytes.")] = 0,
+    spot_mm: Annotated[
+        float | None,
+        typer.Option(help="Diameter of the cell spot in mm; small spots make large cohorts cheap."),
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel; the preset's own where not given.")
+    ] = None,
+    planes: Annotated[int, typer.Option(min=1, help="Focal planes, 1.5 µm apart; an odd number.")] = 1,
+) -> None:
+    """Make synthetic slides with their ground truth."""
+    from inkdot.stages import synth as stage
+
+    raise typer.Exit(stage.run(preset, slides, seed, out, spot_mm=spot_mm, mpp=mpp, planes=planes))
+
+
+def tile(
+    slides: Slides,
+    config: ConfigPath,
+    out: Annotated[Path, typer.Option(help="Run folder: tiles, masks, ledger.")],
+    workers: Workers = 2,
+    slide_timeout: SlideTimeout = 600,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "auto",
+    cpus_per_slide: CpusPerSlide = 1,
+    retry_failed: RetryFailed = False,
+    dry_run: DryRun = False,
+    mpp: Mpp = None,
+    stain: Stain = None,
+    preparation: Preparation = None,
+) -> None:
+    """Find foreground and clusters; cut slides into tiles."""
+    from inkdot.config import load_config
+    from inkdot.pipeline.batch_settings import SlideOverrides
+    from inkdot.stages import tile as stage
+
+    batch = batch_settings(
+        SlideOverrides(mpp, stain, preparation),
+        workers=workers,
+        slide_timeout=slide_timeout,
+        engine=engine,
+        ray_address=ray_address,
+        cpus_per_slide=cpus_per_slide,
+        retry_failed=retry_failed,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(stage.run(slides, load_config(config), out, batch))
