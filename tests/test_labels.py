@@ -37,6 +37,14 @@ def test_an_unknown_label_is_an_error() -> None:
         MALIGNANCY.target("maybe")
 
 
+@pytest.mark.parametrize(
+    ("label", "positive"),
+    [("malignant", True), ("benign", False), ("atypical", None), ("unsure", None), (None, None)],
+)
+def test_a_label_is_positive_negative_or_neither(label: str | None, positive: bool | None) -> None:
+    assert MALIGNANCY.is_positive(label) is positive
+
+
 def test_several_readers_average_into_a_soft_target() -> None:
     assert MALIGNANCY.soft_target(["malignant", "malignant", "benign", "unsure"]) == pytest.approx(
         (1 / 3, 2 / 3)
@@ -67,12 +75,12 @@ def test_columns_are_named_head_by_head() -> None:
     ]
 
 
-def test_words_of_a_call() -> None:
+def test_text_of_a_call() -> None:
     assert MORPHOLOGY.call_words("small_cell") == "small-cell-like"
     assert Head("x", ("a", "b"), {}).call_words("a") == "a"
 
 
-def test_exactly_one_head_ranks_places() -> None:
+def test_exactly_one_head_ranks_regions() -> None:
     assert flagging_head(DEFAULT_HEADS) is MALIGNANCY
     with pytest.raises(ValueError, match="exactly one head with a flag_class, found none"):
         flagging_head([MORPHOLOGY])

@@ -13,7 +13,7 @@ def tile():
     return np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
-def test_the_seed_alone_decides(tile):
+def test_the_same_seed_gives_the_same_tile(tile):
     first = Augmentation(AugmentationConfig(colour=1.0, focus=0.5, jpeg=0.5))
     second = Augmentation(AugmentationConfig(colour=1.0, focus=0.5, jpeg=0.5))
     before = tile.copy()
@@ -24,7 +24,7 @@ def test_the_seed_alone_decides(tile):
     assert len({image.tobytes() for image in expected.values()}) > 10
 
 
-def test_nothing_asked_nothing_changed(tile):
+def test_without_augmentation_a_tile_is_unchanged(tile):
     plain = Augmentation(AugmentationConfig(geometry=False, colour=0.0, focus=0.0, jpeg=0.0))
     np.testing.assert_array_equal(plain(tile, 5), tile)
 
@@ -46,7 +46,7 @@ def test_colour_strength_grows_with_the_setting(tile):
 
 
 @pytest.mark.slow
-def test_importing_it_asks_nobody_for_a_newer_version():
+def test_importing_it_makes_no_version_check_over_the_network():
     code = (
         "import os, socket\n"
         "os.environ.pop('NO_ALBUMENTATIONS_UPDATE', None)\n"

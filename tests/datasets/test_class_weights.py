@@ -8,7 +8,7 @@ from inkdot.datasets.class_weights import balanced_weights
 
 
 @pytest.mark.parametrize("head", ["malignancy", "morphology"])
-def test_the_classes_of_the_wanted_head_get_equal_shares(tiny_config, training_tiles, head):
+def test_the_classes_of_balance_by_get_equal_shares(tiny_config, training_tiles, head):
     values = tiny_config.model_dump(mode="json")
     values["training"]["balance_by"] = head
     weights = balanced_weights(training_tiles, config_from_mapping(values))
@@ -21,7 +21,7 @@ def test_the_classes_of_the_wanted_head_get_equal_shares(tiny_config, training_t
     assert weights.sum() == pytest.approx(1)
 
 
-def test_not_said_it_is_the_one_that_flags(tiny_config, training_tiles):
+def test_without_balance_by_the_flagging_head_is_balanced(tiny_config, training_tiles):
     values = tiny_config.model_dump(mode="json")
     values["training"]["balance_by"] = "malignancy"
     np.testing.assert_array_equal(

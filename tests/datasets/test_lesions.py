@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from inkdot.datasets.lesions import lesions_of, positive_regions
+from inkdot.datasets.lesions import match_lesions, positive_regions
 from inkdot.datasets.reader_agreement import reader_metrics
 from inkdot.labels import DEFAULT_HEADS, MALIGNANCY
 from inkdot.metrics.agreement import fleiss_kappa
@@ -28,29 +28,29 @@ def shown(*regions: tuple[int, float]) -> Ranking:
     return Ranking(regions=found, flagged_tiles=0, tiles=len(found), more_flagged=False)
 
 
-def test_a_lesion_has_the_highest_score_of_what_touches_it() -> None:
+def test_a_lesion_has_the_highest_score_of_the_regions_that_touch_it() -> None:
     labels = [label(0, "malignant"), label(100, "malignant"), label(200, "benign")]
-    marks = lesions_of(shown((200, 0.9), (15, 0.8), (5, 0.6)), labels, MALIGNANCY, truth=True)
+    marks = match_lesions(shown((200, 0.9), (15, 0.8), (5, 0.6)), labels, MALIGNANCY, truth=True)
     np.testing.assert_array_equal(marks.lesion_scores, [0.8, -np.inf])
-    assert not len(marks.alarm_scores)
+    assert not len(marks.false_positive_scores)
 
 
-def test_alarms_are_what_is_shown_of_negative_slides_only() -> None:
+def test_false_positives_are_regions_of_negative_slides_only() -> None:
     regions = shown((0, 0.9), (50, 0.2))
-    negative = lesions_of(regions, [label(0, "benign")], MALIGNANCY, truth=False)
-    np.testing.assert_array_equal(negative.alarm_scores, [0.9, 0.2])
+    negative = match_lesions(regions, [label(0, "benign")], MALIGNANCY, truth=False)
+    np.testing.assert_array_equal(negative.false_positive_scores, [0.9, 0.2])
     assert not len(negative.lesion_scores)
-    unknown = lesions_of(regions, [], MALIGNANCY, truth=None)
-    assert not len(unknown.alarm_scores)
-    assert not len(lesions_of(shown(), [], MALIGNANCY, truth=False).alarm_scores)
+    unknown = match_lesions(regions, [], MALIGNANCY, truth=None)
+    assert not len(unknown.false_positive_scores)
+    assert not len(match_lesions(shown(), [], MALIGNANCY, truth=False).false_positive_scores)
 
 
-def test_nothing_shown_finds_nothing() -> None:
-    marks = lesions_of(shown(), [label(0, "malignant")], MALIGNANCY, truth=True)
+def test_without_a_region_no_lesion_is_found() -> None:
+    marks = match_lesions(shown(), [label(0, "malignant")], MALIGNANCY, truth=True)
     np.testing.assert_array_equal(marks.lesion_scores, [-np.inf])
 
 
-def test_readers_of_one_region_are_one_lesion_where_most_call_it_so() -> None:
+def test_a_region_of_several_readers_is_one_lesion_where_most_call_it_positive() -> None:
     """Two against one make a lesion; one against one, and atypical alone, make none."""
     regions = [
         *(
@@ -75,7 +75,7 @@ def labelled(readers: Sequence[str], *labels: Sequence[str]) -> list[RegionLabel
     ]
 
 
-def test_the_readers_kappa_is_that_of_their_labels_region_by_region() -> None:
+def test_kappa_of_the_readers_is_that_of_their_labels_region_by_region() -> None:
     first = [
         "malignant",
         "benign",

@@ -97,7 +97,7 @@ def test_a_slide_without_a_site_is_named():
         grouped_split(slides, 0.25, 0, "site")
 
 
-def test_a_given_split_that_tears_a_site_apart_names_it():
+def test_a_given_split_that_divides_a_site_names_it():
     slides = [slide(0, "a", "north", part="train"), slide(1, "b", "north", part="validation")]
     with pytest.raises(LeakageError, match=r"each site in one part .* north \(train and validation\)"):
         grouped_split(slides, 0.25, 0, "site")

@@ -31,17 +31,17 @@ def targets_of(on_slide, tiles):
         ({}, [], UNKNOWN),
     ],
 )
-def test_what_is_known_of_a_slide(on_slide, tiles, expected):
+def test_slide_targets(on_slide, tiles, expected):
     assert targets_of(on_slide, tiles) == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_positive_slide_without_a_labelled_tile_teaches_tiles_nothing():
-    def asked(on_slide, tiles):
+def test_a_positive_slide_without_a_labelled_tile_is_labelled_by_slide_only():
+    def slide_label_only(on_slide, tiles):
         rows = np.array(tiles, np.float32)
         return only_slide_labelled(slide_targets(on_slide, rows, DEFAULT_HEADS), rows, DEFAULT_HEADS)
 
-    assert asked({"malignancy": "malignant"}, [UNKNOWN, UNKNOWN])
-    assert not asked({"malignancy": "malignant"}, [UNKNOWN, BENIGN])
-    assert not asked({"malignancy": "malignant"}, [UNKNOWN, SMALL])
-    assert not asked({"malignancy": "benign"}, [BENIGN, BENIGN])
-    assert not asked({}, [UNKNOWN, UNKNOWN])
+    assert slide_label_only({"malignancy": "malignant"}, [UNKNOWN, UNKNOWN])
+    assert not slide_label_only({"malignancy": "malignant"}, [UNKNOWN, BENIGN])
+    assert not slide_label_only({"malignancy": "malignant"}, [UNKNOWN, SMALL])
+    assert not slide_label_only({"malignancy": "benign"}, [BENIGN, BENIGN])
+    assert not slide_label_only({}, [UNKNOWN, UNKNOWN])

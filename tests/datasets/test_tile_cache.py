@@ -38,7 +38,7 @@ def layout(entry: SlideEntry, tmp_path: Path) -> RunLayout:
     return layout
 
 
-def test_cached_pixels_are_the_slides_own_in_the_order_of_the_table(entry: SlideEntry, layout: RunLayout):
+def test_cached_pixels_are_those_of_the_slide_in_the_order_of_the_table(entry: SlideEntry, layout: RunLayout):
     assert cache_tiles(entry, CONFIG, layout) == "done"
     table, _ = read_table(layout.tiles("s"), TILES_VERSION)
     pixels = cached_pixels(entry, layout)
@@ -51,7 +51,7 @@ def test_cached_pixels_are_the_slides_own_in_the_order_of_the_table(entry: Slide
     assert isinstance(pixels, np.memmap)
 
 
-def test_what_fits_is_kept_and_what_does_not_is_read_again(entry: SlideEntry, layout: RunLayout):
+def test_a_valid_cache_is_reused_and_another_is_read_again(entry: SlideEntry, layout: RunLayout):
     cache_tiles(entry, CONFIG, layout)
     assert cache_tiles(entry, CONFIG, layout) == "reused"
     fewer = CONFIG.model_copy(update={"training": TrainingConfig(max_tiles_per_slide=3)})
@@ -72,7 +72,7 @@ def test_a_slide_without_labels_has_an_empty_cache(entry: SlideEntry, tmp_path: 
     assert cached_pixels(unlabelled, layout).shape == (0, 48, 48, 3)
 
 
-def test_a_slide_that_went_bad_leaves_no_half_cache(entry: SlideEntry, layout: RunLayout):
+def test_a_slide_that_fails_leaves_no_partial_cache(entry: SlideEntry, layout: RunLayout):
     entry.path.write_bytes(entry.path.read_bytes()[:1500])
     with pytest.raises(UnreadableSlideError):
         cache_tiles(entry, CONFIG, layout)

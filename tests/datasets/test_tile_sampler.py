@@ -40,7 +40,7 @@ class TestSelectRows:
         assert select_rows(targets, slice(0, 2), 20, 2, "s").rows.tolist() != rows
         assert select_rows(targets, slice(0, 2), 20, 1, "t").rows.tolist() != rows
 
-    def test_nothing_labelled_gives_nothing(self):
+    def test_a_slide_without_labels_gives_no_rows(self):
         assert select_rows(self.targets(0, 0, 7), slice(0, 2), 20, 0, "s").rows.tolist() == []
 
 

@@ -37,7 +37,7 @@ def test_epochs_differ_and_a_persistent_loader_follows_the_epoch(training_tiles)
     assert torch.equal(first, next(iter(loader))[0])
 
 
-def test_batches_are_whole_and_hold_what_tiles_say(training_tiles):
+def test_batches_are_whole_and_hold_the_tiles_own_data(training_tiles):
     draws = draws_for(training_tiles, batch_size=20)
     sizes = [len(batch) for batch in draws]
     assert sizes == [20] * len(draws)

@@ -38,7 +38,7 @@ def predictions() -> OofPredictions:
     )
 
 
-def test_counts_shares_and_balanced_accuracy_agree_with_counting(predictions: OofPredictions):
+def test_metrics_of_several_classes_agree_with_counting(predictions: OofPredictions):
     expected = {(truth, called): 0 for truth in CLASSES for called in CLASSES}
     for row in range(120):
         if row not in (3, 7):

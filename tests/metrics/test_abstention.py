@@ -45,7 +45,7 @@ def test_the_last_point_is_the_plain_error() -> None:
     assert risk == pytest.approx(np.mean((scores >= 0.4) != truth))
 
 
-def test_weights_are_repetitions() -> None:
+def test_a_weight_of_n_is_a_row_given_n_times() -> None:
     truth, scores = rows(1, 30)
     times = np.random.default_rng(0).integers(0, 4, 30)
     repeated = risk_coverage(np.repeat(truth, times), np.repeat(scores, times), 0.5)

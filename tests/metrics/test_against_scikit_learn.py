@@ -107,7 +107,7 @@ def test_cohen_kappa(rows):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_reliability_rows_are_the_calibration_curve(seed):
+def test_reliability_bins_are_the_calibration_curve(seed):
     generator = np.random.default_rng(seed)
     scores = generator.random(300)
     truth = generator.random(300) < scores

@@ -41,11 +41,11 @@ def test_fleiss_kappa_of_a_worked_example_of_fourteen_readers():
 
 def slow_fleiss(labels: list[list[int]], categories: int) -> float:
     """By definition: share of agreeing pairs of readers, against pairs drawn from all labels."""
-    asked = [row for row in labels if len(row) > 1]
-    if not asked:
+    read_twice = [row for row in labels if len(row) > 1]
+    if not read_twice:
         return math.nan
-    shares = [np.mean([a == b for a, b in combinations(row, 2)]) for row in asked]
-    pooled = [label for row in asked for label in row]
+    shares = [np.mean([a == b for a, b in combinations(row, 2)]) for row in read_twice]
+    pooled = [label for row in read_twice for label in row]
     chance = sum((pooled.count(k) / len(pooled)) ** 2 for k in range(categories))
     return math.nan if chance == 1 else (float(np.mean(shares)) - chance) / (1 - chance)
 
@@ -59,7 +59,7 @@ def test_fleiss_kappa_equals_its_definition_with_any_number_of_readers(labels):
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
-def test_weights_count_a_region_as_often_as_they_say(pairs):
+def test_a_weight_of_n_is_a_region_given_n_times(pairs):
     first, second = (np.asarray(column) for column in zip(*pairs, strict=True))
     weights = np.arange(len(pairs), dtype=float) % 3
     often = np.repeat(np.arange(len(pairs)), weights.astype(int))
@@ -77,7 +77,7 @@ def test_one_label_throughout_is_undefined_rather_than_perfect():
     assert cohen_estimate(same, same, 2, np.asarray(["a"] * 5)) is None
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_truth_at_its_nominal_rate():
     """Two readers, each a noisy copy of a hidden truth: kappa of the population is known."""
     generator = np.random.default_rng(5)
 
@@ -110,7 +110,7 @@ def test_regions_of_one_slide_are_drawn_together():
     assert together.high - together.low > 2 * (apart.high - apart.low)
 
 
-def test_what_an_interval_cannot_say_it_does_not_say():
+def test_few_regions_or_slides_give_a_wider_interval_or_none():
     labels, other = np.asarray([0, 1, 0, 1]), np.asarray([0, 1, 1, 1])
     few = cohen_estimate(labels, other, 2, np.asarray(["a", "a", "b", "b"]))
     assert few is not None

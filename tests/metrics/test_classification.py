@@ -15,7 +15,7 @@ from inkdot.metrics.classification import (
 )
 
 
-def test_a_missing_class_is_nan_not_a_guess():
+def test_a_missing_class_gives_nan():
     assert math.isnan(roc_auc(np.array([True, True]), [0.1, 0.2]))
     assert math.isnan(roc_auc(np.zeros(0, bool), []))
     assert math.isnan(average_precision(np.array([False, False]), [0.1, 0.2]))
@@ -69,6 +69,6 @@ def test_calibration_error_agrees_with_binning_row_by_row(seed):
     assert expected_calibration_error(targets, probabilities, weights) == pytest.approx(error)
 
 
-def test_calibration_error_of_certain_and_right_scores_is_nothing():
+def test_calibration_error_of_certain_scores_is_0_when_right_and_1_when_wrong():
     assert expected_calibration_error(np.eye(3), np.eye(3)) == 0.0
     assert expected_calibration_error(np.eye(2)[::-1], np.eye(2)) == 1.0

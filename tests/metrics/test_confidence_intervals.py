@@ -83,7 +83,7 @@ def test_auc_interval_holds_the_value_and_widens_with_fewer_patients():
     assert few.high - few.low > many.high - many.low
 
 
-def test_auc_of_two_positive_patients_claims_nothing():
+def test_auc_of_two_positive_patients_has_no_interval():
     truth, scores, names = cohort(patients=4)
     estimate = auc_estimate(truth, scores, names)
     assert estimate is not None
@@ -116,7 +116,7 @@ def test_share_of_hits_uses_patients_and_falls_back_to_the_exact_interval():
     assert share_estimate(np.zeros(0, bool), np.zeros(0, str)) is None
 
 
-def test_any_statistic_gets_its_interval_or_claims_nothing():
+def test_any_statistic_gets_an_interval_where_patients_suffice():
     values = np.random.default_rng(0).random(60)
     patients = np.repeat([f"p{i}" for i in range(20)], 3)
 
@@ -143,7 +143,7 @@ def test_few_hits_or_misses_of_patients_have_the_exact_interval(hits, patients):
     assert (estimate.low, estimate.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
-def test_many_hits_and_misses_and_rows_of_one_patient_are_drawn():
+def test_many_hits_and_misses_use_the_bootstrap():
     single = np.array([f"p{i}" for i in range(30)])
     drawn = share_estimate(np.arange(30) % 3 > 0, single)
     several = share_estimate(np.arange(30) > 0, np.repeat(single[:10], 3))
@@ -153,7 +153,7 @@ def test_many_hits_and_misses_and_rows_of_one_patient_are_drawn():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.5, 1.0 - 1e-12, 0.457])
-def test_where_every_draw_is_the_same_patients_are_counted(value):
+def test_where_every_replicate_is_the_same_the_exact_interval_is_used(value):
     """A perfect metric of many patients is no certainty, and these are not too few."""
     patients = np.array([f"p{i}" for i in range(20)])
     rarer = np.arange(20) < 7
@@ -179,7 +179,7 @@ def test_few_patients_widen_the_interval_as_students_t_does(patients, confidence
     assert bootstrap_tail(10**6, 0.95) == pytest.approx(0.025, rel=1e-4)
 
 
-def test_many_rows_of_eight_patients_hold_the_truth_nearly_as_often_as_promised():
+def test_intervals_of_eight_patients_with_many_rows_hold_the_truth_nearly_at_the_nominal_rate():
     """Plain percentiles did in 86 of these 100."""
     generator = np.random.default_rng(3)
     names, held = np.repeat([f"p{i}" for i in range(8)], 20), 0
@@ -190,7 +190,7 @@ def test_many_rows_of_eight_patients_hold_the_truth_nearly_as_often_as_promised(
     assert held >= 90
 
 
-def test_four_patients_of_many_rows_are_too_few_to_be_drawn():
+def test_four_patients_of_many_rows_are_too_few_for_a_bootstrap():
     truth, scores, names = cohort(patients=8)
     assert auc_estimate(truth, scores, names).method == TOO_FEW
     # One row each is another thing: nothing is hidden in it.
@@ -200,7 +200,7 @@ def test_four_patients_of_many_rows_are_too_few_to_be_drawn():
     assert several.method == CLOPPER_PEARSON
 
 
-def test_a_nearly_perfect_auc_is_no_surer_than_a_perfect_one():
+def test_the_interval_of_a_nearly_perfect_auc_is_as_wide_as_of_a_perfect_one():
     truth = np.arange(2000) >= 1990
     scores = np.arange(2000, dtype=float)
     scores[1990] = 1988.5  # one pair of 19,900 is the wrong way round

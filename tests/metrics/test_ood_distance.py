@@ -19,7 +19,7 @@ def embeddings(seed: int, count: int = 60, spread: float = 1.0, centre: float = 
 SLIDES = np.array([f"s{index // 10}" for index in range(60)])
 
 
-def test_it_is_the_distance_to_the_neighbours_by_theirs_on_other_slides():
+def test_the_distance_is_relative_to_that_of_the_neighbours_on_other_slides():
     seen, fresh = embeddings(0), embeddings(1, count=5)
     reference = fit_reference(seen, SLIDES)
     assert reference is not None
@@ -36,7 +36,7 @@ def test_it_is_the_distance_to_the_neighbours_by_theirs_on_other_slides():
         assert distance == pytest.approx(expected, rel=1e-6)
 
 
-def test_what_is_spread_wide_and_what_is_packed_are_both_usual_and_between_them_is_not():
+def test_dense_and_wide_clusters_are_in_distribution_and_the_space_between_is_not():
     packed, wide = embeddings(0, spread=0.01), embeddings(1, spread=3.0, centre=40.0)
     reference = fit_reference(np.concatenate([packed, wide]), np.concatenate([SLIDES, SLIDES]))
     assert reference is not None
@@ -47,7 +47,7 @@ def test_what_is_spread_wide_and_what_is_packed_are_both_usual_and_between_them_
     assert np.median(ood_distances(embeddings(5, spread=3.0, centre=60.0), reference)) > 3
 
 
-def test_tiles_that_are_all_alike_or_of_one_slide_describe_nothing():
+def test_equal_tiles_or_a_single_slide_give_no_reference():
     assert fit_reference(np.ones((20, 6)), np.array(["a", "b"] * 10)) is None
     assert fit_reference(embeddings(0), np.array(["a"] * 60)) is None
     assert fit_reference(embeddings(0)[:2], np.array(["a", "b"])) is None
@@ -60,7 +60,7 @@ def test_many_equal_tiles_make_no_distance_infinite():
     assert np.isfinite(ood_distances(embeddings(1), reference)).all()
 
 
-def test_one_further_slide_in_a_hundred_passes_the_limit():
+def test_one_further_slide_in_a_hundred_exceeds_the_limit():
     generator = np.random.default_rng(0)
     passed = [
         generator.lognormal(0.3, 0.2) > prediction_limit(generator.lognormal(0.3, 0.2, 6))

@@ -12,7 +12,7 @@ SCORES = np.array([[0.8, 0.2, 0.9, 0.1], [0.1, 0.9, 0.3, 0.7], [0.5, 0.5, 0.5, 0
 ROWS = [np.array([0, 1]), np.array([2]), np.array([], np.int64)]
 
 
-def test_max_takes_every_label_from_the_tile_with_the_highest_flag_score() -> None:
+def test_max_takes_all_scores_from_the_tile_with_the_highest_flag_score() -> None:
     found = pooled(SCORES, ROWS, DEFAULT_HEADS, "max")
     assert found[0] == pytest.approx([0.1, 0.9, 0.3, 0.7])
     assert found[1] == pytest.approx([0.5, 0.5, 0.5, 0.5])
@@ -40,7 +40,7 @@ def test_the_flag_column_is_that_of_the_flag_class() -> None:
     assert flag_column(DEFAULT_HEADS[::-1]) == 3
 
 
-def test_morphology_is_called_only_with_enough_certainty() -> None:
+def test_morphology_is_called_only_at_a_high_enough_score() -> None:
     (morphology,) = conditional_heads(DEFAULT_HEADS, flagging_head(DEFAULT_HEADS))
     assert head_call(morphology, [0.75, 0.25]) == "small-cell-like"
     assert head_call(morphology, [0.26, 0.74]) == "indeterminate"

@@ -6,7 +6,7 @@ import pytest
 from inkdot.metrics.reliability import STEPS, reliability_steps
 
 
-def test_shares_are_those_of_plain_counting_and_edges_belong_to_the_upper_range() -> None:
+def test_shares_equal_plain_counting_and_edges_belong_to_the_upper_range() -> None:
     rng = np.random.default_rng(3)
     scores = np.concatenate([rng.random(400), STEPS]).astype(np.float64)
     truth = rng.random(len(scores)) < scores
@@ -27,4 +27,4 @@ def test_shares_are_those_of_plain_counting_and_edges_belong_to_the_upper_range(
 def test_ranges_without_a_region_are_left_out() -> None:
     (step,) = reliability_steps(np.array([True]), [0.5], np.array(["p"]))
     assert (step.low, step.high, step.regions) == (0.4, 0.6, 1)
-    assert step.positive.low < 0.1  # one region of one patient says next to nothing
+    assert step.positive.low < 0.1  # one region of one patient is next to no evidence

@@ -41,7 +41,7 @@ COHORT = [
 ]
 
 
-def test_inadequate_slides_are_missed_or_nothing_never_right_and_unknown_ones_do_not_count():
+def test_inadequate_slides_are_never_right_and_unknown_ones_do_not_count():
     metrics = slide_metrics(results(COHORT))
     assert metrics["sensitivity"].value == 2 / 4
     assert metrics["specificity"].value == 1 / 2  # d flagged, e not; f is inadequate
@@ -82,7 +82,7 @@ def test_a_patient_with_an_unknown_slide_and_no_positive_one_is_unknown():
     assert math.isnan(as_patients(results(rows), {}).truth[0])
 
 
-def test_subgroups_are_the_metrics_of_their_own_slides():
+def test_subgroup_metrics_are_those_of_their_own_slides():
     sites = ["x", "x", "x", "x", "y", "y", "", ""]
     found = subgroup_metrics(results(COHORT, site=sites, stain=["pap"] * 8))
     assert set(found) == {"site"}

@@ -11,7 +11,7 @@ def estimate(value: float, low: float, high: float, method: str = "by hand") -> 
 WHOLE = {"auc": estimate(0.9, 0.85, 0.95), "sensitivity": estimate(0.8, 0.7, 0.9)}
 
 
-def test_a_subgroup_fails_where_its_interval_lies_below_the_metric_of_all() -> None:
+def test_a_subgroup_is_named_where_its_interval_is_below_the_metric_of_all() -> None:
     lines = subgroup_notes(
         WHOLE,
         {

@@ -248,7 +248,7 @@ def test_slides_without_a_call_are_neither_right_nor_wrong(evaluated: RunLayout,
     assert "the ring is the model&#39;s own abstention band" in text
     assert "the ring is" not in evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "coverage" not in json.loads(evaluated.evaluation_json.read_text())["metrics"]["slides"]
-    # What `predict` says is what was evaluated.
+    # The calls of `predict` are those that were evaluated.
     assert predict.run([slides], careful, tmp_path / "results") == 0
     lines = csv.DictReader((tmp_path / "results" / "predictions.csv").read_text().splitlines())
     assert sum(line["call"] == "indeterminate" for line in lines) == 3

@@ -92,7 +92,7 @@ def records(layout: RunLayout) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_metrics_are_those_of_the_scores_written(evaluated: RunLayout, model: Path) -> None:
+def test_metrics_agree_with_the_scores_written(evaluated: RunLayout, model: Path) -> None:
     report = json.loads(evaluated.evaluation_json.read_text(encoding="utf-8"))
     rows = records(evaluated)
     assert len(rows) == 30
@@ -149,14 +149,14 @@ def test_columns_of_another_table_are_named_by_a_config(
     assert records(RunLayout(tmp_path / "out")) == records(evaluated)
 
 
-def test_the_same_again_gives_the_same_bytes(evaluated: RunLayout, model: Path) -> None:
+def test_a_second_run_gives_the_same_bytes(evaluated: RunLayout, model: Path) -> None:
     files = evaluated.evaluation_json, evaluated.evaluation_html, evaluated.image_predictions_csv
     before = [path.read_bytes() for path in files]
     evaluate.run_images(model, evaluated.root.parent / "data" / "images.csv", evaluated.root)
     assert [path.read_bytes() for path in files] == before
 
 
-def test_wrong_images_are_shown_as_the_model_saw_them(model: Path, tmp_path: Path) -> None:
+def test_images_with_wrong_calls_are_shown_as_cropped_for_the_model(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 7, originals=2, copies=2)
     lines = table.read_text(encoding="utf-8").splitlines()
     swapped = [line.replace(",NL,", ",?,").replace(",SCC,", ",NL,").replace(",?,", ",SCC,") for line in lines]
@@ -250,7 +250,7 @@ def test_a_model_of_known_scale_needs_the_scale_of_every_image(model: Path, tmp_
 
 
 @pytest.mark.parametrize("blank", [True, False])
-def test_a_further_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None:
+def test_another_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None:
     """A table with labels of one head evaluates a model that has two."""
     both = config().model_dump()
     both["heads"].append({"name": "laboratory", "classes": ["lab-0", "lab-1"]})

@@ -21,6 +21,7 @@ from inkdot.manifest.images import ImageEntry
 from inkdot.model.targets import TargetArray
 from inkdot.records import Mpp, ReadPlan, RgbArray, SlideEntry
 from inkdot.slides import open_slide
+from inkdot.slides.synthetic_flag import is_marked_synthetic
 from inkdot.storage.atomic import atomic_path, write_text
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import RunLayout
@@ -71,7 +72,7 @@ def cache_images(
         reading = _read_all(entries, config, layout, console)
         facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
         write_text(layout.cached_images_metadata, json.dumps(facts, sort_keys=True) + "\n")
-    listed = listed_images(entries, config, hashes, made_from)
+    listed = listed_images(entries, config.head_records, hashes, made_from)
     tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
     pixels: RgbArray = np.load(layout.cached_images, mmap_mode="r", allow_pickle=False)
     return CachedImages(pixels, tiles, reading.failed, reading.padded)
@@ -84,7 +85,7 @@ def hashes_of(entries: Sequence[ImageEntry]) -> dict[str, str]:
 
 def listed_images(
     entries: Sequence[ImageEntry],
-    config: Config,
+    heads: Sequence[Head],
     hashes: Mapping[str, str],
     made_from: dict[str, object],
 ) -> list[LabelledTiles]:
@@ -92,7 +93,7 @@ def listed_images(
 
     Args:
         entries: The images.
-        config: The whole config.
+        heads: The heads.
         hashes: See :func:`hashes_of`.
         made_from: Hashes and settings that determine their pixels.
     """
@@ -102,8 +103,8 @@ def listed_images(
                 entry.name, entry.path, patient_id=entry.group, site=entry.site, extra={"split": entry.split}
             ),
             selection=Selection(np.array([index]), 0),
-            targets=image_targets(entry, config.head_records),
-            synthetic=False,
+            targets=image_targets(entry, heads),
+            synthetic=is_marked_synthetic(entry.path, ()),
             made_from=made_from,
             source_sha256=hashes[entry.name],
             mpp=entry.mpp,

@@ -17,7 +17,7 @@ _LEVEL_NOTES: Final = {
     "Slides": "hit@k: share of the slides with marked regions that show one of them among the first k regions.",
     "Regions": "froc: share of the marked regions that are found, mean over ¼ to 8 false positives per negative slide; "
     "sensitivity@1: at one false positive per negative slide, sensitivity@8: at eight.",
-    "Tiles": "Of tiles with a label of their own. Metrics of patients and slides are lower and are what counts.",
+    "Tiles": "Of tiles with a label of their own; too optimistic for slides and patients.",
     "Readers": "Agreement of the readers beyond chance, Fleiss' kappa: 1 is full agreement, 0 is chance.",
 }
 _METRIC_NOTES: Final = {
