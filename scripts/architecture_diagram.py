@@ -45,7 +45,7 @@ ROLES = {
     "plotting": "one style for plots",
 }
 
-BOX_WIDTH, BOX_HEIGHT, GAP, ROW, WIDTH, TOP, THREAD = 226, 44, 16, 84, 1180, 16, 4
+BOX_WIDTH, BOX_HEIGHT, GAP, ROW, WIDTH, TOP, THREAD = 254, 56, 16, 98, 1300, 16, 4
 
 
 def floors() -> list[list[str]]:
@@ -172,7 +172,7 @@ def svg(rows: list[list[str]], edges: list[tuple[str, str]]) -> str:
         start = spread([other[1] for other in ways if other[0] == a], way[1], x[a], x)
         end = spread([other[-2] for other in ways if other[-1] == b], way[-2], x[b], x)
         parts.append(
-            f'<path d="{path(way, x, y, (start, end))}" fill="none" stroke="#5b6b95" stroke-width="1.4" '
+            f'<path d="{path(way, x, y, (start, end))}" fill="none" stroke="#5b6b95" stroke-width="1.6" '
             f'marker-end="url(#arrow)"><title>{a} imports {b}</title></path>'
         )
     for row in rows:
@@ -180,9 +180,9 @@ def svg(rows: list[list[str]], edges: list[tuple[str, str]]) -> str:
             left = x[name] - BOX_WIDTH / 2
             parts.append(
                 f'<rect x="{left:.1f}" y="{y[name]}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="#2b3a67"/>'
-                f'<text x="{x[name]:.1f}" y="{y[name] + 18}" text-anchor="middle" font-size="15" font-weight="bold" '
+                f'<text x="{x[name]:.1f}" y="{y[name] + 24}" text-anchor="middle" font-size="20" font-weight="bold" '
                 f'fill="#ffffff">{escape(name)}</text>'
-                f'<text x="{x[name]:.1f}" y="{y[name] + 35}" text-anchor="middle" font-size="12" fill="#d9e0f2">'
+                f'<text x="{x[name]:.1f}" y="{y[name] + 44}" text-anchor="middle" font-size="14" fill="#d9e0f2">'
                 f"{escape(ROLES[name])}</text>"
             )
     return "\n".join([*parts, "</svg>"]) + "\n"

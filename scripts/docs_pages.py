@@ -276,8 +276,11 @@ def api_page() -> str:
 
 
 def renamed_keys() -> str:
-    rows = [f"| `{old}` | `{new}` |" for old, new in RENAMED_KEYS.items()]
-    rows += [f"| `{key}: {old}` | `{key}: {new}` |" for (key, old), new in RENAMED_VALUES.items()]
+    rows = [f"| `{old}` | {f'`{new}`' if new else 'removed'} |" for old, new in RENAMED_KEYS.items()]
+    rows += [
+        f"| `{key}: {old}` | {f'`{key}: {new}`' if new else 'removed'} |"
+        for (key, old), new in RENAMED_VALUES.items()
+    ]
     note = "A new key without a section stays in the section of the old one."
     return "\n".join([note, "", "| old | new |", "|---|---|", *rows])
 
@@ -300,7 +303,7 @@ def decision_rows() -> Iterator[str]:
         text = file.read_text(encoding="utf-8")
         title = re.match(r"# 0*(\d+)\.? +(.+)", text)
         status, date = (
-            re.search(rf"^- \**{key}:\** *(.+)$", text, re.MULTILINE) for key in ("Status", "Date")
+            re.search(rf"^-? ?\**{key}:\** *(.+)$", text, re.MULTILINE) for key in ("Status", "Date")
         )
         if not (title and status and date):
             raise ValueError(f"{file}: expected '# NUMBER. TITLE', '- Status: …' and '- Date: …'")
