@@ -111,14 +111,16 @@ def test_a_grid_covers_the_scanned_bounds_with_tiles_inside_them(both: tuple[Sli
     starts = (bounds.x_l0_px, bounds.y_l0_px)
     lengths = (bounds.width_l0_px, bounds.height_l0_px)
     for axis in (0, 1):
-        places = sorted({position[axis] for position in positions})
-        assert places[0] == starts[axis]
-        assert places[-1] + side[axis] >= starts[axis] + lengths[axis] - 0.5  # the far edge is covered …
+        starts_of_tiles = sorted({position[axis] for position in positions})
+        assert starts_of_tiles[0] == starts[axis]
+        assert (
+            starts_of_tiles[-1] + side[axis] >= starts[axis] + lengths[axis] - 0.5
+        )  # the far edge is covered …
         if lengths[axis] >= side[axis]:
-            assert places[-1] + side[axis] <= starts[axis] + lengths[axis] + 0.5  # … and not passed
+            assert starts_of_tiles[-1] + side[axis] <= starts[axis] + lengths[axis] + 0.5  # … and not passed
         else:
-            assert places == [starts[axis]]
-        assert all(b - a <= stride[axis] + 1 for a, b in itertools.pairwise(places))
+            assert starts_of_tiles == [starts[axis]]
+        assert all(b - a <= stride[axis] + 1 for a, b in itertools.pairwise(starts_of_tiles))
     columns = {position[0] for position in positions}
     rows = {position[1] for position in positions}
     assert len(positions) == len(columns) * len(rows)
@@ -138,12 +140,12 @@ def test_positions_do_not_drift_along_a_row() -> None:
 @given(plausible_mpp, st.floats(0.5, 3.0))
 def test_detail_is_never_invented_beyond_a_quarter(mpp: float, ratio: float) -> None:
     info = slide_info((1000, 1000), Mpp.square(mpp))
-    wanted = mpp / ratio
+    requested_mpp = mpp / ratio
     if ratio > 1.2501:
         with pytest.raises(ResolutionError, match="found"):
-            plan_read(info, tile_spec(256, wanted, 256), 0, 0)
+            plan_read(info, tile_spec(256, requested_mpp, 256), 0, 0)
     elif ratio < 1.2499:
-        check_resolution(info, wanted)
+        check_resolution(info, requested_mpp)
 
 
 def test_the_refusal_names_both_scales_and_the_key_to_change() -> None:

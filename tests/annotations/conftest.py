@@ -1,4 +1,4 @@
-"""A slide's facts and a mapping for annotation files."""
+"""Metadata of a slide, and a mapping of classes, for annotation files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def info_of(bounds: tuple[int, int, int, int] | None = None, mpp: float = 0.25) 
 
 @pytest.fixture(scope="session")
 def slide_info() -> Callable[..., SlideInfo]:
-    """Makes the facts of a slide A of 4000 × 3000 px: `slide_info(bounds=(x, y, width, height), mpp=0.25)`."""
+    """Makes the metadata of a slide A of 4000 × 3000 px: `slide_info(bounds=(x, y, width, height), mpp=0.25)`."""
     return info_of
 
 

@@ -69,7 +69,9 @@ THIEF = '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/passwd">]>'
         ("slide_id,x,y,w,h,class\nA,1,2,x,4,Tumor\n# so that it is long", "column w"),
     ],
 )
-def test_one_clear_line(read: Read, config: AnnotationConfig, text: str, words: str) -> None:
+def test_a_bad_file_gives_one_line_that_names_the_problem(
+    read: Read, config: AnnotationConfig, text: str, words: str
+) -> None:
     config = config.model_copy(update={"ignore": []})
     with pytest.raises(AnnotationError) as caught:
         read(text, config=config)

@@ -18,14 +18,14 @@ SQUARE_WITH_HOLE = Polygon(
 )
 
 
-def said(annotation: Annotation) -> list[tuple[str, str]]:
+def label_pairs(annotation: Annotation) -> list[tuple[str, str]]:
     return [(label.head, label.label) for label in annotation.labels]
 
 
 def test_qupath_present_form(read: Read) -> None:
     annotation = read("qupath_0.5.geojson")
     assert annotation.dialect == "geojson"
-    assert said(annotation) == [
+    assert label_pairs(annotation) == [
         ("malignancy", "malignant"),
         ("morphology", "large_cell"),
         ("malignancy", "malignant"),  # "Tumor: Positive", read as its parent
@@ -40,7 +40,7 @@ def test_qupath_present_form(read: Read) -> None:
 
 def test_qupath_of_old_and_an_outline_that_crosses_itself(read: Read) -> None:
     annotation = read("qupath_0.2.json")
-    assert said(annotation) == [("malignancy", "malignant"), ("morphology", "small_cell")]
+    assert label_pairs(annotation) == [("malignancy", "malignant"), ("morphology", "small_cell")]
     region = annotation.labels[0].geometry
     assert region.is_valid
     assert region.area == 20_000  # two triangles of a bow tie
@@ -56,7 +56,9 @@ def test_qupath_counts_from_the_scanned_bounds(read: Read, slide_info: Info) -> 
     assert asap.bounds[:2] == (1000, 1000), "ASAP counts from the corner of level 0"
 
 
-def test_qupath_told_not_to_crop(read: Read, slide_info: Info, config: AnnotationConfig) -> None:
+def test_qupath_coordinates_from_the_corner_of_the_whole_slide(
+    read: Read, slide_info: Info, config: AnnotationConfig
+) -> None:
     config = config.model_copy(update={"qupath_origin": "slide"})
     region = (
         read("qupath_0.5.geojson", info=slide_info(bounds=(500, 700, 3400, 2200)), config=config)
@@ -69,7 +71,7 @@ def test_qupath_told_not_to_crop(read: Read, slide_info: Info, config: Annotatio
 def test_asap(read: Read) -> None:
     annotation = read("asap.xml")
     assert annotation.dialect == "asap"
-    assert said(annotation) == [
+    assert label_pairs(annotation) == [
         ("malignancy", "malignant"),
         ("morphology", "large_cell"),
         ("malignancy", "benign"),
@@ -83,7 +85,7 @@ def test_asap(read: Read) -> None:
 def test_imagescope(read: Read) -> None:
     annotation = read("imagescope.xml")
     assert annotation.dialect == "imagescope"
-    assert said(annotation) == [
+    assert label_pairs(annotation) == [
         ("malignancy", "malignant"),  # the layer's attribute
         ("malignancy", "benign"),  # the layer's name
         ("malignancy", "malignant"),  # the region's text counts before the layer's name
@@ -105,7 +107,7 @@ def test_imagescope_of_another_scan_is_warned_of(read: Read, slide_info: Info) -
 def test_boxes_of_one_slide(read: Read) -> None:
     annotation = read("boxes.csv")
     assert annotation.dialect == "boxes"
-    assert said(annotation) == [("malignancy", "malignant"), ("malignancy", "benign")]
+    assert label_pairs(annotation) == [("malignancy", "malignant"), ("malignancy", "benign")]
     assert annotation.labels[0].geometry.equals(box(10, 20, 40, 60))
 
 

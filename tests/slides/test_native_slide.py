@@ -243,11 +243,12 @@ def test_without_dct_scaling_nothing_differs(one_level: Path, target_mpp: float)
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_dct_scaling_stays_within_its_bound(one_level: Path, factor: int) -> None:
     """Against decoding everything and taking area means."""
-    wanted = spec(0.25 * factor, side=96)
+    tile_spec = spec(0.25 * factor, side=96)
     with closing(native(one_level)) as fast, closing(native(one_level, dct_scaling=False)) as slow:
         for x, y in ((300, 304), (factor * 30, factor * 31)):
             mine, theirs = (
-                read_tile(each, wanted, x // factor * factor, y // factor * factor) for each in (fast, slow)
+                read_tile(each, tile_spec, x // factor * factor, y // factor * factor)
+                for each in (fast, slow)
             )
             difference = np.abs(mine.astype(int) - theirs)
             assert 0 < difference.mean() < 1.5
@@ -258,11 +259,11 @@ def test_dct_scaling_stays_within_its_bound(one_level: Path, factor: int) -> Non
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_corners_between_shrunk_pixels_are_met(one_level: Path, factor: int) -> None:
     """Half-way is the worst; the nearest tile on shrunk pixels would be twice as wrong."""
-    wanted, half = spec(0.25 * factor, side=96), factor // 2
+    tile_spec, half = spec(0.25 * factor, side=96), factor // 2
     with closing(native(one_level)) as fast, closing(native(one_level, dct_scaling=False)) as slow:
-        right = read_tile(slow, wanted, 304 + half, 320 + half).astype(int)
-        difference = np.abs(read_tile(fast, wanted, 304 + half, 320 + half) - right).mean()
-        rounded = np.abs(read_tile(slow, wanted, 304 + factor, 320 + factor) - right).mean()
+        right = read_tile(slow, tile_spec, 304 + half, 320 + half).astype(int)
+        difference = np.abs(read_tile(fast, tile_spec, 304 + half, 320 + half) - right).mean()
+        rounded = np.abs(read_tile(slow, tile_spec, 304 + factor, 320 + factor) - right).mean()
         assert difference < 5.0
         assert difference < 0.5 * rounded
 
@@ -350,7 +351,7 @@ def test_threads_may_share_a_slide(one_level: Path) -> None:
         at = list(grid_positions(slide.info, tiling))
         expected = list(read_tiles(slide, tiling, [x for x, _ in at], [y for _, y in at]))
         with ThreadPoolExecutor(4) as pool:
-            tiles = list(pool.map(lambda place: read_tile(slide, tiling, *place), at))
+            tiles = list(pool.map(lambda corner: read_tile(slide, tiling, *corner), at))
     assert all(np.array_equal(*pair) for pair in zip(tiles, expected, strict=True))
 
 

@@ -202,7 +202,7 @@ def read_all(path: Path) -> RgbArray:
         return slide.read(plan_rectangle(slide.info, 0, 0, 0, *slide.info.size_l0_px))
 
 
-def test_a_truncated_slide_fails_in_words_wherever_the_cut_is(tmp_path: Path) -> None:
+def test_a_truncated_slide_is_unreadable_wherever_the_cut_is(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     path = tmp_path / "whole.tif"
     noise = rng.integers(0, 255, (1200, 1200, 3), dtype=np.uint8)
@@ -217,7 +217,7 @@ def test_a_truncated_slide_fails_in_words_wherever_the_cut_is(tmp_path: Path) ->
         assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_tile_fails_in_words(tmp_path: Path) -> None:
+def test_a_damaged_tile_is_a_named_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     path = tmp_path / "a.tif"
     noise = rng.integers(0, 255, (1200, 1200, 3), dtype=np.uint8)
@@ -305,7 +305,7 @@ def test_transparent_is_glass(tmp_path: Path) -> None:
     assert (pixels[:, :50] == 255).all()
 
 
-def test_sixteen_bits_are_refused_in_words(tmp_path: Path) -> None:
+def test_sixteen_bits_are_refused_with_a_reason(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((50, 50), np.uint16)).save(tmp_path / "a.png")
     with pytest.raises(
         UnreadableSlideError, match=r"expected 8 bits per channel, found .* export it as 8-bit RGB"
@@ -352,7 +352,7 @@ def test_image_bombs_are_refused_before_they_are_unpacked(tmp_path: Path) -> Non
         open_slide(SlideEntry("s", tiff, mpp=Mpp.square(0.25)))
 
 
-def test_only_the_first_page_is_read_and_said_so(tmp_path: Path) -> None:
+def test_only_the_first_page_is_read_with_a_warning(tmp_path: Path) -> None:
     first, second = Image.fromarray(scene()), Image.fromarray(scene(300, 200))
     first.save(tmp_path / "stack.tif", save_all=True, append_images=[second])
     info = info_of(tmp_path / "stack.tif", Mpp.square(0.25))
@@ -360,7 +360,7 @@ def test_only_the_first_page_is_read_and_said_so(tmp_path: Path) -> None:
     assert info.warnings == ("only the first of 2 pages is read",)
 
 
-# ---- cautions
+# ---- quality warnings
 
 
 def test_a_dark_background_is_named(tmp_path: Path) -> None:
@@ -370,8 +370,8 @@ def test_a_dark_background_is_named(tmp_path: Path) -> None:
     write_array_pyramid(tmp_path / "f.tif", dark, mpp=Mpp.square(0.25), downsamples=(1, 4))
     Image.fromarray(dark).save(tmp_path / "f.png")
     for name in ("f.tif", "f.png"):
-        (caution,) = info_of(tmp_path / name, Mpp.square(0.25)).warnings
-        assert "fluorescence" in caution
+        (warning,) = info_of(tmp_path / name, Mpp.square(0.25)).warnings
+        assert "fluorescence" in warning
 
 
 def test_the_dark_frame_of_a_round_field_is_not(tmp_path: Path) -> None:
@@ -385,10 +385,10 @@ def test_the_dark_frame_of_a_round_field_is_not(tmp_path: Path) -> None:
 def test_colour_profiles_are_named_unless_srgb(tmp_path: Path) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    for profile, cautions in ((srgb, 0), (lab, 1), (b"no profile", 0)):
+    for profile, count in ((srgb, 0), (lab, 1), (b"no profile", 0)):
         Image.fromarray(scene()).save(tmp_path / "a.png", icc_profile=profile)
         warnings = info_of(tmp_path / "a.png", Mpp.square(0.25)).warnings
-        assert len(warnings) == cautions
+        assert len(warnings) == count
         assert all("is not applied: colours are as stored" in text for text in warnings)
 
 

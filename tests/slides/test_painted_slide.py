@@ -1,4 +1,4 @@
-"""The test that matters: known colours at known places come back at every level, scale and offset.
+"""Known colours at known positions are read back at every level, scale and offset.
 
 The slide is a mosaic whose colour is a function of the level-0 position. What a tile must show follows from
 that function and the definition of mpp alone, whatever level it was read from.

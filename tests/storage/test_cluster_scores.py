@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden" / "cluster_scores_v2.parquet"
 POINT = OperatingPoint(
     class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
 )
-SCORE_FACTS: dict[str, object] = {
+SCORE_FOOTER: dict[str, object] = {
     "version": "inkdot.scores/3",
     "slide": {"slide_id": "Präparat 1"},
     "tiles_sha256": "ab" * 32,
@@ -53,7 +53,7 @@ def cluster_rows() -> pa.Table:
 
 def test_what_is_written_comes_back_bound_to_what_it_was_made_from(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
-    write_cluster_scores(path, cluster_rows(), SCORE_FACTS, **BINDING)
+    write_cluster_scores(path, cluster_rows(), SCORE_FOOTER, **BINDING)
     scores = read_cluster_scores(path)
     assert scores.table.to_pylist() == cluster_rows().to_pylist()
     assert (scores.tiles_sha256, scores.clusters_sha256, scores.model_sha256, scores.pooling) == (
@@ -71,13 +71,13 @@ def test_what_is_written_comes_back_bound_to_what_it_was_made_from(tmp_path: Pat
 def test_without_an_attention_head_attention_is_null(tmp_path: Path) -> None:
     rows = cluster_rows()
     rows = rows.set_column(rows.column_names.index("attention"), "attention", pa.nulls(3, pa.float32()))
-    write_cluster_scores(tmp_path / "s.parquet", rows, SCORE_FACTS, **BINDING)
+    write_cluster_scores(tmp_path / "s.parquet", rows, SCORE_FOOTER, **BINDING)
     assert read_cluster_scores(tmp_path / "s.parquet").attention is None
 
 
 def test_the_golden_file_of_version_2_stays_readable_and_is_what_is_written_today(tmp_path: Path) -> None:
     assert read_cluster_scores(GOLDEN).table.to_pylist() == cluster_rows().to_pylist()
-    write_cluster_scores(tmp_path / "s.parquet", cluster_rows(), SCORE_FACTS, **BINDING)
+    write_cluster_scores(tmp_path / "s.parquet", cluster_rows(), SCORE_FOOTER, **BINDING)
     today, golden = read_cluster_scores(tmp_path / "s.parquet"), read_cluster_scores(GOLDEN)
     # Operating points are the model's own record, which may learn to say more; what they say is compared as read.
     assert today.operating_points == golden.operating_points
@@ -86,22 +86,22 @@ def test_the_golden_file_of_version_2_stays_readable_and_is_what_is_written_toda
 
 def test_other_columns_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected columns cluster_id, geometry"):
-        write_cluster_scores(tmp_path / "s.parquet", cluster_rows().drop(["tiles"]), SCORE_FACTS, **BINDING)
+        write_cluster_scores(tmp_path / "s.parquet", cluster_rows().drop(["tiles"]), SCORE_FOOTER, **BINDING)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_versions_and_missing_facts_are_refused_by_name(tmp_path: Path) -> None:
+def test_other_versions_and_missing_footer_entries_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
-    facts = {name: value for name, value in SCORE_FACTS.items() if name != "version"} | BINDING
+    footer = {name: value for name, value in SCORE_FOOTER.items() if name != "version"} | BINDING
     for version in ("inkdot.cluster_scores/1", "inkdot.cluster_scores/3", "inkdot.scores/4"):
-        write_table(path, cluster_rows(), version, facts)
+        write_table(path, cluster_rows(), version, footer)
         with pytest.raises(StorageError, match=f"expected version {CLUSTER_SCORES_VERSION}, found {version}"):
             read_cluster_scores(path)
     for name in ("heads", "clusters_sha256", "tiles_sha256", "model_sha256", "operating_points"):
-        without = {key: value for key, value in facts.items() if key != name}
+        without = {key: value for key, value in footer.items() if key != name}
         write_table(path, cluster_rows(), CLUSTER_SCORES_VERSION, without)
         with pytest.raises(StorageError, match=f"with their footer, found KeyError: '{name}'"):
             read_cluster_scores(path)
-    write_table(path, cluster_rows().drop(["attention"]), CLUSTER_SCORES_VERSION, facts)
+    write_table(path, cluster_rows().drop(["attention"]), CLUSTER_SCORES_VERSION, footer)
     with pytest.raises(StorageError, match=r"expected columns cluster_id, .*attention.*, found cluster_id"):
         read_cluster_scores(path)

@@ -23,5 +23,5 @@ def test_too_little_room_is_refused_before_the_work(tmp_path: Path) -> None:
     ("count", "words"),
     [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (29_000, "29 kB"), (2.5e9, "2.5 GB"), (3e15, "3000.0 TB")],
 )
-def test_bytes_in_words(count: float, words: str) -> None:
+def test_bytes_are_formatted_in_decimal_units(count: float, words: str) -> None:
     assert readable_bytes(count) == words

@@ -37,9 +37,9 @@ def test_labels_come_back() -> None:
     assert [(label.slide_id, label.head, label.label, label.reader, label.source) for label in read] == [
         (label.slide_id, label.head, label.label, label.reader, label.source) for label in LABELS
     ]
-    for label, wanted in zip(read, LABELS, strict=True):
+    for label, expected in zip(read, LABELS, strict=True):
         # Regions are kept to a tenth of a level-0 pixel.
-        assert label.geometry.symmetric_difference(wanted.geometry).area < 0.11 * wanted.geometry.length
+        assert label.geometry.symmetric_difference(expected.geometry).area < 0.11 * expected.geometry.length
 
 
 def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:

@@ -42,19 +42,19 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
 
 def test_lines_of_several_writers_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    wanted = {LedgerLine("tile", f"s{i}", "done", 0.0, "x" * i) for i in range(200)}
+    expected = {LedgerLine("tile", f"s{i}", "done", 0.0, "x" * i) for i in range(200)}
 
     def write(lines: list[LedgerLine]) -> None:
         for line in lines:
             append(path, line)
 
-    ordered = sorted(wanted, key=lambda line: line.slide_id)
+    ordered = sorted(expected, key=lambda line: line.slide_id)
     threads = [threading.Thread(target=write, args=(ordered[i::4],)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(read(path)) == wanted
+    assert set(read(path)) == expected
 
 
 def test_names_that_are_not_text_are_written_all_the_same(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ INFO = SlideInfo(
     warnings=("fluorescence",),
 )
 SPEC = TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(128))
-FACTS = {"slide": slide_info_json(INFO), "tile_spec": tile_spec_json(SPEC)}
+FOOTER = {"slide": slide_info_json(INFO), "tile_spec": tile_spec_json(SPEC)}
 
 
 def tiles_table() -> pa.Table:
@@ -90,11 +90,11 @@ def test_columns_of_each_version_are_fixed(version: str, schema: pa.Schema) -> N
 
 
 def test_a_tiles_table_of_version_2_stays_readable() -> None:
-    table, facts = read_table(GOLDEN / "tiles_v2.parquet", TILES_VERSION)
+    table, footer = read_table(GOLDEN / "tiles_v2.parquet", TILES_VERSION)
     assert described(table.schema) == described(tiles_schema(DEFAULT_HEADS))
     assert table.to_pylist() == tiles_table().to_pylist()
-    assert facts == {"version": TILES_VERSION, **FACTS}
-    assert tile_spec_from_json(facts["tile_spec"]) == SPEC
+    assert footer == {"version": TILES_VERSION, **FOOTER}
+    assert tile_spec_from_json(footer["tile_spec"]) == SPEC
 
 
 def test_the_footer_is_json_under_one_key() -> None:
@@ -108,17 +108,17 @@ def test_the_footer_is_json_under_one_key() -> None:
     assert sorted(footer["tile_spec"]) == ["mpp", "side_px", "stride_px"]
 
 
-def test_a_table_and_its_facts_come_back(tmp_path: Path) -> None:
+def test_a_table_and_its_footer_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "tiles" / "s.parquet"
-    write_table(path, tiles_table(), TILES_VERSION, FACTS)
-    table, facts = read_table(path, TILES_VERSION)
+    write_table(path, tiles_table(), TILES_VERSION, FOOTER)
+    table, footer = read_table(path, TILES_VERSION)
     assert table.to_pylist() == tiles_table().to_pylist()
-    assert facts == read_footer(path, TILES_VERSION) == {"version": TILES_VERSION, **FACTS}
+    assert footer == read_footer(path, TILES_VERSION) == {"version": TILES_VERSION, **FOOTER}
 
 
 def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
-    write_table(path, tiles_table().slice(0, 0), TILES_VERSION, FACTS)
+    write_table(path, tiles_table().slice(0, 0), TILES_VERSION, FOOTER)
     table, _ = read_table(path, TILES_VERSION)
     assert table.num_rows == 0
     assert described(table.schema) == described(tiles_schema(DEFAULT_HEADS))
@@ -127,9 +127,9 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
 def test_same_rows_same_bytes(tmp_path: Path) -> None:
     digests = set()
     for name in ("a", "b"):
-        write_table(tmp_path / name, tiles_table(), TILES_VERSION, dict(reversed(FACTS.items())))
+        write_table(tmp_path / name, tiles_table(), TILES_VERSION, dict(reversed(FOOTER.items())))
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
-    write_table(tmp_path / "c", tiles_table(), TILES_VERSION, FACTS)
+    write_table(tmp_path / "c", tiles_table(), TILES_VERSION, FOOTER)
     digests.add(hashlib.sha256((tmp_path / "c").read_bytes()).hexdigest())
     assert len(digests) == 1
 
@@ -145,12 +145,12 @@ def test_names_with_spaces_and_signs_are_files_not_patterns(tmp_path: Path) -> N
         "s3:x.parquet",
     ):
         path = tmp_path / "k=v" / name
-        write_table(path, tiles_table(), TILES_VERSION, FACTS)
+        write_table(path, tiles_table(), TILES_VERSION, FOOTER)
         table, _ = read_table(path, TILES_VERSION)
         assert table.column_names == tiles_schema(DEFAULT_HEADS).names
 
 
-def test_what_json_cannot_say_is_not_written(tmp_path: Path) -> None:
+def test_values_that_json_lacks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_table(tmp_path / "a", tiles_table(), TILES_VERSION, {"mpp": float("inf")})
     assert list(tmp_path.iterdir()) == []
@@ -159,7 +159,7 @@ def test_what_json_cannot_say_is_not_written(tmp_path: Path) -> None:
 def test_other_versions_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
     for version in ("inkdot.tiles/1", "inkdot.tiles/3", "inkdot.scores/2"):
-        write_table(path, tiles_table(), version, FACTS)
+        write_table(path, tiles_table(), version, FOOTER)
         with pytest.raises(
             StorageError, match=f"expected version inkdot.tiles/2, found {version}; run `inkdot tile`"
         ):
@@ -211,11 +211,13 @@ def test_a_flipped_byte_is_never_an_unnamed_error(tmp_path: Path) -> None:
         flipped[at] ^= 0x55
         path.write_bytes(bytes(flipped))
         try:
-            table, facts = read_table(path, TILES_VERSION)
+            table, footer = read_table(path, TILES_VERSION)
         except StorageError as error:
             messages.append(str(error))
             continue
-        if facts == {"version": TILES_VERSION, **FACTS} and table.schema.equals(tiles_schema(DEFAULT_HEADS)):
+        if footer == {"version": TILES_VERSION, **FOOTER} and table.schema.equals(
+            tiles_schema(DEFAULT_HEADS)
+        ):
             assert table.to_pylist() == tiles_table().to_pylist()
     assert len(messages) > 100
     assert all(text.startswith(f"{path}: expected") and "\n" not in text for text in messages)

@@ -63,10 +63,10 @@ class _Reader:
         value, self.at = self._decoder.raw_decode(self.text, self.skip())
         return value
 
-    def symbol(self, wanted: str) -> str:
+    def symbol(self, symbols: str) -> str:
         found = self.text[self.skip() : self.at + 1]
-        if not found or found not in wanted:
-            raise json.JSONDecodeError(f"expected {' or '.join(wanted)}", self.text, self.at)
+        if not found or found not in symbols:
+            raise json.JSONDecodeError(f"expected {' or '.join(symbols)}", self.text, self.at)
         self.at += 1
         return found
 

@@ -103,7 +103,7 @@ class OpenSlideSlide:
 
 
 def openslide_vendor(path: Path) -> str | None:
-    """The format as OpenSlide calls it, or None where it does not know the file."""
+    """Name of the format in OpenSlide, or None where it cannot open the file."""
     try:
         return openslide.OpenSlide.detect_format(path)
     except OpenSlideError:
