@@ -120,7 +120,7 @@ def find_clusters(
         ResolutionError: The slide is too coarse for the settings.
         NoForegroundError: There is nothing but glass.
 
-    Example:
+    Examples:
         >>> clusters = inkdot.find_clusters(slide)
         >>> clusters.to_pandas().nlargest(5, "nuclei")[["cluster_id", "nuclei", "nucleus_um"]]
     """

@@ -146,7 +146,7 @@ class Model:
             NoForegroundError: There is nothing but glass; `inkdot predict` calls such a slide ``inadequate``.
             UnreadableSlideError: Its pixels cannot be decoded.
 
-        Example:
+        Examples:
             >>> prediction = inkdot.load_model("model").predict_slide("slide.svs", stain="pap")
             >>> prediction.call, prediction.score
             ('flagged', 0.9731)
@@ -227,7 +227,7 @@ class Model:
         Raises:
             UserError: The array has another shape or type, or pandas is not installed.
 
-        Example:
+        Examples:
             >>> pixels = slide.read_region(5000, 4000, 64, 64, mpp=model.mpp)
             >>> model.predict_tiles(pixels[None])["p.malignancy.malignant"]
         """
@@ -320,7 +320,7 @@ def load_model(folder: str | os.PathLike[str], *, runtime: Runtime = "auto") -> 
         StorageError: The folder is not a model, or its files do not belong together.
         UserError: OpenVINO is asked for and not installed.
 
-    Example:
+    Examples:
         >>> inkdot.load_model("models/demo")
         Model('mobilenetv3_small_050', malignancy: benign/malignant, ...)
     """

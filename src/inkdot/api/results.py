@@ -51,7 +51,7 @@ class Results(Mapping[str, SlidePrediction]):
     Attributes:
         folder: The folder.
 
-    Example:
+    Examples:
         >>> results = inkdot.read_results("results")
         >>> results.slides().sort_values("score", ascending=False).head()
         >>> results["s1"].clusters().query("nuclei > 10")

@@ -34,7 +34,7 @@ class Slide:
     Positions are micrometres from the top left corner of level 0, x to the right and y downwards. A position in
     level-0 pixels, the frame of all tables, times ``mpp`` is a position in micrometres.
 
-    Example:
+    Examples:
         >>> with inkdot.open_slide("slide.svs") as slide:
         ...     slide.thumbnail(max_side=800)
         ...     pixels = slide.read_region(5000, 4000, 128, 128, mpp=0.25)
@@ -156,7 +156,7 @@ class Slide:
             UnreadableSlideError: The pixels cannot be decoded there.
             UserError: A number is out of range.
 
-        Example:
+        Examples:
             >>> slide.read_region(5000, 4000, width_um=128, height_um=64, mpp=0.5).shape
             (128, 256, 3)
         """
@@ -253,7 +253,7 @@ def open_slide(
         UnreadableSlideError: The file is damaged, or of a kind that no reader opens.
         ManifestError: Nothing there, or the mpp or the preparation is not a possible one.
 
-    Example:
+    Examples:
         >>> slide = inkdot.open_slide("slide.png", mpp=0.25)
         >>> slide.size_um
         (3000.0, 2000.0)

@@ -32,7 +32,7 @@ def load_config(path: str | os.PathLike[str] | None = None, **sections: object) 
     Raises:
         ConfigError: The file is missing, or a key is unknown or mistyped; the message names it.
 
-    Example:
+    Examples:
         >>> config = inkdot.load_config("configs/demo.yaml", training={"epochs": 3})
         >>> config.training.epochs
         3
@@ -107,7 +107,7 @@ def train_images(images: str | os.PathLike[str], config: Config, out: str | os.P
     Raises:
         UserError: The table or the settings do not make a model; the message states what is missing.
 
-    Example:
+    Examples:
         >>> run = inkdot.train_images("images.csv", inkdot.load_config("configs/demo.yaml"), "run")
         >>> run.model.metrics()
     """
