@@ -40,7 +40,7 @@ def overview(prediction: SlidePrediction, max_side: int = OVERVIEW_PX) -> Image.
     Raises:
         SlideError: The slide's pixels cannot be read.
 
-    Example:
+    Examples:
         >>> inkdot.plot.overview(prediction, max_side=900)
     """
     return Image.fromarray(prediction.images(max_side).overview)
@@ -56,7 +56,7 @@ def heatmap(prediction: SlidePrediction, max_side: int = OVERVIEW_PX) -> Image.I
     Raises:
         SlideError: The slide's pixels cannot be read.
 
-    Example:
+    Examples:
         >>> inkdot.plot.heatmap(prediction)
     """
     return Image.fromarray(prediction.images(max_side).heat_map)
@@ -73,7 +73,7 @@ def cluster_card(prediction: SlidePrediction, rank: int = 1) -> Image.Image:
         UserError: The slide has no region of this rank.
         SlideError: The slide's pixels cannot be read.
 
-    Example:
+    Examples:
         >>> inkdot.plot.cluster_card(prediction, rank=1)
     """
     regions = prediction.ranking(max(1, rank)).regions
@@ -145,7 +145,7 @@ def _lines(region: Region, facts: ScoreFacts) -> list[str]:
 
 
 def _cluster_lines(cluster: ClusterFacts) -> list[str]:
-    words = [f"about {cluster.nuclei} nuclei"]
+    words = [f"about {cluster.nuclei} nuclei" if cluster.nuclei > 1 else "one nucleus"]
     if cluster.measured_nuclei:
         words.append(f"{cluster.measured_nuclei} measured")
     for name, form in (
