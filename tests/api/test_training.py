@@ -1,6 +1,7 @@
 """Settings and training in Python."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,21 @@ def settings() -> dict[str, object]:
         "images": {"near_duplicates": "warn"},
         "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.003, "accelerator": "cpu"},
     }
+
+
+def test_a_model_of_synthetic_images_says_so(images: Path, settings: dict[str, object]) -> None:
+    """Named as synthetic slides are: it must not be taken for a model of real cells."""
+    from inkdot.datasets.image_cache import listed_images
+    from inkdot.datasets.image_tables import read_image_table
+
+    config = inkdot.load_config(**settings)
+    entries = read_image_table(images, config.head_records, config.images)
+    made = [replace(entry, path=entry.path.with_name(f"synthetic_{entry.path.name}")) for entry in entries]
+    for listed, synthetic in ((entries, False), (made, True)):
+        hashes = {entry.name: "0" * 64 for entry in listed}
+        assert {own.synthetic for own in listed_images(listed, config.head_records, hashes, {})} == {
+            synthetic
+        }
 
 
 def test_training_on_images_gives_a_model_with_metrics(
