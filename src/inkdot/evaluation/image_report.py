@@ -9,16 +9,19 @@ import numpy as np
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_results import ImageResults, sites_of
 from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
-from inkdot.evaluation.report import Confusion, EvaluationReport, Metrics, Plot
-from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
-from inkdot.evaluation.slide_report import (
+from inkdot.evaluation.report import Confusion, EvaluationReport
+from inkdot.evaluation.report_parts import (
     cohort_warnings,
     counts_text,
     metric_prefix,
     model_text,
+    prefixed,
+    prefixed_subgroups,
     reliability_plot,
+    roc_plot,
     subgroup_sizes,
 )
+from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
 from inkdot.labels import flagging_head
 from inkdot.metrics.curves import reliability_bins, roc_points
@@ -27,7 +30,6 @@ from inkdot.metrics.slide_level import (
     SlidePredictions,
     as_patients,
     slide_metrics,
-    subgroup_metrics,
 )
 from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.model_files import AbstentionBand, ModelFile
@@ -40,8 +42,8 @@ def image_report(
 
     Args:
         images: The scored images.
-        model: What images.
-        model_sha256: Hash that stands for it.
+        model: The model.
+        model_sha256: Its hash.
         source: The table.
         notes: Further warnings.
     """
@@ -72,19 +74,16 @@ def image_report(
             abstention_text(band),
             model_text(model, model_sha256),
         ],
-        metrics={level: _named(own, prefix) for level, own in metrics.items()},
+        metrics={level: prefixed(own, prefix) for level, own in metrics.items()},
         calls=_calls(results, band),
         confusions={
             own.name: confusion_matrix(predictions, own, head_slices(heads)[own.name]) for own in heads
         },
-        subgroups={
-            column: {value: _named(own, prefix) for value, own in groups.items()}
-            for column, groups in subgroup_metrics(results).items()
-        },
+        subgroups=prefixed_subgroups(results, prefix),
         subgroup_sizes=subgroup_sizes(results, "images", "groups"),
         failed=images.failed,
         plots=[
-            Plot("ROC of images", "1 − specificity", "sensitivity", roc_points(truth, scores)),
+            roc_plot("images", roc_points(truth, scores)),
             selective.plot("images"),
             reliability_plot(reliability, "image scores"),
         ],
@@ -100,10 +99,6 @@ def image_report(
         ),
         curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in selective.curve]},
     )
-
-
-def _named(metrics: Metrics, prefix: str) -> Metrics:
-    return {prefix + name: estimate for name, estimate in metrics.items()}
 
 
 def _results(images: ImageResults, column: int) -> SlidePredictions:

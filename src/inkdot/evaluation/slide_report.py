@@ -8,6 +8,17 @@ import numpy as np
 
 from inkdot.datasets.reader_agreement import reader_metrics
 from inkdot.evaluation.report import EvaluationReport, Metrics, Plot
+from inkdot.evaluation.report_parts import (
+    cohort_warnings,
+    counts_text,
+    metric_prefix,
+    model_text,
+    prefixed,
+    prefixed_subgroups,
+    reliability_plot,
+    roc_plot,
+    subgroup_sizes,
+)
 from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
 from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
@@ -17,12 +28,10 @@ from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, bootstra
 from inkdot.metrics.curves import ReliabilityBin, reliability_bins, roc_points
 from inkdot.metrics.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
 from inkdot.metrics.slide_level import (
-    NOT_STATED,
     NameArray,
     SlidePredictions,
     as_patients,
     slide_metrics,
-    subgroup_metrics,
 )
 from inkdot.pipeline.score_slide import SYNTHETIC_MODEL_WARNING
 from inkdot.pipeline.warnings import group_warnings
@@ -32,9 +41,6 @@ Points = Sequence[tuple[float, float]]
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
 _REPORTED_ELSEWHERE = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
-SYNTHETIC_WARNING = (
-    "SYNTHETIC: the model was trained on synthetic specimens. These metrics test the program alone."
-)
 
 
 def slide_report(
@@ -72,9 +78,6 @@ def slide_report(
         "Regions": froc_estimates(froc_data),
         "Tiles": tiles,
     }
-    readers = reader_metrics(
-        [label for slide in slides for label in slide.lesions.labels], model.head_records
-    )
     return EvaluationReport(
         title="Evaluation report",
         unit="slide",
@@ -84,21 +87,14 @@ def slide_report(
             *slide_warnings(slides),
         ],
         facts=[
-            f"{len(slides)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
-            f"{int((~np.isnan(results.truth)).sum())} slides.",
-            f"Patients: {counts_text(patients.truth)}. Slides: {counts_text(results.truth)}.",
+            *_cohort_facts(results, patients, source),
             f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
             abstention_text(band),
             model_text(model, model_sha256),
         ],
-        # People are not part of a self-test.
-        metrics={level: _named(own, prefix) for level, own in metrics.items()}
-        | ({"Readers": readers} if readers else {}),
+        metrics={level: prefixed(own, prefix) for level, own in metrics.items()} | _readers(slides, model),
         calls=_calls(slides),
-        subgroups={
-            column: {value: _named(own, prefix) for value, own in groups.items()}
-            for column, groups in subgroup_metrics(results).items()
-        },
+        subgroups=prefixed_subgroups(results, prefix),
         subgroup_sizes=subgroup_sizes(results, "slides", "patients"),
         failed=failed,
         plots=[
@@ -115,15 +111,31 @@ def slide_report(
     )
 
 
+def _cohort_facts(slides: SlidePredictions, patients: SlidePredictions, source: Path) -> list[str]:
+    return [
+        f"{len(slides.patients)} slides of {len(patients.patients)} patients from {source.name}; truth is known for "
+        f"{int((~np.isnan(slides.truth)).sum())} slides.",
+        f"Patients: {counts_text(patients.truth)}. Slides: {counts_text(slides.truth)}.",
+    ]
+
+
 def _scored(results: SlidePredictions) -> tuple[BoolArray, FloatArray, NameArray]:
     """Truth, score and patient of the slides that have both a truth and a score."""
     rows = ~np.isnan(results.truth) & ~np.isnan(results.scores)
     return results.truth[rows] > 0.5, results.scores[rows], results.patients[rows]
 
 
+def _readers(slides: Sequence[SlideResult], model: ModelFile) -> dict[str, Metrics]:
+    """Agreement of the readers, whose metrics have no prefix: people are not part of a self-test."""
+    metrics = reader_metrics(
+        [label for slide in slides for label in slide.lesions.labels], model.head_records
+    )
+    return {"Readers": metrics} if metrics else {}
+
+
 def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
     return [
-        Plot("ROC of slides", "1 − specificity", "sensitivity", roc),
+        roc_plot("slides", roc),
         Plot(
             "FROC of the regions shown",
             "false positives per negative slide",
@@ -137,33 +149,15 @@ def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
 
 def _froc_data(slides: Sequence[SlideResult]) -> FrocData:
     lesions = [slide.lesions.lesion_scores for slide in slides]
-    alarms = [slide.lesions.false_positive_scores for slide in slides]
+    false_positives = [slide.lesions.false_positive_scores for slide in slides]
     names = np.array([slide.patient for slide in slides])
     return FrocData(
         lesion_scores=np.concatenate(lesions),
         lesion_patients=np.repeat(names, [len(own) for own in lesions]),
-        false_positive_scores=np.concatenate(alarms),
-        false_positive_patients=np.repeat(names, [len(own) for own in alarms]),
+        false_positive_scores=np.concatenate(false_positives),
+        false_positive_patients=np.repeat(names, [len(own) for own in false_positives]),
         negative_patients=names[np.array([slide.truth is False for slide in slides])],
     )
-
-
-def metric_prefix(model: ModelFile) -> str:
-    """Prefix of metric names: those of a model of synthetic specimens are a self-test."""
-    return "selftest_" if model.trained_on.synthetic else ""
-
-
-def cohort_warnings(model: ModelFile, without_patient: int) -> list[str]:
-    """Warnings on the model and the cohort.
-
-    Args:
-        model: The model.
-        without_patient: Slides without a patient.
-    """
-    warnings = [SYNTHETIC_WARNING] if model.trained_on.synthetic else []
-    if without_patient:
-        warnings.append(f"{without_patient} slides have no patient_id; each counts as a patient of its own.")
-    return warnings
 
 
 def slide_warnings(slides: Sequence[SlideResult]) -> list[str]:
@@ -175,47 +169,6 @@ def slide_warnings(slides: Sequence[SlideResult]) -> list[str]:
         if not warning.startswith(_REPORTED_ELSEWHERE)
     ]
     return [f"{line}." for line in group_warnings(found, len(slides))]
-
-
-def model_text(model: ModelFile, model_sha256: str) -> str:
-    """The model, and a reminder that its training patients are not recorded in it."""
-    return (
-        f"Model {model_sha256[:16]}, {model.backbone}. The model does not record its patients, so training on these "
-        "ones cannot be detected: mark test patients in a column split."
-    )
-
-
-def reliability_plot(bins: Sequence[ReliabilityBin], what: str) -> Plot:
-    """The reliability diagram."""
-    return Plot(
-        f"Reliability diagram of {what}, with 95 % intervals; the dashed line is perfect calibration",
-        "mean score",
-        "fraction of positives",
-        [(own.mean_score, own.fraction_positive.value) for own in bins],
-        intervals=[(own.mean_score, own.fraction_positive.low, own.fraction_positive.high) for own in bins],
-    )
-
-
-def counts_text(truth: FloatArray) -> str:
-    """Numbers of positive (1), negative (0) and unknown (NaN) units, as text."""
-    positive, unknown = int((truth > 0.5).sum()), int(np.isnan(truth).sum())
-    text = f"{positive} positive, {len(truth) - positive - unknown} negative"
-    return f"{text}, {unknown} unknown" if unknown else text
-
-
-def subgroup_sizes(results: SlidePredictions, units: str, owners: str) -> dict[str, dict[str, str]]:
-    """Numbers of units and patients of each subgroup, by column and value, as text."""
-    sizes: dict[str, dict[str, str]] = {}
-    for column, values in results.groups.items():
-        for value in sorted(set(values.tolist())):
-            own = results.of(values == value)
-            size = f"{len(own.truth)} {units} of {len(np.unique(own.patients))} {owners}: {counts_text(own.truth)}."
-            sizes.setdefault(column, {})[value or NOT_STATED] = size
-    return sizes
-
-
-def _named(metrics: Metrics, prefix: str) -> dict[str, Estimate]:
-    return {prefix + name: estimate for name, estimate in metrics.items()}
 
 
 def _results(slides: Sequence[SlideResult]) -> SlidePredictions:

@@ -21,6 +21,11 @@ _SYNTHETIC = (
     "evidence for real cells. It refuses real slides unless `--allow-synthetic-model` is given."
 )
 
+_SLIDE_METRICS = (
+    " `auc` is of tiles, and too optimistic for slides; `whole_slide` metrics are of all tiles of the slides, as in "
+    "`inkdot predict`."
+)
+
 _UNKNOWN_SCALE = (
     "> **Unknown scale.** The training images have no micrometres per pixel, so the scale of slides for this model is not "
     "known. It refuses slides unless this is overridden."
@@ -72,8 +77,8 @@ def card_text(
         ),
         "## Performance on validation data",
         "Of patients that were not trained on. The temperatures and the threshold (and the epoch, where the best was kept) "
-        "were chosen on them: expect lower metrics on new patients. Intervals are 95 %. `auc` is of tiles, and too optimistic "
-        "for slides; `whole_slide` metrics are of all tiles of the slides, as in `inkdot predict`.",
+        "were chosen on them: expect lower metrics on new patients. Intervals are 95 %."
+        + ("" if cohort.images else _SLIDE_METRICS),
         _table(description),
         *([_bullets(performance)] if performance else []),
         "## Abstention",

@@ -1,0 +1,89 @@
+"""Parts that the reports of slides and of images share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inkdot.evaluation.report import Metrics, Plot
+from inkdot.metrics.classification import FloatArray
+from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.curves import ReliabilityBin
+from inkdot.metrics.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
+from inkdot.storage.model_files import ModelFile
+
+SYNTHETIC_WARNING = (
+    "SYNTHETIC: the model was trained on synthetic specimens. These metrics test the program alone."
+)
+
+
+def metric_prefix(model: ModelFile) -> str:
+    """Prefix of metric names: those of a model of synthetic specimens are a self-test."""
+    return "selftest_" if model.trained_on.synthetic else ""
+
+
+def cohort_warnings(model: ModelFile, without_patient: int) -> list[str]:
+    """Warnings on the model and the cohort.
+
+    Args:
+        model: The model.
+        without_patient: Slides without a patient.
+    """
+    warnings = [SYNTHETIC_WARNING] if model.trained_on.synthetic else []
+    if without_patient:
+        warnings.append(f"{without_patient} slides have no patient_id; each counts as a patient of its own.")
+    return warnings
+
+
+def model_text(model: ModelFile, model_sha256: str) -> str:
+    """The model, and a reminder that its training patients are not recorded in it."""
+    return (
+        f"Model {model_sha256[:16]}, {model.backbone}. The model does not record its patients, so training on these "
+        "ones cannot be detected: mark test patients in a column split."
+    )
+
+
+def reliability_plot(bins: Sequence[ReliabilityBin], what: str) -> Plot:
+    """The reliability diagram."""
+    return Plot(
+        f"Reliability diagram of {what}, with 95 % intervals; the dashed line is perfect calibration",
+        "mean score",
+        "fraction of positives",
+        [(own.mean_score, own.fraction_positive.value) for own in bins],
+        intervals=[(own.mean_score, own.fraction_positive.low, own.fraction_positive.high) for own in bins],
+    )
+
+
+def counts_text(truth: FloatArray) -> str:
+    """Numbers of positive (1), negative (0) and unknown (NaN) units, as text."""
+    positive, unknown = int((truth > 0.5).sum()), int(np.isnan(truth).sum())
+    text = f"{positive} positive, {len(truth) - positive - unknown} negative"
+    return f"{text}, {unknown} unknown" if unknown else text
+
+
+def subgroup_sizes(results: SlidePredictions, units: str, owners: str) -> dict[str, dict[str, str]]:
+    """Numbers of units and patients of each subgroup, by column and value, as text."""
+    sizes: dict[str, dict[str, str]] = {}
+    for column, values in results.groups.items():
+        for value in sorted(set(values.tolist())):
+            own = results.of(values == value)
+            size = f"{len(own.truth)} {units} of {len(np.unique(own.patients))} {owners}: {counts_text(own.truth)}."
+            sizes.setdefault(column, {})[value or NOT_STATED] = size
+    return sizes
+
+
+def prefixed(metrics: Metrics, prefix: str) -> dict[str, Estimate]:
+    """The metrics with a prefix before each name."""
+    return {prefix + name: estimate for name, estimate in metrics.items()}
+
+
+def prefixed_subgroups(results: SlidePredictions, prefix: str) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Metrics by subgroup, with a prefix before each name: column to value to metrics."""
+    return {
+        column: {value: prefixed(own, prefix) for value, own in groups.items()}
+        for column, groups in subgroup_metrics(results).items()
+    }
+
+
+def roc_plot(units: str, points: Sequence[tuple[float, float]]) -> Plot:
+    """The ROC curve of slides or images."""
+    return Plot(f"ROC of {units}", "1 − specificity", "sensitivity", points)
