@@ -60,6 +60,10 @@ def test_nothing_overflows_at_any_width(
     assert box is not None
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
+    for part in ('[data-verdict="benign"]', "#note"):
+        inner = offline_page.locator(f"#context {part}").bounding_box()
+        assert inner is not None
+        assert inner["x"] + inner["width"] <= box["x"] + box["width"]
 
 
 def test_the_contact_sheet_shows_all_regions_on_paper(

@@ -1,7 +1,7 @@
 """The pages: markup of the gallery with its style and script as files, and the pages around it.
 
-Nothing stands in the pages' markup but fixed words and one block of data, which no browser runs; the scripts make text
-of what is in it and never parse markup.
+The markup holds fixed text and one block of data, which is not executed; the scripts insert its content as text and never
+parse it as markup.
 """
 
 import html

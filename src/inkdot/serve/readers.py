@@ -70,7 +70,7 @@ def make_readers(names: Sequence[str], known: Mapping[str, str] | None = None) -
     """Readers with their known or new random tokens (256 bits), in the order of ``names``.
 
     Raises:
-        UserError: A name is empty, too long, or stands twice.
+        UserError: A name is empty, too long, or repeated.
     """
     checked = [_checked_name(name) for name in names]
     if len(set(checked)) != len(checked):

@@ -84,7 +84,7 @@ def identifying_words(entries: Iterable[SlideEntry]) -> set[str]:
 def find_identifiers(folder: Path, words: Iterable[str]) -> list[tuple[str, str]]:
     """Files whose name or text holds one of the words, whatever its case: (path within the folder, word), sorted.
 
-    Words of six characters and more are found anywhere, shorter ones where they stand alone or begin a part
+    Words of six characters and more are found anywhere, shorter ones only as whole words or at the start of a part
     (``Doe`` in ``Doe_1`` and ``JaneDoe``, not in ``does``). Fixed sentences of the page and images are not
     searched: text in the scan is not found.
     """

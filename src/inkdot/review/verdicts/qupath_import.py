@@ -78,7 +78,7 @@ def read_qupath(
 
 
 def verdicts_of_class(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
-    """Heads and verdicts that a class name stands for, in the order of the heads; none unless all its parts are verdicts."""
+    """Heads and verdicts of a class name, in the order of the heads; none unless all its parts are verdicts."""
     found: dict[str, str] = {}
     for part in class_name.split(":"):
         matching = [

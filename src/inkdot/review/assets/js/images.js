@@ -19,7 +19,7 @@
     );
   };
 
-  /** An image that fills its box exactly, with its bar unless that stands elsewhere; without a file it says "no image". */
+  /** An image that fills its box exactly, with its scale bar unless that is drawn elsewhere; without a file it says "no image". */
   ink.image = function (source, alternative, bar, lazy) {
     const box = ink.make("span", { class: "image" });
     if (source) {

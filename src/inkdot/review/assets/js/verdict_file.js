@@ -19,8 +19,8 @@
   function lines(slide, region, entry) {
     const shown = [ink.blinded ? "blinded" : "scores", region.rank, ink.blinded ? "" : region.score];
     const tail = [entry.note?.text ?? "", ink.facts.model_sha256, ink.blinded ? ink.facts.blinded_seed : "", SCHEMA];
-    const answered = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
-    const rows = answered.map((head) => {
+    const withVerdict = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
+    const rows = withVerdict.map((head) => {
       const { verdict, time } = entry.verdicts[head.name];
       return [slide.id, region.polygon, head.name, verdict, ink.verdicts.reader(), time, ...shown, ...tail];
     });

@@ -2,7 +2,7 @@
 "use strict";
 
 (function (ink) {
-  // Vermillion and blue of Okabe and Ito, told apart by everyone: at or above the operating point, and below it.
+  // Vermillion and blue of Okabe and Ito, safe for colour blindness: at or above the operating point, and below it.
   const FLAGGED = "213, 94, 0";
   const BELOW = "0, 114, 178";
   const KINDS = {

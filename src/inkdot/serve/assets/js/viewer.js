@@ -129,7 +129,7 @@
     measure();
   }
 
-  /** The bar always measures what is seen; the width of the field stands beside the region. */
+  /** Update the scale bar and the width of the field. */
   function measure() {
     const um = fieldUm();
     const bar = ink.roundBar(um);
