@@ -439,7 +439,7 @@ def test_no_usable_slide_at_all_is_the_users_error(tmp_path: Path):
 def test_an_unknown_backbone_is_said_before_any_slide_is_read(cohort: Path, tmp_path: Path):
     values = config().model_dump(mode="json")
     values["model"]["backbone"] = "test_efficientnett"
-    with pytest.raises(UserError, match="close ones are test_efficientnet"):
+    with pytest.raises(UserError, match="similar ones are test_efficientnet"):
         train.run(config_from_mapping(values), cohort, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

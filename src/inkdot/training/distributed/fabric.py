@@ -95,8 +95,9 @@ def check_same_on_all_ranks(fabric: Fabric, values: Mapping[str, int]) -> None:
     Raises:
         UserError: They differ; every process raises it.
     """
-    gathered = cast(torch.Tensor, fabric.all_gather(torch.tensor(list(values.values()))))
-    by_name = gathered.reshape(fabric.world_size, -1).T.tolist()
+    by_rank = torch.zeros(fabric.world_size, len(values), dtype=torch.int64)
+    by_rank[fabric.global_rank] = torch.tensor(list(values.values()))
+    by_name = cast(torch.Tensor, fabric.all_reduce(by_rank, reduce_op="sum")).T.tolist()
     for name, found in zip(values, by_name, strict=True):
         if len(set(found)) > 1:
             raise UserError(
