@@ -74,8 +74,8 @@ def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert lines_with(said, "empty", "fails", "expected tiles with at least")
     assert lines_with(said, "text", "fails", "a kind that no reader opens")
     assert lines_with(said, "gone", "fails", "found nothing there")
-    assert lines_with(said, "good", "note", "1 of 2 labelled regions reach beyond the slide")
-    assert lines_with(said, "nompp", "note", "preparation section where the config is for thinprep")
+    assert lines_with(said, "good", "warning", "1 of 2 labelled regions reach beyond the slide")
+    assert lines_with(said, "nompp", "warning", "expected preparation thinprep as in the config, found section")
     assert "[red]pap[/red]" in said  # a manifest's text is not markup
     assert "1 of 6 slides have no patient_id" in said
     assert sorted(tmp_path.iterdir()) == listing  # nothing is written
@@ -95,7 +95,7 @@ def test_what_would_stop_training_is_said(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert lines_with(said, "malignancy: expected at least 2 patients with malignant", "found 1")
     assert not lines_with(said, "patients with benign")
-    assert lines_with(said, "head morphology: no slide or region labels it", "remove the head")
+    assert lines_with(said, "head morphology: no slide or region has a label of it", "remove the head")
 
 
 def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "slides.csv").write_text("slide_id,path,split,patient_ploidy,lesion\na,a.tif,train,x,HSIL\n")
     assert doctor.run(tmp_path / "slides.csv", CONFIG) == 0
     said = capsys.readouterr().out
-    assert lines_with(said, "mean nothing here, not even as labels: lesion, patient_ploidy")
+    assert lines_with(said, "columns that are copied but not used, not even as labels: lesion, patient_ploidy")
     assert lines_with(said, "no labels: enough to tile and predict")
 
 
@@ -115,7 +115,7 @@ def test_too_little_disk_is_said(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=10**9, used=10**9 - 9, free=9))
     write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
     doctor.run(tmp_path / "a.tif", CONFIG)
-    assert lines_with(capsys.readouterr().out, "disk: expected room for", "found 9 B free here")
+    assert lines_with(capsys.readouterr().out, "disk: expected", "free for", "found 9 B")
 
 
 def test_tiles_on_clusters_are_counted_at_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_real_slides_in_one_batch(
     assert lines_with(said, "TCGA-CR-7395", "fails", "column `mpp`")
     assert lines_with(said, "oral-scc", "fails", "column `mpp`")
     assert lines_with(said, "gcp-jpeg", "fails", "found 16.78 x 16.78")
-    assert lines_with(said, "hamamatsu", "note", "fluorescence")
+    assert lines_with(said, "hamamatsu", "warning", "fluorescence")
     assert lines_with(said, "small_dicom", "fails", "expected readable pixels")
     rows = [f"{path.stem},{path},0.25" for path in sorted(folder.iterdir()) if "CMU" not in path.name]
     (tmp_path / "slides.csv").write_text("slide_id,path,mpp\n" + "\n".join(rows) + "\n")

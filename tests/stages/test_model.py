@@ -185,10 +185,10 @@ def test_what_gives_other_scores_is_not_handed_over(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".inkdot.lock"])
 
 
-def test_a_good_model_is_called_good(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_model_is_valid(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert model_verify.run(model) == 0
     told = capsys.readouterr().out
-    assert "good" in told
+    assert "valid" in told
     # The operating point is in model.json, which nothing but this hash vouches for.
     assert model_sha256(model) in told
     model_show.run(model)
@@ -235,13 +235,13 @@ def test_what_is_wrong_is_said(model: Path, harm: Callable[[Path], None], messag
 def test_the_page_says_what_a_model_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model_show.run(make_model(tmp_path / "model", synthetic=True))
     shown = capsys.readouterr().out
-    assert "SYNTHETIC: trained on painted specimens" in shown
+    assert "SYNTHETIC: trained on synthetic specimens" in shown
     assert "32 px at 0.25 µm/px (8 µm)" in shown
     assert "malignancy: malignant at or above 0.4321, chosen for a sensitivity of 0.95 on slides" in shown
     assert "selftest_sensitivity 0.960 (0.810 to 0.990; Clopper-Pearson)" in shown
     assert "selftest_specificity unknown" in shown
     assert "7 slides of 5 patients" in shown
-    assert "morphology: small_cell, large_cell; asked where malignancy is malignant; temperature 0.6" in shown
+    assert "morphology: small_cell, large_cell; only where malignancy is malignant; temperature 0.6" in shown
 
 
 def test_the_page_of_a_real_model_does_not_say_synthetic(

@@ -36,7 +36,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
     lines += [
         f"network      {description.backbone}, made with Inkdot {description.inkdot} ({description.version})",
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
-        f"every {tiling.stride_px} px, cut by {tiling.mode}",
+        f"every {tiling.stride_px} px, mode {tiling.mode}",
         f"preparation  {description.preparation}",
         f"precision    {description.precision}",
         "",
@@ -86,7 +86,7 @@ def _points(description: ModelFile) -> list[str]:
         )
         lines.append(f"    {prefix}coverage {_metric(own.coverage)}")
         lines.append(
-            f"    {prefix}selective risk {_metric(own.selective_risk) if own.selective_risk else 'unknown'}"
+            f"    {prefix}selective_risk {_metric(own.selective_risk) if own.selective_risk else 'unknown'}"
         )
     return lines or ["  none"]
 
