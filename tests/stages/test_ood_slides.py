@@ -120,11 +120,11 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
 
 
 @pytest.mark.slow
-def test_a_model_without_its_description_of_training_tiles_is_refused(model: Path, tmp_path: Path) -> None:
+def test_a_model_with_another_ood_reference_is_refused(model: Path, tmp_path: Path) -> None:
     torn = tmp_path / "torn"
     shutil.copytree(model, torn)
     (torn / "reference.safetensors").write_bytes(b"other")
-    with pytest.raises(StorageError, match=r"training tiles that model\.json names, found others"):
+    with pytest.raises(StorageError, match=r"OOD reference that model\.json names, found others"):
         Predictor(torn)
     (torn / "reference.safetensors").unlink()
     with pytest.raises(StorageError, match="found none"):
