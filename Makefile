@@ -1,7 +1,7 @@
-# The targets are the CI jobs: what passes here passes there. `make` or `make help` lists them.
+# The targets are also the steps of CI (.ci/run, .github/workflows/ci.yml). `make` or `make help` lists them.
 #
-# Every target that needs Python makes the environment itself, and makes it again when pyproject.toml or
-# constraints.txt changed. Another interpreter: make PYTHON=python3.12 test. Another place: make VENV=DIR test.
+# Every target that needs Python makes the environment first, and again when pyproject.toml or constraints.txt
+# changed. Another interpreter: make PYTHON=python3.12 test. Another folder: make VENV=DIR test.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-install: $(STAMP)  ## make the environment in .venv, with the versions of constraints.txt
+install: $(STAMP)  ## make the environment in .venv with the versions of constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
@@ -45,23 +45,23 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" scripts/check_room.py "$(VENV)"
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --upgrade pip
-# PyTorch by itself first: pip keeps all that it loads until the end of a command, and this is most of it.
+# PyTorch by itself first: pip keeps its downloads until the end of a command, and this is the largest.
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt torch torchvision && \
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
 		--editable ".[openvino,ray,onnx]" --group dev --group docs || { \
 		echo "The installation into $(VENV) stopped; pip's last lines say why. It needs about 9 GB while it runs: 'df -h' tells what is free." >&2; exit 2; }
 	@touch "$@"
 
-demo: $(STAMP)  ## the main job on synthetic slides, from nothing to a page to open
+demo: $(STAMP)  ## the whole workflow on synthetic slides; prints the page to open
 	"$(BIN)/inkdot" demo --out "$(DEMO_DIR)"
 
-test: $(STAMP)  ## the fast tests
+test: $(STAMP)  ## fast tests, on all cores (JOBS=0: in one process)
 	"$(BIN)/python" -m pytest $(PARALLEL) -m "not ($(LATER))" $(PYTEST_ARGS)
 
-test-all: $(STAMP)  ## all tests, the slow ones and those with a browser or real slides too
+test-all: $(STAMP)  ## all tests, with the slow, browser, Ray and real-slide ones
 	"$(BIN)/python" -m pytest $(PARALLEL) $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
 
-check: $(STAMP)  ## style, types and floors
+check: $(STAMP)  ## style, format, types and import layers
 	@failed=; \
 	"$(BIN)/ruff" check || failed="$$failed style"; \
 	"$(BIN)/ruff" format --check || failed="$$failed format"; \
@@ -73,16 +73,16 @@ docs: $(STAMP)  ## the documents as a site to read offline: site/index.html
 	NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict --quiet
 	@echo "Open site/index.html"
 
-format: $(STAMP)  ## mend what the style check can mend
+format: $(STAMP)  ## fix style and format
 	"$(BIN)/ruff" check --fix
 	"$(BIN)/ruff" format
 
-bench: $(STAMP)  ## benchmarks that need no arguments; PYTHON benchmarks/bench_*.py --help shows all options
+bench: $(STAMP)  ## benchmarks of reading, prediction and sparse slides
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; "$(BIN)/python" "benchmarks/bench_$$name.py"; done
 
-ci:  ## what the CI server does, in a fresh environment
+ci:  ## all steps of CI in a fresh environment
 	.ci/run
 
-clean:  ## remove what tests and checks leave behind, but not the environment
+clean:  ## remove files of tests, checks and builds; keep the environment
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ci-work build dist site
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,12 @@
-"""Runs the real WSInfer on an exported model and compares its scores with ours, tile by tile.
+"""Run WSInfer on an exported model and compare its scores with those of Inkdot, tile by tile.
 
     python scripts/check_wsinfer_export.py --model models/demo --work /tmp/wsinfer-check
 
-WSInfer (PyPI: wsinfer) gets an environment of its own under --work. It would bring a second PyTorch of 5 GB; instead it
-is installed without dependencies and sees this environment's packages through a .pth file. Two things stand in its
-way, and both are gone round here in the open: it asks a model hub for its list when imported, also for --help, which is
-answered with an empty list; and it finds nothing on sparse cytology, so it is given our tiles in the file that its own
-first step would write. Everything after that, from reading to softmax, is its own `wsinfer run`.
+WSInfer (PyPI: wsinfer) gets an environment of its own under --work. It would install a second PyTorch of 5 GB; instead it
+is installed without dependencies and uses this environment's packages through a .pth file. Two steps of WSInfer are
+replaced: it requests the list of a model hub at import, which is replaced by an empty list; and its foreground detection
+finds nothing on sparse cytology, so it gets the tiles of Inkdot in the file that its own first step would write. All
+other steps, from reading to softmax, are those of `wsinfer run`.
 
 Prints one JSON line. Ends with 1 where scores on equal pixels differ by more than 0.001.
 """
@@ -160,10 +160,10 @@ def scores(
     (outside / "masks").mkdir()
     (outside / "masks" / f"{slide.stem}.jpg").touch()
     attrs = {"patch_size": side, "patch_level": 0, "patch_spacing_um_px": found.spec.mpp}
-    wanted = {
+    patches = {
         str(outside / "patches" / f"{slide.stem}.h5"): {"coords": corners[inside].tolist(), "attrs": attrs}
     }
-    (work / "patches.json").write_text(json.dumps(wanted))
+    (work / "patches.json").write_text(json.dumps(patches))
     (work / "inside.py").write_text(INSIDE)
     run(
         python, work / "inside.py", work / "patches.json", "run", "--wsi-dir", slide.parent, "--results-dir", outside,

@@ -1,9 +1,9 @@
-"""Train models/demo on synthetic spots: the model for trying `inkdot predict` at once, and for tests.
+"""Train models/demo on synthetic spots, for a first `inkdot predict` and for the tests.
 
 python scripts/make_demo_model.py [--slides 120] [--work FOLDER] [--out models/demo]
 
-The same version of Inkdot, configs/demo.yaml and options make the same model on the same machine. It knows painted cells only and
-refuses real slides.
+The same version of Inkdot, configs/demo.yaml and options make the same model on the same machine. It is trained on
+synthetic cells only and refuses real slides.
 """
 
 import argparse
@@ -34,14 +34,14 @@ def main() -> int:
     ):
         if code := step():
             return code
-    made, wanted = ModelLayout(run.model), ModelLayout(options.out)
+    made, shipped = ModelLayout(run.model), ModelLayout(options.out)
     size = made.weights.stat().st_size
     if size > LARGEST_BYTES:
         print(f"expected weights of at most {LARGEST_BYTES} bytes, found {size}; choose a smaller backbone")
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
     for name in ("weights", "description", "card", "reference"):
-        shutil.copyfile(getattr(made, name), getattr(wanted, name))
+        shutil.copyfile(getattr(made, name), getattr(shipped, name))
     print(f"{options.out}: {size / 1e6:.1f} MB of weights")
     return 0
 

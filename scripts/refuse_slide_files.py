@@ -1,7 +1,7 @@
-"""Refuse slides and big files in the repository: `refuse_slide_files.py [FILE...]`; without, all tracked.
+"""Refuse slides and large files in the repository: `refuse_slide_files.py [FILE...]`; without, all tracked.
 
-A slide may belong to a patient, and history keeps what was once committed. So a file is refused for its name,
-for what it begins with (a renamed TIFF or DICOM is still one), and for its size.
+A slide may belong to a patient, and the history keeps every committed file. A file is refused for its name, its first
+bytes (a renamed TIFF or DICOM) or its size.
 """
 
 import shutil
@@ -20,7 +20,7 @@ DICOM_WORD_AT = 128
 
 
 def reason_to_refuse(path: Path) -> str | None:
-    """Say why a file must not be committed, or return None."""
+    """Reason why a file must not be committed; None for an allowed one."""
     if path.suffix.lower() in SLIDE_SUFFIXES:
         return f"'{path.suffix}' is a slide's file name"
     if not path.is_file():
@@ -28,14 +28,14 @@ def reason_to_refuse(path: Path) -> str | None:
     with path.open("rb") as file:
         beginning = file.read(DICOM_WORD_AT + 4)
     if beginning.startswith(TIFF_BEGINNINGS):
-        return "it begins like a TIFF"
+        return "it starts like a TIFF"
     if beginning[DICOM_WORD_AT:] == b"DICM":
-        return "it begins like a DICOM file"
+        return "it starts like a DICOM file"
     size = path.stat().st_size
     shipped = path.suffix == ".safetensors" and path.parent.parent.name == "models"
-    most = MAX_BYTES_OF_WEIGHTS if shipped else MAX_BYTES
-    if size > most:
-        return f"it has {size:,} bytes, more than {most:,}"
+    limit = MAX_BYTES_OF_WEIGHTS if shipped else MAX_BYTES
+    if size > limit:
+        return f"it has {size:,} bytes, more than {limit:,}"
     return None
 
 
@@ -50,8 +50,8 @@ def tracked_files(folder: Path) -> list[Path]:
         raise RuntimeError("expected git on the PATH to list the tracked files, found none")
     listed = subprocess.run([git, "ls-files", "-z"], cwd=folder, capture_output=True, check=False)
     if listed.returncode != 0:
-        said = listed.stderr.decode(errors="replace").strip()
-        raise RuntimeError(f"expected a git checkout in {folder}: {said}")
+        message = listed.stderr.decode(errors="replace").strip()
+        raise RuntimeError(f"expected a git checkout in {folder}: {message}")
     return [folder / name for name in listed.stdout.decode().split("\0") if name]
 
 

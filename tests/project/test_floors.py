@@ -70,7 +70,7 @@ def test_an_orderly_package_passes(tmp_path: Path, repository: Path) -> None:
         ("synthetic/__init__.py", "import tifffile", "Slide files"),
         ("stages/tile.py", "def late():\n    import openslide", "Slide files"),
         ("execution/__init__.py", "import ray", "Ray"),
-        ("metrics/__init__.py", "import scipy.stats", "Metrics"),
+        ("metrics/__init__.py", "import shapely", "Metrics"),
         ("training/fit/__init__.py", "import inkdot.training.release", "Inside training"),
         ("execution/runner.py", "import inkdot.execution.backends", "No two modules"),
     ],

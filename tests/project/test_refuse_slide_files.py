@@ -35,13 +35,13 @@ def test_refuses_a_renamed_tiff(tmp_path: Path, bigtiff: bool, byteorder: str) -
     )
     ended = refuse(path)
     assert ended.returncode == 1
-    assert "begins like a TIFF" in ended.stdout
+    assert "starts like a TIFF" in ended.stdout
 
 
 def test_refuses_a_renamed_dicom(tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_bytes(bytes(128) + b"DICM" + bytes(64))
-    assert "begins like a DICOM" in refuse(path).stdout
+    assert "starts like a DICOM" in refuse(path).stdout
 
 
 def test_refuses_a_big_file(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 BANNED_MODULES = ("utils", "util", "helpers", "helper", "manager", "managers", "misc", "common")
 BANNED_PREFIXES = ("get_", "process_", "handle_")
-MAKE_TARGETS = {"install", "demo", "test", "test-all", "check", "bench", "ci", "help"}
+MAKE_TARGETS = {"install", "demo", "test", "test-all", "check", "docs", "bench", "ci", "help"}
 # XML names its vocabularies by address, a formula cites its source by DOI, servers in tests are local, and names that end
 # in .example belong to nobody (RFC 2606).
 HARMLESS_HOSTS = ("www.w3.org", "doi.org", "localhost", "127.0.0.1")
@@ -152,11 +152,20 @@ def test_ci_runs_the_make_targets(repository: Path) -> None:
     script = repository / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    for target in ("install", "check", "test", "test-all"):
+    for target in ("install", "check", "test", "test-all", "docs"):
         assert re.search(rf"make --no-print-directory {target} ", text), (
             f".ci/run does not call make {target}"
         )
     assert "demo --quick" in text
+
+
+def test_the_workflow_runs_the_make_targets_on_every_supported_python(repository: Path) -> None:
+    workflow = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    fast, slow = workflow["jobs"]["fast"], workflow["jobs"]["slow"]
+    assert fast["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    runs = [step["run"] for step in fast["steps"] if "run" in step]
+    assert runs == ["make install", "make check", "make test", "make docs"]
+    assert "make test-all REST=1" in [step.get("run") for step in slow["steps"]]
 
 
 def test_hooks_are_local(repository: Path) -> None:
