@@ -31,7 +31,7 @@ from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scanner import scanner_number
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.rendering.stains import reference_stain
-from inkdot.synthetic.scenes import lay_scene
+from inkdot.synthetic.scenes import build_scene
 
 MPP = 0.25
 LABEL_PX = 200
@@ -123,8 +123,8 @@ def confounders(path: Path) -> None:
     images: list[tuple[str, RgbArray]] = []
     for name in CHANCES:
         with_one = replace(plan, only_confounders=name)
-        scene = lay_scene(with_one, with_one.draw_patient(), with_one.stain())
-        source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
+        scene = build_scene(with_one, with_one.draw_patient(), with_one.stain())
+        source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_properties(), seed=1)
         images.append((name, shrunk(whole_image(source), 300)))
     grid(path, images, columns=4)
 
@@ -167,7 +167,7 @@ def field_of(
 ) -> RgbArray:
     """The field that holds the most of the rarest of some sets of kinds, on the first slide with enough of each."""
     for plan in plans:
-        scene = lay_scene(plan, plan.draw_patient(), plan.stain())
+        scene = build_scene(plan, plan.draw_patient(), plan.stain())
         side_um = side_px * plan.mpp
         counts: dict[tuple[int, int], list[int]] = {}
         for cell in scene.cells:
@@ -181,7 +181,7 @@ def field_of(
         )
         if min(counts.get(best, [0])) > least:
             break
-    whole = whole_image(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1))
+    whole = whole_image(SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_properties(), seed=1))
     left, top = (
         min(max(round(k * side_px / 2), 0), size - side_px)
         for k, size in zip(best, whole.shape[1::-1], strict=True)
@@ -192,8 +192,8 @@ def field_of(
 def full_spot(path: Path) -> None:
     """A whole 20 mm spot, as a person sees it without a lens."""
     plan = plan_cohort("lm-heavy", 1, 2, 20.0, 4.0)[0]
-    scene = lay_scene(plan, plan.draw_patient(), plan.stain())
-    source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_habits(), seed=1)
+    scene = build_scene(plan, plan.draw_patient(), plan.stain())
+    source = SceneSource(scene, plan.mpp, plan.stain(), plan.scanner_properties(), seed=1)
     grid(path, [("lm-heavy, 20 mm", shrunk(whole_image(source), 760))], columns=1)
 
 
@@ -221,8 +221,8 @@ def rendered(row: Iterable[Cell], width_um: float, height_um: float, focus_um: f
 def slide_image(preset: str, side_mm: float, mpp: float) -> RgbArray:
     plan = plan_cohort(preset, 1, 2, side_mm, mpp)[0]
     stain = plan.stain()
-    scene = lay_scene(plan, plan.draw_patient(), stain)
-    return whole_image(SceneSource(scene, plan.mpp, stain, plan.scanner_habits(), seed=1))
+    scene = build_scene(plan, plan.draw_patient(), stain)
+    return whole_image(SceneSource(scene, plan.mpp, stain, plan.scanner_properties(), seed=1))
 
 
 def low_power(preset: str, side_mm: float, mpp: float, side_px: int = 300) -> RgbArray:

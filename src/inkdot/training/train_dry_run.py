@@ -70,7 +70,7 @@ def planned_image_training(
     """
     hashes = hashes_of(entries)
     missing = [entry.name for entry in entries if not hashes[entry.name]]
-    tiles = [own for own in listed_images(entries, config, hashes, {}) if own.source_sha256]
+    tiles = [own for own in listed_images(entries, config.head_records, hashes, {}) if own.source_sha256]
     return _known(tiles, config, layout, folds, images=True), missing
 
 
