@@ -19,7 +19,7 @@ _MODULE_OF = {
     "SlidePrediction": "inkdot.api.prediction",
     "TrainingRun": "inkdot.api.training",
     "find_clusters": "inkdot.api.clusters",
-    "load_config": "inkdot.api.training",
+    "load_config": "inkdot.api.settings",
     "load_model": "inkdot.api.model",
     "make_synthetic_slides": "inkdot.api.synthetic_slides",
     "open_slide": "inkdot.api.slide",

@@ -14,7 +14,7 @@ _OPTION = re.compile(r"--(allow-[a-z-]+|mpp|stain|preparation)\b")
 def python_words() -> Generator[None, None, None]:
     """Raise the block's Inkdot errors with ``--allow-synthetic-model`` written as ``allow_synthetic_model=True``.
 
-    Progress bars need ipywidgets in a notebook. Without it they are left out, and Rich's warning about it too.
+    Progress bars need ipywidgets in a notebook. Without it they are left out, and so are the warnings about it.
 
     Raises:
         InkdotError: The same type of error that the block raised.
@@ -22,6 +22,7 @@ def python_words() -> Generator[None, None, None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", 'install "ipywidgets"')
+            warnings.filterwarnings("ignore", "IProgress not found")  # the same of tqdm
             yield
     except InkdotError as error:
         raise type(error)(_OPTION.sub(_keyword, str(error))) from None

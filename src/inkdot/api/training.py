@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from inkdot import config as settings
 from inkdot.api.frames import csv_to_arrow, to_pandas
 from inkdot.api.model import Model, load_model
 from inkdot.api.python_words import python_words
 from inkdot.config import Config
-from inkdot.stages import train
 from inkdot.storage.layout import RunLayout
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def load_config(path: str | os.PathLike[str] | None = None, **sections: object) -> Config:
-    """Read a config file and change some of its keys.
-
-    Args:
-        path: A YAML file as `inkdot init` writes it; the default settings where None.
-        **sections: Values of top-level keys. A mapping changes the keys that it names and keeps the others of its section.
-
-    Raises:
-        ConfigError: The file is missing, or a key is unknown or mistyped; the message names it.
-
-    Examples:
-        >>> config = inkdot.load_config("configs/demo.yaml", training={"epochs": 3})
-        >>> config.training.epochs
-        3
-    """
-    if path is None:
-        return settings.config_from_mapping(sections, "load_config")
-    values = cast("dict[str, object]", settings.load_config(Path(path)).model_dump(mode="json"))
-    return (
-        settings.config_from_mapping(_merged(values, sections), str(path))
-        if sections
-        else settings.load_config(Path(path))
-    )
-
-
-def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    merged = dict(values)
-    for name, value in changes.items():
-        known = values.get(name)
-        if isinstance(value, Mapping) and isinstance(known, Mapping):
-            merged[name] = _merged(cast("Mapping[str, object]", known), cast("Mapping[str, object]", value))
-        else:
-            merged[name] = value
-    return merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +73,8 @@ def train_images(images: str | os.PathLike[str], config: Config, out: str | os.P
         >>> run.model.metrics()
     """
     with python_words():
+        from inkdot.stages import train  # loads the training libraries
+
         return TrainingRun(Path(out), train.run_images(config, Path(images), Path(out)) == 0)
 
 
@@ -130,4 +93,6 @@ def train_slides(
         UserError: The slides or the settings do not make a model; the message states what is missing.
     """
     with python_words():
+        from inkdot.stages import train  # loads the training libraries
+
         return TrainingRun(Path(out), train.run(config, Path(slides), Path(out), workers=workers) == 0)
