@@ -29,6 +29,8 @@ from inkdot.config.renamed import RENAMED_KEYS, RENAMED_VALUES
 from inkdot.records import Preparation
 
 DECISIONS = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "decisions"
+# The theme loads its search worker from another host; the site must not.
+WORKER = re.compile(r"https://[^/\s\"]+/iframe-worker/shim")
 ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):(?=`|<code)")
 BOUNDS = {
     "ge": "≥ {}",
@@ -345,14 +347,12 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
     The theme's one script from elsewhere is replaced by ours.
     """
     up = "../" * page.file.dest_uri.count("/")
-    return ROLE.sub("", output).replace(
-        "https://unpkg.com/iframe-worker/shim", f"{up}javascripts/file_worker.js"
-    )
+    return WORKER.sub(f"{up}javascripts/file_worker.js", ROLE.sub("", output))
 
 
 def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
     """Hook of MkDocs: the same for pages that are no documents, such as 404.html."""
-    return output_content.replace("https://unpkg.com/iframe-worker/shim", "javascripts/file_worker.js")
+    return WORKER.sub("javascripts/file_worker.js", output_content)
 
 
 if __name__ == "__main__":

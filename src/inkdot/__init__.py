@@ -29,7 +29,6 @@ _MODULE_OF = {
 }
 
 
-
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used (PEP 562)."""
     if name == "plot":

@@ -52,7 +52,7 @@ _STYLE: Final[dict[str, object]] = {
 def style() -> Generator[None]:
     """Apply the style of Inkdot's plots, whatever the user's own ``matplotlibrc`` says; draw and save inside of it."""
     import matplotlib.style
-    from cycler import cycler
+    from matplotlib.rcsetup import cycler
 
     own = {**_STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
     with matplotlib.style.context(["default", own]):

@@ -138,10 +138,10 @@ def test_the_cache_stays_below_its_limit_and_evicts_the_least_recently_used() ->
         return lambda: made.append(name) or b"x" * 40
 
     for name in ("a", "b", "a", "c", "a", "b"):
-        cache.get_or_create(name, make(name))
+        cache.find_or_make(name, make(name))
         assert cache.bytes_cached <= 100
     assert made == ["a", "b", "c", "b"]
-    assert len(cache.get_or_create("large", lambda: b"x" * 500)) == 500
+    assert len(cache.find_or_make("large", lambda: b"x" * 500)) == 500
     assert cache.bytes_cached == 0
 
 

@@ -75,7 +75,9 @@ def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert lines_with(said, "text", "fails", "a kind that no reader opens")
     assert lines_with(said, "gone", "fails", "found nothing there")
     assert lines_with(said, "good", "warning", "1 of 2 labelled regions reach beyond the slide")
-    assert lines_with(said, "nompp", "warning", "expected preparation thinprep as in the config, found section")
+    assert lines_with(
+        said, "nompp", "warning", "expected preparation thinprep as in the config, found section"
+    )
     assert "[red]pap[/red]" in said  # a manifest's text is not markup
     assert "1 of 6 slides have no patient_id" in said
     assert sorted(tmp_path.iterdir()) == listing  # nothing is written
@@ -104,7 +106,9 @@ def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "slides.csv").write_text("slide_id,path,split,patient_ploidy,lesion\na,a.tif,train,x,HSIL\n")
     assert doctor.run(tmp_path / "slides.csv", CONFIG) == 0
     said = capsys.readouterr().out
-    assert lines_with(said, "columns that are copied but not used, not even as labels: lesion, patient_ploidy")
+    assert lines_with(
+        said, "columns that are copied but not used, not even as labels: lesion, patient_ploidy"
+    )
     assert lines_with(said, "no labels: enough to tile and predict")
 
 

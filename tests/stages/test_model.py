@@ -180,7 +180,7 @@ def test_a_model_of_unknown_scale_is_not_exported(tmp_path: Path) -> None:
 
 def test_what_gives_other_scores_is_not_handed_over(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", spoil=float("nan"))
-    with pytest.raises(UserError, match=r"expected exported scores within 0.001 of ours"):
+    with pytest.raises(UserError, match=r"expected scores of the wsinfer export within 0.001 of ours"):
         model_export.run(model, "wsinfer", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".inkdot.lock"])
 

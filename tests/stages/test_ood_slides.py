@@ -94,7 +94,9 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
         lines.append(f"{name},{name}.tif,pap,thinprep")
     (tmp_path / "slides.csv").write_text("\n".join(lines) + "\n")
     out = RunLayout(tmp_path / "results")
-    assert predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
+    assert (
+        predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
+    )
     rows = {
         row["slide_id"]: row
         for row in csv.DictReader(out.predictions_csv.read_text(encoding="utf-8").splitlines())
@@ -115,7 +117,9 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
             )
     # The same again is known as done, warning or not.
     before = out.predictions_csv.read_bytes()
-    assert predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
+    assert (
+        predict.run([tmp_path / "slides.csv"], model, out.root, predict.PredictSettings(runtime="torch")) == 0
+    )
     assert out.predictions_csv.read_bytes() == before
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fixtures.predict_run import run
 
 from inkdot import __version__
 from inkdot.config import Config, config_from_mapping
@@ -21,7 +22,6 @@ from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages.predict import run
 from inkdot.storage.embeddings import read_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
@@ -350,7 +350,7 @@ def test_embeddings_are_the_networks_features_row_by_row(
     assert out.scores("s0").read_bytes() == plain.scores("s0").read_bytes()
     found, scores = read_embeddings(out, "s0"), read_scores(out.scores("s0"))
     assert (found.row, len(found.values)) == ("tile", len(scores.flag_scores))
-    assert found.facts["tiles_sha256"] == file_sha256(out.tiles("s0"))
+    assert found.metadata["tiles_sha256"] == file_sha256(out.tiles("s0"))
     _, network = load_model(model)
     regions = [scores.table.column(name).to_pylist() for name in ("x_l0_px", "y_l0_px")]
     with closing(open_slide(SlideEntry("s0", slides / "s0.tif"))) as slide, torch.inference_mode():
@@ -392,7 +392,8 @@ def test_each_tiles_distance_is_what_the_model_makes_of_its_embedding(
     out.scores("s0").unlink()
     entry = SlideEntry("s0", slides / "s0.tif")
     assert (
-        score_slide(entry, out, ScoringModel(predictor, model_sha256(model), allow_synthetic_model=False)) == "done"
+        score_slide(entry, out, ScoringModel(predictor, model_sha256(model), allow_synthetic_model=False))
+        == "done"
     )
     found = read_scores(out.scores("s0")).table.column("ood_distance").to_numpy()
     np.testing.assert_allclose(found, read_embeddings(out, "s0").values[:, 0], rtol=1e-3, atol=1e-4)

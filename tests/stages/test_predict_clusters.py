@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fixtures.predict_run import run
 
 from inkdot.records import Mpp
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages.predict import run
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
 from inkdot.storage.schemas import CLUSTERS_VERSION

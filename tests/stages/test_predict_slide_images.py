@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.predict_run import run
 from PIL import Image
 
 from inkdot.review.slide_images.score_colours import shade_rows, shades
-from inkdot.stages.predict import run
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
 from inkdot.storage.tables.predictions import read_predictions
@@ -86,7 +86,7 @@ def test_other_scores_are_other_images(
     run([slides], model, results.root)
     before = images(results)
     other = untrained_model(tmp_path / "other", seed=1, **GRID)
-    assert run([slides], other, results.root, images=False) == 0
+    assert run([slides], other, results.root, slide_images=False) == 0
     assert images(results) == {}  # no image may show scores that are no longer there
     assert run([slides], other, results.root) == 0
     after = images(results)
@@ -98,13 +98,13 @@ def test_without_images_none_are_drawn_and_those_that_fit_stay(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
     without = RunLayout(tmp_path / "without")
-    assert run([slides], model, without.root, images=False) == 0
+    assert run([slides], model, without.root, slide_images=False) == 0
     assert images(without) == {}
     assert outcomes(without, "images") == []
-    assert run([slides], model, without.root, images=True, retry_failed=True) == 0
+    assert run([slides], model, without.root, slide_images=True, retry_failed=True) == 0
     drawn = images(without)
     assert len(drawn) == 4
-    assert run([slides], model, without.root, images=False) == 0
+    assert run([slides], model, without.root, slide_images=False) == 0
     assert images(without) == drawn
 
 

@@ -49,7 +49,15 @@ def outputs(
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
     model = untrained_model(folder / "model", synthetic=True, threshold=0.0)
     with redirect_stderr(io.StringIO()) as terminal:
-        assert predict.run([folder / "slides.csv"], model, results.root, predict.PredictSettings(allow_synthetic_model=True)) == 0
+        assert (
+            predict.run(
+                [folder / "slides.csv"],
+                model,
+                results.root,
+                predict.PredictSettings(allow_synthetic_model=True),
+            )
+            == 0
+        )
     assert review_export.run(results.root, review.root) == 0
     shown = served_results(results.root, ServeSettings())
 

@@ -96,8 +96,7 @@ def test_a_curved_fibre_is_no_edge(scene):
     )
     drawn = draw(scene, Fibre(points, 8.0, np.array([0.4, 0.4, 0.4], np.float32)))
     assert (
-        find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()[ForegroundClass.COVERSLIP]
-        == 0
+        find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP).areas_um2()[ForegroundClass.COVERSLIP] == 0
     )
 
 

@@ -46,7 +46,9 @@ def test_there_is_no_band_without_a_target_or_enough_patients(tiny_config):
     assert slide_abstention_band(truth, scores, few, 0.4, tiny_config.training, evaluated_on="slides") is None
     wrong = ~truth & (scores < 0.99)
     assert (
-        slide_abstention_band(scores < 0.4, scores, patients, 0.4, tiny_config.training, evaluated_on="slides")
+        slide_abstention_band(
+            scores < 0.4, scores, patients, 0.4, tiny_config.training, evaluated_on="slides"
+        )
         is None
     )
     assert wrong.any()

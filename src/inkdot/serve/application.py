@@ -198,7 +198,7 @@ class Application:
 
     def _jpeg(self, key: tuple[object, ...], make: Callable[[], bytes]) -> Response:
         try:
-            data = self._cache.get_or_create(key, make)
+            data = self._cache.find_or_make(key, make)
         except InkdotError:
             # The error message names the file, the response must not.
             return PlainTextResponse("The slide cannot be read at this position.", 422)

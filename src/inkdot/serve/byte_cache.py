@@ -23,7 +23,7 @@ class ByteCache:
         """Current sum of sizes."""
         return self._bytes
 
-    def get_or_create(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+    def find_or_make(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """The cached value of a key, else the result of ``make``, which is cached.
 
         Two concurrent requests may both compute it: that costs less than waiting for each other.

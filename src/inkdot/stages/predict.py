@@ -163,7 +163,10 @@ def _write_tables(
     write_adequacy_table([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
     if others := _slides_of_other_lists(entries, layout):
         named = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
-        line = f"the folder also holds results of {len(others)} slides of another list ({named}): predictions.csv does not list them"
+        line = (
+            f"the folder also holds results of {len(others)} slides of another list ({named}): "
+            "predictions.csv does not list them"
+        )
         console.print(Text(line), soft_wrap=True)
     for warning in warning_lines(predictions):
         console.print(Text(f"! {warning}"), soft_wrap=True)

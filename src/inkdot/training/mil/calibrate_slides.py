@@ -73,9 +73,15 @@ def describe_slides(
         found = auc_metrics(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
         metrics |= {prefix + name: estimate for name, estimate in found.items()}
     point = locked_point(head_class, truth, own, patients, config.training, evaluated_on="attention")
-    abstained = slide_abstention_band(truth, own, patients, point.threshold, config.training, evaluated_on="attention")
+    abstained = slide_abstention_band(
+        truth, own, patients, point.threshold, config.training, evaluated_on="attention"
+    )
     further = head_abstention_bands(
-        calibrated_scores(of_tiles, heads, temperatures), known.targets, known.patients, heads, config.training
+        calibrated_scores(of_tiles, heads, temperatures),
+        known.targets,
+        known.patients,
+        heads,
+        config.training,
     )
     return model_description(
         network,
