@@ -52,9 +52,8 @@ _STYLE: Final[dict[str, object]] = {
 def style() -> Generator[None]:
     """Apply the style of Inkdot's plots, whatever the user's own ``matplotlibrc`` says; draw and save inside of it."""
     import matplotlib.style
-    from matplotlib.rcsetup import cycler
 
-    own = {**_STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
+    own = {**_STYLE, "axes.prop_cycle": f"cycler(color={list(COLOURS)!r})"}
     with matplotlib.style.context(["default", own]):
         yield
 
