@@ -241,5 +241,5 @@ def test_labelled_tiles_everywhere_need_no_attention(tmp_path: Path) -> None:
     labelled = make_cohort(tmp_path / "cohort", annotated=SLIDES)
     assert train.run(config(), labelled, tmp_path / "run") == 0
     description = json.loads((tmp_path / "run" / "model" / "model.json").read_text(encoding="utf-8"))
-    assert description["version"] == "inkdot.model/1"
+    assert description["version"] == "inkdot.model/3"
     assert "attention" not in description
