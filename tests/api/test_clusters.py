@@ -12,6 +12,8 @@ from inkdot.errors import ConfigError, ManifestError
 from inkdot.stages import tile
 from inkdot.storage.layout import RunLayout
 
+pytestmark = pytest.mark.slow  # each compares with a run of the commands
+
 
 @pytest.fixture(scope="module")
 def clusters(synthetic_slide: Path, demo_model: inkdot.Model) -> inkdot.Clusters:

@@ -12,6 +12,8 @@ from inkdot.errors import MissingMppError, NoForegroundError, StorageError, Synt
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions
 
+pytestmark = pytest.mark.slow  # each compares with a run of the commands
+
 
 def line_of(results: RunLayout, slide_id: str) -> dict[str, str]:
     return next(row for row in read_predictions(results.predictions_csv) if row["slide_id"] == slide_id)

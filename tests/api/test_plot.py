@@ -9,6 +9,8 @@ import inkdot
 from inkdot.errors import UserError
 from inkdot.storage.layout import RunLayout
 
+pytestmark = pytest.mark.slow  # each compares with a run of the commands
+
 
 @pytest.fixture(scope="module")
 def read_back(command_results: RunLayout) -> inkdot.SlidePrediction:

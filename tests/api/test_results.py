@@ -14,6 +14,8 @@ from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions
 
+pytestmark = pytest.mark.slow  # each compares with a run of the commands
+
 
 @pytest.fixture(scope="module")
 def results(command_results: RunLayout) -> inkdot.Results:

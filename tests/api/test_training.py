@@ -12,6 +12,8 @@ import inkdot
 from inkdot.errors import ConfigError
 from inkdot.storage.layout import RunLayout
 
+pytestmark = pytest.mark.slow  # each compares with a run of the commands
+
 
 def test_settings_change_by_name_and_others_stay(repository: Path) -> None:
     path = repository / "configs" / "demo.yaml"

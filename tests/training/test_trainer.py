@@ -109,6 +109,7 @@ def test_stopped_between_any_two_writes_it_goes_on_to_the_same_bytes(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny_config, tiny_spec, quiet):
     first, _ = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
     again, state = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
@@ -121,6 +122,7 @@ def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny
     assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_starts_afresh(tmp_path, data, tiny_config, tiny_spec, quiet):
     first, _ = trained(tmp_path, data, tiny_config, tiny_spec, quiet)
     last = tmp_path / "checkpoints" / "last.safetensors"
@@ -243,6 +245,7 @@ def test_a_gradient_is_clipped_where_asked(tmp_path, data, tiny_config, tiny_spe
         torch.testing.assert_close(parameter, start[name], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_run_and_a_rerun_does_not_resume_it(
     tmp_path, data, tiny_config, tiny_spec, quiet
 ):
@@ -283,6 +286,7 @@ def test_out_of_memory_names_settings_that_help(tmp_path, data, tiny_config, tin
     assert state.epoch == 1
 
 
+@pytest.mark.slow
 def test_checkpoint_last_or_best_decides_the_weights(tmp_path, data, tiny_config, tiny_spec, quiet):
     # Validation tiles with swapped labels: validation metrics get worse with training.
     validation = replace(data.validation, targets=data.validation.targets[:, [1, 0, 3, 2]])
