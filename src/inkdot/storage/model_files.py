@@ -15,6 +15,7 @@ from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_upgrade import UPGRADABLE_VERSIONS, upgraded
+from inkdot.storage.record_json import first_error
 from inkdot.storage.schemas import MODEL_VERSION
 
 Precision = Literal["float32", "bfloat16"]
@@ -269,7 +270,7 @@ def read_model_file(folder: Path) -> ModelFile:
         description = ModelFile.model_validate(values if version == MODEL_VERSION else upgraded(values))
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise StorageError(
-            f"{layout.description}: expected a model description, found an error: {_first_error(error)}; "
+            f"{layout.description}: expected a model description, found an error: {first_error(error)}; "
             "copy the whole model folder again"
         ) from None
     if file_sha256(layout.weights) != description.weights_sha256:
@@ -280,14 +281,6 @@ def read_model_file(folder: Path) -> ModelFile:
     if description.ood is not None:
         _check_reference(layout.reference, description.ood)
     return description
-
-
-def _first_error(error: ValueError) -> str:
-    """The first error in one line, without the links and excerpts of pydantic."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return " ".join(str(error).split())
 
 
 def _check_reference(path: Path, ood: OodReference) -> None:

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from typing import cast
 
+from pydantic import ValidationError
+
+from inkdot.config import HeadConfig
+from inkdot.labels import Head
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.units import MicrometresPerPixel, TilePx
 
@@ -18,6 +22,19 @@ def tile_spec_from_json(value: object) -> TileSpec:
     return TileSpec(
         TilePx(int(values["side_px"])), MicrometresPerPixel(values["mpp"]), TilePx(int(values["stride_px"]))
     )
+
+
+def heads_from_json(value: object) -> tuple[Head, ...]:
+    """Read heads written as :class:`inkdot.config.HeadConfig`."""
+    return tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", value))
+
+
+def first_error(error: Exception) -> str:
+    """The first error of a JSON value in one line, without the links and excerpts of pydantic."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return " ".join(str(error).split())
 
 
 def slide_info_json(info: SlideInfo) -> dict[str, object]:

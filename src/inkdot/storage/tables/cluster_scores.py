@@ -8,14 +8,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import ValidationError
 
-from inkdot.config import HeadConfig
 from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.storage.model_files import OperatingPoint
+from inkdot.storage.record_json import heads_from_json
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
-from inkdot.storage.tables.parquet_tables import read_table, write_table
+from inkdot.storage.tables.parquet_tables import checked_footer, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def write_cluster_scores(
     Raises:
         ValueError: The table has other columns.
     """
-    heads = _heads(score_footer)
+    heads = heads_from_json(score_footer["heads"])
     expected = cluster_scores_schema(heads)
     if not table.schema.remove_metadata().equals(expected):
         raise ValueError(
@@ -108,8 +107,8 @@ def read_cluster_scores(path: Path) -> ClusterScores:
         StorageError: The file is missing or damaged, of another version, or lacks a footer entry or a column.
     """
     table, footer = read_table(path, CLUSTER_SCORES_VERSION)
-    try:
-        heads = _heads(footer)
+    with checked_footer(path, "scored clusters"):
+        heads = heads_from_json(footer["heads"])
         points = cast("Mapping[str, object]", footer["operating_points"])
         scores = ClusterScores(
             table=table,
@@ -121,19 +120,9 @@ def read_cluster_scores(path: Path) -> ClusterScores:
             model_sha256=str(footer["model_sha256"]),
             footer=footer,
         )
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        message = " ".join(str(error).split())
-        raise StorageError(
-            f"{path}: expected scored clusters with their footer, found {type(error).__name__}: {message}; "
-            "run `inkdot predict` again"
-        ) from None
     if table.column_names != cluster_scores_schema(heads).names:
         raise StorageError(
             f"{path}: expected columns {', '.join(cluster_scores_schema(heads).names)}, "
             f"found {', '.join(table.column_names)}; run `inkdot predict` again"
         )
     return scores
-
-
-def _heads(footer: Mapping[str, object]) -> tuple[Head, ...]:
-    return tuple(HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"]))

@@ -2,7 +2,8 @@
 """Parquet tables with a footer (JSON in the schema metadata) that holds their version and inputs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
+from inkdot.storage.record_json import first_error
 from inkdot.storage.schemas import made_by
 
 _KEY = b"inkdot"
@@ -64,6 +66,26 @@ def read_table(path: Path, version: str) -> tuple[pa.Table, dict[str, object]]:
         raise _missing(path, version) from None
     except _UNREADABLE as error:
         raise _damaged(path, version, error) from None
+
+
+@contextmanager
+def checked_footer(path: Path, what: str) -> Generator[None]:
+    """Report an entry of a footer that is missing, unknown or of a wrong type.
+
+    Args:
+        path: The table, for the message.
+        what: What it holds, for the message.
+
+    Raises:
+        StorageError: The block found such an entry.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise StorageError(
+            f"{path}: expected {what} with their footer, found {type(error).__name__}: {first_error(error)}; "
+            "run `inkdot predict` again"
+        ) from None
 
 
 def _footer(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:

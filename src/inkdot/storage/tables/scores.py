@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.config import HeadConfig
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.records import TileSpec
 from inkdot.storage.model_files import AbstentionBand, OperatingPoint
-from inkdot.storage.record_json import tile_spec_from_json
+from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
 from inkdot.storage.schemas import SCORES_VERSION
-from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.storage.tables.parquet_tables import checked_footer, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +68,19 @@ def read_scores(path: Path) -> SlideScores:
     """Read one slide's scores.
 
     Raises:
-        StorageError: The file is missing or damaged, or of another version.
+        StorageError: The file is missing or damaged, of another version, or a footer entry is missing or invalid.
     """
     table, footer = read_table(path, SCORES_VERSION)
+    with checked_footer(path, "scored tiles"):
+        return _slide_scores(table, footer)
+
+
+def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
     points = cast("Mapping[str, object]", footer["operating_points"])
     return SlideScores(
         table=table,
         slide=cast("Mapping[str, object]", footer["slide"]),
-        heads=tuple(
-            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"])
-        ),
+        heads=heads_from_json(footer["heads"]),
         spec=tile_spec_from_json(footer["tile_spec"]),
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
         warnings=(
