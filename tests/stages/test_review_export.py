@@ -23,6 +23,7 @@ from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.review.verdicts.verdict_table import COLUMNS as COLUMNS_OF_VERDICTS
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
+from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import review_export, review_import
@@ -326,6 +327,26 @@ def test_invalid_scores_fail_only_their_slide(results: RunLayout, tmp_path: Path
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
     assert "expected scores from 0 to 1" in slides["B clean"]["problem"]
     assert len(slides["A flagged"]["regions"]) == 4
+
+
+def test_an_unknown_key_of_a_head_fails_only_its_slide(results: RunLayout, tmp_path: Path) -> None:
+    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, heads=[{"unknown": 1}])
+    out = tmp_path / "review"
+    assert review_export.run(results.root, out) == 1
+    slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
+    assert "expected scored tiles with their footer" in slides["B clean"]["problem"]
+    assert len(slides["A flagged"]["regions"]) == 4
+
+
+def test_labels_that_only_the_training_config_knows_do_not_matter(results: RunLayout, tmp_path: Path) -> None:
+    table = list(csv.DictReader(io.StringIO(results.slides_csv.read_text(encoding="utf-8"))))
+    with results.slides_csv.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(row | {"malignancy": "HSIL"} for row in table)
+    served = served_results(results.root, ServeSettings())
+    review_export.run(results.root, tmp_path / "review")
+    assert len(facts_of(tmp_path / "review")["slides"]) == len(served.slides) + 1 == 4
 
 
 def test_regions_of_an_earlier_export_are_deleted_with_a_failed_slide(

@@ -4,7 +4,6 @@ Everything a browser may request is in a table here. A name in a URL is looked u
 so no request can reach other files.
 """
 
-import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,17 +16,11 @@ from inkdot.manifest import read_slides
 from inkdot.records import SlideEntry
 from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, read_query_list
 from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_facts
-from inkdot.review.gallery.pseudonyms import (
-    pseudonyms_text,
-    read_pseudonyms,
-    with_pseudonyms,
-    without_names,
-)
+from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
 from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.served_slides import IMAGES, ServedImage, ServedRegion, ServedSlide, ServedSlides
-from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
 from inkdot.storage.verdict_store import Study
@@ -107,9 +100,8 @@ def served_results(
     """
     layout = RunLayout(results)
     rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
-    # The label columns are not needed here, so any heads will do to read the table.
-    entries = read_slides(layout.slides_csv, DEFAULT_HEADS)
-    names = _names(layout, entries, pseudonymise=settings.pseudonymise)
+    entries = read_slides(layout.slides_csv, heads=())  # the label columns are not needed
+    names = shown_names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
     gallery = GallerySettings(IMAGES, settings.blinded_seed)
@@ -180,13 +172,11 @@ def _review(
 ) -> SlideReview:
     if row.get("outcome") != "done":
         reason = row.get("reason") or "no scores: run `inkdot predict` again"
-        return SlideReview(
-            name, call_without_scores(row), None, problem=_without_regions(reason, entry, name)
-        )
+        return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
     try:
         reviewed = read_slide_results(layout, entry.slide_id, name)
     except StorageError as error:
-        return SlideReview(name, NOT_ANALYSED, None, problem=_without_regions(str(error), entry, name))
+        return SlideReview(name, NOT_ANALYSED, None, problem=shown_reason(str(error), entry, name))
     return _scored_review(reviewed, row, ranked_by)
 
 
@@ -231,19 +221,3 @@ def _only_model(reviews: Sequence[SlideReview]) -> tuple[Head, ...]:
             "expected scores of one model, found those of two; run `inkdot predict` again with one model"
         )
     return scored[0].heads if scored else DEFAULT_HEADS
-
-
-def _names(layout: RunLayout, entries: Sequence[SlideEntry], *, pseudonymise: bool) -> dict[str, str]:
-    if not pseudonymise:
-        return {entry.slide_id: entry.slide_id for entry in entries}
-    known = read_pseudonyms(layout.pseudonyms_csv)
-    names = with_pseudonyms(known, [entry.slide_id for entry in entries])
-    if names != known:
-        write_text(layout.pseudonyms_csv, pseudonyms_text(names))
-    return names
-
-
-def _without_regions(reason: str, entry: SlideEntry, name: str) -> str:
-    """A reason without folders and, under pseudonyms, without the slide's real name."""
-    plain = re.sub(r"\S*[/\\](?=\S)", "", reason.replace(str(entry.path.parent), ""))
-    return plain if name == entry.slide_id else without_names(plain, entry, name)

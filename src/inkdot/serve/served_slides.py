@@ -3,12 +3,11 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 from inkdot.records import BoundsL0, SlideEntry
-from inkdot.review.gallery.card_images import image_name
+from inkdot.review.gallery.card_images import field_image_name, image_name
 from inkdot.review.gallery.fields import OVERVIEW_PX, Field, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, slide_facts
 from inkdot.review.gallery.slide_review import CardImages, SlideReview
@@ -96,11 +95,6 @@ class ServedSlides:
         self.reviews.append(replace(review, ranking=None, images=()))
 
 
-def region_outline(region: Mapping[str, object]) -> str:
-    """Outline of a card's region: WKT POLYGON in level-0 pixels."""
-    return str(region["polygon"])
-
-
 def _with_images(review: SlideReview, slide: ServedSlide, images: dict[str, ServedImage]) -> SlideReview:
     """The review with names of its images, which are read from the slide on demand."""
     facts = slide.facts
@@ -108,7 +102,7 @@ def _with_images(review: SlideReview, slide: ServedSlide, images: dict[str, Serv
     named: list[CardImages] = []
     for region in review.ranking.regions if review.ranking else ():
         field = tile_field(region, facts.spec, facts.frame.mpp)
-        name = image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+        name = field_image_name(identity, field)
         images[name] = ServedImage(slide, field)
         named.append(CardImages(name, ""))
     overview = image_name(*identity, "overview", OVERVIEW_PX)
@@ -134,7 +128,7 @@ def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, Ser
     """
     named: dict[str, ServedRegion] = {}
     for region in regions:
-        outline = region_outline(region)
+        outline = str(region["polygon"])
         key = region["key"] = _short_hash("place", name, outline)
         region.pop("context", None)  # the viewer shows the surroundings
         score = cast("float | None", region.get("score"))

@@ -1,24 +1,23 @@
 """``inkdot review export``: write a folder for the pathologist: the gallery page with its images, a worklist, GeoJSON."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from inkdot.config import HeadConfig, ReviewConfig
+from inkdot.config import ReviewConfig
 from inkdot.errors import StorageError, UserError
 from inkdot.execution.runner import print_summary, run_slides
-from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
 from inkdot.records import RgbArray, Slide, SlideEntry
 from inkdot.review.gallery.card_images import (
     NAME,
     crop_to_bounds,
+    field_image_name,
     image_name,
     jpeg_bytes,
     jpeg_size,
@@ -29,10 +28,8 @@ from inkdot.review.gallery.page import page_text
 from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
     identifying_words,
-    pseudonyms_text,
-    read_pseudonyms,
-    with_pseudonyms,
-    without_names,
+    shown_names,
+    shown_reason,
 )
 from inkdot.review.gallery.slide_review import (
     CardImages,
@@ -90,8 +87,9 @@ def run(
     source, layout = RunLayout(results), ReviewLayout(out)
     config = _review_config(top_n)
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
-    entries = read_slides(source.slides_csv, _heads(source, rows.values()))
-    names = _names(source, entries) if pseudonymise else {entry.slide_id: entry.slide_id for entry in entries}
+    _refuse_two_models(source, rows.values())
+    entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
+    names = shown_names(source, entries, pseudonymise=pseudonymise)
     reviews = {entry.slide_id: _not_analysed(entry, rows, names) for entry in entries}
     task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
     if blinded_seed is not None:
@@ -102,7 +100,7 @@ def run(
         summary = run_slides("review", analysed, task, source, workers=1)
         for entry in analysed:
             if reason := summary.failed.get(entry.slide_id):
-                problem = _without_folders(reason, entry, names)
+                problem = shown_reason(reason, entry, names[entry.slide_id])
                 reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
         for review in ordered:
@@ -188,7 +186,7 @@ class _SlideExport:
             tile, context = (
                 field(region, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
             )
-            images.append(CardImages(_field_name(identity, tile), _field_name(identity, context)))
+            images.append(CardImages(field_image_name(identity, tile), field_image_name(identity, context)))
             fields |= {images[-1].tile: tile, images[-1].context: context}
         missing = {name: field for name, field in fields.items() if not (self._layout.tiles / name).exists()}
         if missing:
@@ -204,10 +202,6 @@ class _SlideExport:
         return "done" if missing else "reused"
 
 
-def _field_name(identity: Sequence[object], field: Field) -> str:
-    return image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
-
-
 def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
     """Pixels of one field, or of the whole scanned part where None."""
     if field is None:
@@ -215,13 +209,12 @@ def _pixels(opened: Slide, facts: ScoreFacts, field: Field | None) -> RgbArray:
     return read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px)
 
 
-def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, ...]:
-    """The heads of the one model that made all scores.
+def _refuse_two_models(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> None:
+    """Refuse scores of two models, which cannot be ranked together.
 
     Raises:
-        StorageError: The folder holds scores of two models, which cannot be ranked together.
+        StorageError: The folder holds such scores.
     """
-    heads: tuple[Head, ...] = DEFAULT_HEADS
     model = ""
     paths = [source.scores(plain_text(row["slide_id"])) for row in rows if row["outcome"] == "done"]
     for path in paths:
@@ -234,17 +227,6 @@ def _heads(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> tuple[Head, 
                 "run `inkdot predict` again with one model"
             )
         model = str(footer["model_sha256"])
-        heads = tuple(
-            HeadConfig.model_validate(head).to_head() for head in cast("list[object]", footer["heads"])
-        )
-    return heads
-
-
-def _names(source: RunLayout, entries: Sequence[SlideEntry]) -> dict[str, str]:
-    """Pseudonyms by slide_id; stored in the results folder, so that they stay the same."""
-    names = with_pseudonyms(read_pseudonyms(source.pseudonyms_csv), [entry.slide_id for entry in entries])
-    write_text(source.pseudonyms_csv, pseudonyms_text(names))
-    return names
 
 
 def _check_identifiers(layout: ReviewLayout, words: Sequence[str]) -> None:
@@ -278,26 +260,8 @@ def _not_analysed(
 ) -> SlideReview:
     row = rows.get(spreadsheet_safe(entry.slide_id), {})
     reason = row.get("reason") or "no scores: run `inkdot predict` again"
-    return SlideReview(
-        names[entry.slide_id], call_without_scores(row), None, problem=_without_folders(reason, entry, names)
-    )
-
-
-def _without_folders(reason: str, entry: SlideEntry, names: Mapping[str, str]) -> str:
-    """A reason without folder names, which must not be exported.
-
-    Reasons start with a path, up to a colon and a space.
-    """
-    path, colon, rest = reason.partition(": ")
-    folders = re.compile(r".*[/\\]")
-    words = rest.split(" ")
-    # Further paths are single words with an absolute start; only the first may hold spaces.
-    rest = " ".join(
-        folders.sub("", word) if re.match(r"\W*([A-Za-z]:)?[/\\]\S+[/\\]", word) else word for word in words
-    )
-    plain = folders.sub("", path) + colon + rest
     name = names[entry.slide_id]
-    return plain if name == entry.slide_id else without_names(plain, entry, name)
+    return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
 
 
 def _drop_other_images(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:

@@ -4,12 +4,14 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from inkdot.records import BoundsL0, RgbArray
+from inkdot.review.gallery.fields import Field
 from inkdot.review.results.scored_slide import SlideFrame
 
 QUALITY = 90
@@ -25,6 +27,16 @@ def image_name(*identity: object) -> str:
     """
     text = json.dumps([*identity, QUALITY], ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32] + ".jpg"
+
+
+def field_image_name(identity: Sequence[object], field: Field) -> str:
+    """A file name for the image of a field of a slide.
+
+    Args:
+        identity: JSON values that determine the slide and its tiles.
+        field: The field.
+    """
+    return image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
 
 
 def jpeg_bytes(pixels: RgbArray) -> bytes:

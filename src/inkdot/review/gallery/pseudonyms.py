@@ -6,6 +6,7 @@ the results folder.
 
 import csv
 import io
+import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,8 @@ from inkdot.errors import StorageError
 from inkdot.records import SlideEntry
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL
+from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import RunLayout
 
 COLUMNS = ("slide_id", "pseudonym")
 
@@ -59,6 +62,34 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
         raise StorageError(
             f"{path}: expected columns {', '.join(COLUMNS)}, found a damaged table ({error})"
         ) from None
+
+
+def shown_names(layout: RunLayout, entries: Iterable[SlideEntry], *, pseudonymise: bool) -> dict[str, str]:
+    """The name of every slide in a review: its slide_id, or a pseudonym, stored so that it stays the same."""
+    slide_ids = [entry.slide_id for entry in entries]
+    if not pseudonymise:
+        return {slide_id: slide_id for slide_id in slide_ids}
+    known = read_pseudonyms(layout.pseudonyms_csv)
+    names = with_pseudonyms(known, slide_ids)
+    if names != known:
+        write_text(layout.pseudonyms_csv, pseudonyms_text(names))
+    return names
+
+
+def shown_reason(reason: str, entry: SlideEntry, name: str) -> str:
+    """A reason for the reader: without folders and, under a pseudonym, without the slide's names.
+
+    Reasons start with a path, up to a colon and a space.
+    """
+    path, colon, rest = reason.replace(f"{entry.path.parent}{os.sep}", "").partition(": ")
+    folders = re.compile(r".*[/\\]")
+    # Further paths are single words with an absolute start; only the first may hold spaces.
+    rest = " ".join(
+        folders.sub("", word) if re.match(r"\W*([A-Za-z]:)?[/\\]\S+[/\\]", word) else word
+        for word in rest.split(" ")
+    )
+    plain = folders.sub("", path) + colon + rest
+    return plain if name == entry.slide_id else without_names(plain, entry, name)
 
 
 def without_names(text: str, entry: SlideEntry, name: str) -> str:
