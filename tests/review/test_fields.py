@@ -13,7 +13,7 @@ from inkdot.review.gallery.fields import (
     scale_bar,
     tile_field,
 )
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
@@ -47,7 +47,7 @@ def test_the_tile_lies_in_the_middle_of_its_surroundings(
     make_slide: MakeSlide, mpp: tuple[float, float], tile_mpp: float, x: int, y: int
 ) -> None:
     slide = make_slide([(x, y)], [0.9], mpp=(mpp[0], mpp[0] * mpp[1]), tile_mpp=mpp[0] * tile_mpp)
-    region = rank_regions(slide, 1, 0.75).regions[0]
+    region = rank_merged_regions(slide, 1, 0.75).regions[0]
     scale = slide.facts.frame.mpp
     field = context_field(region, slide.facts.spec, scale)
     assert field.spec.side_um == pytest.approx(context_side_um(slide.facts.spec.side_um, scale))
@@ -75,10 +75,10 @@ def test_the_surroundings_are_as_wide_as_full_resolution_allows(
 
 def test_a_tile_is_shown_as_fine_as_the_slide_holds_it(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0)], [0.9], mpp=(0.25, 0.25), side_px=128, tile_mpp=0.5)
-    region = rank_regions(slide, 1, 0.75).regions[0]
+    region = rank_merged_regions(slide, 1, 0.75).regions[0]
     field = tile_field(region, slide.facts.spec, slide.facts.frame.mpp)
     assert (field.spec.side_px, field.spec.mpp) == (256, 0.25)
     wide = make_slide([(0, 0)], [0.9], mpp=(0.1, 0.1), side_px=1000, tile_mpp=0.25)
-    field = tile_field(rank_regions(wide, 1, 0.75).regions[0], wide.facts.spec, wide.facts.frame.mpp)
+    field = tile_field(rank_merged_regions(wide, 1, 0.75).regions[0], wide.facts.spec, wide.facts.frame.mpp)
     assert field.spec.side_px == MAX_TILE_PX
     assert field.spec.side_um == pytest.approx(250)

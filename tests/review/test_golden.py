@@ -8,7 +8,7 @@ import pytest
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.worklist import worklist_text
 from inkdot.review.qupath_export import write_geojson
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts import verdict_table as verdicts
@@ -24,13 +24,13 @@ def slide(make_slide: Callable[..., ScoredSlide]) -> ScoredSlide:
 
 
 def test_the_form_of_the_worklist(slide: ScoredSlide) -> None:
-    ranking = rank_regions(slide, 2, 0.75)
+    ranking = rank_merged_regions(slide, 2, 0.75)
     review = SlideReview("S1", "flagged", 0.875, warnings=("a", "b"), facts=slide.facts, ranking=ranking)
     assert worklist_text([review]) == (GOLDEN / "worklist.csv").read_text(encoding="utf-8")
 
 
 def test_the_form_of_the_file_for_qupath(slide: ScoredSlide, tmp_path: Path) -> None:
-    write_geojson(tmp_path / "s.geojson", SlideResults(slide, None), rank_regions(slide, 2, 0.75))
+    write_geojson(tmp_path / "s.geojson", SlideResults(slide, None), rank_merged_regions(slide, 2, 0.75))
     assert (tmp_path / "s.geojson").read_text(encoding="utf-8") == (GOLDEN / "slide.geojson").read_text(
         encoding="utf-8"
     )

@@ -12,7 +12,7 @@ import pytest
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import data_block, page_text
 from inkdot.review.gallery.slide_review import CardImages, SlideReview
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.wording import FOOTER, RESEARCH_USE
 
@@ -20,7 +20,7 @@ MakeSlide = Callable[..., ScoredSlide]
 
 
 def review(slide: ScoredSlide, **more: Any) -> SlideReview:
-    ranking = rank_regions(slide, 30, 0.75)
+    ranking = rank_merged_regions(slide, 30, 0.75)
     images = tuple(CardImages(f"t{p.rank}.jpg", f"c{p.rank}.jpg") for p in ranking.regions)
     values = {"call": "flagged", "score": 0.9, "warnings": slide.facts.warnings} | more
     return SlideReview(
@@ -129,7 +129,7 @@ def test_verdicts_are_in_display_order(reviews: list[SlideReview]) -> None:
 def test_more_regions_do_not_lose_the_verdicts_given_so_far(make_slide: MakeSlide) -> None:
     slide = make_slide([(i * 500, 0) for i in range(9)], [0.9] * 9)
     few, many = (
-        SlideReview("slide", "flagged", 0.9, facts=slide.facts, ranking=rank_regions(slide, n, 0.75))
+        SlideReview("slide", "flagged", 0.9, facts=slide.facts, ranking=rank_merged_regions(slide, n, 0.75))
         for n in (3, 9)
     )
     names = {gallery_facts([item], GallerySettings())["review_id"] for item in (few, many)}

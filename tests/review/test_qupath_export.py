@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import shapely
 
 from inkdot.review.qupath_export import write_geojson
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 
@@ -16,7 +17,7 @@ MakeSlide = Callable[..., ScoredSlide]
 
 def written(tmp_path: Path, slide: ScoredSlide, top_n: int = 3, **cap: int) -> dict[str, Any]:
     path = tmp_path / "slide.geojson"
-    summary = write_geojson(path, SlideResults(slide, None), rank_regions(slide, top_n, 0.75), **cap)
+    summary = write_geojson(path, SlideResults(slide, None), rank_merged_regions(slide, top_n, 0.75), **cap)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     assert summary.features == len(data["features"]) - len(slide.facts.warnings)
     assert summary.left_out == data["inkdot"]["left_out"]
@@ -71,10 +72,11 @@ def test_ids_are_the_same_in_every_export_and_differ_between_regions(
 def test_all_flagged_tiles_are_in_the_file_even_those_not_shown(
     tmp_path: Path, make_slide: MakeSlide
 ) -> None:
-    # The second tile hides behind the first in the gallery; the last is neither shown nor flagged.
+    # The first two touch and are shown as one region; the last is neither shown nor flagged.
     slide = make_slide([(0, 0), (10, 0), (500, 0), (900, 0)], [0.9, 0.8, 0.7, 0.1])
     features = written(tmp_path, slide, top_n=1)["features"]
-    assert [feature["geometry"]["coordinates"][0][0][0] for feature in features] == [0, 10, 500]
+    rings = [np.array(feature["geometry"]["coordinates"][0]) for feature in features]
+    assert [(ring[:, 0].min(), ring[:, 0].max()) for ring in rings] == [(0, 110), (500, 600)]
 
 
 def test_a_slide_with_nothing_flagged_shows_its_regions_and_says_so(

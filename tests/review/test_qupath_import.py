@@ -8,7 +8,7 @@ import pytest
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.review.qupath_export import write_geojson
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts.qupath_import import read_qupath, verdicts_of_class
@@ -75,7 +75,7 @@ def test_regions_exported_and_classified_come_back_where_they_were(
 ) -> None:
     slide = make_slide([(1300, 1450)], [0.9], bounds=(1000, 1400, 5000, 5000))
     path = tmp_path / "slide.geojson"
-    ranking = rank_regions(slide, 30, 0.75)
+    ranking = rank_merged_regions(slide, 30, 0.75)
     write_geojson(path, SlideResults(slide, None), ranking)
     assert read_qupath(path, DEFAULT_HEADS, (1000, 1400)).verdicts == ()  # "flagged" is nobody's verdict
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkdot.review.results.ranking import Ranking, rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
+from inkdot.review.results.ranking import Ranking
 from inkdot.review.results.scored_slide import ScoredSlide
 
 MakeSlide = Callable[..., ScoredSlide]
@@ -16,7 +17,7 @@ def regions(ranking: Ranking) -> list[tuple[int, int]]:
 
 def test_the_highest_scores_come_first(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0), (1000, 0), (2000, 0)], [0.2, 0.9, 0.6])
-    ranking = rank_regions(slide, 30, 0.75)
+    ranking = rank_merged_regions(slide, 30, 0.75)
     assert regions(ranking) == [(1000, 0), (2000, 0), (0, 0)]
     assert [region.rank for region in ranking.regions] == [1, 2, 3]
     assert [region.flagged for region in ranking.regions] == [True, True, False]
@@ -25,20 +26,20 @@ def test_the_highest_scores_come_first(make_slide: MakeSlide) -> None:
 
 def test_ties_go_from_top_to_bottom_then_from_left_to_right(make_slide: MakeSlide) -> None:
     slide = make_slide([(500, 900), (900, 100), (100, 100), (0, 900)], [0.7] * 4)
-    assert regions(rank_regions(slide, 30, 0.75)) == [(100, 100), (900, 100), (0, 900), (500, 900)]
+    assert regions(rank_merged_regions(slide, 30, 0.75)) == [(100, 100), (900, 100), (0, 900), (500, 900)]
 
 
 def test_a_neighbour_too_near_to_a_better_region_is_left_out(make_slide: MakeSlide) -> None:
     # The tile is 50 µm wide, so at 0.75 the least distance is 37.5 µm: 75 px at 0.5 µm/px.
-    slide = make_slide([(0, 0), (60, 0), (80, 0)], [0.9, 0.8, 0.7])
-    assert regions(rank_regions(slide, 30, 0.75)) == [(0, 0), (80, 0)]
+    slide = make_slide([(0, 0), (60, 0), (80, 0)], [0.4, 0.3, 0.2])
+    assert regions(rank_merged_regions(slide, 30, 0.75)) == [(0, 0), (80, 0)]
 
 
 def test_distance_is_measured_on_the_glass_where_pixels_are_not_square(make_slide: MakeSlide) -> None:
     # 60 px are 15 µm along x, but 60 µm along y.
-    slide = make_slide([(0, 0), (60, 0), (0, 60)], [0.9, 0.8, 0.7], mpp=(0.25, 1.0))
-    assert regions(rank_regions(slide, 30, 0.75)) == [(0, 0), (0, 60)]
-    assert (rank_regions(slide, 1, 0.75).regions[0].width_l0_px, slide.facts.side_l0_px) == (
+    slide = make_slide([(0, 0), (60, 0), (0, 60)], [0.4, 0.3, 0.2], mpp=(0.25, 1.0))
+    assert regions(rank_merged_regions(slide, 30, 0.75)) == [(0, 0), (0, 60)]
+    assert (rank_merged_regions(slide, 1, 0.75).regions[0].width_l0_px, slide.facts.side_l0_px) == (
         200.0,
         (200.0, 50.0),
     )
@@ -46,13 +47,13 @@ def test_distance_is_measured_on_the_glass_where_pixels_are_not_square(make_slid
 
 def test_neighbours_of_a_grid_are_kept_at_the_full_distance(make_slide: MakeSlide) -> None:
     # A side of 99.6 px is rounded to 99 or 100 px from tile to tile.
-    slide = make_slide([(0, 0), (99, 0), (199, 0)], [0.9, 0.8, 0.7], tile_mpp=0.498)
-    assert len(rank_regions(slide, 30, 1.0).regions) == 3
+    slide = make_slide([(0, 0), (99, 0), (199, 0)], [0.4, 0.3, 0.2], tile_mpp=0.498)
+    assert len(rank_merged_regions(slide, 30, 1.0).regions) == 3
 
 
 def test_a_slide_with_nothing_flagged_still_shows_its_highest_regions(make_slide: MakeSlide) -> None:
     slide = make_slide([(index * 500, 0) for index in range(10)], [0.01 * index for index in range(10)])
-    ranking = rank_regions(slide, 4, 0.75)
+    ranking = rank_merged_regions(slide, 4, 0.75)
     assert [region.flagged for region in ranking.regions] == [False] * 4
     assert ranking.regions[0].score == pytest.approx(0.09)
     assert ranking.flagged_tiles == 0
@@ -60,17 +61,17 @@ def test_a_slide_with_nothing_flagged_still_shows_its_highest_regions(make_slide
 
 def test_flagged_regions_that_are_not_shown_are_reported(make_slide: MakeSlide) -> None:
     slide = make_slide([(index * 500, 0) for index in range(5)], [0.9] * 5)
-    assert rank_regions(slide, 4, 0.75).more_flagged
-    assert not rank_regions(slide, 5, 0.75).more_flagged
+    assert rank_merged_regions(slide, 4, 0.75).more_flagged
+    assert not rank_merged_regions(slide, 5, 0.75).more_flagged
 
 
 def test_flagged_tiles_hidden_behind_better_ones_are_not_missing_regions(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0), (10, 0)], [0.9, 0.8])
-    assert not rank_regions(slide, 1, 0.75).more_flagged
+    assert not rank_merged_regions(slide, 1, 0.75).more_flagged
 
 
 def test_a_slide_without_tiles_has_no_regions(make_slide: MakeSlide) -> None:
-    ranking = rank_regions(make_slide([], []), 30, 0.75)
+    ranking = rank_merged_regions(make_slide([], []), 30, 0.75)
     assert (ranking.regions, ranking.tiles, ranking.more_flagged) == ((), 0, False)
 
 
@@ -101,6 +102,7 @@ def slow_ranking(
 def test_ranking_equals_the_plain_algorithm(
     make_slide: MakeSlide, tiles: list[tuple[tuple[int, int], float]], top_n: int
 ) -> None:
-    slide = make_slide([region for region, _ in tiles], [score for _, score in tiles])
+    # Nothing is flagged, so that no tiles are merged.
+    slide = make_slide([region for region, _ in tiles], [score for _, score in tiles], threshold=0.95)
     # 0.75 of 100 px, less the pixel allowed for rounding.
-    assert regions(rank_regions(slide, top_n, 0.75)) == slow_ranking(tiles, top_n, 74.0)
+    assert regions(rank_merged_regions(slide, top_n, 0.75)) == slow_ranking(tiles, top_n, 74.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inkdot.review.gallery.fields import scale_bar
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.slide_images.caption import LEAST_WIDTH_PX, Caption, drawable, with_caption
 from inkdot.review.slide_images.heat_map import heat_map, indexed, palette
@@ -126,7 +126,7 @@ def test_the_palette_holds_every_shade_exactly_and_greys_to_the_nearest(make_sli
 def test_regions_are_ringed_at_their_position(make_slide) -> None:
     slide = make_slide([(2000, 1000), (6000, 4000)], [0.9, 0.2])
     view = view_of(slide)
-    image = overview_image(view, slide.facts, rank_regions(slide, 30, 0.75), SAID)
+    image = overview_image(view, slide.facts, rank_merged_regions(slide, 30, 0.75), SAID)
     changed = (image[:400, :500] != 240).any(axis=2)
     for (x, y), colour in (((102, 52), FLAGGED), ((302, 202), BELOW)):
         ring = np.argwhere((image[:400] == colour).all(axis=2))
@@ -138,7 +138,7 @@ def test_regions_are_ringed_at_their_position(make_slide) -> None:
 
 def test_a_large_region_has_its_own_outline(make_slide) -> None:
     slide = make_slide([(2000, 1000)], [0.9])
-    (region,) = (ranking := rank_regions(slide, 30, 0.75)).regions
+    (region,) = (ranking := rank_merged_regions(slide, 30, 0.75)).regions
     corners = ((1000, 1000), (5000, 1000), (1000, 5000), (1000, 1000))
     large = replace(region, x_l0_px=1000, y_l0_px=1000, width_l0_px=4000, height_l0_px=4000, outline=corners)
     image = overview_image(view_of(slide), slide.facts, replace(ranking, regions=(large,)), SAID)
@@ -176,7 +176,9 @@ def test_every_warning_takes_its_line(make_slide) -> None:
     heights = []
     for warnings in ((), ("one",), ("one", "two"), ("one", "word " * 100)):
         slide = make_slide([(2000, 1000)], [0.9], warnings=warnings)
-        heights.append(len(overview_image(view_of(slide), slide.facts, rank_regions(slide, 3, 0.75), SAID)))
+        heights.append(
+            len(overview_image(view_of(slide), slide.facts, rank_merged_regions(slide, 3, 0.75), SAID))
+        )
     one = heights[1] - heights[0]
     assert 15 < one < 40
     assert heights[2] - heights[1] == one

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inkdot.review.gallery.slide_review import SlideReview, slide_order
 from inkdot.review.gallery.worklist import COLUMNS, worklist_text
-from inkdot.review.results.ranking import rank_regions
+from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 
@@ -35,7 +35,12 @@ def test_slides_without_usable_scores_come_before_those_with_nothing_flagged() -
 def test_a_row_holds_counts_regions_and_the_limits_of_use(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0), (500, 20), (900, 40)], [0.91, 0.7, 0.1])
     review = SlideReview(
-        "S1", "flagged", 0.91, warnings=("a", "b"), facts=slide.facts, ranking=rank_regions(slide, 2, 0.75)
+        "S1",
+        "flagged",
+        0.91,
+        warnings=("a", "b"),
+        facts=slide.facts,
+        ranking=rank_merged_regions(slide, 2, 0.75),
     )
     (row,) = rows(review)
     assert tuple(row) == COLUMNS
@@ -49,7 +54,9 @@ def test_a_row_holds_counts_regions_and_the_limits_of_use(make_slide: MakeSlide)
 
 def test_a_synthetic_model_is_marked_in_its_rows(make_slide: MakeSlide) -> None:
     slide = make_slide([(0, 0)], [0.9], synthetic_model=True)
-    (row,) = rows(SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_regions(slide, 5, 0.75)))
+    (row,) = rows(
+        SlideReview("S", "flagged", 0.9, facts=slide.facts, ranking=rank_merged_regions(slide, 5, 0.75))
+    )
     assert "trained on synthetic specimens" in row["warnings"]
 
 

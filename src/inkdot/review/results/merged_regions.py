@@ -38,7 +38,7 @@ def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: f
     covered = order[slide.flagged[order]]
     others = order[~slide.flagged[order]]
     # Flagged tiles first, so that they suppress their neighbours; they are not shown again.
-    kept, _ = suppressed(slide, np.concatenate([covered, others]), len(order), min_distance_fraction)
+    kept = suppressed(slide, np.concatenate([covered, others]), min_distance_fraction)
     fresh = kept[kept >= len(covered)] - len(covered)
     for index in others[fresh][: top_n - len(regions)]:
         regions.append(region_at(slide, int(index), len(regions) + 1))

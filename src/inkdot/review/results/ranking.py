@@ -9,8 +9,8 @@ import numpy as np
 from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
 
-Unit = Literal["cluster", "region", "tile"]
-"""What one card shows."""
+Unit = Literal["cluster", "region"]
+"""What one card shows: a cluster, or a tile or touching flagged tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +104,9 @@ class Ranking:
     flagged_tiles: int
     tiles: int
     more_flagged: bool
-    unit: Unit = "tile"
+    unit: Unit
     units: int | None = None
     flagged_units: int | None = None
-
-
-def rank_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: float) -> Ranking:
-    """The ``top_n`` highest-scored tiles that keep a distance from better ones.
-
-    A slide without flagged tiles still shows its highest ones.
-
-    Args:
-        slide: Scores of the slide.
-        top_n: How many regions to show at most.
-        min_distance_fraction: Least distance of two shown tiles' corners on the glass, as a fraction (0 to 1)
-            of the tile side. Measured in µm, so that it is right where pixels are not square.
-    """
-    scores = slide.flag_scores
-    order = score_order(scores, slide.x_l0_px, slide.y_l0_px)
-    kept, rest = suppressed(slide, order, top_n, min_distance_fraction)
-    chosen = order[kept]
-    flagged = slide.flagged
-    return Ranking(
-        regions=tuple(region_at(slide, int(index), rank) for rank, index in enumerate(chosen, start=1)),
-        flagged_tiles=int(flagged.sum()),
-        tiles=len(scores),
-        more_flagged=bool(flagged[order[rest]].any()),
-    )
 
 
 def score_order(scores: FloatArray, x_l0_px: IntArray, y_l0_px: IntArray) -> IntArray:
@@ -138,13 +114,17 @@ def score_order(scores: FloatArray, x_l0_px: IntArray, y_l0_px: IntArray) -> Int
     return np.lexsort((x_l0_px, y_l0_px, -scores)).astype(np.int64)
 
 
-def suppressed(
-    slide: ScoredSlide, order: IntArray, top_n: int, min_distance_fraction: float
-) -> tuple[IntArray, IntArray]:
+def suppressed(slide: ScoredSlide, order: IntArray, min_distance_fraction: float) -> IntArray:
     """Greedy non-maximum suppression over tiles sorted best first.
 
+    Args:
+        slide: Scores of the slide.
+        order: Rows of the tiles.
+        min_distance_fraction: Least distance of two kept tiles' corners on the glass, as a fraction (0 to 1) of the tile
+            side. Measured in µm, so that it is right where pixels are not square.
+
     Returns:
-        Indices into ``order``: those kept, and those neither kept nor suppressed.
+        Indices into ``order`` of the tiles kept.
     """
     x_um = slide.x_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.x
     y_um = slide.y_l0_px[order].astype(np.float64) * slide.facts.frame.mpp.y
@@ -154,17 +134,11 @@ def suppressed(
     least_um = max(0.0, min_distance_fraction * slide.facts.spec.side_um - rounding_um)
     waiting = np.ones(len(x_um), dtype=np.bool_)
     kept: list[int] = []
-    first = 0
-    while len(kept) < top_n:
-        while first < len(waiting) and not waiting[first]:
-            first += 1
-        if first == len(waiting):
-            break
-        kept.append(first)
-        near = (x_um - x_um[first]) ** 2 + (y_um - y_um[first]) ** 2 < least_um**2
-        waiting &= ~near
-        waiting[first] = False
-    return np.asarray(kept, dtype=np.int64), np.flatnonzero(waiting).astype(np.int64)
+    for index in range(len(waiting)):
+        if waiting[index]:
+            kept.append(index)
+            waiting &= (x_um - x_um[index]) ** 2 + (y_um - y_um[index]) ** 2 >= least_um**2
+    return np.asarray(kept, dtype=np.int64)
 
 
 def region_at(slide: ScoredSlide, index: int, rank: int) -> Region:
