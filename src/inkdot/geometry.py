@@ -45,8 +45,8 @@ def check_resolution(info: SlideInfo, target_mpp: float) -> None:
     coarsest = max(info.mpp.x, info.mpp.y)
     if coarsest / target_mpp > FINEST_UPSAMPLING:
         raise ResolutionError(
-            f"expected a slide of at most {target_mpp * FINEST_UPSAMPLING:.3f} µm/px for tiles at {target_mpp:g} µm/px, "
-            f"found {coarsest:.4g} µm/px; use a coarser tiling.mpp or rescan at a higher magnification"
+            f"expected a slide of at most {target_mpp * FINEST_UPSAMPLING:.3f} µm/px to be read at {target_mpp:g} µm/px, "
+            f"found {coarsest:.4g} µm/px; use a coarser mpp (config: tiling.mpp) or rescan at a higher magnification"
         )
 
 

@@ -72,5 +72,5 @@ def test_a_path_will_do_and_measuring_can_be_left_out(
 def test_preparations_that_are_cut_by_a_grid_have_no_clusters(synthetic_slide: Path) -> None:
     with pytest.raises(ConfigError, match="found grid"):
         inkdot.find_clusters(synthetic_slide, "section")
-    with pytest.raises(ManifestError, match="expected thinprep"):
+    with pytest.raises(ManifestError, match=r"^preparation=: expected thinprep"):
         inkdot.find_clusters(synthetic_slide, "spin")

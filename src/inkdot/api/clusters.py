@@ -11,6 +11,8 @@ import pyarrow as pa
 import shapely
 
 from inkdot.api.frames import html_table, to_pandas
+from inkdot.api.python_words import python_words
+from inkdot.api.settings import as_config
 from inkdot.api.slide import Slide, open_slide
 from inkdot.config import Config, default_config
 from inkdot.errors import ConfigError
@@ -100,7 +102,7 @@ def find_clusters(
     slide: Slide | str | os.PathLike[str],
     preparation: str | None = None,
     *,
-    config: Config | None = None,
+    config: Config | str | os.PathLike[str] | None = None,
     measure: bool = True,
 ) -> Clusters:
     """Find groups of nuclei and lone nuclei, with their outlines, and measure the nuclei of the largest.
@@ -110,7 +112,7 @@ def find_clusters(
     Args:
         slide: An open slide, or a path.
         preparation: thinprep or cytospin: chooses the default settings. The slide's own where None, else thinprep.
-        config: Settings instead of the defaults of the preparation; see :func:`inkdot.load_config`.
+        config: Settings of :func:`inkdot.load_config`, or their file, instead of the defaults of the preparation.
         measure: Outline and measure nuclei at full scale, of at most ``config.morphometry.clusters`` clusters.
 
     Raises:
@@ -127,8 +129,9 @@ def find_clusters(
     if not isinstance(slide, Slide):
         with open_slide(slide, preparation=preparation) as opened:
             return find_clusters(opened, preparation, config=config, measure=measure)
-    known = known_preparation(preparation) if preparation else slide.entry.preparation or "thinprep"
-    settings = config or default_config(known)
+    with python_words():
+        known = known_preparation(preparation) if preparation else slide.entry.preparation or "thinprep"
+    settings = default_config(known) if config is None else as_config(config)
     if settings.tiling.mode != "clusters":
         raise ConfigError(
             f"tiling.mode: expected clusters, found {settings.tiling.mode} (preparation {settings.preparation}); "

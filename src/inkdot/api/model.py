@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from inkdot.api.frames import html_table, to_pandas
 from inkdot.api.prediction import SlidePrediction, TemporaryResults
-from inkdot.api.python_words import python_words
+from inkdot.api.python_words import at_least_one, python_words
 from inkdot.api.results import Results
 from inkdot.api.slide import Slide, slide_entry
 from inkdot.config import Config
@@ -28,7 +28,7 @@ from inkdot.pipeline.cluster_slide import cluster_slide
 from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.score_slide import ScoringModel, score_slide
 from inkdot.pipeline.tile_slide import tile_slide
-from inkdot.records import RgbArray, SlideEntry
+from inkdot.records import RgbArray
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.stages import predict
 from inkdot.storage.layout import ModelLayout
@@ -151,7 +151,7 @@ class Model:
             >>> prediction.call, prediction.score
             ('flagged', 0.9731)
         """
-        entry = self._entry(slide, mpp=mpp, stain=stain, preparation=preparation)
+        entry = slide_entry(slide, mpp=mpp, stain=stain, preparation=preparation)
         scoring = replace(self._scoring, allow_synthetic_model=allow_synthetic_model)
         results = TemporaryResults()
         config = self.config
@@ -193,7 +193,9 @@ class Model:
         Raises:
             UserError: The input as a whole is wrong; nothing was written.
         """
-        named = [sources] if isinstance(sources, str | os.PathLike) else sources
+        named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+        if not named:
+            raise UserError("sources: expected at least one slide, found none")
         with python_words():
             predict.run(
                 [Path(source) for source in named],
@@ -207,7 +209,7 @@ class Model:
                 ),
                 BatchSettings(
                     overrides=SlideOverrides(mpp=mpp, stain=stain, preparation=preparation),
-                    execution=ExecutionSettings(workers=workers),
+                    execution=ExecutionSettings(workers=at_least_one("workers", workers)),
                 ),
             )
         return Results(Path(out))
@@ -277,32 +279,19 @@ class Model:
 
     def _infer(self, tiles: Tiles) -> Iterator[Inferred]:
         side = self.tile_size_px
-        pixels: npt.NDArray[np.uint8] = np.asarray(tiles)
+        expected = f"expected tiles as uint8 RGB [n, {side}, {side}, 3] at {self.mpp:g} µm/px"
+        try:
+            pixels: npt.NDArray[np.uint8] = np.asarray(tiles)
+        except ValueError:
+            raise UserError(f"{expected}, found tiles of different shapes") from None
+        if pixels.shape == (0,):  # an empty list
+            pixels = np.zeros((0, side, side, 3), np.uint8)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3):
             raise UserError(
-                f"expected tiles as uint8 RGB [n, {side}, {side}, 3] at {self.mpp:g} µm/px, found {pixels.dtype} "
-                f"{list(pixels.shape)}; read them with `read_region(..., mpp={self.mpp:g})`"
+                f"{expected}, found {pixels.dtype} {list(pixels.shape)}; "
+                f"read them with `read_region(..., mpp={self.mpp:g})`"
             )
         return self._scoring.predictor.infer(cast("Sequence[RgbArray]", pixels))
-
-    @staticmethod
-    def _entry(
-        slide: Slide | str | os.PathLike[str],
-        *,
-        mpp: float | None,
-        stain: str | None,
-        preparation: str | None,
-    ) -> SlideEntry:
-        if not isinstance(slide, Slide):
-            return slide_entry(slide, mpp=mpp, stain=stain, preparation=preparation)
-        stated = slide_entry(slide.entry.path, mpp=mpp, stain=stain, preparation=preparation)
-        known = slide.entry
-        return replace(
-            known,
-            mpp=stated.mpp or known.mpp,
-            stain=stated.stain or known.stain,
-            preparation=stated.preparation or known.preparation,
-        )
 
 
 def _float32(values: npt.NDArray[np.float32]) -> Any:
@@ -318,10 +307,12 @@ def load_model(folder: str | os.PathLike[str], *, runtime: Runtime = "auto") -> 
 
     Raises:
         StorageError: The folder is not a model, or its files do not belong together.
-        UserError: OpenVINO is asked for and not installed.
+        UserError: There is no such runtime, or OpenVINO is asked for and not installed.
 
     Examples:
         >>> inkdot.load_model("models/demo")
         Model('mobilenetv3_small_050', malignancy: benign/malignant, ...)
     """
+    if runtime not in get_args(Runtime):
+        raise UserError(f"runtime: expected {', '.join(get_args(Runtime))}, found {runtime!r}")
     return Model(Path(folder), ScoringModel.load(Path(folder), allow_synthetic_model=False, runtime=runtime))

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from inkdot.api.prediction import SlidePrediction
+from inkdot.api.python_words import at_least_one
 from inkdot.errors import UserError
 from inkdot.labels import score_column
 from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
@@ -76,8 +77,8 @@ def cluster_card(prediction: SlidePrediction, rank: int = 1) -> Image.Image:
     Examples:
         >>> inkdot.plot.cluster_card(prediction, rank=1)
     """
-    regions = prediction.ranking(max(1, rank)).regions
-    if not 1 <= rank <= len(regions):
+    regions = prediction.ranking(at_least_one("rank", rank)).regions
+    if rank > len(regions):
         raise UserError(f"rank: expected 1 to {len(regions)} on {prediction.slide_id}, found {rank}")
     region, facts = regions[rank - 1], prediction.reviewed.slide.facts
     opened = open_slide(prediction.entry)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from inkdot.api.frames import html_table, to_pandas
+from inkdot.api.python_words import at_least_one
 from inkdot.config import ReviewConfig
-from inkdot.errors import UserError
 from inkdot.pipeline.render_slide import SlideImages, draw_slide, read_slide_prediction
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.fields import OVERVIEW_PX
@@ -145,9 +145,13 @@ class SlidePrediction:
 
         Args:
             top_n: How many at most; 30 where None.
+
+        Raises:
+            UserError: ``top_n`` is below 1.
         """
         defaults = ReviewConfig()
-        return self.reviewed.ranking(top_n or defaults.top_n, defaults.min_distance_fraction)
+        count = defaults.top_n if top_n is None else at_least_one("top_n", top_n)
+        return self.reviewed.ranking(count, defaults.min_distance_fraction)
 
     def regions(self, top_n: int | None = None) -> pd.DataFrame:
         """The regions that the gallery shows: clusters, or merged tiles where the slide was cut by a grid.
@@ -160,7 +164,7 @@ class SlidePrediction:
             top_n: How many at most; 30 where None.
 
         Raises:
-            UserError: pandas is not installed.
+            UserError: ``top_n`` is below 1, or pandas is not installed.
         """
         return to_pandas(self.regions_arrow(top_n))
 
@@ -195,10 +199,8 @@ class SlidePrediction:
             SlideError: The slide's pixels cannot be read.
             UserError: ``max_side`` is below 1.
         """
-        if max_side < 1:
-            raise UserError(f"max_side: expected at least 1 pixel, found {max_side}")
         if max_side not in self._images:
-            self._images[max_side] = draw_slide(self._entry, self._layout, max_side)
+            self._images[max_side] = draw_slide(self._entry, self._layout, at_least_one("max_side", max_side))
         return self._images[max_side]
 
     def __repr__(self) -> str:

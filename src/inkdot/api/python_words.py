@@ -5,9 +5,11 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from inkdot.errors import InkdotError
+from inkdot.errors import InkdotError, UserError
 
-_OPTION = re.compile(r"--(allow-[a-z-]+|mpp|stain|preparation)\b")
+_OPTION = re.compile(
+    r"--(allow-[a-z-]+|mpp|stain|preparation|preset|slides|seed|spot-mm|out|images|workers)\b"
+)
 
 
 @contextmanager
@@ -31,3 +33,14 @@ def python_words() -> Generator[None, None, None]:
 def _keyword(option: re.Match[str]) -> str:
     name = option[1].replace("-", "_")
     return f"{name}=True" if name.startswith("allow_") else f"{name}="
+
+
+def at_least_one(name: str, value: int) -> int:
+    """Check an argument that is a number of things.
+
+    Raises:
+        UserError: It is below 1.
+    """
+    if value < 1:
+        raise UserError(f"{name}: expected at least 1, found {value}")
+    return value

@@ -133,7 +133,7 @@ class Results(Mapping[str, SlidePrediction]):
             StorageError: A table of it is missing or damaged.
         """
         if slide_id not in self._scored:
-            raise KeyError(slide_id)
+            raise KeyError(f"{slide_id}: expected a slide that was scored, found none; slides() lists all")
         if self._entries is None:
             entries = read_slides(self._layout.slides_csv, self._heads())
             self._entries = {entry.slide_id: entry for entry in entries}

@@ -27,11 +27,12 @@ def load_config(path: str | os.PathLike[str] | None = None, **sections: object) 
     if path is None:
         return settings.config_from_mapping(sections, "load_config")
     values = cast("dict[str, object]", settings.load_config(Path(path)).model_dump(mode="json"))
-    return (
-        settings.config_from_mapping(_merged(values, sections), str(path))
-        if sections
-        else settings.load_config(Path(path))
-    )
+    return settings.config_from_mapping(_merged(values, sections), str(path))
+
+
+def as_config(config: Config | str | os.PathLike[str]) -> Config:
+    """Settings as they are, or read from a file; see :func:`load_config`."""
+    return config if isinstance(config, Config) else load_config(config)
 
 
 def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Final, Self
 from PIL import Image
 
 from inkdot.api.frames import html_table
-from inkdot.api.python_words import python_words
+from inkdot.api.python_words import at_least_one, python_words
 from inkdot.errors import ImplausibleMppError, MissingMppError, SlideError, UserError
 from inkdot.geometry import check_resolution, level_for, plan_rectangle
 from inkdot.manifest import read_slides, with_overrides
@@ -127,9 +127,7 @@ class Slide:
 
         ``numpy.asarray(image)`` gives uint8 [height, width, 3].
         """
-        if max_side < 1:
-            raise UserError(f"max_side: expected at least 1 pixel, found {max_side}")
-        return Image.fromarray(self._reader.thumbnail(max_side))
+        return Image.fromarray(self._reader.thumbnail(at_least_one("max_side", max_side)))
 
     def read_region(
         self, x_um: float, y_um: float, width_um: float, height_um: float, mpp: float = 0.5
@@ -187,7 +185,7 @@ class Slide:
         return resized(self._reader.read(plan), width, height)
 
     def close(self) -> None:
-        """Release the file; reading afterwards is an error."""
+        """Release the file; reading afterwards raises ValueError, as on other closed files."""
         self._reader.close()
 
     def __enter__(self) -> Self:
@@ -274,19 +272,19 @@ def open_slide(
 
 
 def slide_entry(
-    path: str | os.PathLike[str],
+    slide: Slide | str | os.PathLike[str],
     *,
     mpp: float | None = None,
     stain: str | None = None,
     preparation: str | None = None,
 ) -> SlideEntry:
-    """One slide file as a row of ``slides.csv``, as the commands make it of a path.
+    """An open slide or a slide file as a row of ``slides.csv``, as the commands make it of a path.
 
     Raises:
         ManifestError: Nothing there, a table or a folder of several slides, or an argument is not a possible one.
     """
     with python_words():
-        entries = read_slides(Path(path), ())
+        entries = [slide.entry] if isinstance(slide, Slide) else read_slides(Path(slide), ())
         if len(entries) != 1:
-            raise UserError(f"{path}: expected one slide, found {len(entries)}; give the path of one file")
+            raise UserError(f"{slide}: expected one slide, found {len(entries)}; give the path of one file")
         return with_overrides(entries, mpp=mpp, stain=stain, preparation=preparation)[0]

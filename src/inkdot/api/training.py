@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from inkdot.api.frames import csv_to_arrow, to_pandas
 from inkdot.api.model import Model, load_model
-from inkdot.api.python_words import python_words
+from inkdot.api.python_words import at_least_one, python_words
+from inkdot.api.settings import as_config
 from inkdot.config import Config
 from inkdot.storage.layout import RunLayout
 
@@ -57,12 +58,14 @@ class TrainingRun:
         return to_pandas(csv_to_arrow(RunLayout(self.folder).split_csv))
 
 
-def train_images(images: str | os.PathLike[str], config: Config, out: str | os.PathLike[str]) -> TrainingRun:
+def train_images(
+    images: str | os.PathLike[str], config: Config | str | os.PathLike[str], out: str | os.PathLike[str]
+) -> TrainingRun:
     """Train on labelled images, as `inkdot train --images`. A rerun with the same settings continues.
 
     Args:
         images: An ``images.csv``: path, patient_id, mpp and a column per head; ``config.images`` names other columns.
-        config: The settings.
+        config: Settings of :func:`inkdot.load_config`, or their file.
         out: The run folder.
 
     Raises:
@@ -72,27 +75,33 @@ def train_images(images: str | os.PathLike[str], config: Config, out: str | os.P
         >>> run = inkdot.train_images("images.csv", inkdot.load_config("configs/demo.yaml"), "run")
         >>> run.model.metrics()
     """
+    settings = as_config(config)
     with python_words():
         from inkdot.stages import train  # loads the training libraries
 
-        return TrainingRun(Path(out), train.run_images(config, Path(images), Path(out)) == 0)
+        return TrainingRun(Path(out), train.run_images(settings, Path(images), Path(out)) == 0)
 
 
 def train_slides(
-    slides: str | os.PathLike[str], config: Config, out: str | os.PathLike[str], *, workers: int = 1
+    slides: str | os.PathLike[str],
+    config: Config | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    workers: int = 1,
 ) -> TrainingRun:
     """Train on labelled slides, as `inkdot train --slides`. Slides that are not tiled yet are tiled.
 
     Args:
         slides: A ``slides.csv`` whose slides have labels or annotations.
-        config: The settings.
+        config: Settings of :func:`inkdot.load_config`, or their file.
         out: The run folder.
         workers: Processes that tile and read slides.
 
     Raises:
         UserError: The slides or the settings do not make a model; the message states what is missing.
     """
+    settings, processes = as_config(config), at_least_one("workers", workers)
     with python_words():
         from inkdot.stages import train  # loads the training libraries
 
-        return TrainingRun(Path(out), train.run(config, Path(slides), Path(out), workers=workers) == 0)
+        return TrainingRun(Path(out), train.run(settings, Path(slides), Path(out), workers=processes) == 0)

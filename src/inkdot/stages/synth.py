@@ -83,7 +83,7 @@ def run(
     Raises:
         UserError: There is no such preset, or a number is out of range.
     """
-    _check(slides, spot_mm, mpp, planes)
+    _check(slides, seed, spot_mm, mpp, planes)
     plans = plan_cohort(preset, slides, seed, spot_mm, mpp)
     layout = CohortLayout(out)
     with locked(layout.lock):
@@ -283,13 +283,15 @@ def _description(plan: SlidePlan, heights_um: tuple[float, ...]) -> str:
     return json.dumps(facts)
 
 
-def _check(slides: int, spot_mm: float | None, mpp: float | None, planes: int) -> None:
+def _check(slides: int, seed: int, spot_mm: float | None, mpp: float | None, planes: int) -> None:
     if planes < 1 or planes % 2 == 0:
         raise UserError(
             f"--planes: expected an odd number, as many above the middle plane as below, found {planes}"
         )
     if slides < 1:
         raise UserError(f"--slides: expected at least 1, found {slides}")
+    if seed < 0:
+        raise UserError(f"--seed: expected 0 or more, found {seed}")
     if spot_mm is not None and not 0.2 <= spot_mm <= 25.0:
         raise UserError(f"--spot-mm: expected 0.2 to 25, found {spot_mm:g}")
     if mpp is not None and not 0.1 <= mpp <= 2.0:
