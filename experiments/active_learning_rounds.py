@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 from active_learning_cohorts import Cohorts, PerfectReader, Predicted, Test, settings
-from active_learning_plot import Point, plot
+from active_learning_plot import METRICS, STRATEGIES, Point, plot, write_points
 from paired_bootstrap import difference, mean_of
 
 from inkdot.datasets.tile_cache import labelled_tiles
@@ -40,11 +40,8 @@ from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.predictions import write_predictions
 from inkdot.storage.tables.scores import read_scores
 
-STRATEGIES = ("next", "random")
 STEPS = 100
 """Of every training, whatever the number of tiles."""
-
-METRICS = {"cluster_auc": "AUC of clusters", "slide_auc": "AUC of slides, by their highest cluster"}
 
 
 def main() -> int:
@@ -54,7 +51,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--queries", type=int, default=100, help="regions per round")
     parser.add_argument("--work", type=Path, default=Path("active-learning-rounds"))
-    parser.add_argument("--plot", type=Path, help="SVG to draw")
+    parser.add_argument("--plot", type=Path, help="SVG to draw; its points are written beside it as CSV")
     options = parser.parse_args()
     test = Test.made(options.work)
     predicted: dict[tuple[str, int], list[Predicted]] = {}
@@ -66,7 +63,7 @@ def main() -> int:
                 predicted.setdefault((strategy, number), []).append(rounds.predicted(number, test))
                 value = predicted[strategy, number][-1].cluster_auc(np.ones(test.patients))
                 print(f"seed {seed}, {strategy}, round {number}: {value:.3f}", flush=True)
-    report(predicted, STRATEGIES, options)
+    report(predicted, list(STRATEGIES), options)
     return 0
 
 
@@ -187,29 +184,28 @@ def report(
         f"{len(first.truth)} test clusters, {int(first.truth.sum())} malignant, of {len(np.unique(first.slide))} slides and "
         f"{len(patients)} patients; {options.seeds} seeds"
     )
-    panels: dict[str, dict[str, list[Point]]] = {}
-    for name, title in METRICS.items():
-        means = {key: mean_of([getattr(one, name) for one in runs]) for key, runs in predicted.items()}
-        lines = panels[title] = {strategy: list[Point]() for strategy in strategies}
+    points: list[Point] = []
+    for name in METRICS:
+        attribute = name.removeprefix("selftest_")
+        means = {key: mean_of([getattr(one, attribute) for one in runs]) for key, runs in predicted.items()}
         for (strategy, number), statistic in means.items():
             found = bootstrap_estimate(statistic, patients)
-            print(f"selftest_{name} {strategy}, {number * options.queries} verdicts: {found}")
+            verdicts = number * options.queries
+            print(f"{name} {strategy}, {verdicts} verdicts: {found}")
             if found is not None:
-                lines[strategy].append(Point(number * options.queries, found.value, found.low, found.high))
+                points.append(
+                    Point(name, strategy, verdicts, found.value, found.low, found.high, options.seeds)
+                )
         for other in strategies[1:]:
             for number in range(1, options.rounds + 1):
                 gained = difference(means[strategies[0], number], means[other, number], patients)
-                print(
-                    f"selftest_{name} {strategies[0]} less {other}, {number * options.queries} verdicts: {gained}"
-                )
+                print(f"{name} {strategies[0]} less {other}, {number * options.queries} verdicts: {gained}")
             last = mean_of([means[strategies[0], number] for number in range(1, options.rounds + 1)])
             rest = mean_of([means[other, number] for number in range(1, options.rounds + 1)])
-            print(
-                f"selftest_{name} {strategies[0]} less {other}, mean of rounds: {difference(last, rest, patients)}"
-            )
+            print(f"{name} {strategies[0]} less {other}, mean of rounds: {difference(last, rest, patients)}")
     if options.plot is not None:
-        note = f"Synthetic spots, mean of {options.seeds} seeds, 95 % intervals over patients. No claim about real slides."
-        options.plot.write_text(plot(panels, note), encoding="utf-8")
+        options.plot.write_text(plot(points), encoding="utf-8")
+        write_points(options.plot.with_suffix(".csv"), points)
 
 
 if __name__ == "__main__":
