@@ -8,6 +8,9 @@ import pyarrow as pa
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS
+from inkdot.pipeline.render_slide import IMAGES_VERSION
+from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
+from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.storage import schemas
 from inkdot.storage.tables.predictions import Prediction
 
@@ -32,10 +35,11 @@ def test_the_page_lists_the_columns_of_each_table(version: str, schema: pa.Schem
     assert listed == list(dict.fromkeys(columns))
 
 
-def test_the_page_names_every_version() -> None:
-    versions = [value for name, value in vars(schemas).items() if name.endswith("_VERSION")]
+def test_the_page_names_every_version_and_no_other() -> None:
+    versions = {value for name, value in vars(schemas).items() if name.endswith("_VERSION")}
     assert len(versions) >= 6
-    assert all(f"`{version}`" in PAGE for version in versions)
+    versions |= {IMAGES_VERSION, VERDICTS_VERSION, QUERY_LIST_VERSION}
+    assert set(re.findall(r"`(inkdot\.\w+/\d+)`", PAGE)) == versions
 
 
 def test_the_page_lists_the_columns_of_the_predictions() -> None:
