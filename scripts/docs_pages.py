@@ -43,14 +43,11 @@ BOUNDS = {
 
 
 def cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return (
-        ROLE.sub("", " ".join(text.split()))
-        .replace("``", "`")
-        .replace("|", "\\|")
-        .replace("<", "&lt;")
-        .replace("{", "&#123;")
-    )
+    """Text for a cell of a Markdown table; signs of HTML and of attribute lists stay as they are in code."""
+    text = ROLE.sub("", " ".join(text.split())).replace("``", "`").replace("|", "\\|")
+    parts = text.split("`")
+    parts[::2] = [part.replace("<", "&lt;").replace("{", "&#123;") for part in parts[::2]]
+    return "`".join(parts)
 
 
 # Command line
