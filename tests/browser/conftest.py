@@ -71,7 +71,7 @@ def slide_review(
         score=regions[0].score if regions else None,
         warnings=warnings,
         facts=facts,
-        ranking=Ranking(tuple(regions), flagged, count * 3, False),
+        ranking=Ranking(tuple(regions), flagged, count * 3, False, "region"),
         images=tuple(CardImages("tile.jpg", "context.jpg") for _ in regions),
         overview="overview.jpg",
         overview_size_px=(400, 400),

@@ -25,7 +25,7 @@ def shown(*regions: tuple[int, float]) -> Ranking:
     found = tuple(
         Region(rank, x, 0, 10.0, 10.0, score, False, {}) for rank, (x, score) in enumerate(regions, start=1)
     )
-    return Ranking(regions=found, flagged_tiles=0, tiles=len(found), more_flagged=False)
+    return Ranking(regions=found, flagged_tiles=0, tiles=len(found), more_flagged=False, unit="region")
 
 
 def test_a_lesion_has_the_highest_score_of_the_regions_that_touch_it() -> None:
