@@ -11,7 +11,6 @@ from inkdot.metrics.classification import (
     expected_calibration_error,
     log_loss,
     roc_auc,
-    sensitivity_specificity,
 )
 
 
@@ -19,23 +18,11 @@ def test_a_missing_class_gives_nan():
     assert math.isnan(roc_auc(np.array([True, True]), [0.1, 0.2]))
     assert math.isnan(roc_auc(np.zeros(0, bool), []))
     assert math.isnan(average_precision(np.array([False, False]), [0.1, 0.2]))
-    both = sensitivity_specificity(np.array([True, True]), [0.1, 0.2], 0.15)
-    assert both.sensitivity == 0.5
-    assert math.isnan(both.specificity)
 
 
 def test_nan_scores_are_refused():
     with pytest.raises(ValueError, match="without NaN"):
         roc_auc(np.array([True, False]), [0.5, math.nan])
-
-
-def test_sensitivity_and_specificity_count_the_threshold_itself_as_called():
-    truth = np.array([True, True, True, True, False, False, False])
-    scores = np.array([0.9, 0.5, 0.5, 0.2, 0.5, 0.4, 0.1])
-    both = sensitivity_specificity(truth, scores, 0.5)
-    assert both.sensitivity == 3 / 4
-    assert both.specificity == 2 / 3
-    assert sensitivity_specificity(truth, scores, 0.5, [3, 1, 1, 1, 1, 1, 1]).sensitivity == 5 / 6
 
 
 def test_log_loss_is_the_mean_cross_entropy_of_soft_targets():

@@ -28,8 +28,6 @@ from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.tiling.tile_pixels import read_tiles
 
-PixelArray = npt.NDArray[np.uint8]
-
 _VERSION = "inkdot.tile-cache/1"
 
 

@@ -12,7 +12,13 @@ from inkdot.evaluation.head_metrics import decided_rows, head_classes
 from inkdot.labels import Head, flagging_head
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
-from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
+from inkdot.metrics.confidence_intervals import (
+    Estimate,
+    auc_estimate,
+    bootstrap_estimate,
+    sensitivity_specificity,
+    share_estimate,
+)
 from inkdot.model.targets import NameArray, TargetArray, head_slices
 
 _CERTAIN = 0.5
@@ -60,13 +66,8 @@ def cross_validation_metrics(
             head_class.head == flagging_head(heads).name
             and head_class.class_name == flagging_head(heads).flag_class
         ):
-            called = predictions.flagged[rows]
-            metrics[f"sensitivity.{head_class.name}"] = share_estimate(
-                called[truth], patients[truth], seed=seed
-            )
-            metrics[f"specificity.{head_class.name}"] = share_estimate(
-                ~called[~truth], patients[~truth], seed=seed
-            )
+            calls = sensitivity_specificity(truth, predictions.flagged[rows], patients, seed=seed)
+            metrics |= {f"{name}.{head_class.name}": estimate for name, estimate in calls.items()}
     for head, columns in zip(heads, head_slices(heads).values(), strict=True):
         rows = np.flatnonzero(~np.isnan(predictions.targets[:, columns.start]))
         metrics |= _head_metrics(predictions, head, columns, rows, seed)

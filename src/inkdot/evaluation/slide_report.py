@@ -24,7 +24,12 @@ from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
 from inkdot.labels import flagging_head, target_columns
 from inkdot.metrics.classification import BoolArray, FloatArray, expected_calibration_error
-from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, bootstrap_estimate, share_estimate
+from inkdot.metrics.confidence_intervals import (
+    Estimate,
+    auc_estimate,
+    bootstrap_estimate,
+    sensitivity_specificity,
+)
 from inkdot.metrics.curves import ReliabilityBin, reliability_bins, roc_points
 from inkdot.metrics.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
 from inkdot.metrics.slide_level import (
@@ -201,8 +206,7 @@ def _tile_metrics(
     pair = np.stack([1.0 - score, score], axis=1)
     found = {
         "auc": auc_estimate(truth, score, patients),
-        "sensitivity": share_estimate(called[truth], patients[truth]),
-        "specificity": share_estimate(~called[~truth], patients[~truth]),
+        **sensitivity_specificity(truth, called, patients),
         "calibration_error": bootstrap_estimate(
             lambda weights: expected_calibration_error(np.eye(2)[truth.astype(np.int64)], pair, weights),
             patients,

@@ -5,7 +5,6 @@ from typing import Final, get_args
 from inkdot.records import Preparation
 
 REQUIRED: Final = ("slide_id", "path")
-TEXT: Final = ("patient_id", "specimen_id", "site", "scanner", "stain")
 PREPARATIONS: Final[tuple[Preparation, ...]] = get_args(Preparation)
 SPLIT: Final = "split"
 """Part of the data that a slide belongs to; kept among the free columns, since only some stages use it."""

@@ -6,7 +6,6 @@ tests/metrics/test_against_scikit_learn.py compares them with scikit-learn, whic
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,6 @@ FloatArray = npt.NDArray[np.float64]
 
 _TINY = 1e-12
 """Probabilities are kept this far from 0 in logarithms, so that one confident error costs 27.6, not infinity."""
-
-
-class SensitivitySpecificity(NamedTuple):
-    """Both shares 0 to 1; NaN where the class is missing."""
-
-    sensitivity: float
-    specificity: float
 
 
 def roc_auc(truth: BoolArray, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
@@ -63,24 +55,6 @@ def average_precision(truth: BoolArray, scores: npt.ArrayLike, weights: npt.Arra
     called = np.cumsum(positive + negative)
     precision = np.divide(np.cumsum(positive), called, out=np.zeros_like(called), where=called > 0)
     return float(np.sum(positive * precision) / total)
-
-
-def sensitivity_specificity(
-    truth: BoolArray, scores: npt.ArrayLike, threshold: float, weights: npt.ArrayLike | None = None
-) -> SensitivitySpecificity:
-    """Shares of positive rows at or above the threshold and of negative rows below it.
-
-    Args:
-        truth: Whether each row is positive, shape [n].
-        scores: Shape [n].
-        threshold: A row is called positive at or above it.
-        weights: Weight of each row, at least 0, shape [n]; 1 where None.
-    """
-    called = np.asarray(scores) >= threshold
-    weight = _weights(weights, len(truth))
-    return SensitivitySpecificity(
-        sensitivity=_share(weight[truth], called[truth]), specificity=_share(weight[~truth], ~called[~truth])
-    )
 
 
 def log_loss(
@@ -155,11 +129,6 @@ def expected_calibration_error(
     of_bin = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.bincount(of_bin, weights=weight * (confidence - right), minlength=bins)
     return float(np.abs(gaps).sum() / weight.sum())
-
-
-def _share(weights: FloatArray, hits: BoolArray) -> float:
-    total = weights.sum()
-    return float(weights[hits].sum() / total) if total > 0 else math.nan
 
 
 def _weights(weights: npt.ArrayLike | None, rows: int) -> FloatArray:

@@ -226,6 +226,23 @@ def average_precision_estimate(
     )
 
 
+def sensitivity_specificity(
+    truth: BoolArray, called: BoolArray, patients: npt.NDArray[np.str_], *, seed: int = 0
+) -> dict[str, Estimate | None]:
+    """Shares of positive rows that are called and of negative rows that are not; None where there are no such rows.
+
+    Args:
+        truth: Whether each row is positive, shape [n].
+        called: Whether each row is called positive, shape [n].
+        patients: Patient of each row, shape [n].
+        seed: Seed of the bootstrap.
+    """
+    return {
+        "sensitivity": share_estimate(called[truth], patients[truth], seed=seed),
+        "specificity": share_estimate(~called[~truth], patients[~truth], seed=seed),
+    }
+
+
 def share_estimate(
     hits: BoolArray,
     patients: npt.NDArray[np.str_],

@@ -13,6 +13,7 @@ from inkdot.metrics.confidence_intervals import (
     auc_estimate,
     average_precision_estimate,
     bootstrap_estimate,
+    sensitivity_specificity,
     share_estimate,
 )
 
@@ -75,18 +76,16 @@ def slide_metrics(
     metrics["auc"] = auc_estimate(*ranked, seed=seed)
     metrics["average_precision"] = average_precision_estimate(*ranked, seed=seed)
     positive, negative = known & (results.truth > 0.5), scored & (results.truth <= 0.5)
-    metrics["sensitivity"] = share_estimate(results.flagged[positive], results.patients[positive], seed=seed)
-    metrics["specificity"] = share_estimate(~results.flagged[negative], results.patients[negative], seed=seed)
-    evaluated = positive | negative
+    rows = positive | negative
+    truth, called, patients = positive[rows], results.flagged[rows], results.patients[rows]
+    metrics |= sensitivity_specificity(truth, called, patients, seed=seed)
     metrics["balanced_accuracy"] = bootstrap_estimate(
-        lambda weights: balanced_accuracy(
-            results.truth[evaluated] > 0.5, results.flagged[evaluated], weights
-        ),
-        results.patients[evaluated],
+        lambda weights: balanced_accuracy(truth, called, weights),
+        patients,
         seed=seed,
-        sides=[positive[evaluated], negative[evaluated]],
+        sides=[truth, ~truth],
     )
-    if not (positive.any() and negative.any()):
+    if truth.all() or not truth.any():
         metrics["balanced_accuracy"] = None  # the recall of one class alone would look like the mean of both
     marked = results.hit_ranks != NO_KNOWN_REGION
     for k in ks:

@@ -18,11 +18,6 @@ class ByteCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    @property
-    def bytes_cached(self) -> int:
-        """Current sum of sizes."""
-        return self._bytes
-
     def find_or_make(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """The cached value of a key, else the result of ``make``, which is cached.
 
