@@ -66,7 +66,7 @@ check: $(STAMP)  ## style, format, types and import layers
 	"$(BIN)/ruff" check || failed="$$failed style"; \
 	"$(BIN)/ruff" format --check || failed="$$failed format"; \
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python" || failed="$$failed types"; \
-	"$(BIN)/lint-imports" --no-logo || failed="$$failed floors"; \
+	"$(BIN)/lint-imports" --no-logo || failed="$$failed layers"; \
 	[ -z "$$failed" ] || { echo "make check failed:$$failed" >&2; exit 1; }
 
 docs: $(STAMP)  ## the documents as a site to read offline: site/index.html

@@ -1,6 +1,6 @@
-"""Draw docs/images/architecture.svg: the packages of Inkdot by floor, and what imports what.
+"""Draw docs/images/architecture.svg: the packages of Inkdot by layer, and what imports what.
 
-Floors come from the import-linter contract in pyproject.toml, imports from grimp's graph of the code. An import that follows
+Layers come from the import-linter contract in pyproject.toml, imports from grimp's graph of the code. An import that follows
 from two others (a to b to c implies a to c) is not drawn. `python scripts/architecture_diagram.py` writes the file anew;
 tests/project/test_architecture.py holds it to be current.
 """
@@ -48,13 +48,13 @@ ROLES = {
 BOX_WIDTH, BOX_HEIGHT, GAP, ROW, WIDTH, TOP, THREAD = 254, 56, 16, 98, 1300, 16, 4
 
 
-def floors() -> list[list[str]]:
-    """Packages from the top floor to the lowest, as pyproject.toml names them."""
+def layers() -> list[list[str]]:
+    """Packages from the top layer to the lowest, as pyproject.toml names them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
-    layers = next(item["layers"] for item in contracts if item["id"] == "floors")
-    rows = [[name.strip() for name in layer.split("|")] for layer in layers]
+    named = next(item["layers"] for item in contracts if item["id"] == "layers")
+    rows = [[name.strip() for name in layer.split("|")] for layer in named]
     return [[name for name in row if not name.startswith("(")] for row in rows if not row[0].startswith("(")]
 
 
@@ -86,12 +86,12 @@ def reduced(pairs: set[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def chains(rows: list[list[str]], edges: list[tuple[str, str]]) -> list[list[str]]:
-    """Each edge as the way it takes: where it crosses a floor it gets a place of its own there, between the boxes."""
-    floor = {name: index for index, row in enumerate(rows) for name in row}
+    """Each edge as the boxes that it connects and its position in every layer that it crosses."""
+    layer = {name: index for index, row in enumerate(rows) for name in row}
     ways: list[list[str]] = []
     for a, b in edges:
-        between = [f"{a}>{b}@{index}" for index in range(floor[a] + 1, floor[b])]
-        for name, index in zip(between, range(floor[a] + 1, floor[b]), strict=True):
+        between = [f"{a}>{b}@{index}" for index in range(layer[a] + 1, layer[b])]
+        for name, index in zip(between, range(layer[a] + 1, layer[b]), strict=True):
             rows[index].append(name)
         ways.append([a, *between, b])
     return ways
@@ -129,7 +129,7 @@ def centres(rows: list[list[str]], ways: list[list[str]]) -> dict[str, float]:
 
 
 def path(way: list[str], x: dict[str, float], y: dict[str, int], ends: tuple[float, float]) -> str:
-    """SVG path of one arrow: straight through floors, bent between them."""
+    """SVG path of one arrow: straight through layers, bent between them."""
     at, here = ends[0], y[way[0]] + BOX_HEIGHT
     d = f"M{at:.1f} {here}"
     for name in way[1:]:
@@ -157,7 +157,7 @@ def svg(rows: list[list[str]], edges: list[tuple[str, str]]) -> str:
     height = TOP + len(rows) * ROW - (ROW - BOX_HEIGHT) + TOP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        'aria-label="Packages of Inkdot by floor; arrows run from a package to what it imports" '
+        'aria-label="Packages of Inkdot by layer; arrows run from a package to what it imports" '
         'font-family="Helvetica, Arial, sans-serif">',
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#5b6b95"/></marker></defs>',
@@ -190,7 +190,7 @@ def svg(rows: list[list[str]], edges: list[tuple[str, str]]) -> str:
 
 def drawing() -> str:
     """The diagram of the code as it is."""
-    return svg(floors(), reduced(imports()))
+    return svg(layers(), reduced(imports()))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 
 def build_package(folder: Path, repository: Path) -> Path:
-    """Make an empty package with every floor of every layers contract, under the contracts themselves."""
+    """Make an empty package with every layer of every layers contract, under the contracts themselves."""
     config = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     shutil.copy(repository / "pyproject.toml", folder)
     package = folder / "inkdot"
@@ -19,7 +19,7 @@ def build_package(folder: Path, repository: Path) -> Path:
         if contract["type"] != "layers":
             continue
         container = folder.joinpath(*contract["containers"][0].split("."))
-        for name in [name.strip() for floor in contract["layers"] for name in floor.split("|")]:
+        for name in [name.strip() for layer in contract["layers"] for name in layer.split("|")]:
             if not name.startswith("("):
                 (container / name).mkdir(parents=True, exist_ok=True)
                 (container / name / "__init__.py").touch()
@@ -60,9 +60,9 @@ def test_an_orderly_package_passes(tmp_path: Path, repository: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("slides/__init__.py", "import inkdot.pipeline", "Imports run downhill"),
-        ("slides/__init__.py", "import inkdot.morphometry", "Imports run downhill"),
-        ("loft.py", "", "Imports run downhill"),
+        ("slides/__init__.py", "import inkdot.pipeline", "Packages import only from lower layers"),
+        ("slides/__init__.py", "import inkdot.morphometry", "Packages import only from lower layers"),
+        ("elsewhere.py", "", "Packages import only from lower layers"),
         ("stages/train.py", "import inkdot.stages.tile", "No stage imports another stage"),
         ("cli/__init__.py", "import torch", "Network libraries"),
         ("pipeline/tile_slide.py", "import torch", "Network libraries"),
