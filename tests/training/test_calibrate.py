@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import head_classes
-from inkdot.training.release.calibrate import _operating_point
+from inkdot.model.targets import flag_column
+from inkdot.training.release.calibrate import best_tiles, lock
 
 NAN = np.nan
 
@@ -23,8 +23,9 @@ def tile_set(rows):
 def locked(rows, scores, config):
     malignant = np.array(scores, np.float32)
     table = np.stack([1 - malignant, malignant, malignant, malignant], axis=1)
-    head_class = next(iter(head_classes(config.head_records)))
-    return _operating_point(head_class, table, tile_set(rows), config.training)
+    tiles = tile_set(rows)
+    slides = best_tiles(table, tiles, flag_column(config.head_records))
+    return lock(slides, table, tiles, config).operating_points["malignancy"]
 
 
 def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):

@@ -16,7 +16,7 @@ from inkdot.errors import UserError
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.training.batch_size_check import check_batch_size
 from inkdot.training.distributed.fabric import batch_norm_note, with_sync_batch_norm
-from inkdot.training.fit.objective import TileData, TileObjective
+from inkdot.training.fit.objective import TileObjective, TrainingData
 
 RunScript = Callable[..., None]
 
@@ -31,8 +31,8 @@ from inkdot.config import config_from_mapping
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.training.distributed.fabric import launched_fabric
 from inkdot.training.fit.checkpoint import manual_seed
-from inkdot.training.fit.objective import TileData
-from inkdot.training.fit.trainer import fit_tiles
+from inkdot.training.fit.objective import TileObjective, TrainingData
+from inkdot.training.fit.trainer import fit
 from inkdot.training.run_context import RunContext
 
 spec = importlib.util.spec_from_file_location("painted", sys.argv[1])
@@ -43,9 +43,10 @@ training = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "accelerator"
 config = config_from_mapping({"tiling": {"side_px": 32, "mpp": 0.5, "stride_px": 32}, "training": training})
 manual_seed(0, 0)
 network = TileNetwork(NetworkSpec(backbone, 0.0, config.head_records, 32))
-data = TileData(painted.painted_set(8, 12, seed=1), painted.painted_set(8, 5, seed=2), "selftest_", "same")
+data = TrainingData(painted.painted_set(8, 12, seed=1), painted.painted_set(8, 5, seed=2), "selftest_", "same")
 with launched_fabric(config.training) as fabric:
-    fit_tiles(network, data, RunContext(fabric, config, RunLayout(Path(sys.argv[2])), Console(file=io.StringIO())))
+    context = RunContext(fabric, config, RunLayout(Path(sys.argv[2])), Console(file=io.StringIO()))
+    fit(network, TileObjective(data, config, fabric), context)
 """
 
 
@@ -134,7 +135,7 @@ def test_a_network_without_batch_normalisation_needs_no_note():
 def test_a_batch_of_all_tiles_that_cannot_be_shared_evenly_is_refused(
     tiny_config, training_tiles, validation_tiles
 ):
-    data = TileData(training_tiles, validation_tiles, "", "x")
+    data = TrainingData(training_tiles, validation_tiles, "", "x")
     with pytest.raises(
         UserError, match=r"multiple of 3 tiles in a batch for 3 processes.*found 16.*torchrun"
     ):

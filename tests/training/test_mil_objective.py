@@ -18,9 +18,10 @@ from inkdot.model.torch_backend import predict_logits
 from inkdot.training.distributed.fabric import launched_fabric
 from inkdot.training.fit import trainer
 from inkdot.training.fit.checkpoint import manual_seed
+from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.attention_heads import with_attention
 from inkdot.training.mil.bag_sampler import BagSampler
-from inkdot.training.mil.mil_objective import BagData, MilObjective, pooled_bags, slide_logits
+from inkdot.training.mil.mil_objective import MilObjective, pooled_bags, slide_logits
 
 SIDE, TILES = 32, 6
 BACKBONE = "test_efficientnet"
@@ -62,7 +63,7 @@ def painted_bags(slides, seed):
 
 @pytest.fixture(scope="module")
 def data():
-    return BagData(painted_bags(24, 1)[0], painted_bags(12, 2)[0], "selftest_slide_", "run-1")
+    return TrainingData(painted_bags(24, 1)[0], painted_bags(12, 2)[0], "selftest_slide_", "run-1")
 
 
 def config_with(**training):

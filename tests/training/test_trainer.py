@@ -13,20 +13,24 @@ from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
 from inkdot.training.fit.checkpoint import manual_seed, restore, restore_ema
 from inkdot.training.fit.lr_schedule import learning_rate_at
-from inkdot.training.fit.objective import TileObjective
+from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.pretrained import check_start
-from inkdot.training.fit.trainer import TileData, fit, fit_tiles
+from inkdot.training.fit.trainer import fit
 
 
 @pytest.fixture
 def data(training_tiles, validation_tiles):
-    return TileData(training_tiles, validation_tiles, "selftest_", "run-1")
+    return TrainingData(training_tiles, validation_tiles, "selftest_", "run-1")
 
 
 def changed(config, **training):
     values = config.model_dump(mode="json")
     values["training"] |= training
     return config_from_mapping(values)
+
+
+def fit_tiles(network, data, context):
+    return fit(network, TileObjective(data, context.config, context.fabric), context)
 
 
 def trained(folder, data, config, spec, console):
@@ -116,7 +120,7 @@ def test_a_finished_run_is_not_run_again_but_another_one_is(tmp_path, data, tiny
     assert same_bytes(first, again)
     assert state.epoch == 3
     assert "resuming after epoch 3" in quiet.file.getvalue()
-    other = TileData(data.training, data.validation, "selftest_", "run-2")
+    other = TrainingData(data.training, data.validation, "selftest_", "run-2")
     before = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
     trained(tmp_path, other, tiny_config, tiny_spec, quiet)
     assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() != before
@@ -146,7 +150,7 @@ def test_unknown_labels_do_not_change_their_head(tmp_path, data, tiny_config, ti
     config = changed(tiny_config, weight_decay=0.0, epochs=1)
     manual_seed(0, 0)
     start = {name: t.clone() for name, t in TileNetwork(tiny_spec).state_dict().items()}
-    network, _ = trained(tmp_path, TileData(training, data.validation, "", "x"), config, tiny_spec, quiet)
+    network, _ = trained(tmp_path, TrainingData(training, data.validation, "", "x"), config, tiny_spec, quiet)
     for name, tensor in network.state_dict().items():
         assert torch.isfinite(tensor).all()
         if name.startswith("heads.morphology"):

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from inkdot.evaluation.oof_metrics import (
     cross_validation_metrics,
     uncalibrated_scores,
 )
-from inkdot.labels import flagging_head, score_columns, target_columns
+from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
-from inkdot.model.targets import head_slices
+from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.training.label_checks import check_labels
@@ -96,9 +96,7 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofP
     predictor = Predictor(layout.model)
     heads, description = config.head_records, predictor.description
     scores = predictor.predict_proba(tiles.tiles())
-    head = flagging_head(heads)
-    point = description.operating_points[head.name]
-    column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
+    threshold = description.operating_points[flagging_head(heads).name].threshold
     return OofPredictions(
         names=tiles.slides,
         patients=tiles.patients,
@@ -106,20 +104,13 @@ def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofP
         targets=tiles.targets,
         scores=scores,
         uncalibrated=uncalibrated_scores(scores, heads, description.temperatures),
-        flagged=scores[:, column] >= point.threshold,
+        flagged=scores[:, flag_column(heads)] >= threshold,
     )
 
 
 def _join(parts: Sequence[OofPredictions]) -> OofPredictions:
-    return OofPredictions(
-        names=np.concatenate([part.names for part in parts]),
-        patients=np.concatenate([part.patients for part in parts]),
-        folds=np.concatenate([part.folds for part in parts]),
-        targets=np.concatenate([part.targets for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        uncalibrated=np.concatenate([part.uncalibrated for part in parts]),
-        flagged=np.concatenate([part.flagged for part in parts]),
-    )
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(OofPredictions))
+    return OofPredictions(*(np.concatenate(column) for column in columns))
 
 
 def _write(
@@ -130,36 +121,50 @@ def _write(
     config: Config,
     layout: RunLayout,
 ) -> None:
-    heads, images = config.head_records, whole is None
+    heads = config.head_records
     calls = slide_calls(whole) if whole else {}
     confusions = {
         head.name: confusion_matrix(predicted, head, columns)
         for head, columns in zip(heads, head_slices(heads).values(), strict=True)
     }
+    patients = len(np.unique(whole.results.patients if whole else predicted.patients))
     facts = {
         "folds": folds,
         "tiles": len(predicted.names),
-        "patients": len(np.unique(whole.results.patients if whole else predicted.patients)),
+        "patients": patients,
         "confusions": {
-            name: [[pairs.get((truth, called), 0) for called in classes] for truth in classes]
-            for (name, pairs), classes in zip(
-                confusions.items(), (head.classes for head in heads), strict=True
-            )
+            head.name: [
+                [confusions[head.name].get((truth, called), 0) for called in head.classes]
+                for truth in head.classes
+            ]
+            for head in heads
         },
-        **({"slides": len(whole.slides), "calls": _counts(calls)} if whole else {}),
         "metrics": {name: asdict(estimate) for name, estimate in metrics.items()},
     }
-    write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    what, who = ("images", "groups") if images else ("tiles", "patients")
-    counts = f"{len(predicted.names)} {what} of {facts['patients']} {who}"
     if whole:
-        counts = f"{len(whole.slides)} slides, {counts}"
-    lines = [
+        counts = {f"{truth}, {call}": count for (truth, call), count in calls.items()}
+        facts |= {"slides": len(whole.slides), "calls": counts}
+        write_text(layout.out_of_fold_slides_csv, slides_csv(whole))
+    write_text(layout.cross_validation_json, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    what, who = ("tiles", "patients") if whole else ("images", "groups")
+    counted = f"{len(predicted.names)} {what} of {patients} {who}"
+    lines = _metric_lines(f"{len(whole.slides)} slides, {counted}" if whole else counted, who, folds, metrics)
+    if whole:
+        lines += ["", "Slides by truth (rows) and call, at the operating point of their fold's model:", ""]
+        lines += _table(calls, sorted({truth for truth, _ in calls}), sorted({call for _, call in calls}))
+    for head in heads:
+        lines += ["", f"{what.capitalize()} by true class (rows) and most probable class of {head.name}:", ""]
+        lines += _table(confusions[head.name], head.classes, head.classes)
+    write_text(layout.cross_validation_md, "\n".join(lines) + "\n")
+    write_text(layout.out_of_fold_csv, _scores_csv(predicted, heads))
+
+
+def _metric_lines(counted: str, who: str, folds: int, metrics: Mapping[str, Estimate]) -> list[str]:
+    return [
         "# Cross-validation",
         "",
-        f"{folds} folds, {counts}, each predicted by a model trained without its "
-        f"{who[:-1]}: epoch, temperatures and threshold were chosen on other {who}. 95 % confidence intervals."
-        "",
+        f"{folds} folds, {counted}, each predicted by a model trained without its {who[:-1]}: epoch, temperatures and "
+        f"threshold were chosen on other {who}. 95 % confidence intervals.",
         "",
         "| metric | value | 95 % interval | method |",
         "| --- | --- | --- | --- |",
@@ -169,18 +174,22 @@ def _write(
             for name, e in metrics.items()
         ),
     ]
-    if whole:
-        lines += [
-            "",
-            "Slides by truth (rows) and call, at the operating point of their fold's model:",
-            "",
-        ]
-        lines += _calls_table(calls)
-        write_text(layout.out_of_fold_slides_csv, slides_csv(whole))
-    for head in heads:
-        lines += ["", f"{what.capitalize()} by true class (rows) and most probable class of {head.name}:", ""]
-        lines += _confusion_table(confusions[head.name], head.classes)
-    write_text(layout.cross_validation_md, "\n".join(lines) + "\n")
+
+
+def _table(counts: Mapping[tuple[str, str], int], rows: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Counts by (row, column), as Markdown."""
+    return [
+        f"| | {' | '.join(columns)} |",
+        "| --- |" + " ---: |" * len(columns),
+        *(
+            f"| {row} | {' | '.join(str(counts.get((row, column), 0)) for column in columns)} |"
+            for row in rows
+        ),
+    ]
+
+
+def _scores_csv(predicted: OofPredictions, heads: Sequence[Head]) -> str:
+    """Targets and scores of every tile or image."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads)])
@@ -190,25 +199,4 @@ def _write(
         writer.writerow(
             [predicted.names[row], predicted.patients[row], predicted.folds[row] + 1, *targets, *scores]
         )
-    write_text(layout.out_of_fold_csv, buffer.getvalue())
-
-
-def _counts(calls: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    return {f"{truth}, {call}": count for (truth, call), count in calls.items()}
-
-
-def _calls_table(calls: Mapping[tuple[str, str], int]) -> list[str]:
-    words = sorted({call for _, call in calls})
-    rows = [
-        f"| {truth} | " + " | ".join(str(calls.get((truth, word), 0)) for word in words) + " |"
-        for truth in sorted({truth for truth, _ in calls})
-    ]
-    return [f"| | {' | '.join(words)} |", "| --- |" + " ---: |" * len(words), *rows]
-
-
-def _confusion_table(pairs: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:
-    rows = [
-        f"| {truth} | " + " | ".join(str(pairs.get((truth, called), 0)) for called in classes) + " |"
-        for truth in classes
-    ]
-    return [f"| | {' | '.join(classes)} |", "| --- |" + " ---: |" * len(classes), *rows]
+    return buffer.getvalue()

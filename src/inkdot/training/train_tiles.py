@@ -30,8 +30,9 @@ from inkdot.training.distributed.fabric import batch_norm_note
 from inkdot.training.environment import environment_text
 from inkdot.training.fit.checkpoint import RunState
 from inkdot.training.fit.epoch_metrics import best_epoch_note
+from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.pretrained import starting_network
-from inkdot.training.fit.trainer import TileData, fit_tiles
+from inkdot.training.fit.trainer import fit
 from inkdot.training.mil.train_mil import train_mil
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import describe
@@ -63,7 +64,7 @@ def train_cohort(
         tables: Where the slides are tiled, if not in that folder.
     """
     config, layout, rank_zero = context.config, context.layout, context.fabric.is_global_zero
-    data = TileData(training, validation, cohort.metrics_prefix, _identity(cohort, config))
+    data = TrainingData(training, validation, cohort.metrics_prefix, _identity(cohort, config))
     if rank_zero:
         hashes = {"data": data.identity, "config": json_sha256(config.model_dump(mode="json"))}
         text = environment_text(choose_device("auto"), hashes, config.training.seed)
@@ -77,7 +78,7 @@ def train_cohort(
             return  # not rank zero, see below
         network, described, phases = trained
     else:
-        state = fit_tiles(network, data, context)
+        state = fit(network, TileObjective(data, config, context.fabric), context)
         if not rank_zero:
             return  # rank zero describes and stores what all have trained
         described = describe(

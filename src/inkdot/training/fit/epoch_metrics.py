@@ -18,7 +18,7 @@ from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import calibrated_scores
-from inkdot.model.targets import NameArray, TargetArray, head_slices
+from inkdot.model.targets import FloatArray, NameArray, TargetArray, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.fit.loss import Loss, masked_loss
 
@@ -34,22 +34,36 @@ def validation_row(network: TileNetwork, tiles: TileSet, config: Config, device:
     ``calibrated_loss`` is the loss at the best temperatures and the default of ``training.monitor``: the plain loss also
     counts overconfidence, which the temperatures that are fitted after training remove.
     """
-    settings, heads = config.training, network.spec.heads
-    logits = predict_logits(network, tiles.tiles(), device=device, batch_size=settings.tiles_at_once)
-    temperatures = fit_temperatures(logits, tiles, config)
-    targets, weights = torch.from_numpy(tiles.targets), torch.from_numpy(balanced_weights(tiles, config))
-
-    def losses(by: Mapping[str, float]) -> Loss:
-        scaled = [
-            torch.from_numpy(logits[:, own]) / by.get(name, 1.0) for name, own in head_slices(heads).items()
-        ]
-        return masked_loss(torch.cat(scaled, dim=1), targets, heads, settings.head_weights, weights)
-
-    plain = losses({})
+    batch = config.training.tiles_at_once
+    logits = predict_logits(network, tiles.tiles(), device=device, batch_size=batch)
+    temperatures, weights = fit_temperatures(logits, tiles, config), balanced_weights(tiles, config)
+    plain = scaled_loss(logits, {}, tiles.targets, weights, config)
     row: dict[str, float | None] = {"loss": float(plain.total)}
     row |= {f"loss.{name}": float(value) for name, value in plain.per_head.items()}
-    row["calibrated_loss"] = float(losses(temperatures).total)
+    row["calibrated_loss"] = float(scaled_loss(logits, temperatures, tiles.targets, weights, config).total)
     return row | cells(monitored_metrics(logits, temperatures, tiles.targets, tiles.patients, config))
+
+
+def scaled_loss(
+    logits: LogitArray,
+    temperatures: Mapping[str, float],
+    targets: TargetArray,
+    weights: FloatArray,
+    config: Config,
+) -> Loss:
+    """Loss of logits divided by the temperature of their head, 1 where none is given; weights of rows, shape [n]."""
+    heads = config.head_records
+    scaled = [
+        torch.from_numpy(logits[:, own]) / temperatures.get(name, 1.0)
+        for name, own in head_slices(heads).items()
+    ]
+    return masked_loss(
+        torch.cat(scaled, dim=1),
+        torch.from_numpy(targets),
+        heads,
+        config.training.head_weights,
+        torch.from_numpy(weights),
+    )
 
 
 def monitored_metrics(

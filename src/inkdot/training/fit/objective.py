@@ -7,7 +7,7 @@ The trainer handles steps, epochs, checkpoints and the EMA of the weights; an ob
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -16,12 +16,16 @@ from torch.utils.data import DataLoader
 
 from inkdot.config import Config
 from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.bags import BagSet
 from inkdot.datasets.class_weights import balanced_weights
 from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_loader
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
 from inkdot.training.fit.epoch_metrics import Row, validation_row
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
+from inkdot.training.fit.monitor import check_monitored
+
+_Set = TypeVar("_Set", TileSet, BagSet)
 
 
 class BatchSampler(Protocol):
@@ -84,18 +88,18 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TileData:
-    """Training and validation tiles.
+class TrainingData(Generic[_Set]):
+    """Tiles, or slides as bags of tiles, for training and validation.
 
     Attributes:
-        training: Training tiles.
-        validation: Tiles of other patients.
-        metrics_prefix: Put before the names of metrics on the validation tiles.
+        training: Training tiles or slides.
+        validation: Those of other patients.
+        metrics_prefix: Put before the names of metrics on the validation data.
         identity: Hash of everything that shapes the run.
     """
 
-    training: TileSet
-    validation: TileSet
+    training: _Set
+    validation: _Set
     metrics_prefix: str
     identity: str
 
@@ -103,7 +107,15 @@ class TileData:
 class TileObjective:
     """Training from tiles with labels of their own."""
 
-    def __init__(self, data: TileData, config: Config, fabric: Fabric) -> None:
+    def __init__(self, data: TrainingData[TileSet], config: Config, fabric: Fabric) -> None:
+        """Make the sampler.
+
+        Raises:
+            UserError: The best epoch is to be chosen by a metric that is undefined on the validation tiles, or the processes
+                cannot share a batch evenly.
+        """
+        if config.training.checkpoint == "best":
+            check_monitored(data.validation.targets, data.validation.patients, config)
         self.training, self.metrics_prefix, self.identity = data.training, data.metrics_prefix, data.identity
         self._validation, self._config, self._fabric = data.validation, config, fabric
         settings = config.training

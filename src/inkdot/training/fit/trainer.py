@@ -18,7 +18,6 @@ from torch.optim import AdamW, Optimizer
 from inkdot.config import TrainingConfig
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
-from inkdot.model.network import TileNetwork
 from inkdot.model.torch_backend import to_device
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
@@ -34,8 +33,7 @@ from inkdot.training.fit.checkpoint import (
 from inkdot.training.fit.ema import EMA
 from inkdot.training.fit.epoch_metrics import Row, epoch_line, epoch_row, is_better, metrics_csv_text
 from inkdot.training.fit.lr_schedule import learning_rate_at
-from inkdot.training.fit.monitor import check_monitored
-from inkdot.training.fit.objective import Objective, TileData, TileObjective
+from inkdot.training.fit.objective import Objective, TileObjective
 from inkdot.training.fit.tensorboard import row_writer
 from inkdot.training.fit.training_curves import curves_svg
 from inkdot.training.run_context import RunContext
@@ -55,18 +53,6 @@ class _Trainer:
     ema: EMA
     settings: TrainingConfig
     steps: int
-
-
-def fit_tiles(network: TileNetwork, data: TileData, context: RunContext) -> RunState:
-    """Train on labelled tiles, see :func:`fit`.
-
-    Raises:
-        UserError: As there, or the best epoch is to be chosen by a metric that is undefined on the validation tiles.
-    """
-    config = context.config
-    if config.training.checkpoint == "best":
-        check_monitored(data.validation.targets, data.validation.patients, config)
-    return fit(network, TileObjective(data, config, context.fabric), context)
 
 
 def fit(network: nn.Module, objective: Objective, context: RunContext) -> RunState:

@@ -6,25 +6,24 @@ from inkdot.config import Config
 from inkdot.datasets.bags import BagSet, labelled_subset
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import auc_metrics, decided_rows, head_classes
-from inkdot.labels import Head, flagging_head
+from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
+from inkdot.labels import Head
 from inkdot.metrics.attention_pooling import attention_pool
+from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
-from inkdot.model.targets import head_slices
+from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
-from inkdot.training.mil.mil_objective import BagData, fit_slide_temperatures, pooled_bags
-from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
-from inkdot.training.release.calibrate import locked_point, model_description
+from inkdot.training.fit.objective import TrainingData
+from inkdot.training.mil.mil_objective import fit_slide_temperatures, pooled_bags
+from inkdot.training.release.calibrate import REPLICATES, FlagScores, lock, model_description
 from inkdot.training.release.deployed_network import deployed_network
-
-_REPLICATES = 1000
 
 
 def describe_slides(
     network: TileNetwork,
-    data: BagData,
+    data: TrainingData[BagSet],
     tiles: TileSet,
     config: Config,
     trained_on: TrainedOn,
@@ -48,49 +47,30 @@ def describe_slides(
     Returns:
         The description, still without the hash of the weights.
     """
-    heads, bags = config.head_records, data.validation
-    known = labelled_subset(tiles)
+    heads, bags, known = config.head_records, data.validation, labelled_subset(tiles)
     with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
         logits, of_tiles = deployed.logits(bags.tiles.tiles()), deployed.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
     temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
-    slides = bag_scores(logits, bags, heads, temperatures)
-    head = flagging_head(heads)
-    head_class = next(
-        q for q in head_classes(heads) if q.head == head.name and q.class_name == head.flag_class
-    )
-    rows, truth = decided_rows(bags.targets, head_class.column)
-    own, patients = slides[rows, head_class.column].astype(np.float32), bags.patients[rows]
-    seed = config.training.seed
-    metrics = {
-        f"{prefix}slide_{name}": estimate
-        for name, estimate in auc_metrics(
-            slides, bags.targets, bags.patients, heads, replicates=_REPLICATES, seed=seed
-        ).items()
-    }
-    if len(known):
-        scores = calibrated_scores(of_tiles, heads, temperatures)
-        found = auc_metrics(scores, known.targets, known.patients, heads, replicates=_REPLICATES, seed=seed)
-        metrics |= {prefix + name: estimate for name, estimate in found.items()}
-    point = locked_point(head_class, truth, own, patients, config.training, evaluated_on="attention")
-    abstained = slide_abstention_band(
-        truth, own, patients, point.threshold, config.training, evaluated_on="attention"
-    )
-    further = head_abstention_bands(
-        calibrated_scores(of_tiles, heads, temperatures),
-        known.targets,
-        known.patients,
-        heads,
-        config.training,
-    )
+    scores = bag_scores(logits, bags, heads, temperatures)
+    tile_scores = calibrated_scores(of_tiles, heads, temperatures)
+
+    def metrics(start: str, own: ScoreArray, of: BagSet | TileSet) -> dict[str, Estimate | None]:
+        found = auc_metrics(
+            own, of.targets, of.patients, heads, replicates=REPLICATES, seed=config.training.seed
+        )
+        return {start + name: estimate for name, estimate in found.items()}
+
+    rows, truth = decided_rows(bags.targets, flag_column(heads))
+    slides = FlagScores(truth, scores[rows, flag_column(heads)], bags.patients[rows], "attention")
     return model_description(
         network,
         config,
         trained_on,
         temperatures=temperatures,
-        operating_points={head.name: point},
-        abstention=({head.name: abstained} if abstained else {}) | further,
-        metrics=metrics,
+        locked=lock(slides, tile_scores, known, config),
+        metrics=metrics(f"{prefix}slide_", scores, bags)
+        | (metrics(prefix, tile_scores, known) if len(known) else {}),
         precision=precision,
         attention=attention,
     )

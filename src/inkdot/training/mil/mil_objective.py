@@ -2,8 +2,7 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -24,33 +23,17 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.targets import FloatArray, TargetArray, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.distributed.predict import predict_logits_sharded
-from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics
+from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics, scaled_loss
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss
 from inkdot.training.fit.monitor import check_monitored
+from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.bag_sampler import BagSampler
-
-
-@dataclass(frozen=True, slots=True)
-class BagData:
-    """Training and validation slides.
-
-    Attributes:
-        training: Training slides.
-        validation: Slides of other patients.
-        metrics_prefix: Put before the names of metrics on the validation slides.
-        identity: Hash of everything that shapes the run.
-    """
-
-    training: BagSet
-    validation: BagSet
-    metrics_prefix: str
-    identity: str
 
 
 class MilObjective:
     """Each step takes some slides and some tiles of each: loss of the slides' labels, and of the tiles that have labels."""
 
-    def __init__(self, data: BagData, config: Config, fabric: Fabric) -> None:
+    def __init__(self, data: TrainingData[BagSet], config: Config, fabric: Fabric) -> None:
         self.training: TileSet = data.training.tiles
         self.metrics_prefix, self.identity = data.metrics_prefix, data.identity
         self._data, self._config, self._fabric = data, config, fabric
@@ -105,24 +88,16 @@ class MilObjective:
 
     def validate(self, ema: nn.Module, device: torch.device) -> Row:
         """Loss and metrics on the validation slides, each with all its tiles, and on their patients."""
-        bags, heads, settings = self._data.validation, self._config.head_records, self._config.training
-        network, batch = cast(TileNetwork, ema), settings.tiles_at_once
+        bags, config = self._data.validation, self._config
+        network, batch = cast(TileNetwork, ema), config.training.tiles_at_once
         logits = predict_logits(network, bags.tiles.tiles(), device=device, batch_size=batch)
-        logits = pooled_bags(logits, bags, heads)
-        temperatures = fit_slide_temperatures(logits, bags, self._config)
-        weights = torch.from_numpy(slide_weights(bags, self._config))
-        targets = torch.from_numpy(bags.targets)
-
-        def loss(by: Mapping[str, float]) -> float:
-            parts = [
-                torch.from_numpy(logits[:, own]) / by.get(name, 1.0)
-                for name, own in head_slices(heads).items()
-            ]
-            whole = masked_loss(torch.cat(parts, dim=1), targets, heads, settings.head_weights, weights)
-            return float(whole.total)
-
-        row: dict[str, float | None] = {"loss": loss({}), "calibrated_loss": loss(temperatures)}
-        return row | cells(monitored_metrics(logits, temperatures, bags.targets, bags.patients, self._config))
+        logits = pooled_bags(logits, bags, config.head_records)
+        temperatures, weights = fit_slide_temperatures(logits, bags, config), slide_weights(bags, config)
+        row: dict[str, float | None] = {
+            name: float(scaled_loss(logits, by, bags.targets, weights, config).total)
+            for name, by in (("loss", {}), ("calibrated_loss", temperatures))
+        }
+        return row | cells(monitored_metrics(logits, temperatures, bags.targets, bags.patients, config))
 
     def _sum(self, tensor: Tensor) -> Tensor:
         """Sum over all processes."""

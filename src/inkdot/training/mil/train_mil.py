@@ -21,11 +21,12 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import Attention, ModelFile
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import best_epoch_note
-from inkdot.training.fit.trainer import TileData, fit, fit_tiles
+from inkdot.training.fit.objective import TileObjective, TrainingData
+from inkdot.training.fit.trainer import fit
 from inkdot.training.mil.attention_heads import with_attention
 from inkdot.training.mil.bag_sampler import slides_per_step
 from inkdot.training.mil.calibrate_slides import describe_slides
-from inkdot.training.mil.mil_objective import BagData, MilObjective, slides_per_class
+from inkdot.training.mil.mil_objective import MilObjective, slides_per_class
 from inkdot.training.mil.pseudo_labels import flag_margins, labelled_bag_tiles, pseudo_labelled_tiles
 from inkdot.training.run_context import RunContext
 
@@ -107,7 +108,7 @@ def planned_steps(
 
 
 def train_mil(
-    network: TileNetwork, data: TileData, cohort: Cohort, context: RunContext
+    network: TileNetwork, data: TrainingData[TileSet], cohort: Cohort, context: RunContext
 ) -> tuple[TileNetwork, ModelFile, list[str]] | None:
     """Train a network on slides and tiles together; each phase has its own folder in the run folder.
 
@@ -121,7 +122,7 @@ def train_mil(
         The network with attention, its description, and lines for the card; None except on rank zero.
     """
     config = context.config
-    bags = BagData(
+    bags = TrainingData(
         *(_bags(tiles, cohort) for tiles in (data.training, data.validation)),
         metrics_prefix=f"{data.metrics_prefix}slide_",
         identity=data.identity,
@@ -157,14 +158,14 @@ def train_mil(
 
 
 def _train_backbone(
-    network: TileNetwork, data: TileData, bags: BagData, context: RunContext
-) -> tuple[_Start, BagData, list[str]]:
+    network: TileNetwork, data: TrainingData[TileSet], bags: TrainingData[BagSet], context: RunContext
+) -> tuple[_Start, TrainingData[BagSet], list[str]]:
     """Train the backbone on tiles before attention; how it started, the slides for attention, and lines for the card."""
     config = context.config
     sides = [labelled_subset(tiles) for tiles in (data.training, data.validation)]
     if all(_both_classes(tiles.targets, config) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
-        state = fit_tiles(network, labelled, context)
+        state = fit(network, TileObjective(labelled, config, context.fabric), context)
         return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs."]
     if config.training.mil.start == "pseudo-labels":
         return "pseudo-labels", *_train_on_pseudo_labels(network, data, bags, context)
@@ -172,8 +173,8 @@ def _train_backbone(
 
 
 def _train_on_pseudo_labels(
-    network: TileNetwork, data: TileData, bags: BagData, context: RunContext
-) -> tuple[BagData, list[str]]:
+    network: TileNetwork, data: TrainingData[TileSet], bags: TrainingData[BagSet], context: RunContext
+) -> tuple[TrainingData[BagSet], list[str]]:
     """Train on all tiles with the labels of their slides, then on rounds of pseudo-labels of the most confident tiles."""
     config = context.config
     heads, sides = config.head_records, (bags.training, bags.validation)
@@ -185,7 +186,7 @@ def _train_on_pseudo_labels(
         phase = context.within(context.layout.phase(name))
         if name != _WEAK:  # a later phase: freeze_epochs are over
             phase = phase.with_training(freeze_epochs=0)
-        return fit_tiles(network, own, phase).epoch
+        return fit(network, TileObjective(own, phase.config, phase.fabric), phase).epoch
 
     epochs = train(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
     counts, pseudo = list[str](), [side.tiles for side in sides]

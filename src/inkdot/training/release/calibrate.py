@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,14 @@ from inkdot import __version__
 from inkdot.config import Config, TrainingConfig
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
-from inkdot.evaluation.head_metrics import HeadClass, auc_metrics, decided_rows, head_classes
-from inkdot.labels import flagging_head
+from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
+from inkdot.labels import Head, flagging_head
 from inkdot.metrics.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
 from inkdot.metrics.thresholds import threshold_for_sensitivity
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores
-from inkdot.model.targets import NameArray
+from inkdot.model.targets import NameArray, flag_column
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.model_files import (
     AbstentionBand,
@@ -30,17 +30,48 @@ from inkdot.storage.model_files import (
     TrainedOn,
 )
 from inkdot.storage.schemas import MODEL_VERSION
-from inkdot.training.fit.trainer import TileData
+from inkdot.training.fit.objective import TrainingData
 from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
 
-_STEPS = 10_000
+REPLICATES: Final = 1000
+"""Draws of the bootstrap for the metrics that a model records."""
+
+_STEPS: Final = 10_000
 """Thresholds are locked in steps of 1/10,000: finer ones would separate validation slides, not patients."""
 
 
+class FlagScores(NamedTuple):
+    """Validation slides or images of known truth, for the operating point.
+
+    Attributes:
+        truth: Whether each is of the flag class, shape [n].
+        scores: Of the flag class, float32 [n].
+        patients: Shape [n].
+        evaluated_on: What a slide's score is made from.
+    """
+
+    truth: npt.NDArray[np.bool_]
+    scores: ScoreArray
+    patients: NameArray
+    evaluated_on: Literal["slides", "attention"]
+
+
+class Locked(NamedTuple):
+    """What is chosen on validation data and fixed in the model, by head."""
+
+    operating_points: dict[str, OperatingPoint]
+    abstention: dict[str, AbstentionBand]
+
+
 def describe(
-    network: TileNetwork, data: TileData, config: Config, trained_on: TrainedOn, *, mpp_known: bool = True
+    network: TileNetwork,
+    data: TrainingData[TileSet],
+    config: Config,
+    trained_on: TrainedOn,
+    *,
+    mpp_known: bool = True,
 ) -> ModelFile:
     """Calibrate a trained network on the validation tiles and lock its operating point.
 
@@ -50,34 +81,49 @@ def describe(
     Returns:
         The description, still without the hash of the weights.
     """
-    heads, tiles = config.head_records, data.validation
+    heads, tiles, seed = config.head_records, data.validation, config.training.seed
     with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
         logits = deployed.logits(tiles.tiles())
     temperatures = fit_temperatures(logits, tiles, config)
     scores = calibrated_scores(logits, heads, temperatures)
-    head = flagging_head(heads)
-    head_class = next(
-        own for own in head_classes(heads) if own.head == head.name and own.class_name == head.flag_class
-    )
-    point = _operating_point(head_class, scores, tiles, config.training)
-    abstained = slide_abstention_band(
-        *_slides(head_class, scores, tiles), point.threshold, config.training, evaluated_on="slides"
-    )
-    further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, config.training)
-    metrics = auc_metrics(
-        scores, tiles.targets, tiles.patients, heads, replicates=1000, seed=config.training.seed
-    )
+    metrics = auc_metrics(scores, tiles.targets, tiles.patients, heads, replicates=REPLICATES, seed=seed)
     return model_description(
         network,
         config,
         trained_on,
         temperatures=temperatures,
-        operating_points={head.name: point},
-        abstention=({head.name: abstained} if abstained else {}) | further,
+        locked=lock(best_tiles(scores, tiles, flag_column(heads)), scores, tiles, config),
         metrics={data.metrics_prefix + name: estimate for name, estimate in metrics.items()},
         precision=precision,
         mpp_known=mpp_known,
     )
+
+
+def lock(slides: FlagScores, scores: ScoreArray, tiles: TileSet, config: Config) -> Locked:
+    """Choose the operating point and the abstention bands.
+
+    Args:
+        slides: Validation slides or images.
+        scores: Calibrated scores of the validation tiles, shape [n, classes of all heads].
+        tiles: The validation tiles with labels.
+        config: The whole config.
+    """
+    heads, training = config.head_records, config.training
+    head = flagging_head(heads)
+    point = _operating_point(slides, head, training)
+    if slides.evaluated_on == "slides":
+        reliability = _reliability(scores, tiles, flag_column(heads), training.seed)
+        point = point.model_copy(update={"reliability": reliability})
+    band = slide_abstention_band(
+        slides.truth,
+        slides.scores,
+        slides.patients,
+        point.threshold,
+        training,
+        evaluated_on=slides.evaluated_on,
+    )
+    further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, training)
+    return Locked({head.name: point}, ({head.name: band} if band else {}) | further)
 
 
 def model_description(
@@ -86,9 +132,8 @@ def model_description(
     trained_on: TrainedOn,
     *,
     temperatures: dict[str, float],
-    operating_points: dict[str, OperatingPoint],
+    locked: Locked,
     metrics: Mapping[str, Estimate | None],
-    abstention: dict[str, AbstentionBand],
     precision: Precision,
     attention: Attention | None = None,
     mpp_known: bool = True,
@@ -114,8 +159,8 @@ def model_description(
         normalisation_std=list(spec.normalisation_std),
         temperatures=temperatures,
         attention=attention,
-        operating_points=operating_points,
-        abstention=abstention,
+        operating_points=locked.operating_points,
+        abstention=locked.abstention,
         validation_metrics={
             name: interval
             for name, estimate in metrics.items()
@@ -127,35 +172,14 @@ def model_description(
     )
 
 
-def _operating_point(
-    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, training: TrainingConfig
-) -> OperatingPoint:
-    """The highest threshold at which enough positive slides are flagged, each by a truly positive tile.
-
-    Slides, not tiles: a slide is flagged by its highest tile, and the highest of hundreds of benign tiles exceeds any
-    threshold that was chosen to reach most malignant ones.
-    """
-    truth, own, patients = _slides(head_class, scores, tiles)
-    point = locked_point(head_class, truth, own, patients, training)
-    return point.model_copy(update={"reliability": _reliability(head_class, scores, tiles, training.seed)})
-
-
-def locked_point(
-    head_class: HeadClass,
-    truth: npt.NDArray[np.bool_],
-    own: ScoreArray,
-    patients: NameArray,
-    training: TrainingConfig,
-    *,
-    evaluated_on: Literal["slides", "attention"] = "slides",
-) -> OperatingPoint:
-    """The operating point of slides with known truth and score, shape [n] each."""
+def _operating_point(slides: FlagScores, head: Head, training: TrainingConfig) -> OperatingPoint:
+    truth, scores, patients, evaluated_on = slides
     target, seed = training.target_sensitivity, training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
-    threshold = math.floor(threshold_for_sensitivity(truth, own, target) * _STEPS) / _STEPS
-    called = own >= threshold
+    threshold = math.floor(threshold_for_sensitivity(truth, scores, target) * _STEPS) / _STEPS
+    called = scores >= threshold
     return OperatingPoint(
-        class_name=head_class.class_name,
+        class_name=head.flag_class or "",
         threshold=threshold,
         target_sensitivity=target,
         sensitivity=to_interval(share_estimate(called[truth], patients[truth], seed=seed)),
@@ -164,27 +188,27 @@ def locked_point(
     )
 
 
-def _reliability(
-    head_class: HeadClass, scores: ScoreArray, tiles: TileSet, seed: int
-) -> list[ReliabilityStep]:
-    rows, truth = decided_rows(tiles.targets, head_class.column)
+def _reliability(scores: ScoreArray, tiles: TileSet, column: int, seed: int) -> list[ReliabilityStep]:
+    rows, truth = decided_rows(tiles.targets, column)
     return [
         ReliabilityStep(low=step.low, high=step.high, regions=step.regions, positive=positive)
-        for step in reliability_steps(truth, scores[rows, head_class.column], tiles.patients[rows], seed=seed)
+        for step in reliability_steps(truth, scores[rows, column], tiles.patients[rows], seed=seed)
         if (positive := to_interval(step.positive)) is not None
     ]
 
 
-def _slides(
-    head_class: HeadClass, scores: ScoreArray, tiles: TileSet
-) -> tuple[npt.NDArray[np.bool_], ScoreArray, NameArray]:
-    """Truth, score and patient of each slide (or image): its best truly positive tile, else its highest tile."""
-    rows, truth = decided_rows(tiles.targets, head_class.column)
-    own = scores[rows, head_class.column]
+def best_tiles(scores: ScoreArray, tiles: TileSet, column: int) -> FlagScores:
+    """Each slide (or image) with the score of its best truly positive tile, else of its highest tile.
+
+    Slides, not tiles, choose the threshold: a slide is flagged by its highest tile, and the highest of hundreds of benign
+    tiles exceeds any threshold that was chosen to reach most malignant ones.
+    """
+    rows, truth = decided_rows(tiles.targets, column)
+    own = scores[rows, column]
     names, owner = np.unique(tiles.slides[rows], return_inverse=True)
     positive = np.bincount(owner, weights=truth, minlength=len(names)) > 0
     counts = truth | ~positive[owner]
     best = np.full(len(names), -np.inf, np.float32)
     np.maximum.at(best, owner[counts], own[counts])
     _, first = np.unique(owner, return_index=True)
-    return positive, best, tiles.patients[rows][first]
+    return FlagScores(positive, best, tiles.patients[rows][first], "slides")

@@ -63,18 +63,7 @@ def card_text(
             ]
         ),
         "## Training data",
-        _bullets(
-            [
-                f"{cohort.slides} {'images' if cohort.images else 'slides'} of {cohort.patients} "
-                f"{'groups' if cohort.images else 'patients'}, training and validation together.",
-                "Training tiles: "
-                + ", ".join(f"{name} {count:g}" for name, count in sorted(cohort.tiles_per_class.items()))
-                + ".",
-                f"Preparations: {_listed(cohort.preparations)}. Stains: {_listed(cohort.stains)}. "
-                f"Sites: {cohort.sites or 'not stated'}. Scanners: {cohort.scanners or 'not stated'}. {_scanned(description)}",
-                *notes,
-            ]
-        ),
+        _bullets([*_data_lines(description), *notes]),
         "## Performance on validation data",
         "Of patients that were not trained on. The temperatures and the threshold (and the epoch, where the best was kept) "
         "were chosen on them: expect lower metrics on new patients. Intervals are 95 %."
@@ -98,6 +87,18 @@ def card_text(
         _bullets(open_items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _data_lines(description: ModelFile) -> list[str]:
+    cohort = description.trained_on
+    counts = (f"{name} {count:g}" for name, count in sorted(cohort.tiles_per_class.items()))
+    return [
+        f"{cohort.slides} {'images' if cohort.images else 'slides'} of {cohort.patients} "
+        f"{'groups' if cohort.images else 'patients'}, training and validation together.",
+        f"Training tiles: {', '.join(counts)}.",
+        f"Preparations: {_listed(cohort.preparations)}. Stains: {_listed(cohort.stains)}. "
+        f"Sites: {cohort.sites or 'not stated'}. Scanners: {cohort.scanners or 'not stated'}. {_scanned(description)}",
+    ]
 
 
 def _at_the_limit(description: ModelFile) -> str:
