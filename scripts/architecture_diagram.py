@@ -32,7 +32,7 @@ ROLES = {
     "slides": "open slide files, write pyramids",
     "morphometry": "outline and measure nuclei",
     "model": "network, predictor, export",
-    "synthetic": "painted slides with truth",
+    "synthetic": "synthetic slides with truth",
     "metrics": "AUC, FROC, calibration, intervals",
     "storage": "tables, ledger, model files",
     "config": "YAML settings",
