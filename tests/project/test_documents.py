@@ -203,6 +203,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [link for link, target in targets.items() if not target.exists() and target not in GENERATED] == []
 
 
+@each_document
+def test_files_of_the_repository_exist(document: Path) -> None:
+    if document.name == "upgrade.md":  # lists old names
+        return
+    named = set(re.findall(r"`([^`\s]+)`", document.read_text(encoding="utf-8")))
+    folders = r"(?:src|tests|scripts|benchmarks|experiments|configs|docs|models)/[\w./-]+"
+    paths = {name for name in named if re.fullmatch(folders, name)}
+    assert [path for path in sorted(paths) if not (REPOSITORY / path).exists()] == []
+    tests = {name for name in named if re.fullmatch(r"test_\w+\.py", name)}
+    assert [name for name in sorted(tests) if not list((REPOSITORY / "tests").rglob(name))] == []
+
+
 def test_collects_commands_in_order() -> None:
     text = "\n".join(
         [
