@@ -4,6 +4,7 @@ import csv
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def test_saved_verdicts_load_on_another_computer(
     offline_page.set_input_files("#load-file", saved)
     offline_page.wait_for_selector('.card[data-rank="3"] .note')
     assert offline_page.locator("#status").inner_text() == (
-        "Verdicts on 3 regions loaded. 2 lines of other readers, regions or models ignored."
+        "Verdicts on 3 regions loaded. Ignored: 1 line of another reader, 1 line on regions that are not on this page."
     )
     assert [seen.pressed(offline_page, rank) for rank in (1, 2, 3)] == [
         ["malignant", "large_cell"],
@@ -126,6 +127,48 @@ def test_a_later_verdict_stays_and_another_table_is_refused(
     offline_page.wait_for_function(
         "() => document.getElementById('status').textContent.includes('not a verdicts.csv')"
     )
+
+
+def test_verdicts_on_another_export_of_the_slides_are_named_and_can_be_loaded(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    tmp_path: Path,
+    seen: SimpleNamespace,
+) -> None:
+    """Slides tiled again make another page; one of another model shows other regions."""
+    review = make_review("S1", 4)
+    address = write_page(review).as_uri()
+    offline_page.goto(address)
+    seen.name_reader(offline_page, "dr-a")
+    alert = offline_page.locator("#alert")
+    for key in "bb":
+        offline_page.keyboard.press(key)
+    with offline_page.expect_download() as download:
+        offline_page.click("#save")
+    saved = tmp_path / "verdicts.csv"
+    saved.write_bytes(Path(download.value.path()).read_bytes())
+    offline_page.reload()
+    assert alert.is_hidden()
+    tiled_again = replace(review, facts=replace(review.facts, tiles_sha256="ef" * 32))
+    other_model = replace(review, facts=replace(review.facts, model_sha256="12" * 32))
+    for other, loaded in (
+        (other_model, "Verdicts on 0 regions loaded. Ignored: 2 lines on another model's regions."),
+        (tiled_again, "Verdicts on 2 regions loaded."),
+    ):
+        write_page(other)
+        offline_page.reload()
+        assert "your verdicts on 2 regions of these slides from another export" in alert.inner_text()
+        offline_page.set_input_files("#load-file", saved)
+        offline_page.wait_for_function(
+            "(text) => document.getElementById('status').textContent === text", arg=loaded
+        )
+    offline_page.reload()
+    assert alert.is_hidden()
+    for other, seed in ((make_review("S2", 4), None), (review, 3)):  # of other slides, or blinded
+        write_page(other, blinded_seed=seed)
+        offline_page.reload()
+        assert alert.is_hidden()
 
 
 def test_the_save_button_marks_unsaved_verdicts(

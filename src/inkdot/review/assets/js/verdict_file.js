@@ -117,12 +117,17 @@
     const known = (row) => row.head === "" || ink.facts.heads.some((head) => head.name === row.head && head.verdicts.some((verdict) => verdict.name === row.verdict));
     const shown = ink.blinded ? ["blinded", String(ink.facts.blinded_seed)] : ["scores", ""];
     const entries = new Map();
-    let left = 0;
+    const ignored = new Map(); // reason -> number of rows
     for (const row of rows) {
       const key = regions.get(JSON.stringify([plain(row.slide_id), row.geometry]));
-      const fits = plain(row.reader) === reader && row.model_sha256 === ink.facts.model_sha256 && row.shown === shown[0] && row.order_seed === shown[1];
-      if (key === undefined || !fits || !known(row)) {
-        left += 1;
+      let reason = "";
+      if (plain(row.reader) !== reader) reason = "of another reader";
+      else if (row.model_sha256 !== ink.facts.model_sha256) reason = "on another model's regions";
+      else if (row.shown !== shown[0] || row.order_seed !== shown[1]) reason = "of another reader study";
+      else if (key === undefined) reason = "on regions that are not on this page";
+      else if (!known(row)) reason = "of other heads";
+      if (reason !== "") {
+        ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
         continue;
       }
       const entry = entries.get(key) ?? { verdicts: {}, note: null };
@@ -130,7 +135,7 @@
       if (row.note !== "") entry.note = { text: plain(row.note), time: row.time };
       entries.set(key, entry);
     }
-    return { entries, left };
+    return { entries, ignored };
   }
 
   /** Load a saved verdicts.csv. */
@@ -139,10 +144,10 @@
       const rows = savedRows(await file.text());
       const named = new Set(rows.map((row) => plain(row.slide_id)));
       for (const slide of ink.facts.slides) if (named.has(slide.id)) await ink.fetchRegions(slide);
-      const { entries, left } = entriesOf(rows, readerOf(rows));
+      const { entries, ignored } = entriesOf(rows, readerOf(rows));
       const changed = ink.verdicts.merge(entries);
-      const others = left > 0 ? ` ${ink.counted(left, "line", "lines")} of other readers, regions or models ignored.` : "";
-      ink.announce(`Verdicts on ${ink.counted(changed, "region", "regions")} loaded.${others}`);
+      const others = [...ignored].map(([reason, count]) => `${ink.counted(count, "line", "lines")} ${reason}`).join(", ");
+      ink.announce(`Verdicts on ${ink.counted(changed, "region", "regions")} loaded.${others && ` Ignored: ${others}.`}`);
     } catch (error) {
       ink.announce(error.message);
     }

@@ -4,6 +4,7 @@
 
 (function (ink) {
   const PREFIX = `inkdot/1/${ink.facts.review_id}/`;
+  const STORED = /^inkdot\/1\/([^/]+)\/([^/]*)\/(\[.*)$/s; // review, reader, region key
   const RESERVED = new Set(["z", "n", "o"]);
   let kept = true; // whether the browser keeps what is written
   let reader = "";
@@ -46,10 +47,14 @@
     } catch {
       if (!kept) return;
       kept = false;
-      const alert = ink.at("alert");
-      alert.textContent = "This browser does not store data for this page: save your verdicts before you close it.";
-      alert.hidden = false;
+      banner("This browser does not store data for this page: save your verdicts before you close it.");
     }
+  }
+
+  /** Show a line above the page, or none. */
+  function banner(text) {
+    ink.at("alert").textContent = text;
+    ink.at("alert").hidden = text === "";
   }
 
   function recall(name) {
@@ -73,17 +78,22 @@
   function load(who) {
     if (ink.store) return ink.store.load();
     const found = new Map();
-    const start = `${PREFIX}${encodeURIComponent(who)}/`;
+    const slides = ink.facts.slides.map((slide) => JSON.stringify([slide.id]).replace(/]$/, ","));
+    let elsewhere = 0; // regions of these slides on another page: of other tiles, another model or another order
     try {
-      for (let index = 0; index < localStorage.length; index += 1) {
-        const name = localStorage.key(index);
-        if (!name.startsWith(start)) continue;
+      for (const name of Object.keys(localStorage)) {
+        const [, review, owner, key] = STORED.exec(name) ?? [];
+        if (owner !== encodeURIComponent(who)) continue;
         const entry = parsed(localStorage.getItem(name));
-        if (entry) found.set(name.slice(start.length), entry);
+        if (entry && review === ink.facts.review_id) found.set(key, entry);
+        else if (entry && slides.some((start) => key.startsWith(start))) elsewhere += 1;
       }
     } catch {
       remember("inkdot/1/probe", null);
     }
+    const regions = ink.counted(elsewhere, "region", "regions");
+    const line = `This browser has your verdicts on ${regions} of these slides from another export. To use those of the same model here, save verdicts.csv on that page and load it.`;
+    if (kept) banner(elsewhere > 0 && found.size === 0 && !ink.blinded ? line : "");
     return found;
   }
 
