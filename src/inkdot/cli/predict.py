@@ -21,6 +21,27 @@ from inkdot.cli.options import (
     batch_settings,
 )
 
+_AllowSyntheticModel = Annotated[
+    bool,
+    typer.Option(
+        "--allow-synthetic-model",
+        help="Score real slides with a model trained on synthetic ones (meaningless scores).",
+    ),
+]
+_AllowUnknownScale = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unknown-scale", help="Score slides with a model trained on images of unknown scale."
+    ),
+]
+_Runtime = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option(help="Runtime of the network; auto uses OpenVINO on a CPU where it is installed."),
+]
+_Embeddings = Annotated[
+    bool, typer.Option("--embeddings", help="Write the backbone's features of each tile: OUT/embeddings.")
+]
+
 
 def predict(
     slides: Annotated[
@@ -32,28 +53,10 @@ def predict(
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
-    allow_synthetic_model: Annotated[
-        bool,
-        typer.Option(
-            "--allow-synthetic-model",
-            help="Score real slides with a model trained on synthetic ones (meaningless scores).",
-        ),
-    ] = False,
-    allow_unknown_scale: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown-scale",
-            help="Score slides with a model trained on images of unknown scale.",
-        ),
-    ] = False,
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
-        typer.Option(help="Runtime of the network; auto uses OpenVINO on a CPU where it is installed."),
-    ] = "auto",
-    embeddings: Annotated[
-        bool,
-        typer.Option("--embeddings", help="Write the backbone's features of each tile: OUT/embeddings."),
-    ] = False,
+    allow_synthetic_model: _AllowSyntheticModel = False,
+    allow_unknown_scale: _AllowUnknownScale = False,
+    runtime: _Runtime = "auto",
+    embeddings: _Embeddings = False,
     workers: Workers = 2,
     slide_timeout: SlideTimeout = 600,
     engine: EngineName = "local",

@@ -21,6 +21,8 @@ _Verdicts = Annotated[
     ),
 ]
 
+_Results = Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")]
+
 _HeadsOf = Annotated[
     Path | None,
     typer.Option("--config", help="Config file whose heads were reviewed, unless they are the default ones."),
@@ -46,7 +48,7 @@ Pseudonymise = Annotated[
 
 @review.command("export")
 def export(
-    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
+    results: _Results,
     out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
     top: Top = None,
     blinded: Blinded = None,
@@ -80,7 +82,7 @@ def _lines(path: Path) -> list[str]:
 
 @review.command("serve")
 def serve(
-    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
+    results: _Results,
     reader: Annotated[
         list[str] | None,
         typer.Option(help="Pseudonym of a reader; repeatable. Each reader gets an address of their own."),
@@ -91,9 +93,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to bind; 0 chooses a free one.")] = 8765,
     tokens: Annotated[
         Path | None,
-        typer.Option(
-            help="Table of readers and tokens, so that addresses stay the same; created if missing."
-        ),
+        typer.Option(help="Readers and their tokens, so that addresses stay the same; created if missing."),
     ] = None,
     name: Annotated[
         list[str] | None,
@@ -119,17 +119,14 @@ def serve(
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
 ) -> None:
-    """Serve the slides and the gallery to a browser; verdicts are saved at once."""
+    """Serve slides and gallery to a browser.
+
+    Verdicts are saved at once.
+    """
     from inkdot.serve.served_results import ServeSettings
     from inkdot.stages import review_serve as stage
 
-    settings = ServeSettings(
-        top_n=top,
-        blinded_seed=blinded,
-        pseudonymise=pseudonymise,
-        annotations=annotations,
-        query_list=query_list,
-    )
+    settings = ServeSettings(top, blinded, pseudonymise, annotations, query_list)
     raise typer.Exit(
         stage.run(
             results,
@@ -166,7 +163,7 @@ def import_(
 
 @review.command("next")
 def next_(
-    results: Annotated[Path, typer.Option(help="Results folder of `inkdot predict`.")],
+    results: _Results,
     out: Annotated[
         Path, typer.Option(help="The query list to write, for `inkdot review serve --query-list`.")
     ] = Path("next.csv"),
@@ -176,7 +173,10 @@ def next_(
         typer.Option(help="Verdicts so far: verdicts.csv or reviews.sqlite; repeatable."),
     ] = None,
 ) -> None:
-    """Active learning: select the regions to review next, uncertain ones that differ from each other."""
+    """Active learning: select regions to review.
+
+    They are uncertain, and differ from each other.
+    """
     from inkdot.stages import review_next as stage
 
     raise typer.Exit(stage.run(results, out, count=count, reviewed=reviewed or ()))
@@ -184,7 +184,10 @@ def next_(
 
 @review.command("agreement")
 def agreement(verdicts: _Verdicts, config: _HeadsOf = None) -> None:
-    """Inter-reader agreement: Cohen's and Fleiss' kappa with intervals."""
+    """Compute inter-reader agreement (kappa).
+
+    Cohen's kappa of two readers, Fleiss' of several, with intervals.
+    """
     from inkdot.stages import review_agreement as stage
 
     raise typer.Exit(stage.run(verdicts, heads=_heads(config)))

@@ -14,14 +14,14 @@ from inkdot.evaluation.report_parts import (
     cohort_warnings,
     counts_text,
     metric_prefix,
-    model_text,
+    model_facts,
     prefixed,
     prefixed_subgroups,
     reliability_plot,
     roc_plot,
     subgroup_sizes,
 )
-from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
+from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
 from inkdot.labels import flagging_head
 from inkdot.metrics.curves import reliability_bins, roc_points
@@ -48,7 +48,7 @@ def image_report(
         notes: Further warnings.
     """
     heads, predictions = model.head_records, images.predictions
-    head, column = flagging_head(heads), flag_column(heads)
+    head, column, slices = flagging_head(heads), flag_column(heads), head_slices(heads)
     rows, truth = decided_rows(predictions.targets, column)
     results = _results(images, column)
     groups = as_patients(results, {})
@@ -69,16 +69,11 @@ def image_report(
             f"{len(images.entries)} images of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
             "original image, and intervals are over groups.",
             f"Groups: {counts_text(groups.truth)}. Images: {counts_text(results.truth)}.",
-            f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made. A group is "
-            "flagged where one image reaches it.",
-            abstention_text(band),
-            model_text(model, model_sha256),
+            *model_facts(model, model_sha256, " A group is flagged where one image reaches it."),
         ],
         metrics={level: prefixed(own, prefix) for level, own in metrics.items()},
         calls=_calls(results, band),
-        confusions={
-            own.name: confusion_matrix(predictions, own, head_slices(heads)[own.name]) for own in heads
-        },
+        confusions={own.name: confusion_matrix(predictions, own, slices[own.name]) for own in heads},
         subgroups=prefixed_subgroups(results, prefix),
         subgroup_sizes=subgroup_sizes(results, "images", "groups"),
         failed=images.failed,

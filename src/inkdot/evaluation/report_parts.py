@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from inkdot.evaluation.report import Metrics, Plot
+from inkdot.evaluation.selective_prediction import abstention_text
+from inkdot.labels import flagging_head
 from inkdot.metrics.classification import FloatArray
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
@@ -34,12 +36,22 @@ def cohort_warnings(model: ModelFile, without_patient: int) -> list[str]:
     return warnings
 
 
-def model_text(model: ModelFile, model_sha256: str) -> str:
-    """The model, and a reminder that its training patients are not recorded in it."""
-    return (
+def model_facts(model: ModelFile, model_sha256: str, note: str = "") -> list[str]:
+    """The flagging head with its threshold, the abstention band, and that the model does not record its patients.
+
+    Args:
+        model: The model.
+        model_sha256: Its hash.
+        note: Added to the line on the head.
+    """
+    head = flagging_head(model.head_records)
+    threshold = model.operating_points[head.name].threshold
+    return [
+        f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.{note}",
+        abstention_text(model.abstention.get(head.name)),
         f"Model {model_sha256[:16]}, {model.backbone}. The model does not record its patients, so training on these "
-        "ones cannot be detected: mark test patients in a column split."
-    )
+        "ones cannot be detected: mark test patients in a column split.",
+    ]
 
 
 def reliability_plot(bins: Sequence[ReliabilityBin], what: str) -> Plot:

@@ -12,14 +12,14 @@ from inkdot.evaluation.report_parts import (
     cohort_warnings,
     counts_text,
     metric_prefix,
-    model_text,
+    model_facts,
     prefixed,
     prefixed_subgroups,
     reliability_plot,
     roc_plot,
     subgroup_sizes,
 )
-from inkdot.evaluation.selective_prediction import abstention_text, call_name, selective_prediction
+from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
 from inkdot.labels import flagging_head, target_columns
@@ -71,11 +71,10 @@ def slide_report(
     patients = as_patients(results, patient_truths([slide.entry for slide in slides], model.head_records))
     tiles, reliability = _tile_metrics(slides, model)
     prefix = metric_prefix(model)
-    threshold = model.operating_points[head.name].threshold
     truth, scores, owners = _scored(results)
     froc_data = _froc_data(slides)
-    band = model.abstention.get(head.name)
     froc = froc_points(froc_data)
+    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
     selective = selective_prediction(truth, scores, owners, threshold, band)
     metrics = {
         "Patients": slide_metrics(patients, ks=()),
@@ -91,12 +90,7 @@ def slide_report(
             *notes,
             *slide_warnings(slides),
         ],
-        facts=[
-            *_cohort_facts(results, patients, source),
-            f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.",
-            abstention_text(band),
-            model_text(model, model_sha256),
-        ],
+        facts=[*_cohort_facts(results, patients, source), *model_facts(model, model_sha256)],
         metrics={level: prefixed(own, prefix) for level, own in metrics.items()} | _readers(slides, model),
         calls=_calls(slides),
         subgroups=prefixed_subgroups(results, prefix),
