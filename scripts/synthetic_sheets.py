@@ -15,18 +15,18 @@ from inkdot.records import RgbArray
 from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell
 from inkdot.synthetic.cells.odd_cells import (
     degenerated,
-    dividing,
     draw_apoptotic_body,
     draw_neutrophil,
     draw_red_cell,
     draw_single,
+    in_mitosis,
 )
 from inkdot.synthetic.cells.recipes import RECIPES
 from inkdot.synthetic.cells.scene import Cell, Scene
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.presets import COMPOSITIONS, SECTIONS
 from inkdot.synthetic.cytology.confounders import CHANCES
-from inkdot.synthetic.cytology.groups import HABITS
+from inkdot.synthetic.cytology.groups import ARCHITECTURES
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scanner import scanner_number
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
@@ -76,7 +76,7 @@ def cells(path: Path) -> None:
         kind = "small_nec" if at[0] < 170.0 else "large_nec"
         return draw_cell(kind, RECIPES[kind], PREPARATION, rng, at, 0.0)
 
-    makers["mitosis"] = lambda at: dividing(tumour(at), rng)
+    makers["mitosis"] = lambda at: in_mitosis(tumour(at), rng)
     makers["degenerate"] = lambda at: degenerated(tumour(at), rng)
     makers["neutrophil"] = lambda at: replace(draw_neutrophil(PREPARATION, rng, at), z_um=0.0)
     makers["red_cell"] = lambda at: replace(draw_red_cell(PREPARATION, rng, at), z_um=0.0)
@@ -98,18 +98,18 @@ def clusters(path: Path) -> None:
     """A row per way of lying together, growing."""
     rng = np.random.default_rng(11)
     rows: list[tuple[str, RgbArray]] = []
-    for kind, habit in HABITS.items():
+    for kind, architecture in ARCHITECTURES.items():
         row: list[Cell] = []
         x = 0.0
         for count in (4, 9, 16):
-            members = habit.build(kind, RECIPES[kind], PREPARATION, count, rng)
+            members = architecture.build(kind, RECIPES[kind], PREPARATION, count, rng)
             reach = max(float(np.hypot(cell.x_um, cell.y_um)) + cell.reach_um for cell in members)
             if x + 2.0 * reach + 4.0 > 300.0:
                 break  # the largest of the largest class does not fit
             x += reach + 4.0
             row += [replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + 52.0) for cell in members]
             x += reach + 4.0
-        rows.append((habit.name, rendered(row, 300.0, 105.0)))
+        rows.append((architecture.name, rendered(row, 300.0, 105.0)))
     sheet(path, rows)
 
 
@@ -200,7 +200,7 @@ def full_spot(path: Path) -> None:
 def focus(path: Path) -> None:
     """One large-cell cluster through the focal planes, and their fusion."""
     rng = np.random.default_rng(2)
-    members = HABITS["large_nec"].build("large_nec", RECIPES["large_nec"], PREPARATION, 9, rng)
+    members = ARCHITECTURES["large_nec"].build("large_nec", RECIPES["large_nec"], PREPARATION, 9, rng)
     row = [replace(cell, x_um=cell.x_um + 40.0, y_um=cell.y_um + 40.0) for cell in members]
     heights = (-9.0, -4.5, 0.0, 4.5, 9.0)
     images = [(f"focus {z:+.1f} um", rendered(row, 80.0, 80.0, focus_um=z)) for z in heights]

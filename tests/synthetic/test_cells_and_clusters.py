@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell
-from inkdot.synthetic.cells.odd_cells import degenerated, dividing, draw_single
+from inkdot.synthetic.cells.odd_cells import degenerated, draw_single, in_mitosis
 from inkdot.synthetic.cells.recipes import RECIPES
 from inkdot.synthetic.cells.scene import Cell, Scene
 from inkdot.synthetic.cells.shapes import equivalent_diameter_um
@@ -56,7 +56,7 @@ def test_tumour_divides_and_choroid_does_not() -> None:
 
 def test_a_mitosis_has_no_membrane_and_a_rough_edge() -> None:
     rng = np.random.default_rng(1)
-    metrics = [dividing(cell, rng) for cell in drawn("large_nec", 80)]
+    metrics = [in_mitosis(cell, rng) for cell in drawn("large_nec", 80)]
     plates = [cell for cell in metrics if len(cell.nuclei) == 1]
     rings = [cell for cell in metrics if len(cell.nuclei) > 1]
     assert len(plates) > 20
@@ -146,7 +146,7 @@ def test_laboratories_differ_as_much_as_the_specification_says() -> None:
     unit = reference_stain("pap").od
     usual = np.linalg.norm(unit[LG]) / np.linalg.norm(unit[E])
     assert np.median(ratio) == pytest.approx(usual, rel=0.15)
-    turned = [
+    rotated_cell = [
         np.degrees(
             np.arccos(
                 np.clip(stain.od[H] @ unit[H] / np.linalg.norm(stain.od[H]) / np.linalg.norm(unit[H]), -1, 1)
@@ -154,7 +154,7 @@ def test_laboratories_differ_as_much_as_the_specification_says() -> None:
         )
         for stain in stains
     ]
-    assert 2.0 < np.median(turned) < 6.0
+    assert 2.0 < np.median(rotated_cell) < 6.0
     assert max(float(stain.white.max()) for stain in stains) <= 252.0
     assert max(stain.cytoplasmic_haematoxylin for stain in stains) <= 0.08
 

@@ -57,7 +57,7 @@ def test_the_same_patient_is_the_same_on_both_slides() -> None:
     one, other = plan_cohort("lm-typical", 2, 3)
     assert one.patient_id == other.patient_id
     assert one.draw_patient() == other.draw_patient()
-    assert one.chance("scene").random() != other.chance("scene").random()
+    assert one.generator("scene").random() != other.generator("scene").random()
 
 
 def test_laboratories_scan_at_their_own_scale() -> None:
@@ -69,7 +69,7 @@ def test_laboratories_scan_at_their_own_scale() -> None:
 @pytest.mark.parametrize("name", sorted(COMPOSITIONS))
 def test_full_spots_hold_what_the_specification_says(name: str) -> None:
     made: Composition = COMPOSITIONS[name]
-    chance = plan_cohort("normal", 1, 1)[0].chance("test")
+    chance = plan_cohort("normal", 1, 1)[0].generator("test")
     for full in (made.lymphocytes, made.red_cells):
         counts = [cell_count(full, 20.0, chance) for _ in range(200)]
         assert full[0] <= min(counts)

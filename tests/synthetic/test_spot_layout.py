@@ -8,7 +8,7 @@ import pytest
 from inkdot.synthetic.cells.scene import Scene, Seam
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.presets import COMPOSITIONS
-from inkdot.synthetic.cytology.settling import Glass
+from inkdot.synthetic.cytology.settling import CellSpotArea
 from inkdot.synthetic.rendering.backdrops import AlignmentArc, SpotRing
 from inkdot.synthetic.rendering.extended_focus import FusedSource
 from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
@@ -49,7 +49,7 @@ def test_the_rim_is_one_and_a_half_to_three_times_as_dense() -> None:
 def test_cells_keep_out_of_lanes_and_clump_slightly() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        glass = Glass(0.0, 0.0, 2000.0, rng)
+        glass = CellSpotArea(0.0, 0.0, 2000.0, rng)
         if glass.lanes:
             break
     positions = np.array([glass.settle(4.0, single=True) for _ in range(3000)])

@@ -1,12 +1,12 @@
-"""Synthetic specimens for tests, benchmarks and the demonstration only, and marked as such everywhere.
+"""Synthetic slides for tests, benchmarks and the demonstration. Every file is marked as synthetic.
 
-- ``cohort``: patients, slides and labels of a cohort; the truth of a slide.
-- ``cells``: single cells and clusters; the scene that they form.
-- ``cytology``, ``histology``: cell spots, and tissue sections.
-- ``rendering``: from a scene to pixels: stain, optics, scanner.
+- ``cohort``: patients and slides of a cohort; ground truth and labels of a slide.
+- ``cells``: single cells and clusters; the scene of a slide.
+- ``cytology``: cell spots; ``histology``: tissue sections.
+- ``rendering``: stain, optics and scanner; a scene to pixels.
 - ``scenes``: from a plan to a scene; ``counterfactuals``: a scene with one change.
 - ``achievable_auc``: upper bound of the AUC on synthetic clusters.
 """
 
 GENERATOR_VERSION = 2
-"""Raised whenever the same seed gives other slides: slides of an older version are made again."""
+"""Raised when the same seed gives other slides. Slides of an older version are made again."""

@@ -69,8 +69,8 @@ def _bound(head: str, negative: Array, positive: Array, rng: np.random.Generator
     score = np.zeros(len(values))
     folds = np.arange(len(values)) % 5
     for fold in range(5):  # every cluster comes from a patient of its own: folds cannot leak
-        learn = folds != fold
-        score[~learn] = _regression(values[learn], truth[learn], values[~learn])
+        training = folds != fold
+        score[~training] = _regression(values[training], truth[training], values[~training])
     diameter = roc_auc(truth == 1, values[:, 0])
     return Bound(head, roc_auc(truth == 1, score), max(diameter, 1.0 - diameter), len(values))
 
@@ -140,10 +140,12 @@ def _nc_ratio(cell: Cell) -> float:
     return min(_diameter(cell) / equivalent_diameter_um(cell.cytoplasm.outline), 1.0)
 
 
-def _regression(learn: Array, truth: Array, judge: Array) -> Array:
+def _regression(training: Array, truth: Array, validation: Array) -> Array:
     """Logistic regression on values, squares and products, fitted by Newton's method with a ridge."""
-    mean, sd = learn.mean(axis=0), learn.std(axis=0) + 1e-9
-    design, asked = (_with_products(np.clip((values - mean) / sd, -4.0, 4.0)) for values in (learn, judge))
+    mean, sd = training.mean(axis=0), training.std(axis=0) + 1e-9
+    design, validation = (
+        _with_products(np.clip((values - mean) / sd, -4.0, 4.0)) for values in (training, validation)
+    )
     weights = np.zeros(design.shape[1])
     ridge = np.full(design.shape[1], _RIDGE)
     ridge[0] = 1e-6
@@ -152,7 +154,7 @@ def _regression(learn: Array, truth: Array, judge: Array) -> Array:
         gradient = design.T @ (p - truth) + ridge * weights
         curvature = (design * (p * (1.0 - p))[:, None]).T @ design + np.diag(ridge)
         weights = weights - np.linalg.solve(curvature, gradient)
-    return asked @ weights
+    return validation @ weights
 
 
 def _with_products(values: Array) -> Array:

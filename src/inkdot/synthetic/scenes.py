@@ -1,4 +1,4 @@
-"""From the plan of a slide to its scene, for spots and sections."""
+"""Build the scene of a slide from its plan."""
 
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan
@@ -9,5 +9,5 @@ from inkdot.synthetic.rendering.stains import Stain
 
 
 def build_scene(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
-    """Build everything on one slide from its plan."""
+    """Build the scene of a cell spot or of a section."""
     return build_section(plan, patient, stain) if plan.is_section else build_spot(plan, patient, stain)

@@ -1,1 +1,1 @@
-"""Single synthetic cells and clusters, and the scene that they make up."""
+"""Single cells, cell clusters and the scene of a slide."""

@@ -1,4 +1,4 @@
-"""Builds clusters: cells packed, pressed against each other or laid out as their class does it."""
+"""Build cell clusters: packed and moulded, cohesive, on a lattice, loose or concentric."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,93 +6,93 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell, pressed
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell, flatten_side
 from inkdot.synthetic.cells.odd_cells import draw_apoptotic_body
 from inkdot.synthetic.cells.recipes import RECIPES, Recipe
 from inkdot.synthetic.cells.scene import Cell, Nucleus
 from inkdot.synthetic.cells.shapes import ellipse, equivalent_diameter_um, perturbed
 
 Points = npt.NDArray[np.float64]
-"""Places in µm, [n, (x, y)]."""
+"""Positions in µm, shape [n, (x, y)]."""
 
 Builder = Callable[[str, Recipe, Preparation, int, np.random.Generator], list[Cell]]
-"""(class, recipe, preparation, number of cells, chance) to cells around the origin, not yet numbered."""
+"""(class, recipe, preparation, number of cells, random generator) to cells around the origin, without cluster number."""
 
 
 def moulded_cluster(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Small-cell cluster: nuclei packed closer than they are wide and flattened where they touch."""
+    """Small-cell carcinoma: overlapping nuclei that mould each other."""
     cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radii = np.array([_nuclear_radius(cell) for cell in cells])
     closeness = rng.uniform(0.80, 0.95)
-    positions = relaxed(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
+    positions = packed_positions(radii, closeness, rng, chain=count <= 8 and rng.random() < 0.25)
     heights = _heights(positions, rng.uniform(6.0, 14.0), rng)
-    moulding = rng.beta(4.0, 3.0)  # weakened by the liquid preparation
-    cells = _placed(cells, positions, heights)
-    cells = press_together(cells, radii, moulding, rng, nuclei=True)
+    moulding = rng.beta(4.0, 3.0)  # liquid-based preparation weakens moulding
+    cells = _moved_to(cells, positions, heights)
+    cells = flatten_contacts(cells, radii, moulding, rng, nuclei=True)
     if rng.random() < 0.08:
-        cells.append(_streak(cells, preparation, rng))
-    return cells + _apoptotic(cells, preparation, 0.02, rng)
+        cells.append(_nuclear_streak(cells, preparation, rng))
+    return cells + _apoptotic_bodies(cells, preparation, 0.02, rng)
 
 
 def cohesive_cluster(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Large-cell cluster: overlapping cells with room for cytoplasm, a ragged rim, moulding only here and there."""
+    """Large-cell carcinoma: overlapping cells with cytoplasm, an irregular border and little moulding."""
     cells = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radii = np.array([_packing_radius(cell) for cell in cells])
     overlap = rng.uniform(0.05, 0.25)
-    positions = relaxed(radii, 1.0 - overlap, rng)
+    positions = packed_positions(radii, 1.0 - overlap, rng)
     if count >= 9 and rng.random() < 0.15:
         positions = _with_lumen(positions, rng.uniform(4.0, 8.0) / 2.0 * preparation.size)
     if rng.random() < 0.30:
         cells = _palisaded(cells, positions)
     heights = _heights(positions, rng.uniform(8.0, 18.0), rng)
     moulding = rng.uniform(0.5, 0.9) if rng.random() < 0.20 else 0.1
-    cells = press_together(_placed(cells, positions, heights), radii, moulding, rng, nuclei=False)
-    return cells + _apoptotic(cells, preparation, 0.015, rng)
+    cells = flatten_contacts(_moved_to(cells, positions, heights), radii, moulding, rng, nuclei=False)
+    return cells + _apoptotic_bodies(cells, preparation, 0.015, rng)
 
 
 def regular_group(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Choroid or ependyma: a flat sheet, or a papilla, on a nearly regular lattice, cell borders meeting."""
+    """Choroid plexus or ependyma: a flat sheet or a papilla on a nearly regular lattice, with adjoining cell borders."""
     drawn = [draw_cell(kind, recipe, preparation, rng) for _ in range(count)]
     radius = float(np.median([_body_radius(cell) for cell in drawn]))
-    cells = [_grown(cell, radius) for cell in drawn]  # a pavement has no holes
+    cells = [_enlarged(cell, radius) for cell in drawn]  # cells of a sheet leave no gaps
     pitch = 1.62 * radius
     papilla = count >= 12 and rng.random() < 0.4
     stretch, turn = rng.uniform(1.8, 2.4) if papilla else rng.uniform(1.0, 1.5), rng.uniform(0.0, np.pi)
     lattice = _hexagonal(count, pitch, stretch)
-    if papilla:  # a finger is bent
+    if papilla:  # papillae are curved
         lattice[:, 1] += rng.uniform(-0.012, 0.012) / preparation.size * lattice[:, 0] ** 2
     positions = _rotated_positions(lattice, turn) + rng.normal(0.0, 0.06 * pitch, lattice.shape)
     heights = _heights(positions, rng.uniform(6.0, 8.0) if papilla else rng.uniform(4.0, 6.0), rng)
     radii = np.full(count, radius)
-    return press_together(_placed(cells, positions, heights), radii, 0.0, rng, nuclei=False)
+    return flatten_contacts(_moved_to(cells, positions, heights), radii, 0.0, rng, nuclei=False)
 
 
 def loose_aggregate(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Lymphoid aggregate: cells beside each other with gaps, none flattened; monocytes among the lymphocytes."""
-    strangers = rng.uniform(0.05, 0.25) if kind == "lymphocyte" else 0.0
+    """Lymphoid aggregate: separate, round cells; 5 to 25 % monocytes among lymphocytes."""
+    monocyte_share = rng.uniform(0.05, 0.25) if kind == "lymphocyte" else 0.0
     cells = [
         draw_cell("monocyte", RECIPES["monocyte"], preparation, rng)
-        if rng.random() < strangers
+        if rng.random() < monocyte_share
         else draw_cell(kind, recipe, preparation, rng)
         for _ in range(count)
     ]
     radii = np.array([_body_radius(cell) + rng.uniform(0.15, 1.0) for cell in cells])
-    positions = relaxed(radii, 1.0, rng)
-    return _placed(cells, positions, _heights(positions, rng.uniform(3.0, 6.0), rng))
+    positions = packed_positions(radii, 1.0, rng)
+    return _moved_to(cells, positions, _heights(positions, rng.uniform(3.0, 6.0), rng))
 
 
 def whorl(
     kind: str, recipe: Recipe, preparation: Preparation, count: int, rng: np.random.Generator
 ) -> list[Cell]:
-    """Arachnoid cells wound around a centre, their long axes along the rings."""
+    """Arachnoid whorl: concentric rings, long axes tangential."""
     cells: list[Cell] = []
     ring, left = 0, count
     while left > 0:
@@ -101,27 +101,27 @@ def whorl(
             angle = 2.0 * np.pi * k / on_ring + ring + rng.normal(0.0, 0.1)
             away = ring * 8.5 * preparation.size
             cell = draw_cell(kind, recipe, preparation, rng)
-            cell = turned(cell, angle + np.pi / 2.0)
+            cell = rotated_cell(cell, angle + np.pi / 2.0)
             cells.append(replace(cell, x_um=float(away * np.cos(angle)), y_um=float(away * np.sin(angle))))
         left -= on_ring
         ring += 1
     radii = np.array([_body_radius(cell) for cell in cells])
     positions = np.array([(cell.x_um, cell.y_um) for cell in cells])
-    return press_together(
-        _placed(cells, positions, _heights(positions, 4.0, rng)), radii, 0.0, rng, nuclei=False
+    return flatten_contacts(
+        _moved_to(cells, positions, _heights(positions, 4.0, rng)), radii, 0.0, rng, nuclei=False
     )
 
 
-def relaxed(
+def packed_positions(
     radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Generator, chain: bool = False
 ) -> Points:
-    """Places for discs that attract each other until they touch.
+    """Positions of packed discs, relaxed under attraction and repulsion.
 
     Args:
         radii: Radius of each disc in µm.
-        closeness: Distance at which two discs rest, as a fraction of the sum of their radii.
-        rng: Source of chance.
-        chain: Rest in a bent row instead of a heap.
+        closeness: Rest distance of two discs as a fraction of the sum of their radii.
+        rng: Random generator.
+        chain: A curved row instead of a compact group.
     """
     count = len(radii)
     if chain:
@@ -139,7 +139,7 @@ def relaxed(
     return positions - positions.mean(axis=0)
 
 
-def press_together(
+def flatten_contacts(
     cells: Sequence[Cell],
     radii: npt.NDArray[np.float64],
     moulding: float,
@@ -147,14 +147,14 @@ def press_together(
     *,
     nuclei: bool,
 ) -> list[Cell]:
-    """Flatten neighbours against each other on the planes of the power diagram.
+    """Flatten neighbours at the planes of their power diagram.
 
     Args:
-        cells: Cells in place.
-        radii: Radius of each in µm, which weighs the diagram.
-        moulding: Probability that a pair of touching nuclei is flattened rather than left to overlap.
-        rng: Source of chance.
-        nuclei: Nuclei rule the contact; else bodies are always flattened and nuclei with ``moulding``.
+        cells: Cells at their positions.
+        radii: Radius of each in µm, the weight in the diagram.
+        moulding: Probability that two touching nuclei are flattened; else they overlap.
+        rng: Random generator.
+        nuclei: Flatten only pairs chosen by ``moulding``. False: cytoplasm is always flattened, nuclei by ``moulding``.
     """
     shaped = list(cells)
     for i in range(len(shaped)):
@@ -168,8 +168,8 @@ def press_together(
             if nuclei and not mould:
                 continue
             direction = float(np.arctan2(dy, dx))
-            shaped[i] = pressed(shaped[i], from_i, direction, nucleus=mould)
-            shaped[j] = pressed(shaped[j], distance - from_i, direction + np.pi, nucleus=mould)
+            shaped[i] = flatten_side(shaped[i], from_i, direction, nucleus=mould)
+            shaped[j] = flatten_side(shaped[j], distance - from_i, direction + np.pi, nucleus=mould)
     return shaped
 
 
@@ -183,8 +183,8 @@ def _body_radius(cell: Cell) -> float:
     return equivalent_diameter_um(cell.cytoplasm.outline) / 2.0
 
 
-def _grown(cell: Cell, radius_um: float) -> Cell:
-    """The cell with a body at least as wide as asked for."""
+def _enlarged(cell: Cell, radius_um: float) -> Cell:
+    """Enlarge the cytoplasm to at least a radius."""
     body, factor = cell.cytoplasm, radius_um / max(_body_radius(cell), 1e-6)
     if body is None or factor <= 1.0:
         return cell
@@ -192,11 +192,11 @@ def _grown(cell: Cell, radius_um: float) -> Cell:
 
 
 def _packing_radius(cell: Cell) -> float:
-    """Between nucleus and body: cytoplasm gives way before nuclei do."""
+    """Radius for packing, between that of nucleus and cell: cytoplasm overlaps more than nuclei do."""
     return 0.35 * _nuclear_radius(cell) + 0.65 * _body_radius(cell)
 
 
-def _placed(cells: Sequence[Cell], positions: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
+def _moved_to(cells: Sequence[Cell], positions: Points, heights: npt.NDArray[np.float64]) -> list[Cell]:
     return [
         replace(cell, x_um=float(position[0]), y_um=float(position[1]), z_um=float(height))
         for cell, position, height in zip(cells, positions, heights, strict=True)
@@ -204,10 +204,10 @@ def _placed(cells: Sequence[Cell], positions: Points, heights: npt.NDArray[np.fl
 
 
 def _heights(positions: Points, top_um: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Heights of a heap: highest in the middle, down to the glass at the rim."""
+    """Heights in µm of a dome-shaped cluster: highest in the middle."""
     away = np.hypot(positions[:, 0], positions[:, 1])
     dome = 1.0 - (away / max(float(away.max()), 1e-6)) ** 2
-    # The scanner focuses somewhere inside the heap, not on the glass.
+    # The focal plane lies inside the cluster, not on the glass.
     return rng.normal(0.0, 1.2) + top_um * (dome * rng.uniform(0.2, 1.0, len(positions)) - 0.35)
 
 
@@ -229,7 +229,7 @@ def _rotated_positions(positions: Points, turn: float) -> Points:
 
 
 def _with_lumen(positions: Points, radius_um: float) -> Points:
-    """Push cells outwards from the middle, keeping their angles: a rosette around a small lumen."""
+    """Move cells radially outwards to open a lumen: a rosette."""
     away = np.hypot(positions[:, 0], positions[:, 1])[:, None]
     return positions / np.maximum(away, 1e-6) * np.sqrt(away**2 + (radius_um + 5.0) ** 2)
 
@@ -244,8 +244,8 @@ def _chain(radii: npt.NDArray[np.float64], closeness: float, rng: np.random.Gene
     return positions - positions.mean(axis=0)
 
 
-def turned(cell: Cell, angle: float) -> Cell:
-    """Roll all outlines so that the nucleus's longest radius points along an angle."""
+def rotated_cell(cell: Cell, angle: float) -> Cell:
+    """Rotate all outlines so that the longest radius of the nucleus points along an angle (radians)."""
     outline = cell.nuclei[0].outline
     shift = round((angle % (2.0 * np.pi)) / (2.0 * np.pi) * len(outline)) - int(np.argmax(outline))
     nuclei = tuple(replace(nucleus, outline=np.roll(nucleus.outline, shift)) for nucleus in cell.nuclei)
@@ -256,17 +256,17 @@ def turned(cell: Cell, angle: float) -> Cell:
 
 
 def _palisaded(cells: Sequence[Cell], positions: Points) -> list[Cell]:
-    """Turn the long axes of the outermost cells towards the middle."""
+    """Orient the outermost cells radially: a palisade."""
     away = np.hypot(positions[:, 0], positions[:, 1])
     outermost = away > 0.7 * away.max()
     return [
-        turned(cell, float(np.arctan2(position[1], position[0]))) if outer else cell
+        rotated_cell(cell, float(np.arctan2(position[1], position[0]))) if outer else cell
         for cell, position, outer in zip(cells, positions, outermost, strict=True)
     ]
 
 
-def _streak(cells: Sequence[Cell], preparation: Preparation, rng: np.random.Generator) -> Cell:
-    """A smeared nucleus beside a small-cell cluster: what is left of crush in a liquid preparation."""
+def _nuclear_streak(cells: Sequence[Cell], preparation: Preparation, rng: np.random.Generator) -> Cell:
+    """A smeared nucleus beside a small-cell cluster: crush artefact in a liquid-based preparation."""
     direction = rng.uniform(0.0, 2.0 * np.pi)
     length = rng.uniform(10.0, 40.0) * preparation.size
     width = rng.uniform(1.5, 3.0)
@@ -277,10 +277,10 @@ def _streak(cells: Sequence[Cell], preparation: Preparation, rng: np.random.Gene
     return Cell("nuclear_streak", float(x), float(y), 0.0, (nucleus,), texture=int(rng.integers(1 << 30)))
 
 
-def _apoptotic(
+def _apoptotic_bodies(
     cells: Sequence[Cell], preparation: Preparation, share: float, rng: np.random.Generator
 ) -> list[Cell]:
-    """A few dying cells between the others."""
+    """Apoptotic bodies next to a share of the cells."""
     bodies: list[Cell] = []
     for cell in cells:
         if rng.random() < share:

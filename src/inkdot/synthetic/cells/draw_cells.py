@@ -1,4 +1,4 @@
-"""Draws single cells from recipes."""
+"""Draw single cells from the parameters of their class."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inkdot.synthetic.cells.recipes import Recipe
-from inkdot.synthetic.cells.scene import CHROMATINS, Cell, Cytoplasm, Nucleus, Spot
+from inkdot.synthetic.cells.scene import CHROMATINS, Cell, Cytoplasm, Inclusion, Nucleus
 from inkdot.synthetic.cells.shapes import (
     area_um2,
     ellipse,
@@ -18,16 +18,16 @@ from inkdot.synthetic.cells.shapes import (
 
 _SPINDLE_ASPECT = 1.6
 FOCUS_SPREAD_UM = 3.0
-"""Standard deviation of the height of single cells on the glass."""
+"""Standard deviation (µm) of the height of single cells above the focal plane."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What fixation, preparation and stain strength did to every cell of one patient's slide.
+    """Effect of fixation, preparation and stain strength on all cells of one patient.
 
     Attributes:
-        size: Factor on every diameter; ratios between cells stay.
-        haematoxylin: Factor on the dye in every nucleus.
+        size: Factor on every diameter; ratios between cells do not change.
+        haematoxylin: Factor on the haematoxylin of every nucleus.
     """
 
     size: float = 1.0
@@ -45,22 +45,22 @@ def draw_cell(
     """Draw one cell of a class.
 
     Args:
-        kind: Class that truth shall name.
-        recipe: Its numbers.
-        preparation: What holds for the whole slide.
-        rng: Source of chance.
-        at_um: Centre on the glass.
-        z_um: Height; drawn at random where None.
+        kind: Class in the ground truth.
+        recipe: Parameters of the class.
+        preparation: Size and stain factors of the slide.
+        rng: Random generator.
+        at_um: Centre (x, y) on the slide in µm.
+        z_um: Height above the focal plane in µm; random where None.
     """
     nucleus = draw_nucleus(recipe, preparation, rng)
     radius = equivalent_diameter_um(nucleus.outline) / 2.0
-    vacuoles: tuple[Spot, ...] = ()
-    granules: tuple[Spot, ...] = ()
+    vacuoles: tuple[Inclusion, ...] = ()
+    granules: tuple[Inclusion, ...] = ()
     cytoplasm: Cytoplasm | None = None
     if rng.random() >= recipe.p_naked:
         ratio = rng.uniform(recipe.nc_low, recipe.nc_high)
         body_radius = radius / ratio
-        tight = ratio > 0.75  # a thin rim follows the nucleus, a wide body has a shape of its own
+        tight = ratio > 0.75  # scant cytoplasm has the shape of the nucleus
         body = (
             nucleus.outline / np.float32(ratio)
             if tight
@@ -79,7 +79,7 @@ def draw_cell(
             edge_um=float(rng.uniform(1.5, 3.5)) if vague else 0.4,
         )
         vacuoles = _vacuoles(recipe, nucleus, body_radius, rng)
-        if len(vacuoles) >= 5:  # between the vacuoles that are seen lie those that are too small
+        if len(vacuoles) >= 5:  # vacuoles below the resolution look like coarse grain
             cytoplasm = replace(cytoplasm, grain=0.30)
         granules = _granules(recipe, nucleus, body_radius, rng)
     return Cell(
@@ -96,7 +96,7 @@ def draw_cell(
 
 
 def draw_nucleus(recipe: Recipe, preparation: Preparation, rng: np.random.Generator) -> Nucleus:
-    """Draw a nucleus at the origin of its cell."""
+    """Draw a nucleus at the centre of its cell."""
     diameter = float(rng.normal(recipe.diameter_um, recipe.diameter_sd_um))
     diameter = float(np.clip(diameter, recipe.smallest_um, recipe.largest_um)) * preparation.size
     aspect = max(1.0, float(rng.normal(recipe.aspect, recipe.aspect_sd)))
@@ -115,52 +115,54 @@ def draw_nucleus(recipe: Recipe, preparation: Preparation, rng: np.random.Genera
 
 def _nucleoli(
     recipe: Recipe, diameter_um: float, preparation: Preparation, rng: np.random.Generator
-) -> tuple[Spot, ...]:
+) -> tuple[Inclusion, ...]:
     if rng.random() >= recipe.p_nucleolus:
         return ()
     count = 1 + int(rng.random() < recipe.p_second_nucleolus)
-    spots: list[Spot] = []
+    spots: list[Inclusion] = []
     for _ in range(count):
         away, direction = 0.28 * diameter_um * np.sqrt(rng.random()), rng.uniform(0.0, 2.0 * np.pi)
         size = float(rng.uniform(recipe.nucleolus_low_um, recipe.nucleolus_high_um)) * preparation.size
         strength = recipe.nucleolus_strength * float(rng.uniform(0.7, 1.2))
-        spots.append(Spot(float(away * np.cos(direction)), float(away * np.sin(direction)), size, strength))
+        spots.append(
+            Inclusion(float(away * np.cos(direction)), float(away * np.sin(direction)), size, strength)
+        )
     return tuple(spots)
 
 
 def _vacuoles(
     recipe: Recipe, nucleus: Nucleus, body_radius_um: float, rng: np.random.Generator
-) -> tuple[Spot, ...]:
-    """Holes in the cytoplasm; those that would lie in the nucleus are kept out by drawing anew."""
+) -> tuple[Inclusion, ...]:
+    """Vacuoles outside of the nucleus, drawn by rejection."""
     if rng.random() >= recipe.p_vacuoles:
         return ()
     count = round(float(rng.uniform(recipe.vacuoles_low, recipe.vacuoles_high)))
-    spots: list[Spot] = []
+    spots: list[Inclusion] = []
     for _ in range(4 * count):
         if len(spots) == count:
             break
-        # More small ones than large ones.
+        # Small vacuoles are more frequent.
         size = (
             recipe.vacuole_low_um
             + (recipe.vacuole_high_um - recipe.vacuole_low_um) * float(rng.random()) ** 1.4
         )
         position = _outside_nucleus(nucleus, body_radius_um, size, rng)
         if position is not None:
-            spots.append(Spot(*position, size, float(rng.uniform(0.8, 1.0))))
+            spots.append(Inclusion(*position, size, float(rng.uniform(0.8, 1.0))))
     return tuple(spots)
 
 
 def _granules(
     recipe: Recipe, nucleus: Nucleus, body_radius_um: float, rng: np.random.Generator
-) -> tuple[Spot, ...]:
+) -> tuple[Inclusion, ...]:
     if recipe.granules_high <= 0.0 or rng.random() < 0.65:
         return ()
-    spots: list[Spot] = []
+    spots: list[Inclusion] = []
     for _ in range(int(rng.integers(1, max(2, round(recipe.granules_high) + 1)))):
         size = float(rng.uniform(0.5, 1.3))
         position = _outside_nucleus(nucleus, body_radius_um, size, rng)
         if position is not None:
-            spots.append(Spot(*position, size, float(rng.uniform(0.5, 0.9))))
+            spots.append(Inclusion(*position, size, float(rng.uniform(0.5, 0.9))))
     return tuple(spots)
 
 
@@ -174,14 +176,14 @@ def _outside_nucleus(
     return None if math.hypot(x - nucleus.dx_um, y - nucleus.dy_um) < clear else (x, y)
 
 
-def pressed(cell: Cell, distance_um: float, direction: float, *, nucleus: bool = True) -> Cell:
-    """Flatten a cell's side against a neighbour's.
+def flatten_side(cell: Cell, distance_um: float, direction: float, *, nucleus: bool = True) -> Cell:
+    """Flatten a cell at its contact plane with a neighbour.
 
     Args:
         cell: The cell.
-        distance_um: Distance of the contact plane from the cell's centre.
-        direction: Angle of the neighbour as seen from the cell.
-        nucleus: Flatten the nucleus too, not only the body.
+        distance_um: Distance of the contact plane from the cell's centre in µm.
+        direction: Direction of the neighbour in radians.
+        nucleus: Flatten the nucleus too, not only the cytoplasm.
     """
     body = cell.cytoplasm
     if body is not None:

@@ -1,4 +1,4 @@
-"""Numbers that make a class of cell: SYNTHETIC.md B2 as a table, with a blend between any two rows."""
+"""Parameters of the cell classes (SYNTHETIC.md B2), and interpolation between two classes."""
 
 from dataclasses import dataclass, fields
 
@@ -7,17 +7,19 @@ from inkdot.synthetic.cells.scene import CHROMATINS
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How nuclei and cytoplasm of one class are drawn at random. Every field is a number, so that two blend.
+    """Distributions of nucleus and cytoplasm of one class. All fields are numbers, so two recipes can be interpolated.
+
+    Diameters in µm; concentrations of dyes relative to the reference stain; ``p_`` and shares from 0 to 1.
 
     Attributes:
         diameter_um: Mean equivalent diameter of the nucleus.
         diameter_sd_um: Its standard deviation.
-        smallest_um: Floor of the diameter.
-        largest_um: Cap of the diameter.
+        smallest_um: Lower limit of the diameter.
+        largest_um: Upper limit of the diameter.
         aspect: Mean of long over short axis.
         aspect_sd: Its standard deviation.
         haematoxylin: Mean concentration in the nucleus.
-        irregularity: Relative amplitude of the bumps of the outline.
+        irregularity: Relative amplitude of the outline's irregularity.
         nc_low: Smallest ratio of nuclear to cell diameter.
         nc_high: Largest ratio of nuclear to cell diameter.
         light_green: Mean concentration in the cytoplasm.
@@ -30,19 +32,19 @@ class Recipe:
         p_nucleolus: Share of nuclei with nucleoli.
         nucleolus_low_um: Smallest nucleolus.
         nucleolus_high_um: Largest nucleolus.
-        nucleolus_strength: How far nucleoli stand out, relative to the nucleus.
-        p_second_nucleolus: Share of the nucleolated that have two.
-        p_naked: Share without cytoplasm.
-        p_spindle: Share drawn out to a spindle.
+        nucleolus_strength: Contrast of nucleoli, relative to the nucleus.
+        p_second_nucleolus: Share of nucleolated nuclei with two nucleoli.
+        p_naked: Share of naked nuclei.
+        p_spindle: Share of spindle-shaped nuclei.
         p_vacuoles: Share of cells with vacuoles.
         vacuoles_low: Fewest vacuoles in those.
         vacuoles_high: Most vacuoles in those.
         vacuole_low_um: Smallest vacuole.
         vacuole_high_um: Largest vacuole.
-        p_vague_edge: Share with an ill-defined border.
+        p_vague_edge: Share of cells with an ill-defined border.
         notch: Deepest indentation of the nucleus, as a fraction of the radius.
-        eccentric: How far the nucleus may lie off centre, as a fraction of the room there is.
-        granules_high: Most brown granules per cell.
+        eccentric: Largest eccentricity of the nucleus, as a fraction (0 to 1) of the possible one.
+        granules_high: Most brown (haemosiderin) granules per cell.
     """
 
     diameter_um: float
@@ -87,7 +89,7 @@ class Recipe:
 
 
 def blend(one: Recipe, other: Recipe, share: float) -> Recipe:
-    """A recipe between two: ``share`` 0 gives the one, 1 the other."""
+    """Interpolate two recipes: ``share`` 0 gives ``one``, 1 gives ``other``."""
     mixed = {
         field.name: (1.0 - share) * getattr(one, field.name) + share * getattr(other, field.name)
         for field in fields(Recipe)
@@ -95,7 +97,7 @@ def blend(one: Recipe, other: Recipe, share: float) -> Recipe:
     return Recipe(**mixed)
 
 
-# One row per class: nucleus (mean, sd, floor, cap), aspect (mean, sd), haematoxylin, irregularity, N:C (low, high), light green.
+# Per class: nuclear diameter (mean, sd, limits), aspect (mean, sd), haematoxylin, irregularity, N:C (low, high), light green.
 RECIPES: dict[str, Recipe] = {
     "lymphocyte": Recipe(
         7.2, 0.6, 5.8, 9.0, 1.08, 0.06, 1.10, 0.03, 0.80, 0.92, 0.15,

@@ -1,7 +1,6 @@
-"""What lies on the glass, in micrometres, before any light passes through it.
+"""The scene of a slide: cells, clusters and other objects, in micrometres.
 
-x grows to the right, y downwards, from the top left corner of the slide's level 0; z is the height above the
-plane in focus.
+x grows to the right, y downwards, from the top left corner of level 0; z is the height above the focal plane.
 """
 
 from collections.abc import Sequence
@@ -25,14 +24,14 @@ NO_CLUSTER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A small round thing inside a cell: nucleolus, vacuole or granule.
+class Inclusion:
+    """A round structure inside a cell: nucleolus, vacuole or granule.
 
     Attributes:
-        dx_um: Offset from the centre of what holds it.
-        dy_um: Offset from the centre of what holds it.
-        diameter_um: Its diameter.
-        strength: How much it stands out, relative to what surrounds it.
+        dx_um: Offset from the centre of the nucleus or cell.
+        dy_um: Offset along y.
+        diameter_um: Diameter.
+        strength: Contrast relative to the surroundings.
     """
 
     dx_um: float
@@ -46,12 +45,12 @@ class Nucleus:
     """One nucleus, or one lobe of a segmented one.
 
     Attributes:
-        dx_um: Offset of its centre from the cell's.
-        dy_um: Offset of its centre from the cell's.
+        dx_um: Offset of its centre from that of the cell.
+        dy_um: Offset along y.
         outline: Radii around its centre.
-        haematoxylin: Concentration of the dye at the centre.
-        chromatin: Texture.
-        nucleoli: Where they are, from the nucleus's centre.
+        haematoxylin: Concentration at the centre.
+        chromatin: Chromatin pattern.
+        nucleoli: Nucleoli, relative to the centre of the nucleus.
     """
 
     dx_um: float
@@ -59,21 +58,21 @@ class Nucleus:
     outline: Outline
     haematoxylin: float
     chromatin: Chromatin
-    nucleoli: tuple[Spot, ...] = ()
+    nucleoli: tuple[Inclusion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cytoplasm:
-    """Body of a cell.
+    """Cytoplasm of a cell; dyes as concentrations.
 
     Attributes:
         outline: Radii around the cell's centre.
-        light_green: Concentration of the dye.
-        eosin: Concentration of the dye.
-        orange_g: Concentration of the dye.
-        haematoxylin: Concentration taken up by a basophilic cytoplasm.
+        light_green: Light green.
+        eosin: Eosin.
+        orange_g: Orange G.
+        haematoxylin: Haematoxylin of basophilic cytoplasm.
         edge_um: Width over which the border fades; 0 is sharp.
-        grain: Contrast of its granularity, as a fraction.
+        grain: Contrast of its granularity (0 to 1).
     """
 
     outline: Outline
@@ -87,7 +86,7 @@ class Cytoplasm:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One object that truth names: a cell, a naked nucleus, a red cell, an apoptotic body.
+    """One object of the ground truth: a cell, a naked nucleus, a red cell or an apoptotic body.
 
     Attributes:
         kind: Class, e.g. ``lymphocyte`` or ``small_nec``.
@@ -96,11 +95,11 @@ class Cell:
         z_um: Height above the plane of best focus.
         nuclei: None for a red cell, one for most, lobes for a neutrophil.
         cytoplasm: None for a naked nucleus.
-        vacuoles: Clear holes in the cytoplasm.
+        vacuoles: Vacuoles of the cytoplasm.
         granules: Brown pigment.
-        cluster: Number of the cluster it belongs to on this slide, or ``NO_CLUSTER``.
-        texture: Where in the texture fields this cell is cut from; makes it reproducible on its own.
-        state: Whether it divides, or fell apart on the way to the glass.
+        cluster: Number of its cluster on this slide, or ``NO_CLUSTER``.
+        texture: Seed of its position in the texture fields.
+        state: Intact, in mitosis (``dividing``) or degenerate.
     """
 
     kind: str
@@ -109,8 +108,8 @@ class Cell:
     z_um: float
     nuclei: tuple[Nucleus, ...] = ()
     cytoplasm: Cytoplasm | None = None
-    vacuoles: tuple[Spot, ...] = ()
-    granules: tuple[Spot, ...] = ()
+    vacuoles: tuple[Inclusion, ...] = ()
+    granules: tuple[Inclusion, ...] = ()
     cluster: int = NO_CLUSTER
     texture: int = 0
     state: State = "intact"
@@ -135,16 +134,16 @@ class Box:
 
 
 class Backdrop(Protocol):
-    """Something too large or too vague to be a cell: ring of the spot, writing, bubble, fibre, debris."""
+    """An object that is no cell: ring of the spot, writing, bubble, fibre, debris."""
 
     @property
     def kind(self) -> str:
-        """What truth calls it."""
+        """Its class in the ground truth."""
         ...
 
     @property
     def box(self) -> Box:
-        """Where it may change the image."""
+        """Bounding box of its pixels."""
         ...
 
     def optical_density(
@@ -160,11 +159,11 @@ class Backdrop(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Cells that lie close together: the unit a person judges.
+    """Cells that lie close together: the unit of review.
 
     Attributes:
-        number: Its number on the slide.
-        kind: How it was built, e.g. ``small_cell_moulded`` or ``choroid_group``.
+        number: Number on the slide.
+        kind: Class and architecture, e.g. ``small_cell_moulded`` or ``choroid_group``.
     """
 
     number: int
@@ -173,7 +172,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A field of a section that a person would outline.
+    """A region of a section, as a pathologist would outline it.
 
     Attributes:
         kind: ``region_small_nec``, ``region_large_nec``, ``region_mixed_nec`` or ``region_benign``.
@@ -186,11 +185,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Where two stripes of the scan were joined a few pixels off.
+    """A stitching error: the scan is shifted from a column on.
 
     Attributes:
-        x_um: Left edge of the stripe that lies too low; it reaches to the right border.
-        shift_px: By how many level-0 pixels its image lies too low.
+        x_um: Left edge of the shifted part, which reaches to the right border.
+        shift_px: Downward shift in level-0 pixels.
     """
 
     x_um: float
@@ -199,17 +198,17 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything on one slide.
+    """All objects on one slide.
 
     Attributes:
-        width_um: Size of the scanned area.
-        height_um: Size of the scanned area.
-        cells: In painting order; order does not change the image beyond rounding.
-        clusters: One per cluster number that occurs in ``cells``.
-        backdrop: Everything else.
-        confounders: Names of the confounders that the slide has.
-        regions: Fields of a section, which are judged instead of its single cells.
-        seam: Where the scan was joined badly.
+        width_um: Width of the scanned area.
+        height_um: Height of the scanned area.
+        cells: In the order of rendering; the order changes the image by rounding only.
+        clusters: One per cluster number in ``cells``.
+        backdrop: Objects other than cells.
+        confounders: Names of the confounders.
+        regions: Regions of a section; they have labels instead of single cells.
+        seam: The stitching error, if any.
     """
 
     width_um: float

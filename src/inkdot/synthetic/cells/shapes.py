@@ -1,8 +1,8 @@
 """Outlines of nuclei and cells as radii around a centre.
 
 An outline is a float32 array [64]: the distance in µm from the centre to the border at angle 2π k / 64, angle 0
-pointing right and growing towards the bottom of the image. All cells drawn here are star-shaped around their
-centre, which makes flattening against a neighbour one minimum and rasterising one look-up.
+pointing right and growing towards the bottom of the image. All outlines are star-shaped around their centre, so
+flattening is a minimum and rasterising a look-up.
 """
 
 import math
@@ -29,13 +29,13 @@ def ellipse(equivalent_diameter_um: float, aspect: float, tilt: float) -> Outlin
     """
     mean_radius = equivalent_diameter_um / 2.0
     long, short = mean_radius * np.sqrt(aspect), mean_radius / np.sqrt(aspect)
-    turned = ANGLES - np.float32(tilt)
-    radius = long * short / np.hypot(short * np.cos(turned), long * np.sin(turned))
+    angles = ANGLES - np.float32(tilt)
+    radius = long * short / np.hypot(short * np.cos(angles), long * np.sin(angles))
     return radius.astype(np.float32)
 
 
 def perturbed(outline: Outline, irregularity: float, rng: np.random.Generator) -> Outline:
-    """Add smooth bumps: harmonics 2 to 6 with amplitudes N(0, irregularity / k), relative to the radius."""
+    """Add harmonics k = 2 to 6 with amplitudes N(0, irregularity / k), relative to the radius."""
     bumps = np.zeros(ANGLE_COUNT, np.float32)
     for k in range(2, 7):
         bumps += rng.normal(0.0, irregularity / k) * np.cos(k * ANGLES + rng.uniform(0.0, 2.0 * np.pi))
@@ -47,7 +47,7 @@ def notched(outline: Outline, depth_fraction: float, direction: float, width: fl
 
     Args:
         outline: The outline to indent.
-        depth_fraction: Share of the radius that goes at the deepest point.
+        depth_fraction: Depth as a fraction (0 to 1) of the radius.
         direction: Angle of the deepest point in radians.
         width: Half-width of the notch in radians.
     """
@@ -56,16 +56,16 @@ def notched(outline: Outline, depth_fraction: float, direction: float, width: fl
 
 
 def flattened(outline: Outline, distance_um: float, direction: float) -> Outline:
-    """Cut off what lies beyond a straight line, the corners left slightly rounded.
+    """Cut an outline off at a straight line, with slightly rounded corners.
 
     Args:
         outline: The outline to cut.
-        distance_um: Distance of the line from the centre; below 0.5 µm it is taken as 0.5.
+        distance_um: Distance of the line from the centre, at least 0.5 µm.
         direction: Angle of the line's normal, pointing away from the centre.
     """
     cosine = np.cos(ANGLES - np.float32(direction))
     limit = max(distance_um, 0.5) / np.maximum(cosine, 1e-3)
-    sharpness = 14.0  # a smooth minimum: membranes have no corners
+    sharpness = 14.0  # of the smooth minimum
     beyond = np.where(cosine > 1e-3, (limit / outline) ** -sharpness, 0.0)
     return (outline * (1.0 + beyond) ** (-1.0 / sharpness)).astype(np.float32)
 

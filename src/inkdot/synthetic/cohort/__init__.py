@@ -1,1 +1,1 @@
-"""Which patients, slides and labels a synthetic cohort has."""
+"""Patients, slides and labels of a synthetic cohort."""

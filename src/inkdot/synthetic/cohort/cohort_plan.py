@@ -1,4 +1,4 @@
-"""Plans a cohort: which slide of which patient, made where, scanned how. Pure, and the same for the same seed."""
+"""Plan of a cohort: patient, specimen, laboratory and scanner of every slide. Deterministic for a seed."""
 
 import zlib
 from dataclasses import asdict, dataclass
@@ -12,9 +12,9 @@ from inkdot.synthetic.cohort.presets import (
     MPP_FAULTS,
     SECTIONS,
     PatientKind,
-    cohort,
-    defaults,
     is_scaled,
+    patient_kinds,
+    preset_defaults,
 )
 from inkdot.synthetic.rendering.scanner import Scanner, scanner_number
 from inkdot.synthetic.rendering.stains import Stain, laboratory_stain
@@ -23,22 +23,22 @@ from inkdot.units import MicrometresPerPixel
 
 @dataclass(frozen=True, slots=True)
 class SlidePlan:
-    """One slide to make. Everything about it follows from these values.
+    """Plan of one slide, which determines everything on it.
 
     Attributes:
-        slide_id: Its name, which starts with ``synthetic_``.
+        slide_id: Name of the slide; starts with ``synthetic_``.
         preset: The requested preset.
-        composition: What kind of specimen this slide of the preset is.
+        composition: Kind of specimen.
         seed: Seed of the cohort.
-        number: Its number in the cohort, from 0.
+        number: Number in the cohort, from 0.
         patient: Number of its patient in the cohort.
-        tumour: The patient's tumour as planned, ``any`` to be drawn, empty for none.
+        tumour: The patient's tumour; ``any``: drawn at random; empty: none.
         laboratory: Number of the laboratory.
         scanner: Number of the scanner.
         spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
-        mpp_fault: What is wrong with the mpp that the file states; empty for nothing.
-        only_confounders: Exactly these confounders, comma-separated, or ``none``; empty draws them by chance.
+        mpp_fault: Error of the mpp in the file, a key of ``MPP_FAULTS``; empty for none.
+        only_confounders: Exactly these confounders, comma-separated, or ``none``; empty: drawn at random.
     """
 
     slide_id: str
@@ -57,7 +57,7 @@ class SlidePlan:
 
     @property
     def stated_mpp(self) -> Mpp | None:
-        """Micrometres per pixel as the file states them, right or wrong; None for not at all."""
+        """Micrometres per pixel in the file, faults included; None where the file states none."""
         if not self.mpp_fault:
             return Mpp.square(self.mpp)
         factors = MPP_FAULTS[self.mpp_fault]
@@ -67,7 +67,7 @@ class SlidePlan:
 
     @property
     def confounders(self) -> frozenset[str] | None:
-        """Exactly these, or None to draw them by chance."""
+        """Exactly these confounders; None: drawn at random."""
         if not self.only_confounders:
             return None
         return frozenset(() if self.only_confounders == "none" else self.only_confounders.split(","))
@@ -79,38 +79,38 @@ class SlidePlan:
 
     @property
     def preparation(self) -> Literal["thinprep", "section"]:
-        """The manifest's word for the preparation."""
+        """Value of the column `preparation` in the slide table."""
         return "section" if self.is_section else "thinprep"
 
     @property
     def stain_name(self) -> str:
-        """The manifest's word for the stain."""
+        """Value of the column `stain` in the slide table."""
         return "he" if self.is_section else "pap"
 
     @property
     def patient_id(self) -> str:
-        """Pseudonym of the patient, unique over presets and seeds."""
+        """Pseudonym of the patient, unique across presets and seeds."""
         return f"synthetic-{self.preset}-{self.seed}-p{self.patient:03d}"
 
     @property
     def counts(self) -> str:
-        """``scaled`` where a small spot holds more than its area's share of cells."""
+        """``scaled`` where a small spot holds more cells than in proportion to its area."""
         return "scaled" if not self.is_section and is_scaled(self.spot_mm) else "by area"
 
     def facts(self) -> dict[str, object]:
-        """The plan as JSON values, for metadata and for telling whether a file was made from it."""
+        """The plan as JSON values, for the metadata of the file and the check whether to reuse it."""
         return asdict(self)
 
-    def chance(self, purpose: str) -> np.random.Generator:
-        """A stream of chance of this slide, one per purpose."""
-        return _stream(self.preset, self.seed, purpose, self.number)
+    def generator(self, purpose: str) -> np.random.Generator:
+        """A random generator of this slide, independent for each purpose."""
+        return _generator(self.preset, self.seed, purpose, self.number)
 
     def draw_patient(self) -> Patient:
-        """The patient, the same on all of the patient's slides."""
-        return draw_patient(self.tumour, _stream(self.preset, self.seed, "patient", self.patient))
+        """Draw the patient; the same on all slides of the patient."""
+        return draw_patient(self.tumour, _generator(self.preset, self.seed, "patient", self.patient))
 
     def stain(self) -> Stain:
-        """The laboratory's staining, the same in every cohort."""
+        """Stain of the laboratory, the same in every cohort."""
         return laboratory_stain(self.stain_name, np.random.default_rng([0x1AB, self.laboratory]))
 
     def scanner_properties(self) -> Scanner:
@@ -121,12 +121,12 @@ class SlidePlan:
 def plan_cohort(
     preset: str, slides: int, seed: int, spot_mm: float | None = None, mpp: float | None = None
 ) -> list[SlidePlan]:
-    """Plan the slides of a cohort; the first n slides are the same however many are asked for.
+    """Plan the slides of a cohort; the first n slides do not depend on the number of slides.
 
     Raises:
         UserError: There is no such preset.
     """
-    kinds = cohort(preset)
+    kinds = patient_kinds(preset)
     return [_plan_slide(preset, kinds, number, seed, spot_mm, mpp) for number in range(slides)]
 
 
@@ -138,19 +138,21 @@ def _plan_slide(
     spot_mm: float | None,
     mpp: float | None,
 ) -> SlidePlan:
-    usual = defaults(preset)
+    standard = preset_defaults(preset)
     triple, position = divmod(number, 3)
-    if usual.paired:
+    if standard.paired:
         patient = 2 * triple + (1 if position == 2 else 0)
         kind = kinds[patient % len(kinds)]
     else:
-        again = number % len(kinds)
-        patient = number - again + usual.second_slides.get(again, again)
-        kind = kinds[again]
-    where = _stream(preset, seed, "laboratory", patient)
-    laboratory = int(where.integers(usual.laboratories))
-    scanner = laboratory % usual.scanners if where.random() < 0.8 else int(where.integers(usual.scanners))
-    scale = scanner_number(scanner).native_mpp if usual.native_mpp else usual.mpp
+        position_in_cohort = number % len(kinds)
+        patient = (
+            number - position_in_cohort + standard.second_slides.get(position_in_cohort, position_in_cohort)
+        )
+        kind = kinds[position_in_cohort]
+    rng = _generator(preset, seed, "laboratory", patient)
+    laboratory = int(rng.integers(standard.laboratories))
+    scanner = laboratory % standard.scanners if rng.random() < 0.8 else int(rng.integers(standard.scanners))
+    scale = scanner_number(scanner).native_mpp if standard.native_mpp else standard.mpp
     return SlidePlan(
         slide_id=f"synthetic_{preset}_s{seed}_{number:04d}",
         preset=preset,
@@ -161,11 +163,11 @@ def _plan_slide(
         tumour=kind.tumour,
         laboratory=laboratory,
         scanner=scanner,
-        spot_mm=usual.spot_mm if spot_mm is None else spot_mm,
+        spot_mm=standard.spot_mm if spot_mm is None else spot_mm,
         mpp=scale if mpp is None else mpp,
         mpp_fault=kind.mpp_fault,
     )
 
 
-def _stream(preset: str, seed: int, purpose: str, number: int) -> np.random.Generator:
+def _generator(preset: str, seed: int, purpose: str, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(preset.encode()), zlib.crc32(purpose.encode()), number])

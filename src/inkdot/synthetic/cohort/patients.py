@@ -1,9 +1,8 @@
-"""How patients differ: fixation, stain uptake, and the appearance of their tumour and their benign groups.
+"""Differences between patients: fixation, stain uptake, appearance of tumour and benign groups.
 
-The per-cell values of the specification alone would let a cluster's mean diameter tell the two tumours apart almost
-without fail, and no reader can do that. Real tumours form a continuum and benign groups may be reactive, so in a
-share of patients the appearance lies anywhere between two classes. :mod:`inkdot.synthetic.achievable_auc` computes how well the
-best reader of all these parameters could do.
+With one distribution per class, the mean nuclear diameter of a cluster would separate the two carcinomas almost
+perfectly, which no reader can. Real tumours form a continuum and benign groups may be reactive, so in a share of patients
+the appearance lies between two classes. ``experiments/achievable_auc.py`` computes the resulting upper bound of the AUC.
 """
 
 from collections.abc import Mapping
@@ -15,21 +14,21 @@ from inkdot.synthetic.cells.draw_cells import Preparation
 from inkdot.synthetic.cells.recipes import RECIPES, Recipe, blend
 
 P_BETWEEN_TUMOURS = 0.18
-"""Share of patients whose tumour lies between small-cell and large-cell carcinoma."""
+"""Share of patients whose tumour is intermediate between small-cell and large-cell carcinoma."""
 
 P_BLAND = 0.24
-"""Share of patients whose tumour clusters look half benign: degenerate, loosened, pale or small."""
+"""Share of patients with bland tumour clusters, intermediate between malignant and benign."""
 
 P_REACTIVE = 0.30
-"""Share of patients whose benign groups look half malignant."""
+"""Share of patients with reactive benign groups, intermediate between benign and malignant."""
 
-_MIDDLE = (0.25, 0.75)
-"""Position of such an appearance between two classes, drawn uniformly."""
+_INTERMEDIATE = (0.25, 0.75)
+"""Range of the uniform share of the other class in an intermediate appearance."""
 
 MIMICS = ("choroid", "lymphocyte", "arachnoid", "germinal_matrix")
 TUMOURS = ("small_nec", "large_nec")
-DISTRACTORS = ("adenocarcinoma", "lymphoma")
-"""Tumours that are neither of the two: malignant, of no morphology with a label."""
+OTHER_TUMOURS = ("adenocarcinoma", "lymphoma")
+"""Malignant, without a label of the head `morphology`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Appearance:
 
     Attributes:
         recipe: Parameters of the cells.
-        built_as: Class whose group architecture they follow, with its probability; sums to 1.
+        built_as: Probability of each class whose group architecture they follow; sums to 1.
     """
 
     recipe: Recipe
@@ -47,14 +46,14 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What holds for every slide of one patient.
+    """Properties shared by all slides of one patient.
 
     Attributes:
-        preparation: Factors on the size and dye of every nucleus, lymphocytes included.
+        preparation: Factors on size and haematoxylin of every nucleus, lymphocytes included.
         tumour: ``small_cell``, ``large_cell``, ``mixed``, ``adenocarcinoma``, ``lymphoma`` or empty.
-        appearances: Appearance of every class that forms groups, tumours among them.
-        degenerate: Share of cells that fell apart on the way to the glass.
-        mitotic: Share of tumour nuclei in clusters that divide, 0.005 to 0.03.
+        appearances: Appearance of every class that forms groups.
+        degenerate: Share (0 to 1) of degenerate cells.
+        mitotic: Share of tumour nuclei in mitosis, 0.005 to 0.03.
     """
 
     preparation: Preparation
@@ -64,60 +63,62 @@ class Patient:
     mitotic: float = 0.0
 
     def recipe(self, kind: str) -> Recipe:
-        """Recipe of a cell that lies alone; resting lymphocytes are the size reference and do not vary."""
-        return self.appearances[kind].recipe if kind in (*TUMOURS, *DISTRACTORS) else RECIPES[kind]
+        """Recipe of a single cell; benign cells, the size reference included, do not vary between patients."""
+        return self.appearances[kind].recipe if kind in (*TUMOURS, *OTHER_TUMOURS) else RECIPES[kind]
 
 
 def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
     """Draw a patient.
 
     Args:
-        tumour: One of these, or ``any`` of the first three, or empty.
-        rng: Source of chance.
+        tumour: As in :class:`Patient`, or ``any`` of the first three.
+        rng: Random generator.
     """
     preparation = Preparation(float(np.exp(rng.normal(0.0, 0.08))), float(np.exp(rng.normal(0.0, 0.10))))
     if tumour == "any":
         tumour = str(rng.choice(["small_cell", "large_cell", "mixed"], p=[0.48, 0.47, 0.05]))
     appearances = {kind: draw_tumour_appearance(kind, rng) for kind in TUMOURS}
     appearances |= {kind: draw_mimic_appearance(kind, rng) for kind in MIMICS}
-    appearances |= {kind: Appearance(_varied(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in DISTRACTORS}
+    appearances |= {
+        kind: Appearance(_varied_by_patient(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in OTHER_TUMOURS
+    }
     degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
     return Patient(preparation, tumour, appearances, degenerate, float(rng.uniform(0.005, 0.03)))
 
 
 def draw_tumour_appearance(kind: str, rng: np.random.Generator) -> Appearance:
-    """One patient's small-cell or large-cell carcinoma."""
-    share = rng.uniform(*_MIDDLE) if rng.random() < P_BETWEEN_TUMOURS else rng.beta(1.0, 9.0)
+    """Draw one patient's small-cell or large-cell carcinoma."""
+    share = rng.uniform(*_INTERMEDIATE) if rng.random() < P_BETWEEN_TUMOURS else rng.beta(1.0, 9.0)
     other = "large_nec" if kind == "small_nec" else "small_nec"
-    appearance = _between(kind, other, float(share))
+    appearance = _appearance_between(kind, other, float(share))
     if rng.random() < P_BLAND:
-        appearance = _toward(appearance, _any_mimic(rng), float(rng.uniform(*_MIDDLE)))
-    return replace(appearance, recipe=_varied(appearance.recipe, 0.07, rng))
+        appearance = _blended_with(appearance, _draw_mimic(rng), float(rng.uniform(*_INTERMEDIATE)))
+    return replace(appearance, recipe=_varied_by_patient(appearance.recipe, 0.07, rng))
 
 
 def draw_mimic_appearance(kind: str, rng: np.random.Generator) -> Appearance:
-    """One patient's benign groups of a class."""
+    """Draw one patient's benign groups of a class."""
     tumour = TUMOURS[int(rng.integers(2))]
-    share = rng.uniform(*_MIDDLE) if rng.random() < P_REACTIVE else rng.beta(1.0, 12.0)
-    appearance = _between(kind, tumour, float(share))
-    return replace(appearance, recipe=_varied(appearance.recipe, 0.05, rng))
+    share = rng.uniform(*_INTERMEDIATE) if rng.random() < P_REACTIVE else rng.beta(1.0, 12.0)
+    appearance = _appearance_between(kind, tumour, float(share))
+    return replace(appearance, recipe=_varied_by_patient(appearance.recipe, 0.05, rng))
 
 
-def _any_mimic(rng: np.random.Generator) -> str:
+def _draw_mimic(rng: np.random.Generator) -> str:
     return str(rng.choice(MIMICS[:3], p=[0.55, 0.35, 0.10]))
 
 
-def _between(one: str, other: str, share: float) -> Appearance:
+def _appearance_between(one: str, other: str, share: float) -> Appearance:
     return Appearance(blend(RECIPES[one], RECIPES[other], share), {one: 1.0 - share, other: share})
 
 
-def _toward(appearance: Appearance, kind: str, share: float) -> Appearance:
+def _blended_with(appearance: Appearance, kind: str, share: float) -> Appearance:
     built_as = {name: weight * (1.0 - share) for name, weight in appearance.built_as.items()}
     return Appearance(blend(appearance.recipe, RECIPES[kind], share), built_as | {kind: share})
 
 
-def _varied(recipe: Recipe, spread: float, rng: np.random.Generator) -> Recipe:
-    """Shift a recipe by what one patient differs from another within a class."""
+def _varied_by_patient(recipe: Recipe, spread: float, rng: np.random.Generator) -> Recipe:
+    """Vary a recipe by the differences between patients within a class."""
     size = float(np.exp(rng.normal(0.0, spread)))
     shift = float(rng.normal(0.0, 0.03))
 

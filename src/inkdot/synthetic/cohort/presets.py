@@ -1,4 +1,4 @@
-"""What kinds of specimen there are and how many cells of each class lie on them (SYNTHETIC.md B4)."""
+"""Kinds of specimen with their cell counts (SYNTHETIC.md B4), and presets of cohorts."""
 
 import math
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ FULL_SPOT_MM = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Counts on a full 20 mm spot, each drawn log-uniformly from its range.
+    """Cell counts on a spot of 20 mm, each drawn log-uniformly from its range.
 
     Attributes:
         lymphocytes: Resting lymphocytes, the size reference.
         monocytes: Monocytes.
         neutrophils: Neutrophils.
         red_cells: Red cells.
-        choroid_groups: Groups of choroid plexus or ependymal cells; one by its chance per slide where None.
-        lymphoid_aggregates: Lymphocytes lying in a heap; one by its chance per slide where None.
+        choroid_groups: Groups of choroid plexus or ependymal cells; None: one with probability 0.2.
+        lymphoid_aggregates: Aggregates of lymphocytes; None: one with probability 0.4.
         whorls: Arachnoid whorls.
         tumour_clusters: Clusters of tumour cells.
-        tumour_singles: Tumour cells lying alone.
-        germinal_matrix: Groups of immature cells, as in newborns; nearly perfect mimics of small-cell carcinoma.
-        squames: Skin scales, a contaminant.
-        chondrocytes: Cartilage cells that the needle brought along.
-        reactive_share: Share of the lymphocytes that are activated.
-        macrophage_share: Share of the monocytes that are macrophages.
-        leptomeningeal: The patient has tumour in the leptomeninges, on this slide or not.
-        lysed_share: Share of red cells that are ghosts; 0.3 to 0.7 where 0.
-        degenerate: Bounds of the share of cells that fell apart; the patient's own share where None.
+        tumour_singles: Single tumour cells.
+        germinal_matrix: Groups of germinal matrix cells of neonates, close mimics of small-cell carcinoma.
+        squames: Squames of the skin, a contaminant.
+        chondrocytes: Chondrocytes from the puncture.
+        reactive_share: Share (0 to 1) of reactive lymphocytes.
+        macrophage_share: Share of macrophages among monocytes.
+        leptomeningeal: The patient has leptomeningeal metastases, whether or not this slide shows them.
+        lysed_share: Share of lysed red cells (ghosts); 0: drawn from 0.3 to 0.7.
+        degenerate: Range of the share of degenerate cells; None: the share of the patient.
     """
 
     lymphocytes: Range
@@ -86,7 +86,7 @@ COMPOSITIONS: dict[str, Composition] = {
         germinal_matrix=(3, 20),
         macrophage_share=0.3,
     ),
-    # What lies around the tumour in the next two, without it: nothing but the tumour tells these slides apart.
+    # The background of lm-minimal without tumour: only the tumour differs between these slides.
     "mild-pleocytosis": Composition((200, 5000), (80, 1500), (0, 40), (0, 1000), (0, 2), (0, 2), (0, 1)),
     "lm-minimal": Composition(
         *((200, 5000), (80, 1500), (0, 40), (0, 1000)),
@@ -132,12 +132,12 @@ Tumour = str
 
 @dataclass(frozen=True, slots=True)
 class PatientKind:
-    """One entry of a cohort's recipe.
+    """A kind of patient in a preset.
 
     Attributes:
         composition: Key of ``COMPOSITIONS``.
-        tumour: What the patient has; empty for none, ``any`` to draw one.
-        mpp_fault: What is wrong with the file's micrometres per pixel; a key of ``MPP_FAULTS`` or empty.
+        tumour: The patient's tumour; ``any``: drawn at random; empty: none.
+        mpp_fault: Error of the mpp in the file, a key of ``MPP_FAULTS``; empty for none.
     """
 
     composition: str
@@ -151,7 +151,7 @@ MPP_FAULTS: dict[str, tuple[float, float] | None] = {
     "implausible": (40.0, 40.0),
     "anisotropic": (1.0, 1.2),
 }
-"""Factors on the true micrometres per pixel along x and y that a faulty file states; None states nothing."""
+"""Factors on the true mpp along x and y in a faulty file; None: the file states no mpp."""
 
 _TRAINING = (
     PatientKind("lm-typical", "small_cell"),
@@ -196,7 +196,7 @@ _SECTIONS_DEMO = tuple(
 
 
 def _tumour_of(name: str, made: Composition) -> Tumour:
-    """What the patients of a composition have: what it is named after, any of the two carcinomas, or nothing."""
+    """Tumour of the patients of a composition."""
     if name in {"adenocarcinoma", "lymphoma"}:
         return name
     return "any" if made.leptomeningeal else ""
@@ -219,17 +219,17 @@ COHORTS: dict[str, tuple[PatientKind, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
-    """Size and scale of a preset's slides where none are asked for.
+class PresetDefaults:
+    """Default size, scale and sources of the slides of a preset.
 
     Attributes:
         spot_mm: Diameter of the cell spot, or side of the section.
         mpp: Micrometres per pixel.
-        laboratories: How many laboratories the slides come from.
-        scanners: How many scanners.
-        native_mpp: Every scanner scans at its own mpp instead.
-        paired: Every second patient has two slides, so that splits by patient have something to get wrong.
-        second_slides: Where not paired: later slide of the cohort's recipe to the slide of the same patient.
+        laboratories: Number of laboratories.
+        scanners: Number of scanners.
+        native_mpp: Use the native mpp of each scanner instead of ``mpp``.
+        paired: Every second patient has two slides, so that tests can detect leakage between splits.
+        second_slides: Without ``paired``: position in the preset of a second slide to that of the first slide of the patient.
     """
 
     spot_mm: float = 2.0
@@ -241,20 +241,20 @@ class Defaults:
     second_slides: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
-def defaults(preset: str) -> Defaults:
-    """What a preset's slides are like; training cohorts and sections are small and coarse, so that many are cheap."""
+def preset_defaults(preset: str) -> PresetDefaults:
+    """Defaults of a preset; slides of training cohorts and sections are small and coarse to save time."""
     if preset == "laboratories":
-        return Defaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
-    if preset == "demo":  # the missed tumour is that of a patient with a telling slide; ten patients in all
-        return Defaults(paired=False, second_slides={8: 4, 10: 1})
+        return PresetDefaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
+    if preset == "demo":  # the patient of the lm-missed slide has a positive slide too; ten patients
+        return PresetDefaults(paired=False, second_slides={8: 4, 10: 1})
     if preset == "faulty-mpp":
-        return Defaults(paired=False)
+        return PresetDefaults(paired=False)
     coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
-    return Defaults(spot_mm=1.0, mpp=0.5) if coarse else Defaults()
+    return PresetDefaults(spot_mm=1.0, mpp=0.5) if coarse else PresetDefaults()
 
 
-def cohort(preset: str) -> tuple[PatientKind, ...]:
-    """The kinds of patient of a preset, repeated in this order.
+def patient_kinds(preset: str) -> tuple[PatientKind, ...]:
+    """Kinds of patient of a preset, repeated in this order.
 
     Raises:
         UserError: There is no such preset.
@@ -265,15 +265,14 @@ def cohort(preset: str) -> tuple[PatientKind, ...]:
 
 
 def is_scaled(spot_mm: float) -> bool:
-    """Whether a spot is so small that counts are kept higher than its area would have them."""
+    """Whether a spot is so small that counts are scaled by less than its area."""
     return spot_mm < FULL_SPOT_MM / 2.0
 
 
 def cell_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
-    """A number of single cells for a spot; small spots keep a diameter's share instead of an area's.
+    """Draw a number of single cells: in proportion to the area of a spot, on small spots to its diameter.
 
-    Of a class with at least 30 cells on every full spot a small spot holds at least 30 too, so that a slide that
-    is adequate at full size stays so.
+    A class with at least 30 cells on every full spot has at least 30 on a small one, so that adequacy does not change.
     """
     share = spot_mm / FULL_SPOT_MM
     drawn = _log_uniform(full, rng)
@@ -283,7 +282,7 @@ def cell_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
 
 
 def cluster_count(full: Range, spot_mm: float, rng: np.random.Generator) -> int:
-    """A number of clusters; small spots keep enough of them to be worth looking at, at least one where due."""
+    """Draw a number of clusters; small spots keep more than in proportion to their area, and at least one of a class with any."""
     drawn = _log_uniform(full, rng)
     share = spot_mm / FULL_SPOT_MM
     scaled = drawn * (share**0.4 if is_scaled(spot_mm) else share**2)

@@ -1,4 +1,4 @@
-"""Truth of a synthetic slide: every object as a table row, and the labels a perfect reader would give."""
+"""Ground truth of a synthetic slide: a table of all objects, and the labels that follow from it."""
 
 import math
 from collections.abc import Iterator
@@ -57,13 +57,13 @@ SCHEMA = pa.schema(
     ]
 )
 """One row per object. Lengths in µm, ``_l0_px`` in level-0 pixels; ``outline_l0_px`` is a WKT polygon of the cell
-(of the nucleus where it is naked); nuclear columns are null for objects without a nucleus; nc_ratio is a ratio of
-diameters; cluster columns are null for objects that lie alone; state is intact, dividing or degenerate. Level-0 pixels are
-those of the image: to the right of a bad seam they follow its shift, micrometres do not."""
+(of a naked nucleus); nuclear columns are null without a nucleus; nc_ratio is a ratio of diameters (0 to 1); cluster
+columns are null outside of clusters; state is intact, dividing or degenerate. To the right of a stitching error, level-0
+pixels include its shift, micrometres do not."""
 
 
 def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
-    """Every object of a scene, in scene order.
+    """Table of all objects of a scene, as :data:`SCHEMA`, in the order of the scene.
 
     Args:
         scene: The scene.
@@ -82,7 +82,7 @@ def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
 
 
 def _shift_px(scene: Scene, cell: Cell) -> int:
-    """How far down the image shows a cell, for a bad seam to its left."""
+    """Downward shift of a cell by a stitching error to its left."""
     return scene.seam.shift_px if scene.seam is not None and cell.x_um >= scene.seam.x_um else 0
 
 
@@ -93,7 +93,7 @@ def _row(
     nuclear = 2.0 * math.sqrt(area / math.pi) if cell.nuclei else None
     body = equivalent_diameter_um(cell.cytoplasm.outline) if cell.cytoplasm is not None else nuclear
     if body is None:
-        raise AssertionError("a cell has a nucleus or a body")
+        raise AssertionError("a cell has a nucleus or cytoplasm")
     in_cluster = cell.cluster != NO_CLUSTER
     first = cell.nuclei[0] if cell.nuclei else None
     return {
@@ -122,8 +122,8 @@ def _row(
 
 
 def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str, object]:
-    """A region, or something that is no cell; its outline is exact for regions and a rectangle for the rest."""
-    position = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
+    """Row of a region (exact outline) or of another object (bounding box)."""
+    outline_px = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
     centre = outline.centroid
     return {
         "object_id": number,
@@ -136,7 +136,7 @@ def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str
         "x_l0_px": round(centre.x / mpp),
         "y_l0_px": round(centre.y / mpp),
         "cell_diameter_um": 2.0 * math.sqrt(outline.area / math.pi),
-        "outline_l0_px": shapely.to_wkt(position, rounding_precision=1, trim=True),
+        "outline_l0_px": shapely.to_wkt(outline_px, rounding_precision=1, trim=True),
     }
 
 
@@ -156,12 +156,12 @@ def _outline(cell: Cell, mpp: float, shift_px: int) -> BaseGeometry:
 
 @dataclass(frozen=True, slots=True)
 class TrueLabel:
-    """What a perfect reader says about one place.
+    """Label of one region.
 
     Attributes:
         geometry: Polygon in level-0 pixels with whole coordinates.
         head: ``malignancy`` or ``morphology``.
-        label: One of the head's labels.
+        label: Label of the head.
     """
 
     geometry: BaseGeometry
@@ -170,17 +170,17 @@ class TrueLabel:
 
 
 def true_labels(truth: pa.Table) -> Iterator[TrueLabel]:
-    """Labels for every nucleated cluster and every nucleated cell outside clusters; on sections for every region.
+    """Labels of every nucleated cluster and single cell; on sections, of every region.
 
     A cluster is malignant when any of its cells is. Its morphology is that of its cells, ``mixed`` where they differ.
     """
     clusters: dict[int, list[dict[str, object]]] = {}
     alone: list[list[dict[str, object]]] = []
     rows = truth.to_pylist()
-    in_fields = any(str(row["class"]).startswith(_REGION) for row in rows)
+    on_section = any(str(row["class"]).startswith(_REGION) for row in rows)
     for row in rows:
         is_region = str(row["class"]).startswith(_REGION)
-        if in_fields and not is_region:
+        if on_section and not is_region:
             continue
         if not is_region and (row["nuclear_diameter_um"] is None or row["class"] in _WITHOUT_LABEL):
             continue
@@ -189,16 +189,16 @@ def true_labels(truth: pa.Table) -> Iterator[TrueLabel]:
         else:
             clusters.setdefault(cast("int", row["cluster_id"]), []).append(row)
     for members in [clusters[number] for number in sorted(clusters)] + alone:
-        position = _position(members)
+        outline = _label_outline(members)
         malignant = any(bool(row["malignant"]) for row in members)
-        yield TrueLabel(position, "malignancy", "malignant" if malignant else "benign")
+        yield TrueLabel(outline, "malignancy", "malignant" if malignant else "benign")
         kinds = {MORPHOLOGY_OF[str(row["class"])] for row in members if str(row["class"]) in MORPHOLOGY_OF}
         if kinds:
-            yield TrueLabel(position, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
+            yield TrueLabel(outline, "morphology", kinds.pop() if len(kinds) == 1 else "mixed")
 
 
 def slide_labels(truth: pa.Table) -> dict[str, str]:
-    """What is on the slide, per head; morphology only where tumour cells of a known morphology lie on it."""
+    """Label of the slide by head; `morphology` only where there are tumour cells with a morphology."""
     classes = set(cast("list[str]", truth.column("class").to_pylist()))
     labels = {"malignancy": "malignant" if classes & MALIGNANT else "benign"}
     kinds = {MORPHOLOGY_OF[name] for name in classes if name in MORPHOLOGY_OF}
@@ -207,8 +207,8 @@ def slide_labels(truth: pa.Table) -> dict[str, str]:
     return labels
 
 
-def _position(members: list[dict[str, object]]) -> BaseGeometry:
-    """Outline of the members together, two pixels wider, one polygon, whole pixels; a region keeps its holes."""
+def _label_outline(members: list[dict[str, object]]) -> BaseGeometry:
+    """One polygon around the members, grown by two pixels, in whole pixels; a region keeps its holes."""
     if len(members) == 1 and str(members[0]["class"]).startswith(_REGION):
         return shapely.from_wkt(str(members[0]["outline_l0_px"]))
     outlines = [shapely.from_wkt(str(row["outline_l0_px"])) for row in members]

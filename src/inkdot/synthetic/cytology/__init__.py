@@ -1,1 +1,1 @@
-"""Synthetic cell spots: groups of cells, confounders, and where they settle."""
+"""Synthetic cell spots: groups of cells, confounders, and their positions."""

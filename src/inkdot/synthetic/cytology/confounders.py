@@ -1,4 +1,4 @@
-"""What else lies on glass and looks like something: each with its own chance per slide (SYNTHETIC.md B5)."""
+"""Confounders on cell spots: debris, precipitate and scan artefacts, each with its probability (SYNTHETIC.md B5)."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +12,8 @@ from inkdot.synthetic.rendering.backdrops import draw_debris
 from inkdot.synthetic.rendering.marks import AirBubble, Fibre, GainStripe, PenStroke, StarchGranule
 from inkdot.synthetic.rendering.stains import LG, OG, E, Stain
 
-Settle = Callable[[float, float], tuple[float, float]]
-"""(reach in µm, gap in µm) to a free place on the glass."""
+FindPlace = Callable[[float, float], tuple[float, float]]
+"""(radius in µm, gap in µm) to the centre (x, y in µm) of a free place."""
 
 CHANCES: Mapping[str, float] = {
     "debris": 0.5,
@@ -27,24 +27,24 @@ CHANCES: Mapping[str, float] = {
     "stitching_seam": 0.15,
     "drying_halo": 0.1,
     "sensor_dust": 0.05,
-    "overlapping_cells": 0.3,  # laid by the spot: only it knows its cells
+    "overlapping_cells": 0.3,  # made in spot_layout, which has the cells
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """The glass that confounders fall on.
+class SlideArea:
+    """Area of the slide for confounders.
 
     Attributes:
         scan: The whole scanned area.
         spot: The square around the cells.
-        settle: Finds free places for what must not cover cells.
-        stain: Colours of debris follow the laboratory's dyes.
+        settle: Finds free places for objects that must not cover cells.
+        stain: Stain of the laboratory, for the colour of debris.
     """
 
     scan: Box
     spot: Box
-    settle: Settle
+    settle: FindPlace
     stain: Stain
 
     @property
@@ -55,14 +55,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Confounders:
-    """What fell on one slide.
+    """Confounders of one slide.
 
     Attributes:
-        names: Which confounders the slide has, sorted.
-        cells: Particles small enough to be painted like cells.
-        backdrop: Everything else.
-        bands: Zones that lie out of focus.
-        seam: Where stripes of the scan were joined badly.
+        names: Names, sorted.
+        cells: Particles that are rendered like cells.
+        backdrop: Larger objects.
+        bands: Bands out of focus.
+        seam: The stitching error, if any.
     """
 
     names: tuple[str, ...]
@@ -74,12 +74,12 @@ class Confounders:
 
 @dataclass(frozen=True, slots=True)
 class FocusBand:
-    """A zone where the scanner's focus was off.
+    """A horizontal band out of focus.
 
     Attributes:
         top_um: Upper edge.
         bottom_um: Lower edge.
-        offset_um: How far everything there lies from the focal plane, in addition.
+        offset_um: Added to the height of everything in the band.
     """
 
     top_um: float
@@ -88,15 +88,15 @@ class FocusBand:
 
 
 def draw_confounders(
-    field: Field, rng: np.random.Generator, only: frozenset[str] | None = None
+    area: SlideArea, rng: np.random.Generator, only: frozenset[str] | None = None
 ) -> Confounders:
     """Draw the confounders of one slide.
 
     Args:
-        field: Where they may fall.
-        rng: Source of chance; every confounder uses the same amount of it whether it occurs or not, so that counterfactual pairs
-            with and without one are otherwise alike.
-        only: Exactly these; by their chances where None.
+        area: Area of the slide.
+        rng: Random generator. Its use does not depend on which confounders occur, so that counterfactual pairs with and
+            without one are otherwise equal.
+        only: Exactly these; None: drawn by ``CHANCES``.
     """
     seeds = {name: int(rng.integers(1 << 62)) for name in CHANCES}
     drawn = {name for name, chance in CHANCES.items() if rng.random() < chance}
@@ -108,25 +108,25 @@ def draw_confounders(
     for name in names:
         own = np.random.default_rng(seeds[name])
         if name == "precipitate":
-            cells += draw_precipitate(field.spot, own)
+            cells += draw_precipitate(area.spot, own)
         elif name == "out_of_focus_band":
-            bands.append(_band(field, own))
+            bands.append(_focus_band(area, own))
         elif name == "stitching_seam" and own.random() < 0.5:
-            seam = _joint(field, own)
+            seam = _draw_seam(area, own)
         elif name == "overlapping_cells":
             continue
         else:
-            backdrop += _MAKERS[name](field, own)
+            backdrop += _MAKERS[name](area, own)
     return Confounders(names, tuple(cells), tuple(backdrop), tuple(bands), seam)
 
 
 def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None = None) -> list[Cell]:
-    """Black-blue grains of stain floating above the cells, in clouds.
+    """Stain precipitate: clouds of blue-black grains above the focal plane.
 
     Args:
-        spot: Where.
-        rng: Source of chance.
-        per_mm2: Grains per square millimetre of cloud.
+        spot: The square around the cells.
+        rng: Random generator.
+        per_mm2: Grains per mm² of cloud; None: drawn from 60 to 300.
     """
     width = spot.right_um - spot.left_um
     density = rng.uniform(60.0, 300.0) if per_mm2 is None else per_mm2
@@ -156,19 +156,19 @@ def draw_precipitate(spot: Box, rng: np.random.Generator, per_mm2: float | None 
     return grains
 
 
-def _band(field: Field, rng: np.random.Generator) -> FocusBand:
-    height = rng.uniform(0.05, 0.25) * field.spot_um
-    top = rng.uniform(field.spot.top_um, field.spot.bottom_um - height)
+def _focus_band(area: SlideArea, rng: np.random.Generator) -> FocusBand:
+    height = rng.uniform(0.05, 0.25) * area.spot_um
+    top = rng.uniform(area.spot.top_um, area.spot.bottom_um - height)
     return FocusBand(float(top), float(top + height), float(rng.uniform(6.0, 20.0) * rng.choice([-1.0, 1.0])))
 
 
-def _debris(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+def _debris(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
     shreds: list[Backdrop] = []
-    largest = min(150.0, 0.06 * field.spot_um)
+    largest = min(150.0, 0.06 * area.spot_um)
     for _ in range(int(rng.integers(1, 6))):
         radius = math.exp(rng.uniform(math.log(5.0), math.log(largest)))
-        x, y = field.settle(radius, 10.0)
-        dyes = field.stain.od
+        x, y = area.settle(radius, 10.0)
+        dyes = area.stain.od
         colour = (
             rng.uniform(0.05, 0.2) * dyes[LG]
             + rng.uniform(0.0, 0.1) * dyes[E]
@@ -178,20 +178,20 @@ def _debris(field: Field, rng: np.random.Generator) -> list[Backdrop]:
     return shreds
 
 
-def _starch(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+def _starch(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
     granules: list[Backdrop] = []
     for _ in range(int(rng.integers(3, 12))):
         radius = float(rng.uniform(4.0, 11.0))
-        x, y = field.settle(radius, 2.0)
+        x, y = area.settle(radius, 2.0)
         granules.append(StarchGranule(x, y, radius, float(rng.uniform(0.0, math.pi))))
     return granules
 
 
-def _fibre(field: Field, rng: np.random.Generator) -> list[Backdrop]:
+def _fibre(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
     fibres: list[Backdrop] = []
     for _ in range(int(rng.integers(1, 3))):
-        x, y = _anywhere(field.spot, rng)
-        length = rng.uniform(0.1, 0.3) * min(field.spot_um, 4000.0)
+        x, y = _anywhere(area.spot, rng)
+        length = rng.uniform(0.1, 0.3) * min(area.spot_um, 4000.0)
         start, bend = rng.uniform(0.0, 2.0 * math.pi), rng.normal(0.0, 0.35)
         steps = 12
         points = [(x, y)]
@@ -206,93 +206,93 @@ def _fibre(field: Field, rng: np.random.Generator) -> list[Backdrop]:
     return fibres
 
 
-def _bubble(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    radius = float(rng.uniform(0.05, 0.16)) * min(field.spot_um, 6000.0)
-    return [AirBubble(*_anywhere(field.spot, rng), radius, float(rng.uniform(0.03, 0.06)) * radius + 3.0)]
+def _air_bubble(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    radius = float(rng.uniform(0.05, 0.16)) * min(area.spot_um, 6000.0)
+    return [AirBubble(*_anywhere(area.spot, rng), radius, float(rng.uniform(0.03, 0.06)) * radius + 3.0)]
 
 
-def _pen(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    """A stroke across the corner of the scan, over cells or not, as people draw around what they found."""
+def _pen_stroke(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    """A pen stroke in blue, green or black at a random position of the spot."""
     ink = [(1.7, 1.3, 0.5), (1.6, 0.6, 1.5), (1.6, 1.6, 1.6)][int(rng.integers(3))]
-    width = rng.uniform(0.04, 0.07) * min(field.spot_um, 8000.0)
-    x, y = _anywhere(field.spot, rng)
-    direction, length = rng.uniform(0.0, math.pi), rng.uniform(0.2, 0.5) * field.spot_um
+    width = rng.uniform(0.04, 0.07) * min(area.spot_um, 8000.0)
+    x, y = _anywhere(area.spot, rng)
+    direction, length = rng.uniform(0.0, math.pi), rng.uniform(0.2, 0.5) * area.spot_um
     half_x, half_y = length / 2.0 * math.cos(direction), length / 2.0 * math.sin(direction)
     ends = ((x - half_x, y - half_y), (x + half_x, y + half_y))
     return [PenStroke(ends, float(width), np.array(ink, np.float32), int(rng.integers(1 << 30)))]
 
 
-def _coverslip(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    """The edge of the coverslip as a dark straight line along one side of the scan, or a crack across a corner."""
+def _coverslip_edge(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    """The edge of the coverslip along the left side, or a crack (probability 0.3)."""
     if rng.random() < 0.3:
-        return [_crack(field, rng)]
-    x = field.scan.left_um + rng.uniform(0.01, 0.04) * field.spot_um
-    tilt = rng.normal(0.0, 0.01) * field.spot_um
-    points = ((float(x), field.scan.top_um), (float(x + tilt), field.scan.bottom_um))
+        return [_crack(area, rng)]
+    x = area.scan.left_um + rng.uniform(0.01, 0.04) * area.spot_um
+    tilt = rng.normal(0.0, 0.01) * area.spot_um
+    points = ((float(x), area.scan.top_um), (float(x + tilt), area.scan.bottom_um))
     return [Fibre(points, 6.0, np.array([0.5, 0.5, 0.5], np.float32), kind="coverslip_edge")]
 
 
-def _crack(field: Field, rng: np.random.Generator) -> Fibre:
-    x, y = field.scan.left_um, field.scan.top_um + rng.uniform(0.1, 0.6) * field.spot_um
+def _crack(area: SlideArea, rng: np.random.Generator) -> Fibre:
+    x, y = area.scan.left_um, area.scan.top_um + rng.uniform(0.1, 0.6) * area.spot_um
     points, heading = [(x, float(y))], rng.uniform(-1.2, -0.3)
     for _ in range(9):
         heading += rng.normal(0.0, 0.35)
-        step = rng.uniform(0.04, 0.10) * field.spot_um
+        step = rng.uniform(0.04, 0.10) * area.spot_um
         x, y = x + step * abs(math.cos(heading)), y + step * math.sin(heading)
         points.append((float(x), float(y)))
     return Fibre(tuple(points), 4.0, np.array([0.45, 0.45, 0.45], np.float32), kind="coverslip_edge")
 
 
-def _seam(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    """A stripe that was scanned two percent brighter or darker."""
-    width = min(rng.uniform(0.08, 0.15) * field.spot_um, 400.0)
-    x = rng.uniform(field.spot.left_um, field.spot.right_um - width)
-    box = Box(float(x), field.scan.top_um, float(x + width), field.scan.bottom_um)
+def _gain_stripe(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    """A stripe that is 2 % brighter or darker."""
+    width = min(rng.uniform(0.08, 0.15) * area.spot_um, 400.0)
+    x = rng.uniform(area.spot.left_um, area.spot.right_um - width)
+    box = Box(float(x), area.scan.top_um, float(x + width), area.scan.bottom_um)
     return [GainStripe(box, float(rng.choice([-1.0, 1.0])) * math.log10(1.02))]
 
 
-def _joint(field: Field, rng: np.random.Generator) -> Seam:
-    """From a line on, the image lies one to three pixels too low."""
-    x = rng.uniform(field.spot.left_um + 0.2 * field.spot_um, field.spot.right_um - 0.2 * field.spot_um)
+def _draw_seam(area: SlideArea, rng: np.random.Generator) -> Seam:
+    """A stitching error of one to three pixels."""
+    x = rng.uniform(area.spot.left_um + 0.2 * area.spot_um, area.spot.right_um - 0.2 * area.spot_um)
     return Seam(float(x), int(rng.integers(1, 4)))
 
 
-def _halo(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    x, y = _anywhere(field.spot, rng)
-    radius = float(rng.uniform(0.06, 0.15)) * min(field.spot_um, 4000.0)
-    colour = (0.03 * field.stain.od[E] + 0.02 * field.stain.od[LG]).astype(np.float32)
+def _drying_halo(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    x, y = _anywhere(area.spot, rng)
+    radius = float(rng.uniform(0.06, 0.15)) * min(area.spot_um, 4000.0)
+    colour = (0.03 * area.stain.od[E] + 0.02 * area.stain.od[LG]).astype(np.float32)
     return [draw_debris(x, y, radius, colour, rng, kind="drying_halo")]
 
 
-def _dust(field: Field, rng: np.random.Generator) -> list[Backdrop]:
-    """One blurred speck on the sensor, in every field of view at the same place."""
-    pitch = max(400.0, field.spot_um / 12.0)
+def _sensor_dust(area: SlideArea, rng: np.random.Generator) -> list[Backdrop]:
+    """Dust on the sensor: the same blurred speck in every field of view."""
+    pitch = max(400.0, area.spot_um / 12.0)
     colour = np.full(3, 0.035, np.float32)
     first = draw_debris(0.0, 0.0, float(rng.uniform(10.0, 20.0)), colour, rng, kind="sensor_dust")
     x0, y0 = (float(value) for value in rng.uniform(0.2, 0.8, 2) * pitch)
     specks: list[Backdrop] = []
-    for row in range(int((field.scan.bottom_um - y0) // pitch) + 1):
-        for column in range(int((field.scan.right_um - x0) // pitch) + 1):
+    for row in range(int((area.scan.bottom_um - y0) // pitch) + 1):
+        for column in range(int((area.scan.right_um - x0) // pitch) + 1):
             specks.append(first.moved_to(x0 + column * pitch, y0 + row * pitch))
     return specks
 
 
 def _anywhere(box: Box, rng: np.random.Generator) -> tuple[float, float]:
-    """A place well inside the circle that the box encloses."""
+    """A random position within 90 % of the radius of the circle in the box."""
     radius = 0.45 * (box.right_um - box.left_um) * math.sqrt(rng.random())
     direction = rng.uniform(0.0, 2.0 * math.pi)
     x, y = (box.left_um + box.right_um) / 2.0, (box.top_um + box.bottom_um) / 2.0
     return x + radius * math.cos(direction), y + radius * math.sin(direction)
 
 
-_MAKERS: Mapping[str, Callable[[Field, np.random.Generator], list[Backdrop]]] = {
+_MAKERS: Mapping[str, Callable[[SlideArea, np.random.Generator], list[Backdrop]]] = {
     "debris": _debris,
     "starch": _starch,
     "fibre": _fibre,
-    "air_bubble": _bubble,
-    "pen_mark": _pen,
-    "coverslip_edge": _coverslip,
-    "stitching_seam": _seam,
-    "drying_halo": _halo,
-    "sensor_dust": _dust,
+    "air_bubble": _air_bubble,
+    "pen_mark": _pen_stroke,
+    "coverslip_edge": _coverslip_edge,
+    "stitching_seam": _gain_stripe,
+    "drying_halo": _drying_halo,
+    "sensor_dust": _sensor_dust,
 }

@@ -1,4 +1,4 @@
-"""Draws whole groups as a patient has them: tumour clusters and the benign groups that imitate them."""
+"""Draw the groups of a patient: tumour clusters and benign mimics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,29 +14,29 @@ from inkdot.synthetic.cells.cell_clusters import (
     whorl,
 )
 from inkdot.synthetic.cells.draw_cells import Preparation
-from inkdot.synthetic.cells.odd_cells import degenerated, dividing
+from inkdot.synthetic.cells.odd_cells import degenerated, in_mitosis
 from inkdot.synthetic.cells.recipes import RECIPES
 from inkdot.synthetic.cells.scene import Cell
-from inkdot.synthetic.cohort.patients import DISTRACTORS, TUMOURS, Patient
+from inkdot.synthetic.cohort.patients import OTHER_TUMOURS, TUMOURS, Patient
 
-_FOUNDING_SEED = 20260213
+_INDEX_CASE_SEED = 20260213
 
-_DIVIDING: Mapping[str, float] = {
-    **dict.fromkeys((*TUMOURS, *DISTRACTORS, "germinal_matrix"), 1.0),
+_RELATIVE_MITOTIC_RATE: Mapping[str, float] = {
+    **dict.fromkeys((*TUMOURS, *OTHER_TUMOURS, "germinal_matrix"), 1.0),
     "lymphocyte": 0.5,
 }
-"""Who divides, relative to the patient's tumour: immature and activated cells do too, choroid plexus never."""
+"""Mitotic rate of a class relative to that of the patient's tumour; 0 for all others."""
 
 Size = Callable[[np.random.Generator], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How the cells of a class lie together.
+    """Architecture of the groups of a class.
 
     Attributes:
-        name: Name of such a cluster in the truth.
-        build: Arranges the cells.
+        name: Kind of cluster in the ground truth.
+        build: Draws and arranges the cells.
         size: Draws the number of cells.
     """
 
@@ -51,7 +51,7 @@ class Group:
 
     Attributes:
         name: Kind of cluster.
-        cells: Its cells; their class is the true one, whatever they look like.
+        cells: Its cells with their true class, whatever their architecture.
     """
 
     name: str
@@ -67,32 +67,32 @@ def draw_group(kind: str, patient: Patient, rng: np.random.Generator) -> Group:
     """Draw a group of one class in one patient.
 
     Args:
-        kind: A class that forms groups, a key of ``ARCHITECTURES``.
-        patient: Patient whose appearance it has.
-        rng: Source of chance.
+        kind: Class, a key of ``ARCHITECTURES``.
+        patient: The patient.
+        rng: Random generator.
     """
     appearance = patient.appearances[kind]
     classes = sorted(appearance.built_as)
     architecture = ARCHITECTURES[str(rng.choice(classes, p=[appearance.built_as[name] for name in classes]))]
     built = architecture.build(kind, appearance.recipe, patient.preparation, architecture.size(rng), rng)
-    cells = [altered(cell, patient, rng) if cell.kind == kind else cell for cell in built]
+    cells = [_degenerate_or_in_mitosis(cell, patient, rng) if cell.kind == kind else cell for cell in built]
     own = ARCHITECTURES[kind]
     name = own.name if architecture is own else f"{own.name}_as_{architecture.name}"
     return Group(name, cells)
 
 
-def altered(cell: Cell, patient: Patient, rng: np.random.Generator) -> Cell:
-    """The cell as it is, fallen apart as a share of the patient's cells, or dividing as a share of its tumour's."""
+def _degenerate_or_in_mitosis(cell: Cell, patient: Patient, rng: np.random.Generator) -> Cell:
+    """Make the cell degenerate or put it in mitosis, with the rates of the patient."""
     chance = rng.random()
     if chance < patient.degenerate:
         return degenerated(cell, rng)
-    dividing_below = patient.degenerate + _DIVIDING.get(cell.kind, 0.0) * patient.mitotic
-    return dividing(cell, rng) if chance < dividing_below else cell
+    upper = patient.degenerate + _RELATIVE_MITOTIC_RATE.get(cell.kind, 0.0) * patient.mitotic
+    return in_mitosis(cell, rng) if chance < upper else cell
 
 
-def founding_cluster(preparation: Preparation) -> Group:
-    """The cluster of the founding case: a few large cells, tight, finely vacuolated; the same every time."""
-    rng = np.random.default_rng(_FOUNDING_SEED)
+def index_case_cluster(preparation: Preparation) -> Group:
+    """The cluster of the index case: seven large cells, cohesive, finely vacuolated; the same on every slide."""
+    rng = np.random.default_rng(_INDEX_CASE_SEED)
     recipe = replace(
         RECIPES["large_nec"],
         **{

@@ -1,4 +1,4 @@
-"""The round field that cells settle on: nearly even, with slight clumping and the odd empty lane."""
+"""Positions of cells on a cell spot: nearly uniform, with slight clustering and nearly empty lanes."""
 
 import math
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ import numpy as np
 
 _GRID_UM = 40.0
 _ATTEMPTS = 40
-_CLUMPED = 0.2
-"""Share of single cells that settle in one of the denser patches: slight clustering, as of a Matérn process."""
+_IN_PATCHES = 0.2
+"""Share of single cells in one of 24 denser patches (as in a Matérn cluster process)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A bent stripe across the spot on which hardly a cell settled.
+    """A curved stripe across the spot with hardly any cells.
 
     Attributes:
-        direction: Its direction in radians.
-        offset_um: Distance of its middle from the spot's.
+        direction: Direction in radians.
+        offset_um: Distance of its middle line from the centre of the spot.
         half_width_um: Half its width.
-        bend_per_um: Curvature, doubled.
+        bend_per_um: Half its curvature in 1/µm.
     """
 
     direction: float
@@ -28,20 +28,20 @@ class Lane:
     bend_per_um: float
 
     def holds(self, dx_um: float, dy_um: float) -> bool:
-        """Whether a place, from the spot's middle, lies in the lane."""
+        """Whether a position, relative to the centre of the spot, lies in the lane."""
         along = dx_um * math.cos(self.direction) + dy_um * math.sin(self.direction)
         across = -dx_um * math.sin(self.direction) + dy_um * math.cos(self.direction)
         return abs(across - self.offset_um - self.bend_per_um * along**2) < self.half_width_um
 
 
-class Glass:
-    """The round field, with a memory of what is taken.
+class CellSpotArea:
+    """The round area of a spot and its occupied places.
 
     Args:
-        x_um: Its middle.
-        y_um: Its middle.
-        radius_um: Its radius.
-        rng: Source of chance.
+        x_um: Centre.
+        y_um: Centre.
+        radius_um: Radius.
+        rng: Random generator.
     """
 
     def __init__(self, x_um: float, y_um: float, radius_um: float, rng: np.random.Generator) -> None:
@@ -54,16 +54,19 @@ class Glass:
     def settle(
         self, reach_um: float, gap_um: float = 1.0, innermost: float = 0.0, *, single: bool = False
     ) -> tuple[float, float]:
-        """A place for something round; after 40 vain attempts it falls on others, as cells do.
+        """Find a free place for a disc and occupy it; after 40 attempts it may overlap others.
 
         Args:
-            reach_um: Its radius.
-            gap_um: Glass to leave around it.
-            innermost: Nearest to the middle it may lie, as a fraction of the spot's radius.
-            single: A single cell, which may follow others into a denser patch.
+            reach_um: Radius of the disc.
+            gap_um: Free distance around it.
+            innermost: Smallest distance from the centre, as a fraction (0 to 1) of the radius of the spot.
+            single: A single cell, which may lie in a denser patch.
+
+        Returns:
+            Its centre (x, y) in µm.
         """
         patch = None
-        if single and innermost <= 0.0 and self._rng.random() < _CLUMPED:
+        if single and innermost <= 0.0 and self._rng.random() < _IN_PATCHES:
             patch = self._patches[int(self._rng.integers(len(self._patches)))]
         x, y = self.x_um, self.y_um
         for _ in range(_ATTEMPTS):

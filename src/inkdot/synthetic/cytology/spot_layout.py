@@ -1,4 +1,4 @@
-"""Lays a ThinPrep cell spot: who lies where on the glass."""
+"""Scene of a ThinPrep cell spot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ from inkdot.synthetic.cohort.presets import (
     cluster_count,
     is_scaled,
 )
-from inkdot.synthetic.cytology.confounders import Field, FocusBand, draw_confounders
-from inkdot.synthetic.cytology.groups import Group, draw_group, founding_cluster
-from inkdot.synthetic.cytology.settling import Glass
+from inkdot.synthetic.cytology.confounders import FocusBand, SlideArea, draw_confounders
+from inkdot.synthetic.cytology.groups import Group, draw_group, index_case_cluster
+from inkdot.synthetic.cytology.settling import CellSpotArea
 from inkdot.synthetic.rendering.backdrops import AlignmentArc, SpotRing, Writing
 from inkdot.synthetic.rendering.stains import Stain
 
@@ -32,19 +32,24 @@ WRITING_DENSITY = 0.075
 RING_DENSITY = 0.02
 ARC_DENSITY = 0.30
 P_AGGREGATE, P_CHOROID = 0.4, 0.2
-"""Chances of a lymphoid aggregate and of a choroid group on a slide whose kind does not bring its own."""
+"""Probability of one aggregate or choroid group where the composition has no range for them."""
 
 _OVERLAPPING = 0.08
-"""Share of single cells that lie on another where cells overlap."""
+"""Share of single cells on another one, on slides with the confounder ``overlapping_cells``."""
 
 
-class _Laying:
-    """Collects cells and clusters while the spot is laid."""
+class _SpotContents:
+    """Cells and clusters of a spot while it is built."""
 
     def __init__(
-        self, glass: Glass, patient: Patient, rim: "_Rim", degenerate: float, rng: np.random.Generator
+        self,
+        spot_area: CellSpotArea,
+        patient: Patient,
+        rim: "_Rim",
+        degenerate: float,
+        rng: np.random.Generator,
     ) -> None:
-        self.glass, self.rim, self.rng = glass, rim, rng
+        self.spot_area, self.rim, self.rng = spot_area, rim, rng
         self.patient = replace(patient, degenerate=degenerate)
         self.cells: list[Cell] = []
         self.clusters: list[Cluster] = []
@@ -53,65 +58,65 @@ class _Laying:
     def preparation(self) -> Preparation:
         return self.patient.preparation
 
-    def single(self, cell: Cell) -> None:
+    def add_cell(self, cell: Cell) -> None:
         if cell.nuclei and self.rng.random() < self.patient.degenerate:
             cell = degenerated(cell, self.rng)
         innermost = self.rim.innermost if self.rng.random() < self.rim.share else 0.0
-        x, y = self.glass.settle(cell.reach_um, 1.5, innermost, single=True)
+        x, y = self.spot_area.settle(cell.reach_um, 1.5, innermost, single=True)
         self.cells.append(replace(cell, x_um=x, y_um=y))
 
-    def named(self, kind: str) -> None:
-        self.single(draw_single(kind, self.patient.recipe(kind), self.preparation, self.rng))
+    def add_cell_of_class(self, kind: str) -> None:
+        self.add_cell(draw_single(kind, self.patient.recipe(kind), self.preparation, self.rng))
 
-    def group(self, group: Group) -> None:
-        """Lay a group with glass around it."""
-        x, y = self.glass.settle(group.reach_um, gap_um=15.0)
+    def add_group(self, group: Group) -> None:
+        """Add a group with free space around it."""
+        x, y = self.spot_area.settle(group.reach_um, gap_um=15.0)
         number = len(self.clusters)
         self.clusters.append(Cluster(number, group.name))
         self.cells += [replace(c, x_um=c.x_um + x, y_um=c.y_um + y, cluster=number) for c in group.cells]
 
 
 def build_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
-    """Everything on one ThinPrep slide, from the plan alone.
+    """Build the scene of a ThinPrep slide; the plan determines all of it.
 
     Args:
-        plan: The slide.
-        patient: Its patient.
-        stain: Colours of debris follow the laboratory's dyes.
+        plan: Plan of the slide.
+        patient: The patient.
+        stain: Stain of the laboratory, for the colour of debris.
     """
-    rng = plan.chance("scene")
+    rng = plan.generator("scene")
     composition = COMPOSITIONS[plan.composition]
     diameter = plan.spot_mm * 1000.0
-    if not is_scaled(plan.spot_mm):  # filters are not all alike: 20 mm, give or take 0.6
+    if not is_scaled(plan.spot_mm):  # spots vary by 3 %
         diameter *= float(rng.uniform(0.97, 1.03))
     margin, band = max(60.0, 0.05 * diameter), 0.13 * diameter
     width = diameter + 2.0 * margin
     centre = width / 2.0
-    glass = Glass(centre, centre, diameter / 2.0, rng)
+    spot_area = CellSpotArea(centre, centre, diameter / 2.0, rng)
     rim = _Rim.draw(diameter / 2.0, rng)
     degenerate = float(rng.uniform(*composition.degenerate)) if composition.degenerate else patient.degenerate
-    laying = _Laying(glass, patient, rim, degenerate, rng)
+    contents = _SpotContents(spot_area, patient, rim, degenerate, rng)
     if plan.preset == "demo" and plan.number == 0:
-        laying.group(founding_cluster(patient.preparation))
-    _lay_groups(laying, composition, plan.spot_mm)
-    _lay_singles(laying, composition, plan.spot_mm)
+        contents.add_group(index_case_cluster(patient.preparation))
+    _add_groups(contents, composition, plan.spot_mm)
+    _add_single_cells(contents, composition, plan.spot_mm)
     scan = Box(0.0, 0.0, width, width + band)
     spot = Box(margin, margin, margin + diameter, margin + diameter)
     found = draw_confounders(
-        Field(scan, spot, glass.settle, stain), plan.chance("confounders"), plan.confounders
+        SlideArea(scan, spot, spot_area.settle, stain), plan.generator("confounders"), plan.confounders
     )
-    laid = laying.cells
+    laid = contents.cells
     if "overlapping_cells" in found.names:
-        laid = _overlapped(laid, plan.chance("overlap"))
+        laid = _with_overlaps(laid, plan.generator("overlap"))
     writing = Box(margin, width - 0.2 * margin, width - margin, width + band - 0.4 * margin)
     ring = SpotRing(centre, centre, diameter / 2.0, rim.width_um, RING_DENSITY)
     arc = AlignmentArc(centre, centre, diameter / 2.0 + 0.55 * margin, 0.12 * margin, ARC_DENSITY)
-    cells = [_refocused(cell, found.bands) for cell in (*laid, *found.cells)]
+    cells = [_shifted_by_focus_bands(cell, found.bands) for cell in (*laid, *found.cells)]
     return Scene(
         width,
         width + band,
         tuple(cells),
-        tuple(laying.clusters),
+        tuple(contents.clusters),
         (ring, arc, Writing(writing, WRITING_DENSITY), *found.backdrop),
         found.names,
         seam=found.seam,
@@ -120,12 +125,12 @@ def build_spot(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Rim:
-    """The denser edge that a filter leaves.
+    """The denser rim of a spot.
 
     Attributes:
-        width_um: Width of the ring.
-        innermost: Where it begins, as a fraction of the spot's radius.
-        share: Share of single cells that lie there beyond what its area would hold.
+        width_um: Width of the rim.
+        innermost: Inner radius, as a fraction (0 to 1) of the radius of the spot.
+        share: Share of single cells placed in the rim in addition to the uniform density.
     """
 
     width_um: float
@@ -141,8 +146,8 @@ class _Rim:
         return _Rim(width, innermost, float(extra / (1.0 + extra)))
 
 
-def _overlapped(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
-    """Move a share of the single cells half onto other single cells."""
+def _with_overlaps(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
+    """Move a share of the single cells onto other single cells."""
     moved = list(cells)
     alone = [k for k, cell in enumerate(cells) if cell.cluster == NO_CLUSTER]
     for k in alone:
@@ -158,17 +163,17 @@ def _overlapped(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
     return moved
 
 
-def _refocused(cell: Cell, bands: Sequence[FocusBand]) -> Cell:
-    """The cell as high above the focal plane as the band it lies in has it."""
+def _shifted_by_focus_bands(cell: Cell, bands: Sequence[FocusBand]) -> Cell:
+    """Shift the height of a cell by the focus bands that it lies in."""
     offset = sum(band.offset_um for band in bands if band.top_um <= cell.y_um < band.bottom_um)
     return replace(cell, z_um=cell.z_um + offset) if offset else cell
 
 
-def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> None:
-    """Groups first: they need the most room."""
-    rng = laying.rng
+def _add_groups(contents: _SpotContents, composition: Composition, spot_mm: float) -> None:
+    """Add the groups, before single cells since they need more space."""
+    rng = contents.rng
     for _ in range(cluster_count(composition.tumour_clusters, spot_mm, rng)):
-        laying.group(draw_group(_tumour_class(laying.patient, rng), laying.patient, rng))
+        contents.add_group(draw_group(_tumour_class(contents.patient, rng), contents.patient, rng))
     for kind, full, chance in (
         ("choroid", composition.choroid_groups, P_CHOROID),
         ("lymphocyte", composition.lymphoid_aggregates, P_AGGREGATE),
@@ -177,25 +182,29 @@ def _lay_groups(laying: _Laying, composition: Composition, spot_mm: float) -> No
     ):
         count = int(rng.random() < chance) if full is None else cluster_count(full, spot_mm, rng)
         for _ in range(count):
-            laying.group(draw_group(kind, laying.patient, rng))
+            contents.add_group(draw_group(kind, contents.patient, rng))
 
 
-def _lay_singles(laying: _Laying, composition: Composition, spot_mm: float) -> None:
-    rng = laying.rng
+def _add_single_cells(contents: _SpotContents, composition: Composition, spot_mm: float) -> None:
+    rng = contents.rng
     for _ in range(cell_count(composition.tumour_singles, spot_mm, rng)):
-        laying.named(_tumour_class(laying.patient, rng))
+        contents.add_cell_of_class(_tumour_class(contents.patient, rng))
     for _ in range(cell_count(composition.lymphocytes, spot_mm, rng)):
-        laying.named("reactive_lymphocyte" if rng.random() < composition.reactive_share else "lymphocyte")
+        contents.add_cell_of_class(
+            "reactive_lymphocyte" if rng.random() < composition.reactive_share else "lymphocyte"
+        )
     for _ in range(cell_count(composition.monocytes, spot_mm, rng)):
-        laying.named("macrophage" if rng.random() < composition.macrophage_share else "monocyte")
+        contents.add_cell_of_class(
+            "macrophage" if rng.random() < composition.macrophage_share else "monocyte"
+        )
     for kind, full in (("squame", composition.squames), ("chondrocyte", composition.chondrocytes)):
         for _ in range(cell_count(full, spot_mm, rng)):
-            laying.named(kind)
+            contents.add_cell_of_class(kind)
     for _ in range(cell_count(composition.neutrophils, spot_mm, rng)):
-        laying.single(draw_neutrophil(laying.preparation, rng, (0.0, 0.0)))
+        contents.add_cell(draw_neutrophil(contents.preparation, rng, (0.0, 0.0)))
     lysed = composition.lysed_share or float(rng.uniform(0.3, 0.7))
     for _ in range(cell_count(composition.red_cells, spot_mm, rng)):
-        laying.single(draw_red_cell(laying.preparation, rng, (0.0, 0.0), lysed))
+        contents.add_cell(draw_red_cell(contents.preparation, rng, (0.0, 0.0), lysed))
 
 
 def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Lays what a section holds beside tumour: stroma, infiltrate, vessels, glands, squamous epithelium, necrosis."""
+"""Benign tissue of a section: stroma, infiltrate, vessels, glands and squamous epithelium; necrosis."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.synthetic.cells.cell_clusters import turned
-from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell, pressed
+from inkdot.synthetic.cells.cell_clusters import rotated_cell
+from inkdot.synthetic.cells.draw_cells import Preparation, draw_cell, flatten_side
 from inkdot.synthetic.cells.odd_cells import draw_red_cell
 from inkdot.synthetic.cells.recipes import RECIPES
 from inkdot.synthetic.cells.scene import Cell, Cytoplasm, Nucleus
@@ -19,9 +19,9 @@ from inkdot.synthetic.cells.shapes import (
     equivalent_diameter_um,
     perturbed,
 )
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, Gland, GroundPlan, TissueClass
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, RoundStructure, TissueClass, TissuePlan
 
-Lay = Callable[[Cell], None]
+AddCell = Callable[[Cell], None]
 
 _LYMPHOCYTE = replace(
     RECIPES["lymphocyte"], diameter_um=6.3, smallest_um=5.0, largest_um=8.0, light_green=0.0, p_naked=1.0
@@ -54,40 +54,44 @@ _GHOST = replace(
     },
 )
 _LAYERS = ((0.87, 1.01, 12000.0), (0.62, 0.87, 5200.0), (0.22, 0.62, 2600.0), (0.0, 0.22, 1300.0))
-"""Squamous epithelium from its base to its surface: from and to maturity, nuclei per mm²."""
+"""Layers of squamous epithelium from base to surface: lowest and highest maturity, nuclei per mm²."""
 
 
-def lay_benign_tissue(
-    ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator
+def add_benign_tissue(
+    tissue_plan: TissuePlan, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
 ) -> None:
-    """Lay everything that is no tumour."""
-    _lay_stroma(ground, preparation, lay, rng)
-    _lay_necrosis(ground, preparation, lay, rng)
-    _lay_squamous(ground, preparation, lay, rng)
-    for gland in ground.glands:
-        _lay_gland(gland, preparation, lay, rng)
-    for vessel in ground.vessels:
-        _lay_vessel(vessel, preparation, lay, rng)
+    """Add all cells other than tumour cells."""
+    _add_stroma(tissue_plan, preparation, add_cell, rng)
+    _add_necrosis(tissue_plan, preparation, add_cell, rng)
+    _add_squamous(tissue_plan, preparation, add_cell, rng)
+    for gland in tissue_plan.glands:
+        _add_gland(gland, preparation, add_cell, rng)
+    for vessel in tissue_plan.vessels:
+        _add_vessel(vessel, preparation, add_cell, rng)
 
 
-def _lay_stroma(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
-    """Spindle nuclei along the fibres, lymphocytes in the infiltrates and here and there."""
-    for x, y in lattice(ground, (TissueClass.STROMA,), 900.0, 0.5, rng):
+def _add_stroma(
+    tissue_plan: TissuePlan, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
+) -> None:
+    """Add fibroblasts along the fibres, scattered lymphocytes, and infiltrates."""
+    for x, y in positions_in_classes(tissue_plan, (TissueClass.STROMA,), 900.0, 0.5, rng):
         if rng.random() < 0.12:
-            lay(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
+            add_cell(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
             continue
         cell = draw_cell("fibroblast", _FIBROBLAST, preparation, rng, (0.0, 0.0))
-        direction = ground.fibre_at(x, y) + rng.normal(0.0, 0.2)
-        lay(replace(turned(cell, float(direction)), x_um=x, y_um=y))
-    for x, y in lattice(ground, (TissueClass.LYMPHOID,), rng.uniform(5000, 9000), 0.3, rng):
-        lay(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
+        direction = tissue_plan.fibre_at(x, y) + rng.normal(0.0, 0.2)
+        add_cell(replace(rotated_cell(cell, float(direction)), x_um=x, y_um=y))
+    for x, y in positions_in_classes(tissue_plan, (TissueClass.LYMPHOID,), rng.uniform(5000, 9000), 0.3, rng):
+        add_cell(draw_cell("lymphocyte", _LYMPHOCYTE, preparation, rng, (x, y)))
 
 
-def _lay_necrosis(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
-    """Ghosts of cells, and dust of broken nuclei."""
-    for x, y in lattice(ground, (TissueClass.NECROSIS,), 3200.0, 0.45, rng):
+def _add_necrosis(
+    tissue_plan: TissuePlan, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
+) -> None:
+    """Add ghost cells and nuclear dust (karyorrhexis)."""
+    for x, y in positions_in_classes(tissue_plan, (TissueClass.NECROSIS,), 3200.0, 0.45, rng):
         if rng.random() < 0.5:
-            lay(draw_cell("ghost", _GHOST, preparation, rng, (x, y)))
+            add_cell(draw_cell("ghost", _GHOST, preparation, rng, (x, y)))
             continue
         for _ in range(
             1 + int(rng.random() < 0.3) * int(rng.integers(1, 5))
@@ -95,20 +99,24 @@ def _lay_necrosis(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: n
             outline = perturbed(ellipse(float(rng.uniform(0.6, 2.4)), 1.3, rng.uniform(0, 3.1)), 0.12, rng)
             dust = Nucleus(0.0, 0.0, outline, float(rng.uniform(0.6, 1.3)), "smudged")
             at = (x + float(rng.normal(0.0, 2.5)), y + float(rng.normal(0.0, 2.5)))
-            lay(Cell("nuclear_dust", *at, 0.0, (dust,), texture=int(rng.integers(1 << 30))))
+            add_cell(Cell("nuclear_dust", *at, 0.0, (dust,), texture=int(rng.integers(1 << 30))))
 
 
-def _lay_squamous(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
-    """Dark upright nuclei at the base, round ones with borders between the cells above, flat ones at the surface."""
+def _add_squamous(
+    tissue_plan: TissuePlan, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
+) -> None:
+    """Add basal cells with dark upright nuclei, intermediate cells with round ones, and flat surface cells."""
     cells: list[Cell] = []
     for low, high, per_mm2 in _LAYERS:
-        where = (ground.maturity >= low) & (ground.maturity < high)
-        for x, y in positions_on(where, per_mm2, 0.2, rng):
+        where = (tissue_plan.maturity >= low) & (tissue_plan.maturity < high)
+        for x, y in lattice_positions(where, per_mm2, 0.2, rng):
             cell = draw_cell("squamous", _SQUAMOUS, preparation, rng)
             if low > 0.8:
-                cell = _restained(turned(cell, math.pi / 2.0 + float(rng.normal(0.0, 0.25))), 0.88, 1.4)
+                cell = _with_nucleus_scaled(
+                    rotated_cell(cell, math.pi / 2.0 + float(rng.normal(0.0, 0.25))), 0.88, 1.4
+                )
             elif low < 0.1:
-                cell = _restained(turned(cell, float(rng.normal(0.0, 0.2))), 0.75, 1.3)
+                cell = _with_nucleus_scaled(rotated_cell(cell, float(rng.normal(0.0, 0.2))), 0.75, 1.3)
             width = 1000.0 / math.sqrt(per_mm2) * preparation.size
             flat = 2.4 if low < 0.1 else 1.15
             body = perturbed(ellipse(1.4 * width, flat, float(rng.normal(0.0, 0.15))), 0.05, rng)
@@ -116,12 +124,12 @@ def _lay_squamous(ground: GroundPlan, preparation: Preparation, lay: Lay, rng: n
             cells.append(
                 replace(cell, x_um=x, y_um=y, cytoplasm=Cytoplasm(body, eosin=eosin, edge_um=0.5, grain=0.08))
             )
-    for cell in pressed_sheet(cells, rng, moulding=0.0):
-        lay(cell)
+    for cell in flatten_contacts_in_sheet(cells, rng, moulding=0.0):
+        add_cell(cell)
 
 
-def _restained(cell: Cell, size: float, dye: float) -> Cell:
-    """The cell with a nucleus so many times as large and as dark."""
+def _with_nucleus_scaled(cell: Cell, size: float, dye: float) -> Cell:
+    """Multiply size and haematoxylin of the nucleus by factors."""
     nuclei = tuple(
         replace(n, outline=n.outline * np.float32(size), haematoxylin=n.haematoxylin * dye)
         for n in cell.nuclei
@@ -129,15 +137,17 @@ def _restained(cell: Cell, size: float, dye: float) -> Cell:
     return replace(cell, nuclei=nuclei)
 
 
-def _lay_gland(gland: Gland, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
-    """Tall columnar cells of the cervix: pale mucin towards the lumen, nuclei in a row at the base."""
+def _add_gland(
+    gland: RoundStructure, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
+) -> None:
+    """Add the columnar cells of an endocervical gland: mucin towards the lumen, basal nuclei."""
     size = preparation.size
     height, width = rng.uniform(18.0, 24.0) * size, 6.8 * size
     count = max(int(2.0 * math.pi * (gland.radius_um - 0.3 * height) / width), 8)
     for k in range(count):
         angle = 2.0 * math.pi * k / count + rng.normal(0.0, 0.02)
         away = gland.radius_at(angle) - height / 2.0
-        cell = turned(draw_cell("columnar", _COLUMNAR, preparation, rng), angle)
+        cell = rotated_cell(draw_cell("columnar", _COLUMNAR, preparation, rng), angle)
         basal = height / 2.0 - 5.5 * size + float(rng.normal(0.0, 0.9))
         nuclei = tuple(
             replace(n, dx_um=basal * math.cos(angle), dy_um=basal * math.sin(angle)) for n in cell.nuclei
@@ -145,11 +155,11 @@ def _lay_gland(gland: Gland, preparation: Preparation, lay: Lay, rng: np.random.
         column = _column(height * float(rng.uniform(0.94, 1.06)), width * 1.15, angle)
         body = Cytoplasm(column, eosin=0.07, haematoxylin=0.05, edge_um=0.5, grain=0.2)
         x, y = gland.x_um + away * math.cos(angle), gland.y_um + away * math.sin(angle)
-        lay(replace(cell, x_um=x, y_um=y, nuclei=nuclei, cytoplasm=body))
+        add_cell(replace(cell, x_um=x, y_um=y, nuclei=nuclei, cytoplasm=body))
 
 
 def _column(height_um: float, width_um: float, direction: float) -> Outline:
-    """A rectangle with rounded corners, its long side along a direction."""
+    """A rectangle with rounded corners, its long side along a direction (radians)."""
     cosine, sine = (
         np.abs(np.cos(ANGLES - np.float32(direction))),
         np.abs(np.sin(ANGLES - np.float32(direction))),
@@ -158,48 +168,52 @@ def _column(height_um: float, width_um: float, direction: float) -> Outline:
     return ((along**6 + across**6) ** (-1.0 / 6.0)).astype(np.float32)
 
 
-def _lay_vessel(vessel: Gland, preparation: Preparation, lay: Lay, rng: np.random.Generator) -> None:
-    """Flat nuclei in the wall, red cells inside."""
+def _add_vessel(
+    vessel: RoundStructure, preparation: Preparation, add_cell: AddCell, rng: np.random.Generator
+) -> None:
+    """Add endothelium and red cells of a vessel."""
     count = max(int(vessel.radius_um / 2.0), 6)
     for k in range(count):
         angle = 2.0 * math.pi * k / count + rng.normal(0.0, 0.15)
-        flat = turned(draw_cell("endothelium", _FIBROBLAST, preparation, rng), angle + math.pi / 2.0)
-        cell = _restained(flat, 0.72, 1.0)
+        flat = rotated_cell(draw_cell("endothelium", _FIBROBLAST, preparation, rng), angle + math.pi / 2.0)
+        cell = _with_nucleus_scaled(flat, 0.72, 1.0)
         away = vessel.radius_at(angle) - 1.0
         x, y = vessel.x_um + away * math.cos(angle), vessel.y_um + away * math.sin(angle)
-        lay(replace(cell, x_um=x, y_um=y))
+        add_cell(replace(cell, x_um=x, y_um=y))
     inner = max(vessel.radius_um * (1.0 - vessel.wobble) - 7.0, 0.0)
     for _ in range(int(inner**2 * 0.055)):
         away, angle = inner * math.sqrt(rng.random()), rng.uniform(0.0, 2.0 * math.pi)
         cell = draw_red_cell(preparation, rng, (0.0, 0.0), p_ghost=0.0)
         if cell.cytoplasm is None:
-            raise AssertionError("a red cell is all cytoplasm")
+            raise AssertionError("a red cell has cytoplasm")
         body = replace(cell.cytoplasm, eosin=0.45, orange_g=0.0, light_green=0.0)
         x, y = vessel.x_um + away * math.cos(angle), vessel.y_um + away * math.sin(angle)
-        lay(replace(cell, x_um=x, y_um=y, cytoplasm=body))
+        add_cell(replace(cell, x_um=x, y_um=y, cytoplasm=body))
 
 
-def lattice(
-    ground: GroundPlan,
-    kinds: Sequence[TissueClass],
+def positions_in_classes(
+    tissue_plan: TissuePlan,
+    classes: Sequence[TissueClass],
     per_mm2: float,
     jitter: float,
     rng: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Places where the ground is of one of the kinds; see :func:`positions_on`."""
-    return positions_on(np.isin(ground.kinds, [int(kind) for kind in kinds]), per_mm2, jitter, rng)
+    """Positions in tissue of some classes; see :func:`lattice_positions`."""
+    return lattice_positions(
+        np.isin(tissue_plan.classes, [int(kind) for kind in classes]), per_mm2, jitter, rng
+    )
 
 
-def positions_on(
+def lattice_positions(
     target: npt.NDArray[np.bool_], per_mm2: float, jitter: float, rng: np.random.Generator
 ) -> list[tuple[float, float]]:
-    """Places on a shaken hexagonal lattice.
+    """Positions (x, y) in µm on a jittered hexagonal lattice.
 
     Args:
-        target: Where, bool per 4 µm, [rows, columns].
-        per_mm2: Places per square millimetre.
-        jitter: Standard deviation of the shaking, as a fraction of the pitch.
-        rng: Source of chance.
+        target: Where positions may lie, bool per 4 µm, shape [rows, columns].
+        per_mm2: Density per mm².
+        jitter: Standard deviation of the jitter, as a fraction of the pitch.
+        rng: Random generator.
     """
     pitch = math.sqrt(2.0 / (math.sqrt(3.0) * per_mm2)) * 1000.0
     rows, columns = target.shape
@@ -208,16 +222,18 @@ def positions_on(
         return positions
     for k, row in enumerate(np.arange(pitch / 2.0, rows * STEP_UM, pitch * math.sqrt(3.0) / 2.0)):
         xs = np.arange(pitch / 2.0 * (1 + k % 2), columns * STEP_UM, pitch)
-        shaken = rng.normal(0.0, jitter * pitch, (len(xs), 2))
-        for x, y in zip(xs + shaken[:, 0], row + shaken[:, 1], strict=True):
+        jittered = rng.normal(0.0, jitter * pitch, (len(xs), 2))
+        for x, y in zip(xs + jittered[:, 0], row + jittered[:, 1], strict=True):
             r, c = int(y // STEP_UM), int(x // STEP_UM)
             if 0 <= r < rows and 0 <= c < columns and target[r, c]:
                 positions.append((float(x), float(y)))
     return positions
 
 
-def pressed_sheet(cells: Sequence[Cell], rng: np.random.Generator, moulding: float = 0.85) -> list[Cell]:
-    """Flatten neighbouring bodies against each other, and touching nuclei with a probability."""
+def flatten_contacts_in_sheet(
+    cells: Sequence[Cell], rng: np.random.Generator, moulding: float = 0.85
+) -> list[Cell]:
+    """Flatten neighbouring cells at their contact planes, and touching nuclei with probability ``moulding``."""
     shaped = list(cells)
     radii = [equivalent_diameter_um(cell.nuclei[0].outline) / 2.0 for cell in cells]
     reach = [max(radius, cell.reach_um * 0.8) for radius, cell in zip(radii, cells, strict=True)]
@@ -238,6 +254,6 @@ def pressed_sheet(cells: Sequence[Cell], rng: np.random.Generator, moulding: flo
                 from_i = (distance**2 + radii[i] ** 2 - radii[j] ** 2) / (2.0 * distance)
                 mould = distance < radii[i] + radii[j] and rng.random() < moulding
                 direction = math.atan2(dy, dx)
-                shaped[i] = pressed(shaped[i], from_i, direction, nucleus=mould)
-                shaped[j] = pressed(shaped[j], distance - from_i, direction + math.pi, nucleus=mould)
+                shaped[i] = flatten_side(shaped[i], from_i, direction, nucleus=mould)
+                shaped[j] = flatten_side(shaped[j], distance - from_i, direction + math.pi, nucleus=mould)
     return shaped

@@ -1,4 +1,4 @@
-"""The fields of a section that a pathologist would outline, read off its ground plan."""
+"""Regions of a section, as a pathologist would outline them, from its tissue plan."""
 
 import cv2
 import numpy as np
@@ -7,22 +7,14 @@ import shapely
 from shapely.geometry import Polygon
 
 from inkdot.synthetic.cells.scene import Region
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, GroundPlan, TissueClass
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, TUMOUR_WITH_NECROSIS, TissueClass, TissuePlan
 
 
-def draw_regions(ground: GroundPlan, margin_um: float) -> tuple[Region, ...]:
-    """Fields a pathologist would outline: tumour of each kind with its necrosis and crush, and benign tissue."""
-    solid = np.isin(
-        ground.kinds,
-        [
-            TissueClass.SMALL_CELL,
-            TissueClass.LARGE_CELL,
-            TissueClass.NECROSIS,
-            TissueClass.CRUSHED,
-        ],
-    )
+def draw_regions(tissue_plan: TissuePlan, margin_um: float) -> tuple[Region, ...]:
+    """Regions of tumour by kind, with its necrosis and crushed parts, and of benign tissue."""
+    solid = np.isin(tissue_plan.classes, TUMOUR_WITH_NECROSIS)
     benign = np.isin(
-        ground.kinds,
+        tissue_plan.classes,
         [TissueClass.STROMA, TissueClass.GLAND, TissueClass.LYMPHOID, TissueClass.LUMEN],
     )
     count, labels = cv2.connectedComponents(solid.astype(np.uint8), connectivity=4)
@@ -30,7 +22,7 @@ def draw_regions(ground: GroundPlan, margin_um: float) -> tuple[Region, ...]:
     regions: list[Region] = []
     for number in range(1, count):
         field = fields == number
-        inside = ground.kinds[field]
+        inside = tissue_plan.classes[field]
         small = int(np.isin(inside, [TissueClass.SMALL_CELL, TissueClass.CRUSHED]).sum())
         large = int((inside == TissueClass.LARGE_CELL).sum())
         if small + large:
@@ -46,7 +38,7 @@ def draw_regions(ground: GroundPlan, margin_um: float) -> tuple[Region, ...]:
 
 
 def _outlines(mask: npt.NDArray[np.bool_], margin_um: float) -> list[Polygon]:
-    """Borders of a mask as polygons with holes, in µm on the slide; specks below 2,000 µm² are left out."""
+    """Polygons with holes around a mask, in µm on the slide; those below 2,000 µm² are left out."""
     contours, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     polygons: list[Polygon] = []
     for k, contour in enumerate(contours):

@@ -1,4 +1,4 @@
-"""Everything between the nuclei of an H&E section: eosin, fibres and grain, added per pixel as a tile is painted."""
+"""Tissue between the nuclei of an H&E section: eosin, fibres and grain."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.synthetic.cells.scene import Box, OdArray
-from inkdot.synthetic.histology.tissue_plan import STEP_UM, FloatMap, Gland, GroundPlan, TissueClass
+from inkdot.synthetic.histology.tissue_plan import STEP_UM, FloatMap, RoundStructure, TissueClass, TissuePlan
 from inkdot.synthetic.rendering.stains import E, H, Stain
 
 _TEXTURE_STEP_UM = 0.5
 _TEXTURE_SIDE = 512
 
 # Concentrations of eosin and haematoxylin between the nuclei, weight of fibres, weight of grain.
-_GROUND_DYES: dict[TissueClass, tuple[float, float, float, float]] = {
+_DYES_OF_CLASS: dict[TissueClass, tuple[float, float, float, float]] = {
     TissueClass.GLASS: (0.0, 0.0, 0.0, 0.0),
     TissueClass.STROMA: (0.30, 0.03, 0.55, 0.08),
     TissueClass.SMALL_CELL: (0.15, 0.12, 0.0, 0.30),
@@ -32,17 +32,17 @@ _GROUND_DYES: dict[TissueClass, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """Everything between the nuclei of a section: eosin, fibres, grain.
+    """Tissue between the nuclei of a section.
 
     Attributes:
-        plan: Where what lies.
+        plan: Tissue plan.
         left_um: Left edge of the section on the slide.
         top_um: Upper edge of the section on the slide.
-        stain: The laboratory's dyes.
+        stain: Stain of the laboratory.
         seed: Seed of fibres and grain.
     """
 
-    plan: GroundPlan
+    plan: TissuePlan
     left_um: float
     top_um: float
     stain: Stain
@@ -53,16 +53,16 @@ class Tissue:
     _grain: FloatMap = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Look up the dyes of every place, softened at borders, and make the textures."""
-        table = np.array([_GROUND_DYES[ground] for ground in TissueClass], np.float32)
-        kinds = self.plan.kinds.copy()
+        """Map the dyes, smoothed at borders, and make the textures."""
+        table = np.array([_DYES_OF_CLASS[kind] for kind in TissueClass], np.float32)
+        classes = self.plan.classes.copy()
         for (
             vessel
-        ) in self.plan.vessels:  # its lumen is too small for the plan's steps and is cut out of every tile
-            vessel.fill(kinds, 4.0, TissueClass.BASOPHILIC if vessel.basophilic else TissueClass.STROMA)
+        ) in self.plan.vessels:  # lumina are smaller than the resolution of the plan: cut out of every tile
+            vessel.fill(classes, 4.0, TissueClass.BASOPHILIC if vessel.basophilic else TissueClass.STROMA)
         for rosette in self.plan.rosettes:
-            rosette.fill(kinds, 4.0, TissueClass.LARGE_CELL)
-        dyes = cv2.GaussianBlur(table[kinds], (0, 0), 0.6)
+            rosette.fill(classes, 4.0, TissueClass.LARGE_CELL)
+        dyes = cv2.GaussianBlur(table[classes], (0, 0), 0.6)
         rng = np.random.default_rng([self.seed, 0x7155])
         object.__setattr__(self, "_dyes", np.asarray(dyes, np.float32))
         object.__setattr__(self, "_fibre", _fibre_field(rng))
@@ -72,12 +72,12 @@ class Tissue:
 
     @property
     def box(self) -> Box:
-        """The section."""
-        rows, columns = self.plan.kinds.shape
+        """Box of the section."""
+        rows, columns = self.plan.classes.shape
         return Box(self.left_um, self.top_um, self.left_um + columns * STEP_UM, self.top_um + rows * STEP_UM)
 
     def optical_density(self, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]) -> OdArray:
-        """Eosin and haematoxylin between the nuclei."""
+        """Optical density of eosin and haematoxylin between the nuclei."""
         shape = (len(y_um), len(x_um))
         x = np.ascontiguousarray(np.broadcast_to((x_um - self.left_um)[None, :], shape), np.float32)
         y = np.ascontiguousarray(np.broadcast_to((y_um - self.top_um)[:, None], shape), np.float32)
@@ -98,8 +98,10 @@ class Tissue:
         return (eosin[..., None] * od[E] + haematoxylin[..., None] * od[H]).astype(np.float32)
 
 
-def _open(dyes: FloatMap, ring: Gland, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]) -> None:
-    """Take the dyes out of a lumen, in place; the wall is 3 µm thick."""
+def _open(
+    dyes: FloatMap, ring: RoundStructure, x_um: npt.NDArray[np.float32], y_um: npt.NDArray[np.float32]
+) -> None:
+    """Remove the dyes from a lumen, in place; the wall is 3 µm thick."""
     reach = 1.2 * ring.radius_um
     columns = np.flatnonzero(np.abs(x_um - ring.x_um) < reach)
     rows = np.flatnonzero(np.abs(y_um - ring.y_um) < reach)
@@ -113,7 +115,7 @@ def _open(dyes: FloatMap, ring: Gland, x_um: npt.NDArray[np.float32], y_um: npt.
 
 
 def _sample(texture: FloatMap, x_um: FloatMap, y_um: FloatMap) -> FloatMap:
-    """A periodic texture at places in µm."""
+    """Sample a periodic texture at positions in µm."""
     period = np.float32(_TEXTURE_SIDE)
     u = np.mod(x_um / np.float32(_TEXTURE_STEP_UM), period).astype(np.float32)
     v = np.mod(y_um / np.float32(_TEXTURE_STEP_UM), period).astype(np.float32)
@@ -131,7 +133,7 @@ def _periodic(rng: np.random.Generator, sigma_um: float, stretch: float = 1.0) -
 
 
 def _fibre_field(rng: np.random.Generator) -> FloatMap:
-    """Bundles along x with clefts between them, about -2 to 1."""
+    """Fibre bundles along x with clefts, about -2 to 1."""
     strands = 0.7 * _periodic(rng, 1.3, stretch=12.0) + 0.7 * _periodic(rng, 0.5, stretch=22.0)
     clefts = np.maximum(np.abs(_periodic(rng, 2.2, stretch=10.0)), 0.0) < 0.16
     return (

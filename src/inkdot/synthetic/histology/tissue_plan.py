@@ -1,4 +1,4 @@
-"""The ground plan of an H&E section: where tumour, stroma, necrosis and holes lie, one value per 4 µm."""
+"""The tissue plan of an H&E section: one tissue class per 4 µm."""
 
 import math
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ import numpy.typing as npt
 STEP_UM = 4.0
 
 FloatMap = npt.NDArray[np.float32]
-KindMap = npt.NDArray[np.uint8]
+ClassMap = npt.NDArray[np.uint8]
 
 
 class TissueClass(IntEnum):
-    """What a place of the section is."""
+    """Class of tissue."""
 
     GLASS = 0
     STROMA = 1
@@ -31,19 +31,20 @@ class TissueClass(IntEnum):
 
 
 TUMOUR_CLASSES = (TissueClass.SMALL_CELL, TissueClass.LARGE_CELL)
+TUMOUR_WITH_NECROSIS = (*TUMOUR_CLASSES, TissueClass.NECROSIS, TissueClass.CRUSHED)
 
 
 @dataclass(frozen=True, slots=True)
-class Gland:
-    """Something round: a benign gland of columnar cells, a vessel, a rosette.
+class RoundStructure:
+    """A round structure: gland, vessel or rosette.
 
     Attributes:
-        x_um: Centre, from the section's corner.
-        y_um: Centre, from the section's corner.
+        x_um: Centre, from the corner of the section.
+        y_um: Centre, from the corner of the section.
         radius_um: Mean outer radius.
-        wobble: How far from a circle it is, as a fraction of the radius.
-        turn: Direction of its longest axis in radians.
-        basophilic: A vessel whose wall is soaked with the DNA of dead cells around it (Azzopardi).
+        wobble: Deviation from a circle, as a fraction of the radius.
+        turn: Direction of the longest axis in radians.
+        basophilic: A vessel with DNA of dead tumour cells in its wall (Azzopardi phenomenon).
     """
 
     x_um: float
@@ -54,54 +55,54 @@ class Gland:
     basophilic: bool = False
 
     def radius_at(self, angle: float) -> float:
-        """Outer radius in a direction."""
+        """Outer radius in µm in a direction (radians)."""
         return float(self.radii_at(np.array(angle)))
 
     def radii_at(self, angles: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Outer radius in every direction of an array."""
+        """Outer radii in µm in directions (radians)."""
         bump = np.cos(2.0 * (angles - self.turn)) + 0.45 * np.cos(3.0 * angles + 5.0 * self.turn)
         return self.radius_um * (1.0 + self.wobble * bump)
 
-    def fill(self, kinds: KindMap, wider_um: float, value: int) -> None:
-        """Set a ground plan inside its outline, so much wider, in place."""
+    def fill(self, classes: ClassMap, wider_um: float, value: int) -> None:
+        """Set a class map to a value inside the outline grown by ``wider_um``, in place."""
         angles = np.linspace(0.0, 2.0 * math.pi, 48, endpoint=False)
         radii = np.maximum(self.radii_at(angles) + wider_um, STEP_UM)
         points = np.stack([self.x_um + radii * np.cos(angles), self.y_um + radii * np.sin(angles)], axis=1)
-        cv2.fillPoly(kinds, [np.rint(points / STEP_UM - 0.5).astype(np.int32)], int(value))
+        cv2.fillPoly(classes, [np.rint(points / STEP_UM - 0.5).astype(np.int32)], int(value))
 
 
 @dataclass(frozen=True, slots=True)
-class GroundPlan:
-    """Where everything lies, from the section's top left corner.
+class TissuePlan:
+    """Tissue classes and structures, from the top left corner of the section.
 
     Attributes:
-        kinds: :class:`TissueClass` per 4 µm, uint8 [rows, columns].
-        border_um: Distance from the nearest place that is not tumour, float32 [rows, columns].
+        classes: :class:`TissueClass` per 4 µm, uint8 [rows, columns].
+        border_um: Distance to the border of the tumour, 0 outside, float32 [rows, columns].
         glands: Benign glands.
-        vessels: Vessels, drawn like glands with a thin wall.
-        rosettes: Small lumina inside nests of large cells, which stand around them.
-        fibre_direction: Main direction of the stroma's fibres in radians.
-        bend_um: How far fibres are bent out of that direction, float32 [rows, columns].
+        vessels: Vessels.
+        rosettes: Lumina of rosettes in nests of large cells.
+        fibre_direction: Main direction of stromal fibres in radians.
+        bend_um: Displacement of the fibres across that direction, float32 [rows, columns].
         maturity: In squamous epithelium 0 at the surface to 1 at the base, -1 elsewhere, float32 [rows, columns].
-        palisaded: Where outermost cells of a nest stand upright, bool [rows, columns].
+        palisaded: Nests with a peripheral palisade, bool [rows, columns].
     """
 
-    kinds: KindMap
+    classes: ClassMap
     border_um: FloatMap
-    glands: tuple[Gland, ...]
-    vessels: tuple[Gland, ...]
-    rosettes: tuple[Gland, ...]
+    glands: tuple[RoundStructure, ...]
+    vessels: tuple[RoundStructure, ...]
+    rosettes: tuple[RoundStructure, ...]
     fibre_direction: float
     bend_um: FloatMap
     maturity: FloatMap
     palisaded: npt.NDArray[np.bool_]
 
-    def kind_at(self, x_um: float, y_um: float) -> TissueClass:
-        """What lies at a position; glass outside the plan."""
+    def class_at(self, x_um: float, y_um: float) -> TissueClass:
+        """Class at a position; glass outside of the plan."""
         row, column = int(y_um // STEP_UM), int(x_um // STEP_UM)
-        if not (0 <= row < self.kinds.shape[0] and 0 <= column < self.kinds.shape[1]):
+        if not (0 <= row < self.classes.shape[0] and 0 <= column < self.classes.shape[1]):
             return TissueClass.GLASS
-        return TissueClass(int(self.kinds[row, column]))
+        return TissueClass(int(self.classes[row, column]))
 
     def fibre_at(self, x_um: float, y_um: float) -> float:
         """Direction of the fibres at a position, in radians."""
@@ -124,7 +125,7 @@ class GroundPlan:
         return bool(self.palisaded[row, column])
 
     def inward(self, x_um: float, y_um: float) -> tuple[float, float]:
-        """Distance to the border of the tumour, and the direction that leads away from it, in radians."""
+        """Distance (µm) to the border of the tumour, and the direction (radians) away from it."""
         rows, columns = self.border_um.shape
         row = min(max(int(y_um // STEP_UM), 1), rows - 2)
         column = min(max(int(x_um // STEP_UM), 1), columns - 2)

@@ -1,1 +1,1 @@
-"""From a scene to pixels: stains, light, scanner."""
+"""Rendering of a scene: stain, optics and scanner."""

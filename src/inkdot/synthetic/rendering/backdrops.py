@@ -1,4 +1,4 @@
-"""Large or vague things on the glass, each a function of position: the spot's ring, writing, debris."""
+"""Optical density of the spot ring, alignment arc, writing and debris, as functions of position."""
 
 import math
 from dataclasses import dataclass, replace
@@ -39,10 +39,10 @@ def word_bitmap() -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The word SYNTHETIC on the glass, grey, as large as the box allows.
+    """The word SYNTHETIC in grey, as large as fits into a box.
 
     Attributes:
-        box: Where to write; the letters keep their proportions and are centred.
+        box: Its box; the letters keep their proportions and are centred.
         density: Optical density of the letters, equal in all channels.
     """
 
@@ -51,7 +51,7 @@ class Writing:
     kind: str = "writing"
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
-        """Density of the letters, nearest bitmap cell."""
+        """Density of the letters, by nearest neighbour."""
         width, height = self.box.right_um - self.box.left_um, self.box.bottom_um - self.box.top_um
         cell = min(width / _COLUMNS, height / _ROWS)
         left = self.box.left_um + (width - cell * _COLUMNS) / 2.0
@@ -90,11 +90,11 @@ class SpotRing:
         return Box(self.x_um - reach, self.y_um - reach, self.x_um + reach, self.y_um + reach)
 
     def touches(self, tile: Box) -> bool:
-        """Whether the ring crosses a tile; most tiles of a spot lie wholly inside it."""
+        """Whether the ring crosses a tile; most tiles lie inside the ring."""
         return _on_circle(self.x_um, self.y_um, self.radius_um, self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> npt.NDArray[np.float32]:
-        """A smooth bump across the ring, the same in all channels."""
+        """A parabola across the ring, equal in all channels."""
         away = np.hypot(x_um[None, :] - self.x_um, y_um[:, None] - self.y_um) - self.radius_um
         inside = np.clip(1.0 - (away / self.width_um) ** 2, 0.0, 1.0)
         return (self.density * inside)[..., None].astype(np.float32)
@@ -102,7 +102,7 @@ class SpotRing:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentArc:
-    """The printed arc outside a ThinPrep spot that the instrument aligns slides by, grey.
+    """The printed grey alignment arc outside a ThinPrep spot.
 
     Attributes:
         x_um: Centre of the spot.
@@ -110,8 +110,8 @@ class AlignmentArc:
         radius_um: Radius of the arc.
         width_um: Width of the printed line.
         density: Optical density of the print, equal in all channels.
-        middle: Angle of the arc's middle in radians; up and to the left.
-        half_angle: Half the angle it spans.
+        middle: Angle of its middle in radians; the default is up and to the left.
+        half_angle: Half of its angle in radians.
     """
 
     x_um: float
@@ -144,7 +144,7 @@ class AlignmentArc:
         return _on_circle(self.x_um, self.y_um, self.radius_um, self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> npt.NDArray[np.float32]:
-        """A line of even density with sharp borders."""
+        """A line of uniform density with sharp borders."""
         dx, dy = x_um[None, :] - self.x_um, y_um[:, None] - self.y_um
         away = np.hypot(dx, dy)
         off = np.abs(away - self.radius_um)
@@ -155,7 +155,7 @@ class AlignmentArc:
 
 
 def _on_circle(x_um: float, y_um: float, radius_um: float, reach_um: float, tile: Box) -> bool:
-    """Whether anything of a tile lies within a distance of a circle's line."""
+    """Whether a tile comes within ``reach_um`` of a circle."""
     near_x = max(tile.left_um - x_um, 0.0, x_um - tile.right_um)
     near_y = max(tile.top_um - y_um, 0.0, y_um - tile.bottom_um)
     far_x = max(abs(tile.left_um - x_um), abs(tile.right_um - x_um))
@@ -166,12 +166,12 @@ def _on_circle(x_um: float, y_um: float, radius_um: float, reach_um: float, tile
 
 @dataclass(frozen=True, slots=True)
 class Debris:
-    """A shred of amorphous material: a cloud with a noisy edge.
+    """Amorphous debris with an irregular edge.
 
     Attributes:
         x_um: Centre.
         y_um: Centre.
-        radius_um: About how far it reaches.
+        radius_um: Approximate radius.
         colour: Optical density (R, G, B) at full thickness.
         cloud: Thickness, 0 to 1, float32 [n, n] over the box.
     """
@@ -185,16 +185,16 @@ class Debris:
 
     @property
     def box(self) -> Box:
-        """Where the cloud reaches."""
+        """The square around it."""
         r = self.radius_um
         return Box(self.x_um - r, self.y_um - r, self.x_um + r, self.y_um + r)
 
     def moved_to(self, x_um: float, y_um: float) -> "Debris":
-        """The same shred elsewhere."""
+        """A copy at another position."""
         return replace(self, x_um=x_um, y_um=y_um)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
-        """The cloud sampled bilinearly."""
+        """Thickness by bilinear interpolation, times the colour."""
         side = self.cloud.shape[0]
         scale = (side - 1) / (2.0 * self.radius_um)
         columns = ((x_um - self.x_um + self.radius_um) * scale).astype(np.float32)
@@ -214,7 +214,7 @@ def draw_debris(
     rng: np.random.Generator,
     kind: str = "debris",
 ) -> Debris:
-    """Draw a shred at a position: noise at three scales under a round window, cut at a level."""
+    """Draw debris: noise at three scales within a round window, clipped."""
     side = int(np.clip(radius_um * 3.0, 32, 256))
     steps = np.linspace(-1.0, 1.0, side, dtype=np.float32)
     away = np.hypot(steps[:, None], steps[None, :])

@@ -1,7 +1,6 @@
-"""Textures of chromatin and cytoplasm: periodic noise fields, made once and cut per cell.
+"""Textures of chromatin and cytoplasm: periodic noise fields, from which each cell gets a piece.
 
-Fields are made on a fixed fine grid and averaged down to the slide's pixels, so that the same scene scanned at
-another mpp shows the same texture, only coarser, as on a real scanner.
+Fields are made at 0.125 µm/px and averaged to the mpp of the slide, so a scene has the same texture at every mpp.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +19,12 @@ Field = npt.NDArray[np.float32]
 
 
 class Textures:
-    """Noise fields by name, at the resolution of one slide.
+    """Noise fields by name, at the mpp of one slide.
 
     A field's value f multiplies a dye concentration as (1 + f); ``vesicular`` has a negative mean, the other
     fields a mean near 0.
 
-    The noise is the same for all slides, as a cell is cut from it at a position of its own.
+    The noise is the same for all slides; each cell has its own position in it.
 
     Args:
         mpp: Micrometres per pixel to sample at.
@@ -39,11 +38,11 @@ class Textures:
         for name, make in _MAKERS.items():
             fine = make(rng)
             small = cv2.resize(fine, (side_px, side_px), interpolation=cv2.INTER_AREA)
-            # Twice over, so that any cut is one slice.
+            # Repeated, so that every piece is one slice.
             self._fields[name] = np.tile(np.asarray(small, np.float32), (2, 2))
 
     def cut(self, name: str, seed: int, height: int, width: int) -> Field:
-        """A piece of a field, [height, width]; the same seed gives the same place in micrometres."""
+        """A piece of a field, [height, width]; a seed gives the same position in µm at every mpp."""
         side = self._side_px
         x = int((seed * 0.618033988749895 % 1.0) * side)
         y = int((seed * 0.754877666246693 % 1.0) * side)
@@ -55,7 +54,7 @@ class Textures:
 
 @lru_cache(maxsize=4)
 def textures(mpp: float) -> Textures:
-    """The noise fields at one resolution, made once per process: they cost as much as a small slide."""
+    """The noise fields at one mpp, cached per process: they take as long as a small slide."""
     return Textures(mpp)
 
 
@@ -72,46 +71,46 @@ def _smooth(rng: np.random.Generator, sigma_um: float) -> Field:
 
 
 def _above(field: Field, threshold: float, softness: float = 0.35) -> Field:
-    """1 where the field exceeds the threshold, 0 where not, with a soft step."""
+    """A soft step: 1 above the threshold, 0 below."""
     return (1.0 / (1.0 + np.exp(-(field - threshold) / (softness / 4.0)))).astype(np.float32)
 
 
 def _fine(rng: np.random.Generator) -> Field:
-    """Salt and pepper: even fine stippling, no clearing."""
+    """Salt-and-pepper chromatin: uniform fine stippling."""
     stipple = 0.17 * _smooth(rng, 0.30) + 0.30 * (_above(_smooth(rng, 0.34), 1.15) - 0.12)
     return (stipple + 0.06 * _smooth(rng, 1.2)).astype(np.float32)
 
 
 def _coarse(rng: np.random.Generator) -> Field:
-    """Irregular clumps of about a micrometre with paler gaps."""
+    """Coarse chromatin: irregular clumps of about 1 µm."""
     return (0.36 * np.tanh(1.7 * _smooth(rng, 0.55)) + 0.10 * _smooth(rng, 0.28)).astype(np.float32)
 
 
 def _vesicular(rng: np.random.Generator) -> Field:
-    """Cleared interior with a few strands and clumps."""
+    """Vesicular chromatin: pale, with a few strands and clumps."""
     clumps = _above(_smooth(rng, 0.50), 1.35)
     strands = np.exp(-((_smooth(rng, 0.85) / 0.22) ** 2))
     return (-0.52 + 0.32 * clumps + 0.20 * strands + 0.05 * _smooth(rng, 0.30)).astype(np.float32)
 
 
 def _smudged(rng: np.random.Generator) -> Field:
-    """Nearly structureless; the dense nucleus of a resting lymphocyte or a degenerate cell."""
+    """Smudged chromatin of resting lymphocytes and degenerate cells: nearly structureless."""
     return (0.07 * _smooth(rng, 0.9) + 0.03 * _smooth(rng, 0.3)).astype(np.float32)
 
 
 def _reticular(rng: np.random.Generator) -> Field:
-    """A fine net."""
+    """Reticular chromatin: a fine net."""
     net = np.exp(-((_smooth(rng, 0.55) / 0.45) ** 2))
     return (0.34 * (net - 0.42) + 0.06 * _smooth(rng, 0.3)).astype(np.float32)
 
 
 def _cytoplasm(rng: np.random.Generator) -> Field:
-    """Soft granularity, unit variance; the caller sets the contrast."""
+    """Granularity of cytoplasm, about unit variance."""
     return (0.75 * _smooth(rng, 0.6) + 0.66 * _smooth(rng, 1.8)).astype(np.float32)
 
 
 def _fibrils(rng: np.random.Generator) -> Field:
-    """Unit variance, elongated along x by squeezing; for fibrin and stroma."""
+    """Noise of unit variance, stretched along x; for fibrin and stroma."""
     field = _smooth(rng, 0.5)
     stretched = cv2.resize(field[:, : _FINE_SIDE_PX // 6], (_FINE_SIDE_PX, _FINE_SIDE_PX))
     return np.asarray(stretched, np.float32)

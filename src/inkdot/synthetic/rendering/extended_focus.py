@@ -1,4 +1,4 @@
-"""The extended-focus image: at every position, the focal plane that shows it sharpest."""
+"""Extended-focus (EDF) image: the sharpest focal plane at every pixel."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,22 @@ from inkdot.synthetic.rendering.scene_source import SceneSource
 from inkdot.synthetic.rendering.stains import Stain
 
 _WINDOW_UM = 2.0
-"""Side of the window whose variance says how sharp a plane is."""
+"""Side (µm) of the window for the local variance, the measure of sharpness."""
 
 _SPREAD_UM = 4.0
-"""How far around a sharp place its plane is taken: else the blur of other planes would ring it with a white seam."""
+"""Radius (µm) around a sharp pixel that takes its plane; without it, sharp objects have bright halos."""
 
 
 class FusedSource:
-    """Fuses focal planes tile by tile: at every pixel the plane of largest local variance (EDF).
+    """Fuse focal planes tile by tile: every pixel from the plane with the largest local variance.
 
-    Variance is taken of the optical density before the sensor adds its noise; where no plane stands out the middle one shows.
+    The variance is that of optical density without sensor noise. At equal variance the plane nearest to height 0 is taken.
 
     Args:
-        scene: What lies on the glass.
+        scene: Scene to render.
         mpp: Micrometres per pixel.
-        stain: The laboratory's dyes.
-        scanner: The scanner.
+        stain: Stain of the laboratory.
+        scanner: Scanner properties.
         seed: Seed of textures and sensor noise.
         heights_um: Heights of the focal planes.
     """
@@ -45,7 +45,7 @@ class FusedSource:
         self._window_px = 2 * max(round(_WINDOW_UM / mpp / 2.0), 1) + 1
         self._spread = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(_SPREAD_UM / mpp) + 1,) * 2)
         halo = HALO_PX + self._window_px // 2 + self._spread.shape[0] // 2
-        # The middle plane first: a tie goes to it.
+        # The middle plane first: it wins ties.
         self._planes = [
             SceneSource(scene, mpp, stain, scanner, seed, height, halo)
             for height in sorted(heights_um, key=abs)
@@ -58,7 +58,7 @@ class FusedSource:
         return self._planes[0].pool
 
     def tile(self, column: int, row: int) -> RgbArray | int:
-        """Level-0 tile, uint8 RGB 256 px a side, or the number of an empty one in ``pool``."""
+        """Level-0 tile, uint8 RGB 256 px a side, or the index of an empty one in ``pool``."""
         first = self._planes[0]
         seen = [od for plane in self._planes if (od := plane.cells_density(column, row)) is not None]
         backdrop = first.backdrop_density(column, row)
@@ -76,7 +76,7 @@ class FusedSource:
         return first.expose(best if backdrop is None else best + backdrop, column, row)
 
     def _variance(self, od: OdArray) -> npt.NDArray[np.float32]:
-        """Largest variance of the mean density in windows near every pixel."""
+        """Maximum of the local variance of mean density around every pixel."""
         grey = od.mean(axis=2)
         size = (self._window_px, self._window_px)
         mean = np.asarray(cv2.blur(grey, size), np.float32)

@@ -1,4 +1,4 @@
-"""Shapes of bubbles, fibres, pen strokes, starch and scan stripes, each a function of position."""
+"""Optical density of air bubbles, fibres, pen strokes, starch and scan stripes, as functions of position."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _Plane = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class AirBubble:
-    """A bubble under the coverslip: two dark rings with a bright line between them, clear inside.
+    """An air bubble under the coverslip: a double dark ring, clear inside.
 
     Attributes:
         x_um: Centre.
@@ -45,11 +45,11 @@ class AirBubble:
 
 @dataclass(frozen=True, slots=True)
 class Fibre:
-    """A thread along a broken line, darker at its borders; also the edge of a coverslip.
+    """A fibre along a polyline, with dark borders; also the edge of a coverslip.
 
     Attributes:
-        points: Corners of the line, (x, y) in µm.
-        width_um: Its width.
+        points: Vertices of the polyline, (x, y) in µm.
+        width_um: Width.
         colour: Optical density (R, G, B) at the border.
     """
 
@@ -64,11 +64,11 @@ class Fibre:
         return _enclosing(self.points, 1.5 * self.width_um)
 
     def touches(self, tile: Box) -> bool:
-        """Whether the thread crosses a tile, or nearly so."""
+        """Whether the fibre may cross a tile."""
         return _near_line(self.points, 1.5 * self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
-        """A refracting rod: dark borders, pale middle."""
+        """Profile of a refracting rod: dark borders, pale middle."""
         away = _distance_to_line(self.points, x_um, y_um)
         half = self.width_um / 2.0
         body = np.clip((half - away) / 1.0 + 0.5, 0.0, 1.0)
@@ -78,13 +78,13 @@ class Fibre:
 
 @dataclass(frozen=True, slots=True)
 class PenStroke:
-    """A felt pen's stroke on the coverslip: dense, even, without texture, its border out of focus.
+    """A pen stroke on the coverslip: dense, uniform, with a border out of focus.
 
     Attributes:
-        points: Corners of the line, (x, y) in µm.
-        width_um: Its width.
+        points: Vertices of the polyline, (x, y) in µm.
+        width_um: Width.
         colour: Optical density (R, G, B).
-        texture: Makes its border uneven in its own way.
+        texture: Seed of the unevenness of its border.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -99,11 +99,11 @@ class PenStroke:
         return _enclosing(self.points, 0.8 * self.width_um)
 
     def touches(self, tile: Box) -> bool:
-        """Whether the stroke crosses a tile, or nearly so: most tiles of its rectangle lie beside it."""
+        """Whether the stroke may cross a tile; most tiles of its rectangle lie beside it."""
         return _near_line(self.points, 0.8 * self.width_um, tile)
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> OdArray:
-        """Full density inside, a soft uneven border."""
+        """Uniform density with a soft, uneven border."""
         away = _distance_to_line(self.points, x_um, y_um)
         phase = self.texture % 997
         period = self.width_um
@@ -117,7 +117,7 @@ class PenStroke:
 
 @dataclass(frozen=True, slots=True)
 class StarchGranule:
-    """A glove-powder granule: colourless, refracting, with a cross-shaped cleft.
+    """A starch granule (glove powder): colourless, refractile, with a cross-shaped cleft.
 
     Attributes:
         x_um: Centre.
@@ -154,7 +154,7 @@ class StarchGranule:
 
 @dataclass(frozen=True, slots=True)
 class GainStripe:
-    """A stripe of the scan whose brightness does not fit its neighbours.
+    """A scan stripe with a deviating brightness.
 
     Attributes:
         box: The stripe.
@@ -166,14 +166,14 @@ class GainStripe:
     kind: str = "stitching_seam"
 
     def optical_density(self, x_um: _Axis, y_um: _Axis) -> _Plane:
-        """The same everywhere in the stripe."""
+        """Uniform density in the stripe."""
         across = (x_um >= self.box.left_um) & (x_um < self.box.right_um)
         down = (y_um >= self.box.top_um) & (y_um < self.box.bottom_um)
         return (self.density * (across[None, :] & down[:, None]))[..., None].astype(np.float32)
 
 
 def _near_line(points: tuple[tuple[float, float], ...], reach_um: float, tile: Box) -> bool:
-    """Whether anything of a tile may lie within a distance of a broken line: by the circle around the tile."""
+    """Whether the circle around a tile comes within ``reach_um`` of a polyline."""
     x, y = (tile.left_um + tile.right_um) / 2.0, (tile.top_um + tile.bottom_um) / 2.0
     corner = math.hypot(tile.right_um - x, tile.bottom_um - y)
     away = _distance_to_line(points, np.array([x], np.float32), np.array([y], np.float32))
@@ -190,7 +190,7 @@ def _enclosing(points: tuple[tuple[float, float], ...], margin_um: float) -> Box
 
 
 def _distance_to_line(points: tuple[tuple[float, float], ...], x_um: _Axis, y_um: _Axis) -> _Plane:
-    """Distance in µm of every pixel from the nearest piece of a broken line, [height, width]."""
+    """Distance in µm of every pixel from a polyline, [height, width]."""
     nearest = np.full((len(y_um), len(x_um)), np.inf, np.float32)
     for (x0, y0), (x1, y1) in pairwise(points):
         length = max(math.hypot(x1 - x0, y1 - y0), 1e-6)

@@ -1,4 +1,4 @@
-"""What a scanner does to the light that comes through the glass."""
+"""Scanner: from optical density to pixels."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ from inkdot.records import RgbArray
 from inkdot.synthetic.cells.scene import OdArray
 
 HALO_PX = 4
-"""Pixels around a tile that sharpening and colour shift look at."""
+"""Margin in pixels that sharpening and colour shift need around a tile."""
 
 _NOISE_SIDE_PX = 640
 _FIELD_PX = 256
@@ -23,14 +23,14 @@ class Scanner:
     """Properties of a scanner (SYNTHETIC.md B6).
 
     Attributes:
-        name: What the manifest calls it.
-        native_mpp: Micrometres per pixel it scans at.
+        name: Name in the slide table.
+        native_mpp: Native micrometres per pixel.
         gamma: Exponent on relative intensity; 1 is linear.
         sharpening: Weight of the unsharp mask.
-        blur_um: Standard deviation of its point spread.
-        colour_shift_px: How far red and blue lie apart, in pixels, half to either side.
-        noise: Standard deviation of the sensor's noise in grey levels.
-        shading: How much darker the corners of a field are than its middle, as a fraction, after correction.
+        blur_um: Sigma of the point spread function in µm.
+        colour_shift_px: Shift between red and blue in pixels (lateral chromatic aberration).
+        noise: Sigma of the sensor noise in grey levels.
+        shading: Remaining vignetting: darkening of the corners of a field as a fraction (0 to 1).
         jpeg_quality: 1 to 100.
         subsampling: JPEG chroma subsampling, ``420`` or ``444``.
     """
@@ -48,7 +48,7 @@ class Scanner:
 
 
 def scanner_number(number: int) -> Scanner:
-    """The same scanner for the same number, whatever the cohort: institutions buy from few makers."""
+    """Properties of a scanner by its number, equal in all cohorts."""
     rng = np.random.default_rng([0x5CA7, number])
     mpp = (0.2506, 0.2301, 0.2200, 0.4990)[number % 4]
     return Scanner(
@@ -66,12 +66,12 @@ def scanner_number(number: int) -> Scanner:
 
 
 class Sensor:
-    """Turns optical density into pixels for one slide.
+    """Convert optical density to pixels of one slide.
 
     Args:
-        scanner: The scanner.
+        scanner: Scanner properties.
         white: Colour of empty glass, float32 [3], 0 to 255.
-        rng: Source of the noise.
+        rng: Random generator of the noise.
     """
 
     def __init__(self, scanner: Scanner, white: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
@@ -83,16 +83,16 @@ class Sensor:
         self._flat = _flat_field(scanner.shading)
 
     def expose(self, od: OdArray, seed: int) -> RgbArray:
-        """Pixels of a tile.
+        """Give the pixels of a tile.
 
         Args:
             od: Optical density with a halo of ``HALO_PX`` on every side; overwritten.
-            seed: Chooses the noise.
+            seed: Selects the noise.
 
         Returns:
             uint8 RGB without the halo.
         """
-        # Beer-Lambert, with gamma folded into the exponent: (w 10^-d)^g = w^g 10^-(g d).
+        # Beer-Lambert with gamma g: (w 10^-d)^g = w^g 10^-(g d).
         od *= -_LN10 * np.float32(self._scanner.gamma)
         light = np.exp(od, out=od)
         light *= self._white
@@ -119,7 +119,7 @@ class Sensor:
 
 
 def _flat_field(shading: float) -> npt.NDArray[np.float32]:
-    """What flat-field correction left, [256, 256, 3]: one field per tile, so that empty glass is alike everywhere."""
+    """Remaining vignetting, [256, 256, 3]; one field of view per tile, so that all empty tiles are equal."""
     wave = np.cos((np.arange(_FIELD_PX) + 0.5) / _FIELD_PX * 2.0 * np.pi, dtype=np.float64)
     corner = 0.25 * (2.0 + wave[:, None] + wave[None, :])  # 1 in the corners, 0 in the middle
     return np.repeat((1.0 - shading * corner)[..., None], 3, axis=2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From scene to tiles: what the pyramid writer asks for, one tile at a time."""
+"""Source of the tiles of a scene for the pyramid writer."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,16 +38,16 @@ class TileSource(Protocol):
 
 
 class SceneSource:
-    """Renders a scene tile by tile, row by row; holds only the cells of the current row.
+    """Render a scene tile by tile, row by row; only cells of the current row are kept in memory.
 
     Args:
-        scene: What lies on the glass.
+        scene: Scene to render.
         mpp: Micrometres per pixel.
-        stain: The laboratory's dyes.
-        scanner: The scanner.
+        stain: Stain of the laboratory.
+        scanner: Scanner properties.
         seed: Seed of textures and sensor noise.
-        focus_um: Height of the focal plane.
-        halo_px: Pixels around a tile that densities are painted on.
+        focus_um: Height of the focal plane in µm.
+        halo_px: Margin in pixels around a tile in which density is rendered.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class SceneSource:
 
     @property
     def pool(self) -> Sequence[RgbArray]:
-        """Tiles of empty glass, uint8 RGB, made when first asked for: an image without glass needs none."""
+        """Tiles of empty glass, uint8 RGB, made on first access."""
         side = TILE_SIDE_PX + 2 * HALO_PX
         while len(self._pool) < _POOL_SIZE:
             self._pool.append(self._sensor.expose(np.zeros((side, side, 3), np.float32), len(self._pool)))
         return self._pool
 
     def tile(self, column: int, row: int) -> RgbArray | int:
-        """Level-0 tile, uint8 RGB 256 px a side, or the number of an empty one in ``pool``."""
+        """Level-0 tile, uint8 RGB 256 px a side, or the index of an empty one in ``pool``."""
         od = self.cells_density(column, row)
         backdrop = self.backdrop_density(column, row)
         if od is None:
@@ -93,17 +93,17 @@ class SceneSource:
         return self.expose(od if backdrop is None else od + backdrop, column, row)
 
     def empty(self, column: int, row: int) -> int:
-        """The number of the empty tile that stands at a position."""
+        """Index in ``pool`` of the empty tile at a position."""
         return self._number(column, row) * 2654435761 % 4294967296 % _POOL_SIZE
 
     def expose(self, od: OdArray, column: int, row: int) -> RgbArray:
-        """Pixels of a tile from its optical density, which has this source's halo and is overwritten."""
+        """Pixels of a tile from its optical density with halo, which is overwritten."""
         cut = self._halo_px - HALO_PX
         inner = np.ascontiguousarray(od[cut : od.shape[0] - cut, cut : od.shape[1] - cut]) if cut else od
         return self._sensor.expose(inner, self._number(column, row))
 
     def cells_density(self, column: int, row: int) -> OdArray | None:
-        """Optical density of the cells on a tile with its halo; None where there are none."""
+        """Optical density of the cells on a tile with halo; None without cells."""
         cells = self._cells_of.get((column, row))
         if not cells:
             return None
@@ -125,7 +125,7 @@ class SceneSource:
         return od
 
     def backdrop_density(self, column: int, row: int) -> OdArray | None:
-        """Optical density of everything else on a tile with its halo; None where there is nothing."""
+        """Optical density of the backdrop on a tile with halo; None without any."""
         backdrops = self._backdrops_of.get((column, row))
         if not backdrops:
             return None
@@ -146,12 +146,12 @@ class SceneSource:
         return (row * 1009 + column * 31 + self._seed) & 0xFFFFFF
 
     def _window(self, column: int, row: int) -> tuple[int, int, int]:
-        """Side of a tile with its halo, and its top left pixel on the slide: side, left, top."""
+        """Side of a tile with halo, and its left and top edge in level-0 pixels."""
         left, top = column * TILE_SIDE_PX - self._halo_px, row * TILE_SIDE_PX - self._halo_px
         return TILE_SIDE_PX + 2 * self._halo_px, left, top
 
     def _parts(self, left: int, side: int) -> tuple[int, int, int]:
-        """Columns left of a bad seam, columns right of it, and how far those lie too low in pixels."""
+        """Columns left and right of the stitching error, and its shift in pixels."""
         seam = self._scene.seam
         if seam is None:
             return side, 0, 0
@@ -159,7 +159,7 @@ class SceneSource:
         return straight, side - straight, seam.shift_px
 
     def _sort_into_tiles(self) -> None:
-        """Note for every tile which objects may show on it, halo included."""
+        """List for every tile the objects that may be visible on it or its halo."""
         slip = 0.0 if self._scene.seam is None else self._scene.seam.shift_px * self._mpp
         for k, cell in enumerate(self._scene.cells):
             edge = cell.cytoplasm.edge_um if cell.cytoplasm is not None else 0.0
@@ -191,7 +191,7 @@ class SceneSource:
 
 
 def _add(od: OdArray, stamp: Stamp, left: int, top: int) -> None:
-    """Add the part of a stamp that falls on a window with the given top left pixel."""
+    """Add the part of a stamp within a window with the given left and top edge."""
     height, width = stamp.od.shape[:2]
     x0, y0 = max(stamp.left_px - left, 0), max(stamp.top_px - top, 0)
     x1, y1 = min(stamp.left_px + width - left, od.shape[1]), min(stamp.top_px + height - top, od.shape[0])

@@ -1,4 +1,4 @@
-"""Dyes as optical density per unit of concentration, and how laboratories differ in them."""
+"""Stain vectors of the dyes, and their variation between laboratories."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-DYES = ("haematoxylin", "eosin", "light_green", "orange_g", "pigment")
 H, E, LG, OG, PIGMENT = range(5)
 
 # Optical density (R, G, B) per unit concentration; SYNTHETIC.md B8, from QuPath's defaults (H, E), Landini's
@@ -21,10 +20,10 @@ _VECTORS = np.array(
     ]
 )
 
-# Harris haematoxylin over light green and eosin lets less blue through than in H&E: nuclei look blue-black.
+# Harris haematoxylin in Pap stain transmits less blue than in H&E: nuclei are blue-black.
 _PAP_HAEMATOXYLIN = np.array([0.650, 0.675, 0.370])
 
-# Landini's second H&E vectors: how differently laboratories stain sections.
+# Landini's second H&E vectors: the other end of the variation between laboratories.
 _PURPLE_HAEMATOXYLIN = np.array([0.490, 0.769, 0.410])
 _PURPLE_EOSIN = np.array([0.046, 0.842, 0.537])
 
@@ -34,13 +33,13 @@ _USUAL_LG_TO_E = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Stain:
-    """One laboratory's staining.
+    """Stain of one laboratory.
 
     Attributes:
         name: ``pap`` or ``he``.
-        od: Optical density per unit concentration, float32 [5 dyes, (R, G, B)], the laboratory's strength included.
-        white: Colour of empty glass under this laboratory's light, float32 [3], 0 to 255.
-        cytoplasmic_haematoxylin: Concentration left in cytoplasm by weak differentiation.
+        od: Optical density per unit concentration, float32 [5 dyes, (R, G, B)], including the strength of the laboratory.
+        white: Colour of empty glass, float32 [3], 0 to 255.
+        cytoplasmic_haematoxylin: Concentration in cytoplasm after incomplete differentiation.
     """
 
     name: str
@@ -50,11 +49,11 @@ class Stain:
 
 
 def _vectors(name: str, purple: float) -> npt.NDArray[np.float64]:
-    """Optical density per unit concentration of the dyes in one kind of staining, [5, 3].
+    """Optical density per unit concentration of the dyes in one stain, [5, 3].
 
     Args:
         name: ``pap`` or ``he``.
-        purple: How far the dyes of an H&E section lie from QuPath's towards Landini's, 0 to 1.
+        purple: Position of H&E vectors between QuPath's (0) and Landini's (1).
     """
     vectors = _VECTORS.copy()
     if name == "pap":
@@ -66,16 +65,16 @@ def _vectors(name: str, purple: float) -> npt.NDArray[np.float64]:
 
 
 def reference_stain(name: str) -> Stain:
-    """The staining of the specification, without variation between laboratories."""
+    """Reference stain, without variation between laboratories."""
     return Stain(name, _vectors(name, 0.4).astype(np.float32), np.full(3, 243.0, np.float32), 0.02)
 
 
 def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
-    """Draw a laboratory: turned stain vectors, its own strengths, tint and differentiation (SYNTHETIC.md B6)."""
+    """Draw the stain of a laboratory: vectors, strengths, glass colour, differentiation (SYNTHETIC.md B6)."""
     spread = rng.uniform(3.0, 6.0)
     alternatives = _vectors(name, float(rng.uniform(0.0, 0.8)))
     vectors = np.stack(
-        [_turned(vector, rng.normal(0.0, math.radians(spread)), rng) for vector in alternatives]
+        [_rotated(vector, rng.normal(0.0, math.radians(spread)), rng) for vector in alternatives]
     )
     strength = np.exp(rng.normal(0.0, [0.18, 0.25, 0.25, 0.25, 0.05]))
     if name == "pap":  # EA50-like or EA36-like: light green to eosin 1.6 or 0.9 to 1
@@ -87,10 +86,10 @@ def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
     return Stain(name, od.astype(np.float32), white.astype(np.float32), float(rng.uniform(0.0, 0.08)))
 
 
-def _turned(
+def _rotated(
     vector: npt.NDArray[np.float64], angle: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Turn a vector by an angle (radians) around a random axis perpendicular to it."""
+    """Rotate a vector by an angle (radians) around a random axis perpendicular to it."""
     axis = np.cross(vector, rng.standard_normal(3))
     axis /= np.linalg.norm(axis)
     return vector * np.cos(angle) + np.cross(axis, vector) * np.sin(angle)
