@@ -25,7 +25,7 @@ def half_maximum_labels(labels: Labels, stain: Plane, fraction: float = HALF_MAX
     """Shrink every label to what is darker than half-way between its inside and what surrounds it.
 
     Outlines towards a touching nucleus stay: there is no background beyond. A label that would lose more than half of its
-    area, or its round shape, is left unchanged: its inside is uneven (folded, heaped, vesicular).
+    area, or its round shape, is left unchanged: its inside is uneven (folded, overlapping, vesicular).
 
     Args:
         labels: At the working scale, shape [height, width].

@@ -18,7 +18,7 @@ def estimate_nuclear_diameter_px(stain: Plane) -> float:
     """Typical nuclear diameter in pixels, to within about a quarter: good enough to search by, not to report.
 
     The geometric mean of two estimates that err in opposite directions: the scale at which the image's bands
-    (differences of Gaussians) vary most, which heaps enlarge, and the depth of dark areas, which fragments
+    (differences of Gaussians) vary most, which clumps enlarge, and the depth of dark areas, which fragments
     diminish.
 
     Args:
@@ -42,7 +42,7 @@ def _strongest_band_px(plane: Plane) -> float:
 
 
 def _band_variance(plane: Plane, diameter_px: float) -> float:
-    sigma = diameter_px / 2 / np.sqrt(2)  # the scale at which a disc of that diameter labels most
+    sigma = diameter_px / 2 / np.sqrt(2)  # the scale with the strongest response to a disc of that diameter
     band = blurred(plane, float(sigma / 1.26)) - blurred(plane, float(sigma * 1.26))
     return float(band.var())
 

@@ -43,7 +43,7 @@ class NucleusMeasurement:
         aspect: Major by minor axis of the ellipse with the same second moments; 1 for a disc.
         solidity_fraction: Area as a fraction (0 to 1) of the convex hull's.
         mean_od: Mean optical density of red and green light (nuclear stain times haematoxylin's mean absorption).
-        stain: Mean nuclear stain, in concentrations of haematoxylin (see ``planes.nuclear_stain``).
+        stain: Mean nuclear stain, in concentrations of haematoxylin (see :func:`inkdot.morphometry.stain_planes.nuclear_stain`).
         texture: Chromatin texture: standard deviation of the stain in the band around 0.5 µm, inside the nucleus
             without its rim, by the mean stain. Smudged chromatin is near 0, clumped above 0.1. Descriptive: texture
             alone did not tell neuroendocrine tumours apart (Feulgen study, DOMAIN A1.2).
@@ -117,7 +117,7 @@ class _Bands:
 
 
 def _band(plane: Plane, diameter_um: float, mpp: Mpp) -> Plane:
-    """Difference of Gaussians that labels most to discs of that diameter."""
+    """Difference of Gaussians with the strongest response to discs of that diameter."""
     sigma_um = diameter_um / 2 / math.sqrt(2)
 
     def smooth(sigma: float) -> Plane:
@@ -170,20 +170,22 @@ def _measure(
     )
 
 
-_DISC_ANSWER: Final = 0.328
-"""What the band of a disc's own diameter labels at its middle, per unit of contrast: e^(-1/1.26²) - e^(-1.26²)."""
+_DISC_RESPONSE: Final = 0.328
+"""Response at the centre of a disc to the band of its diameter, per unit of contrast: e^(-1/1.26²) - e^(-1.26²)."""
 
 
 def _nucleolus(amounts: Plane, core: MaskArray, mpp: Mpp) -> float:
     """Contrast of the strongest round spot in a nucleus's core, in units of stain; 0 for none.
 
-    Around the core the stain is set to the core's median, so that the nucleus's own edge labels nothing.
+    Around the core the stain is set to the core's median, so that the edge of the nucleus gives no response.
     """
     wide = math.ceil(NUCLEOLUS_UM[1] / min(mpp.x, mpp.y))
     inside = np.pad(core, wide)
     even = np.where(inside, np.pad(amounts, wide), float(np.median(amounts[core]))).astype(np.float32)
-    labels = [_band(even, float(diameter), mpp)[inside].max() for diameter in np.geomspace(*NUCLEOLUS_UM, 4)]
-    return max(0.0, float(max(labels))) / _DISC_ANSWER
+    responses = [
+        _band(even, float(diameter), mpp)[inside].max() for diameter in np.geomspace(*NUCLEOLUS_UM, 4)
+    ]
+    return max(0.0, float(max(responses))) / _DISC_RESPONSE
 
 
 def _or_all(part: MaskArray, mask: MaskArray) -> MaskArray:

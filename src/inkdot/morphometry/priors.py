@@ -1,7 +1,7 @@
 """Constants of the segmentation, relative to a nominal nuclear diameter.
 
 One setting serves every stain and scale; nothing is chosen per image. The values were tuned on the same 53
-annotated images on which docs/explanation/morphometry.md reports, so its metrics are slightly optimistic.
+annotated images on which docs/explanation/morphometry.md reports, so its results are slightly optimistic.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Nuclei of an image: regions of the component tree, or their parts, with the highest total score.
 
 Every nucleus is a candidate at every threshold, whole and split. From the smallest regions to the largest, a region is
-selected where it scores higher than the best selection inside it. So each nucleus gets its own threshold, and a heap is
+selected where it scores higher than the best selection inside it. So each nucleus gets its own threshold, and a clump is
 split only where its parts score higher.
 """
 
@@ -21,12 +21,12 @@ from inkdot.morphometry.stain_planes import blurred, nuclear_stain, scaled
 from inkdot.records import MaskArray, Mpp, RgbArray
 
 _START = 0.85
-"""The first search is made for nuclei somewhat smaller than estimated: too large a diameter merges heaps."""
+"""The first search is made for nuclei somewhat smaller than estimated: too large a diameter merges clumps."""
 
 _MOST_ROUNDS = 3
 _CLOSE_ENOUGH = 1.15
 
-_LARGEST_HEAP = 60
+_LARGEST_CLUMP = 60
 """A dark area of more than this many of the largest nuclei is not split at one threshold; higher thresholds separate it."""
 
 
@@ -140,7 +140,7 @@ def _best_nuclei(tree: ComponentTree, darkness: Plane, edges: Plane, score: Regi
         region = tree.regions[index]
         quality = score.shape_credit(region.solidity) * score.edge_credit(region.edge)
         best = max(0.0, score.of(region.area_px, quality))
-        if region.solidity < priors.split_below and 2 * least < region.area_px < _LARGEST_HEAP * most:
+        if region.solidity < priors.split_below and 2 * least < region.area_px < _LARGEST_CLUMP * most:
             parts = split_nuclei(tree.mask(region), darkness[region.box], edges[region.box], score)
             if parts is not None and parts.score > best:
                 best = parts.score

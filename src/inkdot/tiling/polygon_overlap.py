@@ -1,12 +1,14 @@
 """Which outlines share area, by a spatial index. The adapter to shapely's partly typed array functions."""
 
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy import sparse
+from scipy.sparse import csgraph
 from shapely.geometry.base import BaseGeometry
 
 Outlines = npt.NDArray[np.object_]
@@ -65,6 +67,15 @@ def near_pairs(outlines: Outlines, distance: float) -> tuple[Indices, Indices]:
     first, second = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=distance)
     ordered = first < second
     return first[ordered], second[ordered]
+
+
+def connected_groups(count: int, first: Indices, second: Indices) -> list[list[int]]:
+    """Groups of the indices below ``count`` that pairs connect, directly or through others; each ascending, by first index."""
+    graph = sparse.coo_matrix((np.ones(len(first), np.bool_), (first, second)), shape=(count, count))
+    groups: dict[int, list[int]] = {}
+    for index, component in enumerate(csgraph.connected_components(graph, directed=False)[1].tolist()):
+        groups.setdefault(component, []).append(index)
+    return list(groups.values())
 
 
 def around(outlines: Outlines, gap: float) -> BaseGeometry:

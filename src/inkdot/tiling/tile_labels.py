@@ -24,7 +24,7 @@ from shapely.geometry.base import BaseGeometry
 from inkdot.config import LabellingConfig
 from inkdot.labels import Head, target_column
 from inkdot.storage.tables.labels_table import RegionLabel
-from inkdot.tiling.polygon_overlap import Outlines, areas, as_outlines, boxes, overlaps
+from inkdot.tiling.polygon_overlap import Outlines, areas, as_outlines, boxes, connected_groups, overlaps
 
 Floats = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.float64]
@@ -116,9 +116,9 @@ def _from_regions(
     undecided = np.zeros(count, np.bool_)
     if not regions or not count:
         return targets, undecided
-    outlines, votes = _merged_regions(head, regions)
+    outlines, mean_targets = _merged_regions(head, regions)
     tile, region, counts = _overlapping_pairs(tiles, outlines, labelling)
-    weights = votes[region]
+    weights = mean_targets[region]
     usable = ~np.isnan(weights[:, 0])
     decisive = counts & usable
     flag = head.classes.index(head.flag_class) if head.flag_class else None
@@ -152,13 +152,13 @@ def _merged_regions(head: Head, regions: Sequence[RegionLabel]) -> tuple[Outline
     # Sorted, so that the order of the table changes nothing.
     geometries = sorted(labels, key=lambda geometry: geometry.wkb)
     outlines = as_outlines(geometries)
-    votes = np.full((len(outlines), len(head.classes)), np.nan)
+    mean_targets = np.full((len(outlines), len(head.classes)), np.nan)
     for members in _groups_of_same_region(outlines, [labels[geometry] for geometry in geometries]):
         pooled = sorted(label for member in members for _, label in labels[geometries[member]])
         mean = head.soft_target(pooled)
         if mean is not None:
-            votes[members] = mean
-    return outlines, votes
+            mean_targets[members] = mean
+    return outlines, mean_targets
 
 
 def _groups_of_same_region(
@@ -168,22 +168,14 @@ def _groups_of_same_region(
     first, second, shared = overlaps(outlines, outlines)
     area = areas(outlines)
     same = (first < second) & (shared >= _SAME_REGION_IOU * (area[first] + area[second] - shared))
-    group = list(range(len(outlines)))
-
-    def root(index: int) -> int:
-        while group[index] != index:
-            index = group[index]
-        return index
-
-    for a, b in zip(first[same], second[same], strict=True):
-        readers_a = {reader for reader, _ in labels[int(a)]}
-        readers_b = {reader for reader, _ in labels[int(b)]}
-        if readers_a.isdisjoint(readers_b):
-            group[root(int(b))] = root(int(a))
-    groups: dict[int, list[int]] = {}
-    for index in range(len(outlines)):
-        groups.setdefault(root(index), []).append(index)
-    return list(groups.values())
+    readers = [{reader for reader, _ in of_outline} for of_outline in labels]
+    pairs = [
+        (a, b)
+        for a, b in zip(first[same], second[same], strict=True)
+        if readers[int(a)].isdisjoint(readers[int(b)])
+    ]
+    joined = np.array(pairs, np.intp).reshape(-1, 2)
+    return connected_groups(len(outlines), joined[:, 0], joined[:, 1])
 
 
 def _overlapping_pairs(

@@ -30,7 +30,7 @@ _CORE_UM = 1024
 _HALO_UM = 96  # the block that holds the middle of an object up to this size holds all of it
 _SMOOTHING_PX = 0.7
 _PEAK_SPACING_PX = 5
-_HEAPED_NUCLEUS_UM2 = 130.0
+_CLUMPED_NUCLEUS_UM2 = 130.0
 _INK_WIDTH_UM = 60.0
 _INK_VARIATION = 0.10
 # Defocus makes a grain of stain as wide as a lymphocyte, but adds no dye to it (µm² times optical density).
@@ -246,7 +246,7 @@ def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], detec
 
 
 def _is_ink(depth: Plane, nuclear: Plane) -> bool:
-    """Whether an object is wider than solid heaps of cells, and uniform: cells have texture, pen has none."""
+    """Whether an object is wider than solid clumps of cells, and uniform: cells have texture, pen has none."""
     inner = depth > 0.5 * _INK_WIDTH_UM / OBJECT_MPP
     if not inner.any():
         return False
@@ -255,9 +255,9 @@ def _is_ink(depth: Plane, nuclear: Plane) -> bool:
 
 
 def _count_nuclei(depth: Plane, area_um2: float) -> int:
-    """Number of nuclei: maxima of the distance to the edge, but at least what the area of a moulded heap holds."""
+    """Number of nuclei: maxima of the distance to the edge, but at least what the area of a moulded clump holds."""
     smooth = cv2.GaussianBlur(depth, (0, 0), 1.0)
     highest = cv2.dilate(smooth, np.ones((_PEAK_SPACING_PX, _PEAK_SPACING_PX), np.uint8))
     tops = ((smooth >= highest) & (depth >= 1.5)).astype(np.uint8)
     count = cv2.connectedComponents(tops, connectivity=8)[0] - 1
-    return max(count, round(area_um2 / _HEAPED_NUCLEUS_UM2)) if count > 1 else 1
+    return max(count, round(area_um2 / _CLUMPED_NUCLEUS_UM2)) if count > 1 else 1

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.tiling.clusters.find_objects import NuclearObject
-from inkdot.tiling.polygon_overlap import around, near_pairs, outlines_of_rings
+from inkdot.tiling.polygon_overlap import around, connected_groups, near_pairs, outlines_of_rings
 
 IN_FOCUS_BLUR_UM: Final = 2.2
 """An edge at most this wide (µm, see ``NuclearObject.blur_um``) counts as in focus."""
@@ -45,29 +44,11 @@ def group_objects(objects: Sequence[NuclearObject], distance_um: float) -> list[
     if not objects:
         return []
     outlines = outlines_of_rings([thing.outline_um for thing in objects], _HALF_PIXEL_UM)
-    groups = _connected(len(objects), *near_pairs(outlines, distance_um))
+    groups = connected_groups(len(objects), *near_pairs(outlines, distance_um))
     clusters = [
         _cluster([objects[i] for i in group], around(outlines[group], distance_um)) for group in groups
     ]
     return sorted(clusters, key=lambda cluster: (cluster.box_um[1], cluster.box_um[0]))
-
-
-def _connected(count: int, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> list[list[int]]:
-    """Indices joined by pairs, directly or through others."""
-    parent = list(range(count))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        parent[root(b)] = root(a)
-    groups: dict[int, list[int]] = {}
-    for index in range(count):
-        groups.setdefault(root(index), []).append(index)
-    return list(groups.values())
 
 
 def _cluster(members: Sequence[NuclearObject], outline: BaseGeometry) -> Cluster:

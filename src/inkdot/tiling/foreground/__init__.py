@@ -1,1 +1,1 @@
-"""What on a slide is specimen, what is glass, and what cannot be assessed."""
+"""Foreground, glass and artefacts of a slide."""

@@ -1,4 +1,4 @@
-"""What empty glass looks like on a slide: its colour and its noise, from small samples spread over it.
+"""Colour and noise of the empty glass of a slide, from small samples spread over it.
 
 Optical density (OD) is log10(glass / pixel) per channel: 0 on empty glass, additive in the stain.
 """
@@ -16,22 +16,18 @@ from inkdot.geometry import plan_rectangle, scanned_bounds
 from inkdot.records import RgbArray, Slide
 
 OD_STEP: Final = 0.01
-"""Optical densities are kept as uint8 in units of this, saturating at 2.55."""
+"""Unit of optical densities stored as uint8, which saturate at 2.55."""
 
 _WINDOWS_PER_AXIS = 16
 _WINDOW_SIDE_PX = 64
-_FILL = 255  # scanners fill what they did not scan with exact white: not glass, but told apart only by being exact
+_FILL = 255  # scanners fill areas outside of the scan with exact white
 _DARKEST_GLASS = 150
-_LARGEST_TINT = (
-    30  # grey levels between the channels: halogen light is yellowish, old mounting media are pink
-)
-_NEAR_BRIGHTEST = (
-    0.88  # glass is the brightest thing there is; pale tissue without glass beside it is not glass
-)
+_LARGEST_TINT = 30  # grey levels between channels: halogen light is yellowish, old mounting media are pink
+_NEAR_BRIGHTEST = 0.88  # of the brightest pixels: pale tissue is darker than glass
 _SMALLEST_SHARE = 0.002
 _ASSUMED_GLASS = 245.0
 _DIMMEST_BRIGHT_FIELD = 85
-# Photographs are often underexposed, or not balanced to the colour of the lamp.
+# Photographs are often underexposed or have a wrong white balance.
 _DARKEST_PHOTOGRAPHED_GLASS = 85
 _LARGEST_LAMP_TINT = 64
 _SHARE_IN_PHOTOGRAPHS = 0.05
@@ -43,8 +39,8 @@ class Glass:
 
     Attributes:
         rgb: Grey level of each channel, 0 to 255.
-        noise_od: Standard deviation of the optical density of glass pixels at the level sampled.
-        found: False where no glass was seen (tissue from edge to edge) and ``rgb`` is assumed.
+        noise_od: Standard deviation of the optical density of glass at the sampled level.
+        found: False where there is no glass (tissue from edge to edge) and ``rgb`` is assumed.
     """
 
     rgb: tuple[float, float, float]
@@ -59,10 +55,10 @@ class Glass:
 
 
 def find_glass(slide: Slide, level: int) -> Glass:
-    """Colour and noise of the empty glass, as they are at one level.
+    """Find colour and noise of the empty glass at one level.
 
     Raises:
-        NoForegroundError: Nothing bright anywhere: not a bright-field slide.
+        NoForegroundError: No bright pixels: not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     pixels = np.concatenate([window.reshape(-1, 3) for window in _sample_windows(slide, level)])
@@ -70,18 +66,18 @@ def find_glass(slide: Slide, level: int) -> Glass:
     if np.count_nonzero(fill) >= _SMALLEST_SHARE * pixels.shape[0]:
         scanned = pixels[~fill]
         glass = glass_of_pixels(scanned) if _any_bright(scanned) else None
-        # No glass but the exact white: a drawing, or a scan cut out along the tissue.
+        # Exact white is the only glass: a drawing, or a scan of the tissue alone.
         return glass if glass and glass.found else Glass((255.0, 255.0, 255.0), noise_od=0.0, found=True)
     return glass_of_pixels(pixels)
 
 
 def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
-    """Colour and noise of the empty glass among pixels, uint8 RGB [n, 3].
+    """Find colour and noise of the empty glass among pixels, uint8 RGB [n, 3].
 
-    The mode, not a percentile, so that neither a slide nearly all glass nor one nearly all tissue moves it.
+    The mode is used: unlike a percentile it does not depend on the amount of tissue.
 
     Raises:
-        NoForegroundError: Nothing bright among them: not a bright-field slide.
+        NoForegroundError: No bright pixels: not a bright-field slide.
     """
     darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
     top = float(np.quantile(darkest, 0.999))
@@ -109,10 +105,10 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
 
 
 def _photographed_glass(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Pixels that may be the glass of an underexposed or unbalanced photograph.
+    """Pixels that may be glass of an underexposed photograph or one with a wrong white balance.
 
-    A lamp is bluish or yellowish, so green lies between red and blue; eosin and haematoxylin, which absorb green
-    most, never look like that. Glints and hot pixels are brighter than the glass, so the brightest tenth counts.
+    Lamps are bluish or yellowish: green lies between red and blue, never so in eosin and haematoxylin, which absorb
+    green most. The brightest tenth is compared, since reflections and hot pixels are brighter than glass.
     """
     red, green, blue = (pixels[:, channel].astype(np.int16) for channel in range(3))
     darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
@@ -139,7 +135,7 @@ def _sample_windows(slide: Slide, level: int) -> Iterator[RgbArray]:
 
 
 def _window_starts(start: int, length: int, side: float) -> list[int]:
-    """Where windows begin along an axis: spread over a long one; edge to edge, without a gap, over a short one."""
+    """Starts of the windows along an axis: without gaps over a short one, evenly spread over a long one."""
     count = max(1, math.ceil(length / side))
     free = max(0.0, length - side)
     if count > _WINDOWS_PER_AXIS:

@@ -1,4 +1,4 @@
-"""Wide, solid darkness that is no specimen: ink, print, frames, shadows; and the folds of a section."""
+"""Detection of pen marks, solid grey areas (print, frames, shadows) and folds of a section."""
 
 from typing import Final, cast
 
@@ -13,15 +13,15 @@ from inkdot.tiling.foreground.stain_map import Bytes, Planes
 Floats = npt.NDArray[np.float32]
 
 PEN_OD: Final = 1.0
-"""Ink on the coverslip absorbs at least this much of one colour, everywhere in a stroke."""
+"""Minimum optical density of ink in the most absorbed channel, everywhere in a stroke."""
 
 PEN_WIDTH_UM: Final = 32.0
-"""A stroke is wider than this everywhere."""
+"""Minimum width of a stroke in µm."""
 
 PEN_UNEVENNESS: Final = 5.0
-"""Grey levels by which a stroke's colour varies within 20 µm, at most; heaps of nuclei vary by 10 and more."""
+"""Maximum standard deviation of the colour of a stroke within 20 µm, in grey levels; clusters of nuclei have 10 and more."""
 
-_PEN_BORDER_UM = 16.0  # the stroke lies above the plane in focus: its border is soft
+_PEN_BORDER_UM = 16.0  # the stroke lies above the focal plane: its border is blurred
 _EVEN_WITHIN_UM = 20.0
 _GREY_WIDTH_UM = 40.0
 
@@ -38,10 +38,10 @@ _FOLD_TISSUE_BESIDE = 0.93
 
 
 def pen_marks(planes: Planes) -> MaskArray:
-    """Strokes of a pen with their soft border: dark, as wide as a pen, and even as no specimen is.
+    """Pen marks with their blurred border: dark, wide and uniform. Shape [height, width].
 
-    A dark cluster and a dense tumour are as dark, and haematoxylin has the hue of blue ink; but they are made of
-    nuclei, whose darkness varies from one mask pixel to the next.
+    Clusters and dense tumour are as dark, and haematoxylin has the hue of blue ink, but they consist of nuclei and vary
+    between mask pixels.
     """
     most = _most_absorbed(planes)
     dense = (most >= round(PEN_OD / OD_STEP)).astype(np.uint8)
@@ -54,7 +54,7 @@ def pen_marks(planes: Planes) -> MaskArray:
         window = (slice(y, y + h), slice(x, x + w))
         part = labels[window] == index
         at_border = x == 0 or y == 0 or x + w == width or y + h == height
-        # A black frame around the image is even too, and no pen.
+        # A black frame around the image is uniform too.
         is_frame = at_border and float(np.median(planes.grey[window][part])) >= 200.0
         if not is_frame and _unevenness(planes, window, part) <= PEN_UNEVENNESS:
             strokes[window] |= part
@@ -66,7 +66,7 @@ def pen_marks(planes: Planes) -> MaskArray:
 
 
 def _most_absorbed(planes: Planes) -> Bytes:
-    """Optical density (in steps) of the colour absorbed most, band by band: three channels at once are large."""
+    """Optical density of the most absorbed channel in units of ``OD_STEP``, in bands to save memory."""
     table = planes.glass.od_table()
     most = np.empty(planes.stained.shape, np.uint8)
     for start in range(0, planes.frame.height_px, 1024):
@@ -76,7 +76,7 @@ def _most_absorbed(planes: Planes) -> Bytes:
 
 
 def _unevenness(planes: Planes, window: tuple[slice, slice], part: MaskArray) -> float:
-    """Median over a patch of the standard deviation within 20 µm, of the colour that varies most; grey levels."""
+    """Median over a part of the standard deviation within 20 µm in the channel that varies most, in grey levels."""
     tone = planes.tone[window].astype(np.float32)
     side = max(3, round(_EVEN_WITHIN_UM / planes.frame.mpp) | 1)
     mean, square = cv2.blur(tone, (side, side)), cv2.blur(tone * tone, (side, side))
@@ -86,29 +86,32 @@ def _unevenness(planes: Planes, window: tuple[slice, slice], part: MaskArray) ->
 
 
 def solid_grey(planes: Planes) -> MaskArray:
-    """Grey areas wide enough to be no debris, with the soft edge that belongs to them."""
+    """Grey areas wider than debris (40 µm), with their blurred edge. Shape [height, width]."""
     full = (planes.grey >= 230).astype(np.uint8)
-    # Outside counts as grey: a dark frame around the image is solid, however narrow.
+    # Beyond the image counts as grey, so that a narrow dark frame is solid.
     solid = (opened_by_disc(full, _GREY_WIDTH_UM / planes.frame.mpp, outside=1) > 0) & (full > 0)
     if not solid.any():
         return solid
     edge = cv2.dilate(solid.astype(np.uint8), disc(5))
-    # A pixel at the edge that is more colour than grey is a cell that lies there.
+    # Coloured pixels at the edge are cells.
     return solid | ((edge > 0) & (planes.grey > 0) & (planes.grey >= planes.stained // 2))
 
 
 def folds(planes: Planes, tissue: MaskArray) -> MaskArray:
-    """Where a section lies double: a stripe that absorbs much more of every colour than the tissue beside it.
+    """Folds of a section: stripes that absorb much more in every channel than the tissue beside them.
 
-    Nests of tumour absorb more red but hardly more blue than stroma, blood and muscle the other way round; twice the
-    tissue absorbs more of all.
+    Tumour nests absorb more red but hardly more blue than stroma; blood and muscle the reverse. A fold absorbs more in all
+    channels.
 
     Args:
-        planes: The slide.
-        tissue: Foreground so far.
+        planes: Stain map of the slide.
+        tissue: Foreground without artefacts, shape [height, width].
+
+    Returns:
+        Shape [height, width].
     """
     mpp = planes.frame.mpp
-    # Nothing here is finer than a fold: a third of the pixels' width saves most of the time.
+    # Folds are coarse: a lower resolution saves most of the time.
     shrink = max(1, round(_FOLD_SCALE_UM / mpp))
     size = (max(1, tissue.shape[1] // shrink), max(1, tissue.shape[0] // shrink))
     share = cast("Floats", cv2.resize(tissue.astype(np.float32), size, interpolation=cv2.INTER_AREA))
@@ -126,7 +129,7 @@ def folds(planes: Planes, tissue: MaskArray) -> MaskArray:
 
 
 def _stripes(found: Bytes, od: Floats, share: Floats, mpp: float) -> Bytes:
-    """Connected parts that are as wide as a fold, much longer than wide, and lie in tissue like a fold."""
+    """Connected parts with the width and length of a fold, and tissue of one layer beside them."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     kept = np.zeros_like(found)
     for index in range(1, count):
@@ -143,17 +146,17 @@ def _stripes(found: Bytes, od: Floats, share: Floats, mpp: float) -> Bytes:
         if (
             _FOLD_WIDTH_UM[0] <= width <= _FOLD_WIDTH_UM[1]
             and length >= max(_FOLD_LENGTH_UM, _FOLD_ELONGATION * width)
-            and _lies_double(part, od[window], share[window], mpp)
+            and _is_double_layer(part, od[window], share[window], mpp)
         ):
             kept[window] |= part
     return kept
 
 
-def _lies_double(part: Bytes, od: Floats, share: Floats, mpp: float) -> bool:
-    """Tissue on both sides, and every colour absorbed more by about the same factor.
+def _is_double_layer(part: Bytes, od: Floats, share: Floats, mpp: float) -> bool:
+    """Whether there is tissue on both sides, and all channels absorb more by about the same factor.
 
-    Horn and clots at the edge of a section are as dark, with glass on one side. Epithelium beside stroma absorbs
-    much more red, and little more blue.
+    Keratin and clots at the edge of a section are as dark, with glass on one side. Epithelium absorbs much more red than
+    stroma and little more blue.
     """
     reach = max(1, round(_FOLD_BESIDE_UM / mpp))
     touching = cv2.dilate(part, disc(3))
@@ -165,12 +168,12 @@ def _lies_double(part: Bytes, od: Floats, share: Floats, mpp: float) -> bool:
 
 
 def disc(side_px: int) -> Bytes:
-    """A disc for morphology; the side is made odd: an even disc has no middle and would shift what it touches."""
+    """Structuring element of a disc; the side is made odd, since an even one would shift the mask."""
     return cast("Bytes", cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side_px | 1, side_px | 1)))
 
 
 def opened_by_disc(mask: Bytes, width_px: float, outside: int = 0) -> Bytes:
-    """What of a mask (0 or 1) is at least as wide as a disc; ``outside`` is what lies beyond the image."""
+    """Morphological opening of a mask (0 or 1) by a disc; ``outside`` is its value beyond the image."""
     side = max(1, round(width_px)) | 1
     if not mask.any():
         return mask

@@ -1,7 +1,7 @@
-"""A slide at the scale of the mask: how much of each mask pixel is stained or grey, and its mean colour.
+"""Stain map of a slide at the scale of the mask: stained and grey fraction of each mask pixel, and its mean colour.
 
-What is decided per pixel is decided on a level finer than the mask, read block by block, so that memory does not
-grow with level 0 and a lymphocyte of 7 µm survives mask pixels of 4 µm.
+Pixels are classified on a level finer than the mask, so that a lymphocyte of 7 µm is kept at mask pixels of 4 µm. The
+level is read in blocks, so that memory does not grow with level 0.
 """
 
 import math
@@ -19,17 +19,16 @@ from inkdot.tiling.foreground.glass import OD_STEP, Glass, find_glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame, mask_frame
 
 OD_THRESHOLD: Final = 0.06
-"""A pixel that absorbs this much (13 % of the light) in any channel is not glass."""
+"""Minimum optical density in any channel of a pixel that is not glass (absorbs 13 % of the light)."""
 
 CHROMA_THRESHOLD: Final = 0.035
-"""Nor is one whose channels differ by this much: pale eosin and light green absorb little but one-sidedly."""
+"""Minimum difference of optical density between channels of a pixel that is not glass, for pale eosin and light green."""
 
 Bytes = npt.NDArray[np.uint8]
 
-_NOISE_FACTOR = 6.0  # a mask pixel takes the largest of up to some hundred pixels: 4 sigma would not do
-# Nothing stained is grey through and through; a smaller grey patch might be debris on a cell.
+_NOISE_FACTOR = 6.0  # sigmas: one noisy pixel among hundreds makes a mask pixel stained
 _GREY_CHROMA = 0.03
-# Black in every channel, which no stain is in blue; so near to black the noise has colour.
+# Near black, noise has colour; no stain is that dark in blue.
 _BLACK_OD = 0.9
 _BLOCK_SIDE_PX = 2048
 _MOST_PIXELS_PER_MASK_PIXEL = 64
@@ -40,11 +39,11 @@ class Planes:
     """A slide at the scale of the mask.
 
     Attributes:
-        stained: Share of each mask pixel that is not glass, 0 to 255, rounded up: 0 is none; [height, width].
-        grey: Share of it that is grey or black through and through, the same way.
-        tone: Its mean colour, uint8 RGB [height, width, 3].
-        frame: Where the mask lies on the slide.
-        glass: The empty glass that everything was compared with.
+        stained: Fraction of each mask pixel that is not glass, times 255, rounded up; uint8 [height, width].
+        grey: The same for grey and black pixels.
+        tone: Mean colour, uint8 RGB [height, width, 3].
+        frame: Position of the mask on the slide.
+        glass: Empty glass, the reference of optical density.
         level: Pyramid level that was read.
     """
 
@@ -64,7 +63,7 @@ def read_planes(slide: Slide, mask_mpp: float) -> Planes:
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     level = reading_level(slide.info, mask_mpp)
-    # A slide coarser than the mask is taken as it is: a finer mask would only repeat its pixels.
+    # For a slide coarser than the mask, the mask has the scale of the slide.
     level_mpp = max(slide.info.mpp.x, slide.info.mpp.y) * slide.info.level_downsamples[level]
     frame = mask_frame(slide.info, max(mask_mpp, level_mpp))
     glass = find_glass(slide, level)
@@ -75,7 +74,7 @@ def read_planes(slide: Slide, mask_mpp: float) -> Planes:
     for rows, columns, pixels, row_starts, column_starts in _blocks(slide, level, frame):
         found, neutral = _absorbing(pixels, table, glass.noise_od)
         size = (columns.stop - columns.start, rows.stop - rows.start)
-        # Half a level pixel off at most where the scales do not divide: of no account for a mean colour.
+        # Off by at most half a level pixel, which is negligible for a mean colour.
         tone[rows, columns] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         if found.any():
             stained[rows, columns] = _covered(found, row_starts, column_starts)
@@ -84,10 +83,10 @@ def read_planes(slide: Slide, mask_mpp: float) -> Planes:
 
 
 def reading_level(info: SlideInfo, mask_mpp: float) -> int:
-    """The coarsest level at least twice as fine as the mask, or as fine as it where that saves much reading.
+    """Choose the coarsest level at least twice as fine as the mask.
 
-    Half the mask's scale shows a 7 µm cell as some pixels. Where the next such level would have more than
-    64 pixels per mask pixel (scanners that go from 0.25 straight to 4 µm/px), one as fine as the mask will do.
+    Where that has more than 64 pixels per mask pixel (levels of 0.25 and 4 µm/px), a level as fine as the mask is chosen
+    to save reading.
     """
     mpps = [max(info.mpp.x, info.mpp.y) * downsample for downsample in info.level_downsamples]
 
@@ -99,14 +98,14 @@ def reading_level(info: SlideInfo, mask_mpp: float) -> int:
 
 
 def _absorbing(rgb: RgbArray, od_table: Bytes, noise_od: float) -> tuple[Bytes, Bytes]:
-    """Pixels that are not glass, and those of them that are grey, as 0 and 1."""
+    """Masks (0 or 1) of pixels that are not glass, and of grey ones."""
     first, second, third = cv2.split(cv2.LUT(rgb, od_table))
     most = cast("Bytes", cv2.max(cv2.max(first, second), third))
     least = cast("Bytes", cv2.min(cv2.min(first, second), third))
     chroma = most - least
     absorbs = most >= round(max(OD_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
     coloured = chroma >= math.ceil(max(CHROMA_THRESHOLD, _NOISE_FACTOR * noise_od) / OD_STEP)
-    # Stains are coloured, even where they are dark; print, frames and shadows are grey.
+    # Stains are coloured even where dark; print, frames and shadows are grey.
     grey = absorbs & (chroma <= np.maximum(most >> 2, round(_GREY_CHROMA / OD_STEP)))
     grey |= least >= round(_BLACK_OD / OD_STEP)
     return (absorbs | coloured).astype(np.uint8), grey.astype(np.uint8)
@@ -146,7 +145,7 @@ def _blocks(slide: Slide, level: int, frame: MaskFrame) -> Iterator[_Block]:
 
 
 def _edges(count: int, step: float) -> npt.NDArray[np.intp]:
-    """First level pixel of each mask pixel and the end of the last; level pixels belong by their centre."""
+    """First level pixel of each mask pixel, and the end of the last; level pixels are assigned by their centre."""
     return np.ceil(np.arange(count + 1) * step - 0.5).astype(np.intp)
 
 
@@ -158,7 +157,7 @@ def _block_slices(edges: npt.NDArray[np.intp]) -> Iterator[slice]:
 
 
 def _covered(pixels: Bytes, row_starts: npt.NDArray[np.intp], column_starts: npt.NDArray[np.intp]) -> Bytes:
-    """Share of each mask pixel that is set, 0 to 255, rounded up: 0 means none of it."""
+    """Fraction of set pixels in each mask pixel, times 255, rounded up."""
     by_column = np.add.reduceat(pixels, column_starts, axis=1, dtype=np.uint32)
     counts = np.add.reduceat(by_column, row_starts, axis=0)
     heights = np.diff(row_starts, append=pixels.shape[0])
