@@ -318,7 +318,10 @@ def test_zero_foreground_is_no_failure_of_the_batch_that_goes_unsaid(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on file size are a matter of POSIX")
-def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path, config: Path) -> None:
+def test_a_disk_that_fills_leaves_nothing_half_written(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # the reason on one line, however long the folder's name
     slide(tmp_path / "a.tif")
     small = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
