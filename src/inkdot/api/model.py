@@ -157,8 +157,7 @@ class Model:
         config = self.config
         with python_words():
             require_known_scale(self.folder, self.description, allowed=allow_unknown_scale)
-            if self.synthetic and not allow_synthetic_model:
-                require_synthetic_slides([entry])
+            require_synthetic_slides([entry], self.description, allowed=allow_synthetic_model)
             tile_slide(entry, config, results.layout)
             score_slide(entry, results.layout, scoring)
             cluster_slide(entry, results.layout, config.morphometry)

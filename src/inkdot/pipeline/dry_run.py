@@ -8,9 +8,6 @@ from rich.text import Text
 
 from inkdot.config import Config
 from inkdot.errors import InkdotError
-from inkdot.pipeline.cluster_slide import clusters_reusable
-from inkdot.pipeline.render_slide import slide_images_current
-from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.tile_slide import tiles_reusable
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
@@ -20,26 +17,6 @@ def plan_tiling(entry: SlideEntry, config: Config, layout: RunLayout) -> str:
     """What `inkdot tile` would do with a slide, as a short phrase."""
     try:
         return "nothing: tiles are current" if tiles_reusable(entry, config, layout) else "tile"
-    except InkdotError as error:
-        return f"fail: {error}"
-
-
-def plan_scoring(
-    entry: SlideEntry, config: Config, layout: RunLayout, scoring: ScoringModel, *, images: bool = False
-) -> str:
-    """What `inkdot predict` would do with a slide, as a short phrase."""
-    try:
-        if not tiles_reusable(entry, config, layout):
-            return "tile and score"
-        if not (
-            scores_reusable(entry, layout, scoring) and clusters_reusable(entry, layout, config.morphometry)
-        ):
-            return "score"
-        return (
-            "draw images"
-            if images and not slide_images_current(entry, layout)
-            else "nothing: scores are current"
-        )
     except InkdotError as error:
         return f"fail: {error}"
 

@@ -1,1 +1,1 @@
-"""One file per verb of the command line: what a person asked for, told top to bottom."""
+"""One file per command of the command line."""

@@ -23,7 +23,7 @@ from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_f
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest import ImageEntry, manifest_text, read_slides
-from inkdot.pipeline.guards import require_synthetic_slides
+from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.records import Mpp, SlideEntry
@@ -65,15 +65,11 @@ def run(
     scoring = ScoringModel.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.predictor.description
     heads = description.head_records
-    if not description.mpp_known:
-        raise UserError(
-            f"{model}: expected a model of known scale, found one trained on images without micrometres per pixel; evaluate it "
-            "on images with --images"
-        )
+    remedy = "evaluate it on images with --images"
+    require_known_scale(model, description, allowed=False, remedy=remedy)
     entries = _test_slides(read_slides(slides, heads), slides)
     notes = check_label_tables(entries, heads)
-    if description.trained_on.synthetic and not allow_synthetic_model:
-        require_synthetic_slides(entries)
+    require_synthetic_slides(entries, description, allowed=allow_synthetic_model)
     settings = _settings(description, config)
     check_free_disk(out, TABLE_BYTES_PER_SLIDE * len(entries), "tables and mask images")
     with locked(layout.lock):
@@ -132,11 +128,9 @@ def run_images(
     optional = {head.name for head in heads} - {flagging_head(heads).name}
     entries = _test_images(read_image_table(images, heads, columns, optional=optional), images)
     entries = image_settings_of(entries, description, images)
-    if description.trained_on.synthetic and not allow_synthetic_model:
-        scale = Mpp.square(description.tiling.mpp)  # opening needs one; nothing is measured by it here
-        require_synthetic_slides(
-            SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries
-        )
+    scale = Mpp.square(description.tiling.mpp)  # opening needs one; nothing is measured by it here
+    as_slides = (SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries)
+    require_synthetic_slides(as_slides, description, allowed=allow_synthetic_model)
     with locked(layout.lock):
         results = image_results(entries, scoring.predictor, columns)
         notes = [f"{results.padded} images are smaller than a tile and were padded with white."]

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config
-from inkdot.errors import UserError
+from inkdot.errors import InkdotError, UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import BatchSummary, Executor, print_summary, run_slides
 from inkdot.execution.task import SlideTask
@@ -17,8 +18,8 @@ from inkdot.manifest import manifest_text, read_all_slides
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
-from inkdot.pipeline.cluster_slide import ClusterTask
-from inkdot.pipeline.dry_run import plan_scoring, print_plan
+from inkdot.pipeline.cluster_slide import ClusterTask, clusters_reusable
+from inkdot.pipeline.dry_run import print_plan
 from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.render_slide import (
     RenderTask,
@@ -27,9 +28,9 @@ from inkdot.pipeline.render_slide import (
     slide_images_current,
 )
 from inkdot.pipeline.resume import keep_overrides, scores_current, unfinished_slides
-from inkdot.pipeline.score_slide import ScoringModel
+from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.score_task import ScoreTask
-from inkdot.pipeline.tile_slide import TileTask
+from inkdot.pipeline.tile_slide import TileTask, tiles_reusable
 from inkdot.pipeline.warnings import warning_lines
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
@@ -99,24 +100,21 @@ def run(
     description = scoring.predictor.description
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)
     entries = batch.overrides.apply(read_all_slides(sources, description.head_records))
-    layout = RunLayout(out)
-    images = settings.slide_images
+    layout, images = RunLayout(out), settings.slide_images
     todo = _unfinished(entries, layout, scoring, images=images) if batch.retry_failed else entries
     entries = keep_overrides(entries, todo, layout, description.head_records)
-    if description.trained_on.synthetic and not settings.allow_synthetic_model:
-        require_synthetic_slides(todo)
+    require_synthetic_slides(todo, description, allowed=settings.allow_synthetic_model)
     config = tiling_config(description)
     if batch.dry_run:
-        return print_plan(
-            Console(), todo, lambda entry: plan_scoring(entry, config, layout, scoring, images=images)
-        )
-    _check_free_disk(out, len(todo), images=images)
+        plan = partial(_plan, config=config, layout=layout, scoring=scoring, images=images)
+        return print_plan(Console(), todo, plan)
+    needed = TABLE_BYTES_PER_SLIDE + (IMAGE_BYTES_PER_SLIDE if images else 0)
+    check_free_disk(out, needed * len(todo), "tables and images")
     here = RunLayout(out.absolute())  # a task may run on a machine with another current folder
-    score_task = ScoreTask.of(scoring, here, model, settings.runtime)
     readers, scorers = choose_executor(batch.execution), choose_executor(batch.execution, gpu=True)
     steps: list[_Step] = [
         ("tile", TileTask(config, here), readers),
-        ("predict", score_task, scorers),
+        ("predict", ScoreTask.of(scoring, here, model, settings.runtime), scorers),
         ("clusters", ClusterTask(here, config.morphometry), readers),
     ]
     with closing(readers), closing(scorers), locked(layout.lock):
@@ -124,11 +122,30 @@ def run(
         summaries = _run_steps(todo, steps, layout)
         failed = {slide_id: reason for summary in summaries for slide_id, reason in summary.failed.items()}
         scored = [entry for entry in todo if entry.slide_id not in failed]
-        _remove_outdated_images(
-            [entry for entry in todo if not images or entry.slide_id in failed], layout, failed
-        )
+        not_drawn = [entry for entry in todo if not images or entry.slide_id in failed]
+        _remove_outdated_images(not_drawn, layout, failed)
         summaries += _run_steps(scored, [(_IMAGES, RenderTask(here), readers)] if images else [], layout)
         return _report(entries, layout, failed, summaries)
+
+
+def _plan(
+    entry: SlideEntry, config: Config, layout: RunLayout, scoring: ScoringModel, *, images: bool
+) -> str:
+    """What the command would do with a slide, as a short phrase, for ``--dry-run``."""
+    try:
+        if not tiles_reusable(entry, config, layout):
+            return "tile and score"
+        if not (
+            scores_reusable(entry, layout, scoring) and clusters_reusable(entry, layout, config.morphometry)
+        ):
+            return "score"
+        return (
+            "draw images"
+            if images and not slide_images_current(entry, layout)
+            else "nothing: scores are current"
+        )
+    except InkdotError as error:
+        return f"fail: {error}"
 
 
 def _report(
@@ -142,9 +159,8 @@ def _report(
     print_summary(console, summaries)  # before writing the tables, which a full disk may prevent
     try:
         _write_tables(entries, layout, failed, summaries[0], console)
-    except (
-        UserError
-    ) as error:  # the slides' own files are complete: the next run only needs to write the tables
+    except UserError as error:
+        # The slides' own files are complete: the next run only needs to write the tables.
         console.print(Text(str(error)), soft_wrap=True)
         return 1
     return max(summary.exit_code for summary in summaries)
@@ -179,11 +195,6 @@ def _slides_of_other_lists(entries: Sequence[SlideEntry], layout: RunLayout) -> 
     """Slides with scores in the folder that this batch does not hold, sorted."""
     own = {entry.slide_id for entry in entries}
     return sorted(path.stem for path in layout.scores("any").parent.glob("*.parquet") if path.stem not in own)
-
-
-def _check_free_disk(out: Path, slides: int, *, images: bool) -> None:
-    bytes_a_slide = TABLE_BYTES_PER_SLIDE + (IMAGE_BYTES_PER_SLIDE if images else 0)
-    check_free_disk(out, bytes_a_slide * slides, "tables and images")
 
 
 def _run_steps(

@@ -95,27 +95,31 @@ def run(
     if blinded_seed is not None:
         _refuse_files_with_scores(layout, names.values())
     refuse_foreign_verdicts(layout.geojson(name) for name in names.values())
-    with locked(RunLayout(out).lock):
+    with locked(layout.lock):
         analysed = [entry for entry in entries if _was_analysed(entry, rows)]
         summary = run_slides("review", analysed, task, source, workers=1)
-        for entry in analysed:
-            if reason := summary.failed.get(entry.slide_id):
-                problem = shown_reason(reason, entry, names[entry.slide_id])
-                reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
+        for entry in (entry for entry in analysed if entry.slide_id in summary.failed):
+            problem = shown_reason(summary.failed[entry.slide_id], entry, names[entry.slide_id])
+            reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
-        for review in ordered:
-            if review.ranking is None:  # the regions of an earlier export are outdated
-                layout.geojson(review.slide_id).unlink(missing_ok=True)
-        if blinded_seed is None:
-            write_text(layout.worklist, worklist_text(ordered))
-        settings = GallerySettings(layout.tiles.name, blinded_seed)
-        write_text(layout.index, page_text(gallery_facts(ordered, settings)))
-        _drop_other_images(layout, ordered)
+        _write_page(layout, ordered, blinded_seed)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
     return 1 if any(review.problem for review in ordered) else 0
+
+
+def _write_page(layout: ReviewLayout, ordered: Sequence[SlideReview], blinded_seed: int | None) -> None:
+    """Write the page and the worklist, and delete what only an earlier export showed."""
+    for review in ordered:
+        if review.ranking is None:
+            layout.geojson(review.slide_id).unlink(missing_ok=True)
+    if blinded_seed is None:
+        write_text(layout.worklist, worklist_text(ordered))
+    settings = GallerySettings(layout.tiles.name, blinded_seed)
+    write_text(layout.index, page_text(gallery_facts(ordered, settings)))
+    _drop_other_images(layout, ordered)
 
 
 def _review_config(top_n: int | None) -> ReviewConfig:

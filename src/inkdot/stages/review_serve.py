@@ -2,6 +2,7 @@
 
 import webbrowser
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -66,22 +67,24 @@ def run(
     _print_problems(console, served)
     listening = bound_socket(host, port)
     access = AccessPolicy(known, host, listening.getsockname()[1], names)
-    addresses = [_address(access, reader) for reader in known]
-
-    def ready() -> None:
-        for reader, address in zip(known, addresses, strict=True):
-            console.print(f"{reader.name}: {address}", soft_wrap=True, markup=False, highlight=False)
-        if not is_loopback(host):
-            console.print(
-                "Other computers can reach this server and the connection is not encrypted: use a reverse proxy with TLS.",
-                soft_wrap=True,
-            )
-        console.print("Stop with Ctrl+C; all verdicts are saved.")
-        if open_browser:
-            webbrowser.open(addresses[0])
-
+    ready = partial(_announce, console, access, known, open_browser=open_browser)
     serve(served, access, verdicts or RunLayout(results).reviews_sqlite, listening, ready)
     return 0
+
+
+def _announce(console: Console, access: AccessPolicy, known: Sequence[Reader], *, open_browser: bool) -> None:
+    """Print the address of each reader; open the first one's."""
+    addresses = [_address(access, reader) for reader in known]
+    for reader, address in zip(known, addresses, strict=True):
+        console.print(f"{reader.name}: {address}", soft_wrap=True, markup=False, highlight=False)
+    if not is_loopback(access.host):
+        console.print(
+            "Other computers can reach this server and the connection is not encrypted: use a reverse proxy with TLS.",
+            soft_wrap=True,
+        )
+    console.print("Stop with Ctrl+C; all verdicts are saved.")
+    if open_browser:
+        webbrowser.open(addresses[0])
 
 
 def _readers(names: Sequence[str], tokens: Path | None) -> list[Reader]:

@@ -71,9 +71,7 @@ def run(
     console, layout = _console(), RunLayout(out)
     entries = read_slides(slides, config.head_records)
     print_lines(console, check_label_tables(entries, config.head_records))
-    check_start(config)
-    check_batch_size(config.training, world_size(), mil=mil_expected(entries, config))
-    print_lines(console, tensorboard_note(config.training))
+    _check_settings(config, console, mil=mil_expected(entries, config))
     if dry_run:
         failing = print_plan(console, entries, lambda entry: plan_tiling(entry, config, layout))
         print_lines(console, planned_training(entries, config, layout, folds))
@@ -103,6 +101,13 @@ def run(
             cross_validate(remaining, source, folds, context, images=False, by_slide=by_slide)
     print_lines(console, _results(layout, folds))
     return _exit_code(failed or uncached)
+
+
+def _check_settings(config: Config, console: Console, *, mil: bool) -> None:
+    """Refuse settings that cannot be used, before any long work."""
+    check_start(config)
+    check_batch_size(config.training, world_size(), mil=mil)
+    print_lines(console, tensorboard_note(config.training))
 
 
 @contextmanager
@@ -175,9 +180,7 @@ def run_images(
     """
     console, layout = _console(), RunLayout(out)
     entries = read_image_table(images, config.head_records, config.images)
-    check_start(config)
-    check_batch_size(config.training, world_size(), mil=False)
-    print_lines(console, tensorboard_note(config.training))
+    _check_settings(config, console, mil=False)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
         raise UserError(

@@ -5,10 +5,18 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class RunLayout:
-    """Files of a tiling run, a training run or a results folder; each holds those that its stage writes."""
-
+class _Folder:
     root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held while a stage writes here."""
+        return self.root / ".inkdot.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout(_Folder):
+    """Files of a tiling run, a training run or a results folder; each holds those that its stage writes."""
 
     @property
     def slides_csv(self) -> Path:
@@ -24,11 +32,6 @@ class RunLayout:
     def ledger(self) -> Path:
         """Outcome of each slide; the only file with time stamps."""
         return self.root / "ledger.jsonl"
-
-    @property
-    def lock(self) -> Path:
-        """Held while a stage writes here."""
-        return self.root / ".inkdot.lock"
 
     def tiles(self, slide_id: str) -> Path:
         """Tile table of one slide."""
@@ -194,10 +197,8 @@ class RunLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLayout:
+class ModelLayout(_Folder):
     """Files of a model folder."""
-
-    root: Path
 
     @property
     def weights(self) -> Path:
@@ -221,15 +222,8 @@ class ModelLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportLayout:
+class ExportLayout(_Folder):
     """Files of a model exported for another program."""
-
-    root: Path
-
-    @property
-    def lock(self) -> Path:
-        """Held while a stage writes here."""
-        return self.root / ".inkdot.lock"
 
     @property
     def metadata(self) -> Path:
@@ -247,10 +241,8 @@ class ExportLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class CohortLayout:
+class CohortLayout(_Folder):
     """Files that ``inkdot synth`` writes."""
-
-    root: Path
 
     @property
     def slides_csv(self) -> Path:
@@ -261,11 +253,6 @@ class CohortLayout:
     def labels_csv(self) -> Path:
         """Ground truth as a labels table."""
         return self.root / "labels.csv"
-
-    @property
-    def lock(self) -> Path:
-        """Held while a stage writes here."""
-        return self.root / ".inkdot.lock"
 
     def slide(self, slide_id: str) -> Path:
         """One slide file."""
@@ -289,10 +276,8 @@ class CohortLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewLayout:
+class ReviewLayout(_Folder):
     """Files of a review folder for pathologists."""
-
-    root: Path
 
     @property
     def index(self) -> Path:
