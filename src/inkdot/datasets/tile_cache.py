@@ -81,7 +81,7 @@ def labelled_tiles(
 
 @dataclass(frozen=True, slots=True)
 class CacheTask:
-    """:func:`cache_tiles` for the engine.
+    """:func:`cache_tiles` as a task for an executor.
 
     Attributes:
         config: The whole config.
@@ -112,7 +112,7 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
         return "reused"
     facts_path.unlink(missing_ok=True)
     rows, side = tiles.selection.rows, config.tiling.side_px
-    xs, ys = _regions(table, "x_l0_px")[rows], _regions(table, "y_l0_px")[rows]
+    xs, ys = _numbers(table, "x_l0_px")[rows], _numbers(table, "y_l0_px")[rows]
     with atomic_path(layout.cached_tiles(entry.slide_id)) as temporary:
         if len(rows):
             pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(rows), side, side, 3))
@@ -187,5 +187,5 @@ def _targets(table: pa.Table, name: str) -> TargetArray:
     return np.array([np.nan if value is None else value for value in values], np.float32)
 
 
-def _regions(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     return np.asarray(cast("list[int]", table.column(name).to_pylist()), np.int64)

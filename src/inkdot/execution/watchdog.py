@@ -1,4 +1,4 @@
-"""Heartbeats of a process, by which a hung slide is told from a slow one.
+"""Heartbeats of a process, which distinguish a hung slide from a slow one.
 
 A large slide may take hours on a small machine. A slide that gives no pixels for minutes is hung.
 """

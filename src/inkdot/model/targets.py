@@ -23,10 +23,15 @@ def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
     return slices
 
 
+def flag_columns(heads: Sequence[Head]) -> slice:
+    """Columns of the classes of the flagging head among those of all heads."""
+    return head_slices(heads)[flagging_head(heads).name]
+
+
 def flag_column(heads: Sequence[Head]) -> int:
     """Column of the flag class among those of all heads."""
     head = flagging_head(heads)
-    return head_slices(heads)[head.name].start + head.classes.index(head.flag_class or "")
+    return flag_columns(heads).start + head.classes.index(head.flag_class or "")
 
 
 def known_rows(targets: TargetArray) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from inkdot.config import Config, TilingConfig
 from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
 from inkdot.geometry import check_resolution, scanned_bounds
 from inkdot.labels import Head
-from inkdot.records import Mpp, ReadPlan, Slide, SlideEntry, SlideInfo
+from inkdot.records import Mpp, Preparation, ReadPlan, Slide, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
 from inkdot.storage.tables.labels_table import RegionLabel
@@ -59,7 +59,7 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
     labels: tuple[RegionLabel, ...] = ()
     info: SlideInfo | None = None
     mpp_usable = True
-    warnings = list(_entry_warnings(entry, config))
+    warnings = list(_entry_warnings(entry, config.preparation))
     try:
         with closing(open_slide(entry)) as slide:
             info = slide.info
@@ -103,10 +103,10 @@ def _info_without_mpp(entry: SlideEntry) -> SlideInfo | None:
         return None
 
 
-def _entry_warnings(entry: SlideEntry, config: Config) -> list[str]:
-    if entry.preparation in (None, config.preparation):
+def _entry_warnings(entry: SlideEntry, preparation: Preparation) -> list[str]:
+    if entry.preparation in (None, preparation):
         return []
-    return [f"expected preparation {config.preparation} as in the config, found {entry.preparation}"]
+    return [f"expected preparation {preparation} as in the config, found {entry.preparation}"]
 
 
 def _misplaced(info: SlideInfo, regions: Sequence[RegionLabel]) -> list[str]:

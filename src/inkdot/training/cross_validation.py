@@ -8,7 +8,6 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
-from inkdot.config import Config
 from inkdot.datasets.bags import labelled_subset
 from inkdot.datasets.cohort import Fold, cohort_notes, split_cohort
 from inkdot.datasets.tile_cache import LabelledTiles
@@ -75,7 +74,7 @@ def cross_validate(
         train_cohort(cohort, training, validation, notes, fold, mpp_known=mpp_known, tables=layout)
         if not rank_zero:
             continue  # rank zero predicts the held-out fold
-        parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config))
+        parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config.head_records))
         if not images:
             slides.append(predict_held_out(cohort, index, fold, layout))
     if not rank_zero:
@@ -88,13 +87,13 @@ def cross_validate(
     metrics |= {name: own for name, own in of_tiles.items() if not by_slide or name.startswith("auc.")}
     prefix = cohorts[0].metrics_prefix.replace("validation_", "")
     named = {prefix + name: estimate for name, estimate in metrics.items()}
-    _write(predicted, whole, named, folds, config, layout)
+    _write(predicted, whole, named, folds, config.head_records, layout)
     context.print([f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
 
 
-def _score(tiles: TileSet, fold: int, layout: RunLayout, config: Config) -> OofPredictions:
+def _score(tiles: TileSet, fold: int, layout: RunLayout, heads: Sequence[Head]) -> OofPredictions:
     predictor = Predictor(layout.model)
-    heads, description = config.head_records, predictor.description
+    description = predictor.description
     scores = predictor.predict_proba(tiles.tiles())
     threshold = description.operating_points[flagging_head(heads).name].threshold
     return OofPredictions(
@@ -118,10 +117,9 @@ def _write(
     whole: OofSlides | None,
     metrics: dict[str, Estimate],
     folds: int,
-    config: Config,
+    heads: Sequence[Head],
     layout: RunLayout,
 ) -> None:
-    heads = config.head_records
     calls = slide_calls(whole) if whole else {}
     confusions = {
         head.name: confusion_matrix(predicted, head, columns)

@@ -1,12 +1,14 @@
 """Whether a cohort has the labels that training and validation need."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, patient, tiles_per_class
 from inkdot.datasets.splits.grouped_split import Part
 from inkdot.errors import UserError
-from inkdot.labels import flagging_head
+from inkdot.labels import Head, flagging_head
 from inkdot.model.targets import NameArray, TargetArray
 from inkdot.training.fit.monitor import check_monitored
 
@@ -21,7 +23,7 @@ def check_labels(cohort: Cohort, config: Config) -> None:
     flagging = flagging_head(heads).name
     parts: tuple[Part, ...] = ("train", "validation")
     for part in parts:
-        counts = _examples_per_class(cohort, part, config)
+        counts = _examples_per_class(cohort, part, heads)
         for head in heads:
             # Without validation tiles another head has no metrics; without training tiles its scores would be noise.
             if part == "validation" and head.name != flagging:
@@ -44,17 +46,17 @@ def _validation_targets(cohort: Cohort) -> tuple[TargetArray, NameArray]:
     return np.concatenate([np.atleast_2d(targets) for _, targets in labelled]), np.concatenate(names)
 
 
-def _examples_per_class(cohort: Cohort, part: Part, config: Config) -> dict[str, float]:
+def _examples_per_class(cohort: Cohort, part: Part, heads: Sequence[Head]) -> dict[str, float]:
     """Tiles per ``<head>.<class>``; for MIL slides too, and slides alone for the flagging head.
 
     A negative slide labels its tiles, but MIL needs slides of both classes.
     """
     slides = cohort.of(part)
-    counts = tiles_per_class(slides, config.head_records)
+    counts = tiles_per_class(slides, heads)
     if cohort.by_slide:
         known = [tiles.slide_targets for tiles in slides if tiles.slide_targets is not None]
         sums = np.nan_to_num(np.array(known)).reshape(-1, len(counts)).sum(axis=0)
-        flagging = flagging_head(config.head_records).name
+        flagging = flagging_head(heads).name
         counts = {
             name: float(value) + (0.0 if name.startswith(f"{flagging}.") else counts[name])
             for name, value in zip(counts, sums, strict=True)

@@ -9,7 +9,7 @@ from inkdot.datasets.image_cache import hashes_of, listed_images
 from inkdot.datasets.splits.grouped_split import PARTS, Part, SplitSlide, grouped_split, patient_of
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.errors import InkdotError
-from inkdot.labels import flagging_head
+from inkdot.labels import Head, flagging_head
 from inkdot.manifest.images import ImageEntry
 from inkdot.pipeline.tile_slide import tiles_reusable
 from inkdot.records import SlideEntry
@@ -46,7 +46,7 @@ def planned_training(
         return _known(tiles, config, layout, folds, images=False, by_slide=by_slide)
     most = sum(_most_tiles(entry, config) for entry in entries)
     parts = grouped_split(
-        [_by_manifest(entry, config) for entry in entries],
+        [_by_manifest(entry, flagging_head(config.head_records)) for entry in entries],
         config.training.validation_fraction,
         config.training.seed,
         config.training.group_by,
@@ -139,8 +139,7 @@ def _most_tiles(entry: SlideEntry, config: Config) -> int:
     return min(fitting, classes * config.training.max_tiles_per_slide)
 
 
-def _by_manifest(entry: SlideEntry, config: Config) -> SplitSlide:
-    head = flagging_head(config.head_records)
+def _by_manifest(entry: SlideEntry, head: Head) -> SplitSlide:
     target = head.target(entry.on_slide.get(head.name))
     positive = None if target is None else target[head.classes.index(head.flag_class or "")] > 0.5
     return SplitSlide(

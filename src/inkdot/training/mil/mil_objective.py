@@ -20,7 +20,7 @@ from inkdot.labels import Head, flagging_head
 from inkdot.metrics.calibration import fit_temperature
 from inkdot.model.attention import pooled_logits
 from inkdot.model.network import TileNetwork
-from inkdot.model.targets import FloatArray, TargetArray, head_slices
+from inkdot.model.targets import FloatArray, TargetArray, flag_columns, head_slices
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics, scaled_loss
@@ -41,7 +41,7 @@ class MilObjective:
         settings = config.training
         self._sampler = BagSampler(
             data.training,
-            strata(data.training.targets, _flag_columns(config)),
+            strata(data.training.targets, flag_columns(config.head_records)),
             settings.batch_size,
             settings.mil.bag_tiles,
             settings.seed,
@@ -109,7 +109,7 @@ class MilObjective:
         Of slides that are labelled as a whole only, the negative ones label their tiles; without weights, a malignant tile
         with a label of its own would count too little among these.
         """
-        columns = _flag_columns(self._config)
+        columns = flag_columns(self._config.head_records)
         classes = torch.from_numpy(strata(targets.cpu().numpy(), columns) - UNKNOWN).to(targets.device)
         counts = self._sum(torch.bincount(classes, minlength=columns.stop - columns.start - UNKNOWN))
         return 1.0 / counts[classes].float()
@@ -141,7 +141,7 @@ def pooled_bags(logits: LogitArray, bags: BagSet, heads: Sequence[Head]) -> Logi
 
 def slide_weights(bags: BagSet, config: Config) -> FloatArray:
     """Weight of each slide, sum 1: classes of the flagging head in equal shares."""
-    return draw_weights(strata(bags.targets, _flag_columns(config)), bags.patients, bags.slides)
+    return draw_weights(strata(bags.targets, flag_columns(config.head_records)), bags.patients, bags.slides)
 
 
 def fit_slide_temperatures(logits: LogitArray, bags: BagSet, config: Config) -> dict[str, float]:
@@ -165,8 +165,3 @@ def slides_per_class(targets: TargetArray, heads: Sequence[Head]) -> dict[str, f
 
 def _first_attention(heads: Sequence[Head]) -> int:
     return sum(len(head.classes) for head in heads)
-
-
-def _flag_columns(config: Config) -> slice:
-    heads = config.head_records
-    return head_slices(heads)[flagging_head(heads).name]

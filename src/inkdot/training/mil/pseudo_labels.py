@@ -8,7 +8,7 @@ import numpy as np
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import Head, flagging_head
-from inkdot.model.targets import FloatArray, TargetArray, flag_column, head_slices
+from inkdot.model.targets import FloatArray, TargetArray, flag_column, flag_columns, head_slices
 from inkdot.model.torch_backend import LogitArray
 
 _POSITIVE = 0.5
@@ -53,7 +53,7 @@ def pseudo_labelled_tiles(
 def flag_margins(logits: LogitArray, heads: Sequence[Head]) -> FloatArray:
     """Logit of the flag class less that of all other classes together, float64 [n]; logits [n, classes of all heads]."""
     head = flagging_head(heads)
-    own = logits[:, head_slices(heads)[head.name]].astype(np.float64)
+    own = logits[:, flag_columns(heads)].astype(np.float64)
     flag = head.classes.index(head.flag_class or "")
     others = np.delete(own, flag, axis=1)
     return own[:, flag] - np.logaddexp.reduce(others, axis=1)

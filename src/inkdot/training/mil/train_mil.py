@@ -12,9 +12,9 @@ from inkdot.datasets.cohort import Cohort, trained_on_facts
 from inkdot.datasets.slide_labels import only_slide_labelled
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.datasets.tile_set import TileSet
-from inkdot.labels import flagging_head
+from inkdot.labels import Head, flagging_head
 from inkdot.model.network import TileNetwork
-from inkdot.model.targets import TargetArray, flag_column, head_slices, known_rows
+from inkdot.model.targets import TargetArray, flag_column, flag_columns, known_rows
 from inkdot.model.torch_backend import to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
@@ -99,7 +99,7 @@ def planned_steps(
 
     per_step = slides_per_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
     of_slides = settings.epochs * max(1, round(count / per_step))
-    if all(_both_classes(side, config) for side in targets):
+    if all(_both_classes(side, config.head_records) for side in targets):
         return of_slides + settings.epochs * steps(labelled, settings.batch_size)
     if own.start == "none":
         return of_slides
@@ -163,7 +163,7 @@ def _train_backbone(
     """Train the backbone on tiles before attention; how it started, the slides for attention, and lines for the card."""
     config = context.config
     sides = [labelled_subset(tiles) for tiles in (data.training, data.validation)]
-    if all(_both_classes(tiles.targets, config) for tiles in sides):
+    if all(_both_classes(tiles.targets, config.head_records) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
         state = fit(network, TileObjective(labelled, config, context.fabric), context)
         return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs."]
@@ -194,7 +194,7 @@ def _train_on_pseudo_labels(
         # From the checkpoint's weights, hence the same after an interruption.
         pseudo = [_pseudo_labels(network, side, context, quantile) for side in sides]
         epochs += train(f"{_PSEUDO}_{number}", pseudo)
-        counts.append(str(_positive_count(pseudo[0], config)))
+        counts.append(str(_positive_count(pseudo[0], heads)))
     # Attention is trained with the pseudo-labels too: with the negative tiles alone, the scores of the others would drift.
     training, validation = (replace(side, tiles=own) for side, own in zip(sides, pseudo, strict=True))
     return replace(bags, training=training, validation=validation), [
@@ -215,8 +215,8 @@ def _pseudo_labels(network: TileNetwork, bags: BagSet, context: RunContext, quan
     return pseudo_labelled_tiles(bags, flag_margins(logits, heads), heads, quantile)
 
 
-def _positive_count(tiles: TileSet, config: Config) -> int:
-    return int((tiles.targets[:, flag_column(config.head_records)] > _POSITIVE).sum())
+def _positive_count(tiles: TileSet, heads: Sequence[Head]) -> int:
+    return int((tiles.targets[:, flag_column(heads)] > _POSITIVE).sum())
 
 
 def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
@@ -226,6 +226,5 @@ def _bags(tiles: TileSet, cohort: Cohort) -> BagSet:
     return bag_set(tiles, targets)
 
 
-def _both_classes(targets: TargetArray, config: Config) -> bool:
-    own = targets[:, head_slices(config.head_records)[flagging_head(config.head_records).name]]
-    return bool((own > _POSITIVE).any(axis=0).all())
+def _both_classes(targets: TargetArray, heads: Sequence[Head]) -> bool:
+    return bool((targets[:, flag_columns(heads)] > _POSITIVE).any(axis=0).all())
