@@ -3,6 +3,7 @@
 The images' scale is unknown, so the nuclear diameter is estimated per image, as for any photograph. Prints a
 line per image with --verbose, writes overlays with --overlays DIR (green: annotated, yellow: found), and ends
 with one JSON line. Intervals are 95 % percentile bootstrap intervals over images.
+docs/explanation/morphometry.md has the results.
 """
 # pyright: basic
 

@@ -14,6 +14,7 @@ conversion of the network, which is kept beside the model, are not counted. Metr
 tile over all threads, which depend least on other programs; wall-clock metrics are printed as well. PyTorch gets one
 thread: more threads cost it more CPU. Start-up is the time of `inkdot predict` on one small slide, with a cached
 conversion (warm) and without (cold). The last line is JSON.
+docs/how-to/speed.md has the results.
 """
 # pyright: basic
 

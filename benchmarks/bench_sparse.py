@@ -5,7 +5,7 @@
 Makes synthetic ThinPrep spots of 20 mm (80,000 px a side; 4 mm with --quick) once and keeps them in the cache folder,
 then tiles each in a process of its own with ``tiling.mode: clusters``. A planted cluster is assessable when at least
 three of its nuclei are in focus and no pen covers it; it is found when tiles show nine tenths of its nuclei. The
-last line is JSON; recalls are pooled over all spots.
+last line is JSON; recalls are pooled over all spots. docs/explanation/clusters.md and decision 31 have the results.
 """
 # pyright: basic
 

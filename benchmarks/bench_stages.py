@@ -5,6 +5,7 @@
 Runs in this process, slide after slide, so that the CPU time of all its threads is counted. The last
 line is JSON: per slide the CPU seconds of each stage, its tiles, the bytes written. Real slides need ``--allow-synthetic-model``
 with a synthetic model: the cost does not depend on the meaning of the scores.
+docs/how-to/predict-many-slides.md has the results.
 """
 # pyright: basic
 

@@ -6,8 +6,8 @@ draws recorded points again, without the experiment: those of the documents are 
 """
 # pyright: basic
 
+import argparse
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -80,5 +80,8 @@ def plot(points: Sequence[Point]) -> str:
 
 
 if __name__ == "__main__":
-    recorded, drawn = map(Path, sys.argv[1:])
-    drawn.write_text(plot(read_points(recorded)), encoding="utf-8")
+    parser = argparse.ArgumentParser(description="Draw recorded points of the active-learning rounds again.")
+    parser.add_argument("points", type=Path, help="CSV of active_learning_rounds.py")
+    parser.add_argument("plot", type=Path, help="SVG to write")
+    options = parser.parse_args()
+    options.plot.write_text(plot(read_points(options.points)), encoding="utf-8")

@@ -7,6 +7,7 @@ on 100 regions of 36 unlabelled spots: those that `inkdot review next` lists, or
 candidates. The verdicts are imported by `review import`, and the model is trained anew with the same number of steps. All
 models are evaluated on the same test slides. Differences are paired: the same bootstrap draw of test patients for both
 sides, averaged over the seeds. Results are kept in the folder; a rerun resumes there. The same options give the same metrics.
+docs/explanation/experiments/query-rounds.md has the results.
 """
 # pyright: basic
 

@@ -8,6 +8,7 @@ program does; and naively, on tiles that all have the label of their slide, for 
 (--longer: for as many as all phases, too). All are evaluated on the same test slides; models of tiles score a slide by its
 highest cluster. Differences are paired: the same bootstrap draw of test patients for both sides, averaged over the seeds.
 Results are kept in the folder; a rerun resumes there. The same options give the same metrics.
+docs/explanation/experiments/slide-labels.md has the results.
 """
 # pyright: basic
 
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from achievable_auc import simulated_bounds
 from paired_bootstrap import Statistic, difference, mean_of
 
 from inkdot.config import Config, config_from_mapping
@@ -35,7 +37,6 @@ from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train
 from inkdot.storage.layout import CohortLayout, RunLayout
-from inkdot.synthetic.achievable_auc import simulated_bounds
 
 ARMS, LONGER = ("tiles", "slides", "naive"), "naive_longer"
 SHARES = {"lm-minimal": 6, "mild-pleocytosis": 6}

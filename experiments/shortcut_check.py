@@ -5,6 +5,7 @@
 Every cluster has a patient, a laboratory and a scanner of its own, and is shown alone, 64 µm wide at 0.5 µm per pixel. A
 network above the bound uses a shortcut: something in the image that gives the class away and that no slide would show. A
 network far below the bound is undertrained. The exit code is 1 where a network is above it.
+docs/explanation/synthetic.md has the results.
 """
 # pyright: basic
 
@@ -14,10 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from achievable_auc import simulated_bounds
 from torch import nn
 
 from inkdot.metrics.confidence_intervals import Estimate, auc_estimate
-from inkdot.synthetic.achievable_auc import simulated_bounds
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.patients import MIMICS, draw_patient
 from inkdot.synthetic.cytology.groups import draw_group

@@ -1,9 +1,9 @@
-"""Contact sheets of everything the synthetic specimen maker draws, for docs/explanation/synthetic.md and for the eye.
+"""Contact sheets of synthetic cells, clusters and slides, for docs/explanation/synthetic.md and for review by eye.
 
-python scripts/synthetic_sheets.py docs/images/synthetic
+python scripts/synthetic_sheets.py [FOLDER]
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -278,4 +278,8 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/synthetic"))
+    parser = argparse.ArgumentParser(
+        description="Draw contact sheets of synthetic cells, clusters and slides."
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/images/synthetic"))
+    main(parser.parse_args().folder)

@@ -5,7 +5,6 @@
 - ``cytology``: cell spots; ``histology``: tissue sections.
 - ``rendering``: stain, optics and scanner; a scene to pixels.
 - ``scenes``: from a plan to a scene; ``counterfactuals``: a scene with one change.
-- ``achievable_auc``: upper bound of the AUC on synthetic clusters.
 """
 
 GENERATOR_VERSION = 2
