@@ -125,3 +125,24 @@ def flagging_head(heads: Sequence[Head]) -> Head:
         names = ", ".join(head.name for head in flagging) or "none"
         raise ValueError(f"expected exactly one head with a flag_class, found {names}")
     return flagging[0]
+
+
+def head_slices(heads: Sequence[Head]) -> dict[str, slice]:
+    """Columns of each head among the classes of all heads, by head name."""
+    slices: dict[str, slice] = {}
+    start = 0
+    for head in heads:
+        slices[head.name] = slice(start, start + len(head.classes))
+        start += len(head.classes)
+    return slices
+
+
+def flag_columns(heads: Sequence[Head]) -> slice:
+    """Columns of the classes of the flagging head among those of all heads."""
+    return head_slices(heads)[flagging_head(heads).name]
+
+
+def flag_column(heads: Sequence[Head]) -> int:
+    """Column of the flag class among the classes of all heads."""
+    head = flagging_head(heads)
+    return flag_columns(heads).start + head.classes.index(head.flag_class or "")

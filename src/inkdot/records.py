@@ -2,19 +2,8 @@
 
 Tables with many rows are not lists of records; see :mod:`inkdot.storage.schemas`.
 
-How to add a reader for a format:
-
-1. Write a class with the members of :class:`Slide` in ``inkdot/slides``. ``info`` states size, levels and µm/px (choose it by
-   :func:`inkdot.slides.mpp.resolve_mpp`); ``read`` gets a :class:`ReadPlan`, whose corner is in level-0 pixels and whose size
-   is in pixels of its level, and returns white beyond the edge. Raise :class:`inkdot.errors.UnreadableSlideError` for damaged
-   files. Never read label or macro images.
-2. Implement :class:`ReducingSlide` too where the decoder can downscale.
-3. Open it in :func:`inkdot.slides.opening.open_slide` when the content of the file matches, and add its suffix to
-   :data:`inkdot.manifest.SLIDE_SUFFIXES`.
-4. Compare it in a test with :class:`inkdot.slides.array_slide.ArraySlide`, which holds the same pixels in memory: see
-   ``tests/slides/test_opening.py``.
-
-Slides are opened in each worker process and never pickled; ``read`` may be called from several threads.
+CONTRIBUTING.md has a recipe for adding a reader. Slides are opened in each worker process and never pickled; ``read``
+may be called from several threads.
 """
 
 from collections.abc import Mapping

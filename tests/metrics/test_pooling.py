@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inkdot.labels import DEFAULT_HEADS, flagging_head
+from inkdot.labels import DEFAULT_HEADS, flag_column, flagging_head
 from inkdot.metrics.calls import conditional_heads, head_call
-from inkdot.metrics.pooling import flag_column, pooled
+from inkdot.metrics.pooling import pooled
 
 # benign, malignant | small_cell, large_cell
 SCORES = np.array([[0.8, 0.2, 0.9, 0.1], [0.1, 0.9, 0.3, 0.7], [0.5, 0.5, 0.5, 0.5]], np.float32)

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from inkdot.errors import UserError
+from inkdot.labels import head_slices
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
-from inkdot.model.targets import head_slices
 from inkdot.training.fit.pretrained import load_backbone_weights
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inkdot.datasets.tile_set import TileSet
-from inkdot.model.targets import flag_column
+from inkdot.labels import flag_column
 from inkdot.training.release.calibrate import best_tiles, lock
 
 NAN = np.nan

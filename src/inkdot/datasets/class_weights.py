@@ -5,9 +5,9 @@ import numpy as np
 from inkdot.config import Config
 from inkdot.datasets.tile_sampler import draw_weights, strata
 from inkdot.datasets.tile_set import TileSet
-from inkdot.labels import flagging_head
+from inkdot.labels import flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
-from inkdot.model.targets import FloatArray, head_slices
+from inkdot.model.targets import FloatArray
 from inkdot.model.torch_backend import LogitArray
 
 

@@ -10,8 +10,8 @@ from inkdot.config import Config, TrainingConfig
 from inkdot.datasets.splits.grouped_split import Part, SplitSlide, grouped_folds, grouped_split, patient_of
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.errors import LeakageError
-from inkdot.labels import Head, flagging_head
-from inkdot.model.targets import FloatArray, TargetArray, flag_column, head_slices, known_rows
+from inkdot.labels import Head, flag_column, flagging_head, head_slices
+from inkdot.model.targets import FloatArray, TargetArray, known_rows
 from inkdot.storage.model_files import TrainedOn
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inkdot.labels import Head, flagging_head
-from inkdot.model.targets import TargetArray, flag_column, head_slices, known_rows
+from inkdot.labels import Head, flag_column, flagging_head, head_slices
+from inkdot.model.targets import TargetArray, known_rows
 
 _CERTAIN = 0.5
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 from inkdot.config import Config
 from inkdot.datasets.slide_labels import slide_targets
 from inkdot.datasets.tile_sampler import Selection, select_rows
-from inkdot.labels import flagging_head, target_columns
-from inkdot.model.targets import TargetArray, head_slices
+from inkdot.labels import flagging_head, head_slices, target_columns
+from inkdot.model.targets import TargetArray
 from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.atomic import atomic_path, write_text

@@ -23,7 +23,7 @@ from inkdot.evaluation.report_parts import (
 )
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
-from inkdot.labels import flagging_head
+from inkdot.labels import flag_column, flagging_head, head_slices
 from inkdot.metrics.curves import reliability_bins, roc_points
 from inkdot.metrics.slide_level import (
     NO_KNOWN_REGION,
@@ -31,7 +31,6 @@ from inkdot.metrics.slide_level import (
     as_patients,
     slide_metrics,
 )
-from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.model_files import AbstentionBand, ModelFile
 
 

@@ -11,10 +11,10 @@ from inkdot.datasets.image_cache import image_targets, read_image
 from inkdot.errors import SlideError, UserError
 from inkdot.evaluation.head_metrics import NameArray
 from inkdot.evaluation.oof_metrics import OofPredictions, uncalibrated_scores
-from inkdot.labels import flagging_head
+from inkdot.labels import flagging_head, head_slices
 from inkdot.manifest import ImageEntry
 from inkdot.model.predictor import Predictor
-from inkdot.model.targets import TargetArray, head_slices
+from inkdot.model.targets import TargetArray
 from inkdot.records import RgbArray
 from inkdot.storage.model_files import ModelFile
 

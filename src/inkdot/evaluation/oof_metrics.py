@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.evaluation.head_metrics import decided_rows, head_classes
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
 from inkdot.metrics.confidence_intervals import (
@@ -19,7 +19,7 @@ from inkdot.metrics.confidence_intervals import (
     sensitivity_specificity,
     share_estimate,
 )
-from inkdot.model.targets import NameArray, TargetArray, head_slices
+from inkdot.model.targets import NameArray, TargetArray
 
 _CERTAIN = 0.5
 """A target of more than this for one class is its truth; ½ and ½ has no true class."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flag_column
 from inkdot.metrics.calibration import softmax
 
 Pooling = Literal["max", "mean"]
@@ -44,13 +44,6 @@ def pooled(
         else:
             pooled_scores[group] = _mean_of_logits(scores[own], heads)
     return pooled_scores
-
-
-def flag_column(heads: Sequence[Head]) -> int:
-    """Column of the flag class among the classes of all heads."""
-    flagging = flagging_head(heads)
-    names = [(head.name, name) for head in heads for name in head.classes]
-    return names.index((flagging.name, flagging.flag_class or ""))
 
 
 def _mean_of_logits(scores: Scores, heads: Sequence[Head]) -> npt.NDArray[np.float64]:

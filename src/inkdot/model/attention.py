@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from inkdot.labels import Head, flagging_head
-from inkdot.model.targets import head_slices
+from inkdot.labels import Head, flagging_head, head_slices
 
 
 class GatedAttention(nn.Module):

@@ -8,9 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.model.network import TileNetwork
-from inkdot.model.targets import head_slices
 
 
 class ScoringNetwork(nn.Module):

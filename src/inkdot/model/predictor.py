@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.metrics.attention_pooling import attention_weights
 from inkdot.metrics.calibration import softmax
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
-from inkdot.model.targets import head_slices
 from inkdot.records import RgbArray
 from inkdot.storage.model_files import ModelFile, Precision, read_model_file
 

@@ -18,10 +18,9 @@ from inkdot.evaluation.oof_metrics import (
     cross_validation_metrics,
     uncalibrated_scores,
 )
-from inkdot.labels import Head, flagging_head, score_columns, target_columns
+from inkdot.labels import Head, flag_column, flagging_head, head_slices, score_columns, target_columns
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
-from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.training.label_checks import check_labels

@@ -11,7 +11,7 @@ from inkdot.datasets.cohort import Cohort, patient
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
-from inkdot.labels import flagging_head
+from inkdot.labels import flag_column, flagging_head, head_slices
 from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import OodNeighbours
@@ -21,7 +21,7 @@ from inkdot.model.batches import FeatureArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
 from inkdot.model.predictor import Backend, Predicted, Predictor
-from inkdot.model.targets import IndexArray, flag_column, head_slices
+from inkdot.model.targets import IndexArray
 from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.model_files import Interval, ModelFile, write_model_file

@@ -15,10 +15,11 @@ from inkdot.datasets.class_weights import balanced_weights, fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
+from inkdot.labels import head_slices
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import calibrated_scores
-from inkdot.model.targets import FloatArray, NameArray, TargetArray, head_slices
+from inkdot.model.targets import FloatArray, NameArray, TargetArray
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.fit.loss import Loss, masked_loss
 

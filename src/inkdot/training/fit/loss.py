@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inkdot.labels import Head
-from inkdot.model.targets import head_slices
+from inkdot.labels import Head, head_slices
 
 
 class Loss(NamedTuple):

@@ -3,7 +3,8 @@
 from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import patient_truth
-from inkdot.model.targets import NameArray, TargetArray, flag_column
+from inkdot.labels import flag_column
+from inkdot.model.targets import NameArray, TargetArray
 
 
 def check_monitored(targets: TargetArray, patients: NameArray, config: Config) -> None:

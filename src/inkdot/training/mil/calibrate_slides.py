@@ -7,13 +7,12 @@ from inkdot.datasets.bags import BagSet, labelled_subset
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
-from inkdot.labels import Head
+from inkdot.labels import Head, flag_column, head_slices
 from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
-from inkdot.model.targets import flag_column, head_slices
 from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.mil_objective import fit_slide_temperatures, pooled_bags

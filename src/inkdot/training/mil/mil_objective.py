@@ -16,11 +16,11 @@ from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_sampler import UNKNOWN, draw_weights, strata
 from inkdot.datasets.tile_set import TileSet, training_loader
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flag_columns, flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
 from inkdot.model.attention import pooled_logits
 from inkdot.model.network import TileNetwork
-from inkdot.model.targets import FloatArray, TargetArray, flag_columns, head_slices
+from inkdot.model.targets import FloatArray, TargetArray
 from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics, scaled_loss

@@ -7,8 +7,8 @@ import numpy as np
 
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_set import TileSet
-from inkdot.labels import Head, flagging_head
-from inkdot.model.targets import FloatArray, TargetArray, flag_column, flag_columns, head_slices
+from inkdot.labels import Head, flag_column, flag_columns, flagging_head, head_slices
+from inkdot.model.targets import FloatArray, TargetArray
 from inkdot.model.torch_backend import LogitArray
 
 _POSITIVE = 0.5

@@ -12,9 +12,9 @@ from inkdot.datasets.cohort import Cohort, trained_on_facts
 from inkdot.datasets.slide_labels import only_slide_labelled
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.datasets.tile_set import TileSet
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flag_column, flag_columns, flagging_head
 from inkdot.model.network import TileNetwork
-from inkdot.model.targets import TargetArray, flag_column, flag_columns, known_rows
+from inkdot.model.targets import TargetArray, known_rows
 from inkdot.model.torch_backend import to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.config import TrainingConfig
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.metrics.abstention import band_for_selective_risk, score_for_selective_risk
 from inkdot.metrics.calls import MIN_CALL_SCORE
 from inkdot.metrics.confidence_intervals import share_estimate
-from inkdot.model.targets import NameArray, TargetArray, head_slices
+from inkdot.model.targets import NameArray, TargetArray
 from inkdot.storage.model_files import AbstentionBand, Interval
 from inkdot.training.release.interval_records import to_interval
 

@@ -12,13 +12,13 @@ from inkdot.config import Config, TrainingConfig
 from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
-from inkdot.labels import Head, flagging_head
+from inkdot.labels import Head, flag_column, flagging_head
 from inkdot.metrics.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
 from inkdot.metrics.thresholds import threshold_for_sensitivity
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores
-from inkdot.model.targets import NameArray, flag_column
+from inkdot.model.targets import NameArray
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.model_files import (
     AbstentionBand,
