@@ -1,8 +1,10 @@
 """Access control of the server, and files that must not be reachable."""
 
 import re
+import socket
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +15,10 @@ import pytest
 from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
-from inkdot.serve.served_results import ServeSettings
+from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.stages import review_serve
 from inkdot.storage.layout import RunLayout
+from inkdot.storage.verdict_store import Change, VerdictStore
 
 PAGES = ("/", "/review")
 
@@ -318,13 +321,26 @@ def test_a_public_address_needs_a_token_file(results: RunLayout) -> None:
 
 
 def test_a_port_in_use_is_reported(results: RunLayout) -> None:
-    import socket
-
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserError, match="a free port, found"),
     ):
         review_serve.run(results.root, settings=ServeSettings(), port=taken.getsockname()[1])
+
+
+def test_verdicts_on_another_model_are_counted_on_the_terminal(
+    results: RunLayout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = VerdictStore(results.reviews_sqlite)
+    own = served_results(results.root, ServeSettings()).study
+    for study in (own, replace(own, model_sha256="0" * 64)):
+        place = "POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"
+        entry = {"verdicts": {}, "note": "x"}
+        store.record(Change("dr-a", study, "r1", "s1", place, 1, 0.5, entry, False, "2026-01-01T00:00:00Z"))
+    store.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError):
+        review_serve.run(results.root, settings=ServeSettings(), port=taken.getsockname()[1])
+    assert "another model's regions or in another order (regions: 1)" in capsys.readouterr().err
 
 
 def test_token_cookie_and_page_key_differ() -> None:

@@ -14,6 +14,7 @@ from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
 from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
 from inkdot.serve.server import bound_socket, serve
 from inkdot.storage.layout import RunLayout
+from inkdot.storage.verdict_store import is_verdict_store, read_verdict_store
 
 DEFAULT_READER = "reader-1"
 
@@ -64,11 +65,13 @@ def run(
         served = served_results(
             results, settings, lambda done, total: bar.update(task, completed=done, total=total)
         )
+    stored = verdicts or RunLayout(results).reviews_sqlite
     _print_problems(console, served)
+    _print_other_verdicts(console, stored, served)
     listening = bound_socket(host, port)
     access = AccessPolicy(known, host, listening.getsockname()[1], names)
     ready = partial(_announce, console, access, known, open_browser=open_browser)
-    serve(served, access, verdicts or RunLayout(results).reviews_sqlite, listening, ready)
+    serve(served, access, stored, listening, ready)
     return 0
 
 
@@ -108,3 +111,19 @@ def _print_problems(console: Console, served: ServedResults) -> None:
     for name, problem in served.problems.items():
         console.print(f"{name}: {problem}", soft_wrap=True, markup=False)
     console.print(f"{len(served.slides)} slides, {len(served.regions)} regions", highlight=False)
+
+
+def _print_other_verdicts(console: Console, stored: Path, served: ServedResults) -> None:
+    """Say how many regions have verdicts that the readers will not see."""
+    others = sum(
+        change.study != served.study
+        for change in (read_verdict_store(stored) if is_verdict_store(stored) else [])
+    )
+    if others:
+        console.print(
+            f"{stored}: also holds verdicts on another model's regions or in another order (regions: {others}); they are kept "
+            "and not shown here; `inkdot review import` reads them",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
