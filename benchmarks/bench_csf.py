@@ -151,6 +151,7 @@ def write_sheet(slide: Any, labels: Any, path: Path) -> None:
     from inkdot.geometry import plan_rectangle
 
     rows: list[Any] = []
+    labels = labels[labels.label != "unsure"]
     wrong = (
         labels[~labels.found & (labels.nucleated == "yes")],
         labels[labels.found & (labels.nucleated == "no")],
@@ -165,7 +166,9 @@ def write_sheet(slide: Any, labels: Any, path: Path) -> None:
             plan = plan_rectangle(slide.info, 0, x - SHEET_PX, y - SHEET_PX, 2 * SHEET_PX, 2 * SHEET_PX)
             tile = cv2.resize(slide.read(plan), (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_AREA)
             text = f"{title}: {row['label']}".replace("_", " ")
-            tiles.append(cv2.putText(tile, text[:28], (3, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (160, 0, 0), 1))
+            tiles.append(
+                cv2.putText(tile, text[:28], (3, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.27, (160, 0, 0), 1)
+            )
         while len(tiles) % SHEET_COLUMNS:
             tiles.append(np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8))
         rows += [np.hstack(tiles[k : k + SHEET_COLUMNS]) for k in range(0, len(tiles), SHEET_COLUMNS)]
