@@ -59,7 +59,7 @@ test: $(STAMP)  ## fast tests, on all cores (JOBS=0: in one process)
 	"$(BIN)/python" -m pytest $(PARALLEL) -m "not ($(LATER))" $(PYTEST_ARGS)
 
 test-all: $(STAMP)  ## all tests, with the slow, browser, Ray and real-slide ones
-	"$(BIN)/python" -m pytest $(PARALLEL) $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest $(PARALLEL) --no-loadscope-reorder $(if $(REST),-m "$(LATER)") $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, format, types and import layers
 	@failed=; \

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One test process per core: more threads of each, and of the programs it starts, would only wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -64,6 +69,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files of long tests first: one that starts last would run alone. Tests of one file stay together.
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        seconds[item.path] += int(limit.args[0]) if limit is not None and limit.args else 0
+    items.sort(key=lambda item: -seconds[item.path])
     for marker in DEMANDABLE:
         reason = reason_to_skip(marker)
         if reason is None:

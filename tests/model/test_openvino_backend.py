@@ -78,6 +78,7 @@ def test_the_conversion_is_kept_and_used_again(
         OpenVinoNetwork(not_again, SIDE, tmp_path, "b" * 64, BATCH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".bin", ".xml", ".sha256"])
 @pytest.mark.parametrize("damage", ["truncated", "one byte", "gone"])
 def test_a_kept_conversion_that_was_damaged_is_made_again(

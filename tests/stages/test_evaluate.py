@@ -206,6 +206,7 @@ def test_the_worst_errors_are_shown_with_their_highest_tile(
     assert is_red == [e["kind"] == "false positive" for e in report["worst_errors"]]
 
 
+@pytest.mark.slow
 def test_slides_without_a_call_are_neither_right_nor_wrong(evaluated: RunLayout, model: Path, tmp_path: Path):
     """The same slides and model, which now abstains on three of them."""
     best = {

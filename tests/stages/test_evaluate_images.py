@@ -249,6 +249,7 @@ def test_a_model_of_known_scale_needs_the_scale_of_every_image(model: Path, tmp_
         evaluate.run_images(known, table, tmp_path / "out", allow_synthetic_model=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blank", [True, False])
 def test_another_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None:
     """A table with labels of one head evaluates a model that has two."""

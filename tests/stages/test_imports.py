@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from inkdot.model.predictor import Predictor
 
@@ -37,6 +38,7 @@ def loaded_by(*arguments: str) -> list[str]:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_tiling_loads_no_library_that_only_training_needs(tmp_path: Path, dotted_slide):
     slide, out = dotted_slide(tmp_path / "slide.tif", 1), tmp_path / "run"
     (tmp_path / "config.yaml").write_text(
@@ -49,6 +51,7 @@ def test_tiling_loads_no_library_that_only_training_needs(tmp_path: Path, dotted
     assert [name for name in (*ONLY_ELSEWHERE, "openvino") if name in loaded] == []
 
 
+@pytest.mark.slow
 def test_predicting_with_a_stored_conversion_loads_no_library_that_only_training_needs(
     tmp_path: Path, dotted_slide, untrained_model
 ):

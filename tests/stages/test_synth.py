@@ -85,6 +85,7 @@ def test_geojson_holds_every_object(cohort: CohortLayout) -> None:
     assert len(shapes["features"]) == pq.read_metadata(cohort.truth(entry.slide_id)).num_rows
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_prefix_of_a_longer_cohort(cohort: CohortLayout, tmp_path: Path) -> None:
     other = CohortLayout(tmp_path / "again")
     synth.run("demo-training", 2, 5, other.root, spot_mm=0.6, mpp=0.5, workers=2)

@@ -133,6 +133,7 @@ def test_a_changed_config_tiles_again(cohort: Path, tmp_path: Path):
     }
 
 
+@pytest.mark.slow
 def test_twice_the_same_bytes_whatever_the_number_of_processes(cohort: Path, tmp_path: Path):
     tile.run(cohort, CONFIG, tmp_path / "first", BatchSettings(execution=ExecutionSettings(workers=1)))
     tile.run(cohort, CONFIG, tmp_path / "second", BatchSettings(execution=ExecutionSettings(workers=3)))

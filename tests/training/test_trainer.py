@@ -67,6 +67,7 @@ def test_painted_classes_are_learned_and_metrics_are_written_per_epoch(
     assert next(network.parameters()).device.type == "cpu"
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_bytes(tmp_path, data, tiny_config, tiny_spec, quiet):
     first, _ = trained(tmp_path / "a", data, tiny_config, tiny_spec, quiet)
     second, _ = trained(tmp_path / "b", data, tiny_config, tiny_spec, quiet)
@@ -312,6 +313,7 @@ def test_checkpoint_last_or_best_decides_the_weights(tmp_path, data, tiny_config
     assert same_bytes(best, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_frozen_backbone_keeps_weights_and_batch_statistics_until_it_is_trained(
     tmp_path, data, tiny_config, tiny_spec, quiet, accumulate
