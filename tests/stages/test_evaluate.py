@@ -163,6 +163,7 @@ def test_an_inadequate_slide_is_never_a_true_negative(evaluated: RunLayout, mode
     assert "auc" not in report["metrics"]["slides"]
 
 
+@pytest.mark.slow
 def test_the_worst_errors_are_shown_with_their_highest_tile(
     evaluated: RunLayout, model: Path, tmp_path: Path
 ):
@@ -280,6 +281,7 @@ def test_the_page_loads_nothing_and_states_intervals(evaluated: RunLayout):
     assert "95 % interval" in text
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes(evaluated: RunLayout, model: Path):
     before = evaluated.evaluation_json.read_bytes(), evaluated.evaluation_html.read_bytes()
     assert evaluate.run(model, evaluated.root.parent / "cohort" / "slides.csv", evaluated.root) == 0
@@ -348,6 +350,7 @@ def test_where_only_patients_labels_are_known_patients_are_evaluated(
     assert "Nothing can be computed" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_slides_out_of_the_training_distribution_are_on_the_page(
     evaluated: RunLayout, model: Path, tmp_path: Path
 ):

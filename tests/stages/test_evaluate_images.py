@@ -124,6 +124,7 @@ def test_metrics_agree_with_the_scores_written(evaluated: RunLayout, model: Path
     assert report["unit"] == "image"
 
 
+@pytest.mark.slow
 def test_images_are_cropped_as_in_training_whatever_the_config_says(
     evaluated: RunLayout, model: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_images_are_cropped_as_in_training_whatever_the_config_says(
     assert records(RunLayout(tmp_path / "out")) == records(evaluated)
 
 
+@pytest.mark.slow
 def test_columns_of_another_table_are_named_by_a_config(
     evaluated: RunLayout, model: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +151,7 @@ def test_columns_of_another_table_are_named_by_a_config(
     assert records(RunLayout(tmp_path / "out")) == records(evaluated)
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes(evaluated: RunLayout, model: Path) -> None:
     files = evaluated.evaluation_json, evaluated.evaluation_html, evaluated.image_predictions_csv
     before = [path.read_bytes() for path in files]
@@ -156,6 +159,7 @@ def test_a_second_run_gives_the_same_bytes(evaluated: RunLayout, model: Path) ->
     assert [path.read_bytes() for path in files] == before
 
 
+@pytest.mark.slow
 def test_images_with_wrong_calls_are_shown_as_cropped_for_the_model(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 7, originals=2, copies=2)
     lines = table.read_text(encoding="utf-8").splitlines()
@@ -170,6 +174,7 @@ def test_images_with_wrong_calls_are_shown_as_cropped_for_the_model(model: Path,
     assert text.count("data:image/jpeg;base64,") == len(errors)
 
 
+@pytest.mark.slow
 def test_the_page_is_about_images_and_loads_nothing(evaluated: RunLayout) -> None:
     text = evaluated.evaluation_html.read_text(encoding="utf-8")
     for words in ("For Research Use Only", "ROC of images", "Groups", "95 % interval"):
@@ -178,6 +183,7 @@ def test_the_page_is_about_images_and_loads_nothing(evaluated: RunLayout) -> Non
     assert "http" not in text.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_with_a_split_only_test_images_are_evaluated(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 2, originals=2, copies=1)
     lines = table.read_text(encoding="utf-8").splitlines()
@@ -198,6 +204,7 @@ def test_with_a_split_only_test_images_are_evaluated(model: Path, tmp_path: Path
     assert not (tmp_path / "out2").exists()
 
 
+@pytest.mark.slow
 def test_bad_images_are_named_and_in_no_metric(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +219,7 @@ def test_bad_images_are_named_and_in_no_metric(
     assert sum(report["calls"].values()) == 3
 
 
+@pytest.mark.slow
 def test_images_of_which_none_can_be_read_are_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "images.csv").write_text("file,label,original\ngone.png,NL,g\n")
     with pytest.raises(UserError, match=r"expected images that can be read, found none; gone\.png"):
@@ -230,6 +238,7 @@ def synthetic(model: Path, folder: Path, **changed: object) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_synthetic_model_refuses_real_images(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 4, originals=1, copies=1)
     painted = synthetic(model, tmp_path / "painted")
@@ -242,6 +251,7 @@ def test_a_synthetic_model_refuses_real_images(model: Path, tmp_path: Path) -> N
     assert all(name.startswith("selftest_") for own in report["metrics"].values() for name in own)
 
 
+@pytest.mark.slow
 def test_a_model_of_known_scale_needs_the_scale_of_every_image(model: Path, tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 5, originals=1, copies=1)
     known = synthetic(model, tmp_path / "known", mpp_known=True)

@@ -340,6 +340,7 @@ def test_a_slide_with_too_few_cells_is_inadequate_never_negative(config: Config,
     assert float(assessed["many"]["foreground_mm2"]) > float(assessed["few"]["foreground_mm2"]) > 0.0
 
 
+@pytest.mark.slow
 def test_embeddings_are_the_networks_features_row_by_row(
     slides: Path, model: Path, config: Config, tmp_path: Path
 ) -> None:
@@ -360,6 +361,7 @@ def test_embeddings_are_the_networks_features_row_by_row(
     assert np.abs(expected - np.roll(expected, 1, axis=0)).max() > 1e-2  # else rows could be mixed up unseen
 
 
+@pytest.mark.slow
 def test_embeddings_are_made_once_and_again_when_they_are_damaged_or_of_others(
     slides: Path, model: Path, config: Config, tmp_path: Path
 ) -> None:

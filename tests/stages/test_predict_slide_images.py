@@ -62,6 +62,7 @@ def test_every_slide_has_its_images_in_the_colours_of_its_scores(
     assert drawn.shape[1] == overview.shape[1] == 760
 
 
+@pytest.mark.slow
 def test_a_second_run_draws_nothing_and_a_lost_or_cut_image_comes_back(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_second_run_draws_nothing_and_a_lost_or_cut_image_comes_back(
     assert sorted(outcomes(results, "images")) == ["done"] * 4 + ["reused"] * 2
 
 
+@pytest.mark.slow
 def test_other_scores_are_other_images(
     slides: Path, model: Path, untrained_model: MakeFile, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_other_scores_are_other_images(
     assert all(after[name] != before[name] for name in before)
 
 
+@pytest.mark.slow
 def test_without_images_none_are_drawn_and_those_that_fit_stay(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -108,6 +111,7 @@ def test_without_images_none_are_drawn_and_those_that_fit_stay(
     assert images(without) == drawn
 
 
+@pytest.mark.slow
 def test_a_image_that_cannot_be_drawn_costs_no_scores(slides: Path, model: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     results.heat_map("s1").mkdir(parents=True)  # nothing can be renamed over a folder
@@ -125,6 +129,7 @@ def test_a_image_that_cannot_be_drawn_costs_no_scores(slides: Path, model: Path,
     assert results.predictions_csv.read_bytes() == whole.predictions_csv.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_slide_that_fails_now_keeps_no_earlier_image(slides: Path, model: Path, tmp_path: Path) -> None:
     results = RunLayout(tmp_path / "results")
     run([slides], model, results.root)
@@ -140,6 +145,7 @@ def test_processes_change_no_byte(slides: Path, model: Path, tmp_path: Path) -> 
     assert images(RunLayout(tmp_path / "one")) == images(RunLayout(tmp_path / "two"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_drawn(
     slides: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -231,6 +231,7 @@ def test_twice_gives_the_same_bytes_with_more_processes_too(cohort: Path, tmp_pa
     assert [name for name in first if first[name] != second[name]] == []
 
 
+@pytest.mark.slow
 def test_a_rerun_reuses_tiles_pixels_and_epochs(
     trained: RunLayout, cohort: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -346,6 +347,7 @@ def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohor
     assert train.run(config(epochs=1, checkpoint="best"), path, tmp_path / "other") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
@@ -404,6 +406,7 @@ def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
     assert read_model_file(tmp_path / "run" / "model").trained_on.slides == PATIENTS
 
 
+@pytest.mark.slow
 def test_slides_without_patients_are_their_own_and_that_is_said(cohort: Path, tmp_path: Path):
     rows = [
         (row[0], str(cohort.parent / row[1]), "", row[3], str(cohort.parent / row[4]))

@@ -253,6 +253,7 @@ class TestScale:
             read_tile_of(self.entry(tmp_path, (200, 100), 0.5), config(0.5, crop_px=20))
 
 
+@pytest.mark.slow
 def test_a_model_of_unknown_scale_refuses_slides_unless_told_otherwise(table: Path, tmp_path: Path):
     train.run_images(config(), table, tmp_path / "run")
     image = tmp_path / "images" / "NL ü_0 (0).png"

@@ -86,6 +86,7 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout
     return layout
 
 
+@pytest.mark.slow
 def test_training_from_slide_labels_makes_a_model_with_attention(trained: RunLayout) -> None:
     model = read_model_file(trained.model)
     assert model.version == "inkdot.model/3"
@@ -107,6 +108,7 @@ def test_training_from_slide_labels_makes_a_model_with_attention(trained: RunLay
     assert "with pseudo-labels" in card
 
 
+@pytest.mark.slow
 def test_predict_writes_attention_and_scores_slides_by_it(
     trained: RunLayout, cohort: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ def test_predict_writes_attention_and_scores_slides_by_it(
     assert {row["call"] for row in positive} == {"flagged"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_steps_of_all_phases(
     trained: RunLayout, cohort: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
