@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon
 
@@ -161,6 +161,10 @@ coordinates = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(coordinates, max_size=12), st.lists(st.lists(coordinates, max_size=6), max_size=3))
+@example(  # a hole as large as the ring: slivers are left, and their union is empty
+    [(0.0, 0.0), (6.0, 27.0), (12.0, 22.0), (28.0, 0.0)],
+    [[(0.0, 0.0), (1.0, 15.0), (34.0, 34.0)], [(0.0, 0.0), (6.0, 27.0), (12.0, 22.0), (28.0, 0.0)]],
+)
 def test_any_ring_becomes_a_valid_area_or_none(
     ring: list[tuple[float, float]], holes: list[list[tuple[float, float]]]
 ) -> None:

@@ -62,11 +62,12 @@ def polygons_of(geometry: BaseGeometry, notes: Notes, where: str) -> BaseGeometr
         for part in shapely.get_parts(geometry, return_index=False).tolist()
         if isinstance(part, Polygon) and part.area > 0
     ]
-    if not parts:
+    # Repaired parts may share an edge, which a valid multipolygon may not: use their union. That of slivers may be empty.
+    area = parts[0] if len(parts) == 1 else unary_union(parts)
+    if area.area == 0:
         notes.add("outlines without area were skipped", where)
         return None
-    # Repaired parts may share an edge, which a valid multipolygon may not: use their union.
-    return parts[0] if len(parts) == 1 else unary_union(parts)
+    return area
 
 
 def box_ring(points: Ring) -> Ring:
