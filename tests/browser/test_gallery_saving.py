@@ -23,6 +23,14 @@ WritePage = Callable[..., Path]
 MakeReview = Callable[..., SlideReview]
 
 
+def save_verdicts(page: "Page", path: Path) -> Path:
+    """Press the button, and keep the file at ``path``."""
+    with page.expect_download() as download:
+        page.click("#save")
+    path.write_bytes(Path(download.value.path()).read_bytes())
+    return path
+
+
 def test_saved_rows_hold_region_verdict_reader_time_and_what_was_shown(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
 ) -> None:
@@ -69,10 +77,8 @@ def test_saved_verdicts_load_on_another_computer(
     offline_page.keyboard.press("n")
     offline_page.locator("#note").fill('@note, with "quotes"\nand lines')
     offline_page.keyboard.press("Escape")
-    with offline_page.expect_download() as download:
-        offline_page.click("#save")
-    saved = tmp_path / "verdicts.csv"
-    text = Path(download.value.path()).read_text(encoding="utf-8")
+    saved = save_verdicts(offline_page, tmp_path / "verdicts.csv")
+    text = saved.read_text(encoding="utf-8")
     # Another reader's verdict, and one about a region that this page does not show.
     last = text.splitlines()[1]
     text += last.replace("dr-a", "dr-b") + "\n" + last.replace("POLYGON ((0 0", "POLYGON ((7 7") + "\n"
@@ -112,10 +118,7 @@ def test_a_later_verdict_stays_and_another_table_is_refused(
     seen.name_reader(offline_page, "dr-a")
     offline_page.keyboard.press("m")
     offline_page.keyboard.press("s")
-    with offline_page.expect_download() as download:
-        offline_page.click("#save")
-    saved = tmp_path / "verdicts.csv"
-    saved.write_bytes(Path(download.value.path()).read_bytes())
+    saved = save_verdicts(offline_page, tmp_path / "verdicts.csv")
     offline_page.keyboard.press("Home")
     offline_page.keyboard.press("b")
     offline_page.set_input_files("#load-file", saved)
@@ -144,10 +147,7 @@ def test_verdicts_on_another_export_of_the_slides_are_named_and_can_be_loaded(
     alert = offline_page.locator("#alert")
     for key in "bb":
         offline_page.keyboard.press(key)
-    with offline_page.expect_download() as download:
-        offline_page.click("#save")
-    saved = tmp_path / "verdicts.csv"
-    saved.write_bytes(Path(download.value.path()).read_bytes())
+    saved = save_verdicts(offline_page, tmp_path / "verdicts.csv")
     offline_page.reload()
     assert alert.is_hidden()
     tiled_again = replace(review, facts=replace(review.facts, tiles_sha256="ef" * 32))

@@ -319,22 +319,23 @@ def test_an_identifier_in_the_folder_deletes_the_page(results: RunLayout, tmp_pa
         review_export.run(results.root, out, pseudonymise=True)
 
 
-@pytest.mark.parametrize("score", [float("nan"), 1.5, -0.1])
-def test_invalid_scores_fail_only_their_slide(results: RunLayout, tmp_path: Path, score: float) -> None:
-    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN | {(0, 0): score})
+@pytest.mark.parametrize(
+    ("score", "footer", "problem"),
+    [
+        (float("nan"), {}, "expected scores from 0 to 1"),
+        (1.5, {}, "expected scores from 0 to 1"),
+        (-0.1, {}, "expected scores from 0 to 1"),
+        (0.1, {"heads": [{"unknown": 1}]}, "expected scored tiles with their footer"),
+    ],
+)
+def test_an_invalid_table_of_scores_fails_only_its_slide(
+    results: RunLayout, tmp_path: Path, score: float, footer: dict[str, Any], problem: str
+) -> None:
+    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN | {(0, 0): score}, **footer)
     out = tmp_path / "review"
     assert review_export.run(results.root, out) == 1
     slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
-    assert "expected scores from 0 to 1" in slides["B clean"]["problem"]
-    assert len(slides["A flagged"]["regions"]) == 4
-
-
-def test_an_unknown_key_of_a_head_fails_only_its_slide(results: RunLayout, tmp_path: Path) -> None:
-    add_scores(results, SlideEntry("B clean", tmp_path / "B clean.tif"), CLEAN, heads=[{"unknown": 1}])
-    out = tmp_path / "review"
-    assert review_export.run(results.root, out) == 1
-    slides = {slide["id"]: slide for slide in facts_of(out)["slides"]}
-    assert "expected scored tiles with their footer" in slides["B clean"]["problem"]
+    assert problem in slides["B clean"]["problem"]
     assert len(slides["A flagged"]["regions"]) == 4
 
 

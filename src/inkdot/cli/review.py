@@ -126,7 +126,9 @@ def serve(
     from inkdot.serve.served_results import ServeSettings
     from inkdot.stages import review_serve as stage
 
-    settings = ServeSettings(top, blinded, pseudonymise, annotations, query_list)
+    settings = ServeSettings(
+        top, blinded, pseudonymise=pseudonymise, annotations=annotations, query_list=query_list
+    )
     raise typer.Exit(
         stage.run(
             results,
