@@ -1,6 +1,6 @@
 """Real cerebrospinal fluid: which cells are found, how large their nuclei measure, CPU time and memory.
 
-    python benchmarks/bench_csf.py [--data DIR] [--slides NAME ...] [--sheets DIR]
+    python benchmarks/bench_csf.py [--data DIR] [--slides NAME ...] [--cell-finder FOLDER] [--sheets DIR]
 
 Tiles each slide of ``slides.csv`` in a process of its own, and compares the nuclear objects with
 ``labels_by_eye.csv`` and the measured diameters with ``sizes_by_eye.csv`` (boxes, and their top left corners, in
@@ -43,6 +43,7 @@ def main() -> int:
     shared = os.environ.get("INKDOT_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(shared) / "csf", help="folder with slides.csv")
     parser.add_argument("--slides", nargs="*", help="names of slides; default: all")
+    parser.add_argument("--cell-finder", default="shipped", help="as tiling.cell_finder; default: shipped")
     parser.add_argument("--sheets", type=Path, help="folder for images of what was missed or wrongly found")
     arguments = parser.parse_args()
     if not (arguments.data / "slides.csv").exists():
@@ -56,7 +57,9 @@ def main() -> int:
         if arguments.slides and entry.slide_id not in arguments.slides:
             continue
         with ProcessPoolExecutor(1, context) as pool:
-            found = pool.submit(inspect, entry, arguments.data, arguments.sheets).result()
+            found = pool.submit(
+                inspect, entry, arguments.data, arguments.cell_finder, arguments.sheets
+            ).result()
         metrics[entry.slide_id] = found
         for line in lines(entry.slide_id, found):
             print(line, flush=True)
@@ -64,7 +67,9 @@ def main() -> int:
     return 0
 
 
-def inspect(entry: Any, data: Path, sheets: Path | None = None) -> dict[str, Any]:
+def inspect(
+    entry: Any, data: Path, cell_finder: str = "shipped", sheets: Path | None = None
+) -> dict[str, Any]:
     """Metrics of one slide, in this process."""
     import resource
     from contextlib import closing
@@ -74,17 +79,17 @@ def inspect(entry: Any, data: Path, sheets: Path | None = None) -> dict[str, Any
     from inkdot.config import default_config
     from inkdot.slides import open_slide
     from inkdot.tiling.adequacy import count_nuclei
-    from inkdot.tiling.clusters.find_objects import find_objects
+    from inkdot.tiling.clusters.detect import cell_finder_for, detect_nuclei
     from inkdot.tiling.clusters.group_objects import group_objects
     from inkdot.tiling.clusters.place_tiles import place_tiles
     from inkdot.tiling.foreground.find_foreground import find_foreground
 
     tiling = default_config("thinprep").tiling
-    tiling = tiling.model_copy(update={"mode": "clusters"})
+    tiling = tiling.model_copy(update={"mode": "clusters", "cell_finder": cell_finder})
     with closing(open_slide(entry)) as slide:
         start, cpu_start = time.perf_counter(), time.process_time()
         foreground = find_foreground(slide, tiling)
-        detected = find_objects(slide, foreground, tiling)
+        detected = detect_nuclei(slide, foreground, tiling, entry.stain)
         clusters = group_objects(detected.objects, tiling.cluster_distance_um)
         placed = place_tiles(slide.info, tiling.spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
         cpu_s, seconds = time.process_time() - cpu_start, time.perf_counter() - start
@@ -105,7 +110,8 @@ def inspect(entry: Any, data: Path, sheets: Path | None = None) -> dict[str, Any
             found |= judge_labels(entry.slide_id, labels)
             if sheets:
                 write_sheet(slide, labels, sheets / f"{entry.slide_id}.jpg")
-        found |= judge_sizes(slide, entry.slide_id, data / "sizes_by_eye.csv")
+        finder = cell_finder_for(tiling.cell_finder, entry.stain)
+        found |= judge_sizes(slide, entry.slide_id, data / "sizes_by_eye.csv", finder)
     return found
 
 
@@ -177,7 +183,7 @@ def write_sheet(slide: Any, labels: Any, path: Path) -> None:
         cv2.imwrite(str(path), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
-def judge_sizes(slide: Any, slide_id: str, path: Path) -> dict[str, Any]:
+def judge_sizes(slide: Any, slide_id: str, path: Path, finder: Any) -> dict[str, Any]:
     """Measured over seen diameter of the nuclei of ``sizes_by_eye.csv``: quartiles, and how many are within 10 % of it."""
     import pandas as pd
 
@@ -192,7 +198,7 @@ def judge_sizes(slide: Any, slide_id: str, path: Path) -> dict[str, Any]:
         return {}
     info = slide.info
     level = level_for(info, WORKING_MPP)
-    glass = find_glass(slide, level).rgb
+    glass = find_glass(slide, level)
     side = round(WINDOW_UM / info.mpp.x)
     ratios: list[float] = []
     for row in sizes.to_dict("records"):
@@ -201,7 +207,10 @@ def judge_sizes(slide: Any, slide_id: str, path: Path) -> dict[str, Any]:
         plan = plan_rectangle(info, level, row["x_l0_px"] + shift, row["y_l0_px"] + shift, side, side)
         rgb = slide.read(plan)
         mpp = WINDOW_UM / rgb.shape[1]
-        labels = segment_nuclei(rgb, Mpp.square(mpp), glass).labels
+        if finder is None:
+            labels = segment_nuclei(rgb, Mpp.square(mpp), glass.rgb).labels
+        else:
+            labels = finder.segment(rgb, Mpp.square(mpp), glass.od_table())
         y, x = np.indices(labels.shape)
         away = np.hypot(x - labels.shape[1] / 2, y - labels.shape[0] / 2) * mpp
         away[labels == 0] = np.inf

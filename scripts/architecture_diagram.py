@@ -29,6 +29,7 @@ ROLES = {
     "execution": "workers, Ray, resume",
     "review": "gallery, verdicts, active learning",
     "tiling": "foreground, adequacy, clusters, tiles",
+    "cell_finder": "network that finds nucleated cells",
     "slides": "open slide files, write pyramids",
     "morphometry": "outline and measure nuclei",
     "model": "network, predictor, export",

@@ -20,6 +20,7 @@ from inkdot.manifest import known_preparation
 from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.tiling.adequacy import Assessment
+from inkdot.tiling.clusters.detect import cell_finder_for
 from inkdot.tiling.cut_slide import cut_slide
 
 if TYPE_CHECKING:
@@ -138,12 +139,16 @@ def find_clusters(
             "slides cut by a grid have no clusters: choose another preparation or config"
         )
     reader = slide.reader
-    cut = cut_slide(reader, settings.tiling, settings.head_records, settings.preparation)
+    stain = slide.entry.stain
+    cut = cut_slide(reader, settings.tiling, settings.head_records, settings.preparation, stain)
     assert cut.clusters is not None
     table, facts = cut.clusters, dict[str, object]()
     warnings = [*reader.info.warnings, *cut.warnings]
     if measure and settings.morphometry.clusters > 0:
-        measured = measure_slide_clusters(reader, table, largest_first(table), settings.morphometry)
+        finder = cell_finder_for(settings.tiling.cell_finder, stain)
+        measured = measure_slide_clusters(
+            reader, table, largest_first(table), settings.morphometry, finder=finder
+        )
         table, facts = measured.table, measured.facts
         warnings += measured.warnings
     return Clusters(

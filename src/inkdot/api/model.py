@@ -160,7 +160,7 @@ class Model:
             require_synthetic_slides([entry], self.description, allowed=allow_synthetic_model)
             tile_slide(entry, config, results.layout)
             score_slide(entry, results.layout, scoring)
-            cluster_slide(entry, results.layout, config.morphometry)
+            cluster_slide(entry, results.layout, config.morphometry, config.tiling.cell_finder)
         return SlidePrediction(results.layout, entry, results)
 
     def predict_slides(

@@ -43,11 +43,17 @@ class TilingConfig(Strict):
         default="grid",
         description="grid: all tiles with foreground. clusters: tiles centred on clusters of nuclei, for cytology.",
     )
+    cell_finder: str = Field(
+        default="classical",
+        min_length=1,
+        description="What finds nuclei: shipped, the network that is installed with inkdot; the folder of a cell finder of your "
+        "own; or classical, by colour and size.",
+    )
     nucleus_od: float = Field(
         default=0.18,
         ge=0.02,
         le=2.0,
-        description="Minimum optical density of a nucleus in red and in green; for mode clusters.",
+        description="Minimum optical density of a nucleus in red and in green; for cell_finder classical.",
     )
     min_nucleus_um: float = Field(
         default=4.5,

@@ -42,11 +42,11 @@ def openvino_installed() -> bool:
 @cache
 def cpu_has_bfloat16() -> bool:
     """Whether OpenVINO is installed and this CPU computes in bfloat16 itself."""
-    return openvino_installed() and "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino_installed() and "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @cache
-def _core() -> Any:
+def openvino_core() -> Any:
     """OpenVINO's CPU plugin, one for the whole process.
 
     OpenVINO sets a signal stack for the thread and restores the former one at exit. With two cores of overlapping lifetime,
@@ -90,7 +90,7 @@ class OpenVinoNetwork:
         """
         openvino = import_openvino()
         self._batch_size = batch_size
-        core = _core()
+        core = openvino_core()
         name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}-form{_CONVERSION_VERSION}.xml"
         stored = next((path for parent in _cache_folders(folder) if _is_intact(path := parent / name)), None)
         if stored is None:
@@ -98,7 +98,7 @@ class OpenVinoNetwork:
         # Read from the file even right after the conversion: the network in memory rounds differently.
         converted = core.read_model(stored)
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
-        settings |= _thread_limit()
+        settings |= thread_limit()
         self._compiled: Any = core.compile_model(converted, "CPU", settings)
         requests = max(_LEAST_REQUESTS, int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._requests = [self._compiled.create_infer_request() for _ in range(requests)]
@@ -136,7 +136,7 @@ class OpenVinoNetwork:
                 request.wait()
 
 
-def _thread_limit() -> dict[str, str]:
+def thread_limit() -> dict[str, str]:
     """The limit in OMP_NUM_THREADS, which users and Ray set and OpenVINO ignores."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return {"INFERENCE_NUM_THREADS": limit} if limit.isdecimal() and int(limit) > 0 else {}

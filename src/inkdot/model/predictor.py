@@ -91,7 +91,7 @@ class Predictor:
         self._folder = folder
         self.description: ModelFile = read_model_file(folder)
         if runtime == "auto":
-            runtime = "openvino" if openvino_installed() and _is_cpu(device) else "torch"
+            runtime = "openvino" if openvino_installed() and is_cpu(device) else "torch"
         elif runtime == "openvino":
             import_openvino()
         self.runtime: Literal["torch", "openvino"] = runtime
@@ -139,7 +139,7 @@ class Predictor:
 
     def _local_precision(self) -> Precision:
         recorded = self.description.precision
-        if recorded == "float32" or _is_cpu(self._device):
+        if recorded == "float32" or is_cpu(self._device):
             return precision_on("cpu", recorded, self.runtime)
         from inkdot.model.torch_backend import choose_device
 
@@ -169,7 +169,7 @@ class Predictor:
         return TorchNetwork(load_model(self._folder)[1], device, batch_size, self.precision)
 
 
-def _is_cpu(device: str) -> bool:
+def is_cpu(device: str) -> bool:
     """Whether the device is the CPU; torch, which takes seconds to import, is used only where there may be a GPU.
 
     Raises:

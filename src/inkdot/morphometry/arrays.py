@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
+from scipy.spatial import KDTree
 from skimage.filters import threshold_otsu
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
@@ -79,6 +80,11 @@ def components(
     """Component of each of ``size`` nodes under the given pairs."""
     graph = sparse.coo_matrix((np.ones(first.size, np.int8), (first, second)), shape=(size, size))
     return np.asarray(csgraph.connected_components(graph, directed=False)[1], dtype=np.int32)
+
+
+def close_pairs(points: npt.NDArray[np.float64], distance: float) -> list[tuple[int, int]]:
+    """Indices of all pairs of points at most ``distance`` apart, the smaller index first, in ascending order."""
+    return sorted(KDTree(points).query_pairs(distance))
 
 
 def connected(mask: npt.NDArray[np.number] | MaskArray, connectivity: int) -> tuple[int, Labels, Labels]:

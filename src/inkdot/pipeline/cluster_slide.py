@@ -23,6 +23,7 @@ from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION, SCO
 from inkdot.storage.tables.cluster_scores import write_cluster_scores
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.storage.tables.scores import read_scores
+from inkdot.tiling.clusters.detect import cell_finder_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,24 @@ class ClusterTask:
     Attributes:
         layout: The results folder.
         morphometry: How many clusters are measured; None for none.
+        cell_finder: Outlines their nuclei; see ``tiling.cell_finder``.
     """
 
     layout: RunLayout
     morphometry: MorphometryConfig | None
+    cell_finder: str = "classical"
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Score the clusters of one slide."""
-        return cluster_slide(entry, self.layout, self.morphometry)
+        return cluster_slide(entry, self.layout, self.morphometry, self.cell_finder)
 
 
-def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: MorphometryConfig | None) -> Outcome:
+def cluster_slide(
+    entry: SlideEntry,
+    layout: RunLayout,
+    morphometry: MorphometryConfig | None,
+    cell_finder: str = "classical",
+) -> Outcome:
     """Write ``cluster_scores/<slide_id>.parquet``, and the measurements of the best clusters into ``clusters/``.
 
     A slide that was tiled on the grid has no clusters, and nothing is written. Earlier results are reused when they were
@@ -70,7 +78,8 @@ def cluster_slide(entry: SlideEntry, layout: RunLayout, morphometry: Morphometry
         order = _by_score(flags, scores.table)
         below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
         with closing(open_slide(entry)) as slide:
-            measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist())
+            finder = cell_finder_for(cell_finder, entry.stain)
+            measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist(), finder)
         warnings += measured.warnings
         footer = {name: value for name, value in cluster_facts.items() if name != "version"}
         write_table(path, measured.table, CLUSTERS_VERSION, footer | measured.facts)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from inkdot.cell_finder import CellFinder
 from inkdot.config import MorphometryConfig
 from inkdot.geometry import level_for, plan_rectangle
 from inkdot.morphometry import (
@@ -23,7 +24,7 @@ from inkdot.morphometry.nucleus_measurements import CELL_RANGE_UM
 from inkdot.morphometry.priors import WORKING_MPP
 from inkdot.records import Mpp, Slide
 from inkdot.storage.schemas import MEASURES, clusters_schema
-from inkdot.tiling.foreground.glass import find_glass
+from inkdot.tiling.foreground.glass import Glass, find_glass
 from inkdot.tiling.polygon_overlap import points_inside
 from inkdot.units import MicrometresPerPixel
 
@@ -60,6 +61,7 @@ def measure_slide_clusters(
     by_score: Sequence[int],
     settings: MorphometryConfig,
     not_flagged: Collection[int] = (),
+    finder: CellFinder | None = None,
 ) -> Measured:
     """Segment and measure the nuclei of clusters, and of possible resting lymphocytes for the reference.
 
@@ -72,17 +74,18 @@ def measure_slide_clusters(
         settings: How many are measured.
         not_flagged: cluster_id of those that a model did not flag: groups of small nuclei among them may be resting
             lymphocytes too.
+        finder: Outlines the nuclei; None outlines them by their stain.
 
     Raises:
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     chosen = set(by_score[: settings.clusters])
     reference_rows = set(_reference_clusters(clusters, settings.reference_cells, not_flagged))
-    glass = find_glass(slide, level_for(slide.info, WORKING_MPP)).rgb
+    glass = find_glass(slide, level_for(slide.info, WORKING_MPP))
     measured: dict[int, ClusterMeasurement] = {}
     reference_nuclei: list[NucleusMeasurement] = []
     for row in sorted(chosen | reference_rows):
-        nuclei, cluster = _measure_window(slide, clusters.slice(row, 1).to_pylist()[0], glass)
+        nuclei, cluster = _measure_window(slide, clusters.slice(row, 1).to_pylist()[0], glass, finder)
         if row in reference_rows:
             reference_nuclei.extend(nuclei)
         if row in chosen and cluster is not None:
@@ -127,7 +130,7 @@ def _reference_clusters(clusters: pa.Table, most: int, not_flagged: Collection[i
 
 
 def _measure_window(
-    slide: Slide, row: dict[str, object], glass: tuple[float, float, float]
+    slide: Slide, row: dict[str, object], glass: Glass, finder: CellFinder | None
 ) -> tuple[list[NucleusMeasurement], ClusterMeasurement | None]:
     """The whole nuclei inside one cluster's outline, and the cluster's measurement; None without nuclei."""
     info = slide.info
@@ -137,8 +140,11 @@ def _measure_window(
     rgb = slide.read(plan_rectangle(info, level, left, top, width, height))
     step_x, step_y = width / rgb.shape[1], height / rgb.shape[0]
     mpp = Mpp(MicrometresPerPixel(info.mpp.x * step_x), MicrometresPerPixel(info.mpp.y * step_y))
-    labels = segment_nuclei(rgb, mpp, glass).labels
-    nuclei = [one for one in measure_nuclei(rgb, labels, mpp, glass) if not one.touches_border]
+    by_stain = finder is None
+    labels = (
+        segment_nuclei(rgb, mpp, glass.rgb).labels if by_stain else finder.segment(rgb, mpp, glass.od_table())
+    )
+    nuclei = [one for one in measure_nuclei(rgb, labels, mpp, glass.rgb) if not one.touches_border]
     inside = points_inside(
         str(row["geometry"]),
         np.array([left + (one.x_px + 0.5) * step_x for one in nuclei]),

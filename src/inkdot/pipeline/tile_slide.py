@@ -27,6 +27,7 @@ from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
+from inkdot.tiling.clusters.detect import cell_finder_for
 from inkdot.tiling.cut_slide import SlideTiles, cut_slide
 from inkdot.tiling.mask_image import MAX_SIDE_PX, draw_mask, png_bytes
 from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
@@ -73,13 +74,17 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
             ):
                 return "reused"
             _remove_tables(layout, entry.slide_id)
-            cut = cut_slide(slide, config.tiling, config.head_records, config.preparation)
+            cut = cut_slide(slide, config.tiling, config.head_records, config.preparation, entry.stain)
             tiles, image = _tiles_and_image(slide, cut, entry, config, annotation.labels)
             facts = {**provenance, **_slide_facts(slide, cut, annotation.warnings)}
             clusters, measured_facts = cut.clusters, dict[str, object]()
             if measure and clusters is not None:
                 measured = measure_slide_clusters(
-                    slide, clusters, largest_first(clusters), config.morphometry
+                    slide,
+                    clusters,
+                    largest_first(clusters),
+                    config.morphometry,
+                    finder=cell_finder_for(config.tiling.cell_finder, entry.stain),
                 )
                 clusters, measured_facts = measured.table, measured.facts
     except InkdotError:
@@ -125,10 +130,17 @@ def _provenance(entry: SlideEntry, config: Config, regions: Sequence[RegionLabel
         "inkdot": __version__,
         "tile_spec": tile_spec_json(config.tiling.spec),
         "tiling_sha256": settings_sha256(config),
+        "cell_finder": _cell_finder_sha256(entry, config),
         "slide_fingerprint": _fingerprint(entry.path),
         "labels_sha256": json_sha256([labels, dict(entry.on_slide)]),
         "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
     }
+
+
+def _cell_finder_sha256(entry: SlideEntry, config: Config) -> str | None:
+    """Hash of the weights that find nuclei on this slide; None where no network does."""
+    finder = cell_finder_for(config.tiling.cell_finder, entry.stain)
+    return finder.description.weights_sha256 if finder else None
 
 
 def settings_sha256(config: Config) -> str:

@@ -115,7 +115,7 @@ def run(
     steps: list[_Step] = [
         ("tile", TileTask(config, here), readers),
         ("predict", ScoreTask.of(scoring, here, model, settings.runtime), scorers),
-        ("clusters", ClusterTask(here, config.morphometry), readers),
+        ("clusters", ClusterTask(here, config.morphometry, config.tiling.cell_finder), readers),
     ]
     with closing(readers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))

@@ -267,7 +267,8 @@ def read_model_file(folder: Path) -> ModelFile:
                 f"{layout.description}: expected version {MODEL_VERSION}, found {version}; "
                 "run `inkdot train` again"
             )
-        description = ModelFile.model_validate(values if version == MODEL_VERSION else upgraded(values))
+        current = values if version == MODEL_VERSION else upgraded(values)
+        description = ModelFile.model_validate(_with_cell_finder(current))
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise StorageError(
             f"{layout.description}: expected a model description, found an error: {first_error(error)}; "
@@ -281,6 +282,14 @@ def read_model_file(folder: Path) -> ModelFile:
     if description.ood is not None:
         _check_reference(layout.reference, description.ood)
     return description
+
+
+def _with_cell_finder(values: dict[str, object]) -> dict[str, object]:
+    """Nuclei were found by colour where no cell finder is stated: that is how the model was trained."""
+    tiling = values.get("tiling")
+    if not isinstance(tiling, dict) or "cell_finder" in tiling:
+        return values
+    return {**values, "tiling": {"cell_finder": "classical", **cast("dict[str, object]", tiling)}}
 
 
 def _check_reference(path: Path, ood: OodReference) -> None:

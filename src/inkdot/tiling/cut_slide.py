@@ -13,7 +13,7 @@ from inkdot.labels import Head
 from inkdot.records import Preparation, Slide
 from inkdot.tiling.adequacy import Assessment, Rule, assess, count_nuclei, needs_nuclei, rule_for
 from inkdot.tiling.clusters.cluster_table import ObjectCounts, cluster_table, count_objects
-from inkdot.tiling.clusters.find_objects import find_objects
+from inkdot.tiling.clusters.detect import detect_nuclei
 from inkdot.tiling.clusters.group_objects import group_objects
 from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
@@ -31,6 +31,7 @@ class SlideTiles:
         foreground: Foreground and artefacts.
         clusters: As ``schemas.clusters_schema``; None in mode ``grid``.
         counts: Numbers of nuclei and clusters; None in mode ``grid``.
+        notices: Warnings about how nuclei were found.
         assessment: What is assessable, and whether it is adequate.
     """
 
@@ -39,11 +40,12 @@ class SlideTiles:
     assessment: Assessment
     clusters: pa.Table | None = None
     counts: ObjectCounts | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """Warnings for every result of this slide."""
-        warnings: list[str] = []
+        warnings = [*self.notices]
         left_out = self.counts.not_tiled[NotTiled.BUDGET.value] if self.counts else 0
         if left_out:
             warnings.append(f"{left_out} clusters or cells have no tile: tiling.max_tiles was used up")
@@ -79,7 +81,11 @@ class SlideTiles:
 
 
 def cut_slide(
-    slide: Slide, tiling: TilingConfig, heads: Sequence[Head], preparation: Preparation = "thinprep"
+    slide: Slide,
+    tiling: TilingConfig,
+    heads: Sequence[Head],
+    preparation: Preparation = "thinprep",
+    stain: str = "",
 ) -> SlideTiles:
     """Cut a slide into tiles, and assess whether its material is adequate.
 
@@ -88,6 +94,7 @@ def cut_slide(
         tiling: The tiles, and the limits of adequacy.
         heads: The heads; each gets its target columns.
         preparation: Decides which limits apply.
+        stain: As in the manifest; decides what finds the nuclei.
 
     Raises:
         ResolutionError: The slide is too coarse.
@@ -98,23 +105,23 @@ def cut_slide(
     foreground = find_foreground(slide, tiling)
     rule = rule_for(slide.info, foreground, preparation, tiling.adequacy)
     if tiling.mode == "clusters":
-        return _around_clusters(slide, tiling, heads, foreground, rule)
+        return _around_clusters(slide, tiling, heads, foreground, rule, stain)
     tiles = cut_tiles(
         slide.info, tiling.spec, foreground, heads, tiling.min_foreground_fraction, tiling.artefacts
     )
     count = None
     if needs_nuclei(rule, tiling.adequacy):
         # Only counted: a slide with three cells is inadequate, not negative.
-        detected = find_objects(slide, foreground, tiling)
+        detected = detect_nuclei(slide, foreground, tiling, stain)
         count = count_nuclei(group_objects(detected.objects, tiling.cluster_distance_um), foreground)
     return SlideTiles(tiles, foreground, assess(foreground, rule, count, tiling.adequacy))
 
 
 def _around_clusters(
-    slide: Slide, tiling: TilingConfig, heads: Sequence[Head], foreground: Foreground, rule: Rule
+    slide: Slide, tiling: TilingConfig, heads: Sequence[Head], foreground: Foreground, rule: Rule, stain: str
 ) -> SlideTiles:
     info, spec = slide.info, tiling.spec
-    detected = find_objects(slide, foreground, tiling)
+    detected = detect_nuclei(slide, foreground, tiling, stain)
     clusters = group_objects(detected.objects, tiling.cluster_distance_um)
     placement = place_tiles(info, spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
     counts = count_objects(foreground, detected, clusters, placement)
@@ -139,4 +146,5 @@ def _around_clusters(
         assessment=assess(foreground, rule, count_nuclei(clusters, foreground), tiling.adequacy),
         clusters=cluster_table(info, spec, clusters, placement),
         counts=counts,
+        notices=tuple(detected.warnings),
     )

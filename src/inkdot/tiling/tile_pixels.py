@@ -6,7 +6,7 @@ from typing import cast
 import cv2
 
 from inkdot.geometry import plan_read
-from inkdot.records import ReducingSlide, RgbArray, Slide, TileSpec
+from inkdot.records import ReadPlan, ReducingSlide, RgbArray, Slide, TileSpec
 
 _QUICK_RATIOS = ((1, 1.0, 1.1), (2, 1.55, 2.4), (3, 2.65, 3.3))
 """A whole ratio, and the range of ratios that are first resized linearly to it."""
@@ -36,12 +36,19 @@ def read_tiles(
     Tables of tiles are sorted by y then x, which is the order of the file: read them in this order. The native reader
     then decodes each file tile once, however many tiles share it.
     """
-    side = spec.side_px
-    reducing = slide if isinstance(slide, ReducingSlide) else None
     for x, y in zip(xs_l0_px, ys_l0_px, strict=True):
-        plan = plan_read(slide.info, spec, int(x), int(y))
-        rgb = slide.read(plan) if reducing is None else reducing.read_reduced(plan, side, side)
-        yield resized(rgb, side, side)
+        yield read_resized(slide, plan_read(slide.info, spec, int(x), int(y)), spec.side_px)
+
+
+def read_resized(slide: Slide, plan: ReadPlan, side_px: int) -> RgbArray:
+    """Read a rectangle and bring it to ``side_px`` rows and columns; JPEG slides are downscaled in the decoder if allowed.
+
+    Raises:
+        UnreadableSlideError: The slide's pixels cannot be decoded there.
+    """
+    reducing = isinstance(slide, ReducingSlide)
+    rgb = slide.read_reduced(plan, side_px, side_px) if reducing else slide.read(plan)
+    return resized(rgb, side_px, side_px)
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:

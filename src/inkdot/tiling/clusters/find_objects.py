@@ -7,28 +7,27 @@ haematoxylin-eosin and May-Grünwald-Giemsa alike, without unmixing five dyes fr
 Lengths are in micrometres from the corner of level 0, until tables are written.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from inkdot.config import TilingConfig
-from inkdot.geometry import check_resolution, level_for, plan_rectangle
-from inkdot.records import MaskArray, Slide, SlideInfo
+from inkdot.geometry import check_resolution
+from inkdot.records import MaskArray, Slide
+from inkdot.tiling.clusters.blocks import (
+    OBJECT_MPP,
+    NuclearPlanes,
+    Plane,
+    blocks_with_foreground,
+    read_nuclear_planes,
+)
 from inkdot.tiling.foreground.find_foreground import Foreground
-from inkdot.tiling.foreground.foreground_classes import OPAQUE, ForegroundClass
-from inkdot.tiling.foreground.glass import OD_STEP
-from inkdot.tiling.tile_pixels import resized
-
-OBJECT_MPP: Final = 1.0
-"""Micrometres per pixel at which nuclei are found: seven pixels to a lymphocyte."""
 
 _CORE_UM = 1024
 _HALO_UM = 96  # the block that holds the middle of an object up to this size holds all of it
-_SMOOTHING_PX = 0.7
 _PEAK_SPACING_PX = 5
 _CLUMPED_NUCLEUS_UM2 = 130.0
 _INK_WIDTH_UM = 60.0
@@ -40,7 +39,6 @@ _LEAST_DYE = 12.0
 _GREY_BLUE = 0.95  # nuclei absorb less of blue: half as much where they are blue, nearly as much where purple-brown (Pap)
 
 Floats = npt.NDArray[np.float64]
-Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class NuclearObject:
         nuclei: Estimated number of nuclei.
         od: Optical density of its dark part, in the lighter of red and green.
         blur_um: Width of its edge, as the sigma of a blurred step; about 1 in focus.
+        score: Probability that it is a nucleus; 1 where it was found by its colour.
     """
 
     outline_um: Floats
@@ -62,6 +61,7 @@ class NuclearObject:
     nuclei: int
     od: float
     blur_um: float
+    score: float = 1.0
 
 
 @dataclass(slots=True)
@@ -75,6 +75,7 @@ class DetectedObjects:
             precipitate above or below the focal plane.
         ink_um2: Area of wide, even, coloured darkness (pen), in µm².
         grey_um2: Area as dark in blue as in red and green (edges, rings of bubbles, carbon, black pen), in µm².
+        warnings: For every result of the slide.
     """
 
     objects: list[NuclearObject] = field(default_factory=list[NuclearObject])
@@ -82,6 +83,7 @@ class DetectedObjects:
     grains: int = 0
     ink_um2: float = 0.0
     grey_um2: float = 0.0
+    warnings: list[str] = field(default_factory=list[str])
 
 
 def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> DetectedObjects:
@@ -94,9 +96,9 @@ def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> 
     check_resolution(slide.info, OBJECT_MPP)
     detected = DetectedObjects()
     table = foreground.glass.od_table()
-    for origin_um, keep in _blocks(slide.info, foreground):
+    for origin_um, keep in blocks_with_foreground(slide.info, foreground, _CORE_UM, _HALO_UM):
         side = _CORE_UM + 2 * _HALO_UM
-        planes = _planes(slide, origin_um, side, table)
+        planes = read_nuclear_planes(slide, origin_um, side, table)
         # As dark in blue as in red and green: an edge, the ring of a bubble, or carbon. Removed pixel by pixel, so
         # that a touching cluster stays.
         stained = planes.blue <= _GREY_BLUE * planes.nuclear
@@ -107,75 +109,8 @@ def find_objects(slide: Slide, foreground: Foreground, tiling: TilingConfig) -> 
     return detected
 
 
-def _blocks(info: SlideInfo, foreground: Foreground) -> Iterator[tuple[tuple[float, float], MaskArray]]:
-    """Corners (µm) of the blocks that hold foreground, halo included, and their foreground at 1 µm/px."""
-    frame = foreground.frame
-    left, top = frame.x_l0_px * info.mpp.x, frame.y_l0_px * info.mpp.y
-    kept = foreground.of((ForegroundClass.FOREGROUND, ForegroundClass.BLUR)).astype(np.uint8)
-    # Only named artefacts are excluded: the edge of the 4 µm mask would trim nuclei.
-    opaque = foreground.of(OPAQUE).astype(np.uint8)
-    side = _CORE_UM + 2 * _HALO_UM
-    for y in np.arange(0.0, frame.height_px * frame.mpp, _CORE_UM):
-        for x in np.arange(0.0, frame.width_px * frame.mpp, _CORE_UM):
-            corner = (x - _HALO_UM, y - _HALO_UM)
-            if _mask_block(kept, corner, side, frame.mpp).any():
-                yield (left + corner[0], top + corner[1]), _mask_block(opaque, corner, side, frame.mpp) == 0
-
-
-def _mask_block(
-    mask: npt.NDArray[np.uint8], corner_um: tuple[float, float], side: int, mpp: float
-) -> npt.NDArray[np.uint8]:
-    """A block of the mask at 1 µm/px, zero beyond the mask, shape [side, side]."""
-    rows, columns = mask.shape
-    at = np.arange(side) + 0.5
-    column = np.floor((at + corner_um[0]) / mpp).astype(np.intp)
-    row = np.floor((at + corner_um[1]) / mpp).astype(np.intp)
-    inside = ((row >= 0) & (row < rows))[:, None] & ((column >= 0) & (column < columns))[None, :]
-    return np.where(inside, mask[np.ix_(row.clip(0, rows - 1), column.clip(0, columns - 1))], 0).astype(
-        np.uint8
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Planes:
-    """A block at 1 µm/px, slightly smoothed: optical density in the lighter of red and green, and in blue."""
-
-    nuclear: Plane
-    blue: Plane
-    slope: Plane
-
-    def cut(self, window: tuple[slice, slice]) -> "_Planes":
-        return _Planes(self.nuclear[window], self.blue[window], self.slope[window])
-
-
-def _planes(
-    slide: Slide, corner_um: tuple[float, float], side: int, od_table: npt.NDArray[np.uint8]
-) -> _Planes:
-    info = slide.info
-    plan = plan_rectangle(
-        info,
-        level_for(info, OBJECT_MPP * 1.06),
-        round(corner_um[0] / info.mpp.x),
-        round(corner_um[1] / info.mpp.y),
-        side * OBJECT_MPP / info.mpp.x,
-        side * OBJECT_MPP / info.mpp.y,
-    )
-    red, green, blue = cv2.split(cv2.LUT(resized(slide.read(plan), side, side), od_table))
-    nuclear = _smoothed(cv2.min(red, green))
-    across = cast(Plane, cv2.Sobel(nuclear, cv2.CV_32F, 1, 0))
-    down = cast(Plane, cv2.Sobel(nuclear, cv2.CV_32F, 0, 1))
-    # Not cv2.magnitude: its last bits depend on where the arrays lie in memory, and tables must not.
-    slope = cast(Plane, np.sqrt(np.square(across) + np.square(down)) / np.float32(8.0 * OBJECT_MPP))
-    return _Planes(nuclear, _smoothed(blue), slope)
-
-
-def _smoothed(od_steps: npt.NDArray[np.integer | np.floating]) -> Plane:
-    od = od_steps.astype(np.float32) * np.float32(OD_STEP)
-    return cast(Plane, cv2.GaussianBlur(od, (0, 0), _SMOOTHING_PX))
-
-
 def _collect(
-    planes: _Planes,
+    planes: NuclearPlanes,
     dark: MaskArray,
     corner_um: tuple[float, float],
     min_nucleus_um: float,
@@ -213,7 +148,9 @@ def _core_mask(x: int, y: int, width: int, height: int) -> MaskArray:
     return ((rows >= low) & (rows < high))[:, None] & ((columns >= low) & (columns < high))[None, :]
 
 
-def _add(planes: _Planes, part: MaskArray, corner_um: tuple[float, float], detected: DetectedObjects) -> None:
+def _add(
+    planes: NuclearPlanes, part: MaskArray, corner_um: tuple[float, float], detected: DetectedObjects
+) -> None:
     """Measure one object and add it, unless it is ink."""
     if not part.any():
         return

@@ -1,0 +1,109 @@
+"""A cell finder on disk: ``finder.json``, ``weights.safetensors`` and ``card.md`` in one folder. No pickle."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# safetensors is only partly typed.
+
+import json
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from inkdot.errors import StorageError
+from inkdot.storage.atomic import write_bytes, write_text
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.record_json import first_error
+
+FINDER_VERSION: Final = 1
+EPSILON: Final = 1e-5
+"""Of the network's batch normalisation."""
+
+SHIPPED: Final = Path(__file__).with_name("shipped")
+"""The folder of the cell finder that is installed with the package."""
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+class FinderFile(BaseModel):
+    """Description of a cell finder, ``finder.json``.
+
+    Attributes:
+        version: Of this file.
+        weights_sha256: Hash of ``weights.safetensors``.
+        widths: Channels of the network at 1, 2, 4 and 8 µm per pixel.
+        centre_threshold: Least probability of a centre.
+        nucleus_threshold: Least probability of a pixel of a nucleus.
+        stains: Stains of the training slides, as in manifests, in lower case.
+        trained_on: Names of the training slides and image sets.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    version: int = FINDER_VERSION
+    weights_sha256: str
+    widths: tuple[int, int, int, int]
+    centre_threshold: float = Field(gt=0.0, lt=1.0)
+    nucleus_threshold: float = Field(gt=0.0, lt=1.0)
+    stains: list[str]
+    trained_on: list[str]
+
+
+def write_finder(folder: Path, description: FinderFile, weights: Weights, card: str) -> FinderFile:
+    """Write a folder, the description last; return the description with the hash of the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # safetensors writes the memory as it lies: arrays in channels-last order would be scrambled.
+    in_order = {name: np.ascontiguousarray(values) for name, values in weights.items()}
+    write_bytes(folder / "weights.safetensors", save(in_order))
+    write_text(folder / "card.md", card)
+    written = description.model_copy(update={"weights_sha256": file_sha256(folder / "weights.safetensors")})
+    write_text(folder / "finder.json", written.model_dump_json(indent=2) + "\n")
+    return written
+
+
+def read_finder(folder: Path) -> tuple[FinderFile, Weights]:
+    """Read a folder.
+
+    Raises:
+        StorageError: A file is missing or damaged, or the files do not belong together.
+    """
+    description = read_finder_file(folder)
+    path = folder / "weights.safetensors"
+    try:
+        if file_sha256(path) != description.weights_sha256:
+            raise StorageError(
+                f"{path}: expected the weights that {folder / 'finder.json'} describes, found others; copy the whole "
+                "folder again"
+            )
+        return description, load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StorageError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
+
+
+def read_finder_file(folder: Path) -> FinderFile:
+    """Read ``finder.json`` alone.
+
+    Raises:
+        StorageError: It is missing, damaged or of another version.
+    """
+    path = folder / "finder.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values, dict) and values.get("version") != FINDER_VERSION:
+            raise StorageError(
+                f"{path}: expected version {FINDER_VERSION}, found {values.get('version')!r}; train the cell finder "
+                "with this version of inkdot"
+            )
+        return FinderFile.model_validate(values)
+    except OSError:
+        raise StorageError(
+            f"{folder}: expected the folder of a cell finder, found no finder.json; set tiling.cell_finder to shipped, "
+            "to classical, or to the folder that inkdot train-finder wrote"
+        ) from None
+    except ValidationError as error:
+        raise StorageError(f"{path}: {first_error(error)}") from None
+    except ValueError as error:
+        raise StorageError(f"{path}: expected JSON, found something else ({error})") from None
