@@ -8,10 +8,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.cell_finder.backends import FinderBackend, OdSteps, load_backend
+from inkdot.cell_finder.backends import OD_STEP, FinderBackend, OdSteps, load_backend
 from inkdot.cell_finder.cells import Cells, cells_of
 from inkdot.cell_finder.finder_files import SHIPPED, FinderFile, read_finder
 from inkdot.morphometry.arrays import Labels
+from inkdot.morphometry.half_maximum import aligned_labels
+from inkdot.morphometry.outline_smoothing import smoothed_labels
+from inkdot.morphometry.priors import DIAMETER_PX, PRIORS, WORKING_MPP
+from inkdot.morphometry.stain_planes import blurred, nuclear_stain_of
 from inkdot.records import Mpp, RgbArray
 
 FINDER_MPP: Final = 0.5
@@ -62,18 +66,36 @@ class CellFinder:
             Labels of shape [height, width], numbered from 1 without gaps.
         """
         height, width = rgb.shape[:2]
-        size = max(1, round(width * mpp.x / FINDER_MPP)), max(1, round(height * mpp.y / FINDER_MPP))
-        scaled = cv2.resize(
-            rgb, size, interpolation=cv2.INTER_AREA if mpp.x < FINDER_MPP else cv2.INTER_LINEAR
-        )
-        factor = 2 * max(1, round(0.5 / min(mpp.x, mpp.y)))
-        labels = self.find(cv2.LUT(scaled, od_table).astype(np.uint8, copy=False), factor).labels
-        # The output may end half a micrometre beyond the image.
-        labels = labels[: size[1] * factor // 2, : size[0] * factor // 2]
-        # As float32: OpenCV scales no int32, and labels stay far below 2^24.
-        sized = cv2.resize(labels.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
-        numbers, dense = np.unique(sized, return_inverse=True)
-        return (dense.reshape(height, width) + int(numbers[0] != 0)).astype(np.int32)
+        coarse = _at_scale(rgb, mpp, FINDER_MPP)
+        found = self.find(cv2.LUT(coarse, od_table).astype(np.uint8, copy=False), factor=2).labels
+        # They may end half a micrometre beyond the image.
+        found = found[: coarse.shape[0], : coarse.shape[1]]
+        # Outlines are aligned at one scale whatever the scanner's, as those by stain are.
+        working = _at_scale(rgb, mpp, WORKING_MPP)
+        od = cv2.LUT(working, od_table).astype(np.float32) * np.float32(OD_STEP)
+        stain = blurred(nuclear_stain_of(od), PRIORS.smoothing * DIAMETER_PX)
+        labels = aligned_labels(_resized(found, working.shape[:2]), stain)
+        labels = smoothed_labels(labels, round(PRIORS.outline_smoothing * DIAMETER_PX))
+        return _numbered(_resized(labels, (height, width)))
+
+
+def _at_scale(rgb: RgbArray, mpp: Mpp, target_mpp: float) -> RgbArray:
+    height, width = rgb.shape[:2]
+    size = max(1, round(width * mpp.x / target_mpp)), max(1, round(height * mpp.y / target_mpp))
+    how = cv2.INTER_AREA if mpp.x < target_mpp else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
+
+
+def _resized(labels: Labels, shape: tuple[int, ...]) -> Labels:
+    # As float32: OpenCV scales no int32, and labels stay far below 2^24.
+    sized = cv2.resize(labels.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+    return sized.astype(np.int32)
+
+
+def _numbered(labels: Labels) -> Labels:
+    """The same labels without gaps."""
+    numbers, dense = np.unique(labels, return_inverse=True)
+    return (dense.reshape(labels.shape) + int(numbers[0] != 0)).astype(np.int32)
 
 
 @cache

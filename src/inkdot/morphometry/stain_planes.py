@@ -46,7 +46,11 @@ def nuclear_stain(rgb: RgbArray, glass: tuple[float, float, float] | None = None
     Returns:
         Concentration, 1 for about as dark as a lymphocyte, shape [height, width].
     """
-    density = optical_density(rgb, glass)
+    return nuclear_stain_of(optical_density(rgb, glass))
+
+
+def nuclear_stain_of(density: Plane) -> Plane:
+    """The same from optical density, shape [height, width, 3]; see :func:`nuclear_stain`."""
     return np.minimum(density[..., 0] / HAEMATOXYLIN_OD[0], density[..., 1] / HAEMATOXYLIN_OD[1])
 
 
