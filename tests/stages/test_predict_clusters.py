@@ -91,7 +91,7 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     assert len(measured) == 3
     assert [row["diameter_ratio"] for row in measured] == pytest.approx([13 / 7] * 3, rel=0.08)
     assert footer["lymphocyte_reference"]["lymphocytes"] >= 20  # type: ignore[index]
-    regions = read_slide_results(results, "s", "s").ranking(30, 0.75).regions
+    regions = read_slide_results(results, "s", "s").ranking(len(clusters), 0.75).regions
     assert sorted(region.cluster.cluster_id for region in regions if region.cluster) == sorted(
         np.unique(owners)
     )

@@ -44,7 +44,7 @@ class TilingConfig(Strict):
         description="grid: all tiles with foreground. clusters: tiles centred on clusters of nuclei, for cytology.",
     )
     cell_finder: str = Field(
-        default="classical",
+        default="shipped",
         min_length=1,
         description="What finds nuclei: shipped, the network that is installed with inkdot; the folder of a cell finder of your "
         "own; or classical, by colour and size.",
@@ -68,10 +68,10 @@ class TilingConfig(Strict):
         description="Nuclei closer than this (µm, edge to edge) belong to one cluster.",
     )
     lone_nucleus_um: float = Field(
-        default=7.2,
+        default=5.0,
         ge=0.0,
         le=100.0,
-        description="Minimum diameter (µm) of a single nucleus that gets a tile; most resting lymphocytes are smaller.",
+        description="Minimum diameter (µm) of one or two nuclei that get a tile of their own.",
     )
     max_tiles: int = Field(
         default=4000,

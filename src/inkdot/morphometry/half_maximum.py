@@ -20,7 +20,9 @@ _ENOUGH_PX = 12
 _LEAST_SHARE, _LARGEST_SHARE = 0.5, 2.0
 _LOST_SOLIDITY = 0.03
 
-_REACH_PX: Final = 2  # 0.7 µm at the working scale: what the outline of a network at 1 µm per pixel may be off
+_REACH_PX: Final = (
+    2  # 0.7 µm at the working scale: what the outline of a network at 1 µm per pixel may be off
+)
 _FAR_OF_REACH_PX: Final = 7
 _MOVED_SOLIDITY = 0.05
 
@@ -89,14 +91,14 @@ def _moved(mask: MaskArray, here: Labels, is_dark: MaskArray) -> MaskArray:
 
 
 def _limit(stain: Plane, mask: MaskArray, around: MaskArray, fraction: float) -> float | None:
-    """The stain between a mask's inside and its surroundings; None where hardly any belong to no nucleus."""
+    """The stain between a mask's inside and its surroundings; None without surroundings, or where they are darker."""
     background = stain[around]
     if background.size < _ENOUGH_PX:
         return None
     inner = depth(mask)
     inside = float(np.median(stain[mask & (inner >= 0.5 * float(inner.max()))]))
     outside = float(np.median(background))
-    return outside + fraction * (inside - outside)
+    return outside + fraction * (inside - outside) if inside > outside else None
 
 
 def _widened(box: Box, labels: Labels, by_px: int) -> Box:
