@@ -168,8 +168,8 @@ class ReducingSlide(Slide, Protocol):
 
         Args:
             plan: The rectangle; the result covers it to within half a pixel of the result.
-            min_width_px: Minimum number of columns; up to 1 % fewer may be returned, as with pyramid levels.
-            min_height_px: Minimum number of rows; up to 1 % fewer may be returned.
+            min_width_px: Minimum number of columns; up to 2 % fewer may be returned, as with pyramid levels.
+            min_height_px: Minimum number of rows; up to 2 % fewer may be returned.
 
         Raises:
             UnreadableSlideError: The pixels cannot be decoded.

