@@ -47,16 +47,14 @@ def read_resized(slide: Slide, plan: ReadPlan, side_px: int) -> RgbArray:
     Raises:
         UnreadableSlideError: The slide's pixels cannot be decoded there.
     """
-    # Not isinstance: for a protocol, Python 3.11 takes a fifth of the time that decoding a tile takes.
     if _can_reduce(type(slide)):
-        rgb = cast(ReducingSlide, slide).read_reduced(plan, side_px, side_px)
-    else:
-        rgb = slide.read(plan)
-    return resized(rgb, side_px, side_px)
+        return resized(cast(ReducingSlide, slide).read_reduced(plan, side_px, side_px), side_px, side_px)
+    return resized(slide.read(plan), side_px, side_px)
 
 
 @cache
 def _can_reduce(reader: type[Slide]) -> bool:
+    # Not isinstance: for a protocol, Python 3.11 takes a fifth of the time that decoding a tile takes.
     return hasattr(reader, ReducingSlide.read_reduced.__name__)
 
 
