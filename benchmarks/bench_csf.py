@@ -80,7 +80,7 @@ def inspect(
     from inkdot.slides import open_slide
     from inkdot.tiling.adequacy import count_nuclei
     from inkdot.tiling.clusters.detect import cell_finder_for, detect_nuclei
-    from inkdot.tiling.clusters.group_objects import group_objects
+    from inkdot.tiling.clusters.group_objects import find_clusters
     from inkdot.tiling.clusters.place_tiles import place_tiles
     from inkdot.tiling.foreground.find_foreground import find_foreground
 
@@ -90,8 +90,8 @@ def inspect(
         start, cpu_start = time.perf_counter(), time.process_time()
         foreground = find_foreground(slide, tiling)
         detected = detect_nuclei(slide, foreground, tiling, entry.stain)
-        clusters = group_objects(detected.objects, tiling.cluster_distance_um)
-        placed = place_tiles(slide.info, tiling.spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
+        clusters = find_clusters(detected.objects, tiling)
+        placed = place_tiles(slide.info, tiling, clusters)
         cpu_s, seconds = time.process_time() - cpu_start, time.perf_counter() - start
         found: dict[str, Any] = {
             "cpu_s": round(cpu_s, 1),

@@ -224,8 +224,8 @@ def test_a_config_of_the_last_version_works_once_the_listed_names_are_changed(
     config = load(tmp_path, text)
     if name in ("thinprep", "section"):
         # The file states what was the default then.
-        tiling = config.tiling.model_copy(update={"lone_nucleus_um": 5.0})
-        assert config.tiling.lone_nucleus_um == 7.2
+        tiling = config.tiling.model_copy(update={"lone_nucleus_um": 5.0, "max_tiles": 20_000})
+        assert (config.tiling.lone_nucleus_um, config.tiling.max_tiles) == (7.2, 4000)
         assert config.model_copy(update={"tiling": tiling}) == default_config(name)
 
 

@@ -19,6 +19,7 @@ def clusters(*, unseen: list[str], tile_rows: list[list[int]]) -> pa.Table:
         "height_l0_px": [20] * count,
         "geometry": [f"POLYGON ((0 0, {i + 1} 0, 0 1, 0 0))" for i in range(count)],
         "nuclei": [3] * count,
+        "group_nuclei": [3] * count,
         **dict.fromkeys(("nuclear_area_um2", "nucleus_um", "nuclear_od", "edge_um"), [1.0] * count),
         "in_focus": [True] * count,
         "not_tiled": unseen,

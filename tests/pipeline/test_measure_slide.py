@@ -11,7 +11,7 @@ from inkdot.records import Mpp
 from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.clusters.cluster_table import cluster_table
 from inkdot.tiling.clusters.find_objects import find_objects
-from inkdot.tiling.clusters.group_objects import group_objects
+from inkdot.tiling.clusters.group_objects import find_clusters
 from inkdot.tiling.clusters.place_tiles import place_tiles
 from inkdot.tiling.foreground.find_foreground import find_foreground
 
@@ -40,8 +40,8 @@ def found(slide: ArraySlide) -> pa.Table:
     tiling = TilingConfig(mode="clusters", mpp=MPP, side_px=128, stride_px=128)
     info, spec = slide.info, tiling.spec
     objects = find_objects(slide, find_foreground(slide, tiling), tiling).objects
-    clusters = group_objects(objects, tiling.cluster_distance_um)
-    placement = place_tiles(info, spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
+    clusters = find_clusters(objects, tiling)
+    placement = place_tiles(info, tiling, clusters)
     return cluster_table(info, spec, clusters, placement)
 
 
@@ -76,6 +76,19 @@ def test_too_few_lymphocytes_are_no_reference_and_give_a_warning() -> None:
     assert row["diameter_ratio"] is None
     (warning,) = measured.warnings
     assert warning.startswith("lymphocyte reference unavailable: 19 resting lymphocytes, 20 needed")
+
+
+def test_single_nuclei_cut_off_a_sheet_are_no_reference() -> None:
+    slide = painted(lymphocytes=30)
+    clusters = found(slide)
+    column = clusters.column_names.index("group_nuclei")
+    of_sheets = pa.array([40] * len(clusters), pa.int32())
+    cut_off = clusters.set_column(column, clusters.schema.field(column), of_sheets)
+    counts = [
+        measure_slide_clusters(slide, table, [], MorphometryConfig()).facts["measured"]["reference_nuclei"]
+        for table in (clusters, cut_off)
+    ]
+    assert counts == [30, 0]
 
 
 def test_the_budget_is_kept_and_said() -> None:

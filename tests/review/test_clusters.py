@@ -34,7 +34,8 @@ def cluster_rows() -> pa.Table:
         rows.append(
             {
                 "cluster_id": index, "x_l0_px": x, "y_l0_px": y, "width_l0_px": width, "height_l0_px": height,
-                "geometry": box.wkt, "nuclei": 4, "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
+                "geometry": box.wkt, "nuclei": 4, "group_nuclei": 4,
+                "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
                 "edge_um": 1.0, "in_focus": index != 1, "not_tiled": "",
                 "tile_rows": [[0], [1, 2], [0], [3]][index],
                 "measured_nuclei": 4 if index == 0 else None,

@@ -82,13 +82,14 @@ def test_the_form_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.json", "model_v1.json", "model_before_assessing.json"])
 def test_models_of_earlier_versions_stay_readable(tmp_path: Path, name: str) -> None:
-    """Settings that came later have their defaults, but nuclei are found as they were when the model was trained."""
+    """Settings that came later have their defaults, but clusters are found as they were when the model was trained."""
     (tmp_path / "model.json").write_bytes((GOLDEN.parent / name).read_bytes())
     (tmp_path / "weights.safetensors").write_bytes(WEIGHTS)
     edit(tmp_path, {"weights_sha256": file_sha256(tmp_path / "weights.safetensors")})
     read = read_model_file(tmp_path)
     now = description()
-    expected = now.model_copy(update={"tiling": now.tiling.model_copy(update={"cell_finder": "classical"})})
+    earlier = {"cell_finder": "classical", "fields": name == "model.json"}
+    expected = now.model_copy(update={"tiling": now.tiling.model_copy(update=earlier)})
     assert read.model_dump(exclude={"weights_sha256"}) == expected.model_dump(exclude={"weights_sha256"})
     assert read.head_records == DEFAULT_HEADS
 
@@ -187,8 +188,9 @@ def test_unknown_keys_and_impossible_thresholds_are_refused(model: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["model_v1_demo.json", "model_before_assessing.json"])
-def test_a_model_from_before_the_cell_finder_finds_nuclei_by_colour(model, name):
+def test_a_model_from_before_the_cell_finder_and_fields_finds_clusters_as_it_was_trained(model, name):
     text = (GOLDEN.parent / name).read_text(encoding="utf-8")
     edit(model, {"tiling": json.loads(text)["tiling"]})
-    assert "cell_finder" not in json.loads(text)["tiling"]
-    assert read_model_file(model).tiling.cell_finder == "classical"
+    assert not {"cell_finder", "fields"} & set(json.loads(text)["tiling"])
+    tiling = read_model_file(model).tiling
+    assert (tiling.cell_finder, tiling.fields) == ("classical", False)

@@ -67,6 +67,11 @@ class TilingConfig(Strict):
         le=200.0,
         description="Nuclei closer than this (µm, edge to edge) belong to one cluster.",
     )
+    fields: bool = Field(
+        default=True,
+        description="Cut groups of nuclei that do not fit one tile into fields that do. Models made before there was this key "
+        "keep whole groups.",
+    )
     lone_nucleus_um: float = Field(
         default=5.0,
         ge=0.0,
@@ -74,9 +79,10 @@ class TilingConfig(Strict):
         description="Minimum diameter (µm) of one or two nuclei that get a tile of their own.",
     )
     max_tiles: int = Field(
-        default=4000,
+        default=20_000,
         ge=1,
-        description="Maximum number of cluster tiles per slide, largest clusters first; the number left out is reported.",
+        description="Maximum number of cluster tiles per slide, by turns to the clusters of most nuclei and of the largest "
+        "nucleus; the number left out is reported.",
     )
     dct_scaling: bool = Field(
         default=True,

@@ -120,7 +120,10 @@ def _reference_clusters(clusters: pa.Table, most: int, not_flagged: Collection[i
     """
     nuclei, size = _numbers(clusters, "nuclei"), _numbers(clusters, "nucleus_um")
     sharp = np.array(clusters.column("in_focus").to_pylist(), np.bool_)
-    trusted = (nuclei <= _SMALL_GROUP) | np.isin(np.arange(len(clusters)), list(not_flagged))
+    # By the whole group: a small field at the edge of a sheet of tumour is no small group.
+    trusted = (_numbers(clusters, "group_nuclei") <= _SMALL_GROUP) | np.isin(
+        np.arange(len(clusters)), list(not_flagged)
+    )
     small = np.flatnonzero(trusted & sharp & (size >= _LYMPHOCYTE_UM[0]) & (size <= _LYMPHOCYTE_UM[1]))
     counted: npt.NDArray[np.float64] = np.cumsum(nuclei[small])
     if len(small) and counted[-1] > most:

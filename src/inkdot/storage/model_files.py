@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,9 @@ from inkdot.storage.record_json import first_error
 from inkdot.storage.schemas import MODEL_VERSION
 
 Precision = Literal["float32", "bfloat16"]
+
+_EARLIER_TILING: Final[dict[str, object]] = {"cell_finder": "classical", "fields": False}
+"""Settings of tiling that models made before these keys were trained with."""
 
 
 class _Recorded(BaseModel):
@@ -268,7 +271,7 @@ def read_model_file(folder: Path) -> ModelFile:
                 "run `inkdot train` again"
             )
         current = values if version == MODEL_VERSION else upgraded(values)
-        description = ModelFile.model_validate(_with_cell_finder(current))
+        description = ModelFile.model_validate(_with_earlier_tiling(current))
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise StorageError(
             f"{layout.description}: expected a model description, found an error: {first_error(error)}; "
@@ -284,12 +287,12 @@ def read_model_file(folder: Path) -> ModelFile:
     return description
 
 
-def _with_cell_finder(values: dict[str, object]) -> dict[str, object]:
-    """Nuclei were found by colour where no cell finder is stated: that is how the model was trained."""
+def _with_earlier_tiling(values: dict[str, object]) -> dict[str, object]:
+    """Settings that are not stated as they were when the model was trained: nuclei by colour, groups of any size."""
     tiling = values.get("tiling")
-    if not isinstance(tiling, dict) or "cell_finder" in tiling:
+    if not isinstance(tiling, dict):
         return values
-    return {**values, "tiling": {"cell_finder": "classical", **cast("dict[str, object]", tiling)}}
+    return {**values, "tiling": {**_EARLIER_TILING, **cast("dict[str, object]", tiling)}}
 
 
 def _check_reference(path: Path, ood: OodReference) -> None:

@@ -13,7 +13,7 @@ from inkdot.labels import Head, score_columns, target_columns
 
 TILES_VERSION: Final = "inkdot.tiles/2"
 SCORES_VERSION: Final = "inkdot.scores/4"
-CLUSTERS_VERSION: Final = "inkdot.clusters/3"
+CLUSTERS_VERSION: Final = "inkdot.clusters/4"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
 MODEL_VERSION: Final = "inkdot.model/3"
@@ -95,7 +95,8 @@ def clusters_schema() -> pa.Schema:
     """``clusters/<slide_id>.parquet``: one row per cluster of nuclei or single nucleus, sorted by y then x.
 
     cluster_id: 0, 1, 2 … in that order. x_l0_px, y_l0_px, width_l0_px, height_l0_px: bounding box in level-0 pixels.
-    geometry: outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. nuclear_area_um2: area of all its nuclei.
+    geometry: outline, WKT POLYGON in level-0 pixels. nuclei: estimated number. group_nuclei: those of the whole
+    group that it is a field of, its own where it is no part of a larger one. nuclear_area_um2: area of all its nuclei.
     nucleus_um: diameter of the largest nucleus. nuclear_od: optical density in the lighter of red and green. edge_um: sigma
     in µm of its sharpest edge. in_focus: whether that is sharp enough to be assessed. not_tiled: why it has no tile, empty
     where it has. tile_rows: rows of the tile table that show all of it, or parts of it where none does. measured_nuclei and
@@ -110,6 +111,7 @@ def clusters_schema() -> pa.Schema:
             ),
             pa.field("geometry", pa.string(), nullable=False),
             pa.field("nuclei", pa.int32(), nullable=False),
+            pa.field("group_nuclei", pa.int32(), nullable=False),
             *(
                 pa.field(name, pa.float32(), nullable=False)
                 for name in ("nuclear_area_um2", "nucleus_um", "nuclear_od", "edge_um")

@@ -14,7 +14,7 @@ from inkdot.records import Preparation, Slide
 from inkdot.tiling.adequacy import Assessment, Rule, assess, count_nuclei, needs_nuclei, rule_for
 from inkdot.tiling.clusters.cluster_table import ObjectCounts, cluster_table, count_objects
 from inkdot.tiling.clusters.detect import detect_nuclei
-from inkdot.tiling.clusters.group_objects import group_objects
+from inkdot.tiling.clusters.group_objects import find_clusters
 from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
 from inkdot.tiling.tile_table import cut_tiles, tiles_at
@@ -113,7 +113,7 @@ def cut_slide(
     if needs_nuclei(rule, tiling.adequacy):
         # Only counted: a slide with three cells is inadequate, not negative.
         detected = detect_nuclei(slide, foreground, tiling, stain)
-        count = count_nuclei(group_objects(detected.objects, tiling.cluster_distance_um), foreground)
+        count = count_nuclei(find_clusters(detected.objects, tiling), foreground)
     return SlideTiles(tiles, foreground, assess(foreground, rule, count, tiling.adequacy))
 
 
@@ -122,8 +122,8 @@ def _around_clusters(
 ) -> SlideTiles:
     info, spec = slide.info, tiling.spec
     detected = detect_nuclei(slide, foreground, tiling, stain)
-    clusters = group_objects(detected.objects, tiling.cluster_distance_um)
-    placement = place_tiles(info, spec, clusters, tiling.lone_nucleus_um, tiling.max_tiles)
+    clusters = find_clusters(detected.objects, tiling)
+    placement = place_tiles(info, tiling, clusters)
     counts = count_objects(foreground, detected, clusters, placement)
     if not len(placement.x_l0_px):
         raise NoForegroundError(

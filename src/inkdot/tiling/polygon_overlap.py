@@ -16,6 +16,7 @@ Outlines = npt.NDArray[np.object_]
 
 Indices = npt.NDArray[np.intp]
 Areas = npt.NDArray[np.float64]
+Lengths = npt.NDArray[np.float64]
 
 
 def as_outlines(geometries: Sequence[BaseGeometry]) -> Outlines:
@@ -67,6 +68,11 @@ def near_pairs(outlines: Outlines, distance: float) -> tuple[Indices, Indices]:
     first, second = shapely.STRtree(outlines).query(outlines, predicate="dwithin", distance=distance)
     ordered = first < second
     return first[ordered], second[ordered]
+
+
+def gaps(outlines: Outlines, first: Indices, second: Indices) -> Lengths:
+    """Distance between outlines, edge to edge, by pairs of indices; 0 where they touch, shape [pairs]."""
+    return shapely.distance(outlines[first], outlines[second])
 
 
 def connected_groups(count: int, first: Indices, second: Indices) -> list[list[int]]:

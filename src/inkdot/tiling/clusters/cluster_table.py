@@ -88,6 +88,7 @@ def cluster_table(
             scaled(cluster.outline_um, 1.0 / info.mpp.x, 1.0 / info.mpp.y).wkt for cluster in clusters
         ],
         "nuclei": [cluster.nuclei for cluster in clusters],
+        "group_nuclei": [cluster.group_nuclei for cluster in clusters],
         "nuclear_area_um2": [cluster.area_um2 for cluster in clusters],
         "nucleus_um": [cluster.nucleus_um for cluster in clusters],
         "nuclear_od": [cluster.od for cluster in clusters],

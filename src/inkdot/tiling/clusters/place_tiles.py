@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from inkdot.config import TilingConfig
 from inkdot.geometry import scanned_bounds
-from inkdot.records import SlideInfo, TileSpec
-from inkdot.tiling.clusters.group_objects import Cluster
+from inkdot.records import SlideInfo
+from inkdot.tiling.clusters.group_objects import MARGIN_UM, Cluster
 from inkdot.tiling.polygon_overlap import meets_box
 
-_MARGIN_UM: Final = 4.0  # surroundings shown with a cluster
 _OVERLAP_FRACTION: Final = 0.25  # of neighbouring tiles on a cluster larger than one
 _FEW_NUCLEI: Final = 2
 
@@ -46,33 +46,32 @@ class Placement:
     not_tiled: tuple[NotTiled, ...]
 
 
-def place_tiles(
-    info: SlideInfo, spec: TileSpec, clusters: Sequence[Cluster], lone_nucleus_um: float, max_tiles: int
-) -> Placement:
+def place_tiles(info: SlideInfo, tiling: TilingConfig, clusters: Sequence[Cluster]) -> Placement:
     """Tiles centred on clusters, several on a large one, none where a cluster lies whole in the tile of another.
 
-    Clusters come first, most nuclei first, then lone nuclei, largest first, until ``max_tiles`` are used.
+    They are placed until ``tiling.max_tiles`` are used: by turns on the cluster of most nuclei and on that of the
+    largest nucleus, so that neither groups of small cells nor single large ones use up the budget of the other.
+    Without ``tiling.fields`` on the clusters of most nuclei first, then on the largest lone nuclei.
 
     Args:
         info: The slide.
-        spec: Side and scale of the tiles; the stride is not used.
+        tiling: Side and scale of the tiles (the stride is not used), and which clusters get one.
         clusters: All clusters of the slide.
-        lone_nucleus_um: One or two nuclei smaller than this diameter (µm) get no tile.
-        max_tiles: Largest number of tiles.
     """
-    side = float(spec.side_um)
+    side = float(tiling.spec.side_um)
     placed = _PlacedTiles(side)
     not_tiled = [NotTiled.TILED] * len(clusters)
     chosen: dict[tuple[int, int], int] = {}
-    for index in _by_priority(clusters):
+    for index in _by_turns(clusters) if tiling.fields else _by_nuclei(clusters):
         cluster = clusters[index]
-        if cluster.nuclei <= _FEW_NUCLEI and cluster.nucleus_um < lone_nucleus_um:
+        # By its whole group: the field at the edge of a sheet may hold a single nucleus of it.
+        if cluster.group_nuclei <= _FEW_NUCLEI and cluster.nucleus_um < tiling.lone_nucleus_um:
             not_tiled[index] = NotTiled.SMALL
             continue
         if placed.hold(cluster.box_um):
             continue
         corners = list(_corners(info, cluster, side))
-        if len(chosen) + len(corners) > max_tiles:
+        if len(chosen) + len(corners) > tiling.max_tiles:
             not_tiled[index] = NotTiled.BUDGET
             continue
         for x, y in corners:
@@ -87,7 +86,19 @@ def place_tiles(
     )
 
 
-def _by_priority(clusters: Sequence[Cluster]) -> list[int]:
+def _by_turns(clusters: Sequence[Cluster]) -> list[int]:
+    """Indices, by turns the next one of most nuclei and the next one of the largest nucleus."""
+
+    def rank(index: int) -> tuple[float, int, int]:
+        cluster = clusters[index]
+        return -cluster.nucleus_um, -cluster.nuclei, index
+
+    by_size = sorted(range(len(clusters)), key=rank)
+    pairs = zip(_by_nuclei(clusters), by_size, strict=True)
+    return list(dict.fromkeys(index for pair in pairs for index in pair))
+
+
+def _by_nuclei(clusters: Sequence[Cluster]) -> list[int]:
     def rank(index: int) -> tuple[int, float, int]:
         cluster = clusters[index]
         return -cluster.nuclei, -cluster.nucleus_um, index
@@ -109,10 +120,10 @@ class _PlacedTiles:
     def hold(self, box: Box) -> bool:
         """Whether one tile holds the whole box with its margin."""
         left, top, right, bottom = (
-            box[0] - _MARGIN_UM,
-            box[1] - _MARGIN_UM,
-            box[2] + _MARGIN_UM,
-            box[3] + _MARGIN_UM,
+            box[0] - MARGIN_UM,
+            box[1] - MARGIN_UM,
+            box[2] + MARGIN_UM,
+            box[3] + MARGIN_UM,
         )
         column, row = self._cell(left, top)
         return any(
@@ -140,7 +151,7 @@ def _corners(info: SlideInfo, cluster: Cluster, side: float) -> Iterator[tuple[f
 
 def _along(low: float, high: float, side: float, start: float, length: float) -> list[float]:
     """Starts of tiles that cover low to high with the margin, centred, inside the scanned part where they fit."""
-    extent = high - low + 2.0 * _MARGIN_UM
+    extent = high - low + 2.0 * MARGIN_UM
     step = side * (1.0 - _OVERLAP_FRACTION)
     count = 1 if extent <= side else 1 + math.ceil((extent - side) / step)
     middle = 0.5 * (low + high)
