@@ -58,8 +58,8 @@ class ResolutionError(SlideError):
     """The slide is too coarse for the requested scale."""
 
 
-class NoForegroundError(SlideError):
-    """The slide has no foreground."""
+class NotBrightFieldError(SlideError):
+    """Nothing on the slide is as bright as empty glass."""
 
 
 def renamed_message(renames: Sequence[tuple[str, str]]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import inkdot
-from inkdot.errors import MissingMppError, NoForegroundError, StorageError, SyntheticModelError, UserError
+from inkdot.errors import MissingMppError, StorageError, SyntheticModelError, UserError
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions
 
@@ -125,15 +125,16 @@ def test_an_open_slide_keeps_what_was_stated_of_it(demo_model: inkdot.Model, pho
     assert "preparation 'smear'" in " ".join(found.warnings)
 
 
-def test_slides_without_scale_or_without_cells_are_refused(
+def test_a_slide_without_scale_is_refused_and_one_without_cells_inadequate(
     demo_model: inkdot.Model, photograph: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(MissingMppError, match=r"or with mpp=$"):
         demo_model.predict_slide(photograph, allow_synthetic_model=True)
     empty = tmp_path / "empty.png"
     Image.new("RGB", (600, 600), (240, 240, 240)).save(empty)
-    with pytest.raises(NoForegroundError):
-        demo_model.predict_slide(empty, mpp=0.5, allow_synthetic_model=True)
+    found = demo_model.predict_slide(empty, mpp=0.5, allow_synthetic_model=True)
+    assert (found.call, found.reason) == ("inadequate", "no nucleated cell was found")
+    assert len(found.clusters()) == 0
 
 
 def test_the_temporary_tables_go_with_the_prediction(demo_model: inkdot.Model, photograph: Path) -> None:

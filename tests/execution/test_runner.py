@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from inkdot.errors import NoForegroundError
+from inkdot.errors import NotBrightFieldError
 from inkdot.execution.runner import BatchSummary, failure_table, print_summary, run_slides
 from inkdot.records import SlideEntry
 from inkdot.storage import ledger
@@ -33,7 +33,7 @@ class Task:
             time.sleep(0.2)
             os._exit(9)
         if name in self.fails:
-            raise NoForegroundError("expected cells,\nfound none")
+            raise NotBrightFieldError("expected cells,\nfound none")
         if name in self.breaks:
             raise ZeroDivisionError("division by zero")
         if name in self.starves:

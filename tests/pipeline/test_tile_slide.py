@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from inkdot.config import Config, LabellingConfig, TilingConfig
-from inkdot.errors import MissingMppError, NoForegroundError, ResolutionError, UnreadableSlideError
+from inkdot.errors import MissingMppError, ResolutionError, UnreadableSlideError
 from inkdot.pipeline.tile_slide import TileTask, tile_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
@@ -156,10 +156,23 @@ def test_a_slide_that_turned_bad_leaves_no_table_behind(entry: SlideEntry, layou
         tile_slide(entry, CONFIG, layout)
 
 
-def test_slides_that_cannot_be_tiled_say_why(tmp_path: Path, layout: RunLayout):
+@pytest.mark.parametrize(
+    ("preparation", "why"), [("section", "no tissue was found"), ("thinprep", "no nucleated cell was found")]
+)
+def test_an_empty_slide_cut_by_a_grid_is_inadequate(
+    tmp_path: Path, layout: RunLayout, preparation: str, why: str
+):
     empty = SlideEntry("empty", paint(tmp_path / "empty.tif", []))
-    with pytest.raises(NoForegroundError, match="found none among"):
-        tile_slide(empty, CONFIG, layout)
+    tile_slide(empty, CONFIG.model_copy(update={"preparation": preparation}), layout)
+    table, facts = read_table(layout.tiles("empty"), TILES_VERSION)
+    assert table.num_rows == 0
+    assert facts["assessment"]["adequate"] is False
+    assert facts["assessment"]["why"].startswith(why)
+    (warning,) = facts["slide"]["warnings"]
+    assert "besides empty glass the slide shows nothing" in warning
+
+
+def test_slides_that_cannot_be_tiled_say_why(tmp_path: Path, layout: RunLayout):
     no_mpp = SlideEntry("no_mpp", paint(tmp_path / "no_mpp.tif", mpp=None))
     with pytest.raises(MissingMppError, match="--mpp"):
         tile_slide(no_mpp, CONFIG, layout)
@@ -217,7 +230,9 @@ def test_a_spent_budget_is_a_warning_of_the_slide(entry: SlideEntry, layout: Run
     assert tiles.num_rows == 1
     slide = facts["slide"]
     assert isinstance(slide, dict)
-    assert slide["warnings"] == ["1 clusters or cells have no tile: tiling.max_tiles was used up"]
+    assert slide["warnings"] == [
+        "1 of 2 clusters and lone cells were not looked at: 1 beyond tiling.max_tiles (1)"
+    ]
 
 
 def test_clusters_twice_give_the_same_bytes(entry: SlideEntry, tmp_path: Path):
@@ -228,9 +243,16 @@ def test_clusters_twice_give_the_same_bytes(entry: SlideEntry, tmp_path: Path):
     assert digest(first.tiles("one")) == digest(second.tiles("one"))
 
 
-def test_a_slide_of_nothing_but_red_cells_says_so(tmp_path: Path, layout: RunLayout):
+def test_a_slide_of_nothing_but_red_cells_is_inadequate_and_no_failure(tmp_path: Path, layout: RunLayout):
     rgb = np.full((600, 600, 3), 242, np.uint8)
     cv2.circle(rgb, (300, 300), 9, (228, 180, 150), cv2.FILLED)
     write_array_pyramid(tmp_path / "red.tif", rgb, mpp=MPP, downsamples=(1, 4))
-    with pytest.raises(NoForegroundError, match="found none among 0 nuclei"):
-        tile_slide(SlideEntry("red", tmp_path / "red.tif"), CLUSTERS, layout)
+    tile_slide(SlideEntry("red", tmp_path / "red.tif"), CLUSTERS, layout)
+    table, facts = read_table(layout.tiles("red"), TILES_VERSION)
+    assert table.num_rows == 0
+    assert (facts["assessment"]["adequate"], facts["assessment"]["why"]) == (
+        False,
+        "no nucleated cell was found",
+    )
+    assert read_table(layout.clusters("red"), CLUSTERS_VERSION)[0].num_rows == 0
+    assert layout.mask("red").exists()

@@ -68,10 +68,10 @@ def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     listing = sorted(tmp_path.iterdir())
     assert doctor.run(before, CONFIG) == 1
     said = capsys.readouterr().out
-    assert "1 of 6 slides can be used; 5 cannot" in said
+    assert "2 of 6 slides can be used; 4 cannot" in said
     assert lines_with(said, "nompp", "fails", "expected micrometres per pixel", "column `mpp`")
     assert lines_with(said, "coarse", "fails", "found 0.9 µm/px", "tiling.mpp")
-    assert lines_with(said, "empty", "fails", "expected tiles with at least")
+    assert lines_with(said, "empty", "warning", "inadequate: no tile has")
     assert lines_with(said, "text", "fails", "a kind that no reader opens")
     assert lines_with(said, "gone", "fails", "found nothing there")
     assert lines_with(said, "good", "warning", "1 of 2 labelled regions reach beyond the slide")
@@ -147,7 +147,7 @@ def test_a_wrong_labels_table_is_named_and_the_rest_goes_on(
     assert doctor.run(manifest, CONFIG) == 1
     said = capsys.readouterr().out
     assert lines_with(said, "good", "fails", "labels.csv: line 2: column label", "found 'maybe'")
-    assert "0 of 6 slides can be used" in said
+    assert "1 of 6 slides can be used" in said
 
 
 def test_one_file_under_two_names_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,14 +179,15 @@ def test_one_bad_slide_stops_no_other(slides: Path, model: Path, tmp_path: Path)
     out = tmp_path / "results"
     assert run([slides], model, out) == 1
     rows = {row["slide_id"]: row for row in read_predictions(out / "predictions.csv")}
-    assert {name for name, row in rows.items() if row["outcome"] == "done"} == {"s0", "s1", "s2"}
+    assert {name for name, row in rows.items() if row["outcome"] == "done"} == {"s0", "s1", "s2", "blank"}
     assert set(rows) == {"s0", "s1", "s2", "truncated", "empty", "words", "blank", "unscaled"}
-    assert rows["blank"]["call"] == "inadequate"
+    assert (rows["blank"]["call"], rows["blank"]["tiles"]) == ("inadequate", "0")
+    assert rows["blank"]["reason"] == "no cells were found"
     assert rows["words"]["call"] == ""
     assert "--mpp" in rows["unscaled"]["reason"]
     assert all(row["reason"] for row in rows.values() if row["outcome"] == "failed")
     failed = {line.slide_id for line in read_ledger(out / "ledger.jsonl") if line.outcome == "failed"}
-    assert failed == {"truncated", "empty", "words", "blank", "unscaled"}
+    assert failed == {"truncated", "empty", "words", "unscaled"}
 
 
 def test_a_second_run_does_nothing_again(slides: Path, model: Path, tmp_path: Path) -> None:

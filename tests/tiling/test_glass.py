@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inkdot.errors import NoForegroundError
+from inkdot.errors import NotBrightFieldError
 from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.foreground.glass import OD_STEP, Glass, find_glass, glass_of_pixels
 
@@ -51,7 +51,7 @@ def test_a_drawn_slide_of_exact_white_has_white_glass():
 
 def test_a_fluorescence_slide_is_refused_by_name():
     dark = pixels((3, 3, 30), 10_000)
-    with pytest.raises(NoForegroundError, match="bright-field"):
+    with pytest.raises(NotBrightFieldError, match="bright-field"):
         glass_of_pixels(dark)
 
 

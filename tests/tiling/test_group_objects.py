@@ -9,7 +9,8 @@ from inkdot.slides.array_slide import ArraySlide
 from inkdot.tiling.clusters.cluster_table import cluster_table
 from inkdot.tiling.clusters.find_objects import NuclearObject
 from inkdot.tiling.clusters.group_objects import MARGIN_UM, Cluster, find_clusters, group_objects
-from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
+from inkdot.tiling.clusters.not_tiled import NotTiled
+from inkdot.tiling.clusters.place_tiles import place_tiles
 
 SLIDE = ArraySlide(np.zeros((2000, 3000, 3), np.uint8), Mpp(0.5, 0.52))
 TILING = TilingConfig(mode="clusters", side_px=128, mpp=0.5, stride_px=64)  # 64 µm

@@ -2,7 +2,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inkdot.errors import NoForegroundError
 from inkdot.geometry import grid_positions
 from inkdot.labels import DEFAULT_HEADS, target_columns
 from inkdot.records import TileSpec
@@ -11,7 +10,7 @@ from inkdot.storage.schemas import tiles_schema
 from inkdot.tiling.foreground.find_foreground import Foreground, ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame
-from inkdot.tiling.tile_table import cut_tiles, with_targets
+from inkdot.tiling.tile_table import cut_tiles, empty_slide_message, with_targets
 
 SPEC = TileSpec(32, 0.5, 16)
 SLIDE = ArraySlide(np.zeros((200, 300, 3), np.uint8), 0.25)
@@ -70,7 +69,15 @@ def test_targets_fill_their_columns_and_nan_is_null():
 
 
 def test_nothing_found_says_what_there_was():
-    with pytest.raises(NoForegroundError, match=r"found none among \d+.*speck smaller than min_object_um"):
-        cut_tiles(SLIDE.info, SPEC, foreground((4, 4), class_=ForegroundClass.SPECK), DEFAULT_HEADS, 0.01)
-    with pytest.raises(NoForegroundError, match="shows nothing"):
-        cut_tiles(SLIDE.info, SPEC, foreground(), DEFAULT_HEADS, 0.01)
+    specks = foreground((4, 4), class_=ForegroundClass.SPECK)
+    for ground, message in (
+        (
+            specks,
+            "no tile has 0.01 of foreground; besides empty glass the slide shows speck smaller than min_object_um",
+        ),
+        (foreground(), "besides empty glass the slide shows nothing"),
+    ):
+        table = cut_tiles(SLIDE.info, SPEC, ground, DEFAULT_HEADS, 0.01)
+        assert table.num_rows == 0
+        assert table.schema.equals(tiles_schema(DEFAULT_HEADS))
+        assert message in empty_slide_message(ground, 0.01)

@@ -121,7 +121,7 @@ def find_clusters(
         ManifestError: The preparation is not a known one.
         MissingMppError: The slide has no µm/px.
         ResolutionError: The slide is too coarse for the settings.
-        NoForegroundError: There is nothing but glass.
+        NotBrightFieldError: It is no bright-field slide.
 
     Examples:
         >>> clusters = inkdot.find_clusters(slide)

@@ -143,7 +143,7 @@ class Model:
             SyntheticModelError: The model is synthetic, the slide is not, and that was not allowed.
             MissingMppError: The slide has no µm/px.
             ResolutionError: The slide is too coarse for the model.
-            NoForegroundError: There is nothing but glass; `inkdot predict` calls such a slide ``inadequate``.
+            NotBrightFieldError: It is no bright-field slide.
             UnreadableSlideError: Its pixels cannot be decoded.
 
         Examples:

@@ -37,7 +37,6 @@ class BatchSummary:
         done: Slides processed, by slide_id.
         reused: Slides whose earlier result is still valid.
         failed: Slides that failed, and why in one line.
-        empty: Failed slides on which no foreground was found.
         unwritten: Why lines are missing in the ledger; empty where none is missing.
     """
 
@@ -45,7 +44,6 @@ class BatchSummary:
     done: tuple[str, ...]
     reused: tuple[str, ...]
     failed: dict[str, str]
-    empty: frozenset[str] = frozenset()
     unwritten: str = ""
 
     @property
@@ -106,7 +104,6 @@ def run_slides(
         done=tuple(result.slide_id for result in results if result.outcome == "done"),
         reused=tuple(result.slide_id for result in results if result.outcome == "reused"),
         failed={result.slide_id: result.reason for result in results if result.outcome == "failed"},
-        empty=frozenset(result.slide_id for result in results if result.empty),
         unwritten=unwritten,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from inkdot.errors import InkdotError, NoForegroundError
+from inkdot.errors import InkdotError
 from inkdot.records import SlideEntry
 from inkdot.storage.ledger import Outcome
 
@@ -25,25 +25,21 @@ class TaskResult:
         outcome: done, reused or failed.
         seconds: Wall-clock seconds; 0 where the process died.
         reason: Why it failed, in one line; empty otherwise.
-        empty: It failed because no foreground was found.
     """
 
     slide_id: str
     outcome: Outcome
     seconds: float = 0.0
     reason: str = ""
-    empty: bool = False
 
 
 def run_task(task: SlideTask, entry: SlideEntry) -> TaskResult:
     """Run a task on a slide and catch every exception; only an interruption by the user is raised."""
     start = time.perf_counter()
-    empty = False
     try:
         outcome, reason = task(entry), ""
     except InkdotError as error:
         outcome, reason = "failed", str(error)
-        empty = isinstance(error, NoForegroundError)
     except MemoryError as error:
         found = f"none left ({error})" if str(error) else "none left"
         outcome = "failed"
@@ -51,4 +47,4 @@ def run_task(task: SlideTask, entry: SlideEntry) -> TaskResult:
     except Exception as error:  # noqa: BLE001 - the one broad except: one bad slide must not end the batch
         _LOG.debug("%s failed", entry.slide_id, exc_info=True)
         outcome, reason = "failed", f"unexpected {type(error).__name__}: {error}"
-    return TaskResult(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()), empty)
+    return TaskResult(entry.slide_id, outcome, time.perf_counter() - start, " ".join(reason.split()))

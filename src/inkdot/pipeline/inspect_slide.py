@@ -14,7 +14,7 @@ from inkdot.slides import open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
-from inkdot.tiling.tile_table import cut_tiles
+from inkdot.tiling.tile_table import cut_tiles, empty_slide_message
 from inkdot.units import Level0Px, LevelPx
 
 _PROBE_SIDE_PX = 64
@@ -78,6 +78,9 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
         return SlideInspection(
             entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings)
         )
+    if not tiles:
+        message = empty_slide_message(foreground, config.tiling.min_foreground_fraction)
+        warnings.append(f"inadequate: {message}")
     heads = config.head_records
     row = _BYTES_A_NUMBER * (len(tiles_schema(heads).names) + len(scores_schema(heads).names))
     cached = min(tiles, config.training.max_tiles_per_slide * sum(len(head.classes) for head in heads))
@@ -136,8 +139,8 @@ def _read_some(slide: Slide) -> None:
 
 def _count_tiles(info: SlideInfo, foreground: Foreground, tiling: TilingConfig, heads: Sequence[Head]) -> int:
     if tiling.mode == "clusters":
-        # Finding nuclei takes as long as tiling; without foreground this fails as tiling would.
-        cut_tiles(info, tiling.spec, foreground, heads, 0.0)
-        return tiling.max_tiles
+        # Finding nuclei takes as long as tiling; without foreground there is no tile either way.
+        any_foreground = cut_tiles(info, tiling.spec, foreground, heads, 0.0).num_rows > 0
+        return tiling.max_tiles if any_foreground else 0
     table = cut_tiles(info, tiling.spec, foreground, heads, tiling.min_foreground_fraction)
     return table.num_rows

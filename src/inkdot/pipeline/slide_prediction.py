@@ -32,7 +32,8 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
     """
     warnings = WARNING_SEPARATOR.join(scores.warnings if clusters is None else clusters.warnings)
     if not len(scores.flag_scores):
-        return Prediction(slide_id, "done", "inadequate", warnings=warnings, reason="no tile with foreground")
+        return _without_tiles(slide_id, scores, clusters, warnings)
+    assessment = scores.assessment
     values = scores.flag_scores if clusters is None else clusters.flag_scores
     # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
     threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
@@ -43,7 +44,6 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
     score = values[best] if pooled is None else pooled
     positive = flagged.any() if pooled is None else pooled >= threshold
     call, reason = _call(scores, float(score), positive=bool(positive), flagged=int(flagged.sum()))
-    assessment = scores.assessment
     return Prediction(
         slide_id=slide_id,
         outcome="done",
@@ -58,6 +58,25 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
         top_y_l0_px=str(scores.table.column("y_l0_px")[top].as_py()),
         warnings=warnings,
         reason=reason,
+        nuclei_in_focus=_number(assessment.get("nuclei_in_focus"), "d"),
+        assessable_mm2=_number(assessment.get("assessable_mm2"), ".4g"),
+        unassessable_fraction=_number(assessment.get("unassessable_fraction"), ".4f"),
+    )
+
+
+def _without_tiles(
+    slide_id: str, scores: SlideScores, clusters: ClusterScores | None, warnings: str
+) -> Prediction:
+    """The line of a slide on which there was nothing to score."""
+    assessment = scores.assessment
+    return Prediction(
+        slide_id=slide_id,
+        outcome="done",
+        call="inadequate",
+        clusters="" if clusters is None else str(clusters.table.num_rows),
+        flagged_clusters="" if clusters is None else "0",
+        warnings=warnings,
+        reason=str(assessment.get("why") or "no tile with foreground"),
         nuclei_in_focus=_number(assessment.get("nuclei_in_focus"), "d"),
         assessable_mm2=_number(assessment.get("assessable_mm2"), ".4g"),
         unassessable_fraction=_number(assessment.get("unassessable_fraction"), ".4f"),

@@ -62,7 +62,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
     whose hashes are in its footer.
 
     Raises:
-        SlideError: The slide cannot be read, has no usable mpp, or has no foreground.
+        SlideError: The slide cannot be read, has no usable mpp, or is no bright-field slide.
         ManifestError: A row of the slide's labels table is wrong.
     """
     try:

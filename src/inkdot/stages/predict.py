@@ -174,7 +174,7 @@ def _write_tables(
     console: Console,
 ) -> None:
     """Write ``predictions.csv`` and ``assessment.csv``; print warnings and the number of flagged slides."""
-    predictions = [_prediction_of(entry, layout, failed, tiled.empty) for entry in entries]
+    predictions = [_prediction_of(entry, layout, failed) for entry in entries]
     write_predictions(layout.predictions_csv, predictions)
     write_adequacy_table([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
     if others := _slides_of_other_lists(entries, layout):
@@ -231,11 +231,7 @@ def tiling_config(model: ModelFile) -> Config:
     return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
 
 
-def _prediction_of(
-    entry: SlideEntry, layout: RunLayout, failed: Mapping[str, str], empty: frozenset[str]
-) -> Prediction:
+def _prediction_of(entry: SlideEntry, layout: RunLayout, failed: Mapping[str, str]) -> Prediction:
     if entry.slide_id in failed:
-        # A slide without foreground is inadequate as well as failed: it has too few cells, and is never negative.
-        call = "inadequate" if entry.slide_id in empty else ""
-        return Prediction(entry.slide_id, "failed", call, reason=failed[entry.slide_id])
+        return Prediction(entry.slide_id, "failed", "", reason=failed[entry.slide_id])
     return read_slide_prediction(layout, entry.slide_id)

@@ -65,7 +65,8 @@ def run(slides: Path, config: Config, out: Path, batch: BatchSettings | None = N
         print_summary(console, [summary])  # before writing the table, which a full disk may prevent
         tiled = [entry.slide_id for entry in entries if layout.tiles(entry.slide_id).exists()]
         try:
-            console.print(Text(write_adequacy_table(tiled, layout)), soft_wrap=True)
+            for line in write_adequacy_table(tiled, layout):
+                console.print(Text(line), soft_wrap=True)
         except UserError as error:
             # The slides' own files are complete: the next run only needs to write this table.
             console.print(Text(str(error)), soft_wrap=True)

@@ -1,8 +1,8 @@
 """Adequacy of a slide's material: too little is `inadequate`, never negative."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from inkdot.config import AdequacyConfig
 from inkdot.records import Preparation, SlideInfo
@@ -11,6 +11,9 @@ from inkdot.tiling.foreground.find_foreground import Foreground
 from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 
 Rule = Literal["cytology", "section", "photograph"]
+
+NO_CELL: Final = "no nucleated cell was found"
+"""Why a slide without any nucleus is inadequate."""
 
 _OVER_TISSUE = (ForegroundClass.BLUR, ForegroundClass.FOLD)
 _OVER_GLASS = (
@@ -137,6 +140,16 @@ def assess(
     )
 
 
+def without_tiles(assessment: Assessment) -> Assessment:
+    """The assessment of a slide that has no tile: nothing of it is scored, so it is inadequate whatever the limits."""
+    reason = {
+        None: "no tissue was found" if assessment.rule == "section" else "no cells were found",
+        0: NO_CELL,
+    }.get(assessment.nuclei, f"none of its {assessment.nuclei} nucleated cells was looked at")
+    found = [why for why in assessment.why.split("; ") if why and why != reason]
+    return replace(assessment, adequate=False, why="; ".join([reason, *found]))
+
+
 def _unassessable_fraction(areas: dict[ForegroundClass, float], rule: Rule) -> float:
     """Fraction of the material that is hidden or blurred.
 
@@ -172,7 +185,9 @@ def _missing(
         "section": (config.min_tissue_mm2, "assessable tissue"),
     }[rule]
     missing: list[str] = []
-    if count is not None and count.in_focus < least_nuclei:
+    if count is not None and count.nuclei == 0 < least_nuclei:
+        missing.append(NO_CELL)
+    elif count is not None and count.in_focus < least_nuclei:
         missing.append(f"{count.in_focus} nucleated cells in focus, {least_nuclei} are needed")
     if assessable_mm2 < least_mm2:
         missing.append(f"{assessable_mm2:.3g} mm2 of {what}, {least_mm2:g} are needed")

@@ -7,17 +7,25 @@ import numpy as np
 import pyarrow as pa
 
 from inkdot.config import TilingConfig
-from inkdot.errors import NoForegroundError
 from inkdot.geometry import check_resolution
 from inkdot.labels import Head
 from inkdot.records import Preparation, Slide
-from inkdot.tiling.adequacy import Assessment, Rule, assess, count_nuclei, needs_nuclei, rule_for
+from inkdot.tiling.adequacy import (
+    Assessment,
+    Rule,
+    assess,
+    count_nuclei,
+    needs_nuclei,
+    rule_for,
+    without_tiles,
+)
 from inkdot.tiling.clusters.cluster_table import ObjectCounts, cluster_table, count_objects
 from inkdot.tiling.clusters.detect import detect_nuclei
 from inkdot.tiling.clusters.group_objects import find_clusters
-from inkdot.tiling.clusters.place_tiles import NotTiled, place_tiles
+from inkdot.tiling.clusters.not_tiled import not_looked_at
+from inkdot.tiling.clusters.place_tiles import place_tiles
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
-from inkdot.tiling.tile_table import cut_tiles, tiles_at
+from inkdot.tiling.tile_table import cut_tiles, empty_slide_message, tiles_at
 
 _WARN_UNASSESSABLE = 0.2
 
@@ -32,6 +40,7 @@ class SlideTiles:
         clusters: As ``schemas.clusters_schema``; None in mode ``grid``.
         counts: Numbers of nuclei and clusters; None in mode ``grid``.
         notices: Warnings about how nuclei were found.
+        left_out: How many clusters have no tile, and why; empty where every one has.
         assessment: What is assessable, and whether it is adequate.
     """
 
@@ -41,14 +50,12 @@ class SlideTiles:
     clusters: pa.Table | None = None
     counts: ObjectCounts | None = None
     notices: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def warnings(self) -> list[str]:
         """Warnings for every result of this slide."""
-        warnings = [*self.notices]
-        left_out = self.counts.not_tiled[NotTiled.BUDGET.value] if self.counts else 0
-        if left_out:
-            warnings.append(f"{left_out} clusters or cells have no tile: tiling.max_tiles was used up")
+        warnings = [*self.notices, *([self.left_out] if self.left_out else [])]
         unassessable = self.assessment.unassessable_fraction
         if unassessable >= _WARN_UNASSESSABLE:
             warnings.append(f"{unassessable:.0%} of the slide cannot be assessed (out of focus, artefacts)")
@@ -71,11 +78,7 @@ class SlideTiles:
         return [
             *notes,
             f"{counts.nuclei} nuclei ({counts.nuclei_in_focus} in focus) in {counts.clusters} clusters and lone cells",
-            *(
-                f"{count} of these in no tile: {reason}"
-                for reason, count in counts.not_tiled.items()
-                if count
-            ),
+            *([self.left_out] if self.left_out else []),
             f"not counted: {counts.too_small} things too small, {counts.ink_mm2:.3g} mm2 of ink and edges",
         ]
 
@@ -87,7 +90,7 @@ def cut_slide(
     preparation: Preparation = "thinprep",
     stain: str = "",
 ) -> SlideTiles:
-    """Cut a slide into tiles, and assess whether its material is adequate.
+    """Cut a slide into tiles, and assess whether its material is adequate. An empty slide has no tile, and is inadequate.
 
     Args:
         slide: An open slide.
@@ -98,7 +101,7 @@ def cut_slide(
 
     Raises:
         ResolutionError: The slide is too coarse.
-        NoForegroundError: There is nothing to cut tiles around.
+        NotBrightFieldError: Not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     check_resolution(slide.info, tiling.spec.mpp)
@@ -114,7 +117,11 @@ def cut_slide(
         # Only counted: a slide with three cells is inadequate, not negative.
         detected = detect_nuclei(slide, foreground, tiling, stain)
         count = count_nuclei(find_clusters(detected.objects, tiling), foreground)
-    return SlideTiles(tiles, foreground, assess(foreground, rule, count, tiling.adequacy))
+    assessment = assess(foreground, rule, count, tiling.adequacy)
+    if tiles.num_rows:
+        return SlideTiles(tiles, foreground, assessment)
+    shown = empty_slide_message(foreground, tiling.min_foreground_fraction)
+    return SlideTiles(tiles, foreground, without_tiles(assessment), notices=(shown,))
 
 
 def _around_clusters(
@@ -125,12 +132,7 @@ def _around_clusters(
     clusters = find_clusters(detected.objects, tiling)
     placement = place_tiles(info, tiling, clusters)
     counts = count_objects(foreground, detected, clusters, placement)
-    if not len(placement.x_l0_px):
-        raise NoForegroundError(
-            f"expected clusters or nuclei of {tiling.lone_nucleus_um:g} µm or more, found none "
-            f"among {counts.nuclei} nuclei and {counts.too_small} smaller things; look at the slide, or lower "
-            "tiling.lone_nucleus_um or tiling.nucleus_od"
-        )
+    assessment = assess(foreground, rule, count_nuclei(clusters, foreground), tiling.adequacy)
     return SlideTiles(
         tiles=tiles_at(
             info,
@@ -140,11 +142,12 @@ def _around_clusters(
             x_l0_px=placement.x_l0_px,
             y_l0_px=placement.y_l0_px,
             cluster_id=placement.cluster,
-            edge_um=np.array([cluster.blur_um for cluster in clusters])[placement.cluster],
+            edge_um=np.array([cluster.blur_um for cluster in clusters], np.float64)[placement.cluster],
         ),
         foreground=foreground,
-        assessment=assess(foreground, rule, count_nuclei(clusters, foreground), tiling.adequacy),
+        assessment=assessment if len(placement.x_l0_px) else without_tiles(assessment),
         clusters=cluster_table(info, spec, clusters, placement),
         counts=counts,
         notices=tuple(detected.warnings),
+        left_out=not_looked_at(counts.not_tiled, counts.clusters, tiling),
     )

@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.config import ArtefactConfig
-from inkdot.errors import NoForegroundError
 from inkdot.geometry import check_resolution, grid_positions, tile_side_l0_px
 from inkdot.labels import Head
 from inkdot.records import SlideInfo, TileSpec
@@ -28,6 +27,8 @@ def cut_tiles(
 ) -> pa.Table:
     """Tiles of the grid with enough foreground and few artefacts, by y then x, as ``schemas.tiles_schema`` with null targets.
 
+    A slide without foreground has none.
+
     Args:
         info: The slide.
         spec: Side, scale and stride of the tiles.
@@ -39,7 +40,6 @@ def cut_tiles(
 
     Raises:
         ResolutionError: The slide is too coarse for the tiles.
-        NoForegroundError: No tile is left.
     """
     check_resolution(info, spec.mpp)
     corners = np.array(list(grid_positions(info, spec)), dtype=np.int64).reshape(-1, 2)
@@ -49,8 +49,6 @@ def cut_tiles(
     kept = (fraction >= min_foreground_fraction) & (fraction > 0.0)
     if artefacts is not None:
         kept &= _few_artefacts(foreground, artefacts, x, y, width, height)
-    if not kept.any():
-        raise NoForegroundError(_no_tiles_message(foreground, len(corners), min_foreground_fraction))
     x, y = x[kept], y[kept]
     measured: dict[str, Any] = {}
     if foreground.focus is not None:
@@ -133,7 +131,8 @@ def with_targets(tiles: pa.Table, targets: Mapping[str, npt.NDArray[np.float32]]
     return pa.Table.from_pydict(columns, schema=tiles.schema)
 
 
-def _no_tiles_message(foreground: Foreground, tiles: int, min_fraction: float) -> str:
+def empty_slide_message(foreground: Foreground, min_fraction: float) -> str:
+    """What a slide without tiles shows, for those who wonder whether it is empty."""
     areas = foreground.areas_um2()
     total = sum(areas.values())
     shares = ", ".join(
@@ -141,8 +140,4 @@ def _no_tiles_message(foreground: Foreground, tiles: int, min_fraction: float) -
         for kind in ForegroundClass
         if areas[kind] and kind != ForegroundClass.GLASS
     )
-    return (
-        f"expected tiles with at least {min_fraction:g} of foreground, found none among {tiles}; "
-        f"besides empty glass the slide shows {shares or 'nothing'}; "
-        "check the slide, or lower tiling.min_foreground_fraction or tiling.min_object_um"
-    )
+    return f"no tile has {min_fraction:g} of foreground; besides empty glass the slide shows {shares or 'nothing'}"

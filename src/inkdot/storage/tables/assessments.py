@@ -11,6 +11,7 @@ from inkdot.storage.tables.predictions import spreadsheet_safe
 
 COLUMNS = (
     "slide_id", "call", "why", "rule", "nuclei", "nuclei_in_focus", "assessable_mm2", "unassessable_fraction", "spot",
+    "warnings",
 )  # fmt: skip
 REASONS = (
     "glass", "foreground", "speck", "precipitate", "ring", "outside", "blur", "fold", "coverslip", "bubble", "in_bubble",
@@ -24,7 +25,7 @@ def write_assessments(path: Path, assessments: Iterable[tuple[str, Mapping[str, 
 
     Args:
         path: The file.
-        assessments: slide_id and assessment of each slide, as in the footer of its tile table.
+        assessments: slide_id and assessment of each slide, as in the footer of its tile table, with its warnings in one text.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

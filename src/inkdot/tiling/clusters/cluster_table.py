@@ -11,7 +11,8 @@ from inkdot.records import SlideInfo, TileSpec
 from inkdot.storage.schemas import MEASURES, clusters_schema
 from inkdot.tiling.clusters.find_objects import DetectedObjects
 from inkdot.tiling.clusters.group_objects import IN_FOCUS_BLUR_UM, Cluster
-from inkdot.tiling.clusters.place_tiles import NotTiled, Placement
+from inkdot.tiling.clusters.not_tiled import NotTiled
+from inkdot.tiling.clusters.place_tiles import Placement
 from inkdot.tiling.foreground.find_foreground import Foreground
 from inkdot.tiling.foreground.foreground_classes import OPAQUE
 from inkdot.tiling.polygon_overlap import scaled

@@ -1,9 +1,8 @@
-"""Positions of tiles centred on clusters, and the reason where a cluster gets none."""
+"""Positions of tiles centred on clusters."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -13,20 +12,13 @@ from inkdot.config import TilingConfig
 from inkdot.geometry import scanned_bounds
 from inkdot.records import SlideInfo
 from inkdot.tiling.clusters.group_objects import MARGIN_UM, Cluster
+from inkdot.tiling.clusters.not_tiled import NotTiled
 from inkdot.tiling.polygon_overlap import meets_box
 
 _OVERLAP_FRACTION: Final = 0.25  # of neighbouring tiles on a cluster larger than one
 _FEW_NUCLEI: Final = 2
 
 Box = tuple[float, float, float, float]
-
-
-class NotTiled(StrEnum):
-    """Why a cluster has no tile; empty where it has one, or lies whole in that of another."""
-
-    TILED = ""
-    SMALL = "one or two small nuclei"
-    BUDGET = "beyond max_tiles"
 
 
 @dataclass(frozen=True, slots=True)

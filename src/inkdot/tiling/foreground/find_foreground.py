@@ -77,7 +77,7 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     measure its sharpness.
 
     Raises:
-        NoForegroundError: Not a bright-field slide.
+        NotBrightFieldError: Not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     planes = read_planes(slide, tiling.mask_mpp)

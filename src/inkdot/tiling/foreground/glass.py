@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.errors import NoForegroundError
+from inkdot.errors import NotBrightFieldError
 from inkdot.geometry import plan_rectangle, scanned_bounds
 from inkdot.records import RgbArray, Slide
 
@@ -58,7 +58,7 @@ def find_glass(slide: Slide, level: int) -> Glass:
     """Find colour and noise of the empty glass at one level.
 
     Raises:
-        NoForegroundError: No bright pixels: not a bright-field slide.
+        NotBrightFieldError: No bright pixels: not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     pixels = np.concatenate([window.reshape(-1, 3) for window in _sample_windows(slide, level)])
@@ -77,12 +77,12 @@ def glass_of_pixels(pixels: npt.NDArray[np.uint8]) -> Glass:
     The mode is used: unlike a percentile it does not depend on the amount of tissue.
 
     Raises:
-        NoForegroundError: No bright pixels: not a bright-field slide.
+        NotBrightFieldError: No bright pixels: not a bright-field slide.
     """
     darkest, brightest = pixels.min(axis=1), pixels.max(axis=1)
     top = float(np.quantile(darkest, 0.999))
     if not _any_bright(pixels):
-        raise NoForegroundError(
+        raise NotBrightFieldError(
             f"expected a bright-field slide, found no pixel brighter than {top:.0f} of 255; "
             "fluorescence slides cannot be used"
         )

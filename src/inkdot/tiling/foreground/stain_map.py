@@ -59,7 +59,7 @@ def read_planes(slide: Slide, mask_mpp: float) -> Planes:
     """Read a slide at ``mask_mpp`` µm per pixel, in blocks.
 
     Raises:
-        NoForegroundError: Not a bright-field slide.
+        NotBrightFieldError: Not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     level = reading_level(slide.info, mask_mpp)
