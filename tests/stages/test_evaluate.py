@@ -313,6 +313,20 @@ def test_bad_slides_are_listed_escaped_and_in_no_metric(model: Path, tmp_path: P
     assert "[b]&amp;torn" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
+def test_an_empty_slide_is_inadequate_and_no_failure(model: Path, tmp_path: Path):
+    slides = make_cohort(tmp_path / "cohort", 300, 4)
+    blank = np.full((256, 256, 3), 242, np.uint8)
+    write_array_pyramid(tmp_path / "cohort" / "bare.tif", blank, mpp=Mpp.square(0.5))
+    slides.write_text(slides.read_text() + "bare,bare.tif,p9,,,malignant,\n")
+    assert evaluate.run(model, slides, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["failed"] == {}
+    assert report["calls"]["positive, inadequate"] == 1
+    # The positive slide without cells counts as missed: an interval of none among three, not among two.
+    sensitivity = report["metrics"]["slides"]["sensitivity"]
+    assert (sensitivity["value"], sensitivity["high"]) == (0.0, pytest.approx(1.0 - 0.025 ** (1.0 / 3.0)))
+
+
 def test_slides_without_any_label_cannot_be_evaluated(model: Path, tmp_path: Path):
     slides = make_cohort(tmp_path / "cohort", 400, 1)
     slides.write_text("slide_id,path\ns400,s400.tif\n")

@@ -396,13 +396,16 @@ def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
     folder.mkdir()
     paint(folder / "quiet.tif", "benign", 90, synthetic=False)
     (folder / "torn.tif").write_bytes((folder / "quiet.tif").read_bytes()[:2000])
-    path = write_manifest(
-        folder, [*rows, ("quiet", "quiet.tif", "", "", ""), ("torn", "torn.tif", "", "", "")]
-    )
+    write_array_pyramid(folder / "bare.tif", np.full((384, 384, 3), 242, np.uint8), mpp=Mpp.square(0.5))
+    more = [(name, f"{name}.tif", "", "", "") for name in ("quiet", "torn", "bare")]
+    path = write_manifest(folder, [*rows, *more])
     assert train.run(config(epochs=1), path, tmp_path / "run") == 1
     said = capsys.readouterr().err
-    assert "1 slides have no labelled tile" in said
+    assert "2 slides have no labelled tile" in said
+    assert "On 1 of these slides nothing was found to cut tiles around (bare)." in said
     assert "torn" in said
+    assert "bare  " not in said  # not in the table of failed slides
+    assert "torn  " in said
     assert read_model_file(tmp_path / "run" / "model").trained_on.slides == PATIENTS
 
 

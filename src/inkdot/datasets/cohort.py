@@ -23,6 +23,7 @@ class Cohort:
         slides: By slide_id, sorted.
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
+        empty: Those of them that have no tile at all.
         images: The slides are labelled images of one tile each, and a patient is a group of them.
         by_slide: Labels of whole slides are used for training too; the slides then hold tiles without labels.
     """
@@ -32,6 +33,7 @@ class Cohort:
     unlabelled: tuple[str, ...]
     images: bool = False
     by_slide: bool = False
+    empty: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -110,6 +112,7 @@ def split_cohort(
         unlabelled=tuple(tiles.entry.slide_id for tiles in slides if not len(tiles.targets)),
         images=images,
         by_slide=by_slide,
+        empty=tuple(tiles.entry.slide_id for tiles in slides if tiles.empty),
     )
     _check_files_apart(cohort)
     return cohort
@@ -160,6 +163,11 @@ def cohort_notes(cohort: Cohort) -> list[str]:
     if cohort.unlabelled:
         what = "images have no label" if cohort.images else "slides have no labelled tile"
         notes.append(f"{len(cohort.unlabelled)} {what} and were not used.")
+    if cohort.empty:
+        named = ", ".join(cohort.empty[:3]) + (", …" if len(cohort.empty) > 3 else "")
+        notes.append(
+            f"On {len(cohort.empty)} of these slides nothing was found to cut tiles around ({named})."
+        )
     if unnamed := sum(not tiles.entry.patient_id for tiles in cohort.used()):
         notes.append(
             f"{unnamed} slides have no patient_id, and each counts as a patient of its own: where two are of "

@@ -45,6 +45,7 @@ class LabelledTiles:
         slide_targets: Target of the whole slide, weight per class of all heads, NaN where unknown, shape
             [classes]; None for an image.
         mpp: As scanned, before tiles are scaled; None where unknown.
+        empty: The slide has no tile at all: nothing was found on it.
     """
 
     entry: SlideEntry
@@ -55,6 +56,7 @@ class LabelledTiles:
     source_sha256: str
     slide_targets: TargetArray | None = None
     mpp: Mpp | None = None
+    empty: bool = False
 
     def nbytes(self, side_px: int) -> int:
         """Bytes of their pixels."""
@@ -169,6 +171,7 @@ def _choose(
         source_sha256=str(footer["slide_fingerprint"]),
         slide_targets=of_slide,
         mpp=Mpp(slide["mpp_x"], slide["mpp_y"]),
+        empty=table.num_rows == 0,
     )
 
 
