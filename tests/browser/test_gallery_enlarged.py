@@ -90,7 +90,7 @@ def test_brightness_and_contrast_change_the_image_and_are_reset(
 def test_verdicts_and_note_are_seen_without_scrolling(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, size: tuple[int, int]
 ) -> None:
-    measured = ClusterFacts(0, 9, True, 9, dict.fromkeys(MEASURES, 1.0), 2)
+    measured = ClusterFacts(0, 9, True, 9, dict.fromkeys(MEASURES, 1.0), 2, 40)
     review = make_review("S1", 3)
     assert review.ranking is not None
     regions = tuple(replace(region, cluster=measured) for region in review.ranking.regions)

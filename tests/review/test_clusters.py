@@ -34,7 +34,7 @@ def cluster_rows() -> pa.Table:
         rows.append(
             {
                 "cluster_id": index, "x_l0_px": x, "y_l0_px": y, "width_l0_px": width, "height_l0_px": height,
-                "geometry": box.wkt, "nuclei": 4, "group_nuclei": 4,
+                "geometry": box.wkt, "nuclei": 4, "group_nuclei": 30,
                 "nuclear_area_um2": 100.0, "nucleus_um": 12.0, "nuclear_od": 0.5,
                 "edge_um": 1.0, "in_focus": index != 1, "not_tiled": "",
                 "tile_rows": [[0], [1, 2], [0], [3]][index],
@@ -111,7 +111,7 @@ def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None
     large, small, low = slide_facts["regions"]
     assert small["cluster"] == {
         "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
-        "others": 1, "reservations": [],
+        "others": 1, "group_nuclei": 30, "reservations": [],
     }  # fmt: skip
     assert large["cluster"]["reservations"] == [
         "out of focus",

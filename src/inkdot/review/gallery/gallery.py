@@ -240,6 +240,7 @@ def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
         "measured_nuclei": cluster.measured_nuclei,
         "measures": {name: round(value, 3) for name, value in cluster.measures.items()},
         "others": cluster.others,
+        "group_nuclei": cluster.group_nuclei,
         "reservations": cluster.reservations,
     }
 

@@ -17,6 +17,7 @@ class ClusterFacts:
         measured_nuclei: Nuclei outlined at full scale, 0 where none could be; None where they were not measured.
         measures: Measurements by the names of ``schemas.MEASURES``; those that could not be measured are left out.
         others: Further clusters and cells that lie fully in the same image, without a card of their own.
+        group_nuclei: Nuclei of the whole group where it is a field of a larger one; else as ``nuclei``.
     """
 
     cluster_id: int
@@ -25,6 +26,7 @@ class ClusterFacts:
     measured_nuclei: int | None
     measures: Mapping[str, float]
     others: int
+    group_nuclei: int
 
     @property
     def reservations(self) -> list[str]:

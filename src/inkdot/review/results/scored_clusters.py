@@ -124,6 +124,7 @@ def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -
                 measured_nuclei=cast("int | None", facts["measured_nuclei"]),
                 measures=measures_of(facts),
                 others=clusters.others[row],
+                group_nuclei=cast(int, facts["group_nuclei"]),
             ),
         )
 

@@ -61,6 +61,7 @@
     for (const [name, words, write, title] of MEASURES) {
       if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
     }
+    if (cluster.group_nuclei > cluster.nuclei) rows.push(["part of a larger group", `of about ${cluster.group_nuclei} nuclei`, "Groups that do not fit one image are cut into fields, each with a card of its own"]);
     if (cluster.others > 0) rows.push(["also in this image", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie fully in the image and have no card of their own"]);
     return rows;
   };
