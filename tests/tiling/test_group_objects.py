@@ -121,6 +121,20 @@ def test_what_lies_closer_together_than_to_anything_else_is_never_cut():
     assert all(field.nuclei % len(tight) == 0 for field in fields)
 
 
+def test_closeness_is_from_edge_to_edge_not_from_middle_to_middle():
+    # Pairs of large nuclei 1 µm apart; between the pairs a small nucleus 5 µm from both, whose middle is nearer.
+    things = [
+        disc(100 + 57 * i + dx, 100, diameter)
+        for i in range(6)
+        for dx, diameter in ((0, 20.0), (21, 20.0), (39, 6.0))
+    ]
+    assert len(group_objects(things, 12.0)) == 1
+    fields = find_clusters(things, TILING)
+    for i in range(6):
+        pair = shapely.box(95 + 57 * i, 95, 126 + 57 * i, 105)
+        assert sum(field.outline_um.intersects(pair) for field in fields) == 1
+
+
 def test_fields_do_not_depend_on_the_order_of_objects():
     things = crowd(12, 9)
     expected = [(field.box_um, field.nuclei) for field in find_clusters(things, TILING)]
