@@ -122,16 +122,16 @@ def test_what_lies_closer_together_than_to_anything_else_is_never_cut():
 
 
 def test_closeness_is_from_edge_to_edge_not_from_middle_to_middle():
-    # Pairs of large nuclei 1 µm apart; between the pairs a small nucleus 5 µm from both, whose middle is nearer.
+    # Pairs of large nuclei 1 µm apart; between the pairs a small nucleus 4 µm from both, whose middle is nearer.
     things = [
-        disc(100 + 57 * i + dx, 100, diameter)
+        disc(100 + 51 * i + dx, 100, diameter)
         for i in range(6)
-        for dx, diameter in ((0, 20.0), (21, 20.0), (39, 6.0))
+        for dx, diameter in ((0, 18.0), (19, 18.0), (35, 6.0))
     ]
     assert len(group_objects(things, 12.0)) == 1
     fields = find_clusters(things, TILING)
     for i in range(6):
-        pair = shapely.box(95 + 57 * i, 95, 126 + 57 * i, 105)
+        pair = shapely.box(95 + 51 * i, 95, 124 + 51 * i, 105)
         assert sum(field.outline_um.intersects(pair) for field in fields) == 1
 
 
