@@ -38,7 +38,8 @@ BUDGET = "beyond tiling.max_tiles (20)"
 SMALL = "8 of 8 clusters and lone cells were not looked at: 8 one or two small nuclei (below tiling.lone_nucleus_um, 7.2 µm)"
 NONE_SCORED = "none of its 8 nucleated cells was looked at"
 SLIDES = ("scant", "blurred", "empty", "three", "crowded", "lone")
-TILING = {"mode": "clusters", "side_px": 64, "mpp": 0.5, "stride_px": 64, "max_tiles": 20}
+LIMITS = {"max_tiles": 20, "lone_nucleus_um": 7.2, "cell_finder": "classical"}  # these are discs, not cells
+TILING = {"mode": "clusters", "side_px": 64, "mpp": 0.5, "stride_px": 64, **LIMITS}
 
 
 def painted(cells: int, blur_px: float = 0.0, radius_px: int = 12) -> np.ndarray:
@@ -68,7 +69,7 @@ def outputs(
     rows = [f"{name},{name}.tif,mgg,smear" for name in images]
     (folder / "slides.csv").write_text("\n".join(["slide_id,path,stain,preparation", *rows]) + "\n")
     results, review = RunLayout(folder / "results"), ReviewLayout(folder / "review")
-    model = untrained_model(folder / "model", synthetic=True, threshold=0.0, max_tiles=20)
+    model = untrained_model(folder / "model", synthetic=True, threshold=0.0, **LIMITS)
     with redirect_stderr(io.StringIO()) as terminal:
         assert (
             predict.run(
