@@ -159,7 +159,10 @@ def sharpness(rgb: RgbArray, od_table: npt.NDArray[np.uint8], mpp: float) -> Sha
         od_table: From :meth:`inkdot.tiling.foreground.glass.Glass.od_table`.
         mpp: Its µm per pixel.
     """
-    od = cv2.LUT(rgb, od_table).mean(axis=2, dtype=np.float32) * np.float32(OD_STEP)
+    red, green, blue = cv2.split(cv2.LUT(rgb, od_table))
+    # Not ndarray.mean over the channels, which takes as long as all the rest.
+    total = (red.astype(np.uint16) + green + blue).astype(np.float32)
+    od = total / np.float32(3.0) * np.float32(OD_STEP)
     first = cast(Plane, cv2.GaussianBlur(od, (0, 0), _FIRST_UM / mpp))
     second = cast(Plane, cv2.GaussianBlur(first, (0, 0), _AGAIN_UM / mpp))
     steep, steep_again = _squared_slope(first, mpp), _squared_slope(second, mpp)
@@ -171,8 +174,17 @@ def sharpness(rgb: RgbArray, od_table: npt.NDArray[np.uint8], mpp: float) -> Sha
 
 
 def _squared_slope(od: Plane, mpp: float) -> Plane:
-    across, down = (cast(Plane, slope) for slope in np.gradient(od, mpp))
-    return cast(Plane, across * across + down * down)
+    """Squared gradient by central differences, on the border by one-sided ones: as np.gradient, in a third of its time."""
+    down, across = np.empty_like(od), np.empty_like(od)
+    for slope, plane in ((down, od), (across.T, od.T)):
+        np.subtract(plane[2:], plane[:-2], out=slope[1:-1])
+        slope[1:-1] /= np.float32(2.0 * mpp)
+        slope[0] = (plane[1] - plane[0]) / np.float32(mpp)
+        slope[-1] = (plane[-1] - plane[-2]) / np.float32(mpp)
+    down *= down
+    across *= across
+    down += across
+    return down
 
 
 def edge_um(strength: npt.NDArray[np.float64], again: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

