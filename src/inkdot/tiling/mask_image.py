@@ -19,12 +19,15 @@ MAX_SIDE_PX: Final = 1200
 _Colour = tuple[int, int, int]
 
 _DROPPED_COLOURS: Final[dict[ForegroundClass, _Colour]] = {
+    ForegroundClass.CLOT: (245, 150, 190),
     ForegroundClass.SPECK: (230, 140, 0),
+    ForegroundClass.RED_CELL: (240, 90, 70),
     ForegroundClass.GREY: (200, 0, 160),
     ForegroundClass.OUTSIDE: (205, 205, 222),
     ForegroundClass.RING: (150, 110, 60),
     ForegroundClass.PRECIPITATE: (120, 70, 0),
     ForegroundClass.BLUR: (0, 170, 230),
+    ForegroundClass.FIBRE: (90, 160, 0),
     ForegroundClass.FOLD: (140, 60, 210),
     ForegroundClass.COVERSLIP: (0, 150, 140),
     ForegroundClass.BUBBLE: (215, 175, 0),

@@ -36,7 +36,8 @@ def blocks_with_foreground(
     """
     frame = foreground.frame
     left, top = frame.x_l0_px * info.mpp.x, frame.y_l0_px * info.mpp.y
-    kept = foreground.of((ForegroundClass.FOREGROUND, ForegroundClass.BLUR)).astype(np.uint8)
+    searched = (ForegroundClass.FOREGROUND, ForegroundClass.BLUR, ForegroundClass.CLOT)
+    kept = foreground.of(searched).astype(np.uint8)
     # Only named artefacts are excluded: the edge of the 4 µm mask would trim nuclei.
     opaque = foreground.of(OPAQUE).astype(np.uint8)
     side = core_um + 2 * halo_um

@@ -18,11 +18,13 @@ from inkdot.records import MaskArray, Slide
 from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
 from inkdot.tiling.foreground.dust_and_precipitate import label_specks
+from inkdot.tiling.foreground.fibres import label_fibres
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
 from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
 from inkdot.tiling.foreground.glass import Glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.tiling.foreground.pen_and_folds import folds, pen_marks, solid_grey
+from inkdot.tiling.foreground.protein_clots import label_clots
 from inkdot.tiling.foreground.stain_map import Bytes, Planes, read_planes
 
 _PALE_OD: Final = 0.18
@@ -111,6 +113,10 @@ def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
         )
         _label_ring(classes, planes, spot, tiling.spot.ring_um)
     classes[folds(planes, classes == ForegroundClass.FOREGROUND)] = ForegroundClass.FOLD
+    if tiling.mode == "clusters":
+        # In sections, and in smears cut on a grid, threads and sheets are tissue.
+        label_fibres(classes, planes)
+        label_clots(classes, planes)
     label_specks(classes, planes, tiling.min_object_um)
     return classes
 

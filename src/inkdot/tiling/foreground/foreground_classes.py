@@ -8,18 +8,21 @@ class ForegroundClass(IntEnum):
     """Class of a mask pixel. The numbers are not stored."""
 
     GLASS = 0
-    FOREGROUND = 1
-    SPECK = 2
-    GREY = 3
-    OUTSIDE = 4
-    RING = 5
-    PRECIPITATE = 6
-    BLUR = 7
-    FOLD = 8
-    COVERSLIP = 9
-    BUBBLE = 10
-    IN_BUBBLE = 11
-    PEN = 12
+    CLOT = 1  # below foreground: where an image shows one class for several pixels, it is the largest
+    FOREGROUND = 2
+    SPECK = 3
+    RED_CELL = 4
+    GREY = 5
+    OUTSIDE = 6
+    RING = 7
+    PRECIPITATE = 8
+    BLUR = 9
+    FIBRE = 10
+    FOLD = 11
+    COVERSLIP = 12
+    BUBBLE = 13
+    IN_BUBBLE = 14
+    PEN = 15
 
     @property
     def words(self) -> str:
@@ -34,15 +37,18 @@ class ForegroundClass(IntEnum):
 
 _WORDS: Final = {
     ForegroundClass.GLASS: "empty glass",
+    ForegroundClass.CLOT: "protein clot",
     ForegroundClass.FOREGROUND: "foreground",
     ForegroundClass.SPECK: "speck smaller than min_object_um",
+    ForegroundClass.RED_CELL: "red cell, or as small and pale",
     ForegroundClass.GREY: "solid grey or black (print, ink, frame, shadow)",
     ForegroundClass.OUTSIDE: "outside of the cell spot",
     ForegroundClass.RING: "pale edge ring of the cell spot",
     ForegroundClass.PRECIPITATE: "stain precipitate",
     ForegroundClass.BLUR: "out of focus",
+    ForegroundClass.FIBRE: "fibre, hair or thread",
     ForegroundClass.FOLD: "fold of the section",
-    ForegroundClass.COVERSLIP: "straight line (edge of a coverslip, crack)",
+    ForegroundClass.COVERSLIP: "straight line (edge of a coverslip, crack, scratch)",
     ForegroundClass.BUBBLE: "wall of an air bubble",
     ForegroundClass.IN_BUBBLE: "glass in an air bubble",
     ForegroundClass.PEN: "pen mark",
@@ -53,13 +59,14 @@ BLOCKING: Final = frozenset(
         ForegroundClass.GREY,
         ForegroundClass.OUTSIDE,
         ForegroundClass.BLUR,
+        ForegroundClass.FIBRE,
         ForegroundClass.FOLD,
         ForegroundClass.COVERSLIP,
         ForegroundClass.BUBBLE,
         ForegroundClass.PEN,
     }
 )
-"""Not assessable. Under specks, precipitate and the ring there is nothing to assess."""
+"""Not assessable. Under specks, precipitate, red cells, clots and the ring there is nothing to assess."""
 
-OPAQUE: Final = BLOCKING - {ForegroundClass.BLUR} | {ForegroundClass.PRECIPITATE}
-"""No nuclei are detected there. Out of focus and in bubbles they are; each has its own edge width."""
+OPAQUE: Final = BLOCKING - {ForegroundClass.BLUR} | {ForegroundClass.PRECIPITATE, ForegroundClass.RED_CELL}
+"""No nuclei are detected there. Out of focus, in bubbles and on clots they are; each has its own edge width."""

@@ -21,6 +21,15 @@ PEN_WIDTH_UM: Final = 32.0
 PEN_UNEVENNESS: Final = 5.0
 """Maximum standard deviation of the colour of a stroke within 20 µm, in grey levels; clusters of nuclei have 10 and more."""
 
+GREEN_INK_WIDTH_UM: Final = 100.0
+"""Minimum width of a stroke of green ink in µm, however pale."""
+
+_GREEN_INK_OD = 0.1  # of red light, in a stroke; on its border half of that
+# Light green of Papanicolaou's stain absorbs more green than blue light, green ink more blue than green.
+_GREEN_OF_RED = 0.7
+_GREEN_OF_BLUE = 0.9
+_BORDER_GREEN_OF_RED = 0.85
+
 _PEN_BORDER_UM = 16.0  # the stroke lies above the focal plane: its border is blurred
 _EVEN_WITHIN_UM = 20.0
 _GREY_WIDTH_UM = 40.0
@@ -58,11 +67,38 @@ def pen_marks(planes: Planes) -> MaskArray:
         is_frame = at_border and float(np.median(planes.grey[window][part])) >= 200.0
         if not is_frame and _unevenness(planes, window, part) <= PEN_UNEVENNESS:
             strokes[window] |= part
-    if not strokes.any():
-        return strokes > 0
+    inked = (strokes > 0) | _green_ink(planes)
+    if not inked.any():
+        return inked
     reach = max(1, round(_PEN_BORDER_UM / planes.frame.mpp))
-    near = cv2.dilate(strokes, disc(2 * reach + 1))
-    return (strokes > 0) | ((near > 0) & (planes.stained > 0))
+    near = cv2.dilate(inked.astype(np.uint8), disc(2 * reach + 1))
+    return inked | ((near > 0) & (planes.stained > 0))
+
+
+def _green_ink(planes: Planes) -> MaskArray:
+    """Strokes of green ink, which may be pale and out of focus: wide, and with the least absorption in green light.
+
+    No stain of nuclei has that hue. What is grey or black beside such a stroke is a second layer of its ink.
+    """
+    mpp = planes.frame.mpp
+    found = np.zeros(planes.stained.shape, np.bool_)
+    table = planes.glass.od_table()
+    inky, sure = np.zeros(found.shape, np.uint8), np.zeros(found.shape, np.uint8)
+    least = round(_GREEN_INK_OD / OD_STEP)
+    for start in range(0, planes.frame.height_px, 1024):
+        band = slice(start, start + 1024)
+        red, green, blue = cv2.split(cv2.LUT(planes.tone[band], table))
+        sure[band] = (red >= least) & (green <= _GREEN_OF_RED * red) & (green <= _GREEN_OF_BLUE * blue)
+        inky[band] = (red >= least // 2) & (green <= _BORDER_GREEN_OF_RED * red) & (green <= blue)
+    if not sure.any():
+        return found
+    seeds = opened_by_disc(sure, GREEN_INK_WIDTH_UM / mpp) > 0
+    if seeds.any():
+        inky |= planes.grey >= 128
+        _, labels = cv2.connectedComponents(inky, connectivity=8)
+        of_seed = np.unique(labels[seeds])
+        found |= np.isin(labels, of_seed[of_seed > 0])
+    return found
 
 
 def _most_absorbed(planes: Planes) -> Bytes:
