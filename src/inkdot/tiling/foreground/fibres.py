@@ -34,7 +34,9 @@ _PALE_LENGTH_UM = 120.0
 _DARKER = 2.0
 _DARK_OD = 0.28
 _LARGEST_CELL_UM = 56.0  # across its box
-_DRAWN_OUT = 2.0  # across its box, of the root of its area: a disc has 1.6
+_DRAWN_OUT = 2.5  # length, of its width: two nuclei side by side have 2.2
+_STREAK = 1.8  # the same, where it is narrower than a nucleus
+_STREAK_WIDTH_UM = 9.0
 _SMOOTHING = 5
 
 Whole = npt.NDArray[np.intp]
@@ -155,11 +157,24 @@ def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mp
     cells = np.zeros(part.shape, np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
     for index in range(1, count):
-        width, height, area = (int(value) for value in stats[index, 2:])
-        across = float(np.hypot(width, height))
-        if across * mpp <= _LARGEST_CELL_UM and across <= _DRAWN_OUT * float(np.sqrt(area)):
-            cells[labels == index] = 1
+        x, y, width, height = (int(value) for value in stats[index, :4])
+        window = (slice(y, y + height), slice(x, x + width))
+        spot = labels[window] == index
+        if float(np.hypot(width, height)) * mpp <= _LARGEST_CELL_UM and not _is_streak(spot, mpp):
+            cells[window] |= spot
     return fibre & (cv2.dilate(cells, np.ones((3, 3), np.uint8)) == 0)
+
+
+def _is_streak(spot: MaskArray, mpp: float) -> bool:
+    """Whether a dark spot on a fibre is drawn out, by its second moments."""
+    rows, columns = np.nonzero(spot)
+    rows, columns = rows - rows.mean(), columns - columns.mean()
+    # Of a pixel itself, so that a row of pixels has a width.
+    across, down = float((columns**2).mean()) + 1.0 / 12.0, float((rows**2).mean()) + 1.0 / 12.0
+    half, both = 0.5 * (across + down), float((rows * columns).mean())
+    apart = float(np.hypot(0.5 * (across - down), both))
+    length, width = (4.0 * float(np.sqrt(max(half + sign * apart, 0.0))) for sign in (1.0, -1.0))
+    return length > (_STREAK if width * mpp < _STREAK_WIDTH_UM else _DRAWN_OUT) * width
 
 
 def _running_mean(values: Whole) -> npt.NDArray[np.float64]:

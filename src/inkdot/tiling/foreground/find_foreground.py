@@ -17,7 +17,7 @@ from inkdot.config import TilingConfig
 from inkdot.records import MaskArray, Slide
 from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
-from inkdot.tiling.foreground.dust_and_precipitate import label_specks
+from inkdot.tiling.foreground.dust_and_precipitate import label_crystals, label_specks
 from inkdot.tiling.foreground.fibres import label_fibres
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
 from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
@@ -115,6 +115,7 @@ def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
     classes[folds(planes, classes == ForegroundClass.FOREGROUND)] = ForegroundClass.FOLD
     if tiling.mode == "clusters":
         # In sections, and in smears cut on a grid, threads and sheets are tissue.
+        label_crystals(classes, planes)
         label_fibres(classes, planes)
         label_clots(classes, planes)
     label_specks(classes, planes, tiling.min_object_um)

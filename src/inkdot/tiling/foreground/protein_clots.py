@@ -20,10 +20,14 @@ CLOT_AREA_UM2: Final = 5_000.0
 PIECE_AREA_UM2: Final = 300.0
 """Minimum area of a pale piece in µm²: larger than a red cell with its blurred edge."""
 
+SCRAP_AREA_UM2: Final = 64.0
+"""Minimum area of a scrap in µm² that is paler than a red cell; what is smaller may be dust."""
+
 _FAINTEST_OD = 0.03  # of the most absorbed channel, averaged over 20 µm: clots have cracks
 _AVERAGED_UM = 20.0
 # In the lighter of red and green, of a mask pixel: the palest of 249 nucleated cells of real fluid has 0.11.
 _PALE_OD = 0.09
+_PALEST_OD = 0.06  # 1 of 67 red cells is paler throughout
 _NUCLEAR_OD = 0.20
 _SHADED_OD = 0.12
 _CYTOPLASM_UM = 16.0
@@ -39,23 +43,27 @@ def label_clots(classes: Bytes, planes: Planes) -> None:
     """
     mpp = planes.frame.mpp
     kept = (classes == ForegroundClass.FOREGROUND).astype(np.uint8)
-    faint, pale, dark = _shades(planes)
+    faint, pale, palest, dark = _shades(planes)
     faint &= kept | (classes == ForegroundClass.GLASS)
     sheets = opened_by_disc(faint, CLOT_WIDTH_UM / mpp)
     sheets &= _large(sheets, CLOT_AREA_UM2 / mpp**2)
     sheets = cv2.dilate(sheets, disc(2 * round(_EDGE_UM / mpp) + 1)) & faint
     beside_cells = cv2.dilate(dark & kept & (1 - sheets), disc(2 * round(_CYTOPLASM_UM / mpp) + 1))
-    pieces = _large(cast("Bytes", pale & kept & (1 - beside_cells)), PIECE_AREA_UM2 / mpp**2)
-    classes[((sheets | pieces) & kept) > 0] = ForegroundClass.CLOT
+    free = kept & (1 - beside_cells)
+    pieces = _large(pale & free, PIECE_AREA_UM2 / mpp**2)
+    scraps = _large(palest & free, SCRAP_AREA_UM2 / mpp**2)
+    classes[((sheets | pieces | scraps) & kept) > 0] = ForegroundClass.CLOT
 
 
-def _shades(planes: Planes) -> tuple[Bytes, Bytes, Bytes]:
-    """Mask pixels, 0 or 1: faintly stained around and no nucleus; no nucleus by far; as dark as one, or nearly."""
+def _shades(planes: Planes) -> tuple[Bytes, Bytes, Bytes, Bytes]:
+    """Mask pixels, 0 or 1: stained around and darker nowhere; paler than nuclei; than red cells; as dark as a nucleus."""
     shape = planes.stained.shape
-    faint, pale, dark = (np.zeros(shape, np.uint8) for _ in range(3))
+    faint, pale, palest, dark = (np.zeros(shape, np.uint8) for _ in range(4))
     table = planes.glass.od_table()
     side = max(1, round(_AVERAGED_UM / planes.frame.mpp)) | 1
-    pale_od, shaded_od, nuclear_od = (round(od / OD_STEP) for od in (_PALE_OD, _SHADED_OD, _NUCLEAR_OD))
+    palest_od, pale_od, shaded_od, nuclear_od = (
+        round(od / OD_STEP) for od in (_PALEST_OD, _PALE_OD, _SHADED_OD, _NUCLEAR_OD)
+    )
     for start in range(0, shape[0], 1024):
         first, band = max(0, start - side), slice(start, start + 1024)
         red, green, blue = cv2.split(cv2.LUT(planes.tone[first : start + 1024 + side], table))
@@ -66,8 +74,9 @@ def _shades(planes: Planes) -> tuple[Bytes, Bytes, Bytes]:
         own = slice(start - first, start - first + 1024)
         faint[band] = (around & (nuclear < nuclear_od))[own]
         pale[band] = (nuclear < pale_od)[own]
+        palest[band] = (nuclear < palest_od)[own]
         dark[band] = (nuclear >= shaded_od)[own]
-    return faint, pale, dark
+    return faint, pale, palest, dark
 
 
 def _large(mask: Bytes, least_px: float) -> Bytes:
