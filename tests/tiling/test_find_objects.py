@@ -113,11 +113,12 @@ def test_every_object_is_found_once_wherever_the_blocks_meet(scene, stains):
 
 def test_an_object_larger_than_a_blocks_margin_is_one_cluster(scene, stains):
     drawn = scene(1500, 400, 1.0)
-    drawn.box(700, 150, 600, 14, 0.6, stains["haematoxylin"])  # a streak of 600 µm across the border at 1024
+    # 600 µm across the border at 1024, and too wide for a fibre, which is no object.
+    drawn.box(700, 150, 600, 52, 0.6, stains["haematoxylin"])
     clusters = group_objects(found_on(ArraySlide(drawn.render(), 1.0)).objects, 12.0)
     assert len(clusters) == 1
-    assert clusters[0].box_um == pytest.approx((700, 150, 1300, 164), abs=2.0)
-    assert clusters[0].area_um2 == pytest.approx(600 * 14, rel=0.05)  # no part of it twice
+    assert clusters[0].box_um == pytest.approx((700, 150, 1300, 202), abs=2.0)
+    assert clusters[0].area_um2 == pytest.approx(600 * 52, rel=0.05)  # no part of it twice
 
 
 def test_only_the_scanned_part_is_searched(scene, stains):

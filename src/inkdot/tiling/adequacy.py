@@ -22,6 +22,7 @@ _OVER_GLASS = (
     ForegroundClass.IN_BUBBLE,
     ForegroundClass.GREY,
     ForegroundClass.COVERSLIP,
+    ForegroundClass.FIBRE,
     ForegroundClass.FOLD,
 )
 

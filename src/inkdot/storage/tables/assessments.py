@@ -14,10 +14,10 @@ COLUMNS = (
     "warnings",
 )  # fmt: skip
 REASONS = (
-    "glass", "foreground", "speck", "precipitate", "ring", "outside", "blur", "fold", "coverslip", "bubble", "in_bubble",
-    "grey", "pen",
+    "glass", "foreground", "clot", "speck", "red_cell", "precipitate", "ring", "outside", "blur", "fibre", "fold",
+    "coverslip", "bubble", "in_bubble", "grey", "pen",
 )  # fmt: skip
-"""Classes of ground; the area of each is a column ``<class>_mm2``."""
+"""Foreground classes; the area of each is a column ``<class>_mm2``."""
 
 
 def write_assessments(path: Path, assessments: Iterable[tuple[str, Mapping[str, object]]]) -> None:

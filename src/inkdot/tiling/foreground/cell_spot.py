@@ -39,7 +39,8 @@ class Spot:
         y_um: Centre, from the top edge of the mask.
         radius_um: Radius, to the middle of the ring.
         visible_fraction: Share (0 to 1) of its circumference that lies in the image.
-        by: How it was detected: ``ring`` or ``density`` of cells.
+        by: How it was detected: ``ring``, ``density`` of cells, or ``cells`` inside and outside, with a soft edge.
+        ratio: Density of cells inside, of that outside, for ``cells``; else 0.
     """
 
     x_um: float
@@ -47,11 +48,14 @@ class Spot:
     radius_um: float
     visible_fraction: float
     by: str
+    ratio: float = 0.0
 
     @property
     def words(self) -> str:
         """Description as a phrase."""
-        feature = "ring" if self.by == "ring" else "density of cells"
+        feature = {"ring": "ring", "density": "density of cells"}.get(
+            self.by, f"cells, {self.ratio:g} times as dense as outside"
+        )
         return (
             f"cell spot of {self.radius_um / 500.0:.2f} mm, centre {self.x_um / 1000.0:.2f}, {self.y_um / 1000.0:.2f} mm, "
             f"found by its {feature}, {self.visible_fraction:.0%} of it in the image"
@@ -218,7 +222,7 @@ def _best_disc(found: _Map, radii: list[float], size: tuple[int, int]) -> _Circl
             best = value, _Circle(*centre, radius, 0.0)
     if best is None or not _is_filled(occupied, best[1]):
         return None
-    visible = _visible(best[1], size)
+    visible = visible_fraction(best[1].x, best[1].y, best[1].radius, size)
     return _Circle(best[1].x, best[1].y, best[1].radius, visible) if visible >= _LEAST_VISIBLE else None
 
 
@@ -249,13 +253,13 @@ def _is_filled(occupied: _Map, found: _Circle) -> bool:
     return True
 
 
-def _visible(found: _Circle, size: tuple[int, int]) -> float:
+def visible_fraction(x: float, y: float, radius: float, size: tuple[float, float]) -> float:
+    """Share (0 to 1) of a circle's circumference in an image of that width and height; all in one unit."""
     angles = np.arange(_SECTORS) / _SECTORS * 2.0 * np.pi
-    x, y = found.x + found.radius * np.cos(angles), found.y + found.radius * np.sin(angles)
-    return float(((x >= 0) & (y >= 0) & (x < size[0]) & (y < size[1])).mean())
+    across, down = x + radius * np.cos(angles), y + radius * np.sin(angles)
+    return float(((across >= 0) & (down >= 0) & (across < size[0]) & (down < size[1])).mean())
 
 
 def _placed(found: _Circle, cell_um: float, size: tuple[int, int], by: str) -> Spot:
-    return Spot(
-        found.x * cell_um, found.y * cell_um, found.radius * cell_um, round(_visible(found, size), 3), by
-    )
+    visible = visible_fraction(found.x, found.y, found.radius, size)
+    return Spot(found.x * cell_um, found.y * cell_um, found.radius * cell_um, round(visible, 3), by)

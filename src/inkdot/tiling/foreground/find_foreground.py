@@ -25,6 +25,7 @@ from inkdot.tiling.foreground.glass import Glass
 from inkdot.tiling.foreground.mask_frame import MaskFrame
 from inkdot.tiling.foreground.pen_and_folds import folds, pen_marks, solid_grey
 from inkdot.tiling.foreground.protein_clots import label_clots
+from inkdot.tiling.foreground.small_spot import find_small_spot
 from inkdot.tiling.foreground.stain_map import Bytes, Planes, read_planes
 
 _PALE_OD: Final = 0.18
@@ -85,6 +86,8 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
     planes = read_planes(slide, tiling.mask_mpp)
     spot = find_spot(planes, tiling.spot)
     classes = _classified(planes, spot, tiling)
+    if spot is None and tiling.mode == "clusters" and tiling.spot.diameter_um > 0.0:
+        spot = find_small_spot(classes, planes)
     focus = None
     if tiling.artefacts.largest_edge_um > 0.0:
         focus = measure_focus(
@@ -113,12 +116,15 @@ def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
         )
         _label_ring(classes, planes, spot, tiling.spot.ring_um)
     classes[folds(planes, classes == ForegroundClass.FOREGROUND)] = ForegroundClass.FOLD
-    if tiling.mode == "clusters":
-        # In sections, and in smears cut on a grid, threads and sheets are tissue.
+    # In sections, and in smears cut on a grid, threads and sheets are tissue.
+    of_fluid = tiling.mode == "clusters"
+    if of_fluid:
         label_crystals(classes, planes)
         label_fibres(classes, planes)
-        label_clots(classes, planes)
     label_specks(classes, planes, tiling.min_object_um)
+    if of_fluid:
+        # Last: what is left of a clot may be a pale cell on it, and is no speck however small.
+        label_clots(classes, planes)
     return classes
 
 
