@@ -19,7 +19,7 @@ SMALL_SPOT_UM: Final = (4_000.0, 13_000.0)
 """Smallest and largest diameter that is tried, in µm."""
 
 LEAST_RATIO: Final = 3.0
-"""Minimum density of cells inside, of that outside. Crops and smears without a spot reach 2.6, two real spots 3.5 and 19."""
+"""Minimum density of cells inside, of that outside. Crops and smears without a spot reach 2.5, two real spots 3.5 and 18."""
 
 _SQUARE_UM = 100.0
 _STEP_UM = 250.0  # of the diameter
@@ -27,7 +27,7 @@ _CELL_UM2 = (80.0, 8_000.0)  # larger than a red cell: debris of that size is ra
 _CELLS = (ForegroundClass.FOREGROUND, ForegroundClass.BLUR)
 _LEAST_VISIBLE = 0.5  # of the circumference, in the image
 _LEAST_OCCUPIED = 100  # squares: fewer are too few to tell
-_LEAST_LIKELIHOOD = 100.0  # natural logarithm of the ratio
+_LEAST_LIKELIHOOD = 50.0  # natural logarithm of the ratio
 _LEAST_INSIDE = 0.5  # of the disc, in the image
 _LEAST_OUTSIDE = 0.05  # of the image, outside of the disc
 
