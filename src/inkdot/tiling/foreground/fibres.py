@@ -19,12 +19,12 @@ FIBRE_LENGTH_UM: Final = 100.0
 _WIDEST_UM = 44.0
 _LARGEST_MEAN_WIDTH_UM = 40.0
 
-# Rows of up to 14 cells on dense cerebrospinal fluid reach 11 widths and vary by 0.16 or more from step to step.
+# Rows of up to 14 cells on dense cerebrospinal fluid reach 11.7 widths and vary by 0.25 or more from step to step.
 _WIDTHS_LONG = 14.0
 _WIDTHS_SHORT = 8.0
 _UNEVEN_WIDTH = 0.6  # robust deviation of the width, of its median
-_UNEVEN_OD = 0.3  # robust step of optical density from one pixel to the next, of the median
-_SMOOTH_OD = 0.12
+_UNEVEN_DYE = 0.3  # robust difference of the dye across from one pixel to the next, of the median
+_SMOOTH_DYE = 0.13
 _SMOOTH_LENGTH_UM = 150.0
 _THIN_UM = 14.0
 _PALE_OD = 0.10
@@ -37,6 +37,7 @@ _LARGEST_CELL_UM = 56.0  # across its box
 _DRAWN_OUT = 2.5  # length, of its width: two nuclei side by side have 2.2
 _STREAK = 1.8  # the same, where it is narrower than a nucleus
 _STREAK_WIDTH_UM = 9.0
+_SMALL_SPOT_UM2 = 96.0  # too few mask pixels to have a shape: may be a lymphocyte
 _SMOOTHING = 5
 
 Whole = npt.NDArray[np.intp]
@@ -133,18 +134,18 @@ def _is_fibre(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mpp: fl
     if length_um < FIBRE_LENGTH_UM or length_um < _WIDTHS_SHORT * width_um:
         return False
     steps = path.steps[part]
-    widths = np.bincount(steps)
-    ods = np.bincount(steps, od[part]) / widths
-    usual_width, usual_od = float(np.median(widths)), max(float(np.median(ods)), OD_STEP)
-    uneven_width = 1.4826 * float(np.median(np.abs(widths - usual_width))) / usual_width
-    uneven_od = 1.4826 * float(np.median(np.abs(np.diff(ods)))) / usual_od
-    if uneven_width > _UNEVEN_WIDTH:
+    widths, dye = np.bincount(steps), np.bincount(steps, od[part])
+    usual_width, usual_dye = float(np.median(widths)), max(float(np.median(dye)), OD_STEP)
+    if 1.4826 * float(np.median(np.abs(widths - usual_width))) > _UNEVEN_WIDTH * usual_width:
         return False
-    if length_um >= _WIDTHS_LONG * width_um and uneven_od <= _UNEVEN_OD:
+    # The dye across, not its mean: where a line crosses the grid obliquely, the mean varies and the sum does not.
+    uneven_dye = 1.4826 * float(np.median(np.abs(np.diff(dye)))) / usual_dye
+    if length_um >= _WIDTHS_LONG * width_um and uneven_dye <= _UNEVEN_DYE:
         return True
-    if length_um >= _SMOOTH_LENGTH_UM and uneven_od <= _SMOOTH_OD:
+    if length_um >= _SMOOTH_LENGTH_UM and uneven_dye <= _SMOOTH_DYE:
         return True
-    return length_um >= _PALE_LENGTH_UM and width_um <= _THIN_UM and usual_od <= _PALE_OD
+    pale = float(np.median(dye / widths)) <= _PALE_OD
+    return length_um >= _PALE_LENGTH_UM and width_um <= _THIN_UM and pale
 
 
 def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mpp: float) -> MaskArray:
@@ -160,7 +161,10 @@ def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mp
         x, y, width, height = (int(value) for value in stats[index, :4])
         window = (slice(y, y + height), slice(x, x + width))
         spot = labels[window] == index
-        if float(np.hypot(width, height)) * mpp <= _LARGEST_CELL_UM and not _is_streak(spot, mpp):
+        small = np.count_nonzero(spot) * mpp**2 <= _SMALL_SPOT_UM2
+        if small or (
+            float(np.hypot(width, height)) * mpp <= _LARGEST_CELL_UM and not _is_streak(spot, mpp)
+        ):
             cells[window] |= spot
     return fibre & (cv2.dilate(cells, np.ones((3, 3), np.uint8)) == 0)
 

@@ -119,8 +119,8 @@ def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
     # In sections, and in smears cut on a grid, threads and sheets are tissue.
     of_fluid = tiling.mode == "clusters"
     if of_fluid:
-        label_crystals(classes, planes)
         label_fibres(classes, planes)
+        label_crystals(classes, planes)
     label_specks(classes, planes, tiling.min_object_um)
     if of_fluid:
         # Last: what is left of a clot may be a pale cell on it, and is no speck however small.

@@ -30,7 +30,7 @@ _PALE_OD = 0.09
 _PALEST_OD = 0.06  # 1 of 67 red cells is paler throughout
 _NUCLEAR_OD = 0.20
 _SHADED_OD = 0.12
-_CYTOPLASM_UM = 16.0
+_CYTOPLASM_UM = 24.0
 _EDGE_UM = 12.0
 
 
