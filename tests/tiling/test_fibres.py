@@ -91,10 +91,10 @@ def test_a_cell_on_or_beside_a_fibre_is_kept(scene, stains, diameter, off):
 
 
 @pytest.mark.parametrize("spacing", [9.0, 12.0, 16.0])
-@pytest.mark.parametrize("count", [8, 14])
+@pytest.mark.parametrize("count", [8, 14, 24])
 def test_cells_in_a_row_are_no_fibre(scene, stains, spacing, count):
     """Single file, as lobular carcinoma lies; 0.7 of the spacing is nucleus, and cytoplasm joins the cells."""
-    drawn = scene(600, 500, MPP)
+    drawn = scene(700, 500, MPP)
     for number in range(count):
         x, y = 100 + spacing * number, 250 + 10 * np.sin(number / 2.0)
         drawn.disc(x, y, 1.4 * spacing, 0.12, stains["eosin"])
@@ -102,6 +102,13 @@ def test_cells_in_a_row_are_no_fibre(scene, stains, spacing, count):
     areas = seen(drawn).areas_um2()
     assert areas[ForegroundClass.FIBRE] == 0
     assert areas[ForegroundClass.FOREGROUND] > count * spacing**2 * 0.3
+
+
+def test_nuclei_that_touch_in_an_even_row_are_no_fibre(scene, stains):
+    drawn = scene(600, 500, MPP)
+    for number in range(17):
+        drawn.disc(100 + 9 * number, 250 + 12 * np.sin(number / 3.0), 10.0, 0.7, stains["haematoxylin"])
+    assert seen(drawn).areas_um2()[ForegroundClass.FIBRE] == 0
 
 
 def test_threads_of_a_section_or_smear_stay_tissue(scene):

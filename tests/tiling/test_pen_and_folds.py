@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -24,8 +25,6 @@ def test_a_stroke_of_a_pen_is_named_border_and_all(scene, stains, ink, border_um
     od = drawn.od.copy()
     drawn.od[:] = 0
     drawn.disc(700, 250, 9.0, 0.8, stains["haematoxylin"])
-    import cv2
-
     drawn.od += cv2.GaussianBlur(od, (0, 0), border_um)
     foreground = find_foreground(ArraySlide(drawn.render(), 1.0), THINPREP)
     area = foreground.areas_um2()
@@ -123,3 +122,42 @@ def test_a_core_of_fat_and_a_small_biopsy_survive_beside_a_large_piece(scene, st
     fat = mask[126:250, 301:449]
     assert fat.any(axis=0).mean() > 0.99  # the whole net, not a part of it
     assert fat.any(axis=1).mean() > 0.99
+
+
+def draw_ring(
+    drawn, x_um: float, y_um: float, radius_um: float, width_um: float, ink, border_um: float
+) -> None:
+    """A ring of a felt pen, darker where two strokes overlap, out of focus."""
+    rows, columns = np.mgrid[: drawn.shape[0], : drawn.shape[1]] * drawn.mpp
+    away = np.hypot(columns - x_um, rows - y_um)
+    ring = ((away > radius_um - width_um / 2) & (away < radius_um + width_um / 2)).astype(np.float32)
+    overlap = ring * (np.arctan2(rows - y_um, columns - x_um) > 2.4)
+    od = (ring + overlap)[..., None] * np.asarray(ink, np.float32)
+    drawn.od += cv2.GaussianBlur(od, (0, 0), border_um / drawn.mpp)
+
+
+@pytest.mark.parametrize("strength", [0.35, 0.6])
+@pytest.mark.parametrize("border_um", [6.0, 20.0])
+def test_a_pale_green_ring_out_of_focus_is_named_and_the_cell_inside_is_kept(
+    scene, stains, strength, border_um
+):
+    """As drawn round the spots of real fluid: half of the red light absorbed, wide, its border blurred."""
+    drawn = scene(2400, 2400, 2.0)
+    ink = tuple(strength * value for value in (1.0, 0.48, 0.62))
+    draw_ring(drawn, 1200, 1200, 900, 260, ink, border_um)
+    drawn.disc(1200, 1200, 16.0, 0.9, stains["haematoxylin"])
+    foreground = find_foreground(ArraySlide(drawn.render(), 2.0), THINPREP)
+    area = foreground.areas_um2()
+    assert area[ForegroundClass.PEN] == pytest.approx(2 * np.pi * 900 * 260, rel=0.3)
+    assert area[ForegroundClass.PEN] > 2 * np.pi * 900 * 260
+    assert foreground.classes[300, 300] == ForegroundClass.FOREGROUND
+    assert area[ForegroundClass.FOREGROUND] < 0.01 * area[ForegroundClass.PEN]
+
+
+@pytest.mark.parametrize("colour", [(1.0, 0.6, 0.45), (0.947, 0.254, 0.197), (0.651, 0.701, 0.290)])
+def test_wide_blue_green_and_violet_material_is_no_pen(scene, colour):
+    """Clots and cytoplasm in light green, and haematoxylin: they absorb more green than blue light, or as much."""
+    drawn = scene(1200, 1200, 2.0)
+    drawn.disc(600, 600, 300.0, 0.3, colour)
+    areas = find_foreground(ArraySlide(drawn.render(2.0), 2.0), THINPREP).areas_um2()
+    assert areas[ForegroundClass.PEN] == 0

@@ -16,7 +16,9 @@ PAP_TEAL = (1.0, 0.6, 0.45)
 MPP = 1.0
 
 
-def draw_clot(drawn, x_um: float, y_um: float, size_um: float, strength: float, colour, cracks: bool) -> np.ndarray:
+def draw_clot(
+    drawn, x_um: float, y_um: float, size_um: float, strength: float, colour, cracks: bool
+) -> np.ndarray:
     """A blot with an uneven edge, with or without cracks of 5 µm; returns where it lies."""
     rng = np.random.default_rng(5)
     angles = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
@@ -26,7 +28,9 @@ def draw_clot(drawn, x_um: float, y_um: float, size_um: float, strength: float, 
     cv2.fillPoly(mask, [np.round(edge).astype(np.int32)], 1)
     if cracks:
         for start in np.arange(x_um - size_um, x_um + size_um, 30.0):
-            cv2.line(mask, (round(start), round(y_um - size_um)), (round(start + 40), round(y_um + size_um)), 0, 5)
+            cv2.line(
+                mask, (round(start), round(y_um - size_um)), (round(start + 40), round(y_um + size_um)), 0, 5
+            )
     drawn.od[mask > 0] += strength * np.asarray(colour, np.float32)
     return mask > 0
 

@@ -1,4 +1,4 @@
-"""Objects that hold no nucleus: dust, red cells, grains and crystals of precipitated stain."""
+"""Objects that hold no nucleus: dust, red cells, and grains of precipitated stain."""
 
 from typing import Final, cast
 
@@ -17,59 +17,15 @@ Defocus spreads a grain, and it then has the width of a small cell; but it holds
 the smallest lymphocyte holds (5.8 µm at an optical density of 0.7 is 18). Larger grains pass for cells here.
 """
 
+RED_CELL_UM2: Final = 36.0
+"""Minimum stained area of a red cell in µm²: a disc of 6.8 µm. Grains are smaller, and darker where they are large."""
+
 _PRECIPITATE_UM = 14.0
 _DARK_OD = 0.06
 _FAINTEST = 16.0  # a part of so many times the area in mask pixels is large, however thinly they are covered
 _LEAST_RED = 0.6  # of green: dyes of nuclei absorb both, red cells hardly any red
-
-
-RED_CELL_UM2: Final = 36.0
-"""Minimum stained area of a red cell in µm²: a disc of 6.8 µm. Grains are smaller, and darker where they are large."""
-
-CRYSTAL_UM2: Final = 320.0
-"""Minimum area of the black part of a crystal in µm²: 1.7 times that of overlapping nuclei in dense fluid."""
-
 _RED_CELL_OD = 0.2  # mean, in the lighter of red and green
 _RED_CELL_FILL = 0.36  # stained area, of that of its mask pixels: shreds fill less
-# Crystals are black. Nuclei absorb less of one colour, but the darkest in Papanicolaou's stain nearly as much of each.
-_CRYSTAL_OD = 0.45
-_CRYSTAL_RATIO = 0.75
-_CRYSTAL_EDGE_OD = 0.25
-_CRYSTAL_EDGE_RATIO = 0.6
-
-
-def label_crystals(classes: Bytes, planes: Planes) -> None:
-    """Label crystals of stain in the foreground, in place: black in all colours, and larger than a nucleus.
-
-    Args:
-        classes: :class:`ForegroundClass` per mask pixel.
-        planes: The slide at the scale of the mask.
-    """
-    table = planes.glass.od_table()
-    black, edge = np.zeros(classes.shape, np.uint8), np.zeros(classes.shape, np.uint8)
-    for start in range(0, classes.shape[0], 1024):
-        band = slice(start, start + 1024)
-        red, green, blue = cv2.split(cv2.LUT(planes.tone[band], table))
-        least = np.minimum(np.minimum(red, green), blue)
-        most = np.maximum(np.maximum(red, green), blue)
-        black[band] = (least >= round(_CRYSTAL_OD / OD_STEP)) & (least >= _CRYSTAL_RATIO * most)
-        edge[band] = (least >= round(_CRYSTAL_EDGE_OD / OD_STEP)) & (least >= _CRYSTAL_EDGE_RATIO * most)
-    kept = classes == ForegroundClass.FOREGROUND
-    black &= kept.astype(np.uint8)
-    if not black.any():
-        return
-    _, parts, stats, _ = cast(
-        "tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], object]",
-        cv2.connectedComponentsWithStats(black, connectivity=8),
-    )
-    large = stats[:, cv2.CC_STAT_AREA] * planes.frame.mpp**2 >= CRYSTAL_UM2
-    large[0] = False
-    if not large.any():
-        return
-    core = large[parts].astype(np.uint8)
-    # Of what surrounds the black part only its soft edge: a cell beside it stays.
-    near = cv2.dilate(core, np.ones((5, 5), np.uint8)) > 0
-    classes[((core > 0) | (near & (edge > 0))) & kept] = ForegroundClass.PRECIPITATE
 
 
 def label_specks(classes: Bytes, planes: Planes, min_object_um: float) -> None:

@@ -142,10 +142,11 @@ def _is_fibre(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mpp: fl
     uneven_dye = 1.4826 * float(np.median(np.abs(np.diff(dye)))) / usual_dye
     if length_um >= _WIDTHS_LONG * width_um and uneven_dye <= _UNEVEN_DYE:
         return True
-    if length_um >= _SMOOTH_LENGTH_UM and uneven_dye <= _SMOOTH_DYE:
-        return True
-    pale = float(np.median(dye / widths)) <= _PALE_OD
-    return length_um >= _PALE_LENGTH_UM and width_um <= _THIN_UM and pale
+    # What follows is shorter for its width. Rows of nuclei may be as even, but are darker.
+    if float(np.median(dye / widths)) > _PALE_OD:
+        return False
+    smooth = length_um >= _SMOOTH_LENGTH_UM and uneven_dye <= _SMOOTH_DYE
+    return smooth or (length_um >= _PALE_LENGTH_UM and width_um <= _THIN_UM)
 
 
 def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mpp: float) -> MaskArray:
@@ -162,9 +163,7 @@ def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mp
         window = (slice(y, y + height), slice(x, x + width))
         spot = labels[window] == index
         small = np.count_nonzero(spot) * mpp**2 <= _SMALL_SPOT_UM2
-        if small or (
-            float(np.hypot(width, height)) * mpp <= _LARGEST_CELL_UM and not _is_streak(spot, mpp)
-        ):
+        if small or (float(np.hypot(width, height)) * mpp <= _LARGEST_CELL_UM and not _is_streak(spot, mpp)):
             cells[window] |= spot
     return fibre & (cv2.dilate(cells, np.ones((3, 3), np.uint8)) == 0)
 

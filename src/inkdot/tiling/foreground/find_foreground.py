@@ -17,7 +17,7 @@ from inkdot.config import TilingConfig
 from inkdot.records import MaskArray, Slide
 from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
-from inkdot.tiling.foreground.dust_and_precipitate import label_crystals, label_specks
+from inkdot.tiling.foreground.dust_and_precipitate import label_specks
 from inkdot.tiling.foreground.fibres import label_fibres
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
 from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
@@ -120,7 +120,6 @@ def _classified(planes: Planes, spot: Spot | None, tiling: TilingConfig) -> Byte
     of_fluid = tiling.mode == "clusters"
     if of_fluid:
         label_fibres(classes, planes)
-        label_crystals(classes, planes)
     label_specks(classes, planes, tiling.min_object_um)
     if of_fluid:
         # Last: what is left of a clot may be a pale cell on it, and is no speck however small.

@@ -117,7 +117,9 @@ def _sums(values: _Map, disc: _Map, reach: int) -> npt.NDArray[np.float64]:
     )
 
 
-def _log_likelihood(occupied: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _log_likelihood(
+    occupied: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Of so many occupied squares among so many, at their own frequency."""
     empty = squares - occupied
     frequency = np.clip(occupied / np.maximum(squares, 1.0), 1e-9, 1.0 - 1e-9)
