@@ -5,6 +5,7 @@ import pytest
 from inkdot.config import AdequacyConfig, default_config
 from inkdot.records import BoundsL0, SlideInfo
 from inkdot.slides.array_slide import ArraySlide
+from inkdot.storage.tables.assessments import REASONS
 from inkdot.tiling.adequacy import NucleusCount, assess, count_nuclei, needs_nuclei, rule_for
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import group_objects
@@ -68,6 +69,21 @@ def test_a_slide_mostly_out_of_focus_is_inadequate():
     assert "90% cannot be assessed" in said.why
     cytology = assess(foreground(FOREGROUND=100, BLUR=900), "cytology", NucleusCount(500, 50), CONFIG)
     assert not cytology.adequate
+
+
+def test_fibres_hide_what_lies_under_them_and_clots_and_red_cells_do_not():
+    count = NucleusCount(50, 50)
+    assert assess(
+        foreground(FOREGROUND=500, FIBRE=6250), "cytology", count, CONFIG
+    ).unassessable_fraction == pytest.approx(0.1, abs=1e-4)
+    said = assess(foreground(FOREGROUND=500, CLOT=6250, RED_CELL=6250), "cytology", count, CONFIG)
+    assert said.unassessable_fraction == 0.0
+    assert said.assessable_mm2 == pytest.approx(1.0)
+    assert said.areas_mm2["clot"] == said.areas_mm2["red_cell"] == pytest.approx(0.1)
+
+
+def test_the_table_of_assessments_has_a_column_for_every_class():
+    assert sorted(REASONS) == sorted(kind.column for kind in ForegroundClass)
 
 
 def test_what_lies_outside_of_the_spot_counts_for_nothing():

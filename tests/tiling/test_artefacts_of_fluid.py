@@ -16,7 +16,7 @@ from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
 from inkdot.tiling.foreground.foreground_classes import OPAQUE, ForegroundClass
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.timeout(900)]
 
 CYTOSPIN = default_config("cytospin").tiling
 SPARSE = ("csf-lobular-pap2", "csf-lobular-mgg2")

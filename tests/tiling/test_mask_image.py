@@ -69,3 +69,18 @@ def test_what_was_not_judged_can_be_read_back(slide):
     hidden = not_assessable_in(png_bytes(mask), 300)
     assert hidden.shape == (300, 400)
     assert np.array_equal(np.argwhere(hidden), coloured(mask, IN_NO_TILE))
+
+
+def test_a_cell_on_a_clot_shows_however_small_the_image(scene, stains):
+    """One pixel of the image holds cell and clot: the cell must not vanish under the colour of the clot."""
+    drawn = scene(1600, 1600, 2.0)
+    drawn.box(200, 200, 1200, 1200, 0.1, (0.3, 1.0, 0.4))
+    drawn.disc(800, 800, 14.0, 1.0, stains["haematoxylin"])
+    slide = ArraySlide(drawn.render(1.0), 2.0)
+    foreground = find_foreground(slide, default_config("cytospin").tiling)
+    image = draw_mask(slide.thumbnail(100), slide.info, foreground, np.array([]), np.array([]), (32.0, 32.0))
+    shown = image[:100]
+    assert np.all(shown == (245, 150, 190), axis=2).mean() > 0.4
+    found = np.argwhere(np.all(shown == IN_NO_TILE, axis=2))
+    assert len(found) >= 1
+    assert np.abs(found - 50).max() <= 1

@@ -44,7 +44,7 @@ _WORDS: Final = {
     ForegroundClass.GREY: "solid grey or black (print, ink, frame, shadow)",
     ForegroundClass.OUTSIDE: "outside of the cell spot",
     ForegroundClass.RING: "pale edge ring of the cell spot",
-    ForegroundClass.PRECIPITATE: "stain precipitate",
+    ForegroundClass.PRECIPITATE: "stain precipitate, or as small",
     ForegroundClass.BLUR: "out of focus",
     ForegroundClass.FIBRE: "fibre, hair or thread",
     ForegroundClass.FOLD: "fold of the section",
