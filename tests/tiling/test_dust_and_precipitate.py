@@ -31,11 +31,13 @@ def test_red_cells_are_no_precipitate_and_grains_no_red_cells(scene, stains):
         drawn.disc(x, y, 7.6, 0.8, GREYISH)
     for x, y in grains:
         drawn.disc(x, y, 3.0, 1.5, stains["haematoxylin"])
+        drawn.disc(x, y + 60, 5.0, 0.9, GREYISH)  # debris as pale as a red cell, but smaller
     for x, y in lymphocytes:
         drawn.disc(x, y, 7.0, 0.8, stains["haematoxylin"])
     slide, foreground = seen(drawn)
     assert under(foreground, red_cells) == [ForegroundClass.RED_CELL] * 5
     assert under(foreground, grains) == [ForegroundClass.PRECIPITATE] * 5
+    assert under(foreground, [(x, y + 60) for x, y in grains]) == [ForegroundClass.PRECIPITATE] * 5
     assert under(foreground, lymphocytes) == [ForegroundClass.FOREGROUND] * 5
     assert len(find_objects(slide, foreground, CYTOSPIN).objects) == 5
 
