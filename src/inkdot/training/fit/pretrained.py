@@ -17,6 +17,8 @@ from inkdot.errors import UserError
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
 from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
+from inkdot.storage.layout import ModelLayout
+from inkdot.storage.model_files import read_model_file
 
 _OWN_PREFIX = "backbone."
 _NAMED = 5
@@ -31,6 +33,7 @@ def check_start(config: Config) -> None:
     Raises:
         UserError: The backbone is unknown, the file is missing or does not match it, the machine lacks the precision, or a
             backbone with random weights would be frozen.
+        StorageError: The file is an Inkdot model's, and the model folder is incomplete or damaged.
     """
     settings = config.model
     if settings.weights == "scratch" and config.training.freeze_epochs:
@@ -49,20 +52,27 @@ def check_start(config: Config) -> None:
             tta_views=settings.tta_views,
         )
         load_backbone_weights(TileNetwork(spec), Path(settings.weights))
+        source_normalisation(Path(settings.weights), settings.backbone)
 
 
 def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:
     """The network before training, and lines for the terminal.
 
     From scratch, pixels are normalised by the training tiles' own mean and spread, since most of a cytology tile
-    is empty glass; otherwise by the statistics of the pretrained weights.
+    is empty glass; otherwise by the statistics that the starting weights were trained with.
 
     Raises:
         UserError: The backbone is unknown, or its weights are missing or do not match.
+        StorageError: The weights are an Inkdot model's, and the model folder is incomplete or damaged.
     """
     settings = config.model
     scratch = settings.weights == "scratch"
-    mean, std = channel_statistics(training) if scratch else backbone_normalisation(settings.backbone)
+    if scratch:
+        mean, std = channel_statistics(training)
+    elif settings.weights == "pretrained":
+        mean, std = backbone_normalisation(settings.backbone)
+    else:
+        mean, std = source_normalisation(Path(settings.weights), settings.backbone)
     torch.manual_seed(config.training.seed << 20)
     network = TileNetwork(
         NetworkSpec(
@@ -80,6 +90,29 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
         return network, []
     ignored = load_backbone_weights(network, Path(settings.weights))
     return network, [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
+
+
+def source_normalisation(path: Path, backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per RGB channel (0 to 1 scale) that a file's weights were trained with.
+
+    Those of an Inkdot model stand in the model.json beside its weights: with other statistics its features would be others.
+    A file with timm's names has those of timm.
+
+    Raises:
+        UserError: The file is no safetensors file, or holds an Inkdot model's weights outside of a model folder.
+        StorageError: The model folder is damaged, or its weights are not those that model.json describes.
+    """
+    if not any(name.startswith(_OWN_PREFIX) for name in _read(path)):
+        return backbone_normalisation(backbone)
+    layout = ModelLayout(path.parent)
+    if path.name != layout.weights.name or not layout.description.is_file():
+        raise UserError(
+            f"model.weights: {path}: expected the {layout.weights.name} of a whole model folder, found an Inkdot model's weights "
+            f"without {layout.description.name}, which holds the normalisation of their pixels; "
+            f"name RUN/model/{layout.weights.name}"
+        )
+    description = read_model_file(path.parent)
+    return tuple(description.normalisation_mean), tuple(description.normalisation_std)
 
 
 def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
