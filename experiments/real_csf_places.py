@@ -75,6 +75,7 @@ class Place:
         score: Of the flag class, 0 to 1.
         nuclei: How many were found in it.
         wkt: Outline in level-0 pixels, as verdicts name it.
+        mpp: Micrometres per level-0 pixel.
         model_sha256: The model whose scores these are.
     """
 
@@ -86,6 +87,7 @@ class Place:
     score: float
     nuclei: int
     wkt: str
+    mpp: float
     model_sha256: str
 
 
@@ -103,6 +105,7 @@ def read_places(results: Path, slide_id: str) -> list[Place]:
             score=region.score,
             nuclei=region.cluster.nuclei if region.cluster else 0,
             wkt=region.wkt,
+            mpp=found.slide.facts.frame.mpp.x,
             model_sha256=found.slide.facts.model_sha256,
         )
         for region in regions
@@ -113,8 +116,10 @@ def labels_of_boxes(places: list[Place], path: Path) -> list[str]:
     """The kind of each place of one slide by ``labels_by_eye.csv``; empty where no box says it."""
     import pandas as pd
 
-    rows = pd.read_csv(path)
-    rows = rows[rows.slide_id == places[0].slide_id].to_dict("records") if places else []
+    if not places:
+        return []
+    table = pd.read_csv(path)
+    rows: Any = table[table.slide_id == places[0].slide_id].to_dict(orient="records")
     boxes = [
         shapely.box(
             row["x_l0_px"],
@@ -154,7 +159,7 @@ def read_labels_of_places(reading: int = 1, path: Path = PLACES_CSV) -> list[dic
     return [row for row in rows if row["reading"] == str(reading)]
 
 
-def labels_by_place(places: list[Place], rows: list[dict[str, str]], mpp: float) -> list[str]:
+def labels_by_place(places: list[Place], rows: list[dict[str, str]]) -> list[str]:
     """The kind of each place of one slide by labels of whole places; empty where none lies within 3 µm of its middle."""
     own = [row for row in rows if places and row["slide_id"] == places[0].slide_id]
     if not own:
@@ -162,7 +167,7 @@ def labels_by_place(places: list[Place], rows: list[dict[str, str]], mpp: float)
     at = np.array([[float(row["x_l0_px"]), float(row["y_l0_px"])] for row in own])
     kinds: list[str] = []
     for place in places:
-        away = np.hypot(*(at - (place.x, place.y)).T) * mpp
+        away = np.hypot(*(at - (place.x, place.y)).T) * place.mpp
         nearest = int(away.argmin())
         kinds.append(own[nearest]["label"] if away[nearest] <= SAME_PLACE_UM else "")
     return kinds
@@ -213,4 +218,6 @@ def caption(text: str, width: int, height: int = 22) -> Any:
     import cv2
 
     strip = np.full((height, width, 3), 255, np.uint8)
-    return cv2.putText(strip, text, (4, height - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return cv2.putText(
+        strip, text, (4, height - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA
+    )
