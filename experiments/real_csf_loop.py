@@ -144,9 +144,11 @@ class Loop:
                 ]
                 tables.append(self.work / f"verdicts-{patient}-{reader}.csv")
                 write_rows(tables[-1], verdicts)
-            self.run("review", "agreement", *tables, reads=tables)
+            heads = self.work / "config.yaml"
+            heads.write_text(json.dumps(config_of("scratch"), indent=2), encoding="utf-8")  # JSON is YAML
+            self.run("review", "agreement", *tables, "--config", heads, reads=tables)
             labels = self.work / f"labels-{patient}.csv"
-            self.run("review", "import", *tables, "--out", labels, reads=tables)
+            self.run("review", "import", *tables, "--out", labels, "--config", heads, reads=tables)
 
     def labelled(self, slide_id: str, results: Path, reader: str) -> list[tuple[Place, str]]:
         """The places of a slide with what one source says about them."""
@@ -179,7 +181,7 @@ class Loop:
         """Train on one patient and predict the other's slides, and the smears."""
         name = f"{patient}-{start.replace(' ', '-')}"
         other, config = PATIENTS[patient], self.work / f"{name}.yaml"
-        config.write_text(json.dumps(config_of(start), indent=2), encoding="utf-8")  # JSON is YAML
+        config.write_text(json.dumps(config_of(start), indent=2), encoding="utf-8")
         parts = {patient: "train", other: "validation"}
         rows = [
             self.slides[slide_id] | {"split": part, "annotation": str(self.work / f"labels-{own}.csv")}

@@ -114,26 +114,21 @@ def read_places(results: Path, slide_id: str) -> list[Place]:
 
 def labels_of_boxes(places: list[Place], path: Path) -> list[str]:
     """The kind of each place of one slide by ``labels_by_eye.csv``; empty where no box says it."""
-    import pandas as pd
-
     if not places:
         return []
-    table = pd.read_csv(path)
-    rows: Any = table[table.slide_id == places[0].slide_id].to_dict(orient="records")
-    boxes = [
-        shapely.box(
-            row["x_l0_px"],
-            row["y_l0_px"],
-            row["x_l0_px"] + row["width_l0_px"],
-            row["y_l0_px"] + row["height_l0_px"],
-        )
-        for row in rows
-    ]
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["slide_id"] == places[0].slide_id]
+    boxes = [_box(row) for row in rows]
     tree = shapely.STRtree(boxes)
     return [_kind_by_boxes(place, boxes, rows, tree) for place in places]
 
 
-def _kind_by_boxes(place: Place, boxes: list[Any], rows: list[dict[Any, Any]], tree: Any) -> str:
+def _box(row: dict[str, str]) -> Any:
+    x, y, width, height = (int(row[f"{name}_l0_px"]) for name in ("x", "y", "width", "height"))
+    return shapely.box(x, y, x + width, y + height)
+
+
+def _kind_by_boxes(place: Place, boxes: list[Any], rows: list[dict[str, str]], tree: Any) -> str:
     outline, middle = shapely.from_wkt(place.wkt), shapely.Point(place.x, place.y)
     kinds = [
         KIND_OF_BOX[rows[index]["label"]]
