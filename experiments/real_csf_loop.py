@@ -42,7 +42,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHIPPED = REPOSITORY / "models" / "demo"
 PATIENTS = {"lobular": "breast", "breast": "lobular"}
 STARTS = {"scratch": 1e-3, "shipped weights": 3e-4}  # with the peak learning rate of each
-SEED, EPOCHS = 0, 40
+EPOCHS = 40
 READERS = ("boxes", "places")
 TIME = "2026-11-29T09:00:00Z"
 TILING = {
@@ -60,17 +60,21 @@ def main() -> int:
     shared = os.environ.get("INKDOT_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(shared) / "csf", help="folder with slides.csv")
     parser.add_argument("--work", type=Path, required=True, help="folder for everything that is made")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training of each kind per seed"
+    )
     parser.add_argument("--sheets", type=Path, help="folder for contact sheets of the first places")
     parser.add_argument("--to-label", type=Path, help="folder for sheets of places without a label")
     options = parser.parse_args()
     if not (options.data / "slides.csv").exists():
         parser.error(f"expected slides.csv in {options.data}, found none; name its folder with --data")
-    loop = Loop(options.data, options.work)
+    loop = Loop(options.data, options.work, options.seeds)
     loop.predict_untrained()
     loop.review()
-    for patient in PATIENTS:
-        for start in STARTS:
-            loop.train_and_predict(patient, start)
+    for seed in options.seeds:
+        for patient in PATIENTS:
+            for start in STARTS:
+                loop.train_and_predict(patient, start, seed)
     metrics = loop.report()
     if options.to_label:
         write_sheets_to_label(options.to_label, loop.results(), loop.slides)
@@ -85,8 +89,8 @@ def main() -> int:
 class Loop:
     """The steps, in one folder."""
 
-    def __init__(self, data: Path, work: Path) -> None:
-        self.data, self.work = data.resolve(), work.resolve()
+    def __init__(self, data: Path, work: Path, seeds: list[int]) -> None:
+        self.data, self.work, self.seeds = data.resolve(), work.resolve(), seeds
         with (self.data / "slides.csv").open(encoding="utf-8", newline="") as file:
             self.slides = {
                 row["slide_id"]: row | {"path": str(self.data / row["path"])} for row in csv.DictReader(file)
@@ -145,7 +149,7 @@ class Loop:
                 tables.append(self.work / f"verdicts-{patient}-{reader}.csv")
                 write_rows(tables[-1], verdicts)
             heads = self.work / "config.yaml"
-            heads.write_text(json.dumps(config_of("scratch"), indent=2), encoding="utf-8")  # JSON is YAML
+            heads.write_text(json.dumps(config_of("scratch", 0), indent=2), encoding="utf-8")  # JSON is YAML
             self.run("review", "agreement", *tables, "--config", heads, reads=tables)
             labels = self.work / f"labels-{patient}.csv"
             self.run("review", "import", *tables, "--out", labels, "--config", heads, reads=tables)
@@ -177,11 +181,11 @@ class Loop:
             "schema": "inkdot.verdicts/2",
         }
 
-    def train_and_predict(self, patient: str, start: str) -> None:
-        """Train on one patient and predict the other's slides, and the smears."""
-        name = f"{patient}-{start.replace(' ', '-')}"
+    def train_and_predict(self, patient: str, start: str, seed: int) -> None:
+        """Train on one patient and predict the other's slides; with the first seed the smears too."""
+        name = name_of(patient, start, seed)
         other, config = PATIENTS[patient], self.work / f"{name}.yaml"
-        config.write_text(json.dumps(config_of(start), indent=2), encoding="utf-8")
+        config.write_text(json.dumps(config_of(start, seed), indent=2), encoding="utf-8")
         parts = {patient: "train", other: "validation"}
         rows = [
             self.slides[slide_id] | {"split": part, "annotation": str(self.work / f"labels-{own}.csv")}
@@ -204,7 +208,8 @@ class Loop:
             reads=[config, table, *labels],
         )
         self.predict(self.work / f"{other}.csv", run / "model", f"trained-{name}")
-        self.predict(self.work / "smears.csv", run / "model", f"trained-{name}-smears")
+        if seed == self.seeds[0]:
+            self.predict(self.work / "smears.csv", run / "model", f"trained-{name}-smears")
 
     def results(self) -> dict[str, dict[str, list[tuple[Place, str, str]]]]:
         """By held-out slide and model: its places by score, each with what boxes and places say."""
@@ -224,11 +229,12 @@ class Loop:
         found = {"untrained": self.work / f"untrained-{group}"}
         for own, other in PATIENTS.items():
             for start in STARTS:
-                name = f"trained-{own}-{start.replace(' ', '-')}"
-                if group == "smears":
-                    found[f"{own}, {start}"] = self.work / f"{name}-smears"
-                elif other == patient:
-                    found[start] = self.work / name
+                for seed in self.seeds:
+                    folder = self.work / f"trained-{name_of(own, start, seed)}"
+                    if other == patient:
+                        found[f"{start}, seed {seed}"] = folder
+                    elif group == "smears" and seed == self.seeds[0]:
+                        found[f"{start}, trained on {own}"] = folder.with_name(f"{folder.name}-smears")
         return found
 
     def report(self) -> dict[str, Any]:
@@ -265,7 +271,12 @@ class Loop:
             done.write_text(state, encoding="utf-8")
 
 
-def config_of(start: str) -> dict[str, Any]:
+def name_of(patient: str, start: str, seed: int) -> str:
+    """Name of a training in files."""
+    return f"{patient}-{start.replace(' ', '-')}-{seed}"
+
+
+def config_of(start: str, seed: int) -> dict[str, Any]:
     """The config of a training: what differs from the defaults."""
     malignancy = {
         "name": "malignancy",
@@ -287,7 +298,7 @@ def config_of(start: str) -> dict[str, Any]:
             "max_tiles_per_slide": 200,
             "mil": {"use": "never"},
             "accelerator": "cpu",
-            "seed": SEED,
+            "seed": seed,
         },
     }
 

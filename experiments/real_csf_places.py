@@ -24,7 +24,7 @@ from inkdot.storage.layout import RunLayout
 
 PLACES_CSV = Path(__file__).with_name("real_csf_places.csv")
 COLUMNS = ("slide_id", "x_l0_px", "y_l0_px", "label", "reading", "source")
-SOURCE = "by eye, by an observer who is no pathologist and knew the diagnosis"
+SOURCE = "by eye, by an observer who is no pathologist"
 MALIGNANT = "malignant_like"
 KINDS = (
     MALIGNANT,
