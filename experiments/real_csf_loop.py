@@ -143,7 +143,9 @@ class Loop:
                 verdicts = [
                     self.verdict(place, kind, reader)
                     for slide_id in self.of_patient(patient)
-                    for place, kind in self.labelled(slide_id, self.work / f"untrained-{patient}", reader)
+                    for place, kind in self.labelled(
+                        slide_id, self.work / f"untrained-{patient}", reader, "training"
+                    )
                     if kind
                 ]
                 tables.append(self.work / f"verdicts-{patient}-{reader}.csv")
@@ -154,12 +156,12 @@ class Loop:
             labels = self.work / f"labels-{patient}.csv"
             self.run("review", "import", *tables, "--out", labels, "--config", heads, reads=tables)
 
-    def labelled(self, slide_id: str, results: Path, reader: str) -> list[tuple[Place, str]]:
-        """The places of a slide with what one source says about them."""
+    def labelled(self, slide_id: str, results: Path, reader: str, *uses: str) -> list[tuple[Place, str]]:
+        """The places of a slide with what one source says about them; ``uses`` as for :func:`read_labels_of_places`."""
         places = read_places(results, slide_id)
         if reader == "boxes":
             return list(zip(places, labels_of_boxes(places, self.data / "labels_by_eye.csv"), strict=True))
-        rows = read_labels_of_places()
+        rows = read_labels_of_places(*uses)
         return list(zip(places, labels_by_place(places, rows), strict=True))
 
     def verdict(self, place: Place, kind: str, reader: str) -> dict[str, object]:
@@ -217,7 +219,7 @@ class Loop:
         for slide_id, patient in ((name, row["patient_id"]) for name, row in self.slides.items()):
             for model, results in self.results_of(patient).items():
                 boxes = self.labelled(slide_id, results, "boxes")
-                places = self.labelled(slide_id, results, "places")
+                places = self.labelled(slide_id, results, "places", "training", "evaluation")
                 found.setdefault(slide_id, {})[model] = [
                     (place, box, own) for (place, box), (_, own) in zip(boxes, places, strict=True)
                 ]

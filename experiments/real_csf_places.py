@@ -23,7 +23,6 @@ from inkdot.review.results.read_results import read_slide_results
 from inkdot.storage.layout import RunLayout
 
 PLACES_CSV = Path(__file__).with_name("real_csf_places.csv")
-COLUMNS = ("slide_id", "x_l0_px", "y_l0_px", "label", "reading", "source")
 SOURCE = "by eye, by an observer who is no pathologist"
 MALIGNANT = "malignant_like"
 KINDS = (
@@ -142,16 +141,19 @@ def _kind_by_boxes(place: Place, boxes: list[Any], rows: list[dict[str, str]], t
     return kinds[0] if kinds and place.nuclei <= FEW_NUCLEI else ""
 
 
-def read_labels_of_places(reading: int = 1, path: Path = PLACES_CSV) -> list[dict[str, str]]:
-    """Rows of the first or the repeated reading."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
+def read_labels_of_places(*uses: str) -> list[dict[str, str]]:
+    """Labels of whole places.
+
+    Args:
+        uses: ``training``: given before any training; ``evaluation``: given afterwards to places that a trained model put
+            first, never trained on; ``again``: given a second time, in another order.
+    """
+    with PLACES_CSV.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         if row["label"] not in KINDS:
-            raise SystemExit(f"{path}: expected a label of {', '.join(KINDS)}, found {row['label']!r}")
-    return [row for row in rows if row["reading"] == str(reading)]
+            raise SystemExit(f"{PLACES_CSV}: expected a label of {', '.join(KINDS)}, found {row['label']!r}")
+    return [row for row in rows if row["use"] in uses]
 
 
 def labels_by_place(places: list[Place], rows: list[dict[str, str]]) -> list[str]:

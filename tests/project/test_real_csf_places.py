@@ -74,7 +74,7 @@ def test_labels_of_whole_places_belong_to_the_nearest_within_3_um(
 
 
 def test_every_stored_label_is_known_and_every_repeated_place_was_labelled_before(places: ModuleType) -> None:
-    first, again = (places.read_labels_of_places(reading) for reading in (1, 2))
+    first, again = (places.read_labels_of_places(*uses) for uses in (("training", "evaluation"), ("again",)))
     where = {(row["slide_id"], row["x_l0_px"], row["y_l0_px"]) for row in first}
     assert len(where) == len(first) > 800
     assert len(again) == 40
