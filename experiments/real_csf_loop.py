@@ -21,6 +21,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,7 @@ def main() -> int:
         for patient in PATIENTS:
             for start in STARTS:
                 loop.train_and_predict(patient, start, seed)
+    loop.predict_smears()
     metrics = loop.report()
     if options.to_label:
         write_sheets_to_label(options.to_label, loop.results(), loop.slides)
@@ -96,6 +98,7 @@ class Loop:
                 row["slide_id"]: row | {"path": str(self.data / row["path"])} for row in csv.DictReader(file)
             }
         self.model = self.work / "shipped-model"
+        self.tiled: dict[str, Path] = {}  # the first folder of each kind of command
         self.smears = [name for name, row in self.slides.items() if row["patient_id"] not in PATIENTS]
         self.work.mkdir(parents=True, exist_ok=True)
 
@@ -120,6 +123,7 @@ class Loop:
     def predict(self, table: Path, model: Path, results: str, *more: str) -> None:
         """`inkdot predict` and `inkdot review export`."""
         out = self.work / results
+        self.share_tiles(f"predict {table.stem} {model == self.model}", out)
         self.run(
             "predict",
             table,
@@ -184,7 +188,7 @@ class Loop:
         }
 
     def train_and_predict(self, patient: str, start: str, seed: int) -> None:
-        """Train on one patient and predict the other's slides; with the first seed the smears too."""
+        """Train on one patient and predict the other's slides."""
         name = name_of(patient, start, seed)
         other, config = PATIENTS[patient], self.work / f"{name}.yaml"
         config.write_text(json.dumps(config_of(start, seed), indent=2), encoding="utf-8")
@@ -197,6 +201,7 @@ class Loop:
         table, run = self.work / f"{name}.csv", self.work / f"run-{name}"
         write_rows(table, rows)
         labels = [self.work / f"labels-{own}.csv" for own in parts]
+        self.share_tiles("train", run)
         self.run(
             "train",
             "--config",
@@ -210,8 +215,21 @@ class Loop:
             reads=[config, table, *labels],
         )
         self.predict(self.work / f"{other}.csv", run / "model", f"trained-{name}")
-        if seed == self.seeds[0]:
-            self.predict(self.work / "smears.csv", run / "model", f"trained-{name}-smears")
+
+    def predict_smears(self) -> None:
+        """The smears of other tumours, by the models that started from the shipped weights; they have no labels."""
+        for patient in PATIENTS:
+            name = name_of(patient, "shipped weights", self.seeds[0])
+            self.predict(
+                self.work / "smears.csv", self.work / f"run-{name}" / "model", f"trained-{name}-smears"
+            )
+
+    def share_tiles(self, kind: str, out: Path) -> None:
+        """Start with the tiles of an earlier command of the same kind; inkdot checks that they are what it would make."""
+        first = self.tiled.setdefault(kind, out)
+        for name in ("tiles", "clusters", "masks"):
+            if first != out and (first / name).exists() and not (out / name).exists():
+                shutil.copytree(first / name, out / name)
 
     def results(self) -> dict[str, dict[str, list[tuple[Place, str, str]]]]:
         """By held-out slide and model: its places by score, each with what boxes and places say."""
@@ -235,7 +253,7 @@ class Loop:
                     folder = self.work / f"trained-{name_of(own, start, seed)}"
                     if other == patient:
                         found[f"{start}, seed {seed}"] = folder
-                    elif group == "smears" and seed == self.seeds[0]:
+                    elif group == "smears" and seed == self.seeds[0] and start != "scratch":
                         found[f"{start}, trained on {own}"] = folder.with_name(f"{folder.name}-smears")
         return found
 
