@@ -264,7 +264,7 @@ class Loop:
             folders = self.results_of(self.slides[slide_id]["patient_id"])
             for model, places in models.items():
                 rows = {row["slide_id"]: row for row in read_predictions(folders[model] / "predictions.csv")}
-                found = metrics_of(slide_id, places, models["untrained"])
+                found = metrics_of(slide_id, places)
                 found["warnings"] = rows[slide_id]["warnings"].split(" | ")
                 found["call"] = rows[slide_id]["call"]
                 metrics.setdefault(slide_id, {})[model] = found

@@ -6,6 +6,8 @@ Used by ``real_csf_loop.py``. A place is a cluster or a lone cell, as a review c
   that it covers by a quarter, or that holds its middle. A malignant-looking box decides; other boxes only where the place
   has at most two nuclei.
 - ``places``: ``real_csf_places.csv`` beside this file, labels of whole places, by eye, by an observer who is no pathologist.
+  Its column ``drawn`` marks places of the dense slides that were drawn at random: ``any`` of all but the first 30 of the
+  untrained model, ``lone`` of single cells.
 """
 # pyright: basic
 
@@ -158,16 +160,21 @@ def read_labels_of_places(*uses: str) -> list[dict[str, str]]:
 
 def labels_by_place(places: list[Place], rows: list[dict[str, str]]) -> list[str]:
     """The kind of each place of one slide by labels of whole places; empty where none lies within 3 µm of its middle."""
+    return [row["label"] if row else "" for row in nearest_rows(places, rows)]
+
+
+def nearest_rows(places: list[Place], rows: list[dict[str, str]]) -> list[dict[str, str] | None]:
+    """For each place of one slide the row about it; None where none lies within 3 µm of its middle."""
     own = [row for row in rows if places and row["slide_id"] == places[0].slide_id]
     if not own:
-        return [""] * len(places)
+        return [None] * len(places)
     at = np.array([[float(row["x_l0_px"]), float(row["y_l0_px"])] for row in own])
-    kinds: list[str] = []
+    found: list[dict[str, str] | None] = []
     for place in places:
         away = np.hypot(*(at - (place.x, place.y)).T) * place.mpp
         nearest = int(away.argmin())
-        kinds.append(own[nearest]["label"] if away[nearest] <= SAME_PLACE_UM else "")
-    return kinds
+        found.append(own[nearest] if away[nearest] <= SAME_PLACE_UM else None)
+    return found
 
 
 def shuffled(places: list[Place], seed: str) -> list[Place]:

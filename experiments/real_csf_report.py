@@ -2,14 +2,23 @@
 # pyright: basic
 
 import csv
-import random
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from real_csf_places import MALIGNANT, Place, caption, crop, framed, mosaic, shuffled
+from real_csf_places import (
+    MALIGNANT,
+    Place,
+    caption,
+    crop,
+    framed,
+    mosaic,
+    nearest_rows,
+    read_labels_of_places,
+    shuffled,
+)
 
 from inkdot.metrics.classification import roc_auc
 from inkdot.metrics.confidence_intervals import clopper_pearson
@@ -20,8 +29,6 @@ Labelled = list[tuple[Place, str, str]]
 """Places by score, each with its kind by boxes and by places; empty where unknown."""
 
 FIRST = (10, 30)
-ALMOST_ALL = 0.95  # of the places labelled: the AUC is of all of them
-LONE, REST = 80, 60  # places drawn at random on a dense slide: lone cells, and any but the first 30
 REPLICATES = 2000
 FIELD_UM, SHEET_PX, SHEET_COLUMNS, FRAME_PX = 44.0, 104, 10, 5
 LABEL_PX, LABEL_COLUMNS, LABEL_ROWS = 208, 7, 5
@@ -32,14 +39,8 @@ LEGEND = (
 )
 
 
-def metrics_of(slide_id: str, places: Labelled, untrained: Labelled) -> dict[str, Any]:
-    """Metrics of one slide and model.
-
-    Args:
-        slide_id: The slide.
-        places: Its places by score.
-        untrained: The same places by score of the untrained model, among which some were drawn at random.
-    """
+def metrics_of(slide_id: str, places: Labelled) -> dict[str, Any]:
+    """Metrics of one slide and model: of its places by score."""
     found: dict[str, Any] = {"places": len(places)}
     for k in FIRST:
         own = [place_kind for _, _, place_kind in places[:k]]
@@ -49,30 +50,17 @@ def metrics_of(slide_id: str, places: Labelled, untrained: Labelled) -> dict[str
             "by box": [boxes.count(MALIGNANT), len(boxes)],
             "other kinds": dict(Counter(kind or "unlabelled" for kind in own if kind != MALIGNANT)),
         }
-    labelled = [kind for _, _, kind in places if kind]
-    drawn = places
-    if len(labelled) < ALMOST_ALL * len(places):
-        lone, rest = drawn_at_random(slide_id, [place for place, _, _ in untrained])
-        wkts = {place.wkt for place in rest}
-        labelled = [kind for place, _, kind in places if place.wkt in wkts and kind]
-        found["drawn"] = (
-            f"{len(labelled)} places at random but the first 30, {len(lone)} lone cells at random"
-        )
-        wkts = {place.wkt for place in lone}
-        drawn = [each for each in places if each[0].wkt in wkts]
-    found["malignant-looking of all"] = [labelled.count(MALIGNANT), len(labelled)]
-    found["auc"] = auc([(place.score, kind) for place, _, kind in drawn])
+    rows = [row for row in read_labels_of_places("training", "evaluation") if row["slide_id"] == slide_id]
+    of_all, of_auc = rows, places
+    if any(row["drawn"] for row in rows):  # a dense slide, of which not every place is labelled
+        of_all = [row for row in rows if "any" in row["drawn"].split()]
+        about = nearest_rows([place for place, _, _ in places], rows)
+        of_auc = [
+            each for each, row in zip(places, about, strict=True) if row and "lone" in row["drawn"].split()
+        ]
+    found["malignant-looking of all"] = [sum(row["label"] == MALIGNANT for row in of_all), len(of_all)]
+    found["auc"] = auc([(place.score, kind) for place, _, kind in of_auc])
     return found
-
-
-def drawn_at_random(slide_id: str, places: list[Place]) -> tuple[list[Place], list[Place]]:
-    """Lone cells, and places of any size but the first 30 of the untrained model; the same for every model."""
-    lone = sorted((place for place in places if place.nuclei == 1), key=lambda place: (place.y, place.x))
-    rest = sorted(places[30:], key=lambda place: (place.y, place.x))
-    return (
-        random.Random(f"lone {slide_id}").sample(lone, min(LONE, len(lone))),
-        random.Random(slide_id).sample(rest, min(REST, len(rest))),
-    )
 
 
 def auc(scored: list[tuple[float, str]]) -> dict[str, Any] | None:
@@ -152,7 +140,7 @@ def write_sheets(folder: Path, results: dict[str, dict[str, Labelled]], slides: 
 def write_sheets_to_label(
     folder: Path, results: dict[str, dict[str, Labelled]], slides: dict[str, Any]
 ) -> None:
-    """Numbered PNG sheets of places without a label: the first 30 of each model and those drawn at random; and ``key.csv``."""
+    """Numbered PNG sheets of places without a label: the first 30 of each model; and ``key.csv``."""
     import cv2
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,9 +148,7 @@ def write_sheets_to_label(
     for slide_id, models in results.items():
         if not slide_id.startswith("csf"):
             continue
-        untrained = [place for place, _, _ in models["untrained"]]
-        wanted = {place.wkt: place for part in drawn_at_random(slide_id, untrained) for place in part}
-        wanted |= {place.wkt: place for places in models.values() for place, _, _ in places[:30]}
+        wanted = {place.wkt: place for places in models.values() for place, _, _ in places[:30]}
         known = {place.wkt for places in models.values() for place, _, kind in places if kind}
         chosen = shuffled([place for wkt, place in wanted.items() if wkt not in known], f"label {slide_id}")
         per_sheet = LABEL_COLUMNS * LABEL_ROWS
