@@ -51,7 +51,7 @@ def metrics_of(slide_id: str, places: Labelled) -> dict[str, Any]:
             "other kinds": dict(Counter(kind or "unlabelled" for kind in own if kind != MALIGNANT)),
         }
     rows = [row for row in read_labels_of_places("training", "evaluation") if row["slide_id"] == slide_id]
-    of_all, of_auc = rows, places
+    of_all, of_auc = [row for row in rows if row["use"] == "training"], places
     if any(row["drawn"] for row in rows):  # a dense slide, of which not every place is labelled
         of_all = [row for row in rows if "any" in row["drawn"].split()]
         about = nearest_rows([place for place, _, _ in places], rows)
