@@ -33,6 +33,7 @@ from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_
 from inkdot.synthetic import GENERATOR_VERSION
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
+from inkdot.synthetic.cohort.cytospins import CYTOSPIN_VERSION
 from inkdot.synthetic.cohort.truth import (
     MORPHOLOGY_OF,
     TRUTH_VERSION,
@@ -50,7 +51,6 @@ _DOWNSAMPLES = (1, 4, 16, 64)
 _SMALLEST_LEVEL_PX = 128  # coarser levels are of no use
 PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
-_GENERATOR = f"inkdot {__version__}, generator {GENERATOR_VERSION}"
 
 
 def run(
@@ -263,15 +263,21 @@ def _is_made(layout: CohortLayout, plan: SlidePlan, planes: int) -> bool:
     return same and path.is_file() and path.stat().st_size == facts["slide_bytes"]
 
 
+def _generator(plan: SlidePlan) -> str:
+    """The program that makes a slide; cytospins have a version of their own."""
+    cytospin = f", cytospin {CYTOSPIN_VERSION}" if plan.is_cytospin else ""
+    return f"inkdot {__version__}, generator {GENERATOR_VERSION}{cytospin}"
+
+
 def _settings(plan: SlidePlan, planes: int) -> dict[str, object]:
-    return {"synthetic": True, "generator": _GENERATOR, "plan": plan.facts(), "planes": planes}
+    return {"synthetic": True, "generator": _generator(plan), "plan": plan.facts(), "planes": planes}
 
 
 def _description(plan: SlidePlan, heights_um: tuple[float, ...]) -> str:
     """The ImageDescription, which states first that the slide is synthetic."""
     facts: dict[str, object] = {
         "synthetic": True,
-        "generator": _GENERATOR,
+        "generator": _generator(plan),
         "seed": plan.seed,
         "preset": plan.preset,
         "composition": plan.composition,

@@ -5,11 +5,12 @@ x grows to the right, y downwards, from the top left corner of level 0; z is the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from inkdot.synthetic.cells.shapes import Outline
 
@@ -154,6 +155,25 @@ class Backdrop(Protocol):
         Returns:
             An array that broadcasts to [height, width, 3].
         """
+        ...
+
+
+@runtime_checkable
+class OutlinedBackdrop(Backdrop, Protocol):
+    """An object that is no cell, with an exact outline in the truth; the others have their bounding box there."""
+
+    @property
+    def outline(self) -> BaseGeometry:
+        """Polygon or polygons in µm."""
+        ...
+
+
+@runtime_checkable
+class SparseBackdrop(Backdrop, Protocol):
+    """An object that leaves most tiles of its bounding box empty."""
+
+    def touches(self, tile: Box) -> bool:
+        """Whether it may be visible on a tile."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from inkdot.records import Mpp
+from inkdot.synthetic.cohort.cytospins import CYTOSPINS
 from inkdot.synthetic.cohort.patients import Patient, draw_patient
 from inkdot.synthetic.cohort.presets import (
     MPP_FAULTS,
@@ -16,6 +17,7 @@ from inkdot.synthetic.cohort.presets import (
     patient_kinds,
     preset_defaults,
 )
+from inkdot.synthetic.rendering.csf_stains import laboratory_csf_stain
 from inkdot.synthetic.rendering.scanner import Scanner, scanner_number
 from inkdot.synthetic.rendering.stains import Stain, laboratory_stain
 from inkdot.units import MicrometresPerPixel
@@ -74,17 +76,26 @@ class SlidePlan:
 
     @property
     def is_section(self) -> bool:
-        """Whether the slide is an H&E section rather than a ThinPrep spot."""
+        """Whether the slide is an H&E section."""
         return self.composition in SECTIONS
 
     @property
-    def preparation(self) -> Literal["thinprep", "section"]:
+    def is_cytospin(self) -> bool:
+        """Whether the slide is a cytospin rather than a ThinPrep spot."""
+        return self.composition in CYTOSPINS
+
+    @property
+    def preparation(self) -> Literal["thinprep", "cytospin", "section"]:
         """Value of the column `preparation` in the slide table."""
+        if self.is_cytospin:
+            return "cytospin"
         return "section" if self.is_section else "thinprep"
 
     @property
     def stain_name(self) -> str:
-        """Value of the column `stain` in the slide table."""
+        """Value of the column `stain` in the slide table; of cytospins every second one is in MGG."""
+        if self.is_cytospin:
+            return "mgg" if self.number % 2 else "pap"
         return "he" if self.is_section else "pap"
 
     @property
@@ -95,7 +106,8 @@ class SlidePlan:
     @property
     def counts(self) -> str:
         """``scaled`` where a small spot holds more cells than in proportion to its area."""
-        return "scaled" if not self.is_section and is_scaled(self.spot_mm) else "by area"
+        by_area = self.is_section or self.is_cytospin or not is_scaled(self.spot_mm)
+        return "by area" if by_area else "scaled"
 
     def facts(self) -> dict[str, object]:
         """The plan as JSON values, for the metadata of the file and the check whether to reuse it."""
@@ -111,7 +123,8 @@ class SlidePlan:
 
     def stain(self) -> Stain:
         """Stain of the laboratory, the same in every cohort."""
-        return laboratory_stain(self.stain_name, np.random.default_rng([0x1AB, self.laboratory]))
+        rng = np.random.default_rng([0x1AB, self.laboratory])
+        return (laboratory_csf_stain if self.is_cytospin else laboratory_stain)(self.stain_name, rng)
 
     def scanner_properties(self) -> Scanner:
         """The scanner, the same in every cohort."""

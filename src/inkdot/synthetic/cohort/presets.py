@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inkdot.errors import UserError
+from inkdot.synthetic.cohort.cytospins import CSF_CYTOSPIN, CYTOSPINS
 
 Range = tuple[int, int]
 FULL_SPOT_MM = 20.0
@@ -202,7 +203,14 @@ def _tumour_of(name: str, made: Composition) -> Tumour:
     return "any" if made.leptomeningeal else ""
 
 
+# Two slides of each patient: one in Pap stain, one in MGG.
+_CYTOSPIN_COHORTS = {
+    name: (PatientKind(name, made.tumour), PatientKind(name, made.tumour)) for name, made in CYTOSPINS.items()
+}
+
 COHORTS: dict[str, tuple[PatientKind, ...]] = {
+    **_CYTOSPIN_COHORTS,
+    CSF_CYTOSPIN: tuple(kind for kinds in _CYTOSPIN_COHORTS.values() for kind in kinds),
     **{name: (PatientKind(name, tumour),) for name, tumour in SECTIONS.items()},
     "demo-sections": _SECTIONS_DEMO,
     **{name: (PatientKind(name, _tumour_of(name, made)),) for name, made in COMPOSITIONS.items()},
@@ -247,6 +255,9 @@ def preset_defaults(preset: str) -> PresetDefaults:
         return PresetDefaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
     if preset == "demo":  # the patient of the lm-missed slide has a positive slide too; ten patients
         return PresetDefaults(paired=False, second_slides={8: 4, 10: 1})
+    if preset in _CYTOSPIN_COHORTS or preset == CSF_CYTOSPIN:
+        second_slides = {k: k - 1 for k in range(1, len(COHORTS[preset]), 2)}
+        return PresetDefaults(paired=False, second_slides=second_slides)
     if preset == "faulty-mpp":
         return PresetDefaults(paired=False)
     coarse = preset in {"demo-training", "demo-sections", *SECTIONS}

@@ -12,7 +12,7 @@ import shapely.affinity
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from inkdot.synthetic.cells.scene import NO_CLUSTER, Box, Cell, Scene
+from inkdot.synthetic.cells.scene import NO_CLUSTER, Cell, OutlinedBackdrop, Scene
 from inkdot.synthetic.cells.shapes import area_um2, equivalent_diameter_um, polygon_um
 from inkdot.synthetic.rendering.paint import in_focus
 
@@ -62,6 +62,10 @@ columns are null outside of clusters; state is intact, dividing or degenerate. T
 pixels include its shift, micrometres do not."""
 
 
+_Outlined = tuple[str, BaseGeometry, BaseGeometry]
+"""Class, outline in µm, outline in level-0 pixels."""
+
+
 def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
     """Table of all objects of a scene, as :data:`SCHEMA`, in the order of the scene.
 
@@ -75,9 +79,16 @@ def truth_table(scene: Scene, mpp: float, focus_um: float = 0.0) -> pa.Table:
         _row(number, cell, kinds, mpp, focus_um, _shift_px(scene, cell))
         for number, cell in enumerate(scene.cells)
     ]
-    larger = [(region.kind, region.outline) for region in scene.regions]
-    larger += [(thing.kind, _rectangle(thing.box)) for thing in scene.backdrop]
-    rows += [_large_row(len(rows) + k, kind, outline, mpp) for k, (kind, outline) in enumerate(larger)]
+    larger: list[_Outlined] = [
+        (region.kind, region.outline, _scaled(region.outline, mpp)) for region in scene.regions
+    ]
+    for thing in scene.backdrop:
+        if isinstance(thing, OutlinedBackdrop):
+            larger.append((thing.kind, thing.outline, _on_grid(_scaled(thing.outline, mpp))))
+        else:
+            box = shapely.box(thing.box.left_um, thing.box.top_um, thing.box.right_um, thing.box.bottom_um)
+            larger.append((thing.kind, box, _scaled(box, mpp)))
+    rows += [_large_row(len(rows) + k, *one, mpp) for k, one in enumerate(larger)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
@@ -121,9 +132,20 @@ def _row(
     }
 
 
-def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str, object]:
-    """Row of a region (exact outline) or of another object (bounding box)."""
-    outline_px = shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
+def _on_grid(outline_px: BaseGeometry) -> BaseGeometry:
+    """A valid outline on the grid of the WKT; rounding alone would make some outlines invalid."""
+    return shapely.set_precision(outline_px, 0.1)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _scaled(outline: BaseGeometry, mpp: float) -> BaseGeometry:
+    """An outline in level-0 pixels."""
+    return shapely.affinity.scale(outline, 1.0 / mpp, 1.0 / mpp, origin=(0.0, 0.0))
+
+
+def _large_row(
+    number: int, kind: str, outline: BaseGeometry, outline_px: BaseGeometry, mpp: float
+) -> dict[str, object]:
+    """Row of a region or of another object, from its outline in µm and in level-0 pixels."""
     centre = outline.centroid
     return {
         "object_id": number,
@@ -138,10 +160,6 @@ def _large_row(number: int, kind: str, outline: Polygon, mpp: float) -> dict[str
         "cell_diameter_um": 2.0 * math.sqrt(outline.area / math.pi),
         "outline_l0_px": shapely.to_wkt(outline_px, rounding_precision=1, trim=True),
     }
-
-
-def _rectangle(box: Box) -> Polygon:
-    return shapely.box(box.left_um, box.top_um, box.right_um, box.bottom_um)
 
 
 def _outline(cell: Cell, mpp: float, shift_px: int) -> BaseGeometry:

@@ -7,10 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from inkdot.records import RgbArray
-from inkdot.synthetic.cells.scene import Box, OdArray, Scene
-from inkdot.synthetic.rendering.backdrops import AlignmentArc, SpotRing
+from inkdot.synthetic.cells.scene import Box, OdArray, Scene, SparseBackdrop
 from inkdot.synthetic.rendering.chromatin import textures
-from inkdot.synthetic.rendering.marks import Fibre, PenStroke
 from inkdot.synthetic.rendering.paint import Painter, Stamp
 from inkdot.synthetic.rendering.scanner import HALO_PX, Scanner, Sensor
 from inkdot.synthetic.rendering.stains import Stain
@@ -169,7 +167,7 @@ class SceneSource:
                 self._cells_of[at].append(k)
                 self._last_row[k] = max(self._last_row.get(k, 0), at[1])
         for k, backdrop in enumerate(self._scene.backdrop):
-            line = backdrop if isinstance(backdrop, SpotRing | AlignmentArc | Fibre | PenStroke) else None
+            line = backdrop if isinstance(backdrop, SparseBackdrop) else None
             for at in self._tiles(backdrop.box, slip):
                 if line is None or line.touches(self._tile_box(*at, slip)):
                     self._backdrops_of[at].append(k)

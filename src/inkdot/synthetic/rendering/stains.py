@@ -74,7 +74,7 @@ def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
     spread = rng.uniform(3.0, 6.0)
     alternatives = _vectors(name, float(rng.uniform(0.0, 0.8)))
     vectors = np.stack(
-        [_rotated(vector, rng.normal(0.0, math.radians(spread)), rng) for vector in alternatives]
+        [rotated_vector(vector, rng.normal(0.0, math.radians(spread)), rng) for vector in alternatives]
     )
     strength = np.exp(rng.normal(0.0, [0.18, 0.25, 0.25, 0.25, 0.05]))
     if name == "pap":  # EA50-like or EA36-like: light green to eosin 1.6 or 0.9 to 1
@@ -86,7 +86,7 @@ def laboratory_stain(name: str, rng: np.random.Generator) -> Stain:
     return Stain(name, od.astype(np.float32), white.astype(np.float32), float(rng.uniform(0.0, 0.08)))
 
 
-def _rotated(
+def rotated_vector(
     vector: npt.NDArray[np.float64], angle: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """Rotate a vector by an angle (radians) around a random axis perpendicular to it."""
