@@ -73,6 +73,8 @@ def parts_of(od: Od, parts: Sequence[str]) -> Iterator[tuple[str, Od]]:
     green = np.clip(pixels[:, 1] * 150.0, 0.0, 255.0).astype(np.uint8)
     threshold, _ = cv2.threshold(green.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     dark = green > threshold
+    if dark.all():
+        return
     yield parts[0], np.median(pixels[dark], axis=0)
     yield parts[1], np.median(pixels[~dark], axis=0)
 

@@ -29,6 +29,7 @@ class Recipe:
         vesicular: Weight of vesicular chromatin.
         smudged: Weight of structureless chromatin.
         reticular: Weight of net-like chromatin.
+        granular: Weight of even, granular chromatin.
         p_nucleolus: Share of nuclei with nucleoli.
         nucleolus_low_um: Smallest nucleolus.
         nucleolus_high_um: Largest nucleolus.
@@ -80,6 +81,7 @@ class Recipe:
     notch: float = 0.0
     eccentric: float = 0.3
     granules_high: float = 0.0
+    granular: float = 0.0
 
     @property
     def chromatin_weights(self) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 x grows to the right, y downwards, from the top left corner of level 0; z is the height above the focal plane.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -14,9 +15,9 @@ from shapely.geometry.base import BaseGeometry
 
 from inkdot.synthetic.cells.shapes import Outline
 
-Chromatin = Literal["fine", "coarse", "vesicular", "smudged", "reticular"]
+Chromatin = Literal["fine", "coarse", "vesicular", "smudged", "reticular", "granular"]
 State = Literal["intact", "dividing", "degenerate"]
-CHROMATINS: tuple[Chromatin, ...] = ("fine", "coarse", "vesicular", "smudged", "reticular")
+CHROMATINS: tuple[Chromatin, ...] = ("fine", "coarse", "vesicular", "smudged", "reticular", "granular")
 
 OdArray = npt.NDArray[np.float32]
 """Optical density per colour channel, [height, width, (R, G, B)]."""
@@ -74,6 +75,7 @@ class Cytoplasm:
         haematoxylin: Haematoxylin of basophilic cytoplasm.
         edge_um: Width over which the border fades; 0 is sharp.
         grain: Contrast of its granularity (0 to 1).
+        pallor: Loss of dye in the middle of a red cell, as a fraction (0 to 1).
     """
 
     outline: Outline
@@ -83,6 +85,7 @@ class Cytoplasm:
     haematoxylin: float = 0.0
     edge_um: float = 0.0
     grain: float = 0.12
+    pallor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Cell:
         cytoplasm: None for a naked nucleus.
         vacuoles: Vacuoles of the cytoplasm.
         granules: Brown pigment.
+        blebs: Blebs of the cytoplasm, and spikes of a red cell; strength relative to the cytoplasm.
         cluster: Number of its cluster on this slide, or ``NO_CLUSTER``.
         texture: Seed of its position in the texture fields.
         state: Intact, in mitosis (``dividing``) or degenerate.
@@ -111,6 +115,7 @@ class Cell:
     cytoplasm: Cytoplasm | None = None
     vacuoles: tuple[Inclusion, ...] = ()
     granules: tuple[Inclusion, ...] = ()
+    blebs: tuple[Inclusion, ...] = ()
     cluster: int = NO_CLUSTER
     texture: int = 0
     state: State = "intact"
@@ -121,6 +126,8 @@ class Cell:
         reach = float(self.cytoplasm.outline.max()) if self.cytoplasm is not None else 0.0
         for nucleus in self.nuclei:
             reach = max(reach, float(np.hypot(nucleus.dx_um, nucleus.dy_um) + nucleus.outline.max()))
+        for bleb in self.blebs:
+            reach = max(reach, math.hypot(bleb.dx_um, bleb.dy_um) + bleb.diameter_um / 2.0)
         return reach
 
 
@@ -229,6 +236,8 @@ class Scene:
         confounders: Names of the confounders.
         regions: Regions of a section; they have labels instead of single cells.
         seam: The stitching error, if any.
+        squeezed: Cells that lie on each other are squeezed: optical densities add up as the root of their squares. False: as
+            their sum.
     """
 
     width_um: float
@@ -239,3 +248,4 @@ class Scene:
     confounders: tuple[str, ...] = ()
     regions: Sequence[Region] = ()
     seam: Seam | None = None
+    squeezed: bool = False

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 
 from inkdot.records import Mpp
+from inkdot.synthetic.cells.cytospin_recipes import CYTOSPIN_RECIPES
+from inkdot.synthetic.cells.recipes import RECIPES
 from inkdot.synthetic.cohort.cytospins import CYTOSPINS
 from inkdot.synthetic.cohort.patients import Patient, draw_patient
 from inkdot.synthetic.cohort.presets import (
@@ -119,7 +121,8 @@ class SlidePlan:
 
     def draw_patient(self) -> Patient:
         """Draw the patient; the same on all slides of the patient."""
-        return draw_patient(self.tumour, _generator(self.preset, self.seed, "patient", self.patient))
+        rng = _generator(self.preset, self.seed, "patient", self.patient)
+        return draw_patient(self.tumour, rng, CYTOSPIN_RECIPES if self.is_cytospin else RECIPES)
 
     def stain(self) -> Stain:
         """Stain of the laboratory, the same in every cohort."""

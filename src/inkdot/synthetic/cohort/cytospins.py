@@ -71,7 +71,7 @@ CYTOSPINS: dict[str, Cytospin] = {
     "csf-cytospin-carcinoma": Cytospin(tumour_cells=(20.0, 120.0), sheet_share=0.15, tumour="adenocarcinoma"),
     "csf-cytospin-dense": Cytospin(
         *((20.0, 120.0), (10.0, 60.0), (5.0, 60.0), (5.0, 40.0)),
-        tumour_cells=(1200.0, 3500.0), smudged_cells=(20.0, 100.0), sheet_share=0.85, largest_sheet=60,
+        tumour_cells=(1000.0, 2500.0), smudged_cells=(20.0, 100.0), sheet_share=0.85, largest_sheet=30,
         tumour="any", fibres=(0, 1), clots=(0, 2),
     ),
 }  # fmt: skip

@@ -6,7 +6,7 @@ the appearance lies between two classes. ``experiments/achievable_auc.py`` compu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class Patient:
         appearances: Appearance of every class that forms groups.
         degenerate: Share (0 to 1) of degenerate cells.
         mitotic: Share of tumour nuclei in mitosis, 0.005 to 0.03.
+        recipes: Parameters of the cell classes in the preparation.
     """
 
     preparation: Preparation
@@ -61,46 +62,52 @@ class Patient:
     appearances: Mapping[str, Appearance]
     degenerate: float = 0.0
     mitotic: float = 0.0
+    recipes: Mapping[str, Recipe] = field(default_factory=lambda: RECIPES)
 
     def recipe(self, kind: str) -> Recipe:
         """Recipe of a single cell; benign cells, the size reference included, do not vary between patients."""
-        return self.appearances[kind].recipe if kind in (*TUMOURS, *OTHER_TUMOURS) else RECIPES[kind]
+        return self.appearances[kind].recipe if kind in (*TUMOURS, *OTHER_TUMOURS) else self.recipes[kind]
 
 
-def draw_patient(tumour: str, rng: np.random.Generator) -> Patient:
+def draw_patient(tumour: str, rng: np.random.Generator, recipes: Mapping[str, Recipe] = RECIPES) -> Patient:
     """Draw a patient.
 
     Args:
         tumour: As in :class:`Patient`, or ``any`` of the first three.
         rng: Random generator.
+        recipes: Parameters of the cell classes in the preparation.
     """
     preparation = Preparation(float(np.exp(rng.normal(0.0, 0.08))), float(np.exp(rng.normal(0.0, 0.10))))
     if tumour == "any":
         tumour = str(rng.choice(["small_cell", "large_cell", "mixed"], p=[0.48, 0.47, 0.05]))
-    appearances = {kind: draw_tumour_appearance(kind, rng) for kind in TUMOURS}
-    appearances |= {kind: draw_mimic_appearance(kind, rng) for kind in MIMICS}
+    appearances = {kind: draw_tumour_appearance(kind, rng, recipes) for kind in TUMOURS}
+    appearances |= {kind: draw_mimic_appearance(kind, rng, recipes) for kind in MIMICS}
     appearances |= {
-        kind: Appearance(_varied_by_patient(RECIPES[kind], 0.07, rng), {kind: 1.0}) for kind in OTHER_TUMOURS
+        kind: Appearance(_varied_by_patient(recipes[kind], 0.07, rng), {kind: 1.0}) for kind in OTHER_TUMOURS
     }
     degenerate = float(rng.uniform(0.05, 0.3)) if rng.random() < 0.25 else 0.02
-    return Patient(preparation, tumour, appearances, degenerate, float(rng.uniform(0.005, 0.03)))
+    return Patient(preparation, tumour, appearances, degenerate, float(rng.uniform(0.005, 0.03)), recipes)
 
 
-def draw_tumour_appearance(kind: str, rng: np.random.Generator) -> Appearance:
+def draw_tumour_appearance(
+    kind: str, rng: np.random.Generator, recipes: Mapping[str, Recipe] = RECIPES
+) -> Appearance:
     """Draw one patient's small-cell or large-cell carcinoma."""
     share = rng.uniform(*_INTERMEDIATE) if rng.random() < P_BETWEEN_TUMOURS else rng.beta(1.0, 9.0)
     other = "large_nec" if kind == "small_nec" else "small_nec"
-    appearance = _appearance_between(kind, other, float(share))
+    appearance = _appearance_between(kind, other, float(share), recipes)
     if rng.random() < P_BLAND:
-        appearance = _blended_with(appearance, _draw_mimic(rng), float(rng.uniform(*_INTERMEDIATE)))
+        appearance = _blended_with(appearance, _draw_mimic(rng), float(rng.uniform(*_INTERMEDIATE)), recipes)
     return replace(appearance, recipe=_varied_by_patient(appearance.recipe, 0.07, rng))
 
 
-def draw_mimic_appearance(kind: str, rng: np.random.Generator) -> Appearance:
+def draw_mimic_appearance(
+    kind: str, rng: np.random.Generator, recipes: Mapping[str, Recipe] = RECIPES
+) -> Appearance:
     """Draw one patient's benign groups of a class."""
     tumour = TUMOURS[int(rng.integers(2))]
     share = rng.uniform(*_INTERMEDIATE) if rng.random() < P_REACTIVE else rng.beta(1.0, 12.0)
-    appearance = _appearance_between(kind, tumour, float(share))
+    appearance = _appearance_between(kind, tumour, float(share), recipes)
     return replace(appearance, recipe=_varied_by_patient(appearance.recipe, 0.05, rng))
 
 
@@ -108,13 +115,15 @@ def _draw_mimic(rng: np.random.Generator) -> str:
     return str(rng.choice(MIMICS[:3], p=[0.55, 0.35, 0.10]))
 
 
-def _appearance_between(one: str, other: str, share: float) -> Appearance:
-    return Appearance(blend(RECIPES[one], RECIPES[other], share), {one: 1.0 - share, other: share})
+def _appearance_between(one: str, other: str, share: float, recipes: Mapping[str, Recipe]) -> Appearance:
+    return Appearance(blend(recipes[one], recipes[other], share), {one: 1.0 - share, other: share})
 
 
-def _blended_with(appearance: Appearance, kind: str, share: float) -> Appearance:
+def _blended_with(
+    appearance: Appearance, kind: str, share: float, recipes: Mapping[str, Recipe]
+) -> Appearance:
     built_as = {name: weight * (1.0 - share) for name, weight in appearance.built_as.items()}
-    return Appearance(blend(appearance.recipe, RECIPES[kind], share), built_as | {kind: share})
+    return Appearance(blend(appearance.recipe, recipes[kind], share), built_as | {kind: share})
 
 
 def _varied_by_patient(recipe: Recipe, spread: float, rng: np.random.Generator) -> Recipe:

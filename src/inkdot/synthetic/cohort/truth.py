@@ -27,7 +27,7 @@ MORPHOLOGY_OF = {
 }
 MALIGNANT = frozenset({*MORPHOLOGY_OF, "adenocarcinoma", "lymphoma"})
 _WITHOUT_LABEL = frozenset(
-    {"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust", "nuclear_streak"}
+    {"red_cell", "apoptotic_body", "precipitate", "ghost", "nuclear_dust", "nuclear_streak", "smudged_cell"}
 )
 _REGION = "region_"
 

@@ -2,21 +2,52 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inkdot.synthetic.cells.odd_cells import draw_neutrophil, draw_red_cell, draw_single
+from inkdot.synthetic.cells.cytospin_cells import (
+    draw_cytospin_red_cell,
+    draw_segmented_neutrophil,
+    draw_smudged_cell,
+    flat_height_um,
+    signet_ring,
+    with_blebs,
+)
+from inkdot.synthetic.cells.odd_cells import degenerated, draw_single, in_mitosis
 from inkdot.synthetic.cells.scene import Box, Cell, Cluster, Scene
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan
 from inkdot.synthetic.cohort.cytospins import CYTOSPINS, Cytospin, draw_number
 from inkdot.synthetic.cohort.patients import Patient
 from inkdot.synthetic.cytology.cytospin_artefacts import SpotCircle, draw_artefacts
 from inkdot.synthetic.cytology.settling import CellSpotArea
+from inkdot.synthetic.cytology.sheets import touching_sheet
 from inkdot.synthetic.rendering.backdrops import Writing
 from inkdot.synthetic.rendering.stains import Stain
 
 WRITING_DENSITY = 0.075
+
+_ALONE_OF_SHEET = 0.9
+"""Radius that a sheet occupies, as a fraction of its reach: sheets branch, other cells lie between the branches."""
+
+_CLUSTER_NAMES = {
+    "small_nec": "small_cell_sheet",
+    "large_nec": "large_cell_sheet",
+    "adenocarcinoma": "adenocarcinoma_sheet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TumourStyle:
+    """Features of the tumour cells of one patient, as shares of the cells (0 to 1).
+
+    Attributes:
+        blebs: Cells with blebs.
+        signet_rings: Signet ring cells.
+    """
+
+    blebs: float
+    signet_rings: float
 
 
 def build_cytospin(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
@@ -34,7 +65,10 @@ def build_cytospin(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
     width = diameter + 2.0 * margin
     spot = SpotCircle(width / 2.0, width / 2.0, diameter / 2.0)
     contents = _Contents(CellSpotArea(spot.x_um, spot.y_um, spot.radius_um, rng), patient, rng)
-    _add_cells(contents, specimen, math.pi * (plan.spot_mm / 2.0) ** 2)
+    style = _draw_style(patient.tumour, np.random.default_rng([plan.seed, plan.patient, 0xB1EB]))
+    area_mm2 = math.pi * (plan.spot_mm / 2.0) ** 2
+    _add_tumour(contents, specimen, style, area_mm2)
+    _add_background(contents, specimen, area_mm2)
     artefacts, names = draw_artefacts(specimen, spot, stain, plan.generator("artefacts"), plan.confounders)
     writing = Box(margin, width, width - margin, width + 0.8 * band)
     return Scene(
@@ -44,6 +78,7 @@ def build_cytospin(plan: SlidePlan, patient: Patient, stain: Stain) -> Scene:
         tuple(contents.clusters),
         (*artefacts, Writing(writing, WRITING_DENSITY)),
         names,
+        squeezed=True,
     )
 
 
@@ -57,27 +92,104 @@ class _Contents:
 
     def add(self, cell: Cell) -> None:
         """Add a single cell at a free place."""
-        x, y = self.area.settle(cell.reach_um, 1.0, single=True)
+        x, y = self.area.settle(0.9 * cell.reach_um, 0.5, single=True)
         self.cells.append(replace(cell, x_um=x, y_um=y))
 
+    def add_sheet(self, name: str, cells: list[Cell]) -> None:
+        """Add a sheet at a free place."""
+        reach = max(math.hypot(cell.x_um, cell.y_um) + cell.reach_um for cell in cells)
+        x, y = self.area.settle(_ALONE_OF_SHEET * reach, 2.0)
+        number = len(self.clusters)
+        self.clusters.append(Cluster(number, name))
+        self.cells += [
+            replace(cell, x_um=cell.x_um + x, y_um=cell.y_um + y, cluster=number) for cell in cells
+        ]
 
-def _add_cells(contents: _Contents, specimen: Cytospin, area_mm2: float) -> None:
+
+def _draw_style(tumour: str, rng: np.random.Generator) -> TumourStyle:
+    blebs = {"adenocarcinoma": (0.5, 0.95), "large_cell": (0.1, 0.6)}.get(tumour, (0.0, 0.3))
+    signet = (0.05, 0.3) if tumour == "adenocarcinoma" else (0.0, 0.0)
+    return TumourStyle(float(rng.uniform(*blebs)), float(rng.uniform(*signet)))
+
+
+def draw_tumour_cell(kind: str, patient: Patient, style: TumourStyle, rng: np.random.Generator) -> Cell:
+    """Draw one tumour cell as it lies on a cytospin.
+
+    Args:
+        kind: ``small_nec``, ``large_nec``, ``adenocarcinoma`` or ``lymphoma``.
+        patient: The patient.
+        style: Features of the patient's tumour.
+        rng: Random generator.
+    """
+    cell = draw_single(kind, patient.recipe(kind), patient.preparation, rng)
+    chance = rng.random()
+    if chance < patient.degenerate:
+        cell = degenerated(cell, rng)
+    elif chance < patient.degenerate + patient.mitotic:
+        cell = in_mitosis(cell, rng)
+    elif rng.random() < style.signet_rings:
+        cell = signet_ring(cell, rng)
+    if cell.cytoplasm is not None and cell.state != "degenerate":
+        # Basophilic and granular, from pale to as dark as the nucleus.
+        depth = float(np.exp(rng.normal(0.0, 0.25)))
+        body = replace(cell.cytoplasm, light_green=cell.cytoplasm.light_green * depth, grain=0.28)
+        cell = replace(cell, cytoplasm=body)
+        if rng.random() < style.blebs:
+            cell = with_blebs(cell, rng)
+    return replace(cell, z_um=flat_height_um(rng))
+
+
+def _add_tumour(contents: _Contents, specimen: Cytospin, style: TumourStyle, area_mm2: float) -> None:
+    rng, patient = contents.rng, contents.patient
+    left = draw_number(specimen.tumour_cells, area_mm2, rng)
+    in_sheets = round(specimen.sheet_share * left)
+    while left > 0:
+        kind = _tumour_class(patient, rng)
+        if in_sheets < 2:
+            contents.add(draw_tumour_cell(kind, patient, style, rng))
+            left -= 1
+            continue
+        size = int(
+            np.clip(rng.lognormal(math.log(0.35 * specimen.largest_sheet), 0.7), 2, specimen.largest_sheet)
+        )
+        size = min(size, in_sheets)
+        cells = [draw_tumour_cell(kind, patient, style, rng) for _ in range(size)]
+        contents.add_sheet(_CLUSTER_NAMES.get(kind, f"{kind}_sheet"), touching_sheet(cells, rng))
+        left, in_sheets = left - size, in_sheets - size
+
+
+def _tumour_class(patient: Patient, rng: np.random.Generator) -> str:
+    if patient.tumour == "mixed":
+        return "small_nec" if rng.random() < 0.5 else "large_nec"
+    return {"small_cell": "small_nec", "large_cell": "large_nec"}.get(patient.tumour, patient.tumour)
+
+
+def _add_background(contents: _Contents, specimen: Cytospin, area_mm2: float) -> None:
+    """Add the cells that are no tumour, up to the most cells of the specimen; red cells are not counted."""
     rng, patient = contents.rng, contents.patient
 
     def single(kind: str) -> Callable[[], Cell]:
-        return lambda: draw_single(kind, patient.recipe(kind), patient.preparation, rng)
+        def draw() -> Cell:
+            cell = draw_single(kind, patient.recipe(kind), patient.preparation, rng)
+            if rng.random() < patient.degenerate:
+                cell = degenerated(cell, rng)
+            return replace(cell, z_um=flat_height_um(rng))
+
+        return draw
 
     makers = [
         (specimen.lymphocytes, single("lymphocyte")),
         (specimen.monocytes, single("monocyte")),
         (specimen.macrophages, single("macrophage")),
-        (specimen.neutrophils, lambda: draw_neutrophil(patient.preparation, rng, (0.0, 0.0))),
+        (specimen.neutrophils, lambda: draw_segmented_neutrophil(patient.preparation, rng)),
+        (specimen.smudged_cells, lambda: draw_smudged_cell(patient.preparation, rng)),
     ]
-    numbers = [draw_number(per_mm2, area_mm2, rng) for per_mm2, _ in makers]
     left = specimen.most_cells
-    for number, (_, make) in zip(numbers, makers, strict=True):
-        for _ in range(min(number, left)):
+    for per_mm2, make in makers:
+        number = min(draw_number(per_mm2, area_mm2, rng), left)
+        for _ in range(number):
             contents.add(make())
-        left = max(left - number, 0)
+        left -= number
+    p_crenated = float(rng.uniform(0.0, 0.6))
     for _ in range(draw_number(specimen.red_cells, area_mm2, rng)):
-        contents.add(draw_red_cell(patient.preparation, rng, (0.0, 0.0), 0.3))
+        contents.add(draw_cytospin_red_cell(patient.preparation, rng, p_crenated))

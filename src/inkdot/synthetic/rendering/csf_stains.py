@@ -17,32 +17,33 @@ _Vectors = npt.NDArray[np.float64]
 # Optical density (R, G, B) per unit concentration, dyes in the order H, E, LG, OG, PIGMENT.
 _PAP_BLUE: _Vectors = np.array(
     [
-        [0.40, 0.41, 0.26],
+        [0.30, 0.323, 0.20],
         [0.55, 0.90, 0.66],
         [0.95, 0.93, 0.60],
-        [0.30, 0.58, 0.55],
+        [0.37, 0.70, 0.65],
         [0.60, 0.68, 0.58],
     ]
 )
 _PAP_BROWN: _Vectors = np.array(
     [
-        [0.37, 0.45, 0.345],
+        [0.287, 0.364, 0.275],
         [0.50, 0.92, 0.80],
         [0.88, 1.02, 0.83],
-        [0.30, 0.58, 0.55],
+        [0.37, 0.70, 0.65],
         [0.60, 0.68, 0.58],
     ]
 )
 _MGG: _Vectors = np.array(
     [
-        [0.335, 0.48, 0.225],
+        [0.281, 0.405, 0.190],
         [0.70, 1.20, 0.58],
         [0.90, 1.03, 0.51],
-        [0.50, 0.58, 0.38],
+        [0.41, 0.40, 0.32],
         [0.62, 0.85, 0.45],
     ]
 )
-CSF_STAINS = ("pap", "mgg")
+_SPREAD_DEGREES = (1.5, 3.0, 2.0, 2.0, 1.0)
+"""Standard deviation of the hue of each dye between laboratories."""
 
 
 def csf_vectors(name: str, brown: float = 0.0) -> _Vectors:
@@ -68,8 +69,12 @@ def laboratory_csf_stain(name: str, rng: np.random.Generator) -> Stain:
         rng: Random generator of the laboratory.
     """
     vectors = csf_vectors(name, float(rng.uniform()))
-    spread = math.radians(3.0)
-    turned = np.stack([rotated_vector(vector, rng.normal(0.0, spread), rng) for vector in vectors])
+    turned = np.stack(
+        [
+            rotated_vector(vector, rng.normal(0.0, math.radians(degrees)), rng)
+            for vector, degrees in zip(vectors, _SPREAD_DEGREES, strict=True)
+        ]
+    )
     strength = np.exp(rng.normal(0.0, [0.12, 0.20, 0.15, 0.15, 0.05]))
     white = np.clip(rng.normal(241.0, 4.0) + rng.uniform(-2.0, 2.0, 3), 228.0, 250.0)
     od = np.maximum(turned, 0.01) * strength[:, None]

@@ -116,6 +116,10 @@ class Painter:
             * np.clip(1.0 - (radius - distance) / 0.6, 0.0, 1.0)
             * np.float32(0.25 if soft < 1 else 0)
         )
+        if body.pallor:
+            amount *= 1.0 - np.float32(body.pallor) * np.exp(-((distance / (0.5 * radius)) ** 2))
+        for bleb in cell.blebs:
+            self._add_bleb(amount, bleb, half_px)
         for vacuole in cell.vacuoles:
             self._add_disc(amount, vacuole, half_px, -0.85 * vacuole.strength, wall=0.35, relative=True)
         return np.maximum(amount, 0.0).astype(np.float32)
@@ -178,6 +182,20 @@ class Painter:
         if wall:
             amount = amount - strength * wall * np.exp(-((inside + 0.6) ** 2))
         window += window * amount if relative else amount
+
+    def _add_bleb(self, plane: _Plane, bleb: Inclusion, half_px: int) -> None:
+        """Add a bleb, paler inside than at its membrane, where it is denser than what lies there already; in place."""
+        radius = bleb.diameter_um / 2.0
+        reach = int(np.ceil((radius + 0.5) / self.mpp)) + 1
+        x, y = half_px + bleb.dx_um / self.mpp, half_px + bleb.dy_um / self.mpp
+        left, top = max(round(x) - reach, 0), max(round(y) - reach, 0)
+        window = plane[top : round(y) + reach + 1, left : round(x) + reach + 1]
+        rows = np.arange(top, top + window.shape[0], dtype=np.float32)[:, None] - np.float32(y)
+        columns = np.arange(left, left + window.shape[1], dtype=np.float32)[None, :] - np.float32(x)
+        inside = np.float32(radius) - np.float32(self.mpp) * np.sqrt(rows * rows + columns * columns)
+        cover = np.clip(inside / np.float32(max(self.mpp, 0.3)) + 0.5, 0.0, 1.0)
+        membrane = np.exp(-(((inside - 0.2) / 0.35) ** 2))
+        np.maximum(window, np.float32(bleb.strength) * cover * (0.65 + 0.45 * membrane), out=window)
 
     def _polar(
         self, outline: Outline, half_px: int, dx: int = 0, dy: int = 0

@@ -115,12 +115,14 @@ class SceneSource:
             stamp = self._stamps.get(k)
             if stamp is None:
                 stamp = self._painter.stamp(self._scene.cells[k])
+                if self._scene.squeezed:
+                    np.square(stamp.od, out=stamp.od)
                 self._stamps[k] = stamp
             if straight > 0:
                 _add(od[:, :straight], stamp, left, top)
             if shifted > 0:
                 _add(od[:, straight:], stamp, left + straight, top - shift)
-        return od
+        return np.sqrt(od, out=od) if self._scene.squeezed else od
 
     def backdrop_density(self, column: int, row: int) -> OdArray | None:
         """Optical density of the backdrop on a tile with halo; None without any."""

@@ -175,19 +175,29 @@ class Scratch:
         length = float(LineString(self.points).length)
         ends = np.clip(np.minimum(along, length - along) / (0.25 * length), 0.0, 1.0)
         phase = self.seed % 17
-        rng = np.random.default_rng(self.seed)
-        steps = np.arange(0.0, length + 2.0, 1.5)
-        jagged, wavy = (
-            np.interp(along, steps, rng.standard_normal(len(steps))).astype(np.float32) for _ in range(2)
-        )
-        half = self.width_um / 2.0 * (0.45 + 0.55 * ends) * np.clip(1.0 + 0.25 * jagged, 0.3, 1.8)
-        off = np.abs(across - 0.12 * self.width_um * wavy)
-        line = (
-            np.clip((half - off) / 0.8 + 0.5, 0.0, 1.0) * (0.35 + 0.65 * ends) * (1.0 - 0.15 * np.abs(wavy))
-        )
+        jagged, wavy = self._unevenness(along, length)
+        half = self.width_um / 2.0 * (0.45 + 0.55 * ends) * np.clip(1.0 + 0.35 * jagged, 0.3, 1.8)
+        off = np.abs(across - 0.15 * self.width_um * wavy)
+        line = np.clip((half - off) / 1.0 + 0.5, 0.0, 1.0) * (0.35 + 0.65 * ends) * (1.0 - 0.2 * np.abs(wavy))
         wide = self.haze_um * (0.4 + 0.6 * np.abs(np.sin(along / 400.0 + phase)))
         haze = 0.22 * np.exp(-np.abs(across) / wide) * (across > 0.0) * ends
         return (np.maximum(line, haze)[..., None] * self.colour).astype(np.float32)
+
+    def _unevenness(self, along: _Plane, length_um: float) -> tuple[_Plane, _Plane]:
+        """Smooth noise of width and of position along the line."""
+        rng = np.random.default_rng(self.seed)
+        steps = np.arange(0.0, length_um + 1.0, 0.5)
+        wide = _smooth_noise(len(steps), 2.0, rng) + 0.6 * _smooth_noise(len(steps), 9.0, rng)
+        off = _smooth_noise(len(steps), 4.0, rng)
+        first, second = np.interp(along, steps, wide), np.interp(along, steps, off)
+        return first.astype(np.float32), second.astype(np.float32)
+
+
+def _smooth_noise(count: int, width: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """A row of smooth noise of unit variance; ``width`` is its correlation length in steps."""
+    kernel = np.exp(-0.5 * (np.arange(-3 * int(width) - 1, 3 * int(width) + 2) / width) ** 2)
+    noise = np.convolve(rng.standard_normal(count), kernel, mode="same")
+    return noise / max(float(noise.std()), 1e-9)
 
 
 def line_coordinates(
