@@ -1,5 +1,6 @@
 """Artefacts of cytospins: what is rendered is measured again and compared with the truth."""
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -147,7 +148,7 @@ def test_all_kinds_are_in_the_truth_with_their_outlines() -> None:
             assert not row["malignant"]
         fibres = [row for row in rows if row["class"] == "fibre"]
         low, high = CYTOSPINS["csf-cytospin-fibres"].fibres
-        assert low <= len(fibres) <= high
+        assert low / 2 <= len(fibres) <= math.ceil(high / 2)  # half as many on a spot of 1 mm
         assert slide_labels(truth_table(scene, 1.0)) == {"malignancy": "benign"}
     assert seen == KINDS
 

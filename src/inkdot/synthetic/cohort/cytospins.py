@@ -14,7 +14,7 @@ Density = tuple[float, float]
 """Lowest and highest number per mm² of the spot; drawn log-uniformly."""
 
 Range = tuple[int, int]
-"""Lowest and highest number on a slide, whatever the size of its spot."""
+"""Lowest and highest number on a spot of at least 2 mm; smaller spots have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,9 @@ class Cytospin:
 CYTOSPINS: dict[str, Cytospin] = {
     "csf-cytospin-negative": Cytospin(),
     "csf-cytospin-fibres": Cytospin(
-        *((1.0, 4.0), (0.5, 2.0), (0.0, 1.0), (0.0, 0.0)),
-        most_cells=12, fibres=(8, 14), hairs=(0, 1), clots=(3, 8), scratches=(1, 3), precipitates=(1, 4),
+        *((1.0, 4.0), (0.5, 2.0), (0.0, 1.0), (0.0, 0.0), (2.0, 40.0)),
+        smudged_cells=(0.0, 1.0), most_cells=12, fibres=(8, 14), hairs=(0, 1), clots=(3, 8), scratches=(1, 3),
+        precipitates=(1, 4),
     ),
     "csf-cytospin-small-cell": Cytospin(tumour_cells=(40.0, 160.0), sheet_share=0.7, tumour="small_cell"),
     "csf-cytospin-large-cell": Cytospin(tumour_cells=(30.0, 120.0), sheet_share=0.6, tumour="large_cell"),
@@ -78,6 +79,22 @@ CYTOSPINS: dict[str, Cytospin] = {
 
 CSF_CYTOSPIN = "csf-cytospin"
 """The mixture of all specimens. Every patient has two slides: the first in Pap, the second in MGG stain."""
+
+
+CSF_CYTOSPIN_TRAINING = "csf-cytospin-training"
+"""Small, coarse cytospins to train the demo's model on."""
+
+TRAINING_ORDER = (
+    "small-cell",
+    "negative",
+    "large-cell",
+    "negative",
+    "small-cell",
+    "fibres",
+    "large-cell",
+    "negative",
+)
+"""Specimens of the patients of ``CSF_CYTOSPIN_TRAINING``, repeated in this order."""
 
 
 def draw_number(per_mm2: Density, area_mm2: float, rng: np.random.Generator) -> int:

@@ -1,13 +1,13 @@
 """Kinds of specimen with their cell counts (SYNTHETIC.md B4), and presets of cohorts."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from inkdot.errors import UserError
-from inkdot.synthetic.cohort.cytospins import CSF_CYTOSPIN, CYTOSPINS
+from inkdot.synthetic.cohort.cytospins import CSF_CYTOSPIN, CSF_CYTOSPIN_TRAINING, CYTOSPINS, TRAINING_ORDER
 
 Range = tuple[int, int]
 FULL_SPOT_MM = 20.0
@@ -203,14 +203,19 @@ def _tumour_of(name: str, made: Composition) -> Tumour:
     return "any" if made.leptomeningeal else ""
 
 
-# Two slides of each patient: one in Pap stain, one in MGG.
+def _in_both_stains(names: Iterable[str]) -> tuple[PatientKind, ...]:
+    """Two slides of each patient: one in Pap stain, one in MGG."""
+    return tuple(PatientKind(name, CYTOSPINS[name].tumour) for name in names for _ in (0, 1))
+
+
 _CYTOSPIN_COHORTS = {
-    name: (PatientKind(name, made.tumour), PatientKind(name, made.tumour)) for name, made in CYTOSPINS.items()
+    **{name: _in_both_stains([name]) for name in CYTOSPINS},
+    CSF_CYTOSPIN: _in_both_stains(CYTOSPINS),
+    CSF_CYTOSPIN_TRAINING: _in_both_stains(f"csf-cytospin-{name}" for name in TRAINING_ORDER),
 }
 
 COHORTS: dict[str, tuple[PatientKind, ...]] = {
     **_CYTOSPIN_COHORTS,
-    CSF_CYTOSPIN: tuple(kind for kinds in _CYTOSPIN_COHORTS.values() for kind in kinds),
     **{name: (PatientKind(name, tumour),) for name, tumour in SECTIONS.items()},
     "demo-sections": _SECTIONS_DEMO,
     **{name: (PatientKind(name, _tumour_of(name, made)),) for name, made in COMPOSITIONS.items()},
@@ -255,13 +260,14 @@ def preset_defaults(preset: str) -> PresetDefaults:
         return PresetDefaults(spot_mm=1.0, laboratories=8, scanners=4, native_mpp=True)
     if preset == "demo":  # the patient of the lm-missed slide has a positive slide too; ten patients
         return PresetDefaults(paired=False, second_slides={8: 4, 10: 1})
-    if preset in _CYTOSPIN_COHORTS or preset == CSF_CYTOSPIN:
+    coarse = preset in {"demo-training", "demo-sections", CSF_CYTOSPIN_TRAINING, *SECTIONS}
+    small = PresetDefaults(spot_mm=1.0, mpp=0.5) if coarse else PresetDefaults()
+    if preset in _CYTOSPIN_COHORTS:
         second_slides = {k: k - 1 for k in range(1, len(COHORTS[preset]), 2)}
-        return PresetDefaults(paired=False, second_slides=second_slides)
+        return replace(small, paired=False, second_slides=second_slides)
     if preset == "faulty-mpp":
         return PresetDefaults(paired=False)
-    coarse = preset in {"demo-training", "demo-sections", *SECTIONS}
-    return PresetDefaults(spot_mm=1.0, mpp=0.5) if coarse else PresetDefaults()
+    return small
 
 
 def patient_kinds(preset: str) -> tuple[PatientKind, ...]:

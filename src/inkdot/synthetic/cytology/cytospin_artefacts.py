@@ -21,7 +21,8 @@ from inkdot.synthetic.rendering.deposits import (
 from inkdot.synthetic.rendering.stains import Stain
 from inkdot.synthetic.rendering.strands import Points, Ribbon, Scratch
 
-Placed = Callable[[], tuple[float, float]]
+_FULL_RADIUS_UM = 1000.0
+"""Smallest radius of a spot with all its artefacts; a smaller one has fewer, so that they do not cover it."""
 
 _PENS = ((0.75, 0.28, 0.42), (0.95, 0.60, 0.22), (0.90, 0.90, 0.90))
 """Optical density (R, G, B) of green, blue and black ink."""
@@ -77,7 +78,8 @@ def draw_artefacts(
     for kind, (low, high), draw in numbers:
         own = np.random.default_rng(int(rng.integers(1 << 62)))
         if only is None or kind in only:
-            drawn += [draw(spot, stain, own) for _ in range(int(own.integers(low, high + 1)))]
+            number = math.ceil(int(own.integers(low, high + 1)) * min(spot.radius_um / _FULL_RADIUS_UM, 1.0))
+            drawn += [draw(spot, stain, own) for _ in range(number)]
     return drawn, tuple(sorted({thing.kind for thing in drawn}))
 
 
@@ -151,7 +153,7 @@ def _hair(spot: SpotCircle, stain: Stain, rng: np.random.Generator) -> Ribbon:
 def _clot(spot: SpotCircle, stain: Stain, rng: np.random.Generator) -> Backdrop:
     """A sheet of protein of 25 to 400 µm."""
     radius = min(math.exp(rng.uniform(math.log(25.0), math.log(400.0))), 0.35 * spot.radius_um)
-    colour = protein_colour(stain.name) * np.float32(rng.uniform(0.8, 2.0))
+    colour = protein_colour(stain.name) * np.float32(rng.uniform(0.7, 1.6))
     return draw_protein_clot(spot.anywhere(rng), radius, colour, rng)
 
 

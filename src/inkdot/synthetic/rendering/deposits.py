@@ -75,7 +75,7 @@ def draw_protein_clot(
     # Coherent in the middle, in single plates at the border.
     drawn = (rng.random(count) > np.clip((middle / radius_um - 0.35) * 0.7, 0.0, 0.8))[plate]
     inside = np.clip((border - away) * radius_um / 1.5, 0.0, 1.0) * drawn
-    crack = rng.uniform(0.6, 1.0, count)[plate] * (0.6 + 1.6 * np.clip(away, 0.0, 1.0))
+    crack = rng.uniform(0.4, 0.9, count)[plate] * (0.5 + 1.4 * np.clip(away, 0.0, 1.0))
     sheet = inside * np.clip((gap - crack) / (1.2 * pitch), 0.0, 1.0)
     level = rng.uniform(0.75, 1.25, count)[plate] * (1.0 + 0.12 * _noise(side, side / 6.0, rng))
     folds = np.exp(-((_noise(side, max(radius_um / 25.0, 4.0), rng) / 0.035) ** 2))
@@ -93,12 +93,12 @@ def _plates(
         both [side, side]; per seed its distance from the middle in µm.
     """
     rows, columns = (np.mgrid[0:side_px, 0:side_px] * (2.0 / side_px) - 1.0) * radius_um
-    bend = [rng.uniform(3.0, 9.0) * _noise(side_px, max(radius_um / 30.0, 3.0), rng) for _ in range(2)]
+    bend = [rng.uniform(2.0, 5.0) * _noise(side_px, max(radius_um / 30.0, 3.0), rng) for _ in range(2)]
     # Plates are longer than wide, along one direction of the whole sheet.
     turn, stretch = rng.uniform(0.0, math.pi), rng.uniform(1.4, 2.6)
     u = (columns * math.cos(turn) + rows * math.sin(turn)) / stretch + bend[0]
     v = -columns * math.sin(turn) + rows * math.cos(turn) + bend[1]
-    count = max(int((2.0 * radius_um / rng.uniform(14.0, 26.0)) ** 2 / stretch), 3)
+    count = max(int((2.0 * radius_um / rng.uniform(8.0, 20.0)) ** 2 / stretch), 3)
     seeds = rng.uniform(-radius_um, radius_um, (count, 2)) * [1.2 / stretch, 1.2]
     points = np.stack([u.ravel(), v.ravel()], axis=1)
     query = KDTree(seeds).query(points, k=2)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -176,8 +176,8 @@ class Scratch:
         ends = np.clip(np.minimum(along, length - along) / (0.25 * length), 0.0, 1.0)
         phase = self.seed % 17
         jagged, wavy = self._unevenness(along, length)
-        half = self.width_um / 2.0 * (0.45 + 0.55 * ends) * np.clip(1.0 + 0.35 * jagged, 0.3, 1.8)
-        off = np.abs(across - 0.15 * self.width_um * wavy)
+        half = self.width_um / 2.0 * (0.45 + 0.55 * ends) * np.clip(1.0 + 0.16 * jagged, 0.3, 1.8)
+        off = np.abs(across - 0.10 * self.width_um * wavy)
         line = np.clip((half - off) / 1.0 + 0.5, 0.0, 1.0) * (0.35 + 0.65 * ends) * (1.0 - 0.2 * np.abs(wavy))
         wide = self.haze_um * (0.4 + 0.6 * np.abs(np.sin(along / 400.0 + phase)))
         haze = 0.22 * np.exp(-np.abs(across) / wide) * (across > 0.0) * ends
