@@ -26,7 +26,7 @@ from inkdot.synthetic.rendering.scene_source import SceneSource, whole_image
 from inkdot.synthetic.scenes import build_scene
 
 MPP = 0.2528
-CELL_PX, FIELD_PX = 120, 192
+CELL_PX, FIELD_PX = 112, 184
 CREDIT = "left: real (pathologyatlas, MIT licence, \u00a9 Serdar Balc\u0131)      right: SYNTHETIC"
 
 CELLS = (
@@ -65,6 +65,8 @@ FIELDS = (
 
 def main(out: Path, real: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    if real is not None:
+        compare(out / "cytospins-beside-real.jpg", real)
     images = [
         (
             f"{plan.composition.removeprefix('csf-cytospin-')}, {plan.stain_name.upper()}",
@@ -73,8 +75,6 @@ def main(out: Path, real: Path | None) -> None:
         for plan in plan_cohort(CSF_CYTOSPIN, 2 * len(CYTOSPINS), 7, 2.0, 1.0)
     ]
     grid(out / "cytospins.jpg", images, columns=4)
-    if real is not None:
-        compare(out / "cytospins-beside-real.jpg", real)
 
 
 def image_of(plan: SlidePlan) -> RgbArray:
@@ -133,18 +133,19 @@ def drawn_cells(preset: str, kind: str, stain: int, count: int) -> list[RgbArray
 
 
 def drawn_fields(preset: str, kind: str, stain: int, count: int) -> list[RgbArray]:
-    """Squares around artefacts of a kind; around the middle of the spot where none is named."""
+    """Squares around artefacts of a kind; around the largest sheet where none is named."""
     crops: list[RgbArray] = []
     for seed in range(1, 20):
         plan = plan_cohort(preset, 2, seed, 0.6 if kind == "" else 0.9, MPP)[stain]
         plan = replace(plan, only_confounders=kind or "none")
         scene = build_scene(plan, plan.draw_patient(), plan.stain())
-        middles = [middle_of_largest_sheet(scene)]
         if kind:
             boxes = [thing.box for thing in scene.backdrop if thing.kind == kind]
             middles = [
                 ((box.left_um + box.right_um) / 2.0, (box.top_um + box.bottom_um) / 2.0) for box in boxes
             ]
+        else:
+            middles = [middle_of_largest_sheet(scene)]
         crops += squares(drawn_in_reference(scene, plan), middles[:1], FIELD_PX, 2)
         if len(crops) >= count:
             break
