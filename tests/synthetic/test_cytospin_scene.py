@@ -187,3 +187,13 @@ def test_the_same_seed_gives_the_same_slide() -> None:
         for _ in (0, 1)
     )
     assert np.array_equal(one, other)
+
+
+def test_the_training_cohort_holds_patients_of_four_specimens_in_small_coarse_spots() -> None:
+    training, other = plan_cohort("csf-cytospin-training", 48, 1), plan_cohort("csf-cytospin", 8, 1)
+    names = {plan.composition for plan in training}
+    assert names == {plan.composition for plan in other}
+    for name in names:
+        assert len({plan.patient_id for plan in training if plan.composition == name}) >= 3
+    assert not {plan.patient_id for plan in training} & {plan.patient_id for plan in other}
+    assert {(plan.spot_mm, plan.mpp) for plan in training} == {(1.0, 0.5)}

@@ -22,6 +22,9 @@ from inkdot.storage.layout import CohortLayout, ReviewLayout, RunLayout
 _TRAINING_SEED, _NEW_SEED = 1, 2
 """Different seeds draw different patients: no patient of the new slides is in the training slides."""
 
+_FIBRES_SPOT_MM, _FIBRES_MPP = 1.0, 0.5
+"""As large and as coarse as the other new slides."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Size:
@@ -50,6 +53,7 @@ def run(out: Path, *, quick: bool) -> int:
     console = Console(stderr=True)
     started = perf_counter()
     cohort, new = CohortLayout(out / "training"), CohortLayout(out / "new")
+    fibres = CohortLayout(out / "fibres")
     config_path, results, pages = out / "config.yaml", out / "results", ReviewLayout(out / "review")
     trained = RunLayout(out / "run")
     config = _write_config(config_path, size)
@@ -64,6 +68,13 @@ def run(out: Path, *, quick: bool) -> int:
             lambda: synth.run("demo-training", size.new_slides, _NEW_SEED, new.root),
         ),
         (
+            f"inkdot synth --preset csf-cytospin-fibres --slides 1 --seed {_NEW_SEED} "
+            f"--spot-mm {_FIBRES_SPOT_MM:g} --mpp {_FIBRES_MPP:g} --out {fibres.root}",
+            lambda: synth.run(
+                "csf-cytospin-fibres", 1, _NEW_SEED, fibres.root, spot_mm=_FIBRES_SPOT_MM, mpp=_FIBRES_MPP
+            ),
+        ),
+        (
             f"inkdot tile {cohort.slides_csv} --config {config_path} --out {trained.root}",
             lambda: tile.run(cohort.slides_csv, config, trained.root, batch),
         ),
@@ -72,8 +83,8 @@ def run(out: Path, *, quick: bool) -> int:
             lambda: train.run(config, cohort.slides_csv, trained.root, workers=2),
         ),
         (
-            f"inkdot predict {new.slides_csv} --model {trained.model} --out {results}",
-            lambda: predict.run([new.slides_csv], trained.model, results, batch=batch),
+            f"inkdot predict {new.slides_csv} {fibres.slides_csv} --model {trained.model} --out {results}",
+            lambda: predict.run([new.slides_csv, fibres.slides_csv], trained.model, results, batch=batch),
         ),
         (
             f"inkdot review export --results {results} --out {pages.root}",
