@@ -116,7 +116,7 @@ def draw_segmented_neutrophil(preparation: Preparation, rng: np.random.Generator
         diameter = min(float(rng.uniform(3.0, 4.6)) * size, largest)
         outline = perturbed(ellipse(diameter, 1.25, angle + math.pi / 2.0), 0.06, rng)
         away = ring * rng.uniform(0.94, 1.06)
-        dye = 0.88 * preparation.haematoxylin
+        dye = 0.96 * preparation.haematoxylin
         lobes.append(Nucleus(away * math.cos(angle), away * math.sin(angle), outline, dye, "granular"))
     threads: list[Nucleus] = []
     for one, other in pairwise(lobes):
