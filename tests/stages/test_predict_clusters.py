@@ -30,9 +30,12 @@ MakeModel = Callable[..., Path]
 
 @pytest.fixture
 def model(untrained_model: MakeModel) -> Callable[[Path, str, float], Path]:
-    """Makes an untrained network of synthetic slides: what it says does not matter here."""
+    """Makes an untrained network of synthetic slides: what it says does not matter here.
+
+    Without fields, so that the chain is one cluster of several tiles.
+    """
     return lambda folder, mode, threshold: untrained_model(
-        folder, mode=mode, threshold=threshold, synthetic=True
+        folder, mode=mode, threshold=threshold, synthetic=True, fields=False
     )
 
 
