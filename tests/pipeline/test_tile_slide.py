@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from fixtures.red_cell_slides import red_cell_pixels
 
 from inkdot.config import Config, LabellingConfig, TilingConfig
-from inkdot.errors import MissingMppError, ResolutionError, UnreadableSlideError
+from inkdot.errors import ImplausibleMppError, MissingMppError, ResolutionError, UnreadableSlideError
 from inkdot.pipeline.tile_slide import TileTask, tile_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
@@ -180,6 +181,43 @@ def test_slides_that_cannot_be_tiled_say_why(tmp_path: Path, layout: RunLayout):
     fine = CONFIG.model_copy(update={"tiling": TilingConfig(mpp=0.25)})
     with pytest.raises(ResolutionError):
         tile_slide(replace(no_mpp, mpp=Mpp.square(0.5)), fine, layout)
+
+
+def test_a_refused_slide_is_offered_the_scale_of_its_red_cells_and_not_given_it(
+    tmp_path: Path, layout: RunLayout
+):
+    path = tmp_path / "one.tif"
+    write_array_pyramid(path, red_cell_pixels(0.5), mpp=None, downsamples=(1, 4))
+    with pytest.raises(
+        MissingMppError, match=r"--mpp; \d+ red cells .* suggest about 0\.(4[89]|5|5[01]) µm/px .*not used"
+    ):
+        tile_slide(SlideEntry("one", path), CONFIG, layout)
+    assert not layout.tiles("one").exists()
+    with pytest.raises(MissingMppError, match="no estimate from red cells: red cells of sections are cut"):
+        tile_slide(SlideEntry("one", path, preparation="section"), CONFIG, layout)
+    write_array_pyramid(path, red_cell_pixels(0.5), mpp=Mpp.square(20.0), downsamples=(1, 4))
+    with pytest.raises(
+        ImplausibleMppError, match=r"found 20 x 20; .* suggest about 0\.(4[89]|5|5[01]) µm/px"
+    ):
+        tile_slide(SlideEntry("one", path), CONFIG, layout)
+
+
+def test_a_scale_that_red_cells_contradict_is_a_warning_of_the_slide(tmp_path: Path, layout: RunLayout):
+    path = tmp_path / "one.tif"
+    write_array_pyramid(path, red_cell_pixels(0.5), mpp=Mpp.square(1.0), downsamples=(1, 4))
+    config = CONFIG.model_copy(update={"preparation": "cytospin"})
+    tile_slide(SlideEntry("one", path), config, layout)
+    _, facts = read_table(layout.tiles("one"), TILES_VERSION)
+    slide = facts["slide"]
+    assert isinstance(slide, dict)
+    assert [
+        text
+        for text in slide["warnings"]
+        if text.startswith(("red cells measure 14.", "red cells measure 15."))
+    ]
+    tile_slide(SlideEntry("one", path, mpp=Mpp.square(0.5)), config, layout)
+    _, facts = read_table(layout.tiles("one"), TILES_VERSION)
+    assert "red cells" not in str(facts["slide"])
 
 
 def test_the_task_for_the_engine_does_the_same(entry: SlideEntry, layout: RunLayout):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fixtures.red_cell_slides import red_cell_pixels
 from PIL import Image
 
 from inkdot.config import Config, config_from_mapping, default_config
@@ -165,6 +166,21 @@ def test_a_truncated_slide_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "whole.png").write_bytes(data[: len(data) // 2])
     assert doctor.run(tmp_path / "whole.png", CONFIG, SlideOverrides(mpp=0.25)) == 1
     assert lines_with(capsys.readouterr().out, "whole", "fails", "found a damaged one")
+
+
+def test_red_cells_are_measured_doubted_or_offered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, mpp in (("right", Mpp.square(0.5)), ("wrong", Mpp.square(0.25)), ("none", None)):
+        write_array_pyramid(tmp_path / f"{name}.tif", red_cell_pixels(0.5), mpp=mpp, downsamples=(1, 4))
+    assert doctor.run(tmp_path, CONFIG) == 1
+    said = capsys.readouterr().out
+    assert lines_with(said, "red cells measure 7.", " cells)")
+    assert not lines_with(said, "right", "warning")
+    assert lines_with(
+        said, "wrong", "warning", "red cells measure 3.", "at the stated 0.25 µm/px", "check the µm/px"
+    )
+    assert lines_with(said, "none", "fails", "µm/px (0.3", "an estimate, not used")
 
 
 def test_a_wrong_manifest_is_the_users_error(tmp_path: Path) -> None:

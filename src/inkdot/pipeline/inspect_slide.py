@@ -9,11 +9,13 @@ from inkdot.config import Config, TilingConfig
 from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
 from inkdot.geometry import check_resolution, scanned_bounds
 from inkdot.labels import Head
+from inkdot.pipeline.scale_offer import with_scale_offer
 from inkdot.records import Mpp, Preparation, ReadPlan, Slide, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
+from inkdot.tiling.scale_check import mean_mpp, measure_red_cells, scale_warnings
 from inkdot.tiling.tile_table import cut_tiles, empty_slide_message
 from inkdot.units import Level0Px, LevelPx
 
@@ -34,6 +36,7 @@ class SlideInspection:
         tiles: Tiles that would be cut; their upper limit in mode ``clusters``; None where tiling fails.
         tables_bytes: Most bytes of its tile and score tables.
         cache_bytes: Most bytes of the pixels of its training tiles.
+        red_cells: Size of the slide's red cells at its stated scale, as a phrase; empty where too few were found.
         problem: Why a later stage would fail, and what to do; empty where none would.
         warnings: Further warnings.
     """
@@ -45,6 +48,7 @@ class SlideInspection:
     tiles: int | None
     tables_bytes: int
     cache_bytes: int
+    red_cells: str
     problem: str
     warnings: tuple[str, ...]
 
@@ -71,12 +75,16 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
             check_resolution(info, config.tiling.mpp)
             _read_some(slide)
             foreground = find_foreground(slide, config.tiling)
+            red_cells = measure_red_cells(slide, entry.preparation or config.preparation)
+            warnings += scale_warnings(slide, red_cells)
+            size = red_cells.size_words(mean_mpp(slide))
         tiles = _count_tiles(info, foreground, config.tiling, config.head_records)
     except (SlideError, ManifestError) as error:
         if isinstance(error, MissingMppError | ImplausibleMppError):
             info, mpp_usable = _info_without_mpp(entry), False
+            error = with_scale_offer(error, entry, config.preparation)
         return SlideInspection(
-            entry.slide_id, info, mpp_usable, labels, None, 0, 0, str(error), tuple(warnings)
+            entry.slide_id, info, mpp_usable, labels, None, 0, 0, "", str(error), tuple(warnings)
         )
     if not tiles:
         message = empty_slide_message(foreground, config.tiling.min_foreground_fraction)
@@ -92,6 +100,7 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
         tiles=tiles,
         tables_bytes=tiles * row + foreground.classes.size,
         cache_bytes=cached * config.tiling.side_px**2 * 3,
+        red_cells=size,
         problem="",
         warnings=tuple(warnings),
     )

@@ -13,10 +13,11 @@ import pyarrow as pa
 from inkdot import __version__
 from inkdot.annotations import Annotation, read_annotation
 from inkdot.config import Config, MorphometryConfig
-from inkdot.errors import InkdotError, StorageError
+from inkdot.errors import ImplausibleMppError, InkdotError, MissingMppError, StorageError
 from inkdot.execution.watchdog import with_heartbeat
 from inkdot.geometry import tile_side_l0_px
 from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters, measurement_facts
+from inkdot.pipeline.scale_offer import with_scale_offer
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.atomic import write_bytes
@@ -87,9 +88,11 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
                     finder=cell_finder_for(config.tiling.cell_finder, entry.stain),
                 )
                 clusters, measured_facts = measured.table, measured.facts
-    except InkdotError:
+    except InkdotError as error:
         # No later stage may use an earlier table of a slide that failed.
         _remove_tables(layout, entry.slide_id)
+        if isinstance(error, MissingMppError | ImplausibleMppError):
+            raise with_scale_offer(error, entry, config.preparation) from None
         raise
     # The tile table last: it marks the slide as complete.
     write_bytes(layout.mask(entry.slide_id), image)

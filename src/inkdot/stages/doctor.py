@@ -95,6 +95,8 @@ def _file_cell(report: SlideInspection) -> str:
         lines.append(f"{width * info.mpp.x / 1000:.1f} x {height * info.mpp.y / 1000:.1f} mm")
     else:
         lines.append("no usable µm/px")
+    if report.red_cells:
+        lines.append(report.red_cells)
     lines.append(f"{width:,} x {height:,} px, {levels} level{'s' if levels > 1 else ''}")
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """Cutting one slide into tiles, on a grid or centred on clusters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from inkdot.tiling.clusters.group_objects import find_clusters
 from inkdot.tiling.clusters.not_tiled import not_looked_at
 from inkdot.tiling.clusters.place_tiles import place_tiles
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
+from inkdot.tiling.scale_check import measure_red_cells, scale_warnings
 from inkdot.tiling.tile_table import cut_tiles, empty_slide_message, tiles_at
 
 _WARN_UNASSESSABLE = 0.2
@@ -39,7 +40,7 @@ class SlideTiles:
         foreground: Foreground and artefacts.
         clusters: As ``schemas.clusters_schema``; None in mode ``grid``.
         counts: Numbers of nuclei and clusters; None in mode ``grid``.
-        notices: Warnings about how nuclei were found.
+        notices: Warnings about the scale, and about how nuclei were found.
         left_out: How many clusters have no tile, and why; empty where every one has.
         assessment: What is assessable, and whether it is adequate.
     """
@@ -107,8 +108,10 @@ def cut_slide(
     check_resolution(slide.info, tiling.spec.mpp)
     foreground = find_foreground(slide, tiling)
     rule = rule_for(slide.info, foreground, preparation, tiling.adequacy)
+    doubts = scale_warnings(slide, measure_red_cells(slide, preparation))
     if tiling.mode == "clusters":
-        return _around_clusters(slide, tiling, heads, foreground, rule, stain)
+        found = _around_clusters(slide, tiling, heads, foreground, rule, stain)
+        return replace(found, notices=(*doubts, *found.notices))
     tiles = cut_tiles(
         slide.info, tiling.spec, foreground, heads, tiling.min_foreground_fraction, tiling.artefacts
     )
@@ -119,9 +122,9 @@ def cut_slide(
         count = count_nuclei(find_clusters(detected.objects, tiling), foreground)
     assessment = assess(foreground, rule, count, tiling.adequacy)
     if tiles.num_rows:
-        return SlideTiles(tiles, foreground, assessment)
+        return SlideTiles(tiles, foreground, assessment, notices=doubts)
     shown = empty_slide_message(foreground, tiling.min_foreground_fraction)
-    return SlideTiles(tiles, foreground, without_tiles(assessment), notices=(shown,))
+    return SlideTiles(tiles, foreground, without_tiles(assessment), notices=(*doubts, shown))
 
 
 def _around_clusters(
