@@ -51,12 +51,12 @@ LEARNING_RATE, WEIGHT_DECAY = 4e-3, 2e-2
 CROP_L0_PX = 288
 BOX_MARGIN_L0_PX = 6
 BRIGHT = 225  # grey level of what is certainly glass on these slides
-CENTRE_THRESHOLD, NUCLEUS_THRESHOLD = 0.35, 0.45
+CENTRE_THRESHOLD, NUCLEUS_THRESHOLD = 0.40, 0.45
 PRESETS = {
     "lm-typical": 4, "lm-heavy": 3, "normal": 3, "pleocytosis": 4, "treated": 2, "inadequate": 3, "laboratories": 8,
-    "demo-sections": 4, "demo-training": 6,
+    "demo-sections": 4, "demo-training": 6, "csf-cytospin": 16,
 }  # fmt: skip
-NO_NUCLEI = frozenset({"apoptotic_body", "ghost", "nuclear_dust", "nuclear_streak"})
+NO_NUCLEI = frozenset({"apoptotic_body", "ghost", "nuclear_dust", "nuclear_streak", "smudged_cell"})
 
 
 @dataclass
@@ -176,7 +176,9 @@ def synthetic_crops() -> Iterator[Crop]:
                     (thing.box.left_um, thing.box.top_um), (thing.box.right_um, thing.box.bottom_um)
                 )
                 places = np.vstack([places, at])
-            corners = {tuple(corner) for corner in (places[:, ::-1] / plan.mpp // TILE_SIDE_PX).astype(int)}
+            corners = {
+                tuple(corner) for corner in (places[:, ::-1] / plan.mpp // TILE_SIDE_PX).astype(int).tolist()
+            }
             for row, column in sorted(corners)[:7]:
                 crop = _synthetic(scene, source, plan, row, column)
                 if crop is not None:
@@ -207,7 +209,10 @@ def _synthetic(scene, source, plan, row: int, column: int) -> Crop | None:
                 polygon_um(nucleus.outline, cell.x_um + nucleus.dx_um, cell.y_um + nucleus.dy_um) / plan.mpp
             )
             cv2.fillPoly(mask, [np.round(outline - np.array([column, row]) * side).astype(np.int32)], 1)
-        if len(cell.nuclei) > 1:  # lobes of one nucleus
+        if cell.kind == "neutrophil" and mask.any():  # lobes of one nucleus
+            lobes = np.argwhere(mask)[:, ::-1].astype(np.int32)
+            cv2.fillConvexPoly(mask, cv2.convexHull(lobes), 1)
+        elif len(cell.nuclei) > 1:
             mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
         if cell.kind in NO_NUCLEI or abs(cell.z_um) > 6.0:
             supervised[cv2.dilate(mask, np.ones((13, 13), np.uint8)) > 0] = 0
