@@ -164,8 +164,7 @@ def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> l
     ]
     for kind, colour in _DROPPED_COLOURS.items():
         if areas[kind]:
-            reason = "not assessable" if kind in BLOCKING or kind is ForegroundClass.IN_BUBBLE else "dropped"
-            lines.append((colour, f"{reason}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
+            lines.append((colour, f"{_fate(kind)}: {kind.words}, {areas[kind] / 1e6:.4g} mm2"))
     glass = ", ".join(f"{value:.0f}" for value in foreground.glass.rgb)
     lines.append(
         ((255, 255, 255), f"glass RGB {glass}{'' if foreground.glass.found else ' (assumed: none seen)'}")
@@ -174,6 +173,13 @@ def _legend_lines(foreground: Foreground, tiles: int, notes: Sequence[str]) -> l
         lines.append(((255, 255, 255), foreground.spot.words))
     lines += [((255, 255, 255), note) for note in notes]
     return lines
+
+
+def _fate(kind: ForegroundClass) -> str:
+    """What becomes of the cells on a class, for the legend."""
+    if kind is ForegroundClass.CLOT:
+        return "searched for cells"
+    return "not assessable" if kind in BLOCKING or kind is ForegroundClass.IN_BUBBLE else "dropped"
 
 
 def _legend(width: int, lines: Sequence[tuple[_Colour, str]]) -> RgbArray:
