@@ -72,6 +72,7 @@ def test_a_changed_weights_file_is_refused(folder):
     [
         (None, "found no finder.json"),
         ("{", "expected JSON"),
+        ("[]", "expected a JSON object, found list"),
         ('{"version": 9}', "expected version 1, found 9"),
         ('{"version": 1}', "weights_sha256"),
     ],
@@ -91,6 +92,31 @@ def test_weights_of_another_network_are_refused(folder, tmp_path_factory):
     write_finder(other, description, weights, "")
     with pytest.raises(StorageError, match="expected the tensors of a network"):
         load_cell_finder(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nan", "found values in down2.0.weight that are not finite"),
+        ("cut", "found down2.1.bias of shape"),
+        ("widths", "expected the tensors of a network of widths"),
+    ],
+)
+def test_weights_that_a_runtime_would_take_and_that_mean_nothing_are_refused(
+    folder, tmp_path_factory, change, message
+):
+    description, weights = read_finder(folder)
+    if change == "nan":
+        weights["down2.0.weight"][0, 0, 0, 0] = np.nan
+    elif change == "cut":
+        weights["down2.1.bias"] = weights["down2.1.bias"][:1]  # broadcasts
+    else:
+        description = description.model_copy(update={"widths": (1, 2, 3, 4)})
+    other = tmp_path_factory.mktemp("other")
+    write_finder(other, description, weights, "")
+    with pytest.raises(StorageError, match=message) as caught:
+        load_cell_finder(other)
+    assert "\n" not in str(caught.value)
 
 
 def test_fields_of_any_size_have_labels_of_half_their_size(folder):

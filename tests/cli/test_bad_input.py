@@ -305,6 +305,27 @@ def test_bad_slides_are_named_and_the_good_ones_done(
     assert partial_files(run) == []
 
 
+@pytest.mark.parametrize("command", ["tile", "train"])
+def test_a_cell_finder_that_is_none_is_one_line_before_any_slide(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = config.read_text(encoding="utf-8")
+    (tmp_path / "wrong.yaml").write_text(
+        text.replace("tiling: {", "tiling: {cell_finder: Shiped, "), encoding="utf-8"
+    )
+    slide(tmp_path / "a.tif")
+    (tmp_path / "slides.csv").write_text("slide_id,path,malignancy\na,a.tif,benign\n", encoding="utf-8")
+    out = tmp_path / "run"
+    if command == "tile":
+        inkdot("tile", tmp_path / "a.tif", "--config", tmp_path / "wrong.yaml", "--out", out, code=2)
+    else:
+        words = ("--slides", tmp_path / "slides.csv", "--config", tmp_path / "wrong.yaml", "--out", out)
+        inkdot("train", *words, code=2)
+    said = capsys.readouterr().err
+    assert "expected the folder of a cell finder, found no finder.json" in " ".join(said.split())
+    assert not list(out.rglob("*.parquet"))
+
+
 def test_zero_foreground_is_inadequate_and_said(
     tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip

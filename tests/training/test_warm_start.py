@@ -81,6 +81,18 @@ def test_a_file_with_timms_names_has_timms_normalisation(tmp_path, source, tiny_
     assert source_normalisation(tmp_path / "timm.safetensors", backbone) == backbone_normalisation(backbone)
 
 
+def test_what_the_source_had_seen_is_said(source, tiny_config, training_tiles):
+    _, notes = starting_network(with_settings(tiny_config, source / "weights.safetensors"), training_tiles)
+    (note,) = (line for line in notes if line.startswith("Started from the weights"))
+    assert "was trained on 8 synthetic slides of 8 patients" in note
+    assert starting_network(with_settings(tiny_config, "scratch"), training_tiles)[1] == []
+
+
+def test_a_folder_is_named_with_the_file_in_it(source, tiny_config):
+    with pytest.raises(UserError, match=r"found the folder .* such as .*weights\.safetensors"):
+        check_start(with_settings(tiny_config, source))
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "renamed.safetensors"])
 def test_weights_outside_of_their_model_folder_are_refused_before_any_work(
     tmp_path, source, tiny_config, name

@@ -4,6 +4,7 @@
 # safetensors is only partly typed.
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +69,8 @@ def read_finder(folder: Path) -> tuple[FinderFile, Weights]:
     """Read a folder.
 
     Raises:
-        StorageError: A file is missing or damaged, or the files do not belong together.
+        StorageError: A file is missing or damaged, holds other tensors or values that are no numbers, or the files do not
+            belong together.
     """
     description = read_finder_file(folder)
     path = folder / "weights.safetensors"
@@ -78,9 +80,56 @@ def read_finder(folder: Path) -> tuple[FinderFile, Weights]:
                 f"{path}: expected the weights that {folder / 'finder.json'} describes, found others; copy the whole "
                 "folder again"
             )
-        return description, load_file(path)
-    except (SafetensorError, OSError) as error:
+        weights = load_file(path)
+    except OSError:
+        raise StorageError(
+            f"{path}: expected the weights of a cell finder, found no file that can be read"
+        ) from None
+    except SafetensorError as error:
         raise StorageError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
+    _check_weights(path, description, weights)
+    return description, weights
+
+
+def _check_weights(path: Path, description: FinderFile, weights: Weights) -> None:
+    """Refuse tensors of another network, which a runtime may broadcast, and values that are no numbers."""
+    expected, found = _shapes(description.widths), {name: values.shape for name, values in weights.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise StorageError(
+            f"{path}: expected the tensors of a network of widths {list(description.widths)}, found {name} of shape "
+            f"{found.get(name, 'none')} in place of {expected.get(name, 'none')}; copy the whole folder again"
+        )
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise StorageError(
+                f"{path}: expected numbers, found values in {name} that are not finite; train the cell finder again"
+            )
+
+
+def _shapes(widths: tuple[int, int, int, int]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of :class:`inkdot.cell_finder.network.CellFinderNetwork`, without PyTorch."""
+    a, b, c, d = widths
+    blocks = {
+        "down1": (a, a), "down2": (a, b, b), "down3": (b, c, c), "down4": (c, d, d, d),
+        "up3": (d + c, c), "up2": (c + b, b), "up1": (b + a, a),
+    }  # fmt: skip
+    layers = {"stem.0": (a, 3, 5, 5)}
+    for block, channels in blocks.items():
+        layers |= {
+            f"{block}.{3 * number}": (after, before, 3, 3)
+            for number, (before, after) in enumerate(pairwise(channels))
+        }
+    shapes: dict[str, tuple[int, ...]] = {"head.weight": (2, a, 1, 1), "head.bias": (2,)}
+    for name, shape in layers.items():
+        block, number = name.split(".")
+        shapes[f"{name}.weight"] = shape
+        shapes |= {
+            f"{block}.{int(number) + 1}.{part}": shape[:1]
+            for part in ("weight", "bias", "running_mean", "running_var")
+        }
+    return shapes
 
 
 def read_finder_file(folder: Path) -> FinderFile:
@@ -92,7 +141,9 @@ def read_finder_file(folder: Path) -> FinderFile:
     path = folder / "finder.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and values.get("version") != FINDER_VERSION:
+        if not isinstance(values, dict):
+            raise StorageError(f"{path}: expected a JSON object, found {type(values).__name__}")
+        if values.get("version") != FINDER_VERSION:
             raise StorageError(
                 f"{path}: expected version {FINDER_VERSION}, found {values.get('version')!r}; train the cell finder "
                 "with this version of inkdot"
@@ -101,7 +152,7 @@ def read_finder_file(folder: Path) -> FinderFile:
     except OSError:
         raise StorageError(
             f"{folder}: expected the folder of a cell finder, found no finder.json; set tiling.cell_finder to shipped, "
-            "to classical, or to the folder that inkdot train-finder wrote"
+            "to classical, or to a folder that scripts/train_cell_finder.py wrote"
         ) from None
     except ValidationError as error:
         raise StorageError(f"{path}: {first_error(error)}") from None

@@ -22,6 +22,7 @@ from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
+from inkdot.tiling.clusters.detect import check_cell_finder
 
 
 def run(slides: Path, config: Config, out: Path, batch: BatchSettings | None = None) -> int:
@@ -43,6 +44,7 @@ def run(slides: Path, config: Config, out: Path, batch: BatchSettings | None = N
     console = Console(stderr=True)
     heads = config.head_records
     entries = batch.overrides.apply(read_slides(slides, heads))
+    check_cell_finder(config.tiling.cell_finder)
     for line in check_label_tables(entries, heads):
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)

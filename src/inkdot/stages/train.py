@@ -26,6 +26,7 @@ from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.locking import locked
+from inkdot.tiling.clusters.detect import check_cell_finder
 from inkdot.training.batch_size_check import check_batch_size
 from inkdot.training.cross_validation import cross_validate
 from inkdot.training.distributed.fabric import global_rank, launched_fabric, world_size
@@ -106,6 +107,7 @@ def run(
 def _check_settings(config: Config, console: Console, *, mil: bool) -> None:
     """Refuse settings that cannot be used, before any long work."""
     check_start(config)
+    check_cell_finder(config.tiling.cell_finder)
     check_batch_size(config.training, world_size(), mil=mil)
     print_lines(console, tensorboard_note(config.training))
 

@@ -1,13 +1,29 @@
 """Nuclei of a slide: by the cell finder that the config names, or by colour where it does not know the stain."""
 
 from pathlib import Path
+from typing import Final
 
 from inkdot.cell_finder import CellFinder, load_cell_finder
+from inkdot.cell_finder.finder_files import SHIPPED, read_finder
 from inkdot.config import TilingConfig
 from inkdot.records import Slide
 from inkdot.tiling.clusters.find_cells import find_cells
 from inkdot.tiling.clusters.find_objects import DetectedObjects, find_objects
 from inkdot.tiling.foreground.find_foreground import Foreground
+
+CLASSICAL: Final = "classical"
+"""``tiling.cell_finder`` that finds nuclei by colour and size."""
+
+_SYNONYMS: Final = {
+    "papanicolaou": "pap",
+    "may-grünwald-giemsa": "mgg",
+    "may-gruenwald-giemsa": "mgg",
+    "may-grunwald-giemsa": "mgg",
+    "h&e": "he",
+    "haematoxylin-eosin": "he",
+    "hematoxylin-eosin": "he",
+}
+"""Other names of stains, in lower case."""
 
 
 def cell_finder_for(name: str, stain: str = "") -> CellFinder | None:
@@ -20,11 +36,25 @@ def cell_finder_for(name: str, stain: str = "") -> CellFinder | None:
     Raises:
         StorageError: The named folder is not a cell finder.
     """
-    if name == "classical":
+    if name == CLASSICAL:
         return None
-    finder = load_cell_finder(None if name == "shipped" else Path(name))
-    known = finder.description.stains
-    return finder if not stain or stain.casefold() in known else None
+    finder = load_cell_finder(_folder(name))
+    key = stain.strip().casefold()
+    return finder if not key or _SYNONYMS.get(key, key) in finder.description.stains else None
+
+
+def check_cell_finder(name: str) -> None:
+    """Refuse a cell finder that cannot be read, before any slide is.
+
+    Raises:
+        StorageError: The named folder is not a cell finder.
+    """
+    if name != CLASSICAL:
+        read_finder(_folder(name) or SHIPPED)
+
+
+def _folder(name: str) -> Path | None:
+    return None if name == "shipped" else Path(name)
 
 
 def detect_nuclei(
@@ -41,8 +71,9 @@ def detect_nuclei(
     if finder is not None:
         return find_cells(slide, foreground, tiling, finder)
     detected = find_objects(slide, foreground, tiling)
-    if tiling.cell_finder != "classical":
+    if tiling.cell_finder != CLASSICAL:
         detected.warnings.append(
-            f"nuclei were found by colour: the cell finder was not trained on stain {stain!r}"
+            f"nuclei were found by colour: the cell finder was not trained on stain {stain!r}, "
+            f"only on {', '.join(load_cell_finder(_folder(tiling.cell_finder)).description.stains)}"
         )
     return detected

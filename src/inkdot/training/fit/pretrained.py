@@ -88,8 +88,24 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
     )
     if scratch or settings.weights == "pretrained":
         return network, []
-    ignored = load_backbone_weights(network, Path(settings.weights))
-    return network, [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
+    path = Path(settings.weights)
+    ignored = load_backbone_weights(network, path)
+    left_out = [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
+    return network, [*left_out, *_source_notes(path)]
+
+
+def _source_notes(path: Path) -> list[str]:
+    """What the source of a warm start had seen, for the terminal and the card; empty for files with timm's names."""
+    if not any(name.startswith(_OWN_PREFIX) for name in _read(path)):
+        return []
+    source = read_model_file(path.parent)
+    seen = source.trained_on
+    kind = "images" if seen.images else "slides"
+    return [
+        f"Started from the weights of a model (`{source.weights_sha256[:16]}`) that was trained on {seen.slides} "
+        f"{'synthetic ' if seen.synthetic else ''}{kind} of {seen.patients} patients. Where patients of the "
+        "validation are among these, the metrics are too good; a model does not record who they were."
+    ]
 
 
 def source_normalisation(path: Path, backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -174,6 +190,11 @@ def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    if path.is_dir():
+        raise UserError(
+            f"model.weights: expected 'scratch', 'pretrained' or a .safetensors file, found the folder {str(path)!r}; "
+            f"name the file in it, such as {path / ModelLayout(path).weights.name}"
+        )
     if not path.is_file():
         raise UserError(
             f"model.weights: expected 'scratch', 'pretrained' or a .safetensors file, found nothing at {str(path)!r}"

@@ -65,7 +65,7 @@ def card_text(
         "## Training data",
         _bullets([*_data_lines(description), *notes]),
         "## Performance on validation data",
-        "Of patients that were not trained on. The temperatures and the threshold (and the epoch, where the best was kept) "
+        "Of patients that this training did not use. The temperatures and the threshold (and the epoch, where the best was kept) "
         "were chosen on them: expect lower metrics on new patients. Intervals are 95 %."
         + ("" if cohort.images else _SLIDE_METRICS),
         _table(description),
