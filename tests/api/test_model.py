@@ -128,7 +128,9 @@ def test_an_open_slide_keeps_what_was_stated_of_it(demo_model: inkdot.Model, pho
 def test_a_slide_without_scale_is_refused_and_one_without_cells_inadequate(
     demo_model: inkdot.Model, photograph: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(MissingMppError, match=r"or with mpp=$"):
+    with pytest.raises(
+        MissingMppError, match=r"or with mpp=; no estimate from red cells: 0 found, 20 needed$"
+    ):
         demo_model.predict_slide(photograph, allow_synthetic_model=True)
     empty = tmp_path / "empty.png"
     Image.new("RGB", (600, 600), (240, 240, 240)).save(empty)

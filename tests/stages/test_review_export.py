@@ -417,7 +417,7 @@ def test_the_scale_bar_agrees_with_a_square_of_known_size(
     box = offline_page.locator(".card .image" if where == "card" else "#context .image").first
     bar = box.locator(".scale")
     # Loaded is not yet drawn: images are decoded beside the page's own work.
-    offline_page.wait_for_function("[...document.images].every((image) => image.complete)")
+    offline_page.wait_for_function("() => [...document.images].every((image) => image.complete)")
     offline_page.evaluate("() => Promise.all([...document.images].map((image) => image.decode()))")
     length_um = float(bar.get_attribute("data-um") or 0)
     bar_px = bar.locator(".scale-line").evaluate("(line) => line.getBoundingClientRect().width")
