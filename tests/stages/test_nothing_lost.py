@@ -96,12 +96,13 @@ def save_without_scale(path: Path) -> None:
     rgb.save(path)
 
 
+def data_paths(folder: Path) -> list[Path]:
+    others = {"ledger.jsonl", ".inkdot.lock"}
+    return [path for path in folder.rglob("*") if path.is_file() and path.name not in others]
+
+
 def data_files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in {"ledger.jsonl", ".inkdot.lock"}
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in data_paths(folder)}
 
 
 def started(*words: object, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
@@ -254,7 +255,8 @@ def test_killed_at_any_point_a_rerun_gives_the_same_bytes(slides: Path, model: P
         out = tmp_path / f"killed{files}"
         alone = ("--workers", 1, "--slide-timeout", 0) if number % 2 else ()
         process = started("predict", slides, "--model", model, "--out", out, *alone)
-        while process.poll() is None and (not out.exists() or len(data_files(out)) < files):
+        # Names alone: a file may get its final one between the listing and the reading.
+        while process.poll() is None and (not out.exists() or len(data_paths(out)) < files):
             time.sleep(0.005)
         time.sleep(float(chance.uniform(0.0, 0.1)))
         process.send_signal(signal.SIGKILL)
