@@ -32,8 +32,10 @@ def test_cards_are_in_rank_order_with_their_facts(
     last = offline_page.locator(".card").last.inner_text()
     assert "below operating point" in last
     assert "small-cell-like" not in last  # morphology is asked of malignant regions only
-    loaded = "() => [...document.querySelectorAll('.card img')].slice(0, 5).every((image) => image.complete && image.naturalWidth > 0)"
-    offline_page.wait_for_function(loaded)
+    images = "[...document.querySelectorAll('.card img')].slice(0, 5)"
+    offline_page.wait_for_function(
+        f"() => {images}.every((image) => image.complete && image.naturalWidth > 0)"
+    )
 
 
 def test_names_and_warnings_are_text_and_never_markup(
