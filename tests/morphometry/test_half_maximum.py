@@ -1,29 +1,13 @@
 """Outlines that lie beside the edge of a nucleus are moved onto it."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 import pytest
+from fixtures.painted_nuclei import Disc, Paint
 
 from inkdot.morphometry.half_maximum import aligned_labels
 from inkdot.morphometry.priors import WORKING_MPP
 from inkdot.morphometry.stain_planes import nuclear_stain
-from inkdot.records import RgbArray
-
-Paint = Callable[..., RgbArray]
-
-
-class Disc(NamedTuple):
-    """What `paint` draws; lengths in µm."""
-
-    x_um: float
-    y_um: float
-    diameter_um: float
-    dye: str = "haematoxylin"
-    amount: float = 1.0
-    aspect: float = 1.0
 
 
 def drawn(shape: tuple[int, ...], discs: list[Disc], off_um: float) -> np.ndarray:

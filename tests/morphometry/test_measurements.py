@@ -1,11 +1,10 @@
 """Measured numbers against the numbers that were painted."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+from fixtures.painted_nuclei import Disc, Paint
 
 from inkdot.morphometry import (
     NucleusMeasurement,
@@ -17,21 +16,7 @@ from inkdot.morphometry import (
     segment_nuclei,
 )
 from inkdot.morphometry.arrays import steepness
-from inkdot.records import Mpp, RgbArray
-
-Paint = Callable[..., RgbArray]
-
-
-class Disc(NamedTuple):
-    """What `paint` draws; lengths in µm."""
-
-    x_um: float
-    y_um: float
-    diameter_um: float
-    dye: str = "haematoxylin"
-    amount: float = 1.0
-    aspect: float = 1.0
-
+from inkdot.records import Mpp
 
 QUARTER = Mpp.square(0.25)
 

@@ -1,28 +1,12 @@
 """Nuclei are found, and only nuclei; their size does not depend on scale or stain."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import pytest
+from fixtures.painted_nuclei import Disc, Paint
 
 from inkdot.morphometry import measure_nuclei, segment_at_unknown_scale, segment_nuclei
 from inkdot.morphometry.stain_planes import nuclear_stain
-from inkdot.records import Mpp, RgbArray
-
-Paint = Callable[..., RgbArray]
-
-
-class Disc(NamedTuple):
-    """What `paint` draws; lengths in µm."""
-
-    x_um: float
-    y_um: float
-    diameter_um: float
-    dye: str = "haematoxylin"
-    amount: float = 1.0
-    aspect: float = 1.0
-
+from inkdot.records import Mpp
 
 LYMPHOCYTES = [Disc(15 + 17 * column, 15 + 17 * row, 7.2) for row in range(5) for column in range(5)]
 

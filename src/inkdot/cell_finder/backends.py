@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from inkdot.cell_finder.finder_files import FinderFile, Weights
 from inkdot.cell_finder.openvino_graph import openvino_graph
-from inkdot.errors import StorageError
 from inkdot.model.openvino_backend import import_openvino, openvino_core, openvino_installed, thread_limit
 from inkdot.model.predictor import is_cpu
 
@@ -37,19 +36,17 @@ class FinderBackend(Protocol):
 def load_backend(description: FinderFile, weights: Weights, device: str = "auto") -> FinderBackend:
     """OpenVINO where it is installed and no GPU is used, as for the classifier; else PyTorch.
 
+    Args:
+        description: Of the weights.
+        weights: As checked by :func:`inkdot.cell_finder.finder_files.read_finder`.
+        device: ``auto``, or a device of PyTorch.
+
     Raises:
-        StorageError: The weights are not those of the described network.
         UserError: The machine has no such device.
     """
-    try:
-        if openvino_installed() and is_cpu(device):
-            return _OpenVinoFinder(weights)
-        return _TorchFinder(description, weights, device)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise StorageError(
-            f"cell finder: expected the tensors of a network of widths {list(description.widths)}, found others "
-            f"({' '.join(str(error).split())[:200]}); copy the whole folder again"
-        ) from None
+    if openvino_installed() and is_cpu(device):
+        return _OpenVinoFinder(weights)
+    return _TorchFinder(description, weights, device)
 
 
 class _OpenVinoFinder:
