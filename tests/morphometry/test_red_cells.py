@@ -139,7 +139,7 @@ def test_a_wrong_scale_is_doubted_and_a_possible_one_is_not():
     reference = red_cell_reference(drawn(32.0, 60))  # 8 µm at 0.25
     assert reference.warning(0.25) == ""
     assert reference.warning(0.125).startswith("red cells measure 4.0 µm")
-    assert "expected about 7 to 8.5 µm; check the µm/px" in reference.warning(0.5)
+    assert "expected 5.3 to 9.5 µm; check the µm/px" in reference.warning(0.5)
     estimate = reference.estimate()
     assert estimate is not None
     assert estimate.low < 0.25 < estimate.high

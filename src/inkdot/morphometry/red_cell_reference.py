@@ -90,8 +90,9 @@ class RedCellReference:
         estimate = self.estimate()
         if estimate is None or estimate.low <= mpp <= estimate.high:
             return ""
+        least, most = POSSIBLE_UM
         return (
-            f"{self.size_words(mpp)} at the stated {mpp:.4g} µm/px; expected about 7 to 8.5 µm; check the µm/px "
+            f"{self.size_words(mpp)} at the stated {mpp:.4g} µm/px; expected {least:g} to {most:g} µm; check the µm/px "
             f"({estimate.low:.2g} to {estimate.high:.2g} would fit)"
         )
 

@@ -25,9 +25,8 @@ _GLASS_STEP = 23  # every 23rd pixel of the thumbnail tells the colour of glass
 _STAINED_OD = 0.04
 _REGIONS_PER_AXIS = 7
 _LEAST_COMPACT = 0.6  # of the bounding box: a circle fills 0.79 of it
-_OTHER_WEIGHT = (
-    0.02  # of a compact object: where the mask is too coarse to show any, windows with many specks
-)
+# Of a compact object: where the mask is too coarse to show any, windows with many specks.
+_OTHER_WEIGHT = 0.02
 
 
 def scale_warnings(slide: Slide, red_cells: RedCellReference) -> tuple[str, ...]:
