@@ -68,20 +68,21 @@ def test_embeddings_are_the_features_where_results_have_them(
         assert float(rows[index]["distance"]) == pytest.approx(nearest / np.sqrt(len(chosen[0])), abs=1e-3)
 
 
-def test_embeddings_of_another_model_are_not_used(
+def test_embeddings_of_two_encoders_or_other_tiles_are_not_used(
     results: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = read_embeddings(results, "s1")
     values, facts = np.array(kept.values), dict(kept.metadata)
-    bound: dict[str, object] = {"tiles_sha256": facts["tiles_sha256"], "model_sha256": "0" * 64}
 
-    def write(bound: dict[str, object]) -> None:
-        shape = {"rows": len(values), "dims": values.shape[1]}
-        write_embeddings(results, "s1", [values], **shape, dtype="float16", row="tile", metadata=bound)
+    def features_with(change: dict[str, str]) -> str:
+        write_embeddings(
+            results, "s1", [values], coords=kept.coords, dims=values.shape[1], dtype="float16", row="tile",
+            metadata=facts | change,
+        )  # fmt: skip
+        review_next.run(results.root, tmp_path / "next.csv", count=3)
+        return capsys.readouterr().err
 
-    write(bound)
-    review_next.run(results.root, tmp_path / "next.csv", count=3)
-    assert "by scores and measurements" in capsys.readouterr().err
-    write(bound | {"model_sha256": facts["model_sha256"]})
-    review_next.run(results.root, tmp_path / "next.csv", count=3)
-    assert "by embeddings" in capsys.readouterr().err
+    assert "by scores and measurements" in features_with({"encoder_sha256": "0" * 64})
+    assert "by scores and measurements" in features_with({"tiles_sha256": "0" * 64})
+    # The heads of the model do not matter: the encoder's distances are the same.
+    assert "by embeddings" in features_with({"model_sha256": "0" * 64})

@@ -48,13 +48,15 @@ class FeatureNetwork(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, float [n, columns], and features, float [n, features].
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        """Logits, float [n, columns], and features, float [n, features]; of a network without heads the features alone.
 
         Args:
             tiles: RGB pixels 0 to 255, uint8, shape [n, 3, side, side].
         """
-        return self.network.forward_with_features(tiles)
+        return (
+            self.network.forward_with_features(tiles) if self.network.heads else self.network.features(tiles)
+        )
 
 
 class FlaggingNetwork(nn.Module):

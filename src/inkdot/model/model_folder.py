@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from inkdot.errors import StorageError
+from inkdot.errors import StorageError, UserError
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
@@ -17,6 +17,7 @@ from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file, write_model_file
 
 _MOST_NAMED = 5
+_BACKBONE_PREFIX = "backbone."
 
 
 def save_model(folder: Path, network: TileNetwork, description: ModelFile) -> ModelFile:
@@ -62,6 +63,36 @@ def network_spec(description: ModelFile) -> NetworkSpec:
         attention_follows=description.attention is not None and description.attention.follows,
         tta_views=description.tta_views,
     )
+
+
+def load_backbone(network: TileNetwork, path: Path) -> None:
+    """Load the weights of an encoder from a file with timm's names, or an Inkdot model's own.
+
+    Tensors of a classifier or a head are left out.
+
+    Raises:
+        UserError: The file is missing or no safetensors file, or its weights are another backbone's.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"encoder: expected a .safetensors file, found {str(path)!r} ({' '.join(str(error).split())})"
+        ) from None
+    given = {name.removeprefix(_BACKBONE_PREFIX): tensor for name, tensor in tensors.items()}
+    expected = network.backbone.state_dict()
+    wrong = [
+        f"{name} {_shape(expected[name])}"
+        for name in expected
+        if name not in given or given[name].shape != expected[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+        raise UserError(
+            f"encoder: {path}: expected the weights of {network.spec.backbone}, found none that fit "
+            f"{', '.join(wrong[:_MOST_NAMED])}{more}; name the encoder that the file belongs to"
+        )
+    network.backbone.load_state_dict({name: given[name] for name in expected})
 
 
 def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:

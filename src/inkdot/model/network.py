@@ -26,7 +26,7 @@ class NetworkSpec:
     Attributes:
         backbone: timm model name.
         dropout: Dropout before the heads, 0 to 1.
-        heads: The heads, in the order of the outputs.
+        heads: The heads, in the order of the outputs; none for an encoder.
         side_px: Side of the tiles; only backbones of fixed input size need it.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
@@ -80,7 +80,9 @@ class TileNetwork(nn.Module):
         return self.forward_heads(features), features
 
     def forward_heads(self, features: Tensor) -> Tensor:
-        """Outputs of :meth:`forward`, from those of :meth:`features`."""
+        """Outputs of :meth:`forward`, from those of :meth:`features`; without columns where the network has no heads."""
+        if not self.heads:
+            return features[:, :0]
         logits = torch.cat([head(features) for head in self.heads.values()], dim=1)
         if not self.attention:
             return logits

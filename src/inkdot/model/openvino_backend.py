@@ -70,7 +70,7 @@ class OpenVinoNetwork:
         self,
         load: Callable[[], "TileNetwork"],
         side_px: int,
-        folder: Path,
+        folder: Path | None,
         weights_sha256: str,
         batch_size: int,
         precision: Precision = "float32",
@@ -80,7 +80,7 @@ class OpenVinoNetwork:
         Args:
             load: Loads the PyTorch network; called only when no conversion is stored.
             side_px: Side of the tiles.
-            folder: The model folder.
+            folder: The model folder; None for an encoder without one, whose conversion is kept in the user's cache folder.
             weights_sha256: Hash of the weights, part of the file name.
             batch_size: Tiles per batch, fixed for the compiled network.
             precision: Of the computation; the conversion is the same.
@@ -103,7 +103,9 @@ class OpenVinoNetwork:
         requests = max(_LEAST_REQUESTS, int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._requests = [self._compiled.create_infer_request() for _ in range(requests)]
         self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._columns, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
+        # An encoder has no logits, and one output.
+        *logits, self.feature_count = (int(output.shape[1]) for output in self._compiled.outputs)
+        self._columns = sum(logits)
 
     def logits(self, tiles: Iterable[RgbArray]) -> LogitArray:
         """Logits of all heads, float32 [n, classes of all heads], in the order of the tiles; see :meth:`infer`."""
@@ -145,9 +147,8 @@ def thread_limit() -> dict[str, str]:
 def _finished(request: Any, count: int) -> Inferred:
     """Wait for a request; the first rows of its output."""
     request.wait()
-    return Inferred(
-        *(np.array(request.get_output_tensor(output).data[:count], np.float32) for output in range(2))
-    )
+    *logits, features = (np.array(tensor.data[:count], np.float32) for tensor in request.output_tensors)
+    return Inferred(logits[0] if logits else features[:, :0], features)
 
 
 def import_openvino() -> Any:
@@ -189,7 +190,7 @@ def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: in
     return steps.build()
 
 
-def _store(openvino: Any, converted: Any, folder: Path, name: str) -> Path:
+def _store(openvino: Any, converted: Any, folder: Path | None, name: str) -> Path:
     for parent in _cache_folders(folder):
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -198,8 +199,9 @@ def _store(openvino: Any, converted: Any, folder: Path, name: str) -> Path:
             continue
         return parent / name
     raise UserError(
-        f"runtime openvino: expected a writable folder for the converted network, could write neither to {folder} nor to "
-        "the user's cache nor to the folder for temporary files; free some disk space, or use --runtime torch"
+        "runtime openvino: expected a writable folder for the converted network, could write neither to "
+        f"{folder or 'a model folder'} nor to the user's cache nor to the folder for temporary files; free some disk space, or "
+        "use --runtime torch"
     )
 
 
@@ -224,11 +226,12 @@ def _is_intact(path: Path) -> bool:
         return False
 
 
-def _cache_folders(folder: Path) -> tuple[Path, Path, Path]:
+def _cache_folders(folder: Path | None) -> tuple[Path, ...]:
     """Folders for conversions, by preference: the model folder, the user's cache, the folder for temporary files."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", str(Path.home()))
     else:
         base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     temporary = Path(tempfile.gettempdir()) / "inkdot-openvino"
-    return folder / "openvino", Path(base) / "inkdot" / "openvino", temporary
+    own = () if folder is None else (folder / "openvino",)
+    return *own, Path(base) / "inkdot" / "openvino", temporary

@@ -1,7 +1,7 @@
 """The network on the tiles of a slide, which are read in a thread meanwhile."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from inkdot.execution.prefetch import prefetch
 from inkdot.execution.watchdog import with_heartbeat
 from inkdot.model.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
 from inkdot.model.predictor import Predicted, Predictor, ScoreArray
-from inkdot.records import RgbArray, SlideEntry
+from inkdot.records import RgbArray, SlideEntry, TileSpec
 from inkdot.slides import open_slide
 from inkdot.tiling.tile_pixels import read_tiles
 
@@ -49,8 +49,6 @@ def infer_tiles(
     Raises:
         SlideError: The slide's pixels cannot be read.
     """
-    xs = cast("Sequence[int]", tiles.column("x_l0_px").to_pylist())
-    ys = cast("Sequence[int]", tiles.column("y_l0_px").to_pylist())
     tiling, distance = predictor.description.tiling, predictor.ood_distance
     logits: list[LogitArray] = []
     distances: list[ScoreArray] = []
@@ -62,15 +60,35 @@ def infer_tiles(
                 distances.append(distance(batch.features))
             yield batch.features
 
-    with (
-        closing(with_heartbeat(open_slide(entry, dct_scaling=tiling.dct_scaling))) as slide,
-        prefetch(read_tiles(slide, tiling.spec, xs, ys), PREFETCH_TILES) as pixels,
-    ):
+    with tiles_ahead(entry, tiles, tiling.spec, dct_scaling=tiling.dct_scaling) as pixels:
         (on_features or _discard)(features(pixels))
     empty = np.zeros(0, np.float32)
     return InferredSlide(
         predictor.from_logits(logits), None if distance is None else np.concatenate([empty, *distances])
     )
+
+
+@contextmanager
+def tiles_ahead(
+    entry: SlideEntry, tiles: pa.Table, spec: TileSpec, *, dct_scaling: bool
+) -> Generator[Iterator[RgbArray]]:
+    """The pixels of a slide's tiles in the order of the table, read in a thread ahead of the network.
+
+    Args:
+        entry: The slide.
+        tiles: Its tile table.
+        spec: Side and scale of the tiles.
+        dct_scaling: See ``tiling.dct_scaling``.
+
+    Raises:
+        SlideError: The slide's pixels cannot be read.
+    """
+    xs, ys = (cast("Sequence[int]", tiles.column(name).to_pylist()) for name in ("x_l0_px", "y_l0_px"))
+    with (
+        closing(with_heartbeat(open_slide(entry, dct_scaling=dct_scaling))) as slide,
+        prefetch(read_tiles(slide, spec, xs, ys), PREFETCH_TILES) as pixels,
+    ):
+        yield pixels
 
 
 def _discard(batches: Iterator[FeatureArray]) -> None:

@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from inkdot.errors import StorageError, SyntheticModelError
 from inkdot.model.batches import FeatureArray
+from inkdot.model.encoder_hash import model_encoder_sha256
 from inkdot.model.predictor import Predictor, Runtime
+from inkdot.pipeline.embed_slide import embedding_facts, embeddings_valid, tile_corners
 from inkdot.pipeline.guards import real_slide_message
 from inkdot.pipeline.infer_tiles import infer_tiles
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import read_embeddings, write_embeddings
+from inkdot.storage.embeddings import write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import ModelFile, model_sha256
@@ -31,8 +33,6 @@ UNKNOWN_SCALE_WARNING = (
 SCALE_TOLERANCE: Final = 1.2
 """20x scanners give 0.44 to 0.52 µm/px, 40x scanners 0.22 to 0.26: a factor of 1.18 within a class, 2 between."""
 
-_EMBEDDING_FACTS = ("slide_fingerprint", "tiles_sha256", "model_sha256", "runtime", "precision")
-
 
 @dataclass(frozen=True, slots=True)
 class ScoringModel:
@@ -43,12 +43,14 @@ class ScoringModel:
         model_sha256: Hash of the whole model folder.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
         embeddings: Write the embeddings of the tiles, too.
+        encoder_sha256: Hash of the model's encoder, see :mod:`inkdot.model.encoder_hash`; empty without embeddings.
     """
 
     predictor: Predictor
     model_sha256: str
     allow_synthetic_model: bool
     embeddings: bool = False
+    encoder_sha256: str = ""
 
     @classmethod
     def load(
@@ -60,7 +62,8 @@ class ScoringModel:
             StorageError: The folder is not a model, or its files do not belong together.
         """
         predictor = Predictor(folder, runtime=runtime)
-        return cls(predictor, model_sha256(folder), allow_synthetic_model, embeddings)
+        encoder = model_encoder_sha256(folder) if embeddings else ""
+        return cls(predictor, model_sha256(folder), allow_synthetic_model, embeddings, encoder)
 
 
 def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> Literal["done", "reused"]:
@@ -80,13 +83,16 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     if model.trained_on.synthetic and not synthetic_slide and not scoring.allow_synthetic_model:
         raise SyntheticModelError(real_slide_message(entry.slide_id))
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
-    if _is_current(scores_path, facts) and _embeddings_current(entry, layout, scoring, facts):
+    own = _embedding_facts(tile_facts, facts, scoring)
+    if _is_current(scores_path, facts) and (
+        not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
+    ):
         return "reused"
 
     def write(batches: Iterator[FeatureArray]) -> None:
         write_embeddings(
-            layout, entry.slide_id, batches, rows=len(table), dims=scoring.predictor.network.feature_count,
-            dtype="float16", row="tile", metadata=_embedding_facts(facts),
+            layout, entry.slide_id, batches, coords=tile_corners(table), dims=scoring.predictor.network.feature_count,
+            dtype="float16", row="tile", metadata=own,
         )  # fmt: skip
 
     (scores, attention), ood_distances = infer_tiles(
@@ -106,8 +112,9 @@ def scores_reusable(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel)
     tiles_path = layout.tiles(entry.slide_id)
     tile_facts = read_footer(tiles_path, TILES_VERSION)
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
-    return _is_current(layout.scores(entry.slide_id), facts) and _embeddings_current(
-        entry, layout, scoring, facts
+    own = _embedding_facts(tile_facts, facts, scoring)
+    return _is_current(layout.scores(entry.slide_id), facts) and (
+        not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
     )
 
 
@@ -198,19 +205,18 @@ def _is_current(path: Path, facts: dict[str, object]) -> bool:
     return {name: value for name, value in earlier.items() if name != "version"} == facts
 
 
-def _embedding_facts(facts: dict[str, object]) -> dict[str, object]:
-    """The facts that embeddings depend on."""
-    return {name: facts[name] for name in _EMBEDDING_FACTS}
-
-
-def _embeddings_current(
-    entry: SlideEntry, layout: RunLayout, scoring: ScoringModel, facts: dict[str, object]
-) -> bool:
-    """Whether embeddings are not requested, or are complete and were made from the same facts."""
-    if not scoring.embeddings:
-        return True
-    try:
-        earlier = read_embeddings(layout, entry.slide_id).metadata
-    except StorageError:
-        return False
-    return {name: earlier.get(name) for name in _embedding_facts(facts)} == _embedding_facts(facts)
+def _embedding_facts(
+    tile_facts: dict[str, object], facts: dict[str, object], scoring: ScoringModel
+) -> dict[str, Any]:
+    """The metadata of embeddings that are written beside scores: those of `inkdot embed`, and the model."""
+    description = scoring.predictor.description
+    own = embedding_facts(
+        tile_facts,
+        cast(str, facts["tiles_sha256"]),
+        encoder=description.backbone,
+        encoder_sha256=scoring.encoder_sha256,
+        runtime=scoring.predictor.runtime,
+        precision=scoring.predictor.precision,
+        dct_scaling=description.tiling.dct_scaling,
+    )
+    return own | {"model_sha256": scoring.model_sha256}

@@ -38,12 +38,14 @@ class _Candidate:
     slide_id: str
     region: Region
     embedding: FloatArray | None
+    encoder_sha256: str
 
 
 def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] = ()) -> int:
     """Write the query list: uncertain regions that differ from each other and from the reviewed ones.
 
-    Features are the embeddings in the results where every slide has them, else scores and measurements of nuclei.
+    Features are the embeddings in the results where every slide has them from one encoder, else scores and measurements of
+    nuclei.
 
     Args:
         results: Results folder of ``inkdot predict``.
@@ -67,7 +69,11 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
         name: np.asarray([candidate.region.scores[name] for candidate in candidates], dtype=np.float64)
         for name in (candidates[0].region.scores if candidates else ())
     }
-    by_embedding = bool(candidates) and all(candidate.embedding is not None for candidate in candidates)
+    by_embedding = (
+        bool(candidates)
+        and all(candidate.embedding is not None for candidate in candidates)
+        and len({candidate.encoder_sha256 for candidate in candidates}) == 1
+    )
     queries: list[Query] = []
     if candidates:
         features, bits = (
@@ -115,19 +121,19 @@ def _candidates(
                 f"{layout.root}: expected scores of one model, found those of two; run `inkdot predict` again with one"
             )
         model, heads = facts.model_sha256, facts.heads
-        embeddings = _embeddings(layout, slide_id, facts.tiles_sha256, model)
+        embeddings = _embeddings(layout, slide_id, facts.tiles_sha256)
+        encoder = str(embeddings.metadata["encoder_sha256"]) if embeddings else ""
         for region in reviewed.ranking(MAX_REGIONS_PER_SLIDE, distance).regions:
-            found.append(_Candidate(slide_id, region, _embedding(embeddings, region)))
+            found.append(_Candidate(slide_id, region, _embedding(embeddings, region), encoder))
     return found, heads, model
 
 
-def _embeddings(layout: RunLayout, slide_id: str, tiles_sha256: str, model_sha256: str) -> Embeddings | None:
-    """Embeddings of these tiles and this model, if there are any."""
-    if not layout.embeddings_metadata(slide_id).exists():
+def _embeddings(layout: RunLayout, slide_id: str, tiles_sha256: str) -> Embeddings | None:
+    """Embeddings of these tiles, if there are any; any encoder tells how far regions are apart."""
+    if not layout.embeddings(slide_id).exists():
         return None
     found = read_embeddings(layout, slide_id)
-    fits = (found.metadata["tiles_sha256"], found.metadata["model_sha256"]) == (tiles_sha256, model_sha256)
-    return found if fits else None
+    return found if found.metadata["tiles_sha256"] == tiles_sha256 else None
 
 
 def _embedding(embeddings: Embeddings | None, region: Region) -> FloatArray | None:

@@ -62,12 +62,8 @@ class RunLayout(_Folder):
         return self.root / "heatmap" / f"{slide_id}.png"
 
     def embeddings(self, slide_id: str) -> Path:
-        """Embedding of each tile or cluster, float [rows, dims]."""
-        return self.root / "embeddings" / f"{slide_id}.npy"
-
-    def embeddings_metadata(self, slide_id: str) -> Path:
-        """Metadata of the embeddings, as JSON."""
-        return self.root / "embeddings" / f"{slide_id}.json"
+        """Embedding of each tile or cluster, as HDF5."""
+        return self.root / "embeddings" / f"{slide_id}.h5"
 
     @property
     def predictions_csv(self) -> Path:

@@ -15,7 +15,7 @@ TILES_VERSION: Final = "inkdot.tiles/2"
 SCORES_VERSION: Final = "inkdot.scores/4"
 CLUSTERS_VERSION: Final = "inkdot.clusters/4"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
-EMBEDDINGS_VERSION: Final = "inkdot.embeddings/1"
+EMBEDDINGS_VERSION: Final = "inkdot.embeddings/2"
 MODEL_VERSION: Final = "inkdot.model/3"
 
 _MADE_BY: Final = {
@@ -23,7 +23,7 @@ _MADE_BY: Final = {
     "inkdot.clusters": "`inkdot tile` (in a results folder `inkdot predict`)",
     "inkdot.scores": "`inkdot predict`",
     "inkdot.cluster_scores": "`inkdot predict`",
-    "inkdot.embeddings": "`inkdot predict --embeddings`",
+    "inkdot.embeddings": "`inkdot embed` (in a results folder `inkdot predict --embeddings`)",
     "inkdot.truth": "`inkdot synth`",
 }
 

@@ -1,0 +1,174 @@
+"""A frozen encoder: a network without heads that turns tiles into embeddings, in any runtime."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from inkdot.errors import UserError
+from inkdot.model.batches import BATCH_SIZE, FeatureArray, batch_size_on
+from inkdot.model.encoder_hash import network_encoder_sha256
+from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.precision import choose_precision, precision_on
+from inkdot.model.predictor import Backend, Runtime, is_cpu
+from inkdot.records import RgbArray
+from inkdot.storage.model_files import Precision
+
+if TYPE_CHECKING:  # imports timm and torch
+    from inkdot.model.network import TileNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSource:
+    """Where an encoder comes from; small, so that other processes can load it.
+
+    Attributes:
+        name: timm model name; for a model folder its backbone.
+        weights: ``pretrained``, or the path of a .safetensors file; unused where ``model`` is given.
+        side_px: Side of the tiles.
+        model: A model folder whose backbone is the encoder.
+        precision: Of the computation; ``auto`` takes bfloat16 where this machine has it.
+        tta_views: Flips and quarter turns whose features are averaged.
+    """
+
+    name: str
+    weights: str
+    side_px: int
+    model: Path | None = None
+    precision: Literal["auto"] | Precision = "auto"
+    tta_views: Literal[1, 2, 4, 8] = 1
+
+    @classmethod
+    def of_model(cls, folder: Path) -> "EncoderSource":
+        """The backbone of a model folder, in the model's precision.
+
+        Raises:
+            StorageError: The folder is no model.
+        """
+        from inkdot.storage.model_files import read_model_file
+
+        description = read_model_file(folder)
+        return cls(
+            description.backbone,
+            "",
+            int(description.tiling.side_px),
+            folder.absolute(),
+            description.precision,
+            description.tta_views,
+        )
+
+
+class FrozenEncoder:
+    """An encoder, ready to run.
+
+    Attributes:
+        name: As in the source.
+        sha256: See :mod:`inkdot.model.encoder_hash`.
+        side_px: Side of the tiles.
+        runtime: ``torch`` or ``openvino``.
+        precision: Precision on this machine.
+        feature_count: Dimensions of an embedding.
+    """
+
+    def __init__(
+        self,
+        source: EncoderSource,
+        *,
+        device: str = "auto",
+        runtime: Runtime = "auto",
+        batch_size: int | None = None,
+        network: "TileNetwork | None" = None,
+    ) -> None:
+        """Load an encoder.
+
+        Args:
+            source: Where it comes from.
+            device: ``auto``, or a torch device such as ``cpu`` or ``cuda``; OpenVINO runs on the CPU.
+            runtime: ``auto`` takes OpenVINO where it is installed and there is no GPU.
+            batch_size: Tiles per batch; None suits the device.
+            network: The source's network where it is already loaded.
+
+        Raises:
+            UserError: The encoder or the machine's device is unknown, weights are missing or do not match, or OpenVINO is not
+                installed.
+            StorageError: The source's model folder is damaged.
+        """
+        loaded = (network or load_encoder(source)).eval()
+        self.name, self.side_px = source.name, loaded.spec.side_px
+        self.sha256 = network_encoder_sha256(loaded)
+        if runtime == "auto":
+            runtime = "openvino" if openvino_installed() and is_cpu(device) else "torch"
+        elif runtime == "openvino":
+            import_openvino()
+        self.runtime: Literal["torch", "openvino"] = runtime
+        self._backend, self.precision = self._start(loaded, source, device, batch_size)
+        self.feature_count = self._backend.feature_count
+
+    def features(self, tiles: Iterable[RgbArray]) -> Iterator[FeatureArray]:
+        """Embeddings batch by batch, float32 [n, feature_count], in the order of the tiles.
+
+        Args:
+            tiles: uint8 RGB, shape [side, side, 3] each; read while earlier batches are computed.
+        """
+        return (batch.features for batch in self._backend.infer(tiles))
+
+    def _start(
+        self, network: "TileNetwork", source: EncoderSource, device: str, batch_size: int | None
+    ) -> tuple[Backend, Precision]:
+        if self.runtime == "openvino":
+            precision = _precision(source, "cpu", self.runtime)
+            backend = OpenVinoNetwork(
+                lambda: network,
+                side_px=self.side_px,
+                folder=None,
+                weights_sha256=self.sha256,
+                batch_size=batch_size or BATCH_SIZE,
+                precision=precision,
+            )
+            return backend, precision
+        from inkdot.model.torch_backend import TorchNetwork, choose_device
+
+        chosen = choose_device(device)
+        precision = _precision(source, chosen.type, self.runtime)
+        return TorchNetwork(network, chosen, batch_size or batch_size_on(chosen.type), precision), precision
+
+
+def _precision(source: EncoderSource, device_type: str, runtime: Literal["torch", "openvino"]) -> Precision:
+    wanted = source.precision if source.model else choose_precision(source.precision, device_type)
+    return "float32" if wanted == "auto" else precision_on(device_type, wanted, runtime)
+
+
+def load_encoder(source: EncoderSource) -> "TileNetwork":
+    """The network of an encoder: no heads, on the CPU, in evaluation mode.
+
+    Raises:
+        UserError: timm has no such model, or the weights are missing or do not match.
+        StorageError: The source's model folder is damaged.
+    """
+    from dataclasses import replace
+
+    from inkdot.model.model_folder import load_backbone, network_spec
+    from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
+    from inkdot.storage.model_files import read_model_file
+
+    if source.model is not None:
+        spec = network_spec(read_model_file(source.model))
+        network = TileNetwork(replace(spec, heads=(), attention_hidden=0))
+        load_backbone(network, source.model / "weights.safetensors")
+        return network.eval()
+    if source.weights == "scratch":
+        raise UserError(
+            "encoder: expected pretrained weights or a .safetensors file, found scratch, whose embeddings mean nothing; "
+            "set --weights, or model.weights in the config"
+        )
+    mean, std = backbone_normalisation(source.name)
+    spec = NetworkSpec(
+        source.name, 0.0, (), source.side_px, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]),
+        tta_views=source.tta_views,
+    )  # fmt: skip
+    network = TileNetwork(spec, pretrained=source.weights == "pretrained")
+    if source.weights != "pretrained":
+        load_backbone(network, Path(source.weights))
+    return network.eval()
