@@ -91,6 +91,12 @@ MORPHOLOGY = Head(
     condition=("malignancy", "malignant"),
 )
 
+CELL, NOT_A_CELL = "cell", "not_a_cell"
+
+FINDER_HEAD = Head(name="cell_finder", classes=(), labels={NOT_A_CELL: {}})
+"""What a reader says about the cell finder: no nucleated cell is here. Every review asks it beside the heads of the model, no
+model has it, and it excludes a verdict on them. The name is reserved."""
+
 DEFAULT_HEADS: tuple[Head, ...] = (MALIGNANCY, MORPHOLOGY)
 
 

@@ -1,5 +1,6 @@
 """Verdicts in the gallery: by key and click, undone, stored between visits, separately for each reader."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,70 @@ def test_morphology_is_asked_only_where_malignant(
     offline_page.keyboard.press("ArrowLeft")
     offline_page.keyboard.press("a")  # a change of mind takes the morphology with it
     assert seen.pressed(offline_page, 1) == ["atypical"]
+
+
+def test_not_a_cell_is_one_key_and_excludes_a_class(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, seen: SimpleNamespace
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3)).as_uri())
+    offline_page.keyboard.press("m")
+    offline_page.keyboard.press("d")  # in place of malignant, and the next region follows
+    assert (seen.pressed(offline_page, 1), seen.current_rank(offline_page)) == (["not_a_cell"], "2")
+    offline_page.click('.card[data-rank="2"] [data-verdict="not_a_cell"]')
+    offline_page.keyboard.press("Home")
+    offline_page.keyboard.press("b")  # a class in place of it
+    assert (seen.pressed(offline_page, 1), seen.pressed(offline_page, 2)) == (["benign"], ["not_a_cell"])
+    assert seen.reviewed(offline_page) == "2 of 3 regions reviewed"
+    for shown in (["not_a_cell"], ["not_a_cell"], ["malignant"]):
+        offline_page.keyboard.press("z")
+        assert seen.pressed(offline_page, 1) == shown
+    offline_page.keyboard.press("Enter")
+    offline_page.keyboard.press("d")
+    offline_page.wait_for_function(
+        "() => document.querySelector('#context-title').textContent === 'Region 2'"
+    )
+    offline_page.keyboard.press("ArrowLeft")
+    pressed = offline_page.locator('#context .verdict[aria-pressed="true"]')
+    assert pressed.all_inner_texts() == ["d\nnot a cell"]
+    offline_page.keyboard.press("Escape")
+    offline_page.keyboard.press("?")
+    assert "nothing in the region is a nucleated cell" in offline_page.locator("#help").inner_text()
+
+
+def test_not_a_cell_is_saved_and_of_two_tables_the_later_answer_counts(
+    offline_page: "Page",
+    write_page: WritePage,
+    make_review: MakeReview,
+    seen: SimpleNamespace,
+    tmp_path: Path,
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3), blinded_seed=5).as_uri())
+    seen.name_reader(offline_page, "dr-a")
+    offline_page.click('.card[data-rank="1"] [data-verdict="malignant"]')
+    offline_page.click('.card[data-rank="2"] [data-verdict="not_a_cell"]')
+    offline_page.click("#save")
+    early = seen.verdicts(offline_page)
+    assert [(row["head"], row["verdict"], row["shown"]) for row in early] == [
+        ("malignancy", "malignant", "blinded"),
+        ("cell_finder", "not_a_cell", "blinded"),
+    ]
+    offline_page.click('.card[data-rank="1"] [data-verdict="not_a_cell"]')
+    path = tmp_path / "verdicts.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(early[0]))
+        writer.writeheader()
+        writer.writerows(early)
+    offline_page.set_input_files("#load-file", path)  # the older table does not bring malignant back
+    offline_page.wait_for_function("() => document.querySelector('#status').textContent.includes('loaded')")
+    assert seen.pressed(offline_page, 1) == ["not_a_cell"]
+    later = [row | {"time": "2099-01-01T00:00:00.000Z"} for row in early[:1]]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(early[0]))
+        writer.writeheader()
+        writer.writerows(later)
+    offline_page.set_input_files("#load-file", path)
+    offline_page.wait_for_function("() => document.querySelector('#status').textContent.includes('1 region')")
+    assert (seen.pressed(offline_page, 1), seen.pressed(offline_page, 2)) == (["malignant"], ["not_a_cell"])
 
 
 def test_a_click_gives_a_verdict_on_its_card(

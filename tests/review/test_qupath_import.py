@@ -39,6 +39,8 @@ def saved(path: Path, data: Any) -> Path:
         ("malignant: large-cell", [("malignancy", "malignant"), ("morphology", "large_cell")]),
         ("benign: small_cell", []),  # contradicts its own condition
         ("malignant: benign", []),
+        ("Not a cell", [("cell_finder", "not_a_cell")]),
+        ("benign: not a cell", []),
         ("flagged", []),
         ("malignant: Stroma", []),
         ("", []),

@@ -109,6 +109,30 @@ def test_the_last_verdict_of_a_reader_counts_and_readers_stay_apart(tmp_path: Pa
     ]
 
 
+def test_not_a_cell_and_a_class_exclude_each_other_by_time(tmp_path: Path) -> None:
+    def no_cell(**values: str) -> dict[str, str]:
+        return row(head="cell_finder", verdict="not_a_cell", **values)
+
+    elsewhere = "POLYGON ((900 0, 950 0, 950 50, 900 50, 900 0))"
+    later = "2026-01-02T10:00:00.000Z"
+    verdicts = read(
+        tmp_path,
+        row(verdict="malignant"),
+        row(head="morphology", verdict="small_cell"),
+        no_cell(time=later),  # in place of a class
+        no_cell(geometry=elsewhere),
+        row(geometry=elsewhere, verdict="benign", time=later),  # a class in place of it
+        row(reader="dr-b", verdict="malignant"),  # another reader keeps theirs
+        no_cell(slide_id="S2"),
+    )
+    assert [(v.slide_id, v.reader, v.verdict) for v in latest_verdicts(verdicts)] == [
+        ("S1", "dr-a", "not_a_cell"),
+        ("S1", "dr-b", "malignant"),
+        ("S1", "dr-a", "benign"),
+        ("S2", "dr-a", "not_a_cell"),
+    ]
+
+
 def test_regions_are_the_same_where_they_overlap_by_half_of_their_union(tmp_path: Path) -> None:
     def square(x: int) -> str:
         return f"POLYGON (({x} 0, {x + 100} 0, {x + 100} 100, {x} 100, {x} 0))"

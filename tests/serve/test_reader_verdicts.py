@@ -18,6 +18,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.verdict_store import VerdictStore, read_verdict_store
 
 MALIGNANT = {"malignancy": "malignant", "morphology": "small_cell"}
+NO_CELL = {"cell_finder": "not_a_cell"}
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -108,6 +109,8 @@ def test_undo_works_after_a_restart(serve: Callable[..., Any]) -> None:
             {"verdicts": {"malignancy": "atypical", "morphology": "mixed"}},
             "only where the verdict on malignancy",
         ),
+        ({"verdicts": NO_CELL | {"malignancy": "benign"}}, "'not a cell' or verdicts on the heads"),
+        ({"verdicts": {"cell_finder": "malignant"}}, "one of its verdicts"),
         ({"verdicts": {"malignancy": 1}}, "expected verdicts by head"),
         ({"verdicts": ["malignant"]}, "expected key, verdicts and note"),
         ({"note": None}, "expected key, verdicts and note"),
@@ -136,6 +139,25 @@ def test_invalid_or_too_long_json_is_refused(served: Any) -> None:
         == 415
     )
     assert client.post("/verdicts", content=b" " * 70_000, headers=key | json_kind).status_code == 413
+
+
+def test_not_a_cell_is_a_verdict_of_its_own_in_file_table_and_progress(served: Any, tmp_path: Path) -> None:
+    client = served.client(served.readers[0])
+    one, two, *_ = served.regions()
+    served.verdict(client, one, MALIGNANT)
+    served.verdict(client, one, NO_CELL)
+    served.verdict(client, two, NO_CELL)
+    served.verdict(client, two, {}, undo=True)
+    (row,) = rows_of(client.get("/verdicts.csv").text)
+    assert (row["rank"], row["head"], row["verdict"]) == ("1", "cell_finder", "not_a_cell")
+    slides: Any = ReaderVerdicts(served.store, served.shown).overview(served.readers[0])["slides"]
+    assert [slide["reviewed"] for slide in slides][:2] == [1, 0]
+    review_import.run(
+        [served.store._path], tmp_path / "labels.csv", finder_corrections=tmp_path / "corrections.csv"
+    )
+    assert rows_of((tmp_path / "labels.csv").read_text(encoding="utf-8")) == []
+    (found,) = rows_of((tmp_path / "corrections.csv").read_text(encoding="utf-8"))
+    assert (found["answer"], found["reader"], found["geometry"]) == ("not_a_cell", "dr-a", row["geometry"])
 
 
 def test_the_server_s_table_has_the_form_of_the_gallery_s(served: Any, tmp_path: Path) -> None:

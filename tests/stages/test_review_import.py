@@ -15,6 +15,7 @@ from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_agreement, review_import
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.finder_corrections import read_finder_corrections
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.parquet_tables import write_table
 from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
@@ -64,6 +65,78 @@ def test_readers_who_disagree_become_a_soft_target(tmp_path: Path) -> None:
     tile = TileBoxes(np.asarray([0]), np.asarray([0]), 100.0, 100.0)
     targets = target_columns_for(tile, DEFAULT_HEADS, labels, {}, LabellingConfig.model_validate({}))
     assert targets["target.malignancy.malignant"][0] == pytest.approx(2 / 3)
+
+
+NO_CELL = ("cell_finder", "not_a_cell")
+
+
+def test_not_a_cell_corrects_the_cell_finder_and_is_no_label_of_a_class(tmp_path: Path) -> None:
+    rows = [("S1", 0, *NO_CELL), ("S1", 500, "malignancy", "malignant"), ("S2", 0, "malignancy", "unsure")]
+    paths = [
+        verdicts(tmp_path / "a.csv", "dr-a", [*rows, ("S1", 500, "morphology", "small_cell")]),
+        verdicts(tmp_path / "b.csv", "dr-b", [("S1", 0, "malignancy", "benign")]),
+    ]
+    out, table = tmp_path / "labels.csv", tmp_path / "corrections.csv"
+    assert review_import.run(paths, out, finder_corrections=table) == 0
+    labels = read_labels(out, DEFAULT_HEADS)
+    assert [(label.reader, label.label) for label in labels] == [
+        ("dr-b", "benign"),
+        ("dr-a", "malignant"),
+        ("dr-a", "small_cell"),
+        ("dr-a", "unsure"),
+    ]
+    # "unsure" says nothing about the cell finder; of two verdicts on a region one answer is made.
+    found = read_finder_corrections(table)
+    assert sorted((one.slide_id, one.geometry.bounds[0], one.reader, one.answer) for one in found) == [
+        ("S1", 0.0, "dr-a", "not_a_cell"),
+        ("S1", 0.0, "dr-b", "cell"),
+        ("S1", 500.0, "dr-a", "cell"),
+    ]
+    assert found[0].time == "2026-01-01T00:00:00.000Z"
+
+
+def test_not_a_cell_becomes_a_label_of_the_flagging_head_where_asked(tmp_path: Path) -> None:
+    path = verdicts(tmp_path / "a.csv", "dr-a", [("S1", 0, *NO_CELL)])
+    out = tmp_path / "labels.csv"
+    review_import.run([path], out, not_a_cell="benign")
+    (label,) = read_labels(out, DEFAULT_HEADS)
+    assert (label.head, label.label) == ("malignancy", "benign")
+    assert label.source == "review, scores shown, model abababababab, not_a_cell"
+    with pytest.raises(UserError, match="one of malignant, benign, atypical, unsure"):
+        review_import.run([path], out, not_a_cell="debris")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("answer", "perhaps"), ("geometry", "POINT (1 2)"), ("slide_id", ""), ("reader", "")],
+)
+def test_a_wrong_correction_is_named_with_its_line(tmp_path: Path, column: str, value: str) -> None:
+    row = {"slide_id": "S1", "geometry": square(0), "answer": "cell", "reader": "dr-a", "time": ""}
+    path = tmp_path / "corrections.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerows([row, row | {column: value}])
+    with pytest.raises(ManifestError, match=f"line 3: column {column}"):
+        read_finder_corrections(path)
+
+
+def test_agreement_compares_who_saw_a_cell_and_leaves_those_regions_out_of_the_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Of eight regions: both no cell on 0 and 1, only one on 2, both a class from 3 on; one "unsure" counts for the class alone.
+    def reader(name: str, no_cell: int, last: str) -> Path:
+        given = [(f"S{x % 2}", 500 * x, *NO_CELL) for x in range(no_cell)]
+        given += [(f"S{x % 2}", 500 * x, "malignancy", "benign") for x in range(no_cell, 7)]
+        return verdicts(tmp_path / f"{name}.csv", name, [*given, ("S1", 3500, "malignancy", last)])
+
+    review_agreement.run([reader("dr-a", 3, "unsure"), reader("dr-b", 2, "benign")])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (cells,) = [line for line in lines if "cell_finder" in line]
+    (classes,) = [line for line in lines if "malignancy" in line]
+    assert (cells[cells.index("Cohen") + 2], classes[classes.index("Cohen") + 2]) == ("7", "5")
+    # po = 6/7, pe = (3*2 + 4*5) / 49, kappa = (po - pe) / (1 - pe) = 16 / 23
+    assert f"{16 / 23:.3f}" in " ".join(cells)
 
 
 def test_a_table_saved_twice_gives_each_verdict_once(tmp_path: Path) -> None:

@@ -156,11 +156,34 @@ def import_(
     ] = None,
     reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of the reader who used QuPath.")] = "",
     config: _HeadsOf = None,
+    finder_corrections: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write where readers saw a cell and where none, for `inkdot cell-finder fine-tune`."
+        ),
+    ] = None,
+    not_a_cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Label of the flagging head for regions that are no cells, such as benign [default: no label].",
+        ),
+    ] = None,
 ) -> None:
     """Turn verdicts into a labels table for training."""
     from inkdot.stages import review_import as stage
 
-    raise typer.Exit(stage.run(verdicts, out, heads=_heads(config), results=results, reader=reader))
+    raise typer.Exit(
+        stage.run(
+            verdicts,
+            out,
+            heads=_heads(config),
+            results=results,
+            reader=reader,
+            finder_corrections=finder_corrections,
+            not_a_cell=not_a_cell,
+        )
+    )
 
 
 @review.command("next")

@@ -8,7 +8,7 @@ from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.strict import Fraction, Positive, Strict
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig
-from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.labels import DEFAULT_HEADS, FINDER_HEAD, Head
 from inkdot.records import Preparation
 
 
@@ -47,6 +47,10 @@ class HeadConfig(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "HeadConfig":
+        if self.name == FINDER_HEAD.name:
+            raise ValueError(
+                f"head {self.name!r}: expected another name, found that of the answer 'not a cell' of reviews"
+            )
         known = set(self.classes)
         if len(known) != len(self.classes):
             raise ValueError(f"head {self.name!r}: expected distinct classes, found {self.classes}")

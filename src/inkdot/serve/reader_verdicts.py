@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from inkdot.labels import Head
+from inkdot.labels import FINDER_HEAD, Head
 from inkdot.serve.readers import Reader
 from inkdot.serve.served_results import ServedResults
 from inkdot.storage.verdict_store import Change, Entry, VerdictStore
@@ -157,12 +157,14 @@ _EMPTY: Entry = {"verdicts": {}, "note": None}
 
 
 def check_verdicts(heads: tuple[Head, ...], verdicts: Mapping[str, str]) -> None:
-    """Check that heads and verdicts are known and that the conditions of the heads are met.
+    """Check that heads and verdicts are known, that "not a cell" stands alone, and that the conditions of the heads are met.
 
     Raises:
         VerdictRefusedError: One is not.
     """
-    known = {head.name: head for head in heads}
+    if FINDER_HEAD.name in verdicts and len(verdicts) > 1:
+        raise VerdictRefusedError("expected 'not a cell' or verdicts on the heads, found both")
+    known = {head.name: head for head in (*heads, FINDER_HEAD)}
     for name, verdict in verdicts.items():
         head = known.get(name)
         if head is None or verdict not in head.labels:

@@ -1,6 +1,7 @@
 """``inkdot review agreement``: inter-reader agreement per head."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -9,14 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from inkdot.errors import ManifestError
-from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.labels import CELL, DEFAULT_HEADS, FINDER_HEAD, NOT_A_CELL, Head
 from inkdot.metrics.agreement import cohen_estimate, fleiss_estimate, observed_agreement
 from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.review.verdicts.cell_answers import cell_answers
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts, same_region_numbers
 
 Verdicts = dict[tuple[str, int], dict[str, int]]
 """By (slide, region): the index of each reader's verdict."""
+
+_CELL_OR_NOT = replace(FINDER_HEAD, labels={CELL: {}, NOT_A_CELL: {}})
 
 _COLUMNS = (
     "head",
@@ -33,7 +37,8 @@ _COLUMNS = (
 def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> int:
     """Print Cohen's kappa of every two readers and Fleiss' kappa of all, with intervals.
 
-    "unsure" counts as a verdict of its own. Only regions that both (or at least two) readers reviewed count.
+    "unsure" counts as a verdict of its own. Only regions that both (or at least two) readers reviewed count. Where a reader
+    said that a region is no cell, its class is left out, and a row ``cell_finder`` compares who saw a cell and who did not.
 
     Args:
         verdicts: Tables saved by galleries, and databases of the server.
@@ -52,6 +57,10 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
             f"expected verdicts of at least two readers, found {', '.join(readers) or 'none'}"
         )
     table = Table(*_COLUMNS)
+    if any(verdict.head == FINDER_HEAD.name for verdict in found):
+        answers = cell_answers(found, heads)
+        for row in _rows(_CELL_OR_NOT, _verdicts(_CELL_OR_NOT, answers), readers):
+            table.add_row(*row)
     for head in heads:
         for row in _rows(head, _verdicts(head, found), readers):
             table.add_row(*row)

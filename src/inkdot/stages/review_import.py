@@ -1,22 +1,26 @@
-"""``inkdot review import``: convert readers' verdicts into training labels."""
+"""``inkdot review import``: convert readers' verdicts into training labels, and corrections of the cell finder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from rich.console import Console
 
 from inkdot.errors import UserError
-from inkdot.labels import DEFAULT_HEADS, Head
+from inkdot.labels import DEFAULT_HEADS, FINDER_HEAD, NOT_A_CELL, Head, flagging_head
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.verdicts.cell_answers import cell_answers
 from inkdot.review.verdicts.qupath_import import read_qupath
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.finder_corrections import FinderCorrection, write_finder_corrections
 from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_footer
 
+_IN_QUPATH = "QuPath"
 QUPATH_SUFFIXES = frozenset({".geojson", ".json"})
 
 
@@ -27,11 +31,14 @@ def run(
     heads: Sequence[Head] = DEFAULT_HEADS,
     results: Path | None = None,
     reader: str = "",
+    finder_corrections: Path | None = None,
+    not_a_cell: str | None = None,
 ) -> int:
     """Write a labels table with one row per reader, region and head.
 
     Disagreeing verdicts are both kept: tiling averages them into a soft target. Of repeated verdicts of a reader the latest
-    counts. The column ``source`` states whether scores were shown, and the model of the regions.
+    counts. The column ``source`` states whether scores were shown, and the model of the regions. "Not a cell" is about the cell
+    finder and no label of a head, unless ``not_a_cell`` says of which.
 
     Args:
         verdicts: Tables saved by galleries, databases of the server, and GeoJSON files saved by QuPath, named by their
@@ -40,28 +47,37 @@ def run(
         heads: The heads that may be reviewed.
         results: Results folder of the regions: gives the origin of QuPath's coordinates and the slides of pseudonyms.
         reader: Pseudonym of the reader who used QuPath.
+        finder_corrections: Also write who saw a cell where and who did not, to fine-tune the cell finder.
+        not_a_cell: Label of the flagging head for regions without a cell, such as ``benign``; None gives them no label.
 
     Returns:
         0.
 
     Raises:
         ManifestError: A table or file is missing or invalid.
-        UserError: A GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results.
+        UserError: A GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results, or
+            ``not_a_cell`` is no label of the flagging head.
         StorageError: The results' scores cannot be read.
     """
     console = Console(stderr=True)
+    _check_label(not_a_cell, heads)
     drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
     found = [
         verdict for path in verdicts if path not in drawn for verdict in read_stored_verdicts(path, heads)
     ]
-    kept = latest_verdicts(found)
     names = _real_names(results)
-    labels = [_label(verdict, names) for verdict in kept]
+    latest = latest_verdicts(found)
+    kept = [replace(verdict, slide_id=names.get(verdict.slide_id, verdict.slide_id)) for verdict in latest]
     for path in sorted(drawn):
-        labels += _drawn_labels(path, heads, results, reader, console)
+        kept += _drawn_verdicts(path, heads, results, reader, console)
+    no_cell = [verdict for verdict in kept if verdict.head == FINDER_HEAD.name]
+    labels = [_label(verdict) for verdict in kept if verdict.head != FINDER_HEAD.name]
+    if not_a_cell is not None:
+        head = flagging_head(heads).name
+        labels += [_label(replace(verdict, head=head, verdict=not_a_cell), NOT_A_CELL) for verdict in no_cell]
     write_labels(out, labels)
     notes = sum(not verdict.head for verdict in found)
-    replaced = len(found) - notes - len(kept)
+    replaced = len(found) - notes - len(latest)
     readers, slides = {label.reader for label in labels}, {label.slide_id for label in labels}
     console.print(
         f"{len(labels)} verdicts of {len(readers)} readers on {len(slides)} slides in {out} "
@@ -69,12 +85,45 @@ def run(
         soft_wrap=True,
         markup=False,
     )
+    _write_corrections(finder_corrections, cell_answers(kept, heads), len(no_cell), console)
     return 0
 
 
-def _drawn_labels(
+def _check_label(not_a_cell: str | None, heads: Sequence[Head]) -> None:
+    if not_a_cell is None:
+        return
+    head = flagging_head(heads)
+    if not_a_cell not in head.labels:
+        raise UserError(
+            f"--not-a-cell {not_a_cell}: expected a label of head {head.name}, one of {', '.join(head.labels)}"
+        )
+
+
+def _write_corrections(path: Path | None, answers: Sequence[Verdict], no_cell: int, console: Console) -> None:
+    """Write the corrections of the cell finder, or say that there would be some."""
+    if path is not None:
+        write_finder_corrections(
+            path,
+            (
+                FinderCorrection(one.slide_id, one.geometry, one.verdict, one.reader, one.time)
+                for one in answers
+            ),
+        )
+        slides = len({answer.slide_id for answer in answers})
+        text = f"{no_cell} regions without a cell and {len(answers) - no_cell} with one, on {slides} slides, in {path}"
+    elif no_cell:
+        text = (
+            f"{no_cell} regions are no cells: --finder-corrections FILE writes them for "
+            "`inkdot cell-finder fine-tune`"
+        )
+    else:
+        return
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def _drawn_verdicts(
     path: Path, heads: Sequence[Head], results: Path | None, reader: str, console: Console
-) -> list[RegionLabel]:
+) -> list[Verdict]:
     if results is None or not reader.strip():
         raise UserError(
             f"{path}: expected --results and --reader with annotations from QuPath, found one or both missing"
@@ -97,7 +146,7 @@ def _drawn_labels(
             markup=False,
         )
     return [
-        RegionLabel(slide_id, region, head, verdict, reader.strip(), "review, QuPath")
+        Verdict(slide_id, region, head, verdict, reader.strip(), "", _IN_QUPATH, "", "")
         for region, head, verdict in found.verdicts
     ]
 
@@ -108,13 +157,14 @@ def _real_names(results: Path | None) -> dict[str, str]:
     return {name: slide_id for slide_id, name in known.items()}
 
 
-def _label(verdict: Verdict, names: Mapping[str, str]) -> RegionLabel:
-    source = f"review, {verdict.shown} shown" if verdict.shown == "scores" else "review, blinded"
+def _label(verdict: Verdict, remark: str = "") -> RegionLabel:
+    if verdict.shown == _IN_QUPATH:
+        source = f"review, {_IN_QUPATH}"
+    else:
+        seen = "scores shown" if verdict.shown == "scores" else "blinded"
+        source = f"review, {seen}, model {verdict.model_sha256[:12]}"
+    if remark:
+        source += f", {remark}"
     return RegionLabel(
-        slide_id=names.get(verdict.slide_id, verdict.slide_id),
-        geometry=verdict.geometry,
-        head=verdict.head,
-        label=verdict.verdict,
-        reader=verdict.reader,
-        source=f"{source}, model {verdict.model_sha256[:12]}",
+        verdict.slide_id, verdict.geometry, verdict.head, verdict.verdict, verdict.reader, source
     )

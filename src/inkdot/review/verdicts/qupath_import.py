@@ -18,7 +18,7 @@ import shapely.affinity
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.errors import ManifestError
-from inkdot.labels import Head
+from inkdot.labels import FINDER_HEAD, NOT_A_CELL, Head
 
 NO_CLASS = "no class"
 NO_AREA = "no area"
@@ -79,6 +79,8 @@ def read_qupath(
 
 def verdicts_of_class(class_name: str, heads: Sequence[Head]) -> list[tuple[str, str]]:
     """Heads and verdicts of a class name, in the order of the heads; none unless all its parts are verdicts."""
+    if _plain(class_name) == _plain(NOT_A_CELL):
+        return [(FINDER_HEAD.name, NOT_A_CELL)]
     found: dict[str, str] = {}
     for part in class_name.split(":"):
         matching = [

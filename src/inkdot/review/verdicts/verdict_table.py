@@ -12,7 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.errors import ManifestError
-from inkdot.labels import Head
+from inkdot.labels import FINDER_HEAD, Head
 from inkdot.review.verdicts.csv_cells import plain_text
 
 VERDICTS_VERSION = "inkdot.verdicts/2"
@@ -96,8 +96,8 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
 def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The last verdict of each reader per head and region, sorted by slide, region, head and reader.
 
-    Tables saved at different times repeat verdicts, and a reader may change a verdict. Notes without a verdict are left
-    out.
+    Tables saved at different times repeat verdicts, and a reader may change a verdict. "Not a cell" and verdicts on the
+    heads exclude each other: what is older gives way. Notes without a verdict are left out.
     """
     last: dict[tuple[str, str, str, str], Verdict] = {}
     for verdict in verdicts:
@@ -106,7 +106,19 @@ def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
         key = (verdict.slide_id, shapely.to_wkt(verdict.geometry), verdict.head, verdict.reader)
         if key not in last or verdict.time >= last[key].time:
             last[key] = verdict
-    return [last[key] for key in sorted(last)]
+    no_cell: dict[tuple[str, ...], str] = {}
+    a_class: dict[tuple[str, ...], str] = {}
+    for (slide_id, region, head, reader), verdict in last.items():
+        times, where = (no_cell if head == FINDER_HEAD.name else a_class), (slide_id, region, reader)
+        times[where] = max(times.get(where, ""), verdict.time)
+
+    def counts(key: tuple[str, str, str, str]) -> bool:
+        where = (key[0], key[1], key[3])
+        if key[2] == FINDER_HEAD.name:
+            return a_class.get(where, "") <= last[key].time
+        return no_cell.get(where, "") < last[key].time
+
+    return [last[key] for key in sorted(last) if counts(key)]
 
 
 class MatchedRegion(Protocol):
@@ -183,7 +195,7 @@ def verdict_of_row(
         raise ManifestError(f"{where}: column schema: expected {VERDICTS_VERSION}, found {row['schema']!r}")
     head, verdict = row["head"], row["verdict"]
     if head or verdict:
-        verdicts = {known.name: known.labels for known in heads}
+        verdicts = {known.name: known.labels for known in (*heads, FINDER_HEAD)}
         if head not in verdicts:
             raise ManifestError(f"{where}: column head: expected {', '.join(verdicts)}, found {head!r}")
         if verdict not in verdicts[head]:

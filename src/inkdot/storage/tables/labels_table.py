@@ -47,8 +47,9 @@ def write_labels(path: Path, labels: Iterable[RegionLabel]) -> None:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for label in labels:
-        region = shapely.to_wkt(label.geometry, rounding_precision=1, trim=True)
-        writer.writerow([label.slide_id, region, label.head, label.label, label.reader, label.source])
+        writer.writerow(
+            [label.slide_id, region_text(label.geometry), label.head, label.label, label.reader, label.source]
+        )
     write_text(path, buffer.getvalue())
 
 
@@ -75,11 +76,25 @@ def read_labels(path: Path, heads: Sequence[Head]) -> list[RegionLabel]:
                 f"{row.where}: column label: expected {', '.join(by_name[head].labels)}, found {label!r}; "
                 f"correct it, or add the label to head {head!r} in the config"
             )
-        labels.append(RegionLabel(slide_id, _geometry(row.where, geometry), head, label, reader, source))
+        labels.append(RegionLabel(slide_id, read_region(row.where, geometry), head, label, reader, source))
     return labels
 
 
-def _geometry(where: str, text: str) -> BaseGeometry:
+def region_text(region: BaseGeometry) -> str:
+    """A region as WKT, to a tenth of a level-0 pixel."""
+    return shapely.to_wkt(region, rounding_precision=1, trim=True)
+
+
+def read_region(where: str, text: str) -> BaseGeometry:
+    """A region from a cell of the column ``geometry``: a valid polygon in level-0 pixels as WKT.
+
+    Args:
+        where: Name of the row in messages.
+        text: The cell.
+
+    Raises:
+        ManifestError: It is none.
+    """
     try:
         with np.errstate(invalid="ignore"):  # "nan" is refused below
             region = shapely.from_wkt(text)

@@ -191,7 +191,7 @@
     ink.verdicts.set(key, head, verdict);
     const rest = ink.facts.heads.filter((other) => ink.verdicts.applies(key, other) && ink.verdicts.verdict(key, other.name) === null);
     ink.announce(`Region ${state.current.rank}: ${ink.verdictWords(key)}`);
-    if (rest.length === 0 && ink.advances()) step(1);
+    if ((head === ink.finder || rest.length === 0) && ink.advances()) step(1);
   }
 
   function writeNote() {

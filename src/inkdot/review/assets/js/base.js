@@ -62,6 +62,14 @@ const Inkdot = {};
 
   ink.flagHead = ink.facts.heads.find((head) => head.flag_class !== null) || null;
 
+  /** "Not a cell": an answer about the cell finder, not about a class. It excludes verdicts on the heads. */
+  ink.finder = { name: "cell_finder", classes: [], verdicts: [{ name: "not_a_cell", weights: {} }], condition: null, flag_class: null };
+
+  ink.noCellMeans = "nothing in the region is a nucleated cell, but debris, a fibre, a crystal or stain precipitate";
+
+  /** What is asked about every region: the heads of the model, and whether there is a cell at all. */
+  ink.asked = [...ink.facts.heads, ink.finder];
+
   const headNamed = (name) => ink.facts.heads.find((head) => head.name === name) || null;
 
   /** Verdicts on the head that a head depends on which mean the required class by more than half. */

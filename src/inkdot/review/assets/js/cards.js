@@ -79,7 +79,7 @@
   /** Verdict buttons of all heads; those whose condition is not met are hidden. `tabbable`: whether the tab key reaches them. */
   ink.verdictButtons = function (slide, region, choose, tabbable) {
     const key = ink.regionKey(slide, region);
-    const groups = ink.facts.heads.map((head) => {
+    const groups = ink.asked.map((head) => {
       const applies = ink.verdicts.applies(key, head);
       const current = ink.verdicts.verdict(key, head.name);
       const buttons = head.verdicts.map((verdict) =>
@@ -91,6 +91,7 @@
             "aria-pressed": String(current === verdict.name),
             "aria-keyshortcuts": ink.keyOf(head.name, verdict.name),
             tabindex: tabbable ? "0" : "-1",
+            title: head === ink.finder ? ink.sentence(ink.noCellMeans) : null,
             data: { head: head.name, verdict: verdict.name },
             on: { click: (event) => isSecondClick(event, key) || choose(head, verdict.name) },
           },
@@ -104,7 +105,7 @@
   };
 
   ink.verdictWords = function (key) {
-    const verdicts = ink.facts.heads.map((head) => ink.verdicts.verdict(key, head.name)).filter((verdict) => verdict !== null);
+    const verdicts = ink.asked.map((head) => ink.verdicts.verdict(key, head.name)).filter((verdict) => verdict !== null);
     return verdicts.map(ink.words).join(", ");
   };
 

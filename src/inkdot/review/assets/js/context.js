@@ -231,6 +231,7 @@
       ["Enter", "open a region with its surroundings; Esc closes it"],
       ["[ ]", "previous and next slide"],
       ...ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => [ink.keyOf(head.name, verdict.name), `${ink.words(head.name)}: ${ink.words(verdict.name)}`])),
+      [ink.keyOf(ink.finder.name, ink.finder.verdicts[0].name), `not a cell: ${ink.noCellMeans}`],
       ["Backspace", "clear the verdicts of a region"],
       ["n", "write a note"],
       ["+ −", "zoom the enlarged view; drag, or Shift and arrows, to move it"],

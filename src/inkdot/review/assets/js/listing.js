@@ -18,6 +18,7 @@
 
   function verdictOrder(slide, region) {
     const head = ink.flagHead;
+    if (ink.verdicts.verdict(ink.regionKey(slide, region), ink.finder.name) !== null) return 98;
     const verdict = head === null ? null : ink.verdicts.verdict(ink.regionKey(slide, region), head.name);
     return verdict === null ? 99 : head.verdicts.findIndex((other) => other.name === verdict);
   }

@@ -19,7 +19,7 @@
   function lines(slide, region, entry) {
     const shown = [ink.blinded ? "blinded" : "scores", region.rank, ink.blinded ? "" : region.score];
     const tail = [entry.note?.text ?? "", ink.facts.model_sha256, ink.blinded ? ink.facts.blinded_seed : "", SCHEMA];
-    const withVerdict = ink.facts.heads.filter((head) => entry.verdicts[head.name]);
+    const withVerdict = ink.asked.filter((head) => entry.verdicts[head.name]);
     const rows = withVerdict.map((head) => {
       const { verdict, time } = entry.verdicts[head.name];
       return [slide.id, region.polygon, head.name, verdict, ink.verdicts.reader(), time, ...shown, ...tail];
@@ -114,7 +114,7 @@
   function entriesOf(rows, reader) {
     const regions = new Map();
     for (const slide of ink.facts.slides.filter(ink.known)) for (const region of slide.regions) regions.set(JSON.stringify([slide.id, region.polygon]), ink.regionKey(slide, region));
-    const known = (row) => row.head === "" || ink.facts.heads.some((head) => head.name === row.head && head.verdicts.some((verdict) => verdict.name === row.verdict));
+    const known = (row) => row.head === "" || ink.asked.some((head) => head.name === row.head && head.verdicts.some((verdict) => verdict.name === row.verdict));
     const shown = ink.blinded ? ["blinded", String(ink.facts.blinded_seed)] : ["scores", ""];
     const entries = new Map();
     const ignored = new Map(); // reason -> number of rows

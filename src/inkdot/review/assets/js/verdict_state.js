@@ -14,7 +14,7 @@
 
   ink.regionKey = (slide, region) => (region.key ??= JSON.stringify([slide.id, region.x_l0_px, region.y_l0_px]));
 
-  /** One key per verdict: its first letter, else its next free one, else a digit. */
+  /** One key per verdict: its first letter, else its next free one, else a digit. "Not a cell" has d, for debris, if it is free. */
   ink.verdictKeys = (function () {
     const all = ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => ({ head, verdict: verdict.name })));
     const taken = new Set(RESERVED);
@@ -30,6 +30,7 @@
       if ([...keys.values()].includes(item)) continue;
       claim(item, [...item.verdict.toLowerCase(), ..."123456789abcdefghijklmopqrstuvwxy"]);
     }
+    claim({ head: ink.finder, verdict: ink.finder.verdicts[0].name }, [..."d0123456789cefghjkpqrtvwy"]);
     return keys;
   })();
 
@@ -141,12 +142,15 @@
     write(key, after);
   }
 
-  /** A region's entry after saved verdicts are added: for each head, and for the note, the later one wins. */
+  /** A region's entry after saved verdicts are added: for each head, between a class and "not a cell", and for the note, the later one wins. */
   function merged(before, saved) {
     const after = copyOf(before);
     for (const [head, loaded] of Object.entries(saved.verdicts)) {
       if (!after.verdicts[head] || after.verdicts[head].time < loaded.time) after.verdicts[head] = loaded;
     }
+    const { [ink.finder.name]: noCell, ...classes } = after.verdicts;
+    const ofClasses = Object.values(classes).map((verdict) => verdict.time);
+    if (noCell && ofClasses.length > 0) after.verdicts = ofClasses.every((time) => time <= noCell.time) ? { [ink.finder.name]: noCell } : classes;
     if (saved.note && (!after.note || after.note.time < saved.note.time)) after.note = saved.note;
     for (const head of ink.facts.heads.filter((one) => one.condition !== null)) {
       if (!ink.openingVerdicts(head).includes(after.verdicts[head.condition[0]]?.verdict)) delete after.verdicts[head.name];
@@ -194,6 +198,8 @@
     set(key, head, verdict) {
       change(key, (entry) => {
         if (entry.verdicts[head.name]?.verdict === verdict) return;
+        if (head === ink.finder) entry.verdicts = {};
+        else delete entry.verdicts[ink.finder.name];
         entry.verdicts[head.name] = { verdict, time: new Date().toISOString() };
         for (const other of ink.facts.heads) {
           const unmet = other.condition !== null && other.condition[0] === head.name && !ink.openingVerdicts(other).includes(verdict);
