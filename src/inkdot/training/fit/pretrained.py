@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from inkdot.config import Config
+from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
@@ -19,6 +19,7 @@ from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import read_model_file
+from inkdot.training.fit.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
 
 _OWN_PREFIX = "backbone."
 _NAMED = 5
@@ -43,7 +44,9 @@ def check_start(config: Config) -> None:
         )
     check_backbone(settings.backbone)
     choose_precision(settings.precision, choose_device("auto").type)
-    if settings.weights not in ("scratch", "pretrained"):
+    if settings.weights == IMAGENET_LITE0:
+        imagenet_lite0_tensors()
+    elif settings.weights not in ("scratch", "pretrained"):
         spec = NetworkSpec(
             settings.backbone,
             settings.dropout,
@@ -69,7 +72,7 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
     scratch = settings.weights == "scratch"
     if scratch:
         mean, std = channel_statistics(training)
-    elif settings.weights == "pretrained":
+    elif settings.weights in ("pretrained", IMAGENET_LITE0):
         mean, std = backbone_normalisation(settings.backbone)
     else:
         mean, std = source_normalisation(Path(settings.weights), settings.backbone)
@@ -88,6 +91,9 @@ def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, li
     )
     if scratch or settings.weights == "pretrained":
         return network, []
+    if settings.weights == IMAGENET_LITE0:
+        load_imagenet_lite0(network.backbone)
+        return network, [CARD_NOTE]
     path = Path(settings.weights)
     ignored = load_backbone_weights(network, path)
     left_out = [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
@@ -192,12 +198,13 @@ def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         raise UserError(
-            f"model.weights: expected 'scratch', 'pretrained' or a .safetensors file, found the folder {str(path)!r}; "
+            f"model.weights: expected a named start or a .safetensors file, found the folder {str(path)!r}; "
             f"name the file in it, such as {path / ModelLayout(path).weights.name}"
         )
     if not path.is_file():
         raise UserError(
-            f"model.weights: expected 'scratch', 'pretrained' or a .safetensors file, found nothing at {str(path)!r}"
+            f"model.weights: expected 'scratch', 'imagenet-lite0', 'pretrained' or a .safetensors file, found nothing at "
+            f"{str(path)!r}"
         )
     try:
         return load_file(path)

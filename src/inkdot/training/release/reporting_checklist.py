@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from inkdot.config import Config
+from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.storage.model_files import ModelFile
 
@@ -56,14 +56,19 @@ def training_summary(
         if images
         else f"tiles cut by {tiling.mode}; artefacts and what is out of focus left out where assessed"
     )
-    weights = config.model.weights if config.model.weights in ("scratch", "pretrained") else "a local file"
+    named = config.model.weights in ("scratch", "pretrained", IMAGENET_LITE0)
+    weights = config.model.weights if named else "a local file"
+    normalised = (
+        f"scaled to the mean and spread of the training {'images' if images else 'tiles'} per colour channel"
+        if weights == "scratch"
+        else "scaled per colour channel as the starting weights were trained with"
+    )
     augmentation = config.augmentation
     return [
         f"Network: {description.backbone}, {parameters:,} parameters, starting weights {weights}, one linear layer per head"
         f"{', gated attention over the tiles of a slide' if description.attention else ''}; one network, no ensemble"
         + (f", mean of {description.tta_views} views of a tile (TTA)." if description.tta_views > 1 else "."),
-        f"Pixels: {cut}; scaled to the mean and spread of the training {'images' if images else 'tiles'} per colour "
-        "channel; no stain normalisation.",
+        f"Pixels: {cut}; {normalised}; no stain normalisation.",
         f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
         f"{augmentation.colour:g}, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
         f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW at {training.learning_rate:g} with weight "
