@@ -1,14 +1,11 @@
-"""Metrics of several runs on the same test patients: their mean, and differences under the same bootstrap draws."""
+"""Mean of a metric over several runs, and differences between runs, on the same test patients."""
 # pyright: basic
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from inkdot.metrics.confidence_intervals import patient_bootstrap
-
-Statistic = Callable[[np.ndarray], float]
-"""A metric as a function of the weight of each row."""
+from inkdot.metrics.paired_bootstrap import Statistic, paired_difference
 
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:
@@ -17,10 +14,4 @@ def mean_of(statistics: Sequence[Statistic]) -> Statistic:
 
 def difference(one: Statistic, other: Statistic, patients: np.ndarray) -> str:
     """`one - other` with its 95 % interval, as text."""
-
-    def statistic(weights: np.ndarray) -> float:
-        return one(weights) - other(weights)
-
-    interval = patient_bootstrap(statistic, patients)
-    value = f"{statistic(np.ones(len(patients))):+.3f}"
-    return f"{value} ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else f"{value} (no interval)"
+    return str(paired_difference(one, other, patients, replicates=1000))

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Never
 import typer
 
 from inkdot import __version__
+from inkdot.cli.compare import compare
 from inkdot.cli.evaluate import evaluate
 from inkdot.cli.model import model
 from inkdot.cli.options import renamed_options
@@ -31,6 +32,7 @@ Where to find what (COMMAND --help lists the options):
   abstention, selective risk                      config: training
   out-of-distribution (OOD) detection, heat maps  predict
   AUC, calibration, confidence intervals          evaluate
+  compare models: paired bootstrap, DeLong        compare
   gallery, slide viewer, verdicts                 review export, review serve
   active learning                                 review next
   export to ONNX, OpenVINO, WSInfer               model export
@@ -53,6 +55,7 @@ for _command in (demo, init, doctor, synth, tile):
     app.command()(_command)
 app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(predict)
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")

@@ -33,7 +33,7 @@ def head_classes(heads: Sequence[Head]) -> Iterator[HeadClass]:
             yield HeadClass(head.name, class_name, columns.start + head.classes.index(class_name))
 
 
-def decided_rows(targets: TargetArray, column: int) -> tuple[np.ndarray, np.ndarray]:
+def decided_rows(targets: npt.NDArray[np.floating], column: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows whose target for a class is known and not ½ (atypical, mixed), and whether they are of the class."""
     own = targets[:, column]
     rows = np.flatnonzero(_decided(own))
@@ -131,5 +131,5 @@ def patient_metrics(
     }
 
 
-def _decided(own: TargetArray) -> npt.NDArray[np.bool_]:
+def _decided(own: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     return ~np.isnan(own) & (own != 0.5)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from inkdot.config import HeadConfig
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
 
@@ -11,7 +12,7 @@ Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
-EVALUATION_VERSION = "inkdot.evaluation/5"
+EVALUATION_VERSION = "inkdot.evaluation/6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,19 @@ class EvaluationReport:
     )
 
 
-def report_json(report: EvaluationReport, model_sha256: str) -> str:
-    """The report as JSON, with sorted keys."""
+def report_json(report: EvaluationReport, model_sha256: str, heads: Sequence[HeadConfig]) -> str:
+    """The report as JSON, with sorted keys.
+
+    Args:
+        report: The report.
+        model_sha256: Hash of the model.
+        heads: Its heads.
+    """
     content = {
         "version": EVALUATION_VERSION,
         "unit": report.unit,
         "model_sha256": model_sha256,
+        "heads": [head.model_dump(mode="json") for head in heads],
         "warnings": list(report.warnings),
         "metrics": {level.lower(): _metrics(own) for level, own in report.metrics.items()},
         "calls": _counts(report.calls),

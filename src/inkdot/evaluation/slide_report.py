@@ -1,5 +1,7 @@
 """The evaluation report of scored slides: patients and slides first."""
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -210,14 +212,23 @@ def _tile_metrics(
     return metrics, reliability_bins(truth, score.astype(np.float64), patients)
 
 
+def evaluated_slides_text(slides: Sequence[SlideResult]) -> str:
+    """CSV text with the truth, score and call of every slide, for `inkdot compare`."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["slide_id", "patient_id", "truth", "score", "flagged", "call"])
+    for slide in slides:
+        score = "" if slide.score is None else f"{slide.score:.6f}"
+        truth, call = _truth_and_call(slide)
+        writer.writerow([slide.entry.slide_id, slide.patient, truth, score, int(slide.flagged), call])
+    return buffer.getvalue()
+
+
 def _calls(slides: Sequence[SlideResult]) -> dict[tuple[str, str], int]:
+    return dict(Counter(_truth_and_call(slide) for slide in slides))
+
+
+def _truth_and_call(slide: SlideResult) -> tuple[str, str]:
     truths = {True: "positive", False: "negative", None: "unknown"}
-    return dict(
-        Counter(
-            (
-                truths[slide.truth],
-                "inadequate" if slide.score is None else call_name(slide.flagged, slide.abstained),
-            )
-            for slide in slides
-        )
-    )
+    call = "inadequate" if slide.score is None else call_name(slide.flagged, slide.abstained)
+    return truths[slide.truth], call

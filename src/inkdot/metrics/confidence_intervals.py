@@ -153,7 +153,7 @@ def bootstrap_estimate(
     interval = None
     parts = [patients[side] for side in sides] or [patients]
     counts = [len(np.unique(part)) for part in parts]
-    if not any(_too_few(part) for part in parts):
+    if not any(too_few_patients(part) for part in parts):
         interval = patient_bootstrap(
             statistic, patients, replicates=replicates, seed=seed, confidence=confidence
         )
@@ -184,7 +184,7 @@ def auc_estimate(
     if math.isnan(value):
         return None
     rarer = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
-    if _too_few(patients[truth]) or _too_few(patients[~truth]):
+    if too_few_patients(patients[truth]) or too_few_patients(patients[~truth]):
         return Estimate(value, 0.0, 1.0, TOO_FEW)
     order = np.argsort(score, kind="stable")
     sorted_truth, sorted_score = truth[order], score[order]
@@ -268,14 +268,14 @@ def share_estimate(
 
     interval = None
     few = count == len(hits) and min(hits.sum(), (~hits).sum()) < _FEW
-    if not (few or _too_few(patients)):
+    if not (few or too_few_patients(patients)):
         interval = patient_bootstrap(share, patients, replicates=replicates, seed=seed, confidence=confidence)
     if interval is None or interval[1] - interval[0] < _COLLAPSED:
         return _counted(value, count, confidence)
     return Estimate(value, *interval, BOOTSTRAP)
 
 
-def _too_few(patients: npt.NDArray[np.str_]) -> bool:
+def too_few_patients(patients: npt.NDArray[np.str_]) -> bool:
     """Whether these rows have too few patients for a bootstrap."""
     count = len(np.unique(patients))
     return count < (_FEWEST_OF_MANY_ROWS if len(patients) > _MANY * count else _FEWEST_PATIENTS)

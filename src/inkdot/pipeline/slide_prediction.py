@@ -1,5 +1,7 @@
 """The call of a slide, from its scores."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,15 +42,13 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
     flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
     best = int(np.nanargmax(values))
     top = best if clusters is None else clusters.top_tile(best)
-    pooled = attention_score(scores)
-    score = values[best] if pooled is None else pooled
-    positive = flagged.any() if pooled is None else pooled >= threshold
-    call, reason = _call(scores, float(score), positive=bool(positive), flagged=int(flagged.sum()))
+    score, positive = slide_score(scores, clusters) or (math.nan, False)
+    call, reason = _call(scores, score, positive=positive, flagged=int(flagged.sum()))
     return Prediction(
         slide_id=slide_id,
         outcome="done",
         call=call,
-        score=f"{float(score):.4f}",
+        score=f"{score:.4f}",
         tiles=len(scores.flag_scores),
         flagged_tiles=int(scores.flagged.sum()),
         clusters="" if clusters is None else str(len(values)),
@@ -62,6 +62,24 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
         assessable_mm2=_number(assessment.get("assessable_mm2"), ".4g"),
         unassessable_fraction=_number(assessment.get("unassessable_fraction"), ".4f"),
     )
+
+
+def slide_score(scores: SlideScores, clusters: ClusterScores | None = None) -> tuple[float, bool] | None:
+    """The slide's score of the flag class, 0 to 1, and whether it reaches the operating point; None without a tile.
+
+    Args:
+        scores: Of its tiles.
+        clusters: Of its clusters; None where the slide was tiled on the grid.
+    """
+    if not len(scores.flag_scores):
+        return None
+    # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
+    threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
+    pooled = attention_score(scores)
+    if pooled is None:
+        values = scores.flag_scores if clusters is None else clusters.flag_scores
+        pooled = np.float32(np.nanmax(values))
+    return float(pooled), bool(pooled >= threshold)
 
 
 def _without_tiles(

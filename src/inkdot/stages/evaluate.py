@@ -18,7 +18,7 @@ from inkdot.evaluation.html_report import report_html
 from inkdot.evaluation.image_report import image_report
 from inkdot.evaluation.image_results import ImageResults, image_results, image_settings_of
 from inkdot.evaluation.report import EvaluationReport, report_json
-from inkdot.evaluation.slide_report import slide_report
+from inkdot.evaluation.slide_report import evaluated_slides_text, slide_report
 from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
@@ -89,7 +89,8 @@ def run(
         failed = tiled.failed | scored.failed
         _check_truth(results, slides, heads)
         report = slide_report(results, failed, description, scoring.model_sha256, slides, notes)
-        _write(report, layout, scoring.model_sha256)
+        write_text(layout.evaluated_slides_csv, evaluated_slides_text(results))
+        _write(report, layout, scoring)
     _print(report, layout, console)
     return 1 if failed else 0
 
@@ -138,7 +139,7 @@ def run_images(
             results, description, scoring.model_sha256, images, notes if results.padded else []
         )
         write_text(layout.image_predictions_csv, _image_scores(results, description))
-        _write(report, layout, scoring.model_sha256)
+        _write(report, layout, scoring)
     for name, reason in sorted(results.failed.items()):
         console.print(Text(f"{name} could not be used: {reason}"), soft_wrap=True)
     _print(report, layout, console)
@@ -226,8 +227,9 @@ def _image_scores(results: ImageResults, model: ModelFile) -> str:
     return buffer.getvalue()
 
 
-def _write(report: EvaluationReport, layout: RunLayout, model_sha256: str) -> None:
-    write_text(layout.evaluation_json, report_json(report, model_sha256))
+def _write(report: EvaluationReport, layout: RunLayout, scoring: ScoringModel) -> None:
+    heads = scoring.predictor.description.heads
+    write_text(layout.evaluation_json, report_json(report, scoring.model_sha256, heads))
     write_text(layout.evaluation_html, report_html(report))
 
 

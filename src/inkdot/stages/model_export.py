@@ -24,9 +24,10 @@ from inkdot.model.export import (
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_bytes, write_text
-from inkdot.storage.layout import ExportLayout, ModelLayout
+from inkdot.storage.layout import ModelLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.model_files import ModelFile, model_sha256
+from inkdot.storage.output_layouts import ExportLayout
 
 
 def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool = False) -> int:

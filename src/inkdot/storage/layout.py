@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class Folder:
+    """A folder that a stage writes to."""
+
     root: Path
 
     @property
@@ -15,7 +17,7 @@ class _Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLayout(_Folder):
+class RunLayout(Folder):
     """Files of a tiling run, a training run or a results folder; each holds those that its stage writes."""
 
     @property
@@ -99,6 +101,11 @@ class RunLayout(_Folder):
     def evaluation_html(self) -> Path:
         """The same as one self-contained page."""
         return self.root / "evaluation.html"
+
+    @property
+    def evaluated_slides_csv(self) -> Path:
+        """Truth, score and call of every evaluated slide."""
+        return self.root / "evaluated_slides.csv"
 
     @property
     def image_predictions_csv(self) -> Path:
@@ -193,7 +200,7 @@ class RunLayout(_Folder):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLayout(_Folder):
+class ModelLayout(Folder):
     """Files of a model folder."""
 
     @property
@@ -218,26 +225,7 @@ class ModelLayout(_Folder):
 
 
 @dataclass(frozen=True, slots=True)
-class ExportLayout(_Folder):
-    """Files of a model exported for another program."""
-
-    @property
-    def metadata(self) -> Path:
-        """Metadata needed to use the files, as JSON."""
-        return self.root / "inkdot.json"
-
-    @property
-    def card(self) -> Path:
-        """Model card."""
-        return self.root / "card.md"
-
-    def file(self, name: str) -> Path:
-        """A file with the name that the other program expects."""
-        return self.root / name
-
-
-@dataclass(frozen=True, slots=True)
-class CohortLayout(_Folder):
+class CohortLayout(Folder):
     """Files that ``inkdot synth`` writes."""
 
     @property
@@ -272,7 +260,7 @@ class CohortLayout(_Folder):
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewLayout(_Folder):
+class ReviewLayout(Folder):
     """Files of a review folder for pathologists."""
 
     @property

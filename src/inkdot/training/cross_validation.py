@@ -186,14 +186,13 @@ def _table(counts: Mapping[tuple[str, str], int], rows: Sequence[str], columns: 
 
 
 def _scores_csv(predicted: OofPredictions, heads: Sequence[Head]) -> str:
-    """Targets and scores of every tile or image."""
+    """Targets and scores of every tile or image, and whether it reaches the threshold of its fold's model."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads)])
+    writer.writerow(["name", "group", "fold", *target_columns(heads), *score_columns(heads), "flagged"])
     for row in range(len(predicted.names)):
         targets = ["" if np.isnan(value) else f"{value:g}" for value in predicted.targets[row]]
         scores = [f"{value:.6f}" for value in predicted.scores[row]]
-        writer.writerow(
-            [predicted.names[row], predicted.patients[row], predicted.folds[row] + 1, *targets, *scores]
-        )
+        place = [predicted.names[row], predicted.patients[row], predicted.folds[row] + 1]
+        writer.writerow([*place, *targets, *scores, int(predicted.flagged[row])])
     return buffer.getvalue()

@@ -89,12 +89,12 @@ def slides_csv(oof: OofSlides) -> str:
     """CSV text with the truth, score and call of every slide."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["slide_id", "patient_id", "fold", "truth", "score", "call"])
-    rows = zip(oof.slides, oof.folds, _truths(oof), _calls(oof), strict=True)
-    for slide, fold, truth, call in rows:
+    writer.writerow(["slide_id", "patient_id", "fold", "truth", "score", "flagged", "call"])
+    rows = zip(oof.slides, oof.folds, _truths(oof), oof.results.flagged.tolist(), _calls(oof), strict=True)
+    for slide, fold, truth, flagged, call in rows:
         entry = slide.tiles.entry
         score = "" if np.isnan(slide.score) else f"{slide.score:.6f}"
-        writer.writerow([entry.slide_id, entry.patient_id, fold + 1, truth, score, call])
+        writer.writerow([entry.slide_id, entry.patient_id, fold + 1, truth, score, int(flagged), call])
     return buffer.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""Several models on the same patients: metrics of each, and paired differences."""
