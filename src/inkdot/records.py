@@ -54,6 +54,21 @@ class BoundsL0:
     height_l0_px: Level0Px
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EmptyArea:
+    """Where one pyramid level has no pixels in the file, on a grid over level 0 that starts at its corner.
+
+    Attributes:
+        level: The level.
+        cells: Whether a cell (one native tile, or one pixel of a coarse level) is empty, shape [rows, columns].
+        cell_l0_px: Width and height of a cell in level-0 pixels.
+    """
+
+    level: int
+    cells: MaskArray
+    cell_l0_px: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
     """Metadata of an open slide.
@@ -70,6 +85,7 @@ class SlideInfo:
         vendor: Name of the format in OpenSlide, or of another reader.
         synthetic: The file states that the slide is synthetic.
         warnings: Warnings that go with every result of the slide, e.g. that it is fluorescence.
+        empty: Where levels have no pixels in the file, one item per such level; readers fill these areas with white.
     """
 
     slide_id: str
@@ -82,6 +98,7 @@ class SlideInfo:
     vendor: str = "unknown"
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
+    empty: tuple[EmptyArea, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

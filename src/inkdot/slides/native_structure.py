@@ -19,7 +19,7 @@ VENDORS = frozenset({"aperio", "generic-tiff"})
 
 _JPEG, _RGB, _YCBCR = 7, 2, 6
 _ORIENTATION, _FILL_ORDER = 274, 266
-_ODD_STRUCTURE = (tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, OSError)
+ODD_STRUCTURE = (tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, OSError)
 """Errors of tifffile on directories that do not follow the standard."""
 
 
@@ -54,7 +54,7 @@ def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple
         sizes_px: Width and height of every level from OpenSlide.
     """
     try:
-        with _quiet_tifffile(), tifffile.TiffFile(path) as tiff:
+        with quiet_tifffile(), tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and page.is_tiled]
             levels: list[NativeLevel] = []
             for size in sizes_px:
@@ -67,12 +67,12 @@ def find_native_levels(path: Path, sizes_px: Sequence[tuple[int, int]]) -> tuple
                     return None
                 levels.append(level)
             return tuple(levels)
-    except _ODD_STRUCTURE:
+    except ODD_STRUCTURE:
         return None
 
 
 @contextmanager
-def _quiet_tifffile() -> Generator[None, None, None]:
+def quiet_tifffile() -> Generator[None, None, None]:
     """Silence log messages of tifffile about unusual tags: such files are left to OpenSlide."""
     logger = logging.getLogger("tifffile")
     before = logger.disabled

@@ -56,6 +56,7 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
         slide.close()
         raise
     if native is None:
+        slide.find_empty_areas()
         return slide
     slide.close()
     return native

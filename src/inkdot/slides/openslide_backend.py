@@ -15,6 +15,7 @@ from PIL import ImageCms
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
+from inkdot.slides.empty_tiles import with_empty_areas
 from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, resolve_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.quality_warnings import background_warnings, profile_warnings
@@ -67,6 +68,10 @@ class OpenSlideSlide:
             self._warnings = (*profile_warnings(_profile(self._handle)), *_background_warnings(self._path))
             self._info = replace(self._info, warnings=self._warnings)
         return self._info
+
+    def find_empty_areas(self) -> None:
+        """Add to :attr:`info` where the file has no pixels; the native reader takes no such file."""
+        self._info = with_empty_areas(self.info, self._path)
 
     def read(self, plan: ReadPlan) -> RgbArray:
         """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has none.

@@ -24,6 +24,7 @@ _OVER_GLASS = (
     ForegroundClass.COVERSLIP,
     ForegroundClass.FIBRE,
     ForegroundClass.FOLD,
+    ForegroundClass.NO_PIXELS,
 )
 
 

@@ -33,6 +33,7 @@ _DROPPED_COLOURS: Final[dict[ForegroundClass, _Colour]] = {
     ForegroundClass.BUBBLE: (215, 175, 0),
     ForegroundClass.IN_BUBBLE: (250, 238, 180),
     ForegroundClass.PEN: (220, 20, 20),
+    ForegroundClass.NO_PIXELS: (40, 40, 40),
 }
 _TILE_COLOUR: Final[_Colour] = (0, 110, 50)
 _NOT_TILED_COLOUR: Final[_Colour] = (60, 100, 200)

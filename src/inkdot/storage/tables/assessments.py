@@ -15,7 +15,7 @@ COLUMNS = (
 )  # fmt: skip
 REASONS = (
     "glass", "foreground", "clot", "speck", "red_cell", "precipitate", "ring", "outside", "blur", "fibre", "fold",
-    "coverslip", "bubble", "in_bubble", "grey", "pen",
+    "coverslip", "bubble", "in_bubble", "grey", "pen", "no_pixels",
 )  # fmt: skip
 """Foreground classes; the area of each is a column ``<class>_mm2``."""
 

@@ -18,6 +18,7 @@ from inkdot.records import MaskArray, Slide
 from inkdot.tiling.foreground.bubbles_and_lines import bubbles, straight_lines
 from inkdot.tiling.foreground.cell_spot import Spot, find_spot, on_ring, outside_of
 from inkdot.tiling.foreground.dust_and_precipitate import label_specks
+from inkdot.tiling.foreground.empty_area import label_empty_area
 from inkdot.tiling.foreground.fibres import label_fibres
 from inkdot.tiling.foreground.focus import FocusMap, measure_focus
 from inkdot.tiling.foreground.foreground_classes import BLOCKING, ForegroundClass
@@ -81,11 +82,12 @@ def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
 
     Raises:
         NotBrightFieldError: Not a bright-field slide.
-        UnreadableSlideError: The slide's pixels cannot be decoded.
+        UnreadableSlideError: The slide's pixels cannot be decoded, or a level lacks pixels where another one shows stain.
     """
     planes = read_planes(slide, tiling.mask_mpp)
     spot = find_spot(planes, tiling.spot)
     classes = _classified(planes, spot, tiling)
+    label_empty_area(classes, planes, slide)
     if spot is None and tiling.mode == "clusters" and tiling.spot.diameter_um > 0.0:
         spot = find_small_spot(classes, planes)
     focus = None

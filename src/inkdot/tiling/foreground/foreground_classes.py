@@ -23,6 +23,7 @@ class ForegroundClass(IntEnum):
     BUBBLE = 13
     IN_BUBBLE = 14
     PEN = 15
+    NO_PIXELS = 16
 
     @property
     def words(self) -> str:
@@ -52,6 +53,7 @@ _WORDS: Final = {
     ForegroundClass.BUBBLE: "wall of an air bubble",
     ForegroundClass.IN_BUBBLE: "glass in an air bubble",
     ForegroundClass.PEN: "pen mark",
+    ForegroundClass.NO_PIXELS: "without pixels in the file",
 }
 
 BLOCKING: Final = frozenset(
@@ -64,6 +66,7 @@ BLOCKING: Final = frozenset(
         ForegroundClass.COVERSLIP,
         ForegroundClass.BUBBLE,
         ForegroundClass.PEN,
+        ForegroundClass.NO_PIXELS,
     }
 )
 """Not assessable. Under specks, precipitate, red cells, clots and the ring there is nothing to assess."""

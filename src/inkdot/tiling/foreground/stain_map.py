@@ -72,7 +72,7 @@ def read_planes(slide: Slide, mask_mpp: float) -> Planes:
     tone = np.empty((*stained.shape, 3), np.uint8)
     table = glass.od_table()
     for rows, columns, pixels, row_starts, column_starts in _blocks(slide, level, frame):
-        found, neutral = _absorbing(pixels, table, glass.noise_od)
+        found, neutral = absorbing(pixels, table, glass.noise_od)
         size = (columns.stop - columns.start, rows.stop - rows.start)
         # Off by at most half a level pixel, which is negligible for a mean colour.
         tone[rows, columns] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -97,7 +97,7 @@ def reading_level(info: SlideInfo, mask_mpp: float) -> int:
     return plain if (mask_mpp / mpps[fine]) ** 2 > _MOST_PIXELS_PER_MASK_PIXEL else fine
 
 
-def _absorbing(rgb: RgbArray, od_table: Bytes, noise_od: float) -> tuple[Bytes, Bytes]:
+def absorbing(rgb: RgbArray, od_table: Bytes, noise_od: float) -> tuple[Bytes, Bytes]:
     """Masks (0 or 1) of pixels that are not glass, and of grey ones."""
     first, second, third = cv2.split(cv2.LUT(rgb, od_table))
     most = cast("Bytes", cv2.max(cv2.max(first, second), third))
