@@ -71,10 +71,27 @@ def test_each_cluster_with_a_tile_of_its_own_is_one_region(
 ) -> None:
     assert [region.cluster.cluster_id for region in ranking.regions if region.cluster] == [1, 0, 3]
     assert [region.flagged for region in ranking.regions] == [True, True, False]
-    assert (ranking.unit, ranking.units, ranking.flagged_units) == ("cluster", 3, 2)
+    assert ranking.unit == "cluster"
     assert [region.rows for region in ranking.regions] == [(2, 1), (0,), (3,)]
     assert rank_clusters(clusters, 1).more_flagged
     assert not rank_clusters(clusters, 2).more_flagged
+
+
+def test_a_flagged_cluster_in_the_tile_of_another_has_a_place_on_that_card(
+    clusters: ScoredClusters, ranking: Ranking
+) -> None:
+    # As `predictions.csv` counts them: cluster 2 is flagged and has no card of its own.
+    assert (ranking.units, ranking.flagged_units) == (4, 3)
+    large, small, low = (region.cluster for region in ranking.regions)
+    assert large is not None
+    assert small is not None
+    assert low is not None
+    assert (large.flagged_others, low.flagged_others) == ((), ())
+    (outline,) = small.flagged_others
+    assert shapely.Polygon(outline).equals(shapely.box(130.5, 150, 140, 160))
+    # Shown in the image of a card, it is not missing; without that card it is.
+    assert not rank_clusters(clusters, 2).more_flagged
+    assert rank_clusters(clusters, 1).more_flagged
 
 
 def test_the_image_shows_the_whole_cluster_with_the_cluster_in_its_middle(
@@ -111,8 +128,11 @@ def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None
     large, small, low = slide_facts["regions"]
     assert small["cluster"] == {
         "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
-        "others": 1, "group_nuclei": 30, "reservations": [],
+        "others": 1, "flagged_others": 1, "group_nuclei": 30, "reservations": [],
     }  # fmt: skip
+    (inner,) = small["other_rings"]
+    assert np.abs(np.mean(small["ring"], axis=0) - np.mean(inner, axis=0)).max() < 0.5
+    assert large["other_rings"] == []
     assert large["cluster"]["reservations"] == [
         "out of focus",
         "nuclei not measured: not among the highest scores",
@@ -127,7 +147,16 @@ def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None
     assert ring.max() < 0.6
     blinded = gallery_facts([review], GallerySettings(blinded_seed=1))
     text = json.dumps(blinded["slides"])
-    for word in ("nuclei", "lymphocyte_reference", "measures", "calls", "score", "reservations", "units"):
+    for word in (
+        "nuclei",
+        "lymphocyte_reference",
+        "measures",
+        "calls",
+        "score",
+        "reservations",
+        "units",
+        "other",
+    ):
         assert word not in text
 
 
@@ -154,7 +183,10 @@ def test_the_file_for_qupath_has_outlines_and_measurements(
     shown = rank_clusters(clusters, 1)
     write_geojson(path, SlideResults(clusters.slide, clusters), shown)
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    assert len(features) == 2  # the one shown, and the other flagged one
+    assert (
+        len(features) == 3
+    )  # the one shown, and the other flagged ones, with a card of their own or without
+    assert {feature["properties"]["classification"]["name"] for feature in features} == {"flagged"}
     measured = features[1]["properties"]["measurements"]
     assert measured["diameter_ratio"] == pytest.approx(1.93)
     assert measured["nuclei_estimated"] == 4
@@ -164,4 +196,4 @@ def test_the_file_for_qupath_has_outlines_and_measurements(
     ring = features[1]["geometry"]["coordinates"][0]
     assert ring[0] == ring[-1]
     assert shapely.LinearRing(ring).is_ccw  # in x, y: positive area
-    assert len({feature["id"] for feature in features}) == 2
+    assert len({feature["id"] for feature in features}) == 3

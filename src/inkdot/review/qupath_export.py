@@ -194,9 +194,9 @@ def _plain(value: float) -> float:
 def _further_flagged(reviewed: SlideResults, ranking: Ranking) -> IntArray:
     """Rows of flagged clusters, else of flagged tiles, that no shown region covers, highest score first."""
     if reviewed.clusters is not None:
-        order = reviewed.clusters.with_cards
+        # Those that another's card shows too: an annotation each, since QuPath has no cards.
         shown = {region.cluster.cluster_id for region in ranking.regions if region.cluster}
-        flagged = order[reviewed.clusters.flagged[order]]
+        flagged = reviewed.clusters.flagged_rows
     else:
         slide = reviewed.slide
         order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)

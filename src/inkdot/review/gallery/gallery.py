@@ -181,7 +181,7 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
         "side_um": round(view.side_um, 2),
         "context_um": round(context_side_um(view.side_um, slide.frame.mpp), 2),
         "bar": _bar_facts(scale_bar(view.side_um)),
-        "ring": _ring_in_context(region, slide),
+        "ring": _ring_in_context(region, slide, region.ring_l0_px),
     }
     if settings.blinded_seed is None:
         facts |= {
@@ -192,6 +192,10 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
             "calls": _calls(region, slide),
             "cluster": _cluster_facts(region.cluster) if region.cluster else None,
             "tiles": len(region.rows),
+            "other_rings": [
+                _ring_in_context(region, slide, ring)
+                for ring in (region.cluster.flagged_others if region.cluster else ())
+            ],
         }
     if review.images:
         images = review.images[index]
@@ -202,13 +206,15 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
     return facts
 
 
-def _ring_in_context(region: Region, slide: ScoreFacts) -> list[list[float]]:
-    """The outline as fractions (0 to 1) of the width of the image with its surroundings."""
+def _ring_in_context(
+    region: Region, slide: ScoreFacts, ring: tuple[tuple[float, float], ...]
+) -> list[list[float]]:
+    """An outline as fractions (0 to 1) of the width of the image of a region with its surroundings."""
     field, mpp = context_field(region, slide.spec, slide.frame.mpp), slide.frame.mpp
     side = float(field.spec.side_um)
     return [
         [round((x - field.x_l0_px) * mpp.x / side, 4), round((y - field.y_l0_px) * mpp.y / side, 4)]
-        for x, y in region.ring_l0_px
+        for x, y in ring
     ]
 
 
@@ -240,6 +246,7 @@ def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
         "measured_nuclei": cluster.measured_nuclei,
         "measures": {name: round(value, 3) for name, value in cluster.measures.items()},
         "others": cluster.others,
+        "flagged_others": len(cluster.flagged_others),
         "group_nuclei": cluster.group_nuclei,
         "reservations": cluster.reservations,
     }

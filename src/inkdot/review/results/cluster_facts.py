@@ -17,6 +17,7 @@ class ClusterFacts:
         measured_nuclei: Nuclei outlined at full scale, 0 where none could be; None where they were not measured.
         measures: Measurements by the names of ``schemas.MEASURES``; those that could not be measured are left out.
         others: Further clusters and cells that lie fully in the same image, without a card of their own.
+        flagged_others: Closed outlines in level-0 pixels of those of them that are flagged and shown on this card.
         group_nuclei: Nuclei of the whole group where it is a field of a larger one; else as ``nuclei``.
     """
 
@@ -27,6 +28,7 @@ class ClusterFacts:
     measures: Mapping[str, float]
     others: int
     group_nuclei: int
+    flagged_others: tuple[tuple[tuple[float, float], ...], ...] = ()
 
     @property
     def reservations(self) -> list[str]:

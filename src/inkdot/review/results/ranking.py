@@ -96,8 +96,9 @@ class Ranking:
         tiles: Tiles of the whole slide.
         more_flagged: There are more flagged regions than are shown.
         unit: What a region is.
-        units: Regions of the whole slide that could be shown; None where not counted.
-        flagged_units: Those at or above the operating point; None where not counted.
+        units: Clusters of the whole slide that have a score, with a card of their own or in the image of another's; None
+            where not counted.
+        flagged_units: Those at or above the operating point, as in ``predictions.csv``; None where not counted.
     """
 
     regions: tuple[Region, ...]

@@ -9,12 +9,12 @@ import pyarrow as pa
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.labels import score_column
 from inkdot.records import MaskArray, Mpp
 from inkdot.review.results.cluster_facts import ClusterFacts, measures_of
-from inkdot.review.results.ranking import Region, Ranking, View
+from inkdot.review.results.ranking import Ranking, Region, View
 from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
+from inkdot.storage.tables.cluster_scores import ClusterScores
 
 _MARGIN_UM: Final = 4.0  # of surroundings in the image of a cluster larger than a tile
 
@@ -53,6 +53,24 @@ class ScoredClusters:
         rows = np.array([row for row, own in enumerate(self.own) if own], np.int64)
         return rows[np.lexsort((rows, -self.flag_scores[rows]))]
 
+    @property
+    def flagged_rows(self) -> IntArray:
+        """Rows of all flagged clusters, with tiles of their own or in others', by score; ties from top to bottom."""
+        rows = np.flatnonzero(self.flagged)
+        return rows[np.lexsort((rows, -self.flag_scores[rows]))].astype(np.int64)
+
+    def shown_on(self) -> dict[int, int]:
+        """For each flagged cluster without tiles of its own, the cluster whose card shows it: that of its highest tile."""
+        rows = [int(row) for row in self.flagged_rows if not self.own[row]]
+        tiles = cast(
+            "list[list[int]]", self.table.column("tile_rows").take(pa.array(rows, pa.int64())).to_pylist()
+        )
+        flags = self.slide.flag_scores
+        return {
+            row: self.slide.cluster_ids[max(of_row, key=lambda tile: (flags[tile], -tile))]
+            for row, of_row in zip(rows, tiles, strict=True)
+        }
+
 
 def scored_clusters(
     slide: ScoredSlide, scores: ClusterScores, clusters: pa.Table, footer: Mapping[str, object]
@@ -82,14 +100,16 @@ def rank_clusters(clusters: ScoredClusters, top_n: int) -> Ranking:
     """The ``top_n`` clusters of the highest score, whether flagged or not."""
     order = clusters.with_cards
     chosen = order[:top_n]
+    shown = set(chosen.tolist())
+    shown |= {row for row, owner in clusters.shown_on().items() if owner in shown}
     return Ranking(
         regions=tuple(clusters_at(clusters, chosen)),
         flagged_tiles=int(clusters.slide.flagged.sum()),
         tiles=len(clusters.slide.flag_scores),
-        more_flagged=bool(clusters.flagged[order[top_n:]].any()),
+        more_flagged=not shown.issuperset(clusters.flagged_rows.tolist()),
         unit="cluster",
-        units=len(order),
-        flagged_units=int(clusters.flagged[order].sum()),
+        units=int(np.count_nonzero(~np.isnan(clusters.flag_scores))),
+        flagged_units=int(clusters.flagged.sum()),
     )
 
 
@@ -97,7 +117,8 @@ def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -
     """The clusters in some rows of the tables as regions, numbered in this order."""
     # One take for all rows: slicing the table per cluster would dominate the run time.
     table = clusters.table.take(rows)
-    outlines = cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("geometry").to_pylist()))
+    outlines = _outlines(table)
+    inside = _flagged_others(clusters)
     facts_of_row = cast("list[dict[str, object]]", table.drop_columns("geometry").to_pylist())
     numbers = cast("list[int]", rows.tolist())
     flags = clusters.flag_scores
@@ -125,6 +146,7 @@ def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -
                 measures=measures_of(facts),
                 others=clusters.others[row],
                 group_nuclei=cast(int, facts["group_nuclei"]),
+                flagged_others=inside.get(row, ()),
             ),
         )
 
@@ -145,6 +167,20 @@ def _others(slide: ScoredSlide, clusters: pa.Table, own: tuple[tuple[int, ...], 
             for owner in {slide.cluster_ids[row] for row in rows}:
                 counts[owner] += 1
     return tuple(counts)
+
+
+def _flagged_others(clusters: ScoredClusters) -> dict[int, tuple[tuple[tuple[float, float], ...], ...]]:
+    """By cluster, the outlines of the flagged clusters that its card shows beside it."""
+    owners = clusters.shown_on()
+    table = clusters.table.take(pa.array(list(owners), pa.int64()))
+    found: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {}
+    for owner, outline in zip(owners.values(), _outlines(table), strict=True):
+        found[owner] = (*found.get(owner, ()), _ring(outline))
+    return found
+
+
+def _outlines(table: pa.Table) -> list[BaseGeometry]:
+    return list(cast("Iterable[BaseGeometry]", shapely.from_wkt(table.column("geometry").to_pylist())))
 
 
 def _ring(outline: BaseGeometry) -> tuple[tuple[float, float], ...]:

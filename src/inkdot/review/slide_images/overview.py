@@ -42,7 +42,9 @@ def overview_image(view: SlideView, facts: ScoreFacts, ranking: Ranking, predict
         _draw_outline(image, outline, flagged=region.flagged)
     _draw_numbers(image, ranking.regions, outlines)
     shown, flagged = len(outlines), sum(region.flagged for region in ranking.regions)
-    more = "; more are flagged than are shown" if ranking.more_flagged else ""
+    beside = sum(len(region.cluster.flagged_others) for region in ranking.regions if region.cluster)
+    more = f"; {beside} more beside them" if beside else ""
+    more += "; more are flagged than are shown" if ranking.more_flagged else ""
     samples = [
         Sample(_sample_ring(flagged=True), f"flagged: {flagged} of the {shown} {ranking.unit}s shown{more}"),
         Sample(_sample_ring(flagged=False), f"shown, below the operating point of {facts.threshold:.4g}"),

@@ -114,6 +114,7 @@
     if (!ink.blinded) parts.push(`score ${ink.score(region.score)}`, ink.flagWords(region));
     const nuclei = ink.nucleiWords(region);
     if (nuclei !== "") parts.push(nuclei);
+    if (ink.alsoFlaggedWords(region) !== "") parts.push(ink.alsoFlaggedWords(region));
     if (region.cluster) parts.push(...region.cluster.reservations);
     const verdicts = ink.verdictWords(ink.regionKey(slide, region));
     parts.push(verdicts === "" ? "not reviewed" : `verdict ${verdicts}`);
@@ -138,6 +139,7 @@
       ink.reliabilityLine(region),
       ...ink.furtherScores(region),
       ink.nucleiLine(slide, region),
+      ink.alsoFlagged(region),
       ink.reservations(region),
       ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
       ink.verdictButtons(slide, region, (head, verdict) => actions.choose(region, head, verdict), current),

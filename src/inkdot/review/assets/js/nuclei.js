@@ -33,6 +33,18 @@
     return ink.make("p", { class: "nuclei", text: words, title: hint });
   };
 
+  /** Flagged clusters that lie in this image and have no card of their own, such as "1 more flagged cluster in this image". */
+  ink.alsoFlaggedWords = function (region) {
+    const count = region.cluster?.flagged_others ?? 0;
+    return count === 0 ? "" : `${ink.counted(count, "more flagged cluster", "more flagged clusters")} in this image`;
+  };
+
+  ink.alsoFlagged = function (region) {
+    const words = ink.alsoFlaggedWords(region);
+    if (words === "") return null;
+    return ink.make("p", { class: "reservations", text: words, title: "Smaller groups or cells without a card of their own; they are outlined where the image is enlarged" });
+  };
+
   /** Why a score or a measurement is less reliable. */
   ink.reservations = function (region) {
     const found = region.cluster?.reservations ?? [];
@@ -62,6 +74,7 @@
       if (cluster.measures[name] !== undefined) rows.push([words, write(cluster.measures[name]), title]);
     }
     if (cluster.group_nuclei > cluster.nuclei) rows.push(["part of a larger group", `of about ${cluster.group_nuclei} nuclei`, "Groups that do not fit one image are cut into fields, each with a card of its own"]);
+    if (cluster.flagged_others > 0) rows.push(["also flagged in this image", ink.counted(cluster.flagged_others, "smaller group or cell", "smaller groups or cells"), "They are outlined too; the verdict is on the cluster in the middle"]);
     if (cluster.others > 0) rows.push(["also in this image", ink.counted(cluster.others, "smaller group or cell", "smaller groups or cells"), "They lie fully in the image and have no card of their own"]);
     return rows;
   };

@@ -93,9 +93,11 @@
       flagged === 0
         ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored region is", "highest-scored regions are")} shown for review.`
         : `${ink.counted(shown, "region", "regions")} shown, ${ink.grouped(flagged)} flagged${slide.unit === "region" ? " (touching tiles make one region)" : ""}.`;
+    const beside = slide.regions.reduce((sum, region) => sum + (region.cluster?.flagged_others ?? 0), 0);
+    const others = beside === 0 ? "" : ` ${ink.counted(beside, "more flagged cluster lies", "more flagged clusters lie")} in the image of another and ${beside === 1 ? "is" : "are"} outlined there.`;
     const more = slide.more_flagged ? ` More flagged regions exist than are shown; ${slide.geojson ? "the file for QuPath lists them" : "the layers of the slide show them"}.` : "";
     const left = slide.geojson_left_out > 0 ? ` The file for QuPath leaves out ${ink.counted(slide.geojson_left_out, "flagged tile", "flagged tiles")}.` : "";
-    return `${tiles} ${regions}${more}${left}`;
+    return `${tiles} ${regions}${others}${more}${left}`;
   }
 
   function technical(slide) {
