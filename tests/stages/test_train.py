@@ -477,3 +477,55 @@ def test_a_scan_of_another_magnification_is_said(trained: RunLayout, mpp: tuple[
     said = scale_warnings(mpp, read_model_file(trained.model))
     assert len(said) == warned
     assert all(line.startswith(f"mpp {mpp[0]:g} is outside the trained range of 0.5 to 0.5") for line in said)
+
+
+def warm_config(trained: RunLayout, **training: object) -> Config:
+    values = config(**training).model_dump(mode="json")
+    values["model"]["weights"] = str(trained.model / "weights.safetensors")
+    return config_from_mapping(values)
+
+
+def test_a_warm_start_from_a_model_that_saw_the_validation_slides_is_refused(
+    cohort: Path, trained: RunLayout, tmp_path: Path
+):
+    parts_of = parts(trained)
+    seen = read_model_file(trained.model).trained_on.training_files
+    files = {row["slide_id"]: row["file_sha256"][:16] for row in records(trained.split_csv)}
+    assert seen == sorted(files[name] for name, part in parts_of.items() if part == "train")
+    # The two parts change places: every validation slide was a training slide of the source.
+    swapped = [
+        (*row, "validation" if parts_of[row[0]] == "train" else "train") for row in manifest_rows(cohort)
+    ]
+    other = make_cohort(tmp_path / "cohort")
+    write_manifest(other.parent, swapped, "split")
+    with pytest.raises(
+        LeakageError, match=f"found {len(seen)} of {len(seen)} among its training files, such as 's"
+    ):
+        train.run(warm_config(trained), other, tmp_path / "run")
+    with pytest.raises(LeakageError, match="among its training files"):
+        train.run(warm_config(trained), other, tmp_path / "folds", folds=2)
+
+
+def test_a_warm_start_on_the_same_split_remembers_the_files_of_its_source(
+    cohort: Path, trained: RunLayout, tmp_path: Path
+):
+    extended = make_cohort(tmp_path / "cohort")
+    fresh = make_cohort(tmp_path / "fresh", patients=2, first=PATIENTS)
+    (extended.parent / "s12.tif").write_bytes((fresh.parent / "s12.tif").read_bytes())
+    labels = (fresh.parent / "labels.csv").read_text().splitlines()[1:]
+    with (extended.parent / "labels.csv").open("a") as file:
+        file.write("\n".join(line for line in labels if line.startswith("s12")) + "\n")
+    parts_of = parts(trained)
+    kept = [(*row, parts_of[row[0]]) for row in manifest_rows(cohort)]
+    first = next(row for row in kept if row[-1] == "train")
+    # One training slide of the source is no longer listed; the new model knows it all the same.
+    rows = [row for row in kept if row != first] + [
+        ("s12", "s12.tif", "patient-12", "pap", "labels.csv", "train")
+    ]
+    write_manifest(extended.parent, rows, "split")
+    assert train.run(warm_config(trained, epochs=1), extended, tmp_path / "run") == 0
+    source, model = (read_model_file(run.model).trained_on for run in (trained, RunLayout(tmp_path / "run")))
+    assert set(model.training_files) > set(source.training_files)
+    assert len(model.training_files) == len(source.training_files) + 1
+    card = (RunLayout(tmp_path / "run").model / "card.md").read_text(encoding="utf-8")
+    assert "its training files were compared with those of the validation" in card

@@ -37,6 +37,7 @@ from inkdot.training.mil.train_mil import mil_expected, training_tiles_of
 from inkdot.training.run_context import RunContext, print_lines
 from inkdot.training.train_dry_run import planned_image_training, planned_training
 from inkdot.training.train_tiles import TileSource, image_tiles, slide_tiles, train_cohort, write_split
+from inkdot.training.warm_start import check_warm_start
 
 _SIDES: tuple[Part, Part] = ("train", "validation")
 _NONE: dict[str, str] = {}
@@ -89,6 +90,8 @@ def run(
         check_batch_size(config.training, fabric.world_size, mil=by_slide)
         cohort = split_cohort(tiles, config, by_slide=by_slide)
         check_labels(cohort, config)
+        if folds is None:
+            check_warm_start(cohort, config)
         context.print(cohort_notes(cohort))
         used = cohort.used() if folds is None else list(cohort.slides.values())
         uncached = fabric.broadcast(
@@ -156,6 +159,7 @@ def _train(
 ) -> None:
     """From cached tiles to a model; slides may have failed since the cohort was checked."""
     check_labels(cohort, context.config)
+    check_warm_start(cohort, context.config)
     if context.fabric.is_global_zero:
         write_split(cohort, context.layout)
     training, validation = (tiles_of(cohort.of(part)) for part in _SIDES)

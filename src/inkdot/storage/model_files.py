@@ -159,6 +159,8 @@ class TrainedOn(_Recorded):
         scanners: Number of scanners.
         images: The cohort consists of labelled images, which ``slides`` counts.
         mpp_range: Lowest and highest µm/px of the slides as scanned; None where unknown and in older models.
+        training_files: Fingerprints of the files that the weights were fitted to, with those of a model that they started from:
+            the first 16 hex digits of each file's hash, which only who holds the file can find. Empty in older models.
     """
 
     synthetic: bool
@@ -171,6 +173,7 @@ class TrainedOn(_Recorded):
     scanners: int
     images: bool = False
     mpp_range: tuple[float, float] | None = None
+    training_files: list[str] = Field(default_factory=list[str])
 
 
 class ModelFile(_Recorded):
@@ -241,7 +244,10 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     omitted |= {"tta_views": True} if description.tta_views == 1 else {}
     omitted |= {} if description.abstention else {"abstention": True}
     omitted |= {"precision": True} if description.precision == "float32" else {}
-    omitted |= {} if description.trained_on.mpp_range else {"trained_on": {"mpp_range"}}
+    trained_on = description.trained_on
+    omitted |= {
+        "trained_on": {name for name in ("mpp_range", "training_files") if not getattr(trained_on, name)}
+    }
     if description.attention is not None and not description.attention.follows:
         omitted |= {"attention": {"follows"}}
     values = description.model_dump(mode="json", exclude=omitted)

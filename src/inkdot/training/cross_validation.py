@@ -34,6 +34,7 @@ from inkdot.training.oof_slides import (
 )
 from inkdot.training.run_context import RunContext
 from inkdot.training.train_tiles import TileSource, train_cohort, write_split
+from inkdot.training.warm_start import check_warm_start
 
 
 def cross_validate(
@@ -61,6 +62,7 @@ def cross_validate(
     ]
     for cohort in cohorts:
         check_labels(cohort, config)
+        check_warm_start(cohort, config)
     parts, slides = list[OofPredictions](), list[OofSlides]()
     for index, cohort in enumerate(cohorts):
         context.print([f"fold {index + 1} of {folds}", *cohort_notes(cohort)])

@@ -40,6 +40,7 @@ from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import reader_lines, training_summary
 from inkdot.training.run_context import RunContext
 from inkdot.training.validation import validate_whole_slides
+from inkdot.training.warm_start import with_training_files
 
 
 def train_cohort(
@@ -85,7 +86,7 @@ def train_cohort(
             network, data, config, trained_on_facts(cohort, config.head_records), mpp_known=mpp_known
         )
         phases = [checkpoint_note(state, config.training)]
-    stored = save_model(layout.model, network, described)
+    stored = save_model(layout.model, network, with_training_files(described, cohort, config))
     description, slide_notes = validate_whole_slides(
         stored, network, training, cohort, context, tables or layout
     )

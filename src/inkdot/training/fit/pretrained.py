@@ -107,10 +107,16 @@ def _source_notes(path: Path) -> list[str]:
     source = read_model_file(path.parent)
     seen = source.trained_on
     kind = "images" if seen.images else "slides"
+    known = (
+        "its training files were compared with those of the validation, and none is in both; other files of the same patients "
+        "are not recognised"
+        if seen.training_files
+        else "an earlier version made this model, which does not record its files"
+    )
     return [
         f"Started from the weights of a model (`{source.weights_sha256[:16]}`) that was trained on {seen.slides} "
         f"{'synthetic ' if seen.synthetic else ''}{kind} of {seen.patients} patients. Where patients of the "
-        "validation are among these, the metrics are too good; a model does not record who they were."
+        f"validation are among these, the metrics are too good: {known}."
     ]
 
 
