@@ -403,6 +403,13 @@ def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
     said = capsys.readouterr().err
     assert "2 slides have no labelled tile" in said
     assert "On 1 of these slides nothing was found to cut tiles around (bare)." in said
+    assert (
+        f"{PATIENTS + 2} of {PATIENTS + 2} slides are inadequate (bare, quiet, s00, …); areas by reason in"
+        in said
+    )
+    assert f"! 1 of {PATIENTS + 2} slides: no tile has 0.01 of foreground" in said
+    card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
+    assert "1 slide without a tile is in no metric" in card
     assert "torn" in said
     assert "bare  " not in said  # not in the table of failed slides
     assert "torn  " in said

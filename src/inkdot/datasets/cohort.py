@@ -24,6 +24,7 @@ class Cohort:
         parts: By slide_id.
         unlabelled: Slides without a single labelled tile.
         empty: Those of them that have no tile at all.
+        empty_positive: How many of these are of the flag class by the label of the slide.
         images: The slides are labelled images of one tile each, and a patient is a group of them.
         by_slide: Labels of whole slides are used for training too; the slides then hold tiles without labels.
     """
@@ -34,6 +35,7 @@ class Cohort:
     images: bool = False
     by_slide: bool = False
     empty: tuple[str, ...] = ()
+    empty_positive: int = 0
 
     @property
     def synthetic(self) -> bool:
@@ -113,6 +115,7 @@ def split_cohort(
         images=images,
         by_slide=by_slide,
         empty=tuple(tiles.entry.slide_id for tiles in slides if tiles.empty),
+        empty_positive=sum(_is_positive(tiles, config.head_records) for tiles in slides if tiles.empty),
     )
     _check_files_apart(cohort)
     return cohort
@@ -176,6 +179,18 @@ def cohort_notes(cohort: Cohort) -> list[str]:
     return notes
 
 
+def left_out_notes(cohort: Cohort, heads: Sequence[Head]) -> list[str]:
+    """A line for the card where slides without a tile are missing from the metrics: they can be neither flagged nor split."""
+    if not cohort.empty:
+        return []
+    flag = flagging_head(heads).flag_class
+    count = len(cohort.empty)
+    line = f"{count} slide{' without a tile is' if count == 1 else 's without a tile are'} in no metric"
+    if cohort.empty_positive:
+        line += f", {cohort.empty_positive} of them labelled {flag}: on all slides expect a lower sensitivity"
+    return [f"{line}."]
+
+
 def trained_on_facts(cohort: Cohort, heads: Sequence[Head]) -> TrainedOn:
     """The cohort in counts, without any identifier."""
     entries = [tiles.entry for tiles in cohort.used()]
@@ -225,6 +240,11 @@ def _positive(targets: TargetArray, heads: Sequence[Head]) -> bool | None:
     own = targets[:, flag_column(heads)]
     known = own[~np.isnan(own)]
     return bool((known > 0.5).any()) if len(known) else None
+
+
+def _is_positive(tiles: LabelledTiles, heads: Sequence[Head]) -> bool:
+    """Whether the slide's own label is the flag class."""
+    return tiles.slide_targets is not None and bool(_positive(tiles.slide_targets[None, :], heads))
 
 
 def _other_labels(targets: TargetArray, heads: Sequence[Head]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from inkdot.datasets.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides
+from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.records import SlideEntry
@@ -134,6 +135,8 @@ def _tile(entries: Sequence[SlideEntry], context: RunContext, workers: int) -> d
     tiled = run_slides("tile", entries, task, layout, workers=workers, description="Tiling")
     # Printed at once: if too few slides are left, the reasons stand above the error.
     print_summary(context.console, [tiled])
+    usable = [entry.slide_id for entry in entries if entry.slide_id not in tiled.failed]
+    context.print(write_adequacy_table(usable, layout))
     return tiled.failed
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from inkdot import __version__
 from inkdot.config import Config, TrainingConfig
-from inkdot.datasets.cohort import Cohort, patient, trained_on_facts
+from inkdot.datasets.cohort import Cohort, left_out_notes, patient, trained_on_facts
 from inkdot.datasets.lesions import region_labels
 from inkdot.datasets.reader_agreement import reader_metrics
 from inkdot.datasets.tile_cache import LabelledTiles, cached_pixels
@@ -96,7 +96,11 @@ def train_cohort(
         *training_summary(description, config, _parameters(network), data.identity, device, given=given),
         *_reader_lines(cohort, config),
     ]
-    limits = [*abstention_notes(description.abstention, config.head_records, config.training), *slide_notes]
+    limits = [
+        *abstention_notes(description.abstention, config.head_records, config.training),
+        *slide_notes,
+        *left_out_notes(cohort, config.head_records),
+    ]
     card = card_text(description, [*notes, *weights_notes, *phases], making, limits)
     write_text(ModelLayout(layout.model).card, card)
     for name, metric in sorted(description.validation_metrics.items()):
