@@ -220,6 +220,22 @@ def test_a_scale_that_red_cells_contradict_is_a_warning_of_the_slide(tmp_path: P
     assert "red cells" not in str(facts["slide"])
 
 
+def test_a_slide_too_coarse_by_a_wrong_scale_is_told_of_its_red_cells_before_a_rescan(
+    tmp_path: Path, layout: RunLayout
+):
+    path = tmp_path / "one.tif"
+    write_array_pyramid(path, red_cell_pixels(0.5), mpp=Mpp.square(2.0), downsamples=(1, 4))
+    with pytest.raises(
+        ResolutionError,
+        match=r"^red cells measure (29|30|31)\..* would fit\), or .* at most 1\.250 .* rescan",
+    ):
+        tile_slide(SlideEntry("one", path), CONFIG, layout)
+    # At a scale that the red cells confirm, a finer scan is what helps.
+    fine = CONFIG.model_copy(update={"tiling": TilingConfig(mpp=0.25)})
+    with pytest.raises(ResolutionError, match=r"^expected a slide of at most 0\.3"):
+        tile_slide(SlideEntry("one", path, mpp=Mpp.square(0.5)), fine, layout)
+
+
 def test_the_task_for_the_engine_does_the_same(entry: SlideEntry, layout: RunLayout):
     assert TileTask(CONFIG, layout)(entry) == "done"
     assert tile_slide(entry, CONFIG, layout) == "reused"

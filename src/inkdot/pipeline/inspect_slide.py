@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from inkdot.annotations import read_annotation
 from inkdot.config import Config, TilingConfig
-from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, SlideError
+from inkdot.errors import ImplausibleMppError, ManifestError, MissingMppError, ResolutionError, SlideError
 from inkdot.geometry import check_resolution, scanned_bounds
 from inkdot.labels import Head
 from inkdot.pipeline.scale_offer import with_scale_offer
@@ -82,6 +82,7 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
     except (SlideError, ManifestError) as error:
         if isinstance(error, MissingMppError | ImplausibleMppError):
             info, mpp_usable = _info_without_mpp(entry), False
+        if isinstance(error, MissingMppError | ImplausibleMppError | ResolutionError):
             error = with_scale_offer(error, entry, config.preparation)
         return SlideInspection(
             entry.slide_id, info, mpp_usable, labels, None, 0, 0, "", str(error), tuple(warnings)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from inkdot import __version__
 from inkdot.annotations import Annotation, read_annotation
 from inkdot.config import Config, MorphometryConfig
-from inkdot.errors import ImplausibleMppError, InkdotError, MissingMppError, StorageError
+from inkdot.errors import ImplausibleMppError, InkdotError, MissingMppError, ResolutionError, StorageError
 from inkdot.execution.watchdog import with_heartbeat
 from inkdot.geometry import tile_side_l0_px
 from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters, measurement_facts
@@ -91,7 +91,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
     except InkdotError as error:
         # No later stage may use an earlier table of a slide that failed.
         _remove_tables(layout, entry.slide_id)
-        if isinstance(error, MissingMppError | ImplausibleMppError):
+        if isinstance(error, MissingMppError | ImplausibleMppError | ResolutionError):
             raise with_scale_offer(error, entry, config.preparation) from None
         raise
     # The tile table last: it marks the slide as complete.
