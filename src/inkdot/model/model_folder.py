@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from inkdot.errors import StorageError, UserError
+from inkdot.model.encoders.backbone_spec import Argument
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
@@ -62,6 +63,11 @@ def network_spec(description: ModelFile) -> NetworkSpec:
         attention_hidden=description.attention.hidden if description.attention else 0,
         attention_follows=description.attention is not None and description.attention.follows,
         tta_views=description.tta_views,
+        backbone_kwargs=dict[str, Argument](description.backbone_kwargs),
+        pooling=description.pooling,
+        input_px=description.input_px,
+        encoder=description.encoder,
+        licence=description.licence,
     )
 
 

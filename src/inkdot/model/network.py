@@ -3,20 +3,18 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # timm is only partly typed.
 
-import difflib
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from inkdot.errors import UserError
 from inkdot.labels import Head
 from inkdot.model.attention import attention_modules, flag_margin
-
-PLAIN_NORMALISATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-"""Mean and standard deviation per RGB channel (0 to 1 scale) where nothing better is known."""
+from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec, Pooling
+from inkdot.model.encoders.build import build_backbone, embedding_width
+from inkdot.model.encoders.timm_names import PLAIN_NORMALISATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +22,20 @@ class NetworkSpec:
     """Architecture of a network.
 
     Attributes:
-        backbone: timm model name.
+        backbone: timm model name, with or without the tag of its weights.
         dropout: Dropout before the heads, 0 to 1.
         heads: The heads, in the order of the outputs; none for an encoder.
-        side_px: Side of the tiles; only backbones of fixed input size need it.
+        side_px: Side of the tiles.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         attention_hidden: Width of the attention's hidden layers; 0 for none.
         attention_follows: The log-odds of the flag class are added to the attention score.
         tta_views: Test-time augmentation: flips and quarter turns whose features are averaged in evaluation mode.
+        backbone_kwargs: Arguments of the architecture that differ from timm's.
+        pooling: From a transformer's tokens to one embedding.
+        input_px: Tiles are resized to this side inside the network; None where the backbone takes them as they are.
+        encoder: Name in ``model.backbone`` of a recipe, repository or folder; empty for a timm model.
+        licence: One line on the licence of the starting weights; empty where nothing is known to say.
     """
 
     backbone: str
@@ -44,6 +47,16 @@ class NetworkSpec:
     attention_hidden: int = 0
     attention_follows: bool = False
     tta_views: Literal[1, 2, 4, 8] = 1
+    backbone_kwargs: Mapping[str, Argument] = field(default_factory=dict[str, Argument], hash=False)
+    pooling: Pooling = "default"
+    input_px: int | None = None
+    encoder: str = ""
+    licence: str = ""
+
+    @property
+    def backbone_spec(self) -> BackboneSpec:
+        """What is needed to build the backbone alone."""
+        return BackboneSpec(self.backbone, self.side_px, self.backbone_kwargs, self.pooling, self.input_px)
 
 
 class TileNetwork(nn.Module):
@@ -55,8 +68,8 @@ class TileNetwork(nn.Module):
     def __init__(self, spec: NetworkSpec, *, pretrained: bool = False) -> None:
         super().__init__()
         self.spec = spec
-        self.backbone = _create_backbone(spec, pretrained=pretrained)
-        self.feature_count = features = _feature_count(self.backbone)
+        self.backbone = build_backbone(spec.backbone_spec, pretrained=pretrained)
+        self.feature_count = features = embedding_width(self.backbone)
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
         self.attention = attention_modules(features, spec.attention_hidden, self.heads)
@@ -102,53 +115,6 @@ class TileNetwork(nn.Module):
             return self.backbone(normalised)
         features = [self.backbone(view) for view in _tta_views(normalised, self.spec.tta_views)]
         return features[0] if len(features) == 1 else torch.stack(features).mean(dim=0)
-
-
-def check_backbone(name: str) -> None:
-    """Check that timm has a backbone.
-
-    Raises:
-        UserError: It has not; the message names similar ones.
-    """
-    if timm.is_model(name):
-        return
-    known: list[str] = timm.list_models()
-    similar = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known[:3]
-    raise UserError(
-        f"model.backbone: expected a timm model name, found {name!r}; similar ones are {', '.join(similar)}"
-    )
-
-
-def backbone_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per RGB channel (0 to 1 scale) that timm's weights of a backbone were trained with."""
-    check_backbone(name)
-    settings = timm.get_pretrained_cfg(name)
-    if settings is None:
-        return PLAIN_NORMALISATION
-    return tuple(settings.mean), tuple(settings.std)
-
-
-def _create_backbone(spec: NetworkSpec, *, pretrained: bool) -> nn.Module:
-    check_backbone(spec.backbone)
-    settings = timm.get_pretrained_cfg(spec.backbone)
-    fixed: dict[str, Any] = (
-        {"img_size": spec.side_px} if settings is not None and settings.fixed_input_size else {}
-    )
-    try:
-        return timm.create_model(spec.backbone, pretrained=pretrained, num_classes=0, **fixed)
-    except (OSError, RuntimeError, ValueError) as error:  # raised by timm and the Hugging Face hub
-        if not pretrained:
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"model.weights: expected timm's pretrained weights of {spec.backbone}, could not get them ({reason}); "
-            "set it to scratch, or to the path of a local .safetensors file"
-        ) from None
-
-
-def _feature_count(backbone: nn.Module) -> int:
-    # Some backbones (MobileNet) have a wider layer after pooling: head_hidden_size is the width of the output.
-    return int(getattr(backbone, "head_hidden_size", None) or cast(int, backbone.num_features))
 
 
 def _tta_views(tiles: Tensor, count: int) -> list[Tensor]:

@@ -34,7 +34,9 @@ def page(model: Path, description: ModelFile) -> list[str]:
     if not description.mpp_known:
         lines += ["UNKNOWN SCALE: trained on images without micrometres per pixel.", ""]
     lines += [
-        f"network      {description.backbone}, made with Inkdot {description.inkdot} ({description.version})",
+        f"network      {description.encoder or description.backbone}, made with Inkdot {description.inkdot} "
+        f"({description.version})",
+        *([f"licence      {description.licence}"] if description.licence else []),
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
         f"every {tiling.stride_px} px, mode {tiling.mode}",
         f"preparation  {description.preparation}",

@@ -110,7 +110,7 @@ def run(
 
 def _check_settings(config: Config, console: Console, *, mil: bool) -> None:
     """Refuse settings that cannot be used, before any long work."""
-    check_start(config)
+    print_lines(console, check_start(config))
     check_cell_finder(config.tiling.cell_finder)
     check_batch_size(config.training, world_size(), mil=mil)
     print_lines(console, tensorboard_note(config.training))

@@ -23,6 +23,9 @@ Precision = Literal["float32", "bfloat16"]
 _EARLIER_TILING: Final[dict[str, object]] = {"cell_finder": "classical", "fields": False}
 """Settings of tiling that models made before these keys were trained with."""
 
+_BACKBONE_FIELDS: Final = ("backbone_kwargs", "input_px", "encoder", "licence")
+"""Omitted where empty."""
+
 
 class _Recorded(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -183,6 +186,11 @@ class ModelFile(_Recorded):
         version: Schema version of this file.
         inkdot: Version of the program that wrote it.
         backbone: timm model name.
+        backbone_kwargs: Arguments of the architecture that differ from timm's; empty in older models.
+        pooling: From a transformer's tokens to one embedding; ``default`` as the architecture does.
+        input_px: Side to which tiles are resized inside the network; None where it takes them as they are.
+        encoder: Name in ``model.backbone`` of a recipe, repository or folder; empty for a timm model.
+        licence: One line on the licence of the starting weights; empty where nothing is known to say.
         dropout: Dropout before the heads.
         tta_views: Test-time augmentation: number of flips and quarter turns of a tile whose logits are averaged.
         precision: Number format of the network when temperatures and operating points were chosen.
@@ -208,6 +216,13 @@ class ModelFile(_Recorded):
     version: Literal["inkdot.model/3"] = MODEL_VERSION
     inkdot: str
     backbone: str
+    backbone_kwargs: dict[str, str | bool | int | float | list[int] | list[float]] = Field(
+        default_factory=dict[str, str | bool | int | float | list[int] | list[float]]
+    )
+    pooling: Literal["default", "cls", "mean", "cls_mean"] = "default"
+    input_px: int | None = Field(default=None, ge=1)
+    encoder: str = ""
+    licence: str = ""
     dropout: float
     tta_views: Literal[1, 2, 4, 8] = 1
     precision: Precision = "float32"
@@ -241,6 +256,8 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     omitted: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }
+    omitted |= {name: True for name in _BACKBONE_FIELDS if not getattr(description, name)}
+    omitted |= {"pooling": True} if description.pooling == "default" else {}
     omitted |= {"tta_views": True} if description.tta_views == 1 else {}
     omitted |= {} if description.abstention else {"abstention": True}
     omitted |= {"precision": True} if description.precision == "float32" else {}

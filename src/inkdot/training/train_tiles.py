@@ -70,7 +70,7 @@ def train_cohort(
         hashes = {"data": data.identity, "config": json_sha256(config.model_dump(mode="json"))}
         text = environment_text(choose_device("auto"), hashes, config.training.seed)
         write_text(layout.environment_json, text)
-    network, weights_notes = starting_network(config, training)
+    network, weights_notes = starting_network(config, training, mpp_known=mpp_known)
     weights_notes += batch_norm_note(network, context.fabric)
     context.print(weights_notes)
     if cohort.by_slide:

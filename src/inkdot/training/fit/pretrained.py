@@ -1,39 +1,51 @@
-"""Initial weights of a network: random, timm's, or from a local file, since many laboratories have no internet."""
+"""Initial weights of a network: random, published, or from a local file, since many laboratories have no internet."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
-from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation, check_backbone
+from inkdot.model.encoders.fitting import module_of_shapes
+from inkdot.model.encoders.hub import hub_weights
+from inkdot.model.encoders.recipes import licence_notes
+from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone, resolve_backbone
+from inkdot.model.encoders.weights_file import (
+    folder_weights,
+    is_inkdot_model,
+    load_weights,
+    matched_tensors,
+    read_tensors,
+)
+from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import read_model_file
 from inkdot.training.fit.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
 
-_OWN_PREFIX = "backbone."
-_NAMED = 5
 _SAMPLED_TILES = 2000
 
 
-def check_start(config: Config) -> None:
+def check_start(config: Config) -> list[str]:
     """Refuse a backbone, a weights file or a precision that cannot be used, before any long work.
 
-    The weights of ``pretrained`` are checked when they are loaded.
+    The backbone is built and given two empty tiles, without memory for its weights. Weights that must be downloaded are checked
+    when they are loaded.
+
+    Returns:
+        A line on the licence of the starting weights, where one is known.
 
     Raises:
-        UserError: The backbone is unknown, the file is missing or does not match it, the machine lacks the precision, or a
-            backbone with random weights would be frozen.
+        UserError: The backbone is unknown or cannot take the tiles, the file is missing or does not match it, the machine lacks
+            the precision, or a backbone with random weights would be frozen.
         StorageError: The file is an Inkdot model's, and the model folder is incomplete or damaged.
     """
     settings = config.model
@@ -42,67 +54,123 @@ def check_start(config: Config) -> None:
             f"training.freeze_epochs: expected 0 with model.weights: scratch, found {config.training.freeze_epochs}; a "
             "backbone with random weights must be trained"
         )
-    check_backbone(settings.backbone)
+    resolved = resolve_backbone(settings.backbone, config.tiling.side_px)
     choose_precision(settings.precision, choose_device("auto").type)
     if settings.weights == IMAGENET_LITE0:
         imagenet_lite0_tensors()
-    elif settings.weights not in ("scratch", "pretrained"):
-        spec = NetworkSpec(
-            settings.backbone,
-            settings.dropout,
-            config.head_records,
-            config.tiling.side_px,
-            tta_views=settings.tta_views,
-        )
-        load_backbone_weights(TileNetwork(spec), Path(settings.weights))
-        source_normalisation(Path(settings.weights), settings.backbone)
+    if (path := weights_path(settings.weights, resolved, download=False)) is not None:
+        tensors = read_tensors(path)
+        matched_tensors(module_of_shapes(resolved.spec), tensors, str(path), resolved.name)
+        source_normalisation(path, resolved, tensors)
+    else:
+        tensors = {}
+    licence = _licence(settings.weights, resolved, path, tensors)
+    return [licence] if licence else []
 
 
-def starting_network(config: Config, training: TileSet) -> tuple[TileNetwork, list[str]]:
+def starting_network(
+    config: Config, training: TileSet, *, mpp_known: bool = True
+) -> tuple[TileNetwork, list[str]]:
     """The network before training, and lines for the terminal.
 
     From scratch, pixels are normalised by the training tiles' own mean and spread, since most of a cytology tile
     is empty glass; otherwise by the statistics that the starting weights were trained with.
+
+    Args:
+        config: The whole config.
+        training: Training tiles.
+        mpp_known: The tiles have the scale of the config.
 
     Raises:
         UserError: The backbone is unknown, or its weights are missing or do not match.
         StorageError: The weights are an Inkdot model's, and the model folder is incomplete or damaged.
     """
     settings = config.model
-    scratch = settings.weights == "scratch"
-    if scratch:
+    resolved = resolve_backbone(settings.backbone, config.tiling.side_px)
+    path = weights_path(settings.weights, resolved)
+    tensors = read_tensors(path) if path is not None else {}
+    if settings.weights == "scratch":
         mean, std = channel_statistics(training)
-    elif settings.weights in ("pretrained", IMAGENET_LITE0):
-        mean, std = backbone_normalisation(settings.backbone)
+    elif path is None:
+        mean, std = resolved.normalisation
     else:
-        mean, std = source_normalisation(Path(settings.weights), settings.backbone)
+        mean, std = source_normalisation(path, resolved, tensors)
+    licence = _licence(settings.weights, resolved, path, tensors)
     torch.manual_seed(config.training.seed << 20)
     network = TileNetwork(
         NetworkSpec(
-            settings.backbone,
+            resolved.spec.architecture,
             settings.dropout,
             config.head_records,
             config.tiling.side_px,
             _three(mean),
             _three(std),
             tta_views=settings.tta_views,
+            backbone_kwargs=resolved.spec.kwargs,
+            pooling=resolved.spec.pooling,
+            input_px=resolved.spec.input_px,
+            encoder="" if resolved.origin == "timm" else resolved.name,
+            licence=licence,
         ),
-        pretrained=settings.weights == "pretrained",
+        pretrained=settings.weights == "pretrained" and path is None,
     )
-    if scratch or settings.weights == "pretrained":
-        return network, []
+    notes = resolved.scale_notes(config.tiling.mpp if mpp_known else None)
     if settings.weights == IMAGENET_LITE0:
         load_imagenet_lite0(network.backbone)
-        return network, [CARD_NOTE]
-    path = Path(settings.weights)
-    ignored = load_backbone_weights(network, path)
-    left_out = [f"{settings.weights}: left out {', '.join(ignored)} (a classifier's)"] if ignored else []
-    return network, [*left_out, *_source_notes(path)]
+        return network, [*notes, CARD_NOTE]
+    if path is None:
+        return network, notes
+    ignored = load_weights(network.backbone, tensors, str(path), resolved.name)
+    left_out = [f"{path}: left out {', '.join(ignored)} (not of the backbone)"] if ignored else []
+    return network, [*notes, *left_out, *_source_notes(path, tensors)]
 
 
-def _source_notes(path: Path) -> list[str]:
-    """What the source of a warm start had seen, for the terminal and the card; empty for files with timm's names."""
-    if not any(name.startswith(_OWN_PREFIX) for name in _read(path)):
+def weights_path(weights: str, backbone: ResolvedBackbone, *, download: bool = True) -> Path | None:
+    """The file of the starting weights; None for random ones and for those that a package or timm itself brings.
+
+    Args:
+        weights: As in ``model.weights``.
+        backbone: The backbone.
+        download: Get the weights of a repository of the hub; otherwise None for them.
+
+    Raises:
+        UserError: There are no weights to be had for ``pretrained``, or they cannot be downloaded.
+    """
+    if weights in ("scratch", IMAGENET_LITE0):
+        return None
+    if weights != "pretrained":
+        return Path(weights)
+    if backbone.origin == "folder":
+        return folder_weights(Path(backbone.address))
+    if backbone.origin == "timm":
+        settings = timm.get_pretrained_cfg(backbone.spec.architecture)
+        if settings is None or not settings.has_weights:
+            raise UserError(
+                f"model.weights: expected scratch or a file of weights, found pretrained; timm has no weights of {backbone.name}"
+            )
+        return None
+    recipe = backbone.recipe
+    if not backbone.address:
+        page = recipe.page if recipe is not None else "its page"
+        raise UserError(
+            f"model.weights: expected the file of weights of {backbone.name}, found pretrained; get it from {page} and name "
+            "it here"
+        )
+    return hub_weights(backbone.address, recipe.file if recipe is not None else "") if download else None
+
+
+def _licence(
+    weights: str, backbone: ResolvedBackbone, path: Path | None, tensors: Mapping[str, Tensor]
+) -> str:
+    """One line on the licence of the starting weights; that of the source where they are an Inkdot model's."""
+    if path is not None and is_inkdot_model(tensors):
+        return read_model_file(path.parent).licence
+    return " ".join(licence_notes(backbone.name, weights))
+
+
+def _source_notes(path: Path, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What the source of a warm start had seen, for the terminal and the card; empty for files of other programs."""
+    if not is_inkdot_model(tensors):
         return []
     source = read_model_file(path.parent)
     seen = source.trained_on
@@ -120,18 +188,20 @@ def _source_notes(path: Path) -> list[str]:
     ]
 
 
-def source_normalisation(path: Path, backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def source_normalisation(
+    path: Path, backbone: ResolvedBackbone, tensors: Mapping[str, Tensor]
+) -> Normalisation:
     """Mean and standard deviation per RGB channel (0 to 1 scale) that a file's weights were trained with.
 
     Those of an Inkdot model stand in the model.json beside its weights: with other statistics its features would be others.
-    A file with timm's names has those of timm.
+    A file of another program has those that the backbone's published weights have.
 
     Raises:
-        UserError: The file is no safetensors file, or holds an Inkdot model's weights outside of a model folder.
+        UserError: The file holds an Inkdot model's weights outside of a model folder.
         StorageError: The model folder is damaged, or its weights are not those that model.json describes.
     """
-    if not any(name.startswith(_OWN_PREFIX) for name in _read(path)):
-        return backbone_normalisation(backbone)
+    if not is_inkdot_model(tensors):
+        return backbone.normalisation
     layout = ModelLayout(path.parent)
     if path.name != layout.weights.name or not layout.description.is_file():
         raise UserError(
@@ -164,70 +234,17 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
-    """Load the backbone from a file that timm or Inkdot wrote; the heads keep their random weights.
+    """Load the backbone from a file of timm, Inkdot or another program; the heads keep their random weights.
 
     Args:
         network: The network to load into.
-        path: A .safetensors file with timm's names, or Inkdot's own (``backbone.`` before timm's names).
+        path: A .safetensors, .pth or .bin file.
 
     Returns:
         Names of tensors in the file that were left out because they belong to a classifier or a head.
 
     Raises:
-        UserError: The file is missing or no safetensors file, or names or shapes do not match the backbone.
+        UserError: The file is missing or holds more than tensors, or names or shapes do not match the backbone.
     """
-    tensors = _read(path)
-    ignored = sorted(name for name in tensors if _belongs_to_classifier(network, name))
-    given = {
-        name.removeprefix(_OWN_PREFIX): tensor for name, tensor in tensors.items() if name not in ignored
-    }
-    expected = network.backbone.state_dict()
-    problems = [f"{name} {_shape(expected[name])} is missing" for name in expected if name not in given]
-    problems += [
-        f"{name} {_shape(given[name])} is not in the backbone" for name in given if name not in expected
-    ]
-    problems += [
-        f"{name} has shape {_shape(given[name])} instead of {_shape(expected[name])}"
-        for name in expected
-        if name in given and given[name].shape != expected[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise UserError(
-            f"model.weights: {path}: expected the weights of {network.spec.backbone}, found that "
-            f"{'; '.join(problems[:_NAMED])}{more}; name the backbone that the file belongs to"
-        )
-    network.backbone.load_state_dict(given)
-    return ignored
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.is_dir():
-        raise UserError(
-            f"model.weights: expected a named start or a .safetensors file, found the folder {str(path)!r}; "
-            f"name the file in it, such as {path / ModelLayout(path).weights.name}"
-        )
-    if not path.is_file():
-        raise UserError(
-            f"model.weights: expected 'scratch', 'imagenet-lite0', 'pretrained' or a .safetensors file, found nothing at "
-            f"{str(path)!r}"
-        )
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"model.weights: {path}: expected a .safetensors file: {' '.join(str(error).split())}"
-        ) from None
-
-
-def _belongs_to_classifier(network: TileNetwork, name: str) -> bool:
-    if name.startswith("heads."):
-        return True
-    settings: dict[str, object] = getattr(network.backbone, "pretrained_cfg", None) or {}
-    classifier = settings.get("classifier") or ()
-    layers = (classifier,) if isinstance(classifier, str) else classifier
-    return any(name.removeprefix(_OWN_PREFIX).startswith(f"{layer}.") for layer in layers)  # type: ignore[union-attr]
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(str(size) for size in tensor.shape) or "scalar"
+    spec = network.spec
+    return load_weights(network.backbone, read_tensors(path), str(path), spec.encoder or spec.backbone)

@@ -56,7 +56,8 @@ def card_text(
         "## Model",
         _bullets(
             [
-                f"Backbone {description.backbone}, made with Inkdot {description.inkdot}.",
+                f"Backbone {backbone_text(description)}, made with Inkdot {description.inkdot}.",
+                *([description.licence] if description.licence else []),
                 f"{_scale(description)}, preparation {description.preparation}.",
                 *(f"Head {head.name}: {', '.join(head.classes)}." for head in description.heads),
                 f"Weights `{description.weights_sha256[:16]}`, config `{description.config_sha256[:16]}` (SHA-256).",
@@ -87,6 +88,14 @@ def card_text(
         _bullets(open_items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def backbone_text(description: ModelFile) -> str:
+    """The backbone in a few words: its architecture, and the encoder's name where it has one."""
+    text = f"{description.encoder} ({description.backbone})" if description.encoder else description.backbone
+    return (
+        f"{text}, tiles resized to {description.input_px} px in the network" if description.input_px else text
+    )
 
 
 def _data_lines(description: ModelFile) -> list[str]:
