@@ -219,7 +219,7 @@ class ModelFile(_Recorded):
     backbone_kwargs: dict[str, str | bool | int | float | list[int] | list[float]] = Field(
         default_factory=dict[str, str | bool | int | float | list[int] | list[float]]
     )
-    pooling: Literal["default", "cls", "mean", "cls_mean"] = "default"
+    pooling: Literal["default", "cls", "mean", "cls_mean", "attention"] = "default"
     input_px: int | None = Field(default=None, ge=1)
     encoder: str = ""
     licence: str = ""

@@ -6,8 +6,9 @@ from typing import Final, Literal, TypeAlias, cast
 
 from inkdot.errors import UserError
 
-Pooling: TypeAlias = Literal["default", "cls", "mean", "cls_mean"]
-"""From tokens to one embedding: as the architecture does, the class token, the mean of the patch tokens, or both side by side."""
+Pooling: TypeAlias = Literal["default", "cls", "mean", "cls_mean", "attention"]
+"""From tokens to one embedding: as the architecture does, the class token, the mean of the patch tokens, both side by side, or
+by attention as CONCH v1.5 does."""
 
 Argument: TypeAlias = str | int | float | bool | list[int] | list[float]
 """Value of an argument of an architecture, as JSON holds it."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inkdot.errors import UserError
+from inkdot.model.encoders.attention_pool import WIDTH, AttentionPool
 from inkdot.model.encoders.backbone_spec import BackboneSpec, Pooling, architecture_arguments
 from inkdot.model.encoders.timm_names import check_backbone
 
@@ -28,7 +29,10 @@ class Encoder(nn.Module):
         self.trunk = trunk
         self.pooling: Pooling = spec.pooling
         width = embedding_width(trunk)
-        self.head_hidden_size = self.num_features = 2 * width if spec.pooling == "cls_mean" else width
+        self.pool = AttentionPool(width) if spec.pooling == "attention" else None
+        self.head_hidden_size = self.num_features = {"cls_mean": 2 * width, "attention": WIDTH}.get(
+            spec.pooling, width
+        )
         self.pretrained_cfg: object = getattr(trunk, "pretrained_cfg", None)
         resizing = _resizing_matrix(spec.side_px, spec.input_px) if spec.input_px else None
         # Not persistent: it follows from the sides in model.json.
@@ -47,6 +51,8 @@ class Encoder(nn.Module):
         if self.pooling == "default":
             return cast(Tensor, self.trunk(tiles))
         tokens = cast(Tensor, cast(Any, self.trunk).forward_features(tiles))
+        if self.pool is not None:
+            return cast(Tensor, self.pool(tokens))
         if self.pooling == "cls":
             return tokens[:, 0]
         mean = tokens[:, prefix_tokens(self.trunk) :].mean(dim=1)

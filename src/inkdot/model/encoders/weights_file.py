@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inkdot.errors import UserError
-from inkdot.model.encoders.build import timm_model
+from inkdot.model.encoders.build import Encoder, timm_model
 from inkdot.model.encoders.tensor_names import is_left_out, timm_tensors, transformer_summary
 
 OWN_PREFIX: Final = "backbone."
@@ -108,14 +108,14 @@ def load_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str
         UserError: Names or shapes are not those of the backbone; the message gives the reason.
     """
     given, left_out = matched_tensors(backbone, tensors, source, name)
-    timm_model(backbone).load_state_dict(given)
+    backbone.load_state_dict(given)
     return left_out
 
 
 def matched_tensors(
     backbone: nn.Module, tensors: Mapping[str, Tensor], source: str, name: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of a file by the names of a timm model, and the names of those left out.
+    """The tensors of a file by the names of the backbone, and the names of those left out.
 
     Position embeddings are resampled to the backbone's grid, as timm does; absent counts of batches are 0. The backbone may be
     one of shapes only.
@@ -125,7 +125,11 @@ def matched_tensors(
     """
     trunk = timm_model(backbone)
     expected = trunk.state_dict()
-    named, left_out = timm_tensors(tensors, trunk)
+    pool = _pool_names(backbone, tensors)
+    outside = set(pool.values())
+    named, left_out = timm_tensors(
+        {one: tensor for one, tensor in tensors.items() if one not in outside}, trunk
+    )
     try:
         given = _by_timm(named, trunk)
     except Exception as error:  # noqa: BLE001
@@ -139,7 +143,25 @@ def matched_tensors(
     given = {one: tensor for one, tensor in given.items() if one not in surplus}
     if problems := _problems(given, expected):
         raise UserError(_reason(given, expected, problems, failure, source, name))
+    if not isinstance(backbone, Encoder):
+        return given, left_out
+    given = {f"trunk.{one}": tensor for one, tensor in given.items()}
+    given |= {f"pool.{one}": tensors[found] for one, found in pool.items()}
+    if problems := _problems(given, backbone.state_dict()):
+        raise UserError(_reason(given, backbone.state_dict(), problems, "", source, name))
     return given, left_out
+
+
+def _pool_names(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names in the file, by the name in the backbone's own pooling; empty where it has none."""
+    if not isinstance(backbone, Encoder) or backbone.pool is None:
+        return {}
+    return {
+        own: name
+        for own in backbone.pool.state_dict()
+        for name in tensors
+        if name == own or name.endswith(f".{own}")
+    }
 
 
 def _by_timm(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, Tensor]:
