@@ -22,8 +22,7 @@ from inkdot.manifest import read_all_slides
 from inkdot.pipeline.cluster_slide import ClusterTask
 from inkdot.pipeline.render_slide import RenderTask
 from inkdot.pipeline.score_slide import ScoringModel, score_slide
-from inkdot.pipeline.tile_slide import TileTask
-from inkdot.stages.predict import tiling_config
+from inkdot.pipeline.tile_slide import TileTask, tiling_config
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from inkdot.metrics.classification import roc_auc
+from inkdot.pipeline.tile_slide import tiling_config
 from inkdot.stages import predict, synth, tile
-from inkdot.stages.predict import tiling_config
 from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
 from inkdot.storage.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores

@@ -14,10 +14,9 @@ from inkdot.model.encoder_hash import model_encoder_sha256
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder, load_encoder
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.pipeline.embed_slide import EmbedTask, embed_slide, embeddings_current
-from inkdot.pipeline.tile_slide import tile_slide
+from inkdot.pipeline.tile_slide import tile_slide, tiling_config
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
-from inkdot.stages.predict import tiling_config
 from inkdot.storage.embeddings import read_embeddings
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import read_model_file

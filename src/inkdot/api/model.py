@@ -27,7 +27,7 @@ from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 from inkdot.pipeline.cluster_slide import cluster_slide
 from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.score_slide import ScoringModel, score_slide
-from inkdot.pipeline.tile_slide import tile_slide
+from inkdot.pipeline.tile_slide import tile_slide, tiling_config
 from inkdot.records import RgbArray
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.stages import predict
@@ -90,7 +90,7 @@ class Model:
     @property
     def config(self) -> Config:
         """The settings with which slides are tiled for the model; also for :func:`inkdot.find_clusters`."""
-        return predict.tiling_config(self.description)
+        return tiling_config(self.description)
 
     @property
     def card(self) -> ModelCard:

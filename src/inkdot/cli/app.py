@@ -12,6 +12,7 @@ import typer
 
 from inkdot import __version__
 from inkdot.cli.compare import compare
+from inkdot.cli.embed import embed
 from inkdot.cli.evaluate import evaluate
 from inkdot.cli.model import model
 from inkdot.cli.options import renamed_options
@@ -24,6 +25,7 @@ from inkdot.errors import SlideError, UserError
 _OVERVIEW = """\b
 Where to find what (COMMAND --help lists the options):
   foreground, clusters, tiles, adequacy           tile
+  embeddings (features) of tiles, HDF5            embed
   labelled tiles, labelled images                 train
   multiple-instance learning (MIL)                train; config: training.mil
   pseudo-labels                                   config: training.mil
@@ -53,6 +55,7 @@ app = typer.Typer(
 )
 for _command in (demo, init, doctor, synth, tile):
     app.command()(_command)
+app.command()(embed)
 app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
 app.command()(compare)

@@ -24,6 +24,7 @@ from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import json_sha256, slide_fingerprint
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
+from inkdot.storage.model_files import ModelFile
 from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.storage.tables.labels_table import RegionLabel
@@ -144,6 +145,11 @@ def _cell_finder_sha256(entry: SlideEntry, config: Config) -> str | None:
     """Hash of the weights that find nuclei on this slide; None where no network does."""
     finder = cell_finder_for(config.tiling.cell_finder, entry.stain)
     return finder.description.weights_sha256 if finder else None
+
+
+def tiling_config(model: ModelFile) -> Config:
+    """The settings with which slides are tiled for a model: its own."""
+    return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
 
 
 def settings_sha256(config: Config) -> str:

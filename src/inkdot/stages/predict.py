@@ -30,14 +30,13 @@ from inkdot.pipeline.render_slide import (
 from inkdot.pipeline.resume import keep_overrides, scores_current, unfinished_slides
 from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.score_task import ScoreTask
-from inkdot.pipeline.tile_slide import TileTask, tiles_reusable
+from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
 from inkdot.pipeline.warnings import warning_lines
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import IMAGE_BYTES_PER_SLIDE, TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.model_files import ModelFile
 from inkdot.storage.tables.predictions import Prediction, write_predictions
 
 _STAGES = ("tile", "predict", "clusters")
@@ -224,11 +223,6 @@ def _unfinished(
         return scores_current(entry, layout, scoring.model_sha256, embeddings=scoring.embeddings)
 
     return unfinished_slides(entries, layout, (*_STAGES, _IMAGES) if images else _STAGES, current)
-
-
-def tiling_config(model: ModelFile) -> Config:
-    """The settings with which slides are tiled for a model: its own."""
-    return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
 
 
 def _prediction_of(entry: SlideEntry, layout: RunLayout, failed: Mapping[str, str]) -> Prediction:

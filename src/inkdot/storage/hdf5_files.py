@@ -96,11 +96,11 @@ def read_array(dataset: h5py.Dataset) -> npt.NDArray[Any]:
 
 
 def plain_attributes(attributes: h5py.AttributeManager) -> Mapping[str, str | int | float]:
-    """Attributes that are one text or one number; others, such as references and arrays, are left out."""
+    """Attributes that are a text or a number, and the first of two numbers; others, such as references, are left out."""
     found: dict[str, str | int | float] = {}
     for name in attributes:
-        kind = attributes.get_id(name).dtype.kind
-        if kind not in "OSUiuf" or attributes.get_id(name).shape not in ((), (1,)):
+        stored = attributes.get_id(name)
+        if stored.dtype.kind not in "OSUiuf" or stored.shape not in ((), (1,), (2,)):
             continue
         value = attributes[name]
         value = value.reshape(-1)[0] if isinstance(value, np.ndarray) else value

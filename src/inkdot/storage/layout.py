@@ -67,6 +67,11 @@ class RunLayout(Folder):
         """Embedding of each tile or cluster, as HDF5."""
         return self.root / "embeddings" / f"{slide_id}.h5"
 
+    def exported_embeddings(self, format_: str, encoder: str, slide_id: str) -> Path:
+        """The same as TRIDENT, CLAM or STAMP names it."""
+        folder = {"trident": f"features_{encoder}", "clam": "h5_files", "stamp": encoder}[format_]
+        return self.root / format_ / folder / f"{slide_id}.h5"
+
     @property
     def predictions_csv(self) -> Path:
         """Call and score of each slide, one row per slide."""
