@@ -41,6 +41,12 @@ _Runtime = Annotated[
 _Embeddings = Annotated[
     bool, typer.Option("--embeddings", help="Write the backbone's features of each tile: OUT/embeddings.")
 ]
+_EmbeddingsFrom = Annotated[
+    Path | None,
+    typer.Option(
+        help="Score the embeddings of this folder (`inkdot embed`, same encoder) instead of pixels."
+    ),
+]
 
 
 def predict(
@@ -57,6 +63,7 @@ def predict(
     allow_unknown_scale: _AllowUnknownScale = False,
     runtime: _Runtime = "auto",
     embeddings: _Embeddings = False,
+    embeddings_from: _EmbeddingsFrom = None,
     workers: Workers = 2,
     slide_timeout: SlideTimeout = 600,
     engine: EngineName = "local",
@@ -80,6 +87,7 @@ def predict(
         allow_unknown_scale=allow_unknown_scale,
         runtime=runtime,
         embeddings=embeddings,
+        embeddings_from=embeddings_from,
         slide_images=slide_images,
     )
     batch = batch_settings(

@@ -10,12 +10,14 @@ import pyarrow as pa
 from inkdot.errors import StorageError, SyntheticModelError
 from inkdot.model.batches import FeatureArray
 from inkdot.model.encoder_hash import model_encoder_sha256
+from inkdot.model.precision import precision_warnings
 from inkdot.model.predictor import Predictor, Runtime
 from inkdot.pipeline.embed_slide import embedding_facts, embeddings_valid, tile_corners
 from inkdot.pipeline.guards import real_slide_message
 from inkdot.pipeline.infer_tiles import infer_tiles
+from inkdot.pipeline.score_embeddings import infer_from_embeddings, read_matching
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import write_embeddings
+from inkdot.storage.embeddings import Embeddings, write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import ModelFile, model_sha256
@@ -43,6 +45,8 @@ class ScoringModel:
         model_sha256: Hash of the whole model folder.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
         embeddings: Write the embeddings of the tiles, too.
+        embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels; or None.
+        folder: The model folder.
         encoder_sha256: Hash of the model's encoder, see :mod:`inkdot.model.encoder_hash`; empty without embeddings.
     """
 
@@ -50,11 +54,19 @@ class ScoringModel:
     model_sha256: str
     allow_synthetic_model: bool
     embeddings: bool = False
+    embeddings_from: RunLayout | None = None
+    folder: Path = Path()
     encoder_sha256: str = ""
 
     @classmethod
     def load(
-        cls, folder: Path, *, allow_synthetic_model: bool, runtime: Runtime = "auto", embeddings: bool = False
+        cls,
+        folder: Path,
+        *,
+        allow_synthetic_model: bool,
+        runtime: Runtime = "auto",
+        embeddings: bool = False,
+        embeddings_from: RunLayout | None = None,
     ) -> "ScoringModel":
         """Load a model folder.
 
@@ -62,8 +74,16 @@ class ScoringModel:
             StorageError: The folder is not a model, or its files do not belong together.
         """
         predictor = Predictor(folder, runtime=runtime)
-        encoder = model_encoder_sha256(folder) if embeddings else ""
-        return cls(predictor, model_sha256(folder), allow_synthetic_model, embeddings, encoder)
+        encoder = model_encoder_sha256(folder) if embeddings or embeddings_from else ""
+        return cls(
+            predictor,
+            model_sha256(folder),
+            allow_synthetic_model,
+            embeddings,
+            embeddings_from,
+            folder.absolute(),
+            encoder,
+        )
 
 
 def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> Literal["done", "reused"]:
@@ -82,7 +102,8 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     synthetic_slide = bool(cast("dict[str, object]", tile_facts["slide"])["synthetic"])
     if model.trained_on.synthetic and not synthetic_slide and not scoring.allow_synthetic_model:
         raise SyntheticModelError(real_slide_message(entry.slide_id))
-    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
+    given = _given_embeddings(entry, table, tile_facts, scoring)
+    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring, given)
     own = _embedding_facts(tile_facts, facts, scoring)
     if _is_current(scores_path, facts) and (
         not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
@@ -95,9 +116,12 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
             dtype="float16", row="tile", metadata=own,
         )  # fmt: skip
 
-    (scores, attention), ood_distances = infer_tiles(
-        entry, table, scoring.predictor, write if scoring.embeddings else None
-    )
+    if given is not None:
+        (scores, attention), ood_distances = infer_from_embeddings(given, scoring.folder, scoring.predictor)
+    else:
+        (scores, attention), ood_distances = infer_tiles(
+            entry, table, scoring.predictor, write if scoring.embeddings else None
+        )
     schema = scores_schema(model.head_records)
     columns = [table.column(name) for name in TILE_GEOMETRY]
     for values in (attention, ood_distances):
@@ -110,19 +134,38 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
 def scores_reusable(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> bool:
     """Whether earlier scores are valid, given that the slide's tiles are."""
     tiles_path = layout.tiles(entry.slide_id)
-    tile_facts = read_footer(tiles_path, TILES_VERSION)
-    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring)
+    table, tile_facts = read_table(tiles_path, TILES_VERSION)
+    given = _given_embeddings(entry, table, tile_facts, scoring)
+    facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring, given)
     own = _embedding_facts(tile_facts, facts, scoring)
     return _is_current(layout.scores(entry.slide_id), facts) and (
         not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
     )
 
 
+def _given_embeddings(
+    entry: SlideEntry, tiles: pa.Table, tile_facts: dict[str, object], scoring: ScoringModel
+) -> Embeddings | None:
+    """The embeddings to score instead of pixels; None where pixels are scored."""
+    if scoring.embeddings_from is None:
+        return None
+    return read_matching(
+        entry, tiles, tile_facts, scoring.embeddings_from, scoring.predictor, scoring.encoder_sha256
+    )
+
+
 def _facts(
-    entry: SlideEntry, tile_facts: dict[str, object], tiles_sha256: str, scoring: ScoringModel
+    entry: SlideEntry,
+    tile_facts: dict[str, object],
+    tiles_sha256: str,
+    scoring: ScoringModel,
+    given: Embeddings | None,
 ) -> dict[str, object]:
     """The footer of a score table: what the scores were made from, and their warnings."""
     model = scoring.predictor.description
+    runtime, precision = scoring.predictor.runtime, scoring.predictor.precision
+    if given is not None:
+        runtime, precision = given.metadata["runtime"], given.metadata["precision"]
     slide_facts = cast("dict[str, Any]", tile_facts["slide"])
     abstention = {name: own.model_dump(mode="json") for name, own in model.abstention.items()}
     return {
@@ -132,8 +175,9 @@ def _facts(
         "tile_spec": tile_spec_json(model.tiling.spec),
         "tiles_sha256": tiles_sha256,
         "model_sha256": scoring.model_sha256,
-        "runtime": scoring.predictor.runtime,
-        "precision": scoring.predictor.precision,
+        "runtime": runtime,
+        "precision": precision,
+        **({} if given is None else {"embeddings_sha256": given.metadata["array_sha256"]}),
         "synthetic_model": model.trained_on.synthetic,
         "heads": [head.model_dump(mode="json") for head in model.heads],
         "operating_points": {
@@ -142,7 +186,7 @@ def _facts(
         "warnings": [
             *model_warnings(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
             *scale_warnings((float(slide_facts["mpp_x"]), float(slide_facts["mpp_y"])), model),
-            *scoring.predictor.warnings,
+            *precision_warnings(model.precision, precision),
             *cast("list[str]", slide_facts["warnings"]),
         ],
         **({"abstention": abstention} if abstention else {}),

@@ -23,6 +23,7 @@ class ScoreTask:
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
         runtime: What the network runs in; ``auto`` is resolved where the task runs.
         embeddings: Write the embeddings of the tiles, too.
+        embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels; or None.
     """
 
     layout: RunLayout
@@ -31,6 +32,7 @@ class ScoreTask:
     allow_synthetic_model: bool
     runtime: Runtime
     embeddings: bool = False
+    embeddings_from: RunLayout | None = None
 
     @classmethod
     def of(cls, scoring: ScoringModel, layout: RunLayout, model: Path, runtime: Runtime) -> "ScoreTask":
@@ -42,25 +44,26 @@ class ScoreTask:
             scoring.allow_synthetic_model,
             runtime,
             scoring.embeddings,
+            scoring.embeddings_from,
         )
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Score one slide."""
-        scoring = _load_once(
-            self.model, self.model_sha256, self.allow_synthetic_model, self.runtime, self.embeddings
-        )
-        return score_slide(entry, self.layout, scoring)
+        return score_slide(entry, self.layout, _load_once(self))
 
 
 @lru_cache(maxsize=1)
-def _load_once(
-    folder: Path, sha256: str, allow_synthetic_model: bool, runtime: Runtime, embeddings: bool
-) -> ScoringModel:
+def _load_once(task: ScoreTask) -> ScoringModel:
+    """The model of a task, loaded once in each process."""
     scoring = ScoringModel.load(
-        folder, allow_synthetic_model=allow_synthetic_model, runtime=runtime, embeddings=embeddings
+        task.model,
+        allow_synthetic_model=task.allow_synthetic_model,
+        runtime=task.runtime,
+        embeddings=task.embeddings,
+        embeddings_from=task.embeddings_from,
     )
-    if scoring.model_sha256 != sha256:
+    if scoring.model_sha256 != task.model_sha256:
         raise StorageError(
-            f"{folder}: expected the model that the batch began with, found another; do not change a model during a batch"
+            f"{task.model}: expected the model that the batch began with, found another; do not change a model during a batch"
         )
     return scoring

@@ -28,6 +28,7 @@ from inkdot.pipeline.render_slide import (
     slide_images_current,
 )
 from inkdot.pipeline.resume import keep_overrides, scores_current, unfinished_slides
+from inkdot.pipeline.score_embeddings import copy_tables
 from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.score_task import ScoreTask
 from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
@@ -55,6 +56,7 @@ class PredictSettings:
         allow_unknown_scale: Let a model trained on images of unknown scale score slides.
         runtime: See :class:`inkdot.model.predictor.Predictor`.
         embeddings: Write ``embeddings/`` too: the backbone's features of each tile.
+        embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels.
         slide_images: Draw each slide's overview and heat map.
     """
 
@@ -62,6 +64,7 @@ class PredictSettings:
     allow_unknown_scale: bool = False
     runtime: Runtime = "auto"
     embeddings: bool = False
+    embeddings_from: Path | None = None
     slide_images: bool = True
 
 
@@ -95,6 +98,7 @@ def run(
         allow_synthetic_model=settings.allow_synthetic_model,
         runtime=settings.runtime,
         embeddings=settings.embeddings,
+        embeddings_from=_embeddings_folder(settings),
     )
     description = scoring.predictor.description
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)
@@ -118,6 +122,8 @@ def run(
     ]
     with closing(readers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
+        for entry in todo if scoring.embeddings_from else ():
+            copy_tables(entry, config, scoring.embeddings_from, layout)
         summaries = _run_steps(todo, steps, layout)
         failed = {slide_id: reason for summary in summaries for slide_id, reason in summary.failed.items()}
         scored = [entry for entry in todo if entry.slide_id not in failed]
@@ -125,6 +131,25 @@ def run(
         _remove_outdated_images(not_drawn, layout, failed)
         summaries += _run_steps(scored, [(_IMAGES, RenderTask(here), readers)] if images else [], layout)
         return _report(entries, layout, failed, summaries)
+
+
+def _embeddings_folder(settings: PredictSettings) -> RunLayout | None:
+    """The folder of given embeddings, with an absolute path.
+
+    Raises:
+        UserError: It has none, or embeddings would be written too.
+    """
+    if settings.embeddings_from is None:
+        return None
+    if settings.embeddings:
+        raise UserError("expected either --embeddings or --embeddings-from, found both; give one of them")
+    layout = RunLayout(settings.embeddings_from.absolute())
+    if not layout.embeddings("any").parent.is_dir():
+        raise UserError(
+            f"--embeddings-from: expected a folder that `inkdot embed` made, found {settings.embeddings_from}; "
+            "name its --out"
+        )
+    return layout
 
 
 def _plan(
