@@ -1,6 +1,6 @@
 """Train the cell finder that is installed with inkdot (src/inkdot/cell_finder/shipped).
 
-    python scripts/train_cell_finder.py --data DIR --out FOLDER [--leave-out SLIDE] [--leave-out-nuclei K] [--steps N]
+    python scripts/train_cell_finder.py --data DIR --out FOLDER [--leave-out SLIDE ...] [--leave-out-nuclei K] [--steps N]
 
 DIR holds the folders csf, nuclei and lbc, which are not part of the repository. Trained on, all at about 0.5 µm per pixel:
 
@@ -11,7 +11,7 @@ DIR holds the folders csf, nuclei and lbc, which are not part of the repository.
 - synthetic spots and sections, whose nuclei are known.
 
 The same data and seed give the same weights on the same machine; 1200 steps take about 8 minutes on one core. --leave-out
-trains without a slide, for benchmarks/bench_csf.py --cell-finder; --leave-out-nuclei without every fourth image from the
+trains without slides, for benchmarks/bench_csf.py --cell-finder; --leave-out-nuclei without every fourth image from the
 K-th (0 to 3), for benchmarks/bench_nuclei.py.
 """
 # pyright: basic
@@ -20,8 +20,7 @@ import argparse
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -29,7 +28,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from inkdot.cell_finder.finder_files import FinderFile, write_finder
@@ -43,9 +41,10 @@ from inkdot.synthetic.cohort.cohort_plan import plan_cohort
 from inkdot.synthetic.rendering.scene_source import TILE_SIDE_PX, SceneSource
 from inkdot.synthetic.scenes import build_scene
 from inkdot.tiling.foreground.glass import find_glass
+from inkdot.training.cell_finder.objective import finder_loss
+from inkdot.training.cell_finder.samples import Crop, sample
 
 WIDTHS = (16, 24, 40, 64)
-SIDE_PX = 128  # of a sample, at 0.5 µm per pixel
 BATCH = {"csf with nuclei": 9, "csf without": 6, "lbc": 3, "synthetic": 3, "nuclei": 3}
 LEARNING_RATE, WEIGHT_DECAY = 4e-3, 2e-2
 CROP_L0_PX = 288
@@ -59,46 +58,14 @@ PRESETS = {
 NO_NUCLEI = frozenset({"apoptotic_body", "ghost", "nuclear_dust", "nuclear_streak", "smudged_cell"})
 
 
-@dataclass
-class Crop:
-    """An image with the nuclei on it.
-
-    Attributes:
-        group: Key of BATCH.
-        kind: What is drawn evenly within a group.
-        rgb: Shape [height, width, 3].
-        glass: Colour of empty glass.
-        nuclei: Number of the nucleus at each pixel, shape [height, width].
-        supervised: 1 where it is known whether there is a nucleus.
-        scale: Least and largest factor to 0.5 µm per pixel.
-    """
-
-    group: str
-    kind: str
-    rgb: npt.NDArray[np.uint8]
-    glass: tuple[float, float, float]
-    nuclei: npt.NDArray[np.int32]
-    supervised: npt.NDArray[np.uint8]
-    scale: tuple[float, float] = (0.5, 0.5)
-
-    def centres(self) -> npt.NDArray[np.float32]:
-        """Middle and radius of each nucleus in pixels, shape [nuclei, 3]."""
-        y, x = np.nonzero(self.nuclei)
-        owner = self.nuclei[y, x]
-        area = np.maximum(np.bincount(owner), 1)
-        middle = [np.bincount(owner, at) / area for at in (x, y)]
-        table = np.stack([*middle, np.sqrt(area / np.pi)], axis=1).astype(np.float32)
-        return table[1:][area[1:] >= 20]
-
-
-def csf_crops(data: Path, leave_out: str) -> Iterator[Crop]:
+def csf_crops(data: Path, leave_out: Sequence[str]) -> Iterator[Crop]:
     labels = pd.read_csv(data / "csf" / "labels_by_eye.csv")
     outlines = json.loads(Path(__file__).with_name("cell_finder_outlines.json").read_text(encoding="utf-8"))
     drawn = {box["label"]: box for box in outlines["boxes"]}
     heads = default_config("thinprep").head_records
     for entry in read_slides(data / "csf" / "slides.csv", heads):
         own = labels[(labels.slide_id == entry.slide_id) & ~labels.label.isin(("unsure", "pen_or_edge"))]
-        if entry.slide_id == leave_out or own.empty:
+        if entry.slide_id in leave_out or own.empty:
             continue
         slide = open_slide(entry)
         glass = find_glass(slide, level_for(slide.info, 4.0)).rgb
@@ -234,69 +201,6 @@ def _read(path: Path) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def sample(crop: Crop, centres, rng: np.random.Generator):
-    """Optical density [3, 128, 128], and nucleus, centre and supervision [64, 64], turned, scaled and stained at random."""
-    height, width = crop.nuclei.shape
-    factor = math.exp(rng.uniform(*np.log(crop.scale))) * math.exp(rng.uniform(-0.18, 0.18))
-    shift = 0.35 * np.array([width, height]) if width > 300 or crop.group == "nuclei" else np.full(2, 45.0)
-    middle = np.array([width, height]) / 2 + rng.uniform(-shift, shift)
-    turn = cv2.getRotationMatrix2D(tuple(middle), rng.uniform(0, 360), factor)
-    turn[:, 2] += SIDE_PX / 2 - middle
-    if rng.integers(2):
-        turn[0] *= -1
-        turn[0, 2] += SIDE_PX - 1
-    source = crop.rgb if factor > 0.9 else cv2.GaussianBlur(crop.rgb, (0, 0), 0.35 / factor)
-    rgb = cv2.warpAffine(source, turn, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REFLECT_101)
-    half, size = turn * 0.5, SIDE_PX // 2
-    half[:, 2] -= 0.25
-    nuclei = cv2.warpAffine(crop.nuclei.astype(np.float32), half, (size, size), flags=cv2.INTER_NEAREST)
-    supervised = cv2.warpAffine(crop.supervised, half, (size, size), flags=cv2.INTER_NEAREST)
-    od = np.log10(np.asarray(crop.glass, np.float32) / np.maximum(rgb.astype(np.float32), 1)).transpose(
-        2, 0, 1
-    )
-    centre = _centre_map(centres, half, 0.5 * factor, size)
-    # Nuclei that touch are parted by a line of background.
-    least = cv2.erode(np.where(nuclei > 0, nuclei, 1e6).astype(np.float32), np.ones((3, 3)))
-    parted = (nuclei > 0) & (least == cv2.dilate(nuclei, np.ones((3, 3))))
-    return (
-        _stained(od, rng).astype(np.float32),
-        parted.astype(np.float32),
-        centre,
-        supervised.astype(np.float32),
-    )
-
-
-def _centre_map(centres, turn, factor: float, size: int):
-    y, x = np.mgrid[:size, :size].astype(np.float32)
-    heat = np.zeros((size, size), np.float32)
-    for middle_x, middle_y, radius in centres:
-        at = turn @ np.array([middle_x, middle_y, 1.0])
-        reach = radius * factor
-        if reach >= 1.2 and (at > -reach).all() and (at < size + reach).all():
-            sigma = max(1.1, 0.32 * reach)
-            heat = np.maximum(heat, np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * sigma**2)))
-    return heat.astype(np.float32)
-
-
-def _stained(od, rng: np.random.Generator):
-    """Another stain, lamp, focus and noise: mixed channels, so that hue alone does not decide."""
-    if rng.random() < 0.85:
-        mix = np.eye(3) + rng.normal(0, rng.choice([0.08, 0.2]), (3, 3))
-        od = np.tensordot(mix, od, 1) * math.exp(rng.normal(0, 0.22))
-        od = od * np.exp(rng.normal(0, 0.08, (3, 1, 1))) + rng.normal(0, 0.012, (3, 1, 1))
-    od = od.astype(np.float32)
-    chance = rng.random()
-    if chance < 0.35:
-        sigma = rng.uniform(0.4, 1.5)
-        od = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in od])
-    elif chance < 0.5:
-        gain = rng.uniform(0.3, 1.0)
-        od = np.stack([plane + gain * (plane - cv2.GaussianBlur(plane, (0, 0), 1.0)) for plane in od])
-    if rng.random() < 0.3:
-        od = od + rng.normal(0, rng.uniform(0.005, 0.03), od.shape)
-    return np.clip(od, -0.05, 2.55)
-
-
 class Samples(IterableDataset):
     """Batches without end, from one seed."""
 
@@ -307,6 +211,7 @@ class Samples(IterableDataset):
         assert get_worker_info() is not None
         rng = np.random.default_rng(self._seed)
         groups = {name: [crop for crop in self._crops if crop.group == name] for name in BATCH}
+        groups = {name: crops for name, crops in groups.items() if crops}
         centres = {id(crop): crop.centres() for crop in self._crops}
         chances = {}
         for name, crops in groups.items():
@@ -317,22 +222,11 @@ class Samples(IterableDataset):
             drawn = [
                 groups[name][rng.choice(len(groups[name]), p=chances[name])]
                 for name, count in BATCH.items()
+                if name in groups
                 for _ in range(count)
             ]
             parts = zip(*(sample(crop, centres[id(crop)], rng) for crop in drawn), strict=True)
             yield [torch.from_numpy(np.stack(part)) for part in parts]
-
-
-def loss_of(logits, nucleus, centre, supervised):
-    """Cross-entropy and Dice of the nuclei, and a focal cross-entropy of the centres, where supervised."""
-    entropy = functional.binary_cross_entropy_with_logits
-    area = supervised.sum().clamp(min=1)
-    flat = (entropy(logits[:, 0], nucleus, reduction="none") * supervised).sum() / area
-    chance = torch.sigmoid(logits[:, 0]) * supervised
-    dice = 1 - (2 * (chance * nucleus).sum() + 1) / (chance.sum() + (nucleus * supervised).sum() + 1)
-    focus = (torch.sigmoid(logits[:, 1]) - centre).abs() ** 2
-    heat = (focus * entropy(logits[:, 1], centre, reduction="none") * supervised).sum()
-    return flat + 0.5 * dice + 0.5 * heat / (centre * supervised).sum().clamp(min=1)
 
 
 def train(crops: list[Crop], steps: int, seed: int) -> CellFinderNetwork:
@@ -344,7 +238,7 @@ def train(crops: list[Crop], steps: int, seed: int) -> CellFinderNetwork:
     batches = iter(DataLoader(Samples(crops, seed), batch_size=None, num_workers=1, prefetch_factor=4))
     for step in range(steps):
         od, *truth = next(batches)
-        loss = loss_of(network(od.to(memory_format=torch.channels_last)), *truth)
+        loss = finder_loss(network(od.to(memory_format=torch.channels_last)), *truth)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -359,7 +253,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train the cell finder.")
     parser.add_argument("--data", type=Path, required=True, help="folder of csf, nuclei and lbc")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--leave-out", default="", help="slide that is not trained on")
+    parser.add_argument("--leave-out", nargs="*", default=[], help="slides that are not trained on")
     parser.add_argument(
         "--leave-out-nuclei", type=int, default=-1, help="0 to 3: every fourth image from here"
     )

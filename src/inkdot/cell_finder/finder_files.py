@@ -152,7 +152,7 @@ def read_finder_file(folder: Path) -> FinderFile:
     except OSError:
         raise StorageError(
             f"{folder}: expected the folder of a cell finder, found no finder.json; set tiling.cell_finder to shipped, "
-            "to classical, or to a folder that scripts/train_cell_finder.py wrote"
+            "to classical, or to a folder that `inkdot cell-finder fine-tune` wrote"
         ) from None
     except ValidationError as error:
         raise StorageError(f"{path}: {first_error(error)}") from None

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Never
 import typer
 
 from inkdot import __version__
+from inkdot.cli.cell_finder import cell_finder
 from inkdot.cli.compare import compare
 from inkdot.cli.embed import embed
 from inkdot.cli.evaluate import evaluate
@@ -37,6 +38,7 @@ Where to find what (COMMAND --help lists the options):
   compare models: paired bootstrap, DeLong        compare
   gallery, slide viewer, verdicts                 review export, review serve
   active learning                                 review next
+  cell finder, "not a cell"                       cell-finder fine-tune
   export to ONNX, OpenVINO, WSInfer               model export
 `inkdot init` writes a config with every key explained.
 
@@ -62,6 +64,7 @@ app.command()(compare)
 app.command()(predict)
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")
+app.add_typer(cell_finder, name="cell-finder")
 
 _RANK_ZERO_SECONDS: Final = 20.0
 _INTERRUPTED: Final = 130

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from inkdot.cell_finder import CellFinder, load_cell_finder
-from inkdot.cell_finder.finder_files import SHIPPED, read_finder
+from inkdot.cell_finder.finder_files import SHIPPED, FinderFile, read_finder
 from inkdot.config import TilingConfig
 from inkdot.records import Slide
 from inkdot.tiling.clusters.find_cells import find_cells
@@ -39,8 +39,18 @@ def cell_finder_for(name: str, stain: str = "") -> CellFinder | None:
     if name == CLASSICAL:
         return None
     finder = load_cell_finder(_folder(name))
+    return finder if knows_stain(finder.description, stain) else None
+
+
+def knows_stain(finder: FinderFile, stain: str) -> bool:
+    """Whether a cell finder is used on slides of a stain; it is where none is stated.
+
+    Args:
+        finder: Its description.
+        stain: As in the manifest.
+    """
     key = stain.strip().casefold()
-    return finder if not key or _SYNONYMS.get(key, key) in finder.description.stains else None
+    return not key or _SYNONYMS.get(key, key) in finder.stains
 
 
 def check_cell_finder(name: str) -> None:
