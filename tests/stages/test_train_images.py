@@ -185,6 +185,20 @@ def test_a_damaged_image_is_named_and_the_rest_trains(
     assert read_model_file(tmp_path / "run" / "model").trained_on.slides == 35
 
 
+def test_what_readers_warn_of_is_printed_once_and_in_the_card(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Also where the images are in the cache of an earlier run."""
+    for original in range(4):
+        path = tmp_path / "images" / f"NL ü_{original} (0).png"
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    for _ in range(2):
+        assert train.run_images(config(), table, tmp_path / "run") == 0
+        printed = " ".join(capsys.readouterr().err.split())
+        assert printed.count("4 of 36 images: grey image without colours") == 1
+        assert "grey image without colours" in (tmp_path / "run" / "model" / "card.md").read_text("utf-8")
+
+
 def test_the_same_image_under_two_groups_is_leakage(table: Path, tmp_path: Path):
     for original in range(6):  # whatever the split, some copy ends on the other side
         source = tmp_path / "images" / f"NL ü_{original} (0).png"
@@ -204,7 +218,7 @@ def test_some_scales_known_and_some_not_is_refused(table: Path, tmp_path: Path):
 
 
 def read_tile_of(entry: ImageEntry, settings: Config) -> tuple[np.ndarray, bool]:
-    return read_image(entry, settings.tiling, settings.images)
+    return read_image(entry, settings.tiling, settings.images)[:2]
 
 
 class TestScale:

@@ -29,7 +29,7 @@ from inkdot.storage.ledger import LedgerLine, append
 from inkdot.tiling.tile_pixels import resized
 from inkdot.units import Level0Px, LevelPx
 
-_VERSION = "inkdot.image-cache/1"
+_VERSION = "inkdot.image-cache/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,28 @@ class CachedImages:
         tiles: One per image, in the same order; the group stands for the patient.
         failed: Reason of each image that could not be read, by name.
         padded: Number of images smaller than a tile, padded with white.
+        warnings: Name and warning of images whose reader has one; those of failed images excepted.
     """
 
     pixels: RgbArray
     tiles: tuple[LabelledTiles, ...]
     failed: dict[str, str]
     padded: int
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+class ReadImage(NamedTuple):
+    """The tile of one image.
+
+    Attributes:
+        rgb: uint8 RGB [side, side, 3].
+        padded: It was smaller than a tile, and padded with white.
+        warnings: Warnings of its reader.
+    """
+
+    rgb: RgbArray
+    padded: bool
+    warnings: tuple[str, ...]
 
 
 def cache_images(
@@ -70,12 +86,12 @@ def cache_images(
     if reading is None:
         layout.cached_images_metadata.unlink(missing_ok=True)
         reading = _read_all(entries, config, layout, console)
-        facts = {"made_from": made_from, "failed": reading.failed, "padded": reading.padded}
+        facts = {"made_from": made_from, **reading._asdict()}
         write_text(layout.cached_images_metadata, json.dumps(facts, sort_keys=True) + "\n")
     listed = listed_images(entries, config.head_records, hashes, made_from)
     tiles = tuple(own for own in listed if own.entry.slide_id not in reading.failed)
     pixels: RgbArray = np.load(layout.cached_images, mmap_mode="r", allow_pickle=False)
-    return CachedImages(pixels, tiles, reading.failed, reading.padded)
+    return CachedImages(pixels, tiles, reading.failed, reading.padded, reading.warnings)
 
 
 def hashes_of(entries: Sequence[ImageEntry]) -> dict[str, str]:
@@ -113,8 +129,8 @@ def listed_images(
     ]
 
 
-def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> tuple[RgbArray, bool]:
-    """The tile of one image, uint8 RGB [side, side, 3], and whether it was padded with white.
+def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> ReadImage:
+    """Read the tile of one image.
 
     Raises:
         SlideError: The image cannot be read, is coarser than the config's scale, or smaller than the crop.
@@ -142,32 +158,36 @@ def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) ->
         w, h = max(1, round(wide)), max(1, round(tall))
         x, y = (width - w) // 2, (height - h) // 2
         rgb = image.read(ReadPlan(0, Level0Px(x), Level0Px(y), LevelPx(w), LevelPx(h)))
-    return resized(rgb, spec.side_px, spec.side_px), w > width or h > height
+        warnings = image.info.warnings
+    return ReadImage(resized(rgb, spec.side_px, spec.side_px), w > width or h > height, warnings)
 
 
 class _Reading(NamedTuple):
     failed: dict[str, str]
     padded: int
+    warnings: tuple[tuple[str, str], ...]
 
 
 def _read_all(entries: Sequence[ImageEntry], config: Config, layout: RunLayout, console: Console) -> _Reading:
     side = config.tiling.side_px
     failed: dict[str, str] = {}
     padded = 0
+    warnings: list[tuple[str, str]] = []
     start = time.perf_counter()
     with atomic_path(layout.cached_images) as temporary:
         pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(entries), side, side, 3))
         for index, entry in enumerate(track(entries, description="Reading images", console=console)):
             try:
-                pixels[index], filled = read_image(entry, config.tiling, config.images)
+                pixels[index], filled, found = read_image(entry, config.tiling, config.images)
                 padded += filled
+                warnings += [(entry.name, text) for text in found]
             except SlideError as error:
                 failed[entry.name] = str(error)
                 append(layout.ledger, LedgerLine("cache", entry.name, "failed", 0.0, str(error)))
         pixels.flush()
         del pixels  # Windows renames no file that is still mapped
     append(layout.ledger, LedgerLine("cache", "all images", "done", time.perf_counter() - start))
-    return _Reading(failed, padded)
+    return _Reading(failed, padded, tuple(warnings))
 
 
 def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None:
@@ -175,7 +195,11 @@ def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None
         return None
     try:
         facts = json.loads(layout.cached_images_metadata.read_text(encoding="utf-8"))
-        return _Reading(facts["failed"], facts["padded"]) if facts["made_from"] == made_from else None
+        if facts["made_from"] != made_from:
+            return None
+        return _Reading(
+            facts["failed"], facts["padded"], tuple((name, text) for name, text in facts["warnings"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -28,6 +28,7 @@ class ImageResults:
         predictions: Targets and scores, one row each; the group stands for the patient.
         failed: Reason of each image that could not be read, by name.
         padded: Number of images that were smaller than a tile and padded with white.
+        warnings: Name and warning of images whose reader has one.
         tiling: Side and scale of a tile.
         columns: How the images were cropped.
     """
@@ -38,6 +39,7 @@ class ImageResults:
     padded: int
     tiling: TilingConfig
     columns: ImagesConfig
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: Path) -> list[ImageEntry]:
@@ -74,16 +76,18 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
     readable: list[ImageEntry] = []
     failed: dict[str, str] = {}
     padded = 0
+    warnings: list[tuple[str, str]] = []
 
     def pixels() -> Iterator[RgbArray]:
         nonlocal padded
         for entry in entries:
             try:
-                rgb, filled = read_image(entry, model.tiling, images)
+                rgb, filled, found = read_image(entry, model.tiling, images)
             except SlideError as error:
                 failed[entry.name] = str(error)
                 continue
             padded += filled
+            warnings.extend((entry.name, text) for text in found)
             readable.append(entry)
             yield rgb
 
@@ -103,7 +107,7 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
         uncalibrated=uncalibrated_scores(scores, heads, model.temperatures),
         flagged=scores[:, column] >= np.float32(point.threshold),
     )
-    return ImageResults(tuple(readable), predictions, failed, padded, model.tiling, images)
+    return ImageResults(tuple(readable), predictions, failed, padded, model.tiling, images, tuple(warnings))
 
 
 def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:

@@ -109,7 +109,7 @@ def _image_of_slide(slide: SlideResult) -> bytes:
 
 def _image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> bytes:
     try:
-        return _jpeg(read_image(entry, tiling, images)[0])
+        return _jpeg(read_image(entry, tiling, images).rgb)
     except SlideError:
         return b""
 

@@ -31,21 +31,22 @@ def warning_lines(predictions: Sequence[Prediction]) -> list[str]:
     return lines
 
 
-def group_warnings(found: Iterable[tuple[str, str]], total: int) -> list[str]:
+def group_warnings(found: Iterable[tuple[str, str]], total: int, kind: str = "slides") -> list[str]:
     """One line for each kind of warning, the commonest first; warnings that differ in numbers only are of one kind.
 
     Args:
         found: Slide and warning.
         total: Number of slides.
+        kind: What they are called: slides or images.
     """
-    kinds: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    groups: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for slide_id, text in found:
-        kinds[_NUMBER.sub("#", text)].append((slide_id, text))
-    ordered = sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0]))
-    return [_line(of_kind, total) for _, of_kind in ordered]
+        groups[_NUMBER.sub("#", text)].append((slide_id, text))
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return [_line(group, total, kind) for _, group in ordered]
 
 
-def _line(found: Sequence[tuple[str, str]], total: int) -> str:
+def _line(found: Sequence[tuple[str, str]], total: int, kind: str) -> str:
     slide_id, text = found[0]
     alike = all(other == text for _, other in found)
-    return f"{len(found)} of {total} slides{'' if alike else f', such as {slide_id}'}: {text}"
+    return f"{len(found)} of {total} {kind}{'' if alike else f', such as {slide_id}'}: {text}"

@@ -5,17 +5,15 @@ tile alone is not a complete JPEG. The parts are joined here, and an Adobe marke
 decoder assumes YCbCr, which is wrong for many Aperio slides.
 """
 
-from typing import Final, cast
-
-import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
+from typing import Final
 
 from inkdot.records import RgbArray
+from inkdot.slides.jpeg_stream import decode_strictly
 
 FACTORS: Final = (8, 4, 2)
 """Factors by which the decoder can downscale in the DCT domain, largest first."""
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_HARMLESS = "extraneous bytes"  # padding of some encoders before a marker; all pixels are intact
 
 
 def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
@@ -25,7 +23,7 @@ def stream_head(tables: bytes, *, is_rgb: bool) -> bytes:
         tables: The tag JPEGTables: a JPEG stream of tables without an image; may be empty.
         is_rgb: The components are red, green and blue; else Y, Cb and Cr.
     """
-    body = _body(tables) if tables else b""
+    body = without_markers(tables) if tables else b""
     if body.endswith(_END):
         body = body[:-2]
     transform = b"\x00" if is_rgb else b"\x01"
@@ -44,27 +42,12 @@ def decode(head: bytes, tile: bytes, into: RgbArray, factor: int = 1) -> None:
     Raises:
         ValueError: The stream is damaged or truncated, or holds an image of another size.
     """
-    stream = head + _body(tile)
-    try:
-        pixels = _decoded(stream, into, strict=True)
-    except ValueError as error:
-        if _HARMLESS not in str(error):
-            raise
-        pixels = _decoded(stream, into, strict=False)
+    pixels = decode_strictly(head + without_markers(tile), into)
     if pixels.shape != into.shape:
         raise ValueError(f"an image of {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px")
 
 
-def _decoded(stream: bytes, into: RgbArray, *, strict: bool) -> RgbArray:
-    # The decoder picks the largest factor that leaves at least this size.
-    height, width = into.shape[:2]
-    return cast(
-        RgbArray,
-        simplejpeg.decode_jpeg(stream, "RGB", min_width=width, min_height=height, buffer=into, strict=strict),
-    )
-
-
-def _body(stream: bytes) -> bytes:
+def without_markers(stream: bytes) -> bytes:
     """A stream without its start marker and application markers: a JFIF marker would override the colour space."""
     if stream[:2] != _START:
         raise ValueError("no JPEG start marker")

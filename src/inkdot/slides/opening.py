@@ -3,8 +3,10 @@
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides.native_opening import open_natively
+from inkdot.slides.native_structure import VENDORS
 from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
 from inkdot.slides.plain_image import is_plain_image, open_plain_image
+from inkdot.slides.tiff_contents import colour_pages
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
@@ -52,11 +54,13 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     slide = OpenSlideSlide(entry)
     try:
         native = open_natively(entry, slide.info, dct_scaling=dct_scaling)
+        in_grey = native is None and slide.info.vendor in VENDORS and colour_pages(path) is not None
+        if native is None and not in_grey:
+            slide.check_contents()
+            return slide
     except BaseException:
         slide.close()
         raise
-    if native is None:
-        slide.find_empty_areas()
-        return slide
     slide.close()
-    return native
+    # OpenSlide would take the red page for the slide.
+    return open_plain_image(entry) if native is None else native

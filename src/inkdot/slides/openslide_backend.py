@@ -20,7 +20,11 @@ from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, resolve_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.quality_warnings import background_warnings, profile_warnings
 from inkdot.slides.synthetic_flag import is_marked_synthetic
+from inkdot.slides.tiff_contents import tiff_warnings
 from inkdot.units import Level0Px, LevelPx
+
+_AREAS_AS_PAGES = frozenset({"leica", "trestle", "ventana"})
+"""Formats, as OpenSlide names them, that keep several areas or planes as pages, which OpenSlide sorts out."""
 
 _SAMPLES_A_SIDE = 5
 _SAMPLE_SIDE_PX = 32
@@ -69,9 +73,18 @@ class OpenSlideSlide:
             self._info = replace(self._info, warnings=self._warnings)
         return self._info
 
-    def find_empty_areas(self) -> None:
-        """Add to :attr:`info` where the file has no pixels; the native reader takes no such file."""
-        self._info = with_empty_areas(self.info, self._path)
+    def check_contents(self) -> None:
+        """Add to :attr:`info` where the file has no pixels, and what else of it is not read.
+
+        Only for slides that the native reader does not take, which takes no such file.
+
+        Raises:
+            UnreadableSlideError: See :func:`inkdot.slides.tiff_contents.tiff_warnings`.
+        """
+        info = self.info
+        if info.vendor not in _AREAS_AS_PAGES:
+            info = replace(info, warnings=(*info.warnings, *tiff_warnings(self._path, info.size_l0_px)))
+        self._info = with_empty_areas(info, self._path)
 
     def read(self, plan: ReadPlan) -> RgbArray:
         """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has none.

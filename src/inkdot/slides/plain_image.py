@@ -17,10 +17,18 @@ from PIL.TiffImagePlugin import TiffImageFile
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides.array_slide import ArraySlide, pyramid_of
+from inkdot.slides.jpeg_stream import decode_strictly
 from inkdot.slides.mpp import mpp_from_ome, resolve_mpp
 from inkdot.slides.pixels import on_white
-from inkdot.slides.quality_warnings import background_warnings, profile_warnings
+from inkdot.slides.quality_warnings import (
+    GREY,
+    background_warnings,
+    orientation_warnings,
+    pages_warnings,
+    profile_warnings,
+)
 from inkdot.slides.synthetic_flag import is_marked_synthetic
+from inkdot.slides.tiff_contents import check_tiff_streams, colour_pages, tiff_warnings
 from inkdot.units import MicrometresPerPixel
 
 LARGEST_PX: Final = 178_956_970
@@ -37,7 +45,21 @@ _BEGINNINGS = {
 _EIGHT_BIT_MODES = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
+_GREY_MODES = frozenset({"1", "L", "LA"})
+_TURNED_BACK: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""Inverse of what Pillow does by the tag Orientation of a TIFF, and of no other format."""
+
 _COARSE_LEVELS = (1, 4, 16)
+_PNG_BITS_AT = 24
+_ORIENTATION = 274
 _IMAGE_DESCRIPTION, _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION = 270, 296, 282, 283
 _CENTIMETRE = 3
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError)
@@ -66,8 +88,8 @@ def open_plain_image(entry: SlideEntry) -> ArraySlide:
             with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
                 _check(path, image)
                 mpp, source = resolve_mpp(str(path), _mpp_in_tiff(image), entry.mpp)
-                rgb = _rgb(image)
-                metadata_warnings = (*_page_warnings(image), *profile_warnings(_profile(image)))
+                metadata_warnings = (*_contents_warnings(path, image), *profile_warnings(_profile(image)))
+                rgb = _rgb(path, image)
                 description = _description(image)
                 vendor = f"plain {(image.format or 'image').lower()}"
     except Image.DecompressionBombError as error:
@@ -104,6 +126,15 @@ def _check(path: Path, image: Image.Image) -> None:
         raise UnreadableSlideError(
             f"{path}: expected 8 bits per channel, found pixels of kind {image.mode}; export it as 8-bit RGB"
         )
+    if image.format == "PNG" and (bits := _png_bits(path)) > 8:  # Pillow drops the lower half
+        raise UnreadableSlideError(
+            f"{path}: expected 8 bits per channel, found {bits}; export it as 8-bit RGB"
+        )
+
+
+def _png_bits(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(_PNG_BITS_AT + 1)[_PNG_BITS_AT]
 
 
 def _too_large(path: Path, found: str) -> UnreadableSlideError:
@@ -114,11 +145,43 @@ def _too_large(path: Path, found: str) -> UnreadableSlideError:
     )
 
 
-def _rgb(image: Image.Image) -> RgbArray:
-    """Pixels as stored, blended on white; the EXIF orientation is not applied."""
+def _rgb(path: Path, image: Image.Image) -> RgbArray:
+    """Pixels as stored, blended on white; the orientation is not applied.
+
+    Raises:
+        UnreadableSlideError: A compressed part of a TIFF is damaged.
+        ValueError: A JPEG is damaged.
+    """
+    if image.format in ("JPEG", "MPO"):
+        rgb = decode_strictly(path.read_bytes(), colorspace="CMYK" if image.mode == "CMYK" else "RGB")
+        if image.mode in ("RGB", "L"):
+            return rgb
+    if isinstance(image, TiffImageFile):
+        colours = colour_pages(path)
+        if colours is not None:
+            planes = [_tiff_page(path, image, number)[..., 0] for number in colours]
+            return np.stack(planes, axis=-1)
+        return _tiff_page(path, image, 0)
+    return _pixels(image)
+
+
+def _tiff_page(path: Path, image: TiffImageFile, number: int) -> RgbArray:
+    check_tiff_streams(path, number)
+    image.seek(number)
+    orientation = _orientation(image)
+    image.load()  # which turns it
+    return _pixels(image.transpose(_TURNED_BACK[orientation]) if orientation in _TURNED_BACK else image)
+
+
+def _pixels(image: Image.Image) -> RgbArray:
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         return on_white(np.asarray(image.convert("RGBA")))
     return np.array(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation: object = image.getexif().get(_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
@@ -131,9 +194,16 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _page_warnings(image: Image.Image) -> tuple[str, ...]:
-    pages = int(getattr(image, "n_frames", 1))
-    return (f"only the first of {pages} pages is read",) if pages > 1 else ()
+def _contents_warnings(path: Path, image: Image.Image) -> tuple[str, ...]:
+    """Grey, pages and orientation, which are not to be seen in the pixels that are read."""
+    if isinstance(image, TiffImageFile):
+        return tiff_warnings(path)
+    grey = (GREY,) if image.mode in _GREY_MODES else ()
+    return (
+        *grey,
+        *pages_warnings(int(getattr(image, "n_frames", 1))),
+        *orientation_warnings(_orientation(image)),
+    )
 
 
 def _description(image: Image.Image) -> str:

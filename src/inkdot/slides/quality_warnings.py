@@ -1,4 +1,4 @@
-"""Warnings on illumination and colour profile of a slide; texts in the file are not used."""
+"""Warnings that any reader gives of a file: illumination, colours, pages, orientation. Texts in the file are not used."""
 
 from typing import Final
 
@@ -9,6 +9,10 @@ from PIL import ImageCms
 DARK_BACKGROUND: Final = (
     "dark background, as in fluorescence or dark field: the models were made for transmitted light"
 )
+
+GREY: Final = "grey image without colours: the models were made for stained slides in colour"
+
+COLOUR_PAGES: Final = "three grey pages are read as red, green and blue"
 
 _DARK_LEVEL = 80
 _DARK_FRACTION = 0.6
@@ -30,6 +34,18 @@ def background_warnings(pixels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
         return ()
     dark = float((flat[:, :3].max(axis=1) < _DARK_LEVEL).mean())
     return (DARK_BACKGROUND,) if dark > _DARK_FRACTION else ()
+
+
+def pages_warnings(pages: int) -> tuple[str, ...]:
+    """Warn where a file has several pages (planes, time points) of which one is read."""
+    return (f"only the first of {pages} pages is read",) if pages > 1 else ()
+
+
+def orientation_warnings(orientation: int) -> tuple[str, ...]:
+    """Warn of a tag Orientation (EXIF, TIFF) other than upright. It is not applied: annotations refer to stored rows."""
+    if orientation in (0, 1):
+        return ()
+    return (f"orientation {orientation} of the file is not applied: rows and columns are as stored",)
 
 
 def profile_warnings(profile: ImageCms.ImageCmsProfile | None) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from inkdot.manifest import ImageEntry, manifest_text, read_slides
 from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import TileTask
+from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import Mpp, SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
@@ -134,10 +135,10 @@ def run_images(
     require_synthetic_slides(as_slides, description, allowed=allow_synthetic_model)
     with locked(layout.lock):
         results = image_results(entries, scoring.predictor, columns)
-        notes = [f"{results.padded} images are smaller than a tile and were padded with white."]
-        report = image_report(
-            results, description, scoring.model_sha256, images, notes if results.padded else []
-        )
+        notes = group_warnings(results.warnings, len(entries), "images")
+        if results.padded:
+            notes.append(f"{results.padded} images are smaller than a tile and were padded with white.")
+        report = image_report(results, description, scoring.model_sha256, images, notes)
         write_text(layout.image_predictions_csv, _image_scores(results, description))
         _write(report, layout, scoring)
     for name, reason in sorted(results.failed.items()):

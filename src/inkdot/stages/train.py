@@ -23,6 +23,7 @@ from inkdot.manifest import manifest_text, read_slides
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
 from inkdot.pipeline.tile_slide import TileTask
+from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ModelLayout, RunLayout
@@ -211,15 +212,17 @@ def run_images(
         context.print(f"{name} could not be used: {why}" for name, why in sorted(cached.failed.items()))
         tiles, near_duplicate_notes = group_near_duplicates(cached, config.images.near_duplicates)
         context.print(near_duplicate_notes)
+        warnings = group_warnings(cached.warnings, len(entries), "images")
         source, known = partial(image_tiles, pixels=cached.pixels), not unknown
         if folds is None:
             cohort = split_cohort(tiles, config, images=True)
-            notes = [*cohort_notes(cohort), *near_duplicate_notes]
+            notes = [*cohort_notes(cohort), *near_duplicate_notes, *warnings]
             if cached.padded:
                 notes.append(f"{cached.padded} images are smaller than a tile and were padded with white.")
             context.print(notes)
             _train(cohort, source, notes, context, mpp_known=known)
         else:
+            context.print(warnings)
             cross_validate(tiles, source, folds, context, images=True, mpp_known=known)
     print_lines(console, _results(layout, folds))
     return _exit_code(cached.failed)
