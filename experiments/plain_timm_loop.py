@@ -13,6 +13,8 @@ same draws for both.
 import argparse
 import csv
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,40 +43,54 @@ def read_image_table(paths: list[Path], crop_px: int) -> torch.Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
-def as_input(images: torch.Tensor) -> torch.Tensor:
-    return ((images.float() / 255 - 0.5) / 0.25).to(memory_format=torch.channels_last)
+@dataclass(frozen=True)
+class Loop:
+    """Settings of the plain loop; `start` holds pretrained tensors by timm's names, without a classifier's."""
+
+    backbone: str = "resnet18"
+    epochs: int = 12
+    learning_rate: float = 1e-3
+    std: float = 0.25
+    seed: int = 0
+    single: bool = False
+    start: Mapping[str, torch.Tensor] | None = None
+
+
+def as_input(images: torch.Tensor, std: float) -> torch.Tensor:
+    return ((images.float() / 255 - 0.5) / std).to(memory_format=torch.channels_last)
 
 
 def predict_fold(
-    images: torch.Tensor,
-    truth: torch.Tensor,
-    train: torch.Tensor,
-    test: torch.Tensor,
-    args: argparse.Namespace,
+    images: torch.Tensor, truth: torch.Tensor, train: torch.Tensor, test: torch.Tensor, loop: Loop
 ) -> np.ndarray:
     """Train on `train`, the probabilities of `test`: float [n, classes]."""
-    torch.manual_seed(args.seed)
-    network = timm.create_model(args.backbone, num_classes=int(truth.max()) + 1).to(
-        memory_format=torch.channels_last
-    )
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for epoch in range(args.epochs):
+    torch.manual_seed(loop.seed)
+    network = timm.create_model(loop.backbone, num_classes=int(truth.max()) + 1)
+    if loop.start is not None:
+        missing, unexpected = network.load_state_dict(loop.start, strict=False)
+        if unexpected or len(missing) != 2:
+            raise SystemExit(
+                f"{loop.backbone}: expected weights of all but the classifier, missing {missing}"
+            )
+    network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=loop.learning_rate)
+    for epoch in range(loop.epochs):
         network.train()
         for batch in train[torch.randperm(len(train))].split(32):
-            x = as_input(images[batch])
+            x = as_input(images[batch], loop.std)
             for axis in (2, 3):
                 if torch.rand(()) < 0.5:
                     x = x.flip(axis)
-            with torch.autocast("cpu", torch.bfloat16, enabled=not args.single):
+            with torch.autocast("cpu", torch.bfloat16, enabled=not loop.single):
                 loss = nn.functional.cross_entropy(network(x).float(), truth[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        print(f"epoch {epoch + 1}/{args.epochs} loss {loss.item():.3f}", flush=True)
+        print(f"epoch {epoch + 1}/{loop.epochs} loss {loss.item():.3f}", flush=True)
     network.eval()
     with torch.inference_mode():
         return (
-            torch.cat([network(as_input(images[part])).softmax(1) for part in test.split(64)])
+            torch.cat([network(as_input(images[part], loop.std)).softmax(1) for part in test.split(64)])
             .double()
             .numpy()
         )
@@ -153,13 +169,14 @@ def main() -> None:
     images = read_image_table([args.images.parent / row["name"] for row in rows], args.crop_px)
 
     plain = np.empty_like(ours)
+    loop = Loop(args.backbone, args.epochs, seed=args.seed, single=args.single)
     for which in np.unique(fold):
         print(f"fold {which}", flush=True)
         train, test = (
             torch.from_numpy(np.flatnonzero(fold != which)),
             torch.from_numpy(np.flatnonzero(fold == which)),
         )
-        plain[fold == which] = predict_fold(images, torch.from_numpy(truth), train, test, args)
+        plain[fold == which] = predict_fold(images, torch.from_numpy(truth), train, test, loop)
     ours = ours / ours.sum(1, keepdims=True)
     plain = plain / plain.sum(1, keepdims=True)
     print(json.dumps(compare(truth, ours, plain, fold, group)))

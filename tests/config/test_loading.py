@@ -226,7 +226,9 @@ def test_a_config_of_the_last_version_works_once_the_listed_names_are_changed(
         # The file states what was the default then.
         tiling = config.tiling.model_copy(update={"lone_nucleus_um": 5.0, "max_tiles": 20_000})
         assert (config.tiling.lone_nucleus_um, config.tiling.max_tiles) == (7.2, 4000)
-        assert config.model_copy(update={"tiling": tiling}) == default_config(name)
+        assert config.training.learning_rate == pytest.approx(1e-3)
+        training = config.training.model_copy(update={"learning_rate": None})
+        assert config.model_copy(update={"tiling": tiling, "training": training}) == default_config(name)
 
 
 def test_other_encodings_and_missing_files_are_named(tmp_path: Path) -> None:

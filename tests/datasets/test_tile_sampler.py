@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from inkdot.datasets.tile_sampler import UNKNOWN, draw_rows, draw_weights, select_rows, strata
+from inkdot.datasets.tile_sampler import (
+    UNKNOWN,
+    draw_rows,
+    draw_weights,
+    epoch_tiles,
+    select_rows,
+    steps_per_epoch,
+    strata,
+)
 from inkdot.model.targets import known_rows
 
 NAN = np.nan
@@ -76,3 +84,35 @@ def test_every_row_is_drawn_its_expected_number_of_times_to_within_one(seed):
     counts = np.bincount(draw_rows(weights, 400, generator), minlength=50)
     assert counts.sum() == 400
     assert np.abs(counts - 400 * weights).max() < 1 + 1e-9
+
+
+class TestEpochLength:
+    """An epoch follows the rare labels."""
+
+    def test_ten_marked_clusters_on_each_of_22_slides_are_drawn_ten_times_an_epoch(self):
+        classes = np.array([0] * 90_020 + [1] * 220)
+        assert 20 * steps_per_epoch(len(classes), 64) == 28_200
+        assert 20 * epoch_tiles(classes, None) / 2 / 220 == pytest.approx(4_102, abs=0.5)
+        tiles = epoch_tiles(classes, 10.0)
+        assert (tiles, tiles / 2 / 220) == (4_400, 10.0)
+        assert 20 * steps_per_epoch(tiles, 64) == 1_380
+
+    @pytest.mark.parametrize(
+        ("counts", "draws", "expected"),
+        [
+            ([5_000, 500], 10.0, 5_500),  # 10 × 500 × 2 are more than there are
+            ([50_000, 500], 10.0, 10_000),
+            ([50_000, 500], 4.0, 4_000),
+            ([50_000, 500], None, 50_500),
+            ([50_000, 40_000, 500], 10.0, 15_000),
+            ([50_000, 3], 10.0, 2_048),  # not 60, which would leave the others untrained
+            ([900, 3], 10.0, 903),
+        ],
+    )
+    def test_the_rarest_class_sets_the_length(self, counts, draws, expected):
+        assert epoch_tiles(np.repeat(np.arange(len(counts)), counts), draws) == expected
+
+    def test_rows_without_a_label_have_a_share_but_are_no_class(self):
+        classes = np.array([UNKNOWN] * 5 + [0] * 20_000 + [1] * 400)
+        assert epoch_tiles(classes, 10.0) == 12_000
+        assert epoch_tiles(np.full(70, UNKNOWN), 10.0) == 70

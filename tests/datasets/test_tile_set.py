@@ -41,6 +41,8 @@ def test_batches_are_whole_and_hold_the_tiles_own_data(training_tiles):
     draws = draws_for(training_tiles, batch_size=20)
     sizes = [len(batch) for batch in draws]
     assert sizes == [20] * len(draws)
+    shorter = EpochDraws(np.full(100, 0.01), 8, 0, tiles=43)
+    assert [len(batch) for batch in shorter] == [8] * 5
     few = EpochDraws(np.array([0.5, 0.5]), 64, 0)
     assert [len(batch) for batch in few] == [2]
 

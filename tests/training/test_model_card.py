@@ -27,7 +27,7 @@ def test_the_card_states_how_the_split_was_made(
     a_description: ModelFile, group_by: str, given: bool, expected: str
 ) -> None:
     config = config_from_mapping({"training": {"group_by": group_by}})
-    assert expected in "\n".join(training_summary(a_description, config, 1, "0" * 64, "cpu", given=given))
+    assert expected in "\n".join(training_summary(a_description, config, 1, "0" * 64, "", "cpu", given=given))
 
 
 def test_readers_without_a_common_region_have_no_agreement() -> None:
@@ -48,10 +48,12 @@ def test_the_card_of_a_model_of_images_mentions_no_slides_or_patients(a_descript
         config_from_mapping({}),
         1,
         "0" * 64,
+        "learning rate 0.001",
         "cpu",
     )
     making = "\n".join(lines)
     assert "Pixels: the centre of each image" in making
+    assert "AdamW, learning rate 0.001; weight decay 0.02" in making
     assert "bootstrap over groups" in making
     assert "slides" not in making
     assert "patient" not in making

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import Field, model_validator
 
 from inkdot.config.mil import MilConfig
-from inkdot.config.strict import Fraction, Positive, Strict
+from inkdot.config.strict import Fraction, Strict
 
 Monitored = Literal["calibrated_loss", "patient_auc"]
 """Metric that chooses the best epoch."""
@@ -81,13 +81,25 @@ class AugmentationConfig(Strict):
 class TrainingConfig(Strict):
     """The training loop."""
 
-    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the sampled training tiles.")
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Epochs, each of as many draws as there are training tiles, or fewer: see rare_class_draws.",
+    )
     batch_size: int = Field(default=64, ge=1, le=4096, description="Tiles per step.")
-    learning_rate: float = Field(
-        default=1e-3,
+    learning_rate: float | None = Field(
+        default=None,
         gt=0.0,
         le=10.0,
-        description="Peak learning rate (AdamW, linear warm-up, then cosine decay).",
+        description="Peak learning rate of the heads (AdamW, linear warm-up, then cosine decay); null: 0.001.",
+    )
+    layer_decay: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="Factor of the learning rate from each layer of the network to the one before it, so that pretrained lower "
+        "layers change little; 1 for the same rate everywhere; null: 1 from scratch, 0.9 from pretrained weights.",
     )
     weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
     warmup_fraction: Fraction = Field(
@@ -100,9 +112,10 @@ class TrainingConfig(Strict):
         description="Decay per step of the exponential moving average (EMA) of the weights, which is validated and kept; 0 "
         "for none.",
     )
-    gradient_clip: Positive | None = Field(
+    gradient_clip: float | None = Field(
         default=None,
-        description="Maximum norm of the gradient; null for no clipping. Transformers often need 1.",
+        ge=0.0,
+        description="Maximum norm of the gradient; 0 for no clipping; null: 1 for transformers, no clipping for other networks.",
     )
     gradient_accumulation: int = Field(
         default=1,
@@ -135,6 +148,12 @@ class TrainingConfig(Strict):
     balance_by: str | None = Field(
         default=None,
         description="Head whose classes are sampled equally often; null for the head with the flag_class.",
+    )
+    rare_class_draws: float | None = Field(
+        default=10.0,
+        ge=1.0,
+        description="Most times that an epoch draws each tile of the rarest of these classes, on average: epochs of sets in "
+        "which one class is rare are shorter, but not below 2048 tiles; null for as many draws as there are tiles.",
     )
     validation_fraction: float = Field(
         default=0.25,

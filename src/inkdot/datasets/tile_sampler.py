@@ -1,4 +1,4 @@
-"""Selection of the tiles of a slide for training, and their sampling weights. NumPy only."""
+"""Selection of the tiles of a slide for training, their sampling weights and the length of an epoch. NumPy only."""
 
 import hashlib
 from typing import NamedTuple
@@ -8,6 +8,9 @@ import numpy as np
 from inkdot.model.targets import FloatArray, IndexArray, NameArray, TargetArray, known_rows
 
 UNKNOWN = -1
+
+SHORTEST_EPOCH = 2048
+"""Tiles of an epoch that rare labels do not shorten further: a handful of them would leave the others untrained."""
 
 
 class Selection(NamedTuple):
@@ -65,6 +68,32 @@ def draw_weights(classes: IndexArray, patients: NameArray, slides: NameArray) ->
     of_slide = _joint(of_patient, slides)
     weights = _shares(of_patient, of_class) * _shares(of_slide, of_patient) / np.bincount(of_slide)[of_slide]
     return weights / weights.sum()
+
+
+def epoch_tiles(classes: IndexArray, rare_class_draws: float | None) -> int:
+    """Number of tiles drawn in an epoch: as many as there are, or fewer where one class is rare.
+
+    Classes get equal shares of an epoch. So with all tiles in an epoch, 220 malignant tiles among 90,000 would each be drawn
+    205 times an epoch.
+
+    Args:
+        classes: Class of each row, shape [n]; ``UNKNOWN`` counts as one more class.
+        rare_class_draws: Most times that an epoch draws a tile of the rarest class, on average; None for no limit.
+
+    Returns:
+        At least :data:`SHORTEST_EPOCH`, where there are so many tiles.
+    """
+    known = classes[classes != UNKNOWN]
+    if rare_class_draws is None or not len(known):
+        return len(classes)
+    rarest = int(np.unique(known, return_counts=True)[1].min())
+    shares = len(np.unique(classes))
+    return min(len(classes), max(round(rare_class_draws * rarest * shares), SHORTEST_EPOCH))
+
+
+def steps_per_epoch(tiles: int, batch_size: int) -> int:
+    """Whole batches only: a last batch of one tile would ruin the statistics of batch normalisation."""
+    return max(1, round(tiles / max(1, min(batch_size, tiles))))
 
 
 def draw_rows(weights: FloatArray, count: int, generator: np.random.Generator) -> IndexArray:

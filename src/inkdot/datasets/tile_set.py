@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from inkdot.datasets.augmentation import Augmentation
-from inkdot.datasets.tile_sampler import draw_rows
+from inkdot.datasets.tile_sampler import draw_rows, steps_per_epoch
 from inkdot.model.targets import FloatArray, IndexArray, NameArray, TargetArray
 from inkdot.model.torch_backend import as_batch
 from inkdot.records import RgbArray
@@ -65,7 +65,14 @@ class EpochDraws:
     """
 
     def __init__(
-        self, weights: FloatArray, batch_size: int, seed: int, *, rank: int = 0, size: int = 1
+        self,
+        weights: FloatArray,
+        batch_size: int,
+        seed: int,
+        *,
+        tiles: int | None = None,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
         """Make the sampler of a training set.
 
@@ -73,6 +80,7 @@ class EpochDraws:
             weights: Sampling probability of each tile, shape [n], sum 1.
             batch_size: Tiles per batch; smaller sets make one batch of all they have.
             seed: Seed of the run.
+            tiles: Tiles of an epoch, to within half a batch; as many as there are where None.
             rank: Shard of every batch to yield, from 0.
             size: Number of shards of a batch.
         """
@@ -80,10 +88,10 @@ class EpochDraws:
         self._rank, self._size = rank, size
         self._weights, self._seed = weights, seed
         self.batch_size = min(batch_size, len(weights))
+        self._steps = steps_per_epoch(len(weights) if tiles is None else tiles, self.batch_size)
 
     def __len__(self) -> int:
-        # Whole batches only: a last batch of one tile would ruin the statistics of batch normalisation.
-        return max(1, round(len(self._weights) / self.batch_size))
+        return self._steps
 
     def __iter__(self) -> Iterator[list[Draw]]:
         generator = np.random.default_rng([self._seed, self.epoch])

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from contextlib import closing
 
+import numpy as np
+
 from inkdot.config import Config
+from inkdot.datasets.class_weights import tiles_per_epoch
 from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
 from inkdot.datasets.image_cache import hashes_of, listed_images
 from inkdot.datasets.splits.grouped_split import PARTS, Part, SplitSlide, grouped_split, patient_of
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
+from inkdot.datasets.tile_sampler import steps_per_epoch
 from inkdot.errors import InkdotError
 from inkdot.labels import Head, flagging_head
 from inkdot.manifest.images import ImageEntry
@@ -92,10 +96,10 @@ def _known(
         cohorts.append(cohort)
         lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
         lines += cohort_notes(cohort)
-    trained_on = sum(len(own.targets) for own in cohorts[0].of("train"))
+    drawn = tiles_per_epoch(np.concatenate([own.targets for own in cohorts[0].of("train")]), config)
     used = cohorts[0].slides.values() if folds else cohorts[0].used()
     cached = len(tiles) if images else sum(len(own.targets) for own in used)
-    costs = _costs(cached, trained_on, 0 if images else len(tiles), config, layout, folds)
+    costs = _costs(cached, drawn, 0 if images else len(tiles), config, layout, folds)
     if by_slide:
         most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
         times = f"{folds} times " if folds else ""
@@ -104,17 +108,17 @@ def _known(
 
 
 def _costs(
-    cached: int, trained_on: int, slides: int, config: Config, layout: RunLayout, folds: int | None
+    cached: int, drawn: int, slides: int, config: Config, layout: RunLayout, folds: int | None
 ) -> list[str]:
     settings, side = config.training, config.tiling.side_px
-    steps = settings.epochs * max(1, round(trained_on / min(settings.batch_size, max(1, trained_on))))
+    steps = settings.epochs * steps_per_epoch(drawn, settings.batch_size)
     needed = cached * side * side * 3 + slides * TABLE_BYTES_PER_SLIDE
     free = free_bytes(layout.root)
     room = "" if free is None else f", {readable_bytes(free)} free"
     times = f"{folds} times " if folds else ""
     return [
         f"Disk: about {readable_bytes(needed)}{room}.",
-        f"Steps: {times}{steps} of {min(settings.batch_size, max(1, trained_on))} tiles in {settings.epochs} epochs.",
+        f"Steps: {times}{steps} of {min(settings.batch_size, max(1, drawn))} tiles in {settings.epochs} epochs.",
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from inkdot import __version__
 from inkdot.config import Config, TrainingConfig
+from inkdot.datasets.class_weights import epoch_note
 from inkdot.datasets.cohort import Cohort, left_out_notes, patient, trained_on_facts
 from inkdot.datasets.lesions import region_labels
 from inkdot.datasets.reader_agreement import reader_metrics
@@ -31,6 +32,7 @@ from inkdot.training.environment import environment_text
 from inkdot.training.fit.checkpoint import RunState
 from inkdot.training.fit.epoch_metrics import best_epoch_note
 from inkdot.training.fit.objective import TileObjective, TrainingData
+from inkdot.training.fit.optimizer import optimizer_settings
 from inkdot.training.fit.pretrained import starting_network
 from inkdot.training.fit.trainer import fit
 from inkdot.training.mil.train_mil import train_mil
@@ -72,20 +74,23 @@ def train_cohort(
         write_text(layout.environment_json, text)
     network, weights_notes = starting_network(config, training, mpp_known=mpp_known)
     weights_notes += batch_norm_note(network, context.fabric)
-    context.print(weights_notes)
+    optimizer = str(optimizer_settings(config, network.backbone))
+    context.print([*weights_notes, f"Optimiser: AdamW, {optimizer}."])
     if cohort.by_slide:
         trained = train_mil(network, data, cohort, context)
         if trained is None:
             return  # not rank zero, see below
         network, described, phases = trained
     else:
+        phases = [epoch_note(training.targets, config)]
+        context.print(phases)
         state = fit(network, TileObjective(data, config, context.fabric), context)
         if not rank_zero:
             return  # rank zero describes and stores what all have trained
         described = describe(
             network, data, config, trained_on_facts(cohort, config.head_records), mpp_known=mpp_known
         )
-        phases = [checkpoint_note(state, config.training)]
+        phases.append(checkpoint_note(state, config.training))
     stored = save_model(layout.model, network, with_training_files(described, cohort, config))
     description, slide_notes = validate_whole_slides(
         stored, network, training, cohort, context, tables or layout
@@ -93,7 +98,9 @@ def train_cohort(
     given = any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values())
     device = str(choose_device("auto"))
     making = [
-        *training_summary(description, config, _parameters(network), data.identity, device, given=given),
+        *training_summary(
+            description, config, _parameters(network), data.identity, optimizer, device, given=given
+        ),
         *_reader_lines(cohort, config),
     ]
     limits = [

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from inkdot.config import Config
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.bags import BagSet
-from inkdot.datasets.class_weights import balanced_weights
+from inkdot.datasets.class_weights import balanced_weights, tiles_per_epoch
 from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_loader
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
@@ -123,6 +123,7 @@ class TileObjective:
             balanced_weights(data.training, config),
             settings.batch_size,
             settings.seed,
+            tiles=tiles_per_epoch(data.training.targets, config),
             rank=fabric.global_rank,
             size=fabric.world_size,
         )

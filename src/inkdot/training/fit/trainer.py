@@ -13,7 +13,7 @@ import torch
 from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from inkdot.config import TrainingConfig
 from inkdot.datasets.tile_set import TileSet
@@ -34,6 +34,7 @@ from inkdot.training.fit.ema import EMA
 from inkdot.training.fit.epoch_metrics import Row, epoch_line, epoch_row, is_better, metrics_csv_text
 from inkdot.training.fit.lr_schedule import learning_rate_at
 from inkdot.training.fit.objective import Objective, TileObjective
+from inkdot.training.fit.optimizer import OptimizerSettings, adamw, optimizer_settings, set_learning_rate
 from inkdot.training.fit.tensorboard import row_writer
 from inkdot.training.fit.training_curves import curves_svg
 from inkdot.training.run_context import RunContext
@@ -52,6 +53,7 @@ class _Trainer:
     network: nn.Module
     ema: EMA
     settings: TrainingConfig
+    chosen: OptimizerSettings
     steps: int
 
 
@@ -95,7 +97,8 @@ def _fit(network: nn.Module, objective: Objective, context: RunContext) -> RunSt
     fabric, settings, layout = context.fabric, context.config.training, context.layout
     trained = with_sync_batch_norm(network, fabric)
     to_device(trained, fabric.device)
-    optimizer = AdamW(_parameter_groups(trained, settings.weight_decay), lr=settings.learning_rate)
+    chosen = optimizer_settings(context.config, _backbone(network))
+    optimizer = adamw(trained, settings, chosen)
     ema = EMA(trained, settings.ema_decay)
     state = _resume(trained, optimizer, ema, objective, context)
     sampler = objective.sampler
@@ -104,7 +107,7 @@ def _fit(network: nn.Module, objective: Objective, context: RunContext) -> RunSt
     loader = objective.loader(settings.workers)
     batches = cast("Iterable[object]", fabric.setup_dataloaders(loader, use_distributed_sampler=False))
     steps = settings.epochs * len(sampler)
-    trainer = _Trainer(fabric, model, cast(Optimizer, wrapped), trained, ema, settings, steps)
+    trainer = _Trainer(fabric, model, cast(Optimizer, wrapped), trained, ema, settings, chosen, steps)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     log = settings.tensorboard and fabric.is_global_zero
     with (
@@ -190,9 +193,8 @@ def _run_epoch(
 def _step(trainer: _Trainer, objective: Objective, batch: object, step: int) -> dict[str, Tensor]:
     """One step of the optimiser; this process's share of the losses by head, the whole under the empty name."""
     fabric, settings = trainer.fabric, trainer.settings
-    rate = learning_rate_at(step, trainer.steps, settings)
-    for group in trainer.optimizer.param_groups:
-        group["lr"] = rate
+    rate = learning_rate_at(step, trainer.steps, trainer.chosen.learning_rate, settings.warmup_fraction)
+    set_learning_rate(trainer.optimizer, rate)
     trainer.optimizer.zero_grad()
     losses = _Sums()
     for loss in objective.training_step(trainer.model, batch, step % len(objective.sampler)):
@@ -204,8 +206,8 @@ def _step(trainer: _Trainer, objective: Objective, batch: object, step: int) -> 
         # same, since DistributedDataParallel waits for each of them.
         for parameter in _backbone(trainer.network).parameters():
             parameter.grad = None
-    if settings.gradient_clip is not None:
-        fabric.clip_gradients(trainer.model, trainer.optimizer, max_norm=settings.gradient_clip)
+    if clip := trainer.chosen.gradient_clip:
+        fabric.clip_gradients(trainer.model, trainer.optimizer, max_norm=clip)
     trainer.optimizer.step()
     trainer.ema.update(trainer.network, step)
     return losses.tensors
@@ -261,15 +263,6 @@ def _state_so_far(layout: RunLayout, identity: str) -> RunState:
     if state is None or read_state(layout.best_checkpoint, identity) is None:
         return RunState(identity)
     return state
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for matrices and filters only: decaying biases and normalisation scales hurts."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _draw(state: RunState, objective: Objective, layout: RunLayout) -> None:

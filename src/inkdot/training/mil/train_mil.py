@@ -8,9 +8,11 @@ import numpy as np
 
 from inkdot.config import Config
 from inkdot.datasets.bags import BagSet, bag_set, labelled_subset
+from inkdot.datasets.class_weights import epoch_note, tiles_per_epoch
 from inkdot.datasets.cohort import Cohort, trained_on_facts
 from inkdot.datasets.slide_labels import only_slide_labelled
 from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
+from inkdot.datasets.tile_sampler import steps_per_epoch
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import Head, flag_column, flag_columns, flagging_head
 from inkdot.model.network import TileNetwork
@@ -92,19 +94,17 @@ def planned_steps(
     """
     settings, own = config.training, config.training.mil
     targets = [np.concatenate([tiles.targets for tiles in side]) for side in (training, validation)]
-    count, labelled = len(targets[0]), int(known_rows(targets[0]).sum())
-
-    def steps(tiles: int, batch: int) -> int:
-        return max(1, round(tiles / max(1, min(batch, tiles))))
-
+    count, labelled = len(targets[0]), targets[0][known_rows(targets[0])]
     per_step = slides_per_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
     of_slides = settings.epochs * max(1, round(count / per_step))
     if all(_both_classes(side, config.head_records) for side in targets):
-        return of_slides + settings.epochs * steps(labelled, settings.batch_size)
+        return of_slides + settings.epochs * steps_per_epoch(
+            tiles_per_epoch(labelled, config), settings.batch_size
+        )
     if own.start == "none":
         return of_slides
     phases = 1 + len(own.pseudo_label_quantile)
-    return of_slides + phases * settings.epochs * steps(count, settings.batch_size)
+    return of_slides + phases * settings.epochs * steps_per_epoch(count, settings.batch_size)
 
 
 def train_mil(
@@ -166,7 +166,8 @@ def _train_backbone(
     if all(_both_classes(tiles.targets, config.head_records) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
         state = fit(network, TileObjective(labelled, config, context.fabric), context)
-        return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs."]
+        note = epoch_note(sides[0].targets, config)
+        return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs. {note}"]
     if config.training.mil.start == "pseudo-labels":
         return "pseudo-labels", *_train_on_pseudo_labels(network, data, bags, context)
     return "scratch" if config.model.weights == "scratch" else "pretrained", bags, []

@@ -28,6 +28,7 @@ def training_summary(
     config: Config,
     parameters: int,
     data_sha256: str,
+    optimizer: str,
     device: str,
     *,
     given: bool = False,
@@ -39,6 +40,7 @@ def training_summary(
         config: The whole config.
         parameters: Number of trained parameters.
         data_sha256: Hash of slides, patients, split and settings.
+        optimizer: Its learning rates and clipping, in words.
         device: What it was trained on, e.g. ``cpu``.
         given: Whether the split was given by the table, not drawn.
     """
@@ -71,8 +73,8 @@ def training_summary(
         f"Pixels: {cut}; {normalised}; no stain normalisation.",
         f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
         f"{augmentation.colour:g}, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
-        f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW at {training.learning_rate:g} with weight "
-        f"decay {training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}, seed "
+        f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW, {optimizer}; weight decay "
+        f"{training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}, seed "
         f"{training.seed}, {training.precision}, on {device}. All settings are in the run folder's config.json.",
         f"Split: {drawn} by {whole}; {units}s and files in two parts are refused. The run folder has the parts in split.csv, "
         f"versions and machine in environment.json; data hash `{data_sha256[:16]}`.",

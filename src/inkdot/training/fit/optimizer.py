@@ -1,0 +1,94 @@
+"""The optimiser of a run: learning rates by layer, and settings whose default depends on the starting weights."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from typing import Any, Final, NamedTuple
+
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import nn
+from torch.optim import AdamW
+
+from inkdot.config import Config, TrainingConfig
+
+_SCRATCH_RATE: Final = 1e-3
+_PRETRAINED_RATE: Final = 1e-3
+_PRETRAINED_DECAY: Final = 0.9
+_TRANSFORMER_CLIP: Final = 1.0
+
+
+class OptimizerSettings(NamedTuple):
+    """Settings of the optimiser, where the config may leave the choice to the starting weights and the backbone.
+
+    Attributes:
+        learning_rate: Peak learning rate of the heads.
+        layer_decay: Factor (0 to 1) of the learning rate from each layer to the one before it; 1 for the same rate everywhere.
+        gradient_clip: Maximum norm of the gradient; 0 for no clipping.
+    """
+
+    learning_rate: float
+    layer_decay: float
+    gradient_clip: float
+
+    def __str__(self) -> str:
+        """As the terminal and the card show it."""
+        decay = (
+            "the same in all layers"
+            if self.layer_decay == 1
+            else f"times {self.layer_decay:g} per layer below the heads"
+        )
+        clip = f"norm at most {self.gradient_clip:g}" if self.gradient_clip else "not clipped"
+        return f"learning rate {self.learning_rate:g}, {decay}; gradient {clip}"
+
+
+def optimizer_settings(config: Config, backbone: nn.Module) -> OptimizerSettings:
+    """The config's settings; those that are null by the starting weights and the backbone (decision 174)."""
+    settings, pretrained = config.training, config.model.weights != "scratch"
+    rate, decay, clip = settings.learning_rate, settings.layer_decay, settings.gradient_clip
+    if rate is None:
+        rate = _PRETRAINED_RATE if pretrained else _SCRATCH_RATE
+    if decay is None:
+        decay = _PRETRAINED_DECAY if pretrained else 1.0
+    if clip is None:
+        clip = _TRANSFORMER_CLIP if is_transformer(backbone) else 0.0
+    return OptimizerSettings(rate, decay, clip)
+
+
+def is_transformer(backbone: nn.Module) -> bool:
+    """Whether a backbone has self-attention: one of its modules is a timm or PyTorch class named so."""
+    return any("Attention" in type(module).__name__ for module in backbone.modules())
+
+
+def adamw(network: nn.Module, settings: TrainingConfig, chosen: OptimizerSettings) -> AdamW:
+    """AdamW over all parameters; each group has its share of the learning rate as ``lr_scale``, the heads' is the first."""
+    return AdamW(
+        parameter_groups(network, settings.weight_decay, chosen.layer_decay), lr=chosen.learning_rate
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of the heads, and that of each layer of the backbone by its scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+    """Groups of parameters with their weight decay and ``lr_scale``.
+
+    Weight decay is for matrices and filters only: decaying biases and normalisation scales hurts. Layers are timm's
+    (``group_matcher`` of the backbone); the heads are the layer above the backbone's last.
+    """
+    if layer_decay == 1:
+        return _by_dimension(list(network.parameters()), weight_decay)
+    own = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
+    groups = param_groups_layer_decay(network.backbone, weight_decay, layer_decay=layer_decay)
+    for group in groups:
+        group["lr_scale"] *= layer_decay
+    return [*_by_dimension(own, weight_decay), *groups]
+
+
+def _by_dimension(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
