@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from safetensors import SafetensorError, deserialize
 
 from inkdot.errors import StorageError
+from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file
@@ -45,9 +46,7 @@ def network_encoder_sha256(network: "TileNetwork") -> str:
         for part in _tensors(save({name: tensor.detach().cpu().contiguous()}))
     )
     return _sha256(
-        _architecture(
-            spec.backbone, spec.side_px, spec.normalisation_mean, spec.normalisation_std, spec.tta_views
-        ),
+        _architecture(spec.backbone_spec, spec.normalisation_mean, spec.normalisation_std, spec.tta_views),
         tensors,
     )
 
@@ -74,8 +73,13 @@ def model_encoder_sha256(folder: Path) -> str:
 def model_architecture(description: ModelFile) -> dict[str, object]:
     """What a described model's embeddings depend on besides its weights, as a JSON value."""
     return _architecture(
-        description.backbone,
-        description.tiling.side_px,
+        BackboneSpec(
+            description.backbone,
+            int(description.tiling.side_px),
+            dict[str, Argument](description.backbone_kwargs),
+            description.pooling,
+            description.input_px,
+        ),
         description.normalisation_mean,
         description.normalisation_std,
         description.tta_views,
@@ -83,11 +87,15 @@ def model_architecture(description: ModelFile) -> dict[str, object]:
 
 
 def _architecture(
-    backbone: str, side_px: int, mean: Iterable[float], std: Iterable[float], tta_views: int
+    spec: BackboneSpec, mean: Iterable[float], std: Iterable[float], tta_views: int
 ) -> dict[str, object]:
+    # Left out where they are as in earlier versions, whose hashes stay.
+    further = {"backbone_kwargs": dict(spec.kwargs), "pooling": spec.pooling, "input_px": spec.input_px}
+    unchanged = {"backbone_kwargs": {}, "pooling": "default", "input_px": None}
     return {
-        "backbone": backbone,
-        "side_px": int(side_px),
+        **{name: value for name, value in further.items() if value != unchanged[name]},
+        "backbone": spec.architecture,
+        "side_px": int(spec.side_px),
         "normalisation_mean": [float(value) for value in mean],
         "normalisation_std": [float(value) for value in std],
         "tta_views": tta_views,

@@ -25,8 +25,8 @@ class EncoderSource:
     """Where an encoder comes from; small, so that other processes can load it.
 
     Attributes:
-        name: timm model name; for a model folder its backbone.
-        weights: ``pretrained``, or the path of a .safetensors file; unused where ``model`` is given.
+        name: As in ``model.backbone``; for a model folder its backbone.
+        weights: ``pretrained``, or the path of a file of weights; unused where ``model`` is given.
         side_px: Side of the tiles.
         model: A model folder whose backbone is the encoder.
         precision: Of the computation; ``auto`` takes bfloat16 where this machine has it.
@@ -149,8 +149,12 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
     """
     from dataclasses import replace
 
+    from inkdot.model.encoders.recipes import licence_notes
+    from inkdot.model.encoders.resolve import resolve_backbone
+    from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
+    from inkdot.model.encoders.weights_file import load_weights, read_tensors
     from inkdot.model.model_folder import load_backbone, network_spec
-    from inkdot.model.network import NetworkSpec, TileNetwork, backbone_normalisation
+    from inkdot.model.network import TileNetwork, resolved_spec
     from inkdot.storage.model_files import read_model_file
 
     if source.model is not None:
@@ -163,12 +167,15 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
             "encoder: expected pretrained weights or a .safetensors file, found scratch, whose embeddings mean nothing; "
             "set --weights, or model.weights in the config"
         )
-    mean, std = backbone_normalisation(source.name)
-    spec = NetworkSpec(
-        source.name, 0.0, (), source.side_px, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]),
-        tta_views=source.tta_views,
-    )  # fmt: skip
-    network = TileNetwork(spec, pretrained=source.weights == "pretrained")
-    if source.weights != "pretrained":
-        load_backbone(network, Path(source.weights))
+    resolved = resolve_backbone(source.name, source.side_px)
+    path = weights_path(source.weights, resolved)
+    licence = " ".join(licence_notes(source.name, source.weights))
+    tensors = read_tensors(path) if path is not None else {}
+    normalisation = (
+        source_normalisation(path, resolved, tensors) if path is not None else resolved.normalisation
+    )
+    spec = resolved_spec(resolved, normalisation, tta_views=source.tta_views, licence=licence)
+    network = TileNetwork(spec, pretrained=path is None)
+    if path is not None:
+        load_weights(network.backbone, tensors, str(path), source.name)
     return network.eval()

@@ -14,6 +14,7 @@ from inkdot.labels import Head
 from inkdot.model.attention import attention_modules, flag_margin
 from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec, Pooling
 from inkdot.model.encoders.build import build_backbone, embedding_width
+from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
 from inkdot.model.encoders.timm_names import PLAIN_NORMALISATION
 
 
@@ -57,6 +58,42 @@ class NetworkSpec:
     def backbone_spec(self) -> BackboneSpec:
         """What is needed to build the backbone alone."""
         return BackboneSpec(self.backbone, self.side_px, self.backbone_kwargs, self.pooling, self.input_px)
+
+
+def resolved_spec(
+    resolved: ResolvedBackbone,
+    normalisation: Normalisation,
+    *,
+    dropout: float = 0.0,
+    heads: tuple[Head, ...] = (),
+    tta_views: Literal[1, 2, 4, 8] = 1,
+    licence: str = "",
+) -> NetworkSpec:
+    """Architecture of a network on a resolved backbone.
+
+    Args:
+        resolved: The backbone.
+        normalisation: Mean and standard deviation per RGB channel, on the 0 to 1 scale.
+        dropout: Dropout before the heads, 0 to 1.
+        heads: The heads; none for an encoder.
+        tta_views: As in :class:`NetworkSpec`.
+        licence: As in :class:`NetworkSpec`.
+    """
+    (red, green, blue), (red_std, green_std, blue_std) = normalisation
+    return NetworkSpec(
+        backbone=resolved.spec.architecture,
+        dropout=dropout,
+        heads=heads,
+        side_px=resolved.spec.side_px,
+        normalisation_mean=(red, green, blue),
+        normalisation_std=(red_std, green_std, blue_std),
+        tta_views=tta_views,
+        backbone_kwargs=resolved.spec.kwargs,
+        pooling=resolved.spec.pooling,
+        input_px=resolved.spec.input_px,
+        encoder="" if resolved.origin == "timm" else resolved.name,
+        licence=licence,
+    )
 
 
 class TileNetwork(nn.Module):

@@ -2,11 +2,10 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from torch import Tensor
 
@@ -14,20 +13,18 @@ from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.encoders.fitting import module_of_shapes
-from inkdot.model.encoders.hub import hub_weights
 from inkdot.model.encoders.recipes import licence_notes
-from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone, resolve_backbone
+from inkdot.model.encoders.resolve import ResolvedBackbone, resolve_backbone
+from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
 from inkdot.model.encoders.weights_file import (
-    folder_weights,
     is_inkdot_model,
     load_weights,
     matched_tensors,
     read_tensors,
 )
-from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.network import TileNetwork, resolved_spec
 from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
-from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import read_model_file
 from inkdot.training.fit.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
 
@@ -98,18 +95,12 @@ def starting_network(
     licence = _licence(settings.weights, resolved, path, tensors)
     torch.manual_seed(config.training.seed << 20)
     network = TileNetwork(
-        NetworkSpec(
-            resolved.spec.architecture,
-            settings.dropout,
-            config.head_records,
-            config.tiling.side_px,
-            _three(mean),
-            _three(std),
+        resolved_spec(
+            resolved,
+            (mean, std),
+            dropout=settings.dropout,
+            heads=config.head_records,
             tta_views=settings.tta_views,
-            backbone_kwargs=resolved.spec.kwargs,
-            pooling=resolved.spec.pooling,
-            input_px=resolved.spec.input_px,
-            encoder="" if resolved.origin == "timm" else resolved.name,
             licence=licence,
         ),
         pretrained=settings.weights == "pretrained" and path is None,
@@ -123,40 +114,6 @@ def starting_network(
     ignored = load_weights(network.backbone, tensors, str(path), resolved.name)
     left_out = [f"{path}: left out {', '.join(ignored)} (not of the backbone)"] if ignored else []
     return network, [*notes, *left_out, *_source_notes(path, tensors)]
-
-
-def weights_path(weights: str, backbone: ResolvedBackbone, *, download: bool = True) -> Path | None:
-    """The file of the starting weights; None for random ones and for those that a package or timm itself brings.
-
-    Args:
-        weights: As in ``model.weights``.
-        backbone: The backbone.
-        download: Get the weights of a repository of the hub; otherwise None for them.
-
-    Raises:
-        UserError: There are no weights to be had for ``pretrained``, or they cannot be downloaded.
-    """
-    if weights in ("scratch", IMAGENET_LITE0):
-        return None
-    if weights != "pretrained":
-        return Path(weights)
-    if backbone.origin == "folder":
-        return folder_weights(Path(backbone.address))
-    if backbone.origin == "timm":
-        settings = timm.get_pretrained_cfg(backbone.spec.architecture)
-        if settings is None or not settings.has_weights:
-            raise UserError(
-                f"model.weights: expected scratch or a file of weights, found pretrained; timm has no weights of {backbone.name}"
-            )
-        return None
-    recipe = backbone.recipe
-    if not backbone.address:
-        page = recipe.page if recipe is not None else "its page"
-        raise UserError(
-            f"model.weights: expected the file of weights of {backbone.name}, found pretrained; get it from {page} and name "
-            "it here"
-        )
-    return hub_weights(backbone.address, recipe.file if recipe is not None else "") if download else None
 
 
 def _licence(
@@ -188,31 +145,6 @@ def _source_notes(path: Path, tensors: Mapping[str, Tensor]) -> list[str]:
     ]
 
 
-def source_normalisation(
-    path: Path, backbone: ResolvedBackbone, tensors: Mapping[str, Tensor]
-) -> Normalisation:
-    """Mean and standard deviation per RGB channel (0 to 1 scale) that a file's weights were trained with.
-
-    Those of an Inkdot model stand in the model.json beside its weights: with other statistics its features would be others.
-    A file of another program has those that the backbone's published weights have.
-
-    Raises:
-        UserError: The file holds an Inkdot model's weights outside of a model folder.
-        StorageError: The model folder is damaged, or its weights are not those that model.json describes.
-    """
-    if not is_inkdot_model(tensors):
-        return backbone.normalisation
-    layout = ModelLayout(path.parent)
-    if path.name != layout.weights.name or not layout.description.is_file():
-        raise UserError(
-            f"model.weights: {path}: expected the {layout.weights.name} of a whole model folder, found an Inkdot model's weights "
-            f"without {layout.description.name}, which holds the normalisation of their pixels; "
-            f"name RUN/model/{layout.weights.name}"
-        )
-    description = read_model_file(path.parent)
-    return tuple(description.normalisation_mean), tuple(description.normalisation_std)
-
-
 def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per RGB channel (0 to 1 scale) of at most 2,000 tiles, evenly spread."""
     rows = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), _SAMPLED_TILES)).astype(np.int64))
@@ -226,11 +158,6 @@ def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, 
     # A constant channel must not be divided by nearly 0.
     std = np.maximum(np.sqrt(np.maximum(squares / pixels - mean**2, 0.0)), 0.02)
     return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
