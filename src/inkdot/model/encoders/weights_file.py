@@ -6,6 +6,7 @@ A pickle is read with ``weights_only=True``, converted, and never kept: nothing 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -217,7 +218,9 @@ def _reason(
 def _is_pickle(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(4)
-    return start[:2] == b"PK" or start[:1] == b"\x80" or path.suffix in PICKLES
+    return (
+        start[:2] == b"PK" or start[:1] == b"\x80"
+    )  # a zip file as torch writes it, or a plain pickle of earlier versions
 
 
 def _from_pickle(path: Path) -> dict[str, Tensor]:
@@ -248,7 +251,9 @@ def _from_pickle(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path, *, mmap: bool) -> object:
     # weights_only: tensors and plain containers are read, everything else is refused and nothing is run.
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)  # noqa: TID251
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on the pickle's protocol: what cannot be read is refused anyway
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)  # noqa: TID251
 
 
 def _damaged(path: Path, reason: str) -> UserError:
