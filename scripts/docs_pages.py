@@ -3,7 +3,8 @@
 mkdocs.yml names this file under `hooks`. It adds `reference/cli.md` (from the Typer application),
 `reference/config.md` (from the pydantic models) and `reference/api.md` (directives for mkdocstrings).
 `python scripts/docs_pages.py` prints the three;
-`python scripts/docs_pages.py decisions` writes the table in the index of decisions anew.
+`python scripts/docs_pages.py decisions` writes the table in the index of decisions anew,
+`python scripts/docs_pages.py encoders` the page of encoders.
 """
 
 import ast
@@ -26,8 +27,11 @@ from inkdot.cli.app import app
 from inkdot.cli.options import RENAMED_OPTIONS
 from inkdot.config import Config, default_config
 from inkdot.config.renamed import RENAMED_KEYS, RENAMED_VALUES
+from inkdot.model.encoders.recipes import EncoderRecipe, encoder_recipes
 from inkdot.records import Preparation
+from inkdot.stages.encoders import fact_lines, table_rows
 
+ENCODERS = Path(__file__).resolve().parents[1] / "docs" / "reference" / "encoders.md"
 DECISIONS = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "decisions"
 # The theme loads its search worker from another host; the site must not.
 WORKER = re.compile(r"https://[^/\s\"]+/iframe-worker/shim")
@@ -322,6 +326,33 @@ def decisions_table() -> str:
     return "\n".join(["| | decision | status | date |", "|---|---|---|---|", *decision_rows()])
 
 
+# Encoders
+
+
+def encoders_page() -> str:
+    """The page of encoders: the table, then what each was taken from."""
+    kept = ENCODERS.read_text(encoding="utf-8").split("<!-- encoders -->")
+    header = ["| name | domain | side px | µm/px | width | licence |", "|---|---|---|---|---|---|"]
+    rows = [
+        f"| [{row[0]}](#{row[0].replace('.', '')}) | {' | '.join(map(cell, row[1:]))} |"
+        for row in table_rows()
+    ]
+    facts = [line for recipe in encoder_recipes().values() for line in encoder_facts(recipe)]
+    return "\n".join(
+        [f"{kept[0]}<!-- encoders -->", "", *header, *rows, "", *facts, f"<!-- encoders -->{kept[-1]}"]
+    )
+
+
+def encoder_facts(recipe: EncoderRecipe) -> Iterator[str]:
+    """All facts of an encoder in Markdown."""
+    title, _, *lines = fact_lines(recipe)
+    stop = lines.index("")
+    yield from (f"### {recipe.name}", "", title + ".", "", "| | |", "|---|---|")
+    for line in lines[:stop]:
+        yield f"| {line[:15].strip()} | {cell(line[15:])} |"
+    yield ""
+
+
 TABLES = {
     "<!-- renamed config keys -->": renamed_keys,
     "<!-- renamed options -->": renamed_options,
@@ -360,5 +391,7 @@ if __name__ == "__main__":
             f"{kept[0]}<!-- decisions -->\n\n{decisions_table()}\n\n<!-- decisions -->{kept[-1]}",
             encoding="utf-8",
         )
+    elif sys.argv[1:] == ["encoders"]:
+        ENCODERS.write_text(encoders_page(), encoding="utf-8")
     else:
         sys.stdout.write("\n".join(make() for make in PAGES.values()))

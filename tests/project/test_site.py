@@ -37,6 +37,11 @@ def test_the_page_of_the_config_has_every_key() -> None:
     assert {key for key in keys - free if f"`{key}`" not in page} == set()
 
 
+def test_the_page_of_encoders_is_current() -> None:
+    page = docs_pages.ENCODERS.read_text(encoding="utf-8")
+    assert page == docs_pages.encoders_page(), "run: python scripts/docs_pages.py encoders"
+
+
 def test_the_index_of_decisions_lists_every_decision() -> None:
     index = (docs_pages.DECISIONS / "index.md").read_text(encoding="utf-8")
     missing = [row for row in docs_pages.decision_rows() if row not in index]

@@ -15,7 +15,7 @@ from inkdot.cli.cell_finder import cell_finder
 from inkdot.cli.compare import compare
 from inkdot.cli.embed import embed
 from inkdot.cli.evaluate import evaluate
-from inkdot.cli.model import model
+from inkdot.cli.model import encoders, model
 from inkdot.cli.options import renamed_options
 from inkdot.cli.predict import predict
 from inkdot.cli.prepare import demo, doctor, init, synth, tile
@@ -31,6 +31,7 @@ Where to find what (COMMAND --help lists the options):
   multiple-instance learning (MIL)                train; config: training.mil
   pseudo-labels                                   config: training.mil
   early stopping, checkpoint, EMA                 config: training
+  foundation models, pretrained encoders          encoders
   test-time augmentation (TTA)                    config: model
   abstention, selective risk                      config: training
   out-of-distribution (OOD) detection, heat maps  predict
@@ -62,6 +63,7 @@ app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(predict)
+app.command()(encoders)
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")
 app.add_typer(cell_finder, name="cell-finder")

@@ -1,4 +1,4 @@
-"""The commands of `inkdot model`."""
+"""The commands of `inkdot model`, and `inkdot encoders`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,3 +53,18 @@ def export(
     from inkdot.stages import model_export as stage
 
     raise typer.Exit(stage.run(folder, format_, out, allow_synthetic_model=allow_synthetic_model))
+
+
+def encoders(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="An encoder; left out: the table.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List published encoders (UNI, Virchow, CROWN, …) with scale and licence.
+
+    Each may stand in model.backbone of a config, as may any timm model, hf-hub:OWNER/NAME and local-dir:FOLDER.
+    """
+    from inkdot.stages import encoders as stage
+
+    raise typer.Exit(stage.run(name, as_json=as_json))

@@ -41,7 +41,7 @@ class _QueryAttention(nn.Module):
         self.to_out = nn.Linear(WIDTH, WIDTH, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        count = len(tokens)
+        count = tokens.shape[0]
         query = cast(Tensor, self.to_q(self.ln_q(self.query))).expand(count, 1, WIDTH)
         keys, values = cast(Tensor, self.to_kv(self.ln_k(tokens))).chunk(2, dim=-1)
         split = [
