@@ -54,7 +54,7 @@ def test_the_table_and_the_facts_of_one_are_printed(capsys):
     assert "licence        CC-BY-NC-ND-4.0; no commercial use" in printed
     assert encoders.run("crown", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["hub"] == "LexieK/Crown"
-    with pytest.raises(UserError, match="found 'virchow3'; similar ones are virchow2"):
+    with pytest.raises(UserError, match="found 'virchow3'; similar ones are virchow, virchow2"):
         encoders.run("virchow3")
 
 

@@ -178,6 +178,8 @@ def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: in
         # OpenVINO traces by torch.jit, whose deprecation users cannot act on.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
+        # Transformers compare shapes, which are constant here: batch and side are those of the example.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         converted = openvino.convert_model(
             FeatureNetwork(network.cpu()).eval(),
             example_input=example,

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import sys
 
 from rich.console import Console
 from rich.text import Text
@@ -33,13 +34,15 @@ def run(name: str | None = None, *, as_json: bool = False) -> int:
     if name is not None and name not in recipes:
         similar = difflib.get_close_matches(name.lower(), recipes, n=3, cutoff=0.4) or list(recipes)[:3]
         raise UserError(
-            f"encoders: expected a name of `inkdot encoders`, found {name!r}; similar ones are {', '.join(similar)}; any timm model "
-            "may stand in model.backbone too"
+            f"encoders: expected a name of `inkdot encoders`, found {name!r}; similar ones are {', '.join(similar)}; any timm "
+            "model may stand in model.backbone too"
         )
     if as_json:
         chosen = list(recipes.values()) if name is None else [recipes[name]]
         values = [recipe.model_dump(mode="json") for recipe in chosen]
-        print(json.dumps(values if name is None else values[0], indent=2, ensure_ascii=False))
+        sys.stdout.write(
+            json.dumps(values if name is None else values[0], indent=2, ensure_ascii=False) + "\n"
+        )
         return 0
     console = Console()
     for line in table_lines() if name is None else fact_lines(recipes[name]):
