@@ -73,6 +73,28 @@ def test_of_images_it_names_the_split_the_disk_and_the_steps_of_the_real_run(
     assert RunLayout(tmp_path / "run").cached_images.stat().st_size == pytest.approx(73_728, abs=200)
 
 
+def test_the_steps_of_rare_labels_are_those_of_the_real_run(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("inkdot.datasets.tile_sampler.SHORTEST_EPOCH", 4)
+    rows = images.read_text().splitlines()
+    rare = [
+        row if index % 4 == 1 else row.replace(",malignant,", ",benign,")
+        for index, row in enumerate(rows, -1)
+    ]
+    images.write_text("\n".join(rare) + "\n")
+    own = config(rare_class_draws=1.0)
+    assert train.run_images(own, images, tmp_path / "run", dry_run=True) == 0
+    planned = said(capsys)
+    assert train.run_images(own, images, tmp_path / "run") == 0
+    done = said(capsys)
+    assert (
+        "An epoch draws 8 tiles from 18, those of the rarest class 1 times each; in 2 epochs 2 times." in done
+    )
+    assert "Steps: 4 of 4 tiles in 2 epochs." in planned
+    assert " 4/4 " in done
+
+
 def test_of_a_cross_validation_it_names_every_fold(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

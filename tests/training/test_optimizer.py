@@ -69,14 +69,27 @@ def test_biases_and_normalisation_do_not_decay(network, layer_decay):
     ("weights", "training", "expected"),
     [
         ("scratch", {}, (1e-3, 1.0, 0.0)),
-        ("pretrained", {}, (1e-3, 0.9, 0.0)),
-        ("imagenet-lite0", {}, (1e-3, 0.9, 0.0)),
-        ("RUN/model/weights.safetensors", {"layer_decay": 1.0}, (1e-3, 1.0, 0.0)),
-        ("pretrained", {"learning_rate": 3e-4, "gradient_clip": 2.0}, (3e-4, 0.9, 2.0)),
+        ("imagenet-lite0", {}, (1e-3, 1.0, 0.0)),
+        ("pretrained", {"learning_rate": 3e-4, "gradient_clip": 2.0}, (3e-4, 1.0, 2.0)),
+        ("RUN/model/weights.safetensors", {"layer_decay": 0.8}, (1e-3, 0.8, 0.0)),
     ],
 )
 def test_settings_that_are_null_follow_the_starting_weights(network, weights, training, expected):
     assert optimizer_settings(config(weights, **training), network.backbone) == expected
+
+
+@pytest.mark.parametrize(
+    ("weights", "training", "expected"),
+    [
+        ("scratch", {}, (1e-3, 1.0, 1.0)),
+        ("pretrained", {}, (3e-4, 0.75, 1.0)),
+        ("RUN/model/weights.safetensors", {"layer_decay": 1.0, "gradient_clip": 0.0}, (3e-4, 1.0, 0.0)),
+    ],
+)
+def test_pretrained_transformers_are_trained_slower_below(weights, training, expected):
+    with torch.device("meta"):
+        backbone = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    assert optimizer_settings(config(weights, **training), backbone) == expected
 
 
 @pytest.mark.parametrize(

@@ -92,14 +92,15 @@ class TrainingConfig(Strict):
         default=None,
         gt=0.0,
         le=10.0,
-        description="Peak learning rate of the heads (AdamW, linear warm-up, then cosine decay); null: 0.001.",
+        description="Peak learning rate of the heads (AdamW, linear warm-up, then cosine decay); null: 0.001, or 0.0003 for "
+        "pretrained transformers.",
     )
     layer_decay: float | None = Field(
         default=None,
         gt=0.0,
         le=1.0,
         description="Factor of the learning rate from each layer of the network to the one before it, so that pretrained lower "
-        "layers change little; 1 for the same rate everywhere; null: 1 from scratch, 0.9 from pretrained weights.",
+        "layers change little; 1 for the same rate everywhere; null: 0.75 for pretrained transformers, 1 for other networks.",
     )
     weight_decay: float = Field(default=0.02, ge=0.0, le=10.0, description="Decoupled weight decay.")
     warmup_fraction: Fraction = Field(

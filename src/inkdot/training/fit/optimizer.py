@@ -11,9 +11,10 @@ from torch.optim import AdamW
 
 from inkdot.config import Config, TrainingConfig
 
-_SCRATCH_RATE: Final = 1e-3
-_PRETRAINED_RATE: Final = 1e-3
-_PRETRAINED_DECAY: Final = 0.9
+_RATE: Final = 1e-3
+# As in He et al. 2022 (MAE, arXiv:2111.06377, table 9) and Bao et al. 2022 (BEiT, arXiv:2106.08254); not measured here.
+_PRETRAINED_TRANSFORMER_RATE: Final = 3e-4
+_PRETRAINED_TRANSFORMER_DECAY: Final = 0.75
 _TRANSFORMER_CLIP: Final = 1.0
 
 
@@ -43,14 +44,15 @@ class OptimizerSettings(NamedTuple):
 
 def optimizer_settings(config: Config, backbone: nn.Module) -> OptimizerSettings:
     """The config's settings; those that are null by the starting weights and the backbone (decision 174)."""
-    settings, pretrained = config.training, config.model.weights != "scratch"
+    settings, transformer = config.training, is_transformer(backbone)
+    fine_tuned = transformer and config.model.weights != "scratch"
     rate, decay, clip = settings.learning_rate, settings.layer_decay, settings.gradient_clip
     if rate is None:
-        rate = _PRETRAINED_RATE if pretrained else _SCRATCH_RATE
+        rate = _PRETRAINED_TRANSFORMER_RATE if fine_tuned else _RATE
     if decay is None:
-        decay = _PRETRAINED_DECAY if pretrained else 1.0
+        decay = _PRETRAINED_TRANSFORMER_DECAY if fine_tuned else 1.0
     if clip is None:
-        clip = _TRANSFORMER_CLIP if is_transformer(backbone) else 0.0
+        clip = _TRANSFORMER_CLIP if transformer else 0.0
     return OptimizerSettings(rate, decay, clip)
 
 
