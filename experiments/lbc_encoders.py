@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 import yaml
 from plain_timm_loop import Loop, as_input, compare, metrics_of, predict_fold
@@ -36,7 +37,7 @@ from inkdot.labels import head_slices
 from inkdot.model.predictor import Predictor
 from inkdot.stages import train
 from inkdot.storage.layout import RunLayout
-from inkdot.training.fit.imagenet_lite0 import imagenet_lite0_tensors
+from inkdot.training.fit.imagenet_lite0 import imagenet_lite0_tensors, load_imagenet_lite0
 
 FOLDS, HEAD = 5, "grade"
 BASE = Path(__file__).parents[1] / "configs" / "cervical_images.yaml"
@@ -142,14 +143,11 @@ def plain_loop(start: str, epochs: int, learning_rate: float) -> Loop:
 
 def lite0_features(images: Images, work: Path) -> np.ndarray:
     """Features of the frozen backbone, float [n, 1280]."""
-    import timm
-
     path = work / "features.npy"
     if not path.exists():
-        network = timm.create_model(LITE0_BACKBONE)
-        network.load_state_dict(imagenet_lite0_tensors())
-        network.reset_classifier(0)
-        network.eval().to(memory_format=torch.channels_last)
+        network = timm.create_model(LITE0_BACKBONE, num_classes=0).eval()
+        load_imagenet_lite0(network)
+        network.to(memory_format=torch.channels_last)
         pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2)
         with torch.inference_mode():
             parts = [network(as_input(part, 0.5)) for part in pixels.split(64)]

@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -115,7 +116,7 @@ def metrics_of(truth: np.ndarray, scores: np.ndarray, fold: np.ndarray) -> np.nd
 
 def compare(
     truth: np.ndarray, ours: np.ndarray, plain: np.ndarray, fold: np.ndarray, group: np.ndarray
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Metrics of both and their paired differences, each as [value, low, high]."""
     names = ["balanced_accuracy", "mean_auc", "balanced_accuracy_mean_of_folds", "mean_auc_mean_of_folds"]
     groups, member = np.unique(group, return_inverse=True)

@@ -2,10 +2,10 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import torch
-from timm.optim import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay  # pyright: ignore[reportPrivateImportUsage]
 from torch import nn
 from torch.optim import AdamW
 
@@ -83,7 +83,8 @@ def parameter_groups(network: nn.Module, weight_decay: float, layer_decay: float
     if layer_decay == 1:
         return _by_dimension(list(network.parameters()), weight_decay)
     own = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
-    groups = param_groups_layer_decay(network.backbone, weight_decay, layer_decay=layer_decay)
+    backbone = cast(nn.Module, network.backbone)
+    groups = param_groups_layer_decay(backbone, weight_decay, layer_decay=layer_decay)
     for group in groups:
         group["lr_scale"] *= layer_decay
     return [*_by_dimension(own, weight_decay), *groups]
