@@ -1,5 +1,7 @@
 """Learning rates by layer, and what settings that are null become."""
 
+import re
+
 import pytest
 import timm
 import torch
@@ -55,6 +57,24 @@ def test_rates_are_timms_with_the_heads_as_one_more_layer(network):
         expected
     )
     assert min(expected.values()) < max(expected.values()) < 0.1
+
+
+def test_layers_inside_an_encoder_that_pools_tokens_are_timms(tiny_config):
+    spec = NetworkSpec("vit_tiny_patch16_224", 0.0, tiny_config.head_records, 32, pooling="mean")
+    network = TileNetwork(spec)
+    scales = rates_by_block(parameter_groups(network, 0.02, 0.5), network)
+    assert scales["heads"] == 1.0
+    blocks = [scales[f"backbone.trunk.blocks.{block}."] for block in range(12)]
+    assert blocks == pytest.approx([0.5 ** (12 - block) for block in range(12)])
+
+
+def rates_by_block(groups, network):
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {
+        re.sub(r"(heads|blocks\.\d+\.).*", r"\1", names[id(own)]): group.get("lr_scale", 1.0)
+        for group in groups
+        for own in group["params"]
+    }
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.7])

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from inkdot.config import Config, TrainingConfig
+from inkdot.model.encoders.build import timm_model
 
 _RATE: Final = 1e-3
 # As in He et al. 2022 (MAE, arXiv:2111.06377, table 9) and Bao et al. 2022 (BEiT, arXiv:2106.08254); not measured here.
@@ -78,13 +79,14 @@ def parameter_groups(network: nn.Module, weight_decay: float, layer_decay: float
     """Groups of parameters with their weight decay and ``lr_scale``.
 
     Weight decay is for matrices and filters only: decaying biases and normalisation scales hurts. Layers are timm's
-    (``group_matcher`` of the backbone); the heads are the layer above the backbone's last.
+    (``group_matcher`` of its model); heads, and a pooling that timm does not know, are the layer above its last.
     """
     if layer_decay == 1:
         return _by_dimension(list(network.parameters()), weight_decay)
-    own = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
-    backbone = cast(nn.Module, network.backbone)
-    groups = param_groups_layer_decay(backbone, weight_decay, layer_decay=layer_decay)
+    trunk = timm_model(cast(nn.Module, network.backbone))
+    below = {id(parameter) for parameter in trunk.parameters()}
+    own = [parameter for parameter in network.parameters() if id(parameter) not in below]
+    groups = param_groups_layer_decay(trunk, weight_decay, layer_decay=layer_decay)
     for group in groups:
         group["lr_scale"] *= layer_decay
     return [*_by_dimension(own, weight_decay), *groups]
