@@ -1,6 +1,6 @@
 """Encoders on cervical cytology (Pap): Inkdot from several starts, each against a plain timm loop from the same start.
 
-    python experiments/lbc_encoders.py images.csv --work FOLDER [--choose] [--arms scratch lite0 linear] [--epochs 4]
+    python experiments/lbc_encoders.py images.csv --work FOLDER [--arms scratch lite0 linear ensemble] [--epochs 4]
 
 The table has the columns path, label, original_image; all copies of one original are one group. Five folds, drawn by Inkdot,
 are the same for all arms. `--choose` compares settings on an inner split of the training images of the first fold, and
@@ -14,7 +14,7 @@ import argparse
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,21 +44,11 @@ BASE = Path(__file__).parents[1] / "configs" / "cervical_images.yaml"
 
 # Compared by --choose on the inner split; the first of each start is what the outer folds use.
 PLAIN_RATES = {"scratch": [1e-3], "lite0": [1e-3, 3e-4, 1e-4]}
-OURS: dict[str, dict[str, dict[str, object]]] = {
-    "scratch": {"defaults": {}},
-    "lite0": {
-        "0.001": {"learning_rate": 1e-3, "layer_decay": 1.0},
-        "0.001 decay 0.9": {"learning_rate": 1e-3, "layer_decay": 0.9},
-        "0.001 decay 0.8": {"learning_rate": 1e-3, "layer_decay": 0.8},
-        "0.003 decay 0.8": {"learning_rate": 3e-3, "layer_decay": 0.8},
-        "0.0003": {"learning_rate": 3e-4, "layer_decay": 1.0},
-        "0.001 decay 0.9 batch 32": {"learning_rate": 1e-3, "layer_decay": 0.9, "batch_size": 32},
-        "0.001 decay 0.95 batch 32": {"learning_rate": 1e-3, "layer_decay": 0.95, "batch_size": 32},
-        "0.002 decay 0.95": {"learning_rate": 2e-3, "layer_decay": 0.95},
-        "0.003": {"learning_rate": 3e-3, "layer_decay": 1.0},
-        "0.003 decay 0.9": {"learning_rate": 3e-3, "layer_decay": 0.9},
-    },
-}
+# Learning rate, layer decay and batch size of Inkdot.
+OURS = [
+    (1e-3, 1.0, 64), (1e-3, 0.9, 64), (1e-3, 0.8, 64), (3e-3, 0.8, 64), (3e-4, 1.0, 64), (1e-3, 0.9, 32),
+    (1e-3, 0.95, 32), (2e-3, 0.95, 64), (3e-3, 1.0, 64), (3e-3, 0.9, 64),
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,10 +145,15 @@ def lite0_features(images: Images, work: Path) -> np.ndarray:
     return np.load(path, allow_pickle=False)
 
 
-def linear_fold(features: np.ndarray, truth: np.ndarray, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """scikit-learn's logistic regression with its defaults on standardised features."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    return model.fit(features[rows], truth[rows]).predict_proba(features[test])
+def linear(images: Images, work: Path) -> np.ndarray:
+    """Out-of-fold probabilities of scikit-learn's logistic regression, with its defaults, on standardised features."""
+    features = lite0_features(images, work)
+
+    def predict(rows: np.ndarray, test: np.ndarray, _: Path) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        return model.fit(features[rows], images.truth[rows]).predict_proba(features[test])
+
+    return out_of_fold(images, "plain-linear", work, predict)
 
 
 def out_of_fold(
@@ -178,33 +173,35 @@ def out_of_fold(
     return scores / scores.sum(axis=1, keepdims=True)
 
 
+def fine_tuned(
+    images: Images, start: str, seed: int, options: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Out-of-fold probabilities of the plain loop and of Inkdot, from one start."""
+    loop = replace(plain_loop(start, options.epochs, PLAIN_RATES[start][0]), seed=seed)
+    config, name = config_of(options.side_px, options.epochs, start, seed=seed), f"{start}-{seed}"
+    return (
+        out_of_fold(
+            images, f"plain-{name}", options.work, lambda rows, test, _: plain_fold(images, loop, rows, test)
+        ),
+        out_of_fold(
+            images, f"ours-{name}", options.work,
+            lambda rows, test, out: ours_fold(images, config, rows, test, out),
+        ),
+    )  # fmt: skip
+
+
 def arms(images: Images, options: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """By start: out-of-fold probabilities of the plain loop and, where there is such an arm, of Inkdot."""
+    """By arm: out-of-fold probabilities of the plain loop and, where there is such an arm, of Inkdot."""
     found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
-    for start in options.arms:
-        if start == "linear":
-            features = lite0_features(images, options.work)
-            plain = out_of_fold(
-                images, "plain-linear", options.work,
-                lambda rows, test, _, f=features: linear_fold(f, images.truth, rows, test),
-            )  # fmt: skip
-            found[start] = plain, None
-            continue
-        loop = plain_loop(start, options.epochs, PLAIN_RATES[start][0])
-        config = config_of(options.side_px, options.epochs, start)
-        plain = ours = None
-        if "plain" in options.sides:
-            plain = out_of_fold(
-                images, f"plain-{start}", options.work,
-                lambda rows, test, _, own=loop: plain_fold(images, own, rows, test),
-            )  # fmt: skip
-        if "ours" in options.sides:
-            ours = out_of_fold(
-                images, f"ours-{start}", options.work,
-                lambda rows, test, out, own=config: ours_fold(images, own, rows, test, out),
-            )  # fmt: skip
-        if plain is not None:
-            found[start] = plain, ours
+    for arm in options.arms:
+        if arm == "linear":
+            found[arm] = linear(images, options.work), None
+        elif arm == "ensemble":
+            members = [fine_tuned(images, "lite0", seed, options) for seed in range(options.members)]
+            plain, ours = zip(*members, strict=True)
+            found[arm] = np.mean(plain, axis=0), np.mean(ours, axis=0)
+        else:
+            found[arm] = fine_tuned(images, arm, 0, options)
     return found
 
 
@@ -222,12 +219,13 @@ def choose(images: Images, options: argparse.Namespace) -> None:
             candidates[f"plain {start} {rate:g}"] = lambda _, own=loop: plain_fold(
                 images, own, inner, held_out
             )
-    for start, settings in OURS.items():
-        for name, values in settings.items():
-            config = config_of(options.side_px, options.epochs, start, **values)
-            candidates[f"ours {start} {name}"] = lambda out, own=config: ours_fold(
-                images, own, inner, held_out, out
-            )
+    for rate, decay, batch in OURS:
+        values = {"learning_rate": rate, "layer_decay": decay, "batch_size": batch}
+        config = config_of(options.side_px, options.epochs, "lite0", **values)
+        name = f"ours lite0 {rate:g}" + (f" decay {decay:g}" if decay < 1 else "")
+        candidates[name + (f" batch {batch}" if batch != 64 else "")] = lambda out, own=config: ours_fold(
+            images, own, inner, held_out, out
+        )
     print(
         f"{len(inner)} images train, {len(held_out)} of {len(set(images.groups[held_out]))} groups are held out"
     )
@@ -283,8 +281,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("images", type=Path, help="the table of images")
     parser.add_argument("--work", type=Path, default=Path("lbc-encoders"))
-    parser.add_argument("--arms", nargs="+", default=["scratch", "lite0", "linear"])
-    parser.add_argument("--sides", nargs="+", default=["plain", "ours"], help="plain, ours or both")
+    parser.add_argument("--arms", nargs="+", default=["scratch", "lite0", "linear", "ensemble"])
+    parser.add_argument("--members", type=int, default=2, help="networks of the ensemble, from seeds 0, 1, …")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--side-px", type=int, default=96)
     parser.add_argument(
