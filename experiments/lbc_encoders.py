@@ -42,7 +42,7 @@ from inkdot.training.fit.imagenet_lite0 import imagenet_lite0_tensors, load_imag
 FOLDS, HEAD = 5, "grade"
 BASE = Path(__file__).parents[1] / "configs" / "cervical_images.yaml"
 
-# Compared by --choose on the inner split; the first of each start is what the outer folds use.
+# Compared by --choose on the inner split; the first of each start is what the five folds use.
 PLAIN_RATES = {"scratch": [1e-3], "lite0": [1e-3, 3e-4, 1e-4]}
 # Learning rate, layer decay and batch size of Inkdot.
 OURS = [
@@ -53,7 +53,7 @@ OURS = [
 
 @dataclass(frozen=True)
 class Images:
-    """All images, in the order of the table."""
+    """All images."""
 
     table: Path
     names: list[str]
@@ -118,10 +118,8 @@ def ours_fold(images: Images, config: Config, rows: np.ndarray, test: np.ndarray
 
 
 def plain_fold(images: Images, loop: Loop, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
-    pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2)
-    return predict_fold(
-        pixels, torch.from_numpy(images.truth), torch.from_numpy(rows), torch.from_numpy(test), loop
-    )
+    pixels, truth = torch.from_numpy(images.pixels.transpose(0, 3, 1, 2)), torch.from_numpy(images.truth)
+    return predict_fold(pixels, truth, torch.from_numpy(rows), torch.from_numpy(test), loop)
 
 
 def plain_loop(start: str, epochs: int, learning_rate: float) -> Loop:
@@ -179,15 +177,15 @@ def fine_tuned(
     """Out-of-fold probabilities of the plain loop and of Inkdot, from one start."""
     loop = replace(plain_loop(start, options.epochs, PLAIN_RATES[start][0]), seed=seed)
     config, name = config_of(options.side_px, options.epochs, start, seed=seed), f"{start}-{seed}"
-    return (
-        out_of_fold(
-            images, f"plain-{name}", options.work, lambda rows, test, _: plain_fold(images, loop, rows, test)
-        ),
-        out_of_fold(
-            images, f"ours-{name}", options.work,
-            lambda rows, test, out: ours_fold(images, config, rows, test, out),
-        ),
-    )  # fmt: skip
+    plain = out_of_fold(
+        images, f"plain-{name}", options.work, lambda rows, test, _: plain_fold(images, loop, rows, test)
+    )
+    return plain, out_of_fold(
+        images,
+        f"ours-{name}",
+        options.work,
+        lambda rows, test, out: ours_fold(images, config, rows, test, out),
+    )
 
 
 def arms(images: Images, options: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
@@ -230,7 +228,7 @@ def choose(images: Images, options: argparse.Namespace) -> None:
         f"{len(inner)} images train, {len(held_out)} of {len(set(images.groups[held_out]))} groups are held out"
     )
     for name, predict in candidates.items():
-        if not any(name.startswith(own) for own in options.choose):
+        if not name.startswith(tuple(options.choose or [""])):
             continue
         folder = f"choose-{options.epochs}-epochs" + (f"-{options.few}-groups" if options.few else "")
         out = options.work / folder / name.replace(" ", "-")
@@ -243,10 +241,8 @@ def choose(images: Images, options: argparse.Namespace) -> None:
         truth = images.truth[held_out]
         accuracy, auc, *_ = metrics_of(truth, scores, np.zeros(len(truth)))
         likelihood = -np.log(np.clip(scores[np.arange(len(truth)), truth], 1e-6, 1)).mean()
-        print(
-            f"{name}: balanced accuracy {accuracy:.3f}, mean AUC {auc:.4f}, log-loss {likelihood:.3f}",
-            flush=True,
-        )
+        shown = f"balanced accuracy {accuracy:.3f}, mean AUC {auc:.4f}, log-loss {likelihood:.3f}"
+        print(f"{name}: {shown}", flush=True)
 
 
 def few_groups(images: Images, rows: np.ndarray, count: int) -> np.ndarray:
@@ -268,7 +264,7 @@ def report(images: Images, found: dict[str, tuple[np.ndarray, np.ndarray | None]
     columns = ("balanced_accuracy", "mean_auc", "mean_auc_mean_of_folds")
     for start, (plain, ours) in found.items():
         compared = compare(images.truth, plain if ours is None else ours, plain, images.folds, images.groups)
-        results[start] = compared
+        results[start] = {"plain": compared["plain"]} if ours is None else compared
         for side in ("plain",) if ours is None else ("ours", "plain", "difference"):
             sign = "+" if side == "difference" else ""
             cells = [compared[side][name] for name in columns]
@@ -291,10 +287,9 @@ def main() -> None:
     parser.add_argument("--few", type=int, help="with --choose: train on so many groups of each class")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    options.images = options.images.resolve()
-    images = read_images(options.images, config_of(options.side_px, 1, "scratch"), options.work / "images")
+    config = config_of(options.side_px, 1, "scratch")
+    images = read_images(options.images.resolve(), config, options.work / "images")
     if options.choose is not None:
-        options.choose = options.choose or [""]
         choose(images, options)
     else:
         report(images, arms(images, options), options.work)
