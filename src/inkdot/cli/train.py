@@ -30,6 +30,13 @@ def train(
         int | None,
         typer.Option(min=2, help="Cross-validate with this many folds instead of making one model."),
     ] = None,
+    ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--ensemble",
+            help="With --folds: make the models of the folds one model, OUT/model (an ensemble).",
+        ),
+    ] = False,
     workers: Workers = 2,
     dry_run: DryRun = False,
 ) -> None:
@@ -44,5 +51,9 @@ def train(
     table, of_images = slides_or_images(slides, images)
     settings = load_config(config)
     if of_images:
-        raise typer.Exit(stage.run_images(settings, table, out, folds=folds, dry_run=dry_run))
-    raise typer.Exit(stage.run(settings, table, out, workers=workers, folds=folds, dry_run=dry_run))
+        raise typer.Exit(
+            stage.run_images(settings, table, out, folds=folds, ensemble=ensemble, dry_run=dry_run)
+        )
+    raise typer.Exit(
+        stage.run(settings, table, out, workers=workers, folds=folds, ensemble=ensemble, dry_run=dry_run)
+    )

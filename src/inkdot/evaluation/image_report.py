@@ -56,9 +56,14 @@ def image_report(
     reliability = reliability_bins(truth, scores, predictions.patients[rows])
     threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
     selective = selective_prediction(truth, scores, predictions.patients[rows], threshold, band)
+    of_images = cross_validation_metrics(predictions, heads, seed=0)
+    if model.members:  # each member has its own temperatures: there are no scores of the ensemble before them
+        of_images = {
+            name: own for name, own in of_images.items() if not name.startswith("calibration_error_before.")
+        }
     metrics = {
         "Groups": slide_metrics(groups, ks=()),
-        "Images": cross_validation_metrics(predictions, heads, seed=0) | selective.metrics,
+        "Images": of_images | selective.metrics,
     }
     return EvaluationReport(
         title="Evaluation report",

@@ -154,7 +154,8 @@ def _share_below(own: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _sums(values: FloatArray, owner: npt.NDArray[np.intp], count: int) -> FloatArray:
-    return np.stack([np.bincount(owner, weights=own, minlength=count) for own in values])
+    sums: FloatArray = np.stack([np.bincount(owner, own, count) for own in values]).astype(np.float64)
+    return sums
 
 
 def _unbiased(count: int) -> float:

@@ -13,6 +13,7 @@ from inkdot.errors import StorageError, UserError
 from inkdot.model.encoders.backbone_spec import Argument
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
+from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file, write_model_file
@@ -39,8 +40,10 @@ def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:
 
     Raises:
         StorageError: The folder is no model, or its files do not belong together.
+        UserError: The model is an ensemble, which is several networks.
     """
     description = read_model_file(folder)
+    single_model_only(folder, description.members, "this command")
     path = ModelLayout(folder).weights
     try:
         tensors = load_file(path)

@@ -26,7 +26,7 @@ _FEWEST_TILES = 100
 _FEWEST_SLIDES = 4
 """With fewer the limit is too uncertain to be of use."""
 
-_EXCEEDED_BY = 0.01
+EXCEEDED_BY = 0.01
 """Accepted share of false warnings, among slides like those of training."""
 
 
@@ -60,7 +60,7 @@ def write_ood_reference(
     }
     write_bytes(path, save(tensors))
     return OodReference(
-        limit=prediction_limit(medians, 1.0 - _EXCEEDED_BY),
+        limit=prediction_limit(medians, 1.0 - EXCEEDED_BY),
         slides=len(medians),
         tiles=len(reference.reach),
         reference_sha256=file_sha256(path),

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.labels import Head, flagging_head, head_slices
-from inkdot.metrics.attention_pooling import attention_weights
+from inkdot.labels import Head, flag_column, flagging_head, head_slices
+from inkdot.metrics.attention_pooling import attention_pool, attention_weights
 from inkdot.metrics.calibration import softmax
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
+from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
 from inkdot.records import RgbArray
+from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, Precision, read_model_file
 
 if TYPE_CHECKING:
@@ -47,10 +49,15 @@ class Predicted(NamedTuple):
     Attributes:
         scores: Probabilities, shape [n, score columns].
         attention: Weight of each tile for the flagging head, sum 1, shape [n]; None without attention.
+        spread: Of an ensemble: standard deviation over its members of the flag class's probability, shape [n]; None of one
+            network.
+        member_slide_scores: Of an ensemble with attention: the slide's score by each member, shape [members]; else None.
     """
 
     scores: ScoreArray
     attention: ScoreArray | None
+    spread: ScoreArray | None = None
+    member_slide_scores: ScoreArray | None = None
 
 
 class Predictor:
@@ -98,7 +105,14 @@ class Predictor:
         self._device = device
         self.precision: Precision = self._local_precision()
         self._network = network
-        if self.description.ood is not None:
+        layout = ModelLayout(folder)
+        self._members = [
+            Predictor(layout.member(index), device, batch_size, runtime)
+            for index in range(len(self.description.members))
+        ]
+        if self._members:
+            self.ood_distance = self._members_ood_distance() if self.description.ood is not None else None
+        elif self.description.ood is not None:
             self.ood_distance = make_ood_distance(read_ood_reference(folder))
 
     def predict_proba(self, tiles: Iterable[RgbArray]) -> ScoreArray:
@@ -119,6 +133,8 @@ class Predictor:
 
     def from_logits(self, batches: Sequence[LogitArray]) -> Predicted:
         """Output of :meth:`predict`, from the logits of all batches of a slide."""
+        if self._members:
+            return self._mean_of_members(batches)
         heads = self.description.head_records
         columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
         logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
@@ -129,13 +145,46 @@ class Predictor:
     def network(self) -> Backend:
         """The network, loaded on first use: reading the description alone is fast and writes nothing."""
         if self._network is None:
-            self._network = self._load_openvino() if self.runtime == "openvino" else self._load_torch()
+            if self._members:
+                self._network = EnsembleNetwork([member.network for member in self._members])
+            else:
+                self._network = self._load_openvino() if self.runtime == "openvino" else self._load_torch()
         return self._network
 
     @property
     def warnings(self) -> list[str]:
         """Warnings for all scores computed on this machine."""
         return precision_warnings(self.description.precision, self.precision)
+
+    def _mean_of_members(self, batches: Sequence[LogitArray]) -> Predicted:
+        """Mean of the members' calibrated probabilities and attention, and how far they are apart."""
+        count = len(self._members)
+        parts = [np.split(batch, count, axis=1) for batch in batches]
+        found = [
+            member.from_logits([part[index] for part in parts]) for index, member in enumerate(self._members)
+        ]
+        head = flagging_head(self.description.head_records)
+        scores = np.stack([own.scores for own in found])
+        attention = [own.attention for own in found if own.attention is not None]
+        return Predicted(
+            scores.mean(axis=0),
+            np.stack(attention).mean(axis=0) if attention else None,
+            spread_of(scores[:, :, flag_column(self.description.head_records)]),
+            np.array([slide_score(own, self.description.head_records, head) for own in found], np.float32)
+            if attention
+            else None,
+        )
+
+    def _members_ood_distance(self) -> Callable[[FeatureArray], ScoreArray] | None:
+        distances = [member.ood_distance for member in self._members if member.ood_distance is not None]
+        if len(distances) < len(self._members):
+            return None
+
+        def distance(features: FeatureArray) -> ScoreArray:
+            widths = [member.network.feature_count for member in self._members]
+            return mean_ood_distance(distances, widths)(features)
+
+        return distance
 
     def _local_precision(self) -> Precision:
         recorded = self.description.precision
@@ -167,6 +216,20 @@ class Predictor:
         device = choose_device(self._device)
         batch_size = self._batch_size or batch_size_on(device.type)
         return TorchNetwork(load_model(self._folder)[1], device, batch_size, self.precision)
+
+
+def slide_score(predicted: Predicted, heads: Sequence[Head], head: Head) -> float:
+    """Probability (0 to 1) of the flag class for a slide by attention over its tiles; NaN without tiles.
+
+    Args:
+        predicted: Of one network with attention, for all tiles of the slide.
+        heads: The heads, in the order of the columns.
+        head: The flagging one.
+    """
+    if predicted.attention is None or not len(predicted.scores):
+        return float("nan")
+    own = predicted.scores[:, head_slices(heads)[head.name]]
+    return float(attention_pool(own, predicted.attention)[head.classes.index(head.flag_class or "")])
 
 
 def is_cpu(device: str) -> bool:

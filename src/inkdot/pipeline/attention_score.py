@@ -14,6 +14,8 @@ def attention_score(scores: SlideScores) -> np.float32 | None:
     head = scores.flag_head
     if not len(scores.flag_scores) or scores.operating_points[head.name].evaluated_on != "attention":
         return None
+    if scores.member_slide_scores:
+        return np.float32(np.mean(scores.member_slide_scores))
     classes = np.stack([scores.probabilities(head.name, name) for name in head.classes], axis=1)
     weights = scores.table.column("attention").to_numpy()
     return np.float32(attention_pool(classes, weights)[head.classes.index(head.flag_class or "")])

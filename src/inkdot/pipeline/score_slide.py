@@ -11,19 +11,21 @@ from inkdot.errors import StorageError, SyntheticModelError
 from inkdot.model.batches import FeatureArray
 from inkdot.model.encoder_hash import model_encoder_sha256
 from inkdot.model.precision import precision_warnings
-from inkdot.model.predictor import Predictor, Runtime
+from inkdot.model.predictor import Predicted, Predictor, Runtime
 from inkdot.pipeline.embed_slide import embedding_facts, embeddings_valid, tile_corners
 from inkdot.pipeline.guards import real_slide_message
 from inkdot.pipeline.infer_tiles import infer_tiles
 from inkdot.pipeline.score_embeddings import infer_from_embeddings, read_matching
 from inkdot.records import SlideEntry
 from inkdot.storage.embeddings import Embeddings, write_embeddings
+from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import ModelFile, model_sha256
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
+from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
@@ -31,6 +33,9 @@ SYNTHETIC_MODEL_WARNING = (
 UNKNOWN_SCALE_WARNING = (
     "the model was trained on images of unknown scale: the scale of these tiles may differ"
 )
+
+_NO_INPUT = ("version", MEMBER_SLIDE_SCORES)
+"""Entries of the footer that scores are not made from."""
 
 SCALE_TOLERANCE: Final = 1.2
 """20x scanners give 0.44 to 0.52 µm/px, 40x scanners 0.22 to 0.26: a factor of 1.18 within a class, 2 between."""
@@ -72,8 +77,11 @@ class ScoringModel:
 
         Raises:
             StorageError: The folder is not a model, or its files do not belong together.
+        UserError: Embeddings are requested of an ensemble, which has several encoders.
         """
         predictor = Predictor(folder, runtime=runtime)
+        if embeddings or embeddings_from:
+            single_model_only(folder, predictor.description.members, "predict with embeddings")
         encoder = model_encoder_sha256(folder) if embeddings or embeddings_from else ""
         return cls(
             predictor,
@@ -117,18 +125,26 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
         )  # fmt: skip
 
     if given is not None:
-        (scores, attention), ood_distances = infer_from_embeddings(given, scoring.folder, scoring.predictor)
+        predicted, ood_distances = infer_from_embeddings(given, scoring.folder, scoring.predictor)
     else:
-        (scores, attention), ood_distances = infer_tiles(
+        predicted, ood_distances = infer_tiles(
             entry, table, scoring.predictor, write if scoring.embeddings else None
         )
-    schema = scores_schema(model.head_records)
+    schema = scores_schema(model.head_records, ensemble=predicted.spread is not None)
     columns = [table.column(name) for name in TILE_GEOMETRY]
-    for values in (attention, ood_distances):
+    for values in (predicted.attention, ood_distances):
         columns += [pa.nulls(len(table), pa.float32()) if values is None else pa.array(values)]
-    columns += [pa.array(scores[:, index]) for index in range(scores.shape[1])]
-    write_table(scores_path, pa.Table.from_arrays(columns, schema=schema), SCORES_VERSION, facts)
+    columns += [pa.array(predicted.scores[:, index]) for index in range(predicted.scores.shape[1])]
+    columns += [] if predicted.spread is None else [pa.array(predicted.spread)]
+    written = pa.Table.from_arrays(columns, schema=schema)
+    write_table(scores_path, written, SCORES_VERSION, facts | _by_member(predicted))
     return "done"
+
+
+def _by_member(predicted: Predicted) -> dict[str, object]:
+    """The slide's score by each member of an ensemble with attention: its mean is not a function of the mean scores of tiles."""
+    own = predicted.member_slide_scores
+    return {MEMBER_SLIDE_SCORES: own.tolist()} if own is not None and len(predicted.scores) else {}
 
 
 def scores_reusable(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> bool:
@@ -246,7 +262,7 @@ def _is_current(path: Path, facts: dict[str, object]) -> bool:
         earlier = read_footer(path, SCORES_VERSION)
     except StorageError:
         return False
-    return {name: value for name, value in earlier.items() if name != "version"} == facts
+    return {name: value for name, value in earlier.items() if name not in _NO_INPUT} == facts
 
 
 def _embedding_facts(

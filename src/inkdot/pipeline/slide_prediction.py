@@ -61,7 +61,25 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
         nuclei_in_focus=_number(assessment.get("nuclei_in_focus"), "d"),
         assessable_mm2=_number(assessment.get("assessable_mm2"), ".4g"),
         unassessable_fraction=_number(assessment.get("unassessable_fraction"), ".4f"),
+        spread=_number(slide_spread(scores, clusters), ".4f"),
     )
+
+
+def slide_spread(scores: SlideScores, clusters: ClusterScores | None = None) -> float | None:
+    """How far the members of an ensemble are apart on the slide: the standard deviation of their scores.
+
+    Of the slide's own score by attention, else of the score of its highest tile or cluster, which is the slide's.
+
+    Returns:
+        None where the model is one network, or there is no tile.
+    """
+    if scores.member_slide_scores:
+        return float(np.std(scores.member_slide_scores))
+    if scores.spread is None or not len(scores.flag_scores):
+        return None
+    values = scores.flag_scores if clusters is None else clusters.flag_scores
+    best = int(np.nanargmax(values))
+    return float(scores.spread[best if clusters is None else clusters.top_tile(best)])
 
 
 def slide_score(scores: SlideScores, clusters: ClusterScores | None = None) -> tuple[float, bool] | None:

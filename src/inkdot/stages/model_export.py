@@ -24,9 +24,10 @@ from inkdot.model.export import (
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_bytes, write_text
+from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.model_files import ModelFile, model_sha256
+from inkdot.storage.model_files import ModelFile, model_sha256, read_model_file
 from inkdot.storage.output_layouts import ExportLayout
 
 
@@ -46,6 +47,7 @@ def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool 
         UserError: The model cannot be exported to the format, or gives other scores there; nothing is written.
         SyntheticModelError: The model was trained on synthetic specimens.
     """
+    single_model_only(model, read_model_file(model).members, "model export")
     description, network = load_model(model)
     _check_exportable(model, description, allow_synthetic_model)
     layout = ExportLayout(out)

@@ -34,8 +34,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
     if not description.mpp_known:
         lines += ["UNKNOWN SCALE: trained on images without micrometres per pixel.", ""]
     lines += [
-        f"network      {description.encoder or description.backbone}, made with Inkdot {description.inkdot} "
-        f"({description.version})",
+        f"network      {_network(description)}, made with Inkdot {description.inkdot} ({description.version})",
         *([f"licence      {description.licence}"] if description.licence else []),
         f"tiles        {tiling.side_px} px at {tiling.mpp:g} µm/px ({tiling.spec.side_um:g} µm), "
         f"every {tiling.stride_px} px, mode {tiling.mode}",
@@ -51,15 +50,27 @@ def page(model: Path, description: ModelFile) -> list[str]:
         "trained on",
         *_trained_on(description),
         "",
-        "metrics on validation data, 95 % intervals",
+        "metrics of single members on patients that they have not seen, 95 % intervals"
+        if description.members
+        else "metrics on validation data, 95 % intervals",
         *(f"  {name}: {_metric(metric)}" for name, metric in sorted(description.validation_metrics.items())),
         *([] if description.validation_metrics else ["  none"]),
         "",
         f"hashes       model   {model_sha256(model)}",
+        *(
+            f"             member  {member.model_sha256} (members/{number})"
+            for number, member in enumerate(description.members, start=1)
+        ),
         f"             weights {description.weights_sha256}",
         f"             config  {description.config_sha256}",
     ]
     return lines
+
+
+def _network(description: ModelFile) -> str:
+    count = len(description.members)
+    name = description.encoder or description.backbone
+    return f"ensemble of {count}, each {name}" if count else name
 
 
 def _head(head: Head, description: ModelFile) -> str:
@@ -68,6 +79,9 @@ def _head(head: Head, description: ModelFile) -> str:
         line += f"; {head.flag_class} is flagged"
     if head.condition:
         line += f"; only where {head.condition[0]} is {head.condition[1]}"
+    if description.members:
+        own = [member.temperatures.get(head.name, 1.0) for member in description.members]
+        return f"{line}; temperatures of the members {', '.join(f'{value:g}' for value in own)}"
     return f"{line}; temperature {description.temperatures.get(head.name, 1.0):g}"
 
 

@@ -11,7 +11,8 @@ from inkdot.labels import score_columns
 from inkdot.model.export import synthetic_tiles
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
-from inkdot.storage.model_files import model_sha256
+from inkdot.storage.layout import ModelLayout
+from inkdot.storage.model_files import model_sha256, read_model_file
 
 
 def run(model: Path) -> int:
@@ -26,7 +27,10 @@ def run(model: Path) -> int:
     Raises:
         StorageError: A file is missing or damaged, or the files do not match.
     """
-    description, network = load_model(model)
+    description = read_model_file(model)
+    layout = ModelLayout(model)
+    folders = [layout.member(index) for index in range(len(description.members))] or [model]
+    networks = [load_model(folder)[1] for folder in folders]
     tiles = synthetic_tiles(description.tiling.side_px)
     scores = Predictor(model, device="cpu", runtime="torch").predict_proba(
         list(tiles.permute(0, 2, 3, 1).numpy())
@@ -36,11 +40,12 @@ def run(model: Path) -> int:
             f"{model}: expected a finite score for each of {', '.join(score_columns(description.head_records))}, found others; "
             "train again, or copy the whole model folder again"
         )
-    tensors = network.state_dict()
-    parameters = sum(tensor.numel() for tensor in tensors.values())
+    tensors = [tensor for network in networks for tensor in network.state_dict().values()]
+    parameters = sum(tensor.numel() for tensor in tensors)
+    members = f" in {len(networks)} members" if description.members else ""
     Console().print(
         Text(
-            f"{model}: valid: the weights match model.json, {len(tensors)} tensors with {parameters:,} parameters fit "
+            f"{model}: valid: the weights match model.json, {len(tensors)} tensors with {parameters:,} parameters{members} fit "
             f"{description.backbone}, and a tile of {description.tiling.side_px} px gives a score for each class; model "
             f"{model_sha256(model)}, as in results and reports"
         ),

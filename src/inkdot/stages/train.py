@@ -52,6 +52,7 @@ def run(
     *,
     workers: int = 1,
     folds: int | None = None,
+    ensemble: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Train on labelled slides; the model is ``out/model``.
@@ -64,6 +65,7 @@ def run(
         out: Run folder.
         workers: Processes that tile and read slides.
         folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
+        ensemble: With ``folds``: make the models of the folds one ensemble, ``out/model``.
         dry_run: Print what would be done, and write nothing.
 
     Returns:
@@ -72,6 +74,7 @@ def run(
     Raises:
         UserError: The slides or the config do not suffice for a model; the message names what is missing.
     """
+    _check_ensemble(folds, ensemble=ensemble)
     console, layout = _console(), RunLayout(out)
     entries = read_slides(slides, config.head_records)
     print_lines(console, check_label_tables(entries, config.head_records))
@@ -104,9 +107,19 @@ def run(
             _train(cohort, source, cohort_notes(cohort), context)
         else:
             remaining = list(cohort.slides.values())
-            cross_validate(remaining, source, folds, context, images=False, by_slide=by_slide)
-    print_lines(console, _results(layout, folds))
+            cross_validate(
+                remaining, source, folds, context, images=False, by_slide=by_slide, ensemble=ensemble
+            )
+    print_lines(console, _results(layout, folds, ensemble=ensemble))
     return _exit_code(failed or uncached)
+
+
+def _check_ensemble(folds: int | None, *, ensemble: bool) -> None:
+    if ensemble and folds is None:
+        raise UserError(
+            "--ensemble: expected the number of models in --folds, found none; add --folds 5 (the members are the models of the "
+            "folds)"
+        )
 
 
 def _check_settings(config: Config, console: Console, *, mil: bool) -> None:
@@ -171,7 +184,13 @@ def _train(
 
 
 def run_images(
-    config: Config, images: Path, out: Path, *, folds: int | None = None, dry_run: bool = False
+    config: Config,
+    images: Path,
+    out: Path,
+    *,
+    folds: int | None = None,
+    ensemble: bool = False,
+    dry_run: bool = False,
 ) -> int:
     """Train on labelled images; the model is ``out/model``. The same network and loop as for slides.
 
@@ -180,6 +199,7 @@ def run_images(
         images: An ``images.csv``.
         out: Run folder.
         folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
+        ensemble: With ``folds``: make the models of the folds one ensemble, ``out/model``.
         dry_run: Print what would be done, and write nothing.
 
     Returns:
@@ -188,6 +208,7 @@ def run_images(
     Raises:
         UserError: The table or the config do not suffice for a model; the message names what is missing.
     """
+    _check_ensemble(folds, ensemble=ensemble)
     console, layout = _console(), RunLayout(out)
     entries = read_image_table(images, config.head_records, config.images)
     _check_settings(config, console, mil=False)
@@ -223,15 +244,16 @@ def run_images(
             _train(cohort, source, notes, context, mpp_known=known)
         else:
             context.print(warnings)
-            cross_validate(tiles, source, folds, context, images=True, mpp_known=known)
-    print_lines(console, _results(layout, folds))
+            cross_validate(tiles, source, folds, context, images=True, mpp_known=known, ensemble=ensemble)
+    print_lines(console, _results(layout, folds, ensemble=ensemble))
     return _exit_code(cached.failed)
 
 
-def _results(layout: RunLayout, folds: int | None) -> list[str]:
-    if folds is not None:
-        return [f"metrics: {layout.cross_validation_md}"]
-    return [f"model: {layout.model}", f"performance: {ModelLayout(layout.model).card}"]
+def _results(layout: RunLayout, folds: int | None, *, ensemble: bool) -> list[str]:
+    model = [f"model: {layout.model}", f"performance: {ModelLayout(layout.model).card}"]
+    if folds is None:
+        return model
+    return [f"metrics: {layout.cross_validation_md}", *(model if ensemble else [])]
 
 
 def _console() -> Console:

@@ -228,6 +228,15 @@ class ModelLayout(Folder):
         """Model card."""
         return self.root / "card.md"
 
+    @property
+    def members(self) -> Path:
+        """The models of an ensemble; missing where the model is one network."""
+        return self.root / "members"
+
+    def member(self, index: int) -> Path:
+        """Model folder of one member; ``index`` from 0, the folder name from 1."""
+        return self.members / str(index + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class CohortLayout(Folder):

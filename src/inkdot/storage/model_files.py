@@ -12,6 +12,7 @@ from inkdot.errors import StorageError
 from inkdot.labels import Head
 from inkdot.records import Preparation
 from inkdot.storage.atomic import write_text
+from inkdot.storage.ensemble_files import Member, check_members
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_upgrade import UPGRADABLE_VERSIONS, upgraded
@@ -210,7 +211,9 @@ class ModelFile(_Recorded):
         trained_on: The training cohort.
         ood: OOD detection; None where the model has none.
         config_sha256: Hash of the training config.
-        weights_sha256: Hash of ``weights.safetensors``.
+        weights_sha256: Hash of ``weights.safetensors``; of an ensemble, of its members' weights.
+        members: The models of an ensemble, whose calibrated probabilities are averaged; empty for one network. Each has its
+            own normalisation and temperatures: those of the ensemble itself are their mean, and empty.
     """
 
     version: Literal["inkdot.model/3"] = MODEL_VERSION
@@ -242,6 +245,7 @@ class ModelFile(_Recorded):
     ood: OodReference | None = None
     config_sha256: str
     weights_sha256: str
+    members: list[Member] = Field(default_factory=list[Member])
 
     @property
     def head_records(self) -> tuple[Head, ...]:
@@ -260,6 +264,7 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     omitted |= {"pooling": True} if description.pooling == "default" else {}
     omitted |= {"tta_views": True} if description.tta_views == 1 else {}
     omitted |= {} if description.abstention else {"abstention": True}
+    omitted |= {} if description.members else {"members": True}
     omitted |= {"precision": True} if description.precision == "float32" else {}
     trained_on = description.trained_on
     omitted |= {
@@ -279,12 +284,7 @@ def read_model_file(folder: Path) -> ModelFile:
         StorageError: A file is missing or damaged, of another version, or the weights are not its own.
     """
     layout = ModelLayout(folder)
-    for path in (layout.description, layout.weights):
-        if not path.is_file():
-            raise StorageError(
-                f"{folder}: expected a model folder with {path.name}, found none; "
-                "give the folder that `inkdot train` made (RUN/model)"
-            )
+    _require_file(folder, layout.description)
     try:
         data: object = json.loads(layout.description.read_text(encoding="utf-8"))
         values = cast("dict[str, object]", data) if isinstance(data, dict) else {}
@@ -300,6 +300,10 @@ def read_model_file(folder: Path) -> ModelFile:
             f"{layout.description}: expected a model description, found an error: {first_error(error)}; "
             "copy the whole model folder again"
         ) from None
+    if description.members:
+        check_members(folder, description.members, read_model_file)
+        return description
+    _require_file(folder, layout.weights)
     if file_sha256(layout.weights) != description.weights_sha256:
         raise StorageError(
             f"{layout.weights}: expected the weights that model.json describes, found others; "
@@ -308,6 +312,14 @@ def read_model_file(folder: Path) -> ModelFile:
     if description.ood is not None:
         _check_reference(layout.reference, description.ood)
     return description
+
+
+def _require_file(folder: Path, path: Path) -> None:
+    if not path.is_file():
+        raise StorageError(
+            f"{folder}: expected a model folder with {path.name}, found none; "
+            "give the folder that `inkdot train` made (RUN/model)"
+        )
 
 
 def _with_earlier_tiling(values: dict[str, object]) -> dict[str, object]:

@@ -73,13 +73,14 @@ def tiles_schema(heads: Sequence[Head]) -> pa.Schema:
     )
 
 
-def scores_schema(heads: Sequence[Head]) -> pa.Schema:
+def scores_schema(heads: Sequence[Head], *, ensemble: bool = False) -> pa.Schema:
     """``scores/<slide_id>.parquet``: the rows of ``tiles/<slide_id>.parquet`` in their order.
 
     attention: weight (0 to 1) of the tile in its slide's bag; the weights of a slide sum to 1; null where the model has no
     attention head. ood_distance: out-of-distribution distance of its embedding from those of training tiles, in units of
     the distance between training tiles of different slides; null where the model has no OOD reference.
-    p.<head>.<class>: calibrated probability, 0 to 1.
+    p.<head>.<class>: calibrated probability, 0 to 1; of an ensemble the mean over its members. spread, of an ensemble alone:
+    standard deviation over the members of the flag class's probability.
     """
     return pa.schema(
         [
@@ -87,6 +88,7 @@ def scores_schema(heads: Sequence[Head]) -> pa.Schema:
             pa.field("attention", pa.float32()),
             pa.field("ood_distance", pa.float32()),
             *(pa.field(name, pa.float32(), nullable=False) for name in score_columns(heads)),
+            *([pa.field("spread", pa.float32(), nullable=False)] if ensemble else []),
         ]
     )
 

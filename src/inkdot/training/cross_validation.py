@@ -23,6 +23,7 @@ from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
+from inkdot.training.ensemble import CrossValidated, ensemble_lines, write_ensemble
 from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
     OofSlides,
@@ -46,8 +47,11 @@ def cross_validate(
     images: bool,
     mpp_known: bool = True,
     by_slide: bool = False,
+    ensemble: bool = False,
 ) -> None:
     """Train one model per fold and report its performance on the held-out patients, slides and labelled tiles.
+
+    With ``ensemble`` the models of all folds become one, ``RUN/model``.
 
     Within each fold the other patients are split into training and validation as without folds: the epoch, the temperatures
     and the threshold are chosen there, and the held-out fold is used once.
@@ -90,6 +94,10 @@ def cross_validate(
     named = {prefix + name: estimate for name, estimate in metrics.items()}
     _write(predicted, whole, named, folds, config.head_records, layout)
     context.print([f"{name}: {estimate} ({estimate.method})" for name, estimate in named.items()])
+    if ensemble:
+        of_model = {f"{cohorts[0].metrics_prefix}out_of_fold_{name}": own for name, own in metrics.items()}
+        written = write_ensemble(CrossValidated(cohorts, predicted, whole, of_model), context)
+        context.print(ensemble_lines(written))
 
 
 def _score(tiles: TileSet, fold: int, layout: RunLayout, heads: Sequence[Head]) -> OofPredictions:

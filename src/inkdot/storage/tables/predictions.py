@@ -41,6 +41,7 @@ class Prediction:
         nuclei_in_focus: Estimated number of nuclei of all cell types; empty where not counted.
         assessable_mm2: Assessable area of glass in the spot, or of tissue in a section.
         unassessable_fraction: Fraction (0 to 1) of the content that is out of focus or under artefacts.
+        spread: Of an ensemble: standard deviation of its members' scores of the slide; else empty.
     """
 
     slide_id: str
@@ -59,6 +60,7 @@ class Prediction:
     nuclei_in_focus: str = ""
     assessable_mm2: str = ""
     unassessable_fraction: str = ""
+    spread: str = ""
 
 
 def spreadsheet_safe(text: str) -> str:

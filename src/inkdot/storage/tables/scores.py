@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from inkdot.storage.model_files import AbstentionBand, OperatingPoint
 from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import checked_footer, read_table
+
+MEMBER_SLIDE_SCORES: Final = "member_slide_scores"
+"""Entry of the footer, see :class:`SlideScores`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class SlideScores:
         synthetic_model: The model was trained on synthetic specimens.
         assessment: Assessable areas and adequacy of the slide, from the tile table.
         abstention: Abstention band by head; empty where the model never abstains.
+        member_slide_scores: Score (0 to 1) of the slide by each member of an ensemble with attention; else empty.
     """
 
     table: pa.Table
@@ -42,6 +46,7 @@ class SlideScores:
     synthetic_model: bool
     assessment: Mapping[str, object] = field(default_factory=dict[str, object])
     abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
+    member_slide_scores: tuple[float, ...] = ()
 
     @property
     def flag_head(self) -> Head:
@@ -57,6 +62,11 @@ class SlideScores:
         """The ranking score (0 to 1) per tile, shape [tiles]."""
         head = self.flag_head
         return self.probabilities(head.name, cast(str, head.flag_class))
+
+    @property
+    def spread(self) -> npt.NDArray[np.float32] | None:
+        """Standard deviation of the ranking score over the members of an ensemble, shape [tiles]; None of one network."""
+        return self.table.column("spread").to_numpy() if "spread" in self.table.column_names else None
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
@@ -93,6 +103,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
             name: AbstentionBand.model_validate(own)
             for name, own in cast("Mapping[str, object]", footer.get("abstention") or {}).items()
         },
+        member_slide_scores=tuple(cast("list[float]", footer.get(MEMBER_SLIDE_SCORES) or [])),
     )
 
 

@@ -26,6 +26,18 @@ _SLIDE_METRICS = (
     "`inkdot predict`."
 )
 
+_OF_VALIDATION = (
+    "Of patients that this training did not use. The temperatures and the threshold (and the epoch, where the best was kept) "
+    "were chosen on them: expect lower metrics on new patients. Intervals are 95 %."
+)
+_OF_MEMBERS = (
+    "Out-of-fold: each patient is scored by the one member that was trained and validated without him. So these metrics, the "
+    "threshold and the abstention band are of single members. The mean of all members has been measured on no patient: every "
+    "patient here trained some of them. It tends to rank at least as well as one member, but lies less often near 0 and 1, so "
+    "at the same threshold its sensitivity and specificity may differ: check them on other patients with `inkdot evaluate`. "
+    "Intervals are 95 %."
+)
+
 _UNKNOWN_SCALE = (
     "> **Unknown scale.** The training images have no micrometres per pixel, so the scale of slides for this model is not "
     "known. It refuses slides unless this is overridden."
@@ -56,7 +68,7 @@ def card_text(
         "## Model",
         _bullets(
             [
-                f"Backbone {backbone_text(description)}, made with Inkdot {description.inkdot}.",
+                f"{_network(description)}, made with Inkdot {description.inkdot}.",
                 *([description.licence] if description.licence else []),
                 f"{_scale(description)}, preparation {description.preparation}.",
                 *(f"Head {head.name}: {', '.join(head.classes)}." for head in description.heads),
@@ -66,18 +78,15 @@ def card_text(
         "## Training data",
         _bullets([*_data_lines(description), *notes]),
         "## Performance on validation data",
-        "Of patients that this training did not use. The temperatures and the threshold (and the epoch, where the best was kept) "
-        "were chosen on them: expect lower metrics on new patients. Intervals are 95 %."
-        + ("" if cohort.images else _SLIDE_METRICS),
+        (_OF_MEMBERS if description.members else _OF_VALIDATION) + ("" if cohort.images else _SLIDE_METRICS),
         _table(description),
         *([_bullets(performance)] if performance else []),
         "## Abstention",
         "\n\n".join(_band(name, own, description) for name, own in sorted(description.abstention.items()))
         or "The model never abstains on the flagging head.",
         "## Calibration",
-        "Score temperatures: "
-        + ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
-        + ". Scores are calibrated for classes in equal shares, not for any population."
+        f"Score temperatures: {_temperatures(description)}. "
+        "Scores are calibrated for classes in equal shares, not for any population."
         + _at_the_limit(description),
         "## Out-of-distribution slides",
         "`inkdot predict` warns of slides whose tiles are far from the training tiles (OOD distance)."
@@ -108,6 +117,29 @@ def _data_lines(description: ModelFile) -> list[str]:
         f"Preparations: {_listed(cohort.preparations)}. Stains: {_listed(cohort.stains)}. "
         f"Sites: {cohort.sites or 'not stated'}. Scanners: {cohort.scanners or 'not stated'}. {_scanned(description)}",
     ]
+
+
+def _network(description: ModelFile) -> str:
+    count = len(description.members)
+    return (
+        f"Ensemble of {count}, each {description.backbone}" if count else f"Backbone {description.backbone}"
+    )
+
+
+def _temperatures(description: ModelFile) -> str:
+    """Of one network; of an ensemble from the lowest to the highest member."""
+    if not description.members:
+        return ", ".join(f"{name} {value:g}" for name, value in sorted(description.temperatures.items()))
+    values = {
+        head.name: [member.temperatures.get(head.name, 1.0) for member in description.members]
+        for head in description.heads
+    }
+    spans = (f"{name} {min(own):.3g} to {max(own):.3g}" for name, own in sorted(values.items()))
+    return f"{', '.join(spans)}, by member"
+
+
+def _pooled_tiles(description: ModelFile) -> str:
+    return "all tiles" if description.members else "the tiles that training used"
 
 
 def _at_the_limit(description: ModelFile) -> str:
@@ -150,7 +182,7 @@ def _table(description: ModelFile) -> str:
         )
         if point.evaluated_on == "attention":
             rows.append(
-                f"{highest} score at or above it, by attention over the tiles that training used. Scores of tiles are "
+                f"{highest} score at or above it, by attention over {_pooled_tiles(description)}. Scores of tiles are "
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
         else:
