@@ -10,7 +10,7 @@ from inkdot import plotting
 from inkdot.evaluation.comparison.compare_models import Comparison
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from inkdot.plotting import Axes
 
 _ROW = 0.34
 """Height of a metric and model, in inches."""
