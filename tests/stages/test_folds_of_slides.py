@@ -7,12 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fixtures.predict_run import run as predict
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import train
-from inkdot.storage.layout import RunLayout
+from inkdot.stages import compare, train
+from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.model_files import read_model_file
 
 SLIDES = 12
@@ -57,7 +58,7 @@ def test_every_slide_is_predicted_by_attention_of_a_model_trained_without_its_pa
     cohort: Path, tmp_path: Path
 ) -> None:
     layout = RunLayout(tmp_path / "folds")
-    assert train.run(config(), cohort, layout.root, folds=3) == 0
+    assert train.run(config(), cohort, layout.root, folds=3, ensemble=True) == 0
     text = layout.out_of_fold_slides_csv.read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert sorted(row["slide_id"] for row in rows) == [f"s{index:02d}" for index in range(SLIDES)]
@@ -81,3 +82,28 @@ def test_every_slide_is_predicted_by_attention_of_a_model_trained_without_its_pa
     assert not any(name.startswith("calibration_error") for name in facts["metrics"])
     assert sum(facts["calls"].values()) == SLIDES
     assert "3 folds, 12 slides" in layout.cross_validation_md.read_text(encoding="utf-8")
+    assert_slide_scores_of_members_are_averaged(layout, cohort, tmp_path / "results")
+
+
+def assert_slide_scores_of_members_are_averaged(layout: RunLayout, cohort: Path, out: Path) -> None:
+    """The ensemble's slide score is the mean of what each member predicts for the slide."""
+    description = read_model_file(layout.model)
+    assert description.operating_points["malignancy"].evaluated_on == "attention"
+    assert description.attention is not None
+    scores: list[list[float]] = []
+    for index, model in enumerate([layout.model, *(ModelLayout(layout.model).member(i) for i in range(3))]):
+        results = RunLayout(out / str(index))
+        assert predict([cohort], model, results.root, slide_images=False) == 0
+        rows = csv.DictReader(results.predictions_csv.read_text(encoding="utf-8").splitlines())
+        scores.append([float(row["score"]) for row in rows])
+    assert scores[0] == pytest.approx(np.mean(scores[1:], axis=0), abs=2e-4)
+    text = RunLayout(out / "0").predictions_csv.read_text(encoding="utf-8")
+    spreads = [float(row["spread"]) for row in csv.DictReader(text.splitlines())]
+    assert spreads == pytest.approx(np.std(scores[1:], axis=0), abs=2e-4)
+    assert compare.run([out / "0", out / "1", out / "2"], out / "c", labels=cohort, replicates=50) == 0
+    facts = json.loads((out / "c" / "compare.json").read_text(encoding="utf-8"))
+    own = scores[0][1::2], scores[0][::2]
+    auc = np.mean([(p > n) + 0.5 * (p == n) for p in own[0] for n in own[1]])
+    assert facts["metrics"]["auc.malignancy.malignant"]["values"]["0"]["value"] == pytest.approx(
+        auc, abs=0.03
+    )

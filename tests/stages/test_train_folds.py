@@ -10,8 +10,9 @@ import pytest
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
-from inkdot.stages import train
-from inkdot.storage.layout import RunLayout
+from inkdot.stages import compare, evaluate, train
+from inkdot.storage.layout import ModelLayout, RunLayout
+from inkdot.storage.model_files import read_model_file
 
 COLOURS = {"benign": (60, 90, 200), "malignant": (150, 30, 60)}
 FOLDS = 3
@@ -64,7 +65,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def validated(table: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     layout = RunLayout(tmp_path_factory.mktemp("run"))
-    assert train.run_images(config(), table, layout.root, folds=FOLDS) == 0
+    assert train.run_images(config(), table, layout.root, folds=FOLDS, ensemble=True) == 0
     return layout
 
 
@@ -122,12 +123,69 @@ def test_metrics_are_those_of_the_scores_written(validated: RunLayout):
     assert f"| malignant | {counts[1][0]} | {counts[1][1]} |" in report
 
 
+def test_the_models_of_the_folds_are_one_ensemble_locked_on_out_of_fold_scores(
+    validated: RunLayout, table: Path, tmp_path: Path
+):
+    description = read_model_file(validated.model)
+    folds = [read_model_file(validated.fold(fold).model) for fold in range(FOLDS)]
+    assert [own.weights_sha256 for own in description.members] == [own.weights_sha256 for own in folds]
+    assert [own.temperatures for own in description.members] == [own.temperatures for own in folds]
+    assert description.trained_on.patients == 18
+    judged = records(validated.out_of_fold_csv)
+    score = np.array([float(row["p.malignancy.malignant"]) for row in judged])
+    truth = np.array([row["target.malignancy.malignant"] == "1" for row in judged])
+    point = description.operating_points["malignancy"]
+    # The highest threshold that 95 % of the 27 malignant images reach: that of the 26th.
+    assert point.threshold == pytest.approx(np.sort(score[truth])[::-1][25], abs=1.1e-4)
+    assert point.sensitivity is not None
+    assert point.sensitivity.value == pytest.approx((score[truth] >= point.threshold).mean())
+    auc = description.validation_metrics["validation_out_of_fold_auc.malignancy.malignant"]
+    facts = json.loads(validated.cross_validation_json.read_text(encoding="utf-8"))
+    assert auc.value == facts["metrics"]["auc.malignancy.malignant"]["value"]
+    assert not [name for name in description.validation_metrics if "sensitivity" in name]
+    card = ModelLayout(validated.model).card.read_text(encoding="utf-8")
+    assert "Ensemble of 3, each test_efficientnet" in card
+    assert "has been measured on no patient" in card
+    assert evaluate.run_images(validated.model, table, tmp_path / "report") == 0
+    rows = records(RunLayout(tmp_path / "report").image_predictions_csv)
+    assert all(0.0 <= float(row["spread"]) <= 0.5 for row in rows)
+    report = json.loads(RunLayout(tmp_path / "report").evaluation_json.read_text(encoding="utf-8"))
+    assert not [name for name in report["metrics"]["images"] if name.startswith("calibration_error_before")]
+    assert "Spread, the standard deviation" in RunLayout(tmp_path / "report").evaluation_html.read_text()
+
+
+def test_runs_of_folds_and_evaluations_are_compared(validated: RunLayout, table: Path, tmp_path: Path):
+    members = [ModelLayout(validated.model).member(index) for index in range(2)]
+    for index, member in enumerate(members):
+        assert evaluate.run_images(member, table, tmp_path / f"e{index}") == 0
+    assert compare.run([tmp_path / "e0", tmp_path / "e1"], tmp_path / "c", replicates=50) == 0
+    assert compare.run([validated.root, tmp_path / "e0"], tmp_path / "out", replicates=50) == 0
+    found = json.loads((tmp_path / "out" / "compare.json").read_text(encoding="utf-8"))
+    facts = json.loads(validated.cross_validation_json.read_text(encoding="utf-8"))["metrics"]
+    for name in (
+        "auc.malignancy.malignant",
+        "sensitivity.malignancy.malignant",
+        "balanced_accuracy.malignancy",
+    ):
+        values = found["metrics"][name]["values"][validated.root.name]
+        # The table holds six decimals, which may tie scores.
+        assert values["value"] == pytest.approx(facts[name]["value"], abs=5e-3)
+        assert values["low"] == pytest.approx(facts[name]["low"], abs=2e-2)
+    assert "must not have been trained on these patients" in found["notes"][0]
+
+
+def test_an_ensemble_needs_folds(table: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="add --folds 5"):
+        train.run_images(config(), table, tmp_path / "run", ensemble=True)
+
+
 @pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(validated: RunLayout, table: Path, tmp_path: Path):
     again = RunLayout(tmp_path / "again")
-    assert train.run_images(config(), table, again.root, folds=FOLDS) == 0
+    assert train.run_images(config(), table, again.root, folds=FOLDS, ensemble=True) == 0
     for name in ("cross_validation_json", "cross_validation_md", "out_of_fold_csv"):
         assert getattr(again, name).read_bytes() == getattr(validated, name).read_bytes()
+    assert (again.model / "model.json").read_bytes() == (validated.model / "model.json").read_bytes()
 
 
 def test_more_folds_than_groups_is_the_users_error(table: Path, tmp_path: Path):

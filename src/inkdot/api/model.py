@@ -31,6 +31,7 @@ from inkdot.pipeline.tile_slide import tile_slide, tiling_config
 from inkdot.records import RgbArray
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.stages import predict
+from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, OperatingPoint
 
@@ -222,8 +223,9 @@ class Model:
             tiles: uint8 RGB [n, side, side, 3], side ``tile_size_px``, at ``mpp`` µm/px.
 
         Returns:
-            One row per tile. Columns ``p.<head>.<class>``, 0 to 1, which sum to 1 over the classes of a head, and
-            ``ood_distance`` where the model has an out-of-distribution reference.
+            One row per tile. Columns ``p.<head>.<class>``, 0 to 1, which sum to 1 over the classes of a head; ``spread`` where
+            the model is an ensemble: the standard deviation of its models' scores of the flag class; ``ood_distance`` where
+            it has an out-of-distribution reference.
 
         Raises:
             UserError: The array has another shape or type, or pandas is not installed.
@@ -238,8 +240,10 @@ class Model:
         """The same as Arrow; see :meth:`predict_tiles`."""
         predictor = self._scoring.predictor
         batches = list(self._infer(tiles))
-        scores = predictor.from_logits([batch.logits for batch in batches]).scores
+        scores, _, spread, *_ = predictor.from_logits([batch.logits for batch in batches])
         columns = {name: _float32(scores[:, index]) for index, name in enumerate(score_columns(self.heads))}
+        if spread is not None:
+            columns["spread"] = _float32(spread)
         if predictor.ood_distance is not None:
             distances = [predictor.ood_distance(batch.features) for batch in batches]
             columns["ood_distance"] = _float32(np.concatenate([np.zeros(0, np.float32), *distances]))
@@ -252,8 +256,9 @@ class Model:
             tiles: As for :meth:`predict_tiles`.
 
         Raises:
-            UserError: The array has another shape or type.
+            UserError: The array has another shape or type, or the model is an ensemble, which has several encoders.
         """
+        single_model_only(self.folder, self.description.members, "features")
         empty = np.zeros((0, self._scoring.predictor.network.feature_count), np.float32)
         return np.concatenate([empty, *(batch.features for batch in self._infer(tiles))])
 

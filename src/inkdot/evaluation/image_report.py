@@ -19,6 +19,7 @@ from inkdot.evaluation.report_parts import (
     prefixed_subgroups,
     reliability_plot,
     roc_plot,
+    spread_facts,
     subgroup_sizes,
 )
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
@@ -74,6 +75,7 @@ def image_report(
             "original image, and intervals are over groups.",
             f"Groups: {counts_text(groups.truth)}. Images: {counts_text(results.truth)}.",
             *model_facts(model, model_sha256, " A group is flagged where one image reaches it."),
+            *spread_facts([] if images.spread is None else images.spread.tolist(), "images"),
         ],
         metrics={level: prefixed(own, prefix) for level, own in metrics.items()},
         calls=_calls(results, band),

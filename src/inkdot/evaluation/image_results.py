@@ -13,7 +13,7 @@ from inkdot.evaluation.head_metrics import NameArray
 from inkdot.evaluation.oof_metrics import OofPredictions, uncalibrated_scores
 from inkdot.labels import flagging_head, head_slices
 from inkdot.manifest import ImageEntry
-from inkdot.model.predictor import Predictor
+from inkdot.model.predictor import Predictor, ScoreArray
 from inkdot.model.targets import TargetArray
 from inkdot.records import RgbArray
 from inkdot.storage.model_files import ModelFile
@@ -31,6 +31,7 @@ class ImageResults:
         warnings: Name and warning of images whose reader has one.
         tiling: Side and scale of a tile.
         columns: How the images were cropped.
+        spread: Of an ensemble: standard deviation of its models' scores of the flag class, shape [n]; None of one network.
     """
 
     entries: tuple[ImageEntry, ...]
@@ -40,6 +41,7 @@ class ImageResults:
     tiling: TilingConfig
     columns: ImagesConfig
     warnings: tuple[tuple[str, str], ...] = ()
+    spread: ScoreArray | None = None
 
 
 def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: Path) -> list[ImageEntry]:
@@ -91,7 +93,8 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
             readable.append(entry)
             yield rgb
 
-    scores = predictor.predict_proba(pixels())
+    predicted = predictor.predict(pixels())
+    scores = predicted.scores
     if not readable:
         name, reason = next(iter(failed.items()))
         raise UserError(f"expected images that can be read, found none; {name}: {reason}")
@@ -107,7 +110,16 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
         uncalibrated=uncalibrated_scores(scores, heads, model.temperatures),
         flagged=scores[:, column] >= np.float32(point.threshold),
     )
-    return ImageResults(tuple(readable), predictions, failed, padded, model.tiling, images, tuple(warnings))
+    return ImageResults(
+        entries=tuple(readable),
+        predictions=predictions,
+        failed=failed,
+        padded=padded,
+        tiling=model.tiling,
+        columns=images,
+        warnings=tuple(warnings),
+        spread=predicted.spread,
+    )
 
 
 def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:

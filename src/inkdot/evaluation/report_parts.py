@@ -1,6 +1,7 @@
 """Parts that the reports of slides and of images share."""
 
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
@@ -51,6 +52,16 @@ def model_facts(model: ModelFile, model_sha256: str, note: str = "") -> list[str
         abstention_text(model.abstention.get(head.name)),
         f"Model {model_sha256[:16]}, {model.backbone}. The model does not record its patients, so training on these "
         "ones cannot be detected: mark test patients in a column split.",
+    ]
+
+
+def spread_facts(spreads: Sequence[float], units: str) -> list[str]:
+    """How far the models of an ensemble are apart; nothing for one network."""
+    if not spreads:
+        return []
+    return [
+        f"Spread, the standard deviation of a score between the models of the ensemble: median of the {units} "
+        f"{median(spreads):.3f}, highest {max(spreads):.3f}. Where it is high, the models disagree."
     ]
 
 

@@ -19,6 +19,7 @@ from inkdot.evaluation.report_parts import (
     prefixed_subgroups,
     reliability_plot,
     roc_plot,
+    spread_facts,
     subgroup_sizes,
 )
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
@@ -92,7 +93,11 @@ def slide_report(
             *notes,
             *slide_warnings(slides),
         ],
-        facts=[*_cohort_facts(results, patients, source), *model_facts(model, model_sha256)],
+        facts=[
+            *_cohort_facts(results, patients, source),
+            *model_facts(model, model_sha256),
+            *spread_facts([slide.spread for slide in slides if slide.spread is not None], "slides"),
+        ],
         metrics={level: prefixed(own, prefix) for level, own in metrics.items()} | _readers(slides, model),
         calls=_calls(slides),
         subgroups=prefixed_subgroups(results, prefix),
@@ -216,11 +221,12 @@ def evaluated_slides_text(slides: Sequence[SlideResult]) -> str:
     """CSV text with the truth, score and call of every slide, for `inkdot compare`."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["slide_id", "patient_id", "truth", "score", "flagged", "call"])
+    writer.writerow(["slide_id", "patient_id", "truth", "score", "spread", "flagged", "call"])
     for slide in slides:
         score = "" if slide.score is None else f"{slide.score:.6f}"
+        spread = "" if slide.spread is None else f"{slide.spread:.6f}"
         truth, call = _truth_and_call(slide)
-        writer.writerow([slide.entry.slide_id, slide.patient, truth, score, int(slide.flagged), call])
+        writer.writerow([slide.entry.slide_id, slide.patient, truth, score, spread, int(slide.flagged), call])
     return buffer.getvalue()
 
 

@@ -15,12 +15,14 @@ from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
 from inkdot.pipeline.attention_score import attention_score
 from inkdot.pipeline.cluster_slide import cluster_slide
 from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.slide_prediction import slide_spread
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.schemas import TILES_VERSION
+from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.storage.tables.scores import read_scores
@@ -51,6 +53,7 @@ class SlideResult:
         top_region: Its region with the highest score; None where it has none.
         spec: Side and scale of its tiles.
         warnings: The warnings that `predict` gives for it.
+        spread: Of an ensemble: standard deviation of its models' scores of the slide; None of one network, or without a score.
     """
 
     entry: SlideEntry
@@ -66,6 +69,7 @@ class SlideResult:
     top_region: Region | None
     spec: TileSpec
     warnings: tuple[str, ...]
+    spread: float | None = None
 
     @property
     def patient(self) -> str:
@@ -112,6 +116,8 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
     if by_attention is not None:
         score = float(by_attention)
         called = bool(by_attention >= np.float32(scores.operating_points[head.name].threshold))
+    clustered = layout.cluster_scores(entry.slide_id)
+    clusters = read_cluster_scores(clustered) if reviewed.clusters is not None else None
     truth = slide_truth(entry, head, positive, targets[:, column])
     if not scores.assessment.get("adequate", True):
         score, called = None, False  # the call of `predict` is inadequate, whatever the scores
@@ -130,6 +136,7 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
         top_region=ranking.regions[0] if ranking.regions else None,
         spec=scores.spec,
         warnings=scores.warnings,
+        spread=None if score is None else slide_spread(scores, clusters),
     )
 
 

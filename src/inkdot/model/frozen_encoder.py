@@ -47,9 +47,11 @@ class EncoderSource:
         Raises:
             StorageError: The folder is no model.
         """
+        from inkdot.storage.ensemble_files import single_model_only
         from inkdot.storage.model_files import read_model_file
 
         description = read_model_file(folder)
+        single_model_only(folder, description.members, "embed")
         return cls(
             description.backbone,
             "",

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import Final
 
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction
@@ -50,3 +51,15 @@ def _line(found: Sequence[tuple[str, str]], total: int, kind: str) -> str:
     slide_id, text = found[0]
     alike = all(other == text for _, other in found)
     return f"{len(found)} of {total} {kind}{'' if alike else f', such as {slide_id}'}: {text}"
+
+
+def spread_lines(predictions: Sequence[Prediction]) -> list[str]:
+    """How far the models of an ensemble are apart, over the slides of a batch; nothing where one network scored them."""
+    spreads = {own.slide_id: float(own.spread) for own in predictions if own.spread}
+    if not spreads:
+        return []
+    widest = max(spreads, key=lambda slide_id: spreads[slide_id])
+    return [
+        f"spread (standard deviation of the slide's score between the models of the ensemble): median "
+        f"{median(spreads.values()):.3f}, highest {spreads[widest]:.3f} ({widest}); where it is high, the models disagree"
+    ]

@@ -30,6 +30,7 @@ from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import Mpp, SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
+from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.model_files import ModelFile
@@ -72,6 +73,7 @@ def run(
     notes = check_label_tables(entries, heads)
     require_synthetic_slides(entries, description, allowed=allow_synthetic_model)
     settings = _settings(description, config)
+    _print_lines(console, cost_lines(description.members))
     check_free_disk(out, TABLE_BYTES_PER_SLIDE * len(entries), "tables and mask images")
     with locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, heads, out))
@@ -125,6 +127,7 @@ def run_images(
     scoring = ScoringModel.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.predictor.description
     columns = _image_columns(description, config)
+    _print_lines(console, cost_lines(description.members))
     heads = description.head_records
     # A table without labels of the other heads can still evaluate the flagging one.
     optional = {head.name for head in heads} - {flagging_head(heads).name}
@@ -220,11 +223,14 @@ def _image_scores(results: ImageResults, model: ModelFile) -> str:
     heads, predictions = model.head_records, results.predictions
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["name", "group", *target_columns(heads), *score_columns(heads), "flagged"])
+    spread: list[float] = [] if results.spread is None else results.spread.tolist()
+    further = ["spread"] if spread else []
+    writer.writerow(["name", "group", *target_columns(heads), *score_columns(heads), "flagged", *further])
     for row, entry in enumerate(results.entries):
         targets = ["" if value != value else f"{value:g}" for value in predictions.targets[row].tolist()]
         scores = [f"{value:.6f}" for value in predictions.scores[row].tolist()]
-        writer.writerow([entry.name, entry.group, *targets, *scores, int(predictions.flagged[row])])
+        own = [f"{value:.6f}" for value in spread[row : row + 1]]
+        writer.writerow([entry.name, entry.group, *targets, *scores, int(predictions.flagged[row]), *own])
     return buffer.getvalue()
 
 
@@ -234,9 +240,14 @@ def _write(report: EvaluationReport, layout: RunLayout, scoring: ScoringModel) -
     write_text(layout.evaluation_html, report_html(report))
 
 
-def _print(report: EvaluationReport, layout: RunLayout, console: Console) -> None:
-    for line in report.warnings:
+def _print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print lines literally: names from a table are not markup."""
+    for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _print(report: EvaluationReport, layout: RunLayout, console: Console) -> None:
+    _print_lines(console, report.warnings)
     for level, metrics in report.metrics.items():
         for name, estimate in metrics.items():
             console.print(Text(f"{level}: {name} {estimate} ({estimate.method})"), soft_wrap=True)

@@ -32,10 +32,11 @@ from inkdot.pipeline.score_embeddings import copy_tables
 from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.score_task import ScoreTask
 from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
-from inkdot.pipeline.warnings import warning_lines
+from inkdot.pipeline.warnings import spread_lines, warning_lines
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import IMAGE_BYTES_PER_SLIDE, TABLE_BYTES_PER_SLIDE, check_free_disk
+from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.tables.predictions import Prediction, write_predictions
@@ -111,6 +112,8 @@ def run(
     if batch.dry_run:
         plan = partial(_plan, config=config, layout=layout, scoring=scoring, images=images)
         return print_plan(Console(), todo, plan)
+    for line in cost_lines(description.members):
+        Console(stderr=True).print(line)
     needed = TABLE_BYTES_PER_SLIDE + (IMAGE_BYTES_PER_SLIDE if images else 0)
     check_free_disk(out, needed * len(todo), "tables and images")
     here = RunLayout(out.absolute())  # a task may run on a machine with another current folder
@@ -207,6 +210,8 @@ def _write_tables(
             f"the folder also holds results of {len(others)} slides of another list ({named}): "
             "predictions.csv does not list them"
         )
+        console.print(Text(line), soft_wrap=True)
+    for line in spread_lines(predictions):
         console.print(Text(line), soft_wrap=True)
     for warning in warning_lines(predictions):
         console.print(Text(f"! {warning}"), soft_wrap=True)

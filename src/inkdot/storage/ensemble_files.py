@@ -52,6 +52,15 @@ def check_members(folder: Path, members: Sequence[Member], check: Callable[[Path
             )
 
 
+def cost_lines(members: Sequence[Member]) -> list[str]:
+    """What an ensemble costs, for the terminal; nothing for one network."""
+    if not members:
+        return []
+    return [
+        f"Ensemble of {len(members)} models: prediction takes about {len(members)} times as long as with one."
+    ]
+
+
 def single_model_only(folder: Path, members: Sequence[Member], what: str) -> None:
     """Refuse an ensemble where one network is needed.
 

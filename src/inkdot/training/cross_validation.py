@@ -22,8 +22,9 @@ from inkdot.labels import Head, flag_column, flagging_head, head_slices, score_c
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_text
+from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
-from inkdot.training.ensemble import CrossValidated, ensemble_lines, write_ensemble
+from inkdot.training.ensemble import CrossValidated, write_ensemble
 from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
     OofSlides,
@@ -97,7 +98,7 @@ def cross_validate(
     if ensemble:
         of_model = {f"{cohorts[0].metrics_prefix}out_of_fold_{name}": own for name, own in metrics.items()}
         written = write_ensemble(CrossValidated(cohorts, predicted, whole, of_model), context)
-        context.print(ensemble_lines(written))
+        context.print(cost_lines(written.members))
 
 
 def _score(tiles: TileSet, fold: int, layout: RunLayout, heads: Sequence[Head]) -> OofPredictions:

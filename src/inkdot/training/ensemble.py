@@ -87,14 +87,6 @@ def write_ensemble(found: CrossValidated, context: RunContext) -> ModelFile:
     return description
 
 
-def ensemble_lines(description: ModelFile) -> list[str]:
-    """What an ensemble costs, for the terminal; nothing for one network."""
-    count = len(description.members)
-    if not count:
-        return []
-    return [f"Ensemble of {count} models: prediction takes about {count} times as long as with one."]
-
-
 def _copy(layout: RunLayout, index: int) -> Member:
     source, target = (
         ModelLayout(folder) for folder in (layout.fold(index).model, ModelLayout(layout.model).member(index))

@@ -186,6 +186,7 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
     if settings.blinded_seed is None:
         facts |= {
             "score": _rounded(region.score),
+            "spread": _rounded(region.spread),
             "flagged": region.flagged,
             "reliability": _reliability_facts(slide.reliability_step(region.score)),
             "scores": _scores_by_head(region),

@@ -45,6 +45,7 @@ class Region:
         view: The field of its image, where that is not its box.
         rows: Rows of the tiles that its scores come from, the highest first.
         cluster: Facts about the cluster, where the region is one.
+        spread: Of an ensemble: standard deviation of its models' scores of the highest tile; None of one network.
     """
 
     rank: int
@@ -59,6 +60,7 @@ class Region:
     view: View | None = None
     rows: tuple[int, ...] = ()
     cluster: ClusterFacts | None = None
+    spread: float | None = None
 
     @property
     def corners_l0_px(self) -> tuple[int, int, int, int]:
@@ -155,4 +157,5 @@ def region_at(slide: ScoredSlide, index: int, rank: int) -> Region:
         flagged=bool(slide.flagged[index]),
         scores={name: float(column[index]) for name, column in slide.scores.items()},
         rows=(index,),
+        spread=slide.spread_at(index),
     )

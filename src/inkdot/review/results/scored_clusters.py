@@ -138,6 +138,7 @@ def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -
             outline=_ring(outline),
             view=_view((x, y, width, height), clusters.slide),
             rows=clusters.own[row],
+            spread=clusters.slide.spread_at(clusters.own[row][0]) if clusters.own[row] else None,
             cluster=ClusterFacts(
                 cluster_id=row,
                 nuclei=cast(int, facts["nuclei"]),

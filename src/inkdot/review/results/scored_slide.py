@@ -96,6 +96,7 @@ class ScoredSlide:
         scores: By column name ``p.<head>.<class>``, 0 to 1, each of shape [n].
         flagged: Per tile, whether its score reaches the operating point, shape [n].
         cluster_ids: Per tile, the cluster it was placed for; empty where the slide was tiled by a grid.
+        spread: Standard deviation of the models' scores of an ensemble, shape [n]; None of one network.
     """
 
     facts: ScoreFacts
@@ -104,6 +105,11 @@ class ScoredSlide:
     scores: Mapping[str, FloatArray]
     flagged: MaskArray
     cluster_ids: tuple[int, ...] = ()
+    spread: npt.NDArray[np.float32] | None = None
+
+    def spread_at(self, row: int) -> float | None:
+        """The spread of a tile; None where one network scored it."""
+        return None if self.spread is None else float(self.spread[row])
 
     def renamed(self, name: str) -> "ScoredSlide":
         """The same slide under another name."""
@@ -165,6 +171,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
         scores=columns,
         flagged=flagged,
         cluster_ids=tuple(owner for owner in owners if owner is not None),
+        spread=scores.spread,
     )
 
 

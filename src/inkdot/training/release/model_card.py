@@ -121,9 +121,8 @@ def _data_lines(description: ModelFile) -> list[str]:
 
 def _network(description: ModelFile) -> str:
     count = len(description.members)
-    return (
-        f"Ensemble of {count}, each {description.backbone}" if count else f"Backbone {description.backbone}"
-    )
+    name = backbone_text(description)
+    return f"Ensemble of {count}, each {name}" if count else f"Backbone {name}"
 
 
 def _temperatures(description: ModelFile) -> str:

@@ -27,6 +27,13 @@
     return ink.make("p", { class: "reliability", title, text: `${kind}of regions with such scores ${percent(step.share)}\u00a0% (${range}) were ${flag}` });
   };
 
+  /** Of an ensemble: how far its models are apart on the region. */
+  ink.spreadLine = function (region) {
+    if (ink.blinded || typeof region.spread !== "number") return null;
+    const title = "Standard deviation of the scores of the ensemble's models. Where it is high, the models disagree about this region.";
+    return ink.make("p", { class: "reliability", title, text: `models differ by \u00b1\u00a0${ink.score(region.spread)}` });
+  };
+
   /** The score as a bar with a mark at the operating point. */
   ink.scoreMeter = function (slide, region) {
     if (ink.blinded) return null;
@@ -136,6 +143,7 @@
       image,
       ink.scoreLine(slide, region),
       ink.scoreMeter(slide, region),
+      ink.spreadLine(region),
       ink.reliabilityLine(region),
       ...ink.furtherScores(region),
       ink.nucleiLine(slide, region),

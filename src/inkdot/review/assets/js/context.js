@@ -182,6 +182,7 @@
         ink.make("p", { class: "slide-of", text: slide.id }),
         ink.blinded ? null : ink.scoreLine(slide, region),
         ink.scoreMeter(slide, region),
+        ink.spreadLine(region),
         ink.reliabilityLine(region),
         ...scoreTables(region),
         ink.reservations(region),
