@@ -1,7 +1,7 @@
 """``inkdot cell-finder fine-tune``: train the cell finder on readers' corrections."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import reduce
 from pathlib import Path
@@ -76,30 +76,19 @@ def run(
     regions, disagreements = agreed_regions(found)
     _check_answers(regions, corrections)
     entries = _entries(found, slides, finder[0])
+    groups = {entry.slide_id: entry.patient_id or entry.slide_id for entry in entries}
+    left_out = folds_of(groups, Counter(region.slide_id for region in regions), folds) if folds else []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         places = _read_places(entries, regions, finder, settings.seed, bar)
         _warn_of_little(places, console)
-        groups = {entry.slide_id: entry.patient_id or entry.slide_id for entry in entries}
-        of_slide = Counter(region.slide_id for region in regions)
-        held_out = folds_of(groups, of_slide, folds) if folds else []
 
-        def train(on: Sequence[Place], name: str) -> Weights:
+        def train(on: Sequence[Place], name: str) -> _Base:
             task = bar.add_task(name, total=settings.steps)
-            return fine_tuned(finder, on, settings, chosen, lambda: bar.advance(task))
+            return finder[0], fine_tuned(finder, on, settings, chosen, lambda: bar.advance(task))
 
-        changes: list[Change] = []
-        for number, fold in enumerate(held_out, start=1):
-            weights = train(
-                [place for place in _trained_on(places) if place.slide_id not in fold],
-                f"fold {number} of {len(held_out)}",
-            )
-            tried = [place for place in _tried_on(places) if place.slide_id in fold]
-            changes.append(change_of(_runnable(finder), _runnable((finder[0], weights)), tried))
-        weights = train(_trained_on(places), "all patients")
-        if not changes:
-            fields = [place for place in _tried_on(places) if place.region is None]
-            changes = [change_of(_runnable(finder), _runnable((finder[0], weights)), fields)]
+        made = train(_trained_on(places), "all patients")
+        change = _change(finder, made, places, left_out, train)
     tuning = FineTuning(
         base_name=base if base == "shipped" else folder.name,
         base=finder[0],
@@ -107,15 +96,42 @@ def run(
         regions=regions,
         disagreements=disagreements,
         groups=groups,
-        folds=len(held_out),
-        change=reduce(Change.__add__, changes),
+        folds=len(left_out),
+        change=change,
     )
-    trained_on = [*finder[0].trained_on, *(name for name in groups if name not in finder[0].trained_on)]
-    base_card = (folder / "card.md").read_text(encoding="utf-8") if (folder / "card.md").exists() else ""
-    description = finder[0].model_copy(update={"trained_on": trained_on})
-    write_finder(out, description, weights, card_text(tuning, base_card))
-    _print(console, tuning, places, _runnable((finder[0], weights)), out)
+    _write(out, made, tuning, folder / "card.md")
+    _print(console, tuning, places, _runnable(made), out)
     return 0
+
+
+def _change(
+    finder: _Base,
+    made: _Base,
+    places: Sequence[Place],
+    left_out: Sequence[set[str]],
+    train: Callable[[Sequence[Place], str], _Base],
+) -> Change:
+    """What changes on slides of patients that were left out; on untrained fields alone where there are none."""
+    before = _runnable(finder)
+    if not left_out:
+        fields = [place for place in _tried_on(places) if place.region is None]
+        return change_of(before, _runnable(made), fields)
+    changes: list[Change] = []
+    for number, fold in enumerate(left_out, start=1):
+        on = [place for place in _trained_on(places) if place.slide_id not in fold]
+        after = _runnable(train(on, f"fold {number} of {len(left_out)}"))
+        changes.append(
+            change_of(before, after, [place for place in _tried_on(places) if place.slide_id in fold])
+        )
+    return reduce(Change.__add__, changes)
+
+
+def _write(out: Path, made: _Base, tuning: FineTuning, base_card: Path) -> None:
+    known = made[0].trained_on
+    trained_on = [*known, *(name for name in tuning.groups if name not in known)]
+    text = base_card.read_text(encoding="utf-8") if base_card.exists() else ""
+    description = made[0].model_copy(update={"trained_on": trained_on})
+    write_finder(out, description, made[1], card_text(tuning, text))
 
 
 def _trained_on(places: Sequence[Place]) -> list[Place]:

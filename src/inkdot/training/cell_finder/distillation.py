@@ -5,6 +5,9 @@ cell they are 0, and the nucleus of a confirmed lone cell is certain. The other 
 forgotten (Li and Hoiem, Learning without Forgetting, 2017). The statistics of the batch normalisation stay as they are.
 """
 
+# pyright: reportUnknownMemberType=false
+# PyTorch is only partly typed.
+
 import copy
 import math
 from collections.abc import Callable, Sequence

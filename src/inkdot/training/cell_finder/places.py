@@ -106,7 +106,7 @@ def nuclei_of(finder: CellFinder, rgb: RgbArray, glass: Glass) -> npt.NDArray[np
 
 def nuclei_in(region: BaseGeometry, middles: npt.NDArray[np.float32]) -> int:
     """How many of the nuclei lie in a region, or within 1 µm of it."""
-    return int(np.count_nonzero(shapely.distance(region, shapely.points(middles)) <= _EDGE_PX))
+    return sum(region.distance(shapely.Point(x, y)) <= _EDGE_PX for x, y in middles.tolist())
 
 
 class SlidePlaces:
@@ -147,11 +147,10 @@ class SlidePlaces:
 
     def fields(self, count: int, rng: np.random.Generator) -> list[Place]:
         """Up to ``count`` fields with something dark on them, drawn at random from all that hold foreground."""
-        blocks = [
-            corner for corner, _ in blocks_with_foreground(self._slide.info, self._foreground, _FIELD_UM, 0)
-        ]
+        held = blocks_with_foreground(self._slide.info, self._foreground, _FIELD_UM, 0)
+        blocks: list[tuple[float, float]] = [corner for corner, _ in held]
         places: list[Place] = []
-        for index in rng.permutation(len(blocks)).tolist():
+        for index in cast("list[int]", rng.permutation(len(blocks)).tolist()):
             if len(places) == count:
                 break
             rgb = self._read(blocks[index], PLACE_PX)
@@ -208,5 +207,6 @@ class SlidePlaces:
 
 def _fill(mask: Mask, region: BaseGeometry) -> None:
     for part in shapely.get_parts(region):
-        ring = np.asarray(shapely.get_coordinates(shapely.get_exterior_ring(part)))
-        cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1)
+        if isinstance(part, shapely.Polygon):
+            ring = np.asarray(part.exterior.coords)[:, :2]
+            cv2.fillPoly(mask, [np.round(ring).astype(np.int32)], 1)

@@ -105,7 +105,9 @@ def sample(crop: Crop, centres: Floats, rng: np.random.Generator) -> tuple[Float
         Optical density [3, 128, 128], and nucleus, centre and supervision, each [64, 64].
     """
     height, width = crop.nuclei.shape
-    factor = math.exp(rng.uniform(*np.log(crop.scale))) * math.exp(rng.uniform(-0.18, 0.18))
+    factor = math.exp(rng.uniform(math.log(crop.scale[0]), math.log(crop.scale[1]))) * math.exp(
+        rng.uniform(-0.18, 0.18)
+    )
     shift = 0.35 * np.array([width, height]) if width > 300 or crop.group == "nuclei" else np.full(2, 45.0)
     middle = np.array([width, height]) / 2 + rng.uniform(-shift, shift)
     turn = random_turn(middle, factor, rng)
