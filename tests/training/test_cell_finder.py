@@ -186,7 +186,8 @@ def test_what_is_no_cell_is_no_longer_found_on_a_patient_that_was_left_out(
         line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in card.splitlines() if "|" in line
     }
     before, after = rows["regions without a cell that are called cells"]
-    assert (int(before.split()[0]), int(after.split()[0])) == (24, 0)
+    assert int(before.split()[0]) >= 6
+    assert after.startswith("0 of 24 (0.00 to 0.14)")
     before, after = rows["regions with a cell in which one is found"]
     assert (int(before.split()[0]), int(after.split()[0])) == (24, 24)
     assert rows["S1"] == ["P0", "12", "12 |"]
