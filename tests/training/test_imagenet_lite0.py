@@ -13,7 +13,7 @@ import torch
 from inkdot.config import config_from_mapping
 from inkdot.config.training import LITE0_BACKBONE, LITE0_PACKAGE
 from inkdot.errors import ConfigError, UserError
-from inkdot.training.fit import imagenet_lite0
+from inkdot.model.encoders import imagenet_lite0
 from inkdot.training.fit.pretrained import check_start, starting_network
 
 needs_package = pytest.mark.skipif(find_spec(LITE0_PACKAGE) is None, reason="needs inkdot[pretrained]")

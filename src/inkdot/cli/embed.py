@@ -26,12 +26,16 @@ _Config = Annotated[
     typer.Option("--config", help="Config file with which slides are tiled; default: OUT/config.json."),
 ]
 _Encoder = Annotated[
-    str, typer.Option(help="A timm model name; default: the config's model.backbone.", show_default=False)
+    str,
+    typer.Option(
+        help="A timm model name, or one of `inkdot encoders`; default: the config's model.backbone.",
+        show_default=False,
+    ),
 ]
 _Weights = Annotated[
     str,
     typer.Option(
-        help="pretrained, or a .safetensors file; default: pretrained with --encoder, else the config's.",
+        help="pretrained, imagenet-lite0, or a file of weights; default: pretrained with --encoder, else the config's.",
         show_default=False,
     ),
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from inkdot.config import IMAGENET_LITE0, LITE0_BACKBONE
 from inkdot.errors import UserError
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, batch_size_on
 from inkdot.model.encoder_hash import network_encoder_sha256
@@ -26,7 +27,7 @@ class EncoderSource:
 
     Attributes:
         name: As in ``model.backbone``; for a model folder its backbone.
-        weights: ``pretrained``, or the path of a file of weights; unused where ``model`` is given.
+        weights: ``pretrained``, ``imagenet-lite0``, or the path of a file of weights; unused where ``model`` is given.
         side_px: Side of the tiles.
         model: A model folder whose backbone is the encoder.
         precision: Of the computation; ``auto`` takes bfloat16 where this machine has it.
@@ -53,7 +54,7 @@ class EncoderSource:
         description = read_model_file(folder)
         single_model_only(folder, description.members, "embed")
         return cls(
-            description.backbone,
+            description.encoder or description.backbone,
             "",
             int(description.tiling.side_px),
             folder.absolute(),
@@ -151,6 +152,7 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
     """
     from dataclasses import replace
 
+    from inkdot.model.encoders.imagenet_lite0 import load_imagenet_lite0
     from inkdot.model.encoders.recipes import licence_notes
     from inkdot.model.encoders.resolve import resolve_backbone
     from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
@@ -177,6 +179,15 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
         source_normalisation(path, resolved, tensors) if path is not None else resolved.normalisation
     )
     spec = resolved_spec(resolved, normalisation, tta_views=source.tta_views, licence=licence)
+    if source.weights == IMAGENET_LITE0:
+        if resolved.spec.architecture != LITE0_BACKBONE:
+            raise UserError(
+                f"encoder: expected {LITE0_BACKBONE} for the weights {IMAGENET_LITE0}, found {source.name}; "
+                "name the encoder of the weights"
+            )
+        network = TileNetwork(spec)
+        load_imagenet_lite0(network.backbone)
+        return network.eval()
     network = TileNetwork(spec, pretrained=path is None)
     if path is not None:
         load_weights(network.backbone, tensors, str(path), source.name)

@@ -273,7 +273,7 @@ def _embedding_facts(
     own = embedding_facts(
         tile_facts,
         cast(str, facts["tiles_sha256"]),
-        encoder=description.backbone,
+        encoder=description.encoder or description.backbone,
         encoder_sha256=scoring.encoder_sha256,
         runtime=scoring.predictor.runtime,
         precision=scoring.predictor.precision,

@@ -16,6 +16,7 @@ from inkdot.errors import InkdotError, StorageError, UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import BatchSummary, print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides
+from inkdot.model.encoders.recipes import licence_notes
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.adequacy_table import write_adequacy_table
@@ -43,8 +44,8 @@ class EmbedSettings:
 
     Attributes:
         config: The whole config; None for that of the folder, or of ``model``.
-        encoder: timm model name; empty for the config's ``model.backbone``.
-        weights: ``pretrained``, or a .safetensors file; empty for the config's ``model.weights``, and for ``pretrained`` where
+        encoder: As in ``model.backbone``; empty for the config's.
+        weights: As in ``model.weights``; empty for the config's ``model.weights``, and for ``pretrained`` where
             ``encoder`` is given.
         model: A model folder whose backbone is the encoder, with whose settings slides are tiled.
         from_features: A folder of embeddings that another program wrote; no encoder is run.
@@ -88,6 +89,8 @@ def run(
     entries = batch.overrides.apply(read_slides(slides, config.head_records))
     check_cell_finder(config.tiling.cell_finder)
     source = _source(settings, config)
+    for note in licence_notes(source.name, source.weights):
+        Console(stderr=True).print(Text(note), soft_wrap=True)
     encoder = load_encoder_once(source, settings.runtime)
 
     def current(entry: SlideEntry) -> bool:

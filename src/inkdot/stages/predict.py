@@ -125,8 +125,9 @@ def run(
     ]
     with closing(readers), closing(scorers), locked(layout.lock):
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
-        for entry in todo if scoring.embeddings_from else ():
-            copy_tables(entry, config, scoring.embeddings_from, layout)
+        if scoring.embeddings_from is not None:
+            for entry in todo:
+                copy_tables(entry, config, scoring.embeddings_from, layout)
         summaries = _run_steps(todo, steps, layout)
         failed = {slide_id: reason for summary in summaries for slide_id, reason in summary.failed.items()}
         scored = [entry for entry in todo if entry.slide_id not in failed]

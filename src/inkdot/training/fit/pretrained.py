@@ -13,6 +13,7 @@ from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.encoders.fitting import module_of_shapes
+from inkdot.model.encoders.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
 from inkdot.model.encoders.recipes import licence_notes
 from inkdot.model.encoders.resolve import ResolvedBackbone, resolve_backbone
 from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
@@ -26,7 +27,6 @@ from inkdot.model.network import TileNetwork, resolved_spec
 from inkdot.model.precision import choose_precision
 from inkdot.model.torch_backend import choose_device
 from inkdot.storage.model_files import read_model_file
-from inkdot.training.fit.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
 
 _SAMPLED_TILES = 2000
 
