@@ -9,7 +9,7 @@ Without SLIDE the synthetic one of bench_reading.py is taken (20,000 px a side a
   encoder, the HDF5 file with its hash.
 - reader: the tiles alone, read and dropped.
 
-Each runs in a process of its own, in turns, on the same tiles and the same random weights (speed does not depend on
+They run in turns in one process per encoder, on the same tiles and the same random weights (speed does not depend on
 them); imports, and loading and converting the encoder, are not counted. Metrics are medians of CPU milliseconds per tile
 over all threads, which depend least on other programs. `share_of_the_floor` is network / embed. `tiles_per_cpu_second` of embed
 is what one hardware thread does. The last line is JSON. docs/how-to/speed.md has the results.
@@ -19,7 +19,6 @@ is what one hardware thread does. The last line is JSON. docs/how-to/speed.md ha
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -46,10 +45,10 @@ def main() -> int:
     parser.add_argument("--tiles", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "inkdot" / "bench")
-    parser.add_argument("--one", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one, json.load(sys.stdin))))
+        print(json.dumps(metrics(json.load(sys.stdin))))
         return 0
     slide = arguments.slide or synthetic_slide(arguments.cache)
     warm(slide)
@@ -65,69 +64,58 @@ def main() -> int:
         line["backbones"][backbone] = {}
         for precision in arguments.precision or precisions_here():
             job = {
-                "slide": str(slide),
-                "backbone": backbone,
-                "precision": precision,
-                "tiles": arguments.tiles,
-            }
-            line["backbones"][backbone][precision] = metrics(job, arguments.rounds)
+                "slide": str(slide), "backbone": backbone, "precision": precision, "tiles": arguments.tiles,
+                "rounds": arguments.rounds,
+            }  # fmt: skip
+            line["backbones"][backbone][precision] = in_own_process(job)
     print(json.dumps(line))
     return 0
 
 
-def metrics(job: dict[str, Any], rounds: int) -> dict[str, float]:
-    found: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
-    for _ in range(rounds):
-        for method in METHODS:
-            command = [sys.executable, __file__, "--one", method]
-            ended = subprocess.run(
-                command, input=json.dumps(job), capture_output=True, text=True, check=False
-            )
-            if ended.returncode:
-                sys.exit(f"{method}: {ended.stderr[-2000:]}")
-            found[method].append(json.loads(ended.stdout.splitlines()[-1]))
-    cpu = {method: statistics.median(one["cpu_ms"] for one in found[method]) for method in METHODS}
-    wall = {method: statistics.median(one["wall_ms"] for one in found[method]) for method in METHODS}
+def in_own_process(job: dict[str, Any]) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one"]
+    ended = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.exit(f"{job['backbone']}: {ended.stderr[-2000:]}")
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def metrics(job: dict[str, Any]) -> dict[str, float]:
+    """All methods in this process, in turns; everything is loaded, and the encoder has run once, before the clock starts."""
+    encoder, pixels = random_encoder(job), list(tiles(job))
+    list(encoder.features(pixels[:16]))
+    found: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
+    for _ in range(job["rounds"]):
+        found["network"].append(timed(job, lambda: [len(batch) for batch in encoder.features(pixels)]))
+        with tempfile.TemporaryDirectory() as scratch:
+            found["embed"].append(timed(job, embedding(job, encoder, Path(scratch))))
+        found["reader"].append(timed(job, lambda: sum(1 for _ in tiles(job))))
+    cpu = {method: statistics.median(one for one, _ in found[method]) for method in METHODS}
+    wall = {method: statistics.median(one for _, one in found[method]) for method in METHODS}
     return {
         **{f"{method}_cpu_ms_a_tile": round(cpu[method], 2) for method in METHODS},
         "share_of_the_floor": round(cpu["network"] / cpu["embed"], 3),
         "tiles_per_cpu_second": round(1000 / cpu["embed"], 1),
         "network_tiles_per_second": round(1000 / wall["network"], 1),
         "embed_tiles_per_second": round(1000 / wall["embed"], 1),
-        "largest_peak_mb": round(max(one["peak_mb"] for one in found["embed"])),
     }
 
 
-def measure(method: str, job: dict[str, Any]) -> dict[str, float]:
-    """One method in this process; everything is loaded, and the encoder has run once, before the clock starts."""
-    with tempfile.TemporaryDirectory() as scratch:
-        run = {"network": network, "embed": embed, "reader": reader}[method](job, Path(scratch))
-        start, cpu = time.perf_counter(), time.process_time()
-        run()
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {"cpu_ms": 1000 * cpu / job["tiles"], "wall_ms": 1000 * wall / job["tiles"], "peak_mb": peak}
+def timed(job: dict[str, Any], run: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds per tile of CPU over all threads, and of wall clock."""
+    start, cpu = time.perf_counter(), time.process_time()
+    run()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - start
+    return 1000 * cpu / job["tiles"], 1000 * wall / job["tiles"]
 
 
-def network(job: dict[str, Any], _: Path) -> Callable[[], object]:
-    encoder, pixels = random_encoder(job), list(tiles(job))
-    list(encoder.features(pixels[:16]))
-    return lambda: [len(batch) for batch in encoder.features(pixels)]
-
-
-def embed(job: dict[str, Any], scratch: Path) -> Callable[[], object]:
+def embedding(job: dict[str, Any], encoder: Any, scratch: Path) -> Callable[[], object]:
     from inkdot.pipeline.embed_slide import embed_slide
     from inkdot.storage.layout import RunLayout
 
-    encoder, layout = random_encoder(job), RunLayout(scratch)
-    list(encoder.features([tile for tile, _ in zip(tiles(job), range(16), strict=False)]))
+    layout = RunLayout(scratch)
     write_tile_table(job, layout)
     return lambda: embed_slide(entry(job), layout, encoder)
-
-
-def reader(job: dict[str, Any], _: Path) -> Callable[[], object]:
-    next(tiles(job))
-    return lambda: sum(1 for _ in tiles(job))
 
 
 def random_encoder(job: dict[str, Any]) -> Any:
