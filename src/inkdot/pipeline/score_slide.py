@@ -77,7 +77,7 @@ class ScoringModel:
 
         Raises:
             StorageError: The folder is not a model, or its files do not belong together.
-        UserError: Embeddings are requested of an ensemble, which has several encoders.
+            UserError: Embeddings are requested of an ensemble, which has several encoders.
         """
         predictor = Predictor(folder, runtime=runtime)
         if embeddings or embeddings_from:

@@ -156,8 +156,9 @@ def _rows(path: Path, dataset: h5py.Dataset, columns: int | None = None) -> npt.
     """A dataset of shape [rows, columns]; a leading axis of one slide is dropped."""
     shape = dataset.shape[1:] if len(dataset.shape) == 3 and dataset.shape[0] == 1 else dataset.shape
     if len(shape) != 2 or (columns is not None and shape[1] != columns):
+        name = str(dataset.name).lstrip("/")
         raise StorageError(
-            f"{path}: expected {str(dataset.name).lstrip('/')} of shape [tiles, {columns or 'dims'}], found {list(dataset.shape)}; "
+            f"{path}: expected {name} of shape [tiles, {columns or 'dims'}], found {list(dataset.shape)}; "
             "embeddings of whole slides cannot be used"
         )
     values = np.asarray(dataset[()]).reshape(shape)
