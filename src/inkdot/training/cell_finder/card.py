@@ -25,6 +25,8 @@ class FineTuning:
         groups: Patient of each slide, or its own name where none is stated.
         folds: Number of networks that were trained to be tried on other groups; 0 where there is one group.
         change: On the held-out groups; on fields that were not trained on where there are none.
+        further: Slides without corrections whose fields were trained on, too.
+        uncorrected: Nuclei of other fields of these slides, found before, that are still found.
     """
 
     base_name: str
@@ -35,6 +37,8 @@ class FineTuning:
     groups: Mapping[str, str]
     folds: int
     change: Change
+    further: Sequence[str]
+    uncorrected: Share
 
 
 def change_lines(tuning: FineTuning) -> list[str]:
@@ -53,6 +57,11 @@ def change_lines(tuning: FineTuning) -> list[str]:
         *lines,
         f"| nuclei elsewhere, found before, that are still found | | {change.kept} |",
         f"| nuclei elsewhere, found now, that were found before | | {change.found} |",
+        *(
+            [f"| nuclei on slides without corrections that are still found | | {tuning.uncorrected} |"]
+            if tuning.further
+            else []
+        ),
     ]
 
 
@@ -96,7 +105,8 @@ def card_text(tuning: FineTuning, base_card: str) -> str:
         ),
         "",
         f"Regions whose readers disagree were left out: {tuning.disagreements}. Elsewhere the network was taught its own "
-        "earlier answers.",
+        "earlier answers, "
+        f"also on fields of {len(tuning.further)} slides without corrections.",
         "",
         "## Before and after",
         where_measured(tuning),
