@@ -91,8 +91,9 @@ class RedCellReference:
         if estimate is None or estimate.low <= mpp <= estimate.high:
             return ""
         least, most = POSSIBLE_UM
+        wrong = "too large" if mpp > estimate.high else "too small"
         return (
-            f"{self.size_words(mpp)} at the stated {mpp:.4g} µm/px; expected {least:g} to {most:g} µm; check the µm/px "
+            f"{self.size_words(mpp)} at the stated {mpp:.4g} µm/px, {wrong}; expected {least:g} to {most:g} µm; check the µm/px "
             f"({estimate.low:.2g} to {estimate.high:.2g} would fit)"
         )
 

@@ -249,9 +249,10 @@ def scale_warnings(mpp: tuple[float, float], model: ModelFile) -> list[str]:
         min(mpp) >= trained[0] / SCALE_TOLERANCE and max(mpp) <= trained[1] * SCALE_TOLERANCE
     ):
         return []
+    how = "softer" if max(mpp) > trained[1] * SCALE_TOLERANCE else "sharper"
     return [
-        f"mpp {mpp[0]:.4g} is outside the trained range of {trained[0]:.4g} to {trained[1]:.4g} µm/px: its tiles are sharper "
-        "or softer than those of training"
+        f"mpp {mpp[0]:.4g} is outside the trained range of {trained[0]:.4g} to {trained[1]:.4g} µm/px: its tiles are {how} "
+        "than those of training"
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction
 
 _KINDS: Final = 12
+_NAMED: Final = 3
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
@@ -33,7 +34,9 @@ def warning_lines(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def group_warnings(found: Iterable[tuple[str, str]], total: int, kind: str = "slides") -> list[str]:
-    """One line for each kind of warning, the commonest first; warnings that differ in numbers only are of one kind.
+    """One line for each kind of warning with the slides it applies to, the commonest first.
+
+    Warnings that differ in numbers only are of one kind: those that say the opposite must differ in words.
 
     Args:
         found: Slide and warning.
@@ -49,8 +52,11 @@ def group_warnings(found: Iterable[tuple[str, str]], total: int, kind: str = "sl
 
 def _line(found: Sequence[tuple[str, str]], total: int, kind: str) -> str:
     slide_id, text = found[0]
+    names = list(dict.fromkeys(name for name, _ in found))
+    named = ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
     alike = all(other == text for _, other in found)
-    return f"{len(found)} of {total} {kind}{'' if alike else f', such as {slide_id}'}: {text}"
+    which = f" ({named})" if len(names) < total or not alike else ""
+    return f"{len(found)} of {total} {kind}{which}{'' if alike else f', such as {slide_id}'}: {text}"
 
 
 def spread_lines(predictions: Sequence[Prediction]) -> list[str]:
