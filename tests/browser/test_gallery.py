@@ -1,6 +1,7 @@
 """The gallery in a real browser, opened from disk. `offline_page` fails a test for any request, error or policy breach."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import pytest
 
 from inkdot.labels import Head
 from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.results.cluster_facts import ClusterFacts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -69,6 +71,42 @@ def test_an_inadequate_slide_says_so_although_its_regions_are_shown(
     offline_page.goto(write_page(make_review("S1", 3, call="inadequate")).as_uri())
     assert offline_page.locator(".card").count() == 3
     assert "inadequate, not negative" in offline_page.locator("#slide-head").inner_text()
+
+
+def test_every_slide_names_its_file_for_qupath_also_an_empty_one(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 3), make_review("bare", 0, call="inadequate")).as_uri())
+    for name in ("S1", "bare"):
+        offline_page.click(f"#slides button[title={name}]")
+        assert f"for QuPath: {name}.geojson" in offline_page.locator("#slide-head").inner_text()
+
+
+def test_a_flagged_cluster_without_a_card_is_named_and_outlined_on_that_of_another(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    review = make_review("S1", 3)
+    assert review.ranking is not None
+    first, *rest = review.ranking.regions
+    inner = ((20.0, 20.0), (60.0, 20.0), (60.0, 60.0), (20.0, 20.0))
+    cluster = ClusterFacts(0, 4, True, 4, {}, others=1, group_nuclei=4, flagged_others=(inner,))
+    ranking = replace(
+        review.ranking,
+        regions=(replace(first, cluster=cluster), *rest),
+        unit="cluster",
+        units=4,
+        flagged_units=3,
+    )
+    offline_page.goto(write_page(replace(review, ranking=ranking)).as_uri())
+    assert "1 more flagged cluster in this image" in offline_page.locator(".card").first.inner_text()
+    head = offline_page.locator("#slide-head").inner_text()
+    assert "3 of 4 clusters and cells at or above" in head
+    assert "1 more flagged cluster lies in the image of another and is outlined there" in head
+    offline_page.keyboard.press("Enter")
+    outlines = offline_page.locator("#context .outline")
+    outlines.nth(1).wait_for(state="attached")
+    assert outlines.count() == 2
+    assert "also flagged in this image" in offline_page.locator("#context").inner_text()
 
 
 def test_the_list_of_keys_begins_at_its_top_on_a_low_screen(

@@ -110,7 +110,7 @@
       `${ink.grouped(width)} × ${ink.grouped(height)} px`,
       `tiles ${+slide.side_um.toFixed(2)} µm wide`,
     ];
-    if (slide.geojson && slide.regions.length > 0) parts.push(`for QuPath: ${slide.geojson}`);
+    if (slide.geojson) parts.push(`for QuPath: ${slide.geojson}`);
     return parts.join(" · ");
   }
 
