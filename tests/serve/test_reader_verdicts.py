@@ -201,10 +201,7 @@ def test_import_gives_the_same_labels_from_the_database_and_from_the_tables(
     assert {row["source"] for row in rows_of(text)} == {"review, scores shown, model abababababab"}
 
 
-def test_agreement_reads_the_database(
-    served: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+def test_agreement_reads_the_database(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for reader in served.readers:
         client = served.client(reader)
         for slide in (0, 1):

@@ -186,7 +186,7 @@ def test_annotations_from_qupath_become_labels_in_level_0_pixels(
 def test_agreement_of_two_and_of_three_readers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")  # a pipe has no width: nothing may be cut
     generator = np.random.default_rng(0)
     regions = [(f"S{index % 8}", index * 200) for index in range(64)]
     truth = generator.integers(2, size=64)
@@ -199,14 +199,18 @@ def test_agreement_of_two_and_of_three_readers(
         ]
         paths.append(verdicts(tmp_path / f"{reader}.csv", reader, rows))
     assert review_agreement.run(paths) == 0
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    header, *rows = csv.reader(lines, delimiter="\t")
+    assert {len(row) for row in rows} == {len(header)}
+    assert [row[1] for row in rows[:4]] == ["dr-a, dr-b", "dr-a, dr-c", "dr-b, dr-c", "all 3"]
     cohen = [line for line in lines if "Cohen" in line and "malignancy" in line]
     assert len(cohen) == 3
     (fleiss,) = [line for line in lines if "Fleiss" in line and "malignancy" in line]
     for part in ("all 3", "64", "8", "bootstrap over slides"):
         assert part in fleiss
     assert any("no region in common" in line for line in lines if "morphology" in line)
-    assert "--blinded" in lines[-1]
+    assert "--blinded" in printed.err
 
 
 def test_agreement_needs_two_readers(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """``inkdot review agreement``: inter-reader agreement per head."""
 
+import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -7,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from inkdot.errors import ManifestError
 from inkdot.labels import CELL, DEFAULT_HEADS, FINDER_HEAD, NOT_A_CELL, Head
@@ -56,21 +59,30 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
         raise ManifestError(
             f"expected verdicts of at least two readers, found {', '.join(readers) or 'none'}"
         )
-    table = Table(*_COLUMNS)
+    rows: list[tuple[str, ...]] = []
     if any(verdict.head == FINDER_HEAD.name for verdict in found):
         answers = cell_answers(found, heads)
-        for row in _rows(_CELL_OR_NOT, _verdicts(_CELL_OR_NOT, answers), readers):
-            table.add_row(*row)
+        rows += _rows(_CELL_OR_NOT, _verdicts(_CELL_OR_NOT, answers), readers)
     for head in heads:
-        for row in _rows(head, _verdicts(head, found), readers):
-            table.add_row(*row)
-    console = Console()
-    console.print(table)
+        rows += _rows(head, _verdicts(head, found), readers)
+    _print(rows)
     if any(verdict.shown == "scores" for verdict in found):
-        console.print(
+        Console(stderr=True).print(
             "Some readers saw the scores, which biases agreement upwards: for a reader study export with --blinded."
         )
     return 0
+
+
+def _print(rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere, where no width is known, lines of cells between tabs, none of them cut."""
+    console = Console()
+    if not console.is_terminal:
+        csv.writer(sys.stdout, delimiter="\t", lineterminator="\n").writerows([_COLUMNS, *rows])
+        return
+    table = Table(*(Column(name, overflow="fold") for name in _COLUMNS))
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # names of readers are not markup
+    console.print(table)
 
 
 def _verdicts(head: Head, found: Sequence[Verdict]) -> Verdicts:
