@@ -59,7 +59,7 @@ def test_without_the_config_the_unknown_head_is_named(
     saved = verdicts(tmp_path / "a.csv", "dr-a", "HSIL")
     inkdot("review", "import", saved, "--out", tmp_path / "labels.csv", code=2)
     error = capsys.readouterr().err
-    assert "column head: expected malignancy, morphology, found 'lesion'" in error
+    assert "column head: expected malignancy, morphology, cell_finder, found 'lesion'" in error
     assert not (tmp_path / "labels.csv").exists()
 
 

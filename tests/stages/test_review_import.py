@@ -131,10 +131,10 @@ def test_agreement_compares_who_saw_a_cell_and_leaves_those_regions_out_of_the_c
         return verdicts(tmp_path / f"{name}.csv", name, [*given, ("S1", 3500, "malignancy", last)])
 
     review_agreement.run([reader("dr-a", 3, "unsure"), reader("dr-b", 2, "benign")])
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     (cells,) = [line for line in lines if "cell_finder" in line]
     (classes,) = [line for line in lines if "malignancy" in line]
-    assert (cells[cells.index("Cohen") + 2], classes[classes.index("Cohen") + 2]) == ("7", "5")
+    assert (cells[cells.index("Cohen") + 1], classes[classes.index("Cohen") + 1]) == ("7", "5")
     # po = 6/7, pe = (3*2 + 4*5) / 49, kappa = (po - pe) / (1 - pe) = 16 / 23
     assert f"{16 / 23:.3f}" in " ".join(cells)
 
