@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from fixtures.predict_run import run
 
+from inkdot.errors import StorageError
 from inkdot.records import Mpp
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
-from inkdot.storage.schemas import CLUSTERS_VERSION
+from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION, TILES_VERSION
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.storage.tables.predictions import read_predictions
@@ -98,6 +99,30 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     assert sorted(region.cluster.cluster_id for region in regions if region.cluster) == sorted(
         np.unique(owners)
     )
+
+
+def test_another_cell_finder_than_the_models_is_used_said_and_never_mixed(
+    model, slide: Path, tmp_path: Path
+) -> None:
+    results, network = RunLayout(tmp_path / "results"), model(tmp_path / "model", "clusters", 0.5)
+    assert run([slide], network, results.root) == 0
+    own = digests(results)
+    (row,) = read_predictions(results.predictions_csv)
+    assert "cell finder" not in row["warnings"]
+    assert run([slide], network, results.root, cell_finder="classical", retry_failed=True) == 0
+    _, tiles = read_table(results.tiles("s"), TILES_VERSION)
+    assert (tiles["cell_finder"], tiles["cell_finder_name"]) == (None, "classical")
+    (row,) = read_predictions(results.predictions_csv)
+    said = "cells were found by 'classical', in training by 'shipped': the threshold was not chosen on such clusters"
+    assert said in row["warnings"].split(" | ")
+    _, scores = read_table(results.scores("s"), SCORES_VERSION)
+    assert scores["cell_finder_name"] == "classical"
+    assert digests(results) != own
+    assert run([slide], network, results.root, retry_failed=True) == 0
+    assert digests(results) == own
+    with pytest.raises(StorageError, match=r"no finder\.json; set .*`predict --cell-finder`"):
+        run([slide], network, tmp_path / "other", cell_finder=str(tmp_path))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow

@@ -151,8 +151,8 @@ def read_finder_file(folder: Path) -> FinderFile:
         return FinderFile.model_validate(values)
     except OSError:
         raise StorageError(
-            f"{folder}: expected the folder of a cell finder, found no finder.json; set tiling.cell_finder to shipped, "
-            "to classical, or to a folder that `inkdot cell-finder fine-tune` wrote"
+            f"{folder}: expected the folder of a cell finder, found no finder.json; set tiling.cell_finder (or "
+            "`predict --cell-finder`) to shipped, to classical, or to a folder that `inkdot cell-finder fine-tune` wrote"
         ) from None
     except ValidationError as error:
         raise StorageError(f"{path}: {first_error(error)}") from None

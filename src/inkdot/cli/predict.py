@@ -47,6 +47,13 @@ _EmbeddingsFrom = Annotated[
         help="Score the embeddings of this folder (`inkdot embed`, same encoder) instead of pixels."
     ),
 ]
+_CellFinder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="shipped|classical|FOLDER",
+        help="What finds nuclei, in place of what the model was trained with; every output then warns.",
+    ),
+]
 
 
 def predict(
@@ -61,6 +68,7 @@ def predict(
     preparation: Preparation = None,
     allow_synthetic_model: _AllowSyntheticModel = False,
     allow_unknown_scale: _AllowUnknownScale = False,
+    cell_finder: _CellFinder = None,
     runtime: _Runtime = "auto",
     embeddings: _Embeddings = False,
     embeddings_from: _EmbeddingsFrom = None,
@@ -89,6 +97,7 @@ def predict(
         embeddings=embeddings,
         embeddings_from=embeddings_from,
         slide_images=slide_images,
+        cell_finder=cell_finder,
     )
     batch = batch_settings(
         SlideOverrides(mpp, stain, preparation),

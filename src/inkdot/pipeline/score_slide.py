@@ -184,6 +184,7 @@ def _facts(
         runtime, precision = given.metadata["runtime"], given.metadata["precision"]
     slide_facts = cast("dict[str, Any]", tile_facts["slide"])
     abstention = {name: own.model_dump(mode="json") for name, own in model.abstention.items()}
+    finder_warnings = cell_finder_warnings(tile_facts.get("cell_finder_name"), model)
     return {
         "slide": slide_facts,
         "assessment": tile_facts.get("assessment"),
@@ -202,9 +203,11 @@ def _facts(
         "warnings": [
             *model_warnings(entry, model, synthetic_slide=bool(slide_facts["synthetic"])),
             *scale_warnings((float(slide_facts["mpp_x"]), float(slide_facts["mpp_y"])), model),
+            *finder_warnings,
             *precision_warnings(model.precision, precision),
             *cast("list[str]", slide_facts["warnings"]),
         ],
+        **({"cell_finder_name": tile_facts["cell_finder_name"]} if finder_warnings else {}),
         **({"abstention": abstention} if abstention else {}),
         **({"distance_limit": model.ood.limit} if model.ood else {}),
     }
@@ -253,6 +256,21 @@ def scale_warnings(mpp: tuple[float, float], model: ModelFile) -> list[str]:
     return [
         f"mpp {mpp[0]:.4g} is outside the trained range of {trained[0]:.4g} to {trained[1]:.4g} µm/px: its tiles are {how} "
         "than those of training"
+    ]
+
+
+def cell_finder_warnings(name: object, model: ModelFile) -> list[str]:
+    """A warning for tiles around cells that another finder found than the one of training.
+
+    Args:
+        name: As ``tiling.cell_finder``; None where it is not recorded, since the model's was used.
+        model: The model.
+    """
+    own = model.tiling.cell_finder
+    if name is None or name == own:
+        return []
+    return [
+        f"cells were found by '{name}', in training by '{own}': the threshold was not chosen on such clusters"
     ]
 
 

@@ -29,7 +29,7 @@ from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
-from inkdot.tiling.clusters.detect import cell_finder_for
+from inkdot.tiling.clusters.detect import cell_finder_for, full_name
 from inkdot.tiling.cut_slide import SlideTiles, cut_slide
 from inkdot.tiling.mask_image import MAX_SIDE_PX, draw_mask, png_bytes
 from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
@@ -79,6 +79,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
             cut = cut_slide(slide, config.tiling, config.head_records, config.preparation, entry.stain)
             tiles, image = _tiles_and_image(slide, cut, entry, config, annotation.labels)
             facts = {**provenance, **_slide_facts(slide, cut, annotation.warnings)}
+            facts["cell_finder_name"] = config.tiling.cell_finder
             clusters, measured_facts = cut.clusters, dict[str, object]()
             if measure and clusters is not None:
                 measured = measure_slide_clusters(
@@ -147,9 +148,12 @@ def _cell_finder_sha256(entry: SlideEntry, config: Config) -> str | None:
     return finder.description.weights_sha256 if finder else None
 
 
-def tiling_config(model: ModelFile) -> Config:
-    """The settings with which slides are tiled for a model: its own."""
-    return Config(preparation=model.preparation, tiling=model.tiling, heads=model.heads)
+def tiling_config(model: ModelFile, cell_finder: str | None = None) -> Config:
+    """The settings with which slides are tiled for a model: its own, but for another cell finder where one is given."""
+    tiling = model.tiling
+    if cell_finder is not None:
+        tiling = tiling.model_copy(update={"cell_finder": full_name(cell_finder)})
+    return Config(preparation=model.preparation, tiling=tiling, heads=model.heads)
 
 
 def settings_sha256(config: Config) -> str:

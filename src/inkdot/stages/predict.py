@@ -27,7 +27,7 @@ from inkdot.pipeline.render_slide import (
     remove_slide_images,
     slide_images_current,
 )
-from inkdot.pipeline.resume import keep_overrides, scores_current, unfinished_slides
+from inkdot.pipeline.resume import keep_overrides, scores_current, tiles_current, unfinished_slides
 from inkdot.pipeline.score_embeddings import copy_tables
 from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.score_task import ScoreTask
@@ -40,6 +40,7 @@ from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.tables.predictions import Prediction, write_predictions
+from inkdot.tiling.clusters.detect import check_cell_finder
 
 _STAGES = ("tile", "predict", "clusters")
 _IMAGES = "images"
@@ -59,6 +60,7 @@ class PredictSettings:
         embeddings: Write ``embeddings/`` too: the backbone's features of each tile.
         embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels.
         slide_images: Draw each slide's overview and heat map.
+        cell_finder: Finds nuclei in place of the model's own, see ``tiling.cell_finder``; None for that.
     """
 
     allow_synthetic_model: bool = False
@@ -67,6 +69,7 @@ class PredictSettings:
     embeddings: bool = False
     embeddings_from: Path | None = None
     slide_images: bool = True
+    cell_finder: str | None = None
 
 
 def run(
@@ -105,10 +108,11 @@ def run(
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)
     entries = batch.overrides.apply(read_all_slides(sources, description.head_records))
     layout, images = RunLayout(out), settings.slide_images
-    todo = _unfinished(entries, layout, scoring, images=images) if batch.retry_failed else entries
+    config = tiling_config(description, settings.cell_finder)
+    check_cell_finder(config.tiling.cell_finder)
+    todo = _unfinished(entries, layout, scoring, config, images=images) if batch.retry_failed else entries
     entries = keep_overrides(entries, todo, layout, description.head_records)
     require_synthetic_slides(todo, description, allowed=settings.allow_synthetic_model)
-    config = tiling_config(description)
     if batch.dry_run:
         plan = partial(_plan, config=config, layout=layout, scoring=scoring, images=images)
         return print_plan(Console(), todo, plan)
@@ -248,10 +252,12 @@ def _remove_outdated_images(
 
 
 def _unfinished(
-    entries: Sequence[SlideEntry], layout: RunLayout, scoring: ScoringModel, *, images: bool
+    entries: Sequence[SlideEntry], layout: RunLayout, scoring: ScoringModel, config: Config, *, images: bool
 ) -> list[SlideEntry]:
     def current(entry: SlideEntry) -> bool:
-        return scores_current(entry, layout, scoring.model_sha256, embeddings=scoring.embeddings)
+        return tiles_current(entry, config, layout) and scores_current(
+            entry, layout, scoring.model_sha256, embeddings=scoring.embeddings
+        )
 
     return unfinished_slides(entries, layout, (*_STAGES, _IMAGES) if images else _STAGES, current)
 

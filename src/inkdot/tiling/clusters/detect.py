@@ -14,6 +14,8 @@ from inkdot.tiling.foreground.find_foreground import Foreground
 CLASSICAL: Final = "classical"
 """``tiling.cell_finder`` that finds nuclei by colour and size."""
 
+_SHIPPED_NAME: Final = "shipped"
+
 _SYNONYMS: Final = {
     "papanicolaou": "pap",
     "may-grünwald-giemsa": "mgg",
@@ -63,8 +65,13 @@ def check_cell_finder(name: str) -> None:
         read_finder(_folder(name) or SHIPPED)
 
 
+def full_name(name: str) -> str:
+    """The name with the whole path of a folder, which is found from other working directories too."""
+    return name if name in (CLASSICAL, _SHIPPED_NAME) else str(Path(name).absolute())
+
+
 def _folder(name: str) -> Path | None:
-    return None if name == "shipped" else Path(name)
+    return None if name == _SHIPPED_NAME else Path(name)
 
 
 def detect_nuclei(
