@@ -236,6 +236,14 @@ def test_a_slide_too_coarse_by_a_wrong_scale_is_told_of_its_red_cells_before_a_r
         tile_slide(SlideEntry("one", path, mpp=Mpp.square(0.5)), fine, layout)
 
 
+def test_no_spot_is_searched_for_on_a_slide_that_is_listed_as_a_smear(entry: SlideEntry, layout: RunLayout):
+    smear = replace(entry, preparation="smear")
+    assert [tile_slide(one, CONFIG, layout) for one in (smear, smear)] == ["done", "reused"]
+    assert read_table(layout.tiles("one"), TILES_VERSION)[1]["with_spot"] is False
+    assert tile_slide(replace(smear, preparation="cytospin"), CONFIG, layout) == "done"
+    assert read_table(layout.tiles("one"), TILES_VERSION)[1]["with_spot"] is True
+
+
 def test_the_task_for_the_engine_does_the_same(entry: SlideEntry, layout: RunLayout):
     assert TileTask(CONFIG, layout)(entry) == "done"
     assert tile_slide(entry, CONFIG, layout) == "reused"

@@ -86,6 +86,12 @@ def test_the_table_of_assessments_has_a_column_for_every_class():
     assert sorted(REASONS) == sorted(kind.column for kind in ForegroundClass)
 
 
+def test_artefacts_have_names_that_hold_for_smears_too():
+    of_a_spot = {ForegroundClass.OUTSIDE, ForegroundClass.RING}  # only where a spot was found
+    for kind in set(ForegroundClass) - of_a_spot:
+        assert not {"section", "spot", "filter"}.intersection(kind.words.replace(",", "").split()), kind
+
+
 def test_what_lies_outside_of_the_spot_counts_for_nothing():
     said = assess(foreground(FOREGROUND=500, OUTSIDE=31_250), "cytology", NucleusCount(50, 50), CONFIG)
     assert said.assessable_mm2 == pytest.approx(0.5, rel=0.01)

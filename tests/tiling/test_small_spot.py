@@ -109,3 +109,4 @@ def test_cells_beyond_the_soft_edge_stay_foreground(scene, stains):
     off = CYTOSPIN.model_copy(update={"spot": SpotConfig(diameter_um=0.0)})
     assert find_foreground(slide, off).spot is None
     assert find_foreground(slide, CYTOSPIN.model_copy(update={"mode": "grid"})).spot is None
+    assert find_foreground(slide, CYTOSPIN, with_spot=False).spot is None  # as of a smear

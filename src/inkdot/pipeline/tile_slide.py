@@ -76,7 +76,10 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
             ):
                 return "reused"
             _remove_tables(layout, entry.slide_id)
-            cut = cut_slide(slide, config.tiling, config.head_records, config.preparation, entry.stain)
+            cut = cut_slide(
+                slide, config.tiling, config.head_records, config.preparation, entry.stain,
+                with_spot=has_spot(entry, config),
+            )  # fmt: skip
             tiles, image = _tiles_and_image(slide, cut, entry, config, annotation.labels)
             facts = {**provenance, **_slide_facts(slide, cut, annotation.warnings)}
             facts["cell_finder_name"] = config.tiling.cell_finder
@@ -136,10 +139,16 @@ def _provenance(entry: SlideEntry, config: Config, regions: Sequence[RegionLabel
         "tile_spec": tile_spec_json(config.tiling.spec),
         "tiling_sha256": settings_sha256(config),
         "cell_finder": _cell_finder_sha256(entry, config),
+        "with_spot": has_spot(entry, config),
         "slide_fingerprint": _fingerprint(entry.path),
         "labels_sha256": json_sha256([labels, dict(entry.on_slide)]),
         "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
     }
+
+
+def has_spot(entry: SlideEntry, config: Config) -> bool:
+    """Whether a cell spot is searched for on a slide: not on a smear, however round its thick part is."""
+    return (entry.preparation or config.preparation) != "smear"
 
 
 def _cell_finder_sha256(entry: SlideEntry, config: Config) -> str | None:
@@ -186,6 +195,7 @@ def _is_current(layout: RunLayout, slide_id: str, provenance: dict[str, object])
             read_table(clusters, CLUSTERS_VERSION)
     except StorageError:
         return False
+    earlier = {"with_spot": True, **earlier}  # as in tables that do not say
     return all(earlier.get(name, "absent") == value for name, value in provenance.items())
 
 

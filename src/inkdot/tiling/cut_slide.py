@@ -90,6 +90,8 @@ def cut_slide(
     heads: Sequence[Head],
     preparation: Preparation = "thinprep",
     stain: str = "",
+    *,
+    with_spot: bool = True,
 ) -> SlideTiles:
     """Cut a slide into tiles, and assess whether its material is adequate. An empty slide has no tile, and is inadequate.
 
@@ -99,6 +101,7 @@ def cut_slide(
         heads: The heads; each gets its target columns.
         preparation: Decides which limits apply.
         stain: As in the manifest; decides what finds the nuclei.
+        with_spot: Search for a cell spot.
 
     Raises:
         ResolutionError: The slide is too coarse.
@@ -106,7 +109,7 @@ def cut_slide(
         UnreadableSlideError: The slide's pixels cannot be decoded.
     """
     check_resolution(slide.info, tiling.spec.mpp)
-    foreground = find_foreground(slide, tiling)
+    foreground = find_foreground(slide, tiling, with_spot=with_spot)
     rule = rule_for(slide.info, foreground, preparation, tiling.adequacy)
     doubts = scale_warnings(slide, measure_red_cells(slide, preparation))
     if tiling.mode == "clusters":

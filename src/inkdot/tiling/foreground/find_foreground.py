@@ -74,21 +74,26 @@ class Foreground:
         return {kind: float(counts[kind]) * self.frame.mpp**2 for kind in ForegroundClass}
 
 
-def find_foreground(slide: Slide, tiling: TilingConfig) -> Foreground:
+def find_foreground(slide: Slide, tiling: TilingConfig, *, with_spot: bool = True) -> Foreground:
     """Classify the slide at ``tiling.mask_mpp`` into glass, foreground and artefacts.
 
     Memory does not grow with level 0: the slide is read in blocks. Only foreground is read again, in small windows, to
     measure its sharpness.
+
+    Args:
+        slide: An open slide.
+        tiling: Scale of the mask, and what counts as an artefact.
+        with_spot: Search for a cell spot. A smear has none, however round its thick part is.
 
     Raises:
         NotBrightFieldError: Not a bright-field slide.
         UnreadableSlideError: The slide's pixels cannot be decoded, or a level lacks pixels where another one shows stain.
     """
     planes = read_planes(slide, tiling.mask_mpp)
-    spot = find_spot(planes, tiling.spot)
+    spot = find_spot(planes, tiling.spot) if with_spot else None
     classes = _classified(planes, spot, tiling)
     label_empty_area(classes, planes, slide)
-    if spot is None and tiling.mode == "clusters" and tiling.spot.diameter_um > 0.0:
+    if with_spot and spot is None and tiling.mode == "clusters" and tiling.spot.diameter_um > 0.0:
         spot = find_small_spot(classes, planes)
     focus = None
     if tiling.artefacts.largest_edge_um > 0.0:

@@ -36,9 +36,10 @@ class ForegroundClass(IntEnum):
         return self.name.lower()
 
 
+# True of every preparation: sections fold, smears have thick strips; spots hold clots, squash preparations fibrils.
 _WORDS: Final = {
     ForegroundClass.GLASS: "empty glass",
-    ForegroundClass.CLOT: "protein clot",
+    ForegroundClass.CLOT: "pale material (protein clot, mucus, fibrils)",
     ForegroundClass.FOREGROUND: "foreground",
     ForegroundClass.SPECK: "speck smaller than min_object_um",
     ForegroundClass.RED_CELL: "red cell, or as small and pale",
@@ -47,8 +48,8 @@ _WORDS: Final = {
     ForegroundClass.RING: "pale edge ring of the cell spot",
     ForegroundClass.PRECIPITATE: "stain precipitate, or as small",
     ForegroundClass.BLUR: "out of focus",
-    ForegroundClass.FIBRE: "fibre, hair or thread",
-    ForegroundClass.FOLD: "fold of the section",
+    ForegroundClass.FIBRE: "fibre, hair or thread, or drawn out like one",
+    ForegroundClass.FOLD: "fold, or a strip as dark against its surroundings",
     ForegroundClass.COVERSLIP: "straight line (edge of a coverslip, crack, scratch)",
     ForegroundClass.BUBBLE: "wall of an air bubble",
     ForegroundClass.IN_BUBBLE: "glass in an air bubble",
