@@ -113,6 +113,24 @@ def test_finished_slides_are_kept_and_broken_ones_made_again(tmp_path: Path) -> 
     assert digests(layout) != before
 
 
+def test_slides_of_two_cohorts_do_not_mix_in_one_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"spot_mm": 0.3, "mpp": 1.0, "workers": 1}
+    synth.run("normal", 2, 1, tmp_path, **settings)  # pyright: ignore[reportArgumentType]
+    before = digests(CohortLayout(tmp_path))
+    for preset, seed in (("normal", 2), ("lm-typical", 1)):
+        with pytest.raises(
+            UserError, match=r"found 2 of another, such as synthetic_normal_s1_0000\.tif; choose"
+        ) as caught:
+            synth.run(preset, 1, seed, tmp_path, **settings)  # pyright: ignore[reportArgumentType]
+        assert "\n" not in str(caught.value)
+    assert digests(CohortLayout(tmp_path)) == before
+    capsys.readouterr()
+    synth.run("normal", 1, 1, tmp_path, **settings)  # pyright: ignore[reportArgumentType]
+    assert "also holds 1 slide of a longer run, which slides.csv does not list" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

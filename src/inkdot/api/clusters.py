@@ -18,6 +18,7 @@ from inkdot.config import Config, default_config
 from inkdot.errors import ConfigError
 from inkdot.manifest import known_preparation
 from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters
+from inkdot.pipeline.tile_slide import has_spot
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.tiling.adequacy import Assessment
 from inkdot.tiling.clusters.detect import cell_finder_for
@@ -140,7 +141,10 @@ def find_clusters(
         )
     reader = slide.reader
     stain = slide.entry.stain
-    cut = cut_slide(reader, settings.tiling, settings.head_records, settings.preparation, stain)
+    with_spot = has_spot(slide.entry, settings)
+    cut = cut_slide(
+        reader, settings.tiling, settings.head_records, settings.preparation, stain, with_spot=with_spot
+    )
     assert cut.clusters is not None
     table, facts = cut.clusters, dict[str, object]()
     warnings = [*reader.info.warnings, *cut.warnings]

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from inkdot import __version__
-from inkdot.errors import StorageError, UserError
+from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import SlideEntry
@@ -32,6 +32,7 @@ from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.synthetic import GENERATOR_VERSION
 from inkdot.synthetic.cells.scene import Scene
+from inkdot.synthetic.cohort.arguments import check_numbers, refuse_other_cohort
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan, plan_cohort
 from inkdot.synthetic.cohort.cytospins import CYTOSPIN_VERSION
 from inkdot.synthetic.cohort.truth import (
@@ -81,11 +82,12 @@ def run(
         The exit code, 0.
 
     Raises:
-        UserError: There is no such preset, or a number is out of range.
+        UserError: There is no such preset, a number is out of range, or the folder holds slides of another cohort.
     """
-    _check(slides, seed, spot_mm, mpp, planes)
+    check_numbers(slides, seed, spot_mm, mpp, planes)
     plans = plan_cohort(preset, slides, seed, spot_mm, mpp)
     layout = CohortLayout(out)
+    more = refuse_other_cohort(layout, plans)
     with locked(layout.lock):
         waiting = [plan for plan in plans if not _is_made(layout, plan, planes)]
         made = _make_all(
@@ -94,7 +96,11 @@ def run(
         _write_tables(layout, plans)
     speed = f", {made.megapixels / made.cpu_seconds:.1f} MPx/s per core" if made.cpu_seconds else ""
     line = f"{slides} synthetic slides in {layout.root} (made {len(waiting)}, reused {slides - len(waiting)}{speed})"
-    Console(stderr=True).print(line, soft_wrap=True, markup=False)
+    console = Console(stderr=True)
+    console.print(line, soft_wrap=True, markup=False)
+    if more:
+        line = f"the folder also holds {more} slide{'s' * (more > 1)} of a longer run, which slides.csv does not list"
+        console.print(line, soft_wrap=True, markup=False)
     return 0
 
 
@@ -287,18 +293,3 @@ def _description(plan: SlidePlan, heights_um: tuple[float, ...]) -> str:
         "focus_um": heights_um[0] if len(heights_um) == 1 else list(heights_um),
     }
     return json.dumps(facts)
-
-
-def _check(slides: int, seed: int, spot_mm: float | None, mpp: float | None, planes: int) -> None:
-    if planes < 1 or planes % 2 == 0:
-        raise UserError(
-            f"--planes: expected an odd number, as many above the middle plane as below, found {planes}"
-        )
-    if slides < 1:
-        raise UserError(f"--slides: expected at least 1, found {slides}")
-    if seed < 0:
-        raise UserError(f"--seed: expected 0 or more, found {seed}")
-    if spot_mm is not None and not 0.2 <= spot_mm <= 25.0:
-        raise UserError(f"--spot-mm: expected 0.2 to 25, found {spot_mm:g}")
-    if mpp is not None and not 0.1 <= mpp <= 2.0:
-        raise UserError(f"--mpp: expected 0.1 to 2.0 micrometres per pixel, found {mpp:g}")
