@@ -21,6 +21,19 @@ def solidity(mask: MaskArray) -> float:
     return float(mask.sum()) / max(1.0, float(hull.sum()))
 
 
+def principal_variances(x: npt.NDArray[np.number], y: npt.NDArray[np.number]) -> tuple[float, float]:
+    """Variance of points along the longer and the shorter principal axis, in the squared unit of the coordinates.
+
+    The full axis of an ellipse that is filled with such points is 4 standard deviations long.
+
+    Args:
+        x: Shape [n], n at least 1.
+        y: Shape [n], in the same unit.
+    """
+    smaller, larger = np.linalg.eigvalsh(np.cov(np.stack([x, y]), bias=True))
+    return float(larger), max(float(smaller), 0.0)
+
+
 def rim(mask: MaskArray) -> MaskArray:
     """The pixels of a mask that touch its outside; the array's border counts as outside."""
     padded = np.pad(mask, 1).astype(np.uint8)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.morphometry.arrays import Box, Labels, Plane, boxes, distance_um, nearest_label, steepness
-from inkdot.morphometry.mask_shape import solidity
+from inkdot.morphometry.mask_shape import principal_variances, solidity
 from inkdot.morphometry.stain_planes import nuclear_stain, optical_density
 from inkdot.records import MaskArray, Mpp, RgbArray
 
@@ -201,9 +201,8 @@ def _depth_um(mask: MaskArray, mpp: Mpp) -> npt.NDArray[np.float64]:
 def _aspect(x_um: npt.NDArray[np.floating], y_um: npt.NDArray[np.floating]) -> float:
     if x_um.size < 3:
         return 1.0
-    covariance = np.cov(np.stack([x_um, y_um]))
-    smaller, larger = np.linalg.eigvalsh(covariance)
-    return math.sqrt(float(larger) / max(float(smaller), 1e-9)) if larger > 0 else 1.0
+    longer, shorter = principal_variances(x_um, y_um)
+    return math.sqrt(longer / max(shorter, 1e-9)) if longer > 0 else 1.0
 
 
 def _cytoplasm_px(labels: Labels, density: Plane, mpp: Mpp) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Fibres, hairs and threads of a cell spot: long, narrow and even, where chains of cells are beaded."""
 
+import math
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from inkdot.morphometry.mask_shape import principal_variances
 from inkdot.records import MaskArray
 from inkdot.tiling.foreground.foreground_classes import ForegroundClass
 from inkdot.tiling.foreground.glass import OD_STEP
@@ -171,12 +173,8 @@ def _without_cells(path: _Path, part: MaskArray, od: npt.NDArray[np.float32], mp
 def _is_streak(spot: MaskArray, mpp: float) -> bool:
     """Whether a dark spot on a fibre is drawn out, by its second moments."""
     rows, columns = np.nonzero(spot)
-    rows, columns = rows - rows.mean(), columns - columns.mean()
-    # Of a pixel itself, so that a row of pixels has a width.
-    across, down = float((columns**2).mean()) + 1.0 / 12.0, float((rows**2).mean()) + 1.0 / 12.0
-    half, both = 0.5 * (across + down), float((rows * columns).mean())
-    apart = float(np.hypot(0.5 * (across - down), both))
-    length, width = (4.0 * float(np.sqrt(max(half + sign * apart, 0.0))) for sign in (1.0, -1.0))
+    # With the variance of a pixel itself, so that a row of pixels has a width.
+    length, width = (4.0 * math.sqrt(own + 1.0 / 12.0) for own in principal_variances(columns, rows))
     return length > (_STREAK if width * mpp < _STREAK_WIDTH_UM else _DRAWN_OUT) * width
 
 
