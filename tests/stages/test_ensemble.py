@@ -5,19 +5,23 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fixtures.predict_run import run as predict
 
 from inkdot.errors import StorageError, UserError
-from inkdot.model.model_folder import load_model
+from inkdot.model.ensemble import mean_ood_distance
+from inkdot.model.model_folder import load_model, network_spec, save_model
+from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify, review_export
 from inkdot.storage.ensemble_files import Member, members_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import model_sha256, read_model_file, write_model_file
+from inkdot.storage.model_files import Attention, model_sha256, read_model_file, write_model_file
 from inkdot.storage.tables.scores import read_scores
 
 MakeModel = Callable[..., Path]
@@ -30,23 +34,27 @@ MEMBERS = 3
 def ensemble(untrained_model: MakeModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three untrained networks with other temperatures each."""
     folder = tmp_path_factory.mktemp("ensemble") / "model"
-    members: list[Member] = []
     for index in range(MEMBERS):
         own = untrained_model(ModelLayout(folder).member(index), seed=index)
         temperatures = {"malignancy": 0.02 * (index + 1), "morphology": 1.0}
-        description = read_model_file(own).model_copy(update={"temperatures": temperatures})
-        write_model_file(own, description)
-        members.append(
-            Member(
-                model_sha256=model_sha256(own),
-                weights_sha256=description.weights_sha256,
-                temperatures=temperatures,
-            )
+        write_model_file(own, read_model_file(own).model_copy(update={"temperatures": temperatures}))
+    return assemble(folder)
+
+
+def assemble(folder: Path) -> Path:
+    """Describe the models in a folder's ``members`` as one ensemble."""
+    folders = [ModelLayout(folder).member(index) for index in range(MEMBERS)]
+    descriptions = [read_model_file(own) for own in folders]
+    members = [
+        Member(
+            model_sha256=model_sha256(own),
+            weights_sha256=description.weights_sha256,
+            temperatures=description.temperatures,
         )
-    whole = description.model_copy(
-        update={"temperatures": {}, "members": members, "weights_sha256": members_sha256(members)}
-    )
-    write_model_file(folder, whole)
+        for own, description in zip(folders, descriptions, strict=True)
+    ]
+    update = {"temperatures": {}, "members": members, "weights_sha256": members_sha256(members)}
+    write_model_file(folder, descriptions[0].model_copy(update=update))
     return folder
 
 
@@ -90,6 +98,49 @@ def test_slides_carry_the_spread_to_tables_terminal_and_gallery(
     before = results.scores("a").read_bytes()
     assert predict([slide], ensemble, results.root, slide_images=False) == 0
     assert results.scores("a").read_bytes() == before
+
+
+def test_with_attention_the_slide_has_the_mean_of_the_members_slide_scores(
+    untrained_model: MakeModel, dotted_slide: MakeSlide, tmp_path: Path
+):
+    folder, slide = tmp_path / "model", dotted_slide(tmp_path / "slides" / "a.tif", 1)
+    for index in range(MEMBERS):
+        own = ModelLayout(folder).member(index)
+        plain = read_model_file(untrained_model(own, mode="grid", seed=index))
+        torch.manual_seed(index)
+        spec = replace(network_spec(plain), attention_hidden=4)
+        point = plain.operating_points["malignancy"].model_copy(update={"evaluated_on": "attention"})
+        attention = Attention(hidden=4, slides_per_class={}, start="scratch")
+        update = {"attention": attention, "operating_points": {"malignancy": point}}
+        update["temperatures"] = {"malignancy": 0.05 * (index + 1), "morphology": 1.0}
+        save_model(own, TileNetwork(spec), plain.model_copy(update=update))
+    assemble(folder)
+    slide_scores: list[float] = []
+    for name, model in [
+        ("whole", folder),
+        *((str(index), ModelLayout(folder).member(index)) for index in range(MEMBERS)),
+    ]:
+        results = RunLayout(tmp_path / name)
+        assert predict([slide], model, results.root, slide_images=False) == 0
+        row = next(csv.DictReader(results.predictions_csv.read_text(encoding="utf-8").splitlines()))
+        slide_scores.append(float(row["score"]))
+        if name == "whole":
+            spread = float(row["spread"])
+            scores = read_scores(results.scores("a"))
+            assert np.sum(scores.table.column("attention").to_numpy()) == pytest.approx(1.0, abs=1e-5)
+            before = results.scores("a").read_bytes()
+            assert predict([slide], model, results.root, slide_images=False) == 0
+            assert results.scores("a").read_bytes() == before
+    assert slide_scores[0] == pytest.approx(np.mean(slide_scores[1:]), abs=1e-4)
+    assert spread == pytest.approx(np.std(slide_scores[1:]), abs=1e-4)
+    assert spread > 1e-3
+
+
+def test_ood_distances_of_the_members_are_averaged_over_their_own_embeddings():
+    features = np.random.default_rng(2).normal(size=(5, 7)).astype(np.float32)
+    own = [lambda part: part.sum(axis=1), lambda part: part.max(axis=1)]
+    expected = (features[:, :3].sum(axis=1) + features[:, 3:].max(axis=1)) / 2.0
+    assert mean_ood_distance(own, [3, 4])(features) == pytest.approx(expected, abs=1e-6)
 
 
 def test_one_network_has_no_spread(untrained_model: MakeModel, dotted_slide: MakeSlide, tmp_path: Path):

@@ -131,6 +131,9 @@ def test_the_models_of_the_folds_are_one_ensemble_locked_on_out_of_fold_scores(
     assert [own.weights_sha256 for own in description.members] == [own.weights_sha256 for own in folds]
     assert [own.temperatures for own in description.members] == [own.temperatures for own in folds]
     assert description.trained_on.patients == 18
+    assert set(description.trained_on.training_files) == {
+        name for own in folds for name in own.trained_on.training_files
+    }
     judged = records(validated.out_of_fold_csv)
     score = np.array([float(row["p.malignancy.malignant"]) for row in judged])
     truth = np.array([row["target.malignancy.malignant"] == "1" for row in judged])

@@ -24,6 +24,7 @@ from inkdot.storage.model_files import (
     Interval,
     ModelFile,
     OodReference,
+    TrainedOn,
     model_sha256,
     read_model_file,
     write_model_file,
@@ -136,12 +137,19 @@ def _description(
             "abstention": locked.abstention,
             "attention": _attention(members),
             "validation_metrics": _intervals(found.metrics),
-            "trained_on": trained_on_facts(_all_of(found.cohorts[0]), config.head_records),
+            "trained_on": _trained_on(members, found.cohorts[0], config),
             "ood": _ood(members, found),
             "weights_sha256": members_sha256(copied),
             "members": copied,
         }
     )
+
+
+def _trained_on(members: Sequence[ModelFile], cohort: Cohort, config: Config) -> TrainedOn:
+    """The whole cohort, and every file that some member was fitted to."""
+    files = sorted({name for own in members for name in own.trained_on.training_files})
+    facts = trained_on_facts(_all_of(cohort), config.head_records)
+    return facts.model_copy(update={"training_files": files})
 
 
 def _all_of(cohort: Cohort) -> Cohort:
