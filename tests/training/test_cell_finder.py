@@ -146,12 +146,13 @@ def paint(folder: Path, name: str, seed: int) -> list[tuple[int, int, str]]:
 
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two painted slides of two patients, and what a reader said about half of their things."""
+    """Three painted slides of three patients, and what a reader said about half of the things of two of them."""
     folder = tmp_path_factory.mktemp("painted")
     rows: list[list[str]] = []
     corrections: list[FinderCorrection] = []
-    for number, name in enumerate(("S1", "S2")):
-        for x, y, kind in paint(folder, name, number)[:24]:
+    for number, name in enumerate(("S1", "S2", "S3")):
+        things = paint(folder, name, number)
+        for x, y, kind in things[:24] if name != "S3" else []:
             corrections.append(
                 FinderCorrection(name, shapely.box(x - 16, y - 16, x + 16, y + 16), kind, "dr-a")
             )
@@ -175,7 +176,7 @@ def test_what_is_no_cell_is_no_longer_found_on_a_patient_that_was_left_out(
         settings=FineTuneSettings(steps=25),
     )
     description, weights = read_finder(out)
-    assert description.trained_on[-2:] == ["S1", "S2"]
+    assert description.trained_on[-3:] == ["S1", "S2", "S3"]
     assert any(
         not np.array_equal(values, read_finder(SHIPPED)[1][name])
         for name, values in weights.items()
@@ -191,6 +192,8 @@ def test_what_is_no_cell_is_no_longer_found_on_a_patient_that_was_left_out(
     before, after = rows["regions with a cell in which one is found"]
     assert (int(before.split()[0]), int(after.split()[0])) == (24, 24)
     assert rows["S1"] == ["P0", "12", "12 |"]
+    assert "S3" not in rows
+    assert int(rows["nuclei on slides without corrections that are still found"][0].split()[1]) >= 8
     assert "## The cell finder it started from\n## Cell finder" in card
     cell_finder_show.run(str(out))
     assert "# Cell finder, fine-tuned" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from inkdot.cell_finder import CellFinder
 from inkdot.cell_finder.backends import load_backend
 from inkdot.cell_finder.finder_files import SHIPPED, FinderFile, Weights, read_finder, write_finder
-from inkdot.errors import UserError
+from inkdot.errors import SlideError, UserError
 from inkdot.labels import CELL, NOT_A_CELL
 from inkdot.manifest import read_slides
 from inkdot.model.torch_backend import choose_device
@@ -192,10 +192,15 @@ def _read_places(
     runnable, places = _runnable(finder), list[Place]()
     for number, entry in enumerate(entries):
         own = [region for region in regions if region.slide_id == entry.slide_id]
-        with closing(open_slide(entry)) as slide:
-            of_slide = SlidePlaces(slide, entry.slide_id, runnable)
-            places += of_slide.answered(own)
-            places += of_slide.fields(FIELDS_PER_SLIDE, np.random.default_rng([seed, number]))
+        try:
+            with closing(open_slide(entry)) as slide:
+                of_slide = SlidePlaces(slide, entry.slide_id, runnable)
+                places += of_slide.answered(own)
+                places += of_slide.fields(FIELDS_PER_SLIDE, np.random.default_rng([seed, number]))
+        except SlideError as error:
+            if own:
+                raise
+            bar.console.print(f"{error}; it has no corrections and is left out", soft_wrap=True, markup=False)
         bar.advance(task)
     return places
 
