@@ -21,7 +21,7 @@ from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.slide_images.caption import Caption, Sample, with_caption
 from inkdot.review.slide_images.score_colours import BELOW, FLAGGED
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.tiling.tile_pixels import read_tile
 
 __all__ = ["cluster_card", "heatmap", "overview"]
@@ -81,11 +81,8 @@ def cluster_card(prediction: SlidePrediction, rank: int = 1) -> Image.Image:
     if rank > len(regions):
         raise UserError(f"rank: expected 1 to {len(regions)} on {prediction.slide_id}, found {rank}")
     region, facts = regions[rank - 1], prediction.reviewed.slide.facts
-    opened = open_slide(prediction.entry)
-    try:
+    with open_unchanged(prediction.entry, facts.slide_fingerprint) as opened:
         close, around = _fields(opened, region, facts)
-    finally:
-        opened.close()
     gap = np.full((_CARD_PX, _GAP_PX, 3), 255, np.uint8)
     both = np.concatenate([close, gap, around], axis=1)
     bar = scale_bar(view_of(region, facts.spec).side_um)

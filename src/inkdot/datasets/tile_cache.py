@@ -4,7 +4,6 @@ Training reads every tile dozens of times in random order, too fast for reading 
 """
 
 import json
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +18,7 @@ from inkdot.datasets.tile_sampler import Selection, select_rows
 from inkdot.labels import flagging_head, head_slices, target_columns
 from inkdot.model.targets import TargetArray
 from inkdot.records import Mpp, RgbArray, SlideEntry
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.atomic import atomic_path, write_text
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
@@ -118,7 +117,8 @@ def cache_tiles(entry: SlideEntry, config: Config, layout: RunLayout, *, whole: 
     with atomic_path(layout.cached_tiles(entry.slide_id)) as temporary:
         if len(rows):
             pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(rows), side, side, 3))
-            with closing(open_slide(entry, dct_scaling=config.tiling.dct_scaling)) as slide:
+            scaling, fingerprint = config.tiling.dct_scaling, str(footer["slide_fingerprint"])
+            with open_unchanged(entry, fingerprint, dct_scaling=scaling) as slide:
                 for index, tile in enumerate(read_tiles(slide, config.tiling.spec, xs, ys)):
                     pixels[index] = tile
             pixels.flush()

@@ -54,6 +54,7 @@ class SlideResult:
         spec: Side and scale of its tiles.
         warnings: The warnings that `predict` gives for it.
         spread: Of an ensemble: standard deviation of its models' scores of the slide; None of one network, or without a score.
+        slide_fingerprint: Of the slide file that was scored.
     """
 
     entry: SlideEntry
@@ -70,6 +71,7 @@ class SlideResult:
     spec: TileSpec
     warnings: tuple[str, ...]
     spread: float | None = None
+    slide_fingerprint: str = ""
 
     @property
     def patient(self) -> str:
@@ -137,6 +139,7 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
         spec=scores.spec,
         warnings=scores.warnings,
         spread=None if score is None else slide_spread(scores, clusters),
+        slide_fingerprint=reviewed.slide.facts.slide_fingerprint,
     )
 
 

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from inkdot.manifest import ImageEntry
 from inkdot.metrics.classification import BoolArray
 from inkdot.records import RgbArray
 from inkdot.review.gallery.fields import finest_spec, view_of
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.tiling.tile_pixels import read_tile
 
 _MAX_OF_A_KIND = 6
@@ -100,7 +99,7 @@ def _image_of_slide(slide: SlideResult) -> bytes:
         return b""
     view = view_of(slide.top_region, slide.spec)
     try:
-        with closing(open_slide(slide.entry)) as opened:
+        with open_unchanged(slide.entry, slide.slide_fingerprint) as opened:
             spec = finest_spec(view.side_um, opened.info.mpp, _SIDE_PX)
             return _jpeg(read_tile(opened, spec, view.x_l0_px, view.y_l0_px))
     except SlideError:

@@ -1,6 +1,5 @@
 """Scores of the clusters of one slide, and nuclear measurements of the most suspicious ones."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +14,7 @@ from inkdot.metrics.pooling import CLUSTER_POOLING
 from inkdot.pipeline.cluster_scoring import owners_of_tiles, score_clusters
 from inkdot.pipeline.measure_slide import measure_slide_clusters
 from inkdot.records import SlideEntry
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
@@ -77,7 +76,7 @@ def cluster_slide(
         flags = _flag_scores(scored, score_column(head.name, head.flag_class or ""))
         order = _by_score(flags, scores.table)
         below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
-        with closing(open_slide(entry)) as slide:
+        with open_unchanged(entry, str(score_footer["slide_fingerprint"])) as slide:
             finder = cell_finder_for(cell_finder, entry.stain)
             measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist(), finder)
         warnings += measured.warnings

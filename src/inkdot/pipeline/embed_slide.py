@@ -20,7 +20,7 @@ from inkdot.storage.embeddings import (
     read_embeddings_metadata,
     write_embeddings,
 )
-from inkdot.storage.hashing import file_sha256, slide_fingerprint
+from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.record_json import tile_spec_from_json
@@ -109,11 +109,8 @@ def embed_slide(
     )
     if embeddings_valid(layout, entry.slide_id, facts, dtype):
         return "reused"
-    if tile_facts["slide_fingerprint"] != slide_fingerprint(entry.path):
-        raise StorageError(
-            f"{tiles_path}: expected the tiles of {entry.path}, found those of another file; run `inkdot tile` again"
-        )
-    with tiles_ahead(entry, table, spec, dct_scaling=dct_scaling) as pixels:
+    fingerprint = str(tile_facts["slide_fingerprint"])
+    with tiles_ahead(entry, table, spec, fingerprint, dct_scaling=dct_scaling) as pixels:
         write_embeddings(
             layout, entry.slide_id, encoder.features(pixels), coords=tile_corners(table), dims=encoder.feature_count,
             dtype=dtype, row="tile", metadata=facts,

@@ -1,7 +1,7 @@
 """The network on the tiles of a slide, which are read in a thread meanwhile."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -12,7 +12,7 @@ from inkdot.execution.watchdog import with_heartbeat
 from inkdot.model.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
 from inkdot.model.predictor import Predicted, Predictor, ScoreArray
 from inkdot.records import RgbArray, SlideEntry, TileSpec
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.tiling.tile_pixels import read_tiles
 
 PREFETCH_TILES: Final = 2 * GPU_BATCH_SIZE
@@ -36,6 +36,7 @@ def infer_tiles(
     entry: SlideEntry,
     tiles: pa.Table,
     predictor: Predictor,
+    fingerprint: str | None,
     on_features: Callable[[Iterator[FeatureArray]], None] | None = None,
 ) -> InferredSlide:
     """Read a slide's tiles and run the network on them; memory holds a few numbers per tile.
@@ -44,10 +45,11 @@ def infer_tiles(
         entry: The slide.
         tiles: Its tile table.
         predictor: The model.
+        fingerprint: Of the slide file, as in the footer of the tile table.
         on_features: Consumes the embeddings, batches of shape [n, features] in the order of the tiles.
 
     Raises:
-        SlideError: The slide's pixels cannot be read.
+        SlideError: The slide's pixels cannot be read, or the file is not the one that was tiled.
     """
     tiling, distance = predictor.description.tiling, predictor.ood_distance
     logits: list[LogitArray] = []
@@ -60,7 +62,7 @@ def infer_tiles(
                 distances.append(distance(batch.features))
             yield batch.features
 
-    with tiles_ahead(entry, tiles, tiling.spec, dct_scaling=tiling.dct_scaling) as pixels:
+    with tiles_ahead(entry, tiles, tiling.spec, fingerprint, dct_scaling=tiling.dct_scaling) as pixels:
         (on_features or _discard)(features(pixels))
     empty = np.zeros(0, np.float32)
     return InferredSlide(
@@ -70,7 +72,7 @@ def infer_tiles(
 
 @contextmanager
 def tiles_ahead(
-    entry: SlideEntry, tiles: pa.Table, spec: TileSpec, *, dct_scaling: bool
+    entry: SlideEntry, tiles: pa.Table, spec: TileSpec, fingerprint: str | None, *, dct_scaling: bool
 ) -> Generator[Iterator[RgbArray]]:
     """The pixels of a slide's tiles in the order of the table, read in a thread ahead of the network.
 
@@ -78,15 +80,16 @@ def tiles_ahead(
         entry: The slide.
         tiles: Its tile table.
         spec: Side and scale of the tiles.
+        fingerprint: Of the slide file, as in the footer of the tile table.
         dct_scaling: See ``tiling.dct_scaling``.
 
     Raises:
-        SlideError: The slide's pixels cannot be read.
+        SlideError: The slide's pixels cannot be read, or the file is not the one that was tiled.
     """
     xs, ys = (cast("Sequence[int]", tiles.column(name).to_pylist()) for name in ("x_l0_px", "y_l0_px"))
     with (
-        closing(with_heartbeat(open_slide(entry, dct_scaling=dct_scaling))) as slide,
-        prefetch(read_tiles(slide, spec, xs, ys), PREFETCH_TILES) as pixels,
+        open_unchanged(entry, fingerprint, dct_scaling=dct_scaling) as opened,
+        prefetch(read_tiles(with_heartbeat(opened), spec, xs, ys), PREFETCH_TILES) as pixels,
     ):
         yield pixels
 

@@ -1,6 +1,5 @@
 """The images of one scored slide: an overview with the ranked regions, and a heat map of the scores."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,7 +17,7 @@ from inkdot.review.results.scored_slide import SlideFrame
 from inkdot.review.slide_images.heat_map import heat_map, indexed, palette
 from inkdot.review.slide_images.overview import overview_image
 from inkdot.review.slide_images.slide_view import SlideView
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.image_files import read_image_metadata, write_indexed_png, write_jpeg
 from inkdot.storage.layout import RunLayout
@@ -96,8 +95,8 @@ def draw_slide(entry: SlideEntry, layout: RunLayout, max_side_px: int = OVERVIEW
     prediction = read_slide_prediction(layout, slide_id)
     reviewed = read_slide_results(layout, slide_id, slide_id)
     frame, config = reviewed.slide.facts.frame, ReviewConfig()
-    with closing(with_heartbeat(open_slide(entry))) as slide:
-        thumbnail = slide.thumbnail(max_side_px)
+    with open_unchanged(entry, reviewed.slide.facts.slide_fingerprint) as slide:
+        thumbnail = with_heartbeat(slide).thumbnail(max_side_px)
     blocked = _not_assessable(layout, slide_id, frame, (thumbnail.shape[1], thumbnail.shape[0]))
     hidden = crop_to_bounds(blocked[..., None].astype(np.uint8), frame)[..., 0] > 0
     view = SlideView(crop_to_bounds(thumbnail, frame), hidden, frame)

@@ -127,8 +127,9 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     if given is not None:
         predicted, ood_distances = infer_from_embeddings(given, scoring.folder, scoring.predictor)
     else:
+        fingerprint = str(tile_facts["slide_fingerprint"])
         predicted, ood_distances = infer_tiles(
-            entry, table, scoring.predictor, write if scoring.embeddings else None
+            entry, table, scoring.predictor, fingerprint, write if scoring.embeddings else None
         )
     schema = scores_schema(model.head_records, ensemble=predicted.spread is not None)
     columns = [table.column(name) for name in TILE_GEOMETRY]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -20,8 +19,9 @@ from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters,
 from inkdot.pipeline.scale_offer import with_scale_offer
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
+from inkdot.slides.unchanged import SameFile
 from inkdot.storage.atomic import write_bytes
-from inkdot.storage.hashing import json_sha256, slide_fingerprint
+from inkdot.storage.hashing import json_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.model_files import ModelFile
@@ -68,9 +68,10 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
         ManifestError: A row of the slide's labels table is wrong.
     """
     try:
+        file = SameFile(entry.path)
         with closing(with_heartbeat(open_slide(entry))) as slide:
             annotation = _annotation(entry, slide, config)
-            provenance = _provenance(entry, config, annotation.labels)
+            provenance = _provenance(entry, config, annotation.labels, file.fingerprint)
             if _is_current(layout, entry.slide_id, provenance) and not (
                 measure and _measurements_missing(layout, entry.slide_id, config.morphometry)
             ):
@@ -93,6 +94,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
                     finder=cell_finder_for(config.tiling.cell_finder, entry.stain),
                 )
                 clusters, measured_facts = measured.table, measured.facts
+        file.check()
     except InkdotError as error:
         # No later stage may use an earlier table of a slide that failed.
         _remove_tables(layout, entry.slide_id)
@@ -116,7 +118,8 @@ def tiles_reusable(entry: SlideEntry, config: Config, layout: RunLayout) -> bool
     """
     with closing(open_slide(entry)) as slide:
         annotation = _annotation(entry, slide, config)
-        return _is_current(layout, entry.slide_id, _provenance(entry, config, annotation.labels))
+        fingerprint = SameFile(entry.path).fingerprint
+        return _is_current(layout, entry.slide_id, _provenance(entry, config, annotation.labels, fingerprint))
 
 
 def _annotation(entry: SlideEntry, slide: Slide, config: Config) -> Annotation:
@@ -131,7 +134,9 @@ def _remove_tables(layout: RunLayout, slide_id: str) -> None:
     layout.clusters(slide_id).unlink(missing_ok=True)
 
 
-def _provenance(entry: SlideEntry, config: Config, regions: Sequence[RegionLabel]) -> dict[str, object]:
+def _provenance(
+    entry: SlideEntry, config: Config, regions: Sequence[RegionLabel], fingerprint: str | None
+) -> dict[str, object]:
     """Everything that the tile table depends on, for its footer."""
     labels = sorted([region.geometry.wkt, region.head, region.label, region.reader] for region in regions)
     return {
@@ -140,7 +145,7 @@ def _provenance(entry: SlideEntry, config: Config, regions: Sequence[RegionLabel
         "tiling_sha256": settings_sha256(config),
         "cell_finder": _cell_finder_sha256(entry, config),
         "with_spot": has_spot(entry, config),
-        "slide_fingerprint": _fingerprint(entry.path),
+        "slide_fingerprint": fingerprint,
         "labels_sha256": json_sha256([labels, dict(entry.on_slide)]),
         "stated_mpp": [entry.mpp.x, entry.mpp.y] if entry.mpp else None,
     }
@@ -175,14 +180,6 @@ def settings_sha256(config: Config) -> str:
         [head.model_dump(mode="json") for head in config.heads],
     ]
     return json_sha256(settings)
-
-
-def _fingerprint(path: Path) -> str | None:
-    """None where the file cannot be read: no table is valid for it, and opening it raises the reason."""
-    try:
-        return slide_fingerprint(path)
-    except OSError:
-        return None
 
 
 def _is_current(layout: RunLayout, slide_id: str, provenance: dict[str, object]) -> bool:

@@ -157,7 +157,7 @@ class Application:
             raise HTTPException(404)
 
         def read() -> bytes:
-            with self._slides.borrow(slide.entry) as opened:
+            with self._slides.borrow(slide.entry, slide.facts.slide_fingerprint) as opened:
                 return jpeg_bytes(read_zoom_tile(opened, tile))
 
         return self._jpeg((slide.key, tile), read)
@@ -182,7 +182,7 @@ class Application:
             return layers.scores_layer(self._results.layout, slide)
         if name == "clusters":
             return layers.clusters_layer(self._results.layout, slide)
-        with self._slides.borrow(slide.entry) as opened:
+        with self._slides.borrow(slide.entry, slide.facts.slide_fingerprint) as opened:
             return layers.annotations_layer(slide, opened, self._results.heads)
 
     def _facts(self, request: Request) -> dict[str, object]:
@@ -205,7 +205,7 @@ class Application:
         return Response(data, media_type="image/jpeg", headers=_IMAGE_HEADERS)
 
     def _read_image(self, image: ServedImage) -> bytes:
-        with self._slides.borrow(image.slide.entry) as opened:
+        with self._slides.borrow(image.slide.entry, image.slide.facts.slide_fingerprint) as opened:
             field, frame = image.field, image.slide.facts.frame
             if field is None:
                 return jpeg_bytes(crop_to_bounds(opened.thumbnail(OVERVIEW_PX), frame))

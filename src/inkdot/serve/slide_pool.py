@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides import open_slide
+from inkdot.slides.unchanged import SameFile
 
 MAX_IDLE = 8
 MAX_CONCURRENT = 4
@@ -36,14 +37,21 @@ class SlidePool:
         return len(self._idle)
 
     @contextmanager
-    def borrow(self, entry: SlideEntry) -> Generator[Slide]:
+    def borrow(self, entry: SlideEntry, fingerprint: str = "") -> Generator[Slide]:
         """An open slide for exclusive use within the block.
 
+        Args:
+            entry: The slide.
+            fingerprint: Of the file that was scored; a handle that was opened before it was replaced still reads that one.
+
         Raises:
-            SlideError: The slide cannot be opened.
+            SlideError: The slide cannot be opened, or is another file than was scored.
         """
         with self._slots:
-            slide = self._take(entry.slide_id) or open_slide(entry)
+            slide = self._take(entry.slide_id)
+            if slide is None:
+                SameFile(entry.path, fingerprint)
+                slide = open_slide(entry)
             try:
                 yield slide
             except BaseException:

@@ -7,10 +7,10 @@ rest, so it is looked for here, for every reader of TIFFs.
 # pyright: reportUnknownMemberType=false
 import re
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+import numpy as np
 import tifffile
 
 from inkdot.errors import UnreadableSlideError
@@ -109,10 +109,11 @@ def check_tiff_streams(path: Path, number: int = 0) -> None:
 
 
 def _check_bits(path: Path, page: tifffile.TiffPage) -> None:
-    samples = page.sampleformat if isinstance(page.sampleformat, Sequence) else (page.sampleformat,)
-    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
-    if bits > 8 or any(int(kind) != _UNSIGNED for kind in samples):
-        kind = "" if all(int(kind) == _UNSIGNED for kind in samples) else " signed or real"
+    # tifffile gives one number where the tag holds the same for all channels, else a tuple.
+    bits = int(np.max(cast("int", page.bitspersample)))
+    unsigned = bool(np.all(np.asarray(cast("int", page.sampleformat)) == _UNSIGNED))
+    if bits > 8 or not unsigned:
+        kind = "" if unsigned else " signed or real"
         raise UnreadableSlideError(
             f"{path}: expected 8 bits per channel, found {bits}{kind}; export it as 8-bit RGB"
         )

@@ -1,7 +1,6 @@
 """``inkdot review export``: write a folder for the pathologist: the gallery page with its images, a worklist, GeoJSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -43,7 +42,7 @@ from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.verdicts.csv_cells import plain_text
-from inkdot.slides import open_slide
+from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.atomic import write_bytes, write_text
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.locking import locked
@@ -194,7 +193,7 @@ class _SlideExport:
             fields |= {images[-1].tile: tile, images[-1].context: context}
         missing = {name: field for name, field in fields.items() if not (self._layout.tiles / name).exists()}
         if missing:
-            with closing(open_slide(entry)) as opened:
+            with open_unchanged(entry, facts.slide_fingerprint) as opened:
                 for name, field in missing.items():
                     write_bytes(self._layout.tiles / name, jpeg_bytes(_pixels(opened, facts, field)))
         self._reviews[entry.slide_id] = replace(

@@ -107,7 +107,7 @@ def predict_whole_slides(
     for own in slides:
         table, footer = read_table(layout.tiles(own.entry.slide_id), TILES_VERSION)
         try:
-            inferred = infer_tiles(own.entry, table, predictor)
+            inferred = infer_tiles(own.entry, table, predictor, str(footer["slide_fingerprint"]))
         except SlideError as error:
             print_lines(console, [f"{own.entry.slide_id}: not scored: {error}"])
             continue

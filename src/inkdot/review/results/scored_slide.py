@@ -50,6 +50,7 @@ class ScoreFacts:
         threshold: Locked operating point of the flagging head, 0 to 1; a tile at or above it is flagged.
         model_sha256: Hash of the model that made the scores.
         tiles_sha256: Hash of the tiles they belong to.
+        slide_fingerprint: Fingerprint of the slide file; blank where it is not known.
         warnings: Warnings for the reader.
         synthetic_model: The model was trained on synthetic specimens.
         reliability: Reliability diagram of the validation data; empty where the model has none.
@@ -66,6 +67,7 @@ class ScoreFacts:
     synthetic_model: bool
     reliability: tuple[ReliabilityStep, ...] = ()
     abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
+    slide_fingerprint: str = ""
 
     def reliability_step(self, score: float) -> ReliabilityStep | None:
         """The step of the reliability diagram that a score falls into."""
@@ -151,6 +153,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             synthetic_model=scores.synthetic_model,
             reliability=tuple(scores.operating_points[scores.flag_head.name].reliability),
             abstention=scores.abstention,
+            slide_fingerprint=str(footer.get("slide_fingerprint") or ""),
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError) as error:
