@@ -199,6 +199,8 @@ def test_a_file_name_that_is_no_text_is_named(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes only UTF-8 names")
     with pytest.raises(ManifestError, match=r"the file's name: expected a name .* rename the file"):
+        read_slides(path, DEFAULT_HEADS)
+    with pytest.raises(ManifestError, match=r"found none; .*1 file \(sl\?de\.svs\) passed over"):
         read_slides(tmp_path, DEFAULT_HEADS)
 
 

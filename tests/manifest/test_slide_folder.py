@@ -1,12 +1,15 @@
 """Folders of slides, where one slide may be several files."""
 
+import os
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.manifest import read_slides
+from inkdot.manifest import read_slides, source_notes
 from inkdot.manifest.slide_folder import dicom_series, slide_files
 
 
@@ -62,3 +65,95 @@ def test_links_that_lead_nowhere_are_slides_that_vanished(tmp_path: Path) -> Non
     (tmp_path / "note.txt").symlink_to(tmp_path / "nowhere.txt")
     (tmp_path / "folder.tif").mkdir()
     assert [path.name for path in slide_files(tmp_path)] == ["gone.dcm", "gone.svs", "good.svs", "round.tif"]
+
+
+def touched(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
+    touched(
+        tmp_path,
+        "ok.svs",
+        "b.vsi",
+        "c.isyntax",
+        "d.bmp",
+        "slides.csv",
+        "ok.geojson",
+        ".hidden.vsi",
+        "more/e.svs",
+    )
+    touched(tmp_path, "m.mrxs", "m/Index.dat", ".git/f.svs")
+    assert source_notes([tmp_path, tmp_path / "ok.svs", tmp_path / "slides.csv"]) == [
+        f"{tmp_path}: 3 files (b.vsi, c.isyntax, d.bmp) passed over: of a kind that is not read, or a name that is no text",
+        f"{tmp_path}: 1 subfolder (more) not searched; name them too, or list the slides in a slides.csv",
+    ]
+
+
+def test_a_folder_without_slides_names_what_it_holds(tmp_path: Path) -> None:
+    touched(tmp_path, "a.vsi", "case 1/a.svs")
+    with pytest.raises(
+        ManifestError, match=r"found none; .*1 file \(a\.vsi\) .*; 1 subfolder \(case 1\) not searched"
+    ):
+        read_slides(tmp_path, DEFAULT_HEADS)
+
+
+def test_images_that_no_index_names_are_passed_over_by_name(tmp_path: Path) -> None:
+    touched(tmp_path, "a(0,1).jpg", "a_macro.jpg", "photograph.jpg")
+    (tmp_path / "a.vms").write_text(
+        "[Virtual Microscope Specimen]\nImageFile=a(0,1).jpg\nMacroImage=a_macro.jpg\n"
+    )
+    assert names(tmp_path) == ["a.vms"]
+    assert source_notes([tmp_path]) == [
+        f"{tmp_path}: 1 file (photograph.jpg) passed over: of a kind that is not read, or a name that is no text"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names cannot exist there")
+def test_names_that_are_no_slide_id_do_not_stop_a_batch(tmp_path: Path) -> None:
+    long = "x" * 240
+    touched(tmp_path, "a<1>.svs", "a_1_.svs", "a>1<.svs", "b\n.svs", "plain.svs", " end. .svs", f"{long}.svs")
+    entries = {entry.path.name: entry.slide_id for entry in read_slides(tmp_path, DEFAULT_HEADS)}
+    assert entries["a_1_.svs"] == "a_1_"
+    assert {entries["a<1>.svs"], entries["a>1<.svs"]} == {"a_1__2", "a_1__3"}
+    assert (entries["b\n.svs"], entries["plain.svs"], entries[" end. .svs"]) == ("b_", "plain", "end")
+    assert len(entries[f"{long}.svs"]) < 200
+    notes = source_notes([tmp_path])
+    assert len(notes) == 5
+    assert (
+        f"{tmp_path}/a<1>.svs: its slide_id is 'a_1__2', since its name holds what a slide_id cannot" in notes
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_name_that_is_no_text_is_passed_over(tmp_path: Path) -> None:
+    touched(tmp_path, "ok.svs")
+    (tmp_path / os.fsdecode(b"m\xfcller.svs")).write_bytes(b"x")
+    assert names(tmp_path) == ["ok.svs"]
+    assert source_notes([tmp_path]) == [
+        f"{tmp_path}: 1 file (m?ller.svs) passed over: of a kind that is not read, or a name that is no text"
+    ]
+
+
+def test_names_are_found_however_their_letters_are_composed(tmp_path: Path) -> None:
+    on_disk = unicodedata.normalize("NFD", "Präparate/Müller.svs")
+    touched(tmp_path, on_disk)
+    for form in ("NFC", "NFD"):
+        table = unicodedata.normalize(form, "slide_id,path,patient_id\nMü,Präparate/Müller.svs,Ö\n")
+        (tmp_path / "slides.csv").write_text(table, encoding="utf-8")
+        (entry,) = read_slides(tmp_path / "slides.csv", DEFAULT_HEADS)
+        assert entry.path.exists()
+        assert (entry.slide_id, entry.patient_id) == ("Mü", "Ö")
+        source = tmp_path / unicodedata.normalize(form, "Präparate/Müller.svs")
+        assert read_slides(source, DEFAULT_HEADS)[0].slide_id == "Müller"
+        assert read_slides(source.parent, DEFAULT_HEADS)[0].slide_id == "Müller"
+
+
+def test_two_spellings_on_disk_are_not_guessed_between(tmp_path: Path) -> None:
+    touched(tmp_path, "Ü.svs", unicodedata.normalize("NFD", "Ü.svs"))
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("the file system tells them not apart")
+    with pytest.raises(ManifestError, match="expected unique slide_id"):
+        read_slides(tmp_path, DEFAULT_HEADS)

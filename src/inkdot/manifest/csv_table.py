@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkdot.errors import ManifestError, renamed_message
+from inkdot.manifest.file_names import composed
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST_FIELD = 2**31 - 1
@@ -133,7 +134,7 @@ def _text(path: Path, missing_hint: str) -> str:
         ) from None
     if "\0" in text:
         raise ManifestError(f"{path}: expected a CSV table, found binary data")
-    return text
+    return composed(text)
 
 
 def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.manifest.csv_table import CsvRow, read_csv
+from inkdot.manifest.file_names import existing_spelling
 from inkdot.manifest.read_slides import check_label, mpp_from_text
 from inkdot.records import Mpp
 
@@ -133,7 +134,7 @@ def _entry(
             "images.mpp_of_all in the config (a number, or 'unknown')"
         )
     site, split = (row.cells.get(column, "") for column in (columns.site, columns.split))
-    return ImageEntry(name, folder / name, group, labels, mpp, site, split)
+    return ImageEntry(name, existing_spelling(folder / name), group, labels, mpp, site, split)
 
 
 def _check_split(column: str, rows: Sequence[tuple[CsvRow, ImageEntry]]) -> None:

@@ -5,19 +5,24 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
 from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRED, SPLIT
 from inkdot.manifest.csv_table import CsvRow, read_csv
-from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, slide_files
+from inkdot.manifest.file_names import (
+    LONGEST_ID_BYTES,
+    composed,
+    existing_spelling,
+    id_of_file,
+    is_usable_id,
+    is_writable_name,
+)
+from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, counted, passed_over, slide_files
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
-
-_FORBIDDEN_IN_ID = frozenset('/\\:*?"<>|')
-_LONGEST_ID_BYTES = 200
-"""File systems allow 255 bytes, and suffixes are added."""
 
 
 def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
@@ -30,6 +35,7 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
     Raises:
         ManifestError: The source is missing or has no slides, or a row or column is wrong.
     """
+    source = existing_spelling(source)
     if not source.exists():
         raise ManifestError(
             f"{source}: expected a slides.csv, a slide or a folder of slides, found nothing there; correct the path"
@@ -37,10 +43,11 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
     if source.is_dir():
         paths = slide_files(source)
         if not paths:
+            notes = "".join(f"; {note}" for note in _passed_over(source))
             raise ManifestError(
-                f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}"
+                f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}{notes}"
             )
-        return _unique([_of_file(path) for path in paths], str(source))
+        return _unique(_with_own_ids([_of_file(path) for path in paths]), str(source))
     if source.suffix.lower() == ".csv":
         return _unique(_read_table(source, heads), str(source))
     return [_of_file(source)]
@@ -56,27 +63,65 @@ def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[Slid
     return _unique(entries, ", ".join(str(source) for source in sources))
 
 
+def source_notes(sources: Sequence[Path]) -> list[str]:
+    """What of slides and folders of slides is passed over or named otherwise, one line each, for the start of a command.
+
+    Args:
+        sources: As given to the command. Tables have no notes: they list their slides.
+    """
+    notes: list[str] = []
+    for source in map(existing_spelling, sources):
+        paths = (
+            slide_files(source) if source.is_dir() else [source] if source.suffix.lower() != ".csv" else []
+        )
+        entries = _with_own_ids([_of_file(path) for path in paths])
+        notes += [
+            f"{entry.path}: its slide_id is {entry.slide_id!r}, since its name holds what a slide_id cannot"
+            for entry in entries
+            if entry.slide_id != composed(entry.path.stem)
+        ]
+        if source.is_dir():
+            notes += [f"{source}: {note}" for note in _passed_over(source)]
+    return notes
+
+
+def _passed_over(folder: Path) -> list[str]:
+    files, folders = passed_over(folder)
+    notes: list[str] = []
+    if files:
+        notes.append(f"{counted(files, 'file')} passed over: of a kind that is not read, or a name that is no text")
+    if folders:
+        notes.append(
+            f"{counted(folders, 'subfolder')} not searched; name them too, or list the slides in a slides.csv"
+        )
+    return notes
+
+
 def _of_file(path: Path) -> SlideEntry:
-    _check_id(
-        f"{path}",
-        "the file's name",
-        path.stem,
-        "rename the file, or list it in a slides.csv with another slide_id",
-    )
-    return SlideEntry(slide_id=path.stem, path=path)
+    if not is_writable_name(path):
+        shown = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
+        raise ManifestError(f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file")
+    return SlideEntry(slide_id=id_of_file(path), path=path)
+
+
+def _with_own_ids(entries: Sequence[SlideEntry]) -> list[SlideEntry]:
+    """Number changed names that would be those of other files: one odd name must not stop a batch."""
+    taken = {entry.slide_id.casefold() for entry in entries if is_usable_id(composed(entry.path.stem))}
+    named: list[SlideEntry] = []
+    for entry in entries:
+        slide_id, count = entry.slide_id, 1
+        while slide_id != composed(entry.path.stem) and slide_id.casefold() in taken:
+            count += 1
+            slide_id = f"{entry.slide_id}_{count}"
+        taken.add(slide_id.casefold())
+        named.append(replace(entry, slide_id=slide_id))
+    return named
 
 
 def _check_id(where: str, what: str, slide_id: str, change: str) -> None:
-    usable = (
-        slide_id
-        and slide_id == slide_id.strip(". ")
-        and slide_id.isprintable()
-        and not _FORBIDDEN_IN_ID & set(slide_id)
-        and len(slide_id.encode("utf-8")) <= _LONGEST_ID_BYTES
-    )
-    if not usable:
+    if not is_usable_id(slide_id):
         raise ManifestError(
-            f"{where}: {what}: expected a name that can be a file name (at most {_LONGEST_ID_BYTES} bytes, "
+            f"{where}: {what}: expected a name that can be a file name (at most {LONGEST_ID_BYTES} bytes, "
             f'without / \\ : * ? " < > |), found {slide_id[:80]!r}; {change}'
         )
 
@@ -124,7 +169,7 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
     annotation = cells.get("annotation", "")
     return SlideEntry(
         slide_id=cells["slide_id"],
-        path=folder / cells["path"],
+        path=existing_spelling(folder / cells["path"]),
         patient_id=cells.get("patient_id", ""),
         specimen_id=cells.get("specimen_id", ""),
         site=cells.get("site", ""),
@@ -132,7 +177,7 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
         preparation=_preparation(row),
         stain=cells.get("stain", ""),
         mpp=mpp_from_text(row.where, "mpp", cells.get("mpp", "")),
-        annotation=folder / annotation if annotation else None,
+        annotation=existing_spelling(folder / annotation) if annotation else None,
         on_slide=_labels(row, heads, ""),
         of_patient=_labels(row, heads, PATIENT_PREFIX),
         extra={name: text for name, text in cells.items() if name not in KNOWN and name not in head_columns},

@@ -1,8 +1,10 @@
 """Finds the slides of a folder, where one slide may consist of several files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+from inkdot.manifest.file_names import is_writable_name
 
 SLIDE_SUFFIXES: Final = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
@@ -12,6 +14,14 @@ SLIDE_SUFFIXES: Final = frozenset(
 
 _INDEXES = frozenset({".vms", ".vmu"})
 _PARTS_OF_INDEXED = frozenset({".jpg", ".jpeg", ".opt"})
+_BESIDE = frozenset(
+    {".csv", ".tsv", ".xlsx", ".xls", ".ods", ".json", ".geojson", ".jsonl", ".xml", ".yaml", ".yml", ".toml"}
+    | {".txt", ".md", ".html", ".pdf", ".log", ".ini", ".sqlite", ".parquet", ".qpdata", ".qpproj", ".py"}
+)
+"""Suffixes of files that lie beside slides by rights."""
+
+_NAMED = 5
+_INDEX_BYTES = 1 << 20
 _DICOM_WORD_AT = 128
 _SERIES_TAG = b"\x20\x00\x0e\x00UI"  # (0020,000E) Series Instance UID, explicit VR, little-endian
 _HEADER_BYTES = 1 << 18
@@ -24,15 +34,52 @@ def slide_files(folder: Path) -> list[Path]:
     which then fails by its name. Beside a ``.vms`` or ``.vmu`` index, JPEG files are parts of its slide, label included. Of
     the files of one DICOM series, the largest one is listed.
     """
+    listed, _ = _listed(folder)
+    return sorted(_one_per_series(listed))
+
+
+def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of a folder that may be slides or hold some but are no part of any that is listed, and its subfolders; sorted.
+
+    Tables, annotations and texts beside the slides are not slides; neither are hidden files, nor the data folders of
+    MIRAX and VMS slides.
+    """
+    _, others = _listed(folder)
+    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() == ".mrxs"}
+    folders = [
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name not in stems
+    ]
+    return sorted(path for path in others if path.suffix.lower() not in _BESIDE), sorted(folders)
+
+
+def counted(paths: Sequence[Path], what: str) -> str:
+    """A number of things with the names of the first of them."""
+    named = ", ".join(path.name for path in paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
+    shown = "".join(sign if sign.isprintable() else "?" for sign in named)
+    return f"{len(paths)} {what}{'s' if len(paths) > 1 else ''} ({shown})"
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files that are slides or parts of a DICOM series, and those that belong to no slide."""
     paths = [
         path
         for path in folder.iterdir()
         if not path.name.startswith(".") and (path.is_file() or _leads_nowhere(path))
     ]
-    suffixes = SLIDE_SUFFIXES
-    if any(path.suffix.lower() in _INDEXES for path in paths):
-        suffixes = SLIDE_SUFFIXES - _PARTS_OF_INDEXED
-    return sorted(_one_per_series(path for path in paths if path.suffix.lower() in suffixes))
+    slides = [path for path in paths if path.suffix.lower() in SLIDE_SUFFIXES and is_writable_name(path)]
+    others = [path for path in paths if path not in set(slides)]
+    indexes = [path for path in slides if path.suffix.lower() in _INDEXES]
+    if not indexes:
+        return slides, others
+    named = b"".join(index.read_bytes()[:_INDEX_BYTES] for index in indexes if index.exists())
+    images = {path for path in paths if path.suffix.lower() in _PARTS_OF_INDEXED}
+    strangers = [path for path in images if path.name.encode("utf-8", "surrogateescape") not in named]
+    return [path for path in slides if path not in images], [
+        *(path for path in others if path not in images),
+        *strangers,
+    ]
 
 
 def _leads_nowhere(path: Path) -> bool:

@@ -11,7 +11,7 @@ from rich.text import Text
 from inkdot.config import Config
 from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels, training_notes
 from inkdot.execution.hardware import hardware_facts
-from inkdot.manifest import read_slides
+from inkdot.manifest import read_slides, source_notes
 from inkdot.pipeline.batch_settings import SlideOverrides
 from inkdot.pipeline.inspect_slide import SlideInspection, inspect_slide
 from inkdot.records import SlideEntry
@@ -40,7 +40,12 @@ def run(slides: Path, config: Config, overrides: SlideOverrides | None = None) -
     console.print(_slide_table(entries, reports, at_most=config.tiling.mode == "clusters"))
     regions = {report.slide_id: [(label.head, label.label) for label in report.labels] for report in reports}
     counts = count_labels(entries, regions, config.head_records)
-    notes = [*cohort_notes(entries), *training_notes(counts, config.head_records), *_disk_notes(reports)]
+    notes = [
+        *source_notes([slides]),
+        *cohort_notes(entries),
+        *training_notes(counts, config.head_records),
+        *_disk_notes(reports),
+    ]
     for line in notes:
         console.print(Text(line), soft_wrap=True)
     problems = _problem_table(reports)

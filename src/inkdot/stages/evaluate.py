@@ -22,7 +22,7 @@ from inkdot.evaluation.slide_report import evaluated_slides_text, slide_report
 from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
-from inkdot.manifest import ImageEntry, manifest_text, read_slides
+from inkdot.manifest import ImageEntry, manifest_text, read_slides, source_notes
 from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import TileTask
@@ -70,7 +70,7 @@ def run(
     remedy = "evaluate it on images with --images"
     require_known_scale(model, description, allowed=False, remedy=remedy)
     entries = _test_slides(read_slides(slides, heads), slides)
-    notes = check_label_tables(entries, heads)
+    notes = [*source_notes([slides]), *check_label_tables(entries, heads)]
     require_synthetic_slides(entries, description, allowed=allow_synthetic_model)
     settings = _settings(description, config)
     _print_lines(console, cost_lines(description.members))

@@ -14,7 +14,7 @@ from inkdot.errors import InkdotError, UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import BatchSummary, Executor, print_summary, run_slides
 from inkdot.execution.task import SlideTask
-from inkdot.manifest import manifest_text, read_all_slides
+from inkdot.manifest import manifest_text, read_all_slides, source_notes
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
@@ -107,6 +107,8 @@ def run(
     description = scoring.predictor.description
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)
     entries = batch.overrides.apply(read_all_slides(sources, description.head_records))
+    for note in source_notes(sources):
+        Console(stderr=True).print(Text(note), soft_wrap=True)
     layout, images = RunLayout(out), settings.slide_images
     config = tiling_config(description, settings.cell_finder)
     check_cell_finder(config.tiling.cell_finder)

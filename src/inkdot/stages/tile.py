@@ -12,7 +12,7 @@ from inkdot.datasets.label_tables import check_label_tables
 from inkdot.errors import UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import print_summary, run_slides
-from inkdot.manifest import manifest_text, read_slides
+from inkdot.manifest import manifest_text, read_slides, source_notes
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
@@ -45,7 +45,7 @@ def run(slides: Path, config: Config, out: Path, batch: BatchSettings | None = N
     heads = config.head_records
     entries = batch.overrides.apply(read_slides(slides, heads))
     check_cell_finder(config.tiling.cell_finder)
-    for line in check_label_tables(entries, heads):
+    for line in [*source_notes([slides]), *check_label_tables(entries, heads)]:
         console.print(Text(line), soft_wrap=True)
     layout = RunLayout(out)
     todo = entries

@@ -19,7 +19,7 @@ from inkdot.datasets.splits.near_duplicates import group_near_duplicates
 from inkdot.datasets.tile_cache import CacheTask, LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
-from inkdot.manifest import manifest_text, read_slides
+from inkdot.manifest import manifest_text, read_slides, source_notes
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
 from inkdot.pipeline.tile_slide import TileTask
@@ -77,7 +77,7 @@ def run(
     _check_ensemble(folds, ensemble=ensemble)
     console, layout = _console(), RunLayout(out)
     entries = read_slides(slides, config.head_records)
-    print_lines(console, check_label_tables(entries, config.head_records))
+    print_lines(console, [*source_notes([slides]), *check_label_tables(entries, config.head_records)])
     _check_settings(config, console, mil=mil_expected(entries, config))
     if dry_run:
         failing = print_plan(console, entries, lambda entry: plan_tiling(entry, config, layout))
