@@ -62,6 +62,10 @@ class NotBrightFieldError(SlideError):
     """Nothing on the slide is as bright as empty glass."""
 
 
+class NonFiniteError(SlideError):
+    """A network gave NaN or infinite numbers for tiles of the slide."""
+
+
 def renamed_message(renames: Sequence[tuple[str, str]]) -> str:
     """Name what replaced old names, in one line: the same wording for keys, columns and options.
 

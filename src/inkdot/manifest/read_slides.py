@@ -89,7 +89,9 @@ def _passed_over(folder: Path) -> list[str]:
     files, folders = passed_over(folder)
     notes: list[str] = []
     if files:
-        notes.append(f"{counted(files, 'file')} passed over: of a kind that is not read, or a name that is no text")
+        notes.append(
+            f"{counted(files, 'file')} passed over: of a kind that is not read, or a name that is no text"
+        )
     if folders:
         notes.append(
             f"{counted(folders, 'subfolder')} not searched; name them too, or list the slides in a slides.csv"
@@ -100,7 +102,9 @@ def _passed_over(folder: Path) -> list[str]:
 def _of_file(path: Path) -> SlideEntry:
     if not is_writable_name(path):
         shown = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
-        raise ManifestError(f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file")
+        raise ManifestError(
+            f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file"
+        )
     return SlideEntry(slide_id=id_of_file(path), path=path)
 
 

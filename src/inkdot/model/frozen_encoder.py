@@ -11,6 +11,7 @@ from inkdot.config import IMAGENET_LITE0, LITE0_BACKBONE
 from inkdot.errors import UserError
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, batch_size_on
 from inkdot.model.encoder_hash import network_encoder_sha256
+from inkdot.model.finite import finite_batches
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import choose_precision, precision_on
 from inkdot.model.predictor import Backend, Runtime, is_cpu
@@ -114,8 +115,12 @@ class FrozenEncoder:
 
         Args:
             tiles: uint8 RGB, shape [side, side, 3] each; read while earlier batches are computed.
+
+        Raises:
+            NonFiniteError: A number is NaN or infinite.
         """
-        return (batch.features for batch in self._backend.infer(tiles))
+        batches = finite_batches(self._backend.infer(tiles), f"encoder {self.name}")
+        return (batch.features for batch in batches)
 
     def _start(
         self, network: "TileNetwork", source: EncoderSource, device: str, batch_size: int | None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inkdot.errors import StorageError, UserError
 from inkdot.model.encoders.backbone_spec import Argument
+from inkdot.model.finite import check_finite_weights
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.ensemble_files import single_model_only
@@ -49,6 +50,7 @@ def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise StorageError(f"{path}: expected a .safetensors file: {' '.join(str(error).split())}") from None
+    check_finite_weights(path)
     network = TileNetwork(network_spec(description))
     load_tensors(network, tensors, str(path))
     return description, network.eval()

@@ -13,6 +13,7 @@ from inkdot.metrics.attention_pooling import attention_pool, attention_weights
 from inkdot.metrics.calibration import softmax
 from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
 from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
+from inkdot.model.finite import check_finite, check_finite_weights, finite_batches
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
 from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.precision import precision_on, precision_warnings
@@ -129,15 +130,20 @@ class Predictor:
 
     def infer(self, tiles: Iterable[RgbArray]) -> Iterator[Inferred]:
         """Logits and embeddings batch by batch, in the order of the tiles; see :meth:`from_logits`."""
-        return self.network.infer(tiles)
+        return finite_batches(self.network.infer(tiles), str(self._folder))
 
     def from_logits(self, batches: Sequence[LogitArray]) -> Predicted:
-        """Output of :meth:`predict`, from the logits of all batches of a slide."""
+        """Output of :meth:`predict`, from the logits of all batches of a slide.
+
+        Raises:
+            NonFiniteError: A logit is NaN or infinite.
+        """
         if self._members:
             return self._mean_of_members(batches)
         heads = self.description.head_records
         columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
         logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
+        check_finite(logits, str(self._folder))
         weights = slide_attention(logits, heads, flagging_head(heads)) if self.description.attention else None
         return Predicted(calibrated_scores(logits, heads, self.description.temperatures), weights)
 
@@ -200,6 +206,8 @@ class Predictor:
 
             return load_model(self._folder)[1]
 
+        # OpenVINO would hide what is not finite, and reads a conversion that was stored before.
+        check_finite_weights(ModelLayout(self._folder).weights)
         return OpenVinoNetwork(
             network,
             side_px=self.description.tiling.side_px,

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, Self, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inkdot.config import HeadConfig, ImagesConfig, TilingConfig
 from inkdot.errors import StorageError
@@ -23,6 +23,9 @@ Precision = Literal["float32", "bfloat16"]
 
 _EARLIER_TILING: Final[dict[str, object]] = {"cell_finder": "classical", "fields": False}
 """Settings of tiling that models made before these keys were trained with."""
+
+_Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+_Positive = Annotated[float, Field(gt=0.0)]
 
 _BACKBONE_FIELDS: Final = ("backbone_kwargs", "input_px", "encoder", "licence")
 """Omitted where empty."""
@@ -58,9 +61,9 @@ class ReliabilityStep(_Recorded):
         positive: Fraction (0 to 1) of them whose label is the flag class.
     """
 
-    low: float
-    high: float
-    regions: int
+    low: _Fraction
+    high: _Fraction
+    regions: int = Field(ge=0)
     positive: Interval
 
 
@@ -80,7 +83,7 @@ class OperatingPoint(_Recorded):
 
     class_name: str
     threshold: float = Field(ge=0.0, le=1.0)
-    target_sensitivity: float
+    target_sensitivity: _Fraction
     sensitivity: Interval | None
     specificity: Interval | None
     evaluated_on: Literal["slides", "tiles", "attention"] = "slides"
@@ -102,10 +105,16 @@ class AbstentionBand(_Recorded):
 
     low: float | None = Field(default=None, ge=0.0, le=1.0)
     high: float | None = Field(ge=0.0, le=1.0)
-    target_selective_risk: float
+    target_selective_risk: _Fraction
     selective_risk: Interval | None
     coverage: Interval
     evaluated_on: Literal["slides", "tiles", "attention"]
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> Self:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
 
     def holds(self, score: float) -> bool:
         """Whether the flagging head abstains at a score, compared as float32, the precision of stored scores."""
@@ -176,7 +185,7 @@ class TrainedOn(_Recorded):
     sites: int
     scanners: int
     images: bool = False
-    mpp_range: tuple[float, float] | None = None
+    mpp_range: tuple[_Positive, _Positive] | None = None
     training_files: list[str] = Field(default_factory=list[str])
 
 
@@ -226,7 +235,7 @@ class ModelFile(_Recorded):
     input_px: int | None = Field(default=None, ge=1)
     encoder: str = ""
     licence: str = ""
-    dropout: float
+    dropout: float = Field(ge=0.0, lt=1.0)
     tta_views: Literal[1, 2, 4, 8] = 1
     precision: Precision = "float32"
     preparation: Preparation
@@ -235,9 +244,9 @@ class ModelFile(_Recorded):
     mpp_known: bool = True
     images: ImagesConfig | None = None
     attention: Attention | None = None
-    normalisation_mean: list[float] = Field(min_length=3, max_length=3)
-    normalisation_std: list[float] = Field(min_length=3, max_length=3)
-    temperatures: dict[str, float]
+    normalisation_mean: list[_Fraction] = Field(min_length=3, max_length=3)
+    normalisation_std: list[_Positive] = Field(min_length=3, max_length=3)
+    temperatures: dict[str, _Positive]
     operating_points: dict[str, OperatingPoint]
     abstention: dict[str, AbstentionBand] = Field(default_factory=dict[str, AbstentionBand])
     validation_metrics: dict[str, Interval]
@@ -246,6 +255,18 @@ class ModelFile(_Recorded):
     config_sha256: str
     weights_sha256: str
     members: list[Member] = Field(default_factory=list[Member])
+
+    @model_validator(mode="after")
+    def _of_its_heads(self) -> Self:
+        classes = {head.name: head.classes for head in self.heads}
+        for key in ("temperatures", "operating_points", "abstention"):
+            for name in getattr(self, key):
+                if name not in classes:
+                    raise ValueError(f"{key}: no head is called {name!r}")
+        for name, point in self.operating_points.items():
+            if point.class_name not in classes[name]:
+                raise ValueError(f"operating_points.{name}: the head has no class {point.class_name!r}")
+        return self
 
     @property
     def head_records(self) -> tuple[Head, ...]:

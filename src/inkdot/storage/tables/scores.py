@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.labels import Head, flagging_head, score_column
+from inkdot.labels import Head, flagging_head, score_column, score_columns
 from inkdot.records import TileSpec
 from inkdot.storage.model_files import AbstentionBand, OperatingPoint
 from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
@@ -87,6 +87,10 @@ def read_scores(path: Path) -> SlideScores:
 
 def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
     points = cast("Mapping[str, object]", footer["operating_points"])
+    for column in score_columns(heads_from_json(footer["heads"])):
+        values = table.column(column).to_numpy()
+        if not ((values >= 0.0) & (values <= 1.0)).all():
+            raise ValueError(f"column {column}: expected scores from 0 to 1, found others")
     return SlideScores(
         table=table,
         slide=cast("Mapping[str, object]", footer["slide"]),
