@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from fixtures.sparse_tiff import empty_tiles
 
 from inkdot.config import Config
 from inkdot.errors import UnreadableSlideError
@@ -14,7 +15,6 @@ from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.tiling.cut_slide import SlideTiles, cut_slide
 from inkdot.tiling.foreground.foreground_classes import ForegroundClass
-from tests.fixtures.sparse_tiff import empty_tiles
 
 SIDE_PX, TILE_PX = 1536, 256
 COLUMNS = SIDE_PX // TILE_PX

@@ -4,7 +4,7 @@ A runtime may hide them: OpenVINO's maximum and ReLU give finite numbers for NaN
 weights are checked in the file, and outputs again, since finite weights can overflow.
 """
 
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # safetensors is only partly typed.
 
 from collections.abc import Iterator

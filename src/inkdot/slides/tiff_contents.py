@@ -8,7 +8,7 @@ rest, so it is looked for here, for every reader of TIFFs.
 import re
 import zlib
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import tifffile
@@ -110,8 +110,8 @@ def check_tiff_streams(path: Path, number: int = 0) -> None:
 
 def _check_bits(path: Path, page: tifffile.TiffPage) -> None:
     # tifffile gives one number where the tag holds the same for all channels, else a tuple.
-    bits = int(np.max(cast("int", page.bitspersample)))
-    unsigned = bool(np.all(np.asarray(cast("int", page.sampleformat)) == _UNSIGNED))
+    bits = int(np.max(page.bitspersample))
+    unsigned = bool(np.all(np.asarray(page.sampleformat) == _UNSIGNED))
     if bits > 8 or not unsigned:
         kind = "" if unsigned else " signed or real"
         raise UnreadableSlideError(

@@ -9,7 +9,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.geometry import plan_rectangle, scanned_bounds
@@ -82,10 +81,13 @@ def _check_cells(
 
 def _within(area: EmptyArea, info: SlideInfo) -> MaskArray:
     """Cells whose centre lies within the scanned bounds, shape of ``area.cells``."""
-    bounds, (rows, columns) = scanned_bounds(info), area.cells.shape
-    x: npt.NDArray[np.float64] = (np.arange(columns) + 0.5) * area.cell_l0_px[0] - bounds.x_l0_px
-    y: npt.NDArray[np.float64] = (np.arange(rows) + 0.5) * area.cell_l0_px[1] - bounds.y_l0_px
-    return ((y >= 0) & (y < bounds.height_l0_px))[:, None] & ((x >= 0) & (x < bounds.width_l0_px))[None, :]
+    bounds = scanned_bounds(info)
+    rows, columns = area.cells.shape
+    x = np.arange(columns, dtype=np.float64) * area.cell_l0_px[0] + (area.cell_l0_px[0] / 2 - bounds.x_l0_px)
+    y = np.arange(rows, dtype=np.float64) * area.cell_l0_px[1] + (area.cell_l0_px[1] / 2 - bounds.y_l0_px)
+    within_x = (x >= 0.0) & (x < bounds.width_l0_px)
+    within_y = (y >= 0.0) & (y < bounds.height_l0_px)
+    return within_y[:, None] & within_x[None, :]
 
 
 def _is_empty(area: EmptyArea | None, x_l0_px: float, y_l0_px: float) -> bool:
