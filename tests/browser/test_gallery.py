@@ -88,7 +88,7 @@ def test_a_flagged_cluster_without_a_card_is_named_and_outlined_on_that_of_anoth
     review = make_review("S1", 3)
     assert review.ranking is not None
     first, *rest = review.ranking.regions
-    inner = ((20.0, 20.0), (60.0, 20.0), (60.0, 60.0), (20.0, 20.0))
+    inner = ((20.0, 20.0), (26.0, 20.0), (26.0, 26.0), (20.0, 20.0))
     cluster = ClusterFacts(0, 4, True, 4, {}, others=1, group_nuclei=4, flagged_others=(inner,))
     ranking = replace(
         review.ranking,
@@ -106,6 +106,11 @@ def test_a_flagged_cluster_without_a_card_is_named_and_outlined_on_that_of_anoth
     outlines = offline_page.locator("#context .outline")
     outlines.nth(1).wait_for(state="attached")
     assert outlines.count() == 2
+    other = offline_page.locator("#context .outline.other polygon").first.bounding_box()
+    image = offline_page.locator("#context .sheet img").bounding_box()
+    assert other is not None
+    assert image is not None
+    assert other["width"] >= 0.04 * image["width"]  # else it would be a dot
     assert "also flagged in this image" in offline_page.locator("#context").inner_text()
 
 

@@ -36,7 +36,7 @@
     if (!image) return box;
     const sheet = ink.make("div", { class: "sheet" }, shown || image);
     if (shown) image.remove();
-    if (outlined) for (const ring of [region.ring, ...(region.other_rings ?? [])]) sheet.append(ink.outline(ring));
+    if (outlined) sheet.append(ink.outline(region.ring), ...(region.other_rings ?? []).map((ring) => ink.outline(ring, true)));
     const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
     dragToMove(pan);
     box.prepend(pan);
