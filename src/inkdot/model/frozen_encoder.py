@@ -74,6 +74,7 @@ class FrozenEncoder:
         runtime: ``torch`` or ``openvino``.
         precision: Precision on this machine.
         feature_count: Dimensions of an embedding.
+        licence: One line on the licence of the weights; empty where nothing is known to say.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class FrozenEncoder:
             StorageError: The source's model folder is damaged.
         """
         loaded = (network or load_encoder(source)).eval()
-        self.name, self.side_px = source.name, loaded.spec.side_px
+        self.name, self.side_px, self.licence = source.name, loaded.spec.side_px, loaded.spec.licence
         self.sha256 = network_encoder_sha256(loaded)
         if runtime == "auto":
             runtime = "openvino" if openvino_installed() and is_cpu(device) else "torch"

@@ -179,7 +179,7 @@ def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: in
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         # Transformers compare shapes, which are constant here: batch and side are those of the example.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         converted = openvino.convert_model(
             FeatureNetwork(network.cpu()).eval(),
             example_input=example,

@@ -92,6 +92,8 @@ def run(
     for note in licence_notes(source.name, source.weights):
         Console(stderr=True).print(Text(note), soft_wrap=True)
     encoder = load_encoder_once(source, settings.runtime)
+    if encoder.licence:
+        Console(stderr=True).print(Text(encoder.licence), soft_wrap=True)
 
     def current(entry: SlideEntry) -> bool:
         return tiles_current(entry, config, layout) and embeddings_current(

@@ -44,8 +44,8 @@ class _QueryAttention(nn.Module):
         count = tokens.shape[0]
         query = cast(Tensor, self.to_q(self.ln_q(self.query))).expand(count, 1, WIDTH)
         keys, values = cast(Tensor, self.to_kv(self.ln_k(tokens))).chunk(2, dim=-1)
-        split = [
+        queries, keys, values = (
             part.reshape(count, -1, _HEADS, WIDTH // _HEADS).transpose(1, 2) for part in (query, keys, values)
-        ]
-        pooled = nn.functional.scaled_dot_product_attention(*split)
+        )
+        pooled = nn.functional.scaled_dot_product_attention(queries, keys, values)
         return cast(Tensor, self.to_out(pooled.transpose(1, 2).reshape(count, WIDTH)))
