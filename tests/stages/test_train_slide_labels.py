@@ -9,69 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from fixtures.slides_with_labels import SLIDES, config, make_cohort
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
 from inkdot.metrics.attention_pooling import attention_pool
-from inkdot.records import Mpp
-from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores
-
-SLIDES = 12
-
-
-def config(**training: object) -> Config:
-    """Coarse tiles and very little training."""
-    heads = [
-        {"name": "malignancy", "classes": ["benign", "malignant"], "calls": {}, "flag_class": "malignant"}
-    ]
-    mil = {"bag_tiles": 4, "hidden": 4}
-    settings = {"epochs": 1, "batch_size": 16, "learning_rate": 0.003, "accelerator": "cpu"}
-    return config_from_mapping(
-        {
-            "tiling": {
-                "side_px": 32,
-                "mpp": 1.0,
-                "stride_px": 32,
-                "mode": "grid",
-                "adequacy": {"min_nuclei": 0},
-            },
-            "model": {"backbone": "test_efficientnet"},
-            "heads": heads,
-            "training": settings | {"mil": mil} | training,
-        }
-    )
-
-
-def make_cohort(folder: Path, *, annotated: int = 0) -> Path:
-    """Every second slide is malignant; of so many slides the blobs are labelled too."""
-    folder.mkdir(parents=True)
-    labels, slides = (
-        ["slide_id,geometry,head,label,reader,source"],
-        ["slide_id,path,patient_id,stain,annotation,malignancy"],
-    )
-    for index in range(SLIDES):
-        generator, malignant, name = np.random.default_rng(index), index % 2 == 1, f"s{index:02d}"
-        rgb = np.full((384, 384, 3), 242, np.uint8)
-        for cell in range(9):
-            dark = malignant and cell == index % 9
-            x, y = (int(128 * k + 64 + generator.integers(-20, 20)) for k in divmod(cell, 3))
-            cv2.circle(rgb, (x, y), 20 if dark else 11, (150, 40, 70) if dark else (70, 90, 190), cv2.FILLED)
-            region = f'"POLYGON (({x - 9} {y - 9}, {x + 9} {y - 9}, {x + 9} {y + 9}, {x - 9} {y + 9}, {x - 9} {y - 9}))"'
-            if index < annotated:
-                labels.append(f"{name},{region},malignancy,{'malignant' if dark else 'benign'},r1,annotation")
-        write_array_pyramid(folder / f"{name}.tif", rgb, mpp=Mpp.square(0.5), description="")
-        annotation = "labels.csv" if index < annotated else ""
-        slides.append(f"{name},{name}.tif,p{index},pap,{annotation},{'malignant' if malignant else 'benign'}")
-    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
-    (folder / "slides.csv").write_text("\n".join(slides) + "\n")
-    return folder / "slides.csv"
 
 
 @pytest.fixture(scope="module")

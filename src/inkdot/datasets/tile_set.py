@@ -24,7 +24,8 @@ class TileSet:
     """Labelled tiles of several slides.
 
     Attributes:
-        arrays: Pixels per slide, uint8, shape [tiles, side, side, 3]; may be memory-mapped.
+        arrays: Pixels per slide, uint8, shape [tiles, side, side, 3]; may be memory-mapped. Where the backbone is frozen,
+            embeddings, float16 or float32 [tiles, features], which take the same way to the heads.
         array_of_row: Which of the arrays holds each tile, shape [n].
         index_in_array: Where in that array, shape [n].
         targets: Weight per class of all heads, NaN where unknown, shape [n, classes].
@@ -43,7 +44,7 @@ class TileSet:
         return len(self.targets)
 
     def tile(self, row: int) -> RgbArray:
-        """Pixels of one tile, uint8 RGB [side, side, 3]."""
+        """Pixels of one tile, uint8 RGB [side, side, 3], or its embedding."""
         return self.arrays[int(self.array_of_row[row])][int(self.index_in_array[row])]
 
     def tiles(self) -> Iterator[RgbArray]:
@@ -109,7 +110,9 @@ class AugmentedTiles(Dataset[tuple[RgbArray, TargetArray]]):
         self._tiles, self._augmentation = tiles, augmentation
 
     def __getitem__(self, draw: Draw) -> tuple[RgbArray, TargetArray]:  # type: ignore[override]
-        return self._augmentation(self._tiles.tile(draw.row), draw.seed), self._tiles.targets[draw.row]
+        tile, targets = self._tiles.tile(draw.row), self._tiles.targets[draw.row]
+        # An embedding cannot be augmented.
+        return tile if tile.ndim == 1 else self._augmentation(tile, draw.seed), targets
 
 
 def training_loader(

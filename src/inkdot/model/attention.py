@@ -9,10 +9,12 @@ tiles and slides alike.
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from inkdot.config import Aggregator
 from inkdot.labels import Head, flagging_head, head_slices
 
 
@@ -80,6 +82,24 @@ def flag_margin(logits: Tensor, heads: Sequence[Head]) -> Tensor:
     return of_head[:, flag : flag + 1] - torch.logsumexp(others, dim=1, keepdim=True)
 
 
-def attention_modules(features: int, hidden: int, heads: nn.ModuleDict) -> nn.ModuleDict:
-    """One attention module per head, by name; none where ``hidden`` is 0."""
+class EvenAttention(nn.Module):
+    """The same score for every tile, without parameters: their softmax gives the mean over the tiles."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Zeros, shape [n, 1]."""
+        return torch.zeros_like(
+            features[:, :1]
+        )  # a length would become a constant where the network is traced
+
+
+MAX_SCALE: Final = 1e6
+"""Factor of the margin for the flag class whose softmax is the maximum: a lead of 1e-5 in log-odds gives all the weight."""
+
+
+def attention_modules(
+    features: int, hidden: int, heads: nn.ModuleDict, aggregator: Aggregator = "gated_attention"
+) -> nn.ModuleDict:
+    """One attention module per head, by name; none where ``hidden`` is 0 and the aggregator needs it."""
+    if aggregator in ("mean", "max"):
+        return nn.ModuleDict({name: EvenAttention() for name in heads})
     return nn.ModuleDict({name: GatedAttention(features, hidden) for name in heads if hidden})

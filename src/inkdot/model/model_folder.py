@@ -67,6 +67,7 @@ def network_spec(description: ModelFile) -> NetworkSpec:
         normalisation_std=cast(tuple[float, float, float], tuple(description.normalisation_std)),
         attention_hidden=description.attention.hidden if description.attention else 0,
         attention_follows=description.attention is not None and description.attention.follows,
+        aggregator=description.attention.aggregator if description.attention else "gated_attention",
         tta_views=description.tta_views,
         backbone_kwargs=dict[str, Argument](description.backbone_kwargs),
         pooling=description.pooling,

@@ -10,8 +10,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from inkdot.config import Aggregator
 from inkdot.labels import Head
-from inkdot.model.attention import attention_modules, flag_margin
+from inkdot.model.attention import MAX_SCALE, attention_modules, flag_margin
 from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec, Pooling
 from inkdot.model.encoders.build import build_backbone, embedding_width
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
@@ -31,6 +32,7 @@ class NetworkSpec:
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
         attention_hidden: Width of the attention's hidden layers; 0 for none.
         attention_follows: The log-odds of the flag class are added to the attention score.
+        aggregator: How the logits of a slide are made from those of its tiles, where the network has attention.
         tta_views: Test-time augmentation: flips and quarter turns whose features are averaged in evaluation mode.
         backbone_kwargs: Arguments of the architecture that differ from timm's.
         pooling: From a transformer's tokens to one embedding.
@@ -47,6 +49,7 @@ class NetworkSpec:
     normalisation_std: tuple[float, float, float] = PLAIN_NORMALISATION[1]
     attention_hidden: int = 0
     attention_follows: bool = False
+    aggregator: Aggregator = "gated_attention"
     tta_views: Literal[1, 2, 4, 8] = 1
     backbone_kwargs: Mapping[str, Argument] = field(default_factory=dict[str, Argument], hash=False)
     pooling: Pooling = "default"
@@ -109,7 +112,7 @@ class TileNetwork(nn.Module):
         self.feature_count = features = embedding_width(self.backbone)
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
-        self.attention = attention_modules(features, spec.attention_hidden, self.heads)
+        self.attention = attention_modules(features, spec.attention_hidden, self.heads, spec.aggregator)
         # Not persistent: they are stored in model.json.
         self.register_buffer("mean", _channels(spec.normalisation_mean), persistent=False)
         self.register_buffer("std", _channels(spec.normalisation_std), persistent=False)
@@ -139,6 +142,9 @@ class TileNetwork(nn.Module):
         attention = torch.cat([attend(features) for attend in self.attention.values()], dim=1)
         if self.spec.attention_follows:
             attention = attention + flag_margin(logits, self.spec.heads)
+        if self.spec.aggregator == "max":
+            # Detached: which tile is the highest has no gradient.
+            attention = attention + MAX_SCALE * flag_margin(logits.detach(), self.spec.heads)
         return torch.cat([logits, attention], dim=1)
 
     def features(self, tiles: Tensor) -> Tensor:

@@ -18,10 +18,14 @@ from inkdot.model.precision import precision_on
 from inkdot.records import RgbArray
 from inkdot.storage.model_files import Precision
 
+_EMBEDDINGS = 2
+"""Dimensions of a batch of embeddings, [n, features]."""
+
 
 def as_batch(tiles: Sequence[RgbArray]) -> torch.Tensor:
-    """Tiles as the network takes them: uint8, shape [n, 3, side, side], channels last in memory."""
-    return torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2)
+    """Tiles as the network takes them: uint8, shape [n, 3, side, side], channels last in memory; embeddings stay as they are."""
+    batch = torch.from_numpy(np.stack(tiles))
+    return batch if batch.ndim == _EMBEDDINGS else batch.permute(0, 3, 1, 2)
 
 
 def choose_device(name: str) -> torch.device:

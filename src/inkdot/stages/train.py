@@ -1,9 +1,9 @@
 """``inkdot train``: from labelled slides or images to a model with its performance."""
 
 import json
-import shutil
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.datasets.splits.grouped_split import Part
 from inkdot.datasets.splits.near_duplicates import group_near_duplicates
-from inkdot.datasets.tile_cache import CacheTask, LabelledTiles, labelled_tiles
+from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, source_notes
@@ -30,15 +30,24 @@ from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.locking import locked
 from inkdot.tiling.clusters.detect import check_cell_finder
 from inkdot.training.batch_size_check import check_batch_size
+from inkdot.training.cache_tiles import cache_cohort
 from inkdot.training.cross_validation import cross_validate
 from inkdot.training.distributed.fabric import global_rank, launched_fabric, world_size
 from inkdot.training.fit.pretrained import check_start
 from inkdot.training.fit.tensorboard import tensorboard_note
+from inkdot.training.frozen.encode_cohort import encode_images, encode_slides, given_embeddings
 from inkdot.training.label_checks import check_labels
 from inkdot.training.mil.train_mil import mil_expected, training_tiles_of
 from inkdot.training.run_context import RunContext, print_lines
 from inkdot.training.train_dry_run import planned_image_training, planned_training
-from inkdot.training.train_tiles import TileSource, image_tiles, slide_tiles, train_cohort, write_split
+from inkdot.training.train_tiles import (
+    TileSource,
+    embedded_tiles,
+    image_tiles,
+    slide_tiles,
+    train_cohort,
+    write_split,
+)
 from inkdot.training.warm_start import check_warm_start
 
 _SIDES: tuple[Part, Part] = ("train", "validation")
@@ -54,6 +63,7 @@ def run(
     folds: int | None = None,
     ensemble: bool = False,
     dry_run: bool = False,
+    embeddings: Path | None = None,
 ) -> int:
     """Train on labelled slides; the model is ``out/model``.
 
@@ -67,6 +77,7 @@ def run(
         folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
         ensemble: With ``folds``: make the models of the folds one ensemble, ``out/model``.
         dry_run: Print what would be done, and write nothing.
+        embeddings: Run folder whose embeddings are used where they fit, for ``model.freeze_backbone``.
 
     Returns:
         0 when every slide could be used, 1 when some failed; there is a model either way.
@@ -75,7 +86,7 @@ def run(
         UserError: The slides or the config do not suffice for a model; the message names what is missing.
     """
     _check_ensemble(folds, ensemble=ensemble)
-    console, layout = _console(), RunLayout(out)
+    console, layout, given = _console(), RunLayout(out), given_embeddings(embeddings, config)
     entries = read_slides(slides, config.head_records)
     print_lines(console, [*source_notes([slides]), *check_label_tables(entries, config.head_records)])
     _check_settings(config, console, mil=mil_expected(entries, config))
@@ -99,10 +110,8 @@ def run(
             check_warm_start(cohort, config)
         context.print(cohort_notes(cohort))
         used = cohort.used() if folds is None else list(cohort.slides.values())
-        uncached = fabric.broadcast(
-            _cache(cohort, used, context, workers) if fabric.is_global_zero else _NONE
-        )
-        cohort, source = cohort.without(uncached), partial(slide_tiles, layout=layout)
+        context, source, uncached = _tile_source(cohort, used, context, workers, given)
+        cohort = cohort.without(uncached)
         if folds is None:
             _train(cohort, source, cohort_notes(cohort), context)
         else:
@@ -154,16 +163,30 @@ def _tile(entries: Sequence[SlideEntry], context: RunContext, workers: int) -> d
     return tiled.failed
 
 
-def _cache(
-    cohort: Cohort, used: Sequence[LabelledTiles], context: RunContext, workers: int
-) -> dict[str, str]:
-    """Read the pixels of the tiles that are used; the reason of each slide that failed, by slide_id."""
-    config, layout = context.config, context.layout
-    _check_disk(cohort, context)
-    entries, task = [tiles.entry for tiles in used], CacheTask(config, layout, cohort.by_slide)
-    cached = run_slides("cache", entries, task, layout, workers=workers, description="Reading tiles")
-    print_summary(context.console, [cached])
-    return cached.failed
+def _tile_source(
+    cohort: Cohort,
+    used: Sequence[LabelledTiles],
+    context: RunContext,
+    workers: int,
+    given: RunLayout | None,
+) -> tuple[RunContext, TileSource, dict[str, str]]:
+    """Read the pixels of the tiles that are used, or encode them where the backbone is frozen.
+
+    Returns:
+        The context, the tiles, and the reason of each slide that failed, by slide_id.
+    """
+    fabric, layout = context.fabric, context.layout
+    if not context.config.model.freeze_backbone:
+        failed = fabric.broadcast(
+            cache_cohort(cohort, used, context, workers) if fabric.is_global_zero else _NONE
+        )
+        return context, partial(slide_tiles, layout=layout), failed
+    store, failed = encode_slides([tiles.entry for tiles in used], context, given)
+    return (
+        replace(context, embeddings_of=store.of),
+        partial(embedded_tiles, embeddings_of=store.of),
+        fabric.broadcast(failed),
+    )
 
 
 def _train(
@@ -191,6 +214,7 @@ def run_images(
     folds: int | None = None,
     ensemble: bool = False,
     dry_run: bool = False,
+    embeddings: Path | None = None,
 ) -> int:
     """Train on labelled images; the model is ``out/model``. The same network and loop as for slides.
 
@@ -201,6 +225,7 @@ def run_images(
         folds: Cross-validate with so many models instead of making one; metrics go to ``out/cross_validation.md``.
         ensemble: With ``folds``: make the models of the folds one ensemble, ``out/model``.
         dry_run: Print what would be done, and write nothing.
+        embeddings: Run folder whose embeddings are used where they fit, for ``model.freeze_backbone``.
 
     Returns:
         0 when every image could be used, 1 when some failed; there is a model either way.
@@ -209,7 +234,7 @@ def run_images(
         UserError: The table or the config do not suffice for a model; the message names what is missing.
     """
     _check_ensemble(folds, ensemble=ensemble)
-    console, layout = _console(), RunLayout(out)
+    console, layout, given = _console(), RunLayout(out), given_embeddings(embeddings, config)
     entries = read_image_table(images, config.head_records, config.images)
     _check_settings(config, console, mil=False)
     unknown = sum(entry.mpp is None for entry in entries)
@@ -234,7 +259,8 @@ def run_images(
         tiles, near_duplicate_notes = group_near_duplicates(cached, config.images.near_duplicates)
         context.print(near_duplicate_notes)
         warnings = group_warnings(cached.warnings, len(entries), "images")
-        source, known = partial(image_tiles, pixels=cached.pixels), not unknown
+        pixels = encode_images(cached, context, given) if config.model.freeze_backbone else cached.pixels
+        source, known = partial(image_tiles, pixels=pixels), not unknown
         if folds is None:
             cohort = split_cohort(tiles, config, images=True)
             notes = [*cohort_notes(cohort), *near_duplicate_notes, *warnings]
@@ -264,27 +290,6 @@ def _console() -> Console:
 def _exit_code(failed: object) -> int:
     """1 where something failed, on rank zero only: torchrun ends all processes when one returns 1, and rank zero ends last."""
     return 1 if failed and global_rank() == 0 else 0
-
-
-def _check_disk(cohort: Cohort, context: RunContext) -> None:
-    """Print how much disk the cached tiles will take.
-
-    Raises:
-        UserError: The disk has less.
-    """
-    layout = context.layout
-    needed = sum(tiles.nbytes(context.config.tiling.side_px) for tiles in cohort.used())
-    free = shutil.disk_usage(layout.root).free + sum(
-        f.stat().st_size for f in layout.tile_cache.glob("*.npy")
-    )
-    if needed > free:
-        raise UserError(
-            f"{layout.tile_cache}: expected {needed / 1e9:.1f} GB of free disk for the training tiles, found "
-            f"{free / 1e9:.1f} GB; free some, choose another --out, or lower training.max_tiles_per_slide"
-        )
-    context.print(
-        [f"Training tiles: {needed / 1e6:.0f} MB in {layout.tile_cache}, which can be deleted afterwards."]
-    )
 
 
 def _first(failed: dict[str, str]) -> str:

@@ -73,6 +73,16 @@ class RunLayout(Folder):
         return self.root / format_ / folder / f"{slide_id}.h5"
 
     @property
+    def image_embeddings(self) -> Path:
+        """Embedding of each labelled image, where the backbone is frozen; float16 [images, features]."""
+        return self.root / "embeddings" / "images.npy"
+
+    @property
+    def linear_probe_csv(self) -> Path:
+        """L2 penalties that a linear probe tried, per head, with the loss on held-out training patients."""
+        return self.root / "linear_probe.csv"
+
+    @property
     def predictions_csv(self) -> Path:
         """Call and score of each slide, one row per slide."""
         return self.root / "predictions.csv"

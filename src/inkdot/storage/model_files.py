@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self, cast
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from inkdot.config import HeadConfig, ImagesConfig, TilingConfig
+from inkdot.config import Aggregator, HeadConfig, ImagesConfig, TilingConfig
 from inkdot.errors import StorageError
 from inkdot.labels import Head
 from inkdot.records import Preparation
@@ -127,18 +127,20 @@ class Attention(_Recorded):
     """The attention head of a model, trained by MIL on labels of whole slides.
 
     Attributes:
-        hidden: Width of its hidden layers.
+        hidden: Width of its hidden layers; 0 where the aggregator has none.
         slides_per_class: Number of training slides with a slide label per ``<head>.<class>`` (soft targets by weight).
         start: What the backbone was trained on before: labelled ``tiles``, ``pseudo-labels`` from the labels of slides
             tiles without labels (``self-supervised``, in older models only), ``pretrained`` weights, or nothing
             (``scratch``).
+        aggregator: How the logits of a slide are made from those of its tiles; left out of the file for gated attention.
         follows: Attention logits are added to each tile's margin for the flag class; False in older models.
     """
 
-    hidden: int = Field(ge=1)
+    hidden: int = Field(ge=0)
     slides_per_class: dict[str, float]
     start: Literal["tiles", "pseudo-labels", "self-supervised", "pretrained", "scratch"]
     follows: bool = False
+    aggregator: Aggregator = "gated_attention"
 
 
 class OodReference(_Recorded):
@@ -291,8 +293,10 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     omitted |= {
         "trained_on": {name for name in ("mpp_range", "training_files") if not getattr(trained_on, name)}
     }
-    if description.attention is not None and not description.attention.follows:
-        omitted |= {"attention": {"follows"}}
+    if description.attention is not None:
+        own = description.attention
+        defaults = {"follows": not own.follows, "aggregator": own.aggregator == "gated_attention"}
+        omitted |= {"attention": {name for name, is_default in defaults.items() if is_default}}
     values = description.model_dump(mode="json", exclude=omitted)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

@@ -25,6 +25,7 @@ from inkdot.storage.atomic import write_text
 from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.training.ensemble import CrossValidated, write_ensemble
+from inkdot.training.frozen.head_network import head_predictor
 from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
     OofSlides,
@@ -80,7 +81,10 @@ def cross_validate(
         train_cohort(cohort, training, validation, notes, fold, mpp_known=mpp_known, tables=layout)
         if not rank_zero:
             continue  # rank zero predicts the held-out fold
-        parts.append(_score(labelled_subset(tiles_of(cohort.of("test"))), index, own, config.head_records))
+        predictor = head_predictor(own.model) if config.model.freeze_backbone else Predictor(own.model)
+        parts.append(
+            _score(labelled_subset(tiles_of(cohort.of("test"))), index, predictor, config.head_records)
+        )
         if not images:
             slides.append(predict_held_out(cohort, index, fold, layout))
     if not rank_zero:
@@ -101,8 +105,7 @@ def cross_validate(
         context.print(cost_lines(written.members))
 
 
-def _score(tiles: TileSet, fold: int, layout: RunLayout, heads: Sequence[Head]) -> OofPredictions:
-    predictor = Predictor(layout.model)
+def _score(tiles: TileSet, fold: int, predictor: Predictor, heads: Sequence[Head]) -> OofPredictions:
     description = predictor.description
     scores = predictor.predict_proba(tiles.tiles())
     threshold = description.operating_points[flagging_head(heads).name].threshold

@@ -2,7 +2,7 @@
 
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from lightning.fabric import Fabric
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config
+from inkdot.storage.embeddings import FloatArray
 from inkdot.storage.layout import RunLayout
 
 
@@ -22,12 +23,14 @@ class RunContext:
         config: The whole config.
         layout: The run folder, or that of one phase or fold.
         console: Where progress is shown; quiet except on rank zero.
+        embeddings_of: Embeddings of all tiles of a slide, by slide_id, where the backbone is frozen: they stand for its pixels.
     """
 
     fabric: Fabric
     config: Config
     layout: RunLayout
     console: Console
+    embeddings_of: Callable[[str], FloatArray] | None = None
 
     def within(self, layout: RunLayout) -> "RunContext":
         """The same for a folder of one phase or fold."""

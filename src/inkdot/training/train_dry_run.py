@@ -111,6 +111,8 @@ def _costs(
     cached: int, drawn: int, slides: int, config: Config, layout: RunLayout, folds: int | None
 ) -> list[str]:
     settings, side = config.training, config.tiling.side_px
+    if config.model.freeze_backbone:
+        return _frozen_costs(cached, slides, config, layout)
     steps = settings.epochs * steps_per_epoch(drawn, settings.batch_size)
     needed = cached * side * side * 3 + slides * TABLE_BYTES_PER_SLIDE
     free = free_bytes(layout.root)
@@ -119,6 +121,19 @@ def _costs(
     return [
         f"Disk: about {readable_bytes(needed)}{room}.",
         f"Steps: {times}{steps} of {min(settings.batch_size, max(1, drawn))} tiles in {settings.epochs} epochs.",
+    ]
+
+
+def _frozen_costs(cached: int, slides: int, config: Config, layout: RunLayout) -> list[str]:
+    """Pixels are kept of images alone; the width of an embedding is known only with its network."""
+    pixels = 0 if slides else cached * config.tiling.side_px**2 * 3
+    free = free_bytes(layout.root)
+    room = "" if free is None else f", {readable_bytes(free)} free"
+    what = f"about {readable_bytes(pixels + slides * TABLE_BYTES_PER_SLIDE)}"
+    return [
+        f"Disk: {what}, and embeddings of 2 bytes times their width per tile{room}.",
+        "Backbone frozen: all tiles are encoded once, where no embeddings fit; the expected time is printed before.",
+        "Steps: none, the heads are fitted by a linear probe.",
     ]
 
 

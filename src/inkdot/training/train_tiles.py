@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from inkdot.model.targets import IndexArray, known_rows
 from inkdot.model.torch_backend import choose_device
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
+from inkdot.storage.embeddings import FloatArray
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.tables.labels_table import RegionLabel
@@ -35,6 +37,8 @@ from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.optimizer import optimizer_settings
 from inkdot.training.fit.pretrained import starting_network
 from inkdot.training.fit.trainer import fit
+from inkdot.training.frozen.head_network import HeadNetwork, trainable
+from inkdot.training.frozen.linear_probe import train_probe
 from inkdot.training.mil.train_mil import train_mil
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import describe
@@ -73,14 +77,23 @@ def train_cohort(
         text = environment_text(choose_device("auto"), hashes, config.training.seed)
         write_text(layout.environment_json, text)
     network, weights_notes = starting_network(config, training, mpp_known=mpp_known)
-    weights_notes += batch_norm_note(network, context.fabric)
+    frozen = config.model.freeze_backbone
+    weights_notes += batch_norm_note(trainable(network, frozen=frozen), context.fabric)
     optimizer = str(optimizer_settings(config, network.backbone))
-    context.print([*weights_notes, f"Optimiser: AdamW, {optimizer}."])
+    context.print([*weights_notes, *([] if frozen else [f"Optimiser: AdamW, {optimizer}."])])
     if cohort.by_slide:
         trained = train_mil(network, data, cohort, context)
         if trained is None:
             return  # not rank zero, see below
         network, described, phases = trained
+    elif frozen:
+        if not rank_zero:
+            return
+        heads = HeadNetwork(network)
+        phases = [train_probe(heads, training, context)]
+        described = describe(
+            heads, data, config, trained_on_facts(cohort, config.head_records), mpp_known=mpp_known
+        )
     else:
         phases = [epoch_note(training.targets, config)]
         context.print(phases)
@@ -93,7 +106,7 @@ def train_cohort(
         phases.append(checkpoint_note(state, config.training))
     stored = save_model(layout.model, network, with_training_files(described, cohort, config))
     description, slide_notes = validate_whole_slides(
-        stored, network, training, cohort, context, tables or layout
+        stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout
     )
     given = any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values())
     device = str(choose_device("auto"))
@@ -148,6 +161,14 @@ def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
     counts = [len(tiles.targets) for tiles in slides]
     arrays = [cached_pixels(tiles.entry, layout) for tiles in slides]
     rows = np.concatenate([np.arange(count) for count in counts])
+    return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), rows)
+
+
+def embedded_tiles(slides: Sequence[LabelledTiles], embeddings_of: Callable[[str], FloatArray]) -> TileSet:
+    """The same tiles as embeddings, which hold all tiles of each slide."""
+    counts = [len(tiles.targets) for tiles in slides]
+    arrays = [cast(RgbArray, embeddings_of(tiles.entry.slide_id)) for tiles in slides]
+    rows = np.concatenate([tiles.selection.rows for tiles in slides])
     return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), rows)
 
 

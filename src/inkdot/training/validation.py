@@ -1,11 +1,10 @@
 """A stored model on all tiles of its validation slides: slide-level metrics, and the limit of the OOD distance."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
 from inkdot.datasets.cohort import Cohort, patient
 from inkdot.datasets.tile_cache import LabelledTiles
@@ -23,13 +22,15 @@ from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_d
 from inkdot.model.predictor import Backend, Predicted, Predictor
 from inkdot.model.targets import IndexArray
 from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
+from inkdot.records import RgbArray
+from inkdot.storage.embeddings import FloatArray
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.model_files import Interval, ModelFile, write_model_file
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
-from inkdot.training.run_context import RunContext, print_lines
+from inkdot.training.run_context import RunContext
 
 GROUPS = ("site", "scanner", "stain", "preparation")
 
@@ -77,12 +78,12 @@ def validate_whole_slides(
     model = context.layout.model
     with deployed_network(network, context.config.model.precision, context.config.tiling.side_px) as (
         deployed,
-        _,
+        *_,
     ):
         reference = _reference(deployed, training)
         predictor = Predictor(model, runtime="torch", network=deployed)
         predictor.ood_distance = make_ood_distance(reference) if reference else None
-        slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context.console))
+        slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
     ood = write_ood_reference(model, reference, distances) if reference else None
     results = slide_results(slides, description)
@@ -100,16 +101,27 @@ def validate_whole_slides(
 
 
 def predict_whole_slides(
-    slides: Sequence[LabelledTiles], layout: RunLayout, predictor: Predictor, console: Console
+    slides: Sequence[LabelledTiles], layout: RunLayout, predictor: Predictor, context: RunContext
 ) -> Iterator[WholeSlide]:
-    """Score all tiles of tiled slides; a slide that cannot be read is named and skipped."""
-    print_lines(console, [f"Scoring all tiles of {len(slides)} slides."])
+    """Score all tiles of tiled slides; a slide that cannot be read is named and skipped.
+
+    Args:
+        slides: The slides.
+        layout: Where they are tiled.
+        predictor: The model; that of its heads alone where the context has embeddings.
+        context: The run.
+    """
+    context.print([f"Scoring all tiles of {len(slides)} slides."])
     for own in slides:
         table, footer = read_table(layout.tiles(own.entry.slide_id), TILES_VERSION)
         try:
-            inferred = infer_tiles(own.entry, table, predictor, str(footer["slide_fingerprint"]))
+            inferred = (
+                infer_tiles(own.entry, table, predictor, str(footer["slide_fingerprint"]))
+                if context.embeddings_of is None
+                else _from_embeddings(context.embeddings_of(own.entry.slide_id), predictor)
+            )
         except SlideError as error:
-            print_lines(console, [f"{own.entry.slide_id}: not scored: {error}"])
+            context.print([f"{own.entry.slide_id}: not scored: {error}"])
             continue
         yield _whole(own, table, footer, inferred, predictor.description)
 
@@ -155,6 +167,16 @@ def _whole(
         if inferred.ood_distances is None or not len(table)
         else float(np.median(inferred.ood_distances)),
     )
+
+
+def _from_embeddings(embeddings: FloatArray, predictor: Predictor) -> InferredSlide:
+    batches = list(predictor.infer(cast("Iterable[RgbArray]", embeddings)))
+    if predictor.ood_distance is None:
+        distances = None
+    else:
+        empty = np.zeros(0, np.float32)
+        distances = np.concatenate([empty, *(predictor.ood_distance(own.features) for own in batches)])
+    return InferredSlide(predictor.from_logits([own.logits for own in batches]), distances)
 
 
 def _slide_score(predicted: Predicted, model: ModelFile) -> float:

@@ -52,6 +52,8 @@ def optimizer_settings(config: Config, backbone: nn.Module) -> OptimizerSettings
         rate = _PRETRAINED_TRANSFORMER_RATE if fine_tuned else _RATE
     if decay is None:
         decay = _PRETRAINED_TRANSFORMER_DECAY if fine_tuned else 1.0
+    if config.model.freeze_backbone:
+        decay = 1.0  # the heads are one layer
     if clip is None:
         clip = _TRANSFORMER_CLIP if transformer else 0.0
     return OptimizerSettings(rate, decay, clip)

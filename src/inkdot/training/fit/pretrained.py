@@ -51,6 +51,8 @@ def check_start(config: Config) -> list[str]:
             f"training.freeze_epochs: expected 0 with model.weights: scratch, found {config.training.freeze_epochs}; a "
             "backbone with random weights must be trained"
         )
+    if settings.freeze_backbone:
+        _check_frozen(config)
     resolved = resolve_backbone(settings.backbone, config.tiling.side_px)
     choose_precision(settings.precision, choose_device("auto").type)
     if settings.weights == IMAGENET_LITE0:
@@ -63,6 +65,19 @@ def check_start(config: Config) -> list[str]:
         tensors = {}
     licence = _licence(settings.weights, resolved, path, tensors)
     return [licence] if licence else []
+
+
+def _check_frozen(config: Config) -> None:
+    if config.model.weights == "scratch":
+        raise UserError(
+            "model.freeze_backbone: expected false with model.weights: scratch, found true; random weights must be "
+            "trained: set model.weights to pretrained or to a local .safetensors file"
+        )
+    if config.training.freeze_epochs:
+        raise UserError(
+            f"training.freeze_epochs: expected 0 with model.freeze_backbone: true, found {config.training.freeze_epochs}; the "
+            "backbone is frozen for good, set it to 0"
+        )
 
 
 def starting_network(

@@ -3,7 +3,6 @@
 # pyright: reportUnknownMemberType=false
 
 from dataclasses import replace
-from typing import cast
 
 import torch
 
@@ -16,14 +15,21 @@ _STREAM = 1
 
 
 def with_attention(network: TileNetwork, settings: TrainingConfig) -> TileNetwork:
-    """A copy of the network with attention beside its heads.
+    """A copy of the network with attention beside its heads, as ``training.mil.aggregator`` has it.
 
     Before training, attention follows the tile's own margin for the flag class.
     """
     torch.manual_seed((settings.seed << 20) + _STREAM)
-    spec = replace(network.spec, attention_hidden=settings.mil.hidden, attention_follows=True)
+    learned = settings.mil.aggregator in ("gated_attention", "clam_sb")
+    spec = replace(
+        network.spec,
+        attention_hidden=settings.mil.hidden if learned else 0,
+        attention_follows=learned,
+        aggregator=settings.mil.aggregator,
+    )
     attentive = TileNetwork(spec)
     attentive.load_state_dict(attentive.state_dict() | network.state_dict())
     for part in attentive.attention.values():
-        cast(GatedAttention, part).initialize_zero()
+        if isinstance(part, GatedAttention):
+            part.initialize_zero()
     return attentive

@@ -47,7 +47,11 @@ def describe_slides(
         The description, still without the hash of the weights.
     """
     heads, bags, known = config.head_records, data.validation, labelled_subset(tiles)
-    with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
+    with deployed_network(network, config.model.precision, config.tiling.side_px) as (
+        deployed,
+        precision,
+        score_error,
+    ):
         logits, of_tiles = deployed.logits(bags.tiles.tiles()), deployed.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
     temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
@@ -67,7 +71,7 @@ def describe_slides(
         config,
         trained_on,
         temperatures=temperatures,
-        locked=lock(slides, tile_scores, known, config),
+        locked=lock(slides, tile_scores, known, config, score_error),
         metrics=metrics(f"{prefix}slide_", scores, bags)
         | (metrics(prefix, tile_scores, known) if len(known) else {}),
         precision=precision,

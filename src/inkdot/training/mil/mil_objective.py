@@ -28,6 +28,7 @@ from inkdot.training.fit.loss import Loss, known_weights, masked_loss
 from inkdot.training.fit.monitor import check_monitored
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.bag_sampler import BagSampler
+from inkdot.training.mil.instance_loss import instance_losses
 
 
 class MilObjective:
@@ -45,6 +46,7 @@ class MilObjective:
             settings.batch_size,
             settings.mil.bag_tiles,
             settings.seed,
+            whole=config.model.freeze_backbone,
             rank=fabric.global_rank,
             size=fabric.world_size,
         )
@@ -61,7 +63,9 @@ class MilObjective:
     def on_epoch_start(self, ema: nn.Module) -> None:
         """Compute the attention by which tiles are drawn; there is none before the first epoch if it starts at random."""
         network, heads = cast(TileNetwork, ema), self._config.head_records
-        if self._sampler.epoch or network.spec.attention_follows:
+        if network.spec.aggregator == "mean":
+            return  # no tile counts more than another
+        if self._sampler.epoch or network.spec.attention_follows or network.spec.aggregator == "max":
             batch = self._config.training.tiles_at_once
             logits = predict_logits_sharded(self._fabric, network, self.training, batch_size=batch)
             column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
@@ -72,7 +76,8 @@ class MilObjective:
         settings, heads = self._config.training, self._config.head_records
         pixels, targets = batch
         drawn = self._sampler.drawn[step]
-        owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(self._sampler.bag_size)
+        counts = torch.from_numpy(self._sampler.counts(step)).to(pixels.device)
+        owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(counts)
         # All of a slide's tiles together: the softmax over them cannot be taken in parts.
         logits = model(pixels).float()
         of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
@@ -84,7 +89,15 @@ class MilObjective:
         tiles = masked_loss(logits, targets, heads, settings.head_weights, weights, totals=totals)
         named = {f"slides.{name}": loss for name, loss in slides.per_head.items()}
         named |= {f"tiles.{name}": loss for name, loss in tiles.per_head.items()}
-        yield Loss(slides.total + settings.mil.tile_weight * tiles.total, named)
+        total = slides.total + settings.mil.tile_weight * tiles.total
+        if settings.mil.aggregator == "clam_sb":
+            column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
+            summed, count = instance_losses(
+                logits, logits[:, column], owners, of_slides, heads, settings.mil.instance_tiles
+            )
+            named["instances"] = summed / self._sum(count).clamp_min(1.0)
+            total = total + settings.mil.instance_weight * named["instances"]
+        yield Loss(total, named)
 
     def validate(self, ema: nn.Module, device: torch.device) -> Row:
         """Loss and metrics on the validation slides, each with all its tiles, and on their patients."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from inkdot.config import Config
+from inkdot.config import Aggregator, Config
 from inkdot.datasets.bags import BagSet, bag_set, labelled_subset
 from inkdot.datasets.class_weights import epoch_note, tiles_per_epoch
 from inkdot.datasets.cohort import Cohort, trained_on_facts
@@ -25,6 +25,8 @@ from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import best_epoch_note
 from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.trainer import fit
+from inkdot.training.frozen.head_network import HeadNetwork, trainable
+from inkdot.training.frozen.linear_probe import train_probe
 from inkdot.training.mil.attention_heads import with_attention
 from inkdot.training.mil.bag_sampler import slides_per_step
 from inkdot.training.mil.calibrate_slides import describe_slides
@@ -35,8 +37,18 @@ from inkdot.training.run_context import RunContext
 _Start = Literal["tiles", "pseudo-labels", "pretrained", "scratch"]
 
 _POSITIVE = 0.5
+_PROBE = "a linear probe"
 _WEAK, _PSEUDO, _MIL = "weak_labels", "pseudo_labels", "mil"
 """Folders of the phases of a run."""
+
+
+_POOLED: Final[dict[Aggregator, str]] = {
+    "gated_attention": "A slide's score is the attention-weighted mean of its tiles' logits.",
+    "clam_sb": "A slide's score is the attention-weighted mean of its tiles' logits, trained with CLAM's clustering loss.",
+    "mean": "A slide's score is the mean of its tiles' logits.",
+    "max": "A slide's score is that of its highest tile.",
+}
+"""Sentence for the model card."""
 
 
 def mil_needed(found: Sequence[LabelledTiles], config: Config) -> bool:
@@ -95,6 +107,10 @@ def planned_steps(
     settings, own = config.training, config.training.mil
     targets = [np.concatenate([tiles.targets for tiles in side]) for side in (training, validation)]
     count, labelled = len(targets[0]), targets[0][known_rows(targets[0])]
+    if config.model.freeze_backbone:
+        return settings.epochs * max(
+            1, round(len(training) / slides_per_step(settings.batch_size, own.bag_tiles))
+        )
     per_step = slides_per_step(settings.batch_size, own.bag_tiles) * own.bag_tiles
     of_slides = settings.epochs * max(1, round(count / per_step))
     if all(_both_classes(side, config.head_records) for side in targets):
@@ -129,20 +145,22 @@ def train_mil(
     )
     start, bags, notes = _train_backbone(network, data, bags, context)
     attentive = with_attention(network, config.training)
+    trained = trainable(attentive, frozen=config.model.freeze_backbone)
     phase = context.within(context.layout.phase(_MIL))
     if start in ("tiles", "pseudo-labels"):
         phase = phase.with_training(freeze_epochs=0, learning_rate=config.training.mil.learning_rate)
-    state = fit(attentive, MilObjective(bags, phase.config, phase.fabric), phase)
+    state = fit(trained, MilObjective(bags, phase.config, phase.fabric), phase)
     if not context.fabric.is_global_zero:
         return None
     part = Attention(
-        hidden=config.training.mil.hidden,
+        hidden=attentive.spec.attention_hidden,
         slides_per_class=slides_per_class(bags.training.targets, config.head_records),
         start=start,
-        follows=True,
+        follows=attentive.spec.attention_follows,
+        aggregator=attentive.spec.aggregator,
     )
     description = describe_slides(
-        attentive,
+        trained,
         bags,
         data.validation,
         config,
@@ -151,8 +169,8 @@ def train_mil(
         data.metrics_prefix,
     )
     notes.append(
-        f"Slides: {state.epoch} epochs. {best_epoch_note(state.best_epoch, config.training)} A slide's score is the "
-        "attention-weighted mean of its tiles' logits."
+        f"Slides: {state.epoch} epochs. {best_epoch_note(state.best_epoch, config.training)} "
+        f"{_POOLED[part.aggregator]}"
     )
     return attentive, description, notes
 
@@ -165,9 +183,9 @@ def _train_backbone(
     sides = [labelled_subset(tiles) for tiles in (data.training, data.validation)]
     if all(_both_classes(tiles.targets, config.head_records) for tiles in sides):
         labelled = replace(data, training=sides[0], validation=sides[1])
-        state = fit(network, TileObjective(labelled, config, context.fabric), context)
-        note = epoch_note(sides[0].targets, config)
-        return "tiles", bags, [f"Labelled tiles, before the slides: {state.epoch} epochs. {note}"]
+        note = "" if config.model.freeze_backbone else f" {epoch_note(sides[0].targets, config)}"
+        done = _fit_tiles(network, labelled, context)
+        return "tiles", bags, [f"Labelled tiles, before the slides: {done}.{note}"]
     if config.training.mil.start == "pseudo-labels":
         return "pseudo-labels", *_train_on_pseudo_labels(network, data, bags, context)
     return "scratch" if config.model.weights == "scratch" else "pretrained", bags, []
@@ -180,35 +198,50 @@ def _train_on_pseudo_labels(
     config = context.config
     heads, sides = config.head_records, (bags.training, bags.validation)
 
-    def train(name: str, tiles: Sequence[TileSet]) -> int:
+    def train(name: str, tiles: Sequence[TileSet]) -> None:
         labelled = [labelled_subset(side) for side in tiles]
         prefix = f"{data.metrics_prefix}{name}_"
         own = replace(data, training=labelled[0], validation=labelled[1], metrics_prefix=prefix)
         phase = context.within(context.layout.phase(name))
         if name != _WEAK:  # a later phase: freeze_epochs are over
             phase = phase.with_training(freeze_epochs=0)
-        return fit(network, TileObjective(own, phase.config, phase.fabric), phase).epoch
+        done.append(_fit_tiles(network, own, phase))
 
-    epochs = train(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
+    done = list[str]()
+    train(_WEAK, [labelled_bag_tiles(side, heads) for side in sides])
     counts, pseudo = list[str](), [side.tiles for side in sides]
     for number, quantile in enumerate(config.training.mil.pseudo_label_quantile, start=1):
         # From the checkpoint's weights, hence the same after an interruption.
         pseudo = [_pseudo_labels(network, side, context, quantile) for side in sides]
-        epochs += train(f"{_PSEUDO}_{number}", pseudo)
+        train(f"{_PSEUDO}_{number}", pseudo)
         counts.append(str(_positive_count(pseudo[0], heads)))
     # Attention is trained with the pseudo-labels too: with the negative tiles alone, the scores of the others would drift.
     training, validation = (replace(side, tiles=own) for side, own in zip(sides, pseudo, strict=True))
     return replace(bags, training=training, validation=validation), [
         f"Tiles with the labels of their slides, then with pseudo-labels (of positive slides {', then '.join(counts)} "
-        f"tiles): {epochs} epochs."
+        f"tiles): {_summed(done)}."
     ]
+
+
+def _fit_tiles(network: TileNetwork, data: TrainingData[TileSet], context: RunContext) -> str:
+    """Train on labelled tiles, by a linear probe where the backbone is frozen; what was done, for the card."""
+    if context.config.model.freeze_backbone:
+        train_probe(HeadNetwork(network), data.training, context)
+        return _PROBE
+    return f"{fit(network, TileObjective(data, context.config, context.fabric), context).epoch} epochs"
+
+
+def _summed(done: Sequence[str]) -> str:
+    if done[0] == _PROBE:
+        return f"{len(done)} linear probes"
+    return f"{sum(int(own.split()[0]) for own in done)} epochs"
 
 
 def _pseudo_labels(network: TileNetwork, bags: BagSet, context: RunContext, quantile: float) -> TileSet:
     heads, fabric = context.config.head_records, context.fabric
     logits = predict_logits_sharded(
         fabric,
-        to_device(network, fabric.device),
+        to_device(trainable(network, frozen=context.config.model.freeze_backbone), fabric.device),
         bags.tiles,
         batch_size=context.config.training.tiles_at_once,
     )

@@ -82,7 +82,11 @@ def describe(
         The description, still without the hash of the weights.
     """
     heads, tiles, seed = config.head_records, data.validation, config.training.seed
-    with deployed_network(network, config.model.precision, config.tiling.side_px) as (deployed, precision):
+    with deployed_network(network, config.model.precision, config.tiling.side_px) as (
+        deployed,
+        precision,
+        score_error,
+    ):
         logits = deployed.logits(tiles.tiles())
     temperatures = fit_temperatures(logits, tiles, config)
     scores = calibrated_scores(logits, heads, temperatures)
@@ -92,14 +96,16 @@ def describe(
         config,
         trained_on,
         temperatures=temperatures,
-        locked=lock(best_tiles(scores, tiles, flag_column(heads)), scores, tiles, config),
+        locked=lock(best_tiles(scores, tiles, flag_column(heads)), scores, tiles, config, score_error),
         metrics={data.metrics_prefix + name: estimate for name, estimate in metrics.items()},
         precision=precision,
         mpp_known=mpp_known,
     )
 
 
-def lock(slides: FlagScores, scores: ScoreArray, tiles: TileSet, config: Config) -> Locked:
+def lock(
+    slides: FlagScores, scores: ScoreArray, tiles: TileSet, config: Config, score_error: float = 0.0
+) -> Locked:
     """Choose the operating point and the abstention bands.
 
     Args:
@@ -107,10 +113,11 @@ def lock(slides: FlagScores, scores: ScoreArray, tiles: TileSet, config: Config)
         scores: Calibrated scores of the validation tiles, shape [n, classes of all heads].
         tiles: The validation tiles with labels.
         config: The whole config.
+        score_error: How far these scores may be from those of `inkdot predict`; the threshold is lowered by so much.
     """
     heads, training = config.head_records, config.training
     head = flagging_head(heads)
-    point = _operating_point(slides, head, training)
+    point = _operating_point(slides, head, training, score_error)
     if slides.evaluated_on == "slides":
         reliability = _reliability(scores, tiles, flag_column(heads), training.seed)
         point = point.model_copy(update={"reliability": reliability})
@@ -177,11 +184,14 @@ def model_description(
     )
 
 
-def _operating_point(slides: FlagScores, head: Head, training: TrainingConfig) -> OperatingPoint:
+def _operating_point(
+    slides: FlagScores, head: Head, training: TrainingConfig, score_error: float
+) -> OperatingPoint:
     truth, scores, patients, evaluated_on = slides
     target, seed = training.target_sensitivity, training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
-    threshold = math.floor(threshold_for_sensitivity(truth, scores, target) * _STEPS) / _STEPS
+    lowered = max(0.0, threshold_for_sensitivity(truth, scores, target) - score_error)
+    threshold = math.floor(lowered * _STEPS) / _STEPS
     called = scores >= threshold
     return OperatingPoint(
         class_name=head.flag_class or "",

@@ -6,8 +6,9 @@ After CLAIM 2024, TRIPOD+AI and STARD-AI. What is not recorded is marked as such
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Final
 
-from inkdot.config import IMAGENET_LITE0, Config
+from inkdot.config import IMAGENET_LITE0, Aggregator, Config
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.storage.model_files import ModelFile
 
@@ -21,6 +22,14 @@ _FOR_A_PERSON = (
     "Limitations, and what follows for practice; a test on other patients, and of other laboratories, with `inkdot evaluate`: "
     "its report has calls by truth, subgroups, calibration, abstention and the worst errors as images",
 )
+
+
+_POOLED: Final[dict[Aggregator, str]] = {
+    "gated_attention": ", gated attention over the tiles of a slide",
+    "clam_sb": ", gated attention over the tiles of a slide with CLAM's clustering loss",
+    "mean": ", a slide as the mean of its tiles",
+    "max": ", a slide as its highest tile",
+}
 
 
 def training_summary(
@@ -66,16 +75,26 @@ def training_summary(
         else "scaled per colour channel as the starting weights were trained with"
     )
     augmentation = config.augmentation
+    pooled = "" if description.attention is None else _POOLED[description.attention.aggregator]
+    steps = (
+        f"{training.epochs} epochs, batches of {training.batch_size}, AdamW, {optimizer}; weight decay "
+        f"{training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}"
+    )
+    if config.model.freeze_backbone:
+        fitted = "the heads by L-BFGS with an L2 penalty (linear probe)"
+        steps = f"{fitted}, then {steps}" if description.attention else fitted
+        steps = f"backbone frozen, embeddings computed once; {steps}"
     return [
         f"Network: {description.backbone}, {parameters:,} parameters, starting weights {weights}, one linear layer per head"
-        f"{', gated attention over the tiles of a slide' if description.attention else ''}; one network, no ensemble"
+        f"{pooled}; one network, no ensemble"
         + (f", mean of {description.tta_views} views of a tile (TTA)." if description.tta_views > 1 else "."),
         f"Pixels: {cut}; {normalised}; no stain normalisation.",
-        f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
+        "Augmentation: none, the backbone is frozen."
+        if config.model.freeze_backbone
+        else f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
         f"{augmentation.colour:g}, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
-        f"Training: {training.epochs} epochs, batches of {training.batch_size}, AdamW, {optimizer}; weight decay "
-        f"{training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}, seed "
-        f"{training.seed}, {training.precision}, on {device}. All settings are in the run folder's config.json.",
+        f"Training: {steps}, seed {training.seed}, {training.precision}, on {device}. All settings are in the run "
+        "folder's config.json.",
         f"Split: {drawn} by {whole}; {units}s and files in two parts are refused. The run folder has the parts in split.csv, "
         f"versions and machine in environment.json; data hash `{data_sha256[:16]}`.",
         "Scores: temperature per head, on validation data. Threshold: highest for the target sensitivity, on validation "

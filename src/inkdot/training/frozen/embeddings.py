@@ -1,0 +1,99 @@
+"""Embeddings of slides' tiles, each computed once: kept in the run folder, or taken from another run's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inkdot.errors import StorageError
+from inkdot.execution.runner import print_summary, run_slides
+from inkdot.model.frozen_encoder import FrozenEncoder
+from inkdot.pipeline.embed_slide import embed_slide
+from inkdot.records import SlideEntry
+from inkdot.storage.embeddings import FloatArray, read_embeddings, read_embeddings_metadata
+from inkdot.storage.hashing import file_sha256
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import Outcome
+from inkdot.storage.schemas import TILES_VERSION
+from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.training.frozen.encoder import cost_line
+from inkdot.training.run_context import RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingStore:
+    """Embeddings of slides by one encoder.
+
+    Attributes:
+        encoder_sha256: Hash of the encoder.
+        layout: The run folder, with the tile tables; new embeddings go there.
+        given: Another run folder whose embeddings are used where they fit; None for none.
+    """
+
+    encoder_sha256: str
+    layout: RunLayout
+    given: RunLayout | None = None
+
+    def of(self, slide_id: str) -> FloatArray:
+        """Embeddings of all tiles of a slide, in the order of its tile table, float16 [tiles, features]; mapped, not read.
+
+        Raises:
+            StorageError: There are none that fit.
+        """
+        folder = self.folder(slide_id)
+        return read_embeddings(folder or self.layout, slide_id).values
+
+    def folder(self, slide_id: str) -> RunLayout | None:
+        """The run folder whose embeddings of a slide are of this encoder and of these tiles; None where there is none."""
+        folders = (self.layout, *([self.given] if self.given else []))
+        return next((own for own in folders if not self.mismatch(own, slide_id)), None)
+
+    def mismatch(self, folder: RunLayout, slide_id: str) -> str:
+        """Why the embeddings of a slide in a folder cannot be used; empty where they can."""
+        try:
+            facts = read_embeddings_metadata(folder, slide_id)
+        except StorageError as error:
+            return str(error)
+        expected = {
+            "row": "tile",
+            "encoder_sha256": self.encoder_sha256,
+            "tiles_sha256": file_sha256(self.layout.tiles(slide_id)),
+        }
+        return next(
+            (
+                f"expected {name} {str(value)[:16]}, found {str(facts.get(name))[:16]}"
+                for name, value in expected.items()
+                if facts.get(name) != value
+            ),
+            "",
+        )
+
+
+def embed_slides(
+    entries: Sequence[SlideEntry], encoder: FrozenEncoder, store: EmbeddingStore, context: RunContext
+) -> dict[str, str]:
+    """Encode the tiles of slides that have no embeddings that fit; the cost is printed before.
+
+    Returns:
+        The reason of each slide that failed, by slide_id.
+    """
+    missing = [entry.slide_id for entry in entries if not store.folder(entry.slide_id)]
+    if store.given is not None:
+        context.print(
+            f"{name}: its embeddings in {store.given.root} are not used: {store.mismatch(store.given, name)}"
+            for name in missing
+        )
+    tiles = sum(len(read_table(store.layout.tiles(name), TILES_VERSION)[0]) for name in missing)
+    reused = (
+        f", embeddings of {len(entries) - len(missing)} slides are reused"
+        if len(missing) < len(entries)
+        else ""
+    )
+    context.print([f"{cost_line(encoder, tiles)}{reused}."])
+
+    def task(entry: SlideEntry) -> Outcome:
+        if store.folder(entry.slide_id):
+            return "reused"
+        return embed_slide(entry, store.layout, encoder, dct_scaling=context.config.tiling.dct_scaling)
+
+    embedded = run_slides("embed", entries, task, store.layout, description="Encoding tiles")
+    print_summary(context.console, [embedded])
+    return embedded.failed
