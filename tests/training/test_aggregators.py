@@ -83,7 +83,7 @@ def heads_for(config):
 
 def attentive_heads(config, monkeypatch):
     """A network of heads on six features, as `with_attention` makes it."""
-    monkeypatch.setattr("inkdot.model.network._feature_count", lambda _: WIDTH)
+    monkeypatch.setattr("inkdot.model.network.embedding_width", lambda _: WIDTH)
     return HeadNetwork(with_attention(heads_for(config), config.training))
 
 

@@ -14,7 +14,6 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.slide_level import SlidePredictions, as_patients, slide_metrics
 from inkdot.model.predictor import Predictor
 from inkdot.storage.layout import RunLayout
-from inkdot.training.frozen.head_network import head_predictor
 from inkdot.training.run_context import RunContext
 from inkdot.training.validation import WholeSlide, predict_whole_slides, slide_results
 
@@ -44,10 +43,7 @@ def predict_held_out(cohort: Cohort, fold: int, context: RunContext, tables: Run
         context: The run of the fold, whose folder holds its model.
         tables: Where the slides are tiled.
     """
-    frozen = context.embeddings_of is not None
-    predictor = (
-        head_predictor(context.layout.model) if frozen else Predictor(context.layout.model, runtime="torch")
-    )
+    predictor = Predictor(context.layout.model, runtime="torch")
     slides = list(predict_whole_slides(cohort.of("test"), tables, predictor, context))
     model = predictor.description
     band = next((own for own in model.abstention.values() if own.low is not None), None)

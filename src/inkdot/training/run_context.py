@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config
-from inkdot.storage.embeddings import FloatArray
+from inkdot.storage.embeddings import Embeddings
 from inkdot.storage.layout import RunLayout
 
 
@@ -30,7 +30,7 @@ class RunContext:
     config: Config
     layout: RunLayout
     console: Console
-    embeddings_of: Callable[[str], FloatArray] | None = None
+    embeddings_of: Callable[[str], Embeddings] | None = None
 
     def within(self, layout: RunLayout) -> "RunContext":
         """The same for a folder of one phase or fold."""

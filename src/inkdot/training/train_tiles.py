@@ -25,7 +25,7 @@ from inkdot.model.targets import IndexArray, known_rows
 from inkdot.model.torch_backend import choose_device
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
-from inkdot.storage.embeddings import FloatArray
+from inkdot.storage.embeddings import Embeddings
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.tables.labels_table import RegionLabel
@@ -164,10 +164,10 @@ def slide_tiles(slides: Sequence[LabelledTiles], layout: RunLayout) -> TileSet:
     return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), rows)
 
 
-def embedded_tiles(slides: Sequence[LabelledTiles], embeddings_of: Callable[[str], FloatArray]) -> TileSet:
+def embedded_tiles(slides: Sequence[LabelledTiles], embeddings_of: Callable[[str], Embeddings]) -> TileSet:
     """The same tiles as embeddings, which hold all tiles of each slide."""
     counts = [len(tiles.targets) for tiles in slides]
-    arrays = [cast(RgbArray, embeddings_of(tiles.entry.slide_id)) for tiles in slides]
+    arrays = [cast(RgbArray, embeddings_of(tiles.entry.slide_id).values) for tiles in slides]
     rows = np.concatenate([tiles.selection.rows for tiles in slides])
     return _tile_set(slides, arrays, np.repeat(np.arange(len(slides)), counts), rows)
 

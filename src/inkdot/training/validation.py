@@ -1,7 +1,7 @@
 """A stored model on all tiles of its validation slides: slide-level metrics, and the limit of the OOD distance."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,7 @@ from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_d
 from inkdot.model.predictor import Backend, Predicted, Predictor
 from inkdot.model.targets import IndexArray
 from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
-from inkdot.records import RgbArray
-from inkdot.storage.embeddings import FloatArray
+from inkdot.pipeline.score_embeddings import infer_from_embeddings
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.model_files import Interval, ModelFile, write_model_file
 from inkdot.storage.schemas import TILES_VERSION
@@ -108,8 +107,8 @@ def predict_whole_slides(
     Args:
         slides: The slides.
         layout: Where they are tiled.
-        predictor: The model; that of its heads alone where the context has embeddings.
-        context: The run.
+        predictor: The model in the run folder.
+        context: The run; its embeddings, where it has some, stand for pixels.
     """
     context.print([f"Scoring all tiles of {len(slides)} slides."])
     for own in slides:
@@ -118,7 +117,9 @@ def predict_whole_slides(
             inferred = (
                 infer_tiles(own.entry, table, predictor, str(footer["slide_fingerprint"]))
                 if context.embeddings_of is None
-                else _from_embeddings(context.embeddings_of(own.entry.slide_id), predictor)
+                else infer_from_embeddings(
+                    context.embeddings_of(own.entry.slide_id), context.layout.model, predictor
+                )
             )
         except SlideError as error:
             context.print([f"{own.entry.slide_id}: not scored: {error}"])
@@ -167,16 +168,6 @@ def _whole(
         if inferred.ood_distances is None or not len(table)
         else float(np.median(inferred.ood_distances)),
     )
-
-
-def _from_embeddings(embeddings: FloatArray, predictor: Predictor) -> InferredSlide:
-    batches = list(predictor.infer(cast("Iterable[RgbArray]", embeddings)))
-    if predictor.ood_distance is None:
-        distances = None
-    else:
-        empty = np.zeros(0, np.float32)
-        distances = np.concatenate([empty, *(predictor.ood_distance(own.features) for own in batches)])
-    return InferredSlide(predictor.from_logits([own.logits for own in batches]), distances)
 
 
 def _slide_score(predicted: Predicted, model: ModelFile) -> float:

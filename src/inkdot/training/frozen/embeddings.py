@@ -8,7 +8,7 @@ from inkdot.execution.runner import print_summary, run_slides
 from inkdot.model.frozen_encoder import FrozenEncoder
 from inkdot.pipeline.embed_slide import embed_slide
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import FloatArray, read_embeddings, read_embeddings_metadata
+from inkdot.storage.embeddings import Embeddings, read_embeddings, read_embeddings_metadata
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
@@ -32,14 +32,14 @@ class EmbeddingStore:
     layout: RunLayout
     given: RunLayout | None = None
 
-    def of(self, slide_id: str) -> FloatArray:
+    def of(self, slide_id: str) -> Embeddings:
         """Embeddings of all tiles of a slide, in the order of its tile table, float16 [tiles, features]; mapped, not read.
 
         Raises:
             StorageError: There are none that fit.
         """
         folder = self.folder(slide_id)
-        return read_embeddings(folder or self.layout, slide_id).values
+        return read_embeddings(folder or self.layout, slide_id)
 
     def folder(self, slide_id: str) -> RunLayout | None:
         """The run folder whose embeddings of a slide are of this encoder and of these tiles; None where there is none."""
