@@ -1,7 +1,7 @@
 """``inkdot cell-finder fine-tune``: train the cell finder on readers' corrections."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import reduce
 from pathlib import Path
@@ -28,6 +28,9 @@ from inkdot.training.cell_finder.places import AnsweredRegion, Place, SlidePlace
 
 FIELDS_PER_SLIDE = 64
 """Fields that nobody answered about; every second one is trained on, the others show what changes elsewhere."""
+
+FURTHER_SLIDES = 10
+"""Slides without corrections whose fields are used, too: so that what the corrections do not show is not forgotten."""
 
 _Base = tuple[FinderFile, Weights]
 
@@ -76,11 +79,13 @@ def run(
     regions, disagreements = agreed_regions(found)
     _check_answers(regions, corrections)
     entries = _entries(found, slides, finder[0])
+    further = _further(slides, entries, finder[0], settings.seed)
     groups = {entry.slide_id: entry.patient_id or entry.slide_id for entry in entries}
+    all_groups = groups | {entry.slide_id: entry.patient_id or entry.slide_id for entry in further}
     left_out = folds_of(groups, Counter(region.slide_id for region in regions), folds) if folds else []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        places = _read_places(entries, regions, finder, settings.seed, bar)
+        places = _read_places([*entries, *further], regions, finder, settings.seed, bar)
         _warn_of_little(places, console)
 
         def train(on: Sequence[Place], name: str) -> _Base:
@@ -88,7 +93,9 @@ def run(
             return finder[0], fine_tuned(finder, on, settings, chosen, lambda: bar.advance(task))
 
         made = train(_trained_on(places), "all patients")
-        change = _change(finder, made, places, left_out, train)
+        change = _change(finder, made, places, left_out, all_groups, train)
+        others = [place for place in _tried_on(places) if place.slide_id not in groups]
+        uncorrected = change_of(_runnable(finder), _runnable(made), others)
     tuning = FineTuning(
         base_name=base if base == "shipped" else folder.name,
         base=finder[0],
@@ -98,6 +105,8 @@ def run(
         groups=groups,
         folds=len(left_out),
         change=change,
+        further=[entry.slide_id for entry in further],
+        uncorrected=uncorrected.kept,
     )
     _write(out, made, tuning, folder / "card.md")
     _print(console, tuning, places, _runnable(made), out)
@@ -109,6 +118,7 @@ def _change(
     made: _Base,
     places: Sequence[Place],
     left_out: Sequence[set[str]],
+    groups: Mapping[str, str],
     train: Callable[[Sequence[Place], str], _Base],
 ) -> Change:
     """What changes on slides of patients that were left out; on untrained fields alone where there are none."""
@@ -118,17 +128,17 @@ def _change(
         return change_of(before, _runnable(made), fields)
     changes: list[Change] = []
     for number, fold in enumerate(left_out, start=1):
-        on = [place for place in _trained_on(places) if place.slide_id not in fold]
+        patients = {groups[slide_id] for slide_id in fold}
+        on = [place for place in _trained_on(places) if groups[place.slide_id] not in patients]
         after = _runnable(train(on, f"fold {number} of {len(left_out)}"))
-        changes.append(
-            change_of(before, after, [place for place in _tried_on(places) if place.slide_id in fold])
-        )
+        tried = [place for place in _tried_on(places) if groups[place.slide_id] in patients]
+        changes.append(change_of(before, after, tried))
     return reduce(Change.__add__, changes)
 
 
 def _write(out: Path, made: _Base, tuning: FineTuning, base_card: Path) -> None:
     known = made[0].trained_on
-    trained_on = [*known, *(name for name in tuning.groups if name not in known)]
+    trained_on = [*known, *(name for name in [*tuning.groups, *tuning.further] if name not in known)]
     text = base_card.read_text(encoding="utf-8") if base_card.exists() else ""
     description = made[0].model_copy(update={"trained_on": trained_on})
     write_finder(out, description, made[1], card_text(tuning, text))
@@ -178,6 +188,18 @@ def _entries(found: Sequence[FinderCorrection], slides: Path, finder: FinderFile
                 f"{entry.stain!r}; its cells were found by colour: leave its corrections out"
             )
     return entries
+
+
+def _further(slides: Path, entries: Sequence[SlideEntry], finder: FinderFile, seed: int) -> list[SlideEntry]:
+    """Some slides without corrections, drawn at random, with a stain that the cell finder knows."""
+    named = {entry.slide_id for entry in entries}
+    others = [
+        entry
+        for entry in read_slides(slides, heads=())
+        if entry.slide_id not in named and entry.path.exists() and knows_stain(finder, entry.stain)
+    ]
+    drawn = np.random.default_rng(seed).permutation(len(others))[:FURTHER_SLIDES]
+    return [others[index] for index in sorted(drawn)]
 
 
 def _read_places(
