@@ -13,7 +13,6 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from inkdot.errors import UserError
-from inkdot.model.encoders.recipes import hub_page
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -57,7 +56,7 @@ def _one_line(key: str, repository: str) -> Generator[None]:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"{key}: expected the repository {repository} of the Hugging Face hub, could not read it ({reason}); without "
-            f"internet or access, get its files from {hub_page(repository.partition('@')[0])} elsewhere and name their folder as "
+            f"internet or access, get its files from its page there on another machine and name their folder as "
             "local-dir:/FOLDER in model.backbone, or a recipe of `inkdot encoders` there and the file in model.weights"
         ) from None
     finally:

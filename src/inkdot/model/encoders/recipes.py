@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from inkdot.model.encoders.backbone_spec import Pooling
 
-_HUB = "https://huggingface.co/"
 NOT_STATED = "not stated"
 
 
@@ -102,8 +101,3 @@ def licence_notes(backbone: str, weights: str = "pretrained") -> list[str]:
     """
     recipe = recipe_of(backbone)
     return [] if recipe is None or weights == "scratch" else [recipe.licence_note]
-
-
-def hub_page(repository: str) -> str:
-    """Address of a repository on the Hugging Face hub."""
-    return f"{_HUB}{repository}"
