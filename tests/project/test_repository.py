@@ -111,7 +111,9 @@ def test_no_lock_file_is_tracked(tracked: list[Path]) -> None:
 def test_no_address_outside_prose(tracked: list[Path]) -> None:
     """What runs asks no host; documents, licences and the sources in the table of encoders may cite.
 
-    Programs of others are shipped as they came: there the     pages' policy sees to it that they ask this machine alone (tests/serve)."""
+    Programs of others are shipped as they came: there the pages' policy sees to it that they ask this machine alone
+    (tests/serve).
+    """
     programs = [
         path
         for path in tracked

@@ -16,7 +16,6 @@ from inkdot.errors import InkdotError, StorageError, UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import BatchSummary, print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides
-from inkdot.model.encoders.recipes import licence_notes
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.adequacy_table import write_adequacy_table
@@ -89,8 +88,6 @@ def run(
     entries = batch.overrides.apply(read_slides(slides, config.head_records))
     check_cell_finder(config.tiling.cell_finder)
     source = _source(settings, config)
-    for note in licence_notes(source.name, source.weights):
-        Console(stderr=True).print(Text(note), soft_wrap=True)
     encoder = load_encoder_once(source, settings.runtime)
     if encoder.licence:
         Console(stderr=True).print(Text(encoder.licence), soft_wrap=True)
