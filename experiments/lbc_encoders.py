@@ -5,8 +5,7 @@
 The table has the columns path, label, original_image; all copies of one original are one group. Five folds, drawn by Inkdot,
 are the same for all arms. `--choose` compares settings on an inner split of the training images of the first fold, and
 trains nothing else. Both loops draw every training image once per epoch; Inkdot leaves out a tenth of them for its
-threshold and temperatures, so the comparison favours the plain loop. Finished folds are kept in the folder; a rerun
-resumes there. Prints a table with 95 % intervals by resampling groups, the same draws for both sides of a difference.
+threshold and temperatures, so the comparison favours the plain loop. Finished folds are kept; a rerun resumes. Prints a table with 95 % intervals by resampling groups, the same draws for both sides of a difference.
 """
 # pyright: basic
 
@@ -123,10 +122,10 @@ def plain_fold(images: Images, loop: Loop, rows: np.ndarray, test: np.ndarray) -
 
 
 def plain_loop(start: str, epochs: int, learning_rate: float) -> Loop:
-    tensors = imagenet_lite0_tensors() if start == "lite0" else {}
-    backbone = {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
-    std = 0.5 if start == "lite0" else 0.25
-    return Loop(LITE0_BACKBONE, epochs, learning_rate, std, single=True, start=backbone or None)
+    if start == "scratch":
+        return Loop(LITE0_BACKBONE, epochs, learning_rate, single=True)
+    tensors = {n: own for n, own in imagenet_lite0_tensors().items() if not n.startswith("classifier.")}
+    return Loop(LITE0_BACKBONE, epochs, learning_rate, std=0.5, single=True, start=tensors)
 
 
 def lite0_features(images: Images, work: Path) -> np.ndarray:
@@ -143,15 +142,21 @@ def lite0_features(images: Images, work: Path) -> np.ndarray:
     return np.load(path, allow_pickle=False)
 
 
-def linear(images: Images, work: Path) -> np.ndarray:
-    """Out-of-fold probabilities of scikit-learn's logistic regression, with its defaults, on standardised features."""
-    features = lite0_features(images, work)
+def linear(images: Images, options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """The frozen backbone: scikit-learn's logistic regression on standardised features, and Inkdot's linear probe."""
+    features, config = lite0_features(images, options.work), config_of(options.side_px, 1, "lite0")
+    config = config.model_copy(update={"model": config.model.model_copy(update={"freeze_backbone": True})})
 
     def predict(rows: np.ndarray, test: np.ndarray, _: Path) -> np.ndarray:
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
         return model.fit(features[rows], images.truth[rows]).predict_proba(features[test])
 
-    return out_of_fold(images, "plain-linear", work, predict)
+    return out_of_fold(images, "plain-linear", options.work, predict), out_of_fold(
+        images,
+        "ours-linear",
+        options.work,
+        lambda rows, test, out: ours_fold(images, config, rows, test, out),
+    )
 
 
 def out_of_fold(
@@ -164,9 +169,9 @@ def out_of_fold(
         test = np.flatnonzero(images.folds == fold)
         if not path.exists():
             print(f"{name}, fold {fold + 1} of {FOLDS}", flush=True)
-            own = predict(np.flatnonzero(images.folds != fold), test, path.with_suffix(""))
+            rows = np.flatnonzero(images.folds != fold)
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, own, allow_pickle=False)
+            np.save(path, predict(rows, test, path.with_suffix("")), allow_pickle=False)
         scores[test] = np.load(path, allow_pickle=False)
     return scores / scores.sum(axis=1, keepdims=True)
 
@@ -188,12 +193,12 @@ def fine_tuned(
     )
 
 
-def arms(images: Images, options: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """By arm: out-of-fold probabilities of the plain loop and, where there is such an arm, of Inkdot."""
-    found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+def arms(images: Images, options: argparse.Namespace) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By arm: out-of-fold probabilities of the plain loop and of Inkdot."""
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for arm in options.arms:
         if arm == "linear":
-            found[arm] = linear(images, options.work), None
+            found[arm] = linear(images, options)
         elif arm == "ensemble":
             members = [fine_tuned(images, "lite0", seed, options) for seed in range(options.members)]
             plain, ours = zip(*members, strict=True)
@@ -224,9 +229,7 @@ def choose(images: Images, options: argparse.Namespace) -> None:
         candidates[name + (f" batch {batch}" if batch != 64 else "")] = lambda out, own=config: ours_fold(
             images, own, inner, held_out, out
         )
-    print(
-        f"{len(inner)} images train, {len(held_out)} of {len(set(images.groups[held_out]))} groups are held out"
-    )
+    print(f"{len(inner)} images train, {len(held_out)} are held out")
     for name, predict in candidates.items():
         if not name.startswith(tuple(options.choose or [""])):
             continue
@@ -234,11 +237,9 @@ def choose(images: Images, options: argparse.Namespace) -> None:
         out = options.work / folder / name.replace(" ", "-")
         path = out.parent / f"{out.name}.npy"
         if not path.exists():
-            scores = predict(out)
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, scores, allow_pickle=False)
-        scores = np.load(path, allow_pickle=False)
-        truth = images.truth[held_out]
+            np.save(path, predict(out), allow_pickle=False)
+        scores, truth = np.load(path, allow_pickle=False), images.truth[held_out]
         accuracy, auc, *_ = metrics_of(truth, scores, np.zeros(len(truth)))
         likelihood = -np.log(np.clip(scores[np.arange(len(truth)), truth], 1e-6, 1)).mean()
         shown = f"balanced accuracy {accuracy:.3f}, mean AUC {auc:.4f}, log-loss {likelihood:.3f}"
@@ -247,15 +248,15 @@ def choose(images: Images, options: argparse.Namespace) -> None:
 
 def few_groups(images: Images, rows: np.ndarray, count: int) -> np.ndarray:
     """The images of `count` groups of each class, drawn at random."""
-    generator, kept = np.random.default_rng(0), []
+    generator, drawn = np.random.default_rng(0), []
     for which in np.unique(images.truth):
-        own = rows[images.truth[rows] == which]
-        drawn = generator.permutation(np.unique(images.groups[own]))[:count]
-        kept.append(own[np.isin(images.groups[own], drawn)])
-    return np.sort(np.concatenate(kept))
+        drawn += list(
+            generator.permutation(np.unique(images.groups[rows[images.truth[rows] == which]]))[:count]
+        )
+    return rows[np.isin(images.groups[rows], drawn)]
 
 
-def report(images: Images, found: dict[str, tuple[np.ndarray, np.ndarray | None]], work: Path) -> None:
+def report(images: Images, found: dict[str, tuple[np.ndarray, np.ndarray]], work: Path) -> None:
     """The table, and all figures as results.json."""
     results: dict[str, object] = {}
     print(
@@ -263,9 +264,9 @@ def report(images: Images, found: dict[str, tuple[np.ndarray, np.ndarray | None]
     )
     columns = ("balanced_accuracy", "mean_auc", "mean_auc_mean_of_folds")
     for start, (plain, ours) in found.items():
-        compared = compare(images.truth, plain if ours is None else ours, plain, images.folds, images.groups)
-        results[start] = {"plain": compared["plain"]} if ours is None else compared
-        for side in ("plain",) if ours is None else ("ours", "plain", "difference"):
+        compared = compare(images.truth, ours, plain, images.folds, images.groups)
+        results[start] = compared
+        for side in ("ours", "plain", "difference"):
             sign = "+" if side == "difference" else ""
             cells = [compared[side][name] for name in columns]
             shown = [f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})" for value, low, high in cells]

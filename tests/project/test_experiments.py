@@ -101,7 +101,13 @@ def test_encoders_are_compared_on_the_same_folds(repository: Path, tmp_path: Pat
         subprocess.run([*script, *options], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     )
-    for row in ("| lite0 | ours |", "| lite0 | plain |", "| lite0 | difference |", "| linear | plain |"):
+    for row in (
+        "| lite0 | ours |",
+        "| lite0 | plain |",
+        "| lite0 | difference |",
+        "| linear | ours |",
+        "| linear | plain |",
+    ):
         assert row in first
     assert "fold 5 of 5" in first
     assert "fold" not in again.split("| start |")[0]
