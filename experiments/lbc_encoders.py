@@ -5,7 +5,8 @@
 The table has the columns path, label, original_image; all copies of one original are one group. Five folds, drawn by Inkdot,
 are the same for all arms. `--choose` compares settings on an inner split of the training images of the first fold, and
 trains nothing else. Both loops draw every training image once per epoch; Inkdot leaves out a tenth of them for its
-threshold and temperatures, so the comparison favours the plain loop. Finished folds are kept; a rerun resumes. Prints a table with 95 % intervals by resampling groups, the same draws for both sides of a difference.
+threshold and temperatures, so the comparison favours the plain loop. Finished folds are kept; a rerun resumes. Prints
+95 % intervals by resampling groups, the same draws for both sides of a difference.
 """
 # pyright: basic
 
