@@ -23,7 +23,7 @@ HEAD = DEFAULT_HEADS[0]
     [
         (schemas.TILES_VERSION, schemas.tiles_schema([HEAD])),
         (schemas.CLUSTERS_VERSION, schemas.clusters_schema()),
-        (schemas.SCORES_VERSION, schemas.scores_schema([HEAD])),
+        (schemas.SCORES_VERSION, schemas.scores_schema([HEAD], ensemble=True)),
         (schemas.CLUSTER_SCORES_VERSION, schemas.cluster_scores_schema([HEAD])),
     ],
 )
