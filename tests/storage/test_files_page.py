@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from inkdot.evaluation.comparison.report import COMPARISON_VERSION
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.render_slide import IMAGES_VERSION
 from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
@@ -38,7 +39,7 @@ def test_the_page_lists_the_columns_of_each_table(version: str, schema: pa.Schem
 def test_the_page_names_every_version_and_no_other() -> None:
     versions = {value for name, value in vars(schemas).items() if name.endswith("_VERSION")}
     assert len(versions) >= 6
-    versions |= {IMAGES_VERSION, VERDICTS_VERSION, QUERY_LIST_VERSION}
+    versions |= {IMAGES_VERSION, VERDICTS_VERSION, QUERY_LIST_VERSION, COMPARISON_VERSION}
     assert set(re.findall(r"`(inkdot\.\w+/\d+)`", PAGE)) == versions
 
 
