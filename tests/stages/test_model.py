@@ -10,19 +10,28 @@ import torch
 
 import inkdot
 from inkdot.config import config_from_mapping
-from inkdot.errors import StorageError, SyntheticModelError, UserError
+from inkdot.errors import NonFiniteError, StorageError, SyntheticModelError, UserError
 from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify
 from inkdot.storage.hashing import file_sha256
-from inkdot.storage.model_files import Interval, ModelFile, OperatingPoint, TrainedOn, model_sha256
+from inkdot.storage.model_files import (
+    Interval,
+    ModelFile,
+    OperatingPoint,
+    TrainedOn,
+    model_sha256,
+    read_model_file,
+)
 
 SIDE = 32
 MEAN, STD = (0.81, 0.72, 0.88), (0.2, 0.25, 0.15)
 
 
-def make_model(folder: Path, *, synthetic: bool = False, mpp_known: bool = True, spoil: float = 1.0) -> Path:
+def make_model(
+    folder: Path, *, synthetic: bool = False, mpp_known: bool = True, factor: float = 1.0, bias: float = 0.0
+) -> Path:
     """A random network whose scores are all over 0 to 1, with a description that is nowhere a default."""
     config = config_from_mapping(
         {
@@ -35,7 +44,8 @@ def make_model(folder: Path, *, synthetic: bool = False, mpp_known: bool = True,
     network = TileNetwork(spec).eval()
     with torch.no_grad():
         for head in network.heads.values():
-            head.weight.mul_(200 * spoil)
+            head.weight.mul_(200).mul_(factor)
+            head.bias.add_(bias)
     description = ModelFile(
         inkdot=inkdot.__version__,
         backbone=spec.backbone,
@@ -178,11 +188,19 @@ def test_a_model_of_unknown_scale_is_not_exported(tmp_path: Path) -> None:
         model_export.run(model, "wsinfer", tmp_path / "out")
 
 
-def test_what_gives_other_scores_is_not_handed_over(tmp_path: Path) -> None:
-    model = make_model(tmp_path / "model", spoil=float("nan"))
+def test_an_export_with_other_scores_is_refused(model: Path, tmp_path: Path) -> None:
+    other, out = make_model(tmp_path / "other", factor=-1.0), tmp_path / "out"
+    model_export.run(other, "wsinfer", out)
     with pytest.raises(UserError, match=r"expected scores of the wsinfer export within 0.001 of ours"):
-        model_export.run(model, "wsinfer", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".inkdot.lock"])
+        model_export.largest_difference("wsinfer", out, model, read_model_file(model))
+
+
+def test_what_gives_no_scores_is_not_handed_over(tmp_path: Path) -> None:
+    model, out = make_model(tmp_path / "model"), tmp_path / "out"
+    overflow(model)
+    with pytest.raises(NonFiniteError, match="expected finite numbers for every tile"):
+        model_export.run(model, "wsinfer", out)
+    assert [path.name for path in out.iterdir()] in ([], [".inkdot.lock"])
 
 
 def test_a_whole_model_is_valid(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +231,12 @@ def no_description(model: Path) -> None:
 
 
 def not_a_number(model: Path) -> None:
-    make_model(model, spoil=float("nan"))
+    make_model(model, factor=float("nan"))
+
+
+def overflow(model: Path) -> None:
+    """Finite weights whose scores are not."""
+    make_model(model, factor=2e37, bias=3.4e38)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +245,13 @@ def not_a_number(model: Path) -> None:
         (changed_byte, "expected the weights that model.json describes, found others"),
         (other_shape, "expected the tensors of test_resnet, found other names or shapes"),
         (no_description, "expected a model folder with model.json, found none"),
-        (not_a_number, "expected a finite score for each"),
+        (not_a_number, "expected finite numbers, found 512 of 512 in heads.malignancy.weight"),
+        (overflow, "expected finite numbers for every tile"),
     ],
 )
 def test_what_is_wrong_is_said(model: Path, harm: Callable[[Path], None], message: str) -> None:
     harm(model)
-    with pytest.raises(StorageError, match=message) as error:
+    with pytest.raises((StorageError, NonFiniteError), match=message) as error:
         model_verify.run(model)
     assert len(str(error.value).splitlines()) == 1
 

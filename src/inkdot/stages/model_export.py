@@ -45,6 +45,7 @@ def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool 
 
     Raises:
         UserError: The model cannot be exported to the format, or gives other scores there; nothing is written.
+        NonFiniteError: Its weights are finite, but its scores are not.
         SyntheticModelError: The model was trained on synthetic specimens.
     """
     single_model_only(model, read_model_file(model).members, "model export")
@@ -53,7 +54,7 @@ def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool 
     layout = ExportLayout(out)
     with locked(layout.lock), TemporaryDirectory(prefix="inkdot-export-") as scratch:
         files = export_files(format_, Path(scratch), description, network)
-        largest = _largest_difference(format_, Path(scratch), model, description)
+        largest = largest_difference(format_, Path(scratch), model, description)
         facts = export_facts(format_, description, model_sha256(model))
         _write(files, layout, facts | {"check": _check_facts(largest)}, ModelLayout(model).card)
     console = Console(stderr=True)
@@ -81,8 +82,14 @@ def _check_exportable(model: Path, description: ModelFile, allow_synthetic_model
         )
 
 
-def _largest_difference(format_: Format, folder: Path, model: Path, description: ModelFile) -> float:
-    """The largest difference between scores of an exported model and ours in PyTorch.
+def largest_difference(format_: Format, folder: Path, model: Path, description: ModelFile) -> float:
+    """The largest difference between scores of an exported model and ours in PyTorch, on synthetic tiles.
+
+    Args:
+        format_: The format.
+        folder: Folder with the exported files.
+        model: The model folder.
+        description: Its description.
 
     Raises:
         UserError: It exceeds :data:`inkdot.model.export.BOUND`.
