@@ -388,3 +388,14 @@ def test_where_every_slide_fails_the_message_names_no_column(
     with pytest.raises(UserError, match="expected slides that can be scored, found none") as raised:
         evaluate.run(model, slides, tmp_path / "out")
     assert "column" not in str(raised.value)
+
+
+def test_training_slides_are_counted_in_a_warning(evaluated: RunLayout, model: Path, tmp_path: Path):
+    run = RunLayout(model.parent)
+    with run.split_csv.open(encoding="utf-8", newline="") as file:
+        trained = sum(row["split"] == "train" for row in csv.DictReader(file))
+    assert 0 < trained < 12
+    assert evaluate.run(model, model.parent.parent / "cohort" / "slides.csv", tmp_path / "out") == 0
+    warning = f"The model was trained on {trained} of these 12 slides: the metrics are too good."
+    assert warning in str(json.loads(RunLayout(tmp_path / "out").evaluation_json.read_text())["warnings"])
+    assert "metrics are too good" not in evaluated.evaluation_json.read_text()

@@ -284,3 +284,16 @@ def test_another_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None
     assert "the worst first; each image as the model saw it." in page or "Worst errors" not in page
     assert "Confusion matrix of the likeliest class: lesion" in page
     assert "likeliest class: laboratory" not in page
+
+
+def test_training_images_are_counted_in_a_warning(
+    evaluated: RunLayout, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = make_table(
+        tmp_path / "data", 0
+    )  # the images of the model; 3 of 5 originals of each class trained it
+    assert evaluate.run_images(model, table, tmp_path / "out") == 0
+    warning = "The model was trained on 18 of these 30 images: the metrics are too good. Evaluate it on other patients."
+    assert warning in json.loads(RunLayout(tmp_path / "out").evaluation_json.read_text("utf-8"))["warnings"]
+    assert warning in capsys.readouterr().err
+    assert "trained on" not in str(json.loads(evaluated.evaluation_json.read_text("utf-8"))["warnings"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inkdot.datasets.image_cache import hashes_of
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_results import ImageResults, sites_of
 from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
@@ -21,6 +22,7 @@ from inkdot.evaluation.report_parts import (
     roc_plot,
     spread_facts,
     subgroup_sizes,
+    trained_on_warnings,
 )
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
@@ -69,7 +71,11 @@ def image_report(
     return EvaluationReport(
         title="Evaluation report",
         unit="image",
-        warnings=[*cohort_warnings(model, 0), *notes],
+        warnings=[
+            *cohort_warnings(model, 0),
+            *trained_on_warnings(model, list(hashes_of(images.entries).values()), "images"),
+            *notes,
+        ],
         facts=[
             f"{len(images.entries)} images of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
             "original image, and intervals are over groups.",

@@ -12,6 +12,7 @@ from inkdot.metrics.classification import FloatArray
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
 from inkdot.metrics.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
+from inkdot.storage.hashing import training_file
 from inkdot.storage.model_files import ModelFile
 
 SYNTHETIC_WARNING = (
@@ -38,7 +39,7 @@ def cohort_warnings(model: ModelFile, without_patient: int) -> list[str]:
 
 
 def model_facts(model: ModelFile, model_sha256: str, note: str = "") -> list[str]:
-    """The flagging head with its threshold, the abstention band, and that the model does not record its patients.
+    """The flagging head with its threshold, the abstention band, and what is known of training on these patients.
 
     Args:
         model: The model.
@@ -47,11 +48,34 @@ def model_facts(model: ModelFile, model_sha256: str, note: str = "") -> list[str
     """
     head = flagging_head(model.head_records)
     threshold = model.operating_points[head.name].threshold
+    recorded = (
+        "The model records its training files, but not its patients: training on other files of these patients"
+        if model.trained_on.training_files
+        else "The model does not record its patients: training on these ones"
+    )
     return [
         f"Head: {head.name}, {head.flag_class} at or above {threshold:.4g}, locked when the model was made.{note}",
         abstention_text(model.abstention.get(head.name)),
-        f"Model {model_sha256[:16]}, {model.backbone}. The model does not record its patients, so training on these "
-        "ones cannot be detected: mark test patients in a column split.",
+        f"Model {model_sha256[:16]}, {model.backbone}. {recorded} cannot be detected; mark test patients in a "
+        "column split.",
+    ]
+
+
+def trained_on_warnings(model: ModelFile, hashes: Sequence[str], units: str) -> list[str]:
+    """A warning where the model was trained on files that it is evaluated on.
+
+    Args:
+        model: The model.
+        hashes: Of the files, as training hashes them; blank where unknown.
+        units: ``slides`` or ``images``.
+    """
+    known = set(model.trained_on.training_files)
+    seen = sum(training_file(own) in known for own in hashes)
+    if not seen:
+        return []
+    return [
+        f"The model was trained on {seen} of these {len(hashes)} {units}: the metrics are too good. Evaluate it on "
+        "other patients."
     ]
 
 

@@ -21,6 +21,7 @@ from inkdot.evaluation.report_parts import (
     roc_plot,
     spread_facts,
     subgroup_sizes,
+    trained_on_warnings,
 )
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.slide_results import SlideResult, patient_truths
@@ -90,6 +91,7 @@ def slide_report(
         unit="slide",
         warnings=[
             *cohort_warnings(model, sum(not slide.entry.patient_id for slide in slides)),
+            *trained_on_warnings(model, [slide.slide_fingerprint for slide in slides], "slides"),
             *notes,
             *slide_warnings(slides),
         ],

@@ -7,6 +7,14 @@ from pathlib import Path
 _SAMPLE_BYTES = 1 << 20
 _SAMPLES = 16
 
+_TRAINING_FILE_DIGITS = 16
+"""64 bits: among a million files the chance of two alike is below 1 in 10 million."""
+
+
+def training_file(source_sha256: str) -> str:
+    """The digits of a slide's or image's hash by which a model remembers its training files."""
+    return source_sha256[:_TRAINING_FILE_DIGITS]
+
 
 def json_sha256(value: object) -> str:
     """Hash of a JSON value, independent of key order and white space (hex digits)."""

@@ -5,15 +5,13 @@ slide file can be found only by who holds the file.
 """
 
 from pathlib import Path
-from typing import Final
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort
 from inkdot.errors import LeakageError
+from inkdot.storage.hashing import training_file
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.model_files import ModelFile, read_model_file
-
-_DIGITS: Final = 16  # 64 bits: among a million files the chance of two alike is below 1 in 10 million
 
 
 def check_warm_start(cohort: Cohort, config: Config) -> None:
@@ -27,7 +25,7 @@ def check_warm_start(cohort: Cohort, config: Config) -> None:
     """
     known = set(_source_files(config))
     held_out = [*cohort.of("validation"), *cohort.of("test")]
-    seen = [tiles.entry.slide_id for tiles in held_out if _fingerprint(tiles.source_sha256) in known]
+    seen = [tiles.entry.slide_id for tiles in held_out if training_file(tiles.source_sha256) in known]
     if seen:
         what = "images" if cohort.images else "slides"
         raise LeakageError(
@@ -39,14 +37,10 @@ def check_warm_start(cohort: Cohort, config: Config) -> None:
 
 def with_training_files(description: ModelFile, cohort: Cohort, config: Config) -> ModelFile:
     """The description with the fingerprints of the training files, and of those of the model it started from."""
-    own = {_fingerprint(tiles.source_sha256) for tiles in cohort.of("train")}
+    own = {training_file(tiles.source_sha256) for tiles in cohort.of("train")}
     files = sorted(own.union(_source_files(config)))
     trained_on = description.trained_on.model_copy(update={"training_files": files})
     return description.model_copy(update={"trained_on": trained_on})
-
-
-def _fingerprint(source_sha256: str) -> str:
-    return source_sha256[:_DIGITS]
 
 
 def _source_files(config: Config) -> list[str]:
