@@ -40,11 +40,12 @@ TILE_PX = 122  # 61 µm at 0.5 µm per pixel
 def answers_of(labels: pd.DataFrame, slide_id: str) -> list[tuple[str, FinderCorrection]]:
     """Label and correction of each box of a slide; unsure ones are left out."""
     found = []
-    for row in labels[(labels.slide_id == slide_id) & (labels.label != "unsure")].itertuples():
-        x, y = row.x_l0_px, row.y_l0_px
-        box = shapely.box(x, y, x + row.width_l0_px, y + row.height_l0_px)
-        answer = CELL if row.nucleated == "yes" else NOT_A_CELL
-        found.append((row.label, FinderCorrection(slide_id, box, answer, "by eye")))
+    of_slide = labels.loc[(labels.slide_id == slide_id) & (labels.label != "unsure")]
+    for _, row in of_slide.iterrows():
+        x, y = row["x_l0_px"], row["y_l0_px"]
+        box = shapely.box(x, y, x + row["width_l0_px"], y + row["height_l0_px"])
+        answer = CELL if row["nucleated"] == "yes" else NOT_A_CELL
+        found.append((row["label"], FinderCorrection(slide_id, box, answer, "by eye")))
     return found
 
 
@@ -80,6 +81,7 @@ def compare(entry, before, after, labels: pd.DataFrame) -> list[np.ndarray]:
     total, had, has = Counter(), Counter(), Counter()
     lost = []
     for (label, _), place in zip(boxes, places, strict=True):
+        assert place.region is not None  # an answered one has its region
         now = nuclei_in(place.region, nuclei_of(after, place.rgb, place.glass)) > 0
         total[label] += 1
         had[label] += place.nuclei > 0
