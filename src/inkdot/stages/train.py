@@ -22,6 +22,7 @@ from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, source_notes
 from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
+from inkdot.pipeline.score_embeddings import copy_tables
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import SlideEntry
@@ -96,11 +97,11 @@ def run(
         return _exit_code(failing)
     with _started(config, layout, console) as context:
         fabric = context.fabric
-        failed = fabric.broadcast(_tile(entries, context, workers) if fabric.is_global_zero else _NONE)
+        failed = fabric.broadcast(_tile(entries, context, workers, given) if fabric.is_global_zero else _NONE)
         tiles = [labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in failed]
         if not tiles:
             raise UserError(
-                f"{slides}: expected slides to train on, found none that can be used; {_first(failed)}"
+                f"{slides}: expected slides to train on, found none that can be used; {': '.join(next(iter(failed.items())))}"
             )
         tiles, by_slide = training_tiles_of(tiles, config, layout)
         check_batch_size(config.training, fabric.world_size, mil=by_slide)
@@ -150,10 +151,15 @@ def _started(config: Config, layout: RunLayout, console: Console) -> Generator[R
         yield RunContext(fabric, config, layout, console)
 
 
-def _tile(entries: Sequence[SlideEntry], context: RunContext, workers: int) -> dict[str, str]:
+def _tile(
+    entries: Sequence[SlideEntry], context: RunContext, workers: int, given: RunLayout | None
+) -> dict[str, str]:
     """Tile the slides that are not tiled yet; the reason of each that failed, by slide_id."""
     config, layout = context.config, context.layout
     write_text(layout.slides_csv, manifest_text(entries, config.head_records, layout.root))
+    if given is not None:  # tiling keeps what was made from the same slide, settings and labels
+        for entry in entries:
+            copy_tables(entry, config, given, layout)
     task = TileTask(config, layout)
     tiled = run_slides("tile", entries, task, layout, workers=workers, description="Tiling")
     # Printed at once: if too few slides are left, the reasons stand above the error.
@@ -290,8 +296,3 @@ def _console() -> Console:
 def _exit_code(failed: object) -> int:
     """1 where something failed, on rank zero only: torchrun ends all processes when one returns 1, and rank zero ends last."""
     return 1 if failed and global_rank() == 0 else 0
-
-
-def _first(failed: dict[str, str]) -> str:
-    slide_id, reason = next(iter(failed.items()))
-    return f"{slide_id}: {reason}"

@@ -1,12 +1,15 @@
 """Embeddings of slides' tiles, each computed once: kept in the run folder, or taken from another run's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from inkdot.errors import StorageError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.model.frozen_encoder import FrozenEncoder
-from inkdot.pipeline.embed_slide import embed_slide
+from inkdot.pipeline.embed_slide import embed_slide, tile_corners
 from inkdot.records import SlideEntry
 from inkdot.storage.embeddings import Embeddings, read_embeddings, read_embeddings_metadata
 from inkdot.storage.hashing import file_sha256
@@ -26,11 +29,13 @@ class EmbeddingStore:
         encoder_sha256: Hash of the encoder.
         layout: The run folder, with the tile tables; new embeddings go there.
         given: Another run folder whose embeddings are used where they fit; None for none.
+        dct_scaling: Whether the decoder scales JPEG tiles, see ``tiling.dct_scaling``.
     """
 
     encoder_sha256: str
     layout: RunLayout
     given: RunLayout | None = None
+    dct_scaling: bool = False
 
     def of(self, slide_id: str) -> Embeddings:
         """Embeddings of all tiles of a slide, in the order of its tile table, float16 [tiles, features]; mapped, not read.
@@ -47,24 +52,47 @@ class EmbeddingStore:
         return next((own for own in folders if not self.mismatch(own, slide_id)), None)
 
     def mismatch(self, folder: RunLayout, slide_id: str) -> str:
-        """Why the embeddings of a slide in a folder cannot be used; empty where they can."""
+        """Why the embeddings of a slide in a folder cannot be used; empty where they can.
+
+        A tile table with other labels has another hash but the same tiles: their pixels are compared by slide file, scale
+        and corners.
+        """
+        tiles = self.layout.tiles(slide_id)
         try:
             facts = read_embeddings_metadata(folder, slide_id)
+            wrong = _unequal(facts, {"row": "tile", "encoder_sha256": self.encoder_sha256})
+            if wrong or facts["tiles_sha256"] == file_sha256(tiles):
+                return wrong
+            table, tile_facts = read_table(tiles, TILES_VERSION)
+            if wrong := _unequal(facts, self._pixels(tile_facts)):
+                return wrong
+            found = read_embeddings(folder, slide_id).coords
         except StorageError as error:
             return str(error)
-        expected = {
-            "row": "tile",
-            "encoder_sha256": self.encoder_sha256,
-            "tiles_sha256": file_sha256(self.layout.tiles(slide_id)),
+        same = np.array_equal(found, tile_corners(table))
+        return "" if same else f"expected the {len(table)} tiles of {tiles}, found {len(found)} others"
+
+    def _pixels(self, tile_facts: Mapping[str, Any]) -> dict[str, object]:
+        """What the pixels of a tile depend on besides its corner, as in the metadata of embeddings."""
+        slide = tile_facts["slide"]
+        return {
+            "slide_fingerprint": tile_facts["slide_fingerprint"],
+            "tile_spec": tile_facts["tile_spec"],
+            "mpp": [slide["mpp_x"], slide["mpp_y"]],
+            "dct_scaling": self.dct_scaling,
         }
-        return next(
-            (
-                f"expected {name} {str(value)[:16]}, found {str(facts.get(name))[:16]}"
-                for name, value in expected.items()
-                if facts.get(name) != value
-            ),
-            "",
-        )
+
+
+def _unequal(facts: Mapping[str, Any], expected: Mapping[str, object]) -> str:
+    """The first value that differs, as text; empty where all are equal."""
+    return next(
+        (
+            f"expected {name} {str(value)[:80]}, found {str(facts.get(name))[:80]}"
+            for name, value in expected.items()
+            if value is None or facts.get(name) != value
+        ),
+        "",
+    )
 
 
 def embed_slides(

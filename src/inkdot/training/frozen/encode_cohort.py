@@ -56,7 +56,7 @@ def encode_slides(
         The embeddings, and the reason of each slide that failed, by slide_id.
     """
     encoder = encoder_of(_frozen_network(context.config), context.config)
-    store = EmbeddingStore(encoder.sha256, context.layout, given)
+    store = EmbeddingStore(encoder.sha256, context.layout, given, context.config.tiling.dct_scaling)
     return store, embed_slides(entries, encoder, store, context) if context.fabric.is_global_zero else {}
 
 
