@@ -198,6 +198,39 @@ class TestPickles:
             read_tensors(tmp_path / "none.pth")
 
 
+def test_numbers_beside_the_tensors_of_a_checkpoint_are_not_its_tensors(tmp_path):
+    # As the ImageNet example of PyTorch writes it, with an accuracy that is a tensor.
+    own = {"module.a.weight": torch.ones(2)}
+    torch.save({"state_dict": own, "best_acc1": torch.tensor(71.2)}, tmp_path / "w.pth")  # noqa: TID251
+    assert list(read_tensors(tmp_path / "w.pth")) == ["module.a.weight"]
+    endless = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "endless.pth")  # noqa: TID251
+    with pytest.raises(UserError, match="expected tensors by name"):
+        read_tensors(tmp_path / "endless.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda own: own.to(torch.int8),
+            r"expected dense floating-point numbers, found strided int8 in conv1",
+        ),
+        (lambda own: own.to(torch.complex64), r"found strided complex64 in conv1"),
+        (lambda own: own.to_sparse(), r"found sparse_coo float32 in conv1"),
+        (lambda own: own * float("nan"), r"expected finite numbers, found NaN or infinite ones in conv1"),
+    ],
+)
+def test_numbers_that_pytorch_would_convert_without_a_word_are_refused(change, message):
+    tensors = timm.create_model("test_resnet", num_classes=0).state_dict()
+    backbone = build_backbone(BackboneSpec("test_resnet", 64))
+    assert loaded(backbone, {name: one.bfloat16() for name, one in tensors.items()}) == []
+    name = next(iter(tensors))
+    with pytest.raises(UserError, match=message):
+        loaded(backbone, tensors | {name: change(tensors[name])})
+
+
 def test_the_file_in_a_folder(tmp_path):
     with pytest.raises(UserError, match=r"expected a file of weights such as model\.safetensors, found none"):
         folder_weights(tmp_path)

@@ -39,6 +39,7 @@ _WRAPPERS: Final = (
 """Entries of a checkpoint that hold the tensors, the best first: a teacher is what self-supervision releases."""
 _PREFERRED: Final = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 _NAMED: Final = 5
+_DEPTH: Final = 5
 _COUNTER: Final = "num_batches_tracked"
 
 
@@ -106,7 +107,8 @@ def load_weights(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str
         Names of tensors in the file that are no part of a backbone, such as a classifier's.
 
     Raises:
-        UserError: Names or shapes are not those of the backbone; the message gives the reason.
+        UserError: Names or shapes are not those of the backbone, or tensors do not hold finite floating-point numbers; the
+            message gives the reason.
     """
     given, left_out = matched_tensors(backbone, tensors, source, name)
     backbone.load_state_dict(given)
@@ -144,6 +146,7 @@ def matched_tensors(
     given = {one: tensor for one, tensor in given.items() if one not in surplus}
     if problems := _problems(given, expected):
         raise UserError(_reason(given, expected, problems, failure, source, name))
+    _check_numbers(given, source)
     if not isinstance(backbone, Encoder):
         return given, left_out
     given = {f"trunk.{one}": tensor for one, tensor in given.items()}
@@ -173,6 +176,23 @@ def _by_timm(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, Tensor]:
         getattr(module, "checkpoint_filter_fn", None) or getattr(module, "_checkpoint_filter_fn", None),
     )
     return dict(convert(dict(tensors), trunk)) if convert is not None else dict(tensors)
+
+
+def _check_numbers(given: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what PyTorch would convert without a word: integers of a quantised network, complex numbers, NaN."""
+    for name, tensor in given.items():
+        if name.endswith(_COUNTER):
+            continue
+        if tensor.layout != torch.strided or not tensor.is_floating_point():
+            kind = f"{tensor.layout} {tensor.dtype}".replace("torch.", "")
+            raise UserError(
+                f"model.weights: {source}: expected dense floating-point numbers, found {kind} in {name}; get the weights that "
+                "are not quantised or compressed"
+            )
+        if not torch.isfinite(tensor.float()).all():
+            raise UserError(
+                f"model.weights: {source}: expected finite numbers, found NaN or infinite ones in {name}; get the file again"
+            )
 
 
 def _problems(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
@@ -263,18 +283,15 @@ def _damaged(path: Path, reason: str) -> UserError:
     )
 
 
-def _unwrapped(content: object) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, which may lie in entries of entries."""
-    if not isinstance(content, Mapping):
+def _unwrapped(content: object, depth: int = 0) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, which may lie in entries of entries, beside single numbers such as ``best_acc1``."""
+    if not isinstance(content, Mapping) or depth > _DEPTH:  # a pickle's dictionary may hold itself
         return {}
     entries = cast("Mapping[object, Any]", content)
-    tensors = {str(name): value.data for name, value in entries.items() if isinstance(value, Tensor)}
-    if tensors:
-        return tensors
     for name in _WRAPPERS:
-        if tensors := _unwrapped(entries.get(name)):
+        if tensors := _unwrapped(entries.get(name), depth + 1):
             return tensors
-    return {}
+    return {str(name): value.data for name, value in entries.items() if isinstance(value, Tensor)}
 
 
 def _shape(tensor: Tensor) -> str:
