@@ -123,6 +123,42 @@ class TestLocalFolder:
         with pytest.raises(UserError, match=r"expected timm's config\.json with an architecture"):
             resolve_backbone(f"local-dir:{tmp_path}", 64)
 
+    def test_a_config_without_normalisation_has_timms_default(self, tmp_path):
+        (tmp_path / "config.json").write_text('{"architecture": "test_resnet", "pretrained_cfg": {}}')
+        model = timm.create_model(f"local-dir:{tmp_path}", pretrained=False)
+        expected = (tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"]))
+        assert resolve_backbone(f"local-dir:{tmp_path}", 64).normalisation == expected
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"mean": [123.7, 116.3, 103.5]}, r"mean: expected three numbers from 0 to 1, found \[123\.7"),
+            ({"mean": 0.5}, r"mean: expected three numbers from 0 to 1, found 0\.5"),
+            ({"mean": ["a", "b", "c"]}, r"mean: expected three numbers"),
+            ({"std": [0.2, 0.2]}, r"std: expected three numbers above 0 and up to 1, found \[0\.2, 0\.2\]"),
+            ({"std": [0.2, 0, 0.2]}, r"std: expected three numbers above 0"),
+        ],
+    )
+    def test_a_normalisation_that_is_none_is_refused(self, tmp_path, settings, message):
+        config = {"architecture": "test_resnet", "pretrained_cfg": settings}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(UserError, match=message):
+            resolve_backbone(f"local-dir:{tmp_path}", 64)
+
+    def test_an_architecture_that_is_no_name_is_refused(self, tmp_path):
+        (tmp_path / "config.json").write_text('{"architecture": 5, "pretrained_cfg": {}}')
+        with pytest.raises(UserError, match="expected the name of a timm model as architecture, found 5"):
+            resolve_backbone(f"local-dir:{tmp_path}", 64)
+
+
+def test_a_name_with_an_empty_tag_or_in_capitals_is_refused_with_the_ones_that_there_are():
+    with pytest.raises(
+        UserError, match=r"expected a tag of resnet50 .* found ''; choose one of resnet50\.a1_in1k"
+    ):
+        resolve_backbone("resnet50.", 64)
+    with pytest.raises(UserError, match=r"found 'UNI'; similar ones are uni, "):
+        resolve_backbone("UNI", 64)
+
 
 def test_arguments_that_load_files_are_never_passed_on():
     given = {

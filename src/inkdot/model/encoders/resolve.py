@@ -6,12 +6,14 @@ A name is a recipe (``uni2-h``), a timm model with or without a tag (``resnet50.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import timm
+from timm.models import PretrainedCfg
 from timm.models._hub import load_model_config_from_path
 
 from inkdot.errors import UserError
@@ -19,7 +21,7 @@ from inkdot.model.encoders.backbone_spec import BackboneSpec, architecture_argum
 from inkdot.model.encoders.fitting import fitting_sides, misfit, trained_side
 from inkdot.model.encoders.hub import hub_config
 from inkdot.model.encoders.recipes import EncoderRecipe, encoder_recipes, recipe_of
-from inkdot.model.encoders.timm_names import PLAIN_NORMALISATION, backbone_normalisation, check_backbone
+from inkdot.model.encoders.timm_names import backbone_normalisation, check_backbone
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per RGB channel, on the 0 to 1 scale."""
@@ -128,16 +130,39 @@ def _of_config(
 ) -> ResolvedBackbone:
     """Timm's ``config.json``: its ``pretrained_cfg``, ``architecture`` and ``model_args``."""
     settings, architecture, model_args = config
+    if not isinstance(architecture, str):
+        raise UserError(
+            f"model.backbone: {name}: config.json: expected the name of a timm model as architecture, found {architecture!r}; "
+            "correct the file"
+        )
     check_backbone(architecture)
     kwargs = architecture_arguments(model_args, f"model.backbone: {name}: config.json")
     pool = settings.get("global_pool")
     if pool and "global_pool" not in kwargs and _is_transformer(architecture):
         kwargs["global_pool"] = pool
-    mean, std = settings.get("mean"), settings.get("std")
-    normalisation = (tuple(mean), tuple(std)) if mean and std else PLAIN_NORMALISATION
+    # What the file leaves out has timm's default, ImageNet's.
+    plain = PretrainedCfg()
+    normalisation = (
+        _channels(settings.get("mean"), plain.mean, f"model.backbone: {name}: config.json: mean"),
+        _channels(settings.get("std"), plain.std, f"model.backbone: {name}: config.json: std", above=0.0),
+    )
     # Only the architecture is kept: a tag would name weights of timm's that are not loaded.
     spec = BackboneSpec(architecture.partition(".")[0], side_px, kwargs)
     return ResolvedBackbone(name, spec, normalisation, origin, address)
+
+
+def _channels(
+    values: object, default: Sequence[float], source: str, above: float = -math.inf
+) -> tuple[float, ...]:
+    """Three numbers of the 0 to 1 scale."""
+    if values is None:
+        return tuple(default)
+    found = cast("list[object]", values) if isinstance(values, (list, tuple)) else []
+    numbers = [float(one) for one in found if isinstance(one, (int, float))]
+    if len(found) != 3 or len(numbers) != 3 or not all(0 <= one <= 1 and one > above for one in numbers):
+        start = "above 0 and up to 1" if above == 0 else "from 0 to 1"
+        raise UserError(f"{source}: expected three numbers {start}, found {values!r}; correct the file")
+    return tuple(numbers)
 
 
 def _folder_config(folder: Path) -> tuple[Mapping[str, Any], str, Mapping[str, Any]]:

@@ -23,15 +23,15 @@ def check_backbone(name: str, further: tuple[str, ...] = ()) -> None:
     Raises:
         UserError: It has not; the message names similar models, or the tags that there are.
     """
-    architecture, _, tag = name.partition(".")
+    architecture, dot, tag = name.partition(".")
     if not timm.is_model(architecture):
-        known: list[str] = [*timm.list_models(), *further]
-        similar = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known[:3]
+        known: list[str] = [*further, *timm.list_models()]
+        similar = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.5) or known[:3]
         raise UserError(
             f"model.backbone: expected a timm model name, found {name!r}; similar ones are {', '.join(similar)}"
         )
     tags = weight_tags(architecture)
-    if tag and tag not in tags:
+    if dot and tag not in tags:
         listed = ", ".join(f"{architecture}.{known}" for known in tags) or f"{architecture} without a tag"
         raise UserError(
             f"model.backbone: expected a tag of {architecture} that timm knows, found {tag!r}; choose one of {listed}"
