@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import timm
 from safetensors.numpy import save_file
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.datasets.image_cache import read_image
 from inkdot.errors import LeakageError, UserError
 from inkdot.manifest import ImageEntry
+from inkdot.model.encoders.timm_names import backbone_normalisation
 from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 from inkdot.pipeline.score_slide import UNKNOWN_SCALE_WARNING, model_warnings
 from inkdot.records import Mpp
@@ -100,6 +102,27 @@ def test_images_make_a_model_with_three_classes_and_soft_labels(table: Path, tmp
         _, group, side, *_ = line.split(",")
         sides.setdefault(group, set()).add(side)
     assert all(len(found) == 1 for found in sides.values())
+
+
+def test_the_card_states_the_learning_rate_that_the_config_left_open(table: Path, tmp_path: Path):
+    backbone = timm.create_model("test_vit", num_classes=0, img_size=32)
+    tensors = {name: own.numpy() for name, own in backbone.state_dict().items()}
+    save_file(tensors, tmp_path / "vit.safetensors")
+    values = config().model_dump(mode="json")
+    values["model"] |= {"backbone": "test_vit", "weights": str(tmp_path / "vit.safetensors")}
+    values["training"] |= {"epochs": 1, "learning_rate": None}
+    layout = RunLayout(tmp_path / "run")
+    assert train.run_images(config_from_mapping(values), table, layout.root) == 0
+    card = (layout.model / "card.md").read_text(encoding="utf-8")
+    stated = "AdamW, learning rate 0.0003, times 0.75 per layer below the heads; gradient norm at most 1; "
+    assert stated in card
+    # model.json holds what prediction needs: the normalisation, not the learning rate.
+    model = read_model_file(layout.model)
+    found = (tuple(model.normalisation_mean), tuple(model.normalisation_std))
+    assert found == backbone_normalisation("test_vit")
+    header, *rows = (layout.root / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    rates = [float(row.split(",")[header.split(",").index("learning_rate")]) for row in rows]
+    assert 0 < max(rates) <= 0.0003
 
 
 def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):

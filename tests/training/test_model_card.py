@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inkdot.config import config_from_mapping
-from inkdot.storage.model_files import ModelFile, read_model_file
+from inkdot.storage.model_files import Attention, ModelFile, read_model_file
 from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import reader_lines, training_summary
 
@@ -57,6 +57,17 @@ def test_the_card_of_a_model_of_images_mentions_no_slides_or_patients(a_descript
     assert "bootstrap over groups" in making
     assert "slides" not in making
     assert "patient" not in making
+
+
+@pytest.mark.parametrize(("start", "stated"), [("pseudo-labels", True), ("pretrained", False)])
+def test_the_learning_rate_of_slides_after_tiles_is_stated(
+    a_description: ModelFile, start: str, stated: bool
+) -> None:
+    attention = Attention.model_validate({"hidden": 8, "slides_per_class": {}, "start": start})
+    own = a_description.model_copy(update={"attention": attention})
+    lines = training_summary(own, config_from_mapping({}), 1, "0" * 64, "learning rate 0.001", "cpu")
+    (line,) = (line for line in lines if line.startswith("Training: "))
+    assert ("slides after tiles at a peak learning rate of 0.0003" in line) == stated
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from inkdot.training.mil.train_mil import train_mil
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import describe
 from inkdot.training.release.model_card import card_text
-from inkdot.training.release.reporting_checklist import reader_lines, training_summary
+from inkdot.training.release.reporting_checklist import after_tiles, reader_lines, training_summary
 from inkdot.training.run_context import RunContext
 from inkdot.training.validation import validate_whole_slides
 from inkdot.training.warm_start import with_training_files
@@ -79,7 +79,7 @@ def train_cohort(
     network, weights_notes = starting_network(config, training, mpp_known=mpp_known)
     frozen = config.model.freeze_backbone
     weights_notes += batch_norm_note(trainable(network, frozen=frozen), context.fabric)
-    optimizer = str(optimizer_settings(config, network.backbone))
+    optimizer = optimizer_settings(config, network.backbone)
     context.print([*weights_notes, *([] if frozen else [f"Optimiser: AdamW, {optimizer}."])])
     if cohort.by_slide:
         trained = train_mil(network, data, cohort, context)
@@ -109,10 +109,12 @@ def train_cohort(
         stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout
     )
     given = any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values())
+    if frozen and after_tiles(description):  # the tiles had no AdamW
+        optimizer = optimizer._replace(learning_rate=config.training.mil.learning_rate)
     device = str(choose_device("auto"))
     making = [
         *training_summary(
-            description, config, _parameters(network), data.identity, optimizer, device, given=given
+            description, config, _parameters(network), data.identity, str(optimizer), device, given=given
         ),
         *_reader_lines(cohort, config),
     ]

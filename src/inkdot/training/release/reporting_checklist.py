@@ -32,6 +32,11 @@ _POOLED: Final[dict[Aggregator, str]] = {
 }
 
 
+def after_tiles(description: ModelFile) -> bool:
+    """Whether slides were trained after tiles, and so at ``training.mil.learning_rate``."""
+    return description.attention is not None and description.attention.start in ("tiles", "pseudo-labels")
+
+
 def training_summary(
     description: ModelFile,
     config: Config,
@@ -80,6 +85,8 @@ def training_summary(
         f"{training.epochs} epochs, batches of {training.batch_size}, AdamW, {optimizer}; weight decay "
         f"{training.weight_decay:g}, warm-up and cosine, EMA of the weights {training.ema_decay:g}"
     )
+    if after_tiles(description) and not config.model.freeze_backbone:
+        steps += f"; slides after tiles at a peak learning rate of {training.mil.learning_rate:g}"
     if config.model.freeze_backbone:
         fitted = "the heads by L-BFGS with an L2 penalty (linear probe)"
         steps = f"{fitted}, then {steps}" if description.attention else fitted
