@@ -42,7 +42,7 @@ def image_embeddings(
             context.print([f"Embeddings of {count} images are reused from {folder.root}."])
             return array
         if folder is given:
-            context.print([f"The embeddings in {folder.root} are not used: {why}"])
+            context.print([f"The embeddings in {folder.root} are not used: {why}."])
     context.print([f"{cost_line(encoder, count)}."])
     array_path, facts_path = _paths(context.layout)
     facts_path.unlink(missing_ok=True)
@@ -57,6 +57,8 @@ def image_embeddings(
 def _read(folder: RunLayout, facts: dict[str, str], count: int) -> tuple[FloatArray | None, str]:
     """The array of a folder, or why it cannot be used."""
     array_path, facts_path = _paths(folder)
+    if not facts_path.exists():
+        return None, "it has none of images"
     try:
         found = json.loads(facts_path.read_text(encoding="utf-8"))
         for name, value in facts.items():
