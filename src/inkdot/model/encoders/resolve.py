@@ -123,7 +123,7 @@ def _of_recipe(recipe: EncoderRecipe, side_px: int) -> ResolvedBackbone:
 
 def _of_config(
     name: str,
-    config: tuple[Mapping[str, Any], str, Mapping[str, Any]],
+    config: tuple[Mapping[str, Any], object, Mapping[str, Any]],
     side_px: int,
     origin: Literal["hub", "folder"],
     address: str,
