@@ -275,3 +275,13 @@ def test_the_page_of_a_real_model_does_not_say_synthetic(
     shown = capsys.readouterr().out
     assert "SYNTHETIC" not in shown
     assert "    sensitivity 0.960" in shown
+
+
+def test_the_page_of_a_model_of_images_speaks_of_images(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    description["trained_on"]["images"] = True
+    (model / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    model_show.run(model)
+    assert "chosen for a sensitivity of 0.95 on images" in capsys.readouterr().out

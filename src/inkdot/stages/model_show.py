@@ -85,20 +85,25 @@ def _head(head: Head, description: ModelFile) -> str:
     return f"{line}; temperature {description.temperatures.get(head.name, 1.0):g}"
 
 
+def _unit(description: ModelFile, evaluated_on: str) -> str:
+    return "images" if description.trained_on.images and evaluated_on == "slides" else evaluated_on
+
+
 def _points(description: ModelFile) -> list[str]:
     prefix = "selftest_" if description.trained_on.synthetic else ""
     lines = list[str]()
     for name, point in sorted(description.operating_points.items()):
         lines.append(
             f"  {name}: {point.class_name} at or above {point.threshold:.4g}, "
-            f"chosen for a sensitivity of {point.target_sensitivity:g} on {point.evaluated_on}"
+            f"chosen for a sensitivity of {point.target_sensitivity:g} on {_unit(description, point.evaluated_on)}"
         )
         for kind, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             lines.append(f"    {prefix}{kind} {_metric(metric) if metric else 'unknown'}")
     for name, own in sorted(description.abstention.items()):
         span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
         lines.append(
-            f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} on {own.evaluated_on}"
+            f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} "
+            f"on {_unit(description, own.evaluated_on)}"
         )
         lines.append(f"    {prefix}coverage {_metric(own.coverage)}")
         lines.append(
