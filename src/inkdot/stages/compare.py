@@ -93,6 +93,11 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     raise UserError(f"expected different results, found the same folder twice: {folders[0]}; name each once")
 
 
+def _in_lines(metric: str) -> str:
+    """The metric, its head and class, and a remark in lines of their own: a name is not cut within a word."""
+    return metric.replace(".", "\n", 1).replace(" (", "\n(")
+
+
 def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
     console = Console(stderr=True)
     console.print(Text(summary_line(comparison)), soft_wrap=True)
@@ -101,10 +106,10 @@ def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
         (TEST_COLUMNS, test_rows(comparison)),
     ):
         table = Table(box=None)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+        for index, column in enumerate(columns):
+            table.add_column(column, overflow="fold", no_wrap=index == 0)
+        for first, *others in rows:
+            table.add_row(Text(_in_lines(first)), *(Text(cell) for cell in others))
         console.print(table)
     lines = [*explanation(comparison), test_explanation(comparison), *comparison.notes]
     for line in [*lines, f"report: {layout.markdown}"]:

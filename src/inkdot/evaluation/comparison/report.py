@@ -84,6 +84,8 @@ def explanation(comparison: Comparison) -> list[str]:
 
 def test_explanation(comparison: Comparison) -> str:
     """How DeLong's test was made."""
+    if not any(comparison.auc_tests):
+        return "The test needs two patients of each class, and a difference that varies between patients."
     clustered = any(test is not None and test.method == CLUSTERED for test in comparison.auc_tests)
     how = (
         "Patients have several rows, which are clustered by patient (Obuchowski 1997)."
