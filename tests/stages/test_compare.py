@@ -238,3 +238,15 @@ def test_inadequate_slides_are_missed_not_left_out(tmp_path: Path):
     assert metrics["specificity.grade.high"]["rows"] == 5
     assert metrics["auc.grade.high"]["rows"] == 10
     assert facts["notes"][0].startswith("2 slides have no score in at least one result")
+
+
+@pytest.mark.parametrize(("column", "text"), [("p.grade.high", "nan"), ("p.grade.high", "inf"), ("fold", "")])
+def test_what_is_no_number_is_refused(tmp_path: Path, column: str, text: str):
+    rows = cohort(2)
+    folders = [write_run(tmp_path / name, scores_of(rows["truth"], 2, 2, 1.0), rows) for name in ("a", "b")]
+    path = RunLayout(folders[1]).out_of_fold_csv
+    header, first, *others = path.read_text().splitlines()
+    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {column: text}
+    path.write_text("\n".join([header, ",".join(cells.values()), *others]))
+    with pytest.raises(UserError, match=f"number in {column}, found {text!r}; correct it"):
+        compare.run(folders, tmp_path / "out", replicates=10)

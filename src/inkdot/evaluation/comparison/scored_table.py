@@ -161,7 +161,7 @@ def _images(path: Path, heads: tuple[Head, ...], name: str) -> ScoredTable:
         heads=heads,
         ids=np.array([row.cells["name"] for row in rows], np.str_),
         patients=np.array([row.cells["group"] for row in rows], np.str_),
-        folds=np.array([_number(row, "fold") for row in rows], np.int64) if "fold" in table.columns else None,
+        folds=np.array([_fold(row) for row in rows], np.int64) if "fold" in table.columns else None,
         targets=np.array([[_number(row, own) for own in targets] for row in rows], np.float64),
         scores=np.array([[_number(row, own) for own in scores] for row in rows], np.float64),
         flagged=np.array([row.cells["flagged"] == "1" for row in rows], np.bool_)
@@ -183,13 +183,23 @@ def _slides(path: Path, heads: tuple[Head, ...], name: str) -> ScoredTable:
         )
         for row in table.rows
     ]
-    folds = [int(_number(row, "fold")) for row in table.rows] if "fold" in table.columns else None
+    folds = [_fold(row) for row in table.rows] if "fold" in table.columns else None
     return slide_table(path, name, flagging_head(heads), rows, folds)
 
 
 def _number(row: CsvRow, column: str) -> float:
     text = row.cells[column]
     try:
-        return float(text) if text else np.nan
+        value = float(text) if text else None
     except ValueError:
-        raise UserError(f"{row.where}: expected a number in {column}, found {text!r}") from None
+        value = np.nan
+    if value is not None and not np.isfinite(value):
+        raise UserError(f"{row.where}: expected a number in {column}, found {text!r}; correct it")
+    return np.nan if value is None else value
+
+
+def _fold(row: CsvRow) -> int:
+    text = row.cells["fold"]
+    if not (text.isascii() and text.isdigit()):
+        raise UserError(f"{row.where}: expected a whole number in fold, found {text!r}; correct it")
+    return int(text)
