@@ -259,7 +259,8 @@ def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -
     from inkdot.config import config_from_mapping
     from inkdot.model.model_folder import save_model
     from inkdot.model.network import NetworkSpec, TileNetwork
-    from inkdot.storage.model_files import ModelFile, TrainedOn
+    from inkdot.storage.model_files import ModelFile
+    from inkdot.storage.model_records import TrainedOn
 
     tiling = {"side_px": SIDE_PX, "mpp": tile_mpp, "stride_px": SIDE_PX, "mode": "grid"}
     config = config_from_mapping({"tiling": tiling, "model": {"backbone": backbone}})

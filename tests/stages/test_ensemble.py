@@ -21,7 +21,8 @@ from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify, review_export
 from inkdot.storage.ensemble_files import Member, members_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import Attention, model_sha256, read_model_file, write_model_file
+from inkdot.storage.model_files import model_sha256, read_model_file, write_model_file
+from inkdot.storage.model_records import Attention
 from inkdot.storage.tables.scores import read_scores
 
 MakeModel = Callable[..., Path]

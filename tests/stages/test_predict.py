@@ -26,7 +26,8 @@ from inkdot.storage.embeddings import read_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
-from inkdot.storage.model_files import ModelFile, OperatingPoint, TrainedOn, model_sha256
+from inkdot.storage.model_files import ModelFile, model_sha256
+from inkdot.storage.model_records import OperatingPoint, TrainedOn
 from inkdot.storage.tables.predictions import read_predictions
 from inkdot.storage.tables.scores import read_scores
 from inkdot.tiling.tile_pixels import read_tile, read_tiles

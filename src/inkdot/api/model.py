@@ -33,7 +33,8 @@ from inkdot.review.wording import RESEARCH_USE
 from inkdot.stages import predict
 from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, OperatingPoint
+from inkdot.storage.model_files import ModelFile
+from inkdot.storage.model_records import OperatingPoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from inkdot.model.batches import FeatureArray
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import OodReference
+from inkdot.storage.model_records import OodReference
 
 MOST_TILES = 512
 """Training tiles that are stored, evenly over all: a megabyte, and 0.05 ms per scored tile."""

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.errors import UserError
-from inkdot.evaluation.comparison.compare_models import Comparison, compare_models
+from inkdot.evaluation.comparison.compare_models import compare_models
+from inkdot.evaluation.comparison.comparison import Comparison
 from inkdot.evaluation.comparison.pairing import paired
 from inkdot.evaluation.comparison.plot import comparison_svg
 from inkdot.evaluation.comparison.predicted_slides import read_predicted_slides

@@ -24,7 +24,8 @@ from inkdot.model.targets import IndexArray
 from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
 from inkdot.pipeline.score_embeddings import infer_from_embeddings
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import Interval, ModelFile, write_model_file
+from inkdot.storage.model_files import ModelFile, write_model_file
+from inkdot.storage.model_records import Interval
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.deployed_network import deployed_network

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inkdot import plotting
-from inkdot.evaluation.comparison.compare_models import Comparison
+from inkdot.evaluation.comparison.comparison import Comparison
 
 if TYPE_CHECKING:
     from inkdot.plotting import Axes

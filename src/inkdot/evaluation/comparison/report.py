@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from inkdot.evaluation.comparison.compare_models import ComparedMetric, Comparison
+from inkdot.evaluation.comparison.comparison import ComparedMetric, Comparison
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.metrics.delong import CLUSTERED, AucDifference
 from inkdot.metrics.paired_bootstrap import Difference

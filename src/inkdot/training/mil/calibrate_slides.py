@@ -13,7 +13,8 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
-from inkdot.storage.model_files import Attention, ModelFile, TrainedOn
+from inkdot.storage.model_files import ModelFile
+from inkdot.storage.model_records import Attention, TrainedOn
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.mil_objective import fit_slide_temperatures, pooled_bags
 from inkdot.training.release.calibrate import REPLICATES, FlagScores, lock, model_description

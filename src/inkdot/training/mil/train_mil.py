@@ -20,7 +20,8 @@ from inkdot.model.targets import TargetArray, known_rows
 from inkdot.model.torch_backend import to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import Attention, ModelFile
+from inkdot.storage.model_files import ModelFile
+from inkdot.storage.model_records import Attention
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import best_epoch_note
 from inkdot.training.fit.objective import TileObjective, TrainingData

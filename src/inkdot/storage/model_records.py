@@ -1,0 +1,173 @@
+"""Parts of ``model/model.json``: metrics with intervals, operating points, the training cohort."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inkdot.config import Aggregator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class Recorded(BaseModel):
+    """A frozen record that refuses unknown keys and numbers that are not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(Recorded):
+    """A metric with its 95 % confidence interval.
+
+    Attributes:
+        value: Point estimate.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        method: Method of the interval, e.g. ``bootstrap over patients`` or ``Clopper-Pearson``.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+
+class ReliabilityStep(Recorded):
+    """One bin of the reliability diagram on validation data.
+
+    Attributes:
+        low: Lower edge of the bin, a score from 0 to 1.
+        high: Upper edge of the bin.
+        regions: Number of labelled validation tiles with such a score.
+        positive: Fraction (0 to 1) of them whose label is the flag class.
+    """
+
+    low: Fraction
+    high: Fraction
+    regions: int = Field(ge=0)
+    positive: Interval
+
+
+class OperatingPoint(Recorded):
+    """The threshold of a head, chosen on validation data and fixed in the model.
+
+    Attributes:
+        class_name: The class that is called at or above the threshold.
+        threshold: Score, 0 to 1.
+        target_sensitivity: Requested sensitivity, 0 to 1.
+        sensitivity: Sensitivity on the validation slides (or images) with labelled tiles.
+        specificity: Specificity there.
+        evaluated_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
+            slides with their attention-pooled score.
+        reliability: Reliability diagram there; empty in older models.
+    """
+
+    class_name: str
+    threshold: float = Field(ge=0.0, le=1.0)
+    target_sensitivity: Fraction
+    sensitivity: Interval | None
+    specificity: Interval | None
+    evaluated_on: Literal["slides", "tiles", "attention"] = "slides"
+    reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
+
+
+class AbstentionBand(Recorded):
+    """Scores at which a head abstains, chosen on validation data for a target selective risk and fixed in the model.
+
+    Attributes:
+        low: The flagging head abstains for scores between this and ``high``; None for other heads.
+        high: From this score on a call is made: flagged, or, for other heads, the most probable class. None where no score
+            reaches the target risk.
+        target_selective_risk: Requested fraction (0 to 1) of wrong calls among all calls.
+        selective_risk: That fraction on the validation data; None where no call was made there.
+        coverage: Fraction (0 to 1) of the validation data on which a call was made.
+        evaluated_on: Unit of evaluation, see :class:`OperatingPoint`.
+    """
+
+    low: float | None = Field(default=None, ge=0.0, le=1.0)
+    high: float | None = Field(ge=0.0, le=1.0)
+    target_selective_risk: Fraction
+    selective_risk: Interval | None
+    coverage: Interval
+    evaluated_on: Literal["slides", "tiles", "attention"]
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> Self:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
+
+    def holds(self, score: float) -> bool:
+        """Whether the flagging head abstains at a score, compared as float32, the precision of stored scores."""
+        if self.low is None or self.high is None:
+            return False
+        return bool(np.float32(self.low) < np.float32(score) < np.float32(self.high))
+
+
+class Attention(Recorded):
+    """The attention head of a model, trained by MIL on labels of whole slides.
+
+    Attributes:
+        hidden: Width of its hidden layers; 0 where the aggregator has none.
+        slides_per_class: Number of training slides with a slide label per ``<head>.<class>`` (soft targets by weight).
+        start: What the backbone was trained on before: labelled ``tiles``, ``pseudo-labels`` from the labels of slides
+            tiles without labels (``self-supervised``, in older models only), ``pretrained`` weights, or nothing
+            (``scratch``).
+        aggregator: How the logits of a slide are made from those of its tiles; left out of the file for gated attention.
+        follows: Attention logits are added to each tile's margin for the flag class; False in older models.
+    """
+
+    hidden: int = Field(ge=0)
+    slides_per_class: dict[str, float]
+    start: Literal["tiles", "pseudo-labels", "self-supervised", "pretrained", "scratch"]
+    follows: bool = False
+    aggregator: Aggregator = "gated_attention"
+
+
+class OodReference(Recorded):
+    """Out-of-distribution (OOD) detection: embeddings of training tiles in ``reference.safetensors``, and a limit.
+
+    Attributes:
+        limit: Median OOD distance over a slide's tiles above which the slide is out of distribution. A further slide like the
+            validation slides exceeds it with a probability of 1 %.
+        slides: Number of validation slides from which the limit is estimated.
+        tiles: Number of training tiles in the reference.
+        reference_sha256: Hash of the file.
+    """
+
+    limit: float = Field(gt=0.0)
+    slides: int
+    tiles: int
+    reference_sha256: str
+
+
+class TrainedOn(Recorded):
+    """Summary of the training cohort, without identifiers.
+
+    Attributes:
+        synthetic: Trained on synthetic specimens: the model refuses real slides.
+        slides: Number of slides for training and validation.
+        patients: Number of patients for training and validation.
+        tiles_per_class: Number of training tiles per ``<head>.<class>`` (soft targets by weight).
+        preparations: Preparations in the cohort.
+        stains: Stains in the cohort.
+        sites: Number of sites.
+        scanners: Number of scanners.
+        images: The cohort consists of labelled images, which ``slides`` counts.
+        mpp_range: Lowest and highest µm/px of the slides as scanned; None where unknown and in older models.
+        training_files: Fingerprints of the files that the weights were fitted to, with those of a model that they started from:
+            the first 16 hex digits of each file's hash, which only who holds the file can find. Empty in older models.
+    """
+
+    synthetic: bool
+    slides: int
+    patients: int
+    tiles_per_class: dict[str, float]
+    preparations: list[str]
+    stains: list[str]
+    sites: int
+    scanners: int
+    images: bool = False
+    mpp_range: tuple[Positive, Positive] | None = None
+    training_files: list[str] = Field(default_factory=list[str])
