@@ -110,7 +110,7 @@ def timed(job: dict[str, Any], run: Callable[[], object]) -> tuple[float, float]
 
 
 def embedding(job: dict[str, Any], encoder: Any, scratch: Path) -> Callable[[], object]:
-    from inkdot.pipeline.embed_slide import embed_slide
+    from inkdot.pipeline.scoring.embed_slide import embed_slide
     from inkdot.storage.layout import RunLayout
 
     layout = RunLayout(scratch)

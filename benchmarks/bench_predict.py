@@ -142,7 +142,7 @@ def measure(method: str, job: dict[str, Any]) -> dict[str, float]:
 def inkdot(job: dict[str, Any]) -> Callable[[], float]:
     from inkdot.execution.prefetch import prefetch
     from inkdot.model.predictor import Predictor
-    from inkdot.pipeline.infer_tiles import PREFETCH_TILES
+    from inkdot.pipeline.scoring.infer_tiles import PREFETCH_TILES
 
     predictor = Predictor(Path(job["model"]), device="cpu", runtime="openvino")
     predictor.predict_proba(islice(tiles(job), 1))
@@ -230,7 +230,7 @@ def corners(job: dict[str, Any]) -> Iterator[tuple[int, int]]:
 def side_l0(job: dict[str, Any]) -> int:
     from inkdot.records import SlideEntry
     from inkdot.slides import open_slide
-    from inkdot.storage.model_files import read_model_file
+    from inkdot.storage.models.model_files import read_model_file
 
     spec = read_model_file(Path(job["model"])).tiling.spec
     with closing(open_slide(SlideEntry("bench", Path(job["slide"])))) as slide:
@@ -241,7 +241,7 @@ def side_l0(job: dict[str, Any]) -> int:
 def tiles(job: dict[str, Any]) -> Iterator[Any]:
     from inkdot.records import SlideEntry
     from inkdot.slides import open_slide
-    from inkdot.storage.model_files import read_model_file
+    from inkdot.storage.models.model_files import read_model_file
     from inkdot.tiling.tile_pixels import read_tiles
 
     tiling = read_model_file(Path(job["model"])).tiling
@@ -259,8 +259,8 @@ def random_model(folder: Path, backbone: str, tile_mpp: float, precision: Any) -
     from inkdot.config import config_from_mapping
     from inkdot.model.model_folder import save_model
     from inkdot.model.network import NetworkSpec, TileNetwork
-    from inkdot.storage.model_files import ModelFile
-    from inkdot.storage.model_records import TrainedOn
+    from inkdot.storage.models.model_files import ModelFile
+    from inkdot.storage.models.model_records import TrainedOn
 
     tiling = {"side_px": SIDE_PX, "mpp": tile_mpp, "stride_px": SIDE_PX, "mode": "grid"}
     config = config_from_mapping({"tiling": tiling, "model": {"backbone": backbone}})
@@ -299,7 +299,7 @@ def start_up(scratch: Path) -> dict[str, float]:
 
 
 def precisions_here() -> list[str]:
-    from inkdot.model.openvino_backend import cpu_has_bfloat16
+    from inkdot.model.runtimes.openvino_backend import cpu_has_bfloat16
 
     return ["float32", "bfloat16"] if cpu_has_bfloat16() else ["float32"]
 

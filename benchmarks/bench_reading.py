@@ -177,9 +177,9 @@ def by_decoder(job: Job, *, dct_scaling: bool) -> tuple[float, Iterable[object] 
 
     from inkdot.geometry import plan_read
     from inkdot.slides import open_slide
-    from inkdot.slides.native_jpeg import FACTORS, decode
     from inkdot.slides.native_slide import ENOUGH_FRACTION, NativeSlide
-    from inkdot.slides.native_structure import find_native_levels
+    from inkdot.slides.structure.native_jpeg import FACTORS, decode
+    from inkdot.slides.structure.native_structure import find_native_levels
 
     path = Path(job["path"])
     with closing(open_slide(entry(path, job["mpp"]))) as slide:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from inkdot.execution.task import SlideTask, run_task
 from inkdot.manifest import read_all_slides
-from inkdot.pipeline.cluster_slide import ClusterTask
-from inkdot.pipeline.render_slide import RenderTask
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.results.cluster_slide import ClusterTask
+from inkdot.pipeline.results.render_slide import RenderTask
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.pipeline.tile_slide import TileTask, tiling_config
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION

@@ -15,7 +15,7 @@ from inkdot.evaluation.slide_results import score_for_evaluation
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.metrics.classification import roc_auc
-from inkdot.pipeline.score_slide import ScoringModel
+from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.review.results.read_results import read_slide_results

@@ -30,8 +30,8 @@ from inkdot.errors import InkdotError
 from inkdot.evaluation.slide_results import score_for_evaluation
 from inkdot.manifest import manifest_text
 from inkdot.metrics.confidence_intervals import bootstrap_estimate
-from inkdot.pipeline.score_slide import ScoringModel
-from inkdot.pipeline.slide_prediction import slide_prediction
+from inkdot.pipeline.results.slide_prediction import slide_prediction
+from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.stages import review_import, review_next, train

@@ -32,7 +32,7 @@ from inkdot.manifest import manifest_text, read_slides
 from inkdot.metrics.classification import roc_auc
 from inkdot.metrics.confidence_intervals import bootstrap_estimate
 from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
-from inkdot.pipeline.score_slide import ScoringModel
+from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train

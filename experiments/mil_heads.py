@@ -37,8 +37,8 @@ from mil_from_slide_labels import (
 from inkdot.config import Config, config_from_mapping
 from inkdot.evaluation.slide_results import score_for_evaluation, slide_result
 from inkdot.manifest import read_slides
-from inkdot.pipeline.score_embeddings import copy_tables
-from inkdot.pipeline.score_slide import ScoringModel
+from inkdot.pipeline.scoring.score_embeddings import copy_tables
+from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import embed, train

@@ -29,7 +29,7 @@ from inkdot.model.export import BOUND
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores
 
 WITHOUT_DEPENDENCIES = (

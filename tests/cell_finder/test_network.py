@@ -7,7 +7,7 @@ from inkdot.cell_finder.finder import CellFinder, load_cell_finder
 from inkdot.cell_finder.finder_files import SHIPPED, FinderFile, read_finder, write_finder
 from inkdot.cell_finder.network import CellFinderNetwork
 from inkdot.errors import StorageError
-from inkdot.model.openvino_backend import openvino_installed
+from inkdot.model.runtimes.openvino_backend import openvino_installed
 
 WIDTHS = (4, 6, 8, 10)
 

@@ -14,8 +14,8 @@ from inkdot.config import HeadConfig, TilingConfig
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import Mpp, RgbArray
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.storage.model_files import ModelFile, write_model_file
-from inkdot.storage.model_records import TrainedOn
+from inkdot.storage.models.model_files import ModelFile, write_model_file
+from inkdot.storage.models.model_records import TrainedOn
 from inkdot.units import MicrometresPerPixel
 
 Inkdot = Callable[..., None]

@@ -4,7 +4,7 @@ import torch
 from inkdot.config import AugmentationConfig
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.tile_set import EpochDraws, training_loader
-from inkdot.model.torch_backend import as_batch
+from inkdot.model.runtimes.torch_backend import as_batch
 
 
 def draws_for(tiles, seed=0, batch_size=16):

@@ -10,7 +10,7 @@ from inkdot.metrics.classification import roc_auc
 from inkdot.pipeline.tile_slide import tiling_config
 from inkdot.stages import predict, synth, tile
 from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores
 
 

@@ -13,8 +13,8 @@ from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.storage.hashing import file_sha256
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import TrainedOn
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import TrainedOn
 
 
 def described(config, spec, **changes):

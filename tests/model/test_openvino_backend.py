@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.openvino_backend import OpenVinoNetwork
 from inkdot.model.predictor import calibrated_scores
-from inkdot.model.torch_backend import infer_batches, predict_logits
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
+from inkdot.model.runtimes.torch_backend import infer_batches, predict_logits
 
 SIDE, BATCH = 32, 8
 BOUND = 1e-3
@@ -113,7 +113,7 @@ def test_where_the_model_cannot_be_written_the_users_cache_is(
 
 def test_nothing_is_reported_to_anyone() -> None:
     code = (
-        "from inkdot.model.openvino_backend import import_openvino; import_openvino();"
+        "from inkdot.model.runtimes.openvino_backend import import_openvino; import_openvino();"
         "import openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -190,7 +190,7 @@ from pathlib import Path
 import torch
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.openvino_backend import OpenVinoNetwork
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
 signal.signal(signal.SIGCHLD, lambda *_: None)
 network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, DEFAULT_HEADS, 32)).eval()
 folder = Path(sys.argv[1])

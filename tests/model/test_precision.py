@@ -12,12 +12,12 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
-from inkdot.model.precision import BOUND, choose_precision, precision_on
 from inkdot.model.predictor import Predictor, calibrated_scores
-from inkdot.model.torch_backend import predict_logits
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
+from inkdot.model.runtimes.precision import BOUND, choose_precision, precision_on
+from inkdot.model.runtimes.torch_backend import predict_logits
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, read_model_file
+from inkdot.storage.models.model_files import ModelFile, read_model_file
 from inkdot.training.fit.pretrained import check_start
 
 REPOSITORY = Path(__file__).parents[2]

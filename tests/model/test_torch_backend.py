@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from inkdot.model.network import TileNetwork
-from inkdot.model.torch_backend import predict_logits
+from inkdot.model.runtimes.torch_backend import predict_logits
 
 
 def test_every_batch_has_the_same_size_whatever_the_number_of_tiles(tiny_spec, training_tiles):

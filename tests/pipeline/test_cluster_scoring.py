@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.pipeline.cluster_scoring import score_clusters, tiles_of_clusters
+from inkdot.pipeline.results.cluster_scoring import score_clusters, tiles_of_clusters
 from inkdot.storage.schemas import MEASURES, clusters_schema, scores_schema
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.pipeline.slide_prediction import slide_prediction
+from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.records import TileSpec
-from inkdot.storage.model_records import AbstentionBand, Interval, OperatingPoint
+from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
 from inkdot.storage.schemas import scores_schema
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.units import MicrometresPerPixel, TilePx

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from inkdot.morphometry.red_cell_reference import RedCellReference
-from inkdot.pipeline.score_slide import scale_warnings
-from inkdot.pipeline.warnings import warning_lines
-from inkdot.storage.model_files import read_model_file
+from inkdot.pipeline.results.warnings import warning_lines
+from inkdot.pipeline.scoring.score_slide import scale_warnings
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.predictions import Prediction
 
 

@@ -30,7 +30,7 @@ def build_package(folder: Path, repository: Path) -> Path:
         "execution/runner.py": "",
         "execution/backends.py": "import inkdot.execution.runner\n",
         "pipeline/tile_slide.py": "",
-        "pipeline/score_slide.py": "import torch\n",
+        "pipeline/scoring/score_slide.py": "import torch\n",
         "model/network.py": "import timm\nimport torch\n",
         "slides/pyramid.py": "import tifffile\n",
     }.items():

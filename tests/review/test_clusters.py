@@ -18,7 +18,7 @@ from inkdot.review.results.ranking import Ranking
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters
 from inkdot.review.results.scored_slide import ScoredSlide
-from inkdot.storage.model_records import Interval, ReliabilityStep
+from inkdot.storage.models.model_records import Interval, ReliabilityStep
 from inkdot.storage.schemas import MEASURES, clusters_schema
 
 MPP = 0.5

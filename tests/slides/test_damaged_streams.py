@@ -14,8 +14,8 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.geometry import plan_rectangle
 from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides import open_slide
-from inkdot.slides.jpeg_stream import decode_strictly
 from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.slides.structure.jpeg_stream import decode_strictly
 
 QUARTER = Mpp.square(0.25)
 

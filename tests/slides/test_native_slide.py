@@ -19,8 +19,8 @@ from inkdot.records import Mpp, ReducingSlide, RgbArray, Slide, SlideEntry, Tile
 from inkdot.slides import open_slide
 from inkdot.slides.array_slide import pyramid_of
 from inkdot.slides.native_slide import NativeSlide
-from inkdot.slides.native_structure import find_native_levels
 from inkdot.slides.openslide_backend import OpenSlideSlide
+from inkdot.slides.structure.native_structure import find_native_levels
 from inkdot.tiling.tile_pixels import read_tile, read_tiles
 from inkdot.units import MicrometresPerPixel, TilePx
 

@@ -14,8 +14,8 @@ from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import OperatingPoint, TrainedOn
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import OperatingPoint, TrainedOn
 
 MakeModel = Callable[..., Path]
 MakeSlide = Callable[..., Path]

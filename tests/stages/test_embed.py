@@ -13,13 +13,13 @@ from inkdot.errors import StorageError, UnreadableSlideError, UserError
 from inkdot.model.encoder_hash import model_encoder_sha256
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder, load_encoder
 from inkdot.model.model_folder import load_model, save_model
-from inkdot.pipeline.embed_slide import EmbedTask, embed_slide, embeddings_current
+from inkdot.pipeline.scoring.embed_slide import EmbedTask, embed_slide, embeddings_current
 from inkdot.pipeline.tile_slide import tile_slide, tiling_config
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
-from inkdot.storage.embeddings import read_embeddings
+from inkdot.storage.embeddings.slide_embeddings import read_embeddings
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.tiling.tile_pixels import read_tiles
 
 

@@ -18,10 +18,10 @@ from inkdot.errors import UserError
 from inkdot.manifest import read_slides
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.pipeline.batch_settings import BatchSettings
-from inkdot.pipeline.embed_slide import load_encoder_once
-from inkdot.pipeline.embedding_cost import readable_seconds
+from inkdot.pipeline.scoring.embed_slide import load_encoder_once
+from inkdot.pipeline.scoring.embedding_cost import readable_seconds
 from inkdot.stages import embed, tile
-from inkdot.storage.embeddings import read_embeddings, read_embeddings_metadata
+from inkdot.storage.embeddings.slide_embeddings import read_embeddings, read_embeddings_metadata
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
 from inkdot.storage.schemas import TILES_VERSION

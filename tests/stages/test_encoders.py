@@ -13,8 +13,8 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.stages import encoders, model_show
-from inkdot.storage.model_files import read_model_file
-from inkdot.storage.model_records import TrainedOn
+from inkdot.storage.models.model_files import read_model_file
+from inkdot.storage.models.model_records import TrainedOn
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.fit.pretrained import check_start, starting_network
 from inkdot.training.release.calibrate import describe

@@ -19,10 +19,10 @@ from inkdot.model.model_folder import load_model, network_spec, save_model
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify, review_export
-from inkdot.storage.ensemble_files import Member, members_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import model_sha256, read_model_file, write_model_file
-from inkdot.storage.model_records import Attention
+from inkdot.storage.models.ensemble_files import Member, members_sha256
+from inkdot.storage.models.model_files import model_sha256, read_model_file, write_model_file
+from inkdot.storage.models.model_records import Attention
 from inkdot.storage.tables.scores import read_scores
 
 MakeModel = Callable[..., Path]

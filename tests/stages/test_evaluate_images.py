@@ -13,7 +13,7 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.errors import ManifestError, SyntheticModelError, UserError
 from inkdot.stages import evaluate, train
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 COLOURS = {"NL": (60, 90, 200), "LSIL": (120, 160, 60), "SCC": (150, 30, 60)}
 

@@ -14,7 +14,7 @@ from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import compare, train
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 SLIDES = 12
 

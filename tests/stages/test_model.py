@@ -16,8 +16,8 @@ from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.stages import model_export, model_show, model_verify
 from inkdot.storage.hashing import file_sha256
-from inkdot.storage.model_files import ModelFile, model_sha256, read_model_file
-from inkdot.storage.model_records import Interval, OperatingPoint, TrainedOn
+from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
+from inkdot.storage.models.model_records import Interval, OperatingPoint, TrainedOn
 
 SIDE = 32
 MEAN, STD = (0.81, 0.72, 0.88), (0.2, 0.25, 0.15)

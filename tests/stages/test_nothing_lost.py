@@ -28,8 +28,8 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, tile
 from inkdot.storage import ledger
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import OperatingPoint, TrainedOn
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import OperatingPoint, TrainedOn
 from inkdot.storage.tables.predictions import read_predictions
 
 SIDE = 64

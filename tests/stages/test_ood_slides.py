@@ -13,12 +13,12 @@ import pytest
 from inkdot.config import config_from_mapping
 from inkdot.errors import StorageError
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.score_slide import scale_warnings
+from inkdot.pipeline.scoring.score_slide import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.scores import read_scores
 

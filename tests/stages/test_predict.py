@@ -18,16 +18,16 @@ from inkdot.errors import ManifestError, StorageError, SyntheticModelError, User
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.storage.embeddings import read_embeddings
+from inkdot.storage.embeddings.slide_embeddings import read_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
-from inkdot.storage.model_files import ModelFile, model_sha256
-from inkdot.storage.model_records import OperatingPoint, TrainedOn
+from inkdot.storage.models.model_files import ModelFile, model_sha256
+from inkdot.storage.models.model_records import OperatingPoint, TrainedOn
 from inkdot.storage.tables.predictions import read_predictions
 from inkdot.storage.tables.scores import read_scores
 from inkdot.tiling.tile_pixels import read_tile, read_tiles

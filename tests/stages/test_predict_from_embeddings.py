@@ -12,7 +12,7 @@ from fixtures.predict_run import run
 
 from inkdot.errors import UserError
 from inkdot.model.model_folder import load_model, save_model
-from inkdot.pipeline import infer_tiles
+from inkdot.pipeline.scoring import infer_tiles
 from inkdot.stages import embed
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger

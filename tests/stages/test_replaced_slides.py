@@ -11,9 +11,9 @@ from fixtures.predict_run import run
 from inkdot.config import Config, MorphometryConfig
 from inkdot.datasets.tile_cache import CacheTask
 from inkdot.errors import UnreadableSlideError
-from inkdot.pipeline.cluster_slide import cluster_slide
-from inkdot.pipeline.render_slide import draw_slide
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.results.cluster_slide import cluster_slide
+from inkdot.pipeline.results.render_slide import draw_slide
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.serve.slide_pool import SlidePool

@@ -29,7 +29,7 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import review_export, review_import
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ReviewLayout, RunLayout
-from inkdot.storage.model_records import OperatingPoint
+from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.labels_table import read_labels

@@ -19,14 +19,14 @@ import torch
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import LeakageError, ManifestError, UserError
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.score_slide import scale_warnings
+from inkdot.pipeline.scoring.score_slide import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
 from inkdot.storage import ledger
 from inkdot.storage.hashing import slide_fingerprint
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 

@@ -12,7 +12,7 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
 from inkdot.stages import compare, evaluate, train
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 COLOURS = {"benign": (60, 90, 200), "malignant": (150, 30, 60)}
 FOLDS = 3

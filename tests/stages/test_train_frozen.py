@@ -17,7 +17,7 @@ from inkdot.errors import UserError
 from inkdot.model.predictor import Predictor
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 pytestmark = pytest.mark.slow
 

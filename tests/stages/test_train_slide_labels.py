@@ -18,7 +18,7 @@ from inkdot.errors import UserError
 from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores
 
 

@@ -22,7 +22,7 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 SLIDES, IMAGES = 8, 24
 KINDS = ("benign", "malignant")

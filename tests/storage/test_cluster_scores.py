@@ -10,7 +10,7 @@ import pytest
 from inkdot.config import HeadConfig
 from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.storage.model_records import OperatingPoint
+from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
 from inkdot.storage.tables.cluster_scores import read_cluster_scores, write_cluster_scores
 from inkdot.storage.tables.parquet_tables import write_table

@@ -14,8 +14,14 @@ import pytest
 
 from inkdot.errors import StorageError
 from inkdot.records import Mpp, SlideInfo, TileSpec
-from inkdot.storage.embedding_formats import ForeignSource, Format, read_any, read_foreign, write_foreign
-from inkdot.storage.embeddings import Embeddings, read_embeddings, write_embeddings
+from inkdot.storage.embeddings.embedding_formats import (
+    ForeignSource,
+    Format,
+    read_any,
+    read_foreign,
+    write_foreign,
+)
+from inkdot.storage.embeddings.slide_embeddings import Embeddings, read_embeddings, write_embeddings
 from inkdot.storage.layout import RunLayout
 from inkdot.units import Level0Px, LevelPx, MicrometresPerPixel, TilePx
 

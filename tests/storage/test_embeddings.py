@@ -11,7 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from inkdot.errors import StorageError
-from inkdot.storage.embeddings import read_embeddings, read_embeddings_metadata, write_embeddings
+from inkdot.storage.embeddings.slide_embeddings import (
+    read_embeddings,
+    read_embeddings_metadata,
+    write_embeddings,
+)
 from inkdot.storage.layout import RunLayout
 
 FACTS: dict[str, Any] = {

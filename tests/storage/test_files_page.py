@@ -9,7 +9,7 @@ import pytest
 
 from inkdot.evaluation.comparison.report import COMPARISON_VERSION
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.pipeline.render_slide import IMAGES_VERSION
+from inkdot.pipeline.results.render_slide import IMAGES_VERSION
 from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.storage import schemas

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inkdot.errors import StorageError
-from inkdot.storage.hdf5_files import number_dataset, open_hdf5, plain_attributes, read_array
+from inkdot.storage.embeddings.hdf5_files import number_dataset, open_hdf5, plain_attributes, read_array
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 

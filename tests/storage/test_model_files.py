@@ -11,7 +11,7 @@ from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import (
+from inkdot.storage.models.model_files import (
     Interval,
     ModelFile,
     OperatingPoint,
@@ -20,7 +20,7 @@ from inkdot.storage.model_files import (
     read_model_file,
     write_model_file,
 )
-from inkdot.storage.model_upgrade import upgraded
+from inkdot.storage.models.model_upgrade import upgraded
 
 GOLDEN = Path(__file__).parent / "golden" / "model.json"
 WEIGHTS = b"weights"

@@ -12,9 +12,9 @@ from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import roc_auc
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.openvino_backend import OpenVinoNetwork
 from inkdot.model.predictor import slide_attention
-from inkdot.model.torch_backend import predict_logits
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
+from inkdot.model.runtimes.torch_backend import predict_logits
 from inkdot.training.distributed.fabric import launched_fabric
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.fit.trainer import fit

@@ -11,10 +11,10 @@ from fixtures.slides_with_labels import make_cohort
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.manifest import read_slides
-from inkdot.pipeline.embed_slide import embedding_facts, tile_corners
+from inkdot.pipeline.scoring.embed_slide import embedding_facts, tile_corners
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import write_embeddings
+from inkdot.storage.embeddings.slide_embeddings import write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import TILES_VERSION

@@ -14,7 +14,7 @@ from inkdot.datasets.bags import bag_set, labelled_subset
 from inkdot.datasets.tile_set import TileSet
 from inkdot.metrics.classification import roc_auc
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.torch_backend import predict_logits
+from inkdot.model.runtimes.torch_backend import predict_logits
 from inkdot.training.distributed.fabric import launched_fabric
 from inkdot.training.fit import trainer
 from inkdot.training.fit.checkpoint import manual_seed

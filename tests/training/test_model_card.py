@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from inkdot.config import config_from_mapping
-from inkdot.storage.model_files import ModelFile, read_model_file
-from inkdot.storage.model_records import Attention
+from inkdot.storage.models.model_files import ModelFile, read_model_file
+from inkdot.storage.models.model_records import Attention
 from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import reader_lines, training_summary
 

@@ -14,8 +14,8 @@ from inkdot.model.encoders.resolve import resolve_backbone
 from inkdot.model.encoders.starting_weights import source_normalisation
 from inkdot.model.encoders.timm_names import backbone_normalisation
 from inkdot.model.model_folder import load_model, save_model
-from inkdot.storage.model_files import read_model_file
-from inkdot.storage.model_records import TrainedOn
+from inkdot.storage.models.model_files import read_model_file
+from inkdot.storage.models.model_records import TrainedOn
 from inkdot.training.fit.objective import TileObjective, TrainingData
 from inkdot.training.fit.pretrained import check_start, starting_network
 from inkdot.training.fit.trainer import fit

@@ -21,20 +21,20 @@ from inkdot.config import Config
 from inkdot.errors import UserError
 from inkdot.execution.backends import ExecutionSettings
 from inkdot.labels import Head, score_columns
-from inkdot.model.batches import Inferred
 from inkdot.model.predictor import Runtime
+from inkdot.model.runtimes.batches import Inferred
 from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
-from inkdot.pipeline.cluster_slide import cluster_slide
-from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.results.cluster_slide import cluster_slide
+from inkdot.pipeline.scoring.guards import require_known_scale, require_synthetic_slides
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.pipeline.tile_slide import tile_slide, tiling_config
 from inkdot.records import RgbArray
 from inkdot.review.wording import RESEARCH_USE
 from inkdot.stages import predict
-from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import OperatingPoint
+from inkdot.storage.models.ensemble_files import single_model_only
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import OperatingPoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ import pyarrow as pa
 from inkdot.api.frames import html_table, to_pandas
 from inkdot.api.python_words import at_least_one
 from inkdot.config import ReviewConfig
-from inkdot.pipeline.render_slide import SlideImages, draw_slide, read_slide_prediction
+from inkdot.pipeline.results.render_slide import SlideImages, draw_slide, read_slide_prediction
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.fields import OVERVIEW_PX
 from inkdot.review.results.ranking import Ranking

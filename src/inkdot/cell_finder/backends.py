@@ -11,8 +11,13 @@ import numpy.typing as npt
 
 from inkdot.cell_finder.finder_files import FinderFile, Weights
 from inkdot.cell_finder.openvino_graph import openvino_graph
-from inkdot.model.openvino_backend import import_openvino, openvino_core, openvino_installed, thread_limit
 from inkdot.model.predictor import is_cpu
+from inkdot.model.runtimes.openvino_backend import (
+    import_openvino,
+    openvino_core,
+    openvino_installed,
+    thread_limit,
+)
 
 OD_STEP: Final = 0.01
 """Unit of the network's input, in optical density."""
@@ -69,7 +74,7 @@ class _TorchFinder:
         import torch
 
         from inkdot.cell_finder.network import CellFinderNetwork
-        from inkdot.model.torch_backend import choose_device
+        from inkdot.model.runtimes.torch_backend import choose_device
 
         self._device = choose_device(device)
         network = CellFinderNetwork(description.widths)

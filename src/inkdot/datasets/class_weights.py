@@ -7,8 +7,8 @@ from inkdot.datasets.tile_sampler import UNKNOWN, draw_weights, epoch_tiles, str
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
+from inkdot.model.runtimes.torch_backend import LogitArray
 from inkdot.model.targets import FloatArray, IndexArray, TargetArray
-from inkdot.model.torch_backend import LogitArray
 
 
 def balanced_weights(tiles: TileSet, config: Config) -> FloatArray:

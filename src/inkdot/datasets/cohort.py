@@ -12,7 +12,7 @@ from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.errors import LeakageError
 from inkdot.labels import Head, flag_column, flagging_head, head_slices
 from inkdot.model.targets import FloatArray, TargetArray, known_rows
-from inkdot.storage.model_records import TrainedOn
+from inkdot.storage.models.model_records import TrainedOn
 
 
 @dataclass(frozen=True, slots=True)

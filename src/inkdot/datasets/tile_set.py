@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.tile_sampler import draw_rows, steps_per_epoch
+from inkdot.model.runtimes.torch_backend import as_batch
 from inkdot.model.targets import FloatArray, IndexArray, NameArray, TargetArray
-from inkdot.model.torch_backend import as_batch
 from inkdot.records import RgbArray
 
 

@@ -34,8 +34,8 @@ from inkdot.metrics.slide_level import (
     as_patients,
     slide_metrics,
 )
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import AbstentionBand
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import AbstentionBand
 
 
 def image_report(

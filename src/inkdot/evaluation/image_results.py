@@ -16,7 +16,7 @@ from inkdot.manifest import ImageEntry
 from inkdot.model.predictor import Predictor, ScoreArray
 from inkdot.model.targets import TargetArray
 from inkdot.records import RgbArray
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.model_files import ModelFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
 from inkdot.metrics.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
 from inkdot.storage.hashing import training_file
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.model_files import ModelFile
 
 SYNTHETIC_WARNING = (
     "SYNTHETIC: the model was trained on synthetic specimens. These metrics test the program alone."

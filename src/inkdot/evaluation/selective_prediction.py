@@ -9,7 +9,7 @@ from inkdot.metrics.abstention import aurc, risk_coverage
 from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.metrics.confidence_intervals import Estimate, bootstrap_estimate, share_estimate
 from inkdot.metrics.slide_level import NameArray
-from inkdot.storage.model_records import AbstentionBand
+from inkdot.storage.models.model_records import AbstentionBand
 
 
 class SelectivePrediction(NamedTuple):

@@ -42,9 +42,9 @@ from inkdot.metrics.slide_level import (
     as_patients,
     slide_metrics,
 )
-from inkdot.pipeline.score_slide import SYNTHETIC_MODEL_WARNING
-from inkdot.pipeline.warnings import group_warnings
-from inkdot.storage.model_files import ModelFile
+from inkdot.pipeline.results.warnings import group_warnings
+from inkdot.pipeline.scoring.score_slide import SYNTHETIC_MODEL_WARNING
+from inkdot.storage.models.model_files import ModelFile
 
 Points = Sequence[tuple[float, float]]
 

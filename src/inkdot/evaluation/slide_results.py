@@ -12,10 +12,10 @@ from inkdot.datasets.lesions import Lesions, match_lesions
 from inkdot.datasets.splits.grouped_split import patient_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
-from inkdot.pipeline.attention_score import attention_score
-from inkdot.pipeline.cluster_slide import cluster_slide
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
-from inkdot.pipeline.slide_prediction import slide_spread
+from inkdot.pipeline.results.attention_score import attention_score
+from inkdot.pipeline.results.cluster_slide import cluster_slide
+from inkdot.pipeline.results.slide_prediction import slide_spread
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results

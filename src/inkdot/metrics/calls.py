@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from inkdot.labels import INDETERMINATE, Head
-from inkdot.storage.model_records import AbstentionBand
+from inkdot.storage.models.model_records import AbstentionBand
 
 MIN_CALL_SCORE: Final = 0.75
 """A class is called at or above this score, or a higher one that the model locked; below, the call is

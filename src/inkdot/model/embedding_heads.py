@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.errors import StorageError
-from inkdot.model.batches import Inferred
+from inkdot.model.runtimes.batches import Inferred
 
 if TYPE_CHECKING:
     from inkdot.model.network import TileNetwork

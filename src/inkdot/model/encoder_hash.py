@@ -18,7 +18,7 @@ from inkdot.errors import StorageError
 from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, read_model_file
+from inkdot.storage.models.model_files import ModelFile, read_model_file
 
 if TYPE_CHECKING:  # imports timm and torch, which a stored model does not need
     from inkdot.model.network import TileNetwork

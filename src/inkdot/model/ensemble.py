@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from inkdot.model.batches import BATCH_SIZE, GPU_BATCH_SIZE, FeatureArray, Inferred, batches_of
+from inkdot.model.runtimes.batches import BATCH_SIZE, GPU_BATCH_SIZE, FeatureArray, Inferred, batches_of
 from inkdot.records import RgbArray
 
 _CHUNK: Final = 2 * max(BATCH_SIZE, GPU_BATCH_SIZE)

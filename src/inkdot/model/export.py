@@ -22,8 +22,8 @@ from inkdot.errors import UserError
 from inkdot.labels import flagging_head, score_column, score_columns
 from inkdot.model.export_wrappers import FlaggingNetwork, ScoringNetwork
 from inkdot.model.network import TileNetwork
-from inkdot.model.openvino_backend import import_openvino
-from inkdot.storage.model_files import ModelFile
+from inkdot.model.runtimes.openvino_backend import import_openvino
+from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.record_json import tile_spec_json
 
 Format = Literal["onnx", "openvino", "wsinfer"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from inkdot.errors import NonFiniteError, StorageError
-from inkdot.model.batches import Inferred
+from inkdot.model.runtimes.batches import Inferred
 
 
 def check_finite_weights(path: Path) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from inkdot.config import IMAGENET_LITE0, LITE0_BACKBONE
 from inkdot.errors import UserError
-from inkdot.model.batches import BATCH_SIZE, FeatureArray, batch_size_on
 from inkdot.model.encoder_hash import network_encoder_sha256
 from inkdot.model.finite import finite_batches
-from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
-from inkdot.model.precision import choose_precision, precision_on
 from inkdot.model.predictor import Backend, Runtime, is_cpu
+from inkdot.model.runtimes.batches import BATCH_SIZE, FeatureArray, batch_size_on
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.runtimes.precision import choose_precision, precision_on
 from inkdot.records import RgbArray
-from inkdot.storage.model_files import Precision
+from inkdot.storage.models.model_files import Precision
 
 if TYPE_CHECKING:  # imports timm and torch
     from inkdot.model.network import TileNetwork
@@ -49,8 +49,8 @@ class EncoderSource:
         Raises:
             StorageError: The folder is no model.
         """
-        from inkdot.storage.ensemble_files import single_model_only
-        from inkdot.storage.model_files import read_model_file
+        from inkdot.storage.models.ensemble_files import single_model_only
+        from inkdot.storage.models.model_files import read_model_file
 
         description = read_model_file(folder)
         single_model_only(folder, description.members, "embed")
@@ -137,7 +137,7 @@ class FrozenEncoder:
                 precision=precision,
             )
             return backend, precision
-        from inkdot.model.torch_backend import TorchNetwork, choose_device
+        from inkdot.model.runtimes.torch_backend import TorchNetwork, choose_device
 
         chosen = choose_device(device)
         precision = _precision(source, chosen.type, self.runtime)
@@ -165,7 +165,7 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
     from inkdot.model.encoders.weights_file import load_weights, read_tensors
     from inkdot.model.model_folder import load_backbone, network_spec
     from inkdot.model.network import TileNetwork, resolved_spec
-    from inkdot.storage.model_files import read_model_file
+    from inkdot.storage.models.model_files import read_model_file
 
     if source.model is not None:
         spec = network_spec(read_model_file(source.model))

@@ -14,10 +14,10 @@ from inkdot.model.encoders.backbone_spec import Argument
 from inkdot.model.finite import check_finite_weights
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.storage.atomic import write_bytes
-from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, read_model_file, write_model_file
+from inkdot.storage.models.ensemble_files import single_model_only
+from inkdot.storage.models.model_files import ModelFile, read_model_file, write_model_file
 
 _MOST_NAMED = 5
 _BACKBONE_PREFIX = "backbone."

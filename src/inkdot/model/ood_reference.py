@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save
 
 from inkdot.errors import StorageError
 from inkdot.metrics.ood_distance import OodNeighbours, fit_reference, ood_distances, prediction_limit
-from inkdot.model.batches import FeatureArray
+from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_records import OodReference
+from inkdot.storage.models.model_records import OodReference
 
 MOST_TILES = 512
 """Training tiles that are stored, evenly over all: a megabyte, and 0.05 ms per scored tile."""

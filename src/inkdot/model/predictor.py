@@ -11,15 +11,15 @@ import numpy.typing as npt
 from inkdot.labels import Head, flag_column, flagging_head, head_slices
 from inkdot.metrics.attention_pooling import attention_pool, attention_weights
 from inkdot.metrics.calibration import softmax
-from inkdot.model.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
 from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
 from inkdot.model.finite import check_finite, check_finite_weights, finite_batches
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
-from inkdot.model.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
-from inkdot.model.precision import precision_on, precision_warnings
+from inkdot.model.runtimes.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
+from inkdot.model.runtimes.precision import precision_on, precision_warnings
 from inkdot.records import RgbArray
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, Precision, read_model_file
+from inkdot.storage.models.model_files import ModelFile, Precision, read_model_file
 
 if TYPE_CHECKING:
     from inkdot.model.network import TileNetwork
@@ -67,7 +67,7 @@ class Predictor:
     Attributes:
         description: The model description, ``model.json``.
         runtime: ``torch`` or ``openvino``.
-        precision: Precision on this machine; see :func:`inkdot.model.precision.precision_on`.
+        precision: Precision on this machine; see :func:`inkdot.model.runtimes.precision.precision_on`.
         ood_distance: From embeddings, shape [n, features], to their out-of-distribution distances, float32 [n]; None where
             the model has no OOD reference.
     """
@@ -196,7 +196,7 @@ class Predictor:
         recorded = self.description.precision
         if recorded == "float32" or is_cpu(self._device):
             return precision_on("cpu", recorded, self.runtime)
-        from inkdot.model.torch_backend import choose_device
+        from inkdot.model.runtimes.torch_backend import choose_device
 
         return precision_on(choose_device(self._device).type, recorded, self.runtime)
 
@@ -219,7 +219,7 @@ class Predictor:
 
     def _load_torch(self) -> Backend:
         from inkdot.model.model_folder import load_model
-        from inkdot.model.torch_backend import TorchNetwork, choose_device
+        from inkdot.model.runtimes.torch_backend import TorchNetwork, choose_device
 
         device = choose_device(self._device)
         batch_size = self._batch_size or batch_size_on(device.type)
@@ -248,7 +248,7 @@ def is_cpu(device: str) -> bool:
     """
     if device == "cpu" or (device == "auto" and not _may_have_gpu()):
         return True
-    from inkdot.model.torch_backend import choose_device
+    from inkdot.model.runtimes.torch_backend import choose_device
 
     return choose_device(device).type == "cpu"
 

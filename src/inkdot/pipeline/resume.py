@@ -13,7 +13,7 @@ from inkdot.labels import Head
 from inkdot.manifest import read_slides
 from inkdot.pipeline.tile_slide import settings_sha256
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import read_embeddings_metadata
+from inkdot.storage.embeddings.slide_embeddings import read_embeddings_metadata
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read
 from inkdot.storage.schemas import SCORES_VERSION, TILES_VERSION

@@ -24,7 +24,7 @@ from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.storage.tables.labels_table import RegionLabel

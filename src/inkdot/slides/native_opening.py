@@ -8,8 +8,8 @@ import numpy as np
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import ReadPlan, RgbArray, SlideEntry, SlideInfo
 from inkdot.slides.native_slide import NativeSlide
-from inkdot.slides.native_structure import VENDORS, NativeLevel, find_native_levels
 from inkdot.slides.openslide_backend import OpenSlideSlide
+from inkdot.slides.structure.native_structure import VENDORS, NativeLevel, find_native_levels
 from inkdot.units import Level0Px, LevelPx
 
 _TILES_TRIED = 8

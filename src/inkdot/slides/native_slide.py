@@ -17,10 +17,10 @@ import numpy.typing as npt
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import ReadPlan, RgbArray, SlideInfo
 from inkdot.slides.native_band import TileBand
-from inkdot.slides.native_jpeg import FACTORS, decode
-from inkdot.slides.native_structure import NativeLevel
 from inkdot.slides.openslide_backend import unreadable
 from inkdot.slides.pixels import WHITE, fitted_size, shrunk
+from inkdot.slides.structure.native_jpeg import FACTORS, decode
+from inkdot.slides.structure.native_structure import NativeLevel
 
 ENOUGH_FRACTION = 0.98
 """A rectangle reduced to this fraction of the requested size still counts as fine enough, as in `geometry`."""

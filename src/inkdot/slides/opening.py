@@ -3,10 +3,10 @@
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry
 from inkdot.slides.native_opening import open_natively
-from inkdot.slides.native_structure import VENDORS
 from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
 from inkdot.slides.plain_image import is_plain_image, open_plain_image
-from inkdot.slides.tiff_contents import colour_pages
+from inkdot.slides.structure.native_structure import VENDORS
+from inkdot.slides.structure.tiff_contents import colour_pages
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:

@@ -15,12 +15,12 @@ from PIL import ImageCms
 
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import BoundsL0, ReadPlan, RgbArray, SlideEntry, SlideInfo
-from inkdot.slides.empty_tiles import with_empty_areas
 from inkdot.slides.mpp import mpp_from_ome, mpp_from_properties, resolve_mpp
 from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.quality_warnings import background_warnings, profile_warnings
+from inkdot.slides.structure.empty_tiles import with_empty_areas
+from inkdot.slides.structure.tiff_contents import tiff_warnings
 from inkdot.slides.synthetic_flag import is_marked_synthetic
-from inkdot.slides.tiff_contents import tiff_warnings
 from inkdot.units import Level0Px, LevelPx
 
 _AREAS_AS_PAGES = frozenset({"leica", "trestle", "ventana"})
@@ -79,7 +79,7 @@ class OpenSlideSlide:
         Only for slides that the native reader does not take, which takes no such file.
 
         Raises:
-            UnreadableSlideError: See :func:`inkdot.slides.tiff_contents.tiff_warnings`.
+            UnreadableSlideError: See :func:`inkdot.slides.structure.tiff_contents.tiff_warnings`.
         """
         info = self.info
         if info.vendor not in _AREAS_AS_PAGES:

@@ -17,7 +17,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 from inkdot.errors import UnreadableSlideError
 from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides.array_slide import ArraySlide, pyramid_of
-from inkdot.slides.jpeg_stream import decode_strictly
 from inkdot.slides.mpp import mpp_from_ome, resolve_mpp
 from inkdot.slides.pixels import on_white
 from inkdot.slides.quality_warnings import (
@@ -27,8 +26,9 @@ from inkdot.slides.quality_warnings import (
     pages_warnings,
     profile_warnings,
 )
+from inkdot.slides.structure.jpeg_stream import decode_strictly
+from inkdot.slides.structure.tiff_contents import check_tiff_streams, colour_pages, tiff_warnings
 from inkdot.slides.synthetic_flag import is_marked_synthetic
-from inkdot.slides.tiff_contents import check_tiff_streams, colour_pages, tiff_warnings
 from inkdot.units import MicrometresPerPixel
 
 LARGEST_PX: Final = 178_956_970

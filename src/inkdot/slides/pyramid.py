@@ -16,7 +16,7 @@ import numpy as np
 import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
 
 from inkdot.records import Mpp, RgbArray
-from inkdot.slides.tiff_structure import TiffPage, TiffStructure
+from inkdot.slides.structure.tiff_structure import TiffPage, TiffStructure
 from inkdot.storage.atomic import atomic_path
 
 TILE_SIDE_PX = 256

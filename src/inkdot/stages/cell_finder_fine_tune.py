@@ -16,7 +16,7 @@ from inkdot.cell_finder.finder_files import SHIPPED, FinderFile, Weights, read_f
 from inkdot.errors import SlideError, UserError
 from inkdot.labels import CELL, NOT_A_CELL
 from inkdot.manifest import read_slides
-from inkdot.model.torch_backend import choose_device
+from inkdot.model.runtimes.torch_backend import choose_device
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.tables.finder_corrections import FinderCorrection, read_finder_corrections

@@ -18,22 +18,22 @@ from inkdot.execution.runner import BatchSummary, print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.predictor import Runtime
-from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.pipeline.dry_run import print_plan
-from inkdot.pipeline.embed_slide import EmbedTask, embeddings_current, load_encoder_once
-from inkdot.pipeline.embedding_cost import embedding_cost, tile_counts
-from inkdot.pipeline.exchange_embeddings import ExportEmbeddingsTask, ImportEmbeddingsTask
+from inkdot.pipeline.results.adequacy_table import write_adequacy_table
 from inkdot.pipeline.resume import keep_overrides, tiles_current, unfinished_slides
+from inkdot.pipeline.scoring.embed_slide import EmbedTask, embeddings_current, load_encoder_once
+from inkdot.pipeline.scoring.embedding_cost import embedding_cost, tile_counts
+from inkdot.pipeline.scoring.exchange_embeddings import ExportEmbeddingsTask, ImportEmbeddingsTask
 from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
-from inkdot.storage.embedding_formats import Format
-from inkdot.storage.embeddings import EmbeddingDtype
+from inkdot.storage.embeddings.embedding_formats import Format
+from inkdot.storage.embeddings.slide_embeddings import EmbeddingDtype
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.tiling.clusters.detect import check_cell_finder
 
 

@@ -23,17 +23,17 @@ from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_f
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest import ImageEntry, manifest_text, read_slides, source_notes
-from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
-from inkdot.pipeline.score_slide import ScoringModel
+from inkdot.pipeline.results.warnings import group_warnings
+from inkdot.pipeline.scoring.guards import require_known_scale, require_synthetic_slides
+from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import TileTask
-from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import Mpp, SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
-from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.ensemble_files import cost_lines
+from inkdot.storage.models.model_files import ModelFile
 
 
 def run(

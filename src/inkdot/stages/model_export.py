@@ -24,10 +24,10 @@ from inkdot.model.export import (
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_bytes, write_text
-from inkdot.storage.ensemble_files import single_model_only
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.locking import locked
-from inkdot.storage.model_files import ModelFile, model_sha256, read_model_file
+from inkdot.storage.models.ensemble_files import single_model_only
+from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
 from inkdot.storage.output_layouts import ExportLayout
 
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.labels import Head
-from inkdot.storage.model_files import ModelFile, model_sha256, read_model_file
-from inkdot.storage.model_records import Interval
+from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
+from inkdot.storage.models.model_records import Interval
 
 
 def run(model: Path) -> int:

@@ -12,7 +12,7 @@ from inkdot.model.export import synthetic_tiles
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import model_sha256, read_model_file
+from inkdot.storage.models.model_files import model_sha256, read_model_file
 
 
 def run(model: Path) -> int:

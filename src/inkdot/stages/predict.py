@@ -16,29 +16,29 @@ from inkdot.execution.runner import BatchSummary, Executor, print_summary, run_s
 from inkdot.execution.task import SlideTask
 from inkdot.manifest import manifest_text, read_all_slides, source_notes
 from inkdot.model.predictor import Runtime
-from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
-from inkdot.pipeline.cluster_slide import ClusterTask, clusters_reusable
 from inkdot.pipeline.dry_run import print_plan
-from inkdot.pipeline.guards import require_known_scale, require_synthetic_slides
-from inkdot.pipeline.render_slide import (
+from inkdot.pipeline.results.adequacy_table import write_adequacy_table
+from inkdot.pipeline.results.cluster_slide import ClusterTask, clusters_reusable
+from inkdot.pipeline.results.render_slide import (
     RenderTask,
     read_slide_prediction,
     remove_slide_images,
     slide_images_current,
 )
+from inkdot.pipeline.results.warnings import spread_lines, warning_lines
 from inkdot.pipeline.resume import keep_overrides, scores_current, tiles_current, unfinished_slides
-from inkdot.pipeline.score_embeddings import copy_tables
-from inkdot.pipeline.score_slide import ScoringModel, scores_reusable
-from inkdot.pipeline.score_task import ScoreTask
+from inkdot.pipeline.scoring.guards import require_known_scale, require_synthetic_slides
+from inkdot.pipeline.scoring.score_embeddings import copy_tables
+from inkdot.pipeline.scoring.score_slide import ScoringModel, scores_reusable
+from inkdot.pipeline.scoring.score_task import ScoreTask
 from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
-from inkdot.pipeline.warnings import spread_lines, warning_lines
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import IMAGE_BYTES_PER_SLIDE, TABLE_BYTES_PER_SLIDE, check_free_disk
-from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
+from inkdot.storage.models.ensemble_files import cost_lines
 from inkdot.storage.tables.predictions import Prediction, write_predictions
 from inkdot.tiling.clusters.detect import check_cell_finder
 

@@ -27,7 +27,7 @@ from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.review.verdicts.verdict_table import regions_with_verdict
 from inkdot.storage.atomic import write_text
-from inkdot.storage.embeddings import Embeddings, read_embeddings
+from inkdot.storage.embeddings.slide_embeddings import Embeddings, read_embeddings
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import MEASURES
 from inkdot.storage.tables.predictions import read_predictions

@@ -13,9 +13,9 @@ from inkdot.errors import UserError
 from inkdot.execution.backends import choose_executor
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, source_notes
-from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
+from inkdot.pipeline.results.adequacy_table import write_adequacy_table
 from inkdot.pipeline.resume import keep_overrides, tiles_current, unfinished_slides
 from inkdot.pipeline.tile_slide import TileTask
 from inkdot.storage.atomic import write_text

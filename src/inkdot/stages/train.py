@@ -20,11 +20,11 @@ from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.manifest import manifest_text, read_slides, source_notes
-from inkdot.pipeline.adequacy_table import write_adequacy_table
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
-from inkdot.pipeline.score_embeddings import copy_tables
+from inkdot.pipeline.results.adequacy_table import write_adequacy_table
+from inkdot.pipeline.results.warnings import group_warnings
+from inkdot.pipeline.scoring.score_embeddings import copy_tables
 from inkdot.pipeline.tile_slide import TileTask
-from inkdot.pipeline.warnings import group_warnings
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ModelLayout, RunLayout

@@ -22,8 +22,8 @@ from inkdot.labels import Head, flag_column, flagging_head, head_slices, score_c
 from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_text
-from inkdot.storage.ensemble_files import cost_lines
 from inkdot.storage.layout import RunLayout
+from inkdot.storage.models.ensemble_files import cost_lines
 from inkdot.training.ensemble import CrossValidated, write_ensemble
 from inkdot.training.frozen.head_network import head_predictor
 from inkdot.training.label_checks import check_labels

@@ -16,11 +16,11 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import prediction_limit
 from inkdot.model.ood_reference import EXCEEDED_BY
 from inkdot.storage.atomic import write_bytes, write_text
-from inkdot.storage.ensemble_files import Member, members_sha256
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import ModelFile, model_sha256, read_model_file, write_model_file
-from inkdot.storage.model_records import Attention, Interval, OodReference, TrainedOn
+from inkdot.storage.models.ensemble_files import Member, members_sha256
+from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file, write_model_file
+from inkdot.storage.models.model_records import Attention, Interval, OodReference, TrainedOn
 from inkdot.training.oof_slides import OofSlides
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import FlagScores, Locked, best_tiles, lock

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config
-from inkdot.storage.embeddings import Embeddings
+from inkdot.storage.embeddings.slide_embeddings import Embeddings
 from inkdot.storage.layout import RunLayout
 
 

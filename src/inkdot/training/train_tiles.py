@@ -21,11 +21,11 @@ from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
 from inkdot.model.model_folder import save_model
 from inkdot.model.network import TileNetwork
+from inkdot.model.runtimes.torch_backend import choose_device
 from inkdot.model.targets import IndexArray, known_rows
-from inkdot.model.torch_backend import choose_device
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
-from inkdot.storage.embeddings import Embeddings
+from inkdot.storage.embeddings.slide_embeddings import Embeddings
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.tables.labels_table import RegionLabel

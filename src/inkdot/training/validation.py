@@ -16,16 +16,16 @@ from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import OodNeighbours
 from inkdot.metrics.slide_level import NO_KNOWN_REGION, SlidePredictions, slide_metrics, subgroup_metrics
 from inkdot.metrics.subgroups import subgroup_notes
-from inkdot.model.batches import FeatureArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
 from inkdot.model.predictor import Backend, Predicted, Predictor
+from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.model.targets import IndexArray
-from inkdot.pipeline.infer_tiles import InferredSlide, infer_tiles
-from inkdot.pipeline.score_embeddings import infer_from_embeddings
+from inkdot.pipeline.scoring.infer_tiles import InferredSlide, infer_tiles
+from inkdot.pipeline.scoring.score_embeddings import infer_from_embeddings
 from inkdot.storage.layout import ModelLayout, RunLayout
-from inkdot.storage.model_files import ModelFile, write_model_file
-from inkdot.storage.model_records import Interval
+from inkdot.storage.models.model_files import ModelFile, write_model_file
+from inkdot.storage.models.model_records import Interval
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.deployed_network import deployed_network

@@ -11,7 +11,7 @@ from inkdot.datasets.cohort import Cohort
 from inkdot.errors import LeakageError
 from inkdot.storage.hashing import training_file
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import ModelFile, read_model_file
+from inkdot.storage.models.model_files import ModelFile, read_model_file
 
 
 def check_warm_start(cohort: Cohort, config: Config) -> None:

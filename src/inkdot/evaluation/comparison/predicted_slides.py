@@ -9,7 +9,7 @@ from inkdot.errors import StorageError, UserError
 from inkdot.evaluation.comparison.scored_table import ScoredTable, slide_table
 from inkdot.labels import flagging_head
 from inkdot.manifest import read_slides
-from inkdot.pipeline.slide_prediction import slide_score
+from inkdot.pipeline.results.slide_prediction import slide_score
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.predictions import read_predictions

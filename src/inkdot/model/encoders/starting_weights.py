@@ -14,7 +14,7 @@ from inkdot.model.encoders.hub import hub_weights
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
 from inkdot.model.encoders.weights_file import folder_weights, is_inkdot_model
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_files import read_model_file
+from inkdot.storage.models.model_files import read_model_file
 
 
 def weights_path(weights: str, backbone: ResolvedBackbone, *, download: bool = True) -> Path | None:

@@ -16,7 +16,7 @@ from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.wording import SYNTHETIC_SLIDE
 from inkdot.storage.hashing import json_sha256
-from inkdot.storage.model_records import ReliabilityStep
+from inkdot.storage.models.model_records import ReliabilityStep
 
 GALLERY_VERSION = "inkdot.gallery/3"
 

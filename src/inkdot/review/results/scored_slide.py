@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.storage.model_records import (AbstentionBand, ReliabilityStep)
+from inkdot.storage.models.model_records import (AbstentionBand, ReliabilityStep)
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
-from inkdot.storage.model_records import OperatingPoint
+from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.record_json import heads_from_json
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
 from inkdot.storage.tables.parquet_tables import checked_footer, read_table, write_table

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from inkdot.labels import Head, flagging_head, score_column, score_columns
 from inkdot.records import TileSpec
-from inkdot.storage.model_records import AbstentionBand, OperatingPoint
+from inkdot.storage.models.model_records import AbstentionBand, OperatingPoint
 from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import checked_footer, read_table

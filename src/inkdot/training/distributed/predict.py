@@ -9,9 +9,9 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from inkdot.datasets.tile_set import TileSet
-from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
-from inkdot.model.torch_backend import predict_logits
+from inkdot.model.runtimes.batches import LogitArray
+from inkdot.model.runtimes.torch_backend import predict_logits
 
 
 def predict_logits_sharded(

@@ -19,8 +19,8 @@ from inkdot.labels import head_slices
 from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import calibrated_scores
+from inkdot.model.runtimes.torch_backend import LogitArray, predict_logits
 from inkdot.model.targets import FloatArray, NameArray, TargetArray
-from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.fit.loss import Loss, masked_loss
 
 Row = Mapping[str, float | None]

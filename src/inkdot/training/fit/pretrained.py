@@ -24,9 +24,9 @@ from inkdot.model.encoders.weights_file import (
     read_tensors,
 )
 from inkdot.model.network import TileNetwork, resolved_spec
-from inkdot.model.precision import choose_precision
-from inkdot.model.torch_backend import choose_device
-from inkdot.storage.model_files import read_model_file
+from inkdot.model.runtimes.precision import choose_precision
+from inkdot.model.runtimes.torch_backend import choose_device
+from inkdot.storage.models.model_files import read_model_file
 
 _SAMPLED_TILES = 2000
 

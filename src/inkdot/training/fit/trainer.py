@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from inkdot.config import TrainingConfig
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
-from inkdot.model.torch_backend import to_device
+from inkdot.model.runtimes.torch_backend import to_device
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.training.distributed.fabric import check_same_on_all_ranks, with_sync_batch_norm

@@ -9,9 +9,9 @@ import numpy as np
 from inkdot.errors import StorageError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.model.frozen_encoder import FrozenEncoder
-from inkdot.pipeline.embed_slide import embed_slide, tile_corners
+from inkdot.pipeline.scoring.embed_slide import embed_slide, tile_corners
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import Embeddings, read_embeddings, read_embeddings_metadata
+from inkdot.storage.embeddings.slide_embeddings import Embeddings, read_embeddings, read_embeddings_metadata
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome

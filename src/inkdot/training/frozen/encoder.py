@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from inkdot.config import Config
-from inkdot.model.batches import GPU_BATCH_SIZE
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.network import TileNetwork
+from inkdot.model.runtimes.batches import GPU_BATCH_SIZE
 
 _TIMED_TILES: Final = GPU_BATCH_SIZE
 """Tiles that are timed, after as many to warm up: one batch on a GPU, eight on a CPU."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inkdot.model.batches import BATCH_SIZE
 from inkdot.model.model_folder import load_model
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import Predictor
-from inkdot.model.torch_backend import TorchNetwork
+from inkdot.model.runtimes.batches import BATCH_SIZE
+from inkdot.model.runtimes.torch_backend import TorchNetwork
 
 
 class HeadNetwork(TileNetwork):

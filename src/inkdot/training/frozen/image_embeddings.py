@@ -7,10 +7,10 @@ import numpy as np
 
 from inkdot.datasets.image_cache import CachedImages
 from inkdot.errors import UserError
-from inkdot.model.batches import FeatureArray
 from inkdot.model.frozen_encoder import FrozenEncoder
+from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.storage.atomic import atomic_path, write_text
-from inkdot.storage.embeddings import FloatArray
+from inkdot.storage.embeddings.slide_embeddings import FloatArray
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.training.frozen.encoder import cost_line

@@ -22,7 +22,7 @@ from inkdot.datasets.class_weights import balanced_weights
 from inkdot.datasets.splits.grouped_split import SplitSlide, grouped_folds
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import Head, flag_column, head_slices
-from inkdot.model.batches import FeatureArray
+from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.model.targets import FloatArray, IndexArray, TargetArray
 from inkdot.storage.atomic import write_text
 from inkdot.training.frozen.head_network import HeadNetwork

@@ -10,11 +10,11 @@ from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
 from inkdot.labels import Head, flag_column, head_slices
 from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.model.batches import LogitArray
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import Attention, TrainedOn
+from inkdot.model.runtimes.batches import LogitArray
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import Attention, TrainedOn
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.mil.mil_objective import fit_slide_temperatures, pooled_bags
 from inkdot.training.release.calibrate import REPLICATES, FlagScores, lock, model_description

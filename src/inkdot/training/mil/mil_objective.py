@@ -20,8 +20,8 @@ from inkdot.labels import Head, flag_columns, flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
 from inkdot.model.attention import pooled_logits
 from inkdot.model.network import TileNetwork
+from inkdot.model.runtimes.torch_backend import LogitArray, predict_logits
 from inkdot.model.targets import FloatArray, TargetArray
-from inkdot.model.torch_backend import LogitArray, predict_logits
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics, scaled_loss
 from inkdot.training.fit.loss import Loss, known_weights, masked_loss

@@ -8,8 +8,8 @@ import numpy as np
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import Head, flag_column, flag_columns, flagging_head, head_slices
+from inkdot.model.runtimes.torch_backend import LogitArray
 from inkdot.model.targets import FloatArray, TargetArray
-from inkdot.model.torch_backend import LogitArray
 
 _POSITIVE = 0.5
 

@@ -16,12 +16,12 @@ from inkdot.datasets.tile_sampler import steps_per_epoch
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import Head, flag_column, flag_columns, flagging_head
 from inkdot.model.network import TileNetwork
+from inkdot.model.runtimes.torch_backend import to_device
 from inkdot.model.targets import TargetArray, known_rows
-from inkdot.model.torch_backend import to_device
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import Attention
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import Attention
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import best_epoch_note
 from inkdot.training.fit.objective import TileObjective, TrainingData

@@ -13,7 +13,7 @@ from inkdot.metrics.abstention import band_for_selective_risk, score_for_selecti
 from inkdot.metrics.calls import MIN_CALL_SCORE
 from inkdot.metrics.confidence_intervals import share_estimate
 from inkdot.model.targets import NameArray, TargetArray
-from inkdot.storage.model_records import AbstentionBand, Interval
+from inkdot.storage.models.model_records import AbstentionBand, Interval
 from inkdot.training.release.interval_records import to_interval
 
 _STEPS = 10_000

@@ -20,8 +20,14 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores
 from inkdot.model.targets import NameArray
 from inkdot.storage.hashing import json_sha256
-from inkdot.storage.model_files import ModelFile, Precision
-from inkdot.storage.model_records import AbstentionBand, Attention, OperatingPoint, ReliabilityStep, TrainedOn
+from inkdot.storage.models.model_files import ModelFile, Precision
+from inkdot.storage.models.model_records import (
+    AbstentionBand,
+    Attention,
+    OperatingPoint,
+    ReliabilityStep,
+    TrainedOn,
+)
 from inkdot.storage.schemas import MODEL_VERSION
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band

@@ -8,12 +8,12 @@ from typing import Final, Literal, NamedTuple
 
 import torch
 
-from inkdot.model.batches import BATCH_SIZE, batch_size_on
 from inkdot.model.network import TileNetwork
-from inkdot.model.openvino_backend import OpenVinoNetwork
-from inkdot.model.precision import choose_precision
-from inkdot.model.torch_backend import TorchNetwork, choose_device
-from inkdot.storage.model_files import Precision
+from inkdot.model.runtimes.batches import BATCH_SIZE, batch_size_on
+from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
+from inkdot.model.runtimes.precision import choose_precision
+from inkdot.model.runtimes.torch_backend import TorchNetwork, choose_device
+from inkdot.storage.models.model_files import Precision
 from inkdot.training.frozen.head_network import HeadNetwork
 
 _EMBEDDING_ERROR: Final[dict[Precision, float]] = {"float32": 0.001, "bfloat16": 0.01}

@@ -1,7 +1,7 @@
 """Estimates in the form that ``model.json`` stores."""
 
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.storage.model_records import Interval
+from inkdot.storage.models.model_records import Interval
 
 
 def to_interval(estimate: Estimate | None) -> Interval | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from inkdot.metrics.calibration import MAX_TEMPERATURE
 from inkdot.metrics.confidence_intervals import TOO_FEW
-from inkdot.storage.model_files import ModelFile
-from inkdot.storage.model_records import AbstentionBand, Interval
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.models.model_records import AbstentionBand, Interval
 from inkdot.training.release.reporting_checklist import open_items
 
 _NEAR = 0.99

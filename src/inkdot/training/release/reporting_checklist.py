@@ -10,7 +10,7 @@ from typing import Final
 
 from inkdot.config import IMAGENET_LITE0, Aggregator, Config
 from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.model_files import ModelFile
 
 _FOR_A_PERSON = (
     "Intended use, users and clinical role, and what happens to a slide that is flagged, or not",

@@ -8,7 +8,7 @@ import numpy as np
 
 from inkdot.config import ReviewConfig
 from inkdot.execution.watchdog import with_heartbeat
-from inkdot.pipeline.slide_prediction import slide_prediction
+from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.records import MaskArray, RgbArray, SlideEntry
 from inkdot.review.gallery.card_images import crop_to_bounds
 from inkdot.review.gallery.fields import OVERVIEW_PX

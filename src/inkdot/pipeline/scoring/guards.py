@@ -7,7 +7,7 @@ from pathlib import Path
 from inkdot.errors import SlideError, SyntheticModelError, UserError
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
-from inkdot.storage.model_files import ModelFile
+from inkdot.storage.models.model_files import ModelFile
 
 
 def require_synthetic_slides(entries: Iterable[SlideEntry], model: ModelFile, *, allowed: bool) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import tifffile
 
 from inkdot.errors import UnreadableSlideError
-from inkdot.slides.jpeg_stream import decode_strictly
-from inkdot.slides.native_jpeg import stream_head, without_markers
-from inkdot.slides.native_structure import ODD_STRUCTURE, quiet_tifffile
 from inkdot.slides.quality_warnings import COLOUR_PAGES, GREY, orientation_warnings, pages_warnings
+from inkdot.slides.structure.jpeg_stream import decode_strictly
+from inkdot.slides.structure.native_jpeg import stream_head, without_markers
+from inkdot.slides.structure.native_structure import ODD_STRUCTURE, quiet_tifffile
 
 _ORIENTATION: Final = 274
 _JPEG, _DEFLATE = 7, (8, 32946)

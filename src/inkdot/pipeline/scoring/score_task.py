@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inkdot.errors import StorageError
 from inkdot.model.predictor import Runtime
-from inkdot.pipeline.score_slide import ScoringModel, score_slide
+from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.records import SlideEntry
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
@@ -14,7 +14,7 @@ from inkdot.storage.ledger import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """:func:`inkdot.pipeline.score_slide.score_slide` as a task for an executor.
+    """:func:`inkdot.pipeline.scoring.score_slide.score_slide` as a task for an executor.
 
     Attributes:
         layout: The results folder.

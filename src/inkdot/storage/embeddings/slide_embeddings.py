@@ -20,7 +20,13 @@ import numpy.typing as npt
 
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
-from inkdot.storage.hdf5_files import damaged, number_dataset, open_hdf5, plain_attributes, read_array
+from inkdot.storage.embeddings.hdf5_files import (
+    damaged,
+    number_dataset,
+    open_hdf5,
+    plain_attributes,
+    read_array,
+)
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import EMBEDDINGS_VERSION, made_by
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from inkdot.execution.prefetch import prefetch
 from inkdot.execution.watchdog import with_heartbeat
-from inkdot.model.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
 from inkdot.model.predictor import Predicted, Predictor, ScoreArray
+from inkdot.model.runtimes.batches import GPU_BATCH_SIZE, FeatureArray, LogitArray
 from inkdot.records import RgbArray, SlideEntry, TileSpec
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.tiling.tile_pixels import read_tiles

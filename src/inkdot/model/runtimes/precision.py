@@ -7,8 +7,8 @@ where the hardware has it, and changes scores by more than the tolerance between
 from typing import Final, Literal
 
 from inkdot.errors import UserError
-from inkdot.model.openvino_backend import cpu_has_bfloat16
-from inkdot.storage.model_files import Precision
+from inkdot.model.runtimes.openvino_backend import cpu_has_bfloat16
+from inkdot.storage.models.model_files import Precision
 
 BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 0.05}
 """Largest accepted difference between scores of two runtimes, or of float32, by the precision of the model."""

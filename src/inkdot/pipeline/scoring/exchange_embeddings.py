@@ -9,8 +9,8 @@ from pathlib import Path
 from inkdot.errors import StorageError
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.slides import open_slide
-from inkdot.storage.embedding_formats import ForeignSource, Format, read_any, write_foreign
-from inkdot.storage.embeddings import (
+from inkdot.storage.embeddings.embedding_formats import ForeignSource, Format, read_any, write_foreign
+from inkdot.storage.embeddings.slide_embeddings import (
     EmbeddingDtype,
     Embeddings,
     FloatArray,

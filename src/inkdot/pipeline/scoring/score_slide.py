@@ -8,20 +8,20 @@ from typing import Any, Final, Literal, cast
 import pyarrow as pa
 
 from inkdot.errors import StorageError, SyntheticModelError
-from inkdot.model.batches import FeatureArray
 from inkdot.model.encoder_hash import model_encoder_sha256
-from inkdot.model.precision import precision_warnings
 from inkdot.model.predictor import Predicted, Predictor, Runtime
-from inkdot.pipeline.embed_slide import embedding_facts, embeddings_valid, tile_corners
-from inkdot.pipeline.guards import real_slide_message
-from inkdot.pipeline.infer_tiles import infer_tiles
-from inkdot.pipeline.score_embeddings import infer_from_embeddings, read_matching
+from inkdot.model.runtimes.batches import FeatureArray
+from inkdot.model.runtimes.precision import precision_warnings
+from inkdot.pipeline.scoring.embed_slide import embedding_facts, embeddings_valid, tile_corners
+from inkdot.pipeline.scoring.guards import real_slide_message
+from inkdot.pipeline.scoring.infer_tiles import infer_tiles
+from inkdot.pipeline.scoring.score_embeddings import infer_from_embeddings, read_matching
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import Embeddings, write_embeddings
-from inkdot.storage.ensemble_files import single_model_only
+from inkdot.storage.embeddings.slide_embeddings import Embeddings, write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.model_files import ModelFile, model_sha256
+from inkdot.storage.models.ensemble_files import single_model_only
+from inkdot.storage.models.model_files import ModelFile, model_sha256
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table

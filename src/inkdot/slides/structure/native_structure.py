@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from inkdot.slides.native_jpeg import stream_head
+from inkdot.slides.structure.native_jpeg import stream_head
 
 VENDORS = frozenset({"aperio", "generic-tiff"})
 """Formats, as OpenSlide names them, whose levels are plain tiled directories. Others join, shift or skip tiles."""
@@ -34,7 +34,7 @@ class NativeLevel:
         rows: Rows of tiles.
         offsets: Byte offset of each tile, row by row, int64.
         lengths: Byte length of each tile, int64.
-        head: Bytes that the decoder needs before each tile, see :func:`inkdot.slides.native_jpeg.stream_head`.
+        head: Bytes that the decoder needs before each tile, see :func:`inkdot.slides.structure.native_jpeg.stream_head`.
     """
 
     size_px: tuple[int, int]

@@ -11,10 +11,10 @@ from inkdot.errors import StorageError
 from inkdot.labels import Head
 from inkdot.records import Preparation
 from inkdot.storage.atomic import write_text
-from inkdot.storage.ensemble_files import Member, check_members
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.model_records import (
+from inkdot.storage.models.ensemble_files import Member, check_members
+from inkdot.storage.models.model_records import (
     AbstentionBand,
     Attention,
     Fraction,
@@ -25,7 +25,7 @@ from inkdot.storage.model_records import (
     Recorded,
     TrainedOn,
 )
-from inkdot.storage.model_upgrade import UPGRADABLE_VERSIONS, upgraded
+from inkdot.storage.models.model_upgrade import UPGRADABLE_VERSIONS, upgraded
 from inkdot.storage.record_json import first_error
 from inkdot.storage.schemas import MODEL_VERSION
 

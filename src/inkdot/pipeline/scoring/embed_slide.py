@@ -12,9 +12,9 @@ import pyarrow as pa
 from inkdot.errors import StorageError
 from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.predictor import Runtime
-from inkdot.pipeline.infer_tiles import tiles_ahead
+from inkdot.pipeline.scoring.infer_tiles import tiles_ahead
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings import (
+from inkdot.storage.embeddings.slide_embeddings import (
     EmbeddingDtype,
     read_embeddings,
     read_embeddings_metadata,

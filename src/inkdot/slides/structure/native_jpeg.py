@@ -8,7 +8,7 @@ decoder assumes YCbCr, which is wrong for many Aperio slides.
 from typing import Final
 
 from inkdot.records import RgbArray
-from inkdot.slides.jpeg_stream import decode_strictly
+from inkdot.slides.structure.jpeg_stream import decode_strictly
 
 FACTORS: Final = (8, 4, 2)
 """Factors by which the decoder can downscale in the DCT domain, largest first."""

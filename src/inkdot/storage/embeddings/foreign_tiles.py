@@ -1,6 +1,6 @@
 """Where the tiles of another program's embeddings lie, and how large they are: by the attributes of its files.
 
-The sources are those of :mod:`inkdot.storage.embedding_formats`.
+The sources are those of :mod:`inkdot.storage.embeddings.embedding_formats`.
 """
 
 from collections.abc import Mapping

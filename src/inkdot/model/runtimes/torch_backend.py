@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from inkdot.errors import UserError
-from inkdot.model.batches import Inferred, LogitArray, batches_of
 from inkdot.model.network import TileNetwork
-from inkdot.model.precision import precision_on
+from inkdot.model.runtimes.batches import Inferred, LogitArray, batches_of
+from inkdot.model.runtimes.precision import precision_on
 from inkdot.records import RgbArray
-from inkdot.storage.model_files import Precision
+from inkdot.storage.models.model_files import Precision
 
 _EMBEDDINGS = 2
 """Dimensions of a batch of embeddings, [n, features]."""
@@ -56,7 +56,7 @@ def to_device(network: _Network, device: torch.device) -> _Network:
 
 
 class TorchNetwork:
-    """A network on its device; same interface as :class:`inkdot.model.openvino_backend.OpenVinoNetwork`."""
+    """A network on its device; same interface as :class:`inkdot.model.runtimes.openvino_backend.OpenVinoNetwork`."""
 
     def __init__(
         self, network: TileNetwork, device: torch.device, batch_size: int, precision: Precision

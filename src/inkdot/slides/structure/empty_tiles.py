@@ -17,7 +17,7 @@ from openslide.lowlevel import OpenSlideError
 
 from inkdot.geometry import scanned_bounds
 from inkdot.records import EmptyArea, MaskArray, SlideInfo
-from inkdot.slides.native_structure import ODD_STRUCTURE, quiet_tifffile
+from inkdot.slides.structure.native_structure import ODD_STRUCTURE, quiet_tifffile
 
 _MOST_PIXELS: Final = 2**24
 

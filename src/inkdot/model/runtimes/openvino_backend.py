@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from inkdot.errors import UserError
-from inkdot.model.batches import Inferred, LogitArray, batches_of
+from inkdot.model.runtimes.batches import Inferred, LogitArray, batches_of
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
 from inkdot.storage.hashing import file_sha256
-from inkdot.storage.model_files import Precision
+from inkdot.storage.models.model_files import Precision
 
 if TYPE_CHECKING:  # imports timm and torch, which a stored conversion does not need
     from inkdot.model.network import TileNetwork

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from inkdot.labels import Head
 from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
-from inkdot.pipeline.attention_score import attention_score
+from inkdot.pipeline.results.attention_score import attention_score
 from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction, SlideCall
 from inkdot.storage.tables.scores import SlideScores

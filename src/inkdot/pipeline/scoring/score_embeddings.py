@@ -11,12 +11,12 @@ from inkdot.config import Config
 from inkdot.errors import StorageError
 from inkdot.model.embedding_heads import infer_embeddings
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.embed_slide import tile_corners
-from inkdot.pipeline.infer_tiles import InferredSlide
 from inkdot.pipeline.resume import tiles_current
+from inkdot.pipeline.scoring.embed_slide import tile_corners
+from inkdot.pipeline.scoring.infer_tiles import InferredSlide
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_bytes
-from inkdot.storage.embeddings import Embeddings, FloatArray, read_embeddings
+from inkdot.storage.embeddings.slide_embeddings import Embeddings, FloatArray, read_embeddings
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.record_json import tile_spec_json
 
@@ -66,7 +66,7 @@ def read_matching(
 
 
 def infer_from_embeddings(embeddings: Embeddings, model: Path, predictor: Predictor) -> InferredSlide:
-    """Results for the tiles of a slide, from their embeddings; see :func:`inkdot.pipeline.infer_tiles.infer_tiles`."""
+    """Results for the tiles of a slide, from their embeddings; see :func:`inkdot.pipeline.scoring.infer_tiles.infer_tiles`."""
     inferred = list(infer_embeddings(model, predictor.description.weights_sha256, _batches(embeddings)))
     distances = None
     if (distance := predictor.ood_distance) is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from inkdot.pipeline.warnings import group_warnings
+from inkdot.pipeline.results.warnings import group_warnings
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.assessments import write_assessments

@@ -21,7 +21,9 @@ import numpy.typing as npt
 from inkdot.errors import StorageError
 from inkdot.records import SlideInfo, TileSpec
 from inkdot.storage.atomic import atomic_path
-from inkdot.storage.embeddings import (
+from inkdot.storage.embeddings.foreign_tiles import ForeignSource, ForeignTiles, clam_tiles, stamp_tiles
+from inkdot.storage.embeddings.hdf5_files import number_dataset, open_hdf5, plain_attributes
+from inkdot.storage.embeddings.slide_embeddings import (
     COORDS,
     FEATURES,
     METADATA,
@@ -31,9 +33,7 @@ from inkdot.storage.embeddings import (
     read_embeddings_file,
     trident_attributes,
 )
-from inkdot.storage.foreign_tiles import ForeignSource, ForeignTiles, clam_tiles, stamp_tiles
 from inkdot.storage.hashing import json_sha256
-from inkdot.storage.hdf5_files import number_dataset, open_hdf5, plain_attributes
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.units import MicrometresPerPixel, TilePx
 

@@ -12,7 +12,7 @@ from inkdot.errors import StorageError
 from inkdot.model.frozen_encoder import FrozenEncoder
 from inkdot.records import RgbArray
 from inkdot.storage.disk import readable_bytes
-from inkdot.storage.embeddings import EmbeddingDtype
+from inkdot.storage.embeddings.slide_embeddings import EmbeddingDtype
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table

@@ -1,0 +1,1 @@
+"""Where a network runs: PyTorch or OpenVINO, in which precision, in which batches."""

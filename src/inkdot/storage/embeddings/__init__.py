@@ -1,0 +1,1 @@
+"""Embeddings of slides as HDF5, and the forms of TRIDENT, CLAM and STAMP."""

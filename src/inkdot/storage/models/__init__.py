@@ -1,0 +1,1 @@
+"""``model.json`` and the files of a model folder."""
