@@ -1,6 +1,6 @@
 """What do heads on a frozen encoder learn from slide labels alone, and what does fine-tuning gain? On synthetic spots.
 
-    python experiments/mil_heads.py [--slides 48] [--test-slides 96] [--draws 3] [--fine-tune 1] [--work FOLDER]
+    python experiments/mil_heads.py [--slides 48] [--test-slides 96] [--draws 2] [--fine-tune 0] [--work FOLDER]
 
 The spots are those of mil_from_slide_labels.py: one to five malignant clusters on a positive one. Their tiles of 64 µm are
 encoded once, by ImageNet weights (`pip install 'inkdot[pretrained]'`). On these embeddings, each aggregator is trained on slide
@@ -61,8 +61,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--slides", type=int, default=48, help="slides for training and validation, per draw")
     parser.add_argument("--test-slides", type=int, default=96)
-    parser.add_argument("--draws", type=int, default=3, help="cohorts to train on, each of fresh patients")
-    parser.add_argument("--fine-tune", type=int, default=1, help="draws that train the whole network, too")
+    parser.add_argument("--draws", type=int, default=2, help="cohorts to train on, each of fresh patients")
+    parser.add_argument("--fine-tune", type=int, default=0, help="draws that train the whole network, too")
     parser.add_argument("--epochs", type=int, default=20, help="of slide training (the program's default)")
     parser.add_argument("--network-epochs", type=int, default=4, help="of training the whole network")
     parser.add_argument("--work", type=Path, default=Path("mil-heads-experiment"))
