@@ -34,7 +34,9 @@ def build_package(folder: Path, repository: Path) -> Path:
         "model/network.py": "import timm\nimport torch\n",
         "slides/pyramid.py": "import tifffile\n",
     }.items():
-        (package / file).write_text(text, encoding="utf-8")
+        path = package / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return package
 
 
