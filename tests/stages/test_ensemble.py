@@ -182,7 +182,7 @@ def test_what_needs_one_network_names_a_member(ensemble: Path, dotted_slide: Mak
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda own: shutil.rmtree(own), "expected a model folder with model.json"),
+        (lambda own: shutil.rmtree(own), "expected a member of the ensemble, found no model.json"),
         (lambda own: (own / "weights.safetensors").write_bytes(b"x"), "the weights that model.json describes"),
         (lambda own: shutil.copyfile(own.parent / "1" / "model.json", own / "model.json"), "weights that model.json"),
         (lambda own: (shutil.rmtree(own), shutil.copytree(own.parent / "1", own)), "found another model"),

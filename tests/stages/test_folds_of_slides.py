@@ -100,7 +100,14 @@ def assert_slide_scores_of_members_are_averaged(layout: RunLayout, cohort: Path,
     text = RunLayout(out / "0").predictions_csv.read_text(encoding="utf-8")
     spreads = [float(row["spread"]) for row in csv.DictReader(text.splitlines())]
     assert spreads == pytest.approx(np.std(scores[1:], axis=0), abs=2e-4)
-    assert compare.run([out / "0", out / "1", out / "2"], out / "c", labels=cohort, replicates=50) == 0
+    labels = cohort.with_name("labelled.csv")
+    first, *others = cohort.read_text(encoding="utf-8").splitlines()
+    further = ["never_scored" if name == "slide_id" else "" for name in first.split(",")]
+    further[first.split(",").index("malignancy")] = "benign"
+    further[first.split(",").index("path")] = "never_scored.tif"
+    labels.write_text("\n".join([first, *others, ",".join(further)]), encoding="utf-8")
+    assert compare.run([out / "0", out / "1", out / "2"], out / "c", labels=labels, replicates=50) == 0
+    assert "1 in 0, 1 in 1, 1 in 2" in (out / "c" / "compare.md").read_text(encoding="utf-8")
     facts = json.loads((out / "c" / "compare.json").read_text(encoding="utf-8"))
     own = scores[0][1::2], scores[0][::2]
     auc = np.mean([(p > n) + 0.5 * (p == n) for p in own[0] for n in own[1]])

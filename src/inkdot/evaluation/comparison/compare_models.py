@@ -230,6 +230,9 @@ def _notes(tables: Sequence[ScoredTable], scored: BoolArray) -> list[str]:
             f"{missing} {first.unit}s have no score in at least one result (inadequate or failed): they enter only the "
             "sensitivity, where a positive one counts as missed."
         )
+    if without := [table for table in tables if table.without_result]:
+        counts = ", ".join(f"{table.without_result} in {table.name}" for table in without)
+        notes.append(f"Labelled slides that the results do not hold, left out: {counts}.")
     if any(table.flagged is None for table in tables):
         without = [table.name for table in tables if table.flagged is None]
         notes.append(

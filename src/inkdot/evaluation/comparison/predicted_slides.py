@@ -1,5 +1,6 @@
 """Results of ``inkdot predict`` with the truth of a slide table, for a comparison."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,13 @@ def read_predicted_slides(folder: Path, name: str, labels: Path) -> ScoredTable:
         raise UserError(f"{layout.predictions_csv}: expected scored slides, found none; run `inkdot predict`")
     heads = read_scores(layout.scores(done[0])).heads
     head = flagging_head(heads)
-    rows = list[tuple[str, str, float, float, bool | None]]()
+    rows, without_result = list[tuple[str, str, float, float, bool | None]](), 0
     for entry in read_slides(labels, heads):
         positive = head.is_positive(entry.on_slide.get(head.name))
-        if positive is None or entry.slide_id not in calls:
+        if positive is None:
+            continue
+        if entry.slide_id not in calls:
+            without_result += 1
             continue
         score, flagged = np.nan, False
         if calls[entry.slide_id] not in ("", "inadequate"):
@@ -55,7 +59,7 @@ def read_predicted_slides(folder: Path, name: str, labels: Path) -> ScoredTable:
             f"{labels}: expected labels of slides in {folder} (column {head.name}), found none; give the slide table of these "
             "slides"
         )
-    return slide_table(layout.predictions_csv, name, head, rows)
+    return replace(slide_table(layout.predictions_csv, name, head, rows), without_result=without_result)
 
 
 def _score(layout: RunLayout, slide_id: str) -> tuple[float, bool] | None:

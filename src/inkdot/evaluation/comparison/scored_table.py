@@ -38,6 +38,7 @@ class ScoredTable:
         targets: NaN where unknown, shape [n, classes of all heads].
         scores: Calibrated probabilities, NaN where there is none (inadequate), same shape.
         flagged: Whether the flag class's score reaches the locked threshold; None where the file does not tell, shape [n].
+        without_result: Number of labelled slides that the results do not hold, and that are no rows.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ScoredTable:
     targets: FloatArray
     scores: FloatArray
     flagged: BoolArray | None
+    without_result: int = 0
 
     def of(self, rows: npt.NDArray[np.integer]) -> "ScoredTable":
         """Some rows, in the given order."""

@@ -44,6 +44,11 @@ def check_members(folder: Path, members: Sequence[Member], check: Callable[[Path
     """
     for index, member in enumerate(members):
         own = ModelLayout(folder).member(index)
+        if not ModelLayout(own).description.is_file():
+            raise StorageError(
+                f"{own}: expected a member of the ensemble, found no {ModelLayout(own).description.name}; copy the whole model "
+                "folder again"
+            )
         check(own)
         if file_sha256(ModelLayout(own).description) != member.model_sha256:
             raise StorageError(
