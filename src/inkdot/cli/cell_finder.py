@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 cell_finder = typer.Typer(
-    help="Fine-tune the network that finds nucleated cells, or show its card.",
+    help="Fine-tune the cell finder on verdicts, or show its card.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -61,7 +61,7 @@ def encoders(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List published encoders (UNI, Virchow, CROWN, …) with scale and licence.
+    """List published encoders (UNI, Virchow, CROWN, …) by name.
 
     Each may stand in model.backbone of a config, as may any timm model, hf-hub:OWNER/NAME and local-dir:FOLDER.
     """
