@@ -407,7 +407,7 @@ def test_bad_and_unlabelled_slides_are_said_and_the_rest_trains(
         f"{PATIENTS + 2} of {PATIENTS + 2} slides are inadequate (bare, quiet, s00, …); areas by reason in"
         in said
     )
-    assert f"! 1 of {PATIENTS + 2} slides: no tile has 0.01 of foreground" in said
+    assert f"! 1 of {PATIENTS + 2} slides (bare): no tile has 0.01 of foreground" in said
     card = (tmp_path / "run" / "model" / "card.md").read_text(encoding="utf-8")
     assert "1 slide without a tile is in no metric" in card
     assert "torn" in said

@@ -29,6 +29,7 @@ _TYPES: Final[Mapping[str, pa.DataType]] = {
     "outcome": pa.string(),
     "call": pa.string(),
     "score": pa.float64(),
+    "spread": pa.float64(),
     "tiles": pa.int64(),
     "flagged_tiles": pa.int64(),
     "clusters": pa.int64(),
