@@ -90,8 +90,8 @@ def test_the_level_read_is_fine_enough_and_none_coarser_is(both: tuple[SlideInfo
     info, spec = both
     level = level_for(info, spec.mpp)
     scales = [max(info.mpp.x, info.mpp.y) * downsample for downsample in info.level_downsamples]
-    # Level 0 is read where even it is too coarse (up to 1.25 times); no other level may be.
-    assert level == 0 or scales[level] <= spec.mpp * 1.0101
+    # Level 0 is read where even it is too coarse (up to 1.25 times); another may be by 2 %.
+    assert level == 0 or scales[level] <= spec.mpp * 1.0201
     assert all(scale > spec.mpp for scale in scales[level + 1 :])
 
 

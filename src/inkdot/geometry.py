@@ -29,7 +29,7 @@ def tile_side_l0_px(info: SlideInfo, spec: TileSpec) -> tuple[float, float]:
 
 
 def level_for(info: SlideInfo, target_mpp: float) -> int:
-    """Choose the coarsest level that is at least as fine as ``target_mpp`` (µm/px) on both axes."""
+    """Choose the coarsest level that is at least as fine as ``target_mpp`` (µm/px) on both axes, to within 2 %."""
     best = 0
     for level, downsample in enumerate(info.level_downsamples):
         if max(info.mpp.x, info.mpp.y) * downsample <= target_mpp * _LEVEL_TOLERANCE:
