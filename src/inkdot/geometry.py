@@ -17,6 +17,9 @@ _LEVEL_TOLERANCE = 1.02
 """A level up to 2 % coarser than requested still counts as fine enough: scanners state 0.2528 for 0.25 µm/px, and a
 tile of 0.5 would be read from four times as many pixels."""
 
+_CELL_LEVEL_TOLERANCE = 1.06
+"""Times :data:`_LEVEL_TOLERANCE` where cells are looked for, whose outlines do not hang on a few per cent."""
+
 
 def um_to_l0_px(length_um: Micrometres, mpp: Mpp) -> tuple[float, float]:
     """Convert a length in µm to (fractional) level-0 pixels along x and y."""
@@ -81,6 +84,25 @@ def plan_rectangle(
         y_l0_px=Level0Px(y_l0_px),
         width_level_px=LevelPx(max(1, round(width_l0_px / downsample))),
         height_level_px=LevelPx(max(1, round(height_l0_px / downsample))),
+    )
+
+
+def plan_square(info: SlideInfo, corner_um: tuple[float, float], side_um: float, mpp: float) -> ReadPlan:
+    """Plan the read of a square in which cells are looked for, from a level up to about 8 % coarser than ``mpp``.
+
+    Args:
+        info: The slide.
+        corner_um: Its left and top edge in µm from the corner of level 0.
+        side_um: Its side in µm.
+        mpp: Micrometres per pixel to which the pixels read are then resized.
+    """
+    return plan_rectangle(
+        info,
+        level_for(info, mpp * _CELL_LEVEL_TOLERANCE),
+        round(corner_um[0] / info.mpp.x),
+        round(corner_um[1] / info.mpp.y),
+        side_um / info.mpp.x,
+        side_um / info.mpp.y,
     )
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from safetensors.torch import save_file
 from inkdot.errors import UserError
 from inkdot.labels import head_slices
 from inkdot.model.encoders.timm_names import backbone_normalisation
+from inkdot.model.encoders.weights_file import load_weights, read_tensors
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.training.fit.pretrained import load_backbone_weights
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,11 @@ def test_the_normalisation_of_pretrained_weights_is_timms():
     assert backbone_normalisation("mobilenetv3_small_100")[0] == (0.485, 0.456, 0.406)
 
 
+def loaded(network: TileNetwork, path: Path) -> list[str]:
+    """Load a file into the backbone; the names that were left out."""
+    return load_weights(network.backbone, read_tensors(path), str(path), network.spec.backbone)
+
+
 class TestLocalWeights:
     """A laboratory brings its own weights as a file."""
 
@@ -61,14 +67,14 @@ class TestLocalWeights:
         tensors = {name: torch.full_like(t, 2) for name, t in network.backbone.state_dict().items()}
         tensors |= {"classifier.weight": torch.zeros(1000, 256), "classifier.bias": torch.zeros(1000)}
         save_file(tensors, tmp_path / "w.safetensors")
-        ignored = load_backbone_weights(network, tmp_path / "w.safetensors")
+        ignored = loaded(network, tmp_path / "w.safetensors")
         assert ignored == ["classifier.bias", "classifier.weight"]
         assert (network.backbone.state_dict()["conv_stem.weight"] == 2).all()
 
     def test_inkdots_own_weights_are_loaded_without_their_heads(self, network, tiny_spec, tmp_path):
         other = TileNetwork(tiny_spec)
         save_file(other.state_dict(), tmp_path / "w.safetensors")
-        ignored = load_backbone_weights(network, tmp_path / "w.safetensors")
+        ignored = loaded(network, tmp_path / "w.safetensors")
         assert all(name.startswith("heads.") for name in ignored)
         assert len(ignored) == 4
         for name, tensor in other.backbone.state_dict().items():
@@ -81,7 +87,7 @@ class TestLocalWeights:
         tensors["extra.weight"] = torch.zeros(2)
         save_file(tensors, tmp_path / "w.safetensors")
         with pytest.raises(UserError) as error:
-            load_backbone_weights(network, tmp_path / "w.safetensors")
+            loaded(network, tmp_path / "w.safetensors")
         for words in (
             "bn1.bias",
             "is missing",
@@ -96,7 +102,7 @@ class TestLocalWeights:
         if content:
             path.write_bytes(content)
         with pytest.raises(UserError, match=r"model\.weights"):
-            load_backbone_weights(network, path)
+            loaded(network, path)
 
 
 def test_heads_of_another_laboratory(tiny_spec):

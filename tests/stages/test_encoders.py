@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
+from inkdot.model.frozen_encoder import EncoderSource, load_encoder
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.stages import encoders, model_show
 from inkdot.storage.models.model_files import read_model_file
@@ -131,6 +132,8 @@ def test_a_non_commercial_licence_is_said_kept_and_passed_on(
         tiny_config, backbone="vit_small_patch16_224", weights=str(first / "weights.safetensors")
     )
     assert check_start(warm) == [line]
+    embedded = EncoderSource("vit_small_patch16_224", str(first / "weights.safetensors"), 32)
+    assert load_encoder(embedded).spec.licence == line
     assert check_start(with_model(tiny_config, backbone="kaiko-s16", weights="scratch")) == []
 
 

@@ -159,9 +159,8 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
     from dataclasses import replace
 
     from inkdot.model.encoders.imagenet_lite0 import load_imagenet_lite0
-    from inkdot.model.encoders.recipes import licence_notes
     from inkdot.model.encoders.resolve import resolve_backbone
-    from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
+    from inkdot.model.encoders.starting_weights import source_normalisation, starting_licence, weights_path
     from inkdot.model.encoders.weights_file import load_weights, read_tensors
     from inkdot.model.model_folder import load_backbone, network_spec
     from inkdot.model.network import TileNetwork, resolved_spec
@@ -179,11 +178,11 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
         )
     resolved = resolve_backbone(source.name, source.side_px)
     path = weights_path(source.weights, resolved)
-    licence = " ".join(licence_notes(source.name, source.weights))
     tensors = read_tensors(path) if path is not None else {}
     normalisation = (
         source_normalisation(path, resolved, tensors) if path is not None else resolved.normalisation
     )
+    licence = starting_licence(source.weights, resolved, path, tensors)
     spec = resolved_spec(resolved, normalisation, tta_views=source.tta_views, licence=licence)
     if source.weights == IMAGENET_LITE0:
         if resolved.spec.architecture != LITE0_BACKBONE:

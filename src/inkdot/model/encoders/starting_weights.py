@@ -11,6 +11,7 @@ from torch import Tensor
 from inkdot.config import IMAGENET_LITE0
 from inkdot.errors import UserError
 from inkdot.model.encoders.hub import hub_weights
+from inkdot.model.encoders.recipes import licence_notes
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
 from inkdot.model.encoders.weights_file import folder_weights, is_inkdot_model
 from inkdot.storage.layout import ModelLayout
@@ -49,6 +50,22 @@ def weights_path(weights: str, backbone: ResolvedBackbone, *, download: bool = T
             "it here"
         )
     return hub_weights(backbone.address, recipe.file if recipe is not None else "") if download else None
+
+
+def starting_licence(
+    weights: str, backbone: ResolvedBackbone, path: Path | None, tensors: Mapping[str, Tensor]
+) -> str:
+    """One line on the licence of starting weights, empty where none is known; an Inkdot model's is that of its own source.
+
+    Args:
+        weights: As in ``model.weights``.
+        backbone: The backbone.
+        path: See :func:`weights_path`.
+        tensors: Of that file.
+    """
+    if path is not None and is_inkdot_model(tensors):
+        return read_model_file(path.parent).licence
+    return " ".join(licence_notes(backbone.name, weights))
 
 
 def source_normalisation(

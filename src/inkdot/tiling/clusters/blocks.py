@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.geometry import level_for, plan_rectangle
+from inkdot.geometry import plan_square
 from inkdot.records import MaskArray, Slide, SlideInfo
 from inkdot.tiling.foreground.find_foreground import Foreground
 from inkdot.tiling.foreground.foreground_classes import OPAQUE, ForegroundClass
@@ -86,15 +86,7 @@ def read_nuclear_planes(
         side: Its side in µm.
         od_table: From grey levels to optical density; see :meth:`inkdot.tiling.foreground.glass.Glass.od_table`.
     """
-    info = slide.info
-    plan = plan_rectangle(
-        info,
-        level_for(info, OBJECT_MPP * 1.06),
-        round(corner_um[0] / info.mpp.x),
-        round(corner_um[1] / info.mpp.y),
-        side * OBJECT_MPP / info.mpp.x,
-        side * OBJECT_MPP / info.mpp.y,
-    )
+    plan = plan_square(slide.info, corner_um, side * OBJECT_MPP, OBJECT_MPP)
     red, green, blue = cv2.split(cv2.LUT(resized(slide.read(plan), side, side), od_table))
     nuclear = _smoothed(cv2.min(red, green))
     across = cast(Plane, cv2.Sobel(nuclear, cv2.CV_32F, 1, 0))

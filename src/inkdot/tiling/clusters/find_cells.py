@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from inkdot.cell_finder import FINDER_MPP, CellFinder, Cells
 from inkdot.config import TilingConfig
-from inkdot.geometry import check_resolution, level_for, plan_rectangle
+from inkdot.geometry import check_resolution, plan_square
 from inkdot.morphometry.arrays import Labels, Plane, boxes, close_pairs
 from inkdot.records import MaskArray, Slide
 from inkdot.tiling.clusters.blocks import NuclearPlanes, blocks_with_foreground, read_nuclear_planes
@@ -106,16 +106,10 @@ class _Search:
 
     def _read(self, corner_um: tuple[float, float], window: "_Window") -> npt.NDArray[np.uint8]:
         """Optical density of a window, at the scale of the network."""
-        info, side = self.slide.info, window.side * _PX_PER_UM
-        plan = plan_rectangle(
-            info,
-            level_for(info, FINDER_MPP * 1.06),
-            round((corner_um[0] + window.x) / info.mpp.x),
-            round((corner_um[1] + window.y) / info.mpp.y),
-            window.side / info.mpp.x,
-            window.side / info.mpp.y,
-        )
-        return cast("npt.NDArray[np.uint8]", cv2.LUT(read_resized(self.slide, plan, side), self.od_table))
+        corner = corner_um[0] + window.x, corner_um[1] + window.y
+        plan = plan_square(self.slide.info, corner, window.side, FINDER_MPP)
+        rgb = read_resized(self.slide, plan, window.side * _PX_PER_UM)
+        return cast("npt.NDArray[np.uint8]", cv2.LUT(rgb, self.od_table))
 
 
 @dataclass(frozen=True, slots=True)

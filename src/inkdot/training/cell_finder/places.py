@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from inkdot.cell_finder import FINDER_MPP, CellFinder
 from inkdot.config import default_config
 from inkdot.errors import UserError
-from inkdot.geometry import check_resolution, level_for, plan_rectangle
+from inkdot.geometry import check_resolution, plan_square
 from inkdot.labels import CELL, NOT_A_CELL
 from inkdot.records import RgbArray, Slide
 from inkdot.review.verdicts.verdict_table import same_region_numbers
@@ -193,15 +193,7 @@ class SlidePlaces:
         return Place(self._slide_id, rgb, self._glass, region, answered.answer, no_cell, lone, nuclei)
 
     def _read(self, corner_um: tuple[float, float], side: int) -> RgbArray:
-        info = self._slide.info
-        plan = plan_rectangle(
-            info,
-            level_for(info, FINDER_MPP * 1.06),
-            round(corner_um[0] / info.mpp.x),
-            round(corner_um[1] / info.mpp.y),
-            side * FINDER_MPP / info.mpp.x,
-            side * FINDER_MPP / info.mpp.y,
-        )
+        plan = plan_square(self._slide.info, corner_um, side * FINDER_MPP, FINDER_MPP)
         return read_resized(self._slide, plan, side)
 
 

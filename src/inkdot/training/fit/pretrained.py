@@ -14,9 +14,8 @@ from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.encoders.fitting import module_of_shapes
 from inkdot.model.encoders.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
-from inkdot.model.encoders.recipes import licence_notes
-from inkdot.model.encoders.resolve import ResolvedBackbone, resolve_backbone
-from inkdot.model.encoders.starting_weights import source_normalisation, weights_path
+from inkdot.model.encoders.resolve import resolve_backbone
+from inkdot.model.encoders.starting_weights import source_normalisation, starting_licence, weights_path
 from inkdot.model.encoders.weights_file import (
     is_inkdot_model,
     load_weights,
@@ -63,7 +62,7 @@ def check_start(config: Config) -> list[str]:
         source_normalisation(path, resolved, tensors)
     else:
         tensors = {}
-    licence = _licence(settings.weights, resolved, path, tensors)
+    licence = starting_licence(settings.weights, resolved, path, tensors)
     return [licence] if licence else []
 
 
@@ -107,7 +106,7 @@ def starting_network(
         mean, std = resolved.normalisation
     else:
         mean, std = source_normalisation(path, resolved, tensors)
-    licence = _licence(settings.weights, resolved, path, tensors)
+    licence = starting_licence(settings.weights, resolved, path, tensors)
     torch.manual_seed(config.training.seed << 20)
     network = TileNetwork(
         resolved_spec(
@@ -129,15 +128,6 @@ def starting_network(
     ignored = load_weights(network.backbone, tensors, str(path), resolved.name)
     left_out = [f"{path}: left out {', '.join(ignored)} (not of the backbone)"] if ignored else []
     return network, [*notes, *left_out, *_source_notes(path, tensors)]
-
-
-def _licence(
-    weights: str, backbone: ResolvedBackbone, path: Path | None, tensors: Mapping[str, Tensor]
-) -> str:
-    """One line on the licence of the starting weights; that of the source where they are an Inkdot model's."""
-    if path is not None and is_inkdot_model(tensors):
-        return read_model_file(path.parent).licence
-    return " ".join(licence_notes(backbone.name, weights))
 
 
 def _source_notes(path: Path, tensors: Mapping[str, Tensor]) -> list[str]:
@@ -173,20 +163,3 @@ def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, 
     # A constant channel must not be divided by nearly 0.
     std = np.maximum(np.sqrt(np.maximum(squares / pixels - mean**2, 0.0)), 0.02)
     return tuple(round(float(value), 4) for value in mean), tuple(round(float(value), 4) for value in std)
-
-
-def load_backbone_weights(network: TileNetwork, path: Path) -> list[str]:
-    """Load the backbone from a file of timm, Inkdot or another program; the heads keep their random weights.
-
-    Args:
-        network: The network to load into.
-        path: A .safetensors, .pth or .bin file.
-
-    Returns:
-        Names of tensors in the file that were left out because they belong to a classifier or a head.
-
-    Raises:
-        UserError: The file is missing or holds more than tensors, or names or shapes do not match the backbone.
-    """
-    spec = network.spec
-    return load_weights(network.backbone, read_tensors(path), str(path), spec.encoder or spec.backbone)
