@@ -226,7 +226,7 @@ def judge_sizes(slide: Any, slide_id: str, path: Path, finder: Any) -> dict[str,
 
 def lines(slide_id: str, found: dict[str, Any]) -> list[str]:
     """What people read."""
-    from inkdot.metrics.confidence_intervals import clopper_pearson
+    from inkdot.metrics.intervals.confidence_intervals import clopper_pearson
 
     def share(hits: int, total: int) -> str:
         low, high = clopper_pearson(hits, total)

@@ -29,7 +29,7 @@ from inkdot.datasets.tile_cache import labelled_tiles
 from inkdot.errors import InkdotError
 from inkdot.evaluation.slide_results import score_for_evaluation
 from inkdot.manifest import manifest_text
-from inkdot.metrics.confidence_intervals import bootstrap_estimate
+from inkdot.metrics.intervals.confidence_intervals import bootstrap_estimate
 from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide

@@ -30,8 +30,8 @@ from inkdot.evaluation.slide_results import score_for_evaluation, slide_result
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
 from inkdot.metrics.classification import roc_auc
-from inkdot.metrics.confidence_intervals import bootstrap_estimate
-from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
+from inkdot.metrics.intervals.confidence_intervals import bootstrap_estimate
+from inkdot.metrics.slides.slide_level import NO_HIT, NO_KNOWN_REGION
 from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry

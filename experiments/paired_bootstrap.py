@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inkdot.metrics.paired_bootstrap import Statistic, paired_difference
+from inkdot.metrics.intervals.paired_bootstrap import Statistic, paired_difference
 
 
 def mean_of(statistics: Sequence[Statistic]) -> Statistic:

@@ -21,7 +21,7 @@ from real_csf_places import (
 )
 
 from inkdot.metrics.classification import roc_auc
-from inkdot.metrics.confidence_intervals import clopper_pearson
+from inkdot.metrics.intervals.confidence_intervals import clopper_pearson
 from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 

@@ -18,7 +18,7 @@ import torch
 from achievable_auc import simulated_bounds
 from torch import nn
 
-from inkdot.metrics.confidence_intervals import Estimate, auc_estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate, auc_estimate
 from inkdot.synthetic.cells.scene import Scene
 from inkdot.synthetic.cohort.patients import MIMICS, draw_patient
 from inkdot.synthetic.cytology.groups import draw_group

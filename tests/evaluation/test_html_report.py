@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from inkdot.evaluation.html_report import report_html
 from inkdot.evaluation.plots import plot_svg
 from inkdot.evaluation.report import EvaluationReport, Plot, WorstError
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 
 UNTRUSTED = '<script>alert("x")</script>&$\\frac'
 SVG = "{http://www.w3.org/2000/svg}"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from inkdot.metrics.abstention import aurc, band_for_selective_risk, confidence, risk_coverage
+from inkdot.metrics.decision.abstention import aurc, band_for_selective_risk, confidence, risk_coverage
 
 
 def rows(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,8 @@ from inkdot.metrics.classification import (
     log_loss,
     roc_auc,
 )
-from inkdot.metrics.confidence_intervals import sensitivity_specificity
 from inkdot.metrics.curves import reliability_bins, roc_points
+from inkdot.metrics.intervals.confidence_intervals import sensitivity_specificity
 
 TENTHS = st.integers(0, 10).map(lambda tenth: tenth / 10)  # few values, hence many ties
 WEIGHT = st.sampled_from([0.25, 1.0, 2.0, 3.5])

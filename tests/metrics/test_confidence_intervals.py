@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from inkdot.metrics.confidence_intervals import (
+from inkdot.metrics.intervals.confidence_intervals import (
     BOOTSTRAP,
     CLOPPER_PEARSON,
     TOO_FEW,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inkdot.metrics.delong import CLUSTERED, DELONG, auc_covariance, delong_test, holm
+from inkdot.metrics.intervals.delong import CLUSTERED, DELONG, auc_covariance, delong_test, holm
 
 # Albumin, total protein, K-G score (low is good) and outcome of the patients of DeLong, DeLong and Clarke-Pearson 1988 who have
 # all three tests, data of SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver Operating Characteristic Curves".

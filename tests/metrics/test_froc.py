@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from inkdot.metrics.confidence_intervals import TOO_FEW
-from inkdot.metrics.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW
+from inkdot.metrics.slides.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
 
 
 def response(seed: int, lesions: int = 40, false_positives: int = 300, slides: int = 25) -> FrocData:

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from inkdot.metrics.classification import roc_auc
-from inkdot.metrics.confidence_intervals import BOOTSTRAP, TOO_FEW, bootstrap_tail
-from inkdot.metrics.paired_bootstrap import SAME_EVERYWHERE, UNDEFINED, paired_difference
+from inkdot.metrics.intervals.confidence_intervals import BOOTSTRAP, TOO_FEW, bootstrap_tail
+from inkdot.metrics.intervals.paired_bootstrap import SAME_EVERYWHERE, UNDEFINED, paired_difference
 
 
 def scores_of_150() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

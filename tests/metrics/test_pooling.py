@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from inkdot.labels import DEFAULT_HEADS, flag_column, flagging_head
-from inkdot.metrics.calls import conditional_heads, head_call
-from inkdot.metrics.pooling import pooled
+from inkdot.metrics.decision.calls import conditional_heads, head_call
+from inkdot.metrics.slides.pooling import pooled
 
 # benign, malignant | small_cell, large_cell
 SCORES = np.array([[0.8, 0.2, 0.9, 0.1], [0.1, 0.9, 0.3, 0.7], [0.5, 0.5, 0.5, 0.5]], np.float32)

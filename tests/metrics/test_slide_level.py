@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from inkdot.metrics.confidence_intervals import TOO_FEW
-from inkdot.metrics.slide_level import (
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW
+from inkdot.metrics.slides.slide_level import (
     NO_HIT,
     NO_KNOWN_REGION,
     SlidePredictions,

@@ -1,7 +1,7 @@
 """Subgroups below the whole, on metrics given by hand."""
 
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
-from inkdot.metrics.subgroups import subgroup_notes
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.slides.subgroups import subgroup_notes
 
 
 def estimate(value: float, low: float, high: float, method: str = "by hand") -> Estimate:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inkdot.metrics.thresholds import threshold_for_sensitivity
+from inkdot.metrics.decision.thresholds import threshold_for_sensitivity
 
 
 def brute_force(truth, scores, target):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.metrics.attention_pooling import attention_pool, attention_weights
+from inkdot.metrics.slides.attention_pooling import attention_pool, attention_weights
 from inkdot.model.attention import GatedAttention, pooled_logits
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import calibrated_scores, slide_attention

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, br
 from sklearn.metrics import log_loss as reference_log_loss
 
 from inkdot.errors import UserError
-from inkdot.metrics.delong import delong_test
+from inkdot.metrics.intervals.delong import delong_test
 from inkdot.stages import compare
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.output_layouts import ComparisonLayout

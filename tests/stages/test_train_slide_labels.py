@@ -15,7 +15,7 @@ from fixtures.slides_with_labels import SLIDES, config, make_cohort
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
-from inkdot.metrics.attention_pooling import attention_pool
+from inkdot.metrics.slides.attention_pooling import attention_pool
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.model_files import read_model_file

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inkdot.metrics.calls import MIN_CALL_SCORE
+from inkdot.metrics.decision.calls import MIN_CALL_SCORE
 from inkdot.training.release.abstention_band import (
     abstention_notes,
     head_abstention_bands,

@@ -8,9 +8,9 @@ from fixtures.painted_tiles import run_context
 from inkdot.config import config_from_mapping
 from inkdot.datasets.bags import bag_set
 from inkdot.datasets.tile_set import TileSet
-from inkdot.metrics.attention_pooling import attention_pool
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import roc_auc
+from inkdot.metrics.slides.attention_pooling import attention_pool
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import slide_attention
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork

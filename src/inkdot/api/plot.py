@@ -13,7 +13,7 @@ from inkdot.api.prediction import SlidePrediction
 from inkdot.api.python_words import at_least_one
 from inkdot.errors import UserError
 from inkdot.labels import score_column
-from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
+from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.records import RgbArray, Slide
 from inkdot.review.gallery.fields import OVERVIEW_PX, context_field, scale_bar, tile_field, view_of
 from inkdot.review.results.cluster_facts import ClusterFacts

@@ -6,7 +6,7 @@ import numpy as np
 
 from inkdot.labels import Head
 from inkdot.metrics.agreement import fleiss_estimate
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.review.verdicts.verdict_table import same_region_numbers
 from inkdot.storage.tables.labels_table import RegionLabel
 

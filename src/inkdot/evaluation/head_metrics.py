@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.labels import Head, flag_column, head_slices
-from inkdot.metrics.confidence_intervals import Estimate, auc_estimate, average_precision_estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate, auc_estimate, average_precision_estimate
 from inkdot.model.targets import IndexArray, NameArray, TargetArray
 
 

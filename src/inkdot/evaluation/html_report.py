@@ -9,7 +9,7 @@ import jinja2
 
 from inkdot.evaluation.plots import plot_svg
 from inkdot.evaluation.report import Confusion, EvaluationReport, Metrics, WorstError
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 
 _LEVEL_NOTES: Final = {
     "Patients": "A patient is flagged where any slide is; the score is that of the highest slide.",

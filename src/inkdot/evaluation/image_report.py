@@ -28,7 +28,7 @@ from inkdot.evaluation.selective_prediction import call_name, selective_predicti
 from inkdot.evaluation.worst_errors import worst_images
 from inkdot.labels import flag_column, flagging_head, head_slices
 from inkdot.metrics.curves import reliability_bins, roc_points
-from inkdot.metrics.slide_level import (
+from inkdot.metrics.slides.slide_level import (
     NO_KNOWN_REGION,
     SlidePredictions,
     as_patients,

@@ -12,7 +12,7 @@ from inkdot.evaluation.head_metrics import decided_rows, head_classes
 from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.metrics.calibration import softmax
 from inkdot.metrics.classification import FloatArray, balanced_accuracy, expected_calibration_error, roc_auc
-from inkdot.metrics.confidence_intervals import (
+from inkdot.metrics.intervals.confidence_intervals import (
     Estimate,
     auc_estimate,
     bootstrap_estimate,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from inkdot.config import HeadConfig
-from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 
 Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]

@@ -9,9 +9,9 @@ from inkdot.evaluation.report import Metrics, Plot
 from inkdot.evaluation.selective_prediction import abstention_text
 from inkdot.labels import flagging_head
 from inkdot.metrics.classification import FloatArray
-from inkdot.metrics.confidence_intervals import Estimate
 from inkdot.metrics.curves import ReliabilityBin
-from inkdot.metrics.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
+from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.metrics.slides.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
 from inkdot.storage.hashing import training_file
 from inkdot.storage.models.model_files import ModelFile
 

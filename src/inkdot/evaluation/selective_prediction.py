@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from inkdot.evaluation.report import Plot
-from inkdot.metrics.abstention import aurc, risk_coverage
 from inkdot.metrics.classification import BoolArray, FloatArray
-from inkdot.metrics.confidence_intervals import Estimate, bootstrap_estimate, share_estimate
-from inkdot.metrics.slide_level import NameArray
+from inkdot.metrics.decision.abstention import aurc, risk_coverage
+from inkdot.metrics.intervals.confidence_intervals import Estimate, bootstrap_estimate, share_estimate
+from inkdot.metrics.slides.slide_level import NameArray
 from inkdot.storage.models.model_records import AbstentionBand
 
 

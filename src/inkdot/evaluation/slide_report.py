@@ -28,15 +28,15 @@ from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
 from inkdot.labels import flagging_head, target_columns
 from inkdot.metrics.classification import BoolArray, FloatArray, expected_calibration_error
-from inkdot.metrics.confidence_intervals import (
+from inkdot.metrics.curves import ReliabilityBin, reliability_bins, roc_points
+from inkdot.metrics.intervals.confidence_intervals import (
     Estimate,
     auc_estimate,
     bootstrap_estimate,
     sensitivity_specificity,
 )
-from inkdot.metrics.curves import ReliabilityBin, reliability_bins, roc_points
-from inkdot.metrics.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
-from inkdot.metrics.slide_level import (
+from inkdot.metrics.slides.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
+from inkdot.metrics.slides.slide_level import (
     NameArray,
     SlidePredictions,
     as_patients,

@@ -11,7 +11,7 @@ import pyarrow as pa
 from inkdot.datasets.lesions import Lesions, match_lesions
 from inkdot.datasets.splits.grouped_split import patient_of
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
-from inkdot.metrics.slide_level import NO_HIT, NO_KNOWN_REGION
+from inkdot.metrics.slides.slide_level import NO_HIT, NO_KNOWN_REGION
 from inkdot.pipeline.results.attention_score import attention_score
 from inkdot.pipeline.results.cluster_slide import cluster_slide
 from inkdot.pipeline.results.slide_prediction import slide_spread
@@ -44,7 +44,7 @@ class SlideResult:
             where it has none.
         flagged: Whether that score reaches the locked operating point.
         abstained: Whether that score lies in the abstention band, so that the call is indeterminate.
-        hit_rank: See :class:`inkdot.metrics.slide_level.SlidePredictions`. A shown cluster or region is a hit where one of
+        hit_rank: See :class:`inkdot.metrics.slides.slide_level.SlidePredictions`. A shown cluster or region is a hit where one of
             the tiles that its score comes from is truly positive.
         targets: Of its tiles, NaN where unknown, shape [n, classes of all heads].
         scores: Of its tiles, same shape.

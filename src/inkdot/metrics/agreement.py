@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import FloatArray
-from inkdot.metrics.confidence_intervals import Estimate, clopper_pearson, patient_bootstrap
+from inkdot.metrics.intervals.confidence_intervals import Estimate, clopper_pearson, patient_bootstrap
 
 IntArray = npt.NDArray[np.int64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import BoolArray, FloatArray
-from inkdot.metrics.confidence_intervals import Estimate, share_estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
 
 _REPLICATES: Final = 400
 

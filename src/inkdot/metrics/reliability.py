@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import BoolArray
-from inkdot.metrics.confidence_intervals import Estimate, share_estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
 
 STEPS: Final = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 """Edges of the ranges of scores; finer at the ends, where most scores lie."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.labels import Head, flag_column, flagging_head, head_slices
-from inkdot.metrics.attention_pooling import attention_pool, attention_weights
 from inkdot.metrics.calibration import softmax
+from inkdot.metrics.slides.attention_pooling import attention_pool, attention_weights
 from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
 from inkdot.model.finite import check_finite, check_finite_weights, finite_batches
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference

@@ -25,7 +25,7 @@ from inkdot.evaluation.comparison.report import (
     test_rows,
 )
 from inkdot.evaluation.comparison.scored_table import read_scored_table
-from inkdot.metrics.paired_bootstrap import REPLICATES
+from inkdot.metrics.intervals.paired_bootstrap import REPLICATES
 from inkdot.storage.atomic import write_text
 from inkdot.storage.locking import locked
 from inkdot.storage.output_layouts import ComparisonLayout

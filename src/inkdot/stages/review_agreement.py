@@ -15,7 +15,7 @@ from rich.text import Text
 from inkdot.errors import ManifestError
 from inkdot.labels import CELL, DEFAULT_HEADS, FINDER_HEAD, NOT_A_CELL, Head
 from inkdot.metrics.agreement import cohen_estimate, fleiss_estimate, observed_agreement
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.review.verdicts.cell_answers import cell_answers
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts, same_region_numbers

@@ -19,7 +19,7 @@ from inkdot.evaluation.oof_metrics import (
     uncalibrated_scores,
 )
 from inkdot.labels import Head, flag_column, flagging_head, head_slices, score_columns, target_columns
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout

@@ -12,7 +12,7 @@ from inkdot.datasets.cohort import Cohort, cohort_notes, trained_on_facts
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.oof_metrics import OofPredictions
 from inkdot.labels import flag_column
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import prediction_limit
 from inkdot.model.ood_reference import EXCEEDED_BY
 from inkdot.storage.atomic import write_bytes, write_text

@@ -10,8 +10,8 @@ import numpy as np
 
 from inkdot.datasets.cohort import Cohort
 from inkdot.evaluation.selective_prediction import call_name
-from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.slide_level import SlidePredictions, as_patients, slide_metrics
+from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.metrics.slides.slide_level import SlidePredictions, as_patients, slide_metrics
 from inkdot.model.predictor import Predictor
 from inkdot.storage.layout import RunLayout
 from inkdot.training.run_context import RunContext

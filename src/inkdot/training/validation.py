@@ -11,11 +11,16 @@ from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
 from inkdot.labels import flag_column, flagging_head, head_slices
-from inkdot.metrics.attention_pooling import attention_pool
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import OodNeighbours
-from inkdot.metrics.slide_level import NO_KNOWN_REGION, SlidePredictions, slide_metrics, subgroup_metrics
-from inkdot.metrics.subgroups import subgroup_notes
+from inkdot.metrics.slides.attention_pooling import attention_pool
+from inkdot.metrics.slides.slide_level import (
+    NO_KNOWN_REGION,
+    SlidePredictions,
+    slide_metrics,
+    subgroup_metrics,
+)
+from inkdot.metrics.slides.subgroups import subgroup_notes
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
 from inkdot.model.predictor import Backend, Predicted, Predictor

@@ -17,7 +17,8 @@ from inkdot.metrics.classification import (
     log_loss,
     roc_auc,
 )
-from inkdot.metrics.confidence_intervals import (
+from inkdot.metrics.curves import roc_points
+from inkdot.metrics.intervals.confidence_intervals import (
     BOOTSTRAP,
     TOO_FEW,
     Estimate,
@@ -28,10 +29,9 @@ from inkdot.metrics.confidence_intervals import (
     share_estimate,
     too_few_patients,
 )
-from inkdot.metrics.curves import roc_points
-from inkdot.metrics.delong import delong_test, holm
-from inkdot.metrics.paired_bootstrap import REPLICATES, Statistic, paired_difference
-from inkdot.metrics.slide_level import NameArray
+from inkdot.metrics.intervals.delong import delong_test, holm
+from inkdot.metrics.intervals.paired_bootstrap import REPLICATES, Statistic, paired_difference
+from inkdot.metrics.slides.slide_level import NameArray
 
 _CERTAIN = 0.5
 """A target of more than this for one class is its truth; ½ and ½ has no true class."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from inkdot.evaluation.comparison.scored_table import ScoredTable
-from inkdot.metrics.confidence_intervals import Estimate
-from inkdot.metrics.delong import AucDifference
-from inkdot.metrics.paired_bootstrap import Difference
+from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.metrics.intervals.delong import AucDifference
+from inkdot.metrics.intervals.paired_bootstrap import Difference
 
 
 @dataclass(frozen=True, slots=True)

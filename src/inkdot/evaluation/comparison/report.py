@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Final
 
 from inkdot.evaluation.comparison.comparison import ComparedMetric, Comparison
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
-from inkdot.metrics.delong import CLUSTERED, AucDifference
-from inkdot.metrics.paired_bootstrap import Difference
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.intervals.delong import CLUSTERED, AucDifference
+from inkdot.metrics.intervals.paired_bootstrap import Difference
 
 COMPARISON_VERSION: Final = "inkdot.comparison/1"
 

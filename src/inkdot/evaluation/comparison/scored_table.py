@@ -14,7 +14,7 @@ from inkdot.errors import UserError
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest.csv_table import CsvRow, read_csv
 from inkdot.metrics.classification import BoolArray, FloatArray
-from inkdot.metrics.slide_level import NameArray
+from inkdot.metrics.slides.slide_level import NameArray
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.record_json import first_error, heads_from_json
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inkdot.metrics.attention_pooling import attention_pool
+from inkdot.metrics.slides.attention_pooling import attention_pool
 from inkdot.storage.tables.scores import SlideScores
 
 

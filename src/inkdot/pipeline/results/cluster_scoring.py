@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inkdot.labels import Head, flag_column, score_columns
-from inkdot.metrics.pooling import Pooling, pooled
+from inkdot.metrics.slides.pooling import Pooling, pooled
 from inkdot.storage.schemas import cluster_scores_schema
 
 IntArray = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from inkdot.config import MorphometryConfig
 from inkdot.errors import StorageError
 from inkdot.labels import flagging_head, score_column
-from inkdot.metrics.pooling import CLUSTER_POOLING
+from inkdot.metrics.slides.pooling import CLUSTER_POOLING
 from inkdot.pipeline.results.cluster_scoring import owners_of_tiles, score_clusters
 from inkdot.pipeline.measure_slide import measure_slide_clusters
 from inkdot.records import SlideEntry

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.labels import Head
-from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
+from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.pipeline.results.attention_score import attention_score
 from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction, SlideCall

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inkdot.labels import Head, score_column
-from inkdot.metrics.calls import call_threshold, conditional_heads, head_call
+from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inkdot.cell_finder import CellFinder
-from inkdot.metrics.confidence_intervals import clopper_pearson
+from inkdot.metrics.intervals.confidence_intervals import clopper_pearson
 from inkdot.training.cell_finder.places import Place, nuclei_in, nuclei_of
 
 _SAME_PX = 6.0  # 3 µm: less than the radius of a nucleus

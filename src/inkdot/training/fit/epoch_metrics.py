@@ -16,7 +16,7 @@ from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
 from inkdot.labels import head_slices
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import calibrated_scores
 from inkdot.model.runtimes.torch_backend import LogitArray, predict_logits

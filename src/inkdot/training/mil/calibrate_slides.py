@@ -8,8 +8,8 @@ from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
 from inkdot.labels import Head, flag_column, head_slices
-from inkdot.metrics.attention_pooling import attention_pool
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.metrics.slides.attention_pooling import attention_pool
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
 from inkdot.model.runtimes.batches import LogitArray

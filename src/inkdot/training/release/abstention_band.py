@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from inkdot.config import TrainingConfig
 from inkdot.labels import Head, flagging_head, head_slices
-from inkdot.metrics.abstention import band_for_selective_risk, score_for_selective_risk
-from inkdot.metrics.calls import MIN_CALL_SCORE
-from inkdot.metrics.confidence_intervals import share_estimate
+from inkdot.metrics.decision.abstention import band_for_selective_risk, score_for_selective_risk
+from inkdot.metrics.decision.calls import MIN_CALL_SCORE
+from inkdot.metrics.intervals.confidence_intervals import share_estimate
 from inkdot.model.targets import NameArray, TargetArray
 from inkdot.storage.models.model_records import AbstentionBand, Interval
 from inkdot.training.release.interval_records import to_interval

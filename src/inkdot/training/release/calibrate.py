@@ -13,9 +13,9 @@ from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
 from inkdot.labels import Head, flag_column, flagging_head
-from inkdot.metrics.confidence_intervals import Estimate, share_estimate
+from inkdot.metrics.decision.thresholds import threshold_for_sensitivity
+from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
-from inkdot.metrics.thresholds import threshold_for_sensitivity
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import ScoreArray, calibrated_scores
 from inkdot.model.targets import NameArray

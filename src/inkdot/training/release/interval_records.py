@@ -1,6 +1,6 @@
 """Estimates in the form that ``model.json`` stores."""
 
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.storage.models.model_records import Interval
 
 

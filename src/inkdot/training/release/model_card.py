@@ -6,7 +6,7 @@ It holds what is recorded, and nothing that is not.
 from collections.abc import Sequence
 
 from inkdot.metrics.calibration import MAX_TEMPERATURE
-from inkdot.metrics.confidence_intervals import TOO_FEW
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW
 from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.models.model_records import AbstentionBand, Interval
 from inkdot.training.release.reporting_checklist import open_items

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Final
 
 from inkdot.config import IMAGENET_LITE0, Aggregator, Config
-from inkdot.metrics.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.storage.models.model_files import ModelFile
 
 _FOR_A_PERSON = (

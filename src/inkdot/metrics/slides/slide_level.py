@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import BoolArray, FloatArray, balanced_accuracy
-from inkdot.metrics.confidence_intervals import (
+from inkdot.metrics.intervals.confidence_intervals import (
     Estimate,
     auc_estimate,
     average_precision_estimate,

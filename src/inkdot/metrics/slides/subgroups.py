@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from inkdot.metrics.confidence_intervals import TOO_FEW, Estimate
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 
 _COMPARED = ("auc", "sensitivity", "specificity")
 _WIDEST = 0.5
@@ -18,7 +18,7 @@ def subgroup_notes(
 
     Args:
         whole: Metrics of all slides, by name.
-        groups: Column to value to metrics, as :func:`inkdot.metrics.slide_level.subgroup_metrics` gives.
+        groups: Column to value to metrics, as :func:`inkdot.metrics.slides.slide_level.subgroup_metrics` gives.
     """
     below, unclear = list[str](), list[str]()
     for column, values in groups.items():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import FloatArray
-from inkdot.metrics.confidence_intervals import Estimate, bootstrap_estimate
+from inkdot.metrics.intervals.confidence_intervals import Estimate, bootstrap_estimate
 
 NameArray = npt.NDArray[np.str_]
 

@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.metrics.classification import BoolArray, FloatArray
-from inkdot.metrics.confidence_intervals import BOOTSTRAP, TOO_FEW, patient_bootstrap, too_few_patients
+from inkdot.metrics.intervals.confidence_intervals import (
+    BOOTSTRAP,
+    TOO_FEW,
+    patient_bootstrap,
+    too_few_patients,
+)
 
 Statistic = Callable[[FloatArray], float]
 """A metric of one model as a function of the weight of each row, shape [n]; NaN where it is undefined."""
