@@ -38,3 +38,22 @@ def test_wrong_input_ends_as_it_does_for_the_command(repository: Path, tmp_path:
     )
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_the_batch_script_gives_its_words_to_the_command(repository: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "inkdot"
+    shown.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    shown.chmod(0o700)
+    script = repository / "scripts/cluster/predict.sbatch"
+    environment = {"PATH": "/usr/bin:/bin", "INKDOT": str(shown), "SLURM_CPUS_PER_TASK": "3"}
+
+    def ran(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", script, *words], env=environment, capture_output=True, text=True, check=False
+        )
+
+    told = ran("my slides.csv", "run/model", "results")
+    assert told.stdout.splitlines() == [
+        *("predict", "my slides.csv", "--model", "run/model", "--out", "results", "--workers", "3")
+    ]
+    assert ran("slides.csv", "run/model").returncode == 2

@@ -20,6 +20,7 @@ from inkdot.cli.options import renamed_options
 from inkdot.cli.predict import predict
 from inkdot.cli.prepare import demo, doctor, init, synth, tile
 from inkdot.cli.review import review
+from inkdot.cli.status import merge, status
 from inkdot.cli.train import TRAIN_SETTINGS, train
 from inkdot.errors import SlideError, UserError
 
@@ -35,6 +36,7 @@ Where to find what (COMMAND --help lists the options):
   test-time augmentation (TTA)                    config: model
   abstention, selective risk                      config: training
   out-of-distribution (OOD) detection, heat maps  predict
+  SLURM job arrays, shards, progress of a batch   predict --shard, status
   AUC, calibration, confidence intervals          evaluate
   compare models: paired bootstrap, DeLong        compare
   gallery, slide viewer, verdicts                 review export, review serve
@@ -63,6 +65,8 @@ app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(predict)
+app.command()(status)
+app.command()(merge)
 app.command()(encoders)
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")

@@ -14,6 +14,7 @@ from inkdot.cli.options import (
     Preparation,
     RayAddress,
     RetryFailed,
+    ShardOption,
     Slides,
     SlideTimeout,
     Stain,
@@ -82,6 +83,7 @@ def embed(
     cpus_per_slide: CpusPerSlide = 1,
     gpus_per_slide: GpusPerSlide = 0,
     retry_failed: RetryFailed = False,
+    shard: ShardOption = "",
     dry_run: DryRun = False,
     mpp: Mpp = None,
     stain: Stain = None,
@@ -115,5 +117,6 @@ def embed(
         gpus_per_slide=gpus_per_slide,
         retry_failed=retry_failed,
         dry_run=dry_run,
+        shard=shard,
     )
     raise typer.Exit(stage.run(slides, out, settings, batch))

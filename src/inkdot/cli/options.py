@@ -1,5 +1,6 @@
 """Options that several commands share, and options of earlier versions."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -37,6 +38,15 @@ SlideTimeout = Annotated[
     float,
     typer.Option(
         "--slide-timeout", min=0, help="Stop a slide after this many seconds without progress; 0: never."
+    ),
+]
+ShardOption = Annotated[
+    str,
+    typer.Option(
+        "--shard",
+        metavar="i/n",
+        help="Process part i of n of the list, beside other processes with the same --out. In a SLURM job array each task "
+        "takes its own part; 1/1: the whole list.",
     ),
 ]
 EngineName = Annotated[
@@ -103,11 +113,13 @@ def batch_settings(
     gpus_per_slide: float = 0.0,
     retry_failed: bool,
     dry_run: bool,
+    shard: str,
 ) -> "BatchSettings":
     """Turn the options of a batch command into settings; a timeout of 0 is none."""
     from inkdot.execution.backends import ExecutionSettings
     from inkdot.execution.ray_settings import RaySettings
     from inkdot.pipeline.batch_settings import BatchSettings
+    from inkdot.pipeline.shards import Shard
 
     ray = RaySettings(ray_address, cpus_per_slide, gpus_per_slide) if engine == "ray" else None
     return BatchSettings(
@@ -115,4 +127,5 @@ def batch_settings(
         execution=ExecutionSettings(workers, slide_timeout or None, ray),
         retry_failed=retry_failed,
         dry_run=dry_run,
+        shard=Shard.parse(shard) if shard else Shard.of_job_array(os.environ),
     )

@@ -15,6 +15,7 @@ from inkdot.cli.options import (
     Preparation,
     RayAddress,
     RetryFailed,
+    ShardOption,
     SlideTimeout,
     Stain,
     Workers,
@@ -80,6 +81,7 @@ def predict(
     gpus_per_slide: GpusPerSlide = 0,
     slide_images: Annotated[bool, typer.Option(help="Draw each slide's overview and heat map.")] = True,
     retry_failed: RetryFailed = False,
+    shard: ShardOption = "",
     dry_run: DryRun = False,
 ) -> None:
     """Score new slides; warn of out-of-distribution (OOD) ones.
@@ -109,5 +111,6 @@ def predict(
         gpus_per_slide=gpus_per_slide,
         retry_failed=retry_failed,
         dry_run=dry_run,
+        shard=shard,
     )
     raise typer.Exit(stage.run(slides, model, out, settings, batch))

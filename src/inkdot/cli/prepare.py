@@ -14,6 +14,7 @@ from inkdot.cli.options import (
     Preparation,
     RayAddress,
     RetryFailed,
+    ShardOption,
     Slides,
     SlideTimeout,
     Stain,
@@ -102,6 +103,7 @@ def tile(
     ray_address: RayAddress = "auto",
     cpus_per_slide: CpusPerSlide = 1,
     retry_failed: RetryFailed = False,
+    shard: ShardOption = "",
     dry_run: DryRun = False,
     mpp: Mpp = None,
     stain: Stain = None,
@@ -121,5 +123,6 @@ def tile(
         cpus_per_slide=cpus_per_slide,
         retry_failed=retry_failed,
         dry_run=dry_run,
+        shard=shard,
     )
     raise typer.Exit(stage.run(slides, load_config(config), out, batch))

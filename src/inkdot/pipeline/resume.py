@@ -15,7 +15,7 @@ from inkdot.pipeline.tile_slide import settings_sha256
 from inkdot.records import SlideEntry
 from inkdot.storage.embeddings.slide_embeddings import read_embeddings_metadata
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.ledger import read
+from inkdot.storage.ledger import failures, read_all
 from inkdot.storage.schemas import SCORES_VERSION, TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
 
@@ -34,9 +34,8 @@ def unfinished_slides(
         stages: Names of the stages, the last of which makes the result.
         current: Whether a slide's result exists and was made with these settings; the slide file is not opened.
     """
-    last = {(line.slide_id, line.stage): line.outcome for line in read(layout.ledger) if line.stage in stages}
-    failed = {slide_id for (slide_id, _), outcome in last.items() if outcome == "failed"}
-    finished = {slide_id for slide_id, stage in last if stage == stages[-1]} - failed
+    lines = [line for line in read_all(layout) if line.stage in stages]
+    finished = {line.slide_id for line in lines if line.stage == stages[-1]} - failures(lines).keys()
     return [entry for entry in entries if entry.slide_id not in finished or not current(entry)]
 
 

@@ -20,12 +20,14 @@ from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.pipeline.dry_run import print_plan
+from inkdot.pipeline.merge_shards import finish_shard
 from inkdot.pipeline.results.adequacy_table import write_adequacy_table
 from inkdot.pipeline.resume import keep_overrides, tiles_current, unfinished_slides
 from inkdot.pipeline.scoring.embed_slide import EmbedTask, embeddings_current, load_encoder_once
 from inkdot.pipeline.scoring.embedding_cost import embedding_cost, tile_counts
 from inkdot.pipeline.scoring.exchange_embeddings import ExportEmbeddingsTask, ImportEmbeddingsTask
-from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
+from inkdot.pipeline.shards import begin_shard
+from inkdot.pipeline.tile_slide import TileTask, settings_sha256, tiles_reusable, tiling_config
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
@@ -81,7 +83,7 @@ def run(
         UserError: The input as a whole is wrong; nothing was written.
     """
     settings, batch = settings or EmbedSettings(), batch or BatchSettings()
-    layout = RunLayout(out)
+    layout = batch.layout(out)
     if settings.from_features is not None:
         return _import(slides, layout, settings, batch)
     config = _config(settings, layout)
@@ -97,23 +99,29 @@ def run(
             layout, entry.slide_id, encoder.sha256, settings.dtype
         )
 
-    todo = entries
+    todo = batch.own(entries)
     if batch.retry_failed:
-        todo = unfinished_slides(entries, layout, ("tile", "embed"), current)
-        entries = keep_overrides(entries, todo, layout, config.head_records)
+        todo = unfinished_slides(todo, layout, ("tile", "embed"), current)
+        entries = keep_overrides(entries, batch.again(entries, todo), layout, config.head_records)
     if batch.dry_run:
         return _dry_run(todo, config, layout, encoder, settings)
     check_free_disk(out, TABLE_BYTES_PER_SLIDE * len(todo), "tables and mask images")
-    here = RunLayout(out.absolute())  # a task may run on a machine with another current folder
+    here = batch.layout(out.absolute())  # a task may run on a machine with another current folder
     task = EmbedTask(
         here, source, encoder.sha256, settings.runtime, settings.dtype, config.tiling.dct_scaling
     )
-    with locked(layout.lock):
+    with locked(layout.lock, layout.locks_of_others()):
+        record = None
+        if batch.shard:
+            shaping = [encoder.sha256, settings.dtype, settings_sha256(config)]
+            record = begin_shard(layout, batch.shard, "embed", entries, shaping)
         write_text(layout.slides_csv, manifest_text(entries, config.head_records, out))
         text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, text + "\n")
         summaries = _tile_and_embed(todo, TileTask(config, here), task, encoder, batch)
         summaries += _export(todo, layout, settings, after=summaries)
+        if record:
+            return finish_shard(layout, record, summaries)
     print_summary(Console(stderr=True), summaries)
     return max(summary.exit_code for summary in summaries)
 
@@ -131,8 +139,9 @@ def _tile_and_embed(
     with closing(readers), closing(encoders):
         tiled = run_slides("tile", entries, tile, layout, executor=readers, description="Tiling")
         entries = [entry for entry in entries if entry.slide_id not in tiled.failed]
-        for line in write_adequacy_table([entry.slide_id for entry in entries], layout):
-            console.print(Text(line), soft_wrap=True)
+        if not layout.shard:  # the table of all shards is written when the last one ends
+            for line in write_adequacy_table([entry.slide_id for entry in entries], layout):
+                console.print(Text(line), soft_wrap=True)
         todo = [
             entry.slide_id
             for entry in entries
@@ -176,10 +185,14 @@ def _import(slides: Path, layout: RunLayout, settings: EmbedSettings, batch: Bat
     task = ImportEmbeddingsTask(layout, settings.from_features, settings.encoder, spec, settings.dtype)
     if batch.dry_run:
         return print_plan(Console(), entries, lambda entry: _import_plan(task, entry))
-    with locked(layout.lock):
+    todo = batch.own(entries)
+    with locked(layout.lock, layout.locks_of_others()):
+        record = begin_shard(layout, batch.shard, "embed", entries, ["import"]) if batch.shard else None
         write_text(layout.slides_csv, manifest_text(entries, heads, layout.root))
-        summaries = [run_slides("import", entries, task, layout, description="Importing")]
-        summaries += _export(entries, layout, settings, after=summaries)
+        summaries = [run_slides("import", todo, task, layout, description="Importing")]
+        summaries += _export(todo, layout, settings, after=summaries)
+        if record:
+            return finish_shard(layout, record, summaries)
     print_summary(Console(stderr=True), summaries)
     return max(summary.exit_code for summary in summaries)
 

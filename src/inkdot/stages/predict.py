@@ -18,28 +18,27 @@ from inkdot.manifest import manifest_text, read_all_slides, source_notes
 from inkdot.model.predictor import Runtime
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.pipeline.dry_run import print_plan
-from inkdot.pipeline.results.adequacy_table import write_adequacy_table
+from inkdot.pipeline.merge_shards import finish_shard
+from inkdot.pipeline.results.batch_tables import write_batch_tables
 from inkdot.pipeline.results.cluster_slide import ClusterTask, clusters_reusable
 from inkdot.pipeline.results.render_slide import (
     RenderTask,
-    read_slide_prediction,
     remove_slide_images,
     slide_images_current,
 )
-from inkdot.pipeline.results.warnings import spread_lines, warning_lines
 from inkdot.pipeline.resume import keep_overrides, scores_current, tiles_current, unfinished_slides
 from inkdot.pipeline.scoring.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.scoring.score_embeddings import copy_tables
 from inkdot.pipeline.scoring.score_slide import ScoringModel, scores_reusable
 from inkdot.pipeline.scoring.score_task import ScoreTask
-from inkdot.pipeline.tile_slide import TileTask, tiles_reusable, tiling_config
+from inkdot.pipeline.shards import begin_shard
+from inkdot.pipeline.tile_slide import TileTask, settings_sha256, tiles_reusable, tiling_config
 from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import IMAGE_BYTES_PER_SLIDE, TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.models.ensemble_files import cost_lines
-from inkdot.storage.tables.predictions import Prediction, write_predictions
 from inkdot.tiling.clusters.detect import check_cell_finder
 
 _STAGES = ("tile", "predict", "clusters")
@@ -109,11 +108,11 @@ def run(
     entries = batch.overrides.apply(read_all_slides(sources, description.head_records))
     for note in source_notes(sources):
         Console(stderr=True).print(Text(note), soft_wrap=True)
-    layout, images = RunLayout(out), settings.slide_images
+    layout, images, own = batch.layout(out), settings.slide_images, batch.own(entries)
     config = tiling_config(description, settings.cell_finder)
     check_cell_finder(config.tiling.cell_finder)
-    todo = _unfinished(entries, layout, scoring, config, images=images) if batch.retry_failed else entries
-    entries = keep_overrides(entries, todo, layout, description.head_records)
+    todo = _unfinished(own, layout, scoring, config, images=images) if batch.retry_failed else own
+    entries = keep_overrides(entries, batch.again(entries, todo), layout, description.head_records)
     require_synthetic_slides(todo, description, allowed=settings.allow_synthetic_model)
     if batch.dry_run:
         plan = partial(_plan, config=config, layout=layout, scoring=scoring, images=images)
@@ -129,7 +128,11 @@ def run(
         ("predict", ScoreTask.of(scoring, here, model, settings.runtime), scorers),
         ("clusters", ClusterTask(here, config.morphometry, config.tiling.cell_finder), readers),
     ]
-    with closing(readers), closing(scorers), locked(layout.lock):
+    with closing(readers), closing(scorers), locked(layout.lock, layout.locks_of_others()):
+        record = None
+        if batch.shard:
+            shaping = [scoring.model_sha256, settings_sha256(config), images, settings.embeddings]
+            record = begin_shard(layout, batch.shard, "predict", entries, shaping)
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         if scoring.embeddings_from is not None:
             for entry in todo:
@@ -140,7 +143,9 @@ def run(
         not_drawn = [entry for entry in todo if not images or entry.slide_id in failed]
         _remove_outdated_images(not_drawn, layout, failed)
         summaries += _run_steps(scored, [(_IMAGES, RenderTask(here), readers)] if images else [], layout)
-        return _report(entries, layout, failed, summaries)
+        return (
+            finish_shard(layout, record, summaries) if record else _report(entries, layout, failed, summaries)
+        )
 
 
 def _embeddings_folder(settings: PredictSettings) -> RunLayout | None:
@@ -192,45 +197,13 @@ def _report(
     console = Console(stderr=True)
     print_summary(console, summaries)  # before writing the tables, which a full disk may prevent
     try:
-        _write_tables(entries, layout, failed, summaries[0], console)
+        slide_ids = [entry.slide_id for entry in entries]
+        write_batch_tables(slide_ids, layout, failed, summaries[0].failed, console)
     except UserError as error:
         # The slides' own files are complete: the next run only needs to write the tables.
         console.print(Text(str(error)), soft_wrap=True)
         return 1
     return max(summary.exit_code for summary in summaries)
-
-
-def _write_tables(
-    entries: Sequence[SlideEntry],
-    layout: RunLayout,
-    failed: Mapping[str, str],
-    tiled: BatchSummary,
-    console: Console,
-) -> None:
-    """Write ``predictions.csv`` and ``assessment.csv``; print warnings and the number of flagged slides."""
-    predictions = [_prediction_of(entry, layout, failed) for entry in entries]
-    write_predictions(layout.predictions_csv, predictions)
-    write_adequacy_table([entry.slide_id for entry in entries if entry.slide_id not in tiled.failed], layout)
-    if others := _slides_of_other_lists(entries, layout):
-        named = ", ".join(others[:3]) + (" …" if len(others) > 3 else "")
-        line = (
-            f"the folder also holds results of {len(others)} slides of another list ({named}): "
-            "predictions.csv does not list them"
-        )
-        console.print(Text(line), soft_wrap=True)
-    for line in spread_lines(predictions):
-        console.print(Text(line), soft_wrap=True)
-    for warning in warning_lines(predictions):
-        console.print(Text(f"! {warning}"), soft_wrap=True)
-    flagged = sum(prediction.call == "flagged" for prediction in predictions)
-    line = f"{flagged} of {len(predictions)} slides flagged; one line per slide in {layout.predictions_csv}"
-    console.print(line, soft_wrap=True)
-
-
-def _slides_of_other_lists(entries: Sequence[SlideEntry], layout: RunLayout) -> list[str]:
-    """Slides with scores in the folder that this batch does not hold, sorted."""
-    own = {entry.slide_id for entry in entries}
-    return sorted(path.stem for path in layout.scores("any").parent.glob("*.parquet") if path.stem not in own)
 
 
 def _run_steps(
@@ -262,9 +235,3 @@ def _unfinished(
         )
 
     return unfinished_slides(entries, layout, (*_STAGES, _IMAGES) if images else _STAGES, current)
-
-
-def _prediction_of(entry: SlideEntry, layout: RunLayout, failed: Mapping[str, str]) -> Prediction:
-    if entry.slide_id in failed:
-        return Prediction(entry.slide_id, "failed", "", reason=failed[entry.slide_id])
-    return read_slide_prediction(layout, entry.slide_id)

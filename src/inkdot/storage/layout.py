@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+_LOCK = ".inkdot.lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -13,12 +15,24 @@ class Folder:
     @property
     def lock(self) -> Path:
         """Held while a stage writes here."""
-        return self.root / ".inkdot.lock"
+        return self.root / _LOCK
 
 
 @dataclass(frozen=True, slots=True)
 class RunLayout(Folder):
-    """Files of a tiling run, a training run or a results folder; each holds those that its stage writes."""
+    """Files of a tiling run, a training run or a results folder; each holds those that its stage writes.
+
+    Attributes:
+        shard: Name of the part of a list that this process works on, such as ``3-of-8``; empty for the whole list. Shards have
+            a ledger and a lock of their own and share all other files.
+    """
+
+    shard: str = ""
+
+    @property
+    def lock(self) -> Path:
+        """Held while a stage writes here, or while one works on the shard."""
+        return (self.shards / self.shard if self.shard else self.root) / _LOCK
 
     @property
     def slides_csv(self) -> Path:
@@ -33,7 +47,31 @@ class RunLayout(Folder):
     @property
     def ledger(self) -> Path:
         """Outcome of each slide; the only file with time stamps."""
-        return self.root / "ledger.jsonl"
+        return (self.shards / self.shard if self.shard else self.root) / "ledger.jsonl"
+
+    @property
+    def shards(self) -> Path:
+        """A folder for each shard of a list; missing where the list was not sharded."""
+        return self.root / "shards"
+
+    @property
+    def shard_json(self) -> Path:
+        """What the shard works on, and whether it has ended."""
+        return self.shards / self.shard / "shard.json"
+
+    @property
+    def merge_lock(self) -> Path:
+        """Held while the tables of all shards are written."""
+        return self.shards / ".merge.lock"
+
+    def every_shard(self) -> "list[RunLayout]":
+        """The layouts of all shards that have begun, by name."""
+        return [RunLayout(self.root, path.parent.name) for path in sorted(self.shards.glob("*/shard.json"))]
+
+    def locks_of_others(self) -> list[Path]:
+        """Locks that nobody may hold while this one is held: a shard's excludes the folder's, and the other way round."""
+        whole = self.root / _LOCK
+        return [whole] if self.shard else sorted(self.shards.glob(f"*/{_LOCK}"))
 
     def tiles(self, slide_id: str) -> Path:
         """Tile table of one slide."""

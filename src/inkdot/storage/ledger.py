@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
+
+from inkdot.storage.layout import RunLayout
 
 Outcome = Literal["done", "reused", "failed"]
 
@@ -21,6 +23,7 @@ class LedgerLine:
         outcome: done, reused (an earlier result is still valid) or failed.
         seconds: Wall-clock seconds.
         reason: Why it failed, in one line; empty otherwise.
+        time: When it was written, in UTC as ISO 8601; empty before.
     """
 
     stage: str
@@ -28,14 +31,15 @@ class LedgerLine:
     outcome: Outcome
     seconds: float
     reason: str = ""
+    time: str = ""
 
 
 def append(path: Path, line: LedgerLine) -> None:
     """Append one line in a single write; a killed process leaves at most one incomplete line, which :func:`read` skips."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **asdict(line),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(line.seconds, 3),
     }
     data = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
@@ -45,6 +49,18 @@ def append(path: Path, line: LedgerLine) -> None:
             if file.read(1) != b"\n":  # end an incomplete line first
                 data = b"\n" + data
         file.write(data)
+
+
+def read_all(layout: RunLayout) -> list[LedgerLine]:
+    """The lines of the folder and of all its shards, by time; those of one second keep the order of their file."""
+    paths = [RunLayout(layout.root).ledger, *(shard.ledger for shard in layout.every_shard())]
+    return sorted((line for path in paths for line in read(path)), key=lambda line: line.time)
+
+
+def failures(lines: Iterable[LedgerLine]) -> dict[str, LedgerLine]:
+    """The line of each slide that failed in some stage and was not processed there since, by slide_id."""
+    last = {(line.slide_id, line.stage): line for line in lines}
+    return {line.slide_id: line for line in last.values() if line.outcome == "failed"}
 
 
 def read(path: Path) -> Iterator[LedgerLine]:
@@ -61,6 +77,7 @@ def read(path: Path) -> Iterator[LedgerLine]:
                     outcome=cast(Outcome, record["outcome"]),
                     seconds=float(cast(float, record["seconds"])),
                     reason=str(record["reason"]),
+                    time=str(record.get("time", "")),
                 )
             except (json.JSONDecodeError, KeyError, TypeError, ValueError):
                 continue
