@@ -159,12 +159,9 @@ def begin_shard(
         job=f"{array}_{environment.get('SLURM_ARRAY_TASK_ID', '')}" if array else "",
         started=_now(),
     )
-    for other in read_shards(layout):
-        if (
-            other.ended is not None
-            or other.shard == record.shard
-            or not _same(other, record, "command", "shards")
-        ):
+    # Its own record is not read: a damaged one is replaced.
+    for other in (_read(own) for own in layout.every_shard() if own.shard != shard.name):
+        if other.ended is not None or not _same(other, record, "command", "shards"):
             continue
         for name, words in (("list_sha256", "slides"), ("settings_sha256", "settings")):
             if getattr(other, name) != getattr(record, name):
