@@ -104,16 +104,20 @@ def test_the_demo_networks_scores_stay_within_the_stated_bound(demo: Path, tiles
 
 
 @ONLY_WITH_BFLOAT16
-def test_one_kept_conversion_serves_both_precisions(tiles: list[np.ndarray], tmp_path: Path) -> None:
+def test_one_kept_conversion_serves_both_precisions(
+    tiles: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from inkdot.labels import DEFAULT_HEADS
+
+    monkeypatch.setenv("INKDOT_CACHE_DIR", str(tmp_path))
 
     torch.manual_seed(3)
     network = TileNetwork(NetworkSpec("test_efficientnet", 0.0, DEFAULT_HEADS, SIDE)).eval()
     logits = {
-        precision: OpenVinoNetwork(lambda: network, SIDE, tmp_path, "a" * 64, BATCH, precision).logits(tiles)
+        precision: OpenVinoNetwork(lambda: network, SIDE, "a" * 64, BATCH, precision).logits(tiles)
         for precision in BOUND
     }
-    assert len(list((tmp_path / "openvino").glob("*.xml"))) == 1
+    assert len(list(tmp_path.glob("networks/*/network.xml"))) == 1
     single = predict_logits(network, tiles, device=torch.device("cpu"), batch_size=BATCH)
     heads = network.spec.heads
     for precision, bound in BOUND.items():

@@ -207,6 +207,33 @@ def test_a_whole_model_is_valid(model: Path, capsys: pytest.CaptureFixture[str])
     assert model_sha256(model) in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_a_converted_network_that_scores_otherwise_is_found(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if someone had got at the user's own cache: every hash matches, only the scores do not."""
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("INKDOT_CACHE_DIR", str(tmp_path / "cache"))
+    assert model_verify.run(model) == 0
+    told = capsys.readouterr().out
+    assert "openvino on the CPU: scores of 12 tiles within" in told
+    assert f"converted networks are kept in {tmp_path / 'cache' / 'networks'}" in told
+    (own,) = (tmp_path / "cache" / "networks").iterdir()
+    other = make_model(tmp_path / "other", factor=-0.5)
+    Predictor(other, device="cpu", runtime="openvino").predict_proba([np.zeros((SIDE, SIDE, 3), np.uint8)])
+    (planted,) = [folder for folder in own.parent.iterdir() if folder != own]
+    facts = json.loads((own / "network.json").read_text(encoding="utf-8"))
+    for name in ("network.xml", "network.bin"):
+        (planted / name).replace(own / name)
+        facts[f"{name}_sha256"] = file_sha256(own / name)
+    (own / "network.json").write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(
+        StorageError, match=r"openvino on the CPU: expected scores within 0\.001 .* delete the"
+    ) as error:
+        model_verify.run(model)
+    assert len(str(error.value).splitlines()) == 1
+
+
 def changed_byte(model: Path) -> None:
     weights = model / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")

@@ -106,7 +106,7 @@ def test_slides_are_the_mean_or_the_highest_of_their_tiles(aggregator, monkeypat
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS)
-def test_openvino_pools_slides_as_pytorch_does(tmp_path, aggregator):
+def test_openvino_pools_slides_as_pytorch_does(aggregator):
     config = config_with(aggregator)
     torch.manual_seed(2)
     plain = TileNetwork(NetworkSpec("test_efficientnet", 0.2, config.head_records, 32))
@@ -115,7 +115,7 @@ def test_openvino_pools_slides_as_pytorch_does(tmp_path, aggregator):
     pixels = torch.from_numpy(tiles).permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = network(pixels).numpy()
-    found = OpenVinoNetwork(lambda: network, 32, tmp_path, aggregator, 4).logits(tiles)
+    found = OpenVinoNetwork(lambda: network, 32, None, 4).logits(tiles)
     owners, heads = torch.zeros(12, dtype=torch.long), config.head_records
     slides = [slide_logits(torch.from_numpy(own), owners, 1, heads).numpy() for own in (found, expected)]
     assert slides[0] == pytest.approx(slides[1], abs=1e-3)

@@ -131,8 +131,7 @@ class FrozenEncoder:
             backend = OpenVinoNetwork(
                 lambda: network,
                 side_px=self.side_px,
-                folder=None,
-                weights_sha256=self.sha256,
+                network_sha256=self.sha256,
                 batch_size=batch_size or BATCH_SIZE,
                 precision=precision,
             )

@@ -19,7 +19,7 @@ from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openv
 from inkdot.model.runtimes.precision import precision_on, precision_warnings
 from inkdot.records import RgbArray
 from inkdot.storage.layout import ModelLayout
-from inkdot.storage.models.model_files import ModelFile, Precision, read_model_file
+from inkdot.storage.models.model_files import ModelFile, Precision, model_sha256, read_model_file
 
 if TYPE_CHECKING:
     from inkdot.model.network import TileNetwork
@@ -211,8 +211,8 @@ class Predictor:
         return OpenVinoNetwork(
             network,
             side_px=self.description.tiling.side_px,
-            folder=self._folder,
-            weights_sha256=self.description.weights_sha256,
+            # Of model.json, which holds the hash of the weights and all else that shapes the network.
+            network_sha256=model_sha256(self._folder),
             batch_size=self._batch_size or BATCH_SIZE,
             precision=self.precision,
         )

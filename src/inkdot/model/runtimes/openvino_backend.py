@@ -18,9 +18,8 @@ import numpy as np
 
 from inkdot.errors import UserError
 from inkdot.model.runtimes.batches import Inferred, LogitArray, batches_of
+from inkdot.model.runtimes.network_cache import XML, conversion_facts, find_conversion, store_conversion
 from inkdot.records import RgbArray
-from inkdot.storage.atomic import write_text
-from inkdot.storage.hashing import file_sha256
 from inkdot.storage.models.model_files import Precision
 
 if TYPE_CHECKING:  # imports timm and torch, which a stored conversion does not need
@@ -30,7 +29,7 @@ _LEAST_REQUESTS = 2
 """Least batches in flight: one is computed while the next is read."""
 
 _CONVERSION_VERSION = 2
-"""Part of the names of stored conversions: 2 gives logits and features, 1 gave logits."""
+"""Of stored conversions: 2 gives logits and features, 1 gave logits."""
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -58,8 +57,7 @@ def openvino_core() -> Any:
 class OpenVinoNetwork:
     """A network compiled for this CPU.
 
-    The conversion takes seconds and is stored beside the model, or in the user's cache folder where the model folder is
-    read-only.
+    The conversion takes seconds and is kept in the user's own cache; see :mod:`inkdot.model.runtimes.network_cache`.
 
     Attributes:
         feature_count: Width of the embedding.
@@ -70,8 +68,7 @@ class OpenVinoNetwork:
         self,
         load: Callable[[], "TileNetwork"],
         side_px: int,
-        folder: Path | None,
-        weights_sha256: str,
+        network_sha256: str | None,
         batch_size: int,
         precision: Precision = "float32",
     ) -> None:
@@ -80,26 +77,21 @@ class OpenVinoNetwork:
         Args:
             load: Loads the PyTorch network; called only when no conversion is stored.
             side_px: Side of the tiles.
-            folder: The model folder; None for an encoder without one, whose conversion is kept in the user's cache folder.
-            weights_sha256: Hash of the weights, part of the file name.
+            network_sha256: Hash of all that shapes the network: weights, architecture, heads, normalisation. None for one that is
+                still to change, whose conversion is not kept.
             batch_size: Tiles per batch, fixed for the compiled network.
             precision: Of the computation; the conversion is the same.
 
         Raises:
-            UserError: OpenVINO is not installed, or the conversion can be stored nowhere.
+            UserError: OpenVINO is not installed.
         """
         openvino = import_openvino()
         self._batch_size = batch_size
         core = openvino_core()
-        name = f"{weights_sha256[:16]}-{batch_size}-{openvino.__version__.split('-')[0]}-form{_CONVERSION_VERSION}.xml"
-        stored = next((path for parent in _cache_folders(folder) if _is_intact(path := parent / name)), None)
-        if stored is None:
-            stored = _store(openvino, _convert(openvino, load(), side_px, batch_size), folder, name)
-        # Read from the file even right after the conversion: the network in memory rounds differently.
-        converted = core.read_model(stored)
         settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
         settings |= thread_limit()
-        self._compiled: Any = core.compile_model(converted, "CPU", settings)
+        network = _converted(openvino, load, side_px, network_sha256, batch_size)
+        self._compiled: Any = _compile(core, openvino, network, settings)
         requests = max(_LEAST_REQUESTS, int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._requests = [self._compiled.create_infer_request() for _ in range(requests)]
         self.threads = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
@@ -192,48 +184,38 @@ def _convert(openvino: Any, network: "TileNetwork", side_px: int, batch_size: in
     return steps.build()
 
 
-def _store(openvino: Any, converted: Any, folder: Path | None, name: str) -> Path:
-    for parent in _cache_folders(folder):
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            _save_atomically(openvino, converted, parent / name)
-        except (OSError, RuntimeError, UserError):
-            continue
-        return parent / name
-    raise UserError(
-        "runtime openvino: expected a writable folder for the converted network, could write neither to "
-        f"{folder or 'a model folder'} nor to the user's cache nor to the folder for temporary files; free some disk space, or "
-        "use --runtime torch"
+def _converted(
+    openvino: Any,
+    load: Callable[[], "TileNetwork"],
+    side_px: int,
+    network_sha256: str | None,
+    batch_size: int,
+) -> Any:
+    """Path of the stored conversion, or the conversion itself where it cannot be kept."""
+    if network_sha256 is None:
+        return _convert(openvino, load(), side_px, batch_size)
+    facts = conversion_facts(
+        network_sha256, conversion=_CONVERSION_VERSION, side_px=side_px, batch_size=batch_size
     )
+    if (stored := find_conversion(facts)) is not None:
+        return stored
+    network = _convert(openvino, load(), side_px, batch_size)
+    return store_conversion(facts, lambda path: _save(openvino, network, path)) or network
 
 
-def _save_atomically(openvino: Any, converted: Any, path: Path) -> None:
-    """Write two files, then their hashes, without which readers take them for damaged."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial.xml")
-    openvino.save_model(converted, temporary, compress_to_fp16=False)
-    temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
-    temporary.replace(path)
-    write_text(path.with_suffix(".sha256"), _hashes(path))
+def _save(openvino: Any, converted: Any, path: Path) -> None:
+    openvino.save_model(converted, path, compress_to_fp16=False)
 
 
-def _hashes(path: Path) -> str:
-    return f"{file_sha256(path)} {file_sha256(path.with_suffix('.bin'))}\n"
-
-
-def _is_intact(path: Path) -> bool:
-    """Whether a conversion exists and matches its hashes: a changed byte would change scores unnoticed."""
-    try:
-        return path.with_suffix(".sha256").read_bytes() == _hashes(path).encode()
-    except OSError:
-        return False
-
-
-def _cache_folders(folder: Path | None) -> tuple[Path, ...]:
-    """Folders for conversions, by preference: the model folder, the user's cache, the folder for temporary files."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", str(Path.home()))
-    else:
-        base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    temporary = Path(tempfile.gettempdir()) / "inkdot-openvino"
-    own = () if folder is None else (folder / "openvino",)
-    return *own, Path(base) / "inkdot" / "openvino", temporary
+def _compile(core: Any, openvino: Any, network: Any, settings: dict[str, str]) -> Any:
+    """Compile a stored conversion, or one in memory."""
+    if not isinstance(network, Path):
+        # Through a file too: the network in memory rounds differently. The folder is the user's own, mode 0700.
+        try:
+            with tempfile.TemporaryDirectory(prefix="inkdot-network-", ignore_cleanup_errors=True) as folder:
+                path = Path(folder) / XML
+                _save(openvino, network, path)
+                return core.compile_model(core.read_model(path), "CPU", settings)
+        except (OSError, RuntimeError):  # nothing can be written anywhere
+            return core.compile_model(network, "CPU", settings)
+    return core.compile_model(core.read_model(network), "CPU", settings)

@@ -2,8 +2,6 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
 import torch
@@ -57,11 +55,8 @@ def deployed_network(
         heads = TorchNetwork(network, cpu, BATCH_SIZE, "float32")
         yield DeployedNetwork(heads, chosen, _EMBEDDING_ERROR[chosen])
     elif device.type == "cpu" and chosen == "bfloat16":
-        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            yield DeployedNetwork(
-                OpenVinoNetwork(lambda: network, side_px, Path(folder), "deployed", BATCH_SIZE, chosen),
-                chosen,
-            )
+        # Not kept: what is calibrated here is stored later, with other temperatures and operating points.
+        yield DeployedNetwork(OpenVinoNetwork(lambda: network, side_px, None, BATCH_SIZE, chosen), chosen)
     else:
         batch_size = batch_size_on(device.type)
         yield DeployedNetwork(TorchNetwork(network, device, batch_size, chosen), chosen)
