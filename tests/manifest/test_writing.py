@@ -8,9 +8,9 @@ from inkdot.records import Mpp, SlideEntry
 
 EXPECTED = """\
 slide_id,path,patient_id,specimen_id,site,scanner,preparation,stain,mpp,annotation,\
-malignancy,morphology,patient_malignancy,patient_morphology,remark,split
-a,slides/a.tif,P1,S1,Bern,AT2,thinprep,pap,0.25,labels.csv,malignant,mixed,malignant,,"one, two",train
-b,{elsewhere},,,,,,,,,,,,,,
+malignancy,morphology,patient_malignancy,patient_morphology,split
+a,slides/a.tif,P1,S1,Bern,AT2,thinprep,pap,0.25,labels.csv,malignant,mixed,malignant,,train
+b,{elsewhere},,,,,,,,,,,,,
 """
 
 
@@ -32,7 +32,7 @@ def test_the_form_of_the_table(tmp_path: Path) -> None:
             annotation=run / "labels.csv",
             on_slide={"malignancy": "malignant", "morphology": "mixed"},
             of_patient={"malignancy": "malignant"},
-            extra={"split": "train", "remark": "one, two"},
+            extra={"split": "train", "remark": "P. Miller, born 1950"},
         ),
     ]
     assert manifest_text(entries, DEFAULT_HEADS, run) == EXPECTED.format(elsewhere=elsewhere)

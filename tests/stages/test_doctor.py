@@ -108,7 +108,7 @@ def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.Capt
     assert doctor.run(tmp_path / "slides.csv", CONFIG) == 0
     said = capsys.readouterr().out
     assert lines_with(
-        said, "columns that are copied but not used, not even as labels: lesion, patient_ploidy"
+        said, "columns that are neither used nor copied, not even as labels: lesion, patient_ploidy"
     )
     assert lines_with(said, "no labels: enough to tile and predict")
 

@@ -89,7 +89,7 @@ def cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:
         )
     free = sorted({name for entry in entries for name in entry.extra} - {SPLIT})
     if free:
-        notes.append(f"columns that are copied but not used, not even as labels: {', '.join(free)}")
+        notes.append(f"columns that are neither used nor copied, not even as labels: {', '.join(free)}")
     by_content: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
         with suppress(OSError):  # a locked file is reported with its slide

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inkdot.labels import Head
-from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX
+from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, SPLIT
 from inkdot.records import Mpp, SlideEntry
 
 
-def manifest_text(entries: Sequence[SlideEntry], heads: Sequence[Head], folder: Path) -> str:
-    """Format a ``slides.csv``, sorted by slide_id; paths are relative to ``folder`` where they are inside it."""
-    extra = sorted({name for entry in entries for name in entry.extra})
+def manifest_text(
+    entries: Sequence[SlideEntry], heads: Sequence[Head], folder: Path, further: Sequence[str] = ()
+) -> str:
+    """Format a ``slides.csv``, sorted by slide_id; paths are relative to ``folder`` where they are inside it.
+
+    Args:
+        entries: The slides.
+        heads: The heads, each with its columns of labels.
+        folder: Of the table.
+        further: Further columns that are written beside ``split``. Users' own are not: nothing uses them, and they may hold
+            names of patients.
+    """
+    extra = sorted(name for name in {SPLIT, *further} if any(name in entry.extra for entry in entries))
     head_columns = [head.name for head in heads] + [PATIENT_PREFIX + head.name for head in heads]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [*KNOWN, *head_columns, *extra], lineterminator="\n")
@@ -33,7 +43,7 @@ def manifest_text(entries: Sequence[SlideEntry], heads: Sequence[Head], folder: 
         }
         row |= dict(entry.on_slide)
         row |= {PATIENT_PREFIX + head: label for head, label in entry.of_patient.items()}
-        writer.writerow(row | dict(entry.extra))
+        writer.writerow(row | {name: entry.extra.get(name, "") for name in extra})
     return buffer.getvalue()
 
 

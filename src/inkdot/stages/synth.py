@@ -52,6 +52,7 @@ _DOWNSAMPLES = (1, 4, 16, 64)
 _SMALLEST_LEVEL_PX = 128  # coarser levels are of no use
 PLANE_STEP_UM = 1.5
 _READER, _SOURCE = "truth", "synthetic-truth"
+_FACTS = ("synthetic", "composition", "counts", "mpp_fault")
 
 
 def run(
@@ -230,7 +231,7 @@ def _write_tables(layout: CohortLayout, plans: list[SlidePlan]) -> None:
         ]
         entries.append(_entry(layout, plan, truth, str(facts["patient_tumour"])))
     write_labels(layout.labels_csv, labels)
-    write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root))
+    write_text(layout.slides_csv, manifest_text(entries, DEFAULT_HEADS, layout.root, _FACTS))
 
 
 def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumour: str) -> SlideEntry:
@@ -249,12 +250,7 @@ def _entry(layout: CohortLayout, plan: SlidePlan, truth: pa.Table, patient_tumou
         annotation=layout.labels_csv,
         on_slide=slide_labels(truth),
         of_patient=of_patient,
-        extra={
-            "synthetic": "true",
-            "composition": plan.composition,
-            "counts": plan.counts,
-            "mpp_fault": plan.mpp_fault,
-        },
+        extra=dict(zip(_FACTS, ("true", plan.composition, plan.counts, plan.mpp_fault), strict=True)),
     )
 
 
