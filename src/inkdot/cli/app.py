@@ -23,6 +23,7 @@ from inkdot.cli.review import review
 from inkdot.cli.status import merge, status
 from inkdot.cli.train import TRAIN_SETTINGS, train
 from inkdot.errors import SlideError, UserError
+from inkdot.storage.permissions import private_files
 
 _OVERVIEW = """\b
 Where to find what (COMMAND --help lists the options):
@@ -102,7 +103,8 @@ def main() -> None:
     if (message := renamed_options(sys.argv[1:])) is not None:
         _fail(message, 2)
     try:
-        app()
+        with private_files():
+            app()
     except UserError as error:
         _let_rank_zero_report()
         _fail(f"inkdot: {error}", 2)
