@@ -20,7 +20,7 @@ from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
 from inkdot.serve.access import AccessPolicy
 from inkdot.serve.application import Application
 from inkdot.serve.reader_verdicts import ReaderVerdicts
-from inkdot.serve.readers import Reader
+from inkdot.serve.readers import Reader, shared_secret
 from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
 from inkdot.serve.slide_pool import SlidePool
 from inkdot.slides import open_slide
@@ -201,6 +201,7 @@ def serve(results: RunLayout) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def start(access: AccessPolicy | None = None, **settings: Any) -> Served:
+        settings = {"secret": shared_secret(READERS)} | settings  # as the command does
         started.append(Served(results, ServeSettings(**settings), access))
         return started[-1]
 

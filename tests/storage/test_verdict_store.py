@@ -97,3 +97,17 @@ def test_a_later_version_is_refused_by_name(version_1: Path) -> None:
             StorageError, match="expected verdicts of version 2, found 3; use the version of Inkdot"
         ):
             reading(version_1)
+
+
+def test_another_programs_database_is_left_as_it_was(tmp_path: Path) -> None:
+    """As a link in a results folder may lead to one."""
+    other = tmp_path / "cookies.sqlite"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE moz_cookies (name TEXT)")
+        connection.commit()
+    before = other.read_bytes()
+    (tmp_path / "reviews.sqlite").symlink_to(other)
+    with pytest.raises(StorageError, match="found another program's database"):
+        VerdictStore(tmp_path / "reviews.sqlite")
+    assert other.read_bytes() == before  # not in WAL mode either
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cookies.sqlite", "reviews.sqlite"]

@@ -6,6 +6,7 @@ pages of this server hold (against cross-site request forgery).
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ PAGE_KEY_HEADER = "x-inkdot-page"
 PUBLIC_PATHS = ("/login", "/static/")
 """Paths that need no login: the login page and the static files."""
 
+_HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{1,5})?")
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (recognised, not bound)
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -73,10 +75,7 @@ class AccessPolicy:
 
         Where all addresses are bound, any IP address is accepted: a request by DNS rebinding carries a name instead.
         """
-        try:
-            name = urlsplit(f"//{header}").hostname or ""
-        except ValueError:
-            return False
+        name = _host_name(header)
         if (
             name in _LOCAL_NAMES
             or name == self.host.lower()
@@ -100,6 +99,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _host_name(header: str) -> str:
+    """The name in a Host header, in small letters; empty where it is anything but a name or an address with a port."""
+    found = _HOST.fullmatch(header)
+    return "" if found is None else (found["address"] or found["name"]).lower()
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -112,7 +117,7 @@ class AccessMiddleware:
     """ASGI middleware that refuses requests without access and adds security headers to every response.
 
     Args:
-        app: The protected application. ``request.state.reader`` is the reader wherever a login is needed.
+        app: The protected application; its handlers ask again who reads.
         access: Who may log in.
     """
 
@@ -142,13 +147,15 @@ class AccessMiddleware:
 
     def _refusal(self, request: Request) -> Response | None:
         """The response that refuses a request; None where it may pass."""
-        if not self._access.accepts_host(request.headers.get("host", "")):
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or not self._access.accepts_host(hosts[0]):
             return PlainTextResponse("This server does not have that name.", 421)
         if request.method not in {"GET", "HEAD", "POST"}:
             return PlainTextResponse("Only GET, HEAD and POST are allowed.", 405)
         if request.method == "POST" and not self._same_origin(request.headers):
             return PlainTextResponse("This request came from another site.", 403)
-        path = request.url.path
+        # Not request.url.path: older Starlette builds it from the Host header, which the client writes.
+        path = str(request.scope["path"])
         if any(path == known or (known.endswith("/") and path.startswith(known)) for known in PUBLIC_PATHS):
             return None
         reader = self._access.reader_of(request)
@@ -159,7 +166,6 @@ class AccessMiddleware:
             request.headers.get(PAGE_KEY_HEADER, ""), reader.page_key
         ):
             return PlainTextResponse("This request did not come from a page of this server.", 403)
-        request.state.reader = reader
         return None
 
     def _same_origin(self, headers: Headers) -> bool:
@@ -172,6 +178,10 @@ class AccessMiddleware:
         origin = headers.get("origin")
         if origin is None:
             return True
-        named = urlsplit(origin)
+        try:
+            named = urlsplit(origin)
+            host = named.hostname
+        except ValueError:
+            return False
         names = {name.lower() for name in self._access.names}
-        return named.netloc.lower() == headers.get("host", "").lower() or named.hostname in names
+        return named.netloc.lower() == headers.get("host", "").lower() or host in names

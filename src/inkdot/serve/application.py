@@ -4,10 +4,10 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -30,6 +30,8 @@ from inkdot.tiling.tile_pixels import read_tile
 
 CACHE_BYTES = 256 * 2**20
 MAX_BODY_BYTES = 64 * 1024
+MAX_WAITING_CHANGES = 16
+"""Changes that wait for the database at the same time."""
 _IMAGE_HEADERS = {"cache-control": "private, max-age=3600"}
 _WRONG_TOKEN_SECONDS = 0.5
 
@@ -52,28 +54,47 @@ class Application:
         self._access = access
         self._slides = slides
         self._cache = ByteCache(CACHE_BYTES)
+        self._writers = ThreadPoolExecutor(MAX_WAITING_CHANGES, "verdicts")
 
     def asgi(self) -> AccessMiddleware:
         """The ASGI application."""
+        for_readers = self._for_readers
         routes = [
-            Route("/", self.worklist),
-            Route("/review", self.review),
             Route("/login", self.login, methods=["GET", "POST"]),
-            Route("/logout", self.logout, methods=["POST"]),
-            Route("/verdicts", self.record, methods=["POST"]),
-            Route("/page-key", self.page_key),
-            Route("/verdicts.csv", self.verdicts),
             Route("/static/{name}", self.static),
-            Route("/images/{name}", self.image),
-            Route("/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg", self.tile),
-            Route("/slides/{slide}/regions", self.regions),
-            Route("/slides/{slide}/layers/{layer}", self.layer),
+            Route("/", for_readers(self.worklist)),
+            Route("/review", for_readers(self.review)),
+            Route("/logout", for_readers(self.logout), methods=["POST"]),
+            Route("/verdicts", self.record, methods=["POST"]),
+            Route("/page-key", for_readers(self.page_key)),
+            Route("/verdicts.csv", for_readers(self.verdicts)),
+            Route("/images/{name}", for_readers(self.image)),
+            Route("/slides/{slide}/tiles/{level:int}/{column:int}_{row:int}.jpg", for_readers(self.tile)),
+            Route("/slides/{slide}/regions", for_readers(self.regions)),
+            Route("/slides/{slide}/layers/{layer}", for_readers(self.layer)),
         ]
-        return AccessMiddleware(Starlette(routes=routes, exception_handlers={404: _not_found}), self._access)
+        handlers = {404: _not_found, sqlite3.Error: _verdicts_unread}
+        return AccessMiddleware(Starlette(routes=routes, exception_handlers=handlers), self._access)
+
+    def _reader(self, request: Request) -> Reader:
+        """Who reads. Each handler asks, whatever lies in front of it."""
+        reader = self._access.reader_of(request)
+        if reader is None:
+            raise HTTPException(401, "Log in first.")
+        return reader
+
+    def _for_readers(self, handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        """The handler, for requests of a reader alone."""
+
+        def ask(request: Request) -> Response:
+            self._reader(request)
+            return handler(request)
+
+        return ask
 
     def worklist(self, request: Request) -> Response:
         """The list of slides."""
-        reader = _reader(request)
+        reader = self._reader(request)
         served = {"reader": reader.name, "page_key": reader.page_key}
         return HTMLResponse(pages.worklist_page(self._reader_verdicts.overview(reader) | {"served": served}))
 
@@ -113,10 +134,13 @@ class Application:
         """Record the state of one region; the response is sent when it is on disk."""
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(415, "expected application/json")
+        reader = self._reader(request)
         try:
             update = parse_update(json.loads(await _body(request)))
-            entry = await run_in_threadpool(self._reader_verdicts.record, _reader(request), update)
-        except ValueError as error:
+            # Threads of their own: where the database is locked, changes wait, and slides are shown meanwhile.
+            running = asyncio.get_running_loop()
+            entry = await running.run_in_executor(self._writers, self._reader_verdicts.record, reader, update)
+        except (ValueError, RecursionError) as error:
             return PlainTextResponse(f"Not saved: {error}", 422)
         except sqlite3.Error as error:
             return PlainTextResponse(f"Not saved: {error}", 503)
@@ -124,12 +148,12 @@ class Application:
 
     def page_key(self, request: Request) -> Response:
         """The page key, for a page that stayed open over a restart; other sites cannot read it."""
-        reader = _reader(request)
+        reader = self._reader(request)
         return JSONResponse({"reader": reader.name, "page_key": reader.page_key})
 
     def verdicts(self, request: Request) -> Response:
         """The reader's own verdicts as the table that the gallery saves."""
-        text = verdicts_text(self._reader_verdicts.changes(_reader(request)), self._results.heads)
+        text = verdicts_text(self._reader_verdicts.changes(self._reader(request)), self._results.heads)
         headers = {"content-disposition": 'attachment; filename="verdicts.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -186,7 +210,7 @@ class Application:
             return layers.annotations_layer(slide, opened, self._results.heads)
 
     def _facts(self, request: Request) -> dict[str, object]:
-        reader = _reader(request)
+        reader = self._reader(request)
         mine = {"reader": reader.name, "page_key": reader.page_key, **self._reader_verdicts.state(reader)}
         return {**self._results.facts, "served": mine}
 
@@ -219,10 +243,8 @@ def _not_found(request: Request, error: Exception) -> Response:
     return PlainTextResponse("Not Found", 404)
 
 
-def _reader(request: Request) -> Reader:
-    reader = request.state.reader
-    assert isinstance(reader, Reader)
-    return reader
+def _verdicts_unread(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"The verdicts cannot be read now: {error}; try again.", 503)
 
 
 async def _body(request: Request) -> bytes:

@@ -54,6 +54,12 @@ def same_secret(given: str, known: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), known.encode("utf-8", "replace"))
 
 
+def shared_secret(readers: Sequence[Reader]) -> bytes:
+    """A secret that only the server knows, the same for the same readers."""
+    tokens = "\n".join(sorted(reader.token for reader in readers))
+    return hmac.new(tokens.encode(), b"inkdot review names", hashlib.sha256).digest()
+
+
 def reader_of_token(readers: Sequence[Reader], token: str) -> Reader | None:
     """The reader a token belongs to; all are compared, for constant time."""
     found = [reader for reader in readers if same_secret(token, reader.token)]

@@ -4,9 +4,10 @@ Everything a browser may request is in a table here. A name in a URL is looked u
 so no request can reach other files.
 """
 
+import secrets
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inkdot.config import ReviewConfig
@@ -17,6 +18,7 @@ from inkdot.records import SlideEntry
 from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, read_query_list
 from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_facts
 from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
+from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
 from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.review.wording import NOT_ANALYSED
@@ -76,6 +78,7 @@ class ServeSettings:
         pseudonymise: Show slides under random pseudonyms; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
         query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
+        secret: Makes names in URLs that nobody can guess; the same secret makes the same names.
     """
 
     top_n: int | None = None
@@ -83,6 +86,7 @@ class ServeSettings:
     pseudonymise: bool = False
     annotations: bool = False
     query_list: Path | None = None
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
 def served_results(
@@ -105,7 +109,7 @@ def served_results(
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
     gallery = GallerySettings(IMAGES, settings.blinded_seed)
-    found = ServedSlides()
+    found = ServedSlides(settings.secret)
     queries = _query_regions(settings.query_list)
     for number, entry in enumerate(entries):
         if on_slide is not None:
@@ -117,6 +121,8 @@ def served_results(
         review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
         if queries is not None:
             review = _only_queries(review, queries[entry.slide_id])
+        if settings.pseudonymise or settings.blinded_seed is not None:
+            review = shareable_review(review, blinded=settings.blinded_seed is not None)
         found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)

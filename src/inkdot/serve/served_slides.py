@@ -1,6 +1,7 @@
 """The slides that a server shows: their regions, images and layers by opaque names."""
 
 import hashlib
+import hmac
 import json
 import zlib
 from dataclasses import dataclass, replace
@@ -61,9 +62,14 @@ class ServedImage:
 
 
 class ServedSlides:
-    """Slides, added one by one. The cards of each slide are kept compressed: thousands of slides fit in memory."""
+    """Slides, added one by one. The cards of each slide are kept compressed: thousands of slides fit in memory.
 
-    def __init__(self) -> None:
+    Args:
+        secret: Makes names of slides and images that nobody can guess who knows what the slides are called.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self.reviews: list[SlideReview] = []
         self.facts: dict[str, dict[str, object]] = {}
         self.slides: dict[str, ServedSlide] = {}
@@ -77,9 +83,9 @@ class ServedSlides:
         """Name a slide's regions and images, and compress its cards until they are requested."""
         slide = None
         if review.facts is not None:
-            key = _short_hash("slide", review.slide_id)
+            key = self._key("slide", review.slide_id)
             slide = self.slides[key] = ServedSlide(key, entry, review.facts, layers)
-            review = _with_images(review, slide, self.images)
+            review = self._with_images(review, slide)
         facts = slide_facts(review, settings)
         facts.pop("geojson", None)  # that file belongs to the export
         regions = cast("list[dict[str, object]]", facts.pop("regions"))
@@ -94,25 +100,31 @@ class ServedSlides:
         self.facts[review.slide_id] = facts
         self.reviews.append(replace(review, ranking=None, images=()))
 
+    def _key(self, *parts: str) -> str:
+        text = json.dumps(parts, ensure_ascii=False).encode("utf-8")
+        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:32]
 
-def _with_images(review: SlideReview, slide: ServedSlide, images: dict[str, ServedImage]) -> SlideReview:
-    """The review with names of its images, which are read from the slide on demand."""
-    facts = slide.facts
-    identity = (review.slide_id, facts.tiles_sha256)
-    named: list[CardImages] = []
-    for region in review.ranking.regions if review.ranking else ():
-        field = tile_field(region, facts.spec, facts.frame.mpp)
-        name = field_image_name(identity, field)
-        images[name] = ServedImage(slide, field)
-        named.append(CardImages(name, ""))
-    overview = image_name(*identity, "overview", OVERVIEW_PX)
-    images[overview] = ServedImage(slide, None)
-    return replace(
-        review,
-        images=tuple(named),
-        overview=overview,
-        overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
-    )
+    def _image(self, name: str, slide: ServedSlide, field: Field | None) -> str:
+        """List an image under a name of its own."""
+        key = f"{self._key('image', name)}.jpg"
+        self.images[key] = ServedImage(slide, field)
+        return key
+
+    def _with_images(self, review: SlideReview, slide: ServedSlide) -> SlideReview:
+        """The review with names of its images, which are read from the slide on demand."""
+        facts = slide.facts
+        identity = (review.slide_id, facts.tiles_sha256)
+        named: list[CardImages] = []
+        for region in review.ranking.regions if review.ranking else ():
+            field = tile_field(region, facts.spec, facts.frame.mpp)
+            named.append(CardImages(self._image(field_image_name(identity, field), slide, field), ""))
+        overview = image_name(*identity, "overview", OVERVIEW_PX)
+        return replace(
+            review,
+            images=tuple(named),
+            overview=self._image(overview, slide, None),
+            overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
+        )
 
 
 def _overview_size(size_l0_px: tuple[int, int], bounds: BoundsL0) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy
@@ -13,9 +14,12 @@ from inkdot.serve.application import Application
 from inkdot.serve.reader_verdicts import ReaderVerdicts
 from inkdot.serve.served_results import ServedResults
 from inkdot.serve.slide_pool import SlidePool
+from inkdot.serve.timed_connections import TimedConnection
 from inkdot.storage.verdict_store import VerdictStore
 
 _GRACE_SECONDS = 3
+_KEEP_ALIVE_SECONDS = 5
+_LARGEST_HEADERS_BYTES = 16 * 1024
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -57,14 +61,22 @@ def serve(
     """
     with closing(VerdictStore(verdicts)) as store, closing(SlidePool()) as slides, listening:
         application = Application(results, ReaderVerdicts(store, results), access, slides)
-        config = uvicorn.Config(
-            application.asgi(),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
         ready()
-        uvicorn.Server(config).run(sockets=[listening])
+        make_server(application.asgi()).run(sockets=[listening])
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """The web server around the application, with limits on what a request may be and how long it may take to arrive."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        http=TimedConnection,
+        ws="none",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        h11_max_incomplete_event_size=_LARGEST_HEADERS_BYTES,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)

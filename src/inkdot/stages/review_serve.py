@@ -2,6 +2,7 @@
 
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.progress import Progress
 
 from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy, is_loopback
-from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
+from inkdot.serve.readers import Reader, make_readers, read_tokens, shared_secret, write_tokens
 from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
 from inkdot.serve.server import bound_socket, serve
 from inkdot.storage.layout import RunLayout
@@ -58,6 +59,8 @@ def run(
             "name a file, it is made with a token for every --reader"
         )
     known = _readers(readers, tokens)
+    # Of the tokens, so that a page that stays open over a restart finds its slides again.
+    settings = replace(settings, secret=shared_secret(known))
     console = Console(stderr=True)
     console.print(f"Reading {results} …", soft_wrap=True, markup=False, highlight=False)
     with Progress(console=console, transient=True) as bar:

@@ -7,8 +7,8 @@ killed server loses nothing that it acknowledged. Rows are only added, so the fu
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -138,16 +138,20 @@ class VerdictStore:
             change.rank, change.score, json.dumps(change.entry, ensure_ascii=False), int(change.is_undo), change.time,
         )  # fmt: skip
         marks = ", ".join("?" * len(_COLUMNS))
-        with self._lock:  # autocommit: outside a transaction each statement commits
+        if not self._lock.acquire(timeout=_BUSY_SECONDS):  # held by a change that waits for another process
+            raise sqlite3.OperationalError("database is locked")
+        try:  # autocommit: outside a transaction each statement commits
             self._connection.execute(
                 f"INSERT INTO changes ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 (constants)
                 values,
             )
+        finally:
+            self._lock.release()
 
     def history(self, reader: str, study: Study) -> list[tuple[str, Entry, bool]]:
         """Every change of one reader in one study, oldest first: (region key, entry after it, whether it was an undo)."""
-        with self._lock:
-            rows = self._connection.execute(
+        with self._reading() as connection:
+            rows = connection.execute(
                 "SELECT key, entry, is_undo FROM changes "
                 "WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? ORDER BY id",
                 (reader, study.model_sha256, study.shown, study.order_seed),
@@ -156,8 +160,8 @@ class VerdictStore:
 
     def entry(self, reader: str, study: Study, key: str) -> Entry | None:
         """The state of one region for one reader; None where nothing was reviewed yet."""
-        with self._lock:
-            row = self._connection.execute(
+        with self._reading() as connection:
+            row = connection.execute(
                 "SELECT entry FROM changes WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? "
                 "AND key = ? ORDER BY id DESC LIMIT 1",
                 (reader, study.model_sha256, study.shown, study.order_seed, key),
@@ -166,8 +170,8 @@ class VerdictStore:
 
     def latest(self) -> list[Change]:
         """The state of every region of every reader and study, sorted."""
-        with self._lock:
-            return _changes(self._connection)
+        with self._reading() as connection:
+            return _changes(connection)
 
     def close(self) -> None:
         """Merge the write-ahead log into the file, so that it can be copied alone, and close it."""
@@ -175,8 +179,22 @@ class VerdictStore:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
 
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        """A connection that only reads: in WAL mode it waits for no writer, as one that is shared would."""
+        with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
+
     def _prepare(self) -> None:
         connection = self._connection
+        connection.execute("PRAGMA trusted_schema = OFF")
+        # Before anything is changed: the path may lead to another program's database.
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application != _APPLICATION_ID:
+            _check(connection, self._path)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise sqlite3.OperationalError(f"no write-ahead log there (journal mode {mode})")
@@ -188,6 +206,7 @@ class VerdictStore:
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {REVIEWS_VERSION}")
                 _run(connection, _SCHEMA)
+            _refuse_code(connection, self._path)
             _upgrade(connection)
             connection.execute("COMMIT")
         except BaseException:
@@ -220,6 +239,8 @@ def read_verdict_store(path: Path) -> list[Change]:
             connection.backup(
                 copy
             )  # so that a file of an earlier version can be upgraded without being changed
+            copy.execute("PRAGMA trusted_schema = OFF")
+            _refuse_code(copy, path)
             _upgrade(copy)
             _check(copy, path)
             return _changes(copy)
@@ -252,6 +273,18 @@ def _upgraded_entry(text: str) -> str:
         for head, given in answers.items()
     }
     return json.dumps(entry, ensure_ascii=False)
+
+
+def _refuse_code(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse triggers and views: they would run in place of, or beside, what is asked of the table."""
+    found = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1"
+    ).fetchone()
+    if found is not None:
+        raise StorageError(
+            f"{path}: expected a table of verdicts alone, found the {found[0]} {str(found[1])[:60]!r}, which Inkdot never makes; "
+            "use a copy of the file from before"
+        )
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
