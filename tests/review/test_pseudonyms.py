@@ -84,3 +84,11 @@ def test_identifiers_are_found_in_names_and_texts_whatever_their_case(tmp_path: 
         ("index.html", "Jane"),
         ("tiles/doe.jpg", "Doe"),
     ]
+
+
+@pytest.mark.parametrize("name", ["../../.ssh/authorized", "/tmp/x", "a/b", "..", "", "a\\b", "C:x"])  # noqa: S108
+def test_a_planted_pseudonym_becomes_no_path(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "pseudonyms.csv"
+    path.write_text(f"slide_id,pseudonym\na,{name}\n", encoding="utf-8")
+    with pytest.raises(StorageError, match="expected pseudonyms such as"):
+        read_pseudonyms(path)

@@ -273,13 +273,29 @@ def test_a_blinded_export_holds_no_scores_anywhere(results: RunLayout, tmp_path:
     assert "score" not in facts_of(out)["slides"][0]
 
 
+@pytest.mark.parametrize("settings", [{"pseudonymise": True}, {"blinded_seed": 3}])
+def test_a_reason_that_quotes_a_person_s_name_does_not_reach_those_who_must_not_know(
+    results: RunLayout, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    text = results.predictions_csv.read_text(encoding="utf-8")
+    quoted = "expected a class that the config maps, found 'Erika Mustermann'"
+    results.predictions_csv.write_text(text.replace("expected a slide", quoted), encoding="utf-8")
+    out = tmp_path / "out"
+    review_export.run(results.root, out)
+    assert "Erika Mustermann" in (out / "index.html").read_text(encoding="utf-8")
+    review_export.run(results.root, tmp_path / "shared", **settings)
+    files = [path for path in (tmp_path / "shared").rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"Mustermann" in path.read_bytes()] == []
+    assert "the results folder says why" in (tmp_path / "shared" / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_pseudonymous_export_holds_no_names_and_can_be_resolved(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     assert review_export.run(results.root, out, pseudonymise=True) == 1
     for path in out.rglob("*"):
         assert not any(word in path.name for word in ("flagged", "clean", "empty", "broken"))
     rows = worklist(out)
-    assert rows[2]["problem"].startswith(f"{rows[2]['slide_id']}: expected a slide")
+    assert rows[2]["problem"] == "could not be analysed or shown; the results folder says why"
     names = read_pseudonyms(results.pseudonyms_csv)
     assert {row["slide_id"] for row in rows} == set(names.values())
     before = digests(out)

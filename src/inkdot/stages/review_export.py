@@ -30,6 +30,7 @@ from inkdot.review.gallery.pseudonyms import (
     shown_names,
     shown_reason,
 )
+from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_review import (
     CardImages,
     SlideReview,
@@ -89,8 +90,11 @@ def run(
     _refuse_two_models(source, rows.values())
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
     names = shown_names(source, entries, pseudonymise=pseudonymise)
+    blinded = blinded_seed is not None
     reviews = {entry.slide_id: _not_analysed(entry, rows, names) for entry in entries}
-    task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded_seed is not None)
+    task = _SlideExport(
+        source, layout, config, rows, reviews, names, blinded=blinded, pseudonymous=pseudonymise
+    )
     if blinded_seed is not None:
         _refuse_files_with_scores(layout, names.values())
     refuse_foreign_verdicts(layout.geojson(name) for name in names.values())
@@ -100,6 +104,8 @@ def run(
         for entry in (entry for entry in analysed if entry.slide_id in summary.failed):
             problem = shown_reason(summary.failed[entry.slide_id], entry, names[entry.slide_id])
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
+        if blinded or pseudonymise:
+            reviews = {name: shareable_review(review, blinded=blinded) for name, review in reviews.items()}
         ordered = slide_order(reviews.values())
         _write_page(layout, ordered, blinded_seed)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
@@ -144,6 +150,7 @@ class _SlideExport:
         names: Mapping[str, str],
         *,
         blinded: bool,
+        pseudonymous: bool,
     ) -> None:
         self._source = source
         self._layout = layout
@@ -152,6 +159,7 @@ class _SlideExport:
         self._reviews = reviews
         self._names = names
         self._blinded = blinded
+        self._pseudonymous = pseudonymous
 
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
         name = self._names[entry.slide_id]
@@ -170,6 +178,8 @@ class _SlideExport:
             measured_clusters=reviewed.measured_clusters,
             further_calls=row.get("further_calls", ""),
         )
+        if self._pseudonymous:
+            review = shareable_review(review, blinded=self._blinded)
         if not self._blinded:
             path = self._layout.geojson(name)
             written = write_geojson(path, reviewed, ranking, warnings=review.warnings)

@@ -25,6 +25,7 @@ _FIXED_SENTENCES = (FOOTER, RESEARCH_USE, SYNTHETIC_MODEL)
 _MIN_CHARACTERS_ANYWHERE = 6
 _IMAGES = frozenset({".jpg"})
 _MIN_CHARACTERS = 4
+_PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def with_pseudonyms(known: Mapping[str, str], slide_ids: Iterable[str]) -> dict[str, str]:
@@ -57,11 +58,17 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
         return {}
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        return {plain_text(row["slide_id"]): row["pseudonym"] for row in rows}
+        names = {plain_text(row["slide_id"]): row["pseudonym"] for row in rows}
     except (OSError, UnicodeDecodeError, KeyError) as error:
         raise StorageError(
             f"{path}: expected columns {', '.join(COLUMNS)}, found a damaged table ({error})"
         ) from None
+    for name in names.values():
+        if not _PSEUDONYM.fullmatch(name or ""):  # it becomes the name of a file
+            raise StorageError(
+                f"{path}: expected pseudonyms such as slide-0a1b2c3d, found {str(name)[:60]!r}; use the table that Inkdot wrote"
+            )
+    return names
 
 
 def shown_names(layout: RunLayout, entries: Iterable[SlideEntry], *, pseudonymise: bool) -> dict[str, str]:
