@@ -5,6 +5,9 @@ import re
 import threading
 from pathlib import Path
 
+import pytest
+
+from inkdot.errors import UserError
 from inkdot.storage.ledger import LedgerLine, append, read
 
 LINES = [
@@ -63,3 +66,12 @@ def test_names_that_are_not_text_are_written_all_the_same(tmp_path: Path) -> Non
     (line,) = read(path)
     assert line.reason == 'a "quote", a\nnew line'
     assert path.read_bytes().count(b"\n") == 1
+
+
+def test_a_link_in_place_of_the_ledger_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "ledger.jsonl").symlink_to(victim)
+    with pytest.raises(UserError, match="expected a file, found a link"):
+        append(tmp_path / "ledger.jsonl", LedgerLine("predict", "a", "done", 1.0))
+    assert victim.read_text() == "precious"

@@ -86,3 +86,16 @@ def test_errors_of_the_work_inside_are_not_taken_for_the_locks(tmp_path: Path) -
         raise PermissionError("a slide")
     with locked(tmp_path / "run" / "l"):  # freed all the same
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_in_place_of_the_lock_empties_no_file(tmp_path: Path) -> None:
+    """filelock before 3.20.3 did: whoever may write into a shared folder chose which file of its users was lost."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = RunLayout(tmp_path / "out").lock
+    lock.parent.mkdir()
+    lock.symlink_to(victim)
+    with pytest.raises(UserError, match="expected a folder that can be written"), locked(lock):
+        pass
+    assert victim.read_text() == "precious"

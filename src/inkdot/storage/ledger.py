@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
+from inkdot.errors import UserError
 from inkdot.storage.layout import RunLayout
 
 Outcome = Literal["done", "reused", "failed"]
@@ -35,7 +36,11 @@ class LedgerLine:
 
 
 def append(path: Path, line: LedgerLine) -> None:
-    """Append one line in a single write; a killed process leaves at most one incomplete line, which :func:`read` skips."""
+    """Append one line in a single write; a killed process leaves at most one incomplete line, which :func:`read` skips.
+
+    Raises:
+        UserError: The file is a link, which could lead to any file of the user.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         **asdict(line),
@@ -43,7 +48,11 @@ def append(path: Path, line: LedgerLine) -> None:
         "seconds": round(line.seconds, 3),
     }
     data = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-    with path.open("a+b", buffering=0) as file:
+    if path.is_symlink():
+        raise UserError(
+            f"{path}: expected a file, found a link, which could lead to any file of yours; delete it"
+        )
+    with open(path, "a+b", buffering=0, opener=_no_link) as file:
         if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # end an incomplete line first
@@ -61,6 +70,10 @@ def failures(lines: Iterable[LedgerLine]) -> dict[str, LedgerLine]:
     """The line of each slide that failed in some stage and was not processed there since, by slide_id."""
     last = {(line.slide_id, line.stage): line for line in lines}
     return {line.slide_id: line for line in last.values() if line.outcome == "failed"}
+
+
+def _no_link(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def read(path: Path) -> Iterator[LedgerLine]:
