@@ -54,7 +54,7 @@ def test_reading_what_was_written_gives_the_same(tmp_path: Path) -> None:
         *with_overrides(entries[:1], mpp=1 / 3),
         SlideEntry("z", tmp_path / "z.svs", mpp=odd, extra={"split": "", "remark": ""}),
     ]
-    text = manifest_text(entries, DEFAULT_HEADS, tmp_path)
+    text = manifest_text(entries, DEFAULT_HEADS, tmp_path, ["remark"])
     assert read(tmp_path, text) == entries
 
 
