@@ -27,6 +27,9 @@ class Task:
     dies: str = ""
     dies_once: str = ""
     slow_but_alive: str = ""
+    starved: str = ""
+    trickles: str = ""
+    spins: str = ""
 
     def __call__(self, entry: SlideEntry) -> str:
         name = entry.slide_id
@@ -40,10 +43,37 @@ class Task:
             for _ in range(24):
                 time.sleep(0.25)
                 heartbeat()
+        if name in self.starved:
+            use_a_tenth_of_a_processor(5.0)
+        if name in self.trickles:
+            read_slowly(5.0)
+        if name in self.spins:
+            while True:
+                pass
         return "done"
 
     def tries(self, name: str) -> int:
         return len(list(self.folder.glob(f"{name}.*")))
+
+
+def use_a_tenth_of_a_processor(seconds: float) -> None:
+    """As on a machine that other programs keep busy."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        busy = time.process_time() + 0.02
+        while time.process_time() < busy:
+            pass
+        time.sleep(0.18)
+
+
+def read_slowly(seconds: float) -> None:
+    """As from a disk that gives a few bytes at a time."""
+    end = time.monotonic() + seconds
+    with Path(__file__).open("rb", buffering=0) as file:
+        while time.monotonic() < end:
+            file.seek(0)
+            file.read(1)
+            time.sleep(0.5)
 
 
 def outcomes(pool: ProcessPool, task: Task) -> dict[str, tuple[str, str]]:
@@ -62,8 +92,23 @@ def test_a_slide_that_hangs_is_stopped_and_named_and_one_that_is_slow_is_not(tmp
         "a": "done", "b": "failed", "c": "done", "d": "done",
     }  # fmt: skip
     assert "b.svs" in found["b"][1]
-    assert "read none for 3 s" in found["b"][1]
+    assert "found no progress for 3 s (0." in found["b"][1]
+    assert " of processor time and 0 B read in 3 s)" in found["b"][1]
     assert task.tries("b") == 1
+
+
+@pytest.mark.slow
+def test_a_slide_on_a_busy_machine_or_a_slow_disk_is_waited_for(tmp_path: Path) -> None:
+    task = Task(tmp_path, starved="a", trickles="b" if sys.platform != "darwin" else "")
+    found = outcomes(ProcessPool(2, slide_timeout_s=1.5), task)
+    assert {name: outcome for name, (outcome, _) in found.items()} == dict.fromkeys("abcd", "done")
+
+
+@pytest.mark.slow
+def test_a_decoder_that_computes_for_ever_is_stopped_and_named(tmp_path: Path) -> None:
+    found = outcomes(ProcessPool(1, slide_timeout_s=1.5), Task(tmp_path, spins="b"))
+    assert [found[name][0] for name in "abcd"] == ["done", "failed", "done", "done"]
+    assert "b.svs: expected pixels, found none after 1.5 s of computing (1." in found["b"][1]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@
 - ``process_pool``: worker processes on this machine, with a heartbeat each.
 - ``ray_settings``, ``ray_pool``: tasks on a Ray cluster.
 - ``watchdog``: heartbeats, by which a hung slide is found.
+- ``progress``: whether a process moves, by heartbeats, processor time and bytes read.
 - ``prefetch``: reads ahead in a thread.
 - ``hardware``: cores, memory and installed packages of this machine.
 """

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from multiprocessing.sharedctypes import RawValue
 from typing import Any, Final, cast
 
 from inkdot.execution import watchdog
+from inkdot.execution.progress import Progress
 from inkdot.execution.task import SlideTask, TaskResult, run_task
 from inkdot.records import SlideEntry
 
@@ -23,7 +23,7 @@ _DIED: Final = (
 _START_S: Final = 300.0
 """Seconds that a process may take to start and load its libraries, on a slow disk or a busy machine."""
 _POLL_S: Final = 0.25
-"""How often heartbeats are checked."""
+"""How often progress is checked."""
 
 
 class ProcessPool:
@@ -34,7 +34,8 @@ class ProcessPool:
 
         Args:
             workers: Processes; 1 without a time limit runs in this process.
-            slide_timeout_s: Seconds without a heartbeat after which a slide is stopped; None waits for ever.
+            slide_timeout_s: Seconds without progress after which a slide is stopped, see
+                :class:`inkdot.execution.progress.Progress`; None waits for ever.
         """
         self._in_process = workers <= 1 and slide_timeout_s is None
         self._timed = slide_timeout_s is not None
@@ -65,7 +66,7 @@ class WorkerPool:
 
         Args:
             size: Most processes. With several, each library uses one thread in each of them.
-            slide_timeout_s: Seconds without a heartbeat after which a slide is stopped; None waits for ever.
+            slide_timeout_s: Seconds without progress after which a slide is stopped; None waits for ever.
         """
         self._slide_timeout_s = slide_timeout_s
         self._size = size
@@ -117,9 +118,12 @@ class WorkerPool:
                         yield entry, None
                     elif result is not None:
                         yield entry, result
-                elif self._slide_timeout_s is not None and worker.idle_s() > self._slide_timeout_s:
+                elif self._slide_timeout_s is not None and (seen := worker.stalled(self._slide_timeout_s)):
                     self._remove(worker)
-                    yield entry, _timeout_result(entry, self._slide_timeout_s)
+                    yield (
+                        entry,
+                        TaskResult(entry.slide_id, "failed", self._slide_timeout_s, f"{entry.path}: {seen}"),
+                    )
 
     def _assign(self, waiting: deque[SlideEntry], task: SlideTask, size: int) -> None:
         for worker in self._workers:
@@ -132,14 +136,6 @@ class WorkerPool:
     def _remove(self, worker: "_Worker") -> None:
         worker.end()
         self._workers.remove(worker)
-
-
-def _timeout_result(entry: SlideEntry, limit_s: float) -> TaskResult:
-    reason = (
-        f"{entry.path}: expected pixels, read none for {limit_s:g} s, and stopped the slide; copy the file again or check "
-        "its disk; a slow disk needs a larger --slide-timeout"
-    )
-    return TaskResult(entry.slide_id, "failed", limit_s, reason)
 
 
 class _Worker:
@@ -157,12 +153,12 @@ class _Worker:
         theirs.close()
         self.entry: SlideEntry | None = None
         self._started = False
-        self._last_count, self._last_s = 0, time.monotonic()
+        self._progress = Progress(cast(int, self._process.pid))
 
     def start(self, entry: SlideEntry, task: SlideTask) -> None:
         """Send a slide to the process."""
         self.entry = entry
-        self._last_s = time.monotonic()
+        self._progress.restart()
         # A process that has died since is detected when its result is received.
         with suppress(OSError):
             self.pipe.send((task, entry))
@@ -173,17 +169,16 @@ class _Worker:
             result = cast("TaskResult | None", self.pipe.recv())
         except (EOFError, OSError):
             return False, None
-        self._started, self._last_s = True, time.monotonic()
+        self._started = True
+        self._progress.restart()
         if result is not None:
             self.entry = None
         return True, result
 
-    def idle_s(self) -> float:
-        """Seconds since the last heartbeat; the time to start is not counted."""
-        now, count = time.monotonic(), int(self._heartbeats.value)
-        if count != self._last_count:
-            self._last_count, self._last_s = count, now
-        return now - self._last_s - (0.0 if self._started else _START_S)
+    def stalled(self, limit_s: float) -> str:
+        """What was seen where the slide makes no progress, else an empty text; starting has a longer limit."""
+        limit_s += 0.0 if self._started else _START_S
+        return self._progress.stalled(int(self._heartbeats.value), limit_s)
 
     def end(self) -> None:
         """End the process at any time: its files are renamed into place when complete, or not at all."""
