@@ -1,6 +1,9 @@
 """``inkdot doctor`` says beforehand what would fail later, and why."""
 
+import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +15,7 @@ from PIL import Image
 from inkdot.config import Config, config_from_mapping, default_config
 from inkdot.errors import ManifestError
 from inkdot.pipeline.batch_settings import SlideOverrides
-from inkdot.records import Mpp, RgbArray
+from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import doctor
 
@@ -58,6 +61,33 @@ def cohort(folder: Path) -> Path:
         "gone,gone.svs,P3,,,,\n"
     )
     return folder / "slides.csv"
+
+
+class EndsItsProcess(type(Path())):  # as a fault in a decoder does
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (1,)
+
+
+class WithFault(SlideOverrides):
+    """The slide named ``bad`` ends the process that is to read it."""
+
+    def apply(self, entries: Sequence[SlideEntry]) -> list[SlideEntry]:
+        return [
+            replace(entry, path=EndsItsProcess(entry.path)) if entry.slide_id == "bad" else entry
+            for entry in entries
+        ]
+
+
+@pytest.mark.slow
+def test_a_slide_whose_process_dies_is_named_and_the_others_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("bad", "good"):
+        write_array_pyramid(tmp_path / f"{name}.tif", cells(), mpp=Mpp.square(0.25))
+    assert doctor.run(tmp_path, CONFIG, WithFault(), slide_timeout_s=60.0) == 1
+    shown = capsys.readouterr().out
+    assert lines_with(shown, "bad", "fails", "its process died twice")
+    assert "1 of 2 slides can be used; 1 cannot" in shown
 
 
 def lines_with(text: str, *words: str) -> list[str]:

@@ -59,6 +59,7 @@ def doctor(
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
+    slide_timeout: SlideTimeout = 600,
 ) -> None:
     """Check slides and this machine; write nothing.
 
@@ -70,7 +71,8 @@ def doctor(
     from inkdot.stages import doctor as stage
 
     settings = load_config(config) if config else default_config(known_preparation(preparation or "thinprep"))
-    raise typer.Exit(stage.run(slides, settings, SlideOverrides(mpp, stain, preparation)))
+    overrides = SlideOverrides(mpp, stain, preparation)
+    raise typer.Exit(stage.run(slides, settings, overrides, slide_timeout_s=slide_timeout or None))
 
 
 def synth(

@@ -1,6 +1,8 @@
 """``inkdot doctor``: check every slide and the machine, and print what would fail later and why."""
 
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +13,8 @@ from rich.text import Text
 from inkdot.config import Config
 from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels, training_notes
 from inkdot.execution.hardware import hardware_facts
+from inkdot.execution.process_pool import ProcessPool
+from inkdot.execution.task import Returned
 from inkdot.manifest import read_slides, source_notes
 from inkdot.pipeline.batch_settings import SlideOverrides
 from inkdot.pipeline.inspect_slide import SlideInspection, inspect_slide
@@ -18,13 +22,21 @@ from inkdot.records import SlideEntry
 from inkdot.storage.disk import free_bytes, readable_bytes
 
 
-def run(slides: Path, config: Config, overrides: SlideOverrides | None = None) -> int:
+def run(
+    slides: Path,
+    config: Config,
+    overrides: SlideOverrides | None = None,
+    *,
+    slide_timeout_s: float | None = None,
+) -> int:
     """Print tables of the slides, the patients and the machine; nothing is written.
 
     Args:
         slides: A ``slides.csv``, a slide, or a folder.
         config: How the slides would be tiled, and the heads.
         overrides: Values that replace those of every slide.
+        slide_timeout_s: Slides are checked in a process of their own, which a decoder may end, and one without progress for
+            this many seconds is stopped; None checks them in this process.
 
     Returns:
         0 when every slide could be used, 1 when some could not.
@@ -34,9 +46,7 @@ def run(slides: Path, config: Config, overrides: SlideOverrides | None = None) -
     """
     console, progress = Console(), Console(stderr=True)
     entries = (overrides or SlideOverrides()).apply(read_slides(slides, config.head_records))
-    reports: list[SlideInspection] = []
-    for entry in track(entries, "Checking slides", console=progress, transient=True):
-        reports.append(inspect_slide(entry, config))
+    reports = _reports(entries, config, slide_timeout_s, progress)
     console.print(_slide_table(entries, reports, at_most=config.tiling.mode == "clusters"))
     regions = {report.slide_id: [(label.head, label.label) for label in report.labels] for report in reports}
     counts = count_labels(entries, regions, config.head_records)
@@ -57,6 +67,33 @@ def run(slides: Path, config: Config, overrides: SlideOverrides | None = None) -
     line = f"{len(reports) - failed} of {len(reports)} slides can be used"
     console.print(Text(line + (f"; {failed} cannot: see the reasons above" if failed else "")))
     return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspection:
+    """:func:`inspect_slide` as a task for an executor."""
+
+    config: Config
+
+    def __call__(self, entry: SlideEntry) -> Returned:
+        return Returned("done", inspect_slide(entry, self.config))
+
+
+def _reports(
+    entries: Sequence[SlideEntry], config: Config, slide_timeout_s: float | None, progress: Console
+) -> list[SlideInspection]:
+    """The report of every slide, in the order of ``entries``; a slide whose process died or hung has one, too."""
+    found: dict[str, SlideInspection] = {}
+    with closing(ProcessPool(1, slide_timeout_s)) as pool:
+        results = pool.run(entries, _Inspection(config))
+        for result in track(results, "Checking slides", len(entries), console=progress, transient=True):
+            if isinstance(result.value, SlideInspection):
+                found[result.slide_id] = result.value
+            else:
+                found[result.slide_id] = SlideInspection(
+                    result.slide_id, None, False, (), None, 0, 0, "", result.reason, ()
+                )
+    return [found[entry.slide_id] for entry in entries]
 
 
 def _slide_table(
