@@ -7,6 +7,7 @@ from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
 from inkdot.slides.plain_image import is_plain_image, open_plain_image
 from inkdot.slides.structure.native_structure import VENDORS
 from inkdot.slides.structure.tiff_contents import colour_pages
+from inkdot.slides.structure.tiff_limits import refuse_huge_tiles
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
@@ -44,6 +45,7 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
             f"{path}: expected a readable slide file, found: {error.strerror}; "
             "check its permissions and its disk"
         ) from None
+    refuse_huge_tiles(path)
     if openslide_vendor(path) is None:
         if not is_plain_image(path):
             raise UnreadableSlideError(

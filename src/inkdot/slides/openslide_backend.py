@@ -3,9 +3,11 @@
 Label and macro images are never read: they show names and barcodes.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,11 @@ from inkdot.slides.pixels import fitted_size, on_white, shrunk
 from inkdot.slides.quality_warnings import background_warnings, profile_warnings
 from inkdot.slides.structure.empty_tiles import with_empty_areas
 from inkdot.slides.structure.tiff_contents import tiff_warnings
+from inkdot.slides.structure.tiff_limits import compression_name, unknown_compression
 from inkdot.slides.synthetic_flag import is_marked_synthetic
 from inkdot.units import Level0Px, LevelPx
 
+_COMPRESSION: Final = re.compile(r"Unsupported TIFF compression: (\d+)")
 _AREAS_AS_PAGES = frozenset({"leica", "trestle", "ventana"})
 """Formats, as OpenSlide names them, that keep several areas or planes as pages, which OpenSlide sorts out."""
 
@@ -131,6 +135,9 @@ def openslide_vendor(path: Path) -> str | None:
 def unreadable(path: Path, error: Exception, found: str = "") -> UnreadableSlideError:
     """Make an error of one line from an error of a decoding library."""
     message = " ".join(str(error).split()) or type(error).__name__
+    compression = _COMPRESSION.search(message)
+    if compression is not None:
+        return unknown_compression(path, compression_name(int(compression[1])))
     found = found or "found a damaged file or a kind that is not supported"
     return UnreadableSlideError(
         f"{path}: expected readable pixels, {found} ({message}); copy or export the slide again"

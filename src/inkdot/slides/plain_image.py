@@ -28,6 +28,7 @@ from inkdot.slides.quality_warnings import (
 )
 from inkdot.slides.structure.jpeg_stream import decode_strictly
 from inkdot.slides.structure.tiff_contents import check_tiff_streams, colour_pages, tiff_warnings
+from inkdot.slides.structure.tiff_limits import rare_compression, unknown_compression
 from inkdot.slides.synthetic_flag import is_marked_synthetic
 from inkdot.units import MicrometresPerPixel
 
@@ -95,6 +96,8 @@ def open_plain_image(entry: SlideEntry) -> ArraySlide:
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except UnidentifiedImageError:
+        if compression := rare_compression(path):
+            raise unknown_compression(path, compression) from None
         raise UnreadableSlideError(
             f"{path}: expected a PNG, JPEG or TIFF image of 8-bit RGB, found a damaged file or another kind of "
             "TIFF; export it again as 8-bit RGB"
@@ -102,6 +105,8 @@ def open_plain_image(entry: SlideEntry) -> ArraySlide:
     except MemoryError:
         raise _too_large(path, "more than memory holds") from None
     except _DAMAGE as error:
+        if compression := rare_compression(path):
+            raise unknown_compression(path, compression) from None
         message = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSlideError(
             f"{path}: expected a complete image, found a damaged one ({message}); copy or export it again"

@@ -1,0 +1,69 @@
+"""TIFFs that no decoder reads are named for what they are, before a decoder sees them."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from inkdot.errors import UnreadableSlideError
+from inkdot.records import Mpp, SlideEntry
+from inkdot.slides import open_slide
+from inkdot.slides.pyramid import write_array_pyramid
+
+QUARTER = Mpp.square(0.25)
+TILE_WIDTH, COMPRESSION = 322, 259
+LONG = 4
+
+
+def slide(path: Path) -> Path:
+    rgb = np.clip(np.random.default_rng(0).normal(225, 6, (600, 600, 3)), 0, 255).astype(np.uint8)
+    write_array_pyramid(path, rgb, mpp=QUARTER)
+    return path
+
+
+def with_tag(path: Path, number: int, value: int) -> Path:
+    """Overwrite the value of a tag of every directory."""
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        for page in tiff.pages:
+            at = page.tags[number].offset
+            data[at + 2 : at + 4] = struct.pack("<H", LONG)
+            data[at + 8 : at + 12] = struct.pack("<I", value)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("width", [2**20, 2**28, 2**31 - 16])
+def test_tiles_that_no_memory_holds_are_refused_before_openslide_ends_the_process(
+    tmp_path: Path, width: int
+) -> None:
+    path = with_tag(slide(tmp_path / "a.tif"), TILE_WIDTH, width)
+    with pytest.raises(
+        UnreadableSlideError, match=rf"a\.tif: expected tiles of at most .* found {width:,} x"
+    ):
+        open_slide(SlideEntry("a", path))
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(33003, "JPEG 2000"), (34712, "JPEG 2000"), (50001, "WebP"), (50002, "JPEG XL"), (52546, "JPEG XL")],
+)
+@pytest.mark.parametrize("tiled", [True, False])
+def test_a_compression_that_is_not_decoded_is_named(
+    tmp_path: Path, number: int, name: str, tiled: bool
+) -> None:
+    path = tmp_path / "a.tif"
+    if tiled:
+        slide(path)
+    else:
+        tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb", metadata=None)
+    with_tag(path, COMPRESSION, number)
+    with pytest.raises(UnreadableSlideError, match=rf"found {name} \(TIFF compression {number}\); export it"):
+        open_slide(SlideEntry("a", path, mpp=QUARTER))
+
+
+def test_a_compression_without_a_name_is_given_as_a_number(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableSlideError, match=r"found TIFF compression 65000; export it"):
+        open_slide(SlideEntry("a", with_tag(slide(tmp_path / "a.tif"), COMPRESSION, 65000)))
