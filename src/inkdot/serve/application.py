@@ -1,7 +1,6 @@
 """The routes of the server. Blocking work (slides, SQLite) runs in threads."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import InkdotError
 from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
 from inkdot.review.gallery.fields import OVERVIEW_PX
@@ -136,11 +136,11 @@ class Application:
             raise HTTPException(415, "expected application/json")
         reader = self._reader(request)
         try:
-            update = parse_update(json.loads(await _body(request)))
+            update = parse_update(parse_json(await _body(request)))
             # Threads of their own: where the database is locked, changes wait, and slides are shown meanwhile.
             running = asyncio.get_running_loop()
             entry = await running.run_in_executor(self._writers, self._reader_verdicts.record, reader, update)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             return PlainTextResponse(f"Not saved: {error}", 422)
         except sqlite3.Error as error:
             return PlainTextResponse(f"Not saved: {error}", 503)
