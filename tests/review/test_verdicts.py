@@ -91,7 +91,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
 def test_a_table_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
     path = table(tmp_path / "verdicts.csv", row(reader="Dr. Müller"))
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
-    with pytest.raises(ManifestError, match="save it as CSV UTF-8"):
+    with pytest.raises(ManifestError, match="save it as 'CSV UTF-8'"):
         read_verdicts(path, DEFAULT_HEADS)
 
 

@@ -447,3 +447,19 @@ def longest_run(dark: np.ndarray) -> int:
     """Length of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.astype(int), [0]])))
     return int((edges[1::2] - edges[::2]).max())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no Parquet", "other facts"])
+def test_a_damaged_table_of_one_slide_costs_that_slide_alone(
+    results: RunLayout, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results.scores("A flagged")
+    if damage == "other facts":
+        write_table(path, pa.table({"x": [1]}), SCORES_VERSION, {})
+    else:
+        path.write_bytes(path.read_bytes()[:-400] if damage == "truncated" else b"not a table")
+    assert review_export.run(results.root, tmp_path / "out") == 1
+    assert "A flagged.parquet: expected" in " ".join(capsys.readouterr().err.split())
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "B clean" in page
+    assert len(list((tmp_path / "out" / "tiles").glob("*.jpg"))) == 1 + 2 * len(CLEAN) + 1

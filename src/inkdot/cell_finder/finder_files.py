@@ -3,7 +3,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # safetensors is only partly typed.
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import write_bytes, write_text
 from inkdot.storage.hashing import file_sha256
@@ -140,7 +140,7 @@ def read_finder_file(folder: Path) -> FinderFile:
     """
     path = folder / "finder.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise StorageError(f"{path}: expected a JSON object, found {type(values).__name__}")
         if values.get("version") != FINDER_VERSION:

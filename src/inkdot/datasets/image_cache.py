@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from inkdot.bounded_json import parse_json
 from inkdot.config import Config, ImagesConfig, TilingConfig
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_sampler import Selection
@@ -194,7 +195,7 @@ def _earlier(layout: RunLayout, made_from: dict[str, object]) -> _Reading | None
     if not layout.cached_images.exists():
         return None
     try:
-        facts = json.loads(layout.cached_images_metadata.read_text(encoding="utf-8"))
+        facts = parse_json(layout.cached_images_metadata.read_text(encoding="utf-8"))
         if facts["made_from"] != made_from:
             return None
         return _Reading(

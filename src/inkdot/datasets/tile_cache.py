@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from inkdot.bounded_json import parse_json
 from inkdot.config import Config
 from inkdot.datasets.slide_labels import slide_targets
 from inkdot.datasets.tile_sampler import Selection, select_rows
@@ -179,7 +180,7 @@ def _fits(facts_path: Path, pixels_path: Path, made_from: dict[str, object]) -> 
     if not pixels_path.exists():
         return False
     try:
-        facts = json.loads(facts_path.read_text(encoding="utf-8"))
+        facts = parse_json(facts_path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return facts == {"version": _VERSION, **made_from}

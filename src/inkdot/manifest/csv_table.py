@@ -7,11 +7,11 @@ does not help a user who can see the column.
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkdot.errors import ManifestError, renamed_message
+from inkdot.errors import ManifestError, UserError, renamed_message
 from inkdot.manifest.file_names import composed
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -70,33 +70,53 @@ def read_csv(
         ManifestError: The file is missing, is not UTF-8, is not a CSV with commas, has a column of an earlier version,
             lacks a required column, or has a row with more or fewer fields than the header.
     """
-    text = _text(path, missing_hint)
+    columns, rows = csv_rows(path, read_text(path, missing_hint))
+    refuse_renamed(path, columns, renamed or {})
+    _check_columns(path, columns, required, known)
+    return CsvTable(path, columns, tuple(rows))
+
+
+def csv_rows(
+    path: Path, text: str, *, delimiter: str = ",", error: type[UserError] = ManifestError
+) -> tuple[tuple[str, ...], Iterator[CsvRow]]:
+    """The header of a table, and its rows that are not blank; cells are stripped.
+
+    Args:
+        path: The file, for messages.
+        text: Its content.
+        delimiter: Between cells.
+        error: Raised where the text is not a CSV table, or a row has more or fewer fields than the header; so does the iterator.
+    """
     csv.field_size_limit(
         _LONGEST_FIELD
     )  # the outline of an annotated region may exceed the default of 131,072
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[CsvRow] = []
-    columns: tuple[str, ...] = ()
-    try:
-        columns = tuple(name.strip() for name in next(reader, list[str]()))
-        refuse_renamed(path, columns, renamed or {})
-        _check_columns(path, columns, required, known)
-        for fields in reader:
-            if not any(field.strip() for field in fields):
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+    def rows() -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as fault:
+            raise error(
+                f"{path}: line {reader.line_num}: not a CSV table: {fault}; check the quotes"
+            ) from None
+
+    fields = rows()
+    columns = tuple(name.strip() for name in next(fields, list[str]()))
+
+    def checked() -> Iterator[CsvRow]:
+        for row in fields:
+            if not any(field.strip() for field in row):
                 continue
             where = f"{path}: line {reader.line_num}"
-            if len(fields) != len(columns):
-                amount = "fewer" if len(fields) < len(columns) else "more"
-                raise ManifestError(
-                    f"{where}: expected {len(columns)} fields, found {amount} ({len(fields)}); check commas and quotes"
+            if len(row) != len(columns):
+                amount = "fewer" if len(row) < len(columns) else "more"
+                raise error(
+                    f"{where}: expected {len(columns)} fields, found {amount} ({len(row)}); check commas and quotes"
                 )
-            cells = dict(zip(columns, (field.strip() for field in fields), strict=True))
-            rows.append(CsvRow(where, reader.line_num, cells))
-    except csv.Error as error:
-        raise ManifestError(
-            f"{path}: line {reader.line_num}: not a CSV table: {error}; check the quotes"
-        ) from None
-    return CsvTable(path, columns, tuple(rows))
+            cells = dict(zip(columns, (field.strip() for field in row), strict=True))
+            yield CsvRow(where, reader.line_num, cells)
+
+    return columns, checked()
 
 
 def refuse_renamed(path: Path, columns: Sequence[str], renamed: Mapping[str, str]) -> None:
@@ -115,25 +135,32 @@ def refuse_renamed(path: Path, columns: Sequence[str], renamed: Mapping[str, str
         raise ManifestError(f"{path}: column{'s' if len(found) > 1 else ''}: {renamed_message(found)}")
 
 
-def _text(path: Path, missing_hint: str) -> str:
+def read_text(path: Path, missing_hint: str = "", *, error: type[UserError] = ManifestError) -> str:
+    """Text of a table in UTF-8, its letters composed (NFC).
+
+    Args:
+        path: The file.
+        missing_hint: What to do where the file is missing; the end of the message.
+        error: Raised where the file is missing or of another encoding.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         hint = f"; {missing_hint}" if missing_hint else ""
-        raise ManifestError(f"{path}: expected a table, found nothing there{hint}") from None
-    except OSError as error:
-        raise ManifestError(f"{path}: expected a table that can be read, found: {error.strerror}") from None
+        raise error(f"{path}: expected a table, found nothing there{hint}") from None
+    except OSError as fault:
+        raise error(f"{path}: expected a table that can be read, found: {fault.strerror}") from None
     if data.startswith(_UTF16_MARKS):
-        raise ManifestError(f"{path}: expected UTF-8 text, found UTF-16; save it as 'CSV UTF-8'")
+        raise error(f"{path}: expected UTF-8 text, found UTF-16; save it as 'CSV UTF-8'")
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ManifestError(
-            f"{path}: line {line}: expected UTF-8 text, found the byte {data[error.start]:#04x}; save it as 'CSV UTF-8'"
+    except UnicodeDecodeError as fault:
+        line = data[: fault.start].count(b"\n") + 1
+        raise error(
+            f"{path}: line {line}: expected UTF-8 text, found the byte {data[fault.start]:#04x}; save it as 'CSV UTF-8'"
         ) from None
     if "\0" in text:
-        raise ManifestError(f"{path}: expected a CSV table, found binary data")
+        raise error(f"{path}: expected a CSV table, found binary data")
     return composed(text)
 
 

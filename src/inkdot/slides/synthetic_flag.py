@@ -1,9 +1,10 @@
 """Detects synthetic slides by their file name and description."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
+
+from inkdot.bounded_json import parse_json
 
 SYNTHETIC_PREFIX = "synthetic_"
 """Slides whose file name starts with this count as synthetic, whatever their metadata."""
@@ -19,7 +20,7 @@ def _flag_in(text: str) -> bool:
     if not text.lstrip().startswith("{"):
         return False
     try:
-        data: object = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        data: object = parse_json(text)
+    except ValueError:
         return False
     return isinstance(data, dict) and cast("dict[str, object]", data).get("synthetic") is True

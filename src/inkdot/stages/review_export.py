@@ -233,7 +233,12 @@ def _refuse_two_models(source: RunLayout, rows: Iterable[Mapping[str, str]]) -> 
     for path in paths:
         if not path.exists():
             continue  # this slide fails later, the others continue
-        footer = read_footer(path, SCORES_VERSION)
+        try:
+            footer = read_footer(path, SCORES_VERSION)
+        except StorageError:
+            continue  # as does this one
+        if "model_sha256" not in footer:
+            continue
         if model and footer["model_sha256"] != model:
             raise StorageError(
                 f"{path}: expected scores of the model that scored the other slides, found another's; "

@@ -55,15 +55,16 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
             that resemble them come late.
 
     Returns:
-        0.
+        0; 1 where the tables of a slide cannot be read: it is named, and its regions are left out.
 
     Raises:
-        StorageError: The results cannot be read, or come from two models.
+        StorageError: The results come from two models.
         ManifestError: A table of verdicts is missing or invalid.
     """
     layout = RunLayout(results)
     rows = [row for row in read_predictions(layout.predictions_csv) if row["outcome"] == "done"]
-    candidates, heads, model = _candidates(layout, [plain_text(row["slide_id"]) for row in rows])
+    failed: dict[str, str] = {}
+    candidates, heads, model = _candidates(layout, [plain_text(row["slide_id"]) for row in rows], failed)
     done = _already_reviewed(candidates, _verdicts(layout, reviewed, heads))
     scores = {
         name: np.asarray([candidate.region.scores[name] for candidate in candidates], dtype=np.float64)
@@ -103,18 +104,24 @@ def run(results: Path, out: Path, *, count: int = 100, reviewed: Sequence[Path] 
         soft_wrap=True,
         markup=False,
     )
-    return 0
+    for slide_id, reason in failed.items():
+        Console(stderr=True).print(f"{slide_id}: left out: {reason}", soft_wrap=True, markup=False)
+    return 1 if failed else 0
 
 
 def _candidates(
-    layout: RunLayout, slide_ids: Iterable[str]
+    layout: RunLayout, slide_ids: Iterable[str], failed: dict[str, str]
 ) -> tuple[list[_Candidate], tuple[Head, ...], str]:
-    """The regions of all slides in a fixed order, the heads and the model of their scores."""
+    """The regions of all slides in a fixed order, the heads and the model of their scores; adds to ``failed``."""
     found: list[_Candidate] = []
     heads: tuple[Head, ...] = DEFAULT_HEADS
     model, distance = "", ReviewConfig().min_distance_fraction
     for slide_id in sorted(slide_ids):
-        reviewed = read_slide_results(layout, slide_id, slide_id)
+        try:
+            reviewed = read_slide_results(layout, slide_id, slide_id)
+        except StorageError as error:
+            failed[slide_id] = str(error)
+            continue
         facts = reviewed.slide.facts
         if model and facts.model_sha256 != model:
             raise StorageError(

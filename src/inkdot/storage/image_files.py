@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from inkdot.bounded_json import parse_json
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_bytes
 
@@ -59,7 +60,7 @@ def read_image_metadata(path: Path) -> Mapping[str, object] | None:
             text = cast("str | bytes", image.info.get("comment" if image.format == "JPEG" else _KEY, ""))
             # Decode all of it: a truncated copy has intact metadata.
             image.load()
-        metadata = json.loads(text)
+        metadata = parse_json(text)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
         return None
     return cast("Mapping[str, object]", metadata) if isinstance(metadata, dict) else None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import UserError
 from inkdot.storage.layout import RunLayout
 
@@ -83,7 +84,7 @@ def read(path: Path) -> Iterator[LedgerLine]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
-                record = cast("dict[str, object]", json.loads(text))
+                record = cast("dict[str, object]", parse_json(text))
                 yield LedgerLine(
                     stage=str(record["stage"]),
                     slide_id=str(record["slide_id"]),
@@ -92,5 +93,5 @@ def read(path: Path) -> Iterator[LedgerLine]:
                     reason=str(record["reason"]),
                     time=str(record.get("time", "")),
                 )
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError):
                 continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import StorageError
 
 REVIEWS_VERSION = 2
@@ -120,6 +121,10 @@ class VerdictStore:
                 path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
             )
             self._prepare()
+            _changes(self._connection)  # so that a damaged file is named now, and not by every request
+        except ValueError as error:
+            self._connection.close()
+            raise _damaged(path, error) from None
         except sqlite3.Error as error:
             raise StorageError(
                 f"{path}: expected a file that SQLite can write, found: {error}; "
@@ -156,7 +161,10 @@ class VerdictStore:
                 "WHERE reader = ? AND model_sha256 = ? AND shown = ? AND order_seed = ? ORDER BY id",
                 (reader, study.model_sha256, study.shown, study.order_seed),
             ).fetchall()
-        return [(key, json.loads(entry), bool(is_undo)) for key, entry, is_undo in rows]
+        try:
+            return [(key, _parsed_entry(entry), bool(is_undo)) for key, entry, is_undo in rows]
+        except ValueError as error:
+            raise _damaged(self._path, error) from None
 
     def entry(self, reader: str, study: Study, key: str) -> Entry | None:
         """The state of one region for one reader; None where nothing was reviewed yet."""
@@ -166,12 +174,18 @@ class VerdictStore:
                 "AND key = ? ORDER BY id DESC LIMIT 1",
                 (reader, study.model_sha256, study.shown, study.order_seed, key),
             ).fetchone()
-        return None if row is None else cast("Entry", json.loads(row[0]))
+        try:
+            return None if row is None else _parsed_entry(row[0])
+        except ValueError as error:
+            raise _damaged(self._path, error) from None
 
     def latest(self) -> list[Change]:
         """The state of every region of every reader and study, sorted."""
-        with self._reading() as connection:
-            return _changes(connection)
+        try:
+            with self._reading() as connection:
+                return _changes(connection)
+        except ValueError as error:
+            raise _damaged(self._path, error) from None
 
     def close(self) -> None:
         """Merge the write-ahead log into the file, so that it can be copied alone, and close it."""
@@ -245,9 +259,7 @@ def read_verdict_store(path: Path) -> list[Change]:
             _check(copy, path)
             return _changes(copy)
     except (sqlite3.Error, ValueError) as error:
-        raise StorageError(
-            f"{path}: expected verdicts of `inkdot review serve`, found a damaged file: {error}"
-        ) from None
+        raise _damaged(path, error) from None
 
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
@@ -266,7 +278,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 
 def _upgraded_entry(text: str) -> str:
-    entry = cast("dict[str, object]", json.loads(text))
+    entry = cast("dict[str, object]", parse_json(text))
     answers = cast("dict[str, dict[str, object]]", entry.pop("answers", {}))
     entry["verdicts"] = {
         head: {"verdict" if name == "answer" else name: value for name, value in given.items()}
@@ -304,10 +316,39 @@ def _changes(connection: sqlite3.Connection) -> list[Change]:
     found: list[Change] = []
     for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, geometry, reader, id"):
         reader, shown, seed, model, key, slide_id, geometry, rank, score, entry, is_undo, time = row
-        study = Study(model, shown, seed)
-        found.append(
-            Change(
-                reader, study, key, slide_id, geometry, rank, score, json.loads(entry), bool(is_undo), time
-            )
-        )
+        if not all(isinstance(cell, str) for cell in (*row[:7], time)) or not isinstance(rank, int):
+            raise ValueError(f"a change with cells of other kinds: {str(row)[:60]}")
+        if not (score is None or isinstance(score, float | int)):
+            raise ValueError(f"a score that is no number: {str(score)[:60]!r}")
+        study, state = Study(model, shown, seed), _parsed_entry(entry)
+        found.append(Change(reader, study, key, slide_id, geometry, rank, score, state, bool(is_undo), time))
     return found
+
+
+def _parsed_entry(text: object) -> Entry:
+    """The state of one region, checked.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    found = parse_json(text) if isinstance(text, str) else None
+    entry = cast("Mapping[object, object]", found) if isinstance(found, dict) else dict[object, object]()
+    verdicts, note = entry.get("verdicts"), entry.get("note")
+    given = list(cast("Mapping[object, object]", verdicts).values()) if isinstance(verdicts, dict) else [None]
+    if not all(_has_texts(one, "verdict", "time") for one in given):
+        raise ValueError(f"an entry without verdicts by head: {str(text)[:60]!r}")
+    if not (note is None or _has_texts(note, "text", "time")):
+        raise ValueError(f"a note without text and time: {str(text)[:60]!r}")
+    return cast(Entry, {**entry, "note": note})
+
+
+def _has_texts(value: object, *names: str) -> bool:
+    known = cast("Mapping[object, object]", value) if isinstance(value, dict) else dict[object, object]()
+    return all(isinstance(known.get(name), str) for name in names)
+
+
+def _damaged(path: Path, error: Exception) -> StorageError:
+    message = " ".join(str(error).split())
+    return StorageError(
+        f"{path}: expected verdicts of `inkdot review serve`, found a damaged file: {message}; restore it from a copy"
+    )

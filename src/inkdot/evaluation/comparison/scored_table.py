@@ -1,6 +1,5 @@
 """Scores of one model on labelled slides or images, read from a results folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import UserError
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
 from inkdot.manifest.csv_table import CsvRow, read_csv
@@ -140,11 +139,11 @@ def _heads(layout: RunLayout) -> tuple[Head, ...]:
         if not path.is_file():
             continue
         try:
-            content: object = json.loads(path.read_text(encoding="utf-8"))
+            content: object = parse_json(path.read_text(encoding="utf-8"))
             found = cast("Mapping[str, object]", content).get("heads") if isinstance(content, dict) else None
             if found:
                 return heads_from_json(found)
-        except (json.JSONDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise UserError(f"{path}: expected the heads of the model: {first_error(error)}") from None
     raise UserError(
         f"{layout.root}: expected heads in {layout.config_json.name} or {layout.evaluation_json.name}, found none; run "

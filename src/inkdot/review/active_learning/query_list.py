@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkdot.errors import ManifestError
+from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 
 QUERY_LIST_VERSION = "inkdot.query_list/1"
@@ -59,20 +60,18 @@ def read_query_list(path: Path) -> list[tuple[str, str]]:
     Raises:
         ManifestError: The table is missing or of another form.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: expected a list of `inkdot review next`: {error}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    reader.fieldnames = ["geometry" if name == "place" else name for name in reader.fieldnames or ()]
-    missing = [name for name in ("slide_id", "geometry", "schema") if name not in reader.fieldnames]
+    columns, rows = csv_rows(path, read_text(path, "make it with `inkdot review next`"))
+    geometry = "geometry" if "geometry" in columns else "place"
+    missing = [name for name in ("slide_id", "geometry", "schema") if name not in {*columns, "geometry"}]
+    if geometry not in columns:
+        missing.append("geometry")
     if missing:
         raise ManifestError(
             f"{path}: expected a list of `inkdot review next`, found no column {missing[0]!r}; run it again"
         )
-    rows = list(reader)
+    listed = [row.cells for row in rows]
     if wrong := [
-        row["schema"] for row in rows if row["schema"] not in {QUERY_LIST_VERSION, _EARLIER_VERSION}
+        row["schema"] for row in listed if row["schema"] not in {QUERY_LIST_VERSION, _EARLIER_VERSION}
     ]:
         raise ManifestError(f"{path}: column schema: expected {QUERY_LIST_VERSION}, found {wrong[0]!r}")
-    return [(plain_text(row["slide_id"]), row["geometry"]) for row in rows]
+    return [(plain_text(row["slide_id"]), row[geometry]) for row in listed]

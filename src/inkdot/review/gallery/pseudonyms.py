@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from inkdot.errors import StorageError
+from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.records import SlideEntry
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL
@@ -56,18 +57,17 @@ def read_pseudonyms(path: Path) -> dict[str, str]:
     """
     if not path.exists():
         return {}
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        names = {plain_text(row["slide_id"]): row["pseudonym"] for row in rows}
-    except (OSError, UnicodeDecodeError, KeyError) as error:
+    columns, rows = csv_rows(path, read_text(path, error=StorageError), error=StorageError)
+    if missing := [name for name in COLUMNS if name not in columns]:
         raise StorageError(
-            f"{path}: expected columns {', '.join(COLUMNS)}, found a damaged table ({error})"
-        ) from None
-    for name in names.values():
-        if not _PSEUDONYM.fullmatch(name or ""):  # it becomes the name of a file
-            raise StorageError(
-                f"{path}: expected pseudonyms such as slide-0a1b2c3d, found {str(name)[:60]!r}; use the table that Inkdot wrote"
-            )
+            f"{path}: expected columns {', '.join(COLUMNS)}, found a damaged table without {missing[0]}; restore it from a copy"
+        )
+    names = {plain_text(row.cells["slide_id"]): row.cells["pseudonym"] for row in rows}
+    if wrong := [name for name in names.values() if not _PSEUDONYM.fullmatch(name)]:
+        raise StorageError(
+            f"{path}: expected pseudonyms such as slide-0f3a9c12, found {wrong[0][:60]!r}; restore the table from a "
+            "copy"
+        )
     return names
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
+import pyarrow as pa
+
+from inkdot.errors import StorageError
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
@@ -66,4 +69,10 @@ def read_slide_results(layout: RunLayout, slide_id: str, name: str) -> SlideResu
     scores = read_cluster_scores(layout.cluster_scores(slide_id))
     table, footer = read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
     slide = replace(slide, facts=replace(slide.facts, warnings=scores.warnings))
-    return SlideResults(slide, scored_clusters(slide, scores, table, footer))
+    try:
+        return SlideResults(slide, scored_clusters(slide, scores, table, footer))
+    except (KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
+        raise StorageError(
+            f"{layout.clusters(slide_id)}: expected the clusters of {path.name}, found {type(error).__name__}: "
+            f"{' '.join(str(error).split())}; run `inkdot predict` again"
+        ) from None

@@ -1,18 +1,17 @@
 """Read and check ``verdicts.csv``, and match verdicts to regions."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from inkdot.errors import ManifestError
 from inkdot.labels import FINDER_HEAD, Head
+from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.review.verdicts.csv_cells import plain_text
 
 VERDICTS_VERSION = "inkdot.verdicts/2"
@@ -65,32 +64,21 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: expected a verdicts table, found nothing there") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: expected a verdicts table in UTF-8, found another encoding ({error.reason}); "
-            "in a spreadsheet save it as CSV UTF-8"
-        ) from None
-    except OSError as error:
-        raise ManifestError(f"{path}: expected a verdicts table: {error}") from None
+    text = read_text(path, "give a verdicts.csv that the gallery saved")
     mark = ";" if re.match(r"[^,\r\n]*;", text) else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
-    found = tuple(_COLUMNS_OF_EARLIER_VERSION.get(name, name) for name in reader.fieldnames or ())
-    reader.fieldnames = found
+    columns, rows = csv_rows(path, text, delimiter=mark)
+    found = tuple(_COLUMNS_OF_EARLIER_VERSION.get(name, name) for name in columns)
     missing = [name for name in COLUMNS if name not in found]
     if missing:
         raise ManifestError(
             f"{path}: expected a column {missing[0]!r}, found {', '.join(found) or 'no columns'}; "
             "give a verdicts.csv that the gallery saved"
         )
-    return [
-        verdict_of_row(f"{path}: line {reader.line_num}", cast("dict[str | None, str | None]", row), heads)
-        for row in reader
-        if any(row.values())
-    ]
+    verdicts: list[Verdict] = []
+    for row in rows:
+        cells = {_COLUMNS_OF_EARLIER_VERSION.get(name, name): cell for name, cell in row.cells.items()}
+        verdicts.append(verdict_of_row(row.where, cells, heads))
+    return verdicts
 
 
 def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -175,22 +163,18 @@ def _iou(first: BaseGeometry, second: BaseGeometry) -> float:
     return shared / (first.area + second.area - shared)
 
 
-def verdict_of_row(
-    where: str, cells: Mapping[str | None, str | None] | Mapping[str, str], heads: Sequence[Head]
-) -> Verdict:
+def verdict_of_row(where: str, cells: Mapping[str, str], heads: Sequence[Head]) -> Verdict:
     """One row of the table, checked.
 
     Args:
         where: Name of the row in messages.
-        cells: The row by column; None where it has more or fewer fields than the header.
+        cells: The row by column.
         heads: The heads that may be reviewed.
 
     Raises:
         ManifestError: A cell is invalid.
     """
-    if None in cells or None in cells.values():
-        raise ManifestError(f"{where}: expected as many fields as the header has, found more or fewer")
-    row = {str(name): value or "" for name, value in cells.items()}
+    row = cells
     if row["schema"] not in {VERDICTS_VERSION, EARLIER_VERSION}:
         raise ManifestError(f"{where}: column schema: expected {VERDICTS_VERSION}, found {row['schema']!r}")
     head, verdict = row["head"], row["verdict"]

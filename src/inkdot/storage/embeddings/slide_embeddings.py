@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
 from inkdot.storage.embeddings.hdf5_files import (
@@ -233,7 +234,7 @@ def missing_embeddings(path: Path) -> StorageError:
 def _metadata(path: Path, file: h5py.File) -> dict[str, Any]:
     text = plain_attributes(file.attrs).get(METADATA)
     try:
-        data: object = json.loads(text) if isinstance(text, str) else {}
+        data: object = parse_json(text) if isinstance(text, str) else {}
     except ValueError as error:
         raise damaged(path, error) from None
     metadata = cast("dict[str, Any]", data) if isinstance(data, dict) else {}

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Final, Literal, Self, cast
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from inkdot.bounded_json import parse_json
 from inkdot.config import HeadConfig, ImagesConfig, TilingConfig
 from inkdot.errors import StorageError
 from inkdot.labels import Head
@@ -159,7 +160,7 @@ def read_model_file(folder: Path) -> ModelFile:
     layout = ModelLayout(folder)
     _require_file(folder, layout.description)
     try:
-        data: object = json.loads(layout.description.read_text(encoding="utf-8"))
+        data: object = parse_json(layout.description.read_text(encoding="utf-8"))
         values = cast("dict[str, object]", data) if isinstance(data, dict) else {}
         if (version := values.get("version")) not in (MODEL_VERSION, *UPGRADABLE_VERSIONS):
             raise StorageError(
@@ -168,7 +169,7 @@ def read_model_file(folder: Path) -> ModelFile:
             )
         current = values if version == MODEL_VERSION else upgraded(values)
         description = ModelFile.model_validate(_with_earlier_tiling(current))
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+    except ValueError as error:
         raise StorageError(
             f"{layout.description}: expected a model description, found an error: {first_error(error)}; "
             "copy the whole model folder again"

@@ -10,6 +10,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import StorageError
 from inkdot.storage.atomic import atomic_path
 from inkdot.storage.record_json import first_error
@@ -95,14 +96,17 @@ def _footer(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
             f"{path}: expected a table of version {version}, found one that Inkdot did not write"
         )
     try:
-        footer = cast("dict[str, object]", json.loads(raw[_KEY]))
+        footer: object = parse_json(raw[_KEY])
+        if not isinstance(footer, dict):
+            raise ValueError("a footer that is no JSON object")
     except ValueError as error:
         raise _damaged(path, version, error) from None
-    if footer.get("version") != version:
+    facts = cast("dict[str, object]", footer)
+    if facts.get("version") != version:
         raise StorageError(
-            f"{path}: expected version {version}, found {footer.get('version')}; run {made_by(version)} again"
+            f"{path}: expected version {version}, found {str(facts.get('version'))[:60]}; run {made_by(version)} again"
         )
-    return footer
+    return facts
 
 
 def _missing(path: Path, version: str) -> StorageError:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from inkdot.errors import StorageError
+from inkdot.manifest.csv_table import CsvRow, csv_rows, read_text
 from inkdot.storage.atomic import write_text
 
 SlideCall = Literal["flagged", "nothing flagged", "indeterminate", "inadequate", ""]
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+_OUTCOMES: Final = ("done", "failed")
+_ALWAYS: Final = ("slide_id", "outcome", "call", "score", "reason")
+"""Columns of every version that readers of the table count on."""
 
 WARNING_SEPARATOR: Final = " | "
 """Separator of warnings in one cell; warnings may contain semicolons."""
@@ -90,12 +95,41 @@ def read_predictions(path: Path) -> list[dict[str, str]]:
     """Read the rows as written.
 
     Raises:
-        StorageError: The table is missing.
+        StorageError: The table is missing, not UTF-8 or CSV, lacks a column, or has a wrong outcome or score.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError:
+    if not path.is_file():
         raise StorageError(
             f"{path}: expected the results of `inkdot predict`, found none there; run it first"
-        ) from None
+        )
+    columns, rows = csv_rows(path, read_text(path, error=StorageError), error=StorageError)
+    missing = [name for name in _ALWAYS if name not in columns]
+    if missing:
+        raise StorageError(
+            f"{path}: expected the results of `inkdot predict`, found no column {missing[0]}; run it again"
+        )
+    return [_checked(row) for row in rows]
+
+
+def _checked(row: CsvRow) -> dict[str, str]:
+    """A row whose outcome and score are of the kinds that are written."""
+    cells = dict(row.cells)
+    if not cells["slide_id"]:
+        raise StorageError(f"{row.where}: column slide_id: expected a name, found nothing; run predict again")
+    if cells["outcome"] not in _OUTCOMES:
+        raise StorageError(
+            f"{row.where}: column outcome: expected {' or '.join(_OUTCOMES)}, found {cells['outcome'][:60]!r}; "
+            "run `inkdot predict` again"
+        )
+    if cells["score"] and not _is_score(cells["score"]):
+        raise StorageError(
+            f"{row.where}: column score: expected 0 to 1 or blank, found {cells['score'][:60]!r}; "
+            "run `inkdot predict` again"
+        )
+    return cells
+
+
+def _is_score(text: str) -> bool:
+    try:
+        return 0.0 <= float(text) <= 1.0
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from inkdot.bounded_json import parse_json
 from inkdot.model.model_folder import cpu_tensors
 from inkdot.storage.atomic import write_bytes
 
@@ -68,8 +69,8 @@ def read_state(path: Path, identity: str) -> RunState | None:
     """The state in a checkpoint of the same run, or None: no file, a damaged one, or another run's."""
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()[_FACTS])
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
+            facts = parse_json(file.metadata()[_FACTS])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
     if facts["identity"] != identity:
         return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inkdot.bounded_json import parse_json
 from inkdot.datasets.image_cache import CachedImages
 from inkdot.errors import UserError
 from inkdot.model.frozen_encoder import FrozenEncoder
@@ -60,7 +61,7 @@ def _read(folder: RunLayout, facts: dict[str, str], count: int) -> tuple[FloatAr
     if not facts_path.exists():
         return None, "it has none of images"
     try:
-        found = json.loads(facts_path.read_text(encoding="utf-8"))
+        found = parse_json(facts_path.read_text(encoding="utf-8"))
         for name, value in facts.items():
             if found.get(name) != value:
                 return None, f"expected {name} {value[:24]}, found {str(found.get(name))[:24]}"
