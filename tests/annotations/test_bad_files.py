@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -173,3 +174,39 @@ def test_any_ring_becomes_a_valid_area_or_none(
         assert region.is_valid
         assert region.geom_type in {"Polygon", "MultiPolygon"}
         assert 0 < region.area <= Polygon([(0, 0), (40, 0), (40, 40), (0, 40)]).area
+
+
+def scribble(corners: int) -> list[tuple[float, float]]:
+    """A line to random places of the slide and back, as no outline is drawn."""
+    return [(float(x), float(y)) for x, y in np.random.default_rng(0).uniform(10, 2900, (corners, 2))]
+
+
+def test_an_outline_that_crosses_itself_now_and_then_is_repaired(read: Read) -> None:
+    star = [(2000 + 900 * np.cos(turn), 1500 + 900 * np.sin(turn)) for turn in 4 * np.pi / 5 * np.arange(5)]
+    found = read(feature([star]))
+    assert any("repaired" in text for text in found.warnings)
+    assert area_of(scribble(100), [], Notes(), "here") is not None
+
+
+@pytest.mark.parametrize("corners", [800, 3000])
+@pytest.mark.timeout(20)
+def test_a_scribble_is_refused_in_moderate_time(read: Read, corners: int) -> None:
+    with pytest.raises(
+        AnnotationError, match=r"feature 1: expected the outline of an area, found a line that crosses itself"
+    ):
+        read(feature([scribble(corners)]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        feature([[[10**400, 1], [5, 5], [9, 1]]]),
+        feature([[[1, 1], [5, 5], [9, 1]]]).replace("Tumor", "T" * 100_000),
+        '{"type": "Feature", "geometry": null, "properties": {"childObjects": [' * 470 + "]}}" * 470,
+        '{"a":' * 100_000,
+    ],
+)
+def test_odd_json_is_one_line(read: Read, text: str) -> None:
+    with pytest.raises(AnnotationError) as error:
+        read(text)
+    assert "\n" not in str(error.value)

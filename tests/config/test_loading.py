@@ -283,3 +283,25 @@ def test_stopping_early_asks_for_the_best_epoch() -> None:
 def test_a_weight_of_a_head_below_nothing_or_without_end_is_refused(weight):
     with pytest.raises(ConfigError, match=r"training\.head_weights"):
         config_from_mapping({"training": {"head_weights": {"malignancy": weight}}})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "a0: &a0 [x]\n"
+            + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+            "aliases of aliases",
+        ),
+        ("tiling: &a\n  b: *a\n", "aliases of aliases"),
+        ("[" * 5000, "nested too deeply"),
+        ("seed: " + "9" * 5000, "Exceeds the limit"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_yaml_that_grows_without_end_is_one_line(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=found) as error:
+        load_config(path)
+    assert "\n" not in str(error.value)

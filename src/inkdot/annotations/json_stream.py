@@ -6,6 +6,7 @@ ijson was measured and not used, see docs/explanation/decisions/0131.
 import json
 from collections.abc import Iterator
 
+from inkdot.bounded_json import bounded_int
 from inkdot.errors import AnnotationError
 
 _SPACE = " \t\r\n"
@@ -51,7 +52,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(parse_int=bounded_int)
 
     def skip(self) -> int:
         """Skip white space and return the position."""

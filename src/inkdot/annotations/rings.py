@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import shapely
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
@@ -13,6 +16,11 @@ from inkdot.errors import AnnotationError
 
 Point = tuple[float, float]
 Ring = Sequence[Point]
+
+MOST_CROSSINGS = 5000
+"""Of an outline with itself. To repair 5,000 takes half a second, the square of them longer, and then all of the memory."""
+
+_MOST_QUERIED = 256
 
 ELLIPSE_POINTS = 64
 """Corners of the polygon of an ellipse; its area differs by less than 0.2 %."""
@@ -34,7 +42,7 @@ def area_of(exterior: Ring, holes: Sequence[Ring], notes: Notes, where: str) -> 
         A valid Polygon or MultiPolygon, or None without area.
 
     Raises:
-        AnnotationError: A coordinate is not a finite number.
+        AnnotationError: A coordinate is not a finite number, or the rings cross more than :data:`MOST_CROSSINGS` times.
     """
     outer = _distinct(exterior, where)
     if len(outer) < 3:
@@ -47,12 +55,41 @@ def area_of(exterior: Ring, holes: Sequence[Ring], notes: Notes, where: str) -> 
 
 
 def valid_area(geometry: BaseGeometry, notes: Notes, where: str) -> BaseGeometry | None:
-    """Return the polygons of ``geometry``, repaired where rings cross, or None without area."""
+    """Return the polygons of ``geometry``, repaired where rings cross, or None without area.
+
+    Raises:
+        AnnotationError: They cross more than :data:`MOST_CROSSINGS` times.
+    """
     if not geometry.is_valid:
+        if _crossings(geometry) > MOST_CROSSINGS:
+            raise AnnotationError(
+                f"{where}: expected the outline of an area, found a line that crosses itself more than {MOST_CROSSINGS:,} times; "
+                "draw a closed outline round the area"
+            )
         reason = shapely.is_valid_reason(geometry).split("[")[0].strip()
         notes.add(f"invalid outlines were repaired ({reason})", where)
         geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
     return polygons_of(geometry, notes, where)
+
+
+def _crossings(geometry: BaseGeometry) -> int:
+    """How often the rings of a geometry meet beyond their own corners; counting stops soon after :data:`MOST_CROSSINGS`."""
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    points, ring_of = shapely.get_coordinates(rings, return_index=True)
+    inside = ring_of[1:] == ring_of[:-1]
+    pairs = np.stack([points[:-1][inside], points[1:][inside]], axis=1)
+    segments = cast("npt.NDArray[np.object_]", shapely.linestrings(pairs))
+    tree = shapely.STRtree(segments)
+    crossings = start = 0
+    count = 1  # few at first: each of a large scribble meets thousands
+    while start < len(segments):
+        some = segments[start : start + count]
+        start, count = start + count, min(2 * count, _MOST_QUERIED)
+        met, _ = tree.query(some, predicate="intersects")
+        crossings += max(0, len(met) - 3 * len(some))  # itself and its two neighbours
+        if crossings > 2 * MOST_CROSSINGS:  # each is found from both sides
+            break
+    return crossings // 2
 
 
 def polygons_of(geometry: BaseGeometry, notes: Notes, where: str) -> BaseGeometry | None:

@@ -15,6 +15,7 @@ from inkdot.config.schema import Config
 from inkdot.errors import ConfigError, renamed_message
 from inkdot.records import Preparation
 
+_MOST_VALUES = 100_000
 _LONGEST_SHOWN = 60
 # YAML 1.1 reads 1e-3 as text; Python and people read a number.
 _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z")
@@ -64,13 +65,15 @@ def load_config(path: Path) -> Config:
 
 def _mapping(path: Path, text: str) -> Mapping[str, object]:
     try:
-        data: object = yaml.load(text, _StrictLoader)  # noqa: S506  # a SafeLoader
+        data = _constructed(text)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ConfigError(
             f"{path}: {line}expected YAML, found an error: {error.problem}; correct it"
         ) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: expected YAML, found values nested too deeply; correct it") from None
+    except (yaml.YAMLError, ValueError) as error:  # a number of thousands of digits is a ValueError
         raise ConfigError(
             f"{path}: expected YAML, found: {' '.join(str(error).split())}; correct it"
         ) from None
@@ -81,6 +84,27 @@ def _mapping(path: Path, text: str) -> Mapping[str, object]:
         shown = _shown(cast(object, data))
         raise ConfigError(f"{path}: expected keys and values such as `preparation: thinprep`, found {shown}")
     return cast("Mapping[str, object]", data)
+
+
+def _constructed(text: str) -> object:
+    """The value of a YAML document whose aliases, written out, have at most :data:`_MOST_VALUES` values."""
+    loader = _StrictLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        stack, count = [root], 0
+        while stack:
+            node, count = stack.pop(), count + 1
+            if count > _MOST_VALUES:
+                raise yaml.YAMLError(f"more than {_MOST_VALUES:,} values, by aliases of aliases")
+            if isinstance(node, yaml.MappingNode):
+                stack.extend(inner for pair in node.value for inner in pair)
+            elif isinstance(node, yaml.SequenceNode):
+                stack.extend(node.value)
+        return cast(object, loader.construct_document(root))  # pyright: ignore[reportUnknownMemberType]
+    finally:
+        loader.dispose()
 
 
 def config_from_mapping(data: Mapping[str, object], source: str = "config") -> Config:

@@ -1,11 +1,11 @@
 """Values from the command line that override those of the slide table for all slides."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from inkdot.errors import ManifestError
 from inkdot.manifest.columns import PREPARATIONS
+from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
 
 
@@ -19,10 +19,10 @@ def with_overrides(
     """Replace fields of all entries; None keeps a field.
 
     Raises:
-        ManifestError: The preparation is unknown, or the mpp is not positive.
+        ManifestError: The preparation is unknown, or the mpp cannot be one.
     """
-    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
-        raise ManifestError(f"--mpp: expected micrometres per pixel such as 0.25, found {mpp:g}")
+    if mpp is not None:
+        check_stated_mpp("--mpp", mpp)
     changed = list(entries)
     if mpp is not None:
         changed = [replace(entry, mpp=Mpp.square(mpp)) for entry in changed]

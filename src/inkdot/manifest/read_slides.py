@@ -21,6 +21,7 @@ from inkdot.manifest.file_names import (
     is_writable_name,
 )
 from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, counted, passed_over, slide_files
+from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
 
@@ -227,7 +228,7 @@ def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
     """Parse micrometres per pixel: ``0.25``, or ``0.25x0.26`` for x and y; None where blank.
 
     Raises:
-        ManifestError: It is not a positive number.
+        ManifestError: It is not a positive number, or of another unit.
     """
     if not text:
         return None
@@ -241,6 +242,8 @@ def mpp_from_text(where: str, column: str, text: str) -> Mpp | None:
             f"{where}: column {column}: expected micrometres per pixel such as 0.25 (or 0.25x0.26 for x and y), "
             f"or blank, found {text!r}{hint}"
         )
+    for value in values:
+        check_stated_mpp(f"{where}: column {column}", value)
     return Mpp(MicrometresPerPixel(values[0]), MicrometresPerPixel(values[-1]))
 
 

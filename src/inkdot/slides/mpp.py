@@ -10,14 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from inkdot.errors import ImplausibleMppError, MissingMppError
+from inkdot.manifest.stated_scale import COARSEST_PLAUSIBLE, FINEST_PLAUSIBLE
 from inkdot.records import Mpp, MppSource
 from inkdot.units import MicrometresPerPixel
-
-FINEST_PLAUSIBLE = 0.08
-"""µm/px; below it no light microscope resolves anything new."""
-
-COARSEST_PLAUSIBLE = 2.0
-"""µm/px; above it no nucleus can be assessed, and the unit was probably another one."""
 
 LARGEST_ANISOTROPY_FRACTION = 0.05
 """x and y may differ by this fraction (0 to 1) of the larger; beyond it one of them is probably wrong."""
