@@ -157,3 +157,29 @@ def test_two_spellings_on_disk_are_not_guessed_between(tmp_path: Path) -> None:
         pytest.skip("the file system tells them not apart")
     with pytest.raises(ManifestError, match="expected unique slide_id"):
         read_slides(tmp_path, DEFAULT_HEADS)
+
+
+def test_a_folder_of_one_dicom_series_is_a_slide_of_its_name(tmp_path: Path) -> None:
+    slide = tmp_path / "case 1.2"
+    for folder in (slide, tmp_path / "two series", tmp_path / "one file"):
+        folder.mkdir()
+    dicom(slide / "77.1.dcm", b"1.2.3", 3000)
+    dicom(slide / "77.2.dcm", b"1.2.3", 2000)
+    dicom(tmp_path / "two series" / "a.dcm", b"1.2.4", 3000)
+    dicom(tmp_path / "two series" / "b.dcm", b"1.2.5", 3000)
+    dicom(tmp_path / "one file" / "a.dcm", b"1.2.6", 3000)
+    (tmp_path / "a.svs").write_bytes(b"slide")
+    largest = slide / "77.1.dcm"
+    found = read_slides(tmp_path, DEFAULT_HEADS)
+    assert {entry.slide_id: entry.path for entry in found} == {"a": tmp_path / "a.svs", "case 1.2": largest}
+    assert any(
+        "2 subfolders (one file, two series) not searched" in note for note in source_notes([tmp_path])
+    )
+    for source in (slide, largest):
+        assert [(entry.slide_id, entry.path) for entry in read_slides(source, DEFAULT_HEADS)] == [
+            ("case 1.2", largest)
+        ]
+    (tmp_path / "slides.csv").write_text("slide_id,path\nx,case 1.2\n")
+    assert [
+        (entry.slide_id, entry.path) for entry in read_slides(tmp_path / "slides.csv", DEFAULT_HEADS)
+    ] == [("x", largest)]

@@ -54,12 +54,12 @@ def is_usable_id(slide_id: str) -> bool:
     )
 
 
-def id_of_file(path: Path) -> str:
-    """The slide_id of a file: its stem, with ``_`` for signs that a slide_id cannot have.
+def id_of_name(name: str) -> str:
+    """The slide_id of a slide by its name, with ``_`` for signs that a slide_id cannot have.
 
-    A stem that is too long is cut, and ends with a hash of all of it.
+    A name that is too long is cut, and ends with a hash of all of it.
     """
-    stem = composed(path.stem)
+    stem = composed(name)
     if is_usable_id(stem):
         return stem
     plain = "".join("_" if sign in _FORBIDDEN or not sign.isprintable() else sign for sign in stem)

@@ -16,11 +16,18 @@ from inkdot.manifest.file_names import (
     LONGEST_ID_BYTES,
     composed,
     existing_spelling,
-    id_of_file,
+    id_of_name,
     is_usable_id,
     is_writable_name,
 )
-from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, counted, passed_over, slide_files
+from inkdot.manifest.slide_folder import (
+    SLIDE_SUFFIXES,
+    counted,
+    dicom_slide,
+    passed_over,
+    slide_files,
+    slide_name,
+)
 from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
@@ -30,7 +37,8 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
     """Read a ``slides.csv``, or list a slide file or a folder of slides; sorted by slide_id.
 
     Args:
-        source: A table (.csv), one slide, or a folder, whose slides are named by their file stem.
+        source: A table (.csv), one slide, or a folder, whose slides are named by their file stem; a DICOM slide of several
+            files by its folder.
         heads: The heads, whose labels are in the columns ``<head>`` (slide) and ``patient_<head>`` (patient).
 
     Raises:
@@ -79,7 +87,7 @@ def source_notes(sources: Sequence[Path]) -> list[str]:
         notes += [
             f"{entry.path}: its slide_id is {entry.slide_id!r}, since its name holds what a slide_id cannot"
             for entry in entries
-            if entry.slide_id != composed(entry.path.stem)
+            if entry.slide_id != composed(slide_name(entry.path))
         ]
         if source.is_dir():
             notes += [f"{source}: {note}" for note in _passed_over(source)]
@@ -106,16 +114,22 @@ def _of_file(path: Path) -> SlideEntry:
         raise ManifestError(
             f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file"
         )
-    return SlideEntry(slide_id=id_of_file(path), path=path)
+    return SlideEntry(slide_id=id_of_name(slide_name(path)), path=path)
+
+
+def _slide_file(path: Path) -> Path:
+    """The file by which a slide is opened: of a folder of one DICOM series its largest one."""
+    return dicom_slide(path) or path
 
 
 def _with_own_ids(entries: Sequence[SlideEntry]) -> list[SlideEntry]:
     """Number changed names that would be those of other files: one odd name must not stop a batch."""
-    taken = {entry.slide_id.casefold() for entry in entries if is_usable_id(composed(entry.path.stem))}
+    names = {entry.path: composed(slide_name(entry.path)) for entry in entries}
+    taken = {entry.slide_id.casefold() for entry in entries if is_usable_id(names[entry.path])}
     named: list[SlideEntry] = []
     for entry in entries:
         slide_id, count = entry.slide_id, 1
-        while slide_id != composed(entry.path.stem) and slide_id.casefold() in taken:
+        while slide_id != names[entry.path] and slide_id.casefold() in taken:
             count += 1
             slide_id = f"{entry.slide_id}_{count}"
         taken.add(slide_id.casefold())
@@ -174,7 +188,7 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
     annotation = cells.get("annotation", "")
     return SlideEntry(
         slide_id=cells["slide_id"],
-        path=existing_spelling(folder / cells["path"]),
+        path=_slide_file(existing_spelling(folder / cells["path"])),
         patient_id=cells.get("patient_id", ""),
         specimen_id=cells.get("specimen_id", ""),
         site=cells.get("site", ""),

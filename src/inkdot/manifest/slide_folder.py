@@ -32,10 +32,11 @@ def slide_files(folder: Path) -> list[Path]:
 
     Hidden files are skipped: macOS writes files such as ``._a.svs`` on other file systems. A broken link counts as a slide,
     which then fails by its name. Beside a ``.vms`` or ``.vmu`` index, JPEG files are parts of its slide, label included. Of
-    the files of one DICOM series, the largest one is listed.
+    the files of one DICOM series, the largest one is listed; a subfolder of one series is a slide, too.
     """
     listed, _ = _listed(folder)
-    return sorted(_one_per_series(listed))
+    nested = [largest for path in folder.iterdir() if (largest := dicom_slide(path)) is not None]
+    return sorted([*_one_per_series(listed), *nested])
 
 
 def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -49,7 +50,10 @@ def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
     folders = [
         path
         for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name not in stems
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and path.name not in stems
+        and dicom_slide(path) is None
     ]
     return sorted(path for path in others if path.suffix.lower() not in _BESIDE), sorted(folders)
 
@@ -96,6 +100,28 @@ def _one_per_series(paths: Iterable[Path]) -> list[Path]:
         if not uid or series.setdefault(uid, path) is path:
             kept.append(path)
     return kept
+
+
+def dicom_slide(folder: Path) -> Path | None:
+    """The largest file of a folder that is one DICOM slide: several ``.dcm`` files of one series, and no other slide."""
+    if not folder.is_dir() or folder.name.startswith("."):
+        return None
+    try:
+        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except OSError:
+        return None
+    slides = [path for path in files if path.suffix.lower() in SLIDE_SUFFIXES]
+    if len(slides) < 2 or any(path.suffix.lower() != ".dcm" for path in slides):
+        return None
+    series = {dicom_series(path) for path in slides}
+    return _one_per_series(slides)[0] if len(series) == 1 and b"" not in series else None
+
+
+def slide_name(path: Path) -> str:
+    """What a slide is called: its file without the suffix; a DICOM slide of several files by its folder."""
+    if path.suffix.lower() == ".dcm" and dicom_slide(path.absolute().parent) is not None:
+        return path.absolute().parent.name
+    return path.stem
 
 
 def dicom_series(path: Path) -> bytes:
