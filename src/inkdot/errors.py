@@ -5,9 +5,18 @@ Every message is one line: what was expected, what was found, and what to change
 
 from collections.abc import Sequence
 
+_LONGEST_MESSAGE = 2000
+_KEPT_END = 400
+
 
 class InkdotError(Exception):
-    """Base of all exceptions of Inkdot."""
+    """Base of all exceptions of Inkdot; its text has at most 2,000 characters, whatever it quotes."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= _LONGEST_MESSAGE:
+            return text
+        return f"{text[: _LONGEST_MESSAGE - _KEPT_END - 3]} … {text[-_KEPT_END:]}"
 
 
 class UserError(InkdotError):

@@ -231,3 +231,18 @@ def test_overrides_replace_one_field_on_every_slide(tmp_path: Path) -> None:
             with_overrides(entries, mpp=wrong)
     with pytest.raises(ManifestError, match=r"--preparation: expected thinprep, .* found 'smear2'"):
         with_overrides(entries, preparation="smear2")
+
+
+@pytest.mark.parametrize("cell", ["x" * 300, "[" * 9000, '"two\nlines"'])
+def test_cells_of_any_length_give_a_message_that_can_be_read(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "slides.csv"
+    path.write_text(f"slide_id,path\na,{cell}\n")
+    assert len(read_slides(path, DEFAULT_HEADS)) == 1  # which fails by name when it is opened
+    path.write_text(f"slide_id,path,preparation\na,a.svs,{cell}\n")
+    with pytest.raises(ManifestError, match=r"column preparation: expected thinprep.*; correct it$") as error:
+        read_slides(path, DEFAULT_HEADS)
+    assert len(str(error.value)) <= 2000
+    path.write_text(f"slide_id,{cell}\na,b\n")
+    with pytest.raises(ManifestError) as error:
+        read_slides(path, DEFAULT_HEADS)
+    assert len(str(error.value)) <= 2000

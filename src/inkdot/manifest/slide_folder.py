@@ -104,11 +104,11 @@ def _one_per_series(paths: Iterable[Path]) -> list[Path]:
 
 def dicom_slide(folder: Path) -> Path | None:
     """The largest file of a folder that is one DICOM slide: several ``.dcm`` files of one series, and no other slide."""
-    if not folder.is_dir() or folder.name.startswith("."):
-        return None
     try:
+        if not folder.is_dir() or folder.name.startswith("."):
+            return None
         files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    except OSError:
+    except OSError:  # a name that no file can have, too
         return None
     slides = [path for path in files if path.suffix.lower() in SLIDE_SUFFIXES]
     if len(slides) < 2 or any(path.suffix.lower() != ".dcm" for path in slides):
