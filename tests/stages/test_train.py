@@ -19,8 +19,9 @@ import torch
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import LeakageError, ManifestError, UserError
 from inkdot.model.predictor import Predictor
+from inkdot.pipeline.scoring.infer_tiles import infer_tiles
 from inkdot.pipeline.scoring.score_slide import scale_warnings
-from inkdot.records import Mpp
+from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train
 from inkdot.storage import ledger
@@ -187,12 +188,12 @@ def test_the_locked_threshold_flags_the_wanted_share_of_positive_slides_in_the_s
     best: dict[str, float] = {}
     for name, part in parts(trained).items():
         if part == "validation":
-            table, _ = read_table(trained.tiles(name), TILES_VERSION)
-            target = np.array(table.column("target.malignancy.malignant").to_pylist(), float)
-            scores = predictor.predict_proba(np.load(trained.cached_tiles(name)))[:, 1]
-            best[name] = float(
-                scores[target[~np.isnan(target)] == (KINDS[int(name[1:]) % 4] != "benign")].max()
+            table, footer = read_table(trained.tiles(name), TILES_VERSION)
+            entry = SlideEntry(
+                slide_id=name, path=next(trained.root.parent.parent.glob(f"*/cohort/{name}.tif"))
             )
+            predicted = infer_tiles(entry, table, predictor, str(footer["slide_fingerprint"])).predicted
+            best[name] = float(predicted.scores[:, 1].max())  # of all tiles, labelled or not
     positive = [score for name, score in best.items() if KINDS[int(name[1:]) % 4] != "benign"]
     negative = [score for name, score in best.items() if KINDS[int(name[1:]) % 4] == "benign"]
     assert len(positive) == len(negative) == 2

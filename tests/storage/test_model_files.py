@@ -80,7 +80,9 @@ def test_the_form_of_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "model.json").read_bytes() == GOLDEN.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["model.json", "model_v1.json", "model_before_assessing.json"])
+@pytest.mark.parametrize(
+    "name", ["model.json", "model_v3.json", "model_v1.json", "model_before_assessing.json"]
+)
 def test_models_of_earlier_versions_stay_readable(tmp_path: Path, name: str) -> None:
     """Settings that came later have their defaults, but clusters are found as they were when the model was trained."""
     (tmp_path / "model.json").write_bytes((GOLDEN.parent / name).read_bytes())
@@ -88,7 +90,7 @@ def test_models_of_earlier_versions_stay_readable(tmp_path: Path, name: str) -> 
     edit(tmp_path, {"weights_sha256": file_sha256(tmp_path / "weights.safetensors")})
     read = read_model_file(tmp_path)
     now = description()
-    earlier = {"cell_finder": "classical", "fields": name == "model.json"}
+    earlier = {"cell_finder": "classical", "fields": name in ("model.json", "model_v3.json")}
     expected = now.model_copy(update={"tiling": now.tiling.model_copy(update=earlier)})
     assert read.model_dump(exclude={"weights_sha256"}) == expected.model_dump(exclude={"weights_sha256"})
     assert read.head_records == DEFAULT_HEADS
@@ -143,11 +145,11 @@ def test_weights_of_another_model_are_refused(model: Path) -> None:
         read_model_file(model)
 
 
-@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/4", None])
+@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/5", None])
 def test_other_versions_are_refused_by_name(model: Path, version: str | None) -> None:
     edit(model, {"version": version})
     with pytest.raises(
-        StorageError, match=f"expected version inkdot.model/3, found {version}; run `inkdot train` again"
+        StorageError, match=f"expected version inkdot.model/4, found {version}; run `inkdot train` again"
     ):
         read_model_file(model)
 

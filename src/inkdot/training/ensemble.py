@@ -23,10 +23,11 @@ from inkdot.storage.models.model_files import ModelFile, model_sha256, read_mode
 from inkdot.storage.models.model_records import Attention, Interval, OodReference, TrainedOn
 from inkdot.training.oof_slides import OofSlides
 from inkdot.training.release.abstention_band import abstention_notes
-from inkdot.training.release.calibrate import FlagScores, Locked, best_tiles, lock
+from inkdot.training.release.calibrate import Locked, best_tiles, lock
 from inkdot.training.release.interval_records import to_interval
 from inkdot.training.release.model_card import card_text
 from inkdot.training.run_context import RunContext
+from inkdot.training.validation import whole_slide_scores
 
 _OF_MEMBERS_THRESHOLDS: Final = (
     "sensitivity",
@@ -115,7 +116,7 @@ def _remove_others(layout: ModelLayout, count: int) -> None:
 def _description(
     members: Sequence[ModelFile], copied: list[Member], found: CrossValidated, config: Config
 ) -> ModelFile:
-    locked = _locked(found, config)
+    locked = _locked(found, members[0], config)
     means, stds = (
         np.mean([getattr(own, name) for own in members], axis=0).tolist()
         for name in ("normalisation_mean", "normalisation_std")
@@ -149,22 +150,15 @@ def _all_of(cohort: Cohort) -> Cohort:
     return replace(cohort, parts=dict.fromkeys(cohort.slides, "train"))
 
 
-def _locked(found: CrossValidated, config: Config) -> Locked:
+def _locked(found: CrossValidated, model: ModelFile, config: Config) -> Locked:
     predicted, column = found.predicted, flag_column(config.head_records)
     nothing = np.zeros(len(predicted.names), np.int64)
     tiles = TileSet([], nothing, nothing, predicted.targets, predicted.patients, predicted.names)
     units = best_tiles(predicted.scores, tiles, column)
-    if found.whole is not None and found.cohorts[0].by_slide:
-        units = _whole_slides(found.whole)
+    if found.whole is not None:
+        whole = whole_slide_scores(found.whole.slides, model)
+        units = whole if whole.truth.any() else units
     return lock(units, predicted.scores, tiles, config)
-
-
-def _whole_slides(whole: OofSlides) -> FlagScores:
-    """The slides whose truth is known and that have a score, by attention over all their tiles."""
-    results = whole.results
-    rows = ~np.isnan(results.truth) & ~np.isnan(results.scores)
-    scores = results.scores[rows].astype(np.float32)
-    return FlagScores(results.truth[rows] > 0.5, scores, results.patients[rows], "attention")
 
 
 def _attention(members: Sequence[ModelFile]) -> Attention | None:

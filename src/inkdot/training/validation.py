@@ -1,7 +1,7 @@
 """A stored model on all tiles of its validation slides: slide-level metrics, and the limit of the OOD distance."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +33,15 @@ from inkdot.storage.models.model_files import ModelFile, write_model_file
 from inkdot.storage.models.model_records import Interval
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
+from inkdot.training.release.calibrate import FlagScores, lock_on
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
 from inkdot.training.run_context import RunContext
+
+NO_POSITIVE_SLIDE: Final = (
+    "The operating point is preliminary: no validation slide is known to be positive and has a score, so it was chosen on "
+    "labelled tiles."
+)
 
 GROUPS = ("site", "scanner", "stain", "preparation")
 
@@ -47,11 +53,13 @@ class WholeSlide(NamedTuple):
         tiles: The slide.
         score: Of the flag class, 0 to 1, as `predict` makes it; NaN where it has no tile or too little to predict from.
         distance: Median of its tiles' OOD distances; NaN where the model has none.
+        candidates: Number of its clusters, or of its tiles where it was tiled on the grid.
     """
 
     tiles: LabelledTiles
     score: float
     distance: float
+    candidates: int
 
 
 def validate_whole_slides(
@@ -62,10 +70,11 @@ def validate_whole_slides(
     context: RunContext,
     tables: RunLayout,
 ) -> tuple[ModelFile, list[str]]:
-    """Add metrics of whole validation slides and the OOD reference to a stored model, and write its description again.
+    """Lock a stored model on whole validation slides, add their metrics and the OOD reference, and write its description again.
 
-    Training uses a sample of the labelled tiles; a slide is predicted from all of its tiles. An image is one tile: there is
-    nothing to add.
+    Training uses a sample of the labelled tiles; a slide is predicted from all of its tiles, so the operating point and the
+    abstention band are locked on all of them too (docs/explanation/decisions/0200). An image is one tile: there is nothing to
+    add.
 
     Args:
         description: As stored in the run folder.
@@ -83,7 +92,8 @@ def validate_whole_slides(
     model = context.layout.model
     with deployed_network(network, context.config.model.precision, context.config.tiling.side_px) as (
         deployed,
-        *_,
+        _,
+        score_error,
     ):
         reference = _reference(deployed, training)
         predictor = Predictor(model, runtime="torch", network=deployed)
@@ -91,6 +101,8 @@ def validate_whole_slides(
         slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
     ood = write_ood_reference(model, reference, distances) if reference else None
+    units = whole_slide_scores(slides, description)
+    description = lock_on(units, description, context.config, score_error)
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())
     metrics = description.validation_metrics | _named(found, cohort)
@@ -100,6 +112,8 @@ def validate_whole_slides(
         notes.append(
             "It cannot recognise out-of-distribution slides: too few training tiles or validation slides."
         )
+    if not units.truth.any():
+        notes.append(NO_POSITIVE_SLIDE)
     complete = description.model_copy(update={"validation_metrics": metrics, "ood": ood})
     write_model_file(model, complete)
     return complete, notes
@@ -131,6 +145,28 @@ def predict_whole_slides(
             context.print([f"{own.entry.slide_id}: not scored: {error}"])
             continue
         yield _whole(own, table, footer, inferred, predictor.description)
+
+
+def whole_slide_scores(slides: Sequence[WholeSlide], model: ModelFile) -> FlagScores:
+    """The slides that an operating point is locked on: those with a score whose truth is known.
+
+    A slide is positive or negative by its own label; without one it is positive where a tile is labelled so, and negative where
+    every tile is labelled otherwise. A slide with a few benign labels and other tiles without any is neither: nobody has said
+    that the rest is benign.
+
+    Args:
+        slides: Whole slides, as `predict` scores them.
+        model: The model, whose kind of slide score is recorded.
+    """
+    results = slide_results(slides, model)
+    rows = ~np.isnan(results.truth) & ~np.isnan(results.scores)
+    return FlagScores(
+        truth=results.truth[rows] > 0.5,
+        scores=results.scores[rows].astype(np.float32),
+        patients=results.patients[rows],
+        evaluated_on="attention" if model.attention is not None else "slides",
+        candidates=np.array([slide.candidates for slide in slides], np.int64)[rows],
+    )
 
 
 def slide_results(slides: Sequence[WholeSlide], model: ModelFile) -> SlidePredictions:
@@ -173,7 +209,13 @@ def _whole(
         np.nan
         if inferred.ood_distances is None or not len(table)
         else float(np.median(inferred.ood_distances)),
+        _candidates(table),
     )
+
+
+def _candidates(table: pa.Table) -> int:
+    clusters = table.column("cluster_id").drop_null()
+    return len(clusters.unique()) if len(clusters) else len(table)
 
 
 def _slide_score(predicted: Predicted, model: ModelFile) -> float:

@@ -76,7 +76,7 @@ class ModelFile(Recorded):
             own normalisation and temperatures: those of the ensemble itself are their mean, and empty.
     """
 
-    version: Literal["inkdot.model/3"] = MODEL_VERSION
+    version: Literal["inkdot.model/4"] = MODEL_VERSION
     inkdot: str
     backbone: str
     backbone_kwargs: dict[str, str | bool | int | float | list[int] | list[float]] = Field(

@@ -56,10 +56,12 @@ class OperatingPoint(Recorded):
         class_name: The class that is called at or above the threshold.
         threshold: Score, 0 to 1.
         target_sensitivity: Requested sensitivity, 0 to 1.
-        sensitivity: Sensitivity on the validation slides (or images) with labelled tiles.
+        sensitivity: Sensitivity on the validation slides (or images) whose truth is known.
         specificity: Specificity there.
         evaluated_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
             slides with their attention-pooled score.
+        scored_from: Tiles from which the scores of those slides were made: all, as `predict` does, or the labelled ones
+            alone, as in older models. An image is one tile.
         reliability: Reliability diagram there; empty in older models.
     """
 
@@ -69,6 +71,7 @@ class OperatingPoint(Recorded):
     sensitivity: Interval | None
     specificity: Interval | None
     evaluated_on: Literal["slides", "tiles", "attention"] = "slides"
+    scored_from: Literal["labelled_tiles", "all_tiles"] = "labelled_tiles"
     reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
 
 

@@ -1,6 +1,7 @@
 """Upgrades model descriptions of earlier versions, whose keys had other names.
 
-Versions 1 and 2 differ from version 3 in names alone: no number and no weight changes.
+Versions 1 and 2 differ from version 3 in names alone: no number and no weight changes. Version 4 adds how the operating point
+was locked; an older model has none of it, and its threshold was chosen on labelled tiles.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import Final, cast
 
 from inkdot.storage.schemas import MODEL_VERSION
 
-UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2")
+UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2", "inkdot.model/3")
 
 _TOP: Final = {"views": "tta_views", "validation_figures": "validation_metrics", "familiarity": "ood"}
 _HEAD: Final = {"answers": "labels"}
@@ -27,7 +28,7 @@ Values = dict[str, object]
 
 
 def upgraded(old: Mapping[str, object]) -> Values:
-    """Convert a description of version 1 or 2 to version 3; values of an unexpected type are left to the validation.
+    """Convert a description of an earlier version to today's; values of an unexpected type are left to the validation.
 
     Args:
         old: The JSON value of ``model.json``; not changed.

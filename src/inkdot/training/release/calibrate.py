@@ -49,12 +49,16 @@ class FlagScores(NamedTuple):
         scores: Of the flag class, float32 [n].
         patients: Shape [n].
         evaluated_on: What a slide's score is made from.
+        candidates: Number of clusters (or tiles, where there are none) that the score is made from, shape [n].
+        scored_from: Tiles that the scores are made from.
     """
 
     truth: npt.NDArray[np.bool_]
     scores: ScoreArray
     patients: NameArray
     evaluated_on: Literal["slides", "attention"]
+    candidates: npt.NDArray[np.int64]
+    scored_from: Literal["labelled_tiles", "all_tiles"] = "all_tiles"
 
 
 class Locked(NamedTuple):
@@ -72,7 +76,10 @@ def describe(
     *,
     mpp_known: bool = True,
 ) -> ModelFile:
-    """Calibrate a trained network on the validation tiles and lock its operating point.
+    """Calibrate a trained network on the validation tiles, with a preliminary operating point.
+
+    It is chosen on labelled tiles alone: :func:`lock_on` locks that of slides once all of their tiles are scored. An image is
+    one tile, so that its operating point stays.
 
     Tiles are scored as by `inkdot predict` (same device, precision and batch size), so that the threshold is exact for
     its scores. The network is on the CPU afterwards.
@@ -105,7 +112,7 @@ def describe(
 def lock(
     slides: FlagScores, scores: ScoreArray, tiles: TileSet, config: Config, score_error: float = 0.0
 ) -> Locked:
-    """Choose the operating point and the abstention bands.
+    """Choose the operating point and the abstention bands of all heads.
 
     Args:
         slides: Validation slides or images.
@@ -116,10 +123,31 @@ def lock(
     """
     heads, training = config.head_records, config.training
     head = flagging_head(heads)
+    reliability = (
+        _reliability(scores, tiles, flag_column(heads), training.seed)
+        if slides.evaluated_on == "slides"
+        else []
+    )
+    point, band = lock_slides(slides, config, score_error)
+    further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, training)
+    return Locked(
+        {head.name: point.model_copy(update={"reliability": reliability})},
+        ({head.name: band} if band else {}) | further,
+    )
+
+
+def lock_slides(
+    slides: FlagScores, config: Config, score_error: float = 0.0
+) -> tuple[OperatingPoint, AbstentionBand | None]:
+    """Choose the operating point and the abstention band of the flagging head, from scores of slides (or images) alone.
+
+    Args:
+        slides: Of known truth, at least one of them positive.
+        config: The whole config.
+        score_error: See :func:`lock`.
+    """
+    head, training = flagging_head(config.head_records), config.training
     point = _operating_point(slides, head, training, score_error)
-    if slides.evaluated_on == "slides":
-        reliability = _reliability(scores, tiles, flag_column(heads), training.seed)
-        point = point.model_copy(update={"reliability": reliability})
     band = slide_abstention_band(
         slides.truth,
         slides.scores,
@@ -128,8 +156,33 @@ def lock(
         training,
         evaluated_on=slides.evaluated_on,
     )
-    further = head_abstention_bands(scores, tiles.targets, tiles.patients, heads, training)
-    return Locked({head.name: point}, ({head.name: band} if band else {}) | further)
+    return point, band
+
+
+def lock_on(slides: FlagScores, description: ModelFile, config: Config, score_error: float) -> ModelFile:
+    """Lock the operating point and the abstention band of a stored model on scores of whole slides, as `predict` makes them.
+
+    The reliability diagram and the bands of further heads, which are of labelled tiles, stay. Without a slide known to be
+    positive so does the preliminary operating point.
+
+    Args:
+        slides: Whole slides of known truth.
+        description: The model that scored them.
+        config: The whole config.
+        score_error: See :func:`lock`.
+    """
+    if not slides.truth.any():
+        return description
+    name = flagging_head(config.head_records).name
+    point, band = lock_slides(slides, config, score_error)
+    reliability = description.operating_points[name].reliability
+    others = {head: own for head, own in description.abstention.items() if head != name}
+    return description.model_copy(
+        update={
+            "operating_points": {name: point.model_copy(update={"reliability": reliability})},
+            "abstention": ({name: band} if band else {}) | others,
+        }
+    )
 
 
 def model_description(
@@ -186,7 +239,7 @@ def model_description(
 def _operating_point(
     slides: FlagScores, head: Head, training: TrainingConfig, score_error: float
 ) -> OperatingPoint:
-    truth, scores, patients, evaluated_on = slides
+    truth, scores, patients = slides.truth, slides.scores, slides.patients
     target, seed = training.target_sensitivity, training.seed
     # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
     lowered = max(0.0, threshold_for_sensitivity(truth, scores, target) - score_error)
@@ -198,7 +251,8 @@ def _operating_point(
         target_sensitivity=target,
         sensitivity=to_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=to_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
-        evaluated_on=evaluated_on,
+        evaluated_on=slides.evaluated_on,
+        scored_from=slides.scored_from,
     )
 
 
@@ -214,8 +268,9 @@ def _reliability(scores: ScoreArray, tiles: TileSet, column: int, seed: int) -> 
 def best_tiles(scores: ScoreArray, tiles: TileSet, column: int) -> FlagScores:
     """Each slide (or image) with the score of its best truly positive tile, else of its highest tile.
 
-    Slides, not tiles, choose the threshold: a slide is flagged by its highest tile, and the highest of hundreds of benign
-    tiles exceeds any threshold that was chosen to reach most malignant ones.
+    For images, which are one tile each, and for a preliminary operating point of slides. Slides, not tiles, choose the
+    threshold: a slide is flagged by its highest tile, and the highest of hundreds of benign tiles exceeds any threshold that
+    was chosen to reach most malignant ones.
     """
     rows, truth = decided_rows(tiles.targets, column)
     own = scores[rows, column]
@@ -225,4 +280,5 @@ def best_tiles(scores: ScoreArray, tiles: TileSet, column: int) -> FlagScores:
     best = np.full(len(names), -np.inf, np.float32)
     np.maximum.at(best, owner[counts], own[counts])
     _, first = np.unique(owner, return_index=True)
-    return FlagScores(positive, best, tiles.patients[rows][first], "slides")
+    counted = np.bincount(owner, minlength=len(names)).astype(np.int64)
+    return FlagScores(positive, best, tiles.patients[rows][first], "slides", counted, "labelled_tiles")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from inkdot.metrics.calibration import MAX_TEMPERATURE
 from inkdot.metrics.intervals.confidence_intervals import TOO_FEW
 from inkdot.storage.models.model_files import ModelFile
-from inkdot.storage.models.model_records import AbstentionBand, Interval
+from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
 from inkdot.training.release.reporting_checklist import open_items
 
 _NEAR = 0.99
@@ -138,8 +138,9 @@ def _temperatures(description: ModelFile) -> str:
     return f"{', '.join(spans)}, by member"
 
 
-def _pooled_tiles(description: ModelFile) -> str:
-    return "all tiles" if description.members else "the tiles that training used"
+def _pooled_tiles(description: ModelFile, point: OperatingPoint) -> str:
+    every = point.scored_from == "all_tiles" or description.members
+    return "all tiles" if every else "the tiles that training used"
 
 
 def _at_the_limit(description: ModelFile) -> str:
@@ -182,9 +183,11 @@ def _table(description: ModelFile) -> str:
         )
         if point.evaluated_on == "attention":
             rows.append(
-                f"{highest} score at or above it, by attention over {_pooled_tiles(description)}. Scores of tiles are "
+                f"{highest} score at or above it, by attention over {_pooled_tiles(description, point)}. Scores of tiles are "
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
+        elif point.scored_from == "all_tiles":
+            rows.append(f"{highest} score at or above it, from all of their tiles, as in `inkdot predict`.")
         else:
             rows.append(
                 f"{highest} have a truly positive tile at or above it. Specificity counts sampled tiles only: on whole "
