@@ -4,13 +4,21 @@ import numpy as np
 import pytest
 
 from inkdot.metrics.decision.calls import MIN_CALL_SCORE
+from inkdot.metrics.decision.guarantees import patient_scores
 from inkdot.training.release.abstention_band import (
+    SlideRows,
     abstention_notes,
     head_abstention_bands,
     slide_abstention_band,
 )
 
 NAN = np.nan
+
+
+def banded(truth, scores, patients, threshold, training, locked=False):
+    rows = SlideRows(truth, scores, patients)
+    units = patient_scores(truth, scores, patients)
+    return slide_abstention_band(rows, units, threshold, training, evaluated_on="slides", locked=locked)
 
 
 def slides(seed: int, n: int = 200):
@@ -24,7 +32,7 @@ def slides(seed: int, n: int = 200):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_selective_risk_is_at_most_the_target_and_counted_on_the_called_slides(tiny_config, seed):
     truth, scores, patients = slides(seed)
-    locked = slide_abstention_band(truth, scores, patients, 0.4, tiny_config.training, evaluated_on="slides")
+    locked = banded(truth, scores, patients, 0.4, tiny_config.training)
     called = [k for k in range(len(scores)) if not locked.low < scores[k] < locked.high]
     wrong = [k for k in called if (scores[k] >= 0.4) != truth[k]]
     assert locked.low < 0.4 < locked.high
@@ -40,17 +48,12 @@ def test_there_is_no_band_without_a_target_or_enough_patients(tiny_config):
     silent = tiny_config.model_copy(
         update={"training": tiny_config.training.model_copy(update={"target_selective_risk": None})}
     )
-    assert slide_abstention_band(truth, scores, patients, 0.4, silent.training, evaluated_on="slides") is None
+    assert banded(truth, scores, patients, 0.4, silent.training) is None
     assert abstention_notes({}, silent.head_records, silent.training) == []
     few = np.where(truth, "one", patients)
-    assert slide_abstention_band(truth, scores, few, 0.4, tiny_config.training, evaluated_on="slides") is None
+    assert banded(truth, scores, few, 0.4, tiny_config.training) is None
     wrong = ~truth & (scores < 0.99)
-    assert (
-        slide_abstention_band(
-            scores < 0.4, scores, patients, 0.4, tiny_config.training, evaluated_on="slides"
-        )
-        is None
-    )
+    assert banded(scores < 0.4, scores, patients, 0.4, tiny_config.training) is None
     assert wrong.any()
     assert len(abstention_notes({}, tiny_config.head_records, tiny_config.training)) == 2
 

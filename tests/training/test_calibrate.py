@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import flag_column
@@ -28,7 +29,7 @@ def locked(rows, scores, config):
     return lock(slides, table, tiles, config).operating_points["malignancy"]
 
 
-def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):
+def test_the_preliminary_point_flags_every_positive_slide_by_a_truly_positive_tile(tiny_config):
     rows = [
         ("a", "p1", 1), ("a", "p1", 1), ("a", "p1", 0),
         ("b", "p2", 1), ("b", "p2", 0),
@@ -38,26 +39,67 @@ def test_every_positive_slide_is_flagged_by_a_truly_positive_tile(tiny_config):
     ]  # fmt: skip
     # The benign tiles of a and b score higher than their malignant ones: they must not stand in for them.
     point = locked(rows, [0.2, 0.8, 0.95, 0.6, 0.9, 0.7, 0.1, 0.5, 0.99], tiny_config)
-    assert point.threshold == pytest.approx(0.6, abs=1.01e-4)
-    assert point.evaluated_on == "slides"
+    middle = 1 / (1 + np.exp(-0.5 * np.log(0.6 / 0.4)))  # in logits, between d at 0.5 and b at 0.6
+    assert point.threshold == pytest.approx(middle, abs=1.01e-4)
+    assert (point.evaluated_on, point.scored_from) == ("slides", "labelled_tiles")
     assert point.sensitivity.value == 1.0
     assert point.specificity.value == 0.5  # c has a tile at 0.7, d has none above 0.5
 
 
-def test_of_twenty_slides_one_may_be_missed(tiny_config):
-    rows = [(f"s{i:02d}", f"p{i:02d}", 1) for i in range(20)] + [("n", "q", 0)]
-    point = locked(rows, [*(0.01 * (i + 1) for i in range(20)), 0.005], tiny_config)
-    assert point.threshold == pytest.approx(0.02, abs=1.01e-4)
-    assert point.sensitivity.value == 0.95
-    assert point.specificity.value == 1.0
+def many(positives, negatives):
+    """Patients with one slide each: positives at 0.005, 0.01 …, negatives as given."""
+    rows = [(f"s{i:03d}", f"p{i:03d}", 1) for i in range(positives)]
+    rows += [(f"n{i:03d}", f"q{i:03d}", 0) for i in range(len(negatives))]
+    return rows, [*(0.005 * (i + 1) for i in range(positives)), *negatives]
+
+
+@pytest.mark.parametrize(
+    ("positives", "threshold", "is_locked"), [(44, 0.01, False), (45, 0.005, True), (77, 0.01, True)]
+)
+def test_a_point_is_locked_from_45_positive_patients_on_and_may_miss_one_of_77(
+    tiny_config, positives, threshold, is_locked
+):
+    # A negative right below each positive: the gap is narrow, and the threshold is where the rank says.
+    point = locked(*many(positives, [0.0049, 0.0099, 0.0149]), tiny_config)
+    assert point.threshold == pytest.approx(threshold, abs=1.01e-4)
+    own = point.guarantee
+    assert (own.locked, own.patients, own.needed, own.confidence) == (is_locked, positives, 45, 0.9)
+    missed = round((1 - point.sensitivity.value) * positives)
+    exact = stats.binomtest(positives - missed, positives).proportion_ci(0.8, "exact").low  # one-sided: 0.9
+    assert own.bound == pytest.approx(exact)
+    assert (own.bound >= 0.95) == is_locked
+    assert bool(point.lock_note) != is_locked
+    if not is_locked:
+        assert "44 positives; with 45 one could promise a sensitivity of 0.95" in point.lock_note
+
+
+def test_two_slides_of_a_patient_count_as_one_patient_with_the_higher_score(tiny_config):
+    rows = [("a1", "p", 1), ("a2", "p", 1), ("b", "q", 1), ("c", "r", 0)]
+    point = locked(rows, [0.01, 0.9, 0.8, 0.3], tiny_config)
+    assert point.guarantee.patients == 2
+    assert 0.3 < point.threshold < 0.8
+    assert point.sensitivity.value == pytest.approx(2 / 3)  # of slides
+
+
+def test_of_separated_classes_the_threshold_is_in_the_gap_and_the_band_is_no_point(tiny_config):
+    rows, _ = many(30, [0.0] * 30)
+    scores = np.array([*np.linspace(0.99999, 1.0, 30), *np.linspace(1e-5, 0.02, 30)], np.float32)
+    tiles = tile_set(rows)
+    table = np.stack([1 - scores, scores, scores, scores], axis=1)
+    found = lock(best_tiles(table, tiles, flag_column(tiny_config.head_records)), table, tiles, tiny_config)
+    threshold = found.operating_points["malignancy"].threshold
+    assert 0.02 < threshold < 0.9999
+    band = found.abstention["malignancy"]
+    assert band.low < threshold < band.high < 1.0
+    assert band.guarantee.locked is False
 
 
 def test_half_targets_are_neither_side(tiny_config):
     point = locked([("a", "p", 0.5), ("b", "q", 1), ("c", "r", 0)], [0.99, 0.4, 0.3], tiny_config)
-    assert point.threshold == pytest.approx(0.4, abs=1.01e-4)
+    assert 0.3 < point.threshold < 0.4
     assert point.specificity.value == 1.0
 
 
 def test_the_threshold_is_rounded_down_so_that_another_runtime_flags_the_same_slides(tiny_config):
-    point = locked([("a", "p", 1), ("b", "q", 0)], [0.123456, 0.1], tiny_config)
+    point = locked([("a", "p", 1), ("b", "q", 0)], [0.123456, 0.9], tiny_config)
     assert point.threshold == 0.1234

@@ -204,12 +204,20 @@ class TrainingConfig(Strict):
         default=0.95,
         gt=0.0,
         lt=1.0,
-        description="Sensitivity (0 to 1) of the operating point on validation slides: the highest threshold that reaches it.",
+        description="Sensitivity (0 to 1) of the operating point: the highest threshold that reaches it on further patients, "
+        "with confidence_level.",
     )
     target_selective_risk: Fraction | None = Field(
         default=0.05,
         description="Selective risk: the model abstains close to the threshold (call: indeterminate) so that at most this "
-        "fraction (0 to 1) of its calls on validation slides is wrong; null to never abstain.",
+        "fraction (0 to 1) of its calls on further patients is wrong, with confidence_level; null to never abstain.",
+    )
+    confidence_level: float = Field(
+        default=0.9,
+        ge=0.5,
+        lt=1.0,
+        description="Confidence (0 to 1) with which target_sensitivity and target_selective_risk hold. Sensitivity 0.95 at 0.9 "
+        "needs 45 positive patients, 0.9 needs 22; with fewer the model says that nothing is guaranteed.",
     )
     mil: MilConfig = MilConfig()
 

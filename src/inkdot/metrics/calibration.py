@@ -8,8 +8,7 @@ import numpy.typing as npt
 from inkdot.metrics.classification import FloatArray, log_loss
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 16.0
-"""Limits of the temperature: on a small, perfectly separated validation set the best one would be 0, and
-every score 0 or 1, which so few rows do not justify."""
+"""Limits of the temperature; a best one below the lower limit counts as that of separable rows, which is 0."""
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
@@ -26,7 +25,9 @@ def fit_temperature(
 ) -> float:
     """The divisor of the logits that gives the lowest log loss, by golden-section search.
 
-    The loss is convex in the inverse temperature, hence has one minimum.
+    The loss is convex in the inverse temperature, hence has one minimum. On separable rows it falls towards temperature 0,
+    where every score is 0 or 1. So few rows do not justify that, and they teach nothing on the scale of the logits, since no
+    scale gets them wrong: the temperature is then 1.
 
     Args:
         logits: Shape [n, classes].
@@ -34,7 +35,7 @@ def fit_temperature(
         weights: Weight of each row, shape [n]; 1 where None.
 
     Returns:
-        Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``; 1 where there are no rows.
+        Between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``; 1 where there are no rows, and where the best is below that range.
     """
     values = np.asarray(logits, np.float64)
     if not len(values):
@@ -55,5 +56,7 @@ def fit_temperature(
             low, left, loss_left = left, right, loss_right
             right = low + _GOLDEN * (high - low)
             loss_right = loss(right)
+    if low <= math.log(MIN_TEMPERATURE) + 1e-9:
+        return 1.0
     # Four digits are more precise than any validation set, and readable in model.json.
     return round(math.exp(0.5 * (low + high)), 4)

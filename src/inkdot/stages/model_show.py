@@ -7,7 +7,7 @@ from rich.text import Text
 
 from inkdot.labels import Head
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
-from inkdot.storage.models.model_records import Interval
+from inkdot.storage.models.model_records import Interval, OperatingPoint
 
 
 def run(model: Path) -> int:
@@ -98,6 +98,7 @@ def _points(description: ModelFile) -> list[str]:
             f"  {name}: {point.class_name} at or above {point.threshold:.4g}, "
             f"chosen for a sensitivity of {point.target_sensitivity:g} on {_unit(description, point.evaluated_on)}"
         )
+        lines.append(f"    {_guarantee(point)}")
         for kind, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             lines.append(f"    {prefix}{kind} {_metric(metric) if metric else 'unknown'}")
     for name, own in sorted(description.abstention.items()):
@@ -106,11 +107,28 @@ def _points(description: ModelFile) -> list[str]:
             f"  {name}: abstains {span}, for a selective risk of {own.target_selective_risk:g} "
             f"on {_unit(description, own.evaluated_on)}"
         )
+        if own.guarantee is not None:
+            held = "guaranteed" if own.guarantee.locked else "not guaranteed"
+            lines.append(
+                f"    {held}: at most {own.guarantee.bound:.3f} of the calls are wrong, confidence {own.guarantee.confidence:g}"
+            )
         lines.append(f"    {prefix}coverage {_metric(own.coverage)}")
         lines.append(
             f"    {prefix}selective_risk {_metric(own.selective_risk) if own.selective_risk else 'unknown'}"
         )
     return lines or ["  none"]
+
+
+def _guarantee(point: OperatingPoint) -> str:
+    own = point.guarantee
+    if own is None:
+        return "not known what holds for further patients: an older model"
+    if point.lock_note:
+        return f"{point.lock_note}; these support a sensitivity of {own.bound:.3f}"
+    return (
+        f"guaranteed: sensitivity at least {point.target_sensitivity:g}, confidence {own.confidence:g}, "
+        f"from {own.patients} positives"
+    )
 
 
 def _trained_on(description: ModelFile) -> list[str]:

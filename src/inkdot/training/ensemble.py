@@ -154,11 +154,11 @@ def _locked(found: CrossValidated, model: ModelFile, config: Config) -> Locked:
     predicted, column = found.predicted, flag_column(config.head_records)
     nothing = np.zeros(len(predicted.names), np.int64)
     tiles = TileSet([], nothing, nothing, predicted.targets, predicted.patients, predicted.names)
-    units = best_tiles(predicted.scores, tiles, column)
+    units = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images)
     if found.whole is not None:
         whole = whole_slide_scores(found.whole.slides, model)
         units = whole if whole.truth.any() else units
-    return lock(units, predicted.scores, tiles, config)
+    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config)
 
 
 def _attention(members: Sequence[ModelFile]) -> Attention | None:

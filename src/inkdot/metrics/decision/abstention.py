@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtr
 
 from inkdot.metrics.classification import BoolArray, FloatArray
+from inkdot.metrics.decision.thresholds import midpoint
 
 
 class Band(NamedTuple):
@@ -96,6 +98,58 @@ def band_for_selective_risk(
         error=float(risk[last]),
         coverage=float(coverage[last]),
     )
+
+
+def guaranteed_band(
+    truth: BoolArray,
+    scores: npt.ArrayLike,
+    threshold: float,
+    target_selective_risk: float,
+    confidence_level: float,
+) -> Band | None:
+    """The narrowest band above the threshold outside which a share of wrong calls is not exceeded, with a confidence.
+
+    Everything below the threshold is called negative. The upper end is lowered from 1, score by score, and the exact binomial
+    test of "more than the target are wrong" is made at each: a fixed sequence that ends at the first test that does not reject
+    controls the error of all of them (Learn then Test: Angelopoulos et al. 2021, arXiv:2110.01052). The lowest positive row that
+    is flagged counts as one more wrong call, because the threshold was chosen so that few positive rows lie below it.
+
+    Args:
+        truth: Whether each patient is positive, shape [n].
+        scores: 0 to 1, shape [n].
+        threshold: The locked operating point.
+        target_selective_risk: 0 to 1.
+        confidence_level: 0 to 1.
+
+    Returns:
+        The band, with the observed error and coverage; None where none can be guaranteed.
+    """
+    score = np.asarray(scores, np.float64)
+    order = np.argsort(-score, kind="stable")
+    above = order[score[order] >= threshold]
+    below, missed = int((score < threshold).sum()), int((truth & (score < threshold)).sum())
+    fewest = math.ceil(math.log1p(-confidence_level) / math.log1p(-target_selective_risk) - 1e-9)
+    wrong = missed + np.concatenate([[0], np.cumsum(~truth[above])])
+    called = -1
+    # Equal scores are called together.
+    ends = np.flatnonzero(np.append(np.diff(score[above], prepend=math.inf) != 0, True))
+    for count in ends.tolist():
+        calls = below + count
+        if calls < fewest:
+            continue
+        if (
+            wrong[count] + 1 >= calls
+            or bdtr(wrong[count] + 1, calls, target_selective_risk) > 1.0 - confidence_level
+        ):
+            break
+        called = count
+    if called < 0:
+        return None
+    # Between the last score that is called and the next: the threshold itself where all are called.
+    upper = 1.0 if not called else float(score[above[called - 1]])
+    high = midpoint(float(score[above[called]]) if called < len(above) else threshold, upper)
+    calls = below + called
+    return Band(threshold, high, float(wrong[called]) / calls, calls / len(score))
 
 
 def score_for_selective_risk(

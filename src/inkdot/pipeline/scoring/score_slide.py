@@ -224,6 +224,7 @@ def model_warnings(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool
         )
     if not model.mpp_known:
         warnings.append(UNKNOWN_SCALE_WARNING)
+    warnings += [point.lock_note for point in model.operating_points.values() if point.lock_note]
     for name, value, known in (
         ("stain", entry.stain, trained_on.stains),
         ("preparation", entry.preparation or "", trained_on.preparations),

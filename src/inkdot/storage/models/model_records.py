@@ -49,6 +49,29 @@ class ReliabilityStep(Recorded):
     positive: Interval
 
 
+class Guarantee(Recorded):
+    """What holds, with a confidence, for further patients like those of the validation data.
+
+    Attributes:
+        locked: The target is guaranteed. Otherwise the patients are too few (or wrong calls too many), and what was chosen
+            instead reaches the target on them at best on average.
+        confidence: The confidence that was asked for, 0 to 1 (``training.confidence_level``).
+        patients: Number of patients that the statement rests on: the positive ones for a sensitivity, all for a share of
+            wrong calls. Of images, one per group.
+        needed: The fewest with which the target could be guaranteed, if none of them were missed or called wrongly.
+        bound: What can be guaranteed with these patients: the sensitivity is at least this, the selective risk at most.
+        scores: Whose scores: of ``validation`` patients, by the model itself; or ``out_of_fold``, of all patients, each by a
+            model that was trained without him.
+    """
+
+    locked: bool
+    confidence: Fraction
+    patients: int = Field(ge=0)
+    needed: int = Field(ge=1)
+    bound: Fraction
+    scores: Literal["validation", "out_of_fold"] = "validation"
+
+
 class OperatingPoint(Recorded):
     """The threshold of a head, chosen on validation data and fixed in the model.
 
@@ -63,6 +86,7 @@ class OperatingPoint(Recorded):
         scored_from: Tiles from which the scores of those slides were made: all, as `predict` does, or the labelled ones
             alone, as in older models. An image is one tile.
         reliability: Reliability diagram there; empty in older models.
+        guarantee: Whether the target sensitivity is guaranteed; None in older models, of which nothing is known.
     """
 
     class_name: str
@@ -73,6 +97,18 @@ class OperatingPoint(Recorded):
     evaluated_on: Literal["slides", "tiles", "attention"] = "slides"
     scored_from: Literal["labelled_tiles", "all_tiles"] = "labelled_tiles"
     reliability: list[ReliabilityStep] = Field(default_factory=list[ReliabilityStep])
+    guarantee: Guarantee | None = None
+
+    @property
+    def lock_note(self) -> str:
+        """One line where the target is not guaranteed; empty where it is, and for older models."""
+        own = self.guarantee
+        if own is None or own.locked:
+            return ""
+        return (
+            f"not enough patients to lock: {own.patients} positives; with {own.needed} one could promise a sensitivity of "
+            f"{self.target_sensitivity:g} (confidence {own.confidence:g}); calls are not guaranteed"
+        )
 
 
 class AbstentionBand(Recorded):
@@ -86,6 +122,7 @@ class AbstentionBand(Recorded):
         selective_risk: That fraction on the validation data; None where no call was made there.
         coverage: Fraction (0 to 1) of the validation data on which a call was made.
         evaluated_on: Unit of evaluation, see :class:`OperatingPoint`.
+        guarantee: Whether the target is guaranteed; None in older models, and for heads without a flag class.
     """
 
     low: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -94,6 +131,7 @@ class AbstentionBand(Recorded):
     selective_risk: Interval | None
     coverage: Interval
     evaluated_on: Literal["slides", "tiles", "attention"]
+    guarantee: Guarantee | None = None
 
     @model_validator(mode="after")
     def _ends_in_order(self) -> Self:

@@ -2,22 +2,29 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inkdot.config import TrainingConfig
 from inkdot.labels import Head, flagging_head, head_slices
-from inkdot.metrics.decision.abstention import band_for_selective_risk, score_for_selective_risk
+from inkdot.metrics.decision.abstention import (
+    Band,
+    band_for_selective_risk,
+    guaranteed_band,
+    score_for_selective_risk,
+)
 from inkdot.metrics.decision.calls import MIN_CALL_SCORE
+from inkdot.metrics.decision.guarantees import PatientScores, patients_needed, risk_bound
+from inkdot.metrics.decision.thresholds import rounded_down
 from inkdot.metrics.intervals.confidence_intervals import share_estimate
 from inkdot.model.targets import NameArray, TargetArray
-from inkdot.storage.models.model_records import AbstentionBand, Interval
+from inkdot.storage.models.model_records import AbstentionBand, Guarantee, Interval
 from inkdot.training.release.interval_records import to_interval
 
 _STEPS = 10_000
-"""As thresholds: finer steps would separate validation slides, not patients."""
+"""Steps of the scores from which another head makes a call: finer ones would separate validation tiles, not patients."""
 
 _MIN_PATIENTS = 3
 """Of either class: fewer patients do not support a share of wrong calls."""
@@ -26,39 +33,66 @@ _CERTAIN = 0.5
 """A target of more than this for one class is its truth."""
 
 
+class SlideRows(NamedTuple):
+    """Slides or images: truth, scores and patients, each of shape [n]."""
+
+    truth: npt.NDArray[np.bool_]
+    scores: TargetArray
+    patients: NameArray
+
+
 def slide_abstention_band(
-    truth: npt.NDArray[np.bool_],
-    scores: TargetArray,
-    patients: NameArray,
+    slides: SlideRows,
+    units: PatientScores,
     threshold: float,
     training: TrainingConfig,
     *,
     evaluated_on: Literal["slides", "attention"],
+    locked: bool,
+    origin: Literal["validation", "out_of_fold"] = "validation",
 ) -> AbstentionBand | None:
     """The scores round the threshold on which the model abstains.
 
+    Where the target can be guaranteed, that is the band of :func:`guaranteed_band`. Else it is the narrowest one outside which
+    the target is met on the validation patients, and recorded as not guaranteed.
+
     Args:
-        truth: Of each validation slide, shape [n].
-        scores: Shape [n].
-        patients: Shape [n].
-        threshold: The locked operating point.
-        training: Target selective risk and seed.
+        slides: Validation slides or images, for the recorded selective risk and coverage.
+        units: Their independent observations.
+        threshold: The operating point.
+        training: Target selective risk, confidence and seed.
         evaluated_on: What a slide's score is made from.
+        locked: Whether the sensitivity of the operating point is guaranteed; without it nothing else is.
+        origin: Whose scores.
 
     Returns:
         None where no target is set, where a class has fewer than three patients, or where even the most confident calls
-        are wrong too often: a model that could call nothing uses its threshold alone.
+        are wrong too often: a model that could call nothing uses its threshold alone. Nor is there a band that would hold no
+        score at all.
     """
-    target, seed = training.target_selective_risk, training.seed
-    rarer = min(len(np.unique(patients[truth])), len(np.unique(patients[~truth])))
-    if target is None or rarer < _MIN_PATIENTS:
+    target, seed, level = training.target_selective_risk, training.seed, training.confidence_level
+    if target is None or min(units.truth.sum(), (~units.truth).sum()) < _MIN_PATIENTS:
         return None
-    band = band_for_selective_risk(truth, scores, threshold, target)
+    truth, scores, patients = slides
+    promised = guaranteed_band(units.truth, units.scores, threshold, target, level) if locked else None
+    band = promised or band_for_selective_risk(units.truth, units.scores, threshold, target)
     if not band.coverage:
         return None
-    # Towards the threshold: another runtime's last digits must not abstain on a slide that has a call here.
-    low = min(threshold, math.ceil(band.low * _STEPS) / _STEPS)
-    high = max(threshold, math.floor(band.high * _STEPS) / _STEPS)
+    low, high = _rounded(band, threshold)
+    if low >= high:
+        return None
+    inside = (units.scores > low) & (units.scores < high)
+    errors = int((((units.scores >= threshold) != units.truth) & ~inside).sum())
+    guarantee = Guarantee(
+        locked=promised is not None,
+        confidence=level,
+        patients=len(units.truth),
+        needed=patients_needed(1.0 - target, level),
+        bound=min(target, risk_bound(errors, int((~inside).sum()), level))
+        if promised
+        else risk_bound(errors, int((~inside).sum()), level),
+        scores=origin,
+    )
     called = ~((scores > np.float32(low)) & (scores < np.float32(high)))
     wrong = (scores >= np.float32(threshold)) != truth
     return AbstentionBand(
@@ -68,7 +102,13 @@ def slide_abstention_band(
         selective_risk=to_interval(share_estimate(wrong[called], patients[called], seed=seed)),
         coverage=_share(called, patients, seed),
         evaluated_on=evaluated_on,
+        guarantee=guarantee,
     )
+
+
+def _rounded(band: Band, threshold: float) -> tuple[float, float]:
+    """Ends towards the threshold: another runtime's last digits must not abstain on a patient that has a call here."""
+    return min(threshold, 1.0 - rounded_down(1.0 - band.low)), max(threshold, rounded_down(band.high))
 
 
 def head_abstention_bands(

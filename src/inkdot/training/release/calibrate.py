@@ -1,6 +1,5 @@
 """Calibration of a trained network: temperatures, locked operating point, abstention bands, validation metrics."""
 
-import math
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -13,7 +12,12 @@ from inkdot.datasets.class_weights import fit_temperatures
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
 from inkdot.labels import Head, flag_column, flagging_head
-from inkdot.metrics.decision.thresholds import threshold_for_sensitivity
+from inkdot.metrics.decision.guarantees import (
+    PatientScores,
+    lock_threshold,
+    one_row_per_patient,
+    patient_scores,
+)
 from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
 from inkdot.model.network import TileNetwork
@@ -24,21 +28,19 @@ from inkdot.storage.models.model_files import ModelFile, Precision
 from inkdot.storage.models.model_records import (
     AbstentionBand,
     Attention,
+    Guarantee,
     OperatingPoint,
     ReliabilityStep,
     TrainedOn,
 )
 from inkdot.storage.schemas import MODEL_VERSION
 from inkdot.training.fit.objective import TrainingData
-from inkdot.training.release.abstention_band import head_abstention_bands, slide_abstention_band
+from inkdot.training.release.abstention_band import SlideRows, head_abstention_bands, slide_abstention_band
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
 
 REPLICATES: Final = 1000
 """Draws of the bootstrap for the metrics that a model records."""
-
-_STEPS: Final = 10_000
-"""Thresholds are locked in steps of 1/10,000: finer ones would separate validation slides, not patients."""
 
 
 class FlagScores(NamedTuple):
@@ -51,6 +53,8 @@ class FlagScores(NamedTuple):
         evaluated_on: What a slide's score is made from.
         candidates: Number of clusters (or tiles, where there are none) that the score is made from, shape [n].
         scored_from: Tiles that the scores are made from.
+        unit: What is called: patients, by their highest slide; or images one by one.
+        origin: Whose scores, see :class:`inkdot.storage.models.model_records.Guarantee`.
     """
 
     truth: npt.NDArray[np.bool_]
@@ -59,6 +63,14 @@ class FlagScores(NamedTuple):
     evaluated_on: Literal["slides", "attention"]
     candidates: npt.NDArray[np.int64]
     scored_from: Literal["labelled_tiles", "all_tiles"] = "all_tiles"
+    unit: Literal["patients", "images"] = "patients"
+    origin: Literal["validation", "out_of_fold"] = "validation"
+
+    def units(self, seed: int) -> PatientScores:
+        """The independent observations: one row per patient, or one image of each."""
+        if self.unit == "images":
+            return one_row_per_patient(self.truth, self.scores, self.patients, seed=seed)
+        return patient_scores(self.truth, self.scores, self.patients)
 
 
 class Locked(NamedTuple):
@@ -102,7 +114,13 @@ def describe(
         config,
         trained_on,
         temperatures=temperatures,
-        locked=lock(best_tiles(scores, tiles, flag_column(heads)), scores, tiles, config, score_error),
+        locked=lock(
+            best_tiles(scores, tiles, flag_column(heads), images=trained_on.images),
+            scores,
+            tiles,
+            config,
+            score_error,
+        ),
         metrics={data.metrics_prefix + name: estimate for name, estimate in metrics.items()},
         precision=precision,
         mpp_known=mpp_known,
@@ -147,14 +165,17 @@ def lock_slides(
         score_error: See :func:`lock`.
     """
     head, training = flagging_head(config.head_records), config.training
-    point = _operating_point(slides, head, training, score_error)
+    units = slides.units(training.seed)
+    point = _operating_point(slides, units, head, training, score_error)
+    locked = point.guarantee is not None and point.guarantee.locked
     band = slide_abstention_band(
-        slides.truth,
-        slides.scores,
-        slides.patients,
+        SlideRows(slides.truth, slides.scores, slides.patients),
+        units,
         point.threshold,
         training,
         evaluated_on=slides.evaluated_on,
+        locked=locked,
+        origin=slides.origin,
     )
     return point, band
 
@@ -237,22 +258,30 @@ def model_description(
 
 
 def _operating_point(
-    slides: FlagScores, head: Head, training: TrainingConfig, score_error: float
+    slides: FlagScores, units: PatientScores, head: Head, training: TrainingConfig, score_error: float
 ) -> OperatingPoint:
+    """The threshold: a tolerance limit of the positive patients where they suffice, lowered into the gap below it."""
     truth, scores, patients = slides.truth, slides.scores, slides.patients
     target, seed = training.target_sensitivity, training.seed
-    # Rounded down: another runtime's last digits must not unflag the very slide that set the threshold.
-    lowered = max(0.0, threshold_for_sensitivity(truth, scores, target) - score_error)
-    threshold = math.floor(lowered * _STEPS) / _STEPS
-    called = scores >= threshold
+    own = lock_threshold(units, target, training.confidence_level, score_error=score_error)
+    guarantee = Guarantee(
+        locked=own.locked,
+        confidence=training.confidence_level,
+        patients=own.positives,
+        needed=own.needed,
+        bound=own.bound,
+        scores=slides.origin,
+    )
+    called = scores >= np.float32(own.threshold)
     return OperatingPoint(
         class_name=head.flag_class or "",
-        threshold=threshold,
+        threshold=own.threshold,
         target_sensitivity=target,
         sensitivity=to_interval(share_estimate(called[truth], patients[truth], seed=seed)),
         specificity=to_interval(share_estimate(~called[~truth], patients[~truth], seed=seed)),
         evaluated_on=slides.evaluated_on,
         scored_from=slides.scored_from,
+        guarantee=guarantee,
     )
 
 
@@ -265,7 +294,7 @@ def _reliability(scores: ScoreArray, tiles: TileSet, column: int, seed: int) -> 
     ]
 
 
-def best_tiles(scores: ScoreArray, tiles: TileSet, column: int) -> FlagScores:
+def best_tiles(scores: ScoreArray, tiles: TileSet, column: int, *, images: bool = False) -> FlagScores:
     """Each slide (or image) with the score of its best truly positive tile, else of its highest tile.
 
     For images, which are one tile each, and for a preliminary operating point of slides. Slides, not tiles, choose the
@@ -281,4 +310,12 @@ def best_tiles(scores: ScoreArray, tiles: TileSet, column: int) -> FlagScores:
     np.maximum.at(best, owner[counts], own[counts])
     _, first = np.unique(owner, return_index=True)
     counted = np.bincount(owner, minlength=len(names)).astype(np.int64)
-    return FlagScores(positive, best, tiles.patients[rows][first], "slides", counted, "labelled_tiles")
+    return FlagScores(
+        truth=positive,
+        scores=best,
+        patients=tiles.patients[rows][first],
+        evaluated_on="slides",
+        candidates=counted,
+        scored_from="labelled_tiles",
+        unit="images" if images else "patients",
+    )

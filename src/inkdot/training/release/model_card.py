@@ -178,22 +178,41 @@ def _table(description: ModelFile) -> str:
         for name, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             if metric is not None:
                 rows.append(_row(f"{prefix}{name} ({units}) of {where}", metric))
-        highest = (
-            f"\nThe threshold is the highest at which {point.target_sensitivity:g} of the positive {units}"
-        )
+        rows.append(f"\n{_promise(point, description)}")
         if point.evaluated_on == "attention":
             rows.append(
-                f"{highest} score at or above it, by attention over {_pooled_tiles(description, point)}. Scores of tiles are "
+                f"\nA slide's score is by attention over {_pooled_tiles(description, point)}. Scores of tiles are "
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
         elif point.scored_from == "all_tiles":
-            rows.append(f"{highest} score at or above it, from all of their tiles, as in `inkdot predict`.")
-        else:
+            rows.append("\nA slide's score is that of the highest of all its tiles, as in `inkdot predict`.")
+        elif not description.trained_on.images:
             rows.append(
-                f"{highest} have a truly positive tile at or above it. Specificity counts sampled tiles only: on whole "
-                "slides expect less."
+                "\nA slide's score is that of its highest labelled tile: on whole slides expect a lower specificity."
             )
     return "\n".join(rows)
+
+
+def _promise(point: OperatingPoint, description: ModelFile) -> str:
+    """What is promised of the threshold, and on how many patients that rests."""
+    own, target = point.guarantee, point.target_sensitivity
+    if own is None:
+        return (
+            f"The threshold reached a sensitivity of {target:g} on validation data. What holds for further patients is not "
+            "known: the model was made before that was recorded."
+        )
+    who = "groups" if description.trained_on.images else "patients"
+    scored = ", each scored by a model trained without him" if own.scores == "out_of_fold" else ""
+    rests = f"{own.patients} positive {who}{scored}"
+    if own.locked:
+        return (
+            f"With a confidence of {own.confidence:g} the sensitivity on further {who} like these is at least {target:g}: "
+            f"the threshold is a tolerance limit of {rests}."
+        )
+    return (
+        f"**{point.lock_note[0].upper()}{point.lock_note[1:]}.** The threshold reaches {target:g} on average at best. With a "
+        f"confidence of {own.confidence:g} the sensitivity is at least {own.bound:.2f}, from {rests}."
+    )
 
 
 def _band(head: str, band: AbstentionBand, description: ModelFile) -> str:
@@ -211,8 +230,23 @@ def _band(head: str, band: AbstentionBand, description: ModelFile) -> str:
     )
     risk = f" {_with_interval(band.selective_risk)} of these calls were wrong." if band.selective_risk else ""
     return (
-        f"Head {head}: the model abstains (`indeterminate`) on {which}, so that at most {band.target_selective_risk:g} of its "
-        f"calls on validation {units} are wrong. It made a call on {_with_interval(band.coverage)} of these {units}.{risk}"
+        f"Head {head}: the model abstains (`indeterminate`) on {which}{_risk_promise(band, units)} "
+        f"It made a call on {_with_interval(band.coverage)} of these {units}.{risk}"
+    )
+
+
+def _risk_promise(band: AbstentionBand, units: str) -> str:
+    own, target = band.guarantee, band.target_selective_risk
+    if own is None:
+        return f", so that {target:g} of its calls on validation {units} are wrong at most; on further ones more may be."
+    if own.locked:
+        return (
+            f". With a confidence of {own.confidence:g} at most {target:g} of its calls on further patients like these, with the "
+            "same share of positive ones, are wrong."
+        )
+    return (
+        f", so that {target:g} of its calls on validation {units} are wrong at most. **Nothing is guaranteed for further ones**: "
+        f"with a confidence of {own.confidence:g} no more can be said than that at most {own.bound:.2f} are."
     )
 
 
