@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from inkdot.metrics.decision.abstention import guaranteed_band
+from inkdot.metrics.decision.abstention import calls_needed, guaranteed_band
 from inkdot.metrics.decision.guarantees import (
     PatientScores,
     average_rank,
@@ -101,6 +101,15 @@ def test_a_band_is_narrow_where_few_calls_are_wrong_and_absent_where_patients_ar
     assert bands(0, positives=30, negatives=46) is None  # 76 calls, one of which might be wrong
     assert stats.binom.cdf(1, 76, 0.05) > 0.1 >= stats.binom.cdf(1, 77, 0.05)
     assert bands(0, positives=30, negatives=47) is not None
+    assert calls_needed(0.05, 0.9) == 77
+
+
+@pytest.mark.parametrize("risk", [0.001, 0.01, 0.05, 0.3, 0.6])
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
+def test_the_fewest_calls_are_those_of_the_exact_test_with_one_wrong(risk, confidence):
+    needed = calls_needed(risk, confidence)
+    assert stats.binom.cdf(1, needed, risk) <= 1 - confidence + 1e-12
+    assert needed == 2 or stats.binom.cdf(1, needed - 1, risk) > 1 - confidence
 
 
 @pytest.mark.parametrize("auc", [0.9, 0.99])

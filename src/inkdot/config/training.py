@@ -219,7 +219,20 @@ class TrainingConfig(Strict):
         description="Confidence (0 to 1) with which target_sensitivity and target_selective_risk hold. Sensitivity 0.95 at 0.9 "
         "needs 45 positive patients, 0.9 needs 22; with fewer the model says that nothing is guaranteed.",
     )
+    calibration_folds: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Lock operating point and abstention band on out-of-fold scores of all patients, by this many further "
+        "models: training takes about that many times longer. 0: on the validation patients. 1 is not possible.",
+    )
     mil: MilConfig = MilConfig()
+
+    @model_validator(mode="after")
+    def _two_folds_at_least(self) -> "TrainingConfig":
+        if self.calibration_folds == 1:
+            raise ValueError("training.calibration_folds: expected 0, or 2 and more; found 1; set it to 5")
+        return self
 
     @model_validator(mode="after")
     def _early_stopping_needs_best(self) -> "TrainingConfig":

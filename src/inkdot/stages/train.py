@@ -32,7 +32,7 @@ from inkdot.storage.locking import locked
 from inkdot.tiling.clusters.detect import check_cell_finder
 from inkdot.training.batch_size_check import check_batch_size
 from inkdot.training.cache_tiles import cache_cohort
-from inkdot.training.cross_validation import cross_validate
+from inkdot.training.cross_validation import cross_fitted_scores, cross_validate
 from inkdot.training.distributed.fabric import global_rank, launched_fabric, world_size
 from inkdot.training.fit.pretrained import check_start
 from inkdot.training.fit.tensorboard import tensorboard_note
@@ -208,8 +208,9 @@ def _train(
     check_warm_start(cohort, context.config)
     if context.fabric.is_global_zero:
         write_split(cohort, context.layout)
+    out_of_fold = cross_fitted_scores(cohort, tiles_of, context, mpp_known=mpp_known)
     training, validation = (tiles_of(cohort.of(part)) for part in _SIDES)
-    train_cohort(cohort, training, validation, notes, context, mpp_known=mpp_known)
+    train_cohort(cohort, training, validation, notes, context, mpp_known=mpp_known, out_of_fold=out_of_fold)
 
 
 def run_images(

@@ -173,6 +173,10 @@ class RunLayout(Folder):
         """The run of one fold of a cross-validation; ``index`` from 0, the folder name from 1."""
         return RunLayout(self.root / "folds" / str(index + 1))
 
+    def calibration_fold(self, index: int) -> "RunLayout":
+        """The run of one fold whose model gives out-of-fold scores to lock the model on; ``index`` from 0, the name from 1."""
+        return RunLayout(self.root / "calibration" / str(index + 1))
+
     @property
     def cross_validation_json(self) -> Path:
         """Out-of-fold metrics over all folds: each patient scored by the model of its fold."""

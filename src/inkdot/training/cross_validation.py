@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
 
 from inkdot.datasets.bags import labelled_subset
-from inkdot.datasets.cohort import Fold, cohort_notes, split_cohort
+from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.oof_metrics import (
@@ -24,19 +24,23 @@ from inkdot.model.predictor import Predictor
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.ensemble_files import cost_lines
+from inkdot.storage.models.model_files import read_model_file
 from inkdot.training.ensemble import CrossValidated, write_ensemble
 from inkdot.training.frozen.head_network import head_predictor
 from inkdot.training.label_checks import check_labels
 from inkdot.training.oof_slides import (
     OofSlides,
     join_folds,
+    labelled_rows,
     pooled_slide_metrics,
     predict_held_out,
     slide_calls,
     slides_csv,
 )
+from inkdot.training.release.calibrate import FlagScores, best_tiles
 from inkdot.training.run_context import RunContext
 from inkdot.training.train_tiles import TileSource, train_cohort, write_split
+from inkdot.training.validation import whole_slide_scores
 from inkdot.training.warm_start import check_warm_start
 
 
@@ -61,7 +65,7 @@ def cross_validate(
     Raises:
         UserError: A class is missing in some fold.
     """
-    config, layout, rank_zero = context.config, context.layout, context.fabric.is_global_zero
+    config, layout = context.config, context.layout
     cohorts = [
         split_cohort(found, config, images=images, fold=Fold(k, folds), by_slide=by_slide)
         for k in range(folds)
@@ -69,27 +73,9 @@ def cross_validate(
     for cohort in cohorts:
         check_labels(cohort, config)
         check_warm_start(cohort, config)
-    parts, slides = list[OofPredictions](), list[OofSlides]()
-    for index, cohort in enumerate(cohorts):
-        context.print([f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
-        own = layout.fold(index)
-        if rank_zero:
-            write_split(cohort, own)
-        training, validation = tiles_of(cohort.of("train")), tiles_of(cohort.of("validation"))
-        notes = [f"Fold {index + 1} of {folds} of a cross-validation.", *cohort_notes(cohort)]
-        fold = context.within(own)
-        train_cohort(cohort, training, validation, notes, fold, mpp_known=mpp_known, tables=layout)
-        if not rank_zero:
-            continue  # rank zero predicts the held-out fold
-        predictor = head_predictor(own.model) if config.model.freeze_backbone else Predictor(own.model)
-        parts.append(
-            _score(labelled_subset(tiles_of(cohort.of("test"))), index, predictor, config.head_records)
-        )
-        if not images:
-            slides.append(predict_held_out(cohort, index, fold, layout))
-    if not rank_zero:
-        return
-    predicted, whole = _join(parts), join_folds(slides) if slides else None
+    predicted, whole = run_folds(cohorts, tiles_of, layout.fold, context, mpp_known=mpp_known)
+    if predicted is None:
+        return  # not rank zero
     seed = config.training.seed
     metrics = pooled_slide_metrics(whole, seed) if whole else {}
     of_tiles = cross_validation_metrics(predicted, config.head_records, seed)
@@ -103,6 +89,102 @@ def cross_validate(
         of_model = {f"{cohorts[0].metrics_prefix}out_of_fold_{name}": own for name, own in metrics.items()}
         written = write_ensemble(CrossValidated(cohorts, predicted, whole, of_model), context)
         context.print(cost_lines(written.members))
+
+
+def run_folds(
+    cohorts: Sequence[Cohort],
+    tiles_of: TileSource,
+    folder: Callable[[int], RunLayout],
+    context: RunContext,
+    *,
+    mpp_known: bool = True,
+) -> tuple[OofPredictions | None, OofSlides | None]:
+    """Train a model per fold and predict its held-out patients.
+
+    Args:
+        cohorts: The cohort as each fold split it.
+        tiles_of: Gives the tiles of slides or images.
+        folder: Run folder of a fold, by its number from 0.
+        context: The run, whose folder has the tables of tiles.
+        mpp_known: The scale of the tiles is known.
+
+    Returns:
+        Out-of-fold scores of labelled tiles (or images), and of whole slides (None of images). Both None except on rank zero.
+    """
+    config, folds = context.config, len(cohorts)
+    parts, slides = list[OofPredictions](), list[OofSlides]()
+    for index, cohort in enumerate(cohorts):
+        context.print([f"fold {index + 1} of {folds}", *cohort_notes(cohort)])
+        own = folder(index)
+        if context.fabric.is_global_zero:
+            write_split(cohort, own)
+        training, validation = tiles_of(cohort.of("train")), tiles_of(cohort.of("validation"))
+        notes = [f"Fold {index + 1} of {folds} of a cross-validation.", *cohort_notes(cohort)]
+        fold = context.within(own)
+        train_cohort(cohort, training, validation, notes, fold, mpp_known=mpp_known, tables=context.layout)
+        if not context.fabric.is_global_zero:
+            continue  # rank zero predicts the held-out fold
+        predictor = head_predictor(own.model) if config.model.freeze_backbone else Predictor(own.model)
+        parts.append(
+            _score(labelled_subset(tiles_of(cohort.of("test"))), index, predictor, config.head_records)
+        )
+        if not cohort.images:
+            slides.append(predict_held_out(cohort, index, fold, context.layout))
+    if not parts:
+        return None, None
+    return _join(parts), join_folds(slides) if slides else None
+
+
+def cross_fitted_scores(
+    cohort: Cohort, tiles_of: TileSource, context: RunContext, *, mpp_known: bool = True
+) -> FlagScores | None:
+    """Out-of-fold scores of all patients that train or validate, to lock one ordinary model on.
+
+    As scikit-learn's ``CalibratedClassifierCV(ensemble=False)``: `training.calibration_folds` further models are trained, each
+    without one fold, and kept in ``RUN/calibration``. Their scores are those of models like the one that is deployed, not its
+    own (docs/explanation/decisions/0202).
+
+    Args:
+        cohort: The cohort of the model; its test part, where it has one, is left out.
+        tiles_of: Gives the tiles of slides or images.
+        context: The run.
+        mpp_known: The scale of the tiles is known.
+
+    Returns:
+        None where no folds are asked for, and except on rank zero.
+
+    Raises:
+        UserError: A class is missing in some fold.
+    """
+    config, folds = context.config, context.config.training.calibration_folds
+    if not folds:
+        return None
+    context.print(
+        [
+            f"Training {folds} further models for out-of-fold scores of all patients (training.calibration_folds): about {folds} "
+            "times as long as without."
+        ]
+    )
+    cohorts = [
+        split_cohort(
+            cohort.used(), config, images=cohort.images, fold=Fold(k, folds), by_slide=cohort.by_slide
+        )
+        for k in range(folds)
+    ]
+    for own in cohorts:
+        check_labels(own, config)
+    predicted, whole = run_folds(
+        cohorts, tiles_of, context.layout.calibration_fold, context, mpp_known=mpp_known
+    )
+    if predicted is None:
+        return None
+    if whole is not None:
+        model = read_model_file(context.layout.calibration_fold(0).model)
+        return whole_slide_scores(whole.slides, model)._replace(origin="out_of_fold")
+    column = flag_column(config.head_records)
+    return best_tiles(predicted.scores, labelled_rows(predicted), column, images=True)._replace(
+        origin="out_of_fold"
+    )
 
 
 def _score(tiles: TileSet, fold: int, predictor: Predictor, heads: Sequence[Head]) -> OofPredictions:

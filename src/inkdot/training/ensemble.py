@@ -9,7 +9,6 @@ import numpy as np
 
 from inkdot.config import Config
 from inkdot.datasets.cohort import Cohort, cohort_notes, trained_on_facts
-from inkdot.datasets.tile_set import TileSet
 from inkdot.evaluation.oof_metrics import OofPredictions
 from inkdot.labels import flag_column
 from inkdot.metrics.intervals.confidence_intervals import Estimate
@@ -21,7 +20,7 @@ from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.ensemble_files import Member, members_sha256
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file, write_model_file
 from inkdot.storage.models.model_records import Attention, Interval, OodReference, TrainedOn
-from inkdot.training.oof_slides import OofSlides
+from inkdot.training.oof_slides import OofSlides, labelled_rows
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import Locked, best_tiles, lock
 from inkdot.training.release.interval_records import to_interval
@@ -152,8 +151,7 @@ def _all_of(cohort: Cohort) -> Cohort:
 
 def _locked(found: CrossValidated, model: ModelFile, config: Config) -> Locked:
     predicted, column = found.predicted, flag_column(config.head_records)
-    nothing = np.zeros(len(predicted.names), np.int64)
-    tiles = TileSet([], nothing, nothing, predicted.targets, predicted.patients, predicted.names)
+    tiles = labelled_rows(predicted)
     units = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images)
     if found.whole is not None:
         whole = whole_slide_scores(found.whole.slides, model)

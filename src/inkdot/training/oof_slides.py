@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from inkdot.datasets.cohort import Cohort
+from inkdot.datasets.tile_set import TileSet
+from inkdot.evaluation.oof_metrics import OofPredictions
 from inkdot.evaluation.selective_prediction import call_name
 from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.slides.slide_level import SlidePredictions, as_patients, slide_metrics
@@ -67,6 +69,12 @@ def join_folds(parts: Sequence[OofSlides]) -> OofSlides:
             groups={},
         ),
     )
+
+
+def labelled_rows(predicted: OofPredictions) -> TileSet:
+    """Out-of-fold tiles or images as a set without pixels: their targets, patients and slides."""
+    nothing = np.zeros(len(predicted.names), np.int64)
+    return TileSet([], nothing, nothing, predicted.targets, predicted.patients, predicted.names)
 
 
 def pooled_slide_metrics(oof: OofSlides, seed: int) -> dict[str, Estimate]:

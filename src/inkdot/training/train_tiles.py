@@ -41,7 +41,7 @@ from inkdot.training.frozen.head_network import HeadNetwork, trainable
 from inkdot.training.frozen.linear_probe import train_probe
 from inkdot.training.mil.train_mil import train_mil
 from inkdot.training.release.abstention_band import abstention_notes
-from inkdot.training.release.calibrate import describe
+from inkdot.training.release.calibrate import FlagScores, describe
 from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import after_tiles, reader_lines, training_summary
 from inkdot.training.run_context import RunContext
@@ -58,6 +58,7 @@ def train_cohort(
     *,
     mpp_known: bool = True,
     tables: RunLayout | None = None,
+    out_of_fold: FlagScores | None = None,
 ) -> None:
     """Fit, calibrate, lock and write the model; all but the fitting happens on rank zero.
 
@@ -69,6 +70,7 @@ def train_cohort(
         context: The run; checkpoints and the model go to its folder.
         mpp_known: The scale of the tiles is known.
         tables: Where the slides are tiled, if not in that folder.
+        out_of_fold: Scores to lock on; those of the validation part where None.
     """
     config, layout, rank_zero = context.config, context.layout, context.fabric.is_global_zero
     data = TrainingData(training, validation, cohort.metrics_prefix, _identity(cohort, config))
@@ -92,7 +94,12 @@ def train_cohort(
         heads = HeadNetwork(network)
         phases = [train_probe(heads, training, context)]
         described = describe(
-            heads, data, config, trained_on_facts(cohort, config.head_records), mpp_known=mpp_known
+            heads,
+            data,
+            config,
+            trained_on_facts(cohort, config.head_records),
+            mpp_known=mpp_known,
+            images_out_of_fold=out_of_fold if cohort.images else None,
         )
     else:
         phases = [epoch_note(training.targets, config)]
@@ -101,12 +108,17 @@ def train_cohort(
         if not rank_zero:
             return  # rank zero describes and stores what all have trained
         described = describe(
-            network, data, config, trained_on_facts(cohort, config.head_records), mpp_known=mpp_known
+            network,
+            data,
+            config,
+            trained_on_facts(cohort, config.head_records),
+            mpp_known=mpp_known,
+            images_out_of_fold=out_of_fold if cohort.images else None,
         )
         phases.append(checkpoint_note(state, config.training))
     stored = save_model(layout.model, network, with_training_files(described, cohort, config))
     description, slide_notes = validate_whole_slides(
-        stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout
+        stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout, out_of_fold
     )
     given = any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values())
     if frozen and after_tiles(description):  # the tiles had no AdamW

@@ -69,6 +69,7 @@ def validate_whole_slides(
     cohort: Cohort,
     context: RunContext,
     tables: RunLayout,
+    out_of_fold: FlagScores | None = None,
 ) -> tuple[ModelFile, list[str]]:
     """Lock a stored model on whole validation slides, add their metrics and the OOD reference, and write its description again.
 
@@ -83,6 +84,7 @@ def validate_whole_slides(
         cohort: The slides or images.
         context: The run, whose folder holds the model.
         tables: Where the slides are tiled.
+        out_of_fold: Scores of all patients to lock on; those of the validation slides where None.
 
     Returns:
         The description as written, and lines for the card.
@@ -101,7 +103,7 @@ def validate_whole_slides(
         slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
     ood = write_ood_reference(model, reference, distances) if reference else None
-    units = whole_slide_scores(slides, description)
+    units = out_of_fold or whole_slide_scores(slides, description)
     description = lock_on(units, description, context.config, score_error)
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())

@@ -100,6 +100,19 @@ def band_for_selective_risk(
     )
 
 
+def calls_needed(target_selective_risk: float, confidence_level: float) -> int:
+    """The fewest calls with which :func:`guaranteed_band` can promise a selective risk: none of them observed to be wrong.
+
+    Args:
+        target_selective_risk: 0 to 1, both excluded.
+        confidence_level: 0.5 to 1, both excluded.
+    """
+    # With one more call counted as wrong: P(Binomial(n, risk) ≤ 1), below exp(−n · risk) · (1 + n · risk) · e.
+    most = math.ceil((4.0 - 2.0 * math.log1p(-confidence_level)) / target_selective_risk)
+    enough = bdtr(1, np.arange(2, most + 3), target_selective_risk) <= 1.0 - confidence_level
+    return 2 + int(np.argmax(enough))
+
+
 def guaranteed_band(
     truth: BoolArray,
     scores: npt.ArrayLike,
@@ -128,7 +141,7 @@ def guaranteed_band(
     order = np.argsort(-score, kind="stable")
     above = order[score[order] >= threshold]
     below, missed = int((score < threshold).sum()), int((truth & (score < threshold)).sum())
-    fewest = math.ceil(math.log1p(-confidence_level) / math.log1p(-target_selective_risk) - 1e-9)
+    fewest = calls_needed(target_selective_risk, confidence_level)
     wrong = missed + np.concatenate([[0], np.cumsum(~truth[above])])
     called = -1
     # Equal scores are called together.

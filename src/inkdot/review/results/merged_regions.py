@@ -27,7 +27,7 @@ def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: f
         min_distance_fraction: Tiles that are not flagged keep this distance from better ones and from regions, as a
             fraction (0 to 1) of the tile side.
     """
-    order = score_order(slide.flag_scores, slide.x_l0_px, slide.y_l0_px)
+    order = score_order(slide.flag_margins, slide.x_l0_px, slide.y_l0_px)
     waiting = slide.flagged.copy()
     regions: list[Region] = []
     for rows in _regions(slide, order, waiting):
@@ -54,6 +54,7 @@ def rank_merged_regions(slide: ScoredSlide, top_n: int, min_distance_fraction: f
 def _regions(slide: ScoredSlide, order: IntArray, waiting: MaskArray) -> Iterator[list[int]]:
     """Rows of the tiles of each region, its highest first; takes them from ``waiting``."""
     width, height = slide.facts.side_l0_px
+    margins = slide.flag_margins
     reach_x, reach_y = (LARGEST_SIDES - 1.0) / 2.0 * width, (LARGEST_SIDES - 1.0) / 2.0 * height
     for seed in order:
         if not waiting[seed]:
@@ -62,7 +63,7 @@ def _regions(slide: ScoredSlide, order: IntArray, waiting: MaskArray) -> Iterato
         near = np.flatnonzero(waiting & (np.abs(x) <= reach_x + 1.0) & (np.abs(y) <= reach_y + 1.0))
         rows = _touching(slide, int(seed), near)
         waiting[rows] = False
-        yield sorted(rows, key=lambda row: (-slide.flag_scores[row], row))
+        yield sorted(rows, key=lambda row: (-margins[row], row))
 
 
 def _touching(slide: ScoredSlide, seed: int, near: IntArray) -> list[int]:

@@ -48,16 +48,23 @@ class ScoredClusters:
         return self.scores[score_column(head.name, cast(str, head.flag_class))]
 
     @property
+    def flag_margins(self) -> FloatArray:
+        """Logit of the score per cluster, that of its highest tile, by which clusters are ranked; NaN without tiles, [n]."""
+        tops = cast("list[int | None]", self.table.column("top_tile_row").to_pylist())
+        margins = self.slide.flag_margins
+        return np.array([np.nan if top is None else margins[top] for top in tops], np.float64)
+
+    @property
     def with_cards(self) -> IntArray:
         """Rows of the clusters that have tiles of their own, by score; ties from top to bottom."""
         rows = np.array([row for row, own in enumerate(self.own) if own], np.int64)
-        return rows[np.lexsort((rows, -self.flag_scores[rows]))]
+        return rows[np.lexsort((rows, -self.flag_margins[rows]))]
 
     @property
     def flagged_rows(self) -> IntArray:
         """Rows of all flagged clusters, with tiles of their own or in others', by score; ties from top to bottom."""
         rows = np.flatnonzero(self.flagged)
-        return rows[np.lexsort((rows, -self.flag_scores[rows]))].astype(np.int64)
+        return rows[np.lexsort((rows, -self.flag_margins[rows]))].astype(np.int64)
 
     def shown_on(self) -> dict[int, int]:
         """For each flagged cluster without tiles of its own, the cluster whose card shows it: that of its highest tile."""
@@ -65,7 +72,7 @@ class ScoredClusters:
         tiles = cast(
             "list[list[int]]", self.table.column("tile_rows").take(pa.array(rows, pa.int64())).to_pylist()
         )
-        flags = self.slide.flag_scores
+        flags = self.slide.flag_margins
         return {
             row: self.slide.cluster_ids[max(of_row, key=lambda tile: (flags[tile], -tile))]
             for row, of_row in zip(rows, tiles, strict=True)
@@ -156,7 +163,7 @@ def _own_tiles(slide: ScoredSlide, count: int) -> tuple[tuple[int, ...], ...]:
     own: list[list[int]] = [[] for _ in range(count)]
     for row, cluster in enumerate(slide.cluster_ids):
         own[cluster].append(row)
-    flags = slide.flag_scores
+    flags = slide.flag_margins
     return tuple(tuple(sorted(rows, key=lambda row: (-flags[row], row))) for rows in own)
 
 

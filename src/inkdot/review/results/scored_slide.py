@@ -17,6 +17,9 @@ from inkdot.units import Level0Px, MicrometresPerPixel
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+_TINY = 1e-300
+"""Stands for a score of 0 in a logarithm."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlideFrame:
@@ -123,6 +126,18 @@ class ScoredSlide:
         """Score of the flag class per tile, 0 to 1, shape [n]."""
         head = self.facts.head
         return self.scores[score_column(head.name, cast(str, head.flag_class))]
+
+    @property
+    def flag_margins(self) -> FloatArray:
+        """Logit of the score per tile, by which regions are ranked, float64 [n].
+
+        From the scores of the other classes, which keep their digits where the flag class's is 1 in single precision: places do not
+        tie there.
+        """
+        head = self.facts.head
+        others = [self.scores[score_column(head.name, name)] for name in head.classes if name != head.flag_class]
+        rest = np.sum(np.asarray(others, np.float64), axis=0)
+        return np.log(np.maximum(self.flag_scores.astype(np.float64), _TINY)) - np.log(np.maximum(rest, _TINY))
 
 
 def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str) -> ScoredSlide:

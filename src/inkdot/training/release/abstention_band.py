@@ -12,11 +12,12 @@ from inkdot.labels import Head, flagging_head, head_slices
 from inkdot.metrics.decision.abstention import (
     Band,
     band_for_selective_risk,
+    calls_needed,
     guaranteed_band,
     score_for_selective_risk,
 )
 from inkdot.metrics.decision.calls import MIN_CALL_SCORE
-from inkdot.metrics.decision.guarantees import PatientScores, patients_needed, risk_bound
+from inkdot.metrics.decision.guarantees import PatientScores, risk_bound
 from inkdot.metrics.decision.thresholds import rounded_down
 from inkdot.metrics.intervals.confidence_intervals import share_estimate
 from inkdot.model.targets import NameArray, TargetArray
@@ -71,7 +72,7 @@ def slide_abstention_band(
         score at all.
     """
     target, seed, level = training.target_selective_risk, training.seed, training.confidence_level
-    if target is None or min(units.truth.sum(), (~units.truth).sum()) < _MIN_PATIENTS:
+    if not target or min(units.truth.sum(), (~units.truth).sum()) < _MIN_PATIENTS:
         return None
     truth, scores, patients = slides
     promised = guaranteed_band(units.truth, units.scores, threshold, target, level) if locked else None
@@ -87,7 +88,7 @@ def slide_abstention_band(
         locked=promised is not None,
         confidence=level,
         patients=len(units.truth),
-        needed=patients_needed(1.0 - target, level),
+        needed=calls_needed(target, level),
         bound=min(target, risk_bound(errors, int((~inside).sum()), level))
         if promised
         else risk_bound(errors, int((~inside).sum()), level),

@@ -87,11 +87,12 @@ def describe(
     trained_on: TrainedOn,
     *,
     mpp_known: bool = True,
+    images_out_of_fold: FlagScores | None = None,
 ) -> ModelFile:
     """Calibrate a trained network on the validation tiles, with a preliminary operating point.
 
     It is chosen on labelled tiles alone: :func:`lock_on` locks that of slides once all of their tiles are scored. An image is
-    one tile, so that its operating point stays.
+    one tile, so that its operating point stays; ``images_out_of_fold`` are scores of images to lock it on instead.
 
     Tiles are scored as by `inkdot predict` (same device, precision and batch size), so that the threshold is exact for
     its scores. The network is on the CPU afterwards.
@@ -115,7 +116,7 @@ def describe(
         trained_on,
         temperatures=temperatures,
         locked=lock(
-            best_tiles(scores, tiles, flag_column(heads), images=trained_on.images),
+            images_out_of_fold or best_tiles(scores, tiles, flag_column(heads), images=trained_on.images),
             scores,
             tiles,
             config,
