@@ -106,3 +106,9 @@ def test_ranking_equals_the_plain_algorithm(
     slide = make_slide([region for region, _ in tiles], [score for _, score in tiles], threshold=0.95)
     # 0.75 of 100 px, less the pixel allowed for rounding.
     assert regions(rank_merged_regions(slide, top_n, 0.75)) == slow_ranking(tiles, top_n, 74.0)
+
+
+def test_scores_of_one_in_single_precision_do_not_tie(make_slide: MakeSlide) -> None:
+    slide = make_slide([(0, 0), (500, 0), (1000, 0), (1500, 0)], [1.0, 1.0, 1.0, 0.9])
+    slide.scores["p.malignancy.benign"][:3] = [1e-9, 1e-12, 1e-10]
+    assert regions(rank_merged_regions(slide, 30, 0.75)) == [(500, 0), (1000, 0), (0, 0), (1500, 0)]

@@ -197,8 +197,11 @@ def test_the_locked_threshold_flags_the_wanted_share_of_positive_slides_in_the_s
     positive = [score for name, score in best.items() if KINDS[int(name[1:]) % 4] != "benign"]
     negative = [score for name, score in best.items() if KINDS[int(name[1:]) % 4] == "benign"]
     assert len(positive) == len(negative) == 2
-    # 95 % of two are both, and no higher threshold would do; rounded down to 4 digits.
-    assert min(positive) - 2e-4 < point.threshold <= min(positive)
+    # Two are too few to promise anything: both are flagged, from the gap between them and the next benign slide on.
+    below = max((score for score in negative if score < min(positive)), default=min(positive))
+    assert below - 2e-4 < point.threshold <= min(positive)
+    assert point.guarantee is not None
+    assert (point.guarantee.locked, point.guarantee.patients) == (False, 2)
     assert point.sensitivity is not None
     assert point.specificity is not None
     assert point.sensitivity.value == 1.0

@@ -10,6 +10,7 @@ import pytest
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
+from inkdot.metrics.decision.guarantees import LockedThreshold, lock_threshold, one_row_per_patient
 from inkdot.stages import compare, evaluate, train
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.model_files import read_model_file
@@ -42,6 +43,15 @@ def config(**training: object) -> Config:
             "training": settings | training,
         }
     )
+
+
+def expected_lock(rows: list[dict[str, str]]) -> LockedThreshold:
+    """Of out-of-fold images: one of each patient, in the order of their names."""
+    ordered = sorted(rows, key=lambda row: row["name"])
+    truth = np.array([row["target.malignancy.malignant"] == "1" for row in ordered])
+    scores = np.array([row["p.malignancy.malignant"] for row in ordered], np.float32)
+    patients = np.array([row["group"] for row in ordered])
+    return lock_threshold(one_row_per_patient(truth, scores, patients), 0.95, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +148,7 @@ def test_the_models_of_the_folds_are_one_ensemble_locked_on_out_of_fold_scores(
     score = np.array([float(row["p.malignancy.malignant"]) for row in judged])
     truth = np.array([row["target.malignancy.malignant"] == "1" for row in judged])
     point = description.operating_points["malignancy"]
-    # The highest threshold that 95 % of the 27 malignant images reach: that of the 26th.
-    assert point.threshold == pytest.approx(np.sort(score[truth])[::-1][25], abs=1.1e-4)
+    assert point.threshold == pytest.approx(expected_lock(judged).threshold, abs=2e-4)
     assert point.sensitivity is not None
     assert point.sensitivity.value == pytest.approx((score[truth] >= point.threshold).mean())
     auc = description.validation_metrics["validation_out_of_fold_auc.malignancy.malignant"]
@@ -194,3 +203,27 @@ def test_the_same_again_gives_the_same_bytes(validated: RunLayout, table: Path, 
 def test_more_folds_than_groups_is_the_users_error(table: Path, tmp_path: Path):
     with pytest.raises(UserError, match="lower --folds"):
         train.run_images(config(), table, tmp_path / "run", folds=40)
+
+
+def test_one_model_is_locked_on_the_out_of_fold_scores_of_all_patients(
+    table: Path, validated: RunLayout, tmp_path: Path
+) -> None:
+    layout = RunLayout(tmp_path / "run")
+    assert train.run_images(config(calibration_folds=FOLDS), table, layout.root) == 0
+    point = read_model_file(layout.model).operating_points["malignancy"]
+    own = point.guarantee
+    assert own is not None
+    assert (own.scores, own.patients, own.locked, own.needed) == ("out_of_fold", 9, False, 45)
+    assert point.lock_note.startswith("not enough patients to lock: 9 positives; with 45 one could")
+    # The folds are those of a cross-validation with the same config, whose scores are known.
+    rows = list(csv.DictReader(validated.out_of_fold_csv.read_text(encoding="utf-8").splitlines()))
+    truth = np.array([row["target.malignancy.malignant"] == "1" for row in rows])
+    scores = np.array([row["p.malignancy.malignant"] for row in rows], np.float32)
+    expected = expected_lock(rows)
+    assert point.threshold == pytest.approx(expected.threshold, abs=2e-4)
+    assert own.bound == pytest.approx(expected.bound)
+    assert point.sensitivity is not None
+    assert point.sensitivity.value == pytest.approx(np.mean(scores[truth] >= np.float32(point.threshold)))
+    card = (layout.model / "card.md").read_text(encoding="utf-8")
+    assert "Not enough patients to lock: 9 positives" in card
+    assert "each scored by a model trained without him" in card

@@ -13,7 +13,7 @@ from inkdot.labels import score_column
 from inkdot.records import MaskArray, Mpp
 from inkdot.review.results.cluster_facts import ClusterFacts, measures_of
 from inkdot.review.results.ranking import Ranking, Region, View
-from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide
+from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide, flag_margins
 from inkdot.storage.tables.cluster_scores import ClusterScores
 
 _MARGIN_UM: Final = 4.0  # of surroundings in the image of a cluster larger than a tile
@@ -49,10 +49,8 @@ class ScoredClusters:
 
     @property
     def flag_margins(self) -> FloatArray:
-        """Logit of the score per cluster, that of its highest tile, by which clusters are ranked; NaN without tiles, [n]."""
-        tops = cast("list[int | None]", self.table.column("top_tile_row").to_pylist())
-        margins = self.slide.flag_margins
-        return np.array([np.nan if top is None else margins[top] for top in tops], np.float64)
+        """Logit of the score per cluster, by which clusters are ranked; NaN without tiles, shape [n]."""
+        return flag_margins(self.scores, self.slide.facts.head)
 
     @property
     def with_cards(self) -> IntArray:

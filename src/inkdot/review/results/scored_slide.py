@@ -129,15 +129,24 @@ class ScoredSlide:
 
     @property
     def flag_margins(self) -> FloatArray:
-        """Logit of the score per tile, by which regions are ranked, float64 [n].
+        """Logit of the score per tile, by which regions are ranked, shape [n]; see :func:`flag_margins`."""
+        return flag_margins(self.scores, self.facts.head)
 
-        From the scores of the other classes, which keep their digits where the flag class's is 1 in single precision: places do not
-        tie there.
-        """
-        head = self.facts.head
-        others = [self.scores[score_column(head.name, name)] for name in head.classes if name != head.flag_class]
-        rest = np.sum(np.asarray(others, np.float64), axis=0)
-        return np.log(np.maximum(self.flag_scores.astype(np.float64), _TINY)) - np.log(np.maximum(rest, _TINY))
+
+def flag_margins(scores: Mapping[str, FloatArray], head: Head) -> FloatArray:
+    """Logit of the score of the flag class, NaN where there is none, float64 [n].
+
+    From the scores of the other classes, which keep their digits where the flag class's is 1 in single precision: places do not
+    tie there.
+
+    Args:
+        scores: By column name, 0 to 1, shape [n] each.
+        head: The flagging head.
+    """
+    flag = np.asarray(scores[score_column(head.name, cast(str, head.flag_class))], np.float64)
+    others = [scores[score_column(head.name, name)] for name in head.classes if name != head.flag_class]
+    rest = np.sum(np.asarray(others, np.float64), axis=0)
+    return np.log(np.maximum(flag, _TINY)) - np.log(np.maximum(rest, _TINY))
 
 
 def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str) -> ScoredSlide:
