@@ -117,7 +117,7 @@ def test_every_fate_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_patients_are_counted_per_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     doctor.run(cohort(tmp_path), CONFIG)
     said = capsys.readouterr().out
-    (malignant,) = lines_with(said, "malignancy", "malignant", " 1 ")
+    (malignant,) = lines_with(said, "malignancy", "│ malignant ")
     assert malignant.split("│")[3:5] == [" 1        ", " 1      "]
     (benign,) = lines_with(said, "malignancy", "│ benign ")
     assert [cell.strip() for cell in benign.split("│")[3:5]] == ["2", "3"]  # P1's region, P2's two slides
@@ -126,9 +126,28 @@ def test_patients_are_counted_per_label(tmp_path: Path, capsys: pytest.CaptureFi
 def test_what_would_stop_training_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     doctor.run(cohort(tmp_path), CONFIG)
     said = capsys.readouterr().out
-    assert lines_with(said, "malignancy: expected at least 2 patients with malignant", "found 1")
-    assert not lines_with(said, "patients with benign")
-    assert lines_with(said, "head morphology: no slide or region has a label of it", "remove the head")
+    # P2's slides are labelled by patient alone, which training does not use.
+    assert lines_with(
+        said,
+        "malignancy: expected at least 2 patients with each class",
+        "found 1 with benign and 1 with malignant",
+        "columns patient_ are for evaluation",
+    )
+
+
+def test_a_head_that_training_would_leave_out_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    rows = ["slide_id,path,patient_id,malignancy,morphology"]
+    for index, (label, kind) in enumerate([("benign", "")] * 2 + [("malignant", "small_cell")] * 2):
+        (tmp_path / f"s{index}.tif").write_bytes((tmp_path / "a.tif").read_bytes() + bytes(index))
+        rows.append(f"s{index},s{index}.tif,p{index},{label},{kind}")
+    (tmp_path / "slides.csv").write_text("\n".join(rows) + "\n")
+    doctor.run(tmp_path / "slides.csv", CONFIG)
+    said = capsys.readouterr().out
+    assert lines_with(said, "head morphology: no slide or region has a label of class large_cell", "left out")
+    assert not lines_with(said, "training would stop")
 
 
 def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -355,10 +355,6 @@ def test_validation_patients_that_are_all_positive_cannot_choose_the_epoch(cohor
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (
-            {f"s{i:02d}": "test" for i in (3, 7, 11)},
-            "head morphology: expected training tiles of class 'large_cell'",
-        ),
         ({"s01": "validation"}, "head malignancy: expected validation tiles of class 'benign'"),
         (
             {f"s{i:02d}": "validation" for i in range(1, 12, 2)},

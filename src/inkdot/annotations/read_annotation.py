@@ -59,7 +59,7 @@ def read_annotation(
         path: The file.
         info: Metadata of its slide: id, size, bounds and mpp.
         config: Mapping of classes to labels.
-        heads: The heads.
+        heads: The heads. Rows of other heads in a labels table are skipped: the cohort may have more than the model.
 
     Raises:
         AnnotationError: The file is missing, damaged or of an unknown format, has a class that is not in the config, or a
@@ -159,6 +159,24 @@ def _read_drawing(kind: str, path: Path, info: SlideInfo, config: AnnotationConf
     return read_geojson(path, _text(path), _qupath_offset(info, config), config.object_types)
 
 
+def read_qupath_objects(
+    path: Path, corner_l0_px: Point, object_types: Sequence[str] = ("annotation",)
+) -> Drawing:
+    """Read the areas of a file that QuPath saved, whatever their classes mean.
+
+    Args:
+        path: The file.
+        corner_l0_px: Origin of its coordinates (x, y) in level-0 pixels.
+        object_types: Types of objects to read; others are skipped with a note.
+
+    Raises:
+        AnnotationError: The file is missing, damaged or not GeoJSON.
+    """
+    if (kind := dialect_of(path)) != "geojson":
+        raise AnnotationError(f"{path}: expected GeoJSON saved by QuPath, found the format {kind}")
+    return read_geojson(path, _text(path), corner_l0_px, object_types)
+
+
 def _qupath_offset(info: SlideInfo, config: AnnotationConfig) -> Point:
     if config.qupath_origin == "slide":
         return (0.0, 0.0)
@@ -167,7 +185,8 @@ def _qupath_offset(info: SlideInfo, config: AnnotationConfig) -> Point:
 
 
 def _from_labels_table(path: Path, info: SlideInfo, heads: Sequence[Head]) -> Annotation:
-    rows = read_labels(path, heads)
+    # Heads that nobody has are refused by `check_label_tables`, once for the cohort and not per slide.
+    rows = read_labels(path, heads, other_heads="skip")
     labels = tuple(label for label in rows if label.slide_id == info.slide_id)
     warnings: tuple[str, ...] = ()
     if rows and not labels:

@@ -11,9 +11,6 @@ from inkdot.manifest.columns import SPLIT
 from inkdot.records import SlideEntry
 from inkdot.storage.hashing import slide_fingerprint
 
-_MIN_PATIENTS = 2
-"""One for training and one for validation."""
-
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
@@ -53,30 +50,6 @@ def count_labels(
             patients = {patient_of(entry.slide_id, entry.patient_id) for entry in own}
             counts.append(LabelCount(head.name, label, len(patients), len(own)))
     return counts
-
-
-def training_notes(counts: Sequence[LabelCount], heads: Sequence[Head]) -> list[str]:
-    """Reasons why training would stop: a class of no patient, or of only one."""
-    if not any(count.slides for count in counts):
-        return ["no labels: enough to tile and predict, nothing to train or evaluate on"]
-    patients = {(count.head, count.label): count.patients for count in counts}
-    notes: list[str] = []
-    for head in heads:
-        if not any(patients[head.name, label] for label in head.labels):
-            notes.append(
-                f"head {head.name}: no slide or region has a label of it; training would stop: label some, or remove the head "
-                "from the config"
-            )
-            continue
-        for name in head.classes:
-            known = [label for label, weights in head.labels.items() if weights.get(name, 0.0) > 0.5]
-            count = sum(patients[head.name, label] for label in known)
-            if count < _MIN_PATIENTS:
-                notes.append(
-                    f"head {head.name}: expected at least {_MIN_PATIENTS} patients with {name}, one for training "
-                    f"and one for validation, found {count}; training would stop: label more patients"
-                )
-    return notes
 
 
 def cohort_notes(entries: Sequence[SlideEntry]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -211,6 +211,15 @@ def _hash(entry: ImageEntry) -> str:
         return file_sha256(entry.path)
     except OSError:
         return ""
+
+
+def with_targets_of(
+    entries: Sequence[ImageEntry], tiles: Sequence[LabelledTiles], config: Config
+) -> tuple[list[LabelledTiles], bool]:
+    """The images with targets of the heads of ``config``, and that none is trained on labels of whole slides."""
+    labels = {entry.name: entry for entry in entries}
+    heads = config.head_records
+    return [replace(own, targets=image_targets(labels[own.entry.slide_id], heads)) for own in tiles], False
 
 
 def image_targets(entry: ImageEntry, heads: Sequence[Head]) -> TargetArray:

@@ -10,7 +10,12 @@ from inkdot.records import Mpp
 
 
 def read_image_table(
-    path: Path, heads: Sequence[Head], images: ImagesConfig, *, optional: Collection[str] = ()
+    path: Path,
+    heads: Sequence[Head],
+    images: ImagesConfig,
+    *,
+    optional: Collection[str] = (),
+    as_named: bool = False,
 ) -> list[ImageEntry]:
     """Read an ``images.csv``.
 
@@ -19,6 +24,7 @@ def read_image_table(
         heads: The heads.
         images: Names of its columns.
         optional: Heads whose column may be missing or blank throughout.
+        as_named: A column that ``images.heads`` names must exist even so.
 
     Raises:
         ManifestError: The table, a column or a row is wrong.
@@ -34,4 +40,4 @@ def read_image_table(
         site=images.site,
         split=images.split,
     )
-    return read_images(path, heads, columns, optional=optional)
+    return read_images(path, heads, columns, optional=optional, as_named=as_named)

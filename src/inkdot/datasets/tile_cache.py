@@ -151,6 +151,7 @@ def _choose(
     heads, settings = config.head_records, config.training
     columns = [_targets(table, name) for name in target_columns(heads)]
     targets = np.stack(columns, axis=1)
+    fewer = sum(name.startswith("target.") for name in table.column_names) - len(columns)
     flagging = head_slices(heads)[flagging_head(heads).name]
     of_slide = slide_targets(entry.on_slide, targets, heads)
     whole = whole and not bool(np.isnan(of_slide[flagging]).any())
@@ -168,6 +169,8 @@ def _choose(
             "max_tiles_per_slide": settings.max_tiles_per_slide,
             "seed": settings.seed,
             **({"whole": True} if whole else {}),
+            # The table has targets of all heads; without some of them other rows are labelled.
+            **({} if fewer == 0 else {"heads": [head.name for head in heads]}),
         },
         source_sha256=str(footer["slide_fingerprint"]),
         slide_targets=of_slide,

@@ -61,7 +61,12 @@ class ImageEntry:
 
 
 def read_images(
-    path: Path, heads: Sequence[Head], columns: ImageColumns, *, optional: Collection[str] = ()
+    path: Path,
+    heads: Sequence[Head],
+    columns: ImageColumns,
+    *,
+    optional: Collection[str] = (),
+    as_named: bool = False,
 ) -> list[ImageEntry]:
     """Read and validate a table of labelled images, sorted by name.
 
@@ -70,6 +75,7 @@ def read_images(
         heads: The heads.
         columns: Column names of the table.
         optional: Heads whose column may be missing or empty.
+        as_named: A column that ``columns.heads`` names must exist even so.
 
     Raises:
         ManifestError: The table, a column or a row is wrong; the message names it and, for a missing column, the config key
@@ -79,7 +85,9 @@ def read_images(
     head_columns = {
         head.name: column
         for head in heads
-        if (column := columns.heads.get(head.name, head.name)) in table.columns or head.name not in optional
+        if (column := columns.heads.get(head.name, head.name)) in table.columns
+        or head.name not in optional
+        or (as_named and head.name in columns.heads)
     }
     heads = [head for head in heads if head.name in head_columns]
     listed = ", ".join(table.columns) or "none"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from inkdot.errors import ManifestError
 from inkdot.labels import Head
@@ -32,14 +33,20 @@ from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
 
+UnknownLabels = Literal["refuse", "skip"]
+"""What happens to a label that its head does not have: commands that need no labels skip it."""
 
-def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
+
+def read_slides(
+    source: Path, heads: Sequence[Head], *, unknown_labels: UnknownLabels = "refuse"
+) -> list[SlideEntry]:
     """Read a ``slides.csv``, or list a slide file or a folder of slides; sorted by slide_id.
 
     Args:
         source: A table (.csv), one slide, or a folder, whose slides are named by their file stem; a DICOM slide of several
             files by its folder.
         heads: The heads, whose labels are in the columns ``<head>`` (slide) and ``patient_<head>`` (patient).
+        unknown_labels: What happens to labels that their head does not have.
 
     Raises:
         ManifestError: The source is missing or has no slides, or a row or column is wrong.
@@ -58,17 +65,21 @@ def read_slides(source: Path, heads: Sequence[Head]) -> list[SlideEntry]:
             )
         return _unique(_with_own_ids([_of_file(path) for path in paths]), str(source))
     if source.suffix.lower() == ".csv":
-        return _unique(_read_table(source, heads), str(source))
+        return _unique(_read_table(source, heads, unknown_labels), str(source))
     return [_of_file(source)]
 
 
-def read_all_slides(sources: Sequence[Path], heads: Sequence[Head]) -> list[SlideEntry]:
+def read_all_slides(
+    sources: Sequence[Path], heads: Sequence[Head], *, unknown_labels: UnknownLabels = "refuse"
+) -> list[SlideEntry]:
     """Read several tables, slides or folders as by :func:`read_slides`; sorted by slide_id.
 
     Raises:
         ManifestError: As in :func:`read_slides`, or two slides have the same slide_id.
     """
-    entries = [entry for source in sources for entry in read_slides(source, heads)]
+    entries = [
+        entry for source in sources for entry in read_slides(source, heads, unknown_labels=unknown_labels)
+    ]
     return _unique(entries, ", ".join(str(source) for source in sources))
 
 
@@ -168,19 +179,25 @@ def _unique(entries: list[SlideEntry], source: str) -> list[SlideEntry]:
     return sorted(entries, key=lambda entry: entry.slide_id)
 
 
-def _read_table(path: Path, heads: Sequence[Head]) -> list[SlideEntry]:
+def _read_table(path: Path, heads: Sequence[Head], unknown_labels: UnknownLabels) -> list[SlideEntry]:
     head_columns = [prefix + head.name for head in heads for prefix in ("", PATIENT_PREFIX)]
     table = read_csv(path, REQUIRED, [*KNOWN, *head_columns])
     if not table.rows:
         raise ManifestError(
             f"{path}: expected at least one slide, found only the header; add a row per slide"
         )
-    entries = [_entry(path.parent, row, heads, frozenset(head_columns)) for row in table.rows]
+    entries = [_entry(path.parent, row, heads, frozenset(head_columns), unknown_labels) for row in table.rows]
     _check_patients(list(zip(table.rows, entries, strict=True)))
     return entries
 
 
-def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: frozenset[str]) -> SlideEntry:
+def _entry(
+    folder: Path,
+    row: CsvRow,
+    heads: Sequence[Head],
+    head_columns: frozenset[str],
+    unknown_labels: UnknownLabels,
+) -> SlideEntry:
     cells = row.cells
     _check_id(row.where, "column slide_id", cells["slide_id"], "choose another name")
     if not cells["path"]:
@@ -197,8 +214,8 @@ def _entry(folder: Path, row: CsvRow, heads: Sequence[Head], head_columns: froze
         stain=cells.get("stain", ""),
         mpp=mpp_from_text(row.where, "mpp", cells.get("mpp", "")),
         annotation=existing_spelling(folder / annotation) if annotation else None,
-        on_slide=_labels(row, heads, ""),
-        of_patient=_labels(row, heads, PATIENT_PREFIX),
+        on_slide=_labels(row, heads, "", unknown_labels),
+        of_patient=_labels(row, heads, PATIENT_PREFIX, unknown_labels),
         extra={name: text for name, text in cells.items() if name not in KNOWN and name not in head_columns},
     )
 
@@ -215,11 +232,11 @@ def _preparation(row: CsvRow) -> Preparation | None:
     )
 
 
-def _labels(row: CsvRow, heads: Sequence[Head], prefix: str) -> dict[str, str]:
+def _labels(row: CsvRow, heads: Sequence[Head], prefix: str, unknown_labels: UnknownLabels) -> dict[str, str]:
     labels: dict[str, str] = {}
     for head in heads:
         label = row.cells.get(prefix + head.name, "")
-        if label:
+        if label and (unknown_labels == "refuse" or label in head.labels):
             check_label(row.where, prefix + head.name, label, head)
             labels[head.name] = label
     return labels

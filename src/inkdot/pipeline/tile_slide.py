@@ -12,7 +12,15 @@ import pyarrow as pa
 from inkdot import __version__
 from inkdot.annotations import Annotation, read_annotation
 from inkdot.config import Config, MorphometryConfig
-from inkdot.errors import ImplausibleMppError, InkdotError, MissingMppError, ResolutionError, StorageError
+from inkdot.errors import (
+    AnnotationError,
+    ImplausibleMppError,
+    InkdotError,
+    ManifestError,
+    MissingMppError,
+    ResolutionError,
+    StorageError,
+)
 from inkdot.execution.watchdog import with_heartbeat
 from inkdot.geometry import tile_side_l0_px
 from inkdot.pipeline.measure_slide import largest_first, measure_slide_clusters, measurement_facts
@@ -44,18 +52,24 @@ class TileTask:
         config: The whole config.
         layout: The run folder.
         measure: Measure the nuclei of clusters too. Training does not use them, and `predict` measures the suspicious ones.
+        labels_needed: Without, an annotation that cannot be read costs its labels and not the slide.
     """
 
     config: Config
     layout: RunLayout
     measure: bool = False
+    labels_needed: bool = True
 
     def __call__(self, entry: SlideEntry) -> Outcome:
         """Tile one slide."""
-        return tile_slide(entry, self.config, self.layout, measure=self.measure)
+        return tile_slide(
+            entry, self.config, self.layout, measure=self.measure, labels_needed=self.labels_needed
+        )
 
 
-def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure: bool = False) -> Outcome:
+def tile_slide(
+    entry: SlideEntry, config: Config, layout: RunLayout, *, measure: bool = False, labels_needed: bool = True
+) -> Outcome:
     """Write ``tiles/<slide_id>.parquet`` and ``masks/<slide_id>.png``, or reuse valid ones.
 
     In mode ``clusters`` write ``clusters/<slide_id>.parquet`` too.
@@ -70,7 +84,7 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
     try:
         file = SameFile(entry.path)
         with closing(with_heartbeat(open_slide(entry))) as slide:
-            annotation = _annotation(entry, slide, config)
+            annotation = _annotation(entry, slide, config, labels_needed=labels_needed)
             provenance = _provenance(entry, config, annotation.labels, file.fingerprint)
             if _is_current(layout, entry.slide_id, provenance) and not (
                 measure and _measurements_missing(layout, entry.slide_id, config.morphometry)
@@ -109,7 +123,9 @@ def tile_slide(entry: SlideEntry, config: Config, layout: RunLayout, *, measure:
     return "done"
 
 
-def tiles_reusable(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
+def tiles_reusable(
+    entry: SlideEntry, config: Config, layout: RunLayout, *, labels_needed: bool = True
+) -> bool:
     """Whether an earlier tile table of this slide is valid; opens the slide.
 
     Raises:
@@ -117,16 +133,22 @@ def tiles_reusable(entry: SlideEntry, config: Config, layout: RunLayout) -> bool
         ManifestError: A row of the slide's labels table is wrong.
     """
     with closing(open_slide(entry)) as slide:
-        annotation = _annotation(entry, slide, config)
+        annotation = _annotation(entry, slide, config, labels_needed=labels_needed)
         fingerprint = SameFile(entry.path).fingerprint
         return _is_current(layout, entry.slide_id, _provenance(entry, config, annotation.labels, fingerprint))
 
 
-def _annotation(entry: SlideEntry, slide: Slide, config: Config) -> Annotation:
+def _annotation(entry: SlideEntry, slide: Slide, config: Config, *, labels_needed: bool) -> Annotation:
     """Labels of regions on this slide; a labels table may hold those of a whole cohort."""
+    none = Annotation((), (), "none")
     if entry.annotation is None:
-        return Annotation((), (), "none")
-    return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records)
+        return none
+    try:
+        return read_annotation(entry.annotation, slide.info, config.annotations, config.head_records)
+    except (AnnotationError, ManifestError):
+        if labels_needed:
+            raise
+        return none
 
 
 def _remove_tables(layout: RunLayout, slide_id: str) -> None:

@@ -11,7 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from inkdot.config import Config
-from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels, training_notes
+from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels
+from inkdot.datasets.label_tables import check_label_tables
+from inkdot.datasets.trainable_heads import RegionLabels, labelled_patients, trainable_heads
+from inkdot.errors import ManifestError, UserError
 from inkdot.execution.hardware import hardware_facts
 from inkdot.execution.process_pool import ProcessPool
 from inkdot.execution.task import Returned
@@ -53,7 +56,7 @@ def run(
     notes = [
         *source_notes([slides]),
         *cohort_notes(entries),
-        *training_notes(counts, config.head_records),
+        *_training_notes(entries, regions, config),
         *_disk_notes(reports),
     ]
     for line in notes:
@@ -94,6 +97,21 @@ def _reports(
                     result.slide_id, None, False, (), None, 0, 0, "", result.reason, ()
                 )
     return [found[entry.slide_id] for entry in entries]
+
+
+def _training_notes(entries: Sequence[SlideEntry], regions: RegionLabels, config: Config) -> list[str]:
+    """What `inkdot train` would say of the labels before it tiles: heads left out, or why it would stop."""
+    try:
+        tables = check_label_tables(entries, config.head_records)
+    except ManifestError as error:  # the slides without the wrong row are still checked
+        tables = [f"{error}: training would stop"]
+    labels = labelled_patients(entries, config, regions)
+    if not any(labels.of_class.values()):
+        return [*tables, "no labels: enough to tile and predict, nothing to train or evaluate on"]
+    try:
+        return [*tables, *trainable_heads(labels, config).notes]
+    except UserError as error:
+        return [*tables, str(error)]
 
 
 def _slide_table(

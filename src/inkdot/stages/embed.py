@@ -87,7 +87,7 @@ def run(
     if settings.from_features is not None:
         return _import(slides, layout, settings, batch)
     config = _config(settings, layout)
-    entries = batch.overrides.apply(read_slides(slides, config.head_records))
+    entries = batch.overrides.apply(read_slides(slides, config.head_records, unknown_labels="skip"))
     check_cell_finder(config.tiling.cell_finder)
     source = _source(settings, config)
     encoder = load_encoder_once(source, settings.runtime)
@@ -118,7 +118,7 @@ def run(
         write_text(layout.slides_csv, manifest_text(entries, config.head_records, out))
         text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, text + "\n")
-        summaries = _tile_and_embed(todo, TileTask(config, here), task, encoder, batch)
+        summaries = _tile_and_embed(todo, TileTask(config, here, labels_needed=False), task, encoder, batch)
         summaries += _export(todo, layout, settings, after=summaries)
         if record:
             return finish_shard(layout, record, summaries)
@@ -180,7 +180,7 @@ def _import(slides: Path, layout: RunLayout, settings: EmbedSettings, batch: Bat
             f"--from-features: expected a folder of .h5 files, found {settings.from_features}; name the folder"
         )
     heads = (settings.config or Config()).head_records
-    entries = batch.overrides.apply(read_slides(slides, heads))
+    entries = batch.overrides.apply(read_slides(slides, heads, unknown_labels="skip"))
     spec: TileSpec | None = settings.config.tiling.spec if settings.config else None
     task = ImportEmbeddingsTask(layout, settings.from_features, settings.encoder, spec, settings.dtype)
     if batch.dry_run:
@@ -235,7 +235,7 @@ def _plan(
     entry: SlideEntry, config: Config, layout: RunLayout, counts: dict[str, int], current: set[str]
 ) -> str:
     try:
-        if not tiles_reusable(entry, config, layout):
+        if not tiles_reusable(entry, config, layout, labels_needed=False):
             return "tile and embed"
     except InkdotError as error:
         return f"fail: {error}"

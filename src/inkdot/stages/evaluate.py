@@ -13,6 +13,7 @@ from inkdot.config import Config, ImagesConfig
 from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.datasets.lesions import region_labels
+from inkdot.datasets.trainable_heads import without_heads
 from inkdot.errors import UserError
 from inkdot.evaluation.html_report import report_html
 from inkdot.evaluation.image_report import image_report
@@ -70,7 +71,7 @@ def run(
     remedy = "evaluate it on images with --images"
     require_known_scale(model, description, allowed=False, remedy=remedy)
     entries = _test_slides(read_slides(slides, heads), slides)
-    notes = [*source_notes([slides]), *check_label_tables(entries, heads)]
+    notes = [*source_notes([slides]), *check_label_tables(entries, heads, other_heads="skip")]
     require_synthetic_slides(entries, description, allowed=allow_synthetic_model)
     settings = _settings(description, config)
     _print_lines(console, cost_lines(description.members))
@@ -179,7 +180,9 @@ def _settings(model: ModelFile, config: Config | None) -> Config:
     if config is None:
         return settings
     own, theirs = [head.name for head in model.heads], [head.name for head in config.heads]
-    if own != theirs:
+    # Heads without labels were left out in training; the config may still have them.
+    config, _ = without_heads(config, [name for name in theirs if name not in own])
+    if own != [head.name for head in config.heads]:
         raise UserError(
             f"--config: expected the heads of the model, {', '.join(own)}, found {', '.join(theirs)}; correct the heads"
         )

@@ -105,7 +105,7 @@ def run(
     )
     description = scoring.predictor.description
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)
-    entries = batch.overrides.apply(read_all_slides(sources, description.head_records))
+    entries = batch.overrides.apply(read_all_slides(sources, description.head_records, unknown_labels="skip"))
     for note in source_notes(sources):
         Console(stderr=True).print(Text(note), soft_wrap=True)
     layout, images, own = batch.layout(out), settings.slide_images, batch.own(entries)
@@ -124,7 +124,7 @@ def run(
     here = RunLayout(out.absolute())  # a task may run on a machine with another current folder
     readers, scorers = choose_executor(batch.execution), choose_executor(batch.execution, gpu=True)
     steps: list[_Step] = [
-        ("tile", TileTask(config, here), readers),
+        ("tile", TileTask(config, here, labels_needed=False), readers),
         ("predict", ScoreTask.of(scoring, here, model, settings.runtime), scorers),
         ("clusters", ClusterTask(here, config.morphometry, config.tiling.cell_finder), readers),
     ]
@@ -172,7 +172,7 @@ def _plan(
 ) -> str:
     """What the command would do with a slide, as a short phrase, for ``--dry-run``."""
     try:
-        if not tiles_reusable(entry, config, layout):
+        if not tiles_reusable(entry, config, layout, labels_needed=False):
             return "tile and score"
         if not (
             scores_reusable(entry, layout, scoring) and clusters_reusable(entry, layout, config.morphometry)

@@ -10,15 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from inkdot.config import Config
-from inkdot.datasets.cohort import Cohort, cohort_notes, split_cohort
-from inkdot.datasets.image_cache import cache_images
+from inkdot.datasets.cohort import Cohort, cohort_notes
+from inkdot.datasets.image_cache import cache_images, with_targets_of
 from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.datasets.splits.grouped_split import Part
 from inkdot.datasets.splits.near_duplicates import group_near_duplicates
-from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
+from inkdot.datasets.tile_cache import LabelledTiles
+from inkdot.datasets.trainable_heads import labelled_groups, labelled_patients
 from inkdot.errors import UserError
 from inkdot.execution.runner import print_summary, run_slides
+from inkdot.labels import flagging_head
 from inkdot.manifest import manifest_text, read_slides, source_notes
 from inkdot.pipeline.dry_run import plan_tiling, print_plan
 from inkdot.pipeline.results.adequacy_table import write_adequacy_table
@@ -32,13 +34,14 @@ from inkdot.storage.locking import locked
 from inkdot.tiling.clusters.detect import check_cell_finder
 from inkdot.training.batch_size_check import check_batch_size
 from inkdot.training.cache_tiles import cache_cohort
+from inkdot.training.choose_heads import choose_heads, heads_with_labels, tiles_with_heads
 from inkdot.training.cross_validation import cross_fitted_scores, cross_validate
 from inkdot.training.distributed.fabric import global_rank, launched_fabric, world_size
 from inkdot.training.fit.pretrained import check_start
 from inkdot.training.fit.tensorboard import tensorboard_note
 from inkdot.training.frozen.encode_cohort import encode_images, encode_slides, given_embeddings
 from inkdot.training.label_checks import check_labels
-from inkdot.training.mil.train_mil import mil_expected, training_tiles_of
+from inkdot.training.mil.train_mil import mil_expected
 from inkdot.training.run_context import RunContext, print_lines
 from inkdot.training.train_dry_run import planned_image_training, planned_training
 from inkdot.training.train_tiles import (
@@ -68,7 +71,8 @@ def run(
 ) -> int:
     """Train on labelled slides; the model is ``out/model``.
 
-    Slides that are not tiled yet are tiled. A rerun with the same settings and data resumes where it stopped.
+    Slides that are not tiled yet are tiled. A rerun with the same settings and data resumes where it stopped. Heads without
+    labels are left out of the model with a note; the tiles keep the targets of all heads of the config.
 
     Args:
         config: The whole config.
@@ -90,35 +94,37 @@ def run(
     console, layout, given = _console(), RunLayout(out), given_embeddings(embeddings, config)
     entries = read_slides(slides, config.head_records)
     print_lines(console, [*source_notes([slides]), *check_label_tables(entries, config.head_records)])
-    _check_settings(config, console, mil=mil_expected(entries, config))
+    known = heads_with_labels(slides, labelled_patients(entries, config), config, folds)
+    print_lines(console, known.notes)
+    _check_settings(known.config, console, mil=mil_expected(entries, known.config))
     if dry_run:
         failing = print_plan(console, entries, lambda entry: plan_tiling(entry, config, layout))
-        print_lines(console, planned_training(entries, config, layout, folds))
+        print_lines(console, planned_training(entries, config, known.config, layout, folds))
         return _exit_code(failing)
     with _started(config, layout, console) as context:
         fabric = context.fabric
         failed = fabric.broadcast(_tile(entries, context, workers, given) if fabric.is_global_zero else _NONE)
-        tiles = [labelled_tiles(entry, config, layout) for entry in entries if entry.slide_id not in failed]
-        if not tiles:
+        usable = [entry for entry in entries if entry.slide_id not in failed]
+        if not usable:
             raise UserError(
                 f"{slides}: expected slides to train on, found none that can be used; {': '.join(next(iter(failed.items())))}"
             )
-        tiles, by_slide = training_tiles_of(tiles, config, layout)
-        check_batch_size(config.training, fabric.world_size, mil=by_slide)
-        cohort = split_cohort(tiles, config, by_slide=by_slide)
-        check_labels(cohort, config)
+        chosen = choose_heads(partial(tiles_with_heads, usable, layout), known.config, folds, images=False)
+        check_batch_size(config.training, fabric.world_size, mil=chosen.by_slide)
+        context, cohort = replace(context, config=chosen.config), chosen.cohorts[0]
         if folds is None:
-            check_warm_start(cohort, config)
-        context.print(cohort_notes(cohort))
+            check_warm_start(cohort, chosen.config)
+        notes = [*known.notes, *chosen.notes]
+        context.print([*chosen.notes, *cohort_notes(cohort)])
         used = cohort.used() if folds is None else list(cohort.slides.values())
         context, source, uncached = _tile_source(cohort, used, context, workers, given)
         cohort = cohort.without(uncached)
         if folds is None:
-            _train(cohort, source, cohort_notes(cohort), context)
+            _train(cohort, source, [*cohort_notes(cohort), *notes], context)
         else:
             remaining = list(cohort.slides.values())
             cross_validate(
-                remaining, source, folds, context, images=False, by_slide=by_slide, ensemble=ensemble
+                remaining, source, folds, context, images=False, by_slide=chosen.by_slide, ensemble=ensemble
             )
     print_lines(console, _results(layout, folds, ensemble=ensemble))
     return _exit_code(failed or uncached)
@@ -242,7 +248,12 @@ def run_images(
     """
     _check_ensemble(folds, ensemble=ensemble)
     console, layout, given = _console(), RunLayout(out), given_embeddings(embeddings, config)
-    entries = read_image_table(images, config.head_records, config.images)
+    flagging = flagging_head(config.head_records).name
+    further = {head.name for head in config.heads if head.name != flagging}
+    entries = read_image_table(images, config.head_records, config.images, optional=further, as_named=True)
+    known = heads_with_labels(images, labelled_groups(entries, config.head_records), config, folds)
+    print_lines(console, known.notes)
+    config = known.config
     _check_settings(config, console, mil=False)
     unknown = sum(entry.mpp is None for entry in entries)
     if 0 < unknown < len(entries):
@@ -267,17 +278,21 @@ def run_images(
         context.print(near_duplicate_notes)
         warnings = group_warnings(cached.warnings, len(entries), "images")
         pixels = encode_images(cached, context, given) if config.model.freeze_backbone else cached.pixels
-        source, known = partial(image_tiles, pixels=pixels), not unknown
+        source, mpp_known = partial(image_tiles, pixels=pixels), not unknown
+        chosen = choose_heads(partial(with_targets_of, entries, tiles), config, folds, images=True)
+        context = replace(context, config=chosen.config)
         if folds is None:
-            cohort = split_cohort(tiles, config, images=True)
-            notes = [*cohort_notes(cohort), *near_duplicate_notes, *warnings]
+            cohort = chosen.cohorts[0]
+            notes = [*chosen.notes, *cohort_notes(cohort), *near_duplicate_notes, *warnings]
             if cached.padded:
                 notes.append(f"{cached.padded} images are smaller than a tile and were padded with white.")
             context.print(notes)
-            _train(cohort, source, notes, context, mpp_known=known)
+            _train(cohort, source, [*notes, *known.notes], context, mpp_known=mpp_known)
         else:
-            context.print(warnings)
-            cross_validate(tiles, source, folds, context, images=True, mpp_known=known, ensemble=ensemble)
+            context.print([*chosen.notes, *warnings])
+            cross_validate(
+                chosen.tiles, source, folds, context, images=True, mpp_known=mpp_known, ensemble=ensemble
+            )
     print_lines(console, _results(layout, folds, ensemble=ensemble))
     return _exit_code(cached.failed)
 

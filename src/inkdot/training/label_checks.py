@@ -13,6 +13,31 @@ from inkdot.model.targets import NameArray, TargetArray
 from inkdot.training.fit.monitor import check_monitored
 
 
+def untrained_heads(cohorts: Sequence[Cohort], config: Config) -> dict[str, str]:
+    """Heads besides the flagging one without training data of a class, and why each is left out, by name.
+
+    Whether labels of regions reach a tile, and on which side of the split their patients are, is known only once the slides
+    are tiled. See :func:`inkdot.datasets.trainable_heads.trainable_heads` for what is known before.
+
+    Args:
+        cohorts: The cohort, or that of each fold: a head must be trained in all of them.
+        config: The whole config.
+    """
+    heads, flagging = config.head_records, flagging_head(config.head_records).name
+    reasons: dict[str, str] = {}
+    for cohort in cohorts:
+        counts = _examples_per_class(cohort, "train", heads)
+        for head in heads:
+            missing = [name for name in head.classes if not counts[f"{head.name}.{name}"]]
+            if head.name != flagging and missing and head.name not in reasons:
+                what = "image" if cohort.images else "tile"
+                reasons[head.name] = (
+                    f"head {head.name}: no {what} for training has a label of {' or '.join(missing)}: it is left out of the "
+                    f"model; label more {'groups' if cohort.images else 'patients'}"
+                )
+    return reasons
+
+
 def check_labels(cohort: Cohort, config: Config) -> None:
     """Refuse a cohort without training tiles of a class, or without validation data of a class of the flagging head.
 

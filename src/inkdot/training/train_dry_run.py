@@ -1,16 +1,17 @@
 """What a training run would do, for ``inkdot train --dry-run``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 
 from inkdot.config import Config
 from inkdot.datasets.class_weights import tiles_per_epoch
-from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
-from inkdot.datasets.image_cache import hashes_of, listed_images
+from inkdot.datasets.cohort import cohort_notes
+from inkdot.datasets.image_cache import hashes_of, listed_images, with_targets_of
 from inkdot.datasets.splits.grouped_split import PARTS, Part, SplitSlide, grouped_split, patient_of
-from inkdot.datasets.tile_cache import LabelledTiles, labelled_tiles
+from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_sampler import steps_per_epoch
 from inkdot.errors import InkdotError
 from inkdot.labels import Head, flagging_head
@@ -20,14 +21,14 @@ from inkdot.records import SlideEntry
 from inkdot.slides import open_slide
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, free_bytes, readable_bytes
 from inkdot.storage.layout import RunLayout
-from inkdot.training.label_checks import check_labels
-from inkdot.training.mil.train_mil import planned_steps, training_tiles_of
+from inkdot.training.choose_heads import choose_heads, tiles_with_heads
+from inkdot.training.mil.train_mil import planned_steps
 
 _PURPOSES = {"train": "training", "validation": "validation", "test": "testing"}
 
 
 def planned_training(
-    entries: Sequence[SlideEntry], config: Config, layout: RunLayout, folds: int | None
+    entries: Sequence[SlideEntry], tiling: Config, config: Config, layout: RunLayout, folds: int | None
 ) -> list[str]:
     """Lines on tiles, split, disk and steps of a run on slides.
 
@@ -36,18 +37,17 @@ def planned_training(
 
     Args:
         entries: The slides; those that cannot be opened are skipped.
-        config: The whole config.
+        tiling: The config with which slides are tiled, with all heads.
+        config: The config of training, with the heads that have labels.
         layout: The run folder; need not exist.
         folds: Of a cross-validation, or None.
 
     Raises:
         UserError: The slides do not suffice for a model; the message names what is missing.
     """
-    ready = [entry for entry in entries if _tiled(entry, config, layout)]
+    ready = [entry for entry in entries if _tiled(entry, tiling, layout)]
     if len(ready) == len(entries):
-        tiles = [labelled_tiles(entry, config, layout) for entry in entries]
-        tiles, by_slide = training_tiles_of(tiles, config, layout)
-        return _known(tiles, config, layout, folds, images=False, by_slide=by_slide)
+        return _known(partial(tiles_with_heads, entries, layout), config, layout, folds, images=False)
     most = sum(_most_tiles(entry, config) for entry in entries)
     parts = grouped_split(
         [_by_manifest(entry, flagging_head(config.head_records)) for entry in entries],
@@ -75,26 +75,24 @@ def planned_image_training(
     hashes = hashes_of(entries)
     missing = [entry.name for entry in entries if not hashes[entry.name]]
     tiles = [own for own in listed_images(entries, config.head_records, hashes, {}) if own.source_sha256]
-    return _known(tiles, config, layout, folds, images=True), missing
+    return _known(
+        lambda own: with_targets_of(entries, tiles, own), config, layout, folds, images=True
+    ), missing
 
 
 def _known(
-    tiles: Sequence[LabelledTiles],
+    tiles_of: Callable[[Config], tuple[list[LabelledTiles], bool]],
     config: Config,
     layout: RunLayout,
     folds: int | None,
     *,
     images: bool,
-    by_slide: bool = False,
 ) -> list[str]:
-    numbers = [None] if folds is None else [Fold(index, folds) for index in range(folds)]
-    lines: list[str] = []
-    cohorts: list[Cohort] = []
-    for number in numbers:
-        cohort = split_cohort(tiles, config, images=images, fold=number, by_slide=by_slide)
-        check_labels(cohort, config)
-        cohorts.append(cohort)
-        lines += [f"Fold {number.number + 1} of {number.folds}:"] if number else []
+    chosen = choose_heads(tiles_of, config, folds, images=images)
+    config, tiles, cohorts, by_slide = chosen.config, chosen.tiles, chosen.cohorts, chosen.by_slide
+    lines = list(chosen.notes)
+    for number, cohort in enumerate(cohorts, start=1):
+        lines += [f"Fold {number} of {folds}:"] if folds is not None else []
         lines += cohort_notes(cohort)
     drawn = tiles_per_epoch(np.concatenate([own.targets for own in cohorts[0].of("train")]), config)
     used = cohorts[0].slides.values() if folds else cohorts[0].used()

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -53,8 +54,15 @@ def write_labels(path: Path, labels: Iterable[RegionLabel]) -> None:
     write_text(path, buffer.getvalue())
 
 
-def read_labels(path: Path, heads: Sequence[Head]) -> list[RegionLabel]:
+def read_labels(
+    path: Path, heads: Sequence[Head], *, other_heads: Literal["refuse", "skip"] = "refuse"
+) -> list[RegionLabel]:
     """Read and validate a labels table.
+
+    Args:
+        path: The table.
+        heads: The heads.
+        other_heads: What happens to rows of heads that are not among them, as of a model with fewer heads than the table.
 
     Raises:
         ManifestError: The table is missing, or a row's region, head or label is wrong.
@@ -66,6 +74,8 @@ def read_labels(path: Path, heads: Sequence[Head]) -> list[RegionLabel]:
         slide_id, geometry, head, label, reader, source = (row.cells[name] for name in COLUMNS)
         if not slide_id:
             raise ManifestError(f"{row.where}: column slide_id: expected a slide, found nothing; fill it in")
+        if head not in by_name and other_heads == "skip":
+            continue
         if head not in by_name:
             raise ManifestError(
                 f"{row.where}: column head: expected {', '.join(by_name)}, found {head!r}; "
