@@ -96,8 +96,32 @@ def test_annotations_without_a_verdict_are_counted(tmp_path: Path) -> None:
         feature({"names": ["malignant", "mixed"]}),
     ]
     found = read_qupath(saved(tmp_path / "s.geojson", features), DEFAULT_HEADS, (0, 0), SIZE)
-    assert found.ignored == {"flagged": 2, "no area": 1, "no class": 1}
+    assert found.ignored == {"flagged": 2, "no class": 1}
+    assert any("geometry Point have no area" in note for note in found.notes)
     assert [verdict for _, _, verdict in found.verdicts] == ["malignant", "mixed"]
+
+
+def test_child_objects_are_read_and_one_without_outline_costs_no_other(tmp_path: Path) -> None:
+    """QuPath saves hierarchies: the root has no outline, and answers lie inside of a region."""
+    inner = [feature({"name": "malignant"}), feature({"name": "benign"})]
+    lost = feature({"name": "benign"}) | {"geometry": None}
+    root = {"type": "Feature", "geometry": None, "properties": {"objectType": "root"}}
+    data = root | {"childObjects": [feature({"name": "Region"}) | {"childObjects": inner}, lost]}
+    found = read_qupath(saved(tmp_path / "s.geojson", data), DEFAULT_HEADS, (0, 0), SIZE)
+    assert [verdict for _, _, verdict in found.verdicts] == ["malignant", "benign"]
+    assert found.ignored == {"Region": 1}
+    assert [note for note in found.notes if "without geometry were skipped: 1" in note]
+
+
+def test_detections_are_nobodys_verdicts(tmp_path: Path) -> None:
+    cell = feature({"name": "malignant"})
+    cell["properties"]["objectType"] = "detection"
+    old = feature({"name": "malignant"}) | {"id": "PathCellObject"}
+    del old["properties"]["objectType"]
+    path = saved(tmp_path / "s.geojson", [cell, old, feature({"name": "benign"})])
+    found = read_qupath(path, DEFAULT_HEADS, (0, 0), SIZE)
+    assert [verdict for _, _, verdict in found.verdicts] == ["benign"]
+    assert ["'detection'" in note or "'cell'" in note for note in found.notes] == [True, True]
 
 
 def test_a_region_outside_of_the_slide_is_ignored(tmp_path: Path) -> None:
@@ -141,5 +165,5 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_broken_geometry_is_named_by_its_number(tmp_path: Path) -> None:
     path = saved(tmp_path / "s.geojson", [feature(None), feature({"name": "benign"}, {"type": "Polygon"})])
-    with pytest.raises(ManifestError, match="annotation 2"):
+    with pytest.raises(ManifestError, match="feature 2"):
         read_qupath(path, DEFAULT_HEADS, (0, 0), SIZE)

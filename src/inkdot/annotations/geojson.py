@@ -51,6 +51,8 @@ def read_geojson(path: Path, text: str, offset: Point, object_types: Sequence[st
         where = f"{path}: feature {index}"
         for feature in _features(item, where):
             kind = _object_type(feature)
+            if kind == "root":  # it only holds the others
+                continue
             if kind not in object_types:
                 notes.add(f"objects of type {kind!r} were skipped (annotations.object_types)", where)
                 continue
@@ -86,7 +88,7 @@ def _features(item: object, where: str) -> Iterator[_Object]:
 
 
 def _object_type(feature: _Object) -> str:
-    properties = cast(_Object, feature.get("properties") or {})
+    properties = _mapping(feature.get("properties") or {}, "properties")
     named = properties.get("objectType") or properties.get("object_type")
     if isinstance(named, str):
         return named.lower()

@@ -138,6 +138,8 @@ def _drawn_verdicts(
     bounds = cast("Sequence[int] | None", slide["bounds_l0_px"])
     size = cast("tuple[int, int]", (slide["width_l0_px"], slide["height_l0_px"]))
     found = read_qupath(path, heads, (bounds[0], bounds[1]) if bounds else (0, 0), size)
+    for note in found.notes:
+        console.print(note, soft_wrap=True, markup=False)
     if found.ignored:
         classes = ", ".join(f"{name} ({count})" for name, count in found.ignored.items())
         console.print(
