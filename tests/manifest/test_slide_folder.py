@@ -82,12 +82,17 @@ def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
         "d.bmp",
         "slides.csv",
         "ok.geojson",
+        "notes.TXT",
+        "more.txt",
+        "report.pdf",
+        "export.json",
         ".hidden.vsi",
         "more/e.svs",
     )
     touched(tmp_path, "m.mrxs", "m/Index.dat", ".git/f.svs")
     assert source_notes([tmp_path, tmp_path / "ok.svs", tmp_path / "slides.csv"]) == [
         f"{tmp_path}: 3 files (b.vsi, c.isyntax, d.bmp) passed over: of a kind that is not read, or a name that is no text",
+        f"{tmp_path}: files beside the slides not read: 2 .txt, 1 .csv, 1 .geojson, 1 .json, 1 .pdf",
         f"{tmp_path}: 1 subfolder (more) not searched; name them too, or list the slides in a slides.csv",
     ]
 

@@ -24,7 +24,7 @@ def test_those_that_differ_in_their_numbers_only_are_one_kind():
         for count in (14, 3)
     ]
     assert warning_lines(said) == [
-        "2 of 2 slides (s14, s3), such as s14: lymphocyte reference unavailable: 14 lymphocytes, 20 needed"
+        "2 of 2 slides (s14, s3), here of the first: lymphocyte reference unavailable: 14 lymphocytes, 20 needed"
     ]
 
 

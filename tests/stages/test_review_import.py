@@ -18,6 +18,7 @@ from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.finder_corrections import read_finder_corrections
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.parquet_tables import write_table
+from inkdot.storage.verdict_store import VerdictStore
 from inkdot.tiling.tile_labels import TileBoxes, target_columns_for
 
 
@@ -217,3 +218,13 @@ def test_agreement_needs_two_readers(tmp_path: Path) -> None:
     path = verdicts(tmp_path / "a.csv", "dr-a", [("S1", 0, "malignancy", "benign")])
     with pytest.raises(ManifestError, match="two readers, found dr-a"):
         review_agreement.run([path])
+
+
+def test_without_any_verdict_nothing_is_written(tmp_path: Path) -> None:
+    """An empty table of labels would pass for the answers of a reader."""
+    VerdictStore(tmp_path / "reviews.sqlite").close()
+    out = tmp_path / "labels.csv"
+    out.write_text("the labels of last week")
+    with pytest.raises(UserError, match=r"reviews\.sqlite: expected verdicts of readers, found none"):
+        review_import.run([tmp_path / "reviews.sqlite"], out)
+    assert out.read_text() == "the labels of last week"

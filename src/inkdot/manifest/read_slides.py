@@ -24,6 +24,7 @@ from inkdot.manifest.file_names import (
 from inkdot.manifest.slide_folder import (
     SLIDE_SUFFIXES,
     counted,
+    counted_kinds,
     dicom_slide,
     passed_over,
     slide_files,
@@ -106,12 +107,14 @@ def source_notes(sources: Sequence[Path]) -> list[str]:
 
 
 def _passed_over(folder: Path) -> list[str]:
-    files, folders = passed_over(folder)
+    files, beside, folders = passed_over(folder)
     notes: list[str] = []
     if files:
         notes.append(
             f"{counted(files, 'file')} passed over: of a kind that is not read, or a name that is no text"
         )
+    if beside:
+        notes.append(f"files beside the slides not read: {counted_kinds(beside)}")
     if folders:
         notes.append(
             f"{counted(folders, 'subfolder')} not searched; name them too, or list the slides in a slides.csv"

@@ -1,8 +1,9 @@
 """Finds the slides of a folder, where one slide may consist of several files."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from inkdot.manifest.file_names import is_writable_name
 
@@ -39,12 +40,22 @@ def slide_files(folder: Path) -> list[Path]:
     return sorted([*_one_per_series(listed), *nested])
 
 
-def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files of a folder that may be slides or hold some but are no part of any that is listed, and its subfolders; sorted.
+class PassedOver(NamedTuple):
+    """What of a folder is no part of any slide that is listed; each sorted.
 
-    Tables, annotations and texts beside the slides are not slides; neither are hidden files, nor the data folders of
-    MIRAX and VMS slides.
+    Attributes:
+        files: Files that may be slides or hold some.
+        beside: Tables, annotations and texts, which lie beside slides by rights.
+        folders: Subfolders.
     """
+
+    files: list[Path]
+    beside: list[Path]
+    folders: list[Path]
+
+
+def passed_over(folder: Path) -> PassedOver:
+    """What of a folder is passed over, but for hidden files and the data folders of MIRAX and VMS slides."""
     _, others = _listed(folder)
     stems = {path.stem for path in folder.iterdir() if path.suffix.lower() == ".mrxs"}
     folders = [
@@ -55,7 +66,16 @@ def passed_over(folder: Path) -> tuple[list[Path], list[Path]]:
         and path.name not in stems
         and dicom_slide(path) is None
     ]
-    return sorted(path for path in others if path.suffix.lower() not in _BESIDE), sorted(folders)
+    beside = [path for path in others if path.suffix.lower() in _BESIDE]
+    return PassedOver(sorted(set(others) - set(beside)), sorted(beside), sorted(folders))
+
+
+def counted_kinds(paths: Iterable[Path]) -> str:
+    """Numbers of files by suffix, such as ``2 .csv, 1 .txt``; the commonest first."""
+    kinds = Counter(path.suffix.lower() for path in paths)
+    return ", ".join(
+        f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda own: (-own[1], own[0]))
+    )
 
 
 def counted(paths: Sequence[Path], what: str) -> str:

@@ -55,7 +55,7 @@ def run(
 
     Raises:
         ManifestError: A table or file is missing or invalid.
-        UserError: A GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results, or
+        UserError: There is no verdict at all, a GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results, or
             ``not_a_cell`` is no label of the flagging head.
         StorageError: The results' scores cannot be read.
     """
@@ -70,6 +70,11 @@ def run(
     kept = [replace(verdict, slide_id=names.get(verdict.slide_id, verdict.slide_id)) for verdict in latest]
     for path in sorted(drawn):
         kept += _drawn_verdicts(path, heads, results, reader, console)
+    if not kept:
+        raise UserError(
+            f"{', '.join(str(path) for path in verdicts)}: expected verdicts of readers, found none; nothing was written. Give "
+            "files in which a reader has answered"
+        )
     no_cell = [verdict for verdict in kept if verdict.head == FINDER_HEAD.name]
     labels = [_label(verdict) for verdict in kept if verdict.head != FINDER_HEAD.name]
     if not_a_cell is not None:

@@ -51,12 +51,13 @@ def group_warnings(found: Iterable[tuple[str, str]], total: int, kind: str = "sl
 
 
 def _line(found: Sequence[tuple[str, str]], total: int, kind: str) -> str:
-    slide_id, text = found[0]
+    _, text = found[0]
     names = list(dict.fromkeys(name for name, _ in found))
     named = ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
     alike = all(other == text for _, other in found)
     which = f" ({named})" if len(names) < total or not alike else ""
-    return f"{len(found)} of {total} {kind}{which}{'' if alike else f', such as {slide_id}'}: {text}"
+    # The first name is that of the text: named once, it need not be repeated.
+    return f"{len(found)} of {total} {kind}{which}{'' if alike else ', here of the first'}: {text}"
 
 
 def spread_lines(predictions: Sequence[Prediction]) -> list[str]:
