@@ -17,6 +17,7 @@ from inkdot.cli.embed import embed
 from inkdot.cli.evaluate import evaluate
 from inkdot.cli.model import encoders, model
 from inkdot.cli.options import renamed_options
+from inkdot.cli.plan import plan
 from inkdot.cli.predict import predict
 from inkdot.cli.prepare import demo, doctor, init, synth, tile
 from inkdot.cli.review import review
@@ -40,6 +41,7 @@ Where to find what (COMMAND --help lists the options):
   SLURM job arrays, shards, progress of a batch   predict --shard, status
   AUC, calibration, confidence intervals          evaluate
   compare models: paired bootstrap, DeLong        compare
+  sample size, power, reader study                plan
   gallery, slide viewer, verdicts                 review export, review serve
   active learning                                 review next
   cell finder, "not a cell"                       cell-finder fine-tune
@@ -69,6 +71,7 @@ app.command()(predict)
 app.command()(status)
 app.command()(merge)
 app.command()(encoders)
+app.add_typer(plan, name="plan")
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")
 app.add_typer(cell_finder, name="cell-finder")

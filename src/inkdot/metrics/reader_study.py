@@ -4,6 +4,8 @@ Formulas: Hillis, Obuchowski and Berbaum 2011, Acad Radiol 18:129 (every reader 
 Stat Med 33:330 (readers nested in the arms), with the denominator degrees of freedom of Hillis 2007, Stat Med 26:596.
 """
 
+# pyright: reportUnknownMemberType=false
+
 import math
 from dataclasses import dataclass
 from typing import Literal

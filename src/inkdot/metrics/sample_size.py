@@ -3,6 +3,8 @@
 All numbers are exact binomial, no normal approximation is used. Reader studies are in :mod:`inkdot.metrics.reader_study`.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import math
 from collections.abc import Callable
 from typing import Literal

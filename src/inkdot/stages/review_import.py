@@ -55,8 +55,8 @@ def run(
 
     Raises:
         ManifestError: A table or file is missing or invalid.
-        UserError: There is no verdict at all, a GeoJSON file is given without ``results`` or ``reader``, or belongs to no slide of the results, or
-            ``not_a_cell`` is no label of the flagging head.
+        UserError: There is no verdict at all, a GeoJSON file is given without ``results`` or ``reader`` or belongs to no slide
+            of the results, or ``not_a_cell`` is no label of the flagging head.
         StorageError: The results' scores cannot be read.
     """
     console = Console(stderr=True)

@@ -1,0 +1,1 @@
+"""Plans of studies: how many patients, cases or readers."""
