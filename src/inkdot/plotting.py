@@ -76,6 +76,13 @@ def subplots(
     return figure, list(axes.ravel())
 
 
+def whole_ticks(axes: Axes) -> None:
+    """Put the ticks of the x axis at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def svg(figure: Figure) -> str:
     """The figure as one ``<svg>`` element without date, program name or document type; text is escaped.
 

@@ -118,8 +118,6 @@ def plan_html(plan: StudyPlan) -> str:
 
 
 def _figure(plan: StudyPlan) -> Figure:
-    from matplotlib.ticker import MaxNLocator  # imported here: Matplotlib takes a third of a second
-
     figure, (axes,) = plotting.subplots(width=5.6, height=3.6)
     if plan.target is not None:
         axes.axhline(plan.target, color=plotting.GREY, linestyle="--", linewidth=1.0, label="asked")
@@ -128,7 +126,7 @@ def _figure(plan: StudyPlan) -> Figure:
         axes.plot(line.x, line.y, color=colour, label=line.label, marker="o" if len(line.x) <= 12 else None)
     axes.set(xlabel=plan.x_label, ylabel=plan.y_label)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half patient
+    plotting.whole_ticks(axes)  # there is no half patient
     if plan.target is not None:
         axes.legend()
     return figure
