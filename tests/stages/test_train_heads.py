@@ -139,5 +139,5 @@ def test_images_without_labels_of_a_head_train_the_others(
         train.run_images(settings.model_copy(update={"images": images}), tmp_path / "images.csv", layout.root)
         == 0
     )
-    assert "head morphology: no slide or region has a label of it" in said(capsys)
+    assert "head morphology: no image has a label of it" in said(capsys)
     assert model_heads(layout) == ["malignancy"]

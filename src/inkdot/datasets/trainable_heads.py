@@ -32,11 +32,13 @@ class LabelledPatients:
         of_class: Names of patients by (head, class); a label counts for every class that it gives weight to.
         whose: What they are, for messages: patients or groups.
         source: Where labels may be, for messages.
+        example: What has a label, for messages.
     """
 
     of_class: Mapping[tuple[str, str], set[str]]
     whose: str
     source: str
+    example: str = "slide or region"
 
     def count(self, head: str, class_name: str) -> int:
         """Number of patients with the class."""
@@ -95,7 +97,7 @@ def labelled_groups(entries: Sequence[ImageEntry], heads: Sequence[Head]) -> Lab
     of_class: dict[tuple[str, str], set[str]] = {}
     for entry in entries:
         _add(of_class, entry.group, entry.labels.items(), heads)
-    return LabelledPatients(of_class, "groups", "in the columns of the heads")
+    return LabelledPatients(of_class, "groups", "in the columns of the heads", "image")
 
 
 def trainable_heads(labels: LabelledPatients, config: Config, folds: int | None = None) -> TrainableHeads:
@@ -127,7 +129,7 @@ def trainable_heads(labels: LabelledPatients, config: Config, folds: int | None 
         missing = [name for name in head.classes if not labels.count(head.name, name)]
         if missing:
             left_out.append(head.name)
-            notes.append(_left_out(head, missing))
+            notes.append(_left_out(head, missing, labels.example))
             continue
         notes += [
             f"head {head.name}: only one of the {labels.whose} has a label of class {name}: the class is without validation or "
@@ -262,15 +264,13 @@ def _column(head: str, config: Config) -> str:
     return config.images.heads.get(head, head)
 
 
-def _left_out(head: Head, missing: Sequence[str]) -> str:
+def _left_out(head: Head, missing: Sequence[str], example: str) -> str:
     change = "label some, or remove the head from the config"
     if len(missing) == len(head.classes):
-        return (
-            f"head {head.name}: no slide or region has a label of it: it is left out of the model; {change}"
-        )
+        return f"head {head.name}: no {example} has a label of it: it is left out of the model; {change}"
     which = f"class{'es' if len(missing) > 1 else ''} {', '.join(missing)}"
     return (
-        f"head {head.name}: no slide or region has a label of {which}, and what is never seen cannot be told apart: the head is "
+        f"head {head.name}: no {example} has a label of {which}, and what is never seen cannot be told apart: the head is "
         f"left out of the model; {change}"
     )
 
