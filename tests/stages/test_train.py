@@ -443,10 +443,25 @@ def test_tiles_beyond_the_limit_are_left_out_and_counted(cohort: Path, tmp_path:
 
 def test_no_usable_slide_at_all_is_the_users_error(tmp_path: Path):
     (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "torn.tif").write_bytes(b"II*\0")
-    path = write_manifest(tmp_path / "c", [("torn", "torn.tif", "", "", "")])
-    with pytest.raises(UserError, match="found none that can be used; torn: "):
+    rows: list[tuple[str, ...]] = []
+    for index, label in enumerate(["benign", "malignant"] * 2):
+        (tmp_path / "c" / f"torn{index}.tif").write_bytes(b"II*\0" + bytes(index))
+        rows.append((f"torn{index}", f"torn{index}.tif", "", "", "", label))
+    path = write_manifest(tmp_path / "c", rows, "malignancy")
+    with pytest.raises(UserError, match="found none that can be used; torn0: "):
         train.run(config(), path, tmp_path / "run")
+
+
+def test_labels_in_annotations_that_cannot_be_read_are_not_called_missing(tmp_path: Path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "torn.tif").write_bytes(b"II*\0")
+    (tmp_path / "c" / "torn.geojson").write_text("[]")
+    path = write_manifest(tmp_path / "c", [("torn", "torn.tif", "", "", "torn.geojson")])
+    with pytest.raises(
+        UserError, match=r"found none of any head .*1 annotation could not be read, the first: torn: "
+    ):
+        train.run(config(), path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_backbone_is_said_before_any_slide_is_read(cohort: Path, tmp_path: Path):

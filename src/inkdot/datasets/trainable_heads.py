@@ -82,13 +82,17 @@ def labelled_patients(
     of_slide = {entry.slide_id: entry for entry in entries}
     for entry in entries:
         _add(of_class, patient_of(entry.slide_id, entry.patient_id), _usable(entry, config), heads)
-    found = regions.items() if regions is not None else _regions(entries, config, enough)
+    unread: list[str] = []
+    found = regions.items() if regions is not None else _regions(entries, config, enough, unread)
     for slide_id, labels in found:
         if slide_id in of_slide:
             _add(of_class, patient_of(slide_id, of_slide[slide_id].patient_id), labels, heads)
     source = "in columns, labels tables or annotations"
     if any(entry.of_patient for entry in entries):
         source += " (columns patient_ are for evaluation and train nothing)"
+    if unread:
+        many = "1 annotation" if len(unread) == 1 else f"{len(unread)} annotations"
+        source += f" ({many} could not be read, the first: {unread[0]})"
     return LabelledPatients(of_class, "patients", source)
 
 
@@ -218,7 +222,7 @@ def _met(entry: SlideEntry, head: Head, heads: Mapping[str, Head]) -> bool:
 
 
 def _regions(
-    entries: Sequence[SlideEntry], config: Config, enough: Callable[[], bool]
+    entries: Sequence[SlideEntry], config: Config, enough: Callable[[], bool], unread: list[str]
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     heads, tables = config.head_records, set[str]()
     single: list[SlideEntry] = []
@@ -233,8 +237,8 @@ def _regions(
             tables.add(str(path))
             for label in read_labels(path, heads, other_heads="skip"):
                 yield label.slide_id, [(label.head, label.label)]
-        except InkdotError:
-            continue
+        except InkdotError as error:
+            unread.append(f"{entry.slide_id}: {error}")
     for entry in single:
         if enough():
             return
@@ -242,7 +246,8 @@ def _regions(
             with closing(open_slide(entry)) as slide:
                 assert entry.annotation is not None
                 found = read_annotation(entry.annotation, slide.info, config.annotations, heads)
-        except InkdotError:
+        except InkdotError as error:
+            unread.append(f"{entry.slide_id}: {error}")
             continue
         yield entry.slide_id, [(label.head, label.label) for label in found.labels]
 
