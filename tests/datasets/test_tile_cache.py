@@ -9,6 +9,7 @@ import pytest
 
 from inkdot.config import Config, TilingConfig, TrainingConfig
 from inkdot.datasets.tile_cache import cache_tiles, cached_pixels, labelled_tiles
+from inkdot.datasets.trainable_heads import without_heads
 from inkdot.errors import UnreadableSlideError
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import Mpp, SlideEntry
@@ -62,6 +63,20 @@ def test_a_valid_cache_is_reused_and_another_is_read_again(entry: SlideEntry, la
     assert chosen.selection.left_out > 0
     layout.cached_tiles_metadata("s").write_text("{")  # damaged
     assert cache_tiles(entry, fewer, layout) == "done"
+
+
+def test_a_cache_of_all_heads_is_not_taken_for_one_of_fewer(entry: SlideEntry, tmp_path: Path):
+    """Rows that only the other head labels are in the one and not in the other."""
+    both = SlideEntry("s", entry.path, on_slide={"morphology": "small_cell", "malignancy": "malignant"})
+    layout = RunLayout(tmp_path / "heads")
+    tile_slide(both, CONFIG, layout)
+    table, _ = read_table(layout.tiles("s"), TILES_VERSION)
+    assert table.num_rows > 0
+    fewer, _ = without_heads(CONFIG, ["morphology"])
+    assert cache_tiles(both, CONFIG, layout) == "done"
+    assert cache_tiles(both, fewer, layout) == "done"
+    assert len(cached_pixels(both, layout)) == len(labelled_tiles(both, fewer, layout).targets)
+    assert cache_tiles(both, fewer, layout) == "reused"
 
 
 def test_a_slide_without_labels_has_an_empty_cache(entry: SlideEntry, tmp_path: Path):
