@@ -99,7 +99,9 @@ def positives_for_lock(sensitivity: float, confidence: float, misses: int = 0) -
     if misses < 0:
         raise ValueError(f"expected misses of 0 or more, found {misses}")
     return _smallest(
-        lambda patients: patients > misses and bdtr(misses, patients, 1.0 - sensitivity) <= 1.0 - confidence + 1e-12,
+        lambda patients: (
+            patients > misses and bdtr(misses, patients, 1.0 - sensitivity) <= 1.0 - confidence + 1e-12
+        ),
         teeth=1,
     )
 
