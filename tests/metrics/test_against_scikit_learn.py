@@ -17,7 +17,7 @@ from inkdot.metrics.classification import (
     log_loss,
     roc_auc,
 )
-from inkdot.metrics.curves import reliability_bins, roc_points
+from inkdot.metrics.curves import precision_recall_points, reliability_bins, roc_points
 from inkdot.metrics.intervals.confidence_intervals import sensitivity_specificity
 
 TENTHS = st.integers(0, 10).map(lambda tenth: tenth / 10)  # few values, hence many ties
@@ -57,6 +57,20 @@ def test_roc_curve(rows):
         return
     false_positives, true_positives, _ = sk.roc_curve(truth, scores, drop_intermediate=False)
     np.testing.assert_allclose(roc_points(truth, scores), np.stack([false_positives, true_positives], axis=1))
+
+
+@several
+@given(ROWS)
+def test_precision_recall_curve(rows):
+    truth, scores, _ = columns(rows)
+    if not truth.any() or truth.all():
+        assert precision_recall_points(truth, scores) == []
+        return
+    precision, recall, _ = sk.precision_recall_curve(truth, scores)
+    expected = np.stack([recall[:-1], precision[:-1]], axis=1)[
+        ::-1
+    ]  # the last point of scikit-learn has no threshold
+    np.testing.assert_allclose(precision_recall_points(truth, scores), expected)
 
 
 @several

@@ -31,24 +31,68 @@ def evaluate(
             help="Evaluate a model trained on synthetic slides on real ones (meaningless metrics).",
         ),
     ] = False,
+    prevalence: Annotated[
+        str,
+        typer.Option(
+            metavar="P,P,...",
+            help="Shares of positive patients where the model will be used, such as 0.01,0.05: gives PPV, NPV and net benefit "
+            "there.",
+        ),
+    ] = "",
     workers: Workers = 2,
 ) -> None:
     """Evaluate a model on held-out slides or images.
 
-    Metrics, each with a confidence interval by resampling patients: AUC, sensitivity and specificity, calibration, FROC,
-    selective prediction (abstention) and subgroups.
+    Metrics, each with a confidence interval over patients: AUC, sensitivity and specificity, predictive values, decision curve,
+    calibration, FROC, misses, the number of cells as a rival, further heads, selective prediction (abstention) and subgroups.
     """
     from inkdot.config import load_config
     from inkdot.stages import evaluate as stage
 
     table, of_images = slides_or_images(slides, images)
     settings = load_config(config) if config else None
+    prevalences = _prevalences(prevalence)
     if of_images:
         raise typer.Exit(
-            stage.run_images(model, table, out, config=settings, allow_synthetic_model=allow_synthetic_model)
+            stage.run_images(
+                model,
+                table,
+                out,
+                config=settings,
+                allow_synthetic_model=allow_synthetic_model,
+                prevalences=prevalences,
+            )
         )
     raise typer.Exit(
         stage.run(
-            model, table, out, config=settings, workers=workers, allow_synthetic_model=allow_synthetic_model
+            model,
+            table,
+            out,
+            config=settings,
+            workers=workers,
+            allow_synthetic_model=allow_synthetic_model,
+            prevalences=prevalences,
         )
     )
+
+
+def _prevalences(text: str) -> list[float]:
+    """Numbers separated by commas, each once, rising.
+
+    Raises:
+        UserError: One is not a number of more than 0 and less than 1.
+    """
+    from inkdot.errors import UserError
+
+    found = set[float]()
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            value = float(word)
+        except ValueError:
+            value = 0.0
+        if not 0.0 < value < 1.0:
+            raise UserError(
+                f"--prevalence: expected numbers of more than 0 and less than 1, such as 0.01,0.05, found {word!r}; correct it"
+            )
+        found.add(value)
+    return sorted(found)

@@ -70,17 +70,27 @@ def match_lesions(ranking: Ranking, labels: Sequence[RegionLabel], head: Head, t
 
 def positive_regions(labels: Sequence[RegionLabel], head: Head) -> list[BaseGeometry]:
     """The regions whose mean label is the flag class; each once, however many readers labelled it."""
-    own = [label for label in labels if label.head == head.name]
     column = head.classes.index(head.flag_class or "")
+    return [geometry for geometry, target in labelled_regions(labels, head) if target[column] > 0.5]
+
+
+def labelled_regions(
+    labels: Sequence[RegionLabel], head: Head
+) -> list[tuple[BaseGeometry, tuple[float, ...]]]:
+    """The regions with a label of a head that is used in training, each once with the mean target of its readers.
+
+    Args:
+        labels: Labels of regions of one slide, by all readers.
+        head: The head.
+    """
+    own = [label for label in labels if label.head == head.name]
     by_region: dict[int, list[RegionLabel]] = {}
     # One reader marks each region once; regions of several readers are matched, which compares every two regions.
     several = len({label.reader for label in own}) > 1
     numbers = same_region_numbers(own) if several else range(len(own))
     for number, label in zip(numbers, own, strict=True):
         by_region.setdefault(number, []).append(label)
-    regions: list[BaseGeometry] = []
-    for same in by_region.values():
-        target = head.soft_target(label.label for label in same)
-        if target is not None and target[column] > 0.5:
-            regions.append(same[0].geometry)
-    return regions
+    targets = [
+        (same[0].geometry, head.soft_target(label.label for label in same)) for same in by_region.values()
+    ]
+    return [(geometry, target) for geometry, target in targets if target is not None]

@@ -8,23 +8,9 @@ from typing import Final, NamedTuple
 import jinja2
 
 from inkdot.evaluation.plots import plot_svg
-from inkdot.evaluation.report import Confusion, EvaluationReport, Metrics, WorstError
+from inkdot.evaluation.report import EvaluationReport, Plot, WorstError
 from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 
-_LEVEL_NOTES: Final = {
-    "Patients": "A patient is flagged where any slide is; the score is that of the highest slide.",
-    "Groups": "A group is flagged where any image is; the score is that of the highest image.",
-    "Slides": "hit@k: share of the slides with marked regions that show one of them among the first k regions.",
-    "Regions": "froc: share of the marked regions that are found, mean over ¼ to 8 false positives per negative slide; "
-    "sensitivity@1: at one false positive per negative slide, sensitivity@8: at eight.",
-    "Tiles": "Of tiles with a label of their own; too optimistic for slides and patients.",
-    "Readers": "Agreement of the readers beyond chance, Fleiss' kappa: 1 is full agreement, 0 is chance.",
-}
-_METRIC_NOTES: Final = {
-    "aurc": "aurc: area under the risk-coverage curve, the mean share of wrong calls over all coverages; lower is better.",
-    "selective_risk": "coverage: share with a call (the model abstains on the rest). selective_risk: share of these calls that "
-    "are wrong.",
-}
 _HEADLINE: Final = ("auc", "sensitivity", "specificity")
 
 
@@ -62,15 +48,9 @@ def report_html(report: EvaluationReport) -> str:
         headline=[
             (name, own) for name, own in metrics.items() if name.removeprefix("selftest_") in _HEADLINE
         ],
-        notes=_notes,
+        contents=_contents(report),
         interval=_interval,
-        rows_of=_rows,
-        columns_of=_columns,
-        plots=[
-            _PlotImage(own.caption, _uri("svg+xml", plot_svg(own).encode()))
-            for own in report.plots
-            if own.points
-        ],
+        images_of=_images,
         errors=_errors(report.worst_errors),
     )
 
@@ -82,8 +62,24 @@ def _policy(style: str) -> str:
     )
 
 
+def _contents(report: EvaluationReport) -> list[tuple[str, str]]:
+    """Anchor and heading of everything on the page, in its order."""
+    further = (
+        ("worst-errors", "Which errors are the worst?", report.worst_errors),
+        ("subgroups", "For whom is it worse?", report.subgroups),
+        ("failed", f"Which {report.unit}s failed?", report.failed),
+    )
+    return [(own.anchor, own.question) for own in report.sections] + [
+        (anchor, question) for anchor, question, content in further if content
+    ]
+
+
 def _uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}" if content else ""
+
+
+def _images(plots: Sequence[Plot]) -> list[_PlotImage]:
+    return [_PlotImage(own.caption, _uri("svg+xml", plot_svg(own).encode())) for own in plots if own.points]
 
 
 def _errors(errors: Sequence[WorstError]) -> Mapping[str, list[_ErrorImage]]:
@@ -95,23 +91,6 @@ def _errors(errors: Sequence[WorstError]) -> Mapping[str, list[_ErrorImage]]:
     return by_kind
 
 
-def _notes(level: str, metrics: Metrics) -> list[str]:
-    """Explanations of the metrics of one level."""
-    names = " ".join(metrics)
-    if not metrics:
-        return []
-    notes = [_LEVEL_NOTES[level]] if level in _LEVEL_NOTES and (level != "Slides" or "hit@" in names) else []
-    return notes + [note for name, note in _METRIC_NOTES.items() if name in names]
-
-
 def _interval(estimate: Estimate) -> str:
     """0 to 1 where patients are too few would look like a result."""
     return "not known" if estimate.method == TOO_FEW else f"{estimate.low:.3f} to {estimate.high:.3f}"
-
-
-def _rows(counts: Confusion) -> list[str]:
-    return sorted({truth for truth, _ in counts})
-
-
-def _columns(counts: Confusion) -> list[str]:
-    return sorted({call for _, call in counts})

@@ -1,7 +1,7 @@
 """The evaluation report of scored images: groups (patients, or original images) first."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,40 @@ from inkdot.datasets.image_cache import hashes_of
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_results import ImageResults, sites_of
 from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
-from inkdot.evaluation.report import Confusion, EvaluationReport
+from inkdot.evaluation.report import Confusion, EvaluationReport, Section
 from inkdot.evaluation.report_parts import (
+    SCORES_NOTE,
     cohort_warnings,
     counts_text,
+    matrix_table,
     metric_prefix,
     model_facts,
+    operating_point_json,
     prefixed,
     prefixed_subgroups,
     reliability_plot,
-    roc_plot,
+    scores_section,
     spread_facts,
     subgroup_sizes,
+    subgroups_section,
     trained_on_warnings,
 )
+from inkdot.evaluation.sections.benefit import benefit_section
+from inkdot.evaluation.sections.further_heads import (
+    HeadResult,
+    HeadRows,
+    as_patient_rows,
+    further_heads_section,
+    head_result,
+)
+from inkdot.evaluation.sections.predictive import threshold_section
+from inkdot.evaluation.sections.ranking import curve_rows, ranking_curves, ranking_section
+from inkdot.evaluation.sections.rows import counts_of, scored_rows
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
-from inkdot.labels import flag_column, flagging_head, head_slices
-from inkdot.metrics.curves import reliability_bins, roc_points
+from inkdot.labels import Head, flag_column, flagging_head, head_slices
+from inkdot.metrics.curves import reliability_bins
+from inkdot.metrics.decision.calls import call_threshold
 from inkdot.metrics.slides.slide_level import (
     NO_KNOWN_REGION,
     SlidePredictions,
@@ -39,7 +55,12 @@ from inkdot.storage.models.model_records import AbstentionBand
 
 
 def image_report(
-    images: ImageResults, model: ModelFile, model_sha256: str, source: Path, notes: Sequence[str]
+    images: ImageResults,
+    model: ModelFile,
+    model_sha256: str,
+    source: Path,
+    notes: Sequence[str],
+    prevalences: Sequence[float] = (),
 ) -> EvaluationReport:
     """The report on labelled images, with the metrics that slides have where they make sense.
 
@@ -49,12 +70,14 @@ def image_report(
         model_sha256: Its hash.
         source: The table.
         notes: Further warnings.
+        prevalences: At which predictive values are given, each of more than 0 and less than 1.
     """
     heads, predictions = model.head_records, images.predictions
     head, column, slices = flagging_head(heads), flag_column(heads), head_slices(heads)
     rows, truth = decided_rows(predictions.targets, column)
     results = _results(images, column)
     groups = as_patients(results, {})
+    of_groups = scored_rows(groups, "groups")
     prefix = metric_prefix(model)
     scores = predictions.scores[rows, column].astype(np.float64)
     reliability = reliability_bins(truth, scores, predictions.patients[rows])
@@ -65,10 +88,29 @@ def image_report(
         of_images = {
             name: own for name, own in of_images.items() if not name.startswith("calibration_error_before.")
         }
-    metrics = {
-        "Groups": slide_metrics(groups, ks=()),
-        "Images": of_images | selective.metrics,
-    }
+    group_metrics = slide_metrics(groups, ks=())
+    metrics = {"Groups": group_metrics, "Images": of_images | selective.metrics}
+    named = {level: prefixed(own, prefix) for level, own in metrics.items()}
+    calls = _calls(results, band)
+    confusions = {own.name: confusion_matrix(predictions, own, slices[own.name]) for own in heads}
+    subgroups, sizes = prefixed_subgroups(results, prefix), subgroup_sizes(results, "images", "groups")
+    threshold_part, predictive = threshold_section(
+        counts_of(groups), calls, prevalences,
+        threshold=threshold, patients="groups", unit="images", prefix=prefix,
+    )  # fmt: skip
+    benefit, decision_curves = benefit_section(of_groups, threshold, group_metrics, prevalences, prefix)
+    heads_part, further_heads = further_heads_section(_further_heads(images, model), prefix)
+    sections: list[Section | None] = [
+        ranking_section(of_groups, threshold, named, [_GROUPS_NOTE]),
+        threshold_part,
+        benefit,
+        heads_part,
+        _likeliest_section(confusions),
+        scores_section(
+            [reliability_plot(reliability, "image scores"), selective.plot("images")], {}, [SCORES_NOTE]
+        ),
+        subgroups_section(subgroups, sizes, prefix),
+    ]
     return EvaluationReport(
         title="Evaluation report",
         unit="image",
@@ -84,17 +126,13 @@ def image_report(
             *model_facts(model, model_sha256, " A group is flagged where one image reaches it."),
             *spread_facts([] if images.spread is None else images.spread.tolist(), "images"),
         ],
-        metrics={level: prefixed(own, prefix) for level, own in metrics.items()},
-        calls=_calls(results, band),
-        confusions={own.name: confusion_matrix(predictions, own, slices[own.name]) for own in heads},
-        subgroups=prefixed_subgroups(results, prefix),
-        subgroup_sizes=subgroup_sizes(results, "images", "groups"),
+        metrics=named,
+        calls=calls,
+        confusions=confusions,
+        subgroups=subgroups,
+        subgroup_sizes=sizes,
         failed=images.failed,
-        plots=[
-            roc_plot("images", roc_points(truth, scores)),
-            selective.plot("images"),
-            reliability_plot(reliability, "image scores"),
-        ],
+        sections=[own for own in sections if own is not None],
         reliability=reliability,
         worst_errors=worst_images(
             images.entries,
@@ -105,8 +143,52 @@ def image_report(
             images.columns,
             {row: entry.labels.get(head.name, "") for row, entry in enumerate(images.entries)},
         ),
-        curves={"risk_coverage": [{"coverage": x, "risk": y} for x, y in selective.curve]},
+        curves={
+            "risk_coverage": curve_rows(selective.curve, "coverage", "risk"),
+            **ranking_curves(of_groups),
+            **decision_curves,
+        },
+        details={
+            "operating_point": operating_point_json(model),
+            "predictive_values": predictive,
+            "further_heads": further_heads,
+        },
     )
+
+
+_GROUPS_NOTE = "A group is flagged where any image is; the score is that of the highest image."
+
+
+def _likeliest_section(confusions: Mapping[str, Confusion]) -> Section | None:
+    tables = [
+        matrix_table(counts, f"{name}: likeliest class of images", "truth \\ likeliest class")
+        for name, counts in confusions.items()
+        if counts
+    ]
+    if not tables:
+        return None
+    return Section(anchor="classes", question="Which classes are confused?", tables=tables)
+
+
+def _further_heads(images: ImageResults, model: ModelFile) -> list[tuple[Head, dict[str, HeadResult]]]:
+    """Every head without a flag class, on images and on groups."""
+    heads, predictions = model.head_records, images.predictions
+    found: list[tuple[Head, dict[str, HeadResult]]] = []
+    for head in heads:
+        if head.name == flagging_head(heads).name:
+            continue
+        own = head_slices(heads)[head.name]
+        of_images = HeadRows(
+            targets=predictions.targets[:, own].astype(np.float64),
+            scores=predictions.scores[:, own].astype(np.float64),
+            flagged=None,
+            patients=predictions.patients,
+        )
+        rows = {"images": of_images, "groups": as_patient_rows(of_images, {})}
+        threshold = call_threshold(model.abstention, head)
+        results = {level: head_result(head, level_rows, threshold) for level, level_rows in rows.items()}
+        found.append((head, {level: result for level, result in results.items() if result is not None}))
+    return found
 
 
 def _results(images: ImageResults, column: int) -> SlidePredictions:

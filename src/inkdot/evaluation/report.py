@@ -12,22 +12,39 @@ Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
-EVALUATION_VERSION = "inkdot.evaluation/6"
+EVALUATION_VERSION = "inkdot.evaluation/7"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A further curve of a plot.
+
+    Attributes:
+        label: Its name in the legend.
+        points: (x, y) from left to right.
+    """
+
+    label: str
+    points: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One curve.
+    """One curve, alone or beside others.
 
     Attributes:
         caption: What it shows.
         x_label: Label of the x axis.
-        y_label: Label of the y axis, which runs from 0 to 1.
+        y_label: Label of the y axis.
         points: (x, y) from left to right.
         x_max: End of the x axis, which begins at 0.
+        y_range: Ends of the y axis.
         diagonal: Whether the line of chance, or of perfect calibration, is drawn.
         marked: Points to draw a ring round.
         intervals: Intervals of points: x, lower and upper end.
+        band: Draw the intervals as one band instead of bars.
+        label: Name of the curve in the legend, which is drawn where there are further lines.
+        lines: Further curves.
     """
 
     caption: str
@@ -35,9 +52,51 @@ class Plot:
     y_label: str
     points: Sequence[tuple[float, float]]
     x_max: float = 1.0
+    y_range: tuple[float, float] = (0.0, 1.0)
     diagonal: bool = True
     marked: Sequence[tuple[float, float]] = ()
     intervals: Sequence[tuple[float, float, float]] = ()
+    band: bool = False
+    label: str = ""
+    lines: Sequence[Line] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        caption: What it shows.
+        columns: Its headings; cells of the first column head their row.
+        rows: As many cells as columns each.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The answer to one question.
+
+    Attributes:
+        anchor: Its name within the page: lower-case letters and hyphens.
+        question: The heading.
+        warning: A line that stands out; blank for none.
+        notes: Short sentences under the heading.
+        metrics: Tables of metrics by caption.
+        tables: Further tables.
+        plots: In the order to show them.
+    """
+
+    anchor: str
+    question: str
+    warning: str = ""
+    notes: Sequence[str] = ()
+    metrics: Mapping[str, Metrics] = field(default_factory=dict[str, Metrics])
+    tables: Sequence[Table] = ()
+    plots: Sequence[Plot] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +127,17 @@ class EvaluationReport:
         unit: ``slide`` or ``image``.
         warnings: Lines that stand first.
         facts: Lines on the model and the cohort.
-        metrics: Metrics by level, the most important level first.
+        metrics: Metrics by level, the most important level first; those of the first are the headline.
         calls: Units by truth and call of the flagging head.
         subgroups: Column to value to metrics.
         failed: Reason of each unit that failed, by name.
-        plots: In the order to show them.
+        sections: What the page shows, in this order; before worst errors, subgroups and failures.
         reliability: Share of positives by score of the flag class.
         subgroup_sizes: Column to value to the number of units and patients, as text.
         confusions: Units by true and likeliest class, by head.
         worst_errors: The worst of each kind, the worst first.
-        curves: Further curves for programs, by name: rows of numbers by column.
+        curves: Curves for programs, by name: rows of numbers by column.
+        details: Further keys of the JSON file, see ``docs/reference/files.md``.
     """
 
     title: str
@@ -88,14 +148,15 @@ class EvaluationReport:
     calls: Confusion
     subgroups: Mapping[str, Mapping[str, Metrics]]
     failed: Mapping[str, str]
-    plots: Sequence[Plot]
+    sections: Sequence[Section]
     reliability: Sequence[ReliabilityBin]
     subgroup_sizes: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     confusions: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
     worst_errors: Sequence[WorstError] = ()
-    curves: Mapping[str, Sequence[Mapping[str, float]]] = field(
-        default_factory=dict[str, Sequence[Mapping[str, float]]]
+    curves: Mapping[str, Sequence[Mapping[str, float | None]]] = field(
+        default_factory=dict[str, Sequence[Mapping[str, float | None]]]
     )
+    details: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def report_json(report: EvaluationReport, model_sha256: str, heads: Sequence[HeadConfig]) -> str:
@@ -107,16 +168,17 @@ def report_json(report: EvaluationReport, model_sha256: str, heads: Sequence[Hea
         heads: Its heads.
     """
     content = {
+        **report.details,
         "version": EVALUATION_VERSION,
         "unit": report.unit,
         "model_sha256": model_sha256,
         "heads": [head.model_dump(mode="json") for head in heads],
         "warnings": list(report.warnings),
-        "metrics": {level.lower(): _metrics(own) for level, own in report.metrics.items()},
-        "calls": _counts(report.calls),
-        "confusions": {head: _counts(counts) for head, counts in report.confusions.items()},
+        "metrics": {level.lower(): metrics_json(own) for level, own in report.metrics.items()},
+        "calls": counts_json(report.calls),
+        "confusions": {head: counts_json(counts) for head, counts in report.confusions.items()},
         "subgroups": {
-            column: {value: _metrics(own) for value, own in groups.items()}
+            column: {value: metrics_json(own) for value, own in groups.items()}
             for column, groups in report.subgroups.items()
         },
         "reliability": [
@@ -136,12 +198,14 @@ def report_json(report: EvaluationReport, model_sha256: str, heads: Sequence[Hea
         ],
         "failed": dict(report.failed),
     }
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _metrics(metrics: Metrics) -> dict[str, object]:
+def metrics_json(metrics: Metrics) -> dict[str, object]:
+    """Metrics by name, each as an object."""
     return {name: asdict(estimate) for name, estimate in metrics.items()}
 
 
-def _counts(counts: Confusion) -> dict[str, int]:
+def counts_json(counts: Confusion) -> dict[str, int]:
+    """Counts by ``truth, call``."""
     return {f"{truth}, {call}": count for (truth, call), count in counts.items()}

@@ -1,22 +1,32 @@
 """Parts that the reports of slides and of images share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
 
-from inkdot.evaluation.report import Metrics, Plot
+from inkdot.evaluation.report import Confusion, Metrics, Plot, Section, Table
 from inkdot.evaluation.selective_prediction import abstention_text
 from inkdot.labels import flagging_head
 from inkdot.metrics.classification import FloatArray
 from inkdot.metrics.curves import ReliabilityBin
-from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 from inkdot.metrics.slides.slide_level import NOT_STATED, SlidePredictions, subgroup_metrics
 from inkdot.storage.hashing import training_file
 from inkdot.storage.models.model_files import ModelFile
 
 SYNTHETIC_WARNING = (
     "SYNTHETIC: the model was trained on synthetic specimens. These metrics test the program alone."
+)
+
+
+_COMPARED = ("auc", "sensitivity", "specificity")
+
+
+SCORES_NOTE = (
+    "Calibrated: of tiles with a score of 0.8, 80 % are positive. aurc: area under the risk-coverage curve, the mean share of "
+    "wrong calls over all coverages; lower is better. coverage: share with a call. selective_risk: share of these calls that "
+    "are wrong."
 )
 
 
@@ -59,6 +69,13 @@ def model_facts(model: ModelFile, model_sha256: str, note: str = "") -> list[str
         f"Model {model_sha256[:16]}, {model.backbone}. {recorded} cannot be detected; mark test patients in a "
         "column split.",
     ]
+
+
+def operating_point_json(model: ModelFile) -> dict[str, object]:
+    """The locked operating point, for the JSON file."""
+    head = flagging_head(model.head_records)
+    point = model.operating_points[head.name]
+    return {"head": head.name, "class": point.class_name, "threshold": point.threshold}
 
 
 def trained_on_warnings(model: ModelFile, hashes: Sequence[str], units: str) -> list[str]:
@@ -131,6 +148,61 @@ def prefixed_subgroups(results: SlidePredictions, prefix: str) -> dict[str, dict
     }
 
 
-def roc_plot(units: str, points: Sequence[tuple[float, float]]) -> Plot:
-    """The ROC curve of slides or images."""
-    return Plot(f"ROC of {units}", "1 − specificity", "sensitivity", points)
+def estimate_text(estimate: Estimate | None) -> str:
+    """A metric with its interval, for a cell; 0 to 1 where patients are too few would look like a result."""
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:.3f} (not known)" if estimate.method == TOO_FEW else str(estimate)
+
+
+def matrix_table(counts: Confusion, caption: str, corner: str) -> Table:
+    """Counts by truth (rows) and call (columns)."""
+    calls = sorted({call for _, call in counts})
+    return Table(
+        caption,
+        [corner, *calls],
+        [
+            [truth, *(str(counts.get((truth, call), 0)) for call in calls)]
+            for truth in sorted({truth for truth, _ in counts})
+        ],
+    )
+
+
+def subgroup_table(
+    caption: str, groups: Mapping[str, Metrics], sizes: Mapping[str, str], prefix: str
+) -> Table:
+    """AUC, sensitivity and specificity of the values of one column."""
+    return Table(
+        caption,
+        ["", "number", *(prefix + name for name in _COMPARED)],
+        [
+            [value, sizes.get(value, ""), *(estimate_text(own.get(prefix + name)) for name in _COMPARED)]
+            for value, own in groups.items()
+        ],
+    )
+
+
+def subgroups_section(
+    subgroups: Mapping[str, Mapping[str, Metrics]], sizes: Mapping[str, Mapping[str, str]], prefix: str
+) -> Section | None:
+    """Metrics by site, scanner and so on; None where no column has two values."""
+    if not subgroups:
+        return None
+    return Section(
+        anchor="subgroups",
+        question="For whom is it worse?",
+        notes=[
+            "Small groups have wide intervals, and with many groups some look worse by chance. All metrics are in the JSON file."
+        ],
+        tables=[
+            subgroup_table(f"By {column}", groups, sizes.get(column, {}), prefix)
+            for column, groups in subgroups.items()
+        ],
+    )
+
+
+def scores_section(plots: Sequence[Plot], metrics: Mapping[str, Metrics], notes: Sequence[str]) -> Section:
+    """Whether scores can be believed: reliability and selective prediction."""
+    return Section(
+        anchor="scores", question="Can the scores be believed?", notes=notes, metrics=metrics, plots=plots
+    )

@@ -9,35 +9,47 @@ from pathlib import Path
 import numpy as np
 
 from inkdot.datasets.reader_agreement import reader_metrics
-from inkdot.evaluation.report import EvaluationReport, Metrics, Plot
+from inkdot.evaluation.report import EvaluationReport, Metrics, Section
 from inkdot.evaluation.report_parts import (
+    SCORES_NOTE,
     cohort_warnings,
     counts_text,
     metric_prefix,
     model_facts,
+    operating_point_json,
     prefixed,
     prefixed_subgroups,
     reliability_plot,
-    roc_plot,
+    scores_section,
     spread_facts,
     subgroup_sizes,
+    subgroups_section,
     trained_on_warnings,
 )
+from inkdot.evaluation.sections.benefit import benefit_section
+from inkdot.evaluation.sections.cell_count import CELLULARITY, cell_count_section, cluster_metrics
+from inkdot.evaluation.sections.further_heads import further_heads_section
+from inkdot.evaluation.sections.heads_of_slides import slide_heads
+from inkdot.evaluation.sections.misses import regions_section
+from inkdot.evaluation.sections.predictive import threshold_section
+from inkdot.evaluation.sections.ranking import curve_rows, ranking_curves, ranking_section
+from inkdot.evaluation.sections.rows import counts_of, scored_rows
 from inkdot.evaluation.selective_prediction import call_name, selective_prediction
 from inkdot.evaluation.slide_results import SlideResult, patient_truths
 from inkdot.evaluation.worst_errors import worst_slides
 from inkdot.labels import flagging_head, target_columns
-from inkdot.metrics.classification import BoolArray, FloatArray, expected_calibration_error
-from inkdot.metrics.curves import ReliabilityBin, reliability_bins, roc_points
+from inkdot.metrics.classification import expected_calibration_error
+from inkdot.metrics.curves import ReliabilityBin, reliability_bins
 from inkdot.metrics.intervals.confidence_intervals import (
     Estimate,
     auc_estimate,
     bootstrap_estimate,
     sensitivity_specificity,
 )
-from inkdot.metrics.slides.froc import FALSE_POSITIVES_PER_SLIDE, FrocData, froc_estimates, froc_points
+from inkdot.metrics.slides.cellularity import tertiles
+from inkdot.metrics.slides.froc import FrocData, froc_estimates, froc_points
 from inkdot.metrics.slides.slide_level import (
-    NameArray,
+    IntArray,
     SlidePredictions,
     as_patients,
     slide_metrics,
@@ -45,8 +57,6 @@ from inkdot.metrics.slides.slide_level import (
 from inkdot.pipeline.results.warnings import group_warnings
 from inkdot.pipeline.scoring.score_slide import SYNTHETIC_MODEL_WARNING
 from inkdot.storage.models.model_files import ModelFile
-
-Points = Sequence[tuple[float, float]]
 
 _GROUPS = ("site", "scanner", "stain", "preparation")
 _REPORTED_ELSEWHERE = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
@@ -59,6 +69,7 @@ def slide_report(
     model_sha256: str,
     source: Path,
     notes: Sequence[str],
+    prevalences: Sequence[float] = (),
 ) -> EvaluationReport:
     """The report on labelled slides.
 
@@ -69,29 +80,64 @@ def slide_report(
         model_sha256: Its hash.
         source: The manifest.
         notes: Further warnings.
+        prevalences: At which predictive values are given, each of more than 0 and less than 1.
     """
-    head = flagging_head(model.head_records)
-    results = _results(slides)
+    head, prefix = flagging_head(model.head_records), metric_prefix(model)
+    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
+    counts, unit = np.array([slide.candidates for slide in slides], np.int64), _candidate_unit(slides)
+    results = _results(slides, counts, unit)
     patients = as_patients(results, patient_truths([slide.entry for slide in slides], model.head_records))
     tiles, reliability = _tile_metrics(slides, model)
-    prefix = metric_prefix(model)
-    truth, scores, owners = _scored(results)
+    of_slides, of_patients = scored_rows(results, "slides"), scored_rows(patients, "patients")
     froc_data = _froc_data(slides)
     froc = froc_points(froc_data)
-    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
-    selective = selective_prediction(truth, scores, owners, threshold, band)
+    selective = selective_prediction(of_slides.truth, of_slides.scores, of_slides.patients, threshold, band)
+    patient_metrics = slide_metrics(patients, ks=())
     metrics = {
-        "Patients": slide_metrics(patients, ks=()),
+        "Patients": patient_metrics,
         "Slides": slide_metrics(results) | selective.metrics,
         "Regions": froc_estimates(froc_data),
         "Tiles": tiles,
     }
+    named = {level: prefixed(own, prefix) for level, own in metrics.items()}
+    subgroups, sizes = _subgroups(slides, results, prefix)
+    threshold_part, predictive = threshold_section(
+        counts_of(patients), _calls(slides), prevalences,
+        threshold=threshold, patients="patients", unit="slides", prefix=prefix,
+    )  # fmt: skip
+    benefit, decision_curves = benefit_section(of_patients, threshold, patient_metrics, prevalences, prefix)
+    regions, misses = regions_section(slides, head, threshold, (froc_data, froc), named["Regions"], prefix)
+    count_part, count_warning, cell_count = cell_count_section(
+        results, counts, unit, subgroups.get(CELLULARITY, {}), sizes.get(CELLULARITY, {}), prefix
+    )
+    heads_part, further_heads = further_heads_section(slide_heads(slides, model), prefix)
+    readers = _readers(slides, model)
+    sections = [
+        ranking_section(
+            of_patients, threshold, {level: named[level] for level in ("Patients", "Slides")}, _ranking_notes(named)
+        ),
+        threshold_part,
+        benefit,
+        regions,
+        count_part,
+        heads_part,
+        scores_section(
+            [reliability_plot(reliability, "tile scores"), selective.plot("slides")],
+            {"Tiles": named["Tiles"]},
+            [SCORES_NOTE, "Tiles: those with a label of their own; too optimistic for slides and patients."],
+        ),
+        _readers_section(readers),
+        subgroups_section(
+            {column: own for column, own in subgroups.items() if column != CELLULARITY}, sizes, prefix
+        ),
+    ]  # fmt: skip
     return EvaluationReport(
         title="Evaluation report",
         unit="slide",
         warnings=[
             *cohort_warnings(model, sum(not slide.entry.patient_id for slide in slides)),
             *trained_on_warnings(model, [slide.slide_fingerprint for slide in slides], "slides"),
+            *([count_warning] if count_warning else []),
             *notes,
             *slide_warnings(slides),
         ],
@@ -100,23 +146,69 @@ def slide_report(
             *model_facts(model, model_sha256),
             *spread_facts([slide.spread for slide in slides if slide.spread is not None], "slides"),
         ],
-        metrics={level: prefixed(own, prefix) for level, own in metrics.items()} | _readers(slides, model),
+        metrics=named | readers,
         calls=_calls(slides),
-        subgroups=prefixed_subgroups(results, prefix),
-        subgroup_sizes=subgroup_sizes(results, "slides", "patients"),
+        subgroups=subgroups,
+        subgroup_sizes=sizes,
         failed=failed,
-        plots=[
-            *_slide_plots(roc_points(truth, scores), froc),
-            selective.plot("slides"),
-            reliability_plot(reliability, "tile scores"),
-        ],
+        sections=[own for own in sections if own is not None],
         reliability=reliability,
         worst_errors=worst_slides(slides),
         curves={
-            "froc": [{"false_positives_per_slide": x, "sensitivity": y} for x, y in froc],
-            "risk_coverage": [{"coverage": x, "risk": y} for x, y in selective.curve],
+            "froc": curve_rows(froc, "false_positives_per_slide", "sensitivity"),
+            "risk_coverage": curve_rows(selective.curve, "coverage", "risk"),
+            **ranking_curves(of_patients),
+            **decision_curves,
+        },
+        details={
+            "operating_point": operating_point_json(model),
+            "predictive_values": predictive,
+            "cell_count": cell_count,
+            "misses": misses,
+            "further_heads": further_heads,
         },
     )
+
+
+def _ranking_notes(metrics: Mapping[str, Metrics]) -> list[str]:
+    notes = ["A patient is flagged where any slide is; the score is that of the highest slide."]
+    if "hit@" in " ".join(metrics["Slides"]):
+        notes.append(
+            "hit@k: share of the slides with marked regions that show one of them among the first k regions."
+        )
+    return notes
+
+
+def _readers_section(readers: Mapping[str, Metrics]) -> Section | None:
+    if not readers:
+        return None
+    return Section(
+        anchor="readers",
+        question="How far do readers agree?",
+        notes=[
+            "Beyond chance, Fleiss' kappa: 1 is full agreement, 0 is chance. No model can be expected to do better."
+        ],
+        metrics=readers,
+    )
+
+
+def _candidate_unit(slides: Sequence[SlideResult]) -> str:
+    return "tiles" if any(slide.clusters is None and slide.candidates for slide in slides) else "clusters"
+
+
+def _subgroups(
+    slides: Sequence[SlideResult], results: SlidePredictions, prefix: str
+) -> tuple[dict[str, Mapping[str, Metrics]], dict[str, Mapping[str, str]]]:
+    """Metrics and sizes of subgroups of slides, and of single cells against clusters."""
+    subgroups: dict[str, Mapping[str, Metrics]] = {**prefixed_subgroups(results, prefix)}
+    sizes: dict[str, Mapping[str, str]] = {**subgroup_sizes(results, "slides", "patients")}
+    of_clusters, numbers = cluster_metrics(
+        [(slide.patient, slide.clusters) for slide in slides if slide.clusters is not None]
+    )
+    if of_clusters:
+        subgroups["nuclei"] = {name: prefixed(own, prefix) for name, own in of_clusters.items()}
+        sizes["nuclei"] = numbers
+    return subgroups, sizes
 
 
 def _cohort_facts(slides: SlidePredictions, patients: SlidePredictions, source: Path) -> list[str]:
@@ -127,32 +219,12 @@ def _cohort_facts(slides: SlidePredictions, patients: SlidePredictions, source: 
     ]
 
 
-def _scored(results: SlidePredictions) -> tuple[BoolArray, FloatArray, NameArray]:
-    """Truth, score and patient of the slides that have both a truth and a score."""
-    rows = ~np.isnan(results.truth) & ~np.isnan(results.scores)
-    return results.truth[rows] > 0.5, results.scores[rows], results.patients[rows]
-
-
 def _readers(slides: Sequence[SlideResult], model: ModelFile) -> dict[str, Metrics]:
     """Agreement of the readers, whose metrics have no prefix: people are not part of a self-test."""
     metrics = reader_metrics(
         [label for slide in slides for label in slide.lesions.labels], model.head_records
     )
     return {"Readers": metrics} if metrics else {}
-
-
-def _slide_plots(roc: Points, froc: Points) -> list[Plot]:
-    return [
-        roc_plot("slides", roc),
-        Plot(
-            "FROC of the regions shown",
-            "false positives per negative slide",
-            "share of marked regions found",
-            froc,
-            x_max=FALSE_POSITIVES_PER_SLIDE[-1],
-            diagonal=False,
-        ),
-    ]
 
 
 def _froc_data(slides: Sequence[SlideResult]) -> FrocData:
@@ -179,7 +251,7 @@ def slide_warnings(slides: Sequence[SlideResult]) -> list[str]:
     return [f"{line}." for line in group_warnings(found, len(slides))]
 
 
-def _results(slides: Sequence[SlideResult]) -> SlidePredictions:
+def _results(slides: Sequence[SlideResult], counts: IntArray, unit: str) -> SlidePredictions:
     return SlidePredictions(
         patients=np.array([slide.patient for slide in slides]),
         truth=np.array([np.nan if slide.truth is None else float(slide.truth) for slide in slides]),
@@ -188,7 +260,8 @@ def _results(slides: Sequence[SlideResult]) -> SlidePredictions:
         hit_ranks=np.array([slide.hit_rank for slide in slides]),
         groups={
             name: np.array([str(getattr(slide.entry, name) or "") for slide in slides]) for name in _GROUPS
-        },
+        }
+        | {CELLULARITY: tertiles(counts, unit)},
     )
 
 

@@ -1,31 +1,40 @@
 """A scored slide with its truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from inkdot.config import LabellingConfig
 from inkdot.datasets.lesions import Lesions, match_lesions
 from inkdot.datasets.splits.grouped_split import patient_of
+from inkdot.evaluation.places import (
+    Clusters,
+    LabelledRegion,
+    ScoredTiles,
+    clusters_of,
+    regions_of,
+    tile_outlines,
+)
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
+from inkdot.metrics.classification import FloatArray
 from inkdot.metrics.slides.slide_level import NO_HIT, NO_KNOWN_REGION
-from inkdot.pipeline.results.attention_score import attention_score
 from inkdot.pipeline.results.cluster_slide import cluster_slide
-from inkdot.pipeline.results.slide_prediction import slide_spread
+from inkdot.pipeline.results.slide_prediction import slide_score, slide_spread
 from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.records import SlideEntry, TileSpec
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.read_results import read_slide_results
+from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.storage.tables.parquet_tables import read_table
-from inkdot.storage.tables.scores import read_scores
+from inkdot.storage.tables.scores import SlideScores, read_scores
 
 TileArray = npt.NDArray[np.float32]
 
@@ -55,6 +64,11 @@ class SlideResult:
         warnings: The warnings that `predict` gives for it.
         spread: Of an ensemble: standard deviation of its models' scores of the slide; None of one network, or without a score.
         slide_fingerprint: Of the slide file that was scored.
+        regions: The regions that readers labelled, of all heads, with the score of what shows them.
+        candidates: Number of its clusters that have a score; of its tiles where it was tiled on the grid.
+        clusters: Its clusters with their truth; None where it was tiled on the grid.
+        head_scores: Mean probabilities over its flagged clusters (tiles on the grid), of the highest one where none is flagged;
+            NaN where it has none, shape [classes of all heads].
     """
 
     entry: SlideEntry
@@ -72,6 +86,10 @@ class SlideResult:
     warnings: tuple[str, ...]
     spread: float | None = None
     slide_fingerprint: str = ""
+    regions: tuple[LabelledRegion, ...] = ()
+    candidates: int = 0
+    clusters: Clusters | None = None
+    head_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def patient(self) -> str:
@@ -90,13 +108,16 @@ def score_for_evaluation(entry: SlideEntry, layout: RunLayout, scoring: ScoringM
     return "done" if "done" in outcomes else "reused"
 
 
-def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLabel] = ()) -> SlideResult:
+def slide_result(
+    entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLabel], labelling: LabellingConfig
+) -> SlideResult:
     """Read a slide's targets and scores.
 
     Args:
         entry: The slide.
         layout: Where its tables lie.
         labels: Labels of regions on it.
+        labelling: When a tile shows a region.
 
     Raises:
         StorageError: A table is missing or damaged.
@@ -111,19 +132,16 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
     reviewed = read_slide_results(layout, entry.slide_id, entry.slide_id)
     ranking = reviewed.ranking(_SHOWN, _DISTANCE_FRACTION)
     hits = [region.rank for region in ranking.regions if positive[list(region.rows)].any()]
-    values = scores.flag_scores if reviewed.clusters is None else reviewed.clusters.flag_scores
-    flagged = scores.flagged if reviewed.clusters is None else reviewed.clusters.flagged
-    score, called = float(np.nanmax(values)) if len(values) else None, bool(flagged.any())
-    by_attention = attention_score(scores)
-    if by_attention is not None:
-        score = float(by_attention)
-        called = bool(by_attention >= np.float32(scores.operating_points[head.name].threshold))
     clustered = layout.cluster_scores(entry.slide_id)
     clusters = read_cluster_scores(clustered) if reviewed.clusters is not None else None
     truth = slide_truth(entry, head, positive, targets[:, column])
+    own = slide_score(scores, clusters)
+    score, called = (None, False) if own is None else own
     if not scores.assessment.get("adequate", True):
         score, called = None, False  # the call of `predict` is inadequate, whatever the scores
     band = scores.abstention.get(head.name)
+    tile_scores = _columns(scores.table, score_columns(heads))
+    candidates = _candidates(reviewed, scores, tile_scores)
     return SlideResult(
         entry=entry,
         truth=truth,
@@ -132,7 +150,7 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
         abstained=band is not None and score is not None and band.holds(score),
         hit_rank=(hits[0] if hits else NO_HIT) if positive.any() else NO_KNOWN_REGION,
         targets=targets,
-        scores=_columns(scores.table, score_columns(heads)),
+        scores=tile_scores,
         flagged_tiles=scores.flagged,
         lesions=match_lesions(ranking, labels, head, truth),
         top_region=ranking.regions[0] if ranking.regions else None,
@@ -140,6 +158,48 @@ def slide_result(entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLa
         warnings=scores.warnings,
         spread=None if score is None else slide_spread(scores, clusters),
         slide_fingerprint=reviewed.slide.facts.slide_fingerprint,
+        regions=regions_of(labels, heads, _scored_tiles(reviewed, tile_scores, candidates), labelling),
+        candidates=len(candidates.scores),
+        clusters=None if reviewed.clusters is None else clusters_of(reviewed.clusters, labels, head, truth),
+        head_scores=_head_scores(candidates),
+    )
+
+
+class _Candidates(NamedTuple):
+    """What a slide is scored by: its clusters, or its tiles on the grid; all classes [n, classes], flag class and flags [n]."""
+
+    scores: FloatArray
+    flag_scores: FloatArray
+    flagged: npt.NDArray[np.bool_]
+
+
+def _candidates(reviewed: SlideResults, scores: SlideScores, tile_scores: TileArray) -> _Candidates:
+    clusters = reviewed.clusters
+    if clusters is None:
+        return _Candidates(
+            tile_scores.astype(np.float64), scores.flag_scores.astype(np.float64), scores.flagged
+        )
+    rows = ~np.isnan(clusters.flag_scores)
+    every = np.stack([clusters.scores[name] for name in score_columns(scores.heads)], axis=1)
+    return _Candidates(every[rows], clusters.flag_scores[rows], clusters.flagged[rows])
+
+
+def _head_scores(candidates: _Candidates) -> FloatArray:
+    if not len(candidates.scores):
+        return np.full(candidates.scores.shape[1], np.nan)
+    if candidates.flagged.any():
+        return candidates.scores[candidates.flagged].mean(axis=0)
+    return candidates.scores[int(candidates.flag_scores.argmax())]
+
+
+def _scored_tiles(reviewed: SlideResults, tile_scores: TileArray, candidates: _Candidates) -> ScoredTiles:
+    slide = reviewed.slide
+    return ScoredTiles(
+        outlines=tile_outlines(slide.x_l0_px, slide.y_l0_px, slide.facts.side_l0_px),
+        scores=tile_scores.astype(np.float64),
+        flag_scores=slide.flag_scores.astype(np.float64),
+        flagged=slide.flagged,
+        ranked=candidates.flag_scores,
     )
 
 

@@ -37,6 +37,17 @@ def roc_points(truth: BoolArray, scores: FloatArray) -> list[tuple[float, float]
     return [(0.0, 0.0), *points]
 
 
+def precision_recall_points(truth: BoolArray, scores: FloatArray) -> list[tuple[float, float]]:
+    """Precision-recall curve: (sensitivity, positive predictive value) at every distinct score, from the highest down.
+
+    Empty where a class is missing.
+    """
+    if not truth.any() or truth.all():
+        return []
+    thresholds = np.unique(scores)[::-1]
+    return [(float((scores[truth] >= t).mean()), float(truth[scores >= t].mean())) for t in thresholds]
+
+
 def reliability_bins(
     truth: BoolArray, scores: FloatArray, patients: npt.NDArray[np.str_], bins: int = 10
 ) -> list[ReliabilityBin]:

@@ -45,6 +45,7 @@ def run(
     config: Config | None = None,
     workers: int = 1,
     allow_synthetic_model: bool = False,
+    prevalences: Sequence[float] = (),
 ) -> int:
     """Score labelled slides and write ``out/evaluation.json`` and ``out/evaluation.html``.
 
@@ -57,6 +58,8 @@ def run(
         config: Meaning of annotations and how they label tiles; the tiling is the model's.
         workers: Processes that cut tiles.
         allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
+        prevalences: Shares of positive patients at which predictive values and net benefit are given, each of more than 0
+            and less than 1.
 
     Returns:
         0 when every slide was evaluated, 1 when some failed.
@@ -86,13 +89,13 @@ def run(
         scored = run_slides("evaluate", good, task, layout, workers=1, description="Scoring")
         print_summary(console, [tiled, scored])
         results = [
-            slide_result(entry, layout, region_labels(entry, settings.annotations, heads))
+            slide_result(entry, layout, region_labels(entry, settings.annotations, heads), settings.labelling)
             for entry in good
             if entry.slide_id not in scored.failed
         ]
         failed = tiled.failed | scored.failed
         _check_truth(results, slides, heads)
-        report = slide_report(results, failed, description, scoring.model_sha256, slides, notes)
+        report = slide_report(results, failed, description, scoring.model_sha256, slides, notes, prevalences)
         write_text(layout.evaluated_slides_csv, evaluated_slides_text(results))
         _write(report, layout, scoring)
     _print(report, layout, console)
@@ -106,6 +109,7 @@ def run_images(
     *,
     config: Config | None = None,
     allow_synthetic_model: bool = False,
+    prevalences: Sequence[float] = (),
 ) -> int:
     """Score labelled images and write the same report, and ``out/images.csv`` with every score.
 
@@ -117,6 +121,7 @@ def run_images(
         out: Output folder.
         config: Names of the table's columns; as in training where not given.
         allow_synthetic_model: Let a model trained on synthetic specimens score real images.
+        prevalences: As for slides.
 
     Returns:
         0 when every image was evaluated, 1 when some failed.
@@ -142,7 +147,7 @@ def run_images(
         notes = group_warnings(results.warnings, len(entries), "images")
         if results.padded:
             notes.append(f"{results.padded} images are smaller than a tile and were padded with white.")
-        report = image_report(results, description, scoring.model_sha256, images, notes)
+        report = image_report(results, description, scoring.model_sha256, images, notes, prevalences)
         write_text(layout.image_predictions_csv, _image_scores(results, description))
         _write(report, layout, scoring)
     for name, reason in sorted(results.failed.items()):
