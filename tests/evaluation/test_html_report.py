@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from inkdot.evaluation.html_report import report_html
 from inkdot.evaluation.plots import plot_svg
-from inkdot.evaluation.report import EvaluationReport, Plot, WorstError
+from inkdot.evaluation.report import EvaluationReport, Line, Plot, Section, Table, WorstError
 from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 
 UNTRUSTED = '<script>alert("x")</script>&$\\frac'
@@ -33,11 +33,20 @@ def report(name: str = "slide 1", plots: int = 4) -> EvaluationReport:
         metrics={"Patients": estimates, "Slides": estimates | {"hit@10": Estimate(0.8, 0.6, 0.9, "x")}},
         calls={("positive", "flagged"): 5, ("negative", name): 4},
         subgroups={"site": {name: estimates, "second": few}},
-        subgroup_sizes={"site": {name: "5 slides of 5 patients."}},
         failed={name: f"{name} is torn"},
-        plots=[
-            Plot(f"Curve of {name}", "1 - specificity", "sensitivity", curve, marked=[(0.2, 0.6)])
-            for _ in range(plots)
+        sections=[
+            Section(
+                anchor="ranking",
+                question=f"How good is {name}?",
+                warning=f"Careful with {name}.",
+                notes=[f"A note on {name}."],
+                metrics={name: estimates, "few": few, "none": {}},
+                tables=[Table(name, [name, "n"], [[name, "3"]]), Table("empty", ["a"], [])],
+                plots=[
+                    Plot(f"Curve of {name}", "1 - specificity", "sensitivity", curve, marked=[(0.2, 0.6)])
+                    for _ in range(plots)
+                ],
+            )
         ],
         reliability=[],
         confusions={name: {(name, "b"): 3}},
@@ -63,7 +72,29 @@ def test_nothing_but_the_own_style_and_data_images_is_allowed() -> None:
     policy = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)[0]
     assert policy.startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
     assert "img-src data:;" in policy
-    assert not re.findall(r'(?:src|href)="(?!data:image/)', text)
+    assert not re.findall(r'(?:src|href)="(?!data:image/|#)', text)
+
+
+def test_every_line_of_the_contents_leads_to_a_section() -> None:
+    text = report_html(report())
+    anchors = re.findall(r'href="#([^"]+)"', text)
+    assert anchors == ["ranking", "worst-errors", "failed"]
+    assert [own for own in anchors if f'<section id="{own}">' not in text] == []
+
+
+def test_a_table_without_rows_is_left_out() -> None:
+    assert "<caption>empty</caption>" not in report_html(report())
+
+
+def test_further_lines_are_named_in_the_legend_and_a_band_is_drawn() -> None:
+    plot = Plot(
+        "", "x", "y", [(0.0, 0.1), (1.0, 0.5)], y_range=(-0.1, 0.6), label="model", band=True,
+        intervals=[(0.0, 0.0, 0.2), (1.0, 0.4, 0.6)], lines=[Line("flag all", [(0.0, 0.2), (1.0, -3.0)])],
+    )  # fmt: skip
+    text = plot_svg(plot)
+    names = [own.text for own in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert {"model", "flag all"} < set(names)
+    assert "fill-opacity: 0.15" in text or "opacity: 0.15" in text
 
 
 def test_an_interval_of_too_few_patients_is_not_known() -> None:

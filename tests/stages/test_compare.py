@@ -111,6 +111,23 @@ def test_values_and_differences_are_those_of_scikit_learn(tmp_path: Path, capsys
     assert "balanced_accuracy_at_threshold" in printed  # not cut within a word, at 80 columns
     assert "grade.high" in printed
     assert "significant" not in printed + page
+    for name in expected:  # numbers are not folded at 80 columns, and stand in lines of their own
+        other = facts["metrics"][name]["values"]["new|er"]
+        assert f"{other['value']:.3f} ({other['low']:.3f} to {other['high']:.3f})" in printed
+        assert any(line.startswith(name) for line in printed.splitlines()), name
+    change = facts["delong"]["new|er"]
+    assert f"{change['value']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})" in printed
+
+
+def test_a_folder_that_holds_a_run_is_not_written_into(tmp_path: Path):
+    rows = cohort(2)
+    folders = [write_run(tmp_path / name, scores_of(rows["truth"], 2, 2, 1.0), rows) for name in ("a", "b")]
+    before = {path.name for path in folders[0].iterdir()}
+    with pytest.raises(UserError, match=r"expected a new folder, or one of `inkdot compare`, found a run \(config"):
+        compare.run(folders, folders[0], replicates=10)
+    assert {path.name for path in folders[0].iterdir()} == before
+    for _ in range(2):  # its own folder may be written again
+        assert compare.run(folders, tmp_path / "out", replicates=10) == 0
 
 
 def test_three_models_of_three_classes(tmp_path: Path):

@@ -260,7 +260,7 @@ def test_names_are_explained_and_subgroups_are_counted(evaluated: RunLayout):
     text = evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "share of the marked regions that are found" in text
     assert "Patients: 5 positive, 5 negative. Slides: 5 positive, 5 negative." in text
-    assert "4 slides of 4 patients: 2 positive, 2 negative." in text  # lab-1: 100, 103, 106, 109
+    assert "4 patients: 2 positive, 2 negative slides" in text  # lab-1: 100, 103, 106, 109
 
 
 def test_every_reliability_bin_has_an_interval(evaluated: RunLayout):
@@ -276,7 +276,7 @@ def test_the_page_loads_nothing_and_states_intervals(evaluated: RunLayout):
     assert "For Research Use Only. Not for use in diagnostic procedures." in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
-    assert "ROC of slides" in text
+    assert "ROC of patients; the ring is the locked threshold" in text
     assert "FROC of the regions shown" in text
     assert "95 % interval" in text
 

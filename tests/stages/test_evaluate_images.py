@@ -177,7 +177,7 @@ def test_images_with_wrong_calls_are_shown_as_cropped_for_the_model(model: Path,
 @pytest.mark.slow
 def test_the_page_is_about_images_and_loads_nothing(evaluated: RunLayout) -> None:
     text = evaluated.evaluation_html.read_text(encoding="utf-8")
-    for words in ("For Research Use Only", "ROC of images", "Groups", "95 % interval"):
+    for words in ("For Research Use Only", "ROC of groups", "Groups", "95 % interval"):
         assert words in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
@@ -282,7 +282,7 @@ def test_another_head_may_be_without_labels(tmp_path: Path, blank: bool) -> None
     assert not any("laboratory" in name for name in names)
     page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert "the worst first; each image as the model saw it." in page or "Worst errors" not in page
-    assert "Confusion matrix of the likeliest class: lesion" in page
+    assert "lesion: likeliest class of images" in page
     assert "likeliest class: laboratory" not in page
 
 

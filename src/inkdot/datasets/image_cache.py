@@ -130,8 +130,19 @@ def listed_images(
     ]
 
 
-def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> ReadImage:
+_LOCKED = "the crop is that of the model's training: leave the image out, or train a model with another"
+
+
+def read_image(
+    entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig, *, locked: bool = False
+) -> ReadImage:
     """Read the tile of one image.
+
+    Args:
+        entry: The image.
+        tiling: Side and scale of a tile.
+        images: How images are cropped.
+        locked: Tile and crop are those of a trained model: messages do not advise to change them.
 
     Raises:
         SlideError: The image cannot be read, is coarser than the config's scale, or smaller than the crop.
@@ -144,7 +155,7 @@ def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) ->
         if crop_px is not None and crop_px > min(width, height):
             raise UnreadableSlideError(
                 f"{entry.path}: expected at least images.crop_px = {crop_px} pixels on each side, found {width} x {height}; "
-                "lower images.crop_px or leave the image out"
+                + (_LOCKED if locked else "lower images.crop_px or leave the image out")
             )
         available = crop_px or min(width, height)
         wide = tall = float(available)
@@ -154,7 +165,7 @@ def read_image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) ->
             if crop_px is not None and max(wide, tall) > crop_px:
                 raise ResolutionError(
                     f"{entry.path}: expected images.crop_px to hold a tile of {spec.side_um:g} µm ({max(wide, tall):.0f} px), "
-                    f"found {crop_px}; raise it, or lower tiling.side_px or tiling.mpp"
+                    f"found {crop_px}; " + (_LOCKED if locked else "raise it, or lower tiling.side_px or tiling.mpp")
                 )
         w, h = max(1, round(wide)), max(1, round(tall))
         x, y = (width - w) // 2, (height - h) // 2

@@ -66,7 +66,6 @@ def _contents(report: EvaluationReport) -> list[tuple[str, str]]:
     """Anchor and heading of everything on the page, in its order."""
     further = (
         ("worst-errors", "Which errors are the worst?", report.worst_errors),
-        ("subgroups", "For whom is it worse?", report.subgroups),
         ("failed", f"Which {report.unit}s failed?", report.failed),
     )
     return [(own.anchor, own.question) for own in report.sections] + [

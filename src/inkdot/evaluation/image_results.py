@@ -84,7 +84,7 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
         nonlocal padded
         for entry in entries:
             try:
-                rgb, filled, found = read_image(entry, model.tiling, images)
+                rgb, filled, found = read_image(entry, model.tiling, images, locked=True)
             except SlideError as error:
                 failed[entry.name] = str(error)
                 continue

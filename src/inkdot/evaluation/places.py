@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from inkdot.config import LabellingConfig
 from inkdot.datasets.lesions import labelled_regions
@@ -107,8 +108,8 @@ def regions_of(
         outlines = _with_area([geometry for geometry, _ in regions])
         shown_by = _tiles_showing(outlines, tiles.outlines, labelling)
         for (_, target), outline, rows in zip(regions, outlines, shown_by, strict=True):
-            left, top, right, bottom = shapely.bounds(outline)
-            centre = round(float(left + right) / 2), round(float(top + bottom) / 2)
+            left, top, right, bottom = cast(BaseGeometry, outline).bounds
+            centre = round((left + right) / 2), round((top + bottom) / 2)
             if not len(rows):
                 found.append(LabelledRegion(head.name, target, centre, None, 0, False, ()))
                 continue
@@ -162,7 +163,7 @@ def clusters_of(
     return Clusters(own, clusters.flag_scores[rows], clusters.flagged[rows], nuclei[rows])
 
 
-def _with_area(geometries: Sequence[shapely.Geometry]) -> Outlines:
+def _with_area(geometries: Sequence[BaseGeometry]) -> Outlines:
     return as_outlines(
         [own if own.area > 0.0 else own.buffer(_SMALLEST_PX, cap_style="square") for own in geometries]
     )

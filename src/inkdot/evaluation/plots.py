@@ -54,11 +54,13 @@ def plot_svg(plot: Plot) -> str:
             xlim=(0, plot.x_max),
             ylim=(low, high + _ABOVE * (high - low)),
         )
-        axes.set_xticks([plot.x_max * tick / (_TICKS - 1) for tick in range(_TICKS)])
+        if plot.x_max >= 1.0:
+            axes.set_xticks([plot.x_max * tick / (_TICKS - 1) for tick in range(_TICKS)])
         if plot.y_range == (0.0, 1.0):
             axes.set_yticks([tick / (_TICKS - 1) for tick in range(_TICKS)])
         if plot.lines:
-            axes.legend(loc="upper right")
+            handles, labels = axes.get_legend_handles_labels()
+            axes.legend(handles[::-1], labels[::-1], loc="best")
         return plotting.svg(figure)
 
 

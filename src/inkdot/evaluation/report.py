@@ -12,6 +12,9 @@ Metrics = Mapping[str, Estimate]
 Confusion = Mapping[tuple[str, str], int]
 """Counts by (truth, call)."""
 
+Curve = Sequence[Mapping[str, float | None]]
+"""Rows of numbers by column."""
+
 EVALUATION_VERSION = "inkdot.evaluation/7"
 
 
@@ -153,9 +156,7 @@ class EvaluationReport:
     subgroup_sizes: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     confusions: Mapping[str, Confusion] = field(default_factory=dict[str, Confusion])
     worst_errors: Sequence[WorstError] = ()
-    curves: Mapping[str, Sequence[Mapping[str, float | None]]] = field(
-        default_factory=dict[str, Sequence[Mapping[str, float | None]]]
-    )
+    curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
     details: Mapping[str, object] = field(default_factory=dict[str, object])
 
 

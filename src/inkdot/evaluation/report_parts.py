@@ -130,7 +130,7 @@ def subgroup_sizes(results: SlidePredictions, units: str, owners: str) -> dict[s
     for column, values in results.groups.items():
         for value in sorted(set(values.tolist())):
             own = results.of(values == value)
-            size = f"{len(own.truth)} {units} of {len(np.unique(own.patients))} {owners}: {counts_text(own.truth)}."
+            size = f"{len(np.unique(own.patients))} {owners}: {counts_text(own.truth)} {units}"
             sizes.setdefault(column, {})[value or NOT_STATED] = size
     return sizes
 
@@ -153,6 +153,11 @@ def estimate_text(estimate: Estimate | None) -> str:
     if estimate is None:
         return "–"
     return f"{estimate.value:.3f} (not known)" if estimate.method == TOO_FEW else str(estimate)
+
+
+def percent(share: float) -> str:
+    """A share as a percentage of three digits."""
+    return f"{100.0 * share:.3g} %"
 
 
 def matrix_table(counts: Confusion, caption: str, corner: str) -> Table:

@@ -5,11 +5,12 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from inkdot.datasets.reader_agreement import reader_metrics
-from inkdot.evaluation.report import EvaluationReport, Metrics, Section
+from inkdot.evaluation.report import Curve, EvaluationReport, Metrics, Section
 from inkdot.evaluation.report_parts import (
     SCORES_NOTE,
     cohort_warnings,
@@ -33,32 +34,19 @@ from inkdot.evaluation.sections.heads_of_slides import slide_heads
 from inkdot.evaluation.sections.misses import regions_section
 from inkdot.evaluation.sections.predictive import threshold_section
 from inkdot.evaluation.sections.ranking import curve_rows, ranking_curves, ranking_section
-from inkdot.evaluation.sections.rows import counts_of, scored_rows
-from inkdot.evaluation.selective_prediction import call_name, selective_prediction
-from inkdot.evaluation.slide_results import SlideResult, patient_truths
+from inkdot.evaluation.sections.rows import counts_of
+from inkdot.evaluation.selective_prediction import call_name
+from inkdot.evaluation.slide_levels import SlideLevels, slide_levels
+from inkdot.evaluation.slide_results import SlideResult
 from inkdot.evaluation.worst_errors import worst_slides
-from inkdot.labels import flagging_head, target_columns
-from inkdot.metrics.classification import expected_calibration_error
-from inkdot.metrics.curves import ReliabilityBin, reliability_bins
-from inkdot.metrics.intervals.confidence_intervals import (
-    Estimate,
-    auc_estimate,
-    bootstrap_estimate,
-    sensitivity_specificity,
-)
-from inkdot.metrics.slides.cellularity import tertiles
-from inkdot.metrics.slides.froc import FrocData, froc_estimates, froc_points
+from inkdot.labels import flagging_head
 from inkdot.metrics.slides.slide_level import (
-    IntArray,
     SlidePredictions,
-    as_patients,
-    slide_metrics,
 )
 from inkdot.pipeline.results.warnings import group_warnings
 from inkdot.pipeline.scoring.score_slide import SYNTHETIC_MODEL_WARNING
 from inkdot.storage.models.model_files import ModelFile
 
-_GROUPS = ("site", "scanner", "stain", "preparation")
 _REPORTED_ELSEWHERE = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
 
 
@@ -82,92 +70,111 @@ def slide_report(
         notes: Further warnings.
         prevalences: At which predictive values are given, each of more than 0 and less than 1.
     """
-    head, prefix = flagging_head(model.head_records), metric_prefix(model)
-    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
-    counts, unit = np.array([slide.candidates for slide in slides], np.int64), _candidate_unit(slides)
-    results = _results(slides, counts, unit)
-    patients = as_patients(results, patient_truths([slide.entry for slide in slides], model.head_records))
-    tiles, reliability = _tile_metrics(slides, model)
-    of_slides, of_patients = scored_rows(results, "slides"), scored_rows(patients, "patients")
-    froc_data = _froc_data(slides)
-    froc = froc_points(froc_data)
-    selective = selective_prediction(of_slides.truth, of_slides.scores, of_slides.patients, threshold, band)
-    patient_metrics = slide_metrics(patients, ks=())
-    metrics = {
-        "Patients": patient_metrics,
-        "Slides": slide_metrics(results) | selective.metrics,
-        "Regions": froc_estimates(froc_data),
-        "Tiles": tiles,
-    }
-    named = {level: prefixed(own, prefix) for level, own in metrics.items()}
-    subgroups, sizes = _subgroups(slides, results, prefix)
-    threshold_part, predictive = threshold_section(
-        counts_of(patients), _calls(slides), prevalences,
-        threshold=threshold, patients="patients", unit="slides", prefix=prefix,
-    )  # fmt: skip
-    benefit, decision_curves = benefit_section(of_patients, threshold, patient_metrics, prevalences, prefix)
-    regions, misses = regions_section(slides, head, threshold, (froc_data, froc), named["Regions"], prefix)
-    count_part, count_warning, cell_count = cell_count_section(
-        results, counts, unit, subgroups.get(CELLULARITY, {}), sizes.get(CELLULARITY, {}), prefix
-    )
-    heads_part, further_heads = further_heads_section(slide_heads(slides, model), prefix)
+    prefix = metric_prefix(model)
+    levels = slide_levels(slides, model)
     readers = _readers(slides, model)
-    sections = [
-        ranking_section(
-            of_patients, threshold, {level: named[level] for level in ("Patients", "Slides")}, _ranking_notes(named)
-        ),
-        threshold_part,
-        benefit,
-        regions,
-        count_part,
-        heads_part,
-        scores_section(
-            [reliability_plot(reliability, "tile scores"), selective.plot("slides")],
-            {"Tiles": named["Tiles"]},
-            [SCORES_NOTE, "Tiles: those with a label of their own; too optimistic for slides and patients."],
-        ),
-        _readers_section(readers),
-        subgroups_section(
-            {column: own for column, own in subgroups.items() if column != CELLULARITY}, sizes, prefix
-        ),
-    ]  # fmt: skip
+    subgroups, sizes = _subgroups(slides, levels.slides, prefix)
+    parts = _parts(slides, levels, model, prevalences, (subgroups, sizes))
+    of_readers = _readers_section(readers)
+    of_subgroups = subgroups_section(
+        {column: own for column, own in subgroups.items() if column != CELLULARITY}, sizes, prefix
+    )
     return EvaluationReport(
         title="Evaluation report",
         unit="slide",
         warnings=[
             *cohort_warnings(model, sum(not slide.entry.patient_id for slide in slides)),
             *trained_on_warnings(model, [slide.slide_fingerprint for slide in slides], "slides"),
-            *([count_warning] if count_warning else []),
+            *parts.warnings,
             *notes,
             *slide_warnings(slides),
         ],
         facts=[
-            *_cohort_facts(results, patients, source),
+            *_cohort_facts(levels.slides, levels.patients, source),
             *model_facts(model, model_sha256),
             *spread_facts([slide.spread for slide in slides if slide.spread is not None], "slides"),
         ],
-        metrics=named | readers,
+        metrics=levels.named(prefix) | readers,
         calls=_calls(slides),
         subgroups=subgroups,
         subgroup_sizes=sizes,
         failed=failed,
-        sections=[own for own in sections if own is not None],
-        reliability=reliability,
+        sections=[own for own in (*parts.sections, of_readers, of_subgroups) if own is not None],
+        reliability=levels.reliability,
         worst_errors=worst_slides(slides),
+        curves=parts.curves,
+        details=parts.details,
+    )
+
+
+class _Parts(NamedTuple):
+    """Sections, with what they add to the JSON file and to the warnings of the page."""
+
+    sections: list[Section | None]
+    curves: dict[str, Curve]
+    details: dict[str, object]
+    warnings: list[str]
+
+
+def _parts(
+    slides: Sequence[SlideResult],
+    levels: SlideLevels,
+    model: ModelFile,
+    prevalences: Sequence[float],
+    groups: tuple[Mapping[str, Mapping[str, Metrics]], Mapping[str, Mapping[str, str]]],
+) -> _Parts:
+    head, prefix, (subgroups, sizes) = flagging_head(model.head_records), metric_prefix(model), groups
+    threshold = model.operating_points[head.name].threshold
+    named, patients = levels.named(prefix), levels.scored_patients
+    calls, predictive = threshold_section(
+        counts_of(levels.patients), _calls(slides), prevalences,
+        threshold=threshold, patients="patients", unit="slides", prefix=prefix,
+    )  # fmt: skip
+    benefit, decision_curves = benefit_section(
+        patients, threshold, levels.metrics["Patients"], prevalences, prefix
+    )
+    regions, misses = regions_section(
+        slides, head, threshold, (levels.froc_data, levels.froc), named["Regions"], prefix
+    )
+    cell_count, warning, counted = cell_count_section(
+        levels.slides,
+        levels.candidates,
+        levels.candidate_unit,
+        subgroups.get(CELLULARITY, {}),
+        sizes.get(CELLULARITY, {}),
+        prefix,
+    )
+    further_heads, judged = further_heads_section(slide_heads(slides, model), prefix)
+    ranked = {level: named[level] for level in ("Patients", "Slides")}
+    plots = [reliability_plot(levels.reliability, "tile scores"), levels.selective.plot("slides")]
+    return _Parts(
+        sections=[
+            ranking_section(patients, threshold, ranked, _ranking_notes(named)),
+            calls,
+            benefit,
+            regions,
+            cell_count,
+            further_heads,
+            scores_section(plots, {"Tiles": named["Tiles"]}, [SCORES_NOTE, _TILES_NOTE]),
+        ],
         curves={
-            "froc": curve_rows(froc, "false_positives_per_slide", "sensitivity"),
-            "risk_coverage": curve_rows(selective.curve, "coverage", "risk"),
-            **ranking_curves(of_patients),
+            "froc": curve_rows(levels.froc, "false_positives_per_slide", "sensitivity"),
+            "risk_coverage": curve_rows(levels.selective.curve, "coverage", "risk"),
+            **ranking_curves(patients),
             **decision_curves,
         },
         details={
             "operating_point": operating_point_json(model),
             "predictive_values": predictive,
-            "cell_count": cell_count,
+            "cell_count": counted,
             "misses": misses,
-            "further_heads": further_heads,
+            "further_heads": judged,
         },
+        warnings=[warning] if warning else [],
     )
+
+
+_TILES_NOTE = "Tiles: those with a label of their own; too optimistic for slides and patients."
 
 
 def _ranking_notes(metrics: Mapping[str, Metrics]) -> list[str]:
@@ -190,10 +197,6 @@ def _readers_section(readers: Mapping[str, Metrics]) -> Section | None:
         ],
         metrics=readers,
     )
-
-
-def _candidate_unit(slides: Sequence[SlideResult]) -> str:
-    return "tiles" if any(slide.clusters is None and slide.candidates for slide in slides) else "clusters"
 
 
 def _subgroups(
@@ -227,19 +230,6 @@ def _readers(slides: Sequence[SlideResult], model: ModelFile) -> dict[str, Metri
     return {"Readers": metrics} if metrics else {}
 
 
-def _froc_data(slides: Sequence[SlideResult]) -> FrocData:
-    lesions = [slide.lesions.lesion_scores for slide in slides]
-    false_positives = [slide.lesions.false_positive_scores for slide in slides]
-    names = np.array([slide.patient for slide in slides])
-    return FrocData(
-        lesion_scores=np.concatenate(lesions),
-        lesion_patients=np.repeat(names, [len(own) for own in lesions]),
-        false_positive_scores=np.concatenate(false_positives),
-        false_positive_patients=np.repeat(names, [len(own) for own in false_positives]),
-        negative_patients=names[np.array([slide.truth is False for slide in slides])],
-    )
-
-
 def slide_warnings(slides: Sequence[SlideResult]) -> list[str]:
     """Warnings that `predict` gives for single slides, similar ones grouped."""
     found = [
@@ -249,47 +239,6 @@ def slide_warnings(slides: Sequence[SlideResult]) -> list[str]:
         if not warning.startswith(_REPORTED_ELSEWHERE)
     ]
     return [f"{line}." for line in group_warnings(found, len(slides))]
-
-
-def _results(slides: Sequence[SlideResult], counts: IntArray, unit: str) -> SlidePredictions:
-    return SlidePredictions(
-        patients=np.array([slide.patient for slide in slides]),
-        truth=np.array([np.nan if slide.truth is None else float(slide.truth) for slide in slides]),
-        scores=np.array([np.nan if slide.score is None else slide.score for slide in slides]),
-        flagged=np.array([slide.flagged for slide in slides], np.bool_),
-        hit_ranks=np.array([slide.hit_rank for slide in slides]),
-        groups={
-            name: np.array([str(getattr(slide.entry, name) or "") for slide in slides]) for name in _GROUPS
-        }
-        | {CELLULARITY: tertiles(counts, unit)},
-    )
-
-
-def _tile_metrics(
-    slides: Sequence[SlideResult], model: ModelFile
-) -> tuple[dict[str, Estimate], list[ReliabilityBin]]:
-    """Metrics of the flagging head on labelled tiles, and the reliability of its score."""
-    head = flagging_head(model.head_records)
-    column = target_columns(model.head_records).index(f"target.{head.name}.{head.flag_class}")
-    targets = np.concatenate([slide.targets[:, column] for slide in slides])
-    scores = np.concatenate([slide.scores[:, column] for slide in slides])
-    flagged = np.concatenate([slide.flagged_tiles for slide in slides])
-    owners = np.repeat(
-        np.array([slide.patient for slide in slides]), [len(slide.targets) for slide in slides]
-    )
-    rows = np.flatnonzero(~np.isnan(targets) & (targets != 0.5))
-    truth, score, called, patients = targets[rows] > 0.5, scores[rows], flagged[rows], owners[rows]
-    pair = np.stack([1.0 - score, score], axis=1)
-    found = {
-        "auc": auc_estimate(truth, score, patients),
-        **sensitivity_specificity(truth, called, patients),
-        "calibration_error": bootstrap_estimate(
-            lambda weights: expected_calibration_error(np.eye(2)[truth.astype(np.int64)], pair, weights),
-            patients,
-        ),
-    }
-    metrics = {name: estimate for name, estimate in found.items() if estimate is not None}
-    return metrics, reliability_bins(truth, score.astype(np.float64), patients)
 
 
 def evaluated_slides_text(slides: Sequence[SlideResult]) -> str:

@@ -188,7 +188,8 @@ def _head_scores(candidates: _Candidates) -> FloatArray:
     if not len(candidates.scores):
         return np.full(candidates.scores.shape[1], np.nan)
     if candidates.flagged.any():
-        return candidates.scores[candidates.flagged].mean(axis=0)
+        mean: FloatArray = np.mean(candidates.scores[candidates.flagged], axis=0, dtype=np.float64)
+        return mean
     return candidates.scores[int(candidates.flag_scores.argmax())]
 
 

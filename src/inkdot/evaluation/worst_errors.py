@@ -108,7 +108,7 @@ def _image_of_slide(slide: SlideResult) -> bytes:
 
 def _image(entry: ImageEntry, tiling: TilingConfig, images: ImagesConfig) -> bytes:
     try:
-        return _jpeg(read_image(entry, tiling, images).rgb)
+        return _jpeg(read_image(entry, tiling, images, locked=True).rgb)
     except SlideError:
         return b""
 

@@ -27,6 +27,7 @@ from inkdot.evaluation.comparison.report import (
 from inkdot.evaluation.comparison.scored_table import read_scored_table
 from inkdot.metrics.intervals.paired_bootstrap import REPLICATES
 from inkdot.storage.atomic import write_text
+from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.output_layouts import ComparisonLayout
 
@@ -55,8 +56,11 @@ def run(
         0.
 
     Raises:
-        UserError: There are fewer than two results, or they are not of the same patients, truth, heads or folds.
+        UserError: There are fewer than two results, or they are not of the same patients, truth, heads or folds; or ``out`` holds
+            a run.
     """
+    layout = ComparisonLayout(out)
+    _require_no_run(layout)
     if len(results) < 2:
         raise UserError(
             f"expected at least two results to compare, found {len(results)}; name two folders or more"
@@ -71,7 +75,6 @@ def run(
             f"{tables[0].source}: expected known truth of both classes, found {comparison.positives} {tables[0].unit}s of the "
             f"flag class and {comparison.negatives} others; give more labels"
         )
-    layout = ComparisonLayout(out)
     with locked(layout.lock):
         write_text(layout.markdown, comparison_markdown(comparison))
         write_text(layout.json, comparison_json(comparison))
@@ -94,24 +97,61 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     raise UserError(f"expected different results, found the same folder twice: {folders[0]}; name each once")
 
 
-def _in_lines(metric: str) -> str:
-    """The metric, its head and class, and a remark in lines of their own: a name is not cut within a word."""
-    return metric.replace(".", "\n", 1).replace(" (", "\n(")
+def _require_no_run(layout: ComparisonLayout) -> None:
+    """Check that the output folder is not that of another command, whose results it would be taken for.
+
+    Raises:
+        UserError: It holds a run.
+    """
+    run = RunLayout(layout.root)
+    found = [
+        path.name
+        for path in (
+            run.config_json, run.evaluation_json, run.predictions_csv, run.model, run.out_of_fold_csv,
+            run.out_of_fold_slides_csv, run.slides_csv, run.ledger,
+        )
+        if path.exists()
+    ]  # fmt: skip
+    if found:
+        raise UserError(
+            f"--out {layout.root}: expected a new folder, or one of `inkdot compare`, found a run ({', '.join(found[:3])}); name "
+            "another"
+        )
+
+
+_VALUE_WIDTH, _DIFFERENCE_WIDTH = 22, 26
+"""Widest cells, such as ``0.912 (0.870 to 0.950)`` and ``+0.012 (−0.010 to +0.034)``."""
 
 
 def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
     console = Console(stderr=True)
     console.print(Text(summary_line(comparison)), soft_wrap=True)
-    for columns, rows in (
-        (METRIC_COLUMNS, metric_rows(comparison)),
-        (TEST_COLUMNS, test_rows(comparison)),
-    ):
-        table = Table(box=None)
-        for index, column in enumerate(columns):
-            table.add_column(column, overflow="fold", no_wrap=index == 0)
-        for first, *others in rows:
-            table.add_row(Text(_in_lines(first)), *(Text(cell) for cell in others))
-        console.print(table)
+    model, *numbers = METRIC_COLUMNS[1:]
+    widths = _VALUE_WIDTH, _DIFFERENCE_WIDTH
+    # A metric has a line of its own, since with it beside the numbers 80 columns would not do.
+    table = _table(model, list(zip(numbers, widths, strict=True)))
+    for metric, *cells in metric_rows(comparison):
+        if metric:
+            console.print(table) if table.row_count else None
+            console.print(Text(f"\n{metric}", style="bold"), soft_wrap=True)
+            table = _table(model, list(zip(numbers, widths, strict=True)))
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    first, difference, *others = TEST_COLUMNS
+    tests = _table(first, [(difference, _DIFFERENCE_WIDTH), *((name, 0) for name in others)])
+    for row in test_rows(comparison):
+        tests.add_row(*(Text(cell) for cell in row))
+    console.print(Text("\nDeLong's test", style="bold"))
+    console.print(tests)
     lines = [*explanation(comparison), test_explanation(comparison), *comparison.notes]
     for line in [*lines, f"report: {layout.markdown}"]:
         console.print(Text(line), soft_wrap=True)
+
+
+def _table(first: str, numbers: Sequence[tuple[str, int]]) -> Table:
+    """An empty table whose first column gives way: numbers are never folded."""
+    table = Table(box=None)
+    table.add_column(first, overflow="fold", min_width=8)
+    for name, width in numbers:
+        table.add_column(name, no_wrap=True, min_width=max(width, len(name)))
+    return table

@@ -1,12 +1,13 @@
 """Whether flagging by the model is worth it: decision curves."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from inkdot.evaluation.report import Line, Metrics, Plot, Section
+from inkdot.evaluation.report import Curve, Line, Metrics, Plot, Section
+from inkdot.evaluation.report_parts import percent
 from inkdot.evaluation.sections.ranking import ring
 from inkdot.evaluation.sections.rows import ScoredRows
 from inkdot.metrics.decision_curve import (
@@ -23,12 +24,10 @@ _BELOW: Final = 0.3
 
 _ALL, _NONE = "flag all", "flag none"
 
-Curves = Mapping[str, Sequence[Mapping[str, float | None]]]
-
 
 def benefit_section(
     rows: ScoredRows, threshold: float, calls: Metrics, prevalences: Sequence[float], prefix: str
-) -> tuple[Section, Curves]:
+) -> tuple[Section, dict[str, Curve]]:
     """The decision curve of patients, and the net benefit of the locked threshold at stated prevalences.
 
     Args:
@@ -42,7 +41,7 @@ def benefit_section(
         The section, and curves for the JSON file.
     """
     steps = np.arange(1, _STEPS) / _STEPS
-    plots, curves = list[Plot](), dict[str, Sequence[Mapping[str, float | None]]]()
+    plots, curves = list[Plot](), dict[str, Curve]()
     if rows.truth.any() and not rows.truth.all():
         curve = decision_curve(rows.truth, rows.scores, rows.patients, steps)
         plots.append(_curve_plot(curve, rows, threshold, prefix))
@@ -71,14 +70,16 @@ def _curve_plot(curve: DecisionCurve, rows: ScoredRows, threshold: float, prefix
     x = curve.thresholds.tolist()
     locked = [(threshold, net_benefit(rows.truth, rows.flagged, threshold))] if 0.0 < threshold < 1.0 else []
     low = -_BELOW * share
+    shown = [own for own in locked if own[1] >= low]
+    where = ring(threshold) if shown else f"the locked threshold, {threshold:.4g}, lies below the plot"
     return Plot(
-        f"Decision curve of {rows.unit} with 95 % intervals, {share:.0%} of them positive; {ring(threshold)}",
+        f"Decision curve of {rows.unit} with 95 % intervals, {percent(share)} of them positive; {where}",
         "threshold probability",
         f"{prefix}net benefit",
         list(zip(x, curve.model.tolist(), strict=True)),
         y_range=(low, 1.05 * share),
         diagonal=False,
-        marked=[own for own in locked if own[1] >= low],
+        marked=shown,
         intervals=_band(x, curve.low.tolist(), curve.high.tolist()),
         band=True,
         label="model",
@@ -101,7 +102,7 @@ def _at_prevalence(
     ]
     flag_all = [prevalence - (1.0 - prevalence) * float(cost_of_false_positive(value)) for value in x]
     plot = Plot(
-        f"Net benefit of the locked threshold, {threshold:.4g}, where {prevalence:.2%} of the {unit} are positive",
+        f"Net benefit of the locked threshold, {threshold:.4g}, where {percent(prevalence)} of the {unit} are positive",
         "threshold probability",
         f"{prefix}net benefit",
         [(value, estimate.value) for value, estimate in zip(x, own, strict=True)],

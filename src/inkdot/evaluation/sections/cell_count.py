@@ -7,7 +7,7 @@ import numpy as np
 
 from inkdot.evaluation.places import Clusters
 from inkdot.evaluation.report import Metrics, Section, Table
-from inkdot.evaluation.report_parts import estimate_text, subgroup_table
+from inkdot.evaluation.report_parts import counts_text, estimate_text, subgroup_table
 from inkdot.metrics.classification import FloatArray
 from inkdot.metrics.intervals.confidence_intervals import (
     Estimate,
@@ -69,10 +69,10 @@ def cell_count_section(
 def _rows(found: CountAgainstScore | None, unit: str, prefix: str) -> list[list[str]]:
     if found is None:
         return []
-    which = f"fewer {unit}" if found.fewer else f"number of {unit}"
+    which = f"number of {unit}{', few before many' if found.fewer else ''}"
     return [
         [f"{prefix}AUC of the score", estimate_text(found.score)],
-        [f"{prefix}AUC of the {which} alone", estimate_text(found.count)],
+        [f"{prefix}AUC of the {which}, alone", estimate_text(found.count)],
         ["difference (paired)", str(found.difference)],
     ]
 
@@ -134,8 +134,4 @@ def cluster_metrics(
 
 
 def _size(truth: FloatArray, patients: NameArray) -> str:
-    positive = int((truth > 0.5).sum())
-    return (
-        f"{len(truth)} clusters of {len(np.unique(patients))} patients: {positive} positive, "
-        f"{len(truth) - positive} negative."
-    )
+    return f"{len(np.unique(patients))} patients: {counts_text(truth)}"

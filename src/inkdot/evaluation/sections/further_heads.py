@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
-from inkdot.evaluation.report import Confusion, Section, counts_json, metrics_json
-from inkdot.evaluation.report_parts import matrix_table
+from inkdot.evaluation.report import Confusion, Section, Table, counts_json, metrics_json
+from inkdot.evaluation.report_parts import estimate_text
 from inkdot.labels import INDETERMINATE, Head
 from inkdot.metrics.classification import FloatArray, balanced_accuracy, roc_auc
 from inkdot.metrics.decision.calls import head_call
@@ -19,6 +19,7 @@ NOT_FLAGGED: Final = "not flagged"
 """The call of a slide where nothing is flagged: further heads are called on flagged regions alone."""
 
 _CERTAIN: Final = 0.5
+_NAMES: Final = ("macro_auc", "balanced_accuracy", "coverage", "accuracy_of_calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def head_result(head: Head, rows: HeadRows, threshold: float | None) -> HeadResu
     if not certain.any():
         return None
     truth = rows.targets[certain].argmax(axis=1)
+    true_class = cast("list[int]", truth.tolist())
     scores, patients = rows.scores[certain], rows.patients[certain]
     flagged = np.ones(len(truth), np.bool_) if rows.flagged is None else rows.flagged[certain]
     known = ~np.isnan(scores[:, 0])
@@ -77,8 +79,8 @@ def head_result(head: Head, rows: HeadRows, threshold: float | None) -> HeadResu
         for own, on, there in zip(scores, flagged, known, strict=True)
     ]
     words = [head.call_words(name) for name in head.classes]
-    called = np.array([own in words for own in calls])
-    right = np.array([own == words[t] for own, t in zip(calls, truth.tolist(), strict=True)])
+    called = np.array([own in words for own in calls], np.bool_)
+    right = np.array([own == words[t] for own, t in zip(calls, true_class, strict=True)], np.bool_)
     metrics = {
         **_ranking(truth[known], scores[known], patients[known]),
         "coverage": share_estimate(called, patients),
@@ -86,7 +88,7 @@ def head_result(head: Head, rows: HeadRows, threshold: float | None) -> HeadResu
     }
     return HeadResult(
         {name: own for name, own in metrics.items() if own is not None},
-        dict(Counter((head.classes[t], call) for t, call in zip(truth.tolist(), calls, strict=True))),
+        dict(Counter((head.classes[t], call) for t, call in zip(true_class, calls, strict=True))),
     )
 
 
@@ -134,6 +136,22 @@ def as_patient_rows(rows: HeadRows, stated: Mapping[str, FloatArray]) -> HeadRow
     return HeadRows(targets, scores, None if rows.flagged is None else flagged, names)
 
 
+def _calls_table(head: Head, levels: Mapping[str, HeadResult]) -> Table:
+    """Calls by true class, level by level."""
+    calls = [*(head.call_words(name) for name in head.classes), INDETERMINATE]
+    if any(call == NOT_FLAGGED for result in levels.values() for _, call in result.confusion):
+        calls.append(NOT_FLAGGED)
+    return Table(
+        f"{head.name}: calls by level and truth",
+        ["truth \\ call", *calls],
+        [
+            [f"{level}: {name}", *(str(result.confusion.get((name, call), 0)) for call in calls)]
+            for level, result in levels.items()
+            for name in head.classes
+        ],
+    )
+
+
 def further_heads_section(
     results: Sequence[tuple[Head, Mapping[str, HeadResult]]], prefix: str
 ) -> tuple[Section | None, dict[str, object]]:
@@ -157,14 +175,26 @@ def further_heads_section(
         notes=[
             "macro_auc: mean over the classes, each against the rest. balanced_accuracy: of the likeliest class. coverage: "
             "share with a call. accuracy_of_calls: share of these calls that are right.",
-            "A slide is called by its flagged regions alone. Labelled tiles, regions, slides and patients count, whether "
-            "flagged or not.",
+            "Tiles, regions and images are called whether flagged or not; a slide by its flagged regions alone.",
         ],
-        metrics=metrics,
         tables=[
-            matrix_table(result.confusion, f"{head.name}: calls of {level}", "truth \\ call")
+            table
             for head, levels in judged
-            for level, result in levels.items()
+            for table in (
+                Table(
+                    f"{head.name}: metrics by level, with 95 % intervals",
+                    ["", "number", *(prefix + name for name in _NAMES)],
+                    [
+                        [
+                            level,
+                            str(sum(result.confusion.values())),
+                            *(estimate_text(result.metrics.get(name)) for name in _NAMES),
+                        ]
+                        for level, result in levels.items()
+                    ],
+                ),
+                _calls_table(head, levels),
+            )
         ],
     )
     return section, {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from inkdot.evaluation.report import Confusion, Section, Table
-from inkdot.evaluation.report_parts import estimate_text, matrix_table
+from inkdot.evaluation.report_parts import estimate_text, matrix_table, percent
 from inkdot.metrics.predictive_values import Counts, PredictiveValues, predictive_values
 
 _OF = 1000
@@ -35,8 +35,8 @@ def threshold_section(
         The section, and the key ``predictive_values`` of the JSON file.
     """
     share = counts.positives / max(1, counts.positives + counts.negatives)
-    asked = [(f"{share:.1%} (this test set)", share)] if 0.0 < share < 1.0 else []
-    asked += [(f"{own:g} ({own:.2%})" if own < 0.01 else f"{own:.1%}", own) for own in prevalences]
+    asked = [(f"{percent(share)} (this test set)", share)] if 0.0 < share < 1.0 else []
+    asked += [(percent(own), own) for own in prevalences]
     found = [(name, predictive_values(counts, own)) for name, own in asked]
     rows = [_row(name, own) for name, own in found if own is not None]
     notes = [

@@ -41,8 +41,9 @@ def scored_rows(results: SlidePredictions, unit: str) -> ScoredRows:
 
 
 def counts_of(results: SlidePredictions) -> Counts:
-    """Calls by truth, as sensitivity and specificity count them: a positive row without a score is missed, a negative one is
-    not counted.
+    """Calls by truth, as sensitivity and specificity count them.
+
+    A positive row without a score (inadequate) is missed, a negative one is not counted.
     """
     positive = results.truth > 0.5
     negative = (results.truth <= 0.5) & ~np.isnan(results.scores)

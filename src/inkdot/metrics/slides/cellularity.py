@@ -4,7 +4,7 @@ A slide's score is often the highest of many: it rises with their number, and ma
 alone can then pass for skill.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from inkdot.metrics.intervals.paired_bootstrap import Difference, paired_differe
 NameArray = npt.NDArray[np.str_]
 
 
-class CountAgainstScore(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CountAgainstScore:
     """AUC of the number of candidates beside that of the score, on the same slides.
 
     Attributes:
