@@ -145,6 +145,16 @@ def test_metrics_agree_with_the_tables_written(evaluated: RunLayout, model: Path
     assert risks[-1]["risk"] == pytest.approx(1 - called_right / 10)
     assert sum(row["count"] for row in report["reliability"]) == len(tile_scores)
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1", "lab-2"}
+    fates = report["misses"]["regions"]
+    assert fates["found"]["count"] == sum(score >= threshold for score in malignant)
+    assert fates["scored_low"]["count"] == sum(score < threshold for score in malignant)
+    assert fates["no_tile_was_cut"]["count"] == 0
+    assert report["misses"]["slides"]["found"]["value"] <= sensitivity
+    assert len(report["misses"]["missed"]) >= sum(score < threshold for score in malignant)
+    assert report["cell_count"]["unit"] == "tiles"
+    # Every slide holds four tiles: their number tells nothing.
+    assert report["cell_count"]["auc_of_count"]["value"] == 0.5
+    assert report["operating_point"]["threshold"] == threshold
 
 
 def test_an_inadequate_slide_is_never_a_true_negative(evaluated: RunLayout, model: Path, tmp_path: Path):

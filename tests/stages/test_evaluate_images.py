@@ -122,6 +122,18 @@ def test_metrics_agree_with_the_scores_written(evaluated: RunLayout, model: Path
     assert sum(row["count"] for row in report["reliability"]) == 30
     assert set(report["subgroups"]["site"]) == {"lab-0", "lab-1"}
     assert report["unit"] == "image"
+    point = read_model_file(model).operating_points["lesion"]
+    assert report["operating_point"] == {"head": "lesion", "class": "SCC", "threshold": point.threshold}
+    of_groups = {name: value >= threshold for name, value in best.items()}
+    flagged = [name for name, own in of_groups.items() if own]
+    (own,) = report["predictive_values"]
+    if flagged:
+        assert own["ppv"]["value"] == pytest.approx(np.mean([name.startswith("SCC") for name in flagged]))
+    assert own["of_this_test_set"]
+    decision = {round(row["threshold_probability"], 2): row for row in report["curves"]["decision"]}
+    hits = sum(name.startswith("SCC") for name, value in best.items() if value >= 0.3)
+    false = sum(not name.startswith("SCC") for name, value in best.items() if value >= 0.3)
+    assert decision[0.3]["net_benefit"] == pytest.approx((hits - false * 3 / 7) / len(best), abs=1e-6)
 
 
 @pytest.mark.slow
@@ -297,3 +309,19 @@ def test_training_images_are_counted_in_a_warning(
     assert warning in json.loads(RunLayout(tmp_path / "out").evaluation_json.read_text("utf-8"))["warnings"]
     assert warning in capsys.readouterr().err
     assert "trained on" not in str(json.loads(evaluated.evaluation_json.read_text("utf-8"))["warnings"])
+
+
+def test_smaller_images_are_not_advised_to_change_what_the_model_fixed(
+    model: Path, tmp_path: Path
+) -> None:
+    """The crop is the model's, whatever a config says: to lower images.crop_px would change nothing."""
+    table = make_table(tmp_path / "data", 9, originals=2, copies=1)
+    small = tmp_path / "data" / "images" / "small.png"
+    small.write_bytes(cv2.imencode(".png", np.full((30, 30, 3), 200, np.uint8))[1].tobytes())
+    table.write_text(table.read_text(encoding="utf-8") + "images/small.png,NL,small,lab-0,\n", encoding="utf-8")
+    assert evaluate.run_images(model, table, tmp_path / "out", config=config(crop_px=20)) == 1
+    failed = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["failed"]
+    (reason,) = failed.values()
+    assert "expected at least images.crop_px = 40 pixels on each side, found 30 x 30" in reason
+    assert "lower" not in reason
+    assert "leave the image out" in reason

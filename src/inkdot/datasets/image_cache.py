@@ -130,7 +130,7 @@ def listed_images(
     ]
 
 
-_LOCKED = "the crop is that of the model's training: leave the image out, or train a model with another"
+_LOCKED = "scale and crop are those of the model's training: leave the image out, or train a model with others"
 
 
 def read_image(
@@ -160,7 +160,13 @@ def read_image(
         available = crop_px or min(width, height)
         wide = tall = float(available)
         if entry.mpp is not None:
-            check_resolution(image.info, spec.mpp)
+            try:
+                check_resolution(image.info, spec.mpp)
+            except ResolutionError as error:
+                if not locked:
+                    raise
+                found = str(error).split(";")[0]
+                raise ResolutionError(f"{entry.path}: {found}; {_LOCKED}") from None
             wide, tall = spec.side_um / entry.mpp.x, spec.side_um / entry.mpp.y
             if crop_px is not None and max(wide, tall) > crop_px:
                 raise ResolutionError(

@@ -109,7 +109,10 @@ def score_for_evaluation(entry: SlideEntry, layout: RunLayout, scoring: ScoringM
 
 
 def slide_result(
-    entry: SlideEntry, layout: RunLayout, labels: Sequence[RegionLabel], labelling: LabellingConfig
+    entry: SlideEntry,
+    layout: RunLayout,
+    labels: Sequence[RegionLabel] = (),
+    labelling: LabellingConfig | None = None,
 ) -> SlideResult:
     """Read a slide's targets and scores.
 
@@ -117,7 +120,7 @@ def slide_result(
         entry: The slide.
         layout: Where its tables lie.
         labels: Labels of regions on it.
-        labelling: When a tile shows a region.
+        labelling: When a tile shows a region; the defaults where not given.
 
     Raises:
         StorageError: A table is missing or damaged.
@@ -158,7 +161,9 @@ def slide_result(
         warnings=scores.warnings,
         spread=None if score is None else slide_spread(scores, clusters),
         slide_fingerprint=reviewed.slide.facts.slide_fingerprint,
-        regions=regions_of(labels, heads, _scored_tiles(reviewed, tile_scores, candidates), labelling),
+        regions=regions_of(
+            labels, heads, _scored_tiles(reviewed, tile_scores, candidates), labelling or LabellingConfig()
+        ),
         candidates=len(candidates.scores),
         clusters=None if reviewed.clusters is None else clusters_of(reviewed.clusters, labels, head, truth),
         head_scores=_head_scores(candidates),

@@ -21,7 +21,7 @@ _FEWEST_PATIENTS = 3
 """With fewer patients of a class a bootstrap only repeats them, and its interval would be meaningless."""
 
 _FEWEST_OF_MANY_ROWS, _MANY = 5, 3
-"""The same where patients have more than three rows each: intervals of four patients held the truth in 73 of 100 draws."""
+"""The same where patients have more than three rows each, whose bootstrap over four patients is far too narrow."""
 
 _FEW = 5
 """Fewer hits or misses than this are counted exactly: a bootstrap of nine of ten reaches 1, although one was missed."""
