@@ -1,6 +1,5 @@
 """Labelled regions and clusters matched with what was scored, on squares laid by hand."""
 
-
 import numpy as np
 import pytest
 import shapely

@@ -74,7 +74,9 @@ def test_the_locked_threshold_is_on_the_decision_curve() -> None:
     assert dict(curve.points)[marked[0]] == pytest.approx(marked[1])
     assert [line.label for line in curve.lines] == ["flag all", "flag none"]
     assert set(curves) == {"decision", "decision_at_prevalence_0.05"}
-    assert all(row["low"] <= row["net_benefit"] <= row["high"] for row in curves["decision_at_prevalence_0.05"])
+    assert all(
+        row["low"] <= row["net_benefit"] <= row["high"] for row in curves["decision_at_prevalence_0.05"]
+    )
     assert at_prevalence.x_max == pytest.approx(0.25)
 
 

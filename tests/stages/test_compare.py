@@ -123,7 +123,9 @@ def test_a_folder_that_holds_a_run_is_not_written_into(tmp_path: Path):
     rows = cohort(2)
     folders = [write_run(tmp_path / name, scores_of(rows["truth"], 2, 2, 1.0), rows) for name in ("a", "b")]
     before = {path.name for path in folders[0].iterdir()}
-    with pytest.raises(UserError, match=r"expected a new folder, or one of `inkdot compare`, found a run \(config"):
+    with pytest.raises(
+        UserError, match=r"expected a new folder, or one of `inkdot compare`, found a run \(config"
+    ):
         compare.run(folders, folders[0], replicates=10)
     assert {path.name for path in folders[0].iterdir()} == before
     for _ in range(2):  # its own folder may be written again

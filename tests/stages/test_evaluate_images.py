@@ -311,14 +311,14 @@ def test_training_images_are_counted_in_a_warning(
     assert "trained on" not in str(json.loads(evaluated.evaluation_json.read_text("utf-8"))["warnings"])
 
 
-def test_smaller_images_are_not_advised_to_change_what_the_model_fixed(
-    model: Path, tmp_path: Path
-) -> None:
+def test_smaller_images_are_not_advised_to_change_what_the_model_fixed(model: Path, tmp_path: Path) -> None:
     """The crop is the model's, whatever a config says: to lower images.crop_px would change nothing."""
     table = make_table(tmp_path / "data", 9, originals=2, copies=1)
     small = tmp_path / "data" / "images" / "small.png"
     small.write_bytes(cv2.imencode(".png", np.full((30, 30, 3), 200, np.uint8))[1].tobytes())
-    table.write_text(table.read_text(encoding="utf-8") + "images/small.png,NL,small,lab-0,\n", encoding="utf-8")
+    table.write_text(
+        table.read_text(encoding="utf-8") + "images/small.png,NL,small,lab-0,\n", encoding="utf-8"
+    )
     assert evaluate.run_images(model, table, tmp_path / "out", config=config(crop_px=20)) == 1
     failed = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["failed"]
     (reason,) = failed.values()

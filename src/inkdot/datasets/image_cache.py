@@ -130,7 +130,9 @@ def listed_images(
     ]
 
 
-_LOCKED = "scale and crop are those of the model's training: leave the image out, or train a model with others"
+_LOCKED = (
+    "scale and crop are those of the model's training: leave the image out, or train a model with others"
+)
 
 
 def read_image(
@@ -171,7 +173,8 @@ def read_image(
             if crop_px is not None and max(wide, tall) > crop_px:
                 raise ResolutionError(
                     f"{entry.path}: expected images.crop_px to hold a tile of {spec.side_um:g} µm ({max(wide, tall):.0f} px), "
-                    f"found {crop_px}; " + (_LOCKED if locked else "raise it, or lower tiling.side_px or tiling.mpp")
+                    f"found {crop_px}; "
+                    + (_LOCKED if locked else "raise it, or lower tiling.side_px or tiling.mpp")
                 )
         w, h = max(1, round(wide)), max(1, round(tall))
         x, y = (width - w) // 2, (height - h) // 2

@@ -24,7 +24,7 @@ _COMPARED = ("auc", "sensitivity", "specificity")
 
 
 SCORES_NOTE = (
-    "Calibrated: of tiles with a score of 0.8, 80 % are positive. aurc: area under the risk-coverage curve, the mean share of "
+    "Calibrated: where the score is 0.8, 80 % are positive. aurc: area under the risk-coverage curve, the mean share of "
     "wrong calls over all coverages; lower is better. coverage: share with a call. selective_risk: share of these calls that "
     "are wrong."
 )
