@@ -53,27 +53,16 @@ def evaluate(
     settings = load_config(config) if config else None
     prevalences = _prevalences(prevalence)
     if of_images:
-        raise typer.Exit(
-            stage.run_images(
-                model,
-                table,
-                out,
-                config=settings,
-                allow_synthetic_model=allow_synthetic_model,
-                prevalences=prevalences,
-            )
-        )
-    raise typer.Exit(
-        stage.run(
-            model,
-            table,
-            out,
-            config=settings,
-            workers=workers,
-            allow_synthetic_model=allow_synthetic_model,
-            prevalences=prevalences,
-        )
-    )
+        code = stage.run_images(
+            model, table, out,
+            config=settings, allow_synthetic_model=allow_synthetic_model, prevalences=prevalences,
+        )  # fmt: skip
+        raise typer.Exit(code)
+    code = stage.run(
+        model, table, out,
+        config=settings, workers=workers, allow_synthetic_model=allow_synthetic_model, prevalences=prevalences,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 def _prevalences(text: str) -> list[float]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from inkdot.datasets.image_cache import hashes_of
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_results import ImageResults, sites_of
 from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
-from inkdot.evaluation.report import Confusion, EvaluationReport, Section
+from inkdot.evaluation.report import Confusion, Curve, EvaluationReport, Section
 from inkdot.evaluation.report_parts import (
     SCORES_NOTE,
     cohort_warnings,
@@ -39,11 +40,12 @@ from inkdot.evaluation.sections.further_heads import (
 from inkdot.evaluation.sections.predictive import threshold_section
 from inkdot.evaluation.sections.ranking import curve_rows, ranking_curves, ranking_section
 from inkdot.evaluation.sections.rows import counts_of, scored_rows
-from inkdot.evaluation.selective_prediction import call_name, selective_prediction
+from inkdot.evaluation.selective_prediction import SelectivePrediction, call_name, selective_prediction
 from inkdot.evaluation.worst_errors import worst_images
 from inkdot.labels import Head, flag_column, flagging_head, head_slices
-from inkdot.metrics.curves import reliability_bins
+from inkdot.metrics.curves import ReliabilityBin, reliability_bins
 from inkdot.metrics.decision.calls import call_threshold
+from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.slides.slide_level import (
     NO_KNOWN_REGION,
     SlidePredictions,
@@ -74,43 +76,13 @@ def image_report(
     """
     heads, predictions = model.head_records, images.predictions
     head, column, slices = flagging_head(heads), flag_column(heads), head_slices(heads)
-    rows, truth = decided_rows(predictions.targets, column)
-    results = _results(images, column)
-    groups = as_patients(results, {})
-    of_groups = scored_rows(groups, "groups")
-    prefix = metric_prefix(model)
-    scores = predictions.scores[rows, column].astype(np.float64)
-    reliability = reliability_bins(truth, scores, predictions.patients[rows])
-    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
-    selective = selective_prediction(truth, scores, predictions.patients[rows], threshold, band)
-    of_images = cross_validation_metrics(predictions, heads, seed=0)
-    if model.members:  # each member has its own temperatures: there are no scores of the ensemble before them
-        of_images = {
-            name: own for name, own in of_images.items() if not name.startswith("calibration_error_before.")
-        }
-    group_metrics = slide_metrics(groups, ks=())
-    metrics = {"Groups": group_metrics, "Images": of_images | selective.metrics}
-    named = {level: prefixed(own, prefix) for level, own in metrics.items()}
-    calls = _calls(results, band)
+    results, prefix = _results(images, column), metric_prefix(model)
+    levels = _levels(images, model, results)
     confusions = {own.name: confusion_matrix(predictions, own, slices[own.name]) for own in heads}
     subgroups, sizes = prefixed_subgroups(results, prefix), subgroup_sizes(results, "images", "groups")
-    threshold_part, predictive = threshold_section(
-        counts_of(groups), calls, prevalences,
-        threshold=threshold, patients="groups", unit="images", prefix=prefix,
-    )  # fmt: skip
-    benefit, decision_curves = benefit_section(of_groups, threshold, group_metrics, prevalences, prefix)
-    heads_part, further_heads = further_heads_section(_further_heads(images, model), prefix)
-    sections: list[Section | None] = [
-        ranking_section(of_groups, threshold, named, [_GROUPS_NOTE]),
-        threshold_part,
-        benefit,
-        heads_part,
-        _likeliest_section(confusions),
-        scores_section(
-            [reliability_plot(reliability, "image scores"), selective.plot("images")], {}, [SCORES_NOTE]
-        ),
-        subgroups_section(subgroups, sizes, prefix),
-    ]
+    calls = _calls(results, model.abstention.get(head.name))
+    sections, curves, details = _parts(images, model, levels, calls, prevalences)
+    sections += [_likeliest_section(confusions), subgroups_section(subgroups, sizes, prefix)]
     return EvaluationReport(
         title="Evaluation report",
         unit="image",
@@ -120,20 +92,20 @@ def image_report(
             *notes,
         ],
         facts=[
-            f"{len(images.entries)} images of {len(groups.patients)} groups from {source.name}; a group is a patient or an "
-            "original image, and intervals are over groups.",
-            f"Groups: {counts_text(groups.truth)}. Images: {counts_text(results.truth)}.",
+            f"{len(images.entries)} images of {len(levels.groups.patients)} groups from {source.name}; a group is a patient or "
+            "an original image, and intervals are over groups.",
+            f"Groups: {counts_text(levels.groups.truth)}. Images: {counts_text(results.truth)}.",
             *model_facts(model, model_sha256, " A group is flagged where one image reaches it."),
             *spread_facts([] if images.spread is None else images.spread.tolist(), "images"),
         ],
-        metrics=named,
+        metrics={level: prefixed(own, prefix) for level, own in levels.metrics.items()},
         calls=calls,
         confusions=confusions,
         subgroups=subgroups,
         subgroup_sizes=sizes,
         failed=images.failed,
         sections=[own for own in sections if own is not None],
-        reliability=reliability,
+        reliability=levels.reliability,
         worst_errors=worst_images(
             images.entries,
             results.truth,
@@ -143,17 +115,71 @@ def image_report(
             images.columns,
             {row: entry.labels.get(head.name, "") for row, entry in enumerate(images.entries)},
         ),
-        curves={
-            "risk_coverage": curve_rows(selective.curve, "coverage", "risk"),
-            **ranking_curves(of_groups),
-            **decision_curves,
-        },
-        details={
-            "operating_point": operating_point_json(model),
-            "predictive_values": predictive,
-            "further_heads": further_heads,
-        },
+        curves=curves,
+        details=details,
     )
+
+
+class _Levels(NamedTuple):
+    """Scored images and their groups."""
+
+    groups: SlidePredictions
+    reliability: list[ReliabilityBin]
+    selective: SelectivePrediction
+    metrics: dict[str, dict[str, Estimate]]
+
+
+def _levels(images: ImageResults, model: ModelFile, results: SlidePredictions) -> _Levels:
+    heads, predictions = model.head_records, images.predictions
+    head, column = flagging_head(heads), flag_column(heads)
+    rows, truth = decided_rows(predictions.targets, column)
+    scores, patients = predictions.scores[rows, column].astype(np.float64), predictions.patients[rows]
+    threshold, band = model.operating_points[head.name].threshold, model.abstention.get(head.name)
+    selective = selective_prediction(truth, scores, patients, threshold, band)
+    of_images = cross_validation_metrics(predictions, heads, seed=0)
+    if model.members:  # each member has its own temperatures: there are no scores of the ensemble before them
+        of_images = {
+            name: own for name, own in of_images.items() if not name.startswith("calibration_error_before.")
+        }
+    groups = as_patients(results, {})
+    metrics = {"Groups": slide_metrics(groups, ks=()), "Images": of_images | selective.metrics}
+    return _Levels(groups, reliability_bins(truth, scores, patients), selective, metrics)
+
+
+def _parts(
+    images: ImageResults, model: ModelFile, levels: _Levels, calls: Confusion, prevalences: Sequence[float]
+) -> tuple[list[Section | None], dict[str, Curve], dict[str, object]]:
+    """Sections, with the curves and further keys of the JSON file."""
+    prefix, groups = metric_prefix(model), scored_rows(levels.groups, "groups")
+    threshold = model.operating_points[flagging_head(model.head_records).name].threshold
+    named = {level: prefixed(own, prefix) for level, own in levels.metrics.items()}
+    of_threshold, predictive = threshold_section(
+        counts_of(levels.groups), calls, prevalences,
+        threshold=threshold, patients="groups", unit="images", prefix=prefix,
+    )  # fmt: skip
+    benefit, decision_curves = benefit_section(
+        groups, threshold, levels.metrics["Groups"], prevalences, prefix
+    )
+    of_heads, further_heads = further_heads_section(_further_heads(images, model), prefix)
+    plots = [reliability_plot(levels.reliability, "image scores"), levels.selective.plot("images")]
+    sections = [
+        ranking_section(groups, threshold, named, [_GROUPS_NOTE]),
+        of_threshold,
+        benefit,
+        of_heads,
+        scores_section(plots, {}, [SCORES_NOTE]),
+    ]
+    curves = {
+        "risk_coverage": curve_rows(levels.selective.curve, "coverage", "risk"),
+        **ranking_curves(groups),
+        **decision_curves,
+    }
+    details = {
+        "operating_point": operating_point_json(model),
+        "predictive_values": predictive,
+        "further_heads": further_heads,
+    }
+    return sections, curves, details
 
 
 _GROUPS_NOTE = "A group is flagged where any image is; the score is that of the highest image."

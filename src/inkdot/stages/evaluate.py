@@ -71,8 +71,7 @@ def run(
     scoring = ScoringModel.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.predictor.description
     heads = description.head_records
-    remedy = "evaluate it on images with --images"
-    require_known_scale(model, description, allowed=False, remedy=remedy)
+    require_known_scale(model, description, allowed=False, remedy="evaluate it on images with --images")
     entries = _test_slides(read_slides(slides, heads), slides)
     notes = [*source_notes([slides]), *check_label_tables(entries, heads, other_heads="skip")]
     require_synthetic_slides(entries, description, allowed=allow_synthetic_model)

@@ -39,18 +39,7 @@ def threshold_section(
     asked += [(percent(own), own) for own in prevalences]
     found = [(name, predictive_values(counts, own)) for name, own in asked]
     rows = [_row(name, own) for name, own in found if own is not None]
-    notes = [
-        f"Threshold {threshold:.4g}, locked when the model was made. {counts.true_positives} of {counts.positives} positive "
-        f"{patients} are flagged, and {counts.negatives - counts.true_negatives} of {counts.negatives} negative ones.",
-        "PPV: share of the flagged that is positive. NPV: share of those not flagged that is negative. Both follow the "
-        "prevalence; they suppose that sensitivity and specificity do not.",
-    ]
-    if not prevalences:
-        notes.append(
-            "State the prevalence of your laboratory with --prevalence, such as --prevalence 0.01,0.05."
-        )
-    if not rows:
-        notes.append("No predictive value can be computed: a class is missing, or all or none are flagged.")
+    notes = _notes(counts, threshold, patients, stated=bool(prevalences), computed=bool(rows))
     section = Section(
         anchor="threshold",
         question="What does a call at the locked threshold mean?",
@@ -95,3 +84,19 @@ def _row(name: str, own: PredictiveValues) -> list[str]:
         f"{_OF * own.prevalence - missed:.1f}",
         f"{missed:.1f}",
     ]
+
+
+def _notes(counts: Counts, threshold: float, patients: str, *, stated: bool, computed: bool) -> list[str]:
+    notes = [
+        f"Threshold {threshold:.4g}, locked when the model was made. {counts.true_positives} of {counts.positives} positive "
+        f"{patients} are flagged, and {counts.negatives - counts.true_negatives} of {counts.negatives} negative ones.",
+        "PPV: share of the flagged that is positive. NPV: share of those not flagged that is negative. Both follow the "
+        "prevalence; they suppose that sensitivity and specificity do not.",
+    ]
+    if not stated:
+        notes.append(
+            "State the prevalence of your laboratory with --prevalence, such as --prevalence 0.01,0.05."
+        )
+    if not computed:
+        notes.append("No predictive value can be computed: a class is missing, or all or none are flagged.")
+    return notes
