@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,9 @@ def test_three_models_of_three_classes(tmp_path: Path):
     assert adjusted == pytest.approx([p[0], 2 * p[1]])
 
 
-def test_a_model_compared_with_its_copy_has_no_difference_and_no_test(tmp_path: Path):
+def test_a_model_compared_with_its_copy_has_no_difference_and_no_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     rows = cohort(2)
     own = scores_of(rows["truth"], 2, 2, 1.0)
     folders = [write_run(tmp_path / name, own, rows) for name in ("a", "b")]
@@ -165,6 +168,12 @@ def test_a_model_compared_with_its_copy_has_no_difference_and_no_test(tmp_path: 
     assert "no test: the difference has no variance" in page
     assert "The test needs two patients of each class" in page
     assert "Obuchowski" not in page
+    printed = capsys.readouterr().err
+    assert "patients gives the same" in re.sub(r"\s+", " ", printed)  # words are folded, not cut
+    rows_of_models = [line.split()[0] for line in printed.splitlines() if re.match(r" [ab] +\d", line)]
+    assert (
+        rows_of_models.count("a") == rows_of_models.count("b") == len(facts_of(tmp_path / "out")["metrics"])
+    )
 
 
 def test_only_common_images_are_compared_where_asked(tmp_path: Path):

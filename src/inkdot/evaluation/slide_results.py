@@ -191,10 +191,9 @@ def _candidates(reviewed: SlideResults, scores: SlideScores, tile_scores: TileAr
 
 def _head_scores(candidates: _Candidates) -> FloatArray:
     if not len(candidates.scores):
-        return np.full(candidates.scores.shape[1], np.nan)
+        return np.full(int(candidates.scores.shape[1]), np.nan)
     if candidates.flagged.any():
-        mean: FloatArray = np.mean(candidates.scores[candidates.flagged], axis=0, dtype=np.float64)
-        return mean
+        return np.asarray(candidates.scores[candidates.flagged].mean(axis=0), np.float64)
     return candidates.scores[int(candidates.flag_scores.argmax())]
 
 

@@ -119,8 +119,8 @@ def _require_no_run(layout: ComparisonLayout) -> None:
         )
 
 
-_VALUE_WIDTH, _DIFFERENCE_WIDTH = 22, 26
-"""Widest cells, such as ``0.912 (0.870 to 0.950)`` and ``+0.012 (−0.010 to +0.034)``."""
+_VALUE_WIDTH, _DIFFERENCE_WIDTH, _P_WIDTH = 22, 26, 8
+"""Widest numbers: ``0.912 (0.870 to 0.950)``, ``+0.012 (−0.010 to +0.034)`` and ``< 0.0001``."""
 
 
 def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
@@ -138,7 +138,7 @@ def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     first, difference, *others = TEST_COLUMNS
-    tests = _table(first, [(difference, _DIFFERENCE_WIDTH), *((name, 0) for name in others)])
+    tests = _table(first, [(difference, _DIFFERENCE_WIDTH), *((name, _P_WIDTH) for name in others)])
     for row in test_rows(comparison):
         tests.add_row(*(Text(cell) for cell in row))
     console.print(Text("\nDeLong's test", style="bold"))
@@ -149,9 +149,9 @@ def _print(comparison: Comparison, layout: ComparisonLayout) -> None:
 
 
 def _table(first: str, numbers: Sequence[tuple[str, int]]) -> Table:
-    """An empty table whose first column gives way: numbers are never folded."""
+    """An empty table whose first column gives way: numbers are never folded, words instead of an interval are."""
     table = Table(box=None)
-    table.add_column(first, overflow="fold", min_width=8)
+    table.add_column(first, overflow="fold", min_width=10)
     for name, width in numbers:
-        table.add_column(name, no_wrap=True, min_width=max(width, len(name)))
+        table.add_column(name, min_width=max(width, len(name)))
     return table
