@@ -258,7 +258,7 @@ def test_slides_without_a_call_are_neither_right_nor_wrong(evaluated: RunLayout,
     text = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
     assert "The model abstains (indeterminate) on scores between" in text
     assert "the ring is the model&#39;s own abstention band" in text
-    assert "the ring is" not in evaluated.evaluation_html.read_text(encoding="utf-8")
+    assert "the ring is the model" not in evaluated.evaluation_html.read_text(encoding="utf-8")
     assert "coverage" not in json.loads(evaluated.evaluation_json.read_text())["metrics"]["slides"]
     # The calls of `predict` are those that were evaluated.
     assert predict.run([slides], careful, tmp_path / "results") == 0

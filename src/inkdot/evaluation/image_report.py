@@ -169,12 +169,12 @@ def _parts(
         of_heads,
         scores_section(plots, {}, [SCORES_NOTE]),
     ]
-    curves = {
+    curves: dict[str, Curve] = {
         "risk_coverage": curve_rows(levels.selective.curve, "coverage", "risk"),
         **ranking_curves(groups),
         **decision_curves,
     }
-    details = {
+    details: dict[str, object] = {
         "operating_point": operating_point_json(model),
         "predictive_values": predictive,
         "further_heads": further_heads,
