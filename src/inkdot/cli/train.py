@@ -16,6 +16,8 @@ Config keys (`inkdot init` explains all):
   training.freeze_epochs, model.weights  start from pretrained weights
   model.freeze_backbone                  linear probe, or MIL on embeddings: the backbone is not trained
   training.target_selective_risk         abstention: calls close to the threshold are left indeterminate
+  training.confidence_level              confidence with which sensitivity and selective risk are promised
+  training.calibration_folds             lock on out-of-fold scores of all patients
   augmentation, model.tta_views          augmentation in training, and at test time (TTA)
 """
 

@@ -102,6 +102,8 @@ def _known(
         most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
         times = f"{folds} times " if folds else ""
         costs[-1] = f"Steps: {times}at most {most}, in all phases of training from slides."
+    if folds is None and (further := config.training.calibration_folds):
+        costs.append(f"Calibration: {further} further models, for out-of-fold scores of all patients.")
     return [*lines, *costs]
 
 
