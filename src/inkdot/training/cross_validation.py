@@ -165,10 +165,10 @@ def cross_fitted_scores(
             "times as long as without."
         ]
     )
+    # In the order of the table, whatever the split: the folds are those of a cross-validation.
+    used = [tiles for slide_id, tiles in cohort.slides.items() if cohort.parts[slide_id] != "test"]
     cohorts = [
-        split_cohort(
-            cohort.used(), config, images=cohort.images, fold=Fold(k, folds), by_slide=cohort.by_slide
-        )
+        split_cohort(used, config, images=cohort.images, fold=Fold(k, folds), by_slide=cohort.by_slide)
         for k in range(folds)
     ]
     for own in cohorts:
