@@ -134,3 +134,27 @@ def test_each_of_several_warnings_can_be_told_from_the_next():
     )
     said = slide_prediction("one", replace(scores([0.1], ENOUGH), warnings=texts))
     assert tuple(said.warnings.split(" | ")) == texts
+
+
+@pytest.mark.parametrize(
+    ("keep", "highest", "call"),
+    [
+        (False, 0.9, "indeterminate"),
+        (False, 0.1, "indeterminate"),
+        (True, 0.9, "flagged"),
+        (True, 0.1, "nothing flagged"),
+    ],
+)
+def test_a_slide_unlike_those_of_training_is_called_only_where_asked(keep, highest, call):
+    unlike = ("stain 'he' was never seen in training",)
+    said = slide_prediction(
+        "one", replace(scores([0.05, highest], ENOUGH), ood_reasons=unlike, keep_ood_calls=keep)
+    )
+    assert said.call == call
+    assert ("stain 'he' was never seen" in said.reason) == (not keep)
+    assert ("1 regions reach the threshold" in said.reason) == (not keep and highest == 0.9)
+
+
+def test_too_little_to_judge_goes_before_being_unlike():
+    unlike = replace(scores([0.05], TOO_FEW), ood_reasons=("stain",), keep_ood_calls=False)
+    assert slide_prediction("one", unlike).call == "inadequate"

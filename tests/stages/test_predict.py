@@ -20,6 +20,7 @@ from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
 from inkdot.pipeline.scoring.score_slide import ScoringModel, score_slide
 from inkdot.records import Mpp, SlideEntry
+from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.storage.embeddings.slide_embeddings import read_embeddings
@@ -262,6 +263,35 @@ def test_stain_and_preparation_never_seen_are_said(slides: Path, model: Path, tm
     (row,) = read_predictions(out / "predictions.csv")
     assert "stain 'mgg' was never seen in training" in row["warnings"]
     assert "preparation not stated" in row["warnings"]
+
+
+def test_a_slide_of_an_unseen_stain_is_called_only_where_asked(
+    slides: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    description = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    share = {"value": 0.98, "low": 0.9, "high": 1.0, "method": "by hand"}
+    description["operating_points"]["malignancy"]["reliability"] = [
+        {"low": 0.0, "high": 1.0, "regions": 50, "positive": share}
+    ]
+    (model / "model.json").write_text(json.dumps(description), encoding="utf-8")
+
+    def called(**settings: bool) -> tuple[str, str]:
+        assert run([slides / "s0.tif"], model, out, stain="mgg", **settings) == 0
+        (row,) = read_predictions(out / "predictions.csv")
+        assert "never seen in training" in row["warnings"]
+        return row["call"], row["score"]
+
+    withheld, kept = called(), called(keep_ood_calls=True)
+    assert (withheld[0], kept[0]) in {("indeterminate", "flagged"), ("indeterminate", "nothing flagged")}
+    assert withheld[1] == kept[1]  # the network did not run again, and the score is shown all the same
+    assert called() == withheld
+    # No card may show a share that was measured on other stains.
+    assert read_slide_results(RunLayout(out), "s0", "s0").slide.facts.reliability == ()
+    assert run([slides / "s0.tif"], model, out, stain="pap") == 0
+    (row,) = read_predictions(out / "predictions.csv")
+    assert row["call"] == kept[0]
+    assert len(read_slide_results(RunLayout(out), "s0", "s0").slide.facts.reliability) == 1
 
 
 def test_names_are_text_not_formulas(slides: Path, model: Path, tmp_path: Path) -> None:

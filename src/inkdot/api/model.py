@@ -127,6 +127,7 @@ class Model:
         preparation: str | None = None,
         allow_synthetic_model: bool = False,
         allow_unknown_scale: bool = False,
+        keep_ood_calls: bool = False,
     ) -> SlidePrediction:
         """Tile, score and cluster one slide with the settings of the model; the numbers of `inkdot predict`.
 
@@ -140,6 +141,7 @@ class Model:
             preparation: Preparation of the slide; likewise.
             allow_synthetic_model: Let a model trained on synthetic specimens score a real slide.
             allow_unknown_scale: Let a model trained on images of unknown scale score a slide.
+            keep_ood_calls: Call a slide unlike those of training, too; otherwise it is ``indeterminate``.
 
         Raises:
             SyntheticModelError: The model is synthetic, the slide is not, and that was not allowed.
@@ -154,7 +156,9 @@ class Model:
             ('flagged', 0.9731)
         """
         entry = slide_entry(slide, mpp=mpp, stain=stain, preparation=preparation)
-        scoring = replace(self._scoring, allow_synthetic_model=allow_synthetic_model)
+        scoring = replace(
+            self._scoring, allow_synthetic_model=allow_synthetic_model, keep_ood_calls=keep_ood_calls
+        )
         results = TemporaryResults()
         config = self.config
         with python_words():
@@ -175,6 +179,7 @@ class Model:
         preparation: str | None = None,
         allow_synthetic_model: bool = False,
         allow_unknown_scale: bool = False,
+        keep_ood_calls: bool = False,
         workers: int = 1,
         images: bool = True,
     ) -> Results:
@@ -188,6 +193,7 @@ class Model:
             preparation: Preparation of every slide.
             allow_synthetic_model: Let a model trained on synthetic specimens score real slides.
             allow_unknown_scale: Let a model trained on images of unknown scale score slides.
+            keep_ood_calls: Call slides unlike those of training, too; otherwise they are ``indeterminate``.
             workers: Processes that cut tiles.
             images: Draw each slide's overview and heat map into the folder.
 
@@ -205,6 +211,7 @@ class Model:
                 predict.PredictSettings(
                     allow_synthetic_model=allow_synthetic_model,
                     allow_unknown_scale=allow_unknown_scale,
+                    keep_ood_calls=keep_ood_calls,
                     runtime=self._scoring.predictor.runtime,
                     slide_images=images,
                 ),

@@ -35,6 +35,13 @@ _AllowUnknownScale = Annotated[
         "--allow-unknown-scale", help="Score slides with a model trained on images of unknown scale."
     ),
 ]
+_KeepOodCalls = Annotated[
+    bool,
+    typer.Option(
+        "--keep-ood-calls",
+        help="Call slides or images unlike those of training, too; by default they are indeterminate.",
+    ),
+]
 _Runtime = Annotated[
     Literal["auto", "torch", "openvino"],
     typer.Option(help="Runtime of the network; auto uses OpenVINO on a CPU where it is installed."),
@@ -69,6 +76,7 @@ def predict(
     preparation: Preparation = None,
     allow_synthetic_model: _AllowSyntheticModel = False,
     allow_unknown_scale: _AllowUnknownScale = False,
+    keep_ood_calls: _KeepOodCalls = False,
     cell_finder: _CellFinder = None,
     runtime: _Runtime = "auto",
     embeddings: _Embeddings = False,
@@ -99,6 +107,7 @@ def predict(
         embeddings=embeddings,
         embeddings_from=embeddings_from,
         slide_images=slide_images,
+        keep_ood_calls=keep_ood_calls,
         cell_finder=cell_finder,
     )
     batch = batch_settings(

@@ -59,6 +59,7 @@ class PredictSettings:
         embeddings: Write ``embeddings/`` too: the backbone's features of each tile.
         embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels.
         slide_images: Draw each slide's overview and heat map.
+        keep_ood_calls: Call slides unlike those of training, too, instead of abstaining.
         cell_finder: Finds nuclei in place of the model's own, see ``tiling.cell_finder``; None for that.
     """
 
@@ -68,6 +69,7 @@ class PredictSettings:
     embeddings: bool = False
     embeddings_from: Path | None = None
     slide_images: bool = True
+    keep_ood_calls: bool = False
     cell_finder: str | None = None
 
 
@@ -102,6 +104,7 @@ def run(
         runtime=settings.runtime,
         embeddings=settings.embeddings,
         embeddings_from=_embeddings_folder(settings),
+        keep_ood_calls=settings.keep_ood_calls,
     )
     description = scoring.predictor.description
     require_known_scale(model, description, allowed=settings.allow_unknown_scale)

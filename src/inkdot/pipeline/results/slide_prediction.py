@@ -8,6 +8,7 @@ import numpy.typing as npt
 from inkdot.labels import Head
 from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.pipeline.results.attention_score import attention_score
+from inkdot.pipeline.results.warnings import ood_reason
 from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, Prediction, SlideCall
 from inkdot.storage.tables.scores import SlideScores
@@ -23,6 +24,8 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
     - A model with attention pools the tiles by their attention instead.
     - The slide is flagged when the score reaches the operating point.
     - A slide with too little material is inadequate, whatever its scores.
+    - A slide unlike those of training (stain or preparation never seen, OOD distance above the limit) is indeterminate unless
+      its scores were made with ``keep_ood_calls``: threshold and band were measured on other slides.
     - A score in the abstention band, where calls were wrong too often on validation data, makes the slide indeterminate.
       Its regions are flagged all the same.
     - Further heads, such as morphology, are called on the flagged regions alone.
@@ -127,6 +130,8 @@ def _call(scores: SlideScores, score: float, *, positive: bool, flagged: int) ->
             "inadequate",
             f"{why}; {flagged} regions were flagged all the same: review them" if flagged else why,
         )
+    if scores.ood_reasons and not scores.keep_ood_calls:
+        return "indeterminate", ood_reason(scores.ood_reasons, flagged, "regions")
     band = scores.abstention.get(scores.flag_head.name)
     if band is not None and band.holds(score):
         reason = (

@@ -60,6 +60,18 @@ def _line(found: Sequence[tuple[str, str]], total: int, kind: str) -> str:
     return f"{len(found)} of {total} {kind}{which}{'' if alike else ', here of the first'}: {text}"
 
 
+def ood_reason(reasons: Sequence[str], flagged: int = 0, units: str = "") -> str:
+    """Why a call was withheld from what is unlike the training data.
+
+    Args:
+        reasons: What is unlike.
+        flagged: Number of regions that reach the operating point all the same.
+        units: What these are called.
+    """
+    also = f"; {flagged} {units} reach the threshold all the same: review them" if flagged else ""
+    return f"no call, since it is unlike those of training: {'; '.join(reasons)}{also}"
+
+
 def spread_lines(predictions: Sequence[Prediction]) -> list[str]:
     """How far the models of an ensemble are apart, over the slides of a batch; nothing where one network scored them."""
     spreads = {own.slide_id: float(own.spread) for own in predictions if own.spread}

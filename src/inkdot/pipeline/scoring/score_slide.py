@@ -25,7 +25,7 @@ from inkdot.storage.models.model_files import ModelFile, model_sha256
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
-from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES
+from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES, OOD_CALLS, UNSEEN
 
 SYNTHETIC_MODEL_WARNING = (
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells"
@@ -34,7 +34,7 @@ UNKNOWN_SCALE_WARNING = (
     "the model was trained on images of unknown scale: the scale of these tiles may differ"
 )
 
-_NO_INPUT = ("version", MEMBER_SLIDE_SCORES)
+_NO_INPUT = ("version", MEMBER_SLIDE_SCORES, OOD_CALLS)
 """Entries of the footer that scores are not made from."""
 
 SCALE_TOLERANCE: Final = 1.2
@@ -53,6 +53,7 @@ class ScoringModel:
         embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels; or None.
         folder: The model folder.
         encoder_sha256: Hash of the model's encoder, see :mod:`inkdot.model.encoder_hash`; empty without embeddings.
+        keep_ood_calls: Call slides unlike those of training, too.
     """
 
     predictor: Predictor
@@ -62,6 +63,7 @@ class ScoringModel:
     embeddings_from: RunLayout | None = None
     folder: Path = Path()
     encoder_sha256: str = ""
+    keep_ood_calls: bool = False
 
     @classmethod
     def load(
@@ -72,6 +74,7 @@ class ScoringModel:
         runtime: Runtime = "auto",
         embeddings: bool = False,
         embeddings_from: RunLayout | None = None,
+        keep_ood_calls: bool = False,
     ) -> "ScoringModel":
         """Load a model folder.
 
@@ -91,6 +94,7 @@ class ScoringModel:
             embeddings_from,
             folder.absolute(),
             encoder,
+            keep_ood_calls,
         )
 
 
@@ -113,10 +117,11 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     given = _given_embeddings(entry, table, tile_facts, scoring)
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring, given)
     own = _embedding_facts(tile_facts, facts, scoring)
+    calls = {OOD_CALLS: "keep" if scoring.keep_ood_calls else "abstain"}
     if _is_current(scores_path, facts) and (
         not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
     ):
-        return "reused"
+        return "reused" if _keeps_calls(scores_path, calls) else _with_calls(scores_path, calls)
 
     def write(batches: Iterator[FeatureArray]) -> None:
         write_embeddings(
@@ -138,7 +143,7 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     columns += [pa.array(predicted.scores[:, index]) for index in range(predicted.scores.shape[1])]
     columns += [] if predicted.spread is None else [pa.array(predicted.spread)]
     written = pa.Table.from_arrays(columns, schema=schema)
-    write_table(scores_path, written, SCORES_VERSION, facts | _by_member(predicted))
+    write_table(scores_path, written, SCORES_VERSION, facts | calls | _by_member(predicted))
     return "done"
 
 
@@ -146,6 +151,18 @@ def _by_member(predicted: Predicted) -> dict[str, object]:
     """The slide's score by each member of an ensemble with attention: its mean is not a function of the mean scores of tiles."""
     own = predicted.member_slide_scores
     return {MEMBER_SLIDE_SCORES: own.tolist()} if own is not None and len(predicted.scores) else {}
+
+
+def _keeps_calls(path: Path, calls: dict[str, str]) -> bool:
+    return read_footer(path, SCORES_VERSION).get(OOD_CALLS) == calls[OOD_CALLS]
+
+
+def _with_calls(path: Path, calls: dict[str, str]) -> Literal["done"]:
+    """Write earlier scores again with another rule for calls: the network need not run for it."""
+    table, footer = read_table(path, SCORES_VERSION)
+    kept = {name: value for name, value in footer.items() if name != "version"}
+    write_table(path, table.replace_schema_metadata(None), SCORES_VERSION, kept | calls)
+    return "done"
 
 
 def scores_reusable(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> bool:
@@ -211,6 +228,7 @@ def _facts(
         **({"cell_finder_name": tile_facts["cell_finder_name"]} if finder_warnings else {}),
         **({"abstention": abstention} if abstention else {}),
         **({"distance_limit": model.ood.limit} if model.ood else {}),
+        **({UNSEEN: unseen} if (unseen := unseen_in_training(entry, model)) else {}),
     }
 
 
@@ -225,19 +243,35 @@ def model_warnings(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool
     if not model.mpp_known:
         warnings.append(UNKNOWN_SCALE_WARNING)
     warnings += [point.lock_note for point in model.operating_points.values() if point.lock_note]
-    for name, value, known in (
-        ("stain", entry.stain, trained_on.stains),
-        ("preparation", entry.preparation or "", trained_on.preparations),
-    ):
+    for name, value, known in _kinds(entry, model):
         if not value:
             warnings.append(
                 f"{name} not stated; the model was trained on {', '.join(known) or 'unstated ones'}"
             )
         elif value not in known:
-            warnings.append(
-                f"{name} '{value}' was never seen in training; the model was trained on {', '.join(known) or 'unstated ones'}"
-            )
+            warnings.append(_never_seen(name, value, known))
     return warnings
+
+
+def unseen_in_training(entry: SlideEntry, model: ModelFile) -> list[str]:
+    """Stain or preparation that training never saw, where it is known what training saw; also among the warnings."""
+    return [
+        _never_seen(name, value, known)
+        for name, value, known in _kinds(entry, model)
+        if value and known and value not in known
+    ]
+
+
+def _kinds(entry: SlideEntry, model: ModelFile) -> tuple[tuple[str, str, list[str]], ...]:
+    trained_on = model.trained_on
+    return (
+        ("stain", entry.stain, trained_on.stains),
+        ("preparation", entry.preparation or "", trained_on.preparations),
+    )
+
+
+def _never_seen(name: str, value: str, known: list[str]) -> str:
+    return f"{name} '{value}' was never seen in training; the model was trained on {', '.join(known) or 'unstated ones'}"
 
 
 def scale_warnings(mpp: tuple[float, float], model: ModelFile) -> list[str]:

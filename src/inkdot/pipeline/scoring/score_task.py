@@ -24,6 +24,7 @@ class ScoreTask:
         runtime: What the network runs in; ``auto`` is resolved where the task runs.
         embeddings: Write the embeddings of the tiles, too.
         embeddings_from: A folder of `inkdot embed` whose embeddings are scored instead of pixels; or None.
+        keep_ood_calls: Call slides unlike those of training, too.
     """
 
     layout: RunLayout
@@ -33,6 +34,7 @@ class ScoreTask:
     runtime: Runtime
     embeddings: bool = False
     embeddings_from: RunLayout | None = None
+    keep_ood_calls: bool = False
 
     @classmethod
     def of(cls, scoring: ScoringModel, layout: RunLayout, model: Path, runtime: Runtime) -> "ScoreTask":
@@ -45,6 +47,7 @@ class ScoreTask:
             runtime,
             scoring.embeddings,
             scoring.embeddings_from,
+            scoring.keep_ood_calls,
         )
 
     def __call__(self, entry: SlideEntry) -> Outcome:
@@ -61,6 +64,7 @@ def _load_once(task: ScoreTask) -> ScoringModel:
         runtime=task.runtime,
         embeddings=task.embeddings,
         embeddings_from=task.embeddings_from,
+        keep_ood_calls=task.keep_ood_calls,
     )
     if scoring.model_sha256 != task.model_sha256:
         raise StorageError(

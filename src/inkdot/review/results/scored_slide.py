@@ -56,7 +56,8 @@ class ScoreFacts:
         slide_fingerprint: Fingerprint of the slide file; blank where it is not known.
         warnings: Warnings for the reader.
         synthetic_model: The model was trained on synthetic specimens.
-        reliability: Reliability diagram of the validation data; empty where the model has none.
+        reliability: Reliability diagram of the validation data; empty where the model has none, and for a slide unlike those of
+            training, of whose scores it says nothing.
         abstention: Abstention bands by head; empty where the model never abstains.
     """
 
@@ -175,7 +176,9 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             tiles_sha256=str(footer["tiles_sha256"]),
             warnings=scores.warnings,
             synthetic_model=scores.synthetic_model,
-            reliability=tuple(scores.operating_points[scores.flag_head.name].reliability),
+            reliability=()
+            if scores.ood_reasons
+            else tuple(scores.operating_points[scores.flag_head.name].reliability),
             abstention=scores.abstention,
             slide_fingerprint=str(footer.get("slide_fingerprint") or ""),
         )

@@ -17,7 +17,9 @@ from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import checked_footer, read_table
 
 MEMBER_SLIDE_SCORES: Final = "member_slide_scores"
-"""Entry of the footer, see :class:`SlideScores`."""
+UNSEEN: Final = "unseen"
+OOD_CALLS: Final = "ood_calls"
+"""Entries of the footer, see :class:`SlideScores`; ``ood_calls`` is ``abstain`` or ``keep``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class SlideScores:
         assessment: Assessable areas and adequacy of the slide, from the tile table.
         abstention: Abstention band by head; empty where the model never abstains.
         member_slide_scores: Score (0 to 1) of the slide by each member of an ensemble with attention; else empty.
+        ood_reasons: Why the slide is unlike those of training; empty where nothing says so. What was measured on validation
+            slides need not hold for it.
+        keep_ood_calls: A slide with such a reason gets its call all the same; so in tables made before there was a choice.
     """
 
     table: pa.Table
@@ -47,6 +52,8 @@ class SlideScores:
     assessment: Mapping[str, object] = field(default_factory=dict[str, object])
     abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
     member_slide_scores: tuple[float, ...] = ()
+    ood_reasons: tuple[str, ...] = ()
+    keep_ood_calls: bool = True
 
     @property
     def flag_head(self) -> Head:
@@ -87,6 +94,7 @@ def read_scores(path: Path) -> SlideScores:
 
 def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
     points = cast("Mapping[str, object]", footer["operating_points"])
+    distant = _ood_warnings(table, footer.get("distance_limit"))
     for column in score_columns(heads_from_json(footer["heads"])):
         values = table.column(column).to_numpy()
         if not ((values >= 0.0) & (values <= 1.0)).all():
@@ -99,7 +107,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
         warnings=(
             *cast("list[str]", footer["warnings"]),
-            *_ood_warnings(table, footer.get("distance_limit")),
+            *distant,
         ),
         synthetic_model=bool(footer["synthetic_model"]),
         assessment=cast("Mapping[str, object]", footer.get("assessment") or {}),
@@ -108,6 +116,8 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
             for name, own in cast("Mapping[str, object]", footer.get("abstention") or {}).items()
         },
         member_slide_scores=tuple(cast("list[float]", footer.get(MEMBER_SLIDE_SCORES) or [])),
+        ood_reasons=(*cast("list[str]", footer.get(UNSEEN) or []), *distant),
+        keep_ood_calls=footer.get(OOD_CALLS) != "abstain",
     )
 
 
