@@ -6,7 +6,9 @@ from scipy.spatial.distance import euclidean
 
 from inkdot.metrics.ood_distance import (
     NEIGHBOURS,
+    batch_limit,
     fit_reference,
+    image_limit,
     ood_distances,
     prediction_limit,
 )
@@ -69,3 +71,35 @@ def test_one_further_slide_in_a_hundred_exceeds_the_limit():
     assert np.mean(passed) == pytest.approx(0.01, abs=0.008)
     with pytest.raises(ValueError, match="at least two slides, found 1"):
         prediction_limit([1.0])
+
+
+def test_the_limit_of_single_images_is_the_conformal_quantile():
+    values = np.arange(1.0, 200.0)  # 199 images: the second highest is exceeded by 2 in 200
+    assert image_limit(values, 0.01) == (198.0, 0.01)
+    few = image_limit([1.0, 3.0, 2.0], 0.01)  # the highest of three is exceeded by one in four
+    assert few == (3.0, 0.25)
+    with pytest.raises(ValueError, match="at least one image"):
+        image_limit([])
+
+
+def test_the_false_alarm_rate_is_kept_for_any_distribution():
+    draw = np.random.default_rng(3)
+    exceeded = [
+        np.mean(draw.standard_t(2, 50) > image_limit(draw.standard_t(2, 120), 0.05).limit)
+        for _ in range(1500)
+    ]
+    # The sixth highest of 120 is exceeded by 6 of 121 in the mean, whatever the distribution.
+    assert np.mean(exceeded) == pytest.approx(6 / 121, abs=0.005)
+
+
+def test_a_batch_is_judged_by_whole_groups():
+    draw = np.random.default_rng(4)
+    groups = np.repeat([f"g{index}" for index in range(40)], 5)
+    alone = draw.normal(1.0, 0.3, 200)
+    together = np.repeat(draw.normal(1.0, 0.3, 40), 5)
+    limits = [batch_limit(values, groups, 20) for values in (alone, together)]
+    assert (
+        1.0 < limits[0] < limits[1] < together.max()
+    )  # images of a group resemble each other: fewer tell less
+    assert limits[0] == batch_limit(alone, groups, 20)
+    assert batch_limit(alone, groups, 1) > limits[0]

@@ -90,3 +90,70 @@ def prediction_limit(values: npt.ArrayLike, share: float = 0.99) -> float:
         raise ValueError(f"expected at least two slides, found {count}")
     spread = float(logs.std(ddof=1)) * math.sqrt(1.0 + 1.0 / count)
     return math.exp(float(logs.mean()) + float(stdtrit(count - 1, share)) * spread)
+
+
+class ImageLimit(NamedTuple):
+    """A limit for single images.
+
+    Attributes:
+        limit: OOD distance above which an image is out of distribution.
+        false_alarm_rate: Share (0 to 1) of further images of the same kind that exceed it, at most, in the mean over draws of
+            the validation images.
+    """
+
+    limit: float
+    false_alarm_rate: float
+
+
+def image_limit(values: npt.ArrayLike, false_alarm_rate: float = 0.01) -> ImageLimit:
+    """The limit from single images by split conformal prediction (Vovk et al. 2005; exchangeable images, no distribution).
+
+    The k-th highest of n distances is exceeded by one further image in (n + 1) / k. With fewer than 1 / rate images the
+    highest is taken, and the rate is that of it.
+
+    Args:
+        values: OOD distance of each validation image, at least one.
+        false_alarm_rate: Asked share, 0 to 1, not 0.
+
+    Raises:
+        ValueError: There is none.
+    """
+    ordered = np.sort(np.asarray(values, np.float64))[::-1]
+    if not len(ordered):
+        raise ValueError("expected at least one image, found none")
+    rank = max(1, math.floor(false_alarm_rate * (len(ordered) + 1)))
+    return ImageLimit(float(ordered[rank - 1]), rank / (len(ordered) + 1))
+
+
+def batch_limit(
+    values: npt.ArrayLike,
+    groups: npt.NDArray[np.str_],
+    images: int,
+    *,
+    share: float = 0.99,
+    draws: int = 2000,
+    seed: int = 0,
+) -> float:
+    """Median OOD distance that a batch of images of the same kind stays below with probability ``share``.
+
+    Whole groups (patients, original images) are drawn with replacement until the batch is full, since images of one group
+    resemble each other. For larger batches the limit is cautious.
+
+    Args:
+        values: OOD distance of each validation image, shape [n].
+        groups: Group of each, shape [n].
+        images: Size of the batch, at least 1.
+        share: 0.5 to 1.
+        draws: Number of batches drawn.
+        seed: Same seed, same limit.
+    """
+    distances = np.asarray(values, np.float64)
+    rows = [distances[groups == group] for group in np.unique(groups)]
+    generator = np.random.default_rng(seed)
+    medians: list[float] = []
+    for _ in range(draws):
+        batch: list[float] = []
+        while len(batch) < images:
+            batch += rows[int(generator.integers(len(rows)))].tolist()
+        medians.append(float(np.median(batch[:images])))
+    return float(np.quantile(medians, share, method="higher"))

@@ -12,7 +12,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from inkdot.errors import StorageError
-from inkdot.metrics.ood_distance import OodNeighbours, fit_reference, ood_distances, prediction_limit
+from inkdot.metrics.ood_distance import (
+    OodNeighbours,
+    batch_limit,
+    fit_reference,
+    image_limit,
+    ood_distances,
+    prediction_limit,
+)
 from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
@@ -53,18 +60,54 @@ def write_ood_reference(
     """
     if len(medians) < _FEWEST_SLIDES:
         return None
+    return OodReference(
+        limit=prediction_limit(medians, 1.0 - EXCEEDED_BY),
+        slides=len(medians),
+        tiles=len(reference.reach),
+        reference_sha256=_write(folder, reference),
+    )
+
+
+BATCH_IMAGES = 20
+"""Images of a batch for which a limit of the median is estimated; smaller batches are not judged as a whole."""
+
+_FEWEST_IMAGES = 20
+"""Validation images: with fewer the highest is exceeded by one in twenty."""
+
+
+def write_image_reference(
+    folder: Path, reference: OodNeighbours, distances: FeatureArray, groups: npt.NDArray[np.str_]
+) -> OodReference | None:
+    """Write the reference of a model of images, one tile each, and choose the limits; None with too few images.
+
+    Args:
+        folder: The model folder.
+        reference: Embeddings of training images.
+        distances: OOD distance of each validation image, shape [n].
+        groups: Its patient or original image, shape [n].
+    """
+    if len(distances) < _FEWEST_IMAGES or len(np.unique(groups)) < _FEWEST_SLIDES:
+        return None
+    single = image_limit(distances, EXCEEDED_BY)
+    return OodReference(
+        limit=single.limit,
+        slides=len(distances),
+        tiles=len(reference.reach),
+        reference_sha256=_write(folder, reference),
+        false_alarm_rate=single.false_alarm_rate,
+        batch_limit=batch_limit(distances, groups, BATCH_IMAGES, share=1.0 - EXCEEDED_BY),
+    )
+
+
+def _write(folder: Path, reference: OodNeighbours) -> str:
+    """Write the embeddings; the hash of the file."""
     path = ModelLayout(folder).reference
     tensors = {
         "embeddings": np.ascontiguousarray(reference.embeddings.astype(np.float16)),
         "reach": reference.reach.astype(np.float32),
     }
     write_bytes(path, save(tensors))
-    return OodReference(
-        limit=prediction_limit(medians, 1.0 - EXCEEDED_BY),
-        slides=len(medians),
-        tiles=len(reference.reach),
-        reference_sha256=file_sha256(path),
-    )
+    return file_sha256(path)
 
 
 def make_ood_distance(reference: OodNeighbours) -> Callable[[FeatureArray], FeatureArray]:

@@ -227,7 +227,7 @@ def _facts(
         ],
         **({"cell_finder_name": tile_facts["cell_finder_name"]} if finder_warnings else {}),
         **({"abstention": abstention} if abstention else {}),
-        **({"distance_limit": model.ood.limit} if model.ood else {}),
+        **({"distance_limit": model.ood.median_limit} if model.ood else {}),
         **({UNSEEN: unseen} if (unseen := unseen_in_training(entry, model)) else {}),
     }
 

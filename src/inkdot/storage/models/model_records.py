@@ -175,12 +175,25 @@ class OodReference(Recorded):
         slides: Number of validation slides from which the limit is estimated.
         tiles: Number of training tiles in the reference.
         reference_sha256: Hash of the file.
+        false_alarm_rate: Of a model of images, whose ``limit`` is for single images: share (0 to 1) of images like those of
+            validation above it; ``slides`` counts images.
+        batch_limit: Of a model of images: the limit for the median of a batch of images, or of a slide's tiles.
+        auroc: How well the distance tells corrupted validation tiles from the same tiles as they are: AUROC by shift, such as
+            ``blur 1 µm``; empty where it was not measured.
     """
 
     limit: float = Field(gt=0.0)
     slides: int
     tiles: int
     reference_sha256: str
+    false_alarm_rate: Fraction | None = None
+    batch_limit: Positive | None = None
+    auroc: dict[str, Interval] = Field(default_factory=dict[str, Interval])
+
+    @property
+    def median_limit(self) -> float:
+        """The limit for the median over the tiles of a slide, or over a batch of images."""
+        return self.batch_limit or self.limit
 
 
 class TrainedOn(Recorded):
