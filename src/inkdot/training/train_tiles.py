@@ -40,6 +40,7 @@ from inkdot.training.fit.trainer import fit
 from inkdot.training.frozen.head_network import HeadNetwork, trainable
 from inkdot.training.frozen.linear_probe import train_probe
 from inkdot.training.mil.train_mil import train_mil
+from inkdot.training.ood_shifts import measure_ood
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import FlagScores, describe
 from inkdot.training.release.model_card import card_text
@@ -120,6 +121,7 @@ def train_cohort(
     description, slide_notes = validate_whole_slides(
         stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout, out_of_fold
     )
+    description, ood_notes = measure_ood(description, network, training, validation, cohort, context)
     given = any(tiles.entry.extra.get("split", "").strip() for tiles in cohort.slides.values())
     if frozen and after_tiles(description):  # the tiles had no AdamW
         optimizer = optimizer._replace(learning_rate=config.training.mil.learning_rate)
@@ -133,6 +135,7 @@ def train_cohort(
     limits = [
         *abstention_notes(description.abstention, config.head_records, config.training),
         *slide_notes,
+        *ood_notes,
         *left_out_notes(cohort, config.head_records),
     ]
     card = card_text(description, [*notes, *weights_notes, *phases], making, limits)

@@ -146,6 +146,11 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
         own = description.attention
         defaults = {"follows": not own.follows, "aggregator": own.aggregator == "gated_attention"}
         omitted |= {"attention": {name for name, is_default in defaults.items() if is_default}}
+    if description.ood is not None:
+        ood = description.ood
+        omitted |= {
+            "ood": {name for name in ("false_alarm_rate", "batch_limit", "auroc") if not getattr(ood, name)}
+        }
     values = description.model_dump(mode="json", exclude=omitted)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(ModelLayout(folder).description, text + "\n")

@@ -9,6 +9,7 @@ from inkdot.metrics.calibration import MAX_TEMPERATURE
 from inkdot.metrics.intervals.confidence_intervals import TOO_FEW
 from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
+from inkdot.training.release.ood_card import ood_text
 from inkdot.training.release.reporting_checklist import open_items
 
 _NEAR = 0.99
@@ -90,9 +91,7 @@ def card_text(
         "Scores are calibrated for classes in equal shares, not for any population."
         + _at_the_limit(description),
         "## Out-of-distribution slides",
-        "`inkdot predict` warns of slides whose tiles are far from the training tiles (OOD distance)."
-        if description.ood is not None
-        else "The model has no reference for an OOD distance; `inkdot predict` compares scale, stain and preparation alone.",
+        ood_text(description),
         *(["## Training procedure", _bullets(training)] if training else []),
         "## Limitations and items for a person to complete",
         _bullets(open_items()),
