@@ -1,7 +1,7 @@
 """``inkdot predict``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Never
 
 import typer
 
@@ -21,6 +21,7 @@ from inkdot.cli.options import (
     Workers,
     batch_settings,
 )
+from inkdot.errors import UserError
 
 _AllowSyntheticModel = Annotated[
     bool,
@@ -34,6 +35,15 @@ _AllowUnknownScale = Annotated[
     typer.Option(
         "--allow-unknown-scale", help="Score slides with a model trained on images of unknown scale."
     ),
+]
+_Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Instead of slides: a table or folder of images, for a model of images (no labels needed)."
+    ),
+]
+_ImagesConfig = Annotated[
+    Path | None, typer.Option("--config", help="With --images: config file with the columns of the table.")
 ]
 _KeepOodCalls = Annotated[
     bool,
@@ -65,12 +75,14 @@ _CellFinder = Annotated[
 
 
 def predict(
-    slides: Annotated[
-        list[Path],
-        typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides."),
-    ],
     model: ModelPath,
     out: Annotated[Path, typer.Option(help="Results folder; a rerun reuses valid results.")],
+    slides: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SLIDES...", help="slides.csv files, slides, or folders of slides."),
+    ] = None,
+    images: _Images = None,
+    config: _ImagesConfig = None,
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
@@ -97,6 +109,21 @@ def predict(
     Per slide: scores of tiles and clusters, the call (or abstention), warnings, overview and heat map. A slide that cannot
     be used is listed and does not stop the others.
     """
+    if images is not None:
+        _predict_images(
+            slides,
+            images,
+            model,
+            out,
+            config,
+            keep_ood_calls=keep_ood_calls,
+            allow_synthetic_model=allow_synthetic_model,
+            runtime=runtime,
+        )
+    if not slides:
+        raise UserError(
+            "expected slides, or --images TABLE, found neither; give slides.csv, slides or a folder"
+        )
     from inkdot.pipeline.batch_settings import SlideOverrides
     from inkdot.stages import predict as stage
 
@@ -123,3 +150,32 @@ def predict(
         shard=shard,
     )
     raise typer.Exit(stage.run(slides, model, out, settings, batch))
+
+
+def _predict_images(
+    slides: list[Path] | None,
+    images: Path,
+    model: Path,
+    out: Path,
+    config: Path | None,
+    *,
+    keep_ood_calls: bool,
+    allow_synthetic_model: bool,
+    runtime: Literal["auto", "torch", "openvino"],
+) -> Never:
+    """Score images in place of slides, and end the command."""
+    if slides:
+        raise UserError("expected slides or --images, found both; give one of them")
+    from inkdot.config import load_config
+    from inkdot.stages import predict_images as stage
+
+    code = stage.run(
+        images,
+        model,
+        out,
+        config=load_config(config) if config else None,
+        keep_ood_calls=keep_ood_calls,
+        allow_synthetic_model=allow_synthetic_model,
+        runtime=runtime,
+    )
+    raise typer.Exit(code)

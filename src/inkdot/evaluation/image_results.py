@@ -1,21 +1,21 @@
 """Labelled images scored by a model, with their targets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from inkdot.config import ImagesConfig, TilingConfig
-from inkdot.datasets.image_cache import image_targets, read_image
-from inkdot.errors import SlideError, UserError
+from inkdot.datasets.image_cache import image_targets
+from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import NameArray
 from inkdot.evaluation.oof_metrics import OofPredictions, uncalibrated_scores
+from inkdot.evaluation.score_images import score_images
 from inkdot.labels import flagging_head, head_slices
 from inkdot.manifest import ImageEntry
 from inkdot.model.predictor import Predictor, ScoreArray
 from inkdot.model.targets import TargetArray
-from inkdot.records import RgbArray
 from inkdot.storage.models.model_files import ModelFile
 
 
@@ -32,6 +32,7 @@ class ImageResults:
         tiling: Side and scale of a tile.
         columns: How the images were cropped.
         spread: Of an ensemble: standard deviation of its models' scores of the flag class, shape [n]; None of one network.
+        ood_distances: OOD distance of each image, shape [n]; None where the model has no reference.
     """
 
     entries: tuple[ImageEntry, ...]
@@ -42,6 +43,7 @@ class ImageResults:
     columns: ImagesConfig
     warnings: tuple[tuple[str, str], ...] = ()
     spread: ScoreArray | None = None
+    ood_distances: ScoreArray | None = None
 
 
 def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: Path) -> list[ImageEntry]:
@@ -75,28 +77,10 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
     """
     model = predictor.description
     heads = model.head_records
-    readable: list[ImageEntry] = []
-    failed: dict[str, str] = {}
-    padded = 0
-    warnings: list[tuple[str, str]] = []
-
-    def pixels() -> Iterator[RgbArray]:
-        nonlocal padded
-        for entry in entries:
-            try:
-                rgb, filled, found = read_image(entry, model.tiling, images, locked=True)
-            except SlideError as error:
-                failed[entry.name] = str(error)
-                continue
-            padded += filled
-            warnings.extend((entry.name, text) for text in found)
-            readable.append(entry)
-            yield rgb
-
-    predicted = predictor.predict(pixels())
-    scores = predicted.scores
+    scored = score_images(entries, predictor, images)
+    scores, readable = scored.predicted.scores, scored.entries
     if not readable:
-        name, reason = next(iter(failed.items()))
+        name, reason = next(iter(scored.failed.items()))
         raise UserError(f"expected images that can be read, found none; {name}: {reason}")
     head = flagging_head(heads)
     point = model.operating_points[head.name]
@@ -111,14 +95,15 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
         flagged=scores[:, column] >= np.float32(point.threshold),
     )
     return ImageResults(
-        entries=tuple(readable),
+        entries=readable,
         predictions=predictions,
-        failed=failed,
-        padded=padded,
+        failed=scored.failed,
+        padded=scored.padded,
         tiling=model.tiling,
         columns=images,
-        warnings=tuple(warnings),
-        spread=predicted.spread,
+        warnings=scored.warnings,
+        spread=scored.predicted.spread,
+        ood_distances=scored.ood_distances,
     )
 
 

@@ -19,6 +19,7 @@ from inkdot.evaluation.html_report import report_html
 from inkdot.evaluation.image_report import image_report
 from inkdot.evaluation.image_results import ImageResults, image_results, image_settings_of
 from inkdot.evaluation.report import EvaluationReport, report_json
+from inkdot.evaluation.score_images import batch_ood_warnings
 from inkdot.evaluation.slide_report import evaluated_slides_text, slide_report
 from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides
@@ -143,7 +144,10 @@ def run_images(
     require_synthetic_slides(as_slides, description, allowed=allow_synthetic_model)
     with locked(layout.lock):
         results = image_results(entries, scoring.predictor, columns)
-        notes = group_warnings(results.warnings, len(entries), "images")
+        notes = [
+            *batch_ood_warnings(results.ood_distances, description),
+            *group_warnings(results.warnings, len(entries), "images"),
+        ]
         if results.padded:
             notes.append(f"{results.padded} images are smaller than a tile and were padded with white.")
         report = image_report(results, description, scoring.model_sha256, images, notes, prevalences)
@@ -231,12 +235,13 @@ def _image_scores(results: ImageResults, model: ModelFile) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     spread: list[float] = [] if results.spread is None else results.spread.tolist()
-    further = ["spread"] if spread else []
+    distances: list[float] = [] if results.ood_distances is None else results.ood_distances.tolist()
+    further = [*(["spread"] if spread else []), *(["ood_distance"] if distances else [])]
     writer.writerow(["name", "group", *target_columns(heads), *score_columns(heads), "flagged", *further])
     for row, entry in enumerate(results.entries):
         targets = ["" if value != value else f"{value:g}" for value in predictions.targets[row].tolist()]
         scores = [f"{value:.6f}" for value in predictions.scores[row].tolist()]
-        own = [f"{value:.6f}" for value in spread[row : row + 1]]
+        own = [f"{value:.6f}" for value in [*spread[row : row + 1], *distances[row : row + 1]]]
         writer.writerow([entry.name, entry.group, *targets, *scores, int(predictions.flagged[row]), *own])
     return buffer.getvalue()
 
