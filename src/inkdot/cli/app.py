@@ -22,6 +22,7 @@ from inkdot.cli.predict import predict
 from inkdot.cli.prepare import demo, doctor, init, synth, tile
 from inkdot.cli.review import review
 from inkdot.cli.status import merge, status
+from inkdot.cli.stress import stress
 from inkdot.cli.train import TRAIN_SETTINGS, train
 from inkdot.errors import SlideError, UserError
 from inkdot.storage.permissions import private_files
@@ -42,6 +43,7 @@ Where to find what (COMMAND --help lists the options):
   AUC, calibration, confidence intervals          evaluate
   compare models: paired bootstrap, DeLong        compare
   sample size, power, reader study                plan
+  robustness: blur, stain, JPEG, scale            stress
   gallery, slide viewer, verdicts                 review export, review serve
   active learning                                 review next
   cell finder, "not a cell"                       cell-finder fine-tune
@@ -67,6 +69,7 @@ app.command()(embed)
 app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(stress)
 app.command()(predict)
 app.command()(status)
 app.command()(merge)

@@ -55,7 +55,7 @@ def score_images(entries: Sequence[ImageEntry], predictor: Predictor, images: Im
         nonlocal padded
         for entry in entries:
             try:
-                rgb, filled, found = read_image(entry, model.tiling, images)
+                rgb, filled, found = read_image(entry, model.tiling, images, locked=True)
             except SlideError as error:
                 failed[entry.name] = str(error)
                 continue
