@@ -21,6 +21,7 @@ import torch
 from pytorch_ood.detector import KNN, RMD, EnergyBased, Mahalanobis, MaxLogit, MaxSoftmax, ViM
 from scipy.stats import rankdata
 
+from inkdot import plotting
 from inkdot.config import ImagesConfig
 from inkdot.datasets.corruptions import CORRUPTIONS, corrupted, named_levels
 from inkdot.datasets.image_cache import read_image
@@ -139,6 +140,32 @@ def random_crops(source: Path, crop_px: int, seed: int = 0) -> list[np.ndarray]:
     return found
 
 
+SHOWN = ("LOF-like (512)", "kNN k=3", "Mahalanobis", "ViM", "max softmax")
+
+
+def plot(found: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
+    """AUROC with intervals, one row per shift: real ones, then the made ones of the model card."""
+    few = {f"{own.name}: {level:g}" for own, level, _ in named_levels(mpp_known=False)}
+    names = [name for name in found if name.startswith("real") or name in few][::-1]
+    with plotting.style():
+        figure, (axes,) = plotting.subplots(width=7.5, height=0.36 * len(names) + 1)
+        for index, method in enumerate(SHOWN):
+            rows = [found[name][method]["single"] for name in names]
+            at = np.arange(len(names)) + 0.3 - 0.15 * index
+            colour = plotting.COLOURS[index]
+            axes.hlines(at, [row[1] for row in rows], [row[2] for row in rows], color=colour, linewidth=1.2)
+            axes.plot([row[0] for row in rows], at, "o", color=colour, label=method)
+        axes.axvline(0.5, color=plotting.GREY, linestyle=":")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(
+            xlim=(0, 1.02),
+            ylim=(-0.6, len(names) - 0.4),
+            xlabel="AUROC of single images (bar: 95 % interval)",
+        )
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.09), ncol=5)
+        path.write_text(plotting.svg(figure) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -210,6 +237,7 @@ def main() -> None:
                 "images": [len(values)],
             }
     (given.out / "ood_shifts.json").write_text(json.dumps(found, indent=1))
+    plot(found, given.out / "ood_shifts.svg")
     methods = list(scores)
     print("shift," + ",".join(methods))
     for name, row in found.items():

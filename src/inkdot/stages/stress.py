@@ -17,13 +17,8 @@ from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.tile_cache import cached_pixels, labelled_tiles
 from inkdot.errors import SlideError, UserError
 from inkdot.evaluation.image_results import image_settings_of
-from inkdot.evaluation.stress_report import (
-    StressTiles,
-    stress_json,
-    stress_markdown,
-    stress_report,
-    stress_svg,
-)
+from inkdot.evaluation.stress_outputs import stress_json, stress_markdown, stress_svg
+from inkdot.evaluation.stress_report import StressTiles, stress_report
 from inkdot.labels import flag_column, flagging_head
 from inkdot.manifest import read_slides
 from inkdot.model.predictor import Predictor
@@ -178,5 +173,5 @@ def _decided(value: float) -> bool:
 
 
 def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
-    rows = np.unique(np.linspace(0, len(items) - 1, min(len(items), most)).astype(np.int64)) if items else []
-    return [items[int(row)] for row in rows]
+    rows: list[int] = np.linspace(0, len(items) - 1, min(len(items), most)).astype(np.int64).tolist()
+    return [items[row] for row in rows]
