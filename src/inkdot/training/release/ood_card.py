@@ -14,8 +14,9 @@ def ood_text(description: ModelFile) -> str:
     ]
     if ood.false_alarm_rate is not None and ood.batch_limit is not None:
         parts.append(
-            f"Limit of a single image: {ood.limit:.2f}, exceeded by {ood.false_alarm_rate:.1%} of images like the {ood.slides} "
-            f"validation images; limit of the median of a batch: {ood.batch_limit:.2f}."
+            f"Limit of a single image: {ood.limit:.2f}, exceeded by about {ood.false_alarm_rate:.1%} of images like the "
+            f"{ood.slides} validation images (images of one patient come together, so more in some patients and none in "
+            f"most); limit of the median of a batch: {ood.batch_limit:.2f}."
         )
     if ood.auroc:
         parts.append(
