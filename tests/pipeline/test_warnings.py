@@ -4,7 +4,7 @@ from pathlib import Path
 
 from inkdot.morphometry.red_cell_reference import RedCellReference
 from inkdot.pipeline.results.warnings import warning_lines
-from inkdot.pipeline.scoring.score_slide import scale_warnings
+from inkdot.pipeline.scoring.unlike_training import scale_warnings
 from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.predictions import Prediction
 

@@ -13,7 +13,7 @@ import pytest
 from inkdot.config import config_from_mapping
 from inkdot.errors import StorageError
 from inkdot.model.predictor import Predictor
-from inkdot.pipeline.scoring.score_slide import scale_warnings
+from inkdot.pipeline.scoring.unlike_training import scale_warnings
 from inkdot.records import Mpp
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, train
@@ -103,6 +103,9 @@ def test_the_warning_is_for_what_is_unlike_and_travels_everywhere(model: Path, t
     }
     said = {name: WARNING in row["warnings"] for name, row in rows.items()}
     assert said == {name: not name.startswith("fresh") for name in CHANGES}, rows
+    withheld = {name: "out of distribution" in row["reason"] for name, row in rows.items()}
+    assert withheld == said
+    assert all(row["call"] == "indeterminate" for name, row in rows.items() if said[name])
     ood = read_model_file(model).ood
     assert ood is not None
     for name in rows:

@@ -20,7 +20,7 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.errors import LeakageError, ManifestError, UserError
 from inkdot.model.predictor import Predictor
 from inkdot.pipeline.scoring.infer_tiles import infer_tiles
-from inkdot.pipeline.scoring.score_slide import scale_warnings
+from inkdot.pipeline.scoring.unlike_training import scale_warnings
 from inkdot.records import Mpp, SlideEntry
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import train

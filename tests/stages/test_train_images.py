@@ -15,7 +15,7 @@ from inkdot.errors import LeakageError, UserError
 from inkdot.manifest import ImageEntry
 from inkdot.model.encoders.timm_names import backbone_normalisation
 from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
-from inkdot.pipeline.scoring.score_slide import UNKNOWN_SCALE_WARNING, model_warnings
+from inkdot.pipeline.scoring.unlike_training import UNKNOWN_SCALE_WARNING, model_warnings
 from inkdot.records import Mpp
 from inkdot.stages import predict, train
 from inkdot.storage.layout import RunLayout

@@ -44,7 +44,7 @@ from inkdot.metrics.slides.slide_level import (
     SlidePredictions,
 )
 from inkdot.pipeline.results.warnings import group_warnings
-from inkdot.pipeline.scoring.score_slide import SYNTHETIC_MODEL_WARNING
+from inkdot.pipeline.scoring.unlike_training import SYNTHETIC_MODEL_WARNING
 from inkdot.storage.models.model_files import ModelFile
 
 _REPORTED_ELSEWHERE = (SYNTHETIC_MODEL_WARNING, "synthetic model on a synthetic slide")
