@@ -6,7 +6,7 @@ from pydantic import Field
 
 from inkdot.config.strict import Strict
 
-Aggregator = Literal["gated_attention", "clam_sb", "mean", "max"]
+Aggregator = Literal["gated_attention", "clam_sb", "mean", "max", "transmil"]
 """How the logits of a slide are made from those of its tiles."""
 
 
@@ -32,7 +32,8 @@ class MilConfig(Strict):
         default="gated_attention",
         description="How the tiles' logits make the slide's. gated_attention: mean, weighted by attention. clam_sb: the same, "
         "with CLAM's clustering loss on the tiles of most and of least attention. mean: of all tiles. max: of the tile "
-        "with the highest score of the flag_class.",
+        "with the highest score of the flag_class. transmil: by a small transformer over the tiles' embeddings; needs "
+        "model.freeze_backbone.",
     )
     instance_tiles: int = Field(
         default=8,
@@ -53,7 +54,12 @@ class MilConfig(Strict):
         description="Tiles of one slide per step: half of them those with most attention, half at random. With a frozen backbone "
         "all tiles of a slide are taken, up to 4096.",
     )
-    hidden: int = Field(default=64, ge=1, le=4096, description="Width of the attention's hidden layers.")
+    hidden: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Width of the attention's hidden layers; of the tokens of transmil, a multiple of 4.",
+    )
     learning_rate: float = Field(
         default=3e-4,
         gt=0.0,

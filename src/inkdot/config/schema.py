@@ -256,6 +256,22 @@ class Config(Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _transformer_fits(self) -> "Config":
+        mil = self.training.mil
+        if mil.aggregator != "transmil":
+            return self
+        if not self.model.freeze_backbone:
+            raise ValueError(
+                "training.mil.aggregator: transmil: expected model.freeze_backbone: true, found false; it is trained on "
+                "embeddings of whole slides, set it to true or choose gated_attention"
+            )
+        if mil.hidden % 4:
+            raise ValueError(
+                f"training.mil.hidden: expected a multiple of 4 with aggregator: transmil, found {mil.hidden}; set it to 64"
+            )
+        return self
+
     @property
     def head_records(self) -> tuple[Head, ...]:
         """The heads as records, in the order of the config."""

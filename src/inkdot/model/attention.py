@@ -99,7 +99,9 @@ MAX_SCALE: Final = 1e6
 def attention_modules(
     features: int, hidden: int, heads: nn.ModuleDict, aggregator: Aggregator = "gated_attention"
 ) -> nn.ModuleDict:
-    """One attention module per head, by name; none where ``hidden`` is 0 and the aggregator needs it."""
+    """One attention module per head, by name; none where ``hidden`` is 0 and the aggregator needs it, or for transmil."""
+    if aggregator == "transmil":
+        return nn.ModuleDict()
     if aggregator in ("mean", "max"):
         return nn.ModuleDict({name: EvenAttention() for name in heads})
     return nn.ModuleDict({name: GatedAttention(features, hidden) for name in heads if hidden})

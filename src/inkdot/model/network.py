@@ -17,6 +17,8 @@ from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec, Pooling
 from inkdot.model.encoders.build import build_backbone, embedding_width
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
 from inkdot.model.encoders.timm_names import PLAIN_NORMALISATION
+from inkdot.model.runtimes.batches import output_columns
+from inkdot.model.slide_transformer import SlideTransformer, TileTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class NetworkSpec:
         side_px: Side of the tiles.
         normalisation_mean: Per RGB channel, on the 0 to 1 scale.
         normalisation_std: Per RGB channel, on the 0 to 1 scale.
-        attention_hidden: Width of the attention's hidden layers; 0 for none.
+        attention_hidden: Width of the attention's hidden layers, or of the tokens of transmil; 0 for none.
         attention_follows: The log-odds of the flag class are added to the attention score.
         aggregator: How the logits of a slide are made from those of its tiles, where the network has attention.
         tta_views: Test-time augmentation: flips and quarter turns whose features are averaged in evaluation mode.
@@ -100,7 +102,7 @@ def resolved_spec(
 
 
 class TileNetwork(nn.Module):
-    """Tiles in, logits of every head out; with attention, each head's attention score beside them.
+    """Tiles in, logits of every head out; with attention, each head's attention score beside them; with transmil the token.
 
     Normalisation is part of the network: it takes plain pixels.
     """
@@ -113,19 +115,40 @@ class TileNetwork(nn.Module):
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = nn.ModuleDict({head.name: nn.Linear(features, len(head.classes)) for head in spec.heads})
         self.attention = attention_modules(features, spec.attention_hidden, self.heads, spec.aggregator)
+        self.slide_tokens: TileTokens | None = None
+        self.slide_transformer: SlideTransformer | None = None
+        if spec.aggregator == "transmil" and spec.attention_hidden and spec.heads:
+            classes = sum(len(head.classes) for head in spec.heads)
+            self.slide_tokens = TileTokens(features, spec.attention_hidden)
+            self.slide_transformer = SlideTransformer(spec.attention_hidden, classes)
         # Not persistent: they are stored in model.json.
         self.register_buffer("mean", _channels(spec.normalisation_mean), persistent=False)
         self.register_buffer("std", _channels(spec.normalisation_std), persistent=False)
 
-    def forward(self, tiles: Tensor) -> Tensor:
+    @property
+    def columns(self) -> int:
+        """Columns of the output of :meth:`forward`."""
+        has_slides = bool(self.attention) or self.slide_tokens is not None
+        aggregator = self.spec.aggregator if has_slides else None
+        return output_columns(self.spec.heads, aggregator, self.spec.attention_hidden)
+
+    def forward(self, tiles: Tensor, owners: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Logits of all heads side by side, float [n, classes of all heads], in the order of ``score_columns``.
 
-        A network with attention gives one more column per head: its attention score, before the softmax over the slide.
+        A network with attention gives one more column per head: its attention score, before the softmax over the slide. One
+        with transmil gives the token of each tile.
 
         Args:
             tiles: RGB pixels 0 to 255, uint8 or float, shape [n, 3, side, side].
+            owners: For transmil alone: index of each tile's slide, shape [n]; the logits of the slides are then given, too,
+                shape [slides, classes of all heads].
         """
-        return self.forward_heads(self.dropout(self.features(tiles)))
+        outputs = self.forward_heads(self.dropout(self.features(tiles)))
+        if owners is None or self.slide_transformer is None:
+            return outputs
+        # Inside of forward, so that processes that train together share its gradients.
+        tokens = outputs[:, -self.spec.attention_hidden :]
+        return outputs, self.slide_transformer.of_bags(tokens, owners, int(owners.max()) + 1)
 
     def forward_with_features(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of :meth:`forward` without dropout, and those of :meth:`features`."""
@@ -137,6 +160,8 @@ class TileNetwork(nn.Module):
         if not self.heads:
             return features[:, :0]
         logits = torch.cat([head(features) for head in self.heads.values()], dim=1)
+        if self.slide_tokens is not None:
+            return torch.cat([logits, self.slide_tokens(features)], dim=1)
         if not self.attention:
             return logits
         attention = torch.cat([attend(features) for attend in self.attention.values()], dim=1)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
@@ -14,7 +15,14 @@ from inkdot.metrics.slides.attention_pooling import attention_pool, attention_we
 from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
 from inkdot.model.finite import check_finite, check_finite_weights, finite_batches
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
-from inkdot.model.runtimes.batches import BATCH_SIZE, FeatureArray, Inferred, LogitArray, batch_size_on
+from inkdot.model.runtimes.batches import (
+    BATCH_SIZE,
+    FeatureArray,
+    Inferred,
+    LogitArray,
+    batch_size_on,
+    output_columns,
+)
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.runtimes.precision import precision_on, precision_warnings
 from inkdot.records import RgbArray
@@ -23,6 +31,7 @@ from inkdot.storage.models.model_files import ModelFile, Precision, model_sha256
 
 if TYPE_CHECKING:
     from inkdot.model.network import TileNetwork
+    from inkdot.model.slide_transformer import SlideOutput
 
 ScoreArray = npt.NDArray[np.float32]
 Runtime = Literal["auto", "torch", "openvino"]
@@ -53,12 +62,15 @@ class Predicted(NamedTuple):
         spread: Of an ensemble: standard deviation over its members of the flag class's probability, shape [n]; None of one
             network.
         member_slide_scores: Of an ensemble with attention: the slide's score by each member, shape [members]; else None.
+        slide_score: Of one network with a transformer over tiles (transmil): the slide's score of the flag class, 0 to 1;
+            None where it is made from the tiles' scores, or there is no tile.
     """
 
     scores: ScoreArray
     attention: ScoreArray | None
     spread: ScoreArray | None = None
     member_slide_scores: ScoreArray | None = None
+    slide_score: float | None = None
 
 
 class Predictor:
@@ -141,11 +153,18 @@ class Predictor:
         if self._members:
             return self._mean_of_members(batches)
         heads = self.description.head_records
-        columns = sum(len(head.classes) for head in heads) + len(heads) * bool(self.description.attention)
+        part = self.description.attention
+        columns = output_columns(heads, part.aggregator if part else None, part.hidden if part else 0)
         logits = np.concatenate([np.zeros((0, columns), np.float32), *batches])
         check_finite(logits, str(self._folder))
-        weights = slide_attention(logits, heads, flagging_head(heads)) if self.description.attention else None
-        return Predicted(calibrated_scores(logits, heads, self.description.temperatures), weights)
+        scores = calibrated_scores(logits, heads, self.description.temperatures)
+        if part is None or part.aggregator != "transmil":
+            return Predicted(scores, slide_attention(logits, heads, flagging_head(heads)) if part else None)
+        if not len(logits):
+            return Predicted(scores, np.zeros(0, np.float32))
+        found = self._slide_head(logits)
+        of_slide = calibrated_scores(found.logits[None], heads, part.slide_temperatures)
+        return Predicted(scores, found.attention, slide_score=float(of_slide[0, flag_column(heads)]))
 
     @property
     def network(self) -> Backend:
@@ -161,6 +180,16 @@ class Predictor:
     def warnings(self) -> list[str]:
         """Warnings for all scores computed on this machine."""
         return precision_warnings(self.description.precision, self.precision)
+
+    @cached_property
+    def _slide_head(self) -> Callable[[LogitArray], "SlideOutput"]:
+        """The transformer over the tiles of a slide: in PyTorch on the CPU in single precision, whatever the runtime."""
+        from inkdot.model.slide_transformer import load_slide_transformer, slide_output
+
+        heads, part = self.description.head_records, self.description.attention
+        classes = sum(len(head.classes) for head in heads)
+        transformer = load_slide_transformer(self._folder, part.hidden if part else 0, classes)
+        return lambda outputs: slide_output(transformer, outputs, heads)
 
     def _mean_of_members(self, batches: Sequence[LogitArray]) -> Predicted:
         """Mean of the members' calibrated probabilities and attention, and how far they are apart."""
@@ -227,7 +256,7 @@ class Predictor:
 
 
 def slide_score(predicted: Predicted, heads: Sequence[Head], head: Head) -> float:
-    """Probability (0 to 1) of the flag class for a slide by attention over its tiles; NaN without tiles.
+    """Probability (0 to 1) of the flag class for a slide by attention or a transformer over its tiles; NaN without tiles.
 
     Args:
         predicted: Of one network with attention, for all tiles of the slide.
@@ -236,6 +265,8 @@ def slide_score(predicted: Predicted, heads: Sequence[Head], head: Head) -> floa
     """
     if predicted.attention is None or not len(predicted.scores):
         return float("nan")
+    if predicted.slide_score is not None:
+        return predicted.slide_score
     own = predicted.scores[:, head_slices(heads)[head.name]]
     return float(attention_pool(own, predicted.attention)[head.classes.index(head.flag_class or "")])
 

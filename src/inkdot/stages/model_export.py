@@ -64,6 +64,14 @@ def run(model: Path, format_: Format, out: Path, *, allow_synthetic_model: bool 
         ),
         soft_wrap=True,
     )
+    if description.attention is not None:
+        console.print(
+            Text(
+                f"scores of tiles only: a slide's score ({description.attention.aggregator}) is not exported, take it from "
+                "`inkdot predict`"
+            ),
+            soft_wrap=True,
+        )
     if description.trained_on.synthetic:
         console.print(Text("synthetic model: its scores mean nothing on real cells"), soft_wrap=True)
     return 0

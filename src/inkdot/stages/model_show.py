@@ -1,13 +1,23 @@
 """``inkdot model show``: model.json as readable text."""
 
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from inkdot.config import Aggregator
 from inkdot.labels import Head
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
 from inkdot.storage.models.model_records import Interval, OperatingPoint
+
+_POOLED: Final[dict[Aggregator, str]] = {
+    "gated_attention": "scored by gated attention over their tiles",
+    "clam_sb": "scored by gated attention over their tiles, trained with CLAM's clustering loss",
+    "mean": "scored as the mean of their tiles",
+    "max": "scored as their highest tile",
+    "transmil": "scored by a transformer over their tiles (after TransMIL), not by the scores of tiles",
+}
 
 
 def run(model: Path) -> int:
@@ -42,6 +52,7 @@ def page(model: Path, description: ModelFile) -> list[str]:
         f"preparation  {description.preparation}",
         f"precision    {description.precision}",
         "",
+        *([f"slides       {_POOLED[description.attention.aggregator]}", ""] if description.attention else []),
         "heads",
         *(f"  {_head(head, description)}" for head in description.head_records),
         "",

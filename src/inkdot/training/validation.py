@@ -222,6 +222,8 @@ def _candidates(table: pa.Table) -> int:
 
 def _slide_score(predicted: Predicted, model: ModelFile) -> float:
     """By attention where the model has it; else the score of its highest tile, which is that of its highest cluster too."""
+    if predicted.slide_score is not None:
+        return float(np.float32(predicted.slide_score))
     head = flagging_head(model.head_records)
     flag = head.classes.index(head.flag_class or "")
     scores = predicted.scores[:, head_slices(model.head_records)[head.name]]

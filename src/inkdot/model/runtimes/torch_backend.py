@@ -101,8 +101,7 @@ def predict_logits(
     """
     batches = infer_batches(network, tiles, device=device, batch_size=batch_size, precision=precision)
     parts = [batch.logits for batch in batches]
-    columns = sum(len(head.classes) for head in network.spec.heads) + len(network.attention)
-    return np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
+    return np.concatenate(parts) if parts else np.zeros((0, network.columns), np.float32)
 
 
 def infer_batches(

@@ -7,7 +7,7 @@ from inkdot.storage.tables.scores import SlideScores
 
 
 def attention_score(scores: SlideScores) -> np.float32 | None:
-    """Attention-pooled probability (0 to 1) of the flag class; None without attention, or without tiles.
+    """Probability (0 to 1) of the flag class by attention or a transformer over the tiles; None without, or without tiles.
 
     Float32, as the scores of regions are and as the operating point was chosen on.
     """
@@ -16,6 +16,8 @@ def attention_score(scores: SlideScores) -> np.float32 | None:
         return None
     if scores.member_slide_scores:
         return np.float32(np.mean(scores.member_slide_scores))
+    if scores.slide_score is not None:
+        return np.float32(scores.slide_score)
     classes = np.stack([scores.probabilities(head.name, name) for name in head.classes], axis=1)
     weights = scores.table.column("attention").to_numpy()
     return np.float32(attention_pool(classes, weights)[head.classes.index(head.flag_class or "")])

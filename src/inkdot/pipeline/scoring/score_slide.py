@@ -31,9 +31,9 @@ from inkdot.storage.models.model_files import model_sha256
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
-from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES, OOD_CALLS, UNSEEN
+from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES, OOD_CALLS, SLIDE_SCORE, UNSEEN
 
-_NO_INPUT = ("version", MEMBER_SLIDE_SCORES, OOD_CALLS)
+_NO_INPUT = ("version", MEMBER_SLIDE_SCORES, OOD_CALLS, SLIDE_SCORE)
 """Entries of the footer that scores are not made from."""
 
 
@@ -139,13 +139,15 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     columns += [pa.array(predicted.scores[:, index]) for index in range(predicted.scores.shape[1])]
     columns += [] if predicted.spread is None else [pa.array(predicted.spread)]
     written = pa.Table.from_arrays(columns, schema=schema)
-    write_table(scores_path, written, SCORES_VERSION, facts | calls | _by_member(predicted))
+    write_table(scores_path, written, SCORES_VERSION, facts | calls | _of_slide(predicted))
     return "done"
 
 
-def _by_member(predicted: Predicted) -> dict[str, object]:
-    """The slide's score by each member of an ensemble with attention: its mean is not a function of the mean scores of tiles."""
+def _of_slide(predicted: Predicted) -> dict[str, object]:
+    """The slide's score where it is no function of the tiles' scores: by a transformer, or by each member of an ensemble."""
     own = predicted.member_slide_scores
+    if predicted.slide_score is not None:
+        return {SLIDE_SCORE: predicted.slide_score}
     return {MEMBER_SLIDE_SCORES: own.tolist()} if own is not None and len(predicted.scores) else {}
 
 

@@ -144,7 +144,11 @@ def write_model_file(folder: Path, description: ModelFile) -> None:
     }
     if description.attention is not None:
         own = description.attention
-        defaults = {"follows": not own.follows, "aggregator": own.aggregator == "gated_attention"}
+        defaults = {
+            "follows": not own.follows,
+            "aggregator": own.aggregator == "gated_attention",
+            "slide_temperatures": not own.slide_temperatures,
+        }
         omitted |= {"attention": {name for name, is_default in defaults.items() if is_default}}
     if description.ood is not None:
         ood = description.ood

@@ -82,7 +82,7 @@ class OperatingPoint(Recorded):
         sensitivity: Sensitivity on the validation slides (or images) whose truth is known.
         specificity: Specificity there.
         evaluated_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
-            slides with their attention-pooled score.
+            slides with the score of the aggregator.
         scored_from: Tiles from which the scores of those slides were made: all, as `predict` does, or the labelled ones
             alone, as in older models. An image is one tile.
         reliability: Reliability diagram there; empty in older models.
@@ -150,12 +150,14 @@ class Attention(Recorded):
     """The attention head of a model, trained by MIL on labels of whole slides.
 
     Attributes:
-        hidden: Width of its hidden layers; 0 where the aggregator has none.
+        hidden: Width of its hidden layers, or of the tokens of transmil; 0 where the aggregator has none.
         slides_per_class: Number of training slides with a slide label per ``<head>.<class>`` (soft targets by weight).
         start: What the backbone was trained on before: labelled ``tiles``, ``pseudo-labels`` from the labels of slides
             tiles without labels (``self-supervised``, in older models only), ``pretrained`` weights, or nothing
             (``scratch``).
         aggregator: How the logits of a slide are made from those of its tiles; left out of the file for gated attention.
+        slide_temperatures: Of transmil: temperature that divides each head's logits of a slide, by head name; other aggregators
+            have one temperature for tiles and slides, and the file leaves this out.
         follows: Attention logits are added to each tile's margin for the flag class; False in older models.
     """
 
@@ -164,6 +166,7 @@ class Attention(Recorded):
     start: Literal["tiles", "pseudo-labels", "self-supervised", "pretrained", "scratch"]
     follows: bool = False
     aggregator: Aggregator = "gated_attention"
+    slide_temperatures: dict[str, Positive] = Field(default_factory=dict[str, Positive])
 
 
 class OodReference(Recorded):

@@ -19,6 +19,7 @@ from inkdot.storage.tables.parquet_tables import checked_footer, read_table
 MEMBER_SLIDE_SCORES: Final = "member_slide_scores"
 UNSEEN: Final = "unseen"
 OOD_CALLS: Final = "ood_calls"
+SLIDE_SCORE: Final = "slide_score"
 """Entries of the footer, see :class:`SlideScores`; ``ood_calls`` is ``abstain`` or ``keep``."""
 
 
@@ -40,6 +41,7 @@ class SlideScores:
         ood_reasons: Why the slide is unlike those of training; empty where nothing says so. What was measured on validation
             slides need not hold for it.
         keep_ood_calls: A slide with such a reason gets its call all the same; so in tables made before there was a choice.
+        slide_score: Score (0 to 1) of the slide by a transformer over its tiles; None where it is made from those of tiles.
     """
 
     table: pa.Table
@@ -54,6 +56,7 @@ class SlideScores:
     member_slide_scores: tuple[float, ...] = ()
     ood_reasons: tuple[str, ...] = ()
     keep_ood_calls: bool = True
+    slide_score: float | None = None
 
     @property
     def flag_head(self) -> Head:
@@ -118,6 +121,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
         member_slide_scores=tuple(cast("list[float]", footer.get(MEMBER_SLIDE_SCORES) or [])),
         ood_reasons=(*cast("list[str]", footer.get(UNSEEN) or []), *distant),
         keep_ood_calls=footer.get(OOD_CALLS) != "abstain",
+        slide_score=cast("float | None", footer.get(SLIDE_SCORE)),
     )
 
 

@@ -26,6 +26,7 @@ class HeadNetwork(TileNetwork):
         self.feature_count = network.feature_count
         self.backbone = nn.Identity()
         self.dropout, self.heads, self.attention = network.dropout, network.heads, network.attention
+        self.slide_tokens, self.slide_transformer = network.slide_tokens, network.slide_transformer
 
     def features(self, tiles: Tensor) -> Tensor:
         """The embeddings themselves, float32 [n, features]; already the mean over the views of test-time augmentation."""

@@ -20,12 +20,13 @@ def with_attention(network: TileNetwork, settings: TrainingConfig) -> TileNetwor
     Before training, attention follows the tile's own margin for the flag class.
     """
     torch.manual_seed((settings.seed << 20) + _STREAM)
-    learned = settings.mil.aggregator in ("gated_attention", "clam_sb")
+    aggregator = settings.mil.aggregator
+    learned = aggregator in ("gated_attention", "clam_sb")
     spec = replace(
         network.spec,
-        attention_hidden=settings.mil.hidden if learned else 0,
+        attention_hidden=settings.mil.hidden if learned or aggregator == "transmil" else 0,
         attention_follows=learned,
-        aggregator=settings.mil.aggregator,
+        aggregator=aggregator,
     )
     attentive = TileNetwork(spec)
     attentive.load_state_dict(attentive.state_dict() | network.state_dict())

@@ -35,6 +35,8 @@ def describe_slides(
     One temperature per head serves slides and tiles, so that no slide scores above its best tile and a flagged
     slide always has a flagged region. It is fitted on slides where their labels are known, else on tiles.
 
+    A transformer's logits of a slide are no mean of those of its tiles: it has temperatures of its own.
+
     Args:
         network: Trained, on the CPU, where it is again afterwards.
         data: The slides.
@@ -55,8 +57,14 @@ def describe_slides(
     ):
         logits, of_tiles = deployed.logits(bags.tiles.tiles()), deployed.logits(known.tiles())
     temperatures = fit_temperatures(of_tiles, known, config) if len(known) else {h.name: 1.0 for h in heads}
-    temperatures |= fit_slide_temperatures(pooled_bags(logits, bags, heads), bags, config)
-    scores = bag_scores(logits, bags, heads, temperatures)
+    pooled = pooled_bags(logits, bags, heads, network)
+    of_slides = fit_slide_temperatures(pooled, bags, config)
+    if attention.aggregator == "transmil":
+        attention = attention.model_copy(update={"slide_temperatures": of_slides})
+        scores = calibrated_scores(pooled, heads, of_slides)
+    else:
+        temperatures |= of_slides
+        scores = bag_scores(logits, bags, heads, temperatures)
     tile_scores = calibrated_scores(of_tiles, heads, temperatures)
 
     def metrics(start: str, own: ScoreArray, of: BagSet | TileSet) -> dict[str, Estimate | None]:

@@ -11,16 +11,17 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from inkdot.config import Config
+from inkdot.config import Aggregator, Config
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_sampler import UNKNOWN, draw_weights, strata
 from inkdot.datasets.tile_set import TileSet, training_loader
 from inkdot.labels import Head, flag_columns, flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
-from inkdot.model.attention import pooled_logits
+from inkdot.model.attention import flag_margin, pooled_logits
 from inkdot.model.network import TileNetwork
 from inkdot.model.runtimes.torch_backend import LogitArray, predict_logits
+from inkdot.model.slide_transformer import slide_output
 from inkdot.model.targets import FloatArray, TargetArray
 from inkdot.training.distributed.predict import predict_logits_sharded
 from inkdot.training.fit.epoch_metrics import Row, cells, monitored_metrics, scaled_loss
@@ -68,8 +69,7 @@ class MilObjective:
         if self._sampler.epoch or network.spec.attention_follows or network.spec.aggregator == "max":
             batch = self._config.training.tiles_at_once
             logits = predict_logits_sharded(self._fabric, network, self.training, batch_size=batch)
-            column = _first_attention(heads) + [h.name for h in heads].index(flagging_head(heads).name)
-            self._sampler.attention = logits[:, column].astype(np.float64)
+            self._sampler.attention = _flag_attention(logits, network.spec.aggregator, heads)
 
     def training_step(self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int) -> Iterator[Loss]:
         """Loss of the slides, plus that of the labelled tiles."""
@@ -79,9 +79,12 @@ class MilObjective:
         counts = torch.from_numpy(self._sampler.counts(step)).to(pixels.device)
         owners = torch.arange(len(drawn), device=pixels.device).repeat_interleave(counts)
         # All of a slide's tiles together: the softmax over them cannot be taken in parts.
-        logits = model(pixels).float()
+        if settings.mil.aggregator == "transmil":
+            logits, pooled = (part.float() for part in model(pixels, owners))
+        else:
+            logits = model(pixels).float()
+            pooled = slide_logits(logits, owners, len(drawn), heads)
         of_slides = torch.from_numpy(self._data.training.targets[drawn]).to(logits.device)
-        pooled = slide_logits(logits, owners, len(drawn), heads)
         totals = self._sum(known_weights(of_slides, heads))
         slides = masked_loss(pooled, of_slides, heads, settings.head_weights, totals=totals)
         weights = self._even_weights(targets)
@@ -104,7 +107,7 @@ class MilObjective:
         bags, config = self._data.validation, self._config
         network, batch = cast(TileNetwork, ema), config.training.tiles_at_once
         logits = predict_logits(network, bags.tiles.tiles(), device=device, batch_size=batch)
-        logits = pooled_bags(logits, bags, config.head_records)
+        logits = pooled_bags(logits, bags, config.head_records, network)
         temperatures, weights = fit_slide_temperatures(logits, bags, config), slide_weights(bags, config)
         row: dict[str, float | None] = {
             name: float(scaled_loss(logits, by, bags.targets, weights, config).total)
@@ -145,8 +148,20 @@ def slide_logits(logits: Tensor, owners: Tensor, bags: int, heads: Sequence[Head
     return torch.cat(parts, dim=1)
 
 
-def pooled_bags(logits: LogitArray, bags: BagSet, heads: Sequence[Head]) -> LogitArray:
-    """Logits of slides from those of all their tiles, float32 [bags, classes of all heads]."""
+def pooled_bags(
+    logits: LogitArray, bags: BagSet, heads: Sequence[Head], network: TileNetwork | None = None
+) -> LogitArray:
+    """Logits of slides from those of all their tiles, float32 [bags, classes of all heads].
+
+    Args:
+        logits: As the network gives them, shape [n, columns].
+        bags: The slides.
+        heads: The heads.
+        network: The network, whose transformer makes the logits where it has one.
+    """
+    if network is not None and (transformer := network.slide_transformer) is not None:
+        rows = (bags.rows(bag) for bag in range(len(bags.slides)))
+        return np.stack([slide_output(transformer, logits[own], heads).logits for own in rows])
     owners = torch.from_numpy(bags.owners)
     pooled = slide_logits(torch.from_numpy(logits).double(), owners, len(bags.slides), heads)
     return pooled.float().numpy()
@@ -174,6 +189,15 @@ def slides_per_class(targets: TargetArray, heads: Sequence[Head]) -> dict[str, f
     sums = np.nan_to_num(targets).sum(axis=0, dtype=np.float64)
     names = [f"{head.name}.{class_name}" for head in heads for class_name in head.classes]
     return {name: round(float(value), 3) for name, value in zip(names, sums, strict=True)}
+
+
+def _flag_attention(logits: LogitArray, aggregator: Aggregator, heads: Sequence[Head]) -> FloatArray:
+    """By what tiles are drawn: the attention score for the flagging head; for transmil the tile's own margin."""
+    first = _first_attention(heads)
+    if aggregator == "transmil":
+        return flag_margin(torch.from_numpy(logits[:, :first]), heads)[:, 0].double().numpy()
+    column = first + [head.name for head in heads].index(flagging_head(heads).name)
+    return logits[:, column].astype(np.float64)
 
 
 def _first_attention(heads: Sequence[Head]) -> int:

@@ -48,6 +48,8 @@ _POOLED: Final[dict[Aggregator, str]] = {
     "clam_sb": "A slide's score is the attention-weighted mean of its tiles' logits, trained with CLAM's clustering loss.",
     "mean": "A slide's score is the mean of its tiles' logits.",
     "max": "A slide's score is that of its highest tile.",
+    "transmil": "A slide's score is that of a class token after two layers of self-attention over its tiles (after TransMIL, "
+    "without positions). Tiles have scores of their own, so a flagged slide may have no flagged region, and the reverse.",
 }
 """Sentence for the model card."""
 

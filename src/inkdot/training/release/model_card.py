@@ -178,7 +178,12 @@ def _table(description: ModelFile) -> str:
             if metric is not None:
                 rows.append(_row(f"{prefix}{name} ({units}) of {where}", metric))
         rows.append(f"\n{_promise(point, description)}")
-        if point.evaluated_on == "attention":
+        if description.attention is not None and description.attention.aggregator == "transmil":
+            rows.append(
+                f"\nA slide's score is by the transformer over {_pooled_tiles(description, point)}. Scores of tiles are not "
+                "made from it: they rank regions, and a flagged slide may have no tile at or above the threshold."
+            )
+        elif point.evaluated_on == "attention":
             rows.append(
                 f"\nA slide's score is by attention over {_pooled_tiles(description, point)}. Scores of tiles are "
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."

@@ -29,6 +29,7 @@ _POOLED: Final[dict[Aggregator, str]] = {
     "clam_sb": ", gated attention over the tiles of a slide with CLAM's clustering loss",
     "mean": ", a slide as the mean of its tiles",
     "max": ", a slide as its highest tile",
+    "transmil": ", a transformer of two layers over the tiles of a slide (after TransMIL)",
 }
 
 
