@@ -13,14 +13,17 @@ from fixtures.slides_with_labels import make_cohort
 from safetensors.torch import load_file, save_file
 
 from inkdot.config import Config, config_from_mapping
-from inkdot.errors import UserError
+from inkdot.errors import StorageError, UserError
 from inkdot.model.predictor import Predictor
-from inkdot.stages import predict, train
+from inkdot.model.slide_transformer import load_slide_transformer
+from inkdot.stages import model_export, model_show, predict, train
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.model_files import read_model_file
+from inkdot.storage.tables.scores import read_scores
 
 pytestmark = pytest.mark.slow
 
+SLIDES = [f"s{index:02d}" for index in range(12)]
 COLOURS = {"NL": (60, 90, 200), "LSIL": (120, 160, 60), "SCC": (150, 30, 60)}
 
 
@@ -222,3 +225,69 @@ def test_folds_on_embeddings_predict_every_slide_once(
     rows = list(csv.DictReader(layout.out_of_fold_slides_csv.read_text(encoding="utf-8").splitlines()))
     assert sorted(row["slide_id"] for row in rows) == [f"s{index:02d}" for index in range(12)]
     assert all(row["score"] for row in rows)
+
+
+def test_transmil_scores_a_slide_alike_in_validation_prediction_and_from_embeddings(
+    embedded: RunLayout, cohort: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = frozen(slide_config(), weights, aggregator="transmil", hidden=8)
+    values = config.model_dump(mode="json")
+    values["model"]["precision"] = "float32"
+    config = config_from_mapping(values)
+    folds = RunLayout(tmp_path / "folds")
+    options = {"workers": 1, "folds": 2, "ensemble": True, "embeddings": embedded.root}
+    assert train.run(config, cohort, folds.root, **options) == 0  # type: ignore[arg-type]
+    held_out = list(csv.DictReader(folds.out_of_fold_slides_csv.read_text(encoding="utf-8").splitlines()))
+    by_member: list[dict[str, float]] = []
+    for fold in range(2):
+        model, found = folds.fold(fold).model, dict[str, dict[str, float]]()
+        for name, runtime, source in (
+            ("torch", "torch", None),
+            ("openvino", "openvino", None),
+            ("embeddings", "auto", embedded),
+        ):
+            out = tmp_path / f"{name}-{fold}"
+            settings = predict.PredictSettings(
+                runtime=runtime,  # type: ignore[arg-type]
+                slide_images=False,
+                embeddings_from=source.root if source else None,
+            )
+            assert predict.run([cohort], model, out, settings) == 0
+            found[name] = {
+                own: float(read_scores(RunLayout(out).scores(own)).slide_score or 0) for own in SLIDES
+            }
+            lines = csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
+            for line in lines:
+                assert float(line["score"]) == pytest.approx(found[name][line["slide_id"]], abs=1e-4)
+                attention = read_scores(RunLayout(out).scores(line["slide_id"])).table.column("attention")
+                assert attention.to_numpy().sum() == pytest.approx(1.0, abs=1e-5)
+        for row in held_out:
+            if int(row["fold"]) == fold + 1:  # training's own score of a whole slide
+                assert float(row["score"]) == pytest.approx(found["embeddings"][row["slide_id"]], abs=2e-6)
+        for own in SLIDES:
+            assert found["openvino"][own] == pytest.approx(found["torch"][own], abs=1e-4)
+            assert found["embeddings"][own] == pytest.approx(found["torch"][own], abs=1e-3)  # float16
+        by_member.append(found["openvino"])
+    out = tmp_path / "ensemble"
+    assert predict.run([cohort], folds.model, out, predict.PredictSettings(slide_images=False)) == 0
+    for line in csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines()):
+        members = [own[line["slide_id"]] for own in by_member]
+        assert float(line["score"]) == pytest.approx(np.mean(members), abs=1e-4)
+        assert float(line["spread"]) == pytest.approx(np.std(members), abs=1e-4)
+    description = read_model_file(folds.fold(0).model)
+    assert description.attention is not None
+    assert (description.attention.aggregator, description.attention.hidden) == ("transmil", 8)
+    assert set(description.attention.slide_temperatures) == {"malignancy"}
+    capsys.readouterr()
+    assert model_show.run(folds.fold(0).model) == 0
+    assert "scored by a transformer over their tiles" in capsys.readouterr().out
+    assert "by the transformer over all tiles" in (folds.fold(0).model / "card.md").read_text(
+        encoding="utf-8"
+    )
+    assert model_export.run(folds.fold(0).model, "onnx", tmp_path / "onnx") == 0
+    assert "a slide's score (transmil) is not exported" in capsys.readouterr().err
+    damaged = load_file(folds.fold(1).model / "weights.safetensors")
+    del damaged["slide_transformer.class_token"]
+    save_file(damaged, tmp_path / "weights.safetensors")
+    with pytest.raises(StorageError, match="expected the transformer over tiles"):
+        load_slide_transformer(tmp_path, 8, 2)
