@@ -44,7 +44,7 @@ from inkdot.stages import embed, train
 from inkdot.storage.layout import RunLayout
 
 PROBE = "linear probe"
-AGGREGATORS = ("gated_attention", "clam_sb", "mean", "max")
+AGGREGATORS = ("gated_attention", "clam_sb", "mean", "max", "transmil")
 HEADS = (PROBE, *AGGREGATORS)
 """The probe is trained on labelled tiles, the others on slide labels."""
 

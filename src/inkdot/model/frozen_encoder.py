@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from inkdot.config import IMAGENET_LITE0, LITE0_BACKBONE
+from inkdot.config import IMAGENET_LITE0, LITE0_BACKBONE, LITE0_TAGGED
 from inkdot.errors import UserError
 from inkdot.model.encoder_hash import network_encoder_sha256
 from inkdot.model.finite import finite_batches
@@ -75,6 +75,7 @@ class FrozenEncoder:
         precision: Precision on this machine.
         feature_count: Dimensions of an embedding.
         licence: One line on the licence of the weights; empty where nothing is known to say.
+        notes: Lines on which weights were taken; none for a model folder or a network that is given.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class FrozenEncoder:
                 installed.
             StorageError: The source's model folder is damaged.
         """
-        loaded = (network or load_encoder(source)).eval()
+        self.notes: list[str] = []
+        loaded = (network or load_encoder(source, self.notes)).eval()
         self.name, self.side_px, self.licence = source.name, loaded.spec.side_px, loaded.spec.licence
         self.sha256 = network_encoder_sha256(loaded)
         if runtime == "auto":
@@ -148,8 +150,12 @@ def _precision(source: EncoderSource, device_type: str, runtime: Literal["torch"
     return "float32" if wanted == "auto" else precision_on(device_type, wanted, runtime)
 
 
-def load_encoder(source: EncoderSource) -> "TileNetwork":
+def load_encoder(source: EncoderSource, notes: list[str] | None = None) -> "TileNetwork":
     """The network of an encoder: no heads, on the CPU, in evaluation mode.
+
+    Args:
+        source: Where it comes from.
+        notes: Gets lines on which weights were taken.
 
     Raises:
         UserError: timm has no such model, or the weights are missing or do not match.
@@ -159,7 +165,12 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
 
     from inkdot.model.encoders.imagenet_lite0 import load_imagenet_lite0
     from inkdot.model.encoders.resolve import resolve_backbone
-    from inkdot.model.encoders.starting_weights import source_normalisation, starting_licence, weights_path
+    from inkdot.model.encoders.starting_weights import (
+        source_normalisation,
+        starting_licence,
+        weights_notes,
+        weights_path,
+    )
     from inkdot.model.encoders.weights_file import load_weights, read_tensors
     from inkdot.model.model_folder import load_backbone, network_spec
     from inkdot.model.network import TileNetwork, resolved_spec
@@ -175,7 +186,9 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
             "encoder: expected pretrained weights or a .safetensors file, found scratch, whose embeddings mean nothing; "
             "set --weights, or model.weights in the config"
         )
-    resolved = resolve_backbone(source.name, source.side_px)
+    lite0 = source.weights == IMAGENET_LITE0
+    name = LITE0_BACKBONE if lite0 and source.name == LITE0_TAGGED else source.name
+    resolved = resolve_backbone(name, source.side_px)
     path = weights_path(source.weights, resolved)
     tensors = read_tensors(path) if path is not None else {}
     normalisation = (
@@ -183,7 +196,9 @@ def load_encoder(source: EncoderSource) -> "TileNetwork":
     )
     licence = starting_licence(source.weights, resolved, path, tensors)
     spec = resolved_spec(resolved, normalisation, tta_views=source.tta_views, licence=licence)
-    if source.weights == IMAGENET_LITE0:
+    if notes is not None:
+        notes += weights_notes(source.weights, path)
+    if lite0:
         if resolved.spec.architecture != LITE0_BACKBONE:
             raise UserError(
                 f"encoder: expected {LITE0_BACKBONE} for the weights {IMAGENET_LITE0}, found {source.name}; "

@@ -17,8 +17,8 @@ from inkdot.model.encoders.backbone_spec import Argument, BackboneSpec, Pooling
 from inkdot.model.encoders.build import build_backbone, embedding_width
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
 from inkdot.model.encoders.timm_names import PLAIN_NORMALISATION
-from inkdot.model.runtimes.batches import output_columns
 from inkdot.model.slide_transformer import SlideTransformer, TileTokens
+from inkdot.model.targets import output_columns
 
 
 @dataclass(frozen=True, slots=True)

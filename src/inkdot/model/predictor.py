@@ -21,10 +21,10 @@ from inkdot.model.runtimes.batches import (
     Inferred,
     LogitArray,
     batch_size_on,
-    output_columns,
 )
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.runtimes.precision import precision_on, precision_warnings
+from inkdot.model.targets import output_columns
 from inkdot.records import RgbArray
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import ModelFile, Precision, model_sha256, read_model_file

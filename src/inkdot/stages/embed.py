@@ -91,8 +91,8 @@ def run(
     check_cell_finder(config.tiling.cell_finder)
     source = _source(settings, config)
     encoder = load_encoder_once(source, settings.runtime)
-    if encoder.licence:
-        Console(stderr=True).print(Text(encoder.licence), soft_wrap=True)
+    for line in (*encoder.notes, *([encoder.licence] if encoder.licence else [])):
+        Console(stderr=True).print(Text(line), soft_wrap=True)
 
     def current(entry: SlideEntry) -> bool:
         return tiles_current(entry, config, layout) and embeddings_current(

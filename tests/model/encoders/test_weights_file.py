@@ -15,7 +15,13 @@ from inkdot.errors import UserError
 from inkdot.model.encoders.backbone_spec import BackboneSpec
 from inkdot.model.encoders.build import build_backbone
 from inkdot.model.encoders.fitting import module_of_shapes
-from inkdot.model.encoders.weights_file import folder_weights, load_weights, matched_tensors, read_tensors
+from inkdot.model.encoders.weights_file import (
+    average_note,
+    folder_weights,
+    load_weights,
+    matched_tensors,
+    read_tensors,
+)
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 4, "mlp_ratio": 2.0, "init_values": 1.0}
 GATED = SMALL | {"mlp_ratio": 4.0, "mlp_layer": "SwiGLUPacked", "act_layer": "silu"}
@@ -241,3 +247,20 @@ def test_the_file_in_a_folder(tmp_path):
         folder_weights(tmp_path)
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     assert folder_weights(tmp_path).name == "model.safetensors"
+
+
+def test_of_two_sets_of_weights_the_moving_average_is_taken_and_named(tmp_path):
+    torch.manual_seed(0)
+    plain, average = (timm.create_model("resnet18", num_classes=0).state_dict() for _ in range(2))
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"epoch": 3, "state_dict": plain, "state_dict_ema": average}, path)  # noqa: TID251 - as others write it
+    assert torch.equal(read_tensors(path)["conv1.weight"], average["conv1.weight"])
+    (line,) = average_note(path)
+    assert "took state_dict_ema, the moving average (EMA)" in line
+    torch.save({"state_dict": plain, "state_dict_ema": None}, path)  # noqa: TID251 - as others write it
+    assert torch.equal(read_tensors(path)["conv1.weight"], plain["conv1.weight"])
+    assert average_note(path) == []
+    torch.save(plain, path)  # noqa: TID251 - as others write it
+    assert average_note(path) == []
+    save_file(plain, tmp_path / "a.safetensors")
+    assert average_note(tmp_path / "a.safetensors") == []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from inkdot.errors import UserError
 from inkdot.model.encoders.attention_pool import WIDTH, AttentionPool
 from inkdot.model.encoders.backbone_spec import BackboneSpec, Pooling, architecture_arguments
+from inkdot.model.encoders.hub import hub_access
 from inkdot.model.encoders.timm_names import check_backbone
 
 
@@ -104,8 +105,12 @@ def _create(spec: BackboneSpec, *, pretrained: bool) -> nn.Module:
     settings = timm.get_pretrained_cfg(spec.architecture)
     if settings is not None and settings.fixed_input_size:
         arguments["img_size"] = spec.taken_px
+    missing = ""
     try:
-        return timm.create_model(spec.architecture, pretrained=pretrained, num_classes=0, **arguments)
+        if not pretrained:
+            return timm.create_model(spec.architecture, num_classes=0, **arguments)
+        with hub_access() as missing:
+            return timm.create_model(spec.architecture, pretrained=True, num_classes=0, **arguments)
     except TypeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -115,7 +120,7 @@ def _create(spec: BackboneSpec, *, pretrained: bool) -> nn.Module:
     except (OSError, RuntimeError, ValueError) as error:  # raised by timm and the Hugging Face hub
         if not pretrained:
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = missing or " ".join(str(error).split())[:200]
         raise UserError(
             f"model.weights: expected timm's pretrained weights of {spec.architecture}, could not get them ({reason}); "
             "set it to scratch, or to the path of a local file of weights"

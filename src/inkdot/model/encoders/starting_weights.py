@@ -11,9 +11,10 @@ from torch import Tensor
 from inkdot.config import IMAGENET_LITE0
 from inkdot.errors import UserError
 from inkdot.model.encoders.hub import hub_weights
+from inkdot.model.encoders.imagenet_lite0 import CARD_NOTE as LITE0_NOTE
 from inkdot.model.encoders.recipes import licence_notes
 from inkdot.model.encoders.resolve import Normalisation, ResolvedBackbone
-from inkdot.model.encoders.weights_file import folder_weights, is_inkdot_model
+from inkdot.model.encoders.weights_file import average_note, folder_weights, is_inkdot_model
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import read_model_file
 
@@ -50,6 +51,18 @@ def weights_path(weights: str, backbone: ResolvedBackbone, *, download: bool = T
             "it here"
         )
     return hub_weights(backbone.address, recipe.file if recipe is not None else "") if download else None
+
+
+def weights_notes(weights: str, path: Path | None) -> list[str]:
+    """Lines on which starting weights are taken, for the terminal and the card.
+
+    Args:
+        weights: As in ``model.weights``.
+        path: See :func:`weights_path`.
+    """
+    if weights == IMAGENET_LITE0:
+        return [LITE0_NOTE]
+    return average_note(path) if path is not None else []
 
 
 def starting_licence(

@@ -25,7 +25,9 @@ _HEADS: Final = "heads."
 _SAFETENSORS: Final = ".safetensors"
 PICKLES: Final = (".pth", ".bin", ".pt", ".ckpt", ".tar")
 """Suffixes of files that torch wrote."""
+_AVERAGED: Final = ("state_dict_ema", "model_ema")
 _WRAPPERS: Final = (
+    *_AVERAGED,
     "state_dict",
     "model_state_dict",
     "model",
@@ -36,7 +38,8 @@ _WRAPPERS: Final = (
     "backbone",
     "student",
 )
-"""Entries of a checkpoint that hold the tensors, the best first: a teacher is what self-supervision releases."""
+"""Entries of a checkpoint that hold the tensors, the best first: a moving average (EMA) is what timm takes and what training
+validates, a teacher is what self-supervision releases."""
 _PREFERRED: Final = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 _NAMED: Final = 5
 _DEPTH: Final = 5
@@ -65,6 +68,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"model.weights: {path}: expected a .safetensors file, or one that torch wrote, found neither "
             f"({' '.join(str(error).split())}); get the file again"
         ) from None
+
+
+def average_note(path: Path) -> list[str]:
+    """A line where a checkpoint holds two sets of weights, of which the moving average is taken, as timm does; else nothing.
+
+    Args:
+        path: A file that :func:`read_tensors` reads.
+    """
+    if path.suffix == _SAFETENSORS or not _is_pickle(path):
+        return []
+    content = _pickled(path)
+    held = [name for name in _WRAPPERS if isinstance(content, Mapping) and _unwrapped(content.get(name))]
+    if not held or held[0] not in _AVERAGED or len(held) == 1:
+        return []
+    return [
+        f"{path}: holds {' and '.join(held)}; took {held[0]}, the moving average (EMA) of the weights, as timm does"
+    ]
 
 
 def folder_weights(folder: Path) -> Path:
@@ -243,13 +263,13 @@ def _is_pickle(path: Path) -> bool:
     )  # a zip file as torch writes it, or a plain pickle of earlier versions
 
 
-def _from_pickle(path: Path) -> dict[str, Tensor]:
-    content: object
+def _pickled(path: Path) -> object:
+    """What a pickle holds: tensors and plain containers."""
     try:
         try:
-            content = _load(path, mmap=True)
+            return _load(path, mmap=True)
         except RuntimeError:  # written by torch before 1.6
-            content = _load(path, mmap=False)
+            return _load(path, mmap=False)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         raise _damaged(path, str(error)) from None
     except Exception as error:
@@ -261,7 +281,10 @@ def _from_pickle(path: Path) -> dict[str, Tensor]:
             f"model.weights: {path}: expected a file that holds tensors alone, found a pickle with other objects, which could "
             "run any program; ask its author for a .safetensors file, or write its state_dict to one where you trust it"
         ) from None
-    tensors = _unwrapped(content)
+
+
+def _from_pickle(path: Path) -> dict[str, Tensor]:
+    tensors = _unwrapped(_pickled(path))
     if not tensors:
         raise UserError(
             f"model.weights: {path}: expected tensors by name (a state_dict), found none; write the network's state_dict to it"

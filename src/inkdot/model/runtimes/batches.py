@@ -1,14 +1,12 @@
 """Batches of tiles and the output of a network for a batch. NumPy only."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.config import Aggregator
-from inkdot.labels import Head
 from inkdot.records import RgbArray
 
 LogitArray = npt.NDArray[np.float32]
@@ -38,18 +36,6 @@ class Inferred(NamedTuple):
 
     logits: LogitArray
     features: FeatureArray
-
-
-def output_columns(heads: Sequence[Head], aggregator: Aggregator | None, hidden: int) -> int:
-    """Columns of a network's output: logits of all heads, then attention scores or the token.
-
-    Args:
-        heads: The heads.
-        aggregator: None for a network of tiles alone.
-        hidden: Width of the token.
-    """
-    beside = 0 if aggregator is None else hidden if aggregator == "transmil" else len(heads)
-    return sum(len(head.classes) for head in heads) + beside
 
 
 def batches_of(tiles: Iterable[RgbArray], size: int) -> Iterator[list[RgbArray]]:

@@ -13,9 +13,14 @@ from inkdot.config import IMAGENET_LITE0, Config
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import UserError
 from inkdot.model.encoders.fitting import module_of_shapes
-from inkdot.model.encoders.imagenet_lite0 import CARD_NOTE, imagenet_lite0_tensors, load_imagenet_lite0
+from inkdot.model.encoders.imagenet_lite0 import imagenet_lite0_tensors, load_imagenet_lite0
 from inkdot.model.encoders.resolve import resolve_backbone
-from inkdot.model.encoders.starting_weights import source_normalisation, starting_licence, weights_path
+from inkdot.model.encoders.starting_weights import (
+    source_normalisation,
+    starting_licence,
+    weights_notes,
+    weights_path,
+)
 from inkdot.model.encoders.weights_file import (
     is_inkdot_model,
     load_weights,
@@ -122,12 +127,12 @@ def starting_network(
     notes = resolved.scale_notes(config.tiling.mpp if mpp_known else None)
     if settings.weights == IMAGENET_LITE0:
         load_imagenet_lite0(network.backbone)
-        return network, [*notes, CARD_NOTE]
+        return network, [*notes, *weights_notes(settings.weights, path)]
     if path is None:
         return network, notes
     ignored = load_weights(network.backbone, tensors, str(path), resolved.name)
     left_out = [f"{path}: left out {', '.join(ignored)} (not of the backbone)"] if ignored else []
-    return network, [*notes, *left_out, *_source_notes(path, tensors)]
+    return network, [*notes, *weights_notes(settings.weights, path), *left_out, *_source_notes(path, tensors)]
 
 
 def _source_notes(path: Path, tensors: Mapping[str, Tensor]) -> list[str]:

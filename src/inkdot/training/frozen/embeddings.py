@@ -60,6 +60,12 @@ class EmbeddingStore:
         tiles = self.layout.tiles(slide_id)
         try:
             facts = read_embeddings_metadata(folder, slide_id)
+            if "imported_sha256" in facts and facts["encoder_sha256"] != self.encoder_sha256:
+                return (
+                    f"they were imported from another program, whose files name the encoder ({facts['encoder']}) but hold no "
+                    "weights of it, so that no model trained on them could score a further slide; set model.backbone and "
+                    "model.weights to this encoder"
+                )
             wrong = _unequal(facts, {"row": "tile", "encoder_sha256": self.encoder_sha256})
             if wrong or facts["tiles_sha256"] == file_sha256(tiles):
                 return wrong
