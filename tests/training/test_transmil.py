@@ -136,13 +136,13 @@ def bags_of_two_kinds(slides, seed):
 
 
 def auc_after_training(aggregator, monkeypatch):
-    """AUC on further slides, after 60 steps of 16 slides with the network and loss of training."""
+    """AUC on further slides, after 120 steps of 16 slides with the network and loss of training."""
     config = config_with(aggregator, hidden=16)
     network, bags = attentive_heads(config, monkeypatch), bags_of_two_kinds(160, 1)
     features = torch.from_numpy(np.concatenate(bags.tiles.arrays)).float().reshape(160, 12, 6)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
     network.train()
-    for step in range(60):
+    for step in range(120):
         rows = np.random.default_rng(step).choice(160, 16, replace=False)
         owners = torch.arange(16).repeat_interleave(12)
         outputs = network(features[rows].reshape(-1, 6), owners)
@@ -163,8 +163,8 @@ def auc_after_training(aggregator, monkeypatch):
 def test_it_learns_which_tiles_come_together_where_mean_and_maximum_cannot(monkeypatch):
     found = {own: auc_after_training(own, monkeypatch) for own in ("transmil", "mean", "max")}
     assert found["transmil"] > 0.95
-    assert found["mean"] < 0.7
-    assert found["max"] < 0.7
+    assert found["mean"] < 0.65
+    assert found["max"] < 0.8  # the highest tile tells positive slides from one half of the negative ones
 
 
 def test_it_is_refused_end_to_end_and_with_a_width_that_its_heads_cannot_share():
