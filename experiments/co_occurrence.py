@@ -3,8 +3,8 @@
     python experiments/co_occurrence.py [--slides 160] [--test-slides 400] [--runs 3] [--steps 200]
 
 A slide is 12 tiles of 6 numbers: noise, and four tiles that stand out in one of two ways. On a positive slide two stand out in
-each way, on a negative one all four in the same way, half of the slides in one, half in the other. The mean over tiles is then the
-same for both; the highest tile tells positive slides from half of the negative ones at best.
+each way, on a negative one all four in the same way, half of the slides in one, half in the other. The mean over tiles is then
+the same for both; the highest tile tells positive slides from half of the negative ones at best.
 Networks are those of training, from slide labels alone, with its loss, AdamW at 0.01 and 16 slides a step. All runs are evaluated
 on the same test slides; intervals are bootstraps over these. docs/explanation/experiments/slide-labels.md has the results.
 """
