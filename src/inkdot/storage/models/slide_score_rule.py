@@ -1,0 +1,82 @@
+"""How the score of a slide follows from that of its highest cluster: part of ``model/model.json``."""
+
+import math
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from inkdot.storage.models.model_records import Recorded
+
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
+_LARGEST: Final = 1.0 - float(np.finfo(np.float32).epsneg)
+
+
+class SlideScoreRule(Recorded):
+    """The score of a slide: its highest score, corrected for how many clusters (on the grid: tiles) were scored.
+
+    On the logit scale ``slope · log(count / reference_count)`` is subtracted, so that it is the score that the highest
+    cluster counts for on a slide of ``reference_count`` clusters. Fitted to benign slides alone: how cellular malignant slides
+    were must not count (docs/explanation/decisions/0205).
+
+    Attributes:
+        rule: The kind of correction.
+        slope: How much the highest logit of benign slides grows with the natural logarithm of the count.
+        reference_count: Geometric mean of the counts of these slides.
+        lowest_count: Their lowest count; fewer clusters count as so many.
+        highest_count: Their highest count; more clusters count as so many, so that nothing is corrected beyond what was seen.
+        fitted_on: The model on its validation slides, or each member of an ensemble on slides that were new to it.
+        slides: Number of benign slides.
+        patients: Number of their patients.
+    """
+
+    rule: Literal["max_corrected_for_count"] = "max_corrected_for_count"
+    slope: float = Field(ge=0.0)
+    reference_count: float = Field(ge=1.0)
+    lowest_count: int = Field(ge=1)
+    highest_count: int = Field(ge=1)
+    fitted_on: Literal["validation", "out_of_fold"]
+    slides: int = Field(ge=1)
+    patients: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _counts_in_order(self) -> "SlideScoreRule":
+        if not self.lowest_count <= self.reference_count <= self.highest_count:
+            raise ValueError(
+                f"reference_count {self.reference_count:g} is not between lowest_count {self.lowest_count} and "
+                f"highest_count {self.highest_count}"
+            )
+        return self
+
+    def corrected(self, score: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
+        """Scores as they count for the slide.
+
+        Args:
+            score: Calibrated probabilities of the flag class, of the highest cluster or of all; NaN stays.
+            count: Number of the slide's clusters (on the grid: tiles) that have a score.
+
+        Returns:
+            Same shape, 0 to 1, float32 as stored scores are; in the order of the scores.
+        """
+        return _shifted(np.asarray(score, np.float64), -self._shift(count)).astype(np.float32)
+
+    def threshold_at(self, threshold: float, count: int) -> float:
+        """The score that a cluster must reach on a slide of so many, for the slide to reach a threshold (both 0 to 1)."""
+        return float(_shifted(np.float64(threshold), self._shift(count)))
+
+    def _shift(self, count: int) -> float:
+        return self.slope * math.log(
+            min(max(count, self.lowest_count), self.highest_count) / self.reference_count
+        )
+
+
+def logits(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Logits of probabilities (0 to 1), finite where float32 has rounded these to 0 or 1."""
+    values = np.clip(np.asarray(scores, np.float64), _SMALLEST, _LARGEST)
+    return np.log(values) - np.log1p(-values)
+
+
+def _shifted(scores: npt.NDArray[np.float64] | np.float64, shift: float) -> npt.NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # NaN stays
+        return np.asarray(np.exp(-np.logaddexp(0.0, -(logits(scores) + shift))))
