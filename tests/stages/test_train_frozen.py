@@ -254,7 +254,7 @@ def test_transmil_scores_a_slide_alike_in_validation_prediction_and_from_embeddi
             )
             assert predict.run([cohort], model, out, settings) == 0
             found[name] = {
-                own: float(read_scores(RunLayout(out).scores(own)).slide_score or 0) for own in SLIDES
+                own: float(read_scores(RunLayout(out).scores(own)).mil_score or 0) for own in SLIDES
             }
             lines = csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
             for line in lines:

@@ -49,8 +49,8 @@ class SlideResult:
     Attributes:
         entry: The slide.
         truth: Whether the flag class is on it; None where unknown.
-        score: By attention where the model has it; else the highest of its clusters, else of its tiles, 0 to 1; None
-            where it has none.
+        score: As `predict` makes it, 0 to 1: by attention where the model has it, else from its highest cluster (on the grid:
+            tile) and their number; None where it has none.
         flagged: Whether that score reaches the locked operating point.
         abstained: Whether that score lies in the abstention band, so that the call is indeterminate.
         hit_rank: See :class:`inkdot.metrics.slides.slide_level.SlidePredictions`. A shown cluster or region is a hit where one of
@@ -137,6 +137,7 @@ def slide_result(
     hits = [region.rank for region in ranking.regions if positive[list(region.rows)].any()]
     clustered = layout.cluster_scores(entry.slide_id)
     clusters = read_cluster_scores(clustered) if reviewed.clusters is not None else None
+    score, called = slide_score(scores, clusters) or (None, False)
     truth = slide_truth(entry, head, positive, targets[:, column])
     own = slide_score(scores, clusters)
     score, called = (None, False) if own is None else own

@@ -16,8 +16,8 @@ def attention_score(scores: SlideScores) -> np.float32 | None:
         return None
     if scores.member_slide_scores:
         return np.float32(np.mean(scores.member_slide_scores))
-    if scores.slide_score is not None:
-        return np.float32(scores.slide_score)
+    if scores.mil_score is not None:
+        return np.float32(scores.mil_score)
     classes = np.stack([scores.probabilities(head.name, name) for name in head.classes], axis=1)
     weights = scores.table.column("attention").to_numpy()
     return np.float32(attention_pool(classes, weights)[head.classes.index(head.flag_class or "")])

@@ -75,7 +75,7 @@ def cluster_slide(
         head = flagging_head(scores.heads)
         flags = _flag_scores(scored, score_column(head.name, head.flag_class or ""))
         order = _by_score(flags, scores.table)
-        below = np.flatnonzero(flags < scores.operating_points[head.name].threshold)
+        below = np.flatnonzero(flags < scores.threshold)
         with open_unchanged(entry, str(score_footer["slide_fingerprint"])) as slide:
             finder = cell_finder_for(cell_finder, entry.stain)
             measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist(), finder)

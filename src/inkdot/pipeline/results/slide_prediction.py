@@ -19,10 +19,11 @@ BoolArray = npt.NDArray[np.bool_]
 def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores | None = None) -> Prediction:
     """The slide's line in ``predictions.csv``.
 
-    - The score is that of the highest cluster (of the highest tile where the slide was tiled on the grid). One malignant
+    - The score is that of the highest cluster (of the highest tile where the slide was tiled on the grid), corrected for how
+      many there are where the model has such a rule: of many clean clusters one scores high by chance. One malignant
       cluster on an otherwise clean slide is what Inkdot must find, so nothing is averaged.
     - A model with attention pools the tiles by their attention instead.
-    - The slide is flagged when the score reaches the operating point.
+    - The slide is flagged when the score reaches the operating point, which is when one of its clusters (tiles) is flagged.
     - A slide with too little material is inadequate, whatever its scores.
     - A slide unlike those of training (stain or preparation never seen, OOD distance above the limit) is indeterminate unless
       its scores were made with ``keep_ood_calls``: threshold and band were measured on other slides.
@@ -41,7 +42,7 @@ def slide_prediction(slide_id: str, scores: SlideScores, clusters: ClusterScores
     assessment = scores.assessment
     values = scores.flag_scores if clusters is None else clusters.flag_scores
     # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
-    threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
+    threshold = np.float32(scores.threshold)
     flagged = np.nan_to_num(values, nan=-1.0).astype(np.float32) >= threshold
     best = int(np.nanargmax(values))
     top = best if clusters is None else clusters.top_tile(best)
@@ -95,12 +96,14 @@ def slide_score(scores: SlideScores, clusters: ClusterScores | None = None) -> t
     if not len(scores.flag_scores):
         return None
     # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
-    threshold = np.float32(scores.operating_points[scores.flag_head.name].threshold)
     pooled = attention_score(scores)
-    if pooled is None:
-        values = scores.flag_scores if clusters is None else clusters.flag_scores
-        pooled = np.float32(np.nanmax(values))
-    return float(pooled), bool(pooled >= threshold)
+    if pooled is not None:
+        return float(pooled), bool(pooled >= np.float32(scores.operating_points[scores.flag_head.name].threshold))
+    highest = np.float32(np.nanmax(scores.flag_scores if clusters is None else clusters.flag_scores))
+    # Compared with the threshold for its clusters: the slide is flagged exactly where one of them is.
+    reached = bool(highest >= np.float32(scores.threshold))
+    rule = scores.slide_score
+    return float(highest if rule is None else rule.corrected(highest, scores.count)), reached
 
 
 def _without_tiles(

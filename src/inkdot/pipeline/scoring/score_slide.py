@@ -31,9 +31,9 @@ from inkdot.storage.models.model_files import model_sha256
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, TILE_GEOMETRY, TILES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
-from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES, OOD_CALLS, SLIDE_SCORE, UNSEEN
+from inkdot.storage.tables.scores import MEMBER_SLIDE_SCORES, MIL_SCORE, OOD_CALLS, UNSEEN
 
-_NO_INPUT = ("version", MEMBER_SLIDE_SCORES, OOD_CALLS, SLIDE_SCORE)
+_NO_INPUT = ("version", MEMBER_SLIDE_SCORES, OOD_CALLS, MIL_SCORE)
 """Entries of the footer that scores are not made from."""
 
 
@@ -147,7 +147,7 @@ def _of_slide(predicted: Predicted) -> dict[str, object]:
     """The slide's score where it is no function of the tiles' scores: by a transformer, or by each member of an ensemble."""
     own = predicted.member_slide_scores
     if predicted.slide_score is not None:
-        return {SLIDE_SCORE: predicted.slide_score}
+        return {MIL_SCORE: predicted.slide_score}
     return {MEMBER_SLIDE_SCORES: own.tolist()} if own is not None and len(predicted.scores) else {}
 
 
@@ -225,6 +225,7 @@ def _facts(
         ],
         **({"cell_finder_name": tile_facts["cell_finder_name"]} if finder_warnings else {}),
         **({"abstention": abstention} if abstention else {}),
+        **({"slide_score": model.slide_score.model_dump(mode="json")} if model.slide_score else {}),
         **({"distance_limit": model.ood.median_limit} if model.ood else {}),
         **({UNSEEN: unseen} if (unseen := unseen_in_training(entry, model)) else {}),
     }

@@ -50,7 +50,8 @@ class ScoreFacts:
         frame: Size and scale of the slide.
         spec: Physical scale of the tiles.
         heads: The heads.
-        threshold: Locked operating point of the flagging head, 0 to 1; a tile at or above it is flagged.
+        threshold: Score, 0 to 1, from which a tile or cluster of this slide is flagged: the locked operating point of the
+            flagging head, or what reaches it with so many clusters.
         model_sha256: Hash of the model that made the scores.
         tiles_sha256: Hash of the tiles they belong to.
         slide_fingerprint: Fingerprint of the slide file; blank where it is not known.
@@ -171,7 +172,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             frame=_slide_frame(scores.slide),
             spec=scores.spec,
             heads=scores.heads,
-            threshold=scores.operating_points[scores.flag_head.name].threshold,
+            threshold=scores.threshold,
             model_sha256=str(footer["model_sha256"]),
             tiles_sha256=str(footer["tiles_sha256"]),
             warnings=scores.warnings,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from inkdot.labels import Head, flagging_head, score_column, score_columns
 from inkdot.records import TileSpec
 from inkdot.storage.models.model_records import AbstentionBand, OperatingPoint
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import checked_footer, read_table
@@ -19,7 +20,7 @@ from inkdot.storage.tables.parquet_tables import checked_footer, read_table
 MEMBER_SLIDE_SCORES: Final = "member_slide_scores"
 UNSEEN: Final = "unseen"
 OOD_CALLS: Final = "ood_calls"
-SLIDE_SCORE: Final = "slide_score"
+MIL_SCORE: Final = "mil_score"
 """Entries of the footer, see :class:`SlideScores`; ``ood_calls`` is ``abstain`` or ``keep``."""
 
 
@@ -32,7 +33,8 @@ class SlideScores:
         slide: Metadata of the slide, see :func:`inkdot.storage.record_json.slide_info_json`.
         heads: The heads.
         spec: Side and scale of the tiles.
-        operating_points: Operating points of the model, by head.
+        operating_points: Operating points of the model, by head: thresholds for the score of a slide. :attr:`threshold` is what a
+            tile or cluster of this slide must reach.
         warnings: Warnings that go with every output.
         synthetic_model: The model was trained on synthetic specimens.
         assessment: Assessable areas and adequacy of the slide, from the tile table.
@@ -41,7 +43,9 @@ class SlideScores:
         ood_reasons: Why the slide is unlike those of training; empty where nothing says so. What was measured on validation
             slides need not hold for it.
         keep_ood_calls: A slide with such a reason gets its call all the same; so in tables made before there was a choice.
-        slide_score: Score (0 to 1) of the slide by a transformer over its tiles; None where it is made from those of tiles.
+        mil_score: Score (0 to 1) of the slide by a transformer over its tiles; None where it is made from those of tiles.
+        slide_score: How the slide's score follows from that of its highest cluster and their number; None where it is that score,
+            or by attention.
     """
 
     table: pa.Table
@@ -56,7 +60,8 @@ class SlideScores:
     member_slide_scores: tuple[float, ...] = ()
     ood_reasons: tuple[str, ...] = ()
     keep_ood_calls: bool = True
-    slide_score: float | None = None
+    mil_score: float | None = None
+    slide_score: SlideScoreRule | None = None
 
     @property
     def flag_head(self) -> Head:
@@ -79,9 +84,24 @@ class SlideScores:
         return self.table.column("spread").to_numpy() if "spread" in self.table.column_names else None
 
     @property
+    def count(self) -> int:
+        """Number of clusters with tiles of their own; of tiles where the slide was tiled on the grid."""
+        owners = self.table.column("cluster_id")
+        return self.table.num_rows if owners.null_count else len(owners.unique())
+
+    @property
+    def threshold(self) -> float:
+        """The score (0 to 1) from which a tile or cluster of this slide is flagged.
+
+        The locked operating point, or, with a correction for the count, the score that reaches it on a slide of so many.
+        """
+        locked = self.operating_points[self.flag_head.name].threshold
+        return locked if self.slide_score is None else self.slide_score.threshold_at(locked, self.count)
+
+    @property
     def flagged(self) -> npt.NDArray[np.bool_]:
-        """Whether the score of each tile reaches the operating point, shape [tiles]."""
-        return self.flag_scores >= np.float32(self.operating_points[self.flag_head.name].threshold)
+        """Whether the score of each tile reaches :attr:`threshold`, shape [tiles]."""
+        return self.flag_scores >= np.float32(self.threshold)
 
 
 def read_scores(path: Path) -> SlideScores:
@@ -121,7 +141,10 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
         member_slide_scores=tuple(cast("list[float]", footer.get(MEMBER_SLIDE_SCORES) or [])),
         ood_reasons=(*cast("list[str]", footer.get(UNSEEN) or []), *distant),
         keep_ood_calls=footer.get(OOD_CALLS) != "abstain",
-        slide_score=cast("float | None", footer.get(SLIDE_SCORE)),
+        mil_score=cast("float | None", footer.get(MIL_SCORE)),
+        slide_score=SlideScoreRule.model_validate(footer["slide_score"])
+        if footer.get("slide_score")
+        else None,
     )
 
 
