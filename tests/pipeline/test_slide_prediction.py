@@ -10,6 +10,7 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.records import TileSpec
 from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.schemas import scores_schema
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.units import MicrometresPerPixel, TilePx
@@ -158,3 +159,58 @@ def test_a_slide_unlike_those_of_training_is_called_only_where_asked(keep, highe
 def test_too_little_to_judge_goes_before_being_unlike():
     unlike = replace(scores([0.05], TOO_FEW), ood_reasons=("stain",), keep_ood_calls=False)
     assert slide_prediction("one", unlike).call == "inadequate"
+
+
+def with_rule(values: list[float], clusters: list[int] | None = None) -> SlideScores:
+    """Tiles of a slide, and a model that lowers logits by 0.5 for each factor of e above ten of them."""
+    rule = SlideScoreRule(
+        slope=0.5,
+        reference_count=10.0,
+        lowest_count=2,
+        highest_count=1000,
+        fitted_on="validation",
+        slides=9,
+        patients=9,
+    )
+    own = replace(scores(values, ENOUGH), slide_score=rule)
+    if clusters is None:
+        return own
+    index = own.table.schema.get_field_index("cluster_id")
+    return replace(
+        own, table=own.table.set_column(index, own.table.schema.field(index), pa.array(clusters, pa.int32()))
+    )
+
+
+def test_of_many_tiles_the_highest_counts_for_less():
+    # The logit of 0.9 is 2.197; 200 tiles lower it by 0.5 ln 20 = 1.498.
+    said = slide_prediction("one", with_rule([0.1] * 199 + [0.9]))
+    assert float(said.score) == pytest.approx(1.0 / (1.0 + np.exp(1.4979 - 2.1972)), abs=1e-4)
+    assert (said.call, said.flagged_tiles) == ("nothing flagged", 0)
+
+
+def test_of_few_tiles_it_counts_for_more():
+    said = slide_prediction("one", with_rule([0.1, 0.7]))  # 0.8473 + 0.5 ln 5 = 1.6520 is the logit of 0.8392
+    assert (said.score, said.call, said.flagged_tiles) == ("0.8392", "flagged", 1)
+
+
+def test_tiles_of_one_cluster_count_once():
+    clusters = [0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert with_rule([0.5] * 13, clusters).count == 10
+    said = slide_prediction("one", with_rule([0.1] * 12 + [0.85], clusters))
+    assert (said.score, said.call) == ("0.8500", "flagged")
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 77, 1000, 4000])
+@pytest.mark.parametrize("highest", [0.05, 0.6, 0.79, 0.8, 0.81, 0.95, 0.9999, 1.0])
+def test_a_slide_is_flagged_where_one_of_its_tiles_is(highest, count):
+    own = with_rule([0.01] * (count - 1) + [highest])
+    said = slide_prediction("one", own)
+    assert (said.call == "flagged") == (said.flagged_tiles == 1) == bool(own.flagged.any())
+    assert (said.call == "flagged") == (float(own.slide_score.corrected(highest, count)) >= np.float32(0.8))
+
+
+def test_the_band_is_of_corrected_scores():
+    own = with_rule([0.1] * 199 + [0.93])  # 0.7484 of so many
+    own = replace(own, abstention={"malignancy": abstained(0.7, 0.8)})
+    assert slide_prediction("one", own).call == "indeterminate"
+    assert slide_prediction("one", replace(own, slide_score=None)).call == "flagged"

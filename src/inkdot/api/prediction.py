@@ -73,8 +73,17 @@ class SlidePrediction:
 
     @property
     def threshold(self) -> float:
-        """The locked operating point, 0 to 1: a region with this score or a higher one is flagged."""
+        """Score, 0 to 1, from which a region of this slide is flagged.
+
+        The locked operating point; of a model that corrects for the number of clusters, what reaches it on a slide of so many.
+        """
         return self.reviewed.slide.facts.threshold
+
+    @property
+    def _slide_threshold(self) -> float:
+        """The locked operating point, which the score of the slide is compared with."""
+        facts = self.reviewed.slide.facts
+        return facts.threshold if facts.slide_threshold is None else facts.slide_threshold
 
     @property
     def reason(self) -> str:
@@ -215,7 +224,7 @@ class SlidePrediction:
                 "call": self.call,
                 "score": ""
                 if self.score is None
-                else f"{self.score:.4f} (flagged from {self.threshold:.4g})",
+                else f"{self.score:.4f} (flagged from {self._slide_threshold:.4g})",
                 "reason": self.reason,
                 "further calls": self.further_calls,
                 "clusters": record.clusters and f"{record.clusters} ({record.flagged_clusters} flagged)",

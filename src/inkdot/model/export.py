@@ -136,6 +136,11 @@ def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> 
         "input": _INPUTS[format_],
         "columns": export_score_columns(format_, description),
         "operating_points": points,
+        **(
+            {"slide_score": description.slide_score.model_dump(mode="json")}
+            if description.slide_score
+            else {}
+        ),
     }
 
 

@@ -20,13 +20,14 @@ from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.ensemble_files import Member, members_sha256
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file, write_model_file
 from inkdot.storage.models.model_records import Attention, Interval, OodReference, TrainedOn
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.training.oof_slides import OofSlides, labelled_rows
 from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import Locked, best_tiles, lock
 from inkdot.training.release.interval_records import to_interval
 from inkdot.training.release.model_card import card_text
 from inkdot.training.run_context import RunContext
-from inkdot.training.validation import whole_slide_scores
+from inkdot.training.validation import whole_slide_scores, with_slide_score
 
 _OF_MEMBERS_THRESHOLDS: Final = (
     "sensitivity",
@@ -115,7 +116,7 @@ def _remove_others(layout: ModelLayout, count: int) -> None:
 def _description(
     members: Sequence[ModelFile], copied: list[Member], found: CrossValidated, config: Config
 ) -> ModelFile:
-    locked = _locked(found, members[0], config)
+    locked, rule = _locked(found, members[0], config)
     means, stds = (
         np.mean([getattr(own, name) for own in members], axis=0).tolist()
         for name in ("normalisation_mean", "normalisation_std")
@@ -127,6 +128,7 @@ def _description(
             "temperatures": {},
             "operating_points": locked.operating_points,
             "abstention": locked.abstention,
+            "slide_score": rule,
             "attention": _attention(members),
             "validation_metrics": _intervals(found.metrics),
             "trained_on": _trained_on(members, found.cohorts[0], config),
@@ -149,14 +151,15 @@ def _all_of(cohort: Cohort) -> Cohort:
     return replace(cohort, parts=dict.fromkeys(cohort.slides, "train"))
 
 
-def _locked(found: CrossValidated, model: ModelFile, config: Config) -> Locked:
+def _locked(found: CrossValidated, model: ModelFile, config: Config) -> tuple[Locked, SlideScoreRule | None]:
     predicted, column = found.predicted, flag_column(config.head_records)
     tiles = labelled_rows(predicted)
-    units = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images)
+    units, rule = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images), None
     if found.whole is not None:
-        whole = whole_slide_scores(found.whole.slides, model)
+        slides, rule, _ = with_slide_score(found.whole.slides, model, "out_of_fold")
+        whole = whole_slide_scores(slides, model)
         units = whole if whole.truth.any() else units
-    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config)
+    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config), rule
 
 
 def _attention(members: Sequence[ModelFile]) -> Attention | None:

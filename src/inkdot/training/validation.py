@@ -1,7 +1,7 @@
 """A stored model on all tiles of its validation slides: slide-level metrics, and the limit of the OOD distance."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from inkdot.metrics.slides.slide_level import (
 from inkdot.metrics.slides.subgroups import subgroup_notes
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
-from inkdot.model.predictor import Backend, Predicted, Predictor
+from inkdot.model.predictor import Backend, Predicted, Predictor, ScoreArray
 from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.model.targets import IndexArray
 from inkdot.pipeline.scoring.infer_tiles import InferredSlide, infer_tiles
@@ -31,11 +31,13 @@ from inkdot.pipeline.scoring.score_embeddings import infer_from_embeddings
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.model_files import ModelFile, write_model_file
 from inkdot.storage.models.model_records import Interval
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.schemas import TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.calibrate import FlagScores, lock_on
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
+from inkdot.training.release.slide_score import fit_slide_score, highest_score
 from inkdot.training.run_context import RunContext
 
 NO_POSITIVE_SLIDE: Final = (
@@ -53,13 +55,18 @@ class WholeSlide(NamedTuple):
         tiles: The slide.
         score: Of the flag class, 0 to 1, as `predict` makes it; NaN where it has no tile or too little to predict from.
         distance: Median of its tiles' OOD distances; NaN where the model has none.
-        candidates: Number of its clusters, or of its tiles where it was tiled on the grid.
+        highest: Scores of the flag class of its clusters (on the grid: tiles), 0 to 1, shape [candidates].
     """
 
     tiles: LabelledTiles
     score: float
     distance: float
-    candidates: int
+    highest: ScoreArray
+
+    @property
+    def candidates(self) -> int:
+        """Number of its clusters, or of its tiles where it was tiled on the grid."""
+        return len(self.highest)
 
 
 def validate_whole_slides(
@@ -103,12 +110,15 @@ def validate_whole_slides(
         slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
     ood = write_ood_reference(model, reference, distances) if reference else None
+    slides, rule, rule_note = with_slide_score(slides, description, "validation")
+    description = description.model_copy(update={"slide_score": rule})
     units = out_of_fold or whole_slide_scores(slides, description)
     description = lock_on(units, description, context.config, score_error)
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())
     metrics = description.validation_metrics | _named(found, cohort)
     notes = subgroup_notes(found, subgroup_metrics(results))
+    notes += rule_note
     if ood is None:
         ModelLayout(model).reference.unlink(missing_ok=True)
         notes.append(
@@ -147,6 +157,35 @@ def predict_whole_slides(
             context.print([f"{own.entry.slide_id}: not scored: {error}"])
             continue
         yield _whole(own, table, footer, inferred, predictor.description)
+
+
+def with_slide_score(
+    slides: Sequence[WholeSlide], model: ModelFile, fitted_on: Literal["validation", "out_of_fold"]
+) -> tuple[list[WholeSlide], SlideScoreRule | None, list[str]]:
+    """Fit how a slide's score depends on the number of its clusters, and score slides by it.
+
+    Args:
+        slides: Whole slides that the model, or of an ensemble the member that scored them, was not trained on.
+        model: The model. With attention a slide's score stays that of the attention.
+        fitted_on: Which slides these are.
+
+    Returns:
+        The slides with their scores, the rule, and lines for the card. The rule is None with attention, with few benign slides,
+        and without a positive slide, on which alone a threshold for such scores can be chosen.
+    """
+    truth = slide_results(slides, model).truth
+    scored = ~np.isnan([slide.score for slide in slides])
+    if model.attention is not None or not (scored & (truth > 0.5)).any():
+        return list(slides), None, []
+    patients = np.array([patient(slide.tiles) for slide in slides], np.str_)
+    rule, note = fit_slide_score(
+        [slide.highest for slide in slides], np.where(scored, truth, np.nan), patients, fitted_on
+    )
+    rescored = [
+        slide if np.isnan(slide.score) else slide._replace(score=highest_score(slide.highest, rule))
+        for slide in slides
+    ]
+    return rescored, rule, [note] if rule is None else []
 
 
 def whole_slide_scores(slides: Sequence[WholeSlide], model: ModelFile) -> FlagScores:
@@ -205,31 +244,38 @@ def _whole(
     assessment = footer.get("assessment")
     adequate = not isinstance(assessment, dict) or bool(assessment.get("adequate", True))  # pyright: ignore
     has_score = len(table) > 0 and adequate
+    highest = _by_cluster(inferred.predicted.scores[:, flag_column(model.head_records)], table)
     return WholeSlide(
         own,
-        _slide_score(inferred.predicted, model) if has_score else np.nan,
+        _slide_score(inferred.predicted, highest, model) if has_score else np.nan,
         np.nan
         if inferred.ood_distances is None or not len(table)
         else float(np.median(inferred.ood_distances)),
-        _candidates(table),
+        highest,
     )
 
 
-def _candidates(table: pa.Table) -> int:
-    clusters = table.column("cluster_id").drop_null()
-    return len(clusters.unique()) if len(clusters) else len(table)
+def _by_cluster(scores: ScoreArray, table: pa.Table) -> ScoreArray:
+    """The highest score of each cluster's own tiles; of each tile where the slide was tiled on the grid."""
+    owners = table.column("cluster_id")
+    if owners.null_count or not len(owners):
+        return scores
+    _, cluster = np.unique(owners.to_numpy(), return_inverse=True)
+    highest = np.zeros(int(cluster.max()) + 1, np.float32)
+    np.maximum.at(highest, cluster, scores)
+    return highest
 
 
-def _slide_score(predicted: Predicted, model: ModelFile) -> float:
-    """By attention where the model has it; else the score of its highest tile, which is that of its highest cluster too."""
+def _slide_score(predicted: Predicted, highest: ScoreArray, model: ModelFile) -> float:
+    """By attention where the model has it; else from the score of its highest cluster and their number, as `predict` does."""
     if predicted.slide_score is not None:
         return float(np.float32(predicted.slide_score))
     head = flagging_head(model.head_records)
-    flag = head.classes.index(head.flag_class or "")
-    scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
     if predicted.attention is not None and model.operating_points[head.name].evaluated_on == "attention":
+        scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
+        flag = head.classes.index(head.flag_class or "")
         return float(np.float32(attention_pool(scores, predicted.attention)[flag]))
-    return float(scores[:, flag].max())
+    return highest_score(highest, model.slide_score)
 
 
 def _reference(network: Backend, tiles: TileSet) -> OodNeighbours | None:

@@ -126,6 +126,7 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
     if not blinded:
         facts |= {
             "threshold": _rounded(slide.threshold),
+            "count_rule": _count_rule(slide),
             "tiles": ranking.tiles,
             "flagged_tiles": ranking.flagged_tiles,
             "more_flagged": ranking.more_flagged,
@@ -151,6 +152,12 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
         regions = [region | {"rank": rank} for rank, region in enumerate(regions, start=1)]
     facts["regions"] = regions
     return facts
+
+
+def _count_rule(slide: ScoreFacts) -> dict[str, int] | None:
+    """The number of clusters (tiles) of the slide, and the number at which the highest score is that of the slide."""
+    rule = slide.slide_score
+    return None if rule is None else {"count": slide.count, "reference": round(rule.reference_count)}
 
 
 def _frame_facts(slide: ScoreFacts) -> dict[str, object]:

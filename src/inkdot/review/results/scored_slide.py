@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inkdot.storage.models.model_records import (AbstentionBand, ReliabilityStep)
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
@@ -52,6 +53,9 @@ class ScoreFacts:
         heads: The heads.
         threshold: Score, 0 to 1, from which a tile or cluster of this slide is flagged: the locked operating point of the
             flagging head, or what reaches it with so many clusters.
+        slide_threshold: The locked operating point, 0 to 1, which the score of the slide is compared with.
+        count: Number of its clusters; of its tiles where it was tiled on the grid.
+        slide_score: How its score depends on that number; None where it does not.
         model_sha256: Hash of the model that made the scores.
         tiles_sha256: Hash of the tiles they belong to.
         slide_fingerprint: Fingerprint of the slide file; blank where it is not known.
@@ -73,6 +77,9 @@ class ScoreFacts:
     reliability: tuple[ReliabilityStep, ...] = ()
     abstention: Mapping[str, AbstentionBand] = field(default_factory=dict[str, AbstentionBand])
     slide_fingerprint: str = ""
+    slide_threshold: float | None = None
+    count: int = 0
+    slide_score: SlideScoreRule | None = None
 
     def reliability_step(self, score: float) -> ReliabilityStep | None:
         """The step of the reliability diagram that a score falls into."""
@@ -182,6 +189,9 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             else tuple(scores.operating_points[scores.flag_head.name].reliability),
             abstention=scores.abstention,
             slide_fingerprint=str(footer.get("slide_fingerprint") or ""),
+            slide_threshold=scores.operating_points[scores.flag_head.name].threshold,
+            count=scores.count,
+            slide_score=scores.slide_score,
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError) as error:

@@ -65,6 +65,20 @@ class SlideScoreRule(Recorded):
         """The score that a cluster must reach on a slide of so many, for the slide to reach a threshold (both 0 to 1)."""
         return float(_shifted(np.float64(threshold), self._shift(count)))
 
+    @property
+    def in_words(self) -> str:
+        """The rule as a sentence, for the card."""
+        which = (
+            "validation slides"
+            if self.fitted_on == "validation"
+            else "slides, each scored by a member new to it,"
+        )
+        return (
+            "A slide's score is that of its highest cluster (on the grid: tile), corrected for how many have a score: its logit "
+            f"less {self.slope:.3f} · ln(number / {self.reference_count:.4g}). The number counts as at least {self.lowest_count} "
+            f"and at most {self.highest_count}. Fitted to {self.slides} benign {which} of {self.patients} patients."
+        )
+
     def _shift(self, count: int) -> float:
         return self.slope * math.log(
             min(max(count, self.lowest_count), self.highest_count) / self.reference_count

@@ -194,6 +194,8 @@ def _table(description: ModelFile) -> str:
             rows.append(
                 "\nA slide's score is that of its highest labelled tile: on whole slides expect a lower specificity."
             )
+    if description.slide_score is not None:
+        rows.append(f"\n{description.slide_score.in_words}")
     return "\n".join(rows)
 
 

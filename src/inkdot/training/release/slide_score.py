@@ -49,18 +49,10 @@ def fit_slide_score(
         slides=len(rows),
         patients=len(set(patients[rows].tolist())),
     )
-    return rule, rule_sentence(rule)
+    return rule, rule.in_words
 
 
-def rule_sentence(rule: SlideScoreRule) -> str:
-    """The rule in words, for the card."""
-    where = (
-        "validation slides"
-        if rule.fitted_on == "validation"
-        else "slides, each scored by the member that had not seen it"
-    )
-    return (
-        "A slide's score is that of its highest cluster (on the grid: tile), corrected for how many have a score: its logit "
-        f"less {rule.slope:.3f} · ln(number / {rule.reference_count:.4g}). The number counts as at least {rule.lowest_count} and "
-        f"at most {rule.highest_count}. Fitted to {rule.slides} benign {where} ({rule.patients} patients)."
-    )
+def highest_score(candidates: ScoreArray, rule: SlideScoreRule | None) -> float:
+    """The score of a slide (0 to 1) from the scores of its clusters, at least one, as `predict` makes it."""
+    highest = np.float32(candidates.max())
+    return float(highest if rule is None else rule.corrected(highest, len(candidates)))

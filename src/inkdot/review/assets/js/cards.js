@@ -39,7 +39,7 @@
     if (ink.blinded) return null;
     const fill = ink.make("span", { class: "fill", style: { width: `${region.score * 100}%` } });
     const mark = ink.make("span", { class: "mark", style: { left: `${slide.threshold * 100}%` } });
-    const title = `Score ${ink.score(region.score)}; flagged from ${ink.score(slide.threshold)} (operating point locked with the model)`;
+    const title = `Score ${ink.score(region.score)}; flagged from ${ink.score(slide.threshold)} (operating point locked with the model${slide.count_rule ? ", for a slide of so many" : ""})`;
     return ink.make("span", { class: region.flagged ? "meter yes" : "meter no", title, "aria-hidden": "true" }, fill, mark);
   };
 

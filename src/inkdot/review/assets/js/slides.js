@@ -79,6 +79,14 @@
     ink.at("undo").disabled = !ink.verdicts.canUndo();
   };
 
+  /** How the score of the slide depends on the number of its clusters; nothing where it does not. */
+  function countRule(slide) {
+    if (!slide.count_rule) return "";
+    const { count, reference } = slide.count_rule;
+    const [one, many] = slide.unit === "cluster" ? ["cluster", "clusters"] : ["tile", "tiles"];
+    return ` The slide's score is what its highest ${one} counts for on a slide of ${ink.grouped(reference)}: this one has ${ink.counted(count, one, many)} with a score of ${count === 1 ? "its" : "their"} own.`;
+  }
+
   function counts(slide) {
     if (ink.blinded || slide.tiles === undefined) return "";
     const shown = slide.regions.length;
@@ -88,7 +96,7 @@
     const [count, of] = byCluster
       ? [slide.flagged_units, ink.counted(slide.units, "cluster or cell", "clusters and cells")]
       : [slide.flagged_tiles, ink.counted(slide.tiles, "tile", "tiles")];
-    const tiles = `${ink.grouped(count)} of ${of} at or above the operating point (${ink.score(slide.threshold)}).`;
+    const tiles = `${ink.grouped(count)} of ${of} at or above the operating point (${ink.score(slide.threshold)}${slide.count_rule ? " on a slide of so many" : ""}).${countRule(slide)}`;
     const regions =
       flagged === 0
         ? `Nothing is flagged; the ${ink.counted(shown, "highest-scored region is", "highest-scored regions are")} shown for review.`
