@@ -94,3 +94,12 @@ def test_with_few_benign_slides_the_score_stays_that_of_the_highest_cluster() ->
     rule, note = fit_slide_score(slides, np.zeros(few + 1), np.arange(few + 1).astype(str), "validation")
     assert rule is None
     assert f"needs {FEWEST_SLIDES} benign slides in validation, found {few}" in note
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 9, 49, 1000])
+def test_slides_of_one_size_make_a_rule_that_changes_nothing_at_that_size(count: int) -> None:
+    rng = np.random.default_rng(10)
+    slides = [benign(count, rng) for _ in range(FEWEST_SLIDES)]
+    rule, _ = fit_slide_score(slides, np.zeros(len(slides)), np.arange(len(slides)).astype(str), "validation")
+    assert rule is not None
+    assert rule.corrected(0.3, 5 * count) == pytest.approx(0.3, abs=1e-6)

@@ -37,7 +37,7 @@ from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.calibrate import FlagScores, lock_on
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
-from inkdot.training.release.slide_score import fit_slide_score, highest_score
+from inkdot.training.release.slide_score import ONLY_MAX, fit_slide_score, highest_score
 from inkdot.training.run_context import RunContext
 
 NO_POSITIVE_SLIDE: Final = (
@@ -110,9 +110,14 @@ def validate_whole_slides(
         slides = list(predict_whole_slides(cohort.of("validation"), tables, predictor, context))
     distances = [slide.distance for slide in slides if not np.isnan(slide.distance)]
     ood = write_ood_reference(model, reference, distances) if reference else None
-    slides, rule, rule_note = with_slide_score(slides, description, "validation")
-    description = description.model_copy(update={"slide_score": rule})
-    units = out_of_fold or whole_slide_scores(slides, description)
+    units, rule_notes = fitted_slide_scores(slides, description, "validation")
+    if out_of_fold is not None:
+        units, rule_notes = (
+            out_of_fold,
+            [] if out_of_fold.slide_score or description.attention else [f"{ONLY_MAX}."],
+        )
+    slides = rescored(slides, description, units.slide_score)
+    description = description.model_copy(update={"slide_score": units.slide_score})
     description = lock_on(units, description, context.config, score_error)
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())

@@ -11,7 +11,8 @@ from inkdot.model.predictor import ScoreArray
 from inkdot.model.targets import NameArray
 from inkdot.storage.models.slide_score_rule import SlideScoreRule, logits
 
-_ONLY_MAX: Final = "A slide's score is that of its highest cluster (on the grid: tile), whatever their number"
+ONLY_MAX: Final = "A slide's score is that of its highest cluster (on the grid: tile), whatever their number"
+"""For the card of a model without a rule."""
 
 
 def fit_slide_score(
@@ -36,13 +37,14 @@ def fit_slide_score(
     rows = [row for row in np.flatnonzero(truth == 0.0).tolist() if len(candidates[row])]
     if len(rows) < FEWEST_SLIDES:
         return None, (
-            f"{_ONLY_MAX}: a correction for the number needs {FEWEST_SLIDES} benign slides in validation, found {len(rows)}. "
+            f"{ONLY_MAX}: a correction for the number needs {FEWEST_SLIDES} benign slides in validation, found {len(rows)}. "
             "Of many clean clusters one scores high by chance: expect more false alarms on slides with many."
         )
     counts = np.array([len(candidates[row]) for row in rows], np.int64)
     rule = SlideScoreRule(
         slope=fit_count_slope([logits(candidates[row]) for row in rows]),
-        reference_count=float(np.exp(np.mean(np.log(counts)))),
+        # Clipped: where all counts are alike, rounding could put their mean beyond them.
+        reference_count=float(np.clip(np.exp(np.mean(np.log(counts))), counts.min(), counts.max())),
         lowest_count=int(counts.min()),
         highest_count=int(counts.max()),
         fitted_on=fitted_on,
