@@ -72,7 +72,7 @@ def trained(cohort: Path) -> RunLayout:
             },
             "model": {"backbone": "test_efficientnet"},
             "heads": [{"name": "malignancy", "classes": ["benign", "malignant"], "flag_class": "malignant"}],
-            "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.003, "accelerator": "cpu"},
+            "training": {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "accelerator": "cpu"},
         }
     )  # fmt: skip
     assert train.run(config, cohort, layout.root) == 0
@@ -101,7 +101,7 @@ def test_training_fits_the_rule_on_benign_validation_slides(trained: RunLayout) 
     rule = rule_of(trained)
     assert (rule.slides, rule.patients, rule.fitted_on) == (8, 8, "validation")
     assert (rule.lowest_count, rule.highest_count) == (4, 25)
-    assert rule.slope > 0.0
+    assert rule.slope > 0.02
     assert rule.in_words in ModelLayout(trained.model).card.read_text(encoding="utf-8")
 
 
@@ -124,8 +124,12 @@ def test_predict_corrects_the_score_and_flags_tiles_by_the_same_rule(
 
 def test_the_threshold_is_locked_on_these_scores(trained: RunLayout, predicted: RunLayout) -> None:
     point = read_model_file(trained.model).operating_points["malignancy"]
-    positive = [float(lines(predicted)[f"s{index:02d}"]["score"]) for index in range(6, 18) if index % 3 == 2]
-    assert min(positive) - 3e-4 < point.threshold <= min(positive) + 1e-4
+    found = {int(name[1:]): float(line["score"]) for name, line in lines(predicted).items()}
+    positive = [found[index] for index in range(6, 18) if index % 3 == 2]
+    negative = [found[index] for index in range(6, 18) if index % 3 != 2]
+    assert max(negative) < point.threshold <= min(positive)
+    assert point.specificity is not None
+    assert point.specificity.value == 1.0
 
 
 def test_evaluate_gives_the_scores_of_predict(

@@ -26,7 +26,6 @@ from inkdot.training.release.abstention_band import abstention_notes
 from inkdot.training.release.calibrate import Locked, best_tiles, lock
 from inkdot.training.release.interval_records import to_interval
 from inkdot.training.release.model_card import card_text
-from inkdot.training.release.slide_score import ONLY_MAX
 from inkdot.training.run_context import RunContext
 from inkdot.training.validation import whole_slide_scores, with_slide_score
 
@@ -201,13 +200,7 @@ def _intervals(metrics: Mapping[str, Estimate]) -> dict[str, Interval]:
 
 def _notes(description: ModelFile) -> list[str]:
     count = len(description.members)
-    plain = (
-        description.slide_score is None
-        and description.attention is None
-        and not description.trained_on.images
-    )
     return [
-        *([f"{ONLY_MAX}."] if plain else []),
         f"An ensemble of the {count} models of a cross-validation: each was trained without one fold of the patients. A score "
         "is the mean of their calibrated probabilities; the spread is their standard deviation.",
         f"Each member's card, in members/1 to members/{count}, has its own training, validation and temperatures.",

@@ -37,7 +37,7 @@ from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.training.release.calibrate import FlagScores, lock_on
 from inkdot.training.release.deployed_network import deployed_network
 from inkdot.training.release.interval_records import to_interval
-from inkdot.training.release.slide_score import ONLY_MAX, fit_slide_score, highest_score
+from inkdot.training.release.slide_score import fit_slide_score, highest_score
 from inkdot.training.run_context import RunContext
 
 NO_POSITIVE_SLIDE: Final = (
@@ -112,10 +112,7 @@ def validate_whole_slides(
     ood = write_ood_reference(model, reference, distances) if reference else None
     units, rule_notes = fitted_slide_scores(slides, description, "validation")
     if out_of_fold is not None:
-        units, rule_notes = (
-            out_of_fold,
-            [] if out_of_fold.slide_score or description.attention else [f"{ONLY_MAX}."],
-        )
+        units, rule_notes = out_of_fold, []
     slides = rescored(slides, description, units.slide_score)
     description = description.model_copy(update={"slide_score": units.slide_score})
     description = lock_on(units, description, context.config, score_error)

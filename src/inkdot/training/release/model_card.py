@@ -11,6 +11,7 @@ from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
 from inkdot.training.release.ood_card import ood_text
 from inkdot.training.release.reporting_checklist import open_items
+from inkdot.training.release.slide_score import ONLY_MAX
 
 _NEAR = 0.99
 
@@ -189,13 +190,12 @@ def _table(description: ModelFile) -> str:
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
         elif point.scored_from == "all_tiles":
-            rows.append("\nA slide's score is that of the highest of all its tiles, as in `inkdot predict`.")
+            how = description.slide_score.in_words if description.slide_score else f"{ONLY_MAX}."
+            rows.append(f"\n{how} All tiles are scored, as in `inkdot predict`.")
         elif not description.trained_on.images:
             rows.append(
                 "\nA slide's score is that of its highest labelled tile: on whole slides expect a lower specificity."
             )
-    if description.slide_score is not None:
-        rows.append(f"\n{description.slide_score.in_words}")
     return "\n".join(rows)
 
 
