@@ -40,7 +40,7 @@ from inkdot.training.oof_slides import (
 from inkdot.training.release.calibrate import FlagScores, best_tiles
 from inkdot.training.run_context import RunContext
 from inkdot.training.train_tiles import TileSource, train_cohort, write_split
-from inkdot.training.validation import whole_slide_scores
+from inkdot.training.validation import fitted_slide_scores
 from inkdot.training.warm_start import check_warm_start
 
 
@@ -180,7 +180,7 @@ def cross_fitted_scores(
         return None
     if whole is not None:
         model = read_model_file(context.layout.calibration_fold(0).model)
-        return whole_slide_scores(whole.slides, model)._replace(origin="out_of_fold")
+        return fitted_slide_scores(whole.slides, model, "out_of_fold")[0]
     column = flag_column(config.head_records)
     return best_tiles(predicted.scores, labelled_rows(predicted), column, images=True)._replace(
         origin="out_of_fold"

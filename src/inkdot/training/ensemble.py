@@ -27,7 +27,7 @@ from inkdot.training.release.calibrate import Locked, best_tiles, lock
 from inkdot.training.release.interval_records import to_interval
 from inkdot.training.release.model_card import card_text
 from inkdot.training.run_context import RunContext
-from inkdot.training.validation import whole_slide_scores, with_slide_score
+from inkdot.training.validation import fitted_slide_scores
 
 _OF_MEMBERS_THRESHOLDS: Final = (
     "sensitivity",
@@ -154,12 +154,11 @@ def _all_of(cohort: Cohort) -> Cohort:
 def _locked(found: CrossValidated, model: ModelFile, config: Config) -> tuple[Locked, SlideScoreRule | None]:
     predicted, column = found.predicted, flag_column(config.head_records)
     tiles = labelled_rows(predicted)
-    units, rule = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images), None
+    units = best_tiles(predicted.scores, tiles, column, images=found.cohorts[0].images)
     if found.whole is not None:
-        slides, rule, _ = with_slide_score(found.whole.slides, model, "out_of_fold")
-        whole = whole_slide_scores(slides, model)
+        whole, _ = fitted_slide_scores(found.whole.slides, model, "out_of_fold")
         units = whole if whole.truth.any() else units
-    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config), rule
+    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config), units.slide_score
 
 
 def _attention(members: Sequence[ModelFile]) -> Attention | None:

@@ -120,7 +120,7 @@ def validate_whole_slides(
     found = slide_metrics(results, ks=())
     metrics = description.validation_metrics | _named(found, cohort)
     notes = subgroup_notes(found, subgroup_metrics(results))
-    notes += rule_note
+    notes += rule_notes
     if ood is None:
         ModelLayout(model).reference.unlink(missing_ok=True)
         notes.append(
@@ -161,33 +161,42 @@ def predict_whole_slides(
         yield _whole(own, table, footer, inferred, predictor.description)
 
 
-def with_slide_score(
-    slides: Sequence[WholeSlide], model: ModelFile, fitted_on: Literal["validation", "out_of_fold"]
-) -> tuple[list[WholeSlide], SlideScoreRule | None, list[str]]:
-    """Fit how a slide's score depends on the number of its clusters, and score slides by it.
+def fitted_slide_scores(
+    slides: Sequence[WholeSlide], model: ModelFile, origin: Literal["validation", "out_of_fold"]
+) -> tuple[FlagScores, list[str]]:
+    """Fit how a slide's score depends on the number of its clusters, and the scores by that rule that a model is locked on.
 
     Args:
-        slides: Whole slides that the model, or of an ensemble the member that scored them, was not trained on.
+        slides: Whole slides that the model, or of several folds the model that scored them, was not trained on.
         model: The model. With attention a slide's score stays that of the attention.
-        fitted_on: Which slides these are.
+        origin: Which slides these are.
 
     Returns:
-        The slides with their scores, the rule, and lines for the card. The rule is None with attention, with few benign slides,
-        and without a positive slide, on which alone a threshold for such scores can be chosen.
+        The scores, and lines for the card. Their rule is None with attention, with few benign slides, and without a positive
+        slide, on which alone a threshold for such scores can be chosen.
     """
+    raw = whole_slide_scores(slides, model)
+    if model.attention is not None or not raw.truth.any():
+        return raw._replace(origin=origin), []
     truth = slide_results(slides, model).truth
     scored = ~np.isnan([slide.score for slide in slides])
-    if model.attention is not None or not (scored & (truth > 0.5)).any():
-        return list(slides), None, []
-    patients = np.array([patient(slide.tiles) for slide in slides], np.str_)
     rule, note = fit_slide_score(
-        [slide.highest for slide in slides], np.where(scored, truth, np.nan), patients, fitted_on
+        [slide.highest for slide in slides],
+        np.where(scored, truth, np.nan),
+        np.array([patient(slide.tiles) for slide in slides], np.str_),
+        origin,
     )
-    rescored = [
-        slide if np.isnan(slide.score) else slide._replace(score=highest_score(slide.highest, rule))
-        for slide in slides
+    found = whole_slide_scores(rescored(slides, model, rule), model)
+    return found._replace(origin=origin, slide_score=rule), [note] if rule is None else []
+
+
+def rescored(slides: Sequence[WholeSlide], model: ModelFile, rule: SlideScoreRule | None) -> list[WholeSlide]:
+    """The slides with their scores by a rule; those by attention, and missing ones, stay."""
+    if model.attention is not None:
+        return list(slides)
+    return [
+        own if np.isnan(own.score) else own._replace(score=highest_score(own.highest, rule)) for own in slides
     ]
-    return rescored, rule, [note] if rule is None else []
 
 
 def whole_slide_scores(slides: Sequence[WholeSlide], model: ModelFile) -> FlagScores:

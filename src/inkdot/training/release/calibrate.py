@@ -33,6 +33,7 @@ from inkdot.storage.models.model_records import (
     ReliabilityStep,
     TrainedOn,
 )
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.schemas import MODEL_VERSION
 from inkdot.training.fit.objective import TrainingData
 from inkdot.training.release.abstention_band import SlideRows, head_abstention_bands, slide_abstention_band
@@ -55,6 +56,7 @@ class FlagScores(NamedTuple):
         scored_from: Tiles that the scores are made from.
         unit: What is called: patients, by their highest slide; or images one by one.
         origin: Whose scores, see :class:`inkdot.storage.models.model_records.Guarantee`.
+        slide_score: The rule that made the scores from those of clusters; None where they are those of the highest.
     """
 
     truth: npt.NDArray[np.bool_]
@@ -65,6 +67,7 @@ class FlagScores(NamedTuple):
     scored_from: Literal["labelled_tiles", "all_tiles"] = "all_tiles"
     unit: Literal["patients", "images"] = "patients"
     origin: Literal["validation", "out_of_fold"] = "validation"
+    slide_score: SlideScoreRule | None = None
 
     def units(self, seed: int) -> PatientScores:
         """The independent observations: one row per patient, or one image of each."""
