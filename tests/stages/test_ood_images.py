@@ -11,6 +11,7 @@ import pytest
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
 from inkdot.stages import evaluate, predict_images, stress, train
+from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import read_model_file
 
 COLOURS = {"NL": (60, 90, 200), "SCC": (150, 30, 60)}
@@ -138,3 +139,18 @@ def test_the_robustness_report_has_every_level_with_intervals(model: Path, tmp_p
         stress.run(model, tmp_path / "out", images=table, corruptions=["fog"])
     with pytest.raises(UserError, match="expected either --images or --run, found neither"):
         stress.run(model, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_images_withholds_calls_too(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "data", 0, 90)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines) + "\n", encoding="utf-8")
+    assert train.run_images(config(), table, tmp_path / "run", folds=5, ensemble=True) == 0
+    folder = tmp_path / "run" / "model"
+    ood = read_model_file(folder).ood
+    assert ood is not None
+    limits = [read_model_file(ModelLayout(folder).member(index)).ood for index in range(5)]
+    assert ood.limit == pytest.approx(np.mean([own.limit for own in limits if own is not None]))
+    foreign = make_table(tmp_path / "foreign", 2, 15, foreign=True)
+    assert {row["call"] for row in predicted(foreign, folder, tmp_path / "out")} == {"indeterminate"}

@@ -174,7 +174,11 @@ def _attention(members: Sequence[ModelFile]) -> Attention | None:
 def _ood(members: Sequence[ModelFile], found: CrossValidated) -> OodReference | None:
     """The limit of the members' mean OOD distance, from each slide's distance by the member that has not seen it."""
     references = [own.ood for own in members if own.ood is not None]
-    if found.whole is None or len(references) < len(members):
+    if len(references) < len(members):
+        return None
+    if found.cohorts[0].images:
+        return _image_ood(references)
+    if found.whole is None:
         return None
     distances = [slide.distance for slide in found.whole.slides if not np.isnan(slide.distance)]
     if len(distances) < len(members):
@@ -184,6 +188,20 @@ def _ood(members: Sequence[ModelFile], found: CrossValidated) -> OodReference | 
         slides=len(distances),
         tiles=sum(own.tiles for own in references),
         reference_sha256=json_sha256([own.reference_sha256 for own in references]),
+    )
+
+
+def _image_ood(references: Sequence[OodReference]) -> OodReference:
+    """Means of the members' limits, which are cautious: the mean of several distances varies less than each of them."""
+    rates = [own.false_alarm_rate for own in references if own.false_alarm_rate is not None]
+    batches = [own.batch_limit for own in references if own.batch_limit is not None]
+    return OodReference(
+        limit=float(np.mean([own.limit for own in references])),
+        slides=sum(own.slides for own in references),
+        tiles=sum(own.tiles for own in references),
+        reference_sha256=json_sha256([own.reference_sha256 for own in references]),
+        false_alarm_rate=float(np.mean(rates)) if rates else None,
+        batch_limit=float(np.mean(batches)) if batches else None,
     )
 
 
