@@ -84,7 +84,7 @@
     if (!slide.count_rule) return "";
     const { count, reference } = slide.count_rule;
     const [one, many] = slide.unit === "cluster" ? ["cluster", "clusters"] : ["tile", "tiles"];
-    return ` The slide's score is what its highest ${one} counts for on a slide of ${ink.grouped(reference)}: this one has ${ink.counted(count, one, many)} with a score of ${count === 1 ? "its" : "their"} own.`;
+    return ` The slide's score is what its highest ${one} counts for on a slide of ${ink.counted(reference, one, many)}; this one has ${ink.grouped(count)}.`;
   }
 
   function counts(slide) {
