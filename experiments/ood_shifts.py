@@ -18,7 +18,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from pytorch_ood.detector import KNN, RMD, EnergyBased, Mahalanobis, MaxLogit, MaxSoftmax, ViM
 from scipy.stats import rankdata
 
 from inkdot import plotting
@@ -42,6 +41,17 @@ def detectors(
     features: np.ndarray, slides: np.ndarray, labels: np.ndarray, weight: np.ndarray, bias: np.ndarray
 ) -> Scores:
     """Each from features [n, f] and logits [n, c] to an outlier score [n]."""
+    # Of the experiment alone: `pip install pytorch-ood`.
+    from pytorch_ood.detector import (  # pyright: ignore[reportMissingImports]
+        KNN,
+        RMD,
+        EnergyBased,
+        Mahalanobis,
+        MaxLogit,
+        MaxSoftmax,
+        ViM,
+    )
+
     z, y = torch.from_numpy(features), torch.from_numpy(labels)
     w, b = torch.from_numpy(weight), torch.from_numpy(bias)
     found: Scores = {}
@@ -120,7 +130,10 @@ def random_crops(source: Path, crop_px: int, seed: int = 0) -> list[np.ndarray]:
     if source.is_dir():
         paths = sorted(path for path in source.glob("*.png") if not path.stem.endswith("_labels"))
         for path in paths:
-            image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+            read = cv2.imread(str(path))
+            if read is None:
+                raise SystemExit(f"{path}: expected an image, found a file that OpenCV does not read")
+            image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
             h, w = image.shape[:2]
             side = min(crop_px, h, w)
             for _ in range(max(1, CROPS // len(paths))):
@@ -205,6 +218,7 @@ def main() -> None:
     pixels, groups, labels = read(given.train, "train")
     features, _ = embed(pixels)
     layer = load_model(given.model)[1].heads[heads[-1].name]
+    assert isinstance(layer, torch.nn.Linear)
     scores = detectors(features, groups, labels, layer.weight.detach().numpy(), layer.bias.detach().numpy())
     test, test_groups, _ = read(given.test)
     inside = embed(test)
