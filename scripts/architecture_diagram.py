@@ -44,6 +44,7 @@ ROLES = {
     "units": "units as types",
     "errors": "errors by who must act",
     "plotting": "one style for plots",
+    "bounded_json": "read JSON within limits",
 }
 
 BOX_WIDTH, BOX_HEIGHT, GAP, ROW, WIDTH, TOP, THREAD = 254, 56, 16, 98, 1300, 16, 4
