@@ -142,6 +142,10 @@ HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, labels: {%s}}]"
         ("training: {head_weights: {x: 1.0}}", r"training\.head_weights: unknown head 'x'"),
         ("images: {heads: {x: label}}", r"images\.heads: unknown head 'x'"),
         ("images: {mpp_of_all: 0.0}", r"images\.mpp_of_all"),
+        (
+            "images: {mpp_of_all: unknown}\naugmentation: {blur_um: 0.5}",
+            r"augmentation\.blur_um: expected null where images\.mpp_of_all is unknown, found 0\.5; set it to null",
+        ),
         ("tiling: {side_px: 64\n", r"line 2: expected YAML, found an error"),
         ("seed: 1\nseed: 2\n", r"line 2: .*key 'seed' is given twice"),
         ("tiling: {mpp: 0.25, mpp: 0.5}", r"key 'mpp' is given twice"),

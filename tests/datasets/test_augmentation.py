@@ -80,3 +80,75 @@ def test_distortion_changes_sizes_by_up_to_a_quarter_and_turns():
     assert 1.18 < sizes.max() / length < 1.29
     assert 38 < angles.max() < 48
     assert 0.1 < np.mean(np.abs(sizes / length - 1) < 1e-6) < 0.35  # a fifth is left as it is
+
+
+NOTHING = {"geometry": False, "colour": 0.0, "focus": 0.0, "jpeg": 0.0}
+
+
+@pytest.mark.parametrize(
+    "setting", [{"hed_jitter": 0.2}, {"exposure": 0.5}, {"white_balance": 0.5}, {"scale": 0.3}]
+)
+def test_each_setting_varies_tiles_by_the_seed_alone(tile, setting):
+    first, second = (Augmentation(AugmentationConfig(**NOTHING, **setting)) for _ in range(2))
+    found = [first(tile, seed) for seed in range(12)]
+    assert len({image.tobytes() for image in found}) > 8
+    for seed in reversed(range(12)):
+        np.testing.assert_array_equal(second(tile, seed), found[seed])
+
+
+def test_stain_and_light_leave_the_draws_of_the_rest_as_they_were(tile):
+    # No effect on white, so that what differs would be the geometry.
+    marked = np.full_like(tile, 255)
+    marked[3:9, 5:20] = 0
+    plain = Augmentation(AugmentationConfig())
+    stained = Augmentation(AugmentationConfig(hed_jitter=1e-9))
+    for seed in range(20):
+        np.testing.assert_array_equal(plain(marked, seed), stained(marked, seed))
+
+
+def test_scale_keeps_the_aspect_ratio_and_its_range():
+    disc = np.zeros((161, 161, 3), np.uint8)
+    y, x = np.ogrid[-80:81, -80:81]
+    disc[x**2 + y**2 <= 30**2] = 255
+    vary = Augmentation(AugmentationConfig(**NOTHING, scale=0.25))
+    sizes = []
+    for seed in range(80):
+        rows, columns = np.nonzero(vary(disc, seed)[..., 0] > 127)
+        high, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert abs(high - wide) <= 2
+        sizes.append(wide / 61)
+    assert 0.78 < min(sizes) < 0.86
+    assert 1.18 < max(sizes) < 1.28
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5])
+def test_the_strongest_blur_is_in_micrometres(mpp):
+    # The edge of a half-plane, blurred by a Gaussian: the spread of its derivative is sigma.
+    edge = np.zeros((64, 64, 3), np.uint8)
+    edge[:, 32:] = 255
+    vary = Augmentation(AugmentationConfig(geometry=False, colour=0.0, focus=1.0, jpeg=0.0, blur_um=1.0), mpp)
+    sigmas = []
+    for seed in range(80):
+        slope = np.diff(vary(edge, seed)[32, :, 0].astype(float))
+        at = np.arange(len(slope))
+        centre = (slope * at).sum() / slope.sum()
+        sigmas.append(np.sqrt((slope * (at - centre) ** 2).sum() / slope.sum()) * mpp)
+    assert 0.85 < max(sigmas) < 1.1
+    assert min(sigmas) < 0.3
+
+
+def test_blur_in_micrometres_needs_the_scale():
+    with pytest.raises(ValueError, match="expected the mpp of tiles with 1 µm, found None"):
+        Augmentation(AugmentationConfig(blur_um=1.0))
+
+
+def test_lower_jpeg_quality_changes_more():
+    x, y = np.meshgrid(np.arange(64), np.arange(64))
+    tile = (120 + 60 * np.sin(x / 5) + 60 * np.cos(y / 4))[..., None].repeat(3, axis=2).astype(np.uint8)
+
+    def change(quality):
+        config = AugmentationConfig(geometry=False, colour=0.0, focus=0.0, jpeg=1.0, jpeg_quality=quality)
+        vary = Augmentation(config)
+        return np.mean([np.abs(vary(tile, seed).astype(int) - tile).mean() for seed in range(20)])
+
+    assert change(10) > 1.5 * change(90) > 0

@@ -1,9 +1,9 @@
 import numpy as np
 import torch
 
-from inkdot.config import AugmentationConfig
+from inkdot.config import AugmentationConfig, config_from_mapping
 from inkdot.datasets.augmentation import Augmentation
-from inkdot.datasets.tile_set import EpochDraws, training_loader
+from inkdot.datasets.tile_set import EpochDraws, TileSet, training_augmentation, training_loader
 from inkdot.model.runtimes.torch_backend import as_batch
 
 
@@ -61,3 +61,21 @@ def test_a_batch_is_channels_last_without_a_copy(training_tiles):
     batch = as_batch([training_tiles.tile(0), training_tiles.tile(1)])
     assert batch.shape == (2, 3, 32, 32)
     assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_rand_stain_na_gives_each_tile_the_colours_of_a_drawn_slide():
+    # Two slides, 40 levels apart in every channel; without spread every tile gets the mean of both.
+    generator = np.random.default_rng(0)
+    arrays = [np.clip(generator.normal(m, 8, (3, 16, 16, 3)), 0, 255).astype(np.uint8) for m in (110, 150)]
+    slides = np.array(["a"] * 3 + ["b"] * 3)
+    tiles = TileSet(
+        arrays, np.repeat([0, 1], 3), np.tile(np.arange(3), 2), np.ones((6, 2), np.float32), slides, slides
+    )
+    off = {"geometry": False, "colour": 0.0, "focus": 0.0, "jpeg": 0.0}
+    config = config_from_mapping({"augmentation": off | {"rand_stain_na": 1e-9}})
+    draws = EpochDraws(np.full(6, 1 / 6), 6, 0)
+    for pixels, _ in training_loader(tiles, training_augmentation(config, tiles), draws, 0):
+        means = pixels.float().mean(dim=(1, 2, 3))
+        assert torch.all((means - 130).abs() < 3), means
+    plain = training_augmentation(config_from_mapping({"augmentation": off}), tiles)
+    assert {abs(plain(tiles.tile(row), 0, "a").mean() - 130) > 15 for row in range(6)} == {True}

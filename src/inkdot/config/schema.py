@@ -240,6 +240,11 @@ class Config(Strict):
             for name in mapping:
                 if name not in names:
                     raise ValueError(f"{key}: unknown head {name!r}; heads are {names}")
+        if self.images.mpp_of_all == "unknown" and self.augmentation.blur_um is not None:
+            raise ValueError(
+                f"augmentation.blur_um: expected null where images.mpp_of_all is unknown, found {self.augmentation.blur_um:g}; "
+                "set it to null (blur in px), or state µm/px"
+            )
         balanced = self.training.balance_by
         if balanced is not None and balanced not in names:
             raise ValueError(f"training.balance_by: unknown head {balanced!r}; heads are {names}")

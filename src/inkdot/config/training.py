@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import Field, model_validator
 
 from inkdot.config.mil import MilConfig
-from inkdot.config.strict import Fraction, Strict
+from inkdot.config.strict import Fraction, Positive, Strict
 
 Monitored = Literal["calibrated_loss", "patient_auc"]
 """Metric that chooses the best epoch."""
@@ -82,7 +82,37 @@ class AugmentationConfig(Strict):
     focus: Fraction = Field(
         default=0.3, description="Probability (0 to 1) of blur, as slightly out of focus."
     )
+    blur_um: Positive | None = Field(
+        default=None,
+        description="Strongest blur, as the sigma of a Gaussian in µm; null: 1.5 px of the tile. Needs a known scale.",
+    )
     jpeg: Fraction = Field(default=0.2, description="Probability (0 to 1) of JPEG artefacts.")
+    jpeg_quality: int = Field(
+        default=50, ge=5, le=95, description="Lowest quality of JPEG artefacts; the highest is 95."
+    )
+    scale: Fraction = Field(
+        default=0.0,
+        description="Changes of size that keep the aspect ratio: 0.25 for 1/1.25 to 1.25 times, as where µm/px is uncertain. "
+        "Size of nuclei tells cells apart: no more than slides differ by.",
+    )
+    hed_jitter: Fraction = Field(
+        default=0.0,
+        description="HED jitter: haematoxylin, eosin and DAB each times 1 ± this; 0.05 is light, 0.2 strong. For any stain.",
+    )
+    rand_stain_na: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=5.0,
+        description="RandStainNA: tiles get the colours (mean and spread in LAB) of a slide that is drawn as training slides "
+        "vary, times this; 1 as they do, 0 for none. Of little use with slides of one laboratory and day.",
+    )
+    exposure: float = Field(default=0.0, ge=0.0, le=2.0, description="Changes of exposure, ± stops (0 to 2).")
+    white_balance: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=2.0,
+        description="Changes of white balance, ± stops (0 to 2) of red up and blue down.",
+    )
 
 
 class TrainingConfig(Strict):

@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,11 +12,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from inkdot.config import Config
 from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.stain_augmentation import lab_statistics
 from inkdot.datasets.tile_sampler import draw_rows, steps_per_epoch
 from inkdot.model.runtimes.torch_backend import as_batch
 from inkdot.model.targets import FloatArray, IndexArray, NameArray, TargetArray
 from inkdot.records import RgbArray
+
+_COLOUR_TILES: Final = 64
+"""Tiles that give a slide's colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,32 @@ class AugmentedTiles(Dataset[tuple[RgbArray, TargetArray]]):
 
     def __getitem__(self, draw: Draw) -> tuple[RgbArray, TargetArray]:  # type: ignore[override]
         tile, targets = self._tiles.tile(draw.row), self._tiles.targets[draw.row]
-        # An embedding cannot be augmented.
-        return tile if tile.ndim == 1 else self._augmentation(tile, draw.seed), targets
+        if tile.ndim == 1:
+            return tile, targets  # an embedding cannot be augmented
+        return self._augmentation(tile, draw.seed, str(self._tiles.slides[draw.row])), targets
+
+
+def training_augmentation(config: Config, tiles: TileSet) -> Augmentation:
+    """The augmentation of these training tiles; ``rand_stain_na`` varies colours as their slides do.
+
+    Args:
+        config: Of the training.
+        tiles: Training tiles; at most 64 of a slide, spread evenly, give its colours.
+    """
+    colours = None
+    if config.augmentation.rand_stain_na > 0 and len(tiles) and tiles.tile(0).ndim > 1:
+        colours = lab_statistics(
+            (str(tiles.slides[row]), tiles.tile(row)) for row in _some_rows(tiles.slides)
+        )
+    return Augmentation(config.augmentation, config.tiling.mpp, colours)
+
+
+def _some_rows(slides: NameArray) -> Iterator[int]:
+    """At most ``_COLOUR_TILES`` rows of each slide, spread evenly."""
+    order = np.argsort(slides, kind="stable")
+    _, starts = np.unique(slides[order], return_index=True)
+    for rows in np.split(order, starts[1:]):
+        yield from rows[np.unique(np.linspace(0, len(rows) - 1, _COLOUR_TILES).astype(int))].tolist()
 
 
 def training_loader(

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from inkdot.config import Config
-from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.class_weights import balanced_weights, tiles_per_epoch
-from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_loader
+from inkdot.datasets.tile_set import Draw, EpochDraws, TileSet, training_augmentation, training_loader
 from inkdot.errors import UserError
 from inkdot.model.network import TileNetwork
 from inkdot.training.fit.epoch_metrics import Row, validation_row
@@ -132,7 +131,8 @@ class TileObjective:
 
     def loader(self, workers: int) -> DataLoader[Any]:
         """Pixels and targets."""
-        return training_loader(self.training, Augmentation(self._config.augmentation), self.sampler, workers)
+        augmentation = training_augmentation(self._config, self.training)
+        return training_loader(self.training, augmentation, self.sampler, workers)
 
     def on_epoch_start(self, ema: nn.Module) -> None:
         """Nothing: the batches depend on the epoch alone."""

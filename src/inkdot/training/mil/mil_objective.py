@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from inkdot.config import Aggregator, Config
-from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.bags import BagSet
 from inkdot.datasets.tile_sampler import UNKNOWN, draw_weights, strata
-from inkdot.datasets.tile_set import TileSet, training_loader
+from inkdot.datasets.tile_set import TileSet, training_augmentation, training_loader
 from inkdot.labels import Head, flag_columns, flagging_head, head_slices
 from inkdot.metrics.calibration import fit_temperature
 from inkdot.model.attention import flag_margin, pooled_logits
@@ -59,7 +58,8 @@ class MilObjective:
 
     def loader(self, workers: int) -> DataLoader[Any]:
         """Pixels, and the tiles' own targets."""
-        return training_loader(self.training, Augmentation(self._config.augmentation), self._sampler, workers)
+        augmentation = training_augmentation(self._config, self.training)
+        return training_loader(self.training, augmentation, self._sampler, workers)
 
     def on_epoch_start(self, ema: nn.Module) -> None:
         """Compute the attention by which tiles are drawn; there is none before the first epoch if it starts at random."""

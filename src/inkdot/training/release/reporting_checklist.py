@@ -99,8 +99,10 @@ def training_summary(
         f"Pixels: {cut}; {normalised}; no stain normalisation.",
         "Augmentation: none, the backbone is frozen."
         if config.model.freeze_backbone
-        else f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, colour "
-        f"{augmentation.colour:g}, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
+        else f"Augmentation: geometry {'on' if augmentation.geometry else 'off'}, distortion {augmentation.distortion:g}, scale "
+        f"{augmentation.scale:g}, colour {augmentation.colour:g}, HED jitter {augmentation.hed_jitter:g}, RandStainNA "
+        f"{augmentation.rand_stain_na:g}, exposure {augmentation.exposure:g} and white balance "
+        f"{augmentation.white_balance:g} stops, focus {augmentation.focus:g}, JPEG {augmentation.jpeg:g}.",
         f"Training: {steps}, seed {training.seed}, {training.precision}, on {device}. All settings are in the run "
         "folder's config.json.",
         f"Split: {drawn} by {whole}; {units}s and files in two parts are refused. The run folder has the parts in split.csv, "
