@@ -31,6 +31,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from inkdot import plotting
 from inkdot.config import LITE0_BACKBONE, AugmentationConfig
 from inkdot.datasets.augmentation import Augmentation
 from inkdot.datasets.corruptions import corrupted, named_levels
@@ -40,11 +41,12 @@ from inkdot.records import Mpp, ReadPlan, SlideEntry
 from inkdot.slides import open_slide
 from inkdot.units import Level0Px, LevelPx
 
-SIDE, VIEWS, DRAWS = 96, 4, 1000
+SIDE, VIEWS, DRAWS = 96, 4, 500
 OFF = {"geometry": False, "colour": 0.0, "focus": 0.0, "jpeg": 0.0}
 STRONG = {"hed_jitter": 0.2, "exposure": 0.5, "white_balance": 0.25, "scale": 0.25, "jpeg_quality": 20}
 ARMS = {
     "none": OFF,
+    "turns, flips, scale ±8 %": OFF | {"geometry": True},
     "defaults": {},
     "HED jitter 0.05": OFF | {"hed_jitter": 0.05},
     "HED jitter 0.2": OFF | {"hed_jitter": 0.2},
@@ -165,7 +167,7 @@ def views(images: list[np.ndarray], settings: dict[str, object]) -> list[np.ndar
 
 def measure(
     train: Set, tests: dict[str, Set], arms: list[str], encode: Encoder
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, dict[str, list[float]]]]:
     """AUC of each test set by each arm, with its interval and that of the difference to no augmentation."""
     embedded = {name: encode(own.images) for name, own in tests.items()}
     scores: dict[str, dict[str, np.ndarray]] = {}
@@ -173,7 +175,8 @@ def measure(
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
         count = VIEWS if ARMS[arm] != OFF else 1
         images = views(train.images, ARMS[arm]) if count > 1 else train.images
-        model.fit(encode(images), np.tile(train.truth, count))
+        weight = np.full(count * len(train.truth), 1 / count)  # as much against the penalty as without views
+        model.fit(encode(images), np.tile(train.truth, count), logisticregression__sample_weight=weight)
         scores[arm] = {name: model.decision_function(own) for name, own in embedded.items()}
         if arm == "none":
             scores["none, normalised"] = {
@@ -185,25 +188,39 @@ def measure(
             {name: round(auc(tests[name].truth, own), 3) for name, own in scores[arm].items()},
             flush=True,
         )
-    return {
-        name: {arm: intervals(own, scores[arm][name], scores["none"][name]) for arm in scores}
+    found = {
+        name: {arm: intervals(own, [scores[arm][name]], [scores["none"][name]]) for arm in scores}
         for name, own in tests.items()
     }
+    first, *shifts = tests
+    if len(shifts) > 1:  # the same images in each
+        found[f"mean of {len(shifts)} shifts"] = {
+            arm: intervals(tests[first], [own[n] for n in shifts], [scores["none"][n] for n in shifts])
+            for arm, own in scores.items()
+        }
+    return found
 
 
-def intervals(own: Set, scores: np.ndarray, base: np.ndarray) -> dict[str, list[float]]:
+def intervals(own: Set, scores: list[np.ndarray], base: list[np.ndarray]) -> dict[str, list[float]]:
+    """Mean AUC of scores of the same images, and its difference to `base`, each with its interval."""
+
+    def means(rows: np.ndarray) -> tuple[float, float]:
+        first, second = (
+            np.mean([auc(own.truth[rows], part[rows]) for part in side]) for side in (scores, base)
+        )
+        return float(first), float(first - second)
+
     draw = np.random.default_rng(0)
     found = []
     while len(found) < DRAWS:
         rows = draw.integers(0, len(own.truth), len(own.truth))  # one image of each group
         if 0 < own.truth[rows].sum() < len(rows):
-            first, second = auc(own.truth[rows], scores[rows]), auc(own.truth[rows], base[rows])
-            found.append((first, first - second))
+            found.append(means(rows))
     low, high = np.percentile(found, [2.5, 97.5], axis=0)
-    value, other = auc(own.truth, scores), auc(own.truth, base)
+    value, difference = means(np.arange(len(own.truth)))
     return {
         "auc": [value, float(low[0]), float(high[0])],
-        "difference": [value - other, float(low[1]), float(high[1])],
+        "difference": [difference, float(low[1]), float(high[1])],
         "images": [len(own.truth), int(own.truth.sum())],
     }
 
@@ -216,6 +233,38 @@ def shifts_of_pap(test: Set) -> dict[str, Set]:
     return found
 
 
+def plot(found: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
+    """Differences of AUC to no augmentation, with intervals: one panel per test set."""
+    names = [name for name in found if not name.startswith("Pap, ")] + ["Pap, as it is"]
+    names = [name for name in names if name in found]
+    arms = [arm for arm in max(found.values(), key=len) if arm != "none"][::-1]
+    with plotting.style():
+        figure, axes = plotting.subplots(1, len(names), width=2.4, height=3.4)
+        for index, (name, axis) in enumerate(zip(names, axes, strict=True)):
+            for at, arm in enumerate(arms):
+                if arm in found[name]:
+                    value, low, high = found[name][arm]["difference"]
+                    axis.hlines(at, low, high, color=plotting.COLOURS[0], linewidth=1.2)
+                    axis.plot(value, at, "o", color=plotting.COLOURS[0])
+            axis.axvline(0, color=plotting.GREY, linestyle=":")
+            axis.set_yticks(range(len(arms)), arms if index == 0 else [""] * len(arms))
+            axis.set(title=name, xlabel="difference in AUC", ylim=(-0.6, len(arms) - 0.4))
+        path.write_text(plotting.svg(figure) + "\n", encoding="utf-8")
+
+
+def contact_sheet(images: list[np.ndarray], path: Path) -> None:
+    """Each setting on each image: as it is, then two draws."""
+    rows = []
+    for arm in (name for name in ARMS if name not in ("none", "RandStainNA 1")):
+        vary = Augmentation(AugmentationConfig(**ARMS[arm]))  # type: ignore[arg-type]
+        label = np.full((SIDE, 260, 3), 255, np.uint8)
+        cv2.putText(label, arm, (4, SIDE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        rows.append(
+            np.hstack([label, *(own for image in images for own in (image, vary(image, 6), vary(image, 7)))])
+        )
+    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -225,13 +274,21 @@ def main() -> None:
     parser.add_argument(
         "--per-class", type=int, default=50, help="originals of each grade, for training and test"
     )
+    parser.add_argument(
+        "--arms", nargs="+", default=list(ARMS), help="results of others that are in --out are kept"
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
     encode, found = Encoder(), {}
     if given.csf:
         slides = {stain: csf(given.csf, f"csf-lobular-{stain}2") for stain in ("pap", "mgg")}
-        arms = [arm for arm in ARMS if "RandStainNA" not in arm]  # of one slide: nothing varies
+        cells = [
+            own.images[np.flatnonzero(own.truth)[1 - index]] for index, own in enumerate(slides.values())
+        ]
+        contact_sheet(cells, given.out / "augmentation.jpg")
+        arms = [arm for arm in given.arms if "RandStainNA" not in arm]  # of one slide: nothing varies
         for stain, other in (("pap", "mgg"), ("mgg", "pap")):
             order = np.random.default_rng(0).permutation(len(slides[stain].truth))
             train, test = (slides[stain].part(part) for part in np.array_split(order, 2))
@@ -239,9 +296,15 @@ def main() -> None:
             found |= measure(train, tests, arms, encode)
     if given.images:
         train, test = pap(given.images, given.per_class)
-        found |= measure(train, shifts_of_pap(test), list(ARMS), encode)
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "augmentation_shift.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found |= measure(train, shifts_of_pap(test), given.arms, encode)
+    path = given.out / "augmentation_shift.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    order = ["none", "none, normalised", *ARMS]
+    for name, row in earlier.items():
+        both = row | found.get(name, {})
+        found[name] = {arm: both[arm] for arm in dict.fromkeys(order) if arm in both}
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    plot(found, given.out / "augmentation_shift.svg")
     for name, row in found.items():
         print(f"\n{name}, {row['none']['images'][0]} images, {row['none']['images'][1]} positive")
         for arm, own in row.items():
