@@ -34,7 +34,9 @@ from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
-from inkdot.stages import review_import, review_next, train
+from inkdot.stages import train
+from inkdot.stages.review import import_verdicts as review_import
+from inkdot.stages.review import next_regions as review_next
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.tables.labels_table import read_labels

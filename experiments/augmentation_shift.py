@@ -5,7 +5,7 @@
 A linear probe (logistic regression on frozen EfficientNet-Lite0 features of 96 px) is trained on four views of each image,
 one of them as it is, by each setting of `augmentation`, and tested on
 
-- Pap images of other originals, as they are and under each shift of `inkdot.datasets.corruptions` (high grade or not), and
+- Pap images of other originals, as they are and under each shift of `datasets.augmentation.corruptions` (high grade or not), and
 - cells and debris of two cerebrospinal fluid slides, trained on one stain and tested on its other places and on the other
   stain (nucleated or not; labels by eye, not a pathologist's; one patient).
 
@@ -33,9 +33,9 @@ from sklearn.preprocessing import StandardScaler
 
 from inkdot import plotting
 from inkdot.config import LITE0_BACKBONE, AugmentationConfig
-from inkdot.datasets.augmentation import Augmentation
-from inkdot.datasets.corruptions import corrupted, named_levels
-from inkdot.datasets.stain_augmentation import LabStatistics, lab_statistics, rand_stain_na
+from inkdot.datasets.augmentation.corruptions import corrupted, named_levels
+from inkdot.datasets.augmentation.stain import LabStatistics, lab_statistics, rand_stain_na
+from inkdot.datasets.augmentation.transforms import Augmentation
 from inkdot.model.encoders.imagenet_lite0 import load_imagenet_lite0
 from inkdot.records import Mpp, ReadPlan, SlideEntry
 from inkdot.slides import open_slide

@@ -3,7 +3,7 @@
     python experiments/ood_shifts.py RUN/model train.csv test.csv --real NAME=SLIDE_OR_FOLDER ... --out FOLDER
 
 Takes a model of images, embeds its training images (the reference) and the test images (of other patients or originals, as
-in training), then the same test images under each corruption of `inkdot.datasets.corruptions`, and random crops of other
+in training), then the same test images under each corruption of `datasets.augmentation.corruptions`, and random crops of other
 slides and folders. Each score is fitted on the training images alone; AUROC is of telling a foreign image from a test
 image, with a 95 % interval by resampling groups of test images and foreign images. `batch` is the same for the median of
 20 images at a time. Needs `pip install pytorch-ood scikit-learn`, whose implementations are compared. Seeded.
@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 
 from inkdot import plotting
 from inkdot.config import ImagesConfig
-from inkdot.datasets.corruptions import CORRUPTIONS, corrupted, named_levels
+from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, corrupted, named_levels
 from inkdot.datasets.image_cache import read_image
 from inkdot.datasets.image_tables import read_image_table
 from inkdot.labels import head_slices

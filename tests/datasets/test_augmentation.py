@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inkdot.config import AugmentationConfig
-from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.augmentation.transforms import Augmentation
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inkdot.datasets.corruptions import CORRUPTIONS, corrupted, named_levels, shift_name
+from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, corrupted, named_levels, shift_name
 
 BY_NAME = {own.name: own for own in CORRUPTIONS}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import hed2rgb, rgb2hed, rgb2lab
 
-from inkdot.datasets.stain_augmentation import (
+from inkdot.datasets.augmentation.stain import (
     change_light,
     from_optical_density,
     hed_jitter,

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from inkdot.config import AugmentationConfig, config_from_mapping
-from inkdot.datasets.augmentation import Augmentation
+from inkdot.datasets.augmentation.transforms import Augmentation
 from inkdot.datasets.tile_set import EpochDraws, TileSet, training_augmentation, training_loader
 from inkdot.model.runtimes.torch_backend import as_batch
 

@@ -11,7 +11,7 @@ from inkdot.errors import ManifestError, StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.review.active_learning.query_list import read_query_list
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
-from inkdot.stages import review_import
+from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.verdict_store import REVIEWS_VERSION, Change, Study, VerdictStore, read_verdict_store
 

@@ -14,7 +14,7 @@ from scipy.stats import entropy
 
 from inkdot.errors import ManifestError
 from inkdot.review.active_learning.query_list import read_query_list
-from inkdot.stages import review_next
+from inkdot.stages.review import next_regions as review_next
 from inkdot.storage.layout import RunLayout
 
 

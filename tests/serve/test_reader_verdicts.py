@@ -13,7 +13,8 @@ from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.serve.reader_verdicts import ReaderVerdicts
-from inkdot.stages import review_agreement, review_import
+from inkdot.stages.review import agreement as review_agreement
+from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.verdict_store import VerdictStore, read_verdict_store
 

@@ -16,7 +16,7 @@ from inkdot.errors import UserError
 from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
 from inkdot.serve.served_results import ServeSettings, served_results
-from inkdot.stages import review_serve
+from inkdot.stages.review import serve as review_serve
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.verdict_store import Change, VerdictStore
 

@@ -13,7 +13,8 @@ from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
 from inkdot.model.frozen_encoder import EncoderSource, load_encoder
 from inkdot.model.model_folder import load_model, save_model
-from inkdot.stages import encoders, model_show
+from inkdot.stages import encoders
+from inkdot.stages.model import show as model_show
 from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.models.model_records import TrainedOn
 from inkdot.training.fit.objective import TrainingData

@@ -18,7 +18,10 @@ from inkdot.model.ensemble import mean_ood_distance
 from inkdot.model.model_folder import load_model, network_spec, save_model
 from inkdot.model.network import TileNetwork
 from inkdot.model.predictor import Predictor
-from inkdot.stages import model_export, model_show, model_verify, review_export
+from inkdot.stages.model import export as model_export
+from inkdot.stages.model import show as model_show
+from inkdot.stages.model import verify as model_verify
+from inkdot.stages.review import export as review_export
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.ensemble_files import Member, members_sha256
 from inkdot.storage.models.model_files import model_sha256, read_model_file, write_model_file

@@ -14,7 +14,9 @@ from inkdot.errors import NonFiniteError, StorageError, SyntheticModelError, Use
 from inkdot.model.model_folder import save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor
-from inkdot.stages import model_export, model_show, model_verify
+from inkdot.stages.model import export as model_export
+from inkdot.stages.model import show as model_show
+from inkdot.stages.model import verify as model_verify
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
 from inkdot.storage.models.model_records import Interval, OperatingPoint, TrainedOn

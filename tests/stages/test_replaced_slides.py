@@ -18,8 +18,8 @@ from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.serve.slide_pool import SlidePool
 from inkdot.slides.unchanged import SameFile, open_unchanged
-from inkdot.stages import review_export
 from inkdot.stages.predict import tiling_config
+from inkdot.stages.review import export as review_export
 from inkdot.storage.hashing import slide_fingerprint
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION

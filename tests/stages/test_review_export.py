@@ -26,7 +26,8 @@ from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import review_export, review_import
+from inkdot.stages.review import export as review_export
+from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.models.model_records import OperatingPoint

@@ -12,7 +12,8 @@ from inkdot.config import LabellingConfig
 from inkdot.errors import ManifestError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
-from inkdot.stages import review_agreement, review_import
+from inkdot.stages.review import agreement as review_agreement
+from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.finder_corrections import read_finder_corrections

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from inkdot.review.results.read_results import read_slide_results
-from inkdot.stages import predict, review_next
+from inkdot.stages import predict
+from inkdot.stages.review import next_regions as review_next
 from inkdot.storage.embeddings.slide_embeddings import read_embeddings, write_embeddings
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.scores import read_scores

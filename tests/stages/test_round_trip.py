@@ -13,7 +13,8 @@ from inkdot.manifest import read_slides
 from inkdot.records import Mpp
 from inkdot.review.verdicts.verdict_table import COLUMNS, VERDICTS_VERSION
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import review_import, tile
+from inkdot.stages import tile
+from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_table

@@ -16,7 +16,9 @@ from inkdot.config import Config, config_from_mapping
 from inkdot.errors import StorageError, UserError
 from inkdot.model.predictor import Predictor
 from inkdot.model.slide_transformer import load_slide_transformer
-from inkdot.stages import model_export, model_show, predict, train
+from inkdot.stages import predict, train
+from inkdot.stages.model import export as model_export
+from inkdot.stages.model import show as model_show
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.scores import read_scores

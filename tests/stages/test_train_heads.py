@@ -9,7 +9,8 @@ from fixtures.slides_with_labels import SLIDES, config, make_cohort
 
 from inkdot.config import Config, config_from_mapping
 from inkdot.errors import UserError
-from inkdot.stages import evaluate, model_export, predict, train
+from inkdot.stages import evaluate, predict, train
+from inkdot.stages.model import export as model_export
 from inkdot.storage.layout import ModelLayout, RunLayout
 
 

@@ -16,7 +16,8 @@ from inkdot.config import config_from_mapping
 from inkdot.records import Mpp
 from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.slides.pyramid import write_array_pyramid
-from inkdot.stages import predict, review_export, tile
+from inkdot.stages import predict, tile
+from inkdot.stages.review import export as review_export
 from inkdot.storage.image_files import read_image_metadata
 from inkdot.storage.layout import ReviewLayout, RunLayout
 from inkdot.storage.schemas import (

@@ -78,7 +78,9 @@ def test_other_tables_of_a_review_are_refused_in_one_line(tmp_path: Path, conten
 def test_a_pseudonym_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pseudonyms.csv"
     path.write_text("slide_id,pseudonym\na,../../a\n")
-    with pytest.raises(StorageError, match=r"expected pseudonyms such as slide-0f3a9c12, found '\.\./\.\./a'"):
+    with pytest.raises(
+        StorageError, match=r"expected pseudonyms such as slide-0f3a9c12, found '\.\./\.\./a'"
+    ):
         read_pseudonyms(path)
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional
 from inkdot.cell_finder.finder_files import SHIPPED, read_finder, read_finder_file
 from inkdot.errors import StorageError, UserError
 from inkdot.labels import CELL, NOT_A_CELL
-from inkdot.stages import cell_finder_fine_tune, cell_finder_show
+from inkdot.stages.cell_finder import fine_tune as cell_finder_fine_tune
+from inkdot.stages.cell_finder import show as cell_finder_show
 from inkdot.storage.tables.finder_corrections import FinderCorrection, write_finder_corrections
 from inkdot.training.cell_finder.distillation import FineTuneSettings, _targets
 from inkdot.training.cell_finder.held_out import Share, folds_of

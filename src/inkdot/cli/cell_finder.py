@@ -38,7 +38,7 @@ def fine_tune(
 
     It keeps what it knew elsewhere. The card in OUT has the metrics before and after on patients that were left out.
     """
-    from inkdot.stages import cell_finder_fine_tune as stage
+    from inkdot.stages.cell_finder import fine_tune as stage
     from inkdot.training.cell_finder.distillation import FineTuneSettings
 
     settings = FineTuneSettings(steps=steps, learning_rate=learning_rate, seed=seed)
@@ -56,6 +56,6 @@ def show(
     ] = "shipped",
 ) -> None:
     """Check the files of a cell finder, and print its card."""
-    from inkdot.stages import cell_finder_show as stage
+    from inkdot.stages.cell_finder import show as stage
 
     raise typer.Exit(stage.run(folder))

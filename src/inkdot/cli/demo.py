@@ -15,7 +15,8 @@ from rich.markup import escape
 from inkdot.config import Config, config_from_mapping, load_config
 from inkdot.execution.backends import ExecutionSettings
 from inkdot.pipeline.batch_settings import BatchSettings
-from inkdot.stages import predict, review_export, synth, tile, train
+from inkdot.stages import predict, synth, tile, train
+from inkdot.stages.review import export as review_export
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import CohortLayout, ReviewLayout, RunLayout
 

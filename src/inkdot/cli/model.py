@@ -17,7 +17,7 @@ _Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, s
 @model.command("show")
 def show(folder: _Model) -> None:
     """Print heads, training data and validation metrics."""
-    from inkdot.stages import model_show as stage
+    from inkdot.stages.model import show as stage
 
     raise typer.Exit(stage.run(folder))
 
@@ -25,7 +25,7 @@ def show(folder: _Model) -> None:
 @model.command("verify")
 def verify(folder: _Model) -> None:
     """Check that a model's files belong together, and score a test tile."""
-    from inkdot.stages import model_verify as stage
+    from inkdot.stages.model import verify as stage
 
     raise typer.Exit(stage.run(folder))
 
@@ -50,7 +50,7 @@ def export(
 
     The exported network is run once, and its scores are compared with those of Inkdot.
     """
-    from inkdot.stages import model_export as stage
+    from inkdot.stages.model import export as stage
 
     raise typer.Exit(stage.run(folder, format_, out, allow_synthetic_model=allow_synthetic_model))
 

@@ -63,7 +63,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the gallery, the worklist and the QuPath files."""
-    from inkdot.stages import review_export as stage
+    from inkdot.stages.review import export as stage
 
     words = _lines(identifiers) if identifiers else ()
     raise typer.Exit(
@@ -124,7 +124,7 @@ def serve(
     Verdicts are saved at once.
     """
     from inkdot.serve.served_results import ServeSettings
-    from inkdot.stages import review_serve as stage
+    from inkdot.stages.review import serve as stage
 
     settings = ServeSettings(
         top, blinded, pseudonymise=pseudonymise, annotations=annotations, query_list=query_list
@@ -171,7 +171,7 @@ def import_(
     ] = None,
 ) -> None:
     """Turn verdicts into a labels table for training."""
-    from inkdot.stages import review_import as stage
+    from inkdot.stages.review import import_verdicts as stage
 
     raise typer.Exit(
         stage.run(
@@ -202,7 +202,7 @@ def next_(
 
     They are uncertain, and differ from each other.
     """
-    from inkdot.stages import review_next as stage
+    from inkdot.stages.review import next_regions as stage
 
     raise typer.Exit(stage.run(results, out, count=count, reviewed=reviewed or ()))
 
@@ -213,7 +213,7 @@ def agreement(verdicts: _Verdicts, config: _HeadsOf = None) -> None:
 
     Cohen's kappa of two readers, Fleiss' of several, with intervals.
     """
-    from inkdot.stages import review_agreement as stage
+    from inkdot.stages.review import agreement as stage
 
     raise typer.Exit(stage.run(verdicts, heads=_heads(config)))
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from inkdot.config import Config
-from inkdot.datasets.augmentation import Augmentation
-from inkdot.datasets.stain_augmentation import lab_statistics
+from inkdot.datasets.augmentation.stain import lab_statistics
+from inkdot.datasets.augmentation.transforms import Augmentation
 from inkdot.datasets.tile_sampler import draw_rows, steps_per_epoch
 from inkdot.model.runtimes.torch_backend import as_batch
 from inkdot.model.targets import FloatArray, IndexArray, NameArray, TargetArray

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Final
 
 from inkdot import plotting
-from inkdot.datasets.corruptions import CORRUPTIONS
+from inkdot.datasets.augmentation.corruptions import CORRUPTIONS
 from inkdot.evaluation.stress_report import StressReport, StressRow
 from inkdot.labels import flagging_head
 from inkdot.metrics.intervals.confidence_intervals import Estimate

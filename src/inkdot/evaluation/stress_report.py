@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.datasets.corruptions import CORRUPTIONS, Corruption, corrupted, shift_name
+from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, Corruption, corrupted, shift_name
 from inkdot.labels import flag_column, flagging_head
 from inkdot.metrics.intervals.confidence_intervals import Estimate, auc_estimate, bootstrap_estimate
 from inkdot.model.predictor import Predictor

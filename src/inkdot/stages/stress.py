@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from inkdot.config import Config, ImagesConfig, load_config
+from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, Corruption
 from inkdot.datasets.cohort import patient
-from inkdot.datasets.corruptions import CORRUPTIONS, Corruption
 from inkdot.datasets.image_cache import image_targets, read_image
 from inkdot.datasets.image_tables import read_image_table
 from inkdot.datasets.tile_cache import cached_pixels, labelled_tiles

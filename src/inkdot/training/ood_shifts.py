@@ -5,8 +5,8 @@ from typing import Final, cast
 
 import numpy as np
 
+from inkdot.datasets.augmentation.corruptions import corrupted, named_levels
 from inkdot.datasets.cohort import Cohort, patient
-from inkdot.datasets.corruptions import corrupted, named_levels
 from inkdot.datasets.tile_set import TileSet
 from inkdot.metrics.intervals.confidence_intervals import auc_estimate
 from inkdot.model.network import TileNetwork

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from inkdot.config import AugmentationConfig
-from inkdot.datasets.stain_augmentation import LabStatistics, change_light, hed_jitter, rand_stain_na
+from inkdot.datasets.augmentation.stain import LabStatistics, change_light, hed_jitter, rand_stain_na
 from inkdot.records import RgbArray
 
 

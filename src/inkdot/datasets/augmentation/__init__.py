@@ -1,0 +1,1 @@
+"""Random changes of training tiles, and graded ones for measurements of robustness."""

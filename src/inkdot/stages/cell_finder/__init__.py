@@ -1,0 +1,1 @@
+"""``inkdot cell-finder``: one file per command."""

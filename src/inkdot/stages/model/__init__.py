@@ -1,0 +1,1 @@
+"""``inkdot model``: one file per command."""

@@ -1,0 +1,1 @@
+"""``inkdot review``: one file per command."""
