@@ -28,6 +28,7 @@ from inkdot.storage.atomic import write_text
 from inkdot.storage.embeddings.slide_embeddings import Embeddings
 from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.layout import ModelLayout, RunLayout
+from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.training.distributed.fabric import batch_norm_note
 from inkdot.training.environment import environment_text
@@ -84,39 +85,10 @@ def train_cohort(
     weights_notes += batch_norm_note(trainable(network, frozen=frozen), context.fabric)
     optimizer = optimizer_settings(config, network.backbone)
     context.print([*weights_notes, *([] if frozen else [f"Optimiser: AdamW, {optimizer}."])])
-    if cohort.by_slide:
-        trained = train_mil(network, data, cohort, context)
-        if trained is None:
-            return  # not rank zero, see below
-        network, described, phases = trained
-    elif frozen:
-        if not rank_zero:
-            return
-        heads = HeadNetwork(network)
-        phases = [train_probe(heads, training, context)]
-        described = describe(
-            heads,
-            data,
-            config,
-            trained_on_facts(cohort, config.head_records),
-            mpp_known=mpp_known,
-            images_out_of_fold=out_of_fold if cohort.images else None,
-        )
-    else:
-        phases = [epoch_note(training.targets, config)]
-        context.print(phases)
-        state = fit(network, TileObjective(data, config, context.fabric), context)
-        if not rank_zero:
-            return  # rank zero describes and stores what all have trained
-        described = describe(
-            network,
-            data,
-            config,
-            trained_on_facts(cohort, config.head_records),
-            mpp_known=mpp_known,
-            images_out_of_fold=out_of_fold if cohort.images else None,
-        )
-        phases.append(checkpoint_note(state, config.training))
+    trained = _fitted(network, data, cohort, context, mpp_known=mpp_known, out_of_fold=out_of_fold)
+    if trained is None:
+        return  # rank zero describes and stores what all have trained
+    network, described, phases = trained
     stored = save_model(layout.model, network, with_training_files(described, cohort, config))
     description, slide_notes = validate_whole_slides(
         stored, trainable(network, frozen=frozen), training, cohort, context, tables or layout, out_of_fold
@@ -144,6 +116,48 @@ def train_cohort(
         context.print(
             [f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}; {metric.method})"]
         )
+
+
+def _fitted(
+    network: TileNetwork,
+    data: TrainingData[TileSet],
+    cohort: Cohort,
+    context: RunContext,
+    *,
+    mpp_known: bool,
+    out_of_fold: FlagScores | None,
+) -> tuple[TileNetwork, ModelFile, list[str]] | None:
+    """Fit the network, or heads on its embeddings, and calibrate it.
+
+    Returns:
+        The network, its description, and lines on how it was fitted; None where this is not rank zero.
+    """
+    config, rank_zero = context.config, context.fabric.is_global_zero
+    if cohort.by_slide:
+        return train_mil(network, data, cohort, context)
+
+    def described(trained: TileNetwork) -> ModelFile:
+        return describe(
+            trained,
+            data,
+            config,
+            trained_on_facts(cohort, config.head_records),
+            mpp_known=mpp_known,
+            images_out_of_fold=out_of_fold if cohort.images else None,
+        )
+
+    if config.model.freeze_backbone:
+        if not rank_zero:
+            return None
+        heads = HeadNetwork(network)
+        phases = [train_probe(heads, data.training, context)]
+        return network, described(heads), phases
+    phases = [epoch_note(data.training.targets, config)]
+    context.print(phases)
+    state = fit(network, TileObjective(data, config, context.fabric), context)
+    if not rank_zero:
+        return None
+    return network, described(network), [*phases, checkpoint_note(state, config.training)]
 
 
 def checkpoint_note(state: RunState, settings: TrainingConfig) -> str:

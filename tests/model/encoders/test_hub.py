@@ -59,7 +59,7 @@ def test_a_hub_that_answers_and_a_user_who_is_offline_are_left_alone(port, monke
 
 
 def test_where_a_proxy_is_set_it_is_the_proxy_that_must_answer(port, monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", "http://hub.invalid")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://hub.example")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
     with hub_access() as missing:
         assert missing == "no connection to 127.0.0.1"
