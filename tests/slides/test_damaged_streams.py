@@ -1,5 +1,6 @@
 """Whatever libjpeg warns of is damage, in every reader; Pillow alone drops its warnings."""
 
+import contextlib
 import io
 from contextlib import closing
 from pathlib import Path
@@ -119,3 +120,38 @@ def test_a_native_tile_with_bytes_left_over_is_damaged(tmp_path: Path) -> None:
         with pytest.raises(UnreadableSlideError, match=r"damaged tile at column 1, row 1 of level 0"):
             whole(path)
     assert left_over >= 5
+
+
+def test_a_png_is_refused_where_a_checksum_of_its_pixels_is_wrong(tmp_path: Path) -> None:
+    """Pillow stops after the last row, before zlib's own checksum, and compares that of no chunk of pixels."""
+    path, intact = tmp_path / "a.png", saved("PNG")
+    path.write_bytes(intact)
+    assert np.array_equal(whole(path), noise())
+    silent = 0
+    for before_the_end in (450, 625, 300, 200):
+        damaged = bytearray(intact)
+        damaged[-before_the_end] ^= 16
+        path.write_bytes(damaged)
+        with contextlib.suppress(OSError):
+            silent += not np.array_equal(np.asarray(Image.open(path)), noise())
+        with pytest.raises(
+            UnreadableSlideError, match=r"a\.png: expected a complete image, found a damaged one \("
+        ):
+            whole(path)
+    assert silent >= 1
+
+
+def test_a_png_without_its_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(saved("PNG")[:-12])
+    with pytest.raises(UnreadableSlideError, match="it ends too early"):
+        whole(path)
+
+
+def test_a_damaged_text_of_a_png_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    intact = saved("PNG")
+    text = b"tEXtComment\0x"
+    chunk = len(text[4:]).to_bytes(4, "big") + text + b"\0\0\0\0"
+    path.write_bytes(intact[:-12] + chunk + intact[-12:])
+    assert np.array_equal(whole(path), noise())

@@ -13,7 +13,7 @@ from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 
 QUARTER = Mpp.square(0.25)
-TILE_WIDTH, COMPRESSION = 322, 259
+TILE_WIDTH, COMPRESSION, IMAGE_LENGTH = 322, 259, 257
 LONG = 4
 
 
@@ -67,3 +67,15 @@ def test_a_compression_that_is_not_decoded_is_named(
 def test_a_compression_without_a_name_is_given_as_a_number(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSlideError, match=r"found TIFF compression 65000; export it"):
         open_slide(SlideEntry("a", with_tag(slide(tmp_path / "a.tif"), COMPRESSION, 65000)))
+
+
+def test_a_size_that_needs_more_tiles_than_are_listed_is_damage(tmp_path: Path) -> None:
+    """OpenSlide takes the others for empty, and reads on for minutes."""
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(
+        path, np.full((300, 300, 3), 200, np.uint8), photometric="rgb", tile=(128, 128), compression="zlib"
+    )
+    open_slide(SlideEntry("a", path, mpp=QUARTER)).close()
+    with_tag(path, IMAGE_LENGTH, 300_000)
+    with pytest.raises(UnreadableSlideError, match=r"expected 7,032 tiles in image 0, .* found 9 listed"):
+        open_slide(SlideEntry("a", path, mpp=QUARTER))

@@ -27,6 +27,7 @@ from inkdot.slides.quality_warnings import (
     profile_warnings,
 )
 from inkdot.slides.structure.jpeg_stream import decode_strictly
+from inkdot.slides.structure.png_chunks import check_png_chunks
 from inkdot.slides.structure.tiff_contents import check_tiff_streams, colour_pages, tiff_warnings
 from inkdot.slides.structure.tiff_limits import rare_compression, unknown_compression
 from inkdot.slides.synthetic_flag import is_marked_synthetic
@@ -167,6 +168,8 @@ def _rgb(path: Path, image: Image.Image) -> RgbArray:
             planes = [_tiff_page(path, image, number)[..., 0] for number in colours]
             return np.stack(planes, axis=-1)
         return _tiff_page(path, image, 0)
+    if image.format == "PNG":
+        check_png_chunks(path)
     return _pixels(image)
 
 

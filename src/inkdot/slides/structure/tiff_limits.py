@@ -21,21 +21,32 @@ _COMPRESSIONS: Final = {
 
 
 def refuse_huge_tiles(path: Path) -> None:
-    """Refuse a TIFF with native tiles of more than :data:`LARGEST_TILE_PX` pixels; other files are left alone.
+    """Refuse a TIFF with native tiles of more than :data:`LARGEST_TILE_PX` pixels, or that lists fewer tiles than its size needs.
+
+    OpenSlide takes tiles that are not listed for empty ones. Other files are left alone.
 
     Raises:
-        UnreadableSlideError: It has such a tile.
+        UnreadableSlideError: It has such a tile, or too few.
     """
     try:
         with quiet_tifffile(), tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and page.is_tiled]
             largest = max(((page.tilewidth, page.tilelength) for page in pages), key=_area, default=(0, 0))
-    except ODD_STRUCTURE:
+            short = next(
+                ((number, *counts) for number, page in enumerate(pages) if (counts := _too_few_tiles(page))),
+                None,
+            )
+    except (*ODD_STRUCTURE, ZeroDivisionError):
         return
     if _area(largest) > LARGEST_TILE_PX:
         raise UnreadableSlideError(
             f"{path}: expected tiles of at most {LARGEST_TILE_PX:,} pixels, found {largest[0]:,} x {largest[1]:,}; "
             "copy the file again, or export it with tiles of 256 pixels a side"
+        )
+    if short is not None:
+        raise UnreadableSlideError(
+            f"{path}: expected {short[1]:,} tiles in image {short[0]}, as its size needs, found {short[2]:,} listed; "
+            "copy the file again, or export it anew"
         )
 
 
@@ -65,3 +76,10 @@ def unknown_compression(path: Path, name: str) -> UnreadableSlideError:
 
 def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
+
+
+def _too_few_tiles(page: tifffile.TiffPage) -> tuple[int, int] | None:
+    """Tiles that the size of a page needs and those that it lists, where they are fewer; else None."""
+    needed = -(-page.imagewidth // page.tilewidth) * -(-page.imagelength // page.tilelength)
+    found = len(page.dataoffsets)
+    return (needed, found) if found < needed else None
