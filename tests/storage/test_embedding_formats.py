@@ -271,3 +271,9 @@ def test_inkdots_own_file_is_read_as_it_is(own: tuple[Path, Embeddings], reader:
     np.testing.assert_array_equal(coords, COORDS)
     assert side_l0_px == 512
     assert read_any(own[0], SOURCE).metadata == own[1].metadata
+
+
+def test_a_stated_side_of_zero_is_refused(tmp_path: Path) -> None:
+    path = save_stamp(tmp_path / "s.h5", COORDS * 0.25, {"tile_size_um": 256.0, "tile_size_px": 0})
+    with pytest.raises(StorageError, match="expected tiles of a side above 0, found 0 px"):
+        read_foreign(path, SOURCE)

@@ -99,7 +99,9 @@ def stamp_tiles(
             "extract the features again with STAMP 2.1 or later"
         )
     tiles = (
-        ForeignTiles(round(side_px), side_um / mpp, 0) if side_px else _stated(source.tile_spec, source.slide)
+        ForeignTiles(round(side_px), side_um / mpp, 0)
+        if side_px is not None
+        else _stated(source.tile_spec, source.slide)
     )
     return tiles, corners / mpp
 
