@@ -10,10 +10,10 @@ _KEPT_END = 400
 
 
 class InkdotError(Exception):
-    """Base of all exceptions of Inkdot; its text has at most 2,000 characters, whatever it quotes."""
+    """Base of all exceptions of Inkdot; its text is one line of at most 2,000 characters, whatever it quotes."""
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = " ".join(super().__str__().splitlines())
         if len(text) <= _LONGEST_MESSAGE:
             return text
         return f"{text[: _LONGEST_MESSAGE - _KEPT_END - 3]} … {text[-_KEPT_END:]}"
