@@ -103,5 +103,27 @@ def test_other_versions_and_missing_footer_entries_are_refused_by_name(tmp_path:
         with pytest.raises(StorageError, match=f"with their footer, found KeyError: '{name}'"):
             read_cluster_scores(path)
     write_table(path, cluster_rows().drop(["attention"]), CLUSTER_SCORES_VERSION, footer)
-    with pytest.raises(StorageError, match=r"expected columns cluster_id, .*attention.*, found cluster_id"):
+    with pytest.raises(
+        StorageError, match=r"found column attention of none in place of float; run `inkdot predict` again"
+    ):
         read_cluster_scores(path)
+
+
+def test_a_column_of_another_type_and_warnings_that_are_no_texts_are_named(tmp_path: Path) -> None:
+    path, footer = tmp_path / "s.parquet", SCORE_FOOTER | BINDING
+    footer.pop("version")
+    rows = cluster_rows()
+    as_text = rows.set_column(0, "cluster_id", rows.column("cluster_id").cast(pa.string()))
+    write_table(path, as_text, CLUSTER_SCORES_VERSION, footer)
+    with pytest.raises(StorageError, match="found column cluster_id of string in place of int32"):
+        read_cluster_scores(path)
+    write_table(path, rows, CLUSTER_SCORES_VERSION, footer | {"warnings": ["a", 0.5]})
+    with pytest.raises(StorageError, match="warnings: expected a list of texts; run `inkdot predict` again"):
+        read_cluster_scores(path)
+
+
+def test_clusters_fit_a_table_that_has_their_tiles(tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    write_cluster_scores(path, cluster_rows(), SCORE_FOOTER, **BINDING)
+    scores = read_cluster_scores(path)
+    assert [scores.fits(tiles) for tiles in (1, 2, 3, 4)] == [False, False, True, True]

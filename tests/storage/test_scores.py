@@ -55,3 +55,19 @@ def test_a_missing_footer_entry_is_named(tmp_path: Path) -> None:
         path = written(tmp_path / f"{name}.parquet", {key: FOOTER[key] for key in FOOTER if key != name})
         with pytest.raises(StorageError, match=f"found KeyError: '{name}'; run `inkdot predict` again"):
             read_scores(path)
+
+
+def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:
+    path, table = tmp_path / "s.parquet", scores_schema(DEFAULT_HEADS).empty_table()
+    for changed, found in (
+        (table.drop_columns("y_l0_px"), "column y_l0_px of none in place of int32"),
+        (table.append_column("x_l0_px", table.column("x_l0_px")), "column x_l0_px of none in place of int32"),
+        (
+            table.set_column(0, "x_l0_px", table.column(0).cast("float")),
+            "column x_l0_px of float in place of int32",
+        ),
+        (table.append_column("more", table.column(0)), "columns x_l0_px, "),
+    ):
+        write_table(path, changed, SCORES_VERSION, FOOTER)
+        with pytest.raises(StorageError, match=f"expected the columns of {SCORES_VERSION}, found {found}"):
+            read_scores(path)

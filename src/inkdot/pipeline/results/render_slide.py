@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from inkdot.config import ReviewConfig
+from inkdot.errors import StorageError
 from inkdot.execution.watchdog import with_heartbeat
 from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.records import MaskArray, RgbArray, SlideEntry
@@ -23,6 +24,7 @@ from inkdot.storage.image_files import read_image_metadata, write_indexed_png, w
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
+from inkdot.storage.tables.parquet_tables import checked_footer
 from inkdot.storage.tables.predictions import Prediction
 from inkdot.storage.tables.scores import read_scores
 from inkdot.tiling.mask_image import MAX_SIDE_PX, not_assessable_in
@@ -115,7 +117,14 @@ def read_slide_prediction(layout: RunLayout, slide_id: str) -> Prediction:
     """
     clustered = layout.cluster_scores(slide_id)
     clusters = read_cluster_scores(clustered) if clustered.exists() else None
-    return slide_prediction(slide_id, read_scores(layout.scores(slide_id)), clusters)
+    scores = read_scores(layout.scores(slide_id))
+    if clusters is not None and not clusters.fits(len(scores.table)):
+        raise StorageError(
+            f"{clustered}: expected clusters of the {len(scores.table)} tiles in {layout.scores(slide_id)}, found some of "
+            "other tiles; run `inkdot predict` again"
+        )
+    with checked_footer(layout.scores(slide_id), "scored tiles"):
+        return slide_prediction(slide_id, scores, clusters)
 
 
 def slide_images_current(entry: SlideEntry, layout: RunLayout) -> bool:

@@ -9,9 +9,9 @@ import pyarrow as pa
 from inkdot.errors import StorageError
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION
+from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION, clusters_schema
 from inkdot.storage.tables.scores import read_scores
-from inkdot.storage.tables.parquet_tables import read_footer, read_table
+from inkdot.storage.tables.parquet_tables import check_columns, read_footer, read_table
 from inkdot.review.results.ranking import Ranking
 from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters, scored_clusters
@@ -68,6 +68,12 @@ def read_slide_results(layout: RunLayout, slide_id: str, name: str) -> SlideResu
         return SlideResults(slide, None)
     scores = read_cluster_scores(layout.cluster_scores(slide_id))
     table, footer = read_table(layout.clusters(slide_id), CLUSTERS_VERSION)
+    check_columns(layout.clusters(slide_id), table, clusters_schema(), CLUSTERS_VERSION)
+    if wrong := _mismatch(slide, scores.table, table, footer):
+        raise StorageError(
+            f"{layout.clusters(slide_id)}: expected the clusters of the tiles in {path}, found {wrong}; "
+            "run `inkdot predict` again"
+        )
     slide = replace(slide, facts=replace(slide.facts, warnings=scores.warnings))
     try:
         return SlideResults(slide, scored_clusters(slide, scores, table, footer))
@@ -76,3 +82,21 @@ def read_slide_results(layout: RunLayout, slide_id: str, name: str) -> SlideResu
             f"{layout.clusters(slide_id)}: expected the clusters of {path.name}, found {type(error).__name__}: "
             f"{' '.join(str(error).split())}; run `inkdot predict` again"
         ) from None
+
+
+def _mismatch(
+    slide: ScoredSlide, scores: pa.Table, clusters: pa.Table, footer: Mapping[str, object]
+) -> str:
+    """What shows that tables are not of one run: their rows name each other by number. Empty where nothing does."""
+    tiles, count = len(slide.x_l0_px), len(clusters)
+    if len(scores) != count:
+        return f"{count} clusters, and scores of {len(scores)}"
+    if len(slide.cluster_ids) != tiles:
+        return f"{tiles - len(slide.cluster_ids)} tiles without a cluster"
+    if not all(0 <= owner < count for owner in slide.cluster_ids):
+        return f"tiles of other clusters than 0 to {count - 1}"
+    listed = cast("list[list[int]]", clusters.column("tile_rows").to_pylist())
+    if not all(0 <= row < tiles for rows in listed for row in rows):
+        return f"other tiles than 0 to {tiles - 1}"
+    measured = footer.get("measured", {})
+    return "" if isinstance(measured, Mapping) else "no numbers of measured clusters"

@@ -194,7 +194,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             slide_score=scores.slide_score,
         )
         flagged = scores.flagged
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise StorageError(
             f"{source}: expected scores with their facts, found {type(error).__name__}: {error}; "
             "run `inkdot predict` again"

@@ -9,12 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.record_json import heads_from_json
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, cluster_scores_schema
-from inkdot.storage.tables.parquet_tables import checked_footer, read_table, write_table
+from inkdot.storage.tables.parquet_tables import (
+    check_columns,
+    checked_footer,
+    read_table,
+    texts_of,
+    write_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,15 @@ class ClusterScores:
     def top_tile(self, row: int) -> int:
         """Row of the tile with the highest score of a cluster (a row of the table) that has tiles."""
         return int(self.table.column("top_tile_row")[row].as_py())
+
+    def fits(self, tiles: int) -> bool:
+        """Whether every cluster names a tile of a table of so many rows, and one with a score names any."""
+        rows = cast("list[int | None]", self.table.column("top_tile_row").to_pylist())
+        scored = ~np.isnan(self.flag_scores)
+        return bool(scored.any() or not tiles) and all(
+            0 <= row < tiles if row is not None else not has_score
+            for row, has_score in zip(rows, scored, strict=True)
+        )
 
     @property
     def flag_scores(self) -> npt.NDArray[np.float64]:
@@ -109,6 +123,7 @@ def read_cluster_scores(path: Path) -> ClusterScores:
     table, footer = read_table(path, CLUSTER_SCORES_VERSION)
     with checked_footer(path, "scored clusters"):
         heads = heads_from_json(footer["heads"])
+        texts_of(footer, "warnings")
         points = cast("Mapping[str, object]", footer["operating_points"])
         scores = ClusterScores(
             table=table,
@@ -120,9 +135,5 @@ def read_cluster_scores(path: Path) -> ClusterScores:
             model_sha256=str(footer["model_sha256"]),
             footer=footer,
         )
-    if table.column_names != cluster_scores_schema(heads).names:
-        raise StorageError(
-            f"{path}: expected columns {', '.join(cluster_scores_schema(heads).names)}, "
-            f"found {', '.join(table.column_names)}; run `inkdot predict` again"
-        )
+    check_columns(path, table, cluster_scores_schema(heads), CLUSTER_SCORES_VERSION)
     return scores

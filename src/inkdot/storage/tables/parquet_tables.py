@@ -89,6 +89,41 @@ def checked_footer(path: Path, what: str) -> Generator[None]:
         ) from None
 
 
+def check_columns(path: Path, table: pa.Table, expected: pa.Schema, version: str) -> None:
+    """Refuse a table whose columns have other names or types than its version states.
+
+    Raises:
+        StorageError: A column is missing, of another type, or more than expected.
+    """
+    found = table.schema.remove_metadata()
+    if found.equals(expected):
+        return
+    wrong = next(
+        (
+            f"column {field.name} of {found.field(place).type if place >= 0 else 'none'} in place of {field.type}"
+            for field in expected
+            if (place := found.get_field_index(field.name)) < 0 or found.field(place).type != field.type
+        ),
+        f"columns {', '.join(found.names)} in place of {', '.join(expected.names)}",
+    )
+    raise StorageError(
+        f"{path}: expected the columns of {version}, found {wrong}; run {made_by(version)} again"
+    )
+
+
+def texts_of(footer: Mapping[str, object], name: str) -> list[str]:
+    """A list of texts in a footer.
+
+    Raises:
+        KeyError: The footer has no such entry.
+        TypeError: It is no list of texts.
+    """
+    value = footer[name]
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in cast("list[object]", value)):
+        raise TypeError(f"{name}: expected a list of texts")
+    return cast("list[str]", value)
+
+
 def _footer(path: Path, schema: pa.Schema, version: str) -> dict[str, object]:
     raw = cast("dict[bytes, bytes] | None", schema.metadata) or {}
     if _KEY not in raw:

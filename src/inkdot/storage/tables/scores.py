@@ -14,8 +14,8 @@ from inkdot.records import TileSpec
 from inkdot.storage.models.model_records import AbstentionBand, OperatingPoint
 from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.record_json import heads_from_json, tile_spec_from_json
-from inkdot.storage.schemas import SCORES_VERSION
-from inkdot.storage.tables.parquet_tables import checked_footer, read_table
+from inkdot.storage.schemas import SCORES_VERSION, scores_schema
+from inkdot.storage.tables.parquet_tables import check_columns, checked_footer, read_table, texts_of
 
 MEMBER_SLIDE_SCORES: Final = "member_slide_scores"
 UNSEEN: Final = "unseen"
@@ -112,6 +112,8 @@ def read_scores(path: Path) -> SlideScores:
     """
     table, footer = read_table(path, SCORES_VERSION)
     with checked_footer(path, "scored tiles"):
+        expected = scores_schema(heads_from_json(footer["heads"]), ensemble="spread" in table.column_names)
+        check_columns(path, table, expected, SCORES_VERSION)
         return _slide_scores(table, footer)
 
 
@@ -129,7 +131,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
         spec=tile_spec_from_json(footer["tile_spec"]),
         operating_points={name: OperatingPoint.model_validate(point) for name, point in points.items()},
         warnings=(
-            *cast("list[str]", footer["warnings"]),
+            *texts_of(footer, "warnings"),
             *distant,
         ),
         synthetic_model=bool(footer["synthetic_model"]),
@@ -139,7 +141,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
             for name, own in cast("Mapping[str, object]", footer.get("abstention") or {}).items()
         },
         member_slide_scores=tuple(cast("list[float]", footer.get(MEMBER_SLIDE_SCORES) or [])),
-        ood_reasons=(*cast("list[str]", footer.get(UNSEEN) or []), *distant),
+        ood_reasons=(*(texts_of(footer, UNSEEN) if footer.get(UNSEEN) else []), *distant),
         keep_ood_calls=footer.get(OOD_CALLS) != "abstain",
         mil_score=cast("float | None", footer.get(MIL_SCORE)),
         slide_score=SlideScoreRule.model_validate(footer["slide_score"])
