@@ -51,6 +51,10 @@ THIEF = '<!DOCTYPE a [<!ENTITY file SYSTEM "file:///etc/passwd">]>'
         (feature([[[float("nan"), 1], [20, 10], [20, 20]]]), "finite coordinates"),
         (feature(SQUARE, "Circle"), "geometry type 'Circle'"),
         (feature(SQUARE, name="Tumour"), "found 'Tumour'"),
+        (
+            feature(SQUARE)[:-1].rpartition('"properties"')[0] + '"properties": "Tumor"}',
+            "properties: expected",
+        ),
         (feature(SQUARE, name=None), "found '(unclassified)'"),
         (feature([[[9000, 10], [9100, 10], [9100, 90]]]), "expected a region on the slide"),
         ("<html><body>this is a page of the web, not an annotation</body></html>", "found 'html'"),
