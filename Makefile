@@ -24,12 +24,17 @@ REST ?=
 JOBS ?= auto
 PARALLEL := --numprocesses $(JOBS) --dist loadfile
 PYTEST_ARGS ?=
+CASES ?= 200
+SEED ?= 0
+FUZZ_ARGS ?=
+TOOLS := .cache/tools
+SBOM ?= sbom.json
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check docs format bench ci clean
+.PHONY: help install demo test test-all check docs format bench fuzz sbom audit ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -79,6 +84,23 @@ format: $(STAMP)  ## fix style and format
 
 bench: $(STAMP)  ## benchmarks of reading, prediction and sparse slides
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; "$(BIN)/python" "benchmarks/bench_$$name.py"; done
+
+fuzz: $(STAMP)  ## changed files of every kind: CASES=200 SEED=0 (CONTRIBUTING.md)
+	"$(BIN)/python" scripts/fuzz --cases $(CASES) --seed $(SEED) $(FUZZ_ARGS)
+
+# These tools stay out of the environment that they describe.
+sbom: $(STAMP)  ## the list of all components (SBOM, CycloneDX) in sbom.json
+	"$(PYTHON)" -m venv "$(TOOLS)"
+	"$(TOOLS)/bin/python" -m pip install --quiet cyclonedx-bom==7.5.0
+	"$(TOOLS)/bin/cyclonedx-py" environment "$(BIN)/python" --output-reproducible --output-file "$(SBOM)"
+
+audit:  ## known vulnerabilities of the pinned versions; needs the network
+	@"$(PYTHON)" -m venv "$(TOOLS)" && "$(TOOLS)/bin/python" -m pip install --quiet pip-audit==2.10.1 && \
+		"$(TOOLS)/bin/pip-audit" --version >/dev/null || { \
+		echo "make audit needs pip-audit from the package index, which was not reached; nothing was checked." >&2; exit 2; }
+	@"$(TOOLS)/bin/pip-audit" --requirement constraints.txt --no-deps --disable-pip 2>"$(TOOLS)/audit.txt" || { \
+		grep -q "known vulnerabilit" "$(TOOLS)/audit.txt" && exit 1; \
+		echo "make audit needs a database of vulnerabilities (pypi.org), which was not reached; nothing was checked. See $(TOOLS)/audit.txt" >&2; exit 2; }
 
 ci:  ## all steps of CI in a fresh environment
 	.ci/run
