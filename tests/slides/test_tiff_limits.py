@@ -13,7 +13,7 @@ from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 
 QUARTER = Mpp.square(0.25)
-TILE_WIDTH, COMPRESSION, IMAGE_LENGTH = 322, 259, 257
+TILE_WIDTH, TILE_LENGTH, COMPRESSION, IMAGE_LENGTH = 322, 323, 259, 257
 LONG = 4
 
 
@@ -78,4 +78,18 @@ def test_a_size_that_needs_more_tiles_than_are_listed_is_damage(tmp_path: Path) 
     open_slide(SlideEntry("a", path, mpp=QUARTER)).close()
     with_tag(path, IMAGE_LENGTH, 300_000)
     with pytest.raises(UnreadableSlideError, match=r"expected 7,032 tiles in image 0, .* found 9 listed"):
+        open_slide(SlideEntry("a", path, mpp=QUARTER))
+
+
+def test_a_tile_side_of_several_values_is_damage(tmp_path: Path) -> None:
+    """tifffile gives it as an array without a sign."""
+    path = tmp_path / "a.tif"
+    rgb = np.full((300, 300, 3), 200, np.uint8)
+    tifffile.imwrite(path, rgb, photometric="rgb", tile=(128, 128), metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[TILE_LENGTH].offset
+    data = bytearray(path.read_bytes())
+    data[at + 4 : at + 8] = struct.pack("<I", 65536)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableSlideError):
         open_slide(SlideEntry("a", path, mpp=QUARTER))

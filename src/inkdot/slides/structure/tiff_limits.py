@@ -1,6 +1,8 @@
 """TIFFs that decoders cannot read: of a compression that they do not know, or of tiles that no memory holds."""
 
 # pyright: reportUnknownMemberType=false
+
+import math
 from pathlib import Path
 from typing import Final
 
@@ -80,6 +82,10 @@ def _area(size: tuple[int, int]) -> int:
 
 def _too_few_tiles(page: tifffile.TiffPage) -> tuple[int, int] | None:
     """Tiles that the size of a page needs and those that it lists, where they are fewer; else None."""
-    needed = -(-page.imagewidth // page.tilewidth) * -(-page.imagelength // page.tilelength)
+    # Sizes of odd types of tags are numbers of NumPy, which overflow.
+    needed = math.prod(
+        -(-int(size) // int(side))
+        for size, side in ((page.imagewidth, page.tilewidth), (page.imagelength, page.tilelength))
+    )
     found = len(page.dataoffsets)
     return (needed, found) if found < needed else None
