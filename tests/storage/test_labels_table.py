@@ -58,6 +58,7 @@ def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
         (HEADER + "s1,here,malignancy,benign,,\n", r"column geometry: .* found 'here'"),
         (HEADER + 's1,"POLYGON ((0 0, 8 8, 8 0, 0 8, 0 0))",malignancy,benign,,\n', r"cross itself"),
         (HEADER + 's1,"POLYGON ((0 0, 1 nan, 8 0, 0 0))",malignancy,benign,,\n', r"column geometry"),
+        (HEADER + 's1,"POLYGON ((0 0, 1 1e309, 8 0, 0 0))",malignancy,benign,,\n', r"column geometry"),
         (HEADER + f"s1,{SQUARE},malignancy\n", r"line 2: expected 6 fields, found fewer"),
         (HEADER + f"s1,{SQUARE},malignancy,benign,,,,\n", r"line 2: expected 6 fields, found more"),
         ("slide_id,geometry,head\n", r"expected columns slide_id, .* found slide_id, geometry, head"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -210,7 +211,8 @@ def verdict_of_row(where: str, cells: Mapping[str, str], heads: Sequence[Head]) 
 
 def _geometry(where: str, text: str) -> BaseGeometry:
     try:
-        region = shapely.from_wkt(text)
+        with np.errstate(all="ignore"):  # numbers that are none are refused below
+            region = shapely.from_wkt(text)
     except shapely.errors.GEOSException:
         region = None
     if region is None or region.geom_type != "Polygon" or region.is_empty or not region.is_valid:

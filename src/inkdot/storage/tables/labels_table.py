@@ -106,7 +106,7 @@ def read_region(where: str, text: str) -> BaseGeometry:
         ManifestError: It is none.
     """
     try:
-        with np.errstate(invalid="ignore"):  # "nan" is refused below
+        with np.errstate(all="ignore"):  # "nan" and 1e309 are refused below
             region = shapely.from_wkt(text)
     except shapely.errors.GEOSException:
         region = None

@@ -98,11 +98,16 @@ def check_columns(path: Path, table: pa.Table, expected: pa.Schema, version: str
     found = table.schema.remove_metadata()
     if found.equals(expected):
         return
+    types = (
+        dict(zip(found.names, map(str, found.types), strict=True))
+        if len(set(found.names)) == len(found)
+        else {}
+    )
     wrong = next(
         (
-            f"column {field.name} of {found.field(place).type if place >= 0 else 'none'} in place of {field.type}"
-            for field in expected
-            if (place := found.get_field_index(field.name)) < 0 or found.field(place).type != field.type
+            f"column {name} of {types.get(name, 'none')} in place of {kind}"
+            for name, kind in zip(expected.names, map(str, expected.types), strict=True)
+            if types.get(name) != kind
         ),
         f"columns {', '.join(found.names)} in place of {', '.join(expected.names)}",
     )
