@@ -93,10 +93,22 @@ def test_wrong_tables(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["tile", "train"])  # `evaluate` skips rows of heads that its model lacks
+def test_labels_of_unknown_heads_are_refused_where_they_train(
+    tmp_path: Path, config: Path, inkdot: Inkdot, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    slides, out = tmp_path / "slides.csv", tmp_path / "run"
+    slides.write_text("slide_id,path,annotation\na,a.tif,labels.csv\n")
+    (tmp_path / "labels.csv").write_text(f"{LABELS}a,{REGION},ploidy,x,r,s\n")
+    named = ("--slides", slides) if command == "train" else (slides,)
+    inkdot(command, *named, "--config", config, "--out", out, code=2)
+    assert "labels.csv: line 2: column head: expected malignancy, morphology" in one_line(capsys)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("slide_id,path,annotation\na,a.tif,labels.csv\n", "labels.csv: line 2: column head: expected malignancy, morphology"),
         (
             "slide_id,path,patient_id,malignancy,split\na,a.tif,P,benign,train\nb,b.tif,P,benign,test\n",
             "line 3: column split: expected one value for patient 'P', found 'test' here and 'train' in line 2",
@@ -314,8 +326,11 @@ def test_a_cell_finder_that_is_none_is_one_line_before_any_slide(
     (tmp_path / "wrong.yaml").write_text(
         text.replace("tiling: {", "tiling: {cell_finder: Shiped, "), encoding="utf-8"
     )
-    slide(tmp_path / "a.tif")
-    (tmp_path / "slides.csv").write_text("slide_id,path,malignancy\na,a.tif,benign\n", encoding="utf-8")
+    names = {"a": "benign", "b": "benign", "c": "malignant", "d": "malignant"}
+    for name in names:
+        slide(tmp_path / f"{name}.tif")
+    rows = "".join(f"{name},{name}.tif,{label}\n" for name, label in names.items())
+    (tmp_path / "slides.csv").write_text(f"slide_id,path,malignancy\n{rows}", encoding="utf-8")
     out = tmp_path / "run"
     if command == "tile":
         inkdot("tile", tmp_path / "a.tif", "--config", tmp_path / "wrong.yaml", "--out", out, code=2)

@@ -335,7 +335,7 @@ def test_verdicts_on_another_model_are_counted_on_the_terminal(
     own = served_results(results.root, ServeSettings()).study
     for study in (own, replace(own, model_sha256="0" * 64)):
         place = "POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))"
-        entry = {"verdicts": {}, "note": "x"}
+        entry = {"verdicts": {}, "note": {"text": "x", "time": "2026-01-01T00:00:00Z"}}
         store.record(Change("dr-a", study, "r1", "s1", place, 1, 0.5, entry, False, "2026-01-01T00:00:00Z"))
     store.close()
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError):
