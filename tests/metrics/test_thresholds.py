@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
+from scipy import special
 
-from inkdot.metrics.decision.thresholds import threshold_for_sensitivity
+from inkdot.metrics.decision.thresholds import (
+    logit,
+    midpoint,
+    rounded_down,
+    threshold_for_sensitivity,
+    threshold_in_gap,
+)
 
 
 def brute_force(truth, scores, target):
@@ -45,3 +52,54 @@ def test_ties_at_the_threshold_are_all_called():
 def test_no_positive_row_or_an_impossible_sensitivity_is_refused(truth, target):
     with pytest.raises(ValueError, match="expected"):
         threshold_for_sensitivity(np.array(truth), np.array([0.1, 0.2]), target)
+
+
+def test_the_logit_is_scipys_and_that_of_0_and_1_is_that_of_the_closest_float32():
+    inner = np.array([1e-6, 0.1, 0.5, 0.99])
+    np.testing.assert_allclose(logit(inner), special.logit(inner), rtol=1e-12)
+    nearest = 0.5 * (1.0 - float(np.nextafter(np.float32(1), np.float32(0))))
+    np.testing.assert_allclose(logit([0.0, 1.0]), special.logit([nearest, 1.0 - nearest]), rtol=1e-12)
+    assert nearest == 2.0**-25
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.99, 0.9999), (0.1, 0.3), (0.2, 0.8), (0.0, 0.5)])
+def test_the_midpoint_is_halfway_in_logits(low, high):
+    ends = special.logit(np.clip([low, high], 2.0**-25, 1 - 2.0**-25))
+    assert midpoint(low, high) == pytest.approx(special.expit(ends.mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("score", "rounded"),
+    [
+        (0.12345, 0.1234), (0.5, 0.5), (0.0012345, 0.001234), (0.87654321, 0.8765), (0.999912345, 0.99991234), (0.1, 0.1),
+        (0.29, 0.29), (1e-7, 1e-7), (1.23456e-6, 1.23e-6), (0.0, 0.0), (1.0, 1.0), (2.0**-25, 2.0**-25),
+        (1 - 2.0**-26, 1 - 2.0**-26),
+    ],
+)  # fmt: skip
+def test_a_threshold_is_rounded_down_to_four_digits_of_the_distance_from_the_closer_end(score, rounded):
+    assert rounded_down(score) == rounded
+    assert rounded_down(score) <= score
+
+
+@pytest.mark.parametrize(
+    ("truth", "scores", "at_most", "low", "high"),
+    [
+        ([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9], 0.9, 0.2, 0.6),  # separated: the middle of the widest gap
+        ([0, 1, 0, 1], [0.1, 0.3, 0.5, 0.9], 0.9, 0.5, 0.9),
+        ([0, 1, 0, 1], [0.1, 0.3, 0.5, 0.9], 0.3, 0.1, 0.3),  # the negative one at 0.5 lies above
+        ([0, 1, 0, 1], [0.1, 0.3, 0.3, 0.9], 0.3, 0.1, 0.3),  # as does one with the same score
+        (
+            [0, 1, 1],
+            [0.3, 0.3, 0.9],
+            0.9,
+            0.3,
+            0.9,
+        ),  # a positive one with the score of a negative one is not above it
+    ],
+)
+def test_the_threshold_is_in_the_gap_below(truth, scores, at_most, low, high):
+    assert threshold_in_gap(np.array(truth, bool), scores, at_most) == pytest.approx(midpoint(low, high))
+
+
+def test_without_a_negative_row_below_it_is_the_lowest_positive_score():
+    assert threshold_in_gap(np.array([True, True, False]), [0.4, 0.6, 0.7], 0.6) == 0.4

@@ -11,7 +11,8 @@ from inkdot.pipeline.results.slide_prediction import slide_prediction
 from inkdot.records import TileSpec
 from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
 from inkdot.storage.models.slide_score_rule import SlideScoreRule
-from inkdot.storage.schemas import scores_schema
+from inkdot.storage.schemas import cluster_scores_schema, scores_schema
+from inkdot.storage.tables.cluster_scores import ClusterScores
 from inkdot.storage.tables.scores import SlideScores
 from inkdot.units import MicrometresPerPixel, TilePx
 
@@ -214,3 +215,82 @@ def test_the_band_is_of_corrected_scores():
     own = replace(own, abstention={"malignancy": abstained(0.7, 0.8)})
     assert slide_prediction("one", own).call == "indeterminate"
     assert slide_prediction("one", replace(own, slide_score=None)).call == "flagged"
+
+
+THRESHOLD = np.float32(0.8)
+BELOW = float(np.nextafter(THRESHOLD, np.float32(0.0)))
+
+
+def clusters_of(malignant: list[float | None]) -> ClusterScores:
+    """Clusters with these scores, None without a tile; the top tile of each is the row of its number."""
+    schema = cluster_scores_schema(DEFAULT_HEADS)
+    columns = {name: [None] * len(malignant) for name in schema.names}
+    columns |= {"cluster_id": list(range(len(malignant))), "top_tile_row": list(range(len(malignant)))}
+    columns |= {"p.malignancy.malignant": malignant}
+    columns |= {
+        f"p.morphology.{name}": [None if value is None else 0.9 * own for value in malignant]
+        for name, own in (("small_cell", 1.0), ("large_cell", 0.0))
+    }
+    nullable = pa.schema([field.with_nullable(True) for field in schema])
+    table = pa.Table.from_pydict(columns, schema=nullable)
+    return ClusterScores(table, DEFAULT_HEADS, {}, "max", "", "", "", {"warnings": []})
+
+
+@pytest.mark.parametrize(("highest", "call", "flagged"), [(0.8, "flagged", 1), (BELOW, "nothing flagged", 0)])
+def test_the_very_score_that_set_the_threshold_is_flagged(highest, call, flagged):
+    said = slide_prediction("one", scores([0.1, highest], ENOUGH))
+    assert (said.call, said.flagged_tiles, said.clusters, said.flagged_clusters) == (call, flagged, "", "")
+    assert bool(said.further_calls) == (call == "flagged")
+
+
+@pytest.mark.parametrize(("highest", "call", "flagged"), [(0.8, "flagged", 1), (BELOW, "nothing flagged", 0)])
+def test_so_is_a_cluster_with_that_score(highest, call, flagged):
+    # Tile 2, which is no cluster's, must not decide.
+    said = slide_prediction("one", scores([0.1, 0.2, 0.99], ENOUGH), clusters_of([None, highest]))
+    assert (said.call, said.clusters, said.flagged_clusters) == (call, "2", str(flagged))
+    assert said.score == "0.8000"
+    assert (said.top_x_l0_px, said.tiles, said.flagged_tiles) == ("1", 3, 1)
+    assert said.further_calls == ("morphology: small-cell-like" if flagged else "")
+
+
+@pytest.mark.parametrize(("pooled", "call"), [(0.8, "flagged"), (BELOW, "nothing flagged")])
+def test_so_is_a_slide_with_that_score_by_attention(pooled, call):
+    attention = OperatingPoint.model_construct(
+        **{**dict.fromkeys(OperatingPoint.model_fields), "threshold": 0.8, "evaluated_on": "attention"}
+    )
+    own = replace(scores([0.1, 0.99], ENOUGH), operating_points={"malignancy": attention}, mil_score=pooled)
+    assert slide_prediction("one", own).call == call
+
+
+def test_the_spread_of_an_ensemble_is_that_of_the_highest_tile_or_cluster_or_of_the_pooled_scores():
+    own = scores([0.1, 0.9, 0.5], ENOUGH)
+    own = replace(own, table=own.table.append_column("spread", pa.array([0.01, 0.02, 0.03], pa.float32())))
+    assert slide_prediction("one", own).spread == "0.0200"
+    assert slide_prediction("one", own, clusters_of([0.3, None, 0.4])).spread == "0.0300"
+    assert slide_prediction("one", replace(own, member_slide_scores=(0.2, 0.4))).spread == "0.1000"
+    assert slide_prediction("one", scores([0.1], ENOUGH)).spread == ""
+
+
+@pytest.mark.parametrize("clusters", [None, []])
+def test_a_slide_without_a_tile_is_inadequate(clusters):
+    given = None if clusters is None else clusters_of(clusters)
+    said = slide_prediction("one", scores([], ENOUGH), given)
+    assert (said.call, said.reason, said.outcome) == ("inadequate", "no tile with foreground", "done")
+    assert (said.clusters, said.flagged_clusters) == (("", "") if clusters is None else ("0", "0"))
+    assert (said.nuclei_in_focus, said.assessable_mm2, said.unassessable_fraction) == (
+        "312",
+        "301.2",
+        "0.0410",
+    )
+    assert slide_prediction("one", scores([], TOO_FEW), given).reason.startswith("7 nucleated cells")
+
+
+def test_a_morphology_is_the_mean_over_flagged_regions_alone():
+    own = scores([0.95, 0.9, 0.1], ENOUGH)
+    for name, values in (("small_cell", [0.9, 0.7, 0.0]), ("large_cell", [0.1, 0.3, 1.0])):
+        index = own.table.schema.get_field_index(f"p.morphology.{name}")
+        field = own.table.schema.field(index)
+        own = replace(own, table=own.table.set_column(index, field, pa.array(values, pa.float32())))
+    assert slide_prediction("one", own).further_calls == "morphology: small-cell-like"  # 0.8 of two tiles
+    own = replace(own, abstention={"morphology": abstained(None, 0.81)})
+    assert slide_prediction("one", own).further_calls == "morphology: indeterminate"

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from inkdot.config import HeadConfig
 from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import TileSpec
+from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import write_table
@@ -71,3 +74,56 @@ def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:
         write_table(path, changed, SCORES_VERSION, FOOTER)
         with pytest.raises(StorageError, match=f"expected the columns of {SCORES_VERSION}, found {found}"):
             read_scores(path)
+
+
+POINT = OperatingPoint(
+    class_name="malignant", threshold=0.8, target_sensitivity=0.95, sensitivity=None, specificity=None
+)
+
+
+def scored(path: Path, malignant: list[float], distances: list[float] | None = None, **footer: Any) -> Path:
+    """Tiles with these scores, of a model whose threshold is 0.8."""
+    schema = scores_schema(DEFAULT_HEADS)
+    columns: dict[str, list[Any]] = {
+        field.name: [None if field.nullable else 0] * len(malignant) for field in schema
+    }
+    columns |= {name: [0.5] * len(malignant) for name in schema.names if name.startswith("p.")}
+    columns |= {"p.malignancy.malignant": malignant, "ood_distance": distances or [None] * len(malignant)}
+    points = {"operating_points": {"malignancy": POINT.model_dump(mode="json")}}
+    write_table(path, pa.Table.from_pydict(columns, schema=schema), SCORES_VERSION, FOOTER | points | footer)
+    return path
+
+
+def test_a_tile_at_the_threshold_is_flagged_and_the_next_lower_one_is_not(tmp_path: Path) -> None:
+    below = float(np.nextafter(np.float32(0.8), np.float32(0.0)))
+    found = read_scores(scored(tmp_path / "s.parquet", [0.1, below, 0.8, 0.9, 1.0, 0.0]))
+    assert found.threshold == 0.8
+    assert found.flagged.tolist() == [False, False, True, True, True, False]
+    assert (found.count, found.spread, found.mil_score, found.keep_ood_calls) == (6, None, None, True)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01])
+def test_scores_outside_0_to_1_are_refused(tmp_path: Path, value: float) -> None:
+    with pytest.raises(StorageError, match="expected scores from 0 to 1"):
+        read_scores(scored(tmp_path / "s.parquet", [0.5, value]))
+
+
+@pytest.mark.parametrize(
+    ("distances", "limit", "distant"),
+    [([1.0, 2.0, 9.0], 1.99, True), ([1.0, 2.0, 9.0], 2.0, False), ([1.0, 2.0, 9.0], None, False), (None, 1.0, False)],
+)  # fmt: skip
+def test_a_slide_with_a_median_distance_above_the_limit_is_named(
+    tmp_path: Path, distances: list[float] | None, limit: float | None, distant: bool
+) -> None:
+    path = scored(
+        tmp_path / "s.parquet", [0.5, 0.5, 0.5], distances,
+        distance_limit=limit, warnings=["stain not stated"], unseen=["stain"], ood_calls="abstain",
+    )  # fmt: skip
+    found = read_scores(path)
+    assert found.warnings[0] == "stain not stated"
+    assert found.ood_reasons[0] == "stain"
+    assert len(found.warnings) == len(found.ood_reasons) == 1 + distant
+    assert not found.keep_ood_calls
+    if distant:
+        assert "at most 1.99 from the training slides, found 2.00" in found.warnings[1]
+        assert found.warnings[1] == found.ood_reasons[1]

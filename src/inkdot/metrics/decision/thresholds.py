@@ -47,7 +47,7 @@ def midpoint(low: float, high: float) -> float:
 
 
 def rounded_down(score: float) -> float:
-    """At most the score, to four digits of its distance from the closer end: 0.12345 is 0.1234, 0.9999123 is 0.99991229."""
+    """At most the score, to four digits of its distance from the closer end: 0.12345 is 0.1234, 0.999912345 is 0.99991234."""
     distance = min(score, 1.0 - score)
     if distance <= _SATURATED:
         return score
