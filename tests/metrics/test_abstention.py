@@ -4,8 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from inkdot.metrics.decision.abstention import aurc, band_for_selective_risk, confidence, risk_coverage
+from inkdot.metrics.decision.abstention import (
+    aurc,
+    band_for_selective_risk,
+    calls_needed,
+    confidence,
+    guaranteed_band,
+    risk_coverage,
+    score_for_selective_risk,
+)
 
 
 def rows(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -81,3 +90,69 @@ def test_confidence_is_0_at_the_threshold_and_1_at_either_end() -> None:
     np.testing.assert_allclose(confidence([0.0, 0.1, 0.2, 0.6, 1.0], 0.2), [1.0, 0.5, 0.0, 0.5, 1.0])
     assert risk_coverage(np.zeros(0, bool), np.zeros(0), 0.5) == []
     assert math.isnan(aurc(np.zeros(0, bool), np.zeros(0), 0.5))
+
+
+def test_the_ends_of_the_band_are_as_far_from_the_threshold_as_the_last_call() -> None:
+    truth = np.array([False, False, True, False, True, True])
+    scores = np.array(
+        [0.04, 0.1, 0.19, 0.4, 0.6, 0.9]
+    )  # threshold 0.2: of confidence 0.8, 0.5, 0.05, 0.25, 0.5, 0.875
+    band = band_for_selective_risk(truth, scores, 0.2, 0.0)
+    assert (band.low, band.high) == (pytest.approx(0.1), pytest.approx(0.6))
+    assert (band.error, band.coverage) == (0.0, pytest.approx(4 / 6))
+    allowed = band_for_selective_risk(truth, scores, 0.2, 0.2)  # exactly one of five wrong
+    assert (allowed.high, allowed.error) == (pytest.approx(0.4), pytest.approx(0.2))
+
+
+def guaranteed_by_hand(
+    truth: np.ndarray, scores: np.ndarray, threshold: float, risk: float, level: float
+) -> tuple[int, int] | None:
+    """Flagged rows and wrong calls of the lowest upper end before the first test of a fixed sequence that fails."""
+    below, missed = int((scores < threshold).sum()), int((truth & (scores < threshold)).sum())
+    last = None
+    ends = [math.inf, *sorted(set(scores[scores >= threshold].tolist()), reverse=True)]
+    for end in ends:
+        flagged = int((scores >= end).sum())
+        wrong = missed + int((~truth & (scores >= end)).sum())
+        calls = below + flagged
+        if calls < calls_needed(risk, level):
+            continue
+        if wrong + 1 >= calls or stats.binom.cdf(wrong + 1, calls, risk) > 1 - level:
+            break
+        last = flagged, wrong
+    return last
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_guaranteed_band_equals_a_plain_loop(seed: int, level: float) -> None:
+    generator = np.random.default_rng(seed)
+    truth = np.arange(300) < 100
+    scores = np.round(np.clip(generator.normal(np.where(truth, 0.75, 0.25), 0.17), 0, 1), 2)
+    threshold = float(np.sort(scores[truth])[4]) - 0.005  # between two scores
+    expected = guaranteed_by_hand(truth, scores, threshold, 0.1, level)
+    band = guaranteed_band(truth, scores, threshold, 0.1, level)
+    assert (band is None) == (expected is None)
+    if band is not None and expected is not None:
+        flagged, wrong = expected
+        calls = int((scores < threshold).sum()) + flagged
+        assert band.low == threshold
+        assert int((scores >= band.high).sum()) == flagged
+        assert band.error == pytest.approx(wrong / calls)
+        assert band.coverage == pytest.approx(calls / 300)
+
+
+def test_the_lowest_score_of_a_label_keeps_equal_scores_together() -> None:
+    right = np.array([True, True, False, True, True])
+    scores = np.array([0.9, 0.8, 0.7, 0.7, 0.6])
+    assert score_for_selective_risk(right, scores, 0.0) == 0.8
+    assert score_for_selective_risk(right, scores, 0.2) == 0.6  # one of five
+    assert score_for_selective_risk(right, scores, 0.19) == 0.8
+    assert score_for_selective_risk(right[2:3], scores[2:3], 0.5) is None
+    assert score_for_selective_risk(right[:0], scores[:0], 0.5) is None
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_a_threshold_at_an_end_divides_by_nothing(threshold: float) -> None:
+    own = confidence([0.0, 0.5, 1.0], threshold)
+    assert own.tolist() == ([0.0, 0.5, 1.0] if threshold == 0.0 else [1.0, 0.5, 0.0])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from inkdot.metrics.decision.calls import MIN_CALL_SCORE
 from inkdot.metrics.decision.guarantees import patient_scores
@@ -56,6 +57,56 @@ def test_there_is_no_band_without_a_target_or_enough_patients(tiny_config):
     assert banded(scores < 0.4, scores, patients, 0.4, tiny_config.training) is None
     assert wrong.any()
     assert len(abstention_notes({}, tiny_config.head_records, tiny_config.training)) == 2
+
+
+def upper(wrong, calls):
+    """One-sided bound of 0.9 by Clopper and Pearson."""
+    return stats.binomtest(wrong, calls).proportion_ci(0.8, "exact").high
+
+
+def separated(positives=60, negatives=120, errors=3):
+    """Patients of one slide each; so many negative ones lie above the threshold of 0.5, at the lower end."""
+    scores = np.concatenate([np.linspace(0.6, 0.9, positives), np.linspace(0.1, 0.4, negatives)])
+    scores[positives : positives + errors] = np.linspace(0.51, 0.59, errors)
+    truth = np.arange(positives + negatives) < positives
+    return truth, scores.astype(np.float32), np.array([f"p{k:03d}" for k in range(positives + negatives)])
+
+
+def test_a_guaranteed_band_says_for_how_many_patients_and_how_surely(tiny_config):
+    own = banded(*separated(errors=20), 0.5, tiny_config.training, locked=True)
+    assert own.low == 0.5
+    assert 0.51 < own.high < 0.6
+    guarantee = own.guarantee
+    assert (guarantee.locked, guarantee.confidence, guarantee.patients, guarantee.needed) == (
+        True,
+        0.9,
+        180,
+        77,
+    )
+    assert guarantee.scores == "validation"
+    truth, scores, _ = separated(errors=20)
+    inside = (scores > own.low) & (scores < own.high)
+    wrong = int((~truth & (scores >= own.high)).sum())
+    assert 0 < wrong < 20
+    assert guarantee.bound == pytest.approx(min(0.05, upper(wrong, int((~inside).sum()))))
+    assert own.coverage.value == pytest.approx(1 - inside.mean())
+
+
+def test_an_unguaranteed_band_says_what_its_patients_show(tiny_config):
+    truth, scores, patients = slides(1)
+    own = banded(truth, scores, patients, 0.4, tiny_config.training, locked=False)
+    inside = (scores > own.low) & (scores < own.high)
+    wrong = int((((scores >= 0.4) != truth) & ~inside).sum())
+    assert own.guarantee.locked is False
+    assert own.guarantee.bound == pytest.approx(upper(wrong, int((~inside).sum())))
+    assert own.guarantee.bound > 0.05 >= wrong / (~inside).sum() - 0.01
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(2, 30), (30, 2)])
+def test_two_patients_of_a_class_are_too_few_and_three_enough(tiny_config, positives, negatives):
+    assert banded(*separated(positives, negatives, errors=0), 0.5, tiny_config.training) is None
+    few = (positives + (positives == 2), negatives + (negatives == 2))
+    assert banded(*separated(*few, errors=0), 0.5, tiny_config.training) is not None
 
 
 def bands(arrays, config):
