@@ -294,3 +294,7 @@ def test_a_morphology_is_the_mean_over_flagged_regions_alone():
     assert slide_prediction("one", own).further_calls == "morphology: small-cell-like"  # 0.8 of two tiles
     own = replace(own, abstention={"morphology": abstained(None, 0.81)})
     assert slide_prediction("one", own).further_calls == "morphology: indeterminate"
+
+
+def test_a_table_made_before_there_was_a_choice_keeps_its_call():
+    assert slide_prediction("one", replace(scores([0.9], ENOUGH), ood_reasons=("stain",))).call == "flagged"

@@ -11,7 +11,8 @@ from inkdot.config import HeadConfig
 from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.records import TileSpec
-from inkdot.storage.models.model_records import OperatingPoint
+from inkdot.storage.models.model_records import AbstentionBand, Interval, OperatingPoint
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.parquet_tables import write_table
@@ -127,3 +128,43 @@ def test_a_slide_with_a_median_distance_above_the_limit_is_named(
     if distant:
         assert "at most 1.99 from the training slides, found 2.00" in found.warnings[1]
         assert found.warnings[1] == found.ood_reasons[1]
+
+
+def test_what_the_footer_says_is_read_back(tmp_path: Path) -> None:
+    share = Interval(value=0.9, low=0.8, high=1.0, method="by hand")
+    band = AbstentionBand(
+        low=0.6,
+        high=0.9,
+        target_selective_risk=0.05,
+        selective_risk=share,
+        coverage=share,
+        evaluated_on="slides",
+    )
+    rule = SlideScoreRule(
+        slope=0.5, reference_count=10.0, lowest_count=2, highest_count=1000, fitted_on="validation", slides=9, patients=9
+    )  # fmt: skip
+    found = read_scores(
+        scored(
+            tmp_path / "s.parquet", [0.1, 0.2],
+            slide={"slide_id": "one"}, assessment={"adequate": False}, synthetic_model=True, mil_score=0.25,
+            member_slide_scores=[0.2, 0.4], abstention={"malignancy": band.model_dump(mode="json")},
+            slide_score=rule.model_dump(mode="json"),
+        )
+    )  # fmt: skip
+    assert found.slide == {"slide_id": "one"}
+    assert found.assessment == {"adequate": False}
+    assert found.synthetic_model
+    assert found.mil_score == 0.25
+    assert found.member_slide_scores == (0.2, 0.4)
+    assert found.abstention == {"malignancy": band}
+    assert found.slide_score == rule
+    assert found.threshold == rule.threshold_at(0.8, 2) != 0.8
+    assert found.spec == TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(128))
+    bare = read_scores(scored(tmp_path / "bare.parquet", [0.1]))
+    assert (bare.assessment, bare.abstention, bare.member_slide_scores, bare.slide_score) == (
+        {},
+        {},
+        (),
+        None,
+    )
+    assert (bare.ood_reasons, bare.synthetic_model) == ((), False)
