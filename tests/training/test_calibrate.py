@@ -6,7 +6,8 @@ from scipy import stats
 
 from inkdot.datasets.tile_set import TileSet
 from inkdot.labels import flag_column
-from inkdot.training.release.calibrate import best_tiles, lock
+from inkdot.storage.models.model_files import ModelFile
+from inkdot.training.release.calibrate import FlagScores, best_tiles, lock, lock_on
 
 NAN = np.nan
 
@@ -103,3 +104,74 @@ def test_half_targets_are_neither_side(tiny_config):
 def test_the_threshold_is_rounded_down_so_that_another_runtime_flags_the_same_slides(tiny_config):
     point = locked([("a", "p", 1), ("b", "q", 0)], [0.123456, 0.9], tiny_config)
     assert point.threshold == 0.1234
+
+
+def whole_slides(truth, **changes):
+    """Whole slides of one patient each, the positive ones from 0.6 on."""
+    positive = np.array(truth, bool)
+    names = np.array([f"p{k}" for k in range(len(truth))])
+    scores = np.where(positive, np.linspace(0.6, 0.9, len(truth)), np.linspace(0.1, 0.4, len(truth)))
+    return FlagScores(
+        positive, scores.astype(np.float32), names, "slides", np.ones(len(truth), np.int64), **changes
+    )
+
+
+def preliminary(config):
+    """A model's points and bands from labelled tiles."""
+    rows = [*many(5, [0.001, 0.5, 0.6])[0]]
+    malignant = np.array([0.7, 0.8, 0.9, 0.95, 0.97, 0.001, 0.5, 0.6], np.float32)
+    tiles = tile_set(rows)
+    tiles.targets[:5, 2], tiles.targets[:5, 3] = 1, 0
+    table = np.stack([1 - malignant, malignant, malignant, 1 - malignant], axis=1)
+    found = lock(best_tiles(table, tiles, flag_column(config.head_records)), table, tiles, config)
+    return ModelFile.model_construct(operating_points=found.operating_points, abstention=found.abstention)
+
+
+def test_whole_slides_replace_the_preliminary_point_and_leave_what_is_of_tiles(tiny_config):
+    model = preliminary(tiny_config)
+    before = model.operating_points["malignancy"]
+    assert "morphology" in model.abstention
+    assert before.reliability
+    found = lock_on(whole_slides([1] * 6 + [0] * 6), model, tiny_config, 0.0)
+    point = found.operating_points["malignancy"]
+    assert point.scored_from == "all_tiles"
+    assert point.guarantee.patients == 6
+    assert point.reliability == before.reliability
+    assert 0.4 < point.threshold < 0.6
+    assert found.abstention["morphology"] == model.abstention["morphology"]
+    assert found.abstention.get("malignancy") != model.abstention.get("malignancy")
+    assert lock_on(whole_slides([0] * 6), model, tiny_config, 0.0) is model
+
+
+def test_the_threshold_is_lowered_by_the_error_of_scores_and_says_whose_they_are(tiny_config):
+    model = preliminary(tiny_config)
+    slides = whole_slides([1] * 6 + [0] * 6, origin="out_of_fold")
+    exact = lock_on(slides, model, tiny_config, 0.0)
+    lowered = lock_on(slides, model, tiny_config, 0.3).operating_points["malignancy"].threshold
+    assert lowered == pytest.approx(0.3, abs=1e-4)  # the lowest positive slide is at 0.6
+    assert lowered < exact.operating_points["malignancy"].threshold
+    assert exact.operating_points["malignancy"].guarantee.scores == "out_of_fold"
+
+
+def test_images_are_called_one_by_one_and_slides_by_patient():
+    truth = np.array([True, True, False])
+    values, names, one = (
+        np.array([0.2, 0.9, 0.4], np.float32),
+        np.array(["a", "a", "b"]),
+        np.ones(3, np.int64),
+    )
+    by_patient = FlagScores(truth, values, names, "slides", one)
+    assert by_patient.units(0).scores.tolist() == pytest.approx([0.9, 0.4])
+    drawn = {tuple(by_patient._replace(unit="images").units(seed).scores.round(1)) for seed in range(10)}
+    assert drawn == {(0.2, 0.4), (0.9, 0.4)}
+
+
+def test_each_slide_counts_its_labelled_tiles_as_candidates(tiny_config):
+    tiles = tile_set([("a", "p", 1), ("a", "p", 0), ("b", "q", 0), ("b", "q", NAN)])
+    own = np.array([0.2, 0.9, 0.3, 0.8], np.float32)
+    table = np.stack([1 - own, own, own, own], axis=1)
+    found = best_tiles(table, tiles, flag_column(tiny_config.head_records))
+    assert (found.candidates.tolist(), found.patients.tolist()) == ([2, 1], ["p", "q"])
+    assert (found.truth.tolist(), found.unit) == ([True, False], "patients")
+    assert found.scores.tolist() == pytest.approx([0.2, 0.3])
+    assert best_tiles(table, tiles, flag_column(tiny_config.head_records), images=True).unit == "images"
