@@ -34,7 +34,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check docs format bench fuzz sbom audit ci clean
+.PHONY: help install demo test test-all check docs format bench fuzz sbom audit mutants ci clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -101,6 +101,8 @@ audit:  ## known vulnerabilities of the pinned versions; needs the network
 	@"$(TOOLS)/bin/pip-audit" --requirement constraints.txt --no-deps --disable-pip 2>"$(TOOLS)/audit.txt" || { \
 		grep -q "known vulnerabilit" "$(TOOLS)/audit.txt" && exit 1; \
 		echo "make audit needs a database of vulnerabilities (pypi.org), which was not reached; nothing was checked. See $(TOOLS)/audit.txt" >&2; exit 2; }
+mutants: $(STAMP)  ## sampled mutants of the metrics and call rules that their tests do not notice
+	OMP_NUM_THREADS=1 "$(BIN)/python" scripts/mutate.py
 
 ci:  ## all steps of CI in a fresh environment
 	.ci/run
