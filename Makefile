@@ -100,7 +100,8 @@ audit:  ## known vulnerabilities of the pinned versions; needs the network
 		echo "make audit needs pip-audit from the package index, which was not reached; nothing was checked." >&2; exit 2; }
 	@"$(TOOLS)/bin/pip-audit" --requirement constraints.txt --no-deps --disable-pip 2>"$(TOOLS)/audit.txt" || { \
 		grep -q "known vulnerabilit" "$(TOOLS)/audit.txt" && exit 1; \
-		echo "make audit needs a database of vulnerabilities (pypi.org), which was not reached; nothing was checked. See $(TOOLS)/audit.txt" >&2; exit 2; }
+		echo "make audit needs a database of vulnerabilities, which was not reached; nothing was checked. See $(TOOLS)/audit.txt" >&2; exit 2; }
+
 mutants: $(STAMP)  ## sampled mutants of the metrics and call rules that their tests do not notice
 	OMP_NUM_THREADS=1 "$(BIN)/python" scripts/mutate.py
 
