@@ -88,7 +88,7 @@ def test_foreign_images_are_not_called_unless_asked(
     printed = " ".join(capsys.readouterr().err.split())
     assert "expected a median OOD distance of the batch of at most" in printed
     kept = predicted(foreign, model, tmp_path / "two", keep_ood_calls=True)
-    assert {row["call"] for row in kept} <= {"flagged", "nothing flagged"}
+    assert not any("distribution" in row["reason"] for row in kept)  # some scores lie in the abstention band
     assert [row["score"] for row in kept] == [row["score"] for row in rows]
     assert all("out of distribution (OOD)" in row["warnings"] for row in kept)
 

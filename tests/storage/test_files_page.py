@@ -8,8 +8,11 @@ import pyarrow as pa
 import pytest
 
 from inkdot.evaluation.comparison.report import COMPARISON_VERSION
+from inkdot.evaluation.report import EVALUATION_VERSION
+from inkdot.evaluation.stress_outputs import STRESS_VERSION
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.results.render_slide import IMAGES_VERSION
+from inkdot.pipeline.shards import SHARD_VERSION
 from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.storage import schemas
@@ -40,6 +43,7 @@ def test_the_page_names_every_version_and_no_other() -> None:
     versions = {value for name, value in vars(schemas).items() if name.endswith("_VERSION")}
     assert len(versions) >= 6
     versions |= {IMAGES_VERSION, VERDICTS_VERSION, QUERY_LIST_VERSION, COMPARISON_VERSION}
+    versions |= {EVALUATION_VERSION, STRESS_VERSION, SHARD_VERSION}
     assert set(re.findall(r"`(inkdot\.\w+/\d+)`", PAGE)) == versions
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
@@ -33,7 +33,7 @@ class LedgerLine:
     outcome: Outcome
     seconds: float
     reason: str = ""
-    time: str = ""
+    time: str = field(default="", compare=False)
 
 
 def append(path: Path, line: LedgerLine) -> None:
@@ -44,8 +44,8 @@ def append(path: Path, line: LedgerLine) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        **asdict(line),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **{name: value for name, value in asdict(line).items() if name != "time"},
         "seconds": round(line.seconds, 3),
     }
     data = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
