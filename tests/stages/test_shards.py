@@ -160,6 +160,7 @@ def test_the_last_shard_writes_the_tables_and_each_slide_is_there_once(
     assert Counter(lines) == Counter(f"s{number}" for number in range(5))
 
 
+@pytest.mark.slow
 def test_a_failed_slide_keeps_its_reason_and_is_tried_again_alone(
     tmp_path: Path, untrained_model: MakeModel
 ) -> None:
@@ -223,6 +224,7 @@ def test_shards_of_different_lists_or_settings_never_make_one_table(tmp_path: Pa
         status.run_merge(out)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_at_work_is_not_started_twice_nor_beside_a_run_of_the_whole_list(
     tmp_path: Path,
 ) -> None:

@@ -205,6 +205,7 @@ def test_more_folds_than_groups_is_the_users_error(table: Path, tmp_path: Path):
         train.run_images(config(), table, tmp_path / "run", folds=40)
 
 
+@pytest.mark.slow
 def test_one_model_is_locked_on_the_out_of_fold_scores_of_all_patients(
     table: Path, validated: RunLayout, tmp_path: Path
 ) -> None:
