@@ -98,7 +98,7 @@ def test_a_slide_that_fails_hangs_or_is_fine(nodes: "RayCluster", tmp_path: Path
     summary = run_slides("tile", entries, task, layout, executor=executor)
     assert summary.done == ("a", "z")
     assert summary.failed["empty"] == "expected cells, found none"
-    assert "read none for 5 s" in summary.failed["hangs"]
+    assert "found no progress for 5 s" in summary.failed["hangs"]
     assert Counter(line.slide_id for line in ledger.read(layout.ledger)) == dict.fromkeys(
         ["a", "empty", "hangs", "z"], 1
     )
