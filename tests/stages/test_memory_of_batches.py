@@ -38,7 +38,7 @@ from inkdot.stages import predict
 slides, model, out = (Path(word) for word in sys.argv[1:])
 
 def note(event, arguments):
-    if event == "open" and arguments[0] == str(out / "ledger.jsonl") and arguments[1].startswith("a"):
+    if event == "open" and arguments[0] == str(out / "ledger.jsonl") and (arguments[1] or "").startswith("a"):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         print(pages * os.sysconf("SC_PAGE_SIZE"), file=held)
 
