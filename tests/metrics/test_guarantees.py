@@ -13,12 +13,12 @@ from inkdot.metrics.decision.guarantees import (
     lock_threshold,
     one_row_per_patient,
     patient_scores,
-    patients_needed,
     risk_bound,
     sensitivity_bound,
     tolerance_rank,
 )
 from inkdot.metrics.decision.thresholds import midpoint, rounded_down
+from inkdot.metrics.sample_size import positives_for_lock
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from inkdot.metrics.decision.thresholds import midpoint, rounded_down
     [(0.95, 0.9, 45), (0.9, 0.9, 22), (0.95, 0.95, 59), (0.95, 0.8, 32)],
 )
 def test_the_fewest_patients_are_those_of_the_tables_of_tolerance_limits(sensitivity, confidence, needed):
-    assert patients_needed(sensitivity, confidence) == needed
+    assert positives_for_lock(sensitivity, confidence) == needed
     assert tolerance_rank(needed, sensitivity, confidence) == 1
     assert tolerance_rank(needed - 1, sensitivity, confidence) == 0
 

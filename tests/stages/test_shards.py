@@ -341,8 +341,6 @@ def test_shards_that_are_killed_and_resumed_give_the_folder_of_one_process(
         process.communicate(timeout=400)
     # s4 is in shard 1 (places 0, 4, 8), whose exit code says that it failed.
     assert {index: process.returncode for index, process in codes.items()} == {1: 1, 2: 0, 3: 0, 4: 0}
-    if not (out / "predictions.csv").exists():  # two that ended at once each left the tables to the other
-        status.run_merge(out)
     assert files(out) == files(tmp_path / "whole")
 
 

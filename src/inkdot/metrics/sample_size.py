@@ -29,23 +29,29 @@ _TEETH = 40
 _Floats = npt.NDArray[np.float64]
 
 
-def half_widths(patients: int, confidence: float = 0.95) -> _Floats:
-    """Half-width of the Clopper-Pearson interval for every number of hits, 0 to ``patients``, shape [patients + 1]."""
+def interval_ends(patients: int, confidence: float = 0.95) -> tuple[_Floats, _Floats]:
+    """Lower and upper end of the Clopper-Pearson interval for every number of hits, 0 to ``patients``, shape [patients + 1].
+
+    All at once: :func:`inkdot.metrics.intervals.confidence_intervals.clopper_pearson` takes one number of hits.
+    """
     hits = np.arange(patients + 1, dtype=np.float64)
     tail = (1.0 - confidence) / 2.0
     low, high = np.zeros(patients + 1), np.ones(patients + 1)
     low[1:] = betaincinv(hits[1:], patients - hits[1:] + 1.0, tail)
     high[:-1] = betaincinv(hits[:-1] + 1.0, patients - hits[:-1], 1.0 - tail)
+    return low, high
+
+
+def half_widths(patients: int, confidence: float = 0.95) -> _Floats:
+    """Half-width of each of :func:`interval_ends`, shape [patients + 1]."""
+    low, high = interval_ends(patients, confidence)
     return (high - low) / 2.0
 
 
 def expected_interval(proportion: float, patients: int, confidence: float = 0.95) -> tuple[float, float]:
     """Mean lower and upper end of the Clopper-Pearson interval when the true proportion is ``proportion``."""
-    hits = np.arange(patients + 1, dtype=np.float64)
-    tail, weights = (1.0 - confidence) / 2.0, binom.pmf(hits, patients, proportion)
-    low, high = np.zeros(patients + 1), np.ones(patients + 1)
-    low[1:] = betaincinv(hits[1:], patients - hits[1:] + 1.0, tail)
-    high[:-1] = betaincinv(hits[:-1] + 1.0, patients - hits[:-1], 1.0 - tail)
+    low, high = interval_ends(patients, confidence)
+    weights = binom.pmf(np.arange(patients + 1), patients, proportion)
     return float(weights @ low), float(weights @ high)
 
 

@@ -20,7 +20,7 @@ from inkdot.pipeline.shards import (
 )
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import failures, read_all
-from inkdot.storage.locking import is_held, locked
+from inkdot.storage.locking import locked
 
 STAGES: Final[dict[Command, tuple[str, ...]]] = {
     "tile": ("tile",),
@@ -29,11 +29,14 @@ STAGES: Final[dict[Command, tuple[str, ...]]] = {
 }
 """The steps of each command in which a slide must not fail, in order; the last one makes its result."""
 
+_PATIENCE_S: Final = 600.0
+"""For another shard that writes the tables: far longer than ten thousand slides take."""
+
 
 def finish_shard(layout: RunLayout, record: ShardRecord, summaries: Sequence[BatchSummary]) -> int:
     """Print the summary, note that the shard has ended, and write the tables where it was the last one.
 
-    Two that end at once may both write the tables: the same bytes, each file at once.
+    Of two that end at once both write the tables, one after the other.
 
     Args:
         layout: Of the shard, whose lock is held.
@@ -78,13 +81,11 @@ def merge(layout: RunLayout, records: Sequence[ShardRecord], console: Console) -
     Raises:
         UserError: A table cannot be written, or a slide has neither a result nor a reason.
     """
-    if is_held(layout.merge_lock):
-        console.print("another shard writes the tables of the whole list at the moment")
-        return
     whole, command = RunLayout(layout.root), records[0].command
     slide_ids = listed_slides(records)
-    failed = failures(line for line in read_all(whole) if line.stage in STAGES[command])
-    with locked(whole.merge_lock, sweep=False):
+    # Who comes second waits and writes them again: the first may have read a ledger before its last line.
+    with locked(whole.merge_lock, sweep=False, patience_s=_PATIENCE_S):
+        failed = failures(line for line in read_all(whole) if line.stage in STAGES[command])
         if command == "predict":
             without_tiles = {slide_id for slide_id, line in failed.items() if line.stage == "tile"}
             reasons = {slide_id: line.reason for slide_id, line in failed.items()}

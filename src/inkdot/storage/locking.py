@@ -18,7 +18,9 @@ _PATIENCE_S: Final = 2.0
 
 
 @contextmanager
-def locked(lock: Path, others: Sequence[Path] = (), *, sweep: bool = True) -> Generator[None, None, None]:
+def locked(
+    lock: Path, others: Sequence[Path] = (), *, sweep: bool = True, patience_s: float = 0.0
+) -> Generator[None, None, None]:
     """Hold the lock of an output folder; the operating system releases it when the process dies.
 
     Incomplete files in the folder are removed: those of earlier runs before the block, those of killed workers of this run
@@ -29,12 +31,13 @@ def locked(lock: Path, others: Sequence[Path] = (), *, sweep: bool = True) -> Ge
         others: Locks that nobody may hold meanwhile. Who takes its own first and then looks at the others cannot run beside
             one that does the same the other way round.
         sweep: Remove incomplete files; False where others may write in the folder.
+        patience_s: How long to wait for the lock, in seconds.
 
     Raises:
         UserError: Another process holds a lock, or the folder cannot be written.
     """
     folder = lock.parent
-    held = FileLock(lock, timeout=0)
+    held = FileLock(lock, timeout=patience_s)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held.acquire()

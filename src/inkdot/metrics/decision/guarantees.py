@@ -18,6 +18,7 @@ from scipy.special import betainc, betaincinv
 
 from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.metrics.decision.thresholds import rounded_down, threshold_in_gap
+from inkdot.metrics.sample_size import positives_for_lock
 from inkdot.metrics.slides.slide_level import NameArray
 
 
@@ -66,17 +67,6 @@ def one_row_per_patient(
     _, first = np.unique(2 * groups + truth[order], return_index=True)
     rows = np.sort(order[first])
     return PatientScores(truth[rows], np.asarray(scores, np.float64)[rows])
-
-
-def patients_needed(sensitivity: float, confidence: float) -> int:
-    """The fewest positive patients with which a sensitivity can be guaranteed: all of them are then flagged.
-
-    Args:
-        sensitivity: 0 to 1, both excluded.
-        confidence: 0 to 1, both excluded.
-    """
-    # 0.9 ** 22 and the like are not exact: without the tolerance one patient too many might be asked for.
-    return max(1, math.ceil(math.log1p(-confidence) / math.log(sensitivity) - 1e-9))
 
 
 def tolerance_rank(positives: int, sensitivity: float, confidence: float) -> int:
@@ -150,7 +140,7 @@ def lock_threshold(
         threshold=rounded_down(max(0.0, min(chosen, lowest - score_error))),
         locked=rank > 0,
         positives=count,
-        needed=patients_needed(sensitivity, confidence),
+        needed=positives_for_lock(sensitivity, confidence),
         bound=sensitivity_bound(count, used - 1, confidence),
     )
 
