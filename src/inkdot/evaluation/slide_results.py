@@ -137,10 +137,8 @@ def slide_result(
     hits = [region.rank for region in ranking.regions if positive[list(region.rows)].any()]
     clustered = layout.cluster_scores(entry.slide_id)
     clusters = read_cluster_scores(clustered) if reviewed.clusters is not None else None
-    score, called = slide_score(scores, clusters) or (None, False)
     truth = slide_truth(entry, head, positive, targets[:, column])
-    own = slide_score(scores, clusters)
-    score, called = (None, False) if own is None else own
+    score, called = slide_score(scores, clusters) or (None, False)
     if not scores.assessment.get("adequate", True):
         score, called = None, False  # the call of `predict` is inadequate, whatever the scores
     band = scores.abstention.get(head.name)
