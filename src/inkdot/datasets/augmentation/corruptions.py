@@ -17,6 +17,7 @@ import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
 
+from inkdot.datasets.augmentation.stain import change_light, optical_density, to_uint8
 from inkdot.records import RgbArray
 
 
@@ -75,7 +76,7 @@ def _size(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
 
 def _stain(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
     """Optical density times a factor (Beer-Lambert: proportional to the amount of stain)."""
-    return _rounded(255.0 * ((tile.astype(np.float64) + 1.0) / 256.0) ** (level / 100.0))
+    return to_uint8(255.0 * np.exp(-level / 100.0 * optical_density(tile)))
 
 
 def _hue(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
@@ -86,26 +87,11 @@ def _hue(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
 
 def _cast(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
     """Red up and blue down by so many stops (warmer), in linear light."""
-    return _from_linear(_linear(tile) * np.array([2.0**level, 1.0, 2.0**-level]))
+    return change_light(tile, 0.0, level)
 
 
 def _exposure(tile: RgbArray, level: float, _mpp: float) -> RgbArray:
-    return _from_linear(_linear(tile) * 2.0**level)
-
-
-def _linear(tile: RgbArray) -> np.ndarray:
-    """SRGB to linear light, 0 to 1 (IEC 61966-2-1)."""
-    value = tile.astype(np.float64) / 255.0
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
-def _from_linear(light: np.ndarray) -> RgbArray:
-    own = np.clip(light, 0.0, 1.0)
-    return _rounded(255.0 * np.where(own <= 0.0031308, own * 12.92, 1.055 * own ** (1 / 2.4) - 0.055))
-
-
-def _rounded(values: np.ndarray) -> RgbArray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return change_light(tile, level, 0.0)
 
 
 CORRUPTIONS: Final = (

@@ -28,7 +28,7 @@ def optical_density(tile: RgbArray) -> _Floats:
 
 def from_optical_density(density: _Floats) -> RgbArray:
     """Inverse of ``optical_density``, clipped to uint8."""
-    return _rounded(256.0 * np.exp(-density) - 1.0)
+    return to_uint8(256.0 * np.exp(-density) - 1.0)
 
 
 def hed_jitter(tile: RgbArray, sigma: float, generator: np.random.Generator) -> RgbArray:
@@ -58,7 +58,7 @@ def change_light(tile: RgbArray, exposure: float, white_balance: float) -> RgbAr
     value = np.arange(256)[:, None] / 255.0  # sRGB to linear light and back: IEC 61966-2-1
     light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4) * gains
     light = np.clip(light, 0.0, 1.0)
-    table = _rounded(255.0 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055))
+    table = to_uint8(255.0 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055))
     return cast(RgbArray, cv2.LUT(np.ascontiguousarray(tile), table[None]))
 
 
@@ -123,7 +123,7 @@ def rand_stain_na(
     lab = _lab(tile)
     moved = ((lab - own[0]) * ratio + drawn[0]).astype(np.float32)
     stained = np.clip(optical_density(tile).mean(axis=2, keepdims=True) / _STAINED, 0.0, 1.0)
-    return _rounded(
+    return to_uint8(
         255.0 * cv2.cvtColor((lab + stained * (moved - lab)).astype(np.float32), cv2.COLOR_LAB2RGB)
     )
 
@@ -136,5 +136,6 @@ def _lab(tile: RgbArray) -> npt.NDArray[np.float32]:
     )
 
 
-def _rounded(values: npt.NDArray[np.floating]) -> RgbArray:
+def to_uint8(values: npt.NDArray[np.floating]) -> RgbArray:
+    """Grey levels of 0 to 255, rounded and clipped."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
