@@ -12,9 +12,11 @@ from inkdot.evaluation.sections.cell_count import SEVERAL, SINGLE, cell_count_se
 from inkdot.evaluation.sections.predictive import threshold_section
 from inkdot.evaluation.sections.ranking import ranking_section
 from inkdot.evaluation.sections.rows import counts_of, scored_rows
+from inkdot.evaluation.selective_prediction import abstention_text
 from inkdot.metrics.intervals.confidence_intervals import TOO_FEW, Estimate
 from inkdot.metrics.predictive_values import Counts
 from inkdot.metrics.slides.slide_level import NO_KNOWN_REGION, SlidePredictions, slide_metrics
+from inkdot.storage.models.model_records import AbstentionBand
 
 THRESHOLD = 0.5
 
@@ -118,3 +120,28 @@ def test_an_interval_of_too_few_is_not_known() -> None:
     assert estimate_text(Estimate(0.5, 0.0, 1.0, TOO_FEW)) == "0.500 (not known)"
     assert estimate_text(None) == "–"
     assert [percent(own) for own in (0.005, 0.05, 0.7391)] == ["0.5 %", "5 %", "73.9 %"]
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "said"),
+    [
+        (None, "of 0.05 on validation data. Sens"),
+        (
+            {"locked": True},
+            "of 0.05 on validation data and guaranteed for further ones with a confidence of 0.9. Sens",
+        ),
+        (
+            {"locked": False, "scores": "out_of_fold"},
+            "of 0.05 on out-of-fold scores, not guaranteed for further ones. Sens",
+        ),
+    ],
+)
+def test_the_band_is_not_called_more_than_it_is(guarantee: dict[str, object] | None, said: str) -> None:
+    """A band that is a help in reading must not pass for a promise."""
+    rest = {"confidence": 0.9, "patients": 90, "needed": 77, "bound": 0.05}
+    metric = {"value": 0.9, "low": 0.8, "high": 1.0, "method": "by hand"}
+    band = AbstentionBand.model_validate({
+        "low": 0.4, "high": 0.6, "target_selective_risk": 0.05, "selective_risk": metric, "coverage": metric,
+        "evaluated_on": "slides", "guarantee": None if guarantee is None else rest | guarantee,
+    })  # fmt: skip
+    assert said in abstention_text(band)

@@ -9,7 +9,7 @@ from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.metrics.decision.abstention import aurc, risk_coverage
 from inkdot.metrics.intervals.confidence_intervals import Estimate, bootstrap_estimate, share_estimate
 from inkdot.metrics.slides.slide_level import NameArray
-from inkdot.storage.models.model_records import AbstentionBand
+from inkdot.storage.models.model_records import AbstentionBand, Guarantee
 
 
 class SelectivePrediction(NamedTuple):
@@ -67,10 +67,22 @@ def abstention_text(band: AbstentionBand | None) -> str:
     """The scores on which the model abstains, as a sentence."""
     if band is None or band.low is None or band.high is None:
         return "The model never abstains."
+    own = band.guarantee
+    chosen_on = "out-of-fold scores" if own is not None and own.scores == "out_of_fold" else "validation data"
     return (
         f"The model abstains (indeterminate) on scores between {band.low:.4g} and {band.high:.4g}, locked for a selective risk "
-        f"of {band.target_selective_risk:g} on validation data. Sensitivity and specificity are of the threshold alone."
+        f"of {band.target_selective_risk:g} on {chosen_on}{_promise(own)}. Sensitivity and specificity are of the threshold "
+        "alone."
     )
+
+
+def _promise(guarantee: Guarantee | None) -> str:
+    """What is known of further patients; nothing for older models."""
+    if guarantee is None:
+        return ""
+    if not guarantee.locked:
+        return ", not guaranteed for further ones"
+    return f" and guaranteed for further ones with a confidence of {guarantee.confidence:g}"
 
 
 def call_name(flagged: bool, abstained: bool) -> str:
