@@ -4,18 +4,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-import jinja2
-
 from inkdot import plotting
 from inkdot.errors import UserError
+from inkdot.evaluation.html_page import data_uri, html_page
 
 if TYPE_CHECKING:
     from inkdot.plotting import Figure
@@ -100,20 +97,12 @@ def plan_png(plan: StudyPlan) -> bytes:
 
 def plan_html(plan: StudyPlan) -> str:
     """Table, plot and notes as one page that loads nothing."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("inkdot.evaluation", "assets"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    style = environment.get_template("report.css").render()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    plot = base64.b64encode(plan_svg(plan).encode()).decode("ascii")
-    return environment.get_template("plan.html").render(
+    return html_page(
+        "plan.html",
+        plan.title,
         plan=plan,
         rows=[[cell_text(cell) for cell in row] for row in plan.rows],
-        plot=f"data:image/svg+xml;base64,{plot}",
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+        plot=data_uri("svg+xml", plan_svg(plan).encode()),
     )
 
 
