@@ -33,7 +33,9 @@ def head_classes(heads: Sequence[Head]) -> Iterator[HeadClass]:
             yield HeadClass(head.name, class_name, columns.start + head.classes.index(class_name))
 
 
-def decided_rows(targets: npt.NDArray[np.floating], column: int) -> tuple[np.ndarray, np.ndarray]:
+def decided_rows(
+    targets: npt.NDArray[np.floating], column: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Rows whose target for a class is known and not ½ (atypical, mixed), and whether they are of the class."""
     own = targets[:, column]
     rows = np.flatnonzero(_decided(own))

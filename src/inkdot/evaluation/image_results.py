@@ -1,8 +1,7 @@
 """Labelled images scored by a model, with their targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import NameArray
 from inkdot.evaluation.oof_metrics import OofPredictions, uncalibrated_scores
 from inkdot.evaluation.score_images import score_images
-from inkdot.labels import flagging_head, head_slices
+from inkdot.labels import Head, flag_column, flagging_head
 from inkdot.manifest import ImageEntry
 from inkdot.model.predictor import Predictor, ScoreArray
 from inkdot.model.targets import TargetArray
-from inkdot.storage.models.model_files import ModelFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +44,6 @@ class ImageResults:
     ood_distances: ScoreArray | None = None
 
 
-def image_settings_of(entries: Sequence[ImageEntry], model: ModelFile, source: Path) -> list[ImageEntry]:
-    """The images with their scale; without it for a model of unknown scale.
-
-    Raises:
-        UserError: The model has a scale and an image has none.
-    """
-    if not model.mpp_known:
-        return [replace(entry, mpp=None) for entry in entries]
-    unknown = [entry.name for entry in entries if entry.mpp is None]
-    if unknown:
-        raise UserError(
-            f"{source}: expected micrometres per pixel for every image, since the model was trained at {model.tiling.mpp:g} "
-            f"µm/px, found {len(unknown)} without, such as {unknown[0]!r}; fill the column in, or set images.mpp_of_all "
-            "in a config and pass it with --config"
-        )
-    return list(entries)
-
-
 def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: ImagesConfig) -> ImageResults:
     """Read, crop and score every image, one batch at a time.
 
@@ -82,17 +62,15 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
     if not readable:
         name, reason = next(iter(scored.failed.items()))
         raise UserError(f"expected images that can be read, found none; {name}: {reason}")
-    head = flagging_head(heads)
-    point = model.operating_points[head.name]
-    column = head_slices(heads)[head.name].start + head.classes.index(point.class_name)
+    point = model.operating_points[flagging_head(heads).name]
     predictions = OofPredictions(
         names=np.array([entry.name for entry in readable]),
         patients=np.array([entry.group for entry in readable]),
         folds=np.zeros(len(readable), np.int64),
-        targets=_targets(readable, model),
+        targets=target_rows(readable, heads),
         scores=scores,
         uncalibrated=uncalibrated_scores(scores, heads, model.temperatures),
-        flagged=scores[:, column] >= np.float32(point.threshold),
+        flagged=scores[:, flag_column(heads)] >= np.float32(point.threshold),
     )
     return ImageResults(
         entries=readable,
@@ -107,11 +85,11 @@ def image_results(entries: Sequence[ImageEntry], predictor: Predictor, images: I
     )
 
 
-def _targets(entries: Sequence[ImageEntry], model: ModelFile) -> TargetArray:
-    heads = model.head_records
+def target_rows(entries: Sequence[ImageEntry], heads: Sequence[Head]) -> TargetArray:
+    """Targets of images, NaN where unknown, shape [n, classes of all heads]."""
     unknown = np.full((1, sum(len(head.classes) for head in heads)), np.nan, np.float32)
     rows = [image_targets(entry, heads) for entry in entries]
-    return np.concatenate([own if len(own) else unknown for own in rows])
+    return np.concatenate([unknown[:0], *(own if len(own) else unknown for own in rows)])
 
 
 def sites_of(images: ImageResults) -> NameArray:

@@ -9,27 +9,33 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.config import Config, ImagesConfig
-from inkdot.datasets.image_tables import read_image_table
+from inkdot.config import Config
 from inkdot.datasets.label_tables import check_label_tables
 from inkdot.datasets.lesions import region_labels
 from inkdot.datasets.trainable_heads import without_heads
 from inkdot.errors import UserError
 from inkdot.evaluation.html_report import report_html
+from inkdot.evaluation.image_inputs import (
+    at_model_scale,
+    columns_for_model,
+    no_test_message,
+    read_test_images,
+    require_synthetic_images,
+)
 from inkdot.evaluation.image_report import image_report
-from inkdot.evaluation.image_results import ImageResults, image_results, image_settings_of
+from inkdot.evaluation.image_results import ImageResults, image_results
 from inkdot.evaluation.report import EvaluationReport, report_json
 from inkdot.evaluation.score_images import batch_ood_warnings
 from inkdot.evaluation.slide_report import evaluated_slides_text, slide_report
 from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import Head, flagging_head, score_columns, target_columns
-from inkdot.manifest import ImageEntry, manifest_text, read_slides, source_notes
+from inkdot.manifest import manifest_text, read_slides, source_notes
 from inkdot.pipeline.results.warnings import group_warnings
 from inkdot.pipeline.scoring.guards import require_known_scale, require_synthetic_slides
 from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import TileTask
-from inkdot.records import Mpp, SlideEntry
+from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
@@ -132,16 +138,10 @@ def run_images(
     console, layout = Console(stderr=True), RunLayout(out)
     scoring = ScoringModel.load(model, allow_synthetic_model=allow_synthetic_model)
     description = scoring.predictor.description
-    columns = _image_columns(description, config)
+    columns = columns_for_model(description, config)
     _print_lines(console, cost_lines(description.members))
-    heads = description.head_records
-    # A table without labels of the other heads can still evaluate the flagging one.
-    optional = {head.name for head in heads} - {flagging_head(heads).name}
-    entries = _test_images(read_image_table(images, heads, columns, optional=optional), images)
-    entries = image_settings_of(entries, description, images)
-    scale = Mpp.square(description.tiling.mpp)  # opening needs one; nothing is measured by it here
-    as_slides = (SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries)
-    require_synthetic_slides(as_slides, description, allowed=allow_synthetic_model)
+    entries = at_model_scale(read_test_images(images, description, columns), description, images)
+    require_synthetic_images(entries, description, allowed=allow_synthetic_model)
     with locked(layout.lock):
         results = image_results(entries, scoring.predictor, columns)
         notes = [
@@ -197,36 +197,13 @@ def _settings(model: ModelFile, config: Config | None) -> Config:
     return settings.model_copy(update={"annotations": config.annotations, "labelling": config.labelling})
 
 
-def _image_columns(model: ModelFile, config: Config | None) -> ImagesConfig:
-    """The columns that the config names, with the crop of the model's training."""
-    of_training = model.images or ImagesConfig()
-    named = config.images if config else of_training
-    return named.model_copy(update={"crop_px": of_training.crop_px}) if model.images else named
-
-
 def _test_slides(entries: Sequence[SlideEntry], source: Path) -> list[SlideEntry]:
     if not any(entry.extra.get("split") for entry in entries):
         return list(entries)
     test = [entry for entry in entries if entry.extra.get("split") == "test"]
     if not test:
-        raise UserError(_no_test(source, "slides"))
+        raise UserError(no_test_message(source, "slides"))
     return test
-
-
-def _test_images(entries: Sequence[ImageEntry], source: Path) -> list[ImageEntry]:
-    if not any(entry.split for entry in entries):
-        return list(entries)
-    test = [entry for entry in entries if entry.split == "test"]
-    if not test:
-        raise UserError(_no_test(source, "images"))
-    return test
-
-
-def _no_test(source: Path, what: str) -> str:
-    return (
-        f"{source}: expected {what} with split = test, found none; a model must not be evaluated on {what} of its "
-        "training or validation"
-    )
 
 
 def _image_scores(results: ImageResults, model: ModelFile) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from inkdot.config import Config, ImagesConfig
 from inkdot.errors import UserError
-from inkdot.evaluation.image_results import image_settings_of
+from inkdot.evaluation.image_inputs import at_model_scale, columns_for_model, require_synthetic_images
 from inkdot.evaluation.score_images import (
     ScoredImages,
     batch_is_ood,
@@ -26,8 +26,7 @@ from inkdot.manifest import ImageEntry
 from inkdot.manifest.csv_table import read_csv
 from inkdot.model.predictor import Predictor, Runtime
 from inkdot.pipeline.results.warnings import group_warnings, ood_reason
-from inkdot.pipeline.scoring.guards import require_synthetic_slides
-from inkdot.records import Mpp, SlideEntry
+from inkdot.records import Mpp
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
@@ -68,12 +67,9 @@ def run(
     console, layout = Console(stderr=True), RunLayout(out)
     predictor = Predictor(model, runtime=runtime)
     description = predictor.description
-    of_training = description.images or ImagesConfig()
-    columns = config.images.model_copy(update={"crop_px": of_training.crop_px}) if config else of_training
-    entries = image_settings_of(_entries(images, columns), description, images)
-    scale = Mpp.square(description.tiling.mpp)  # opening needs one; nothing is measured by it here
-    as_slides = (SlideEntry(entry.name, entry.path, mpp=entry.mpp or scale) for entry in entries)
-    require_synthetic_slides(as_slides, description, allowed=allow_synthetic_model)
+    columns = columns_for_model(description, config)
+    entries = at_model_scale(_entries(images, columns), description, images)
+    require_synthetic_images(entries, description, allowed=allow_synthetic_model)
     with locked(layout.lock):
         scored = score_images(entries, predictor, columns)
         rows = _rows(scored, description, keep_ood_calls=keep_ood_calls)

@@ -9,14 +9,15 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from inkdot.config import Config, ImagesConfig, load_config
+from inkdot.config import Config, load_config
 from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, Corruption
 from inkdot.datasets.cohort import patient
-from inkdot.datasets.image_cache import image_targets, read_image
-from inkdot.datasets.image_tables import read_image_table
+from inkdot.datasets.image_cache import read_image
 from inkdot.datasets.tile_cache import cached_pixels, labelled_tiles
 from inkdot.errors import SlideError, UserError
-from inkdot.evaluation.image_results import image_settings_of
+from inkdot.evaluation.head_metrics import decided_rows
+from inkdot.evaluation.image_inputs import at_model_scale, columns_for_model, read_test_images
+from inkdot.evaluation.image_results import target_rows
 from inkdot.evaluation.stress_outputs import stress_json, stress_markdown, stress_svg
 from inkdot.evaluation.stress_report import StressTiles, stress_report
 from inkdot.labels import flag_column, flagging_head
@@ -105,32 +106,27 @@ def _chosen(names: Sequence[str]) -> list[Corruption]:
 
 
 def _of_images(table: Path, model: ModelFile, config: Config | None, most: int) -> StressTiles:
-    heads = model.head_records
-    of_training = model.images or ImagesConfig()
-    columns = config.images.model_copy(update={"crop_px": of_training.crop_px}) if config else of_training
-    optional = {head.name for head in heads} - {flagging_head(heads).name}
-    entries = read_image_table(table, heads, columns, optional=optional)
-    if any(entry.split for entry in entries):
-        entries = [entry for entry in entries if entry.split == "test"]
-    column = flag_column(heads)
-    targets = {entry.name: image_targets(entry, heads) for entry in entries}
-    decided = [own for own in entries if len(targets[own.name]) and _decided(targets[own.name][0, column])]
+    columns = columns_for_model(model, config)
+    entries = read_test_images(table, model, columns)
+    rows, truth = decided_rows(target_rows(entries, model.head_records), flag_column(model.head_records))
+    labelled: list[tuple[int, bool]] = list(zip(rows.tolist(), truth.tolist(), strict=True))
+    chosen = _evenly(labelled, most)
+    scaled = at_model_scale([entries[row] for row, _ in chosen], model, table)
     pixels: list[RgbArray] = []
-    kept: list[str] = []
-    groups: list[str] = []
+    kept: list[tuple[bool, str]] = []
     reason = "no image has a label"
-    for entry in image_settings_of(_evenly(decided, most), model, table):
+    for (_, positive), entry in zip(chosen, scaled, strict=True):
         try:
-            pixels.append(read_image(entry, model.tiling, columns).rgb)
+            pixels.append(read_image(entry, model.tiling, columns, locked=True).rgb)
         except SlideError as error:
             reason = str(error)
             continue
-        kept.append(entry.name)
-        groups.append(entry.group)
+        kept.append((positive, entry.group))
     if not kept:
         raise UserError(f"{table}: expected labelled images that can be read, found none; {reason}")
-    truth = np.array([targets[name][0, column] > 0.5 for name in kept])
-    return StressTiles(pixels, truth, np.array(groups))
+    return StressTiles(
+        pixels, np.array([positive for positive, _ in kept]), np.array([group for _, group in kept])
+    )
 
 
 def _of_run(folder: Path, model: ModelFile, most: int) -> StressTiles:
@@ -150,10 +146,10 @@ def _of_run(folder: Path, model: ModelFile, most: int) -> StressTiles:
             continue
         own = labelled_tiles(entry, config, layout)
         pixels_of[entry.slide_id] = cached_pixels(entry, layout)
+        rows, truth = decided_rows(own.targets, column)
         places += [
-            (entry.slide_id, row, value > 0.5, patient(own))
-            for row, value in enumerate(own.targets[:, column].tolist())
-            if _decided(value)
+            (entry.slide_id, row, positive, patient(own))
+            for row, positive in zip(rows.tolist(), truth.tolist(), strict=True)
         ]
     chosen = _evenly(places, most)
     if not chosen:
@@ -165,11 +161,6 @@ def _of_run(folder: Path, model: ModelFile, most: int) -> StressTiles:
         np.array([truth for *_, truth, _ in chosen]),
         np.array([who for *_, who in chosen]),
     )
-
-
-def _decided(value: float) -> bool:
-    """Whether a target says which class; NaN is unknown, ½ undecided."""
-    return value == value and value != 0.5
 
 
 def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
