@@ -114,6 +114,17 @@ def test_an_image_that_cannot_be_read_is_a_row_and_stops_nothing(model: Path, tm
         predict_images.run(tmp_path / "empty", model, tmp_path / "out")
 
 
+def test_without_a_readable_image_nothing_is_said_of_the_reference(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "torn.png").write_bytes(b"no image")
+    assert predict_images.run(tmp_path / "torn", model, tmp_path / "out", runtime="torch") == 1
+    printed = capsys.readouterr().err
+    assert "OOD" not in printed
+    assert "1 images: 1 failed" in " ".join(printed.split())
+
+
 def test_evaluation_says_that_the_batch_is_foreign(model: Path, tmp_path: Path) -> None:
     foreign = make_table(tmp_path / "foreign", 2, 15, foreign=True)
     assert evaluate.run_images(model, foreign, tmp_path / "out") == 0

@@ -98,18 +98,20 @@ def batch_ood_warnings(distances: ScoreArray | None, model: ModelFile) -> list[s
         model: The model.
     """
     ood = model.ood
-    if ood is None or ood.batch_limit is None or distances is None or not len(distances):
+    if ood is None or ood.batch_limit is None:
         return ["the model has no OOD reference: it cannot tell images unlike those of training"]
+    if distances is None or not len(distances):
+        return []  # no image could be read
     beyond = int((distances > ood.limit).sum())
-    found = float(np.median(distances))
     share = (
         f"{beyond} of {len(distances)} images ({beyond / len(distances):.0%}) are above the limit of single images, about "
         f"{ood.false_alarm_rate or 0.0:.1%} are expected"
     )
-    if len(distances) >= BATCH_IMAGES and found > ood.batch_limit:
+    if batch_is_ood(distances, model):
         return [
             f"out of distribution (OOD): expected a median OOD distance of the batch of at most {ood.batch_limit:.2f}, found "
-            f"{found:.2f}; {share}; these images as a whole are unlike those of training, and the scores may be wrong"
+            f"{np.median(distances):.2f}; {share}; these images as a whole are unlike those of training, and the scores may be "
+            "wrong"
         ]
     return [f"OOD: {share}"] if beyond else []
 

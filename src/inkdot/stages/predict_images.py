@@ -25,7 +25,8 @@ from inkdot.labels import flag_column, flagging_head, score_columns
 from inkdot.manifest import ImageEntry
 from inkdot.manifest.csv_table import read_csv
 from inkdot.model.predictor import Predictor, Runtime
-from inkdot.pipeline.results.warnings import group_warnings, ood_reason
+from inkdot.pipeline.results.warnings import few_kinds, group_warnings, ood_reason
+from inkdot.pipeline.scoring.unlike_training import SYNTHETIC_MODEL_WARNING
 from inkdot.records import Mpp
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
@@ -34,7 +35,6 @@ from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR, spreadsheet_safe
 
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_KINDS: Final = 12
 
 
 def run(
@@ -62,9 +62,9 @@ def run(
         0 when every image was scored, 1 when some failed.
 
     Raises:
-        UserError: The input as a whole is wrong, or no image can be read.
+        UserError: The input as a whole is wrong.
     """
-    console, layout = Console(stderr=True), RunLayout(out)
+    console, layout, table = Console(stderr=True), RunLayout(out), out / "image_predictions.csv"
     predictor = Predictor(model, runtime=runtime)
     description = predictor.description
     columns = columns_for_model(description, config)
@@ -73,11 +73,11 @@ def run(
     with locked(layout.lock):
         scored = score_images(entries, predictor, columns)
         rows = _rows(scored, description, keep_ood_calls=keep_ood_calls)
-        write_text(layout.root / "image_predictions.csv", _csv(rows))
+        write_text(table, _csv(rows))
     warnings = [
         *batch_ood_warnings(scored.ood_distances, description),
-        *_model_warnings(description),
-        *group_warnings(_warnings(rows), len(entries), "images")[:_KINDS],
+        *([SYNTHETIC_MODEL_WARNING] if description.trained_on.synthetic else []),
+        *few_kinds(group_warnings(_warnings(rows), len(entries), "images")),
     ]
     for line in warnings:
         console.print(Text(f"! {line}"), soft_wrap=True)
@@ -85,7 +85,7 @@ def run(
         console.print(Text(f"{name} could not be used: {reason}"), soft_wrap=True)
     calls = Counter(row["call"] or "failed" for row in rows)
     counted = ", ".join(f"{count} {call}" for call, count in sorted(calls.items()))
-    line = f"{len(rows)} images: {counted}; one line per image in {layout.root / 'image_predictions.csv'}"
+    line = f"{len(rows)} images: {counted}; one line per image in {table}"
     console.print(Text(line), soft_wrap=True)
     return 1 if scored.failed else 0
 
@@ -188,9 +188,3 @@ def _warnings(rows: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
         for text in row.get("warnings", "").split(WARNING_SEPARATOR)
         if text
     ]
-
-
-def _model_warnings(model: ModelFile) -> list[str]:
-    if not model.trained_on.synthetic:
-        return []
-    return ["the model was trained on synthetic specimens only: its scores mean nothing on real cells"]

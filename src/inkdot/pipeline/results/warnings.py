@@ -27,10 +27,14 @@ def warning_lines(predictions: Sequence[Prediction]) -> list[str]:
         if prediction.outcome == "done" and prediction.reason:
             texts.append(prediction.reason)
         found += [(prediction.slide_id, text) for text in dict.fromkeys(texts)]
-    lines = group_warnings(found, len(predictions))
-    if len(lines) > _KINDS:
-        lines[_KINDS:] = [f"and {len(lines) - _KINDS} further kinds: see the column warnings"]
-    return lines
+    return few_kinds(group_warnings(found, len(predictions)))
+
+
+def few_kinds(lines: Sequence[str]) -> list[str]:
+    """The first lines of :func:`group_warnings`, and how many more there are."""
+    if len(lines) <= _KINDS:
+        return list(lines)
+    return [*lines[:_KINDS], f"and {len(lines) - _KINDS} further kinds: see the column warnings"]
 
 
 def group_warnings(found: Iterable[tuple[str, str]], total: int, kind: str = "slides") -> list[str]:
