@@ -173,7 +173,7 @@ def with_rule(values: list[float], clusters: list[int] | None = None) -> SlideSc
         slides=9,
         patients=9,
     )
-    own = replace(scores(values, ENOUGH), slide_score=rule)
+    own = replace(scores(values, ENOUGH), slide_score_rule=rule)
     if clusters is None:
         return own
     index = own.table.schema.get_field_index("cluster_id")
@@ -207,14 +207,16 @@ def test_a_slide_is_flagged_where_one_of_its_tiles_is(highest, count):
     own = with_rule([0.01] * (count - 1) + [highest])
     said = slide_prediction("one", own)
     assert (said.call == "flagged") == (said.flagged_tiles == 1) == bool(own.flagged.any())
-    assert (said.call == "flagged") == (float(own.slide_score.corrected(highest, count)) >= np.float32(0.8))
+    assert (said.call == "flagged") == (
+        float(own.slide_score_rule.corrected(highest, count)) >= np.float32(0.8)
+    )
 
 
 def test_the_band_is_of_corrected_scores():
     own = with_rule([0.1] * 199 + [0.93])  # 0.7484 of so many
     own = replace(own, abstention={"malignancy": abstained(0.7, 0.8)})
     assert slide_prediction("one", own).call == "indeterminate"
-    assert slide_prediction("one", replace(own, slide_score=None)).call == "flagged"
+    assert slide_prediction("one", replace(own, slide_score_rule=None)).call == "flagged"
 
 
 THRESHOLD = np.float32(0.8)

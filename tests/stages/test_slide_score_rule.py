@@ -92,7 +92,7 @@ def lines(layout: RunLayout) -> dict[str, dict[str, str]]:
 
 
 def rule_of(trained: RunLayout) -> SlideScoreRule:
-    rule = read_model_file(trained.model).slide_score
+    rule = read_model_file(trained.model).slide_score_rule
     assert rule is not None
     return rule
 
@@ -159,7 +159,7 @@ def test_a_model_without_the_rule_scores_by_the_highest_tile(
     shutil.copytree(trained.model, folder)
     path = ModelLayout(folder).description
     values = json.loads(path.read_text(encoding="utf-8"))
-    del values["slide_score"]
+    del values["slide_score_rule"]
     path.write_text(json.dumps(values), encoding="utf-8")
     assert predict([cohort], folder, tmp_path / "out") == 0
     layout = RunLayout(tmp_path / "out")

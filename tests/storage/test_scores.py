@@ -148,7 +148,7 @@ def test_what_the_footer_says_is_read_back(tmp_path: Path) -> None:
             tmp_path / "s.parquet", [0.1, 0.2],
             slide={"slide_id": "one"}, assessment={"adequate": False}, synthetic_model=True, mil_score=0.25,
             member_slide_scores=[0.2, 0.4], abstention={"malignancy": band.model_dump(mode="json")},
-            slide_score=rule.model_dump(mode="json"),
+            slide_score_rule=rule.model_dump(mode="json"),
         )
     )  # fmt: skip
     assert found.slide == {"slide_id": "one"}
@@ -157,11 +157,11 @@ def test_what_the_footer_says_is_read_back(tmp_path: Path) -> None:
     assert found.mil_score == 0.25
     assert found.member_slide_scores == (0.2, 0.4)
     assert found.abstention == {"malignancy": band}
-    assert found.slide_score == rule
+    assert found.slide_score_rule == rule
     assert found.threshold == rule.threshold_at(0.8, 2) != 0.8
     assert found.spec == TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(128))
     bare = read_scores(scored(tmp_path / "bare.parquet", [0.1]))
-    assert (bare.assessment, bare.abstention, bare.member_slide_scores, bare.slide_score) == (
+    assert (bare.assessment, bare.abstention, bare.member_slide_scores, bare.slide_score_rule) == (
         {},
         {},
         (),

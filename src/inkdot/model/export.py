@@ -137,8 +137,8 @@ def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> 
         "columns": export_score_columns(format_, description),
         "operating_points": points,
         **(
-            {"slide_score": description.slide_score.model_dump(mode="json")}
-            if description.slide_score
+            {"slide_score_rule": description.slide_score_rule.model_dump(mode="json")}
+            if description.slide_score_rule
             else {}
         ),
     }

@@ -128,7 +128,7 @@ def _description(
             "temperatures": {},
             "operating_points": locked.operating_points,
             "abstention": locked.abstention,
-            "slide_score": rule,
+            "slide_score_rule": rule,
             "attention": _attention(members),
             "validation_metrics": _intervals(found.metrics),
             "trained_on": _trained_on(members, found.cohorts[0], config),
@@ -158,7 +158,7 @@ def _locked(found: CrossValidated, model: ModelFile, config: Config) -> tuple[Lo
     if found.whole is not None:
         whole, _ = fitted_slide_scores(found.whole.slides, model, "out_of_fold")
         units = whole if whole.truth.any() else units
-    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config), units.slide_score
+    return lock(units._replace(origin="out_of_fold"), predicted.scores, tiles, config), units.slide_score_rule
 
 
 def _attention(members: Sequence[ModelFile]) -> Attention | None:

@@ -113,8 +113,8 @@ def validate_whole_slides(
     units, rule_notes = fitted_slide_scores(slides, description, "validation")
     if out_of_fold is not None:
         units, rule_notes = out_of_fold, []
-    slides = rescored(slides, description, units.slide_score)
-    description = description.model_copy(update={"slide_score": units.slide_score})
+    slides = rescored(slides, description, units.slide_score_rule)
+    description = description.model_copy(update={"slide_score_rule": units.slide_score_rule})
     description = lock_on(units, description, context.config, score_error)
     results = slide_results(slides, description)
     found = slide_metrics(results, ks=())
@@ -187,7 +187,7 @@ def fitted_slide_scores(
         origin,
     )
     found = whole_slide_scores(rescored(slides, model, rule), model)
-    return found._replace(origin=origin, slide_score=rule), [note] if rule is None else []
+    return found._replace(origin=origin, slide_score_rule=rule), [note] if rule is None else []
 
 
 def rescored(slides: Sequence[WholeSlide], model: ModelFile, rule: SlideScoreRule | None) -> list[WholeSlide]:
@@ -286,7 +286,7 @@ def _slide_score(predicted: Predicted, highest: ScoreArray, model: ModelFile) ->
         scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
         flag = head.classes.index(head.flag_class or "")
         return float(np.float32(attention_pool(scores, predicted.attention)[flag]))
-    return highest_score(highest, model.slide_score)
+    return highest_score(highest, model.slide_score_rule)
 
 
 def _reference(network: Backend, tiles: TileSet) -> OodNeighbours | None:

@@ -98,11 +98,13 @@ def slide_score(scores: SlideScores, clusters: ClusterScores | None = None) -> t
     # Compared as float32, in which scores are stored: the score that set the threshold must reach it.
     pooled = attention_score(scores)
     if pooled is not None:
-        return float(pooled), bool(pooled >= np.float32(scores.operating_points[scores.flag_head.name].threshold))
+        return float(pooled), bool(
+            pooled >= np.float32(scores.operating_points[scores.flag_head.name].threshold)
+        )
     highest = np.float32(np.nanmax(scores.flag_scores if clusters is None else clusters.flag_scores))
     # Compared with the threshold for its clusters: the slide is flagged exactly where one of them is.
     reached = bool(highest >= np.float32(scores.threshold))
-    rule = scores.slide_score
+    rule = scores.slide_score_rule
     return float(highest if rule is None else rule.corrected(highest, scores.count)), reached
 
 

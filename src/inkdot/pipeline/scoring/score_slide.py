@@ -225,7 +225,11 @@ def _facts(
         ],
         **({"cell_finder_name": tile_facts["cell_finder_name"]} if finder_warnings else {}),
         **({"abstention": abstention} if abstention else {}),
-        **({"slide_score": model.slide_score.model_dump(mode="json")} if model.slide_score else {}),
+        **(
+            {"slide_score_rule": model.slide_score_rule.model_dump(mode="json")}
+            if model.slide_score_rule
+            else {}
+        ),
         **({"distance_limit": model.ood.median_limit} if model.ood else {}),
         **({UNSEEN: unseen} if (unseen := unseen_in_training(entry, model)) else {}),
     }

@@ -156,7 +156,7 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
 
 def _count_rule(slide: ScoreFacts) -> dict[str, int] | None:
     """The number of clusters (tiles) of the slide, and the number at which the highest score is that of the slide."""
-    rule = slide.slide_score
+    rule = slide.slide_score_rule
     return None if rule is None else {"count": slide.count, "reference": round(rule.reference_count)}
 
 

@@ -7,12 +7,12 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from inkdot.storage.models.model_records import (AbstentionBand, ReliabilityStep)
-from inkdot.storage.models.slide_score_rule import SlideScoreRule
-from inkdot.storage.tables.scores import SlideScores
 from inkdot.errors import StorageError
 from inkdot.labels import Head, flagging_head, score_column
 from inkdot.records import BoundsL0, MaskArray, Mpp, TileSpec
+from inkdot.storage.models.model_records import AbstentionBand, ReliabilityStep
+from inkdot.storage.models.slide_score_rule import SlideScoreRule
+from inkdot.storage.tables.scores import SlideScores
 from inkdot.units import Level0Px, MicrometresPerPixel
 
 IntArray = npt.NDArray[np.int64]
@@ -55,7 +55,7 @@ class ScoreFacts:
             flagging head, or what reaches it with so many clusters.
         slide_threshold: The locked operating point, 0 to 1, which the score of the slide is compared with.
         count: Number of its clusters; of its tiles where it was tiled on the grid.
-        slide_score: How its score depends on that number; None where it does not.
+        slide_score_rule: How its score depends on that number; None where it does not.
         model_sha256: Hash of the model that made the scores.
         tiles_sha256: Hash of the tiles they belong to.
         slide_fingerprint: Fingerprint of the slide file; blank where it is not known.
@@ -79,7 +79,7 @@ class ScoreFacts:
     slide_fingerprint: str = ""
     slide_threshold: float | None = None
     count: int = 0
-    slide_score: SlideScoreRule | None = None
+    slide_score_rule: SlideScoreRule | None = None
 
     def reliability_step(self, score: float) -> ReliabilityStep | None:
         """The step of the reliability diagram that a score falls into."""
@@ -191,7 +191,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             slide_fingerprint=str(footer.get("slide_fingerprint") or ""),
             slide_threshold=scores.operating_points[scores.flag_head.name].threshold,
             count=scores.count,
-            slide_score=scores.slide_score,
+            slide_score_rule=scores.slide_score_rule,
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -112,8 +112,8 @@ def _points(description: ModelFile) -> list[str]:
         lines.append(f"    {_guarantee(point)}")
         for kind, metric in (("sensitivity", point.sensitivity), ("specificity", point.specificity)):
             lines.append(f"    {prefix}{kind} {_metric(metric) if metric else 'unknown'}")
-    if description.slide_score is not None:
-        lines.append(f"  {description.slide_score.in_words}")
+    if description.slide_score_rule is not None:
+        lines.append(f"  {description.slide_score_rule.in_words}")
     for name, own in sorted(description.abstention.items()):
         span = f"{own.low:.4g} to {own.high:.4g}" if own.low is not None else f"below {own.high or 1:.4g}"
         lines.append(

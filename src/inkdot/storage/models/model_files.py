@@ -68,8 +68,8 @@ class ModelFile(Recorded):
         temperatures: Temperature that divides each head's logits, by head name.
         operating_points: Operating point of each flagging head.
         abstention: Abstention band by head; empty in models that never abstain, such as older ones.
-        slide_score: How the score of a slide follows from that of its highest cluster and their number; None where it is that of
-            the highest cluster (older models, few benign slides) or by attention.
+        slide_score_rule: How the score of a slide follows from that of its highest cluster and their number; None where it is
+            that of the highest cluster (older models, few benign slides) or by attention.
         validation_metrics: Metrics on validation data by name, which starts with ``selftest_`` for synthetic data.
         trained_on: The training cohort.
         ood: OOD detection; None where the model has none.
@@ -103,7 +103,7 @@ class ModelFile(Recorded):
     temperatures: dict[str, Positive]
     operating_points: dict[str, OperatingPoint]
     abstention: dict[str, AbstentionBand] = Field(default_factory=dict[str, AbstentionBand])
-    slide_score: SlideScoreRule | None = None
+    slide_score_rule: SlideScoreRule | None = None
     validation_metrics: dict[str, Interval]
     trained_on: TrainedOn
     ood: OodReference | None = None
@@ -132,7 +132,7 @@ class ModelFile(Recorded):
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # Absent parts are omitted, so that earlier programs can read the file.
-    optional = ("images", "attention", "ood", "slide_score")
+    optional = ("images", "attention", "ood", "slide_score_rule")
     omitted: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }

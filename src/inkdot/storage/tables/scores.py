@@ -44,8 +44,8 @@ class SlideScores:
             slides need not hold for it.
         keep_ood_calls: A slide with such a reason gets its call all the same; so in tables made before there was a choice.
         mil_score: Score (0 to 1) of the slide by a transformer over its tiles; None where it is made from those of tiles.
-        slide_score: How the slide's score follows from that of its highest cluster and their number; None where it is that score,
-            or by attention.
+        slide_score_rule: How the slide's score follows from that of its highest cluster and their number; None where it is that
+            score, or by attention.
     """
 
     table: pa.Table
@@ -61,7 +61,7 @@ class SlideScores:
     ood_reasons: tuple[str, ...] = ()
     keep_ood_calls: bool = True
     mil_score: float | None = None
-    slide_score: SlideScoreRule | None = None
+    slide_score_rule: SlideScoreRule | None = None
 
     @property
     def flag_head(self) -> Head:
@@ -96,7 +96,11 @@ class SlideScores:
         The locked operating point, or, with a correction for the count, the score that reaches it on a slide of so many.
         """
         locked = self.operating_points[self.flag_head.name].threshold
-        return locked if self.slide_score is None else self.slide_score.threshold_at(locked, self.count)
+        return (
+            locked
+            if self.slide_score_rule is None
+            else self.slide_score_rule.threshold_at(locked, self.count)
+        )
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
@@ -144,8 +148,8 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
         ood_reasons=(*(texts_of(footer, UNSEEN) if footer.get(UNSEEN) else []), *distant),
         keep_ood_calls=footer.get(OOD_CALLS) != "abstain",
         mil_score=cast("float | None", footer.get(MIL_SCORE)),
-        slide_score=SlideScoreRule.model_validate(footer["slide_score"])
-        if footer.get("slide_score")
+        slide_score_rule=SlideScoreRule.model_validate(footer["slide_score_rule"])
+        if footer.get("slide_score_rule")
         else None,
     )
 

@@ -56,7 +56,7 @@ class FlagScores(NamedTuple):
         scored_from: Tiles that the scores are made from.
         unit: What is called: patients, by their highest slide; or images one by one.
         origin: Whose scores, see :class:`inkdot.storage.models.model_records.Guarantee`.
-        slide_score: The rule that made the scores from those of clusters; None where they are those of the highest.
+        slide_score_rule: The rule that made the scores from those of clusters; None where they are those of the highest.
     """
 
     truth: npt.NDArray[np.bool_]
@@ -67,7 +67,7 @@ class FlagScores(NamedTuple):
     scored_from: Literal["labelled_tiles", "all_tiles"] = "all_tiles"
     unit: Literal["patients", "images"] = "patients"
     origin: Literal["validation", "out_of_fold"] = "validation"
-    slide_score: SlideScoreRule | None = None
+    slide_score_rule: SlideScoreRule | None = None
 
     def units(self, seed: int) -> PatientScores:
         """The independent observations: one row per patient, or one image of each."""

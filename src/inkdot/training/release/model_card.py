@@ -190,7 +190,7 @@ def _table(description: ModelFile) -> str:
                 "calibrated as those of slides: they rank regions, and are no probabilities of tiles."
             )
         elif point.scored_from == "all_tiles":
-            how = description.slide_score.in_words if description.slide_score else f"{ONLY_MAX}."
+            how = description.slide_score_rule.in_words if description.slide_score_rule else f"{ONLY_MAX}."
             rows.append(f"\n{how} All tiles are scored, as in `inkdot predict`.")
         elif not description.trained_on.images:
             rows.append(
