@@ -14,6 +14,7 @@ from inkdot.stages import evaluate, predict_images, stress, train
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import read_model_file
 
+NOT_LOCKED = "not enough patients to lock: 20 positives; with 45 one could promise a sensitivity of 0.95"
 COLOURS = {"NL": (60, 90, 200), "SCC": (150, 30, 60)}
 
 
@@ -93,8 +94,11 @@ def test_foreign_images_are_not_called_unless_asked(
     assert all("out of distribution (OOD)" in row["warnings"] for row in kept)
 
 
-def test_images_of_the_same_kind_are_called(model: Path, tmp_path: Path) -> None:
+def test_images_of_the_same_kind_are_called(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = predicted(make_table(tmp_path / "fresh", 3, 15), model, tmp_path / "out")
+    assert NOT_LOCKED in " ".join(capsys.readouterr().err.split())
     withheld = [row for row in rows if "OOD" in row["reason"]]
     assert len(withheld) <= 3  # of 30; one in 41 is expected
     assert {row["outcome"] for row in rows} == {"done"}
@@ -129,6 +133,7 @@ def test_evaluation_says_that_the_batch_is_foreign(model: Path, tmp_path: Path) 
     foreign = make_table(tmp_path / "foreign", 2, 15, foreign=True)
     assert evaluate.run_images(model, foreign, tmp_path / "out") == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert any(NOT_LOCKED in warning for warning in report["warnings"])
     assert any("median OOD distance of the batch" in text for text in report["warnings"])
 
 

@@ -78,6 +78,9 @@ def test_two_slides_of_a_patient_count_as_one_patient_with_the_higher_score(tiny
     rows = [("a1", "p", 1), ("a2", "p", 1), ("b", "q", 1), ("c", "r", 0)]
     point = locked(rows, [0.01, 0.9, 0.8, 0.3], tiny_config)
     assert point.guarantee.patients == 2
+    assert point.lock_note.startswith("not enough patients to lock: 2 positives; with 45")
+    one = locked(rows[:1] + rows[3:], [0.9, 0.3], tiny_config)
+    assert one.lock_note.startswith("not enough patients to lock: 1 positive; with 45")
     assert 0.3 < point.threshold < 0.8
     assert point.sensitivity.value == pytest.approx(2 / 3)  # of slides
 

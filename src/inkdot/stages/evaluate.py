@@ -145,6 +145,7 @@ def run_images(
     with locked(layout.lock):
         results = image_results(entries, scoring.predictor, columns)
         notes = [
+            *description.lock_notes,
             *batch_ood_warnings(results.ood_distances, description),
             *group_warnings(results.warnings, len(entries), "images"),
         ]

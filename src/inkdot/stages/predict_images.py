@@ -77,6 +77,7 @@ def run(
     warnings = [
         *batch_ood_warnings(scored.ood_distances, description),
         *([SYNTHETIC_MODEL_WARNING] if description.trained_on.synthetic else []),
+        *description.lock_notes,
         *few_kinds(group_warnings(_warnings(rows), len(entries), "images")),
     ]
     for line in warnings:

@@ -26,7 +26,7 @@ def model_warnings(entry: SlideEntry, model: ModelFile, *, synthetic_slide: bool
         )
     if not model.mpp_known:
         warnings.append(UNKNOWN_SCALE_WARNING)
-    warnings += [point.lock_note for point in model.operating_points.values() if point.lock_note]
+    warnings += model.lock_notes
     for name, value, known in _kinds(entry, model):
         if not value:
             warnings.append(

@@ -128,6 +128,11 @@ class ModelFile(Recorded):
         """The heads as records, in the order of the network's outputs."""
         return tuple(head.to_head() for head in self.heads)
 
+    @property
+    def lock_notes(self) -> list[str]:
+        """A line for each operating point whose target is not guaranteed; it goes with every prediction."""
+        return [point.lock_note for point in self.operating_points.values() if point.lock_note]
+
 
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""

@@ -81,8 +81,8 @@ class OperatingPoint(Recorded):
         target_sensitivity: Requested sensitivity, 0 to 1.
         sensitivity: Sensitivity on the validation slides (or images) whose truth is known.
         specificity: Specificity there.
-        evaluated_on: Unit of evaluation: ``slides``, each with the score of its highest tile; ``tiles``; or ``attention``,
-            slides with the score of the aggregator.
+        evaluated_on: Unit of evaluation: ``slides``, each with the score that follows from its highest cluster (on the grid, or
+            of labelled tiles: tile); ``tiles``; or ``attention``, slides with the score of the aggregator.
         scored_from: Tiles from which the scores of those slides were made: all, as `predict` does, or the labelled ones
             alone, as in older models. An image is one tile.
         reliability: Reliability diagram there; empty in older models.
@@ -105,8 +105,9 @@ class OperatingPoint(Recorded):
         own = self.guarantee
         if own is None or own.locked:
             return ""
+        positives = "1 positive" if own.patients == 1 else f"{own.patients} positives"
         return (
-            f"not enough patients to lock: {own.patients} positives; with {own.needed} one could promise a sensitivity of "
+            f"not enough patients to lock: {positives}; with {own.needed} one could promise a sensitivity of "
             f"{self.target_sensitivity:g} (confidence {own.confidence:g}); calls are not guaranteed"
         )
 
