@@ -1,11 +1,13 @@
 """Blinded and pseudonymised reviews quote no free text: known sentences are shown, of others only that there are some."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from inkdot.config import TilingConfig
 from inkdot.model.runtimes.precision import precision_warnings
 from inkdot.morphometry.red_cell_reference import RedCellReference
+from inkdot.pipeline.results.warnings import ood_reason
 from inkdot.review.gallery.shareable_text import (
     OTHER_REASON,
     OTHER_WARNING,
@@ -13,9 +15,23 @@ from inkdot.review.gallery.shareable_text import (
     shareable_warnings,
 )
 from inkdot.slides.quality_warnings import background_warnings, orientation_warnings, pages_warnings
+from inkdot.storage.models.model_records import Guarantee, OperatingPoint
+from inkdot.storage.tables.scores import ood_warnings
 from inkdot.tiling.clusters.not_tiled import NotTiled, not_looked_at
 
 PERSON = "Erika Mustermann 1950"
+
+
+def lock_note(patients: int) -> str:
+    guarantee = Guarantee(locked=False, confidence=0.9, patients=patients, needed=45, bound=0.5)
+    return OperatingPoint(
+        class_name="malignant",
+        threshold=0.5,
+        target_sensitivity=0.95,
+        sensitivity=None,
+        specificity=None,
+        guarantee=guarantee,
+    ).lock_note
 
 
 @pytest.mark.parametrize(
@@ -27,6 +43,9 @@ PERSON = "Erika Mustermann 1950"
         f"{PERSON}: no cells were found",
         f"3 nucleated cells in focus, 200 are needed\n{PERSON}",
         f"only the first of {PERSON} pages is read",
+        ood_reason(
+            [f"stain '{PERSON}' was never seen in training; the model was trained on pap"], 3, "regions"
+        ),
         f"stain '{PERSON}' was never seen in training; the model was trained on pap",
         f"stain 'x' was never seen in training; the model was trained on {PERSON}",
         f"colour profile '{PERSON}' is not applied: colours are as stored",
@@ -77,7 +96,9 @@ def test_the_programs_own_warnings_are_known() -> None:
         red_cells.warning(1.0),
         not_looked_at({NotTiled.BUDGET: 4, NotTiled.SMALL: 2}, 40, TilingConfig()),
         not_looked_at({NotTiled.SMALL: 2}, 40, TilingConfig()),
+        *(lock_note(patients) for patients in (1, 12)),
+        *ood_warnings(pa.table({"ood_distance": [3.0]}), 1.5),
     ]
     assert all(made)
-    assert len(made) == 7
+    assert len(made) == 10
     assert shareable_warnings(made, blinded=True) == tuple(made)

@@ -31,6 +31,10 @@ _SENTENCES: Final[tuple[str, ...]] = (
     r"# of the slide has no pixels in the file \(level #\): it is shown white and not assessed",
     "synthetic model on a synthetic slide",
     "the model was trained on synthetic specimens only: its scores mean nothing on real cells",
+    r"not enough patients to lock: # positives?; with # one could promise a sensitivity of # \(confidence #\); calls are not "
+    "guaranteed",
+    r"out of distribution \(OOD\): expected a median OOD distance of at most # from the training slides, found #; its scores may "
+    "be wrong",
     "the model was trained on images of unknown scale: the scale of these tiles may differ",
     "mpp # is outside the trained range of # to # µm/px: its tiles are (softer|sharper) than those of training",
     r"red cells measure # µm \(# to #, # cells\) at the stated # µm/px, too (large|small); expected # to # µm; "
@@ -56,6 +60,7 @@ _SENTENCES: Final[tuple[str, ...]] = (
 _QUOTING: Final[tuple[tuple[str, str], ...]] = (
     ("(stain|preparation) not stated; the model was trained on .*", r"\1 not stated"),
     ("(stain|preparation) '.*' was never seen in training; .*", r"\1 was never seen in training"),
+    ("no call, since it is unlike those of training: .*", "no call, since it is unlike those of training"),
     (
         "cells were found by '.*', in training by '.*': the threshold was not chosen on such clusters",
         "cells were found by another cell finder than in training",

@@ -123,7 +123,7 @@ def read_scores(path: Path) -> SlideScores:
 
 def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
     points = cast("Mapping[str, object]", footer["operating_points"])
-    distant = _ood_warnings(table, footer.get("distance_limit"))
+    distant = ood_warnings(table, footer.get("distance_limit"))
     for column in score_columns(heads_from_json(footer["heads"])):
         values = table.column(column).to_numpy()
         if not ((values >= 0.0) & (values <= 1.0)).all():
@@ -154,7 +154,7 @@ def _slide_scores(table: pa.Table, footer: Mapping[str, object]) -> SlideScores:
     )
 
 
-def _ood_warnings(table: pa.Table, limit: object) -> list[str]:
+def ood_warnings(table: pa.Table, limit: object) -> list[str]:
     """A warning where the median OOD distance of the tiles is above the limit of the model."""
     distances = table.column("ood_distance").drop_null().to_numpy()
     if not isinstance(limit, float) or not len(distances) or float(np.median(distances)) <= limit:
