@@ -1,12 +1,13 @@
 """The model card states how the model was trained."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from inkdot.config import config_from_mapping
 from inkdot.storage.models.model_files import ModelFile, read_model_file
-from inkdot.storage.models.model_records import Attention
+from inkdot.storage.models.model_records import Attention, Guarantee
 from inkdot.training.release.model_card import card_text
 from inkdot.training.release.reporting_checklist import reader_lines, training_summary
 
@@ -29,6 +30,19 @@ def test_the_card_states_how_the_split_was_made(
 ) -> None:
     config = config_from_mapping({"training": {"group_by": group_by}})
     assert expected in "\n".join(training_summary(a_description, config, 1, "0" * 64, "", "cpu", given=given))
+
+
+@pytest.mark.parametrize(("scores", "stated"), [("out_of_fold", True), ("validation", False)])
+def test_the_card_says_whose_scores_the_threshold_rests_on(
+    a_description: ModelFile, scores: Literal["out_of_fold", "validation"], stated: bool
+) -> None:
+    guarantee = Guarantee(locked=False, confidence=0.9, patients=9, needed=45, bound=0.7, scores=scores)
+    points = {
+        name: own.model_copy(update={"guarantee": guarantee})
+        for name, own in a_description.operating_points.items()
+    }
+    card = card_text(a_description.model_copy(update={"operating_points": points}), [])
+    assert ("rest on out-of-fold scores of all patients" in card) == stated
 
 
 def test_readers_without_a_common_region_have_no_agreement() -> None:

@@ -26,7 +26,8 @@ class SlideScoreRule(Recorded):
         reference_count: Geometric mean of the counts of these slides.
         lowest_count: Their lowest count; fewer clusters count as so many.
         highest_count: Their highest count; more clusters count as so many, so that nothing is corrected beyond what was seen.
-        fitted_on: The model on its validation slides, or each member of an ensemble on slides that were new to it.
+        fitted_on: Scores of validation slides by the model itself, or out of fold: of each slide by a member of the ensemble, or
+            by a model of a calibration fold, that was trained without it.
         slides: Number of benign slides.
         patients: Number of their patients.
     """
@@ -71,7 +72,7 @@ class SlideScoreRule(Recorded):
         which = (
             "validation slides"
             if self.fitted_on == "validation"
-            else "slides, each scored by a member new to it,"
+            else "slides, each scored by a model trained without it,"
         )
         return (
             "A slide's score is that of its highest cluster (on the grid: tile), corrected for how many have a score: its logit "

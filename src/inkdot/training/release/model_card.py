@@ -40,6 +40,10 @@ _OF_MEMBERS = (
     "at the same threshold its sensitivity and specificity may differ: check them on other patients with `inkdot evaluate`. "
     "Intervals are 95 %."
 )
+_OF_CALIBRATION_FOLDS = (
+    " Not so the threshold, the abstention band and what is measured at them: these rest on out-of-fold scores of all patients, "
+    "each scored by a further model that was trained without him (`training.calibration_folds`)."
+)
 
 _UNKNOWN_SCALE = (
     "> **Unknown scale.** The training images have no micrometres per pixel, so the scale of slides for this model is not "
@@ -81,7 +85,7 @@ def card_text(
         "## Training data",
         _bullets([*_data_lines(description), *notes]),
         "## Performance on validation data",
-        (_OF_MEMBERS if description.members else _OF_VALIDATION) + ("" if cohort.images else _SLIDE_METRICS),
+        _measured_on(description) + ("" if cohort.images else _SLIDE_METRICS),
         _table(description),
         *([_bullets(performance)] if performance else []),
         "## Abstention",
@@ -106,6 +110,15 @@ def backbone_text(description: ModelFile) -> str:
     return (
         f"{text}, tiles resized to {description.input_px} px in the network" if description.input_px else text
     )
+
+
+def _measured_on(description: ModelFile) -> str:
+    """Whose scores the metrics, the threshold and the band rest on."""
+    if description.members:
+        return _OF_MEMBERS
+    points = description.operating_points.values()
+    crossed = any(own.guarantee is not None and own.guarantee.scores == "out_of_fold" for own in points)
+    return _OF_VALIDATION + (_OF_CALIBRATION_FOLDS if crossed else "")
 
 
 def _data_lines(description: ModelFile) -> list[str]:
