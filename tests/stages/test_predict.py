@@ -286,6 +286,9 @@ def test_a_slide_of_an_unseen_stain_is_called_only_where_asked(
     assert (withheld[0], kept[0]) in {("indeterminate", "flagged"), ("indeterminate", "nothing flagged")}
     assert withheld[1] == kept[1]  # the network did not run again, and the score is shown all the same
     assert called() == withheld
+    # Finished slides are kept by a retry, but not with another rule for calls.
+    assert called(keep_ood_calls=True, retry_failed=True) == kept
+    assert called(retry_failed=True) == withheld
     # No card may show a share that was measured on other stains.
     assert read_slide_results(RunLayout(out), "s0", "s0").slide.facts.reliability == ()
     assert run([slides / "s0.tif"], model, out, stain="pap") == 0

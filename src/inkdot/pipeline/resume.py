@@ -18,6 +18,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import failures, read_all
 from inkdot.storage.schemas import SCORES_VERSION, TILES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
+from inkdot.storage.tables.scores import OOD_CALLS
 
 
 def unfinished_slides(
@@ -77,12 +78,22 @@ def tiles_current(entry: SlideEntry, config: Config, layout: RunLayout) -> bool:
 
 
 def scores_current(
-    entry: SlideEntry, layout: RunLayout, model_sha256: str, *, embeddings: bool = False
+    entry: SlideEntry, layout: RunLayout, model_sha256: str, ood_calls: str, *, embeddings: bool = False
 ) -> bool:
-    """Whether scores of this model exist, and embeddings where requested; the slide file is not opened."""
+    """Whether scores of this model exist, and embeddings where requested; the slide file is not opened.
+
+    Args:
+        entry: The slide.
+        layout: The results folder.
+        model_sha256: Hash of the model.
+        ood_calls: What becomes of the call of a slide unlike those of training: ``abstain`` or ``keep``.
+        embeddings: Whether the embeddings must be there, too.
+    """
     try:
         footers = [read_footer(layout.scores(entry.slide_id), SCORES_VERSION)]
         footers += [read_embeddings_metadata(layout, entry.slide_id)] if embeddings else []
     except StorageError:
         return False
-    return all(facts.get("model_sha256") == model_sha256 for facts in footers)
+    return footers[0].get(OOD_CALLS) == ood_calls and all(
+        facts.get("model_sha256") == model_sha256 for facts in footers
+    )

@@ -134,7 +134,9 @@ def run(
     with closing(readers), closing(scorers), locked(layout.lock, layout.locks_of_others()):
         record = None
         if batch.shard:
-            shaping = [scoring.model_sha256, settings_sha256(config), images, settings.embeddings]
+            shaping = [
+                scoring.model_sha256, settings_sha256(config), images, settings.embeddings, scoring.ood_calls
+            ]  # fmt: skip
             record = begin_shard(layout, batch.shard, "predict", entries, shaping)
         write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
         if scoring.embeddings_from is not None:
@@ -234,7 +236,7 @@ def _unfinished(
 ) -> list[SlideEntry]:
     def current(entry: SlideEntry) -> bool:
         return tiles_current(entry, config, layout) and scores_current(
-            entry, layout, scoring.model_sha256, embeddings=scoring.embeddings
+            entry, layout, scoring.model_sha256, scoring.ood_calls, embeddings=scoring.embeddings
         )
 
     return unfinished_slides(entries, layout, (*_STAGES, _IMAGES) if images else _STAGES, current)

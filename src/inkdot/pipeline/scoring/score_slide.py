@@ -1,6 +1,6 @@
 """Scoring the tiles of one slide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -61,6 +61,11 @@ class ScoringModel:
     encoder_sha256: str = ""
     keep_ood_calls: bool = False
 
+    @property
+    def ood_calls(self) -> Literal["abstain", "keep"]:
+        """What becomes of the call of a slide unlike those of training, as the footer of the scores says it."""
+        return "keep" if self.keep_ood_calls else "abstain"
+
     @classmethod
     def load(
         cls,
@@ -113,11 +118,11 @@ def score_slide(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> 
     given = _given_embeddings(entry, table, tile_facts, scoring)
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring, given)
     own = _embedding_facts(tile_facts, facts, scoring)
-    calls = {OOD_CALLS: "keep" if scoring.keep_ood_calls else "abstain"}
+    calls = {OOD_CALLS: scoring.ood_calls}
     if _is_current(scores_path, facts) and (
         not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
     ):
-        return "reused" if _keeps_calls(scores_path, calls) else _with_calls(scores_path, calls)
+        return "reused" if _makes_calls(scores_path, scoring) else _with_calls(scores_path, calls)
 
     def write(batches: Iterator[FeatureArray]) -> None:
         write_embeddings(
@@ -151,27 +156,30 @@ def _of_slide(predicted: Predicted) -> dict[str, object]:
     return {MEMBER_SLIDE_SCORES: own.tolist()} if own is not None and len(predicted.scores) else {}
 
 
-def _keeps_calls(path: Path, calls: dict[str, str]) -> bool:
-    return read_footer(path, SCORES_VERSION).get(OOD_CALLS) == calls[OOD_CALLS]
+def _makes_calls(path: Path, scoring: ScoringModel) -> bool:
+    """Whether earlier scores call slides unlike those of training as asked."""
+    return read_footer(path, SCORES_VERSION).get(OOD_CALLS) == scoring.ood_calls
 
 
-def _with_calls(path: Path, calls: dict[str, str]) -> Literal["done"]:
+def _with_calls(path: Path, calls: Mapping[str, str]) -> Literal["done"]:
     """Write earlier scores again with another rule for calls: the network need not run for it."""
     table, footer = read_table(path, SCORES_VERSION)
     kept = {name: value for name, value in footer.items() if name != "version"}
-    write_table(path, table.replace_schema_metadata(None), SCORES_VERSION, kept | calls)
+    write_table(path, table.replace_schema_metadata(None), SCORES_VERSION, kept | dict(calls))
     return "done"
 
 
 def scores_reusable(entry: SlideEntry, layout: RunLayout, scoring: ScoringModel) -> bool:
-    """Whether earlier scores are valid, given that the slide's tiles are."""
-    tiles_path = layout.tiles(entry.slide_id)
+    """Whether earlier scores are valid and call as asked, given that the slide's tiles are valid."""
+    tiles_path, scores_path = layout.tiles(entry.slide_id), layout.scores(entry.slide_id)
     table, tile_facts = read_table(tiles_path, TILES_VERSION)
     given = _given_embeddings(entry, table, tile_facts, scoring)
     facts = _facts(entry, tile_facts, file_sha256(tiles_path), scoring, given)
     own = _embedding_facts(tile_facts, facts, scoring)
-    return _is_current(layout.scores(entry.slide_id), facts) and (
-        not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16")
+    return (
+        _is_current(scores_path, facts)
+        and _makes_calls(scores_path, scoring)
+        and (not scoring.embeddings or embeddings_valid(layout, entry.slide_id, own, "float16"))
     )
 
 
