@@ -114,9 +114,7 @@ def whole_slides(truth, **changes):
     positive = np.array(truth, bool)
     names = np.array([f"p{k}" for k in range(len(truth))])
     scores = np.where(positive, np.linspace(0.6, 0.9, len(truth)), np.linspace(0.1, 0.4, len(truth)))
-    return FlagScores(
-        positive, scores.astype(np.float32), names, "slides", np.ones(len(truth), np.int64), **changes
-    )
+    return FlagScores(positive, scores.astype(np.float32), names, "slides", **changes)
 
 
 def preliminary(config):
@@ -158,23 +156,19 @@ def test_the_threshold_is_lowered_by_the_error_of_scores_and_says_whose_they_are
 
 def test_images_are_called_one_by_one_and_slides_by_patient():
     truth = np.array([True, True, False])
-    values, names, one = (
-        np.array([0.2, 0.9, 0.4], np.float32),
-        np.array(["a", "a", "b"]),
-        np.ones(3, np.int64),
-    )
-    by_patient = FlagScores(truth, values, names, "slides", one)
+    values, names = np.array([0.2, 0.9, 0.4], np.float32), np.array(["a", "a", "b"])
+    by_patient = FlagScores(truth, values, names, "slides")
     assert by_patient.units(0).scores.tolist() == pytest.approx([0.9, 0.4])
     drawn = {tuple(by_patient._replace(unit="images").units(seed).scores.round(1)) for seed in range(10)}
     assert drawn == {(0.2, 0.4), (0.9, 0.4)}
 
 
-def test_each_slide_counts_its_labelled_tiles_as_candidates(tiny_config):
+def test_a_slide_has_the_score_of_its_best_truly_positive_tile_else_of_its_highest(tiny_config):
     tiles = tile_set([("a", "p", 1), ("a", "p", 0), ("b", "q", 0), ("b", "q", NAN)])
     own = np.array([0.2, 0.9, 0.3, 0.8], np.float32)
     table = np.stack([1 - own, own, own, own], axis=1)
     found = best_tiles(table, tiles, flag_column(tiny_config.head_records))
-    assert (found.candidates.tolist(), found.patients.tolist()) == ([2, 1], ["p", "q"])
+    assert found.patients.tolist() == ["p", "q"]
     assert (found.truth.tolist(), found.unit) == ([True, False], "patients")
     assert found.scores.tolist() == pytest.approx([0.2, 0.3])
     assert best_tiles(table, tiles, flag_column(tiny_config.head_records), images=True).unit == "images"

@@ -10,10 +10,9 @@ from inkdot.datasets.cohort import Cohort, patient
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
 from inkdot.errors import SlideError
-from inkdot.labels import flag_column, flagging_head, head_slices
+from inkdot.labels import flag_column, flagging_head
 from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.ood_distance import OodNeighbours
-from inkdot.metrics.slides.attention_pooling import attention_pool
 from inkdot.metrics.slides.slide_level import (
     NO_KNOWN_REGION,
     SlidePredictions,
@@ -23,7 +22,7 @@ from inkdot.metrics.slides.slide_level import (
 from inkdot.metrics.slides.subgroups import subgroup_notes
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
-from inkdot.model.predictor import Backend, Predicted, Predictor, ScoreArray
+from inkdot.model.predictor import Backend, Predicted, Predictor, ScoreArray, slide_score
 from inkdot.model.runtimes.batches import FeatureArray
 from inkdot.model.targets import IndexArray
 from inkdot.pipeline.scoring.infer_tiles import InferredSlide, infer_tiles
@@ -62,11 +61,6 @@ class WholeSlide(NamedTuple):
     score: float
     distance: float
     highest: ScoreArray
-
-    @property
-    def candidates(self) -> int:
-        """Number of its clusters, or of its tiles where it was tiled on the grid."""
-        return len(self.highest)
 
 
 def validate_whole_slides(
@@ -217,7 +211,6 @@ def whole_slide_scores(slides: Sequence[WholeSlide], model: ModelFile) -> FlagSc
         scores=results.scores[rows].astype(np.float32),
         patients=results.patients[rows],
         evaluated_on="attention" if model.attention is not None else "slides",
-        candidates=np.array([slide.candidates for slide in slides], np.int64)[rows],
     )
 
 
@@ -278,14 +271,10 @@ def _by_cluster(scores: ScoreArray, table: pa.Table) -> ScoreArray:
 
 
 def _slide_score(predicted: Predicted, highest: ScoreArray, model: ModelFile) -> float:
-    """By attention where the model has it; else from the score of its highest cluster and their number, as `predict` does."""
-    if predicted.slide_score is not None:
-        return float(np.float32(predicted.slide_score))
-    head = flagging_head(model.head_records)
-    if predicted.attention is not None and model.operating_points[head.name].evaluated_on == "attention":
-        scores = predicted.scores[:, head_slices(model.head_records)[head.name]]
-        flag = head.classes.index(head.flag_class or "")
-        return float(np.float32(attention_pool(scores, predicted.attention)[flag]))
+    """By the aggregator where the model has one; else from the highest cluster and their number, as `predict` does."""
+    heads = model.head_records
+    if model.attention is not None:
+        return float(np.float32(slide_score(predicted, heads, flagging_head(heads))))
     return highest_score(highest, model.slide_score_rule)
 
 

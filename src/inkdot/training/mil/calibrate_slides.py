@@ -74,9 +74,8 @@ def describe_slides(
         return {start + name: estimate for name, estimate in found.items()}
 
     rows, truth = decided_rows(bags.targets, flag_column(heads))
-    counts = np.array([len(bags.rows(bag)) for bag in range(len(bags.slides))], np.int64)[rows]
     slides = FlagScores(
-        truth, scores[rows, flag_column(heads)], bags.patients[rows], "attention", counts, "labelled_tiles"
+        truth, scores[rows, flag_column(heads)], bags.patients[rows], "attention", "labelled_tiles"
     )
     return model_description(
         network,

@@ -45,14 +45,13 @@ REPLICATES: Final = 1000
 
 
 class FlagScores(NamedTuple):
-    """Validation slides or images of known truth, for the operating point.
+    """Slides or images of known truth, new to the model that scored them, for the operating point.
 
     Attributes:
         truth: Whether each is of the flag class, shape [n].
         scores: Of the flag class, float32 [n].
         patients: Shape [n].
         evaluated_on: What a slide's score is made from.
-        candidates: Number of clusters (or tiles, where there are none) that the score is made from, shape [n].
         scored_from: Tiles that the scores are made from.
         unit: What is called: patients, by their highest slide; or images one by one.
         origin: Whose scores, see :class:`inkdot.storage.models.model_records.Guarantee`.
@@ -63,7 +62,6 @@ class FlagScores(NamedTuple):
     scores: ScoreArray
     patients: NameArray
     evaluated_on: Literal["slides", "attention"]
-    candidates: npt.NDArray[np.int64]
     scored_from: Literal["labelled_tiles", "all_tiles"] = "all_tiles"
     unit: Literal["patients", "images"] = "patients"
     origin: Literal["validation", "out_of_fold"] = "validation"
@@ -313,13 +311,11 @@ def best_tiles(scores: ScoreArray, tiles: TileSet, column: int, *, images: bool 
     best = np.full(len(names), -np.inf, np.float32)
     np.maximum.at(best, owner[counts], own[counts])
     _, first = np.unique(owner, return_index=True)
-    counted = np.bincount(owner, minlength=len(names)).astype(np.int64)
     return FlagScores(
         truth=positive,
         scores=best,
         patients=tiles.patients[rows][first],
         evaluated_on="slides",
-        candidates=counted,
         scored_from="labelled_tiles",
         unit="images" if images else "patients",
     )
