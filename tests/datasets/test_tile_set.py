@@ -1,9 +1,16 @@
 import numpy as np
+import pytest
 import torch
 
 from inkdot.config import AugmentationConfig, config_from_mapping
 from inkdot.datasets.augmentation.transforms import Augmentation
-from inkdot.datasets.tile_set import EpochDraws, TileSet, training_augmentation, training_loader
+from inkdot.datasets.tile_set import (
+    EpochDraws,
+    TileSet,
+    evenly_spread,
+    training_augmentation,
+    training_loader,
+)
 from inkdot.model.runtimes.torch_backend import as_batch
 
 
@@ -79,3 +86,11 @@ def test_rand_stain_na_gives_each_tile_the_colours_of_a_drawn_slide():
         assert torch.all((means - 130).abs() < 3), means
     plain = training_augmentation(config_from_mapping({"augmentation": off}), tiles)
     assert {abs(plain(tiles.tile(row), 0, "a").mean() - 130) > 15 for row in range(6)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "rows"),
+    [(0, 4, []), (1, 4, [0]), (3, 4, [0, 1, 2]), (10, 4, [0, 3, 6, 9]), (9, 2, [0, 8])],
+)
+def test_rows_are_spread_evenly_from_the_first_to_the_last(count: int, most: int, rows: list[int]) -> None:
+    assert evenly_spread(count, most) == rows

@@ -136,12 +136,18 @@ def training_augmentation(config: Config, tiles: TileSet) -> Augmentation:
     return Augmentation(config.augmentation, config.tiling.mpp, colours)
 
 
+def evenly_spread(count: int, most: int) -> list[int]:
+    """At most so many of the rows 0 to count - 1, spread evenly, in ascending order."""
+    rows: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)).tolist()
+    return rows
+
+
 def _some_rows(slides: NameArray) -> Iterator[int]:
     """At most ``_COLOUR_TILES`` rows of each slide, spread evenly."""
     order = np.argsort(slides, kind="stable")
     _, starts = np.unique(slides[order], return_index=True)
     for rows in np.split(order, starts[1:]):
-        yield from rows[np.unique(np.linspace(0, len(rows) - 1, _COLOUR_TILES).astype(int))].tolist()
+        yield from rows[evenly_spread(len(rows), _COLOUR_TILES)].tolist()
 
 
 def training_loader(

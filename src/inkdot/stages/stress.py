@@ -14,6 +14,7 @@ from inkdot.datasets.augmentation.corruptions import CORRUPTIONS, Corruption
 from inkdot.datasets.cohort import patient
 from inkdot.datasets.image_cache import read_image
 from inkdot.datasets.tile_cache import cached_pixels, labelled_tiles
+from inkdot.datasets.tile_set import evenly_spread
 from inkdot.errors import SlideError, UserError
 from inkdot.evaluation.head_metrics import decided_rows
 from inkdot.evaluation.image_inputs import at_model_scale, columns_for_model, read_test_images
@@ -164,5 +165,4 @@ def _of_run(folder: Path, model: ModelFile, most: int) -> StressTiles:
 
 
 def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
-    rows: list[int] = np.linspace(0, len(items) - 1, min(len(items), most)).astype(np.int64).tolist()
-    return [items[row] for row in rows]
+    return [items[row] for row in evenly_spread(len(items), most)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from inkdot.datasets.augmentation.corruptions import corrupted, named_levels
 from inkdot.datasets.cohort import Cohort, patient
-from inkdot.datasets.tile_set import TileSet
+from inkdot.datasets.tile_set import TileSet, evenly_spread
 from inkdot.metrics.intervals.confidence_intervals import auc_estimate
 from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import (
@@ -83,10 +83,10 @@ def _with_image_reference(
     context: RunContext,
 ) -> ModelFile:
     config, folder = context.config, context.layout.model
-    rows = np.unique(np.linspace(0, len(training) - 1, min(len(training), MOST_TILES)).astype(np.int64))
+    rows = evenly_spread(len(training), MOST_TILES)
     own = trainable(network, frozen=config.model.freeze_backbone)
     with deployed_network(own, config.model.precision, config.tiling.side_px) as (deployed, *_):
-        features = _features(deployed, [training.tile(row) for row in rows.tolist()])
+        features = _features(deployed, [training.tile(row) for row in rows])
         # A patient, not an image: the neighbours of an augmented copy are its other copies.
         reference = fit_ood_reference(features, training.patients[rows])
         found = None
@@ -129,19 +129,15 @@ def _some_pixels(
 ) -> tuple[list[RgbArray], NameArray]:
     """Pixels of some validation tiles, evenly over all, and their patients; none of slides whose backbone is frozen."""
     if not context.config.model.freeze_backbone:
-        rows = _evenly(len(validation), most)
+        rows = evenly_spread(len(validation), most)
         return [validation.tile(row) for row in rows], validation.patients[rows]
     if not cohort.images:
         return [], np.zeros(0, np.str_)
     images = cohort.of("validation")
-    kept = [images[index] for index in _evenly(len(images), most)]
+    kept = [images[index] for index in evenly_spread(len(images), most)]
     pixels = cast(RgbArray, np.load(context.layout.cached_images, mmap_mode="r", allow_pickle=False))
     tiles = [pixels[int(own.selection.rows[0])] for own in kept]
     return tiles, np.array([patient(own) for own in kept])
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)).tolist() if count else []
 
 
 def _features(network: Backend, tiles: Sequence[RgbArray]) -> FeatureArray:

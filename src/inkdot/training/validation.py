@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from inkdot.datasets.cohort import Cohort, patient
 from inkdot.datasets.tile_cache import LabelledTiles
-from inkdot.datasets.tile_set import TileSet
+from inkdot.datasets.tile_set import TileSet, evenly_spread
 from inkdot.errors import SlideError
 from inkdot.labels import flag_column, flagging_head
 from inkdot.metrics.intervals.confidence_intervals import Estimate
@@ -24,7 +24,6 @@ from inkdot.model.network import TileNetwork
 from inkdot.model.ood_reference import MOST_TILES, fit_ood_reference, make_ood_distance, write_ood_reference
 from inkdot.model.predictor import Backend, Predicted, Predictor, ScoreArray, slide_score
 from inkdot.model.runtimes.batches import FeatureArray
-from inkdot.model.targets import IndexArray
 from inkdot.pipeline.scoring.infer_tiles import InferredSlide, infer_tiles
 from inkdot.pipeline.scoring.score_embeddings import infer_from_embeddings
 from inkdot.storage.layout import ModelLayout, RunLayout
@@ -280,8 +279,6 @@ def _slide_score(predicted: Predicted, highest: ScoreArray, model: ModelFile) ->
 
 def _reference(network: Backend, tiles: TileSet) -> OodNeighbours | None:
     """Features of some training tiles, evenly over all."""
-    rows: IndexArray = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), MOST_TILES)).astype(np.int64))
-    parts: list[FeatureArray] = [
-        batch.features for batch in network.infer(tiles.tile(row) for row in rows.tolist())
-    ]
+    rows = evenly_spread(len(tiles), MOST_TILES)
+    parts: list[FeatureArray] = [batch.features for batch in network.infer(tiles.tile(row) for row in rows)]
     return fit_ood_reference(np.concatenate(parts), tiles.slides[rows]) if parts else None

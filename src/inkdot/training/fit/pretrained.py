@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inkdot.config import IMAGENET_LITE0, Config
-from inkdot.datasets.tile_set import TileSet
+from inkdot.datasets.tile_set import TileSet, evenly_spread
 from inkdot.errors import UserError
 from inkdot.model.encoders.fitting import module_of_shapes
 from inkdot.model.encoders.imagenet_lite0 import imagenet_lite0_tensors, load_imagenet_lite0
@@ -157,10 +157,10 @@ def _source_notes(path: Path, tensors: Mapping[str, Tensor]) -> list[str]:
 
 def channel_statistics(tiles: TileSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per RGB channel (0 to 1 scale) of at most 2,000 tiles, evenly spread."""
-    rows = np.unique(np.linspace(0, len(tiles) - 1, min(len(tiles), _SAMPLED_TILES)).astype(np.int64))
+    rows = evenly_spread(len(tiles), _SAMPLED_TILES)
     sums, squares, pixels = np.zeros(3), np.zeros(3), 0
     for row in rows:
-        values = tiles.tile(int(row)).reshape(-1, 3).astype(np.float64) / 255.0
+        values = tiles.tile(row).reshape(-1, 3).astype(np.float64) / 255.0
         sums += values.sum(axis=0)
         squares += np.square(values).sum(axis=0)
         pixels += len(values)
