@@ -106,6 +106,18 @@ def test_of_a_cross_validation_it_names_every_fold(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_calibration_fold_without_a_class_is_refused_before_training(images: Path, tmp_path: Path):
+    header, *rows = images.read_text().splitlines()
+    # Two malignant groups: enough to train and validate one model, not without one of them.
+    rows = [row if index < 4 else row.replace(",malignant,", ",benign,") for index, row in enumerate(rows)]
+    images.write_text("\n".join([header, *rows]) + "\n")
+    assert train.run_images(config(), images, tmp_path / "run", dry_run=True) == 0
+    with pytest.raises(
+        UserError, match=r"^calibration fold 1 of 2: .* or set training.calibration_folds to 0$"
+    ):
+        train.run_images(config(calibration_folds=2), images, tmp_path / "run", dry_run=True)
+
+
 def test_a_image_that_is_missing_is_named(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (images.parent / "3.png").unlink()
     assert train.run_images(config(), images, tmp_path / "run", dry_run=True) == 1

@@ -8,10 +8,12 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
+from inkdot.config import Config
 from inkdot.datasets.bags import labelled_subset
 from inkdot.datasets.cohort import Cohort, Fold, cohort_notes, split_cohort
 from inkdot.datasets.tile_cache import LabelledTiles
 from inkdot.datasets.tile_set import TileSet
+from inkdot.errors import UserError
 from inkdot.evaluation.oof_metrics import (
     OofPredictions,
     confusion_matrix,
@@ -165,16 +167,12 @@ def cross_fitted_scores(
             "times as long as without."
         ]
     )
-    # In the order of the table, whatever the split: the folds are those of a cross-validation.
-    used = [tiles for slide_id, tiles in cohort.slides.items() if cohort.parts[slide_id] != "test"]
-    cohorts = [
-        split_cohort(used, config, images=cohort.images, fold=Fold(k, folds), by_slide=cohort.by_slide)
-        for k in range(folds)
-    ]
-    for own in cohorts:
-        check_labels(own, config)
     predicted, whole = run_folds(
-        cohorts, tiles_of, context.layout.calibration_fold, context, mpp_known=mpp_known
+        calibration_cohorts(cohort, config),
+        tiles_of,
+        context.layout.calibration_fold,
+        context,
+        mpp_known=mpp_known,
     )
     if predicted is None:
         return None
@@ -185,6 +183,30 @@ def cross_fitted_scores(
     return best_tiles(predicted.scores, labelled_rows(predicted), column, images=True)._replace(
         origin="out_of_fold"
     )
+
+
+def calibration_cohorts(cohort: Cohort, config: Config) -> list[Cohort]:
+    """The cohort of a model, without its test part, as each of `training.calibration_folds` splits it.
+
+    Raises:
+        UserError: A class is missing in some fold.
+    """
+    folds = config.training.calibration_folds
+    # In the order of the table, whatever the split: the folds are those of a cross-validation.
+    used = [tiles for slide_id, tiles in cohort.slides.items() if cohort.parts[slide_id] != "test"]
+    cohorts: list[Cohort] = []
+    for number in range(folds):
+        own = split_cohort(
+            used, config, images=cohort.images, fold=Fold(number, folds), by_slide=cohort.by_slide
+        )
+        try:
+            check_labels(own, config)
+        except UserError as error:
+            raise UserError(
+                f"calibration fold {number + 1} of {folds}: {error}, or set training.calibration_folds to 0"
+            ) from None
+        cohorts.append(own)
+    return cohorts
 
 
 def _score(tiles: TileSet, fold: int, predictor: Predictor, heads: Sequence[Head]) -> OofPredictions:

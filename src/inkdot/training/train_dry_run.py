@@ -22,6 +22,7 @@ from inkdot.slides import open_slide
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, free_bytes, readable_bytes
 from inkdot.storage.layout import RunLayout
 from inkdot.training.choose_heads import choose_heads, tiles_with_heads
+from inkdot.training.cross_validation import calibration_cohorts
 from inkdot.training.mil.train_mil import planned_steps
 
 _PURPOSES = {"train": "training", "validation": "validation", "test": "testing"}
@@ -102,8 +103,8 @@ def _known(
         most = max(planned_steps(cohort.of("train"), cohort.of("validation"), config) for cohort in cohorts)
         times = f"{folds} times " if folds else ""
         costs[-1] = f"Steps: {times}at most {most}, in all phases of training from slides."
-    if folds is None and (further := config.training.calibration_folds):
-        costs.append(f"Calibration: {further} further models, for out-of-fold scores of all patients.")
+    if folds is None and (further := calibration_cohorts(cohorts[0], config)):
+        costs.append(f"Calibration: {len(further)} further models, for out-of-fold scores of all patients.")
     return [*lines, *costs]
 
 
