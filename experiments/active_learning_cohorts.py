@@ -20,7 +20,8 @@ from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.stages import synth
-from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.storage.tables.labels_table import read_labels
 
 TEST_SEED = 9000

@@ -36,7 +36,8 @@ from inkdot.pipeline.scoring.score_slide import ScoringModel
 from inkdot.pipeline.tile_slide import tile_slide
 from inkdot.records import SlideEntry
 from inkdot.stages import synth, train
-from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.output_layouts import CohortLayout
 
 ARMS, LONGER = ("tiles", "slides", "naive"), "naive_longer"
 SHARES = {"lm-minimal": 6, "mild-pleocytosis": 6}

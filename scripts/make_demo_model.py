@@ -13,7 +13,8 @@ from pathlib import Path
 
 from inkdot.config import load_config
 from inkdot.stages import synth, train
-from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
+from inkdot.storage.layout import ModelLayout, RunLayout
+from inkdot.storage.output_layouts import CohortLayout
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 20260213

@@ -9,8 +9,9 @@ import pytest
 from inkdot.metrics.classification import roc_auc
 from inkdot.pipeline.tile_slide import tiling_config
 from inkdot.stages import predict, synth, tile
-from inkdot.storage.layout import CohortLayout, ModelLayout, RunLayout
+from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.models.model_files import read_model_file
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.storage.tables.scores import read_scores
 
 

@@ -29,8 +29,9 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.review import export as review_export
 from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.atomic import write_text
-from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.model_records import OperatingPoint
+from inkdot.storage.output_layouts import ReviewLayout
 from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.labels_table import read_labels

@@ -15,7 +15,7 @@ from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import read_slides
 from inkdot.stages import synth
-from inkdot.storage.layout import CohortLayout
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.storage.tables.labels_table import read_labels
 
 

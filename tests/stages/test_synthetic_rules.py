@@ -17,7 +17,8 @@ from inkdot.review.results.read_results import read_slide_results
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, synth, tile
 from inkdot.stages.review import export as review_export
-from inkdot.storage.layout import CohortLayout, RunLayout
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.storage.tables.predictions import read_predictions

@@ -19,7 +19,8 @@ from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages import predict, tile
 from inkdot.stages.review import export as review_export
 from inkdot.storage.image_files import read_image_metadata
-from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.output_layouts import ReviewLayout
 from inkdot.storage.schemas import (
     CLUSTER_SCORES_VERSION,
     CLUSTERS_VERSION,

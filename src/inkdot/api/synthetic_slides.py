@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inkdot.api.python_words import python_words
 from inkdot.stages import synth
-from inkdot.storage.layout import CohortLayout
+from inkdot.storage.output_layouts import CohortLayout
 
 
 def make_synthetic_slides(

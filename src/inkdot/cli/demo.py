@@ -18,7 +18,8 @@ from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.stages import predict, synth, tile, train
 from inkdot.stages.review import export as review_export
 from inkdot.storage.atomic import write_text
-from inkdot.storage.layout import CohortLayout, ReviewLayout, RunLayout
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.output_layouts import CohortLayout, ReviewLayout
 
 _TRAINING_SEED, _NEW_SEED = 1, 2
 """Different seeds draw different patients: no patient of the new slides is in the training slides."""

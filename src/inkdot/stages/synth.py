@@ -26,8 +26,8 @@ from inkdot.manifest import manifest_text
 from inkdot.records import SlideEntry
 from inkdot.slides.pyramid import write_pyramid
 from inkdot.storage.atomic import write_text
-from inkdot.storage.layout import CohortLayout
 from inkdot.storage.locking import locked
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.storage.tables.labels_table import RegionLabel, write_labels
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.synthetic import GENERATOR_VERSION

@@ -1,9 +1,68 @@
-"""Paths of files for other programs and of comparisons, beside those of :mod:`inkdot.storage.layout`."""
+"""Paths of files that commands write beside those of :mod:`inkdot.storage.layout`: made slides, reviews, comparisons, exports."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from inkdot.storage.layout import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class CohortLayout(Folder):
+    """Files that ``inkdot synth`` writes."""
+
+    @property
+    def slides_csv(self) -> Path:
+        """The slide table."""
+        return self.root / "slides.csv"
+
+    @property
+    def labels_csv(self) -> Path:
+        """Ground truth as a labels table."""
+        return self.root / "labels.csv"
+
+    def slide(self, slide_id: str) -> Path:
+        """One slide file."""
+        return self.root / "slides" / f"{slide_id}.tif"
+
+    def plane(self, slide_id: str, height_um: float) -> Path:
+        """One slide focused at another height, in micrometres above the slide's own plane."""
+        return self.root / "planes" / f"{slide_id}_z{height_um:+.1f}um.tif"
+
+    def extended_focus(self, slide_id: str) -> Path:
+        """The focal planes of one slide fused into one image."""
+        return self.root / "planes" / f"{slide_id}_edf.tif"
+
+    def truth(self, slide_id: str) -> Path:
+        """Ground truth of one slide: all its objects."""
+        return self.root / "truth" / f"{slide_id}.parquet"
+
+    def truth_geojson(self, slide_id: str) -> Path:
+        """The same for QuPath."""
+        return self.root / "truth" / f"{slide_id}.geojson"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewLayout(Folder):
+    """Files of a review folder for pathologists."""
+
+    @property
+    def index(self) -> Path:
+        """The page to open."""
+        return self.root / "index.html"
+
+    @property
+    def worklist(self) -> Path:
+        """Slides in the order of review."""
+        return self.root / "worklist.csv"
+
+    @property
+    def tiles(self) -> Path:
+        """Folder of the images that the page shows."""
+        return self.root / "tiles"
+
+    def geojson(self, slide_id: str) -> Path:
+        """Flagged regions of one slide for QuPath."""
+        return self.root / f"{slide_id}.geojson"
 
 
 @dataclass(frozen=True, slots=True)

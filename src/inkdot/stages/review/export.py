@@ -45,8 +45,9 @@ from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.atomic import write_bytes, write_text
-from inkdot.storage.layout import ReviewLayout, RunLayout
+from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
+from inkdot.storage.output_layouts import ReviewLayout
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe

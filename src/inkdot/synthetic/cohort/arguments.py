@@ -1,7 +1,7 @@
 """Checks of what ``inkdot synth`` is asked to make, and where."""
 
 from inkdot.errors import UserError
-from inkdot.storage.layout import CohortLayout
+from inkdot.storage.output_layouts import CohortLayout
 from inkdot.synthetic.cohort.cohort_plan import SlidePlan
 
 
