@@ -21,7 +21,8 @@ from inkdot.review.verdicts.verdict_table import COLUMNS as VERDICT_COLUMNS
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.storage.embeddings.embedding_formats import write_foreign
 from inkdot.storage.embeddings.slide_embeddings import read_embeddings_file
-from inkdot.storage.verdict_store import Change, Study, VerdictStore
+from inkdot.storage.verdict_schema import Change, Study
+from inkdot.storage.verdict_store import VerdictStore
 from inkdot.training.fit.checkpoint import RunState, write_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,7 +13,8 @@ from inkdot.review.active_learning.query_list import read_query_list
 from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
 from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.tables.labels_table import read_labels
-from inkdot.storage.verdict_store import REVIEWS_VERSION, Change, Study, VerdictStore, read_verdict_store
+from inkdot.storage.verdict_schema import REVIEWS_VERSION, Change, Study
+from inkdot.storage.verdict_store import VerdictStore, read_verdict_store
 
 # As the last version wrote it.
 SCHEMA_1 = """

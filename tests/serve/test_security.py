@@ -18,7 +18,8 @@ from inkdot.serve.readers import Reader, make_readers, read_tokens, write_tokens
 from inkdot.serve.served_results import ServeSettings, served_results
 from inkdot.stages.review import serve as review_serve
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.verdict_store import Change, VerdictStore
+from inkdot.storage.verdict_schema import Change
+from inkdot.storage.verdict_store import VerdictStore
 
 PAGES = ("/", "/review")
 

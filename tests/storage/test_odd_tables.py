@@ -18,7 +18,8 @@ from inkdot.review.verdicts.verdict_table import read_verdicts
 from inkdot.storage.models.model_files import read_model_file
 from inkdot.storage.tables.parquet_tables import read_footer
 from inkdot.storage.tables.predictions import Prediction, read_predictions, write_predictions
-from inkdot.storage.verdict_store import Change, Study, VerdictStore, read_verdict_store
+from inkdot.storage.verdict_schema import Change, Study
+from inkdot.storage.verdict_store import VerdictStore, read_verdict_store
 
 DEEP = "[" * 100_000
 HUGE = "9" * 5000

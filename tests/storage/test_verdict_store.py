@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from inkdot.errors import StorageError
-from inkdot.storage.verdict_store import Change, Study, VerdictStore, is_verdict_store, read_verdict_store
+from inkdot.storage.verdict_schema import Change, Study
+from inkdot.storage.verdict_store import VerdictStore, is_verdict_store, read_verdict_store
 
 VERSION_1 = """
 CREATE TABLE changes (id INTEGER PRIMARY KEY, reader TEXT NOT NULL, shown TEXT NOT NULL, order_seed TEXT NOT NULL,

@@ -8,7 +8,8 @@ from typing import cast
 from inkdot.labels import FINDER_HEAD, Head
 from inkdot.serve.readers import Reader
 from inkdot.serve.served_results import ServedResults
-from inkdot.storage.verdict_store import Change, Entry, VerdictStore
+from inkdot.storage.verdict_schema import Change, Entry
+from inkdot.storage.verdict_store import VerdictStore
 
 MAX_NOTE_CHARACTERS = 2000
 MAX_UNDO_STEPS = 200

@@ -25,7 +25,7 @@ from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.served_slides import IMAGES, ServedImage, ServedRegion, ServedSlide, ServedSlides
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
-from inkdot.storage.verdict_store import Study
+from inkdot.storage.verdict_schema import Study
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from inkdot.review.verdicts.verdict_table import (
     read_verdicts,
     verdict_of_row,
 )
-from inkdot.storage.verdict_store import Change, is_verdict_store, read_verdict_store
+from inkdot.storage.verdict_schema import Change
+from inkdot.storage.verdict_store import is_verdict_store, read_verdict_store
 
 
 def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
