@@ -5,7 +5,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +27,7 @@ from inkdot.manifest.slide_folder import (
     dicom_slide,
     passed_over,
     slide_files,
-    slide_name,
+    slide_names,
 )
 from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
@@ -64,10 +63,10 @@ def read_slides(
             raise ManifestError(
                 f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}{notes}"
             )
-        return _unique(_with_own_ids([_of_file(path) for path in paths]), str(source))
+        return _unique(_of_files(paths), str(source))
     if source.suffix.lower() == ".csv":
         return _unique(_read_table(source, heads, unknown_labels), str(source))
-    return [_of_file(source)]
+    return _of_files([source])
 
 
 def read_all_slides(
@@ -95,11 +94,11 @@ def source_notes(sources: Sequence[Path]) -> list[str]:
         paths = (
             slide_files(source) if source.is_dir() else [source] if source.suffix.lower() != ".csv" else []
         )
-        entries = _with_own_ids([_of_file(path) for path in paths])
+        names = slide_names(paths)
         notes += [
             f"{entry.path}: its slide_id is {entry.slide_id!r}, since its name holds what a slide_id cannot"
-            for entry in entries
-            if entry.slide_id != composed(slide_name(entry.path))
+            for entry in _of_files(paths)
+            if entry.slide_id != composed(names[entry.path])
         ]
         if source.is_dir():
             notes += [f"{source}: {note}" for note in _passed_over(source)]
@@ -122,33 +121,32 @@ def _passed_over(folder: Path) -> list[str]:
     return notes
 
 
-def _of_file(path: Path) -> SlideEntry:
-    if not is_writable_name(path):
-        shown = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
-        raise ManifestError(
-            f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file"
-        )
-    return SlideEntry(slide_id=id_of_name(slide_name(path)), path=path)
-
-
 def _slide_file(path: Path) -> Path:
     """The file by which a slide is opened: of a folder of one DICOM series its largest one."""
     return dicom_slide(path) or path
 
 
-def _with_own_ids(entries: Sequence[SlideEntry]) -> list[SlideEntry]:
-    """Number changed names that would be those of other files: one odd name must not stop a batch."""
-    names = {entry.path: composed(slide_name(entry.path)) for entry in entries}
-    taken = {entry.slide_id.casefold() for entry in entries if is_usable_id(names[entry.path])}
-    named: list[SlideEntry] = []
-    for entry in entries:
-        slide_id, count = entry.slide_id, 1
-        while slide_id != names[entry.path] and slide_id.casefold() in taken:
+def _of_files(paths: Sequence[Path]) -> list[SlideEntry]:
+    """Slides by their files. Changed names that would be those of others are numbered: one odd name must not stop a batch."""
+    for path in paths:
+        if not is_writable_name(path):
+            shown = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
+            raise ManifestError(
+                f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file"
+            )
+    names = slide_names(paths)
+    taken = {name.casefold() for name in map(composed, names.values()) if is_usable_id(name)}
+    entries: list[SlideEntry] = []
+    for path in paths:
+        name = composed(names[path])
+        slide_id = first_id = id_of_name(name)
+        count = 1
+        while slide_id != name and slide_id.casefold() in taken:
             count += 1
-            slide_id = f"{entry.slide_id}_{count}"
+            slide_id = f"{first_id}_{count}"
         taken.add(slide_id.casefold())
-        named.append(replace(entry, slide_id=slide_id))
-    return named
+        entries.append(SlideEntry(slide_id=slide_id, path=path))
+    return entries
 
 
 def _check_id(where: str, what: str, slide_id: str, change: str) -> None:

@@ -110,12 +110,14 @@ def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
+def _largest_first(path: Path) -> tuple[int, str]:
+    return -path.stat(follow_symlinks=path.exists()).st_size, path.name
+
+
 def _one_per_series(paths: Iterable[Path]) -> list[Path]:
     kept: list[Path] = []
     series: dict[bytes, Path] = {}
-    for path in sorted(
-        paths, key=lambda path: (-path.stat(follow_symlinks=path.exists()).st_size, path.name)
-    ):
+    for path in sorted(paths, key=_largest_first):
         uid = dicom_series(path) if path.suffix.lower() == ".dcm" else b""
         if not uid or series.setdefault(uid, path) is path:
             kept.append(path)
@@ -133,15 +135,17 @@ def dicom_slide(folder: Path) -> Path | None:
     slides = [path for path in files if path.suffix.lower() in SLIDE_SUFFIXES]
     if len(slides) < 2 or any(path.suffix.lower() != ".dcm" for path in slides):
         return None
-    series = {dicom_series(path) for path in slides}
-    return _one_per_series(slides)[0] if len(series) == 1 and b"" not in series else None
+    series = dicom_series(slides[0])
+    if not series or any(dicom_series(path) != series for path in slides[1:]):
+        return None
+    return min(slides, key=_largest_first)
 
 
-def slide_name(path: Path) -> str:
-    """What a slide is called: its file without the suffix; a DICOM slide of several files by its folder."""
-    if path.suffix.lower() == ".dcm" and dicom_slide(path.absolute().parent) is not None:
-        return path.absolute().parent.name
-    return path.stem
+def slide_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """What slides are called: the file without its suffix; a DICOM slide of several files by its folder."""
+    dicom = {path: path.absolute().parent for path in paths if path.suffix.lower() == ".dcm"}
+    whole = {folder for folder in set(dicom.values()) if dicom_slide(folder) is not None}
+    return {path: dicom[path].name if dicom.get(path) in whole else path.stem for path in paths}
 
 
 def dicom_series(path: Path) -> bytes:
