@@ -21,6 +21,7 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.gallery.shareable_text import OTHER_WARNING
 from inkdot.review.verdicts.verdict_table import COLUMNS as COLUMNS_OF_VERDICTS
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.serve.served_results import ServeSettings, served_results
@@ -35,7 +36,7 @@ from inkdot.storage.output_layouts import ReviewLayout
 from inkdot.storage.record_json import slide_info_json, tile_spec_json
 from inkdot.storage.schemas import SCORES_VERSION, scores_schema
 from inkdot.storage.tables.labels_table import read_labels
-from inkdot.storage.tables.parquet_tables import write_table
+from inkdot.storage.tables.parquet_tables import read_table, write_table
 from inkdot.storage.tables.predictions import Prediction, write_predictions
 from inkdot.units import MicrometresPerPixel, TilePx
 
@@ -155,6 +156,19 @@ def test_a_slide_without_cells_is_inadequate_on_the_page_too(results: RunLayout,
     review_export.run(results.root, tmp_path / "review")
     assert {row["slide_id"]: row["call"] for row in worklist(tmp_path / "review")}["D broken"] == "inadequate"
     assert facts_of(tmp_path / "review")["slides"][2]["call"] == "inadequate"
+
+
+@pytest.mark.parametrize("blinded_seed", [None, 3])
+def test_a_known_warning_is_shown_under_pseudonyms_without_what_it_quotes(
+    results: RunLayout, tmp_path: Path, blinded_seed: int | None
+) -> None:
+    path = results.scores("A flagged")
+    table, footer = read_table(path, SCORES_VERSION)
+    quoting = ["stain not stated; the model was trained on Doe", "site of Doe unknown"]
+    write_table(path, table, SCORES_VERSION, {**footer, "warnings": quoting})
+    review_export.run(results.root, tmp_path / "review", pseudonymise=True, blinded_seed=blinded_seed)
+    found = [slide["warnings"] for slide in facts_of(tmp_path / "review")["slides"]]
+    assert ["stain not stated", OTHER_WARNING] in found
 
 
 def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(

@@ -30,7 +30,7 @@ from inkdot.review.gallery.pseudonyms import (
     shown_names,
     shown_reason,
 )
-from inkdot.review.gallery.shareable_text import shareable_review
+from inkdot.review.gallery.shareable_text import shareable_reason, shareable_review
 from inkdot.review.gallery.slide_review import (
     CardImages,
     SlideReview,
@@ -92,10 +92,12 @@ def run(
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
     names = shown_names(source, entries, pseudonymise=pseudonymise)
     blinded = blinded_seed is not None
-    reviews = {entry.slide_id: _not_analysed(entry, rows, names) for entry in entries}
-    task = _SlideExport(
-        source, layout, config, rows, reviews, names, blinded=blinded, pseudonymous=pseudonymise
-    )
+    hides_text = blinded or pseudonymise
+    reviews: dict[str, SlideReview] = {}
+    for entry in entries:
+        review = _not_analysed(entry, rows, names)
+        reviews[entry.slide_id] = shareable_review(review, blinded=blinded) if hides_text else review
+    task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded, hides_text=hides_text)
     if blinded_seed is not None:
         _refuse_files_with_scores(layout, names.values())
     refuse_foreign_verdicts(layout.geojson(name) for name in names.values())
@@ -104,9 +106,9 @@ def run(
         summary = run_slides("review", analysed, task, source, workers=1)
         for entry in (entry for entry in analysed if entry.slide_id in summary.failed):
             problem = shown_reason(summary.failed[entry.slide_id], entry, names[entry.slide_id])
+            if hides_text:
+                problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
-        if blinded or pseudonymise:
-            reviews = {name: shareable_review(review, blinded=blinded) for name, review in reviews.items()}
         ordered = slide_order(reviews.values())
         _write_page(layout, ordered, blinded_seed)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
@@ -151,7 +153,7 @@ class _SlideExport:
         names: Mapping[str, str],
         *,
         blinded: bool,
-        pseudonymous: bool,
+        hides_text: bool,
     ) -> None:
         self._source = source
         self._layout = layout
@@ -160,7 +162,7 @@ class _SlideExport:
         self._reviews = reviews
         self._names = names
         self._blinded = blinded
-        self._pseudonymous = pseudonymous
+        self._hides_text = hides_text
 
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
         name = self._names[entry.slide_id]
@@ -179,7 +181,7 @@ class _SlideExport:
             measured_clusters=reviewed.measured_clusters,
             further_calls=row.get("further_calls", ""),
         )
-        if self._pseudonymous:
+        if self._hides_text:
             review = shareable_review(review, blinded=self._blinded)
         if not self._blinded:
             path = self._layout.geojson(name)
