@@ -146,5 +146,5 @@ def test_regions_are_the_same_where_they_overlap_by_half_of_their_union(tmp_path
 
 
 def test_a_coordinate_beyond_all_numbers_is_refused_without_a_warning(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="column geometry: expected a valid POLYGON"):
+    with pytest.raises(ManifestError, match="column geometry: expected a POLYGON"):
         read(tmp_path, row(geometry="POLYGON ((0 0, 1e309 0, 9 9, 0 0))"))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -14,6 +13,7 @@ from inkdot.errors import ManifestError
 from inkdot.labels import FINDER_HEAD, Head
 from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.review.verdicts.csv_cells import plain_text
+from inkdot.storage.tables.labels_table import read_region
 
 VERDICTS_VERSION = "inkdot.verdicts/2"
 COLUMNS = (
@@ -210,13 +210,9 @@ def verdict_of_row(where: str, cells: Mapping[str, str], heads: Sequence[Head]) 
 
 
 def _geometry(where: str, text: str) -> BaseGeometry:
-    try:
-        with np.errstate(all="ignore"):  # numbers that are none are refused below
-            region = shapely.from_wkt(text)
-    except shapely.errors.GEOSException:
-        region = None
-    if region is None or region.geom_type != "Polygon" or region.is_empty or not region.is_valid:
+    region = read_region(where, text)
+    if region.geom_type != "Polygon":
         raise ManifestError(
-            f"{where}: column geometry: expected a valid POLYGON in level-0 pixels (WKT), found {text[:60]!r}"
+            f"{where}: column geometry: expected a single POLYGON in level-0 pixels (WKT), found {text[:60]!r}"
         )
     return region
