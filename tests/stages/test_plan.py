@@ -63,7 +63,8 @@ def test_components_come_from_a_file(tmp_path: Path) -> None:
     values = {name: getattr(VAN_DYKE, name) for name in VAN_DYKE.__dataclass_fields__}
     path.write_text(json.dumps(values))
     assert read_components(path) == VAN_DYKE
-    for text in ("{", "[]", json.dumps(values | {"cov1": "x"}), json.dumps(values | {"cases": 0})):
+    wrong = [json.dumps(values | changed) for changed in ({"cov1": "x"}, {"cases": 0}, {"var": 10**400})]
+    for text in ("{", "[]", "[" * 100_000, *wrong):
         path.write_text(text)
         with pytest.raises(UserError, match=r"pilot\.json: expected JSON with the numbers var_r, .* found"):
             read_components(path)

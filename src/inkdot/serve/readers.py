@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkdot.errors import UserError
+from inkdot.manifest.csv_table import csv_rows, read_text
+from inkdot.manifest.file_names import composed
 from inkdot.storage.atomic import atomic_path
 
 COLUMNS = ("reader", "token")
@@ -90,25 +92,21 @@ def read_tokens(path: Path) -> dict[str, str]:
     Raises:
         UserError: The file is of another form, can be read by others, or holds a token that could be guessed.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected a table of tokens: {error}") from None
+    text = read_text(path, error=UserError)
     if os.name != "nt" and path.stat().st_mode & 0o077:
         raise UserError(
             f"{path}: expected a file that only you can read, since it holds tokens; run: chmod 600 {path.name}"
         )
-    table = csv.DictReader(io.StringIO(text, newline=""))
-    if tuple(table.fieldnames or ()) != COLUMNS:
+    columns, rows = csv_rows(path, text, error=UserError)
+    if columns != COLUMNS:
         raise UserError(
-            f"{path}: expected the columns {', '.join(COLUMNS)}, found {', '.join(table.fieldnames or ()) or 'none'}"
+            f"{path}: expected the columns {', '.join(COLUMNS)}, found {', '.join(columns) or 'none'}"
         )
     tokens: dict[str, str] = {}
-    for row in table:
-        name, token = _checked_name(row["reader"] or ""), (row["token"] or "").strip()
-        where = f"{path}: line {table.line_num}"
+    for row in rows:
+        where, name, token = row.where, _checked_name(row.cells["reader"]), row.cells["token"]
         if len(token) < MIN_TOKEN_CHARACTERS:
             raise UserError(
                 f"{where}: expected a token of at least {MIN_TOKEN_CHARACTERS} characters, found {len(token)}; "
@@ -134,7 +132,7 @@ def write_tokens(path: Path, readers: Sequence[Reader]) -> None:
 
 
 def _checked_name(name: str) -> str:
-    plain = name.strip()
+    plain = composed(name.strip())  # as tables are read
     if not plain or len(plain) > MAX_NAME_CHARACTERS or not plain.isprintable():
         raise UserError(
             f"reader: expected a pseudonym of 1 to {MAX_NAME_CHARACTERS} printable characters, found {name[:80]!r}"

@@ -1,6 +1,5 @@
 """``inkdot stress``: robustness of a model under graded changes of stain, light, focus, compression and size."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +22,7 @@ from inkdot.evaluation.stress_outputs import stress_json, stress_markdown, stres
 from inkdot.evaluation.stress_report import StressTiles, stress_report
 from inkdot.labels import flag_column, flagging_head
 from inkdot.manifest import read_slides
+from inkdot.manifest.csv_table import read_csv
 from inkdot.model.predictor import Predictor
 from inkdot.records import RgbArray
 from inkdot.storage.atomic import write_text
@@ -138,8 +138,8 @@ def _of_run(folder: Path, model: ModelFile, most: int) -> StressTiles:
             "the --out of training, or labelled images with --images"
         )
     config, column = load_config(layout.config_json), flag_column(model.head_records)
-    with layout.split_csv.open(encoding="utf-8", newline="") as stream:
-        validation = {row["slide_id"] for row in csv.DictReader(stream) if row["split"] == "validation"}
+    split = [row.cells for row in read_csv(layout.split_csv, ("slide_id", "split")).rows]
+    validation = {row["slide_id"] for row in split if row["split"] == "validation"}
     places: list[tuple[str, int, bool, str]] = []
     pixels_of: dict[str, RgbArray] = {}
     for entry in read_slides(layout.slides_csv, model.head_records):

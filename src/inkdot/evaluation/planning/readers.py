@@ -1,12 +1,12 @@
 """Plans of reader studies: how many readers and cases."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import cast
 
+from inkdot.bounded_json import parse_json
 from inkdot.errors import UserError
 from inkdot.evaluation.planning.study_plan import Cell, PlanLine, StudyPlan, asked, given_inputs
 from inkdot.metrics.reader_study import (
@@ -92,7 +92,7 @@ def read_components(path: Path) -> VarianceComponents:
     names = [own.name for own in fields(VarianceComponents)]
     expected = f"{path}: expected JSON with the numbers {', '.join(names)}, or the name {VAN_DYKE_NAME}"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found: object = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{expected}, found: {error}") from None
     values = cast("dict[str, object]", found) if isinstance(found, dict) else {}

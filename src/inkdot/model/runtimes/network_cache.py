@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import platformdirs
 
 from inkdot import __version__
+from inkdot.bounded_json import parse_json
 from inkdot.storage.hashing import file_sha256, json_sha256
 
 CACHE_VARIABLE: Final = "INKDOT_CACHE_DIR"
@@ -101,9 +102,9 @@ def find_conversion(facts: Mapping[str, str]) -> Path | None:
             return None
         if files[2].stat().st_size > _LARGEST_FACTS_BYTES or not all(path.is_file() for path in files):
             return None
-        known: object = json.loads(files[2].read_text(encoding="utf-8"))
+        known: object = parse_json(files[2].read_text(encoding="utf-8"))
         return files[0] if known == _stored_facts(facts, folder) else None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return None
 
 

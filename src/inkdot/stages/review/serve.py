@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inkdot.errors import UserError
+from inkdot.manifest.file_names import composed
 from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, make_readers, read_tokens, shared_secret, write_tokens
 from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
@@ -95,7 +96,7 @@ def _announce(console: Console, access: AccessPolicy, known: Sequence[Reader], *
 
 def _readers(names: Sequence[str], tokens: Path | None) -> list[Reader]:
     known = read_tokens(tokens) if tokens else {}
-    all_names = [*known, *(name for name in names if name.strip() not in known)]
+    all_names = [*known, *(name for name in names if composed(name.strip()) not in known)]
     readers = make_readers(all_names or [DEFAULT_READER], known)
     if tokens is not None and len(readers) > len(known):
         write_tokens(tokens, readers)
