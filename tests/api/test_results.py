@@ -106,7 +106,9 @@ def test_the_last_verdict_of_each_reader_counts(results: inkdot.Results, tmp_pat
 
 
 def test_a_folder_without_verdicts_or_results_is_named(results: inkdot.Results, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"reviews\.sqlite: expected a table, found nothing there; give a verdicts"):
+    with pytest.raises(
+        ManifestError, match=r"reviews\.sqlite: expected a table, found nothing there; give a verdicts"
+    ):
         results.verdicts()
     with pytest.raises(StorageError, match="expected the results of `inkdot predict`"):
         inkdot.read_results(tmp_path)

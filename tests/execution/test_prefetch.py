@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inkdot.execution.prefetch import prefetch
+from inkdot.execution.prefetch import dealt, in_turns, prefetch
 
 
 def slowly(count: int, seconds: float, log: list[int]) -> Iterator[int]:
@@ -50,3 +50,23 @@ def test_no_thread_is_left_when_the_block_is_left_early() -> None:
     with prefetch(slowly(10_000, 0.001, []), 3) as items:
         next(items)
     assert [thread for thread in threading.enumerate() if thread.name == "prefetch"] == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 11, 12, 13, 100])
+@pytest.mark.parametrize("streams", [1, 2, 3])
+def test_what_is_dealt_to_streams_comes_back_in_order(count: int, streams: int) -> None:
+    hands = dealt(count, streams, 4)
+    assert len(hands) == streams
+    assert all(hand == sorted(hand) for hand in hands)
+    assert list(in_turns([iter(hand) for hand in hands], 4)) == list(range(count))
+
+
+def test_an_error_of_one_stream_comes_in_its_place() -> None:
+    def breaking() -> Iterator[int]:
+        yield 4
+        raise ValueError("damaged strip")
+
+    items = in_turns([iter([0, 1, 2, 3, 8, 9]), breaking()], 4)
+    assert [next(items) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="damaged strip"):
+        next(items)

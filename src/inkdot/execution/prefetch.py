@@ -1,8 +1,9 @@
 """Reading ahead in a thread, while the caller computes: decoders and networks release the interpreter lock."""
 
+import itertools
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +12,27 @@ T = TypeVar("T")
 
 _POLL_S = 0.2
 """How often a reader that waits for a free slot checks whether the block has been left."""
+
+
+def in_turns(streams: Sequence[Iterator[T]], block: int) -> Iterator[T]:
+    """``block`` items from each stream in turn, until the stream whose turn it is has ended: what :func:`dealt` dealt."""
+    for number in itertools.count():
+        items = list(itertools.islice(streams[number % len(streams)], block))
+        yield from items
+        if len(items) < block:
+            return
+
+
+def dealt(count: int, streams: int, block: int) -> list[list[int]]:
+    """The numbers 0 to ``count`` - 1, dealt to streams in blocks, each stream's in ascending order."""
+    return [
+        [
+            number
+            for start in range(block * stream, count, block * streams)
+            for number in range(start, min(start + block, count))
+        ]
+        for stream in range(streams)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from inkdot.errors import UserError
 from inkdot.model.encoder_hash import network_encoder_sha256
 from inkdot.model.finite import finite_batches
 from inkdot.model.predictor import Backend, Runtime, is_cpu
-from inkdot.model.runtimes.batches import BATCH_SIZE, FeatureArray, batch_size_on
+from inkdot.model.runtimes.batches import BATCH_SIZE, FeatureArray, batch_size_on, reading_threads
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.runtimes.precision import choose_precision, precision_on
 from inkdot.records import RgbArray
@@ -74,6 +74,7 @@ class FrozenEncoder:
         runtime: ``torch`` or ``openvino``.
         precision: Precision on this machine.
         feature_count: Dimensions of an embedding.
+        reading_threads: Threads that should read tiles for it.
         licence: One line on the licence of the weights; empty where nothing is known to say.
         notes: Lines on which weights were taken; none for a model folder or a network that is given.
     """
@@ -112,6 +113,7 @@ class FrozenEncoder:
         self.runtime: Literal["torch", "openvino"] = runtime
         self._backend, self.precision = self._start(loaded, source, device, batch_size)
         self.feature_count = self._backend.feature_count
+        self.reading_threads = reading_threads(on_cpu=self.runtime == "openvino" or is_cpu(device))
 
     def features(self, tiles: Iterable[RgbArray]) -> Iterator[FeatureArray]:
         """Embeddings batch by batch, float32 [n, feature_count], in the order of the tiles.

@@ -21,6 +21,7 @@ from inkdot.model.runtimes.batches import (
     Inferred,
     LogitArray,
     batch_size_on,
+    reading_threads,
 )
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, import_openvino, openvino_installed
 from inkdot.model.runtimes.precision import precision_on, precision_warnings
@@ -80,6 +81,7 @@ class Predictor:
         description: The model description, ``model.json``.
         runtime: ``torch`` or ``openvino``.
         precision: Precision on this machine; see :func:`inkdot.model.runtimes.precision.precision_on`.
+        reading_threads: Threads that should read the tiles of a slide for it.
         ood_distance: From embeddings, shape [n, features], to their out-of-distribution distances, float32 [n]; None where
             the model has no OOD reference.
     """
@@ -116,6 +118,7 @@ class Predictor:
             import_openvino()
         self.runtime: Literal["torch", "openvino"] = runtime
         self._device = device
+        self.reading_threads = reading_threads(on_cpu=runtime == "openvino" or is_cpu(device))
         self.precision: Precision = self._local_precision()
         self._network = network
         layout = ModelLayout(folder)

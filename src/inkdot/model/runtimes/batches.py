@@ -1,5 +1,6 @@
 """Batches of tiles and the output of a network for a batch. NumPy only."""
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
@@ -23,6 +24,15 @@ GPU_BATCH_SIZE: Final = 128
 def batch_size_on(device_type: str) -> int:
     """Tiles per batch on a torch device type."""
     return GPU_BATCH_SIZE if device_type == "cuda" else BATCH_SIZE
+
+
+def reading_threads(*, on_cpu: bool) -> int:
+    """Threads that should read the tiles of one slide for a network.
+
+    One keeps up with a CPU, whose cores the network needs. A GPU is faster than one thread decodes: half of the processors
+    read for it, eight at most.
+    """
+    return 1 if on_cpu else max(1, min(8, (os.cpu_count() or 1) // 2))
 
 
 class Inferred(NamedTuple):

@@ -110,7 +110,8 @@ def embed_slide(
     if embeddings_valid(layout, entry.slide_id, facts, dtype):
         return "reused"
     fingerprint = str(tile_facts["slide_fingerprint"])
-    with tiles_ahead(entry, table, spec, fingerprint, dct_scaling=dct_scaling) as pixels:
+    threads = encoder.reading_threads
+    with tiles_ahead(entry, table, spec, fingerprint, dct_scaling=dct_scaling, threads=threads) as pixels:
         write_embeddings(
             layout, entry.slide_id, encoder.features(pixels), coords=tile_corners(table), dims=encoder.feature_count,
             dtype=dtype, row="tile", metadata=facts,
