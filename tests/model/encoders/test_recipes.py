@@ -1,6 +1,7 @@
 """Recipes of published encoders, built with shapes alone; no real file of weights was read here."""
 
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -40,19 +41,25 @@ def spec_of(name, **changes):
     return BackboneSpec(recipe.architecture, **values)
 
 
+@cache
+def shapes_of(name):
+    """Built once: a network of a thousand tensors takes a second, without numbers, too."""
+    return module_of_shapes(spec_of(name))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_its_tiles_and_gives_its_width(name):
     recipe = RECIPES[name]
     spec = spec_of(name)
     assert misfit(spec) is None
-    assert embedding_width(module_of_shapes(spec)) == recipe.width
+    assert embedding_width(shapes_of(name)) == recipe.width
     assert patch_px(spec) == recipe.patch_px
     assert all(0 < value < 1 for value in (*recipe.mean, *recipe.std))
 
 
 @pytest.mark.parametrize("name", PUBLISHED_MILLIONS)
 def test_a_recipe_has_as_many_weights_as_published(name):
-    millions = sum(tensor.numel() for tensor in module_of_shapes(spec_of(name)).parameters()) / 1e6
+    millions = sum(tensor.numel() for tensor in shapes_of(name).parameters()) / 1e6
     assert millions == pytest.approx(PUBLISHED_MILLIONS[name][0], rel=0.006)
 
 
@@ -75,7 +82,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_names_and_shapes_are_the_published_ones(name):
-    tensors = timm_model(module_of_shapes(spec_of(name))).state_dict()
+    tensors = timm_model(shapes_of(name)).state_dict()
     published = SHAPES[name]
     expected = {
         "blocks.0.ls1.gamma": (published["ls1"],) if "ls1" in published else None,
