@@ -75,7 +75,7 @@ def test_a_file_of_version_1_is_upgraded_when_a_server_opens_it(version_1: Path)
     store.close()
     assert VerdictStore(version_1).latest() == read_verdict_store(version_1) == changes()
     with closing(sqlite3.connect(version_1)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_a_damaged_entry_stops_the_upgrade_and_leaves_the_file_as_it_was(version_1: Path) -> None:
@@ -92,10 +92,10 @@ def test_a_damaged_entry_stops_the_upgrade_and_leaves_the_file_as_it_was(version
 
 def test_a_later_version_is_refused_by_name(version_1: Path) -> None:
     with closing(sqlite3.connect(version_1)) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     for reading in (VerdictStore, read_verdict_store):
         with pytest.raises(
-            StorageError, match="expected verdicts of version 2, found 3; use the version of Inkdot"
+            StorageError, match="expected verdicts of version 3, found 4; use the version of Inkdot"
         ):
             reading(version_1)
 

@@ -6,7 +6,14 @@ from inkdot.config.loading import config_from_mapping, load_config
 from inkdot.config.mil import Aggregator
 from inkdot.config.morphometry import MorphometryConfig
 from inkdot.config.presets import default_config, initial_config
-from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig, ReviewConfig
+from inkdot.config.review import (
+    DEFAULT_CATEGORIES,
+    MAX_CATEGORY_CHARACTERS,
+    MEANINGS,
+    ReviewConfig,
+    SlideCategory,
+)
+from inkdot.config.schema import AnnotationConfig, Config, HeadConfig, ImagesConfig
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.config.training import (
     IMAGENET_LITE0,
@@ -20,10 +27,13 @@ from inkdot.config.training import (
 )
 
 __all__ = [
+    "DEFAULT_CATEGORIES",
     "IMAGENET_LITE0",
     "LITE0_BACKBONE",
     "LITE0_PACKAGE",
     "LITE0_TAGGED",
+    "MAX_CATEGORY_CHARACTERS",
+    "MEANINGS",
     "AdequacyConfig",
     "Aggregator",
     "AnnotationConfig",
@@ -37,6 +47,7 @@ __all__ = [
     "Monitored",
     "MorphometryConfig",
     "ReviewConfig",
+    "SlideCategory",
     "SpotConfig",
     "TilingConfig",
     "TrainingConfig",

@@ -5,7 +5,8 @@ from typing import Literal, cast
 from pydantic import Field, model_validator
 
 from inkdot.config.morphometry import MorphometryConfig
-from inkdot.config.strict import Fraction, Positive, Strict
+from inkdot.config.review import ReviewConfig
+from inkdot.config.strict import Positive, Strict
 from inkdot.config.tiling import LabellingConfig, TilingConfig
 from inkdot.config.training import AugmentationConfig, ModelConfig, TrainingConfig
 from inkdot.labels import DEFAULT_HEADS, FINDER_HEAD, Head
@@ -141,18 +142,6 @@ class ImagesConfig(Strict):
         default=None,
         ge=8,
         description="Side of the central square that is used, in pixels of the image; null for the whole image.",
-    )
-
-
-class ReviewConfig(Strict):
-    """Content of the review pages."""
-
-    top_n: int = Field(
-        default=30, ge=1, le=120, description="Number of regions shown per slide, flagged or not."
-    )
-    min_distance_fraction: Fraction = Field(
-        default=0.75,
-        description="Minimum distance of a shown tile from tiles of higher rank, as a fraction (0 to 1) of the tile side.",
     )
 
 

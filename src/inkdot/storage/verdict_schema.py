@@ -5,13 +5,19 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, get_args
 
 from inkdot.bounded_json import parse_json
 from inkdot.errors import StorageError
 
-REVIEWS_VERSION = 2
-"""``PRAGMA user_version`` of the file. Version 1 had a column ``place`` and entries with ``answers``; it is upgraded."""
+REVIEWS_VERSION = 3
+"""``PRAGMA user_version`` of the file. Version 1 had a column ``place`` and entries with ``answers``, versions 1 and 2 had no
+column ``kind``; both are upgraded."""
+
+AnswerKind = Literal["region", "slide", "missed"]
+"""What an answer is about: a region that was shown, the slide as a whole, or a region that a reader marked as missed."""
+
+KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 
 _APPLICATION_ID = 0x496E6B64  # "Inkd": tells it from other programs' databases
 
@@ -32,7 +38,8 @@ CREATE TABLE changes (
     score REAL,
     entry TEXT NOT NULL,
     is_undo INTEGER NOT NULL,
-    time TEXT NOT NULL
+    time TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'region'
 );
 CREATE INDEX changes_of_reader ON changes (reader, model_sha256, shown, order_seed, key, id);
 """
@@ -41,9 +48,13 @@ ALTER TABLE changes RENAME COLUMN place TO geometry;
 UPDATE changes SET entry = inkdot_upgrade_entry(entry);
 PRAGMA user_version = 2;
 """
+_UPGRADE_FROM_2 = """
+ALTER TABLE changes ADD COLUMN kind TEXT NOT NULL DEFAULT 'region';
+PRAGMA user_version = 3;
+"""
 COLUMNS = (
     "reader", "shown", "order_seed", "model_sha256", "key", "slide_id", "geometry", "rank", "score", "entry", "is_undo",
-    "time",
+    "time", "kind",
 )  # fmt: skip
 _LATEST = f"""
 SELECT {", ".join(COLUMNS)} FROM changes
@@ -68,19 +79,20 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one reader's verdicts about one region.
+    """One change of one reader's answers about one region or slide.
 
     Attributes:
         reader: Pseudonym of the reader.
         study: What was shown.
-        key: Name of the region within the review.
+        key: Name of the region or slide within the review.
         slide_id: Name of the slide as it was shown.
-        geometry: WKT POLYGON in level-0 pixels.
-        rank: Number on the card.
-        score: Score on the card, 0 to 1; None in a blinded review.
+        geometry: WKT POLYGON in level-0 pixels; empty for a slide.
+        rank: Number on the card; 0 without a card.
+        score: Score on the card, 0 to 1; None in a blinded review and without a card.
         entry: Verdicts and note after the change.
         is_undo: The change took an earlier one back.
         time: When, in UTC as ISO 8601.
+        kind: What the answer is about.
     """
 
     reader: str
@@ -93,6 +105,7 @@ class Change:
     entry: Entry
     is_undo: bool
     time: str
+    kind: AnswerKind = "region"
 
 
 def refuse_other_database(connection: sqlite3.Connection, path: Path) -> None:
@@ -114,7 +127,7 @@ def make_table(connection: sqlite3.Connection) -> None:
 
 
 def upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    """Upgrade a database of version 1 to version 2: only names change.
+    """Upgrade a database of version 1 or 2: names change, and all answers that it holds are about regions.
 
     Args:
         connection: The database, in a transaction where it is not a copy.
@@ -129,6 +142,8 @@ def upgrade(connection: sqlite3.Connection, path: Path) -> None:
     if _number(connection, "user_version") == 1:
         connection.create_function("inkdot_upgrade_entry", 1, _upgraded_entry)
         _run(connection, _UPGRADE_FROM_1)
+    if _number(connection, "user_version") == 2:
+        _run(connection, _UPGRADE_FROM_2)
     version = _number(connection, "user_version")
     if version != REVIEWS_VERSION:
         raise StorageError(
@@ -181,20 +196,24 @@ def _other_database(path: Path) -> StorageError:
 
 
 def latest_changes(connection: sqlite3.Connection) -> list[Change]:
-    """The last change of every region of every reader and study, sorted.
+    """The last change of every region and slide of every reader and study, sorted.
 
     Raises:
         ValueError: A row has cells of other kinds.
     """
     found: list[Change] = []
     for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, geometry, reader, id"):
-        reader, shown, seed, model, key, slide_id, geometry, rank, score, entry, is_undo, time = row
+        reader, shown, seed, model, key, slide_id, geometry, rank, score, entry, is_undo, time, kind = row
+        if kind not in KINDS:
+            raise ValueError(f"an answer of another kind: {str(kind)[:60]!r}")
         if not all(isinstance(cell, str) for cell in (*row[:7], time)) or not isinstance(rank, int):
             raise ValueError(f"a change with cells of other kinds: {str(row)[:60]}")
         if not (score is None or isinstance(score, float | int)):
             raise ValueError(f"a score that is no number: {str(score)[:60]!r}")
         study, state = Study(model, shown, seed), parsed_entry(entry)
-        found.append(Change(reader, study, key, slide_id, geometry, rank, score, state, bool(is_undo), time))
+        found.append(
+            Change(reader, study, key, slide_id, geometry, rank, score, state, bool(is_undo), time, kind)
+        )
     return found
 
 

@@ -67,6 +67,7 @@ class VerdictStore:
         values = (
             change.reader, study.shown, study.order_seed, study.model_sha256, change.key, change.slide_id, change.geometry,
             change.rank, change.score, json.dumps(change.entry, ensure_ascii=False), int(change.is_undo), change.time,
+            change.kind,
         )  # fmt: skip
         marks = ", ".join("?" * len(COLUMNS))
         if not self._lock.acquire(timeout=_BUSY_SECONDS):  # held by a change that waits for another process

@@ -20,7 +20,12 @@ from inkdot.storage.verdict_store import is_verdict_store, read_verdict_store
 
 
 def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
-    """Read the verdicts of a ``verdicts.csv`` or a server's ``reviews.sqlite``; the content decides which.
+    """Read the verdicts on regions that were shown; see :func:`read_stored_answers`."""
+    return [answer for answer in read_stored_answers(path, heads) if answer.kind == "region"]
+
+
+def read_stored_answers(path: Path, heads: Sequence[Head]) -> list[Verdict]:
+    """Read all answers of a ``verdicts.csv`` or a server's ``reviews.sqlite``; the content decides which.
 
     Raises:
         ManifestError: The table is missing, of another version, or a row is wrong.
@@ -38,10 +43,10 @@ def read_stored_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
 
 
 def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[dict[str, str]]:
-    """One row per verdict of each region, a row without head for a note alone; as the gallery writes them.
+    """One row per verdict of each region or slide, a row without head for a note alone; as the gallery writes them.
 
     Args:
-        changes: States of regions; those without verdict and note give no row.
+        changes: States of regions and slides; those without verdict and note give no row.
         heads: The heads, in the order of the rows; others follow by name.
     """
     order = {head.name: index for index, head in enumerate(heads)}
@@ -50,28 +55,30 @@ def verdict_rows(changes: Iterable[Change], heads: Sequence[Head] = ()) -> list[
         verdicts = cast("Mapping[str, Mapping[str, str]]", change.entry["verdicts"])
         note = cast("Mapping[str, str] | None", change.entry["note"])
         given = [
-            (head, verdicts[head]["verdict"], verdicts[head]["time"])
+            (head, verdicts[head]["verdict"], verdicts[head].get("means", ""), verdicts[head]["time"])
             for head in sorted(verdicts, key=lambda name: (order.get(name, len(order)), name))
         ]
         if not given and note:
-            given = [("", "", note["time"])]
+            given = [("", "", "", note["time"])]
         rows += [
             {
                 "slide_id": change.slide_id,
+                "kind": change.kind,
                 "geometry": change.geometry,
                 "head": head,
                 "verdict": verdict,
+                "means": means,
                 "reader": change.reader,
                 "time": time,
                 "shown": change.study.shown,
-                "rank": str(change.rank),
+                "rank": str(change.rank) if change.kind == "region" else "",
                 "score": "" if change.score is None else repr(change.score),
                 "note": note["text"] if note else "",
                 "model_sha256": change.study.model_sha256,
                 "order_seed": change.study.order_seed,
                 "schema": VERDICTS_VERSION,
             }
-            for head, verdict, time in given
+            for head, verdict, means, time in given
         ]
     return rows
 

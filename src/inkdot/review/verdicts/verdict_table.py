@@ -13,16 +13,19 @@ from inkdot.errors import ManifestError
 from inkdot.labels import FINDER_HEAD, Head
 from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.review.verdicts.csv_cells import plain_text
+from inkdot.review.verdicts.questions import check_answer
 from inkdot.storage.tables.labels_table import read_region
+from inkdot.storage.verdict_schema import KINDS, AnswerKind
 
-VERDICTS_VERSION = "inkdot.verdicts/2"
+VERDICTS_VERSION = "inkdot.verdicts/3"
 COLUMNS = (
-    "slide_id", "geometry", "head", "verdict", "reader", "time", "shown", "rank", "score", "note", "model_sha256",
-    "order_seed", "schema",
+    "slide_id", "kind", "geometry", "head", "verdict", "means", "reader", "time", "shown", "rank", "score", "note",
+    "model_sha256", "order_seed", "schema",
 )  # fmt: skip
-EARLIER_VERSION = "inkdot.verdicts/1"
-"""Read as well; its columns are renamed."""
+EARLIER_VERSIONS = ("inkdot.verdicts/1", "inkdot.verdicts/2")
+"""Read as well: their answers are all about regions. The columns of the first are renamed."""
 
+_NEW_COLUMNS = ("kind", "means")
 _COLUMNS_OF_EARLIER_VERSION = {"place": "geometry", "answer": "verdict"}
 SHOWN = ("scores", "blinded")
 
@@ -32,18 +35,21 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One verdict of one reader about one region.
+    """One answer of one reader about one region, or about a slide.
 
     Attributes:
         slide_id: The slide.
-        geometry: Polygon in level-0 pixels.
-        head: The head; empty for a note without a verdict.
+        geometry: Polygon in level-0 pixels; an empty one where the answer is about the slide.
+        head: The head; empty for a note without a verdict. Of a slide ``adequacy`` or ``category``, of a missed region
+            ``missed``; see :mod:`inkdot.review.verdicts.questions`.
         verdict: The reader's verdict.
         reader: Pseudonym of the reader.
         time: When, in UTC as ISO 8601, so that texts sort by time.
         shown: ``scores`` or ``blinded``: what the reader saw.
         note: Free text of the reader.
         model_sha256: Model whose regions were shown.
+        kind: What it is about: ``region`` (one that was shown), ``slide``, or ``missed`` (one that the reader marked).
+        means: What the category of a slide stands for, one of :data:`inkdot.config.MEANINGS`; else empty.
     """
 
     slide_id: str
@@ -55,6 +61,8 @@ class Verdict:
     shown: str
     note: str
     model_sha256: str
+    kind: AnswerKind = "region"
+    means: str = ""
 
 
 def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
@@ -69,7 +77,7 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
     mark = ";" if re.match(r"[^,\r\n]*;", text) else ","
     columns, rows = csv_rows(path, text, delimiter=mark)
     found = tuple(_COLUMNS_OF_EARLIER_VERSION.get(name, name) for name in columns)
-    missing = [name for name in COLUMNS if name not in found]
+    missing = [name for name in COLUMNS if name not in found and name not in _NEW_COLUMNS]
     if missing:
         raise ManifestError(
             f"{path}: expected a column {missing[0]!r}, found {', '.join(found) or 'no columns'}; "
@@ -77,7 +85,9 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
         )
     verdicts: list[Verdict] = []
     for row in rows:
-        cells = {_COLUMNS_OF_EARLIER_VERSION.get(name, name): cell for name, cell in row.cells.items()}
+        cells = dict.fromkeys(_NEW_COLUMNS, "") | {
+            _COLUMNS_OF_EARLIER_VERSION.get(name, name): cell for name, cell in row.cells.items()
+        }
         verdicts.append(verdict_of_row(row.where, cells, heads))
     return verdicts
 
@@ -85,12 +95,14 @@ def read_verdicts(path: Path, heads: Sequence[Head]) -> list[Verdict]:
 def latest_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The last verdict of each reader per head and region, sorted by slide, region, head and reader.
 
+    Only of regions that were shown: :func:`inkdot.review.verdicts.answers.read_answers` has the other answers too.
+
     Tables saved at different times repeat verdicts, and a reader may change a verdict. "Not a cell" and verdicts on the
     heads exclude each other: what is older gives way. Notes without a verdict are left out.
     """
     last: dict[tuple[str, str, str, str], Verdict] = {}
     for verdict in verdicts:
-        if not verdict.head:
+        if not verdict.head or verdict.kind != "region":
             continue
         key = (verdict.slide_id, shapely.to_wkt(verdict.geometry), verdict.head, verdict.reader)
         if key not in last or verdict.time >= last[key].time:
@@ -176,17 +188,11 @@ def verdict_of_row(where: str, cells: Mapping[str, str], heads: Sequence[Head]) 
         ManifestError: A cell is invalid.
     """
     row = cells
-    if row["schema"] not in {VERDICTS_VERSION, EARLIER_VERSION}:
+    if row["schema"] not in {VERDICTS_VERSION, *EARLIER_VERSIONS}:
         raise ManifestError(f"{where}: column schema: expected {VERDICTS_VERSION}, found {row['schema']!r}")
-    head, verdict = row["head"], row["verdict"]
-    if head or verdict:
-        verdicts = {known.name: known.labels for known in (*heads, FINDER_HEAD)}
-        if head not in verdicts:
-            raise ManifestError(f"{where}: column head: expected {', '.join(verdicts)}, found {head!r}")
-        if verdict not in verdicts[head]:
-            raise ManifestError(
-                f"{where}: column verdict: expected {', '.join(verdicts[head])}, found {verdict!r}"
-            )
+    kind = _kind(where, row["kind"])
+    if row["head"] or row["verdict"]:
+        check_answer(where, kind, row, heads)
     if row["shown"] not in SHOWN:
         raise ManifestError(f"{where}: column shown: expected {' or '.join(SHOWN)}, found {row['shown']!r}")
     if not _TIME.fullmatch(row["time"]):
@@ -198,15 +204,26 @@ def verdict_of_row(where: str, cells: Mapping[str, str], heads: Sequence[Head]) 
             raise ManifestError(f"{where}: column {name}: expected a name, found nothing")
     return Verdict(
         slide_id=plain_text(row["slide_id"]),
-        geometry=_geometry(where, row["geometry"]),
-        head=head,
-        verdict=verdict,
+        geometry=shapely.Polygon() if kind == "slide" else _geometry(where, row["geometry"]),
+        head=row["head"],
+        verdict=plain_text(row["verdict"]),
         reader=plain_text(row["reader"]),
         time=row["time"],
         shown=row["shown"],
         note=plain_text(row["note"]),
         model_sha256=row["model_sha256"],
+        kind=kind,
+        means=row["means"],
     )
+
+
+def _kind(where: str, text: str) -> AnswerKind:
+    for kind in KINDS:
+        if text == kind:
+            return kind
+    if not text:
+        return "region"
+    raise ManifestError(f"{where}: column kind: expected {', '.join(KINDS)}, found {text[:60]!r}")
 
 
 def _geometry(where: str, text: str) -> BaseGeometry:
