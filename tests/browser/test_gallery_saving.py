@@ -54,7 +54,7 @@ def test_saved_rows_hold_region_verdict_reader_time_and_what_was_shown(
         assert row["slide_id"].startswith("'=")
         assert plain_text(row["slide_id"]) == name
         assert (row["reader"], row["shown"], row["model_sha256"]) == ("dr-a", "scores", "ab" * 32)
-        assert (row["order_seed"], row["schema"]) == ("", "inkdot.verdicts/2")
+        assert (row["order_seed"], row["schema"]) == ("", "inkdot.verdicts/3")
         assert time.strptime(row["time"][:19], "%Y-%m-%dT%H:%M:%S")
     assert rows[0]["geometry"] == "POLYGON ((0 0, 256 0, 256 256, 0 256, 0 0))"
     assert rows[2]["geometry"] == "POLYGON ((300 0, 556 0, 556 256, 300 256, 300 0))"
@@ -83,7 +83,7 @@ def test_saved_verdicts_load_on_another_computer(
     last = text.splitlines()[1]
     text += last.replace("dr-a", "dr-b") + "\n" + last.replace("POLYGON ((0 0", "POLYGON ((7 7") + "\n"
     # Spreadsheets end lines their own way, and leave those within a cell alone.
-    saved.write_bytes(re.sub(r"(schema|verdicts/2)\n", r"\1\r\n", text).encode("utf-8"))
+    saved.write_bytes(re.sub(r"(schema|verdicts/3)\n", r"\1\r\n", text).encode("utf-8"))
     offline_page.evaluate("() => localStorage.clear()")
     offline_page.goto("about:blank")
     offline_page.goto(address)

@@ -98,7 +98,7 @@ def test_undo_works_after_a_restart(serve: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ({"key": "nowhere", "verdicts": {}, "note": ""}, "a region of this review"),
+        ({"key": "nowhere", "verdicts": {}, "note": ""}, "a region or slide of this review"),
         ({"verdicts": {"grade": "high"}}, "a head of this review"),
         ({"verdicts": {"malignancy": "certainly"}}, "one of its verdicts"),
         ({"verdicts": {"morphology": "small_cell"}}, "only where the verdict on malignancy is malignant"),
@@ -259,7 +259,7 @@ def test_other_newer_and_damaged_databases_are_refused(tmp_path: Path) -> None:
     with sqlite3.connect(newer) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
-    with pytest.raises(StorageError, match="version 2, found 9"):
+    with pytest.raises(StorageError, match="version 3, found 9"):
         read_verdict_store(newer)
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(newer.read_bytes()[:100] + b"\xff" * 5000)

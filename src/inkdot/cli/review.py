@@ -1,12 +1,15 @@
 """The commands of `inkdot review`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
+
+if TYPE_CHECKING:
+    from inkdot.config import ReviewConfig
 
 review = typer.Typer(
     help="Review results with a pathologist, and import verdicts.",
@@ -31,6 +34,15 @@ _HeadsOf = Annotated[
 
 # Options of both export and serve.
 Top = Annotated[int | None, typer.Option(min=1, max=120, help="Regions per slide [default: 30].")]
+ReviewSettings = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        exists=True,
+        dir_okay=False,
+        help="Config file; of its part `review` the number of regions and the categories of slides are used.",
+    ),
+]
 Blinded = Annotated[
     int | None,
     typer.Option(
@@ -51,6 +63,7 @@ def export(
     results: _Results,
     out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
     top: Top = None,
+    config: ReviewSettings = None,
     blinded: Blinded = None,
     pseudonymise: Pseudonymise = False,
     identifiers: Annotated[
@@ -67,8 +80,23 @@ def export(
 
     words = _lines(identifiers) if identifiers else ()
     raise typer.Exit(
-        stage.run(results, out, top_n=top, blinded_seed=blinded, pseudonymise=pseudonymise, identifiers=words)
+        stage.run(
+            results,
+            out,
+            config=_review(config),
+            top_n=top,
+            blinded_seed=blinded,
+            pseudonymise=pseudonymise,
+            identifiers=words,
+        )
     )
+
+
+def _review(config: Path | None) -> "ReviewConfig":
+    """The part `review` of a config, else the defaults."""
+    from inkdot.config import ReviewConfig, load_config
+
+    return load_config(config).review if config else ReviewConfig()
 
 
 def _lines(path: Path) -> list[str]:
@@ -103,6 +131,7 @@ def serve(
         Path | None, typer.Option(help="File of the verdicts [default: RESULTS/reviews.sqlite].")
     ] = None,
     top: Top = None,
+    config: ReviewSettings = None,
     blinded: Blinded = None,
     pseudonymise: Pseudonymise = False,
     annotations: Annotated[
@@ -126,8 +155,14 @@ def serve(
     from inkdot.serve.served_results import ServeSettings
     from inkdot.stages.review import serve as stage
 
+    shown = _review(config)
     settings = ServeSettings(
-        top, blinded, pseudonymise=pseudonymise, annotations=annotations, query_list=query_list
+        shown.top_n if top is None else top,
+        blinded,
+        pseudonymise=pseudonymise,
+        annotations=annotations,
+        query_list=query_list,
+        categories=shown.slide_categories,
     )
     raise typer.Exit(
         stage.run(

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from inkdot import __version__
-from inkdot.review.gallery.page import SCRIPTS, data_block
+from inkdot.review.gallery.page import SCRIPTS, STYLES, data_block
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -39,7 +39,7 @@ def static_files() -> Mapping[str, Asset]:
         for file in folder.iterdir():
             if file.name.endswith(".js"):
                 found[file.name] = Asset(file.read_bytes(), "text/javascript; charset=utf-8")
-    for file in (review / "gallery.css", serve / "serve.css"):
+    for file in (*(review / name for name in STYLES), serve / "serve.css"):
         found[file.name] = Asset(file.read_bytes(), "text/css; charset=utf-8")
     found["icon.svg"] = Asset((serve / "icon.svg").read_bytes(), "image/svg+xml")
     return found
@@ -60,6 +60,7 @@ def review_page(facts: Mapping[str, object]) -> str:
         "openseadragon.min.js",
         "layers.js",
         "viewer.js",
+        "mark_on_slide.js",
         "served.js",
         "app.js",
     )
@@ -105,7 +106,7 @@ def _filled(markup: str, facts: Mapping[str, object]) -> str:
 
 
 def _style_links() -> str:
-    links = ('rel="stylesheet" href="static/gallery.css"', 'rel="stylesheet" href="static/serve.css"')
+    links = [f'rel="stylesheet" href="static/{name}"' for name in (*STYLES, "serve.css")]
     return "\n".join(f"<link {link}>" for link in (*links, 'rel="icon" href="static/icon.svg"'))
 
 

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from inkdot.labels import FINDER_HEAD, Head
+from inkdot.serve.answered import (
+    VerdictRefusedError,
+    answered_by,
+    category_meanings,
+    check_missed,
+    check_verdicts,
+    is_answered,
+    slide_key,
+)
 from inkdot.serve.readers import Reader
 from inkdot.serve.served_results import ServedResults
-from inkdot.storage.verdict_schema import Change, Entry
+from inkdot.storage.verdict_schema import AnswerKind, Change, Entry
 from inkdot.storage.verdict_store import VerdictStore
 
 MAX_NOTE_CHARACTERS = 2000
@@ -16,21 +24,14 @@ MAX_UNDO_STEPS = 200
 """Undo steps that a page gets when it is opened."""
 
 _LISTED = ("id", "problem", "warnings", "call", "score", "flagged_regions")
-_OPENING_WEIGHT = (
-    0.5  # a verdict that means a class by more than this makes the heads apply that depend on it
-)
-
-
-class VerdictRefusedError(ValueError):
-    """The request holds no valid verdict of this review."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictUpdate:
-    """The whole state of one region, as a page sends it.
+    """The whole state of one region or slide, as a page sends it.
 
     Attributes:
-        key: The region.
+        key: What it is about, see :func:`inkdot.serve.answered.answered_by`.
         verdicts: Verdict by head.
         note: Free text; empty for none.
         is_undo: The reader took an earlier verdict back.
@@ -84,13 +85,11 @@ class ReaderVerdicts:
         Raises:
             VerdictRefusedError: The region, a head or a verdict does not belong to this review.
         """
-        region = self._results.regions.get(update.key)
-        if region is None:
-            raise VerdictRefusedError("expected a region of this review")
-        check_verdicts(self._results.heads, update.verdicts)
+        about = answered_by(update.key, self._results)
         before = self._store.entry(reader.name, self._results.study, update.key) or _EMPTY
+        means = self._checked(about.kind, before, update.verdicts)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        after = _entry(before, update, now)
+        after = _entry(before, update, means, now)
         if after == before:
             return before
         self._store.record(
@@ -98,16 +97,26 @@ class ReaderVerdicts:
                 reader=reader.name,
                 study=self._results.study,
                 key=update.key,
-                slide_id=region.slide_id,
-                geometry=region.geometry,
-                rank=region.rank,
-                score=region.score,
+                slide_id=about.slide_id,
+                geometry=about.geometry,
+                rank=about.rank,
+                score=about.score,
                 entry=after,
                 is_undo=update.is_undo,
                 time=now,
+                kind=about.kind,
             )
         )
         return after
+
+    def _checked(self, kind: AnswerKind, before: Entry, verdicts: Mapping[str, str]) -> dict[str, str]:
+        """What categories mean, after the answers were checked."""
+        if kind == "slide":
+            earlier = cast("Mapping[str, Mapping[str, str]]", before["verdicts"])
+            return category_meanings(self._results.categories, earlier, verdicts)
+        check = check_missed if kind == "missed" else check_verdicts
+        check(self._results.heads, verdicts)
+        return {}
 
     def state(self, reader: Reader) -> dict[str, object]:
         """A reader's verdicts for a page: the state of every region, and the last steps for undo."""
@@ -120,9 +129,11 @@ class ReaderVerdicts:
                 steps.append({"key": key, "before": entries.get(key, _EMPTY)})
             entries[key] = entry
         kept = {
-            key: entry for key, entry in entries.items() if key in self._results.regions and entry != _EMPTY
+            key: entry
+            for key, entry in entries.items()
+            if entry != _EMPTY and is_answered(key, self._results)
         }
-        known = [step for step in steps if step["key"] in self._results.regions]
+        known = [step for step in steps if is_answered(str(step["key"]), self._results)]
         return {"entries": kept, "steps": known[-MAX_UNDO_STEPS:]}
 
     def overview(self, reader: Reader) -> dict[str, object]:
@@ -134,6 +145,7 @@ class ReaderVerdicts:
         for slide in slides:
             keys = cast("list[str]", slide["region_keys"])
             overview = cast("Mapping[str, object] | None", slide["overview"])
+            answer = entries.get(slide_key(str(slide["id"])), _EMPTY)["verdicts"]
             listed.append(
                 {name: slide[name] for name in _LISTED if name in slide}
                 | {
@@ -141,6 +153,7 @@ class ReaderVerdicts:
                     "viewable": "view" in slide,
                     "regions": len(keys),
                     "reviewed": sum(key in reviewed for key in keys),
+                    "answer": {head: given["verdict"] for head, given in cast("_Given", answer).items()},
                 }
             )
         return {**self._results.facts, "slides": listed}
@@ -154,37 +167,17 @@ class ReaderVerdicts:
         ]
 
 
+_Given = Mapping[str, Mapping[str, str]]
 _EMPTY: Entry = {"verdicts": {}, "note": None}
 
 
-def check_verdicts(heads: tuple[Head, ...], verdicts: Mapping[str, str]) -> None:
-    """Check that heads and verdicts are known, that "not a cell" stands alone, and that the conditions of the heads are met.
-
-    Raises:
-        VerdictRefusedError: One is not.
-    """
-    if FINDER_HEAD.name in verdicts and len(verdicts) > 1:
-        raise VerdictRefusedError("expected 'not a cell' or verdicts on the heads, found both")
-    known = {head.name: head for head in (*heads, FINDER_HEAD)}
-    for name, verdict in verdicts.items():
-        head = known.get(name)
-        if head is None or verdict not in head.labels:
-            raise VerdictRefusedError("expected a head of this review and one of its verdicts")
-        if head.condition is None:
-            continue
-        other, required = head.condition
-        weights = known[other].labels.get(verdicts.get(other, "")) if other in known else None
-        if weights is None or weights.get(required, 0.0) <= _OPENING_WEIGHT:
-            raise VerdictRefusedError(f"{name} is asked only where the verdict on {other} is {required}")
-
-
-def _entry(before: Entry, update: VerdictUpdate, now: str) -> Entry:
+def _entry(before: Entry, update: VerdictUpdate, means: Mapping[str, str], now: str) -> Entry:
     """The new state; an unchanged verdict keeps its time."""
     earlier = cast("Mapping[str, Mapping[str, str]]", before["verdicts"])
     verdicts = {
         head: dict(earlier[head])
         if head in earlier and earlier[head]["verdict"] == verdict
-        else {"verdict": verdict, "time": now}
+        else {"verdict": verdict, "time": now} | ({"means": means[head]} if head in means else {})
         for head, verdict in sorted(update.verdicts.items())
     }
     note = cast("Mapping[str, str] | None", before["note"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inkdot.config import ReviewConfig
+from inkdot.config import DEFAULT_CATEGORIES, ReviewConfig, SlideCategory
 from inkdot.errors import StorageError
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
@@ -42,6 +42,9 @@ class ServedResults:
         packed_regions: Compressed cards of each slide, by its name in URLs; see :meth:`regions_json`.
         problems: Slides without scores, and why.
         layout: The results folder.
+        sizes_l0_px: Width and height in level-0 pixels of every slide by its name as it is shown; None of one that cannot be
+            viewed.
+        categories: What readers may say about a slide.
     """
 
     facts: Mapping[str, object]
@@ -53,6 +56,8 @@ class ServedResults:
     packed_regions: Mapping[str, bytes]
     problems: Mapping[str, str]
     layout: RunLayout
+    sizes_l0_px: Mapping[str, tuple[int, int] | None]
+    categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
 
     def regions_json(self, slide: str) -> bytes:
         """The cards of one slide, a JSON list in their order.
@@ -78,6 +83,7 @@ class ServeSettings:
         pseudonymise: Show slides under random pseudonyms; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
         query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
+        categories: What readers may say about a slide, in the words of the laboratory.
         secret: Makes names in URLs that nobody can guess; the same secret makes the same names.
     """
 
@@ -86,6 +92,7 @@ class ServeSettings:
     pseudonymise: bool = False
     annotations: bool = False
     query_list: Path | None = None
+    categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -108,7 +115,7 @@ def served_results(
     names = shown_names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
-    gallery = GallerySettings(IMAGES, settings.blinded_seed)
+    gallery = GallerySettings(IMAGES, settings.blinded_seed, settings.categories)
     found = ServedSlides(settings.secret)
     queries = _query_regions(settings.query_list)
     for number, entry in enumerate(entries):
@@ -142,6 +149,10 @@ def served_results(
         packed_regions=found.packed_regions,
         problems={review.slide_id: review.problem for review in ordered if review.problem},
         layout=layout,
+        sizes_l0_px={
+            review.slide_id: review.facts.frame.size_l0_px if review.facts else None for review in ordered
+        },
+        categories=settings.categories,
     )
 
 

@@ -190,7 +190,7 @@ def test_a_verdict_that_is_refused_is_reported(
     page.wait_for_selector("#alert:not([hidden])")
     page.keyboard.press("a")
     page_of.kept(page)
-    assert "a region of this review. Reload this page" in page.locator("#alert").inner_text()
+    assert "a region or slide of this review. Reload this page" in page.locator("#alert").inner_text()
 
 
 def test_login_refuses_a_wrong_token_and_accepts_a_right_one(

@@ -7,18 +7,20 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inkdot.labels import Head, score_column
+from inkdot.config import DEFAULT_CATEGORIES, SlideCategory
+from inkdot.labels import DEFAULT_HEADS, Head, score_column
 from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.verdicts.questions import missed_verdicts
 from inkdot.review.wording import SYNTHETIC_SLIDE
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.models.model_records import ReliabilityStep
 
-GALLERY_VERSION = "inkdot.gallery/3"
+GALLERY_VERSION = "inkdot.gallery/4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,12 @@ class GallerySettings:
     Attributes:
         tiles_folder: Folder of the images, relative to the page.
         blinded_seed: Seed of the order in a reader study, where scores are hidden; None shows scores.
+        categories: What readers may say about a slide, in the words of the laboratory.
     """
 
     tiles_folder: str = "tiles"
     blinded_seed: int | None = None
+    categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
 
 
 def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> dict[str, object]:
@@ -67,6 +71,8 @@ def frame_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> di
         "synthetic_model": any(slide.synthetic_model for slide in scored),
         "blinded_seed": settings.blinded_seed,
         "heads": [_head_facts(head) for head in heads],
+        "slide_categories": [{"name": one.name, "means": one.means} for one in settings.categories],
+        "missed_verdicts": missed_verdicts(heads or DEFAULT_HEADS),
     }
 
 

@@ -17,10 +17,12 @@ from inkdot import __version__
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 SCRIPTS = (
-    "base.js", "verdict_state.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js", "slides.js",
-    "context.js", "listing.js", "keys.js", "app.js",
+    "base.js", "verdict_state.js", "answers.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js",
+    "slides.js", "slide_answer.js", "mark_missed.js", "context.js", "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
+
+STYLES = ("gallery.css", "answers.css")
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -31,7 +33,7 @@ def page_text(facts: Mapping[str, object]) -> str:
     Args:
         facts: What :func:`inkdot.review.gallery.gallery.gallery_facts` returns.
     """
-    style = _asset("gallery.css")
+    style = "\n".join(_asset(name) for name in STYLES)
     script = "\n".join(_asset(f"js/{name}") for name in SCRIPTS)
     synthetic = bool(facts.get("synthetic_model"))
     slots = {

@@ -58,6 +58,7 @@ def run(
     results: Path,
     out: Path,
     *,
+    config: ReviewConfig | None = None,
     top_n: int | None = None,
     blinded_seed: int | None = None,
     pseudonymise: bool = False,
@@ -70,7 +71,8 @@ def run(
     Args:
         results: Results folder of ``inkdot predict``.
         out: Folder to hand over.
-        top_n: Regions per slide, 1 to 120; the default of :class:`inkdot.config.ReviewConfig` where None.
+        config: What is shown and asked; the defaults where None.
+        top_n: Regions per slide, 1 to 120, instead of those of the config.
         blinded_seed: For reader studies: hide the model's output and shuffle by this seed. Worklist and
             GeoJSON, which hold scores, are then not written.
         pseudonymise: Replace slide names by random pseudonyms; ``pseudonyms.csv`` in the results folder maps them back.
@@ -86,7 +88,7 @@ def run(
             deleted.
     """
     source, layout = RunLayout(results), ReviewLayout(out)
-    config = _review_config(top_n)
+    config = _review_config(config or ReviewConfig(), top_n)
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
     _refuse_two_models(source, rows.values())
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
@@ -110,7 +112,8 @@ def run(
                 problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = slide_order(reviews.values())
-        _write_page(layout, ordered, blinded_seed)
+        settings = GallerySettings(layout.tiles.name, blinded_seed, config.slide_categories)
+        _write_page(layout, ordered, settings)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
@@ -118,21 +121,20 @@ def run(
     return 1 if any(review.problem for review in ordered) else 0
 
 
-def _write_page(layout: ReviewLayout, ordered: Sequence[SlideReview], blinded_seed: int | None) -> None:
+def _write_page(layout: ReviewLayout, ordered: Sequence[SlideReview], settings: GallerySettings) -> None:
     """Write the page and the worklist, and delete what only an earlier export showed."""
     for review in ordered:
         if review.ranking is None:
             layout.geojson(review.slide_id).unlink(missing_ok=True)
-    if blinded_seed is None:
+    if settings.blinded_seed is None:
         write_text(layout.worklist, worklist_text(ordered))
-    settings = GallerySettings(layout.tiles.name, blinded_seed)
     write_text(layout.index, page_text(gallery_facts(ordered, settings)))
     _drop_other_images(layout, ordered)
 
 
-def _review_config(top_n: int | None) -> ReviewConfig:
+def _review_config(config: ReviewConfig, top_n: int | None) -> ReviewConfig:
     try:
-        return ReviewConfig.model_validate({} if top_n is None else {"top_n": top_n})
+        return ReviewConfig.model_validate(config.model_dump() | ({} if top_n is None else {"top_n": top_n}))
     except ValidationError:
         raise UserError(f"--top: expected 1 to 120 regions per slide, found {top_n}") from None
 

@@ -126,6 +126,7 @@
     list(false);
     ink.showSlides(index, (other) => openSlide(other, false));
     ink.showHead(slide());
+    ink.showSlideAnswer(slide());
     paint();
     document.title = `${slide().id} – Inkdot review`;
     const hash = `#${index + 1}`;
@@ -205,12 +206,15 @@
       ink.announce("Nothing to undo.");
       return;
     }
-    const index = slides.indexOf(ink.slideOf(key));
+    const about = ink.answerOf(key);
+    const index = slides.indexOf(about ? about.slide : ink.slideOf(key));
     if (index !== state.slide) await openSlide(index, false);
     if (index !== state.slide) return; // its regions could not be loaded; a message says so
-    actions.go(slide().regions.find((other) => ink.regionKey(slide(), other) === key));
-    if (dialog.open) openContext();
-    ink.announce("Undone.");
+    if (!about) {
+      actions.go(slide().regions.find((other) => ink.regionKey(slide(), other) === key));
+      if (dialog.open) openContext();
+    }
+    ink.announce(about ? `Undone: ${about.kind === "slide" ? "your answer for the slide" : "something missed"}.` : "Undone.");
   }
 
   /** Move to another card, or a row up or down; from above a short last row to its last card. */
@@ -313,6 +317,7 @@
       if (item) repaintCard(item);
       if (dialog.open && item === state.current) ink.refreshVerdicts(slide(), item, contextActions);
     }
+    ink.showSlideAnswer(slide());
     ink.countReviewed(key);
     ink.showSlides(state.slide, (other) => openSlide(other, false));
     ink.showProgress();

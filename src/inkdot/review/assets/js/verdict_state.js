@@ -34,6 +34,12 @@
     return keys;
   })();
 
+  /** Keys of what is done about the slide, where no verdict has them: w, the answer of the whole slide; k, mark something missed. */
+  ink.slideKeys = (function () {
+    const free = [..."wkcefghjpqrtvy"].filter((letter) => !ink.verdictKeys.has(letter));
+    return { answer: free[0] ?? "", missed: free[1] ?? "" };
+  })();
+
   ink.keyOf = function (headName, verdict) {
     for (const [key, item] of ink.verdictKeys) if (item.head.name === headName && item.verdict === verdict) return key;
     return "";
@@ -151,6 +157,7 @@
     const { [ink.finder.name]: noCell, ...classes } = after.verdicts;
     const ofClasses = Object.values(classes).map((verdict) => verdict.time);
     if (noCell && ofClasses.length > 0) after.verdicts = ofClasses.every((time) => time <= noCell.time) ? { [ink.finder.name]: noCell } : classes;
+    ink.oneOfTwo(after.verdicts, null);
     if (saved.note && (!after.note || after.note.time < saved.note.time)) after.note = saved.note;
     for (const head of ink.facts.heads.filter((one) => one.condition !== null)) {
       if (!ink.openingVerdicts(head).includes(after.verdicts[head.condition[0]]?.verdict)) delete after.verdicts[head.name];
@@ -207,6 +214,9 @@
         }
       });
     },
+
+    /** Change an entry by a function; one step for undo. */
+    edit: (key, run) => change(key, run),
 
     clear(key) {
       change(key, (entry) => {

@@ -16,6 +16,12 @@
     return ink.make("span", { class: `call ${CALL_CLASS[slide.call] || "indeterminate"}`, text: slide.call });
   }
 
+  /** The reader's own answer for the slide. */
+  function answered({ answer = {} }) {
+    const words = [answer.category, answer.adequacy === "inadequate" ? "not adequate" : answer.adequacy].filter(Boolean).join(", ");
+    return words === "" ? null : ink.make("span", { class: "slide-said", title: "Your answer for the slide", text: words });
+  }
+
   function progress(slide) {
     const [done, total] = [slide.reviewed, slide.regions];
     if (total === 0) return ink.make("span", { class: "soft", text: slide.viewable ? "no regions" : "–" });
@@ -50,7 +56,7 @@
       cell("image-cell", thumbnail(slide)),
       ink.make("th", { scope: "row" }, link, remarks(slide)),
       ...numbers,
-      cell("progress-cell", progress(slide)),
+      cell("progress-cell", progress(slide), answered(slide)),
     );
   }
 
