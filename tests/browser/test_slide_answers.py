@@ -137,7 +137,7 @@ def test_an_outline_is_drawn_and_one_that_crosses_itself_is_still_a_polygon(open
     _, answers = saved_after_close(opened)
     shapes = {missed.verdict: missed.geometry for missed in answers.missed}
     assert set(shapes) == {"other", "look_again"}
-    square = shapely.box(*(value * SLIDE_L0_PX for value in (0.2, 0.2, 0.4, 0.4)))
+    square = shapely.box(0.2 * SLIDE_L0_PX, 0.2 * SLIDE_L0_PX, 0.4 * SLIDE_L0_PX, 0.4 * SLIDE_L0_PX)
     drawn = shapes["other"]
     assert drawn.intersection(square).area / drawn.union(square).area > 0.97
     assert shapes["look_again"].is_valid

@@ -204,6 +204,16 @@ def import_(
             help="Label of the flagging head for regions that are no cells, such as benign [default: no label].",
         ),
     ] = None,
+    slides: Annotated[
+        Path | None,
+        typer.Option(
+            help="A slides.csv, to write again with the labels that readers gave to slides; with --slides-out."
+        ),
+    ] = None,
+    slides_out: Annotated[
+        Path | None,
+        typer.Option(help="The slides.csv to write; its column annotation names the labels table."),
+    ] = None,
 ) -> None:
     """Turn verdicts into a labels table for training."""
     from inkdot.stages.review import import_verdicts as stage
@@ -217,6 +227,8 @@ def import_(
             reader=reader,
             finder_corrections=finder_corrections,
             not_a_cell=not_a_cell,
+            slides=slides,
+            slides_out=slides_out,
         )
     )
 

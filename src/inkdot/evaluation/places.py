@@ -14,6 +14,7 @@ from inkdot.datasets.lesions import labelled_regions
 from inkdot.labels import Head, head_slices
 from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.review.results.scored_clusters import ScoredClusters
+from inkdot.review.verdicts.missed_labels import is_marked_missed
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.polygon_overlap import Outlines, areas, as_outlines, boxes, overlaps
 
@@ -52,6 +53,7 @@ class LabelledRegion:
         rank: How many clusters (tiles where there are none) of the slide score higher, plus 1; 0 without a tile.
         flagged: Whether that score reaches the operating point.
         scores: Probabilities of that tile by class of this head; empty without a tile.
+        marked_missed: A reader marked it in a review because nothing was shown there.
     """
 
     head: str
@@ -61,6 +63,7 @@ class LabelledRegion:
     rank: int
     flagged: bool
     scores: tuple[float, ...]
+    marked_missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,19 @@ def regions_of(
         labelling: How much is enough.
     """
     columns, found = head_slices(heads), list[LabelledRegion]()
+    missed = {label.geometry.wkb for label in labels if is_marked_missed(label.source)}
     for head in heads:
         regions = labelled_regions(labels, head)
         if not regions:
             continue
         outlines = _with_area([geometry for geometry, _ in regions])
         shown_by = _tiles_showing(outlines, tiles.outlines, labelling)
-        for (_, target), outline, rows in zip(regions, outlines, shown_by, strict=True):
+        for (geometry, target), outline, rows in zip(regions, outlines, shown_by, strict=True):
+            marked = geometry.wkb in missed
             left, top, right, bottom = cast(BaseGeometry, outline).bounds
             centre = round((left + right) / 2), round((top + bottom) / 2)
             if not len(rows):
-                found.append(LabelledRegion(head.name, target, centre, None, 0, False, ()))
+                found.append(LabelledRegion(head.name, target, centre, None, 0, False, (), marked))
                 continue
             best = rows[np.argmax(tiles.flag_scores[rows])]
             score = float(tiles.flag_scores[best])
@@ -124,6 +129,7 @@ def regions_of(
                     rank=1 + int((tiles.ranked > score).sum()),
                     flagged=bool(tiles.flagged[best]),
                     scores=tuple(tiles.scores[best, columns[head.name]].tolist()),
+                    marked_missed=marked,
                 )
             )
     return tuple(found)

@@ -112,7 +112,7 @@ def regions_section(
     )
     return section, {
         **{
-            level.lower(): {
+            level.lower().replace(" ", "_"): {
                 f"{prefix}{fate.replace(',', '').replace(' ', '_')}": {
                     "count": sum(own == fate for _, own in fates[level]),
                     "value": estimate.value,
@@ -132,6 +132,7 @@ def _fates(slides: Sequence[SlideResult], head: Head) -> tuple[dict[str, list[tu
     """Patient and fate of each malignant region and positive slide, and those that were missed."""
     column = head.classes.index(head.flag_class or "")
     of_regions, of_slides, misses = list[tuple[str, str]](), list[tuple[str, str]](), list[Miss]()
+    marked_missed = list[tuple[str, str]]()
     for slide in slides:
         if slide.truth is False:
             continue
@@ -139,6 +140,8 @@ def _fates(slides: Sequence[SlideResult], head: Head) -> tuple[dict[str, list[tu
         for region in marked:
             fate = region_fate(region)
             of_regions.append((slide.patient, fate))
+            if region.marked_missed:
+                marked_missed.append((slide.patient, fate))
             if fate != FOUND:
                 misses.append(
                     Miss(slide.entry.slide_id, "region", fate, region.score, region.rank, region.centre_l0_px)
@@ -149,7 +152,7 @@ def _fates(slides: Sequence[SlideResult], head: Head) -> tuple[dict[str, list[tu
             if fate != FOUND:
                 misses.append(Miss(slide.entry.slide_id, "slide", fate, slide.score, 0, None))
     misses.sort(key=lambda own: (own.level == "region", own.rank, own.slide_id, own.centre_l0_px or (0, 0)))
-    fates = {"Regions": of_regions, "Slides": of_slides}
+    fates = {"Regions": of_regions, "Marked as missed": marked_missed, "Slides": of_slides}
     return {level: own for level, own in fates.items() if own}, misses
 
 
@@ -169,7 +172,11 @@ def _fate_table(
     level: str, shares: dict[str, Estimate], fates: Sequence[tuple[str, str]], prefix: str
 ) -> Table:
     counts = Counter(fate for _, fate in fates)
-    what = "Malignant regions that readers marked" if level == "Regions" else "Positive slides"
+    what = {
+        "Regions": "Malignant regions that readers marked",
+        "Marked as missed": "Of these, marked as missed in a review of earlier results",
+        "Slides": "Positive slides",
+    }[level]
     return Table(
         f"{what}: {len(fates)}",
         ["what became of them", "number", f"{prefix}share (95 % interval)"],

@@ -1,5 +1,6 @@
 """``inkdot review import``: convert readers' verdicts into training labels, and corrections of the cell finder."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,13 @@ from rich.console import Console
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, FINDER_HEAD, NOT_A_CELL, Head, flagging_head
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
+from inkdot.review.verdicts.answers import Answers, answers_of
 from inkdot.review.verdicts.cell_answers import cell_answers
+from inkdot.review.verdicts.missed_labels import missed_cells, missed_labels, source_words
 from inkdot.review.verdicts.qupath_import import read_qupath
-from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
-from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts
+from inkdot.review.verdicts.stored_verdicts import read_stored_answers
+from inkdot.review.verdicts.verdict_table import Verdict
+from inkdot.stages.review.reviewed_slides import write_reviewed_slides
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.finder_corrections import FinderCorrection, write_finder_corrections
@@ -33,12 +37,15 @@ def run(
     reader: str = "",
     finder_corrections: Path | None = None,
     not_a_cell: str | None = None,
+    slides: Path | None = None,
+    slides_out: Path | None = None,
 ) -> int:
     """Write a labels table with one row per reader, region and head.
 
     Disagreeing verdicts are both kept: tiling averages them into a soft target. Of repeated verdicts of a reader the latest
     counts. The column ``source`` states whether scores were shown, and the model of the regions. "Not a cell" is about the cell
-    finder and no label of a head, unless ``not_a_cell`` says of which.
+    finder and no label of a head, unless ``not_a_cell`` says of which. A region marked as missed gets the label of the flag
+    class; one that a reader wants to look at again, the label that training does not use.
 
     Args:
         verdicts: Tables saved by galleries, databases of the server, and GeoJSON files saved by QuPath, named by their
@@ -49,28 +56,29 @@ def run(
         reader: Pseudonym of the reader who used QuPath.
         finder_corrections: Also write who saw a cell where and who did not, to fine-tune the cell finder.
         not_a_cell: Label of the flagging head for regions without a cell, such as ``benign``; None gives them no label.
+        slides: A ``slides.csv``, to write again with the labels that readers gave to slides.
+        slides_out: That table.
 
     Returns:
         0.
 
     Raises:
         ManifestError: A table or file is missing or invalid.
-        UserError: There is no verdict at all, a GeoJSON file is given without ``results`` or ``reader`` or belongs to no slide
-            of the results, or ``not_a_cell`` is no label of the flagging head.
+        UserError: There is no answer at all, only one of ``slides`` and ``slides_out`` is given, a GeoJSON file is given without
+            ``results`` or ``reader`` or belongs to no slide of the results, or ``not_a_cell`` is no label of the flagging head.
         StorageError: The results' scores cannot be read.
     """
     console = Console(stderr=True)
     _check_label(not_a_cell, heads)
     drawn = [path for path in verdicts if path.suffix.lower() in QUPATH_SUFFIXES]
-    found = [
-        verdict for path in verdicts if path not in drawn for verdict in read_stored_verdicts(path, heads)
-    ]
-    names = _real_names(results)
-    latest = latest_verdicts(found)
-    kept = [replace(verdict, slide_id=names.get(verdict.slide_id, verdict.slide_id)) for verdict in latest]
+    if (slides is None) != (slides_out is None):
+        raise UserError("expected both --slides and --slides-out, found one of them; give both or none")
+    found = [answer for path in verdicts if path not in drawn for answer in read_stored_answers(path, heads)]
+    answers = _renamed(answers_of(found), _real_names(results))
+    kept = list(answers.regions)
     for path in sorted(drawn):
         kept += _drawn_verdicts(path, heads, results, reader, console)
-    if not kept:
+    if not (kept or answers.slides or answers.missed):
         raise UserError(
             f"{', '.join(str(path) for path in verdicts)}: expected verdicts of readers, found none; nothing was written. Give "
             "files in which a reader has answered"
@@ -80,18 +88,61 @@ def run(
     if not_a_cell is not None:
         head = flagging_head(heads).name
         labels += [_label(replace(verdict, head=head, verdict=not_a_cell), NOT_A_CELL) for verdict in no_cell]
+    given, of_missed = len(labels), missed_labels(answers.missed, heads)
+    labels += of_missed
     write_labels(out, labels)
-    notes = sum(not verdict.head for verdict in found)
-    replaced = len(found) - notes - len(latest)
-    readers, slides = {label.reader for label in labels}, {label.slide_id for label in labels}
+    notes = sum(not answer.head for answer in found if answer.kind == "region")
+    replaced = sum(answer.kind == "region" for answer in found) - notes - len(answers.regions)
+    readers, named = {label.reader for label in labels}, {label.slide_id for label in labels}
     console.print(
-        f"{len(labels)} verdicts of {len(readers)} readers on {len(slides)} slides in {out} "
+        f"{given} verdicts of {len(readers)} readers on {len(named)} slides in {out} "
         f"({replaced} earlier or repeated verdicts and {notes} notes without a verdict ignored)",
         soft_wrap=True,
         markup=False,
     )
-    _write_corrections(finder_corrections, cell_answers(kept, heads), len(no_cell), console)
+    _print_missed(answers, of_missed, console)
+    cells = [*cell_answers(kept, heads), *missed_cells(answers.missed, heads)]
+    _write_corrections(finder_corrections, cells, len(no_cell), console)
+    if slides is not None and slides_out is not None:
+        lines = _written_slides(slides, slides_out, out, answers, named, heads)
+    else:
+        count = len(answers.slides)
+        lines = [
+            f"{count} answers about slides: --slides slides.csv --slides-out FILE writes them as labels"
+        ] * bool(count)
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
     return 0
+
+
+def _written_slides(
+    slides: Path, slides_out: Path, labels: Path, answers: Answers, named: set[str], heads: Sequence[Head]
+) -> list[str]:
+    """Write the table of slides; returns lines for the user."""
+    reviewed = write_reviewed_slides(slides, slides_out, labels, answers.slides, named, heads)
+    counts = f"{reviewed.labelled} slides with a label of their readers, {reviewed.annotated} with labelled regions"
+    return [f"{counts}, in {slides_out}", *reviewed.notes]
+
+
+def _renamed(answers: Answers, names: Mapping[str, str]) -> Answers:
+    """The answers under the slides' own names."""
+    return Answers(
+        tuple(replace(one, slide_id=names.get(one.slide_id, one.slide_id)) for one in answers.regions),
+        tuple(replace(one, slide_id=names.get(one.slide_id, one.slide_id)) for one in answers.slides),
+        tuple(replace(one, slide_id=names.get(one.slide_id, one.slide_id)) for one in answers.missed),
+    )
+
+
+def _print_missed(answers: Answers, labels: Sequence[RegionLabel], console: Console) -> None:
+    if not answers.missed:
+        return
+    counts = Counter(one.verdict for one in answers.missed)
+    words = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in sorted(counts.items()))
+    console.print(
+        f"{len(answers.missed)} regions marked as missed ({words}); {len(labels)} of them are labels",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _check_label(not_a_cell: str | None, heads: Sequence[Head]) -> None:
@@ -165,11 +216,8 @@ def _real_names(results: Path | None) -> dict[str, str]:
 
 
 def _label(verdict: Verdict, remark: str = "") -> RegionLabel:
-    if verdict.shown == _IN_QUPATH:
-        source = f"review, {_IN_QUPATH}"
-    else:
-        seen = "scores shown" if verdict.shown == "scores" else "blinded"
-        source = f"review, {seen}, model {verdict.model_sha256[:12]}"
+    in_qupath = verdict.shown == _IN_QUPATH
+    source = f"review, {_IN_QUPATH}" if in_qupath else source_words(verdict.shown, verdict.model_sha256)
     if remark:
         source += f", {remark}"
     return RegionLabel(
