@@ -1,6 +1,7 @@
 """The reader's answer for a slide as a whole, and regions marked as missed, in the exported page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import pytest
 import shapely
 
 from inkdot.labels import DEFAULT_HEADS
+from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.verdicts.answers import Answers, read_answers
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ SLIDE_L0_PX = 30_000
 def opened(
     offline_page: "Page",
     write_page: Callable[..., Path],
-    make_review: Callable[..., object],
+    make_review: Callable[..., SlideReview],
     seen: SimpleNamespace,
 ) -> "Page":
     """A page of two slides, at the first one, with a named reader."""
@@ -180,3 +182,68 @@ def test_a_saved_table_is_loaded_into_another_browser(opened: "Page", seen: Simp
 def saved_after_close(page: "Page") -> tuple[Path, Answers]:
     page.keyboard.press("Escape")
     return saved(page)
+
+
+def test_stains_of_a_patient_stand_side_by_side_and_are_one_click_apart(
+    offline_page: "Page", write_page: Callable[..., Path], make_review: Callable[..., SlideReview]
+) -> None:
+    mgg, other, pap = (make_review(name, 3) for name in ("S1", "S2", "S3"))
+    mgg, pap = replace(mgg, patient="P1", stain="MGG"), replace(pap, patient="P1", stain="Pap")
+    page = offline_page
+    page.goto(write_page(mgg, replace(other, patient="P2"), pap).as_uri())
+    assert page.locator(".patient-name").all_inner_texts() == ["Patient P1"]  # one slide makes no group
+    boxes = [page.locator(f'#slides button[title="{name}"]').bounding_box() for name in ("S1", "S3")]
+    assert boxes[0] and boxes[1]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    page.keyboard.press("]")
+    assert page.locator("h1").inner_text() == "S3"
+    page.click('.stain-switch button:has-text("MGG")')
+    assert page.locator("h1").inner_text() == "S1"
+    assert page.locator('#slides [aria-current="true"]').get_attribute("title") == "S1"
+
+
+def test_a_slide_on_which_nothing_could_be_judged_has_areas_advice_and_the_whole_slide(
+    offline_page: "Page", write_page: Callable[..., Path], make_review: Callable[..., SlideReview]
+) -> None:
+    empty = make_review("S1", 0, call="inadequate")
+    assert empty.facts is not None
+    areas = {"glass": 3.0, "in_bubble": 1.0, "no_pixels": 1.0}
+    facts = replace(empty.facts, assessment={"adequate": False, "areas_mm2": areas})
+    page = offline_page
+    page.goto(write_page(replace(empty, facts=facts)).as_uri())
+    assert page.locator(".areas th").all_inner_texts() == [
+        "empty glass",
+        "missing in the file",
+        "under air bubbles",
+    ]
+    assert page.locator(".areas td:nth-child(3)").all_inner_texts() == ["60 %", "20 %", "20 %"]
+    assert "Mount the slide again" in page.locator(".advice").inner_text()
+    page.keyboard.press("o")
+    assert page.locator("#spot").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    mark(page, (0.5, 0.5))
+    page.keyboard.press("1")
+    page.keyboard.press("Escape")
+    page.keyboard.press("w")
+    page.keyboard.press("0")
+    assert pressed(page) == ["inadequate"]
+    assert page.locator(".missed-chip").count() == 1
+
+
+def test_the_row_of_the_slide_holds_its_buttons_at_every_width(opened: "Page") -> None:
+    opened.click(".mark-missed")
+    mark(opened, (0.5, 0.5))
+    opened.keyboard.press("1")
+    opened.keyboard.press("Escape")
+    for width in (360, 600, 1000, 1920):
+        opened.set_viewport_size({"width": width, "height": 900})
+        outside = opened.evaluate(
+            """() => { const row = document.getElementById("slide-answer").getBoundingClientRect();
+            return [...document.querySelectorAll("#slide-answer button")].filter((button) => {
+              const box = button.getBoundingClientRect();
+              return box.left < row.left || box.right > row.right + 0.5 || box.width < 16; }).length; }"""
+        )
+        assert outside == 0, width
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), width

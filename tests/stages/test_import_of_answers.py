@@ -41,7 +41,7 @@ def table(path: Path, *rows: dict[str, str], slide: str = "S1", reader: str = "d
         "schema": VERDICTS_VERSION,
     }
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, list[str](COLUMNS), lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({"slide_id": slide, "model_sha256": "ab" * 32} | fixed | row)

@@ -23,7 +23,7 @@ MAX_NOTE_CHARACTERS = 2000
 MAX_UNDO_STEPS = 200
 """Undo steps that a page gets when it is opened."""
 
-_LISTED = ("id", "problem", "warnings", "call", "score", "flagged_regions")
+_LISTED = ("id", "problem", "warnings", "call", "score", "flagged_regions", "patient", "stain")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from inkdot.manifest import read_slides
 from inkdot.records import SlideEntry
 from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, read_query_list
 from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_facts
+from inkdot.review.gallery.patients import with_patients
 from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
 from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
@@ -133,7 +134,16 @@ def served_results(
         found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)
-    ordered = display_order(slide_order(found.reviews), gallery)
+    shown = with_patients(
+        slide_order(found.reviews),
+        entries,
+        names,
+        pseudonymise=settings.pseudonymise,
+        blinded=settings.blinded_seed is not None,
+    )
+    for review in shown:
+        found.facts[review.slide_id] |= {"patient": review.patient, "stain": review.stain}
+    ordered = display_order(shown, gallery)
     study = Study(
         model_sha256=str(frame["model_sha256"]),
         shown="scores" if settings.blinded_seed is None else "blinded",

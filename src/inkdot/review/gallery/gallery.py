@@ -11,12 +11,14 @@ from inkdot.config import DEFAULT_CATEGORIES, SlideCategory
 from inkdot.labels import DEFAULT_HEADS, Head, score_column
 from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
+from inkdot.review.gallery.patients import grouped_by_patient
 from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.gallery.unassessed import unassessed_facts
 from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.verdicts.questions import missed_verdicts
-from inkdot.review.wording import SYNTHETIC_SLIDE
+from inkdot.review.wording import INADEQUATE, SYNTHETIC_SLIDE
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.models.model_records import ReliabilityStep
 
@@ -52,9 +54,9 @@ def gallery_facts(reviews: Sequence[SlideReview], settings: GallerySettings) -> 
 
 
 def display_order(reviews: Sequence[SlideReview], settings: GallerySettings) -> list[SlideReview]:
-    """The slides in display order: as given, or shuffled by the seed of a blinded review."""
+    """The slides in display order: as given, those of a patient together; or shuffled by the seed of a blinded review."""
     if settings.blinded_seed is None:
-        return list(reviews)
+        return grouped_by_patient(reviews)
     shown = sorted(reviews, key=lambda review: review.slide_id)
     random.Random(settings.blinded_seed).shuffle(shown)
     return shown
@@ -126,9 +128,12 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
     facts["warnings"] = warnings
     if not blinded:
         facts |= {"call": review.call, "score": _rounded(review.score)}
+        facts |= {"patient": review.patient, "stain": review.stain}
     if slide is None or ranking is None:
         return facts
     facts |= _frame_facts(slide) | {"unit": ranking.unit}
+    if review.call == INADEQUATE or not ranking.regions:
+        facts["unassessed"] = None if blinded else unassessed_facts(slide.assessment)
     if not blinded:
         facts |= {
             "threshold": _rounded(slide.threshold),

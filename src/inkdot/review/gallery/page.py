@@ -18,7 +18,8 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UN
 
 SCRIPTS = (
     "base.js", "verdict_state.js", "answers.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js",
-    "slides.js", "slide_answer.js", "mark_missed.js", "context.js", "listing.js", "keys.js", "app.js",
+    "slides.js", "slide_answer.js", "mark_missed.js", "patients.js", "unassessed.js",
+    "context.js", "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 

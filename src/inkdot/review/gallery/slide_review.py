@@ -35,6 +35,8 @@ class SlideReview:
         lymphocyte_reference: The slide's lymphocyte reference; None where nothing was measured.
         measured_clusters: How many clusters had their nuclei measured.
         further_calls: Calls of the conditional heads on the flagged regions, such as ``morphology: small-cell-like``.
+        patient: Patient as shown; empty where unknown or hidden.
+        stain: Stain as shown; empty where unknown or hidden.
     """
 
     slide_id: str
@@ -51,6 +53,8 @@ class SlideReview:
     lymphocyte_reference: Mapping[str, object] | None = None
     measured_clusters: int = 0
     further_calls: str = ""
+    patient: str = ""
+    stain: str = ""
 
 
 # A slide without usable scores is more urgent than one with nothing flagged.

@@ -64,6 +64,7 @@ class ScoreFacts:
         reliability: Reliability diagram of the validation data; empty where the model has none, and for a slide unlike those of
             training, of whose scores it says nothing.
         abstention: Abstention bands by head; empty where the model never abstains.
+        assessment: Areas by kind and adequacy of the slide; empty where it was not assessed.
     """
 
     frame: SlideFrame
@@ -80,6 +81,7 @@ class ScoreFacts:
     slide_threshold: float | None = None
     count: int = 0
     slide_score_rule: SlideScoreRule | None = None
+    assessment: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def reliability_step(self, score: float) -> ReliabilityStep | None:
         """The step of the reliability diagram that a score falls into."""
@@ -192,6 +194,7 @@ def scored_slide(scores: SlideScores, footer: Mapping[str, object], source: str)
             slide_threshold=scores.operating_points[scores.flag_head.name].threshold,
             count=scores.count,
             slide_score_rule=scores.slide_score_rule,
+            assessment=scores.assessment,
         )
         flagged = scores.flagged
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -24,6 +24,7 @@ from inkdot.review.gallery.card_images import (
 from inkdot.review.gallery.fields import OVERVIEW_PX, Field, context_field, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
+from inkdot.review.gallery.patients import with_patients
 from inkdot.review.gallery.pseudonyms import (
     find_identifiers,
     identifying_words,
@@ -111,7 +112,9 @@ def run(
             if hides_text:
                 problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
-        ordered = slide_order(reviews.values())
+        ordered = with_patients(
+            slide_order(reviews.values()), entries, names, pseudonymise=pseudonymise, blinded=blinded
+        )
         settings = GallerySettings(layout.tiles.name, blinded_seed, config.slide_categories)
         _write_page(layout, ordered, settings)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])

@@ -38,6 +38,11 @@
     return ink.make("img", { class: "thumb", src: slide.thumbnail, alt: "", loading: "lazy", decoding: "async" });
   }
 
+  function ofPatient(slide) {
+    const words = [slide.patient ? `patient ${slide.patient}` : "", slide.stain ?? ""].filter(Boolean).join(" · ");
+    return words === "" ? null : ink.make("span", { class: "of-patient", text: words });
+  }
+
   function remarks(slide) {
     const parts = slide.problem ? [`Problem: ${slide.problem}`, ...slide.warnings] : slide.warnings;
     const words = parts.join(" · ");
@@ -54,7 +59,7 @@
       "tr",
       {},
       cell("image-cell", thumbnail(slide)),
-      ink.make("th", { scope: "row" }, link, remarks(slide)),
+      ink.make("th", { scope: "row" }, link, ofPatient(slide), remarks(slide)),
       ...numbers,
       cell("progress-cell", progress(slide), answered(slide)),
     );
