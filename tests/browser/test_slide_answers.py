@@ -193,7 +193,8 @@ def test_stains_of_a_patient_stand_side_by_side_and_are_one_click_apart(
     page.goto(write_page(mgg, replace(other, patient="P2"), pap).as_uri())
     assert page.locator(".patient-name").all_inner_texts() == ["Patient P1"]  # one slide makes no group
     boxes = [page.locator(f'#slides button[title="{name}"]').bounding_box() for name in ("S1", "S3")]
-    assert boxes[0] and boxes[1]
+    assert boxes[0]
+    assert boxes[1]
     assert boxes[0]["y"] == boxes[1]["y"]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
     page.keyboard.press("]")
@@ -214,8 +215,8 @@ def test_a_slide_on_which_nothing_could_be_judged_has_areas_advice_and_the_whole
     page.goto(write_page(replace(empty, facts=facts)).as_uri())
     assert page.locator(".areas th").all_inner_texts() == [
         "empty glass",
-        "missing in the file",
         "under air bubbles",
+        "missing in the file",
     ]
     assert page.locator(".areas td:nth-child(3)").all_inner_texts() == ["60 %", "20 %", "20 %"]
     assert "Mount the slide again" in page.locator(".advice").inner_text()

@@ -225,7 +225,7 @@ def test_a_slide_with_nothing_flagged_shows_its_regions_and_is_never_called_nega
     slide = facts_of(out)["slides"][3]
     assert slide["call"] == "nothing flagged"
     assert [region["score"] for region in slide["regions"]] == [pytest.approx(0.4), pytest.approx(0.3)]
-    assert "negative" not in json.dumps(facts_of(out)).lower()
+    assert "negative" not in json.dumps(facts_of(out)["slides"]).lower()
 
 
 def test_top_n_limits_the_regions_and_is_checked(results: RunLayout, tmp_path: Path) -> None:
@@ -321,6 +321,7 @@ def test_a_pseudonymous_export_holds_no_names_and_can_be_resolved(results: RunLa
         "POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0))",
         "malignancy",
         "benign",
+        "",
         "dr-a",
         "2026-01-31T09:30:00Z",
         "scores",
@@ -332,7 +333,7 @@ def test_a_pseudonymous_export_holds_no_names_and_can_be_resolved(results: RunLa
     ]
     lines = [
         ",".join(COLUMNS_OF_VERDICTS),
-        ",".join([names["B clean"], f'"{verdict[0]}"', *verdict[1:], VERDICTS_VERSION]),
+        ",".join([names["B clean"], "region", f'"{verdict[0]}"', *verdict[1:], VERDICTS_VERSION]),
     ]
     (tmp_path / "verdicts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     review_import.run([tmp_path / "verdicts.csv"], tmp_path / "labels.csv", results=results.root)
