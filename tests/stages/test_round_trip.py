@@ -113,3 +113,36 @@ def test_a_verdict_on_a_cluster_trains_the_tile_on_it(folder: Path) -> None:
     (lone_at,) = [region for region, targets in rows.items() if targets == [1.0, 0.0]]
     assert group_at == pytest.approx((109, 80), abs=3)
     assert lone_at == pytest.approx(LONE_UM, abs=3)
+
+
+def test_a_region_marked_as_missed_trains_the_tile_on_it_through_the_slides_that_import_writes(
+    folder: Path,
+) -> None:
+    x, y = (coordinate / 0.5 for coordinate in LONE_UM)
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    corners = [(round(x + 32 * np.cos(angle)), round(y + 32 * np.sin(angle))) for angle in angles]
+    circle = ", ".join(f"{a} {b}" for a, b in [*corners, corners[0]])  # a click in the viewer, 32 µm wide
+    fixed = {"slide_id": "S1", "reader": "dr-a", "time": "2026-01-01T00:00:00.000Z", "shown": "scores"}
+    rows = [
+        {"kind": "missed", "geometry": f"POLYGON (({circle}))", "head": "missed", "verdict": "malignant"},
+        {"kind": "slide", "head": "category", "verdict": "MAL", "means": "malignant"},
+    ]
+    with (folder / "verdicts.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list[str](COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(fixed | row | {"model_sha256": "ab" * 32, "schema": VERDICTS_VERSION})
+    reviewed = folder / "reviewed.csv"
+    review_import.run(
+        [folder / "verdicts.csv"], folder / "labels.csv", slides=folder / "slides.csv", slides_out=reviewed
+    )
+    for config in (CLUSTERS, GRID):
+        layout = RunLayout(folder / f"again-{config.tiling.mode}")
+        assert tile.run(reviewed, config, layout.root) == 0
+        (entry,) = read_slides(reviewed, config.head_records)
+        assert entry.on_slide == {"malignancy": "malignant"}
+        found = training_rows(layout, reviewed, config)
+        assert all(targets == [0.0, 1.0] for targets in found.values())
+        ((at_x, at_y),) = found
+        assert abs(at_x - LONE_UM[0]) < 32
+        assert abs(at_y - LONE_UM[1]) < 32
