@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -94,3 +95,14 @@ def svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def font_files(family: str = "") -> list[Path]:
+    """The TrueType fonts that come with Matplotlib, on every system the same.
+
+    Args:
+        family: Start of the file names, such as ``DejaVuSans``; blank for all, one of which has a box for every sign.
+    """
+    import matplotlib
+
+    return sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob(f"{family}*.ttf"))

@@ -1,7 +1,7 @@
 """The commands of `inkdot review`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -229,6 +229,59 @@ def import_(
             not_a_cell=not_a_cell,
             slides=slides,
             slides_out=slides_out,
+        )
+    )
+
+
+@review.command("report")
+def report(
+    results: Annotated[Path, typer.Argument(help="Results folder of `inkdot predict`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")],
+    by: Annotated[
+        Literal["slide", "patient"], typer.Option(help="One page per slide or per patient.")
+    ] = "slide",
+    verdicts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="verdicts.csv or a server's reviews.sqlite; repeatable [default: RESULTS/reviews.sqlite]."
+        ),
+    ] = None,
+    slide: Annotated[
+        list[str] | None, typer.Option(help="Only this slide, by its name or pseudonym; repeatable.")
+    ] = None,
+    pseudonymise: Annotated[
+        bool,
+        typer.Option(
+            "--pseudonymise/--names",
+            help="Show random pseudonyms, which RESULTS/pseudonyms.csv maps back, or the names of slides and patients.",
+        ),
+    ] = True,
+    contact_sheet: Annotated[
+        bool,
+        typer.Option("--contact-sheet", help="Also write an image of each slide for a talk (PNG, 16:9)."),
+    ] = False,
+    identifiers: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Text file, one word per line; they are taken out of notes too."
+        ),
+    ] = None,
+    config: _HeadsOf = None,
+) -> None:
+    """Write one PDF page per slide or patient, to hand over."""
+    from inkdot.stages.review import report as stage
+
+    raise typer.Exit(
+        stage.run(
+            results,
+            out,
+            by=by,
+            verdicts=verdicts or (),
+            heads=_heads(config),
+            slides=slide or (),
+            pseudonymise=pseudonymise,
+            contact_sheet=contact_sheet,
+            identifiers=_lines(identifiers) if identifiers else (),
         )
     )
 

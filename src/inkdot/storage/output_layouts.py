@@ -66,6 +66,19 @@ class ReviewLayout(Folder):
 
 
 @dataclass(frozen=True, slots=True)
+class ReportLayout(Folder):
+    """Files of a folder of reports to hand over."""
+
+    def report(self, name: str) -> Path:
+        """One page of a slide or patient."""
+        return self.root / f"report-{name}.pdf"
+
+    def contact_sheet(self, name: str) -> Path:
+        """One image of a slide for a talk."""
+        return self.root / f"contact-sheet-{name}.png"
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonLayout(Folder):
     """Files of a comparison of models."""
 

@@ -1,0 +1,102 @@
+"""What a report reads of a slide: its results, its highest places, and their images."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from inkdot.config import ReviewConfig
+from inkdot.errors import StorageError
+from inkdot.records import SlideEntry
+from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
+from inkdot.review.gallery.fields import OVERVIEW_PX, tile_field
+from inkdot.review.gallery.pseudonyms import shown_reason
+from inkdot.review.gallery.slide_review import SlideReview, call_without_scores
+from inkdot.review.report.page import PagePlace
+from inkdot.review.results.ranking import Region
+from inkdot.review.results.read_results import read_slide_results
+from inkdot.review.verdicts.csv_cells import plain_text
+from inkdot.slides.unchanged import open_unchanged
+from inkdot.storage.layout import RunLayout
+from inkdot.tiling.tile_pixels import read_tile
+
+
+def read_slide_review(
+    source: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], places: int
+) -> SlideReview:
+    """The results of one slide, or in ``problem`` why it has none.
+
+    Args:
+        source: The results folder.
+        entry: The slide.
+        name: Its name in the report.
+        row: Its row of ``predictions.csv``; empty where it has none.
+        places: How many places are needed.
+    """
+    if row.get("outcome") != "done":
+        reason = row.get("reason") or "no scores: run `inkdot predict` again"
+        return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
+    try:
+        reviewed = read_slide_results(source, entry.slide_id, name)
+    except StorageError as error:
+        return SlideReview(name, call_without_scores({}), None, problem=shown_reason(str(error), entry, name))
+    config = ReviewConfig(top_n=places)
+    return SlideReview(
+        slide_id=name,
+        call=row["call"],
+        score=float(row["score"]) if row["score"] else None,
+        warnings=tuple(text for text in (plain_text(row["reason"]),) if text),
+        facts=reviewed.slide.facts,
+        ranking=reviewed.ranking(config.top_n, config.min_distance_fraction),
+        lymphocyte_reference=reviewed.lymphocyte_reference,
+        measured_clusters=reviewed.measured_clusters,
+        further_calls=row.get("further_calls", ""),
+    )
+
+
+def highest_places(reviews: Sequence[SlideReview], most: int) -> list[PagePlace]:
+    """The places of the highest score over several slides; flagged ones first, since slides differ in what flags."""
+
+    def key(place: PagePlace) -> tuple[bool, float]:
+        return not place.region.flagged, -place.region.score
+
+    places = [
+        PagePlace(review, region)
+        for review in reviews
+        if review.ranking is not None
+        for region in review.ranking.regions
+    ]
+    return sorted(places, key=key)[
+        :most
+    ]  # a stable sort: those of one slide stay in the order of its ranking
+
+
+def write_images(
+    entry: SlideEntry, review: SlideReview, regions: Sequence[Region], number: int, folder: Path
+) -> tuple[str, list[str]]:
+    """Write the overview of a slide and the images of its places.
+
+    Args:
+        entry: The slide.
+        review: Its results.
+        regions: The places.
+        number: Number of the slide on its page, which tells its files from those of others.
+        folder: Where to.
+
+    Returns:
+        The name of the overview, and those of the places; blank and none for a slide without results.
+
+    Raises:
+        SlideError: The slide cannot be read, or is another file than the scored one.
+    """
+    facts = review.facts
+    if facts is None:
+        return "", []
+    overview = f"overview-{number}.jpg"
+    names = [f"place-{number}-{index}.jpg" for index in range(len(regions))]
+    with open_unchanged(entry, facts.slide_fingerprint) as opened:
+        thumbnail = crop_to_bounds(opened.thumbnail(OVERVIEW_PX), facts.frame)
+        (folder / overview).write_bytes(jpeg_bytes(thumbnail))
+        for name, region in zip(names, regions, strict=True):
+            field = tile_field(region, facts.spec, facts.frame.mpp)
+            pixels = read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px)
+            (folder / name).write_bytes(jpeg_bytes(pixels))
+    return overview, names
