@@ -88,6 +88,17 @@ def tagged(path: Path) -> list[tuple[str, str]]:
 
 def test_one_tagged_page_with_call_places_answers_and_date(tmp_path: Path) -> None:
     results = scored_results(tmp_path, {"one": TOP})
+    slide = Change(
+        "dr-a", Study("ab" * 32, "blinded", "7"), "slide", "one", "", 0, None,
+        {"verdicts": {
+            "adequacy": {"verdict": "adequate", "time": "2026-03-02T10:00:00Z"},
+            "category": {"verdict": "SFM", "means": "suspicious", "time": "2026-03-02T10:00:00Z"},
+        }, "note": None},
+        is_undo=False, time="2026-03-02T10:00:00Z", kind="slide",
+    )  # fmt: skip
+    store = VerdictStore(results.reviews_sqlite)
+    store.record(slide)
+    store.close()
     elsewhere = ((0, 0), "benign", "dr-b", "")  # not among the six places
     answers(results, "one", [((3, 3), "malignant", "dr-a", "large cluster"), elsewhere])
     assert report.run(results.root, tmp_path / "out", pseudonymise=False, made=MADE) == 0
@@ -95,7 +106,7 @@ def test_one_tagged_page_with_call_places_answers_and_date(tmp_path: Path) -> No
     text = text_of(path)
     for part in (
         "Slide one", "2026-03-04 05:06 UTC", "Call: flagged", "> 0.999 (operating point 0.500)", "dr-a: malignant",
-        "malignancy: 1 benign", "1 place, blinded, 2026-03-01", "large cluster", "ab" * 32,
+        "malignancy: 1 benign", "1 place, blinded, 2026-03-01", "large cluster", "ab" * 32, "adequate, SFM (suspicious)",
         "Readers answered on 1 further place", "For Research Use Only. Not for use in diagnostic procedures.",
         "does not exclude malignancy",
     ):  # fmt: skip

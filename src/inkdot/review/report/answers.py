@@ -9,7 +9,8 @@ from shapely.geometry.base import BaseGeometry
 
 from inkdot.labels import FINDER_HEAD, Head
 from inkdot.review.report.words import plain_line
-from inkdot.review.verdicts.verdict_table import Verdict, latest_verdicts, same_region_numbers
+from inkdot.review.verdicts.answers import MissedRegion, SlideAnswer, answers_of
+from inkdot.review.verdicts.verdict_table import Verdict, same_region_numbers
 
 _SHOWN_WORDS = {"scores": "saw scores", "blinded": "blinded"}
 
@@ -25,12 +26,12 @@ class Note:
     """A reader's note.
 
     Attributes:
-        place: Number of the place on the page, 0 for a place that is not on it.
+        about: What it is about, such as ``place 3``.
         reader: Pseudonym of the reader.
         text: The note.
     """
 
-    place: int
+    about: str
     reader: str
     text: str
 
@@ -42,6 +43,7 @@ class ReaderLine:
     Attributes:
         reader: Pseudonym of the reader.
         slide_id: The slide.
+        slide: What the reader said of the slide as a whole, such as ``adequate, suspicious``; empty where nothing.
         answers: How many places got which answer, such as ``malignancy: 4 malignant, 12 benign``.
         seen: Whether scores were shown.
         places: Places with an answer.
@@ -50,6 +52,7 @@ class ReaderLine:
 
     reader: str
     slide_id: str
+    slide: str
     answers: str
     seen: str
     places: int
@@ -63,7 +66,7 @@ class Answers:
     Attributes:
         by_place: Per place of the page, answers such as ``dr-a: malignant, small cell``.
         readers: One line per reader and slide.
-        notes: Notes on the page's places first.
+        notes: Notes on slides first, then on the page's places.
         elsewhere: Places with an answer that are not on the page.
     """
 
@@ -75,28 +78,29 @@ class Answers:
 
 def answers_for(
     places: Sequence[tuple[str, str]],
-    verdicts: Sequence[Verdict],
+    rows: Sequence[Verdict],
     heads: Sequence[Head],
     slide_ids: Iterable[str],
 ) -> Answers:
-    """Match verdicts to the places of a page: the same where they overlap by half of their union.
+    """Match answers to the places of a page: the same where they overlap by half of their union.
 
     Args:
         places: Slide and outline (WKT in level-0 pixels) of each place.
-        verdicts: All verdicts, repeated and changed ones too.
+        rows: All answers, repeated and changed ones and those about slides too.
         heads: The heads, in the order in which answers are named.
         slide_ids: The slides of the page.
     """
     wanted = set(slide_ids)
-    own = [verdict for verdict in verdicts if verdict.slide_id in wanted]
+    own = [row for row in rows if row.slide_id in wanted]
+    last = answers_of(own)
+    regions = [row for row in own if row.kind == "region"]
     outlines = [_Outline(slide_id, shapely.from_wkt(wkt)) for slide_id, wkt in places]
-    numbers = same_region_numbers([*outlines, *own])
-    place_of = {number: index for index, number in reversed(list(enumerate(numbers[: len(outlines)])))}
+    numbers = same_region_numbers([*outlines, *regions])
+    shown = numbers[: len(outlines)]
     # By identity: a verdict that stands twice in two tables has the same number both times.
-    region_of = {id(verdict): number for verdict, number in zip(own, numbers[len(outlines) :], strict=True)}
-    kept = latest_verdicts(own)
+    region_of = {id(row): number for row, number in zip(regions, numbers[len(outlines) :], strict=True)}
     by_region: dict[tuple[int, str], dict[str, str]] = {}
-    for verdict in kept:
+    for verdict in last.regions:
         by_region.setdefault((region_of[id(verdict)], verdict.reader), {})[verdict.head] = verdict.verdict
     by_place = tuple(
         tuple(
@@ -104,13 +108,17 @@ def answers_for(
             for (region, reader), given in sorted(by_region.items(), key=lambda item: item[0][1])
             if region == number
         )
-        for number in numbers[: len(outlines)]
+        for number in shown
     )
     return Answers(
         by_place=by_place,
-        readers=tuple(_reader_lines(kept, region_of, heads)),
-        notes=tuple(_notes(own, region_of, place_of)),
-        elsewhere=len({region for region, _ in by_region} - set(numbers[: len(outlines)])),
+        readers=tuple(_reader_lines(last.regions, last.slides, last.missed, region_of, heads)),
+        notes=(
+            *_slide_notes(last.slides),
+            *_region_notes(regions, region_of, shown),
+            *_missed_notes(last.missed),
+        ),
+        elsewhere=len({region for region, _ in by_region} - set(shown)),
     )
 
 
@@ -120,44 +128,82 @@ def _answer(given: Mapping[str, str], heads: Sequence[Head]) -> str:
 
 
 def _reader_lines(
-    kept: Sequence[Verdict], region_of: Mapping[int, int], heads: Sequence[Head]
+    regions: Sequence[Verdict],
+    slides: Sequence[SlideAnswer],
+    missed: Sequence[MissedRegion],
+    region_of: Mapping[int, int],
+    heads: Sequence[Head],
 ) -> Iterable[ReaderLine]:
-    grouped: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in kept:
-        grouped.setdefault((verdict.slide_id, verdict.reader), []).append(verdict)
-    for (slide_id, reader), given in sorted(grouped.items()):
+    every: dict[tuple[str, str], list[Verdict | SlideAnswer | MissedRegion]] = {}
+    for answer in (*regions, *slides, *missed):
+        every.setdefault((answer.slide_id, answer.reader), []).append(answer)
+    for (slide_id, reader), given in sorted(every.items()):
+        own = [answer for answer in given if isinstance(answer, Verdict)]
         parts: list[str] = []
         for head in (*heads, FINDER_HEAD):
-            counts = Counter(verdict.verdict for verdict in given if verdict.head == head.name)
+            counts = Counter(verdict.verdict for verdict in own if verdict.head == head.name)
             if counts:
                 listed = ", ".join(f"{counts[name]} {_words(name)}" for name in head.labels if counts[name])
                 parts.append(listed if head is FINDER_HEAD else f"{_words(head.name)}: {listed}")
-        seen = sorted({_SHOWN_WORDS.get(verdict.shown, verdict.shown) for verdict in given})
+        marked = Counter(answer.verdict for answer in given if isinstance(answer, MissedRegion))
+        if marked:
+            listed = ", ".join(f"{count} {_words(name)}" for name, count in sorted(marked.items()))
+            parts.append(f"marked as missed: {listed}")
+        seen = sorted({_SHOWN_WORDS.get(answer.shown, answer.shown) for answer in given})
         yield ReaderLine(
             reader=plain_line(reader),
             slide_id=slide_id,
+            slide="; ".join(_slide_words(answer) for answer in given if isinstance(answer, SlideAnswer)),
             answers="; ".join(parts),
             seen=" and ".join(seen),
-            places=len({region_of[id(verdict)] for verdict in given}),
-            last=max(verdict.time for verdict in given)[:10],
+            places=len({region_of[id(verdict)] for verdict in own}),
+            last=max(answer.time for answer in given)[:10],
         )
 
 
-def _notes(
-    verdicts: Sequence[Verdict], region_of: Mapping[int, int], place_of: Mapping[int, int]
+def _slide_words(answer: SlideAnswer) -> str:
+    """Adequacy and category, with what the category stands for where the laboratory's word is another."""
+    parts = [] if answer.adequate is None else ["adequate" if answer.adequate else "inadequate"]
+    if answer.category:
+        same = answer.means.casefold() in answer.category.casefold()
+        parts.append(answer.category if same else f"{answer.category} ({answer.means})")
+    return plain_line(", ".join(parts))
+
+
+def _slide_notes(slides: Sequence[SlideAnswer]) -> list[Note]:
+    return [
+        Note("the slide", plain_line(answer.reader), text)
+        for answer in slides
+        if (text := plain_line(answer.note))
+    ]
+
+
+def _missed_notes(missed: Sequence[MissedRegion]) -> list[Note]:
+    return [
+        Note("a missed place", plain_line(answer.reader), text)
+        for answer in missed
+        if (text := plain_line(answer.note))
+    ]
+
+
+def _region_notes(
+    regions: Sequence[Verdict], region_of: Mapping[int, int], shown: Sequence[int]
 ) -> list[Note]:
-    """The last note of every reader on every place."""
+    """The last note of every reader on every place; those on the page's places first, in their order."""
     last: dict[tuple[int, str], Verdict] = {}
-    for verdict in verdicts:
+    for verdict in regions:
         key = (region_of[id(verdict)], verdict.reader)
         if key not in last or verdict.time >= last[key].time:
             last[key] = verdict
-    notes = [
-        Note(place_of.get(region, -1) + 1, plain_line(reader), text)
+    found = [
+        (shown.index(region) if region in shown else len(shown), plain_line(reader), text)
         for (region, reader), verdict in last.items()
         if (text := plain_line(verdict.note))
     ]
-    return sorted(notes, key=lambda note: (note.place == 0, note.place, note.reader, note.text))
+    return [
+        Note(f"place {index + 1}" if index < len(shown) else "another place", reader, text)
+        for index, reader, text in sorted(found)
+    ]
 
 
 def _words(name: str) -> str:

@@ -25,6 +25,7 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, SYNTHET
 _LONGEST_NAME = 120
 _LONGEST_READER = 40
 _LONGEST_ANSWERS = 160
+_LONGEST_SLIDE_ANSWER = 60
 _OVERVIEWS = 4
 
 
@@ -188,7 +189,8 @@ def _readers(page: Page, room: Room, left_out: list[str]) -> list[list[str]]:
         [
             cut(line.reader, _LONGEST_READER),
             cut(line.slide_id, 40) if len(page.slides) > 1 else "",
-            cut(line.answers, _LONGEST_ANSWERS),
+            cut(line.slide or "–", _LONGEST_SLIDE_ANSWER),
+            cut(line.answers or "–", _LONGEST_ANSWERS),
             f"{counted(line.places, 'place')}, {line.seen}, {line.last}",
         ]
         for line in lines[: room.readers]
@@ -204,7 +206,7 @@ def _notes(page: Page, room: Room, left_out: list[str]) -> list[list[str]]:
         left_out.append("the ends of long notes (…)")
     return [
         [
-            f"place {note.place}" if note.place else "another place",
+            note.about,
             cut(note.reader, _LONGEST_READER),
             cut(note.text, room.note_characters),
         ]

@@ -25,7 +25,7 @@ from inkdot.review.report.private_names import without_private_names
 from inkdot.review.report.slide_pages import highest_places, read_slide_review, write_images
 from inkdot.review.report.typeset import Typesetter
 from inkdot.review.report.words import adequacy_line
-from inkdot.review.verdicts.stored_verdicts import read_stored_verdicts
+from inkdot.review.verdicts.stored_verdicts import read_stored_answers
 from inkdot.review.verdicts.verdict_table import Verdict
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.layout import RunLayout
@@ -137,13 +137,13 @@ class _Job:
 
 
 def _verdicts(source: RunLayout, paths: Sequence[Path], heads: Sequence[Head]) -> list[Verdict]:
-    """All verdicts, under the slides' own names."""
+    """All answers, under the slides' own names."""
     own = [source.reviews_sqlite] if source.reviews_sqlite.exists() else []
     real = {name: slide_id for slide_id, name in read_pseudonyms(source.pseudonyms_csv).items()}
     return [
         replace(verdict, slide_id=real.get(verdict.slide_id, verdict.slide_id))
         for path in (paths or own)
-        for verdict in read_stored_verdicts(path, heads)
+        for verdict in read_stored_answers(path, heads)
     ]
 
 
