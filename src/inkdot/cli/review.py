@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from inkdot.cli.review_study import study as study_commands
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
 
@@ -16,6 +17,8 @@ review = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+review.add_typer(study_commands, name="study")
 
 _Verdicts = Annotated[
     list[Path],
@@ -147,6 +150,12 @@ def serve(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            help="study.json of `inkdot review study make`: shows its one --reader the reading that is open."
+        ),
+    ] = None,
 ) -> None:
     """Serve slides and gallery to a browser.
 
@@ -156,6 +165,10 @@ def serve(
     from inkdot.stages.review import serve as stage
 
     shown = _review(config)
+    if study is not None and (top is not None or blinded is not None or query_list is not None):
+        raise UserError(
+            "--study: expected no --top, --blinded or --query-list, which the study says; leave them out"
+        )
     settings = ServeSettings(
         shown.top_n if top is None else top,
         blinded,
@@ -175,6 +188,7 @@ def serve(
             port=port,
             names=name or (),
             open_browser=open_browser,
+            study=study,
         )
     )
 

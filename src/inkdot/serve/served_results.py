@@ -85,6 +85,8 @@ class ServeSettings:
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
         query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
         categories: What readers may say about a slide, in the words of the laboratory.
+        slides: Only these slides, in this order, as a reading of a study says; all by priority where None.
+        order_seed: Name of that reading in stored answers; of its own blinded order where blank.
         secret: Makes names in URLs that nobody can guess; the same secret makes the same names.
     """
 
@@ -94,6 +96,8 @@ class ServeSettings:
     annotations: bool = False
     query_list: Path | None = None
     categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
+    slides: tuple[str, ...] | None = None
+    order_seed: str = ""
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -112,7 +116,7 @@ def served_results(
     """
     layout = RunLayout(results)
     rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
-    entries = read_slides(layout.slides_csv, heads=())  # the label columns are not needed
+    entries = _chosen(read_slides(layout.slides_csv, heads=()), settings)  # the label columns are not needed
     names = shown_names(layout, entries, pseudonymise=settings.pseudonymise)
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
@@ -134,8 +138,9 @@ def served_results(
         found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)
+    of_study = settings.slides is not None
     shown = with_patients(
-        slide_order(found.reviews),
+        found.reviews if of_study else slide_order(found.reviews),
         entries,
         names,
         pseudonymise=settings.pseudonymise,
@@ -143,11 +148,12 @@ def served_results(
     )
     for review in shown:
         found.facts[review.slide_id] |= {"patient": review.patient, "stain": review.stain}
-    ordered = display_order(shown, gallery)
+    ordered = shown if of_study else display_order(shown, gallery)
     study = Study(
         model_sha256=str(frame["model_sha256"]),
         shown="scores" if settings.blinded_seed is None else "blinded",
-        order_seed="" if settings.blinded_seed is None else str(settings.blinded_seed),
+        order_seed=settings.order_seed
+        or ("" if settings.blinded_seed is None else str(settings.blinded_seed)),
     )
     return ServedResults(
         facts=frame | {"slides": [found.facts[review.slide_id] for review in ordered]},
@@ -164,6 +170,23 @@ def served_results(
         },
         categories=settings.categories,
     )
+
+
+def _chosen(entries: Sequence[SlideEntry], settings: ServeSettings) -> list[SlideEntry]:
+    """The slides to show; in the order of a reading of a study where there is one.
+
+    Raises:
+        StorageError: A slide of the study is not in the results.
+    """
+    if settings.slides is None:
+        return list(entries)
+    known = {entry.slide_id: entry for entry in entries}
+    if missing := [name for name in settings.slides if name not in known]:
+        raise StorageError(
+            f"expected the slides of the study in the results, found no {missing[0]!r}; serve the results that the study was "
+            "made from"
+        )
+    return [known[name] for name in settings.slides]
 
 
 def _query_regions(path: Path | None) -> dict[str, list[str]] | None:

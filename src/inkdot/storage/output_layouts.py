@@ -79,6 +79,41 @@ class ReportLayout(Folder):
 
 
 @dataclass(frozen=True, slots=True)
+class StudyLayout(Folder):
+    """Tables of a reader study."""
+
+    @property
+    def imrmc(self) -> Path:
+        """Ratings in the form of the R package iMRMC."""
+        return self.root / "imrmc.csv"
+
+    @property
+    def mrmcaov(self) -> Path:
+        """Ratings in the form of the R package MRMCaov."""
+        return self.root / "mrmcaov.csv"
+
+    @property
+    def readings(self) -> Path:
+        """Every case of every reader in both arms."""
+        return self.root / "readings.csv"
+
+    @property
+    def times(self) -> Path:
+        """Every answer with the time since the one before."""
+        return self.root / "times.csv"
+
+    @property
+    def summary(self) -> Path:
+        """Results as text."""
+        return self.root / "summary.md"
+
+    @property
+    def summary_json(self) -> Path:
+        """The same for programs."""
+        return self.root / "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonLayout(Folder):
     """Files of a comparison of models."""
 

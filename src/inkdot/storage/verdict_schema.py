@@ -201,8 +201,21 @@ def latest_changes(connection: sqlite3.Connection) -> list[Change]:
     Raises:
         ValueError: A row has cells of other kinds.
     """
+    return _changes(connection, f"{_LATEST} ORDER BY slide_id, rank, geometry, reader, id")
+
+
+def every_change(connection: sqlite3.Connection) -> list[Change]:
+    """All changes in the order in which they were made.
+
+    Raises:
+        ValueError: A row has cells of other kinds.
+    """
+    return _changes(connection, f"SELECT {', '.join(COLUMNS)} FROM changes ORDER BY id")  # noqa: S608 (constants)
+
+
+def _changes(connection: sqlite3.Connection, query: str) -> list[Change]:
     found: list[Change] = []
-    for row in connection.execute(f"{_LATEST} ORDER BY slide_id, rank, geometry, reader, id"):
+    for row in connection.execute(query):
         reader, shown, seed, model, key, slide_id, geometry, rank, score, entry, is_undo, time, kind = row
         if kind not in KINDS:
             raise ValueError(f"an answer of another kind: {str(kind)[:60]!r}")

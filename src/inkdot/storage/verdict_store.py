@@ -7,7 +7,7 @@ killed server loses nothing that it acknowledged. Rows are only added, so the fu
 import json
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from inkdot.storage.verdict_schema import (
     Entry,
     Study,
     damaged,
+    every_change,
     latest_changes,
     make_table,
     parsed_entry,
@@ -159,6 +160,19 @@ def read_verdict_store(path: Path) -> list[Change]:
     Raises:
         StorageError: The file is damaged, or of another kind or version.
     """
+    return _read(path, latest_changes)
+
+
+def read_verdict_history(path: Path) -> list[Change]:
+    """All changes of all readers in the order in which they were made; a server may be writing meanwhile.
+
+    Raises:
+        StorageError: The file is damaged, or of another kind or version.
+    """
+    return _read(path, every_change)
+
+
+def _read(path: Path, changes: Callable[[sqlite3.Connection], list[Change]]) -> list[Change]:
     try:
         with (
             closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection,
@@ -170,6 +184,6 @@ def read_verdict_store(path: Path) -> list[Change]:
             )  # so that a file of an earlier version can be upgraded without being changed
             copy.execute("PRAGMA trusted_schema = OFF")
             upgrade(copy, path)
-            return latest_changes(copy)
+            return changes(copy)
     except (sqlite3.Error, ValueError) as error:
         raise damaged(path, error) from None

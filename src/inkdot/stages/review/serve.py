@@ -3,6 +3,7 @@
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from rich.progress import Progress
 
 from inkdot.errors import UserError
 from inkdot.manifest.file_names import composed
+from inkdot.review.study.design import read_design
 from inkdot.serve.access import AccessPolicy, is_loopback
 from inkdot.serve.readers import Reader, make_readers, read_tokens, shared_secret, write_tokens
 from inkdot.serve.served_results import ServedResults, ServeSettings, served_results
 from inkdot.serve.server import bound_socket, serve
+from inkdot.serve.study_reading import open_reading
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.verdict_store import is_verdict_store, read_verdict_store
 
@@ -32,6 +35,7 @@ def run(
     port: int = 8765,
     names: Sequence[str] = (),
     open_browser: bool = False,
+    study: Path | None = None,
 ) -> int:
     """Serve a results folder until interrupted (Ctrl+C).
 
@@ -45,6 +49,8 @@ def run(
         port: Port to bind; 0 takes a free one.
         names: Further host names of the server.
         open_browser: Open the first reader's address.
+        study: A study of ``inkdot review study make``: its reader sees the reading that is open for them, and none during the
+            wash-out.
 
     Returns:
         0 after an interrupt.
@@ -64,12 +70,11 @@ def run(
     settings = replace(settings, secret=shared_secret(known))
     console = Console(stderr=True)
     console.print(f"Reading {results} …", soft_wrap=True, markup=False, highlight=False)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("slides")
-        served = served_results(
-            results, settings, lambda done, total: bar.update(task, completed=done, total=total)
-        )
     stored = verdicts or RunLayout(results).reviews_sqlite
+    if study is None:
+        served = _served(results, settings, console)
+    else:
+        served = _study_reading(results, settings, study, known, stored, console)
     _print_problems(console, served)
     _print_other_verdicts(console, stored, served)
     listening = bound_socket(host, port)
@@ -77,6 +82,46 @@ def run(
     ready = partial(_announce, console, access, known, open_browser=open_browser)
     serve(served, access, stored, listening, ready)
     return 0
+
+
+def _served(results: Path, settings: ServeSettings, console: Console) -> ServedResults:
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("slides")
+        return served_results(
+            results, settings, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _study_reading(
+    results: Path,
+    settings: ServeSettings,
+    study: Path,
+    readers: Sequence[Reader],
+    stored: Path,
+    console: Console,
+) -> ServedResults:
+    """The reading of a study that is open for its one reader."""
+    if len(readers) != 1:
+        raise UserError(
+            f"--study: expected one --reader, since each has an order of their own, found {len(readers)}; "
+            "start a server for each, on a --port of its own"
+        )
+    changes = read_verdict_store(stored) if is_verdict_store(stored) else []
+    reading = open_reading(
+        read_design(study),
+        readers[0].name,
+        changes,
+        settings,
+        lambda own: _served(results, own, console),
+        datetime.now(UTC),
+    )
+    console.print(
+        f"{readers[0].name}: reading {reading.number} of 2, {len(reading.left)} slides to answer",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    return reading.served
 
 
 def _announce(console: Console, access: AccessPolicy, known: Sequence[Reader], *, open_browser: bool) -> None:
