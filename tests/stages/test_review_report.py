@@ -140,7 +140,8 @@ def test_hostile_names_and_long_notes_stay_text_on_one_page_which_says_what_it_l
         assert part in left_out
     # Nothing runs into the margin: the words of the page end where its content does.
     page = pypdfium2.PdfDocument(path)[0]
-    boxes = [page.get_textpage().get_charbox(i) for i in range(page.get_textpage().count_chars())]
+    signs = page.get_textpage()
+    boxes = [signs.get_charbox(number) for number in range(signs.count_chars())]
     assert max(box[2] for box in boxes) < page.get_width() - 30
 
 

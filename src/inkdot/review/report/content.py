@@ -50,6 +50,7 @@ def page_facts(page: Page, room: Room) -> dict[str, object]:
         "footer": FOOTER,
         "when_uncertain": WHEN_UNCERTAIN,
         "image_mm": room.image_mm,
+        "overview_mm": room.overview_mm,
         "slides": [_slide_facts(page, slide, room, left_out) for slide in shown],
         "many": len(page.slides) > 1,
         "places": [_place_facts(page, index, room, left_out) for index in range(len(page.places))],
@@ -76,6 +77,8 @@ def _slide_facts(page: Page, slide: PageSlide, room: Room, left_out: list[str]) 
         left_out.append(f"{counted(len(warnings) - room.warnings, 'warning')} of {cut(review.slide_id, 40)}")
     if any(len(warning) > room.warning_characters for warning in warnings[: room.warnings]):
         left_out.append("the ends of long warnings (…)")
+    if slide.overview and not (room.overview_mm and len(page.slides) <= _OVERVIEWS):
+        left_out.append("images of whole slides")
     rows = [
         ("Score", score_line(review)),
         ("Flagged", found_line(review)),
@@ -94,7 +97,7 @@ def _slide_facts(page: Page, slide: PageSlide, room: Room, left_out: list[str]) 
         "adequacy": slide.adequacy,
         "material": slide.material,
         "warnings": [cut(warning, room.warning_characters) for warning in warnings[: room.warnings]],
-        "overview": _overview(page, slide) if len(page.slides) <= _OVERVIEWS else None,
+        "overview": _overview(page, slide) if room.overview_mm and len(page.slides) <= _OVERVIEWS else None,
     }
 
 

@@ -77,7 +77,8 @@ class Room:
     """How much a page holds; what is left out is said on it.
 
     Attributes:
-        image_mm: Side of the images of places.
+        image_mm: Side of the images of places; below 35 their text stands beside them.
+        overview_mm: Greatest height of the images of whole slides; 0 leaves them out.
         note_characters: Of each note.
         notes: How many.
         readers: Lines of readers.
@@ -88,6 +89,7 @@ class Room:
     """
 
     image_mm: int
+    overview_mm: int
     note_characters: int
     notes: int
     readers: int
@@ -98,13 +100,15 @@ class Room:
 
 
 ROOMS: tuple[Room, ...] = (
-    Room(52, 500, 12, 12, 8, 300, 12, 6),
-    Room(46, 500, 12, 12, 8, 300, 12, 6),
-    Room(40, 400, 10, 10, 8, 300, 10, 5),
-    Room(36, 240, 8, 8, 6, 240, 8, 4),
-    Room(33, 120, 5, 5, 4, 130, 6, 3),
-    Room(30, 70, 4, 4, 3, 110, 5, 2),
-    Room(28, 50, 2, 3, 2, 90, 4, 1),
-    Room(24, 30, 1, 2, 1, 60, 3, 1),
+    Room(52, 46, 500, 12, 12, 8, 300, 12, 6),
+    Room(46, 46, 500, 12, 12, 8, 300, 12, 6),
+    Room(40, 40, 400, 10, 10, 8, 300, 10, 5),
+    Room(31, 40, 400, 10, 10, 8, 300, 10, 4),
+    Room(30, 34, 240, 8, 8, 8, 240, 8, 3),
+    Room(29, 30, 160, 6, 6, 6, 180, 6, 3),
+    Room(28, 26, 100, 4, 5, 4, 130, 5, 2),
+    Room(26, 22, 60, 3, 4, 3, 100, 4, 2),
+    Room(24, 0, 40, 2, 3, 2, 80, 4, 1),
+    Room(22, 0, 30, 1, 2, 1, 60, 3, 1),
 )
 """From the most to the least; the first that fits one page is taken."""

@@ -88,7 +88,7 @@ def adequacy_line(call: str, row: Mapping[str, str]) -> str:
     if (area := _number(row.get("assessable_mm2", ""))) is not None:
         known.append(f"{area:,.3g} mm² assessable")
     if (lost := _number(row.get("unassessable_fraction", ""))) is not None:
-        known.append(f"{lost:.0%} of the content out of focus or under artefacts")
+        known.append(f"{lost:.0%} of the content not assessable")
     if call == NOT_ANALYSED:
         return "not assessed"
     verdict = "inadequate" if call == INADEQUATE else "adequate" if known else "not assessed"
