@@ -1,7 +1,7 @@
 """Images of the review pages for the documents: `review_images.py RESULTS [--out docs/images]`.
 
 Exports the gallery of a results folder, starts `inkdot review serve` on it, gives some verdicts (in a separate file),
-and takes screenshots of the pages in an installed chromium.
+and takes screenshots of the pages in an installed chromium. The page of a report is drawn from its PDF.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pypdfium2
 from playwright.sync_api import Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -94,6 +95,14 @@ def shoot_served_pages(page: Page, address: str, out: Path) -> None:
     shoot("worklist")
 
 
+def shoot_report(results: Path, folder: Path, out: Path) -> None:
+    """The page of the first slide."""
+    subprocess.run([inkdot(), "review", "report", str(results), "--out", str(folder)], check=False)
+    page = pypdfium2.PdfDocument(min(folder.glob("*.pdf")))[0]
+    page.render(scale=1.3).to_pil().convert("RGB").save(out / "report.jpg", quality=72)
+    print(out / "report.jpg")
+
+
 def main() -> int:
     """Take the images."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,6 +122,7 @@ def main() -> int:
             page.set_viewport_size({"width": 1360, "height": 980})
             shoot_gallery(page, exported(given.results, Path(folder) / "review"), given.out)
             chromium.close()
+            shoot_report(given.results, Path(folder) / "reports", given.out)
         finally:
             process.terminate()
             process.wait()

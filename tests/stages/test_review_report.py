@@ -16,12 +16,14 @@ from inkdot.errors import UserError
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.stages.review import report
 from inkdot.storage.layout import RunLayout
+from inkdot.storage.models.model_files import model_sha256
 from inkdot.storage.tables.predictions import read_predictions
 from inkdot.storage.verdict_schema import Change, Study
 from inkdot.storage.verdict_store import VerdictStore
 
 pytest.importorskip("typst")
 
+MODEL = Path(__file__).parents[2] / "models" / "demo"
 MADE = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 SCORES = {
     (column, row): 0.1 + 0.008 * (column + 8 * row) for column in range(0, 8, 2) for row in range(0, 6, 2)
@@ -212,6 +214,20 @@ def test_a_contact_sheet_is_an_image_for_a_slide_of_a_talk(tmp_path: Path) -> No
         low, high = crop.getextrema()
     assert low < 120
     assert high > 220
+
+
+def test_the_model_is_named_where_it_is_that_of_the_results(tmp_path: Path) -> None:
+    results = scored_results(tmp_path, {"one": TOP}, model_sha256=model_sha256(MODEL))
+    report.run(results.root, tmp_path / "out", model=MODEL, pseudonymise=False, made=MADE)
+    text = text_of(tmp_path / "out" / "report-one.pdf")
+    assert re.search(
+        r"model demo, trained on \d+ slides of \d+ patients \(synthetic\), SHA-256 [0-9a-f]{64}", text
+    )
+    other = scored_results(tmp_path / "other", {"one": TOP})
+    with pytest.raises(
+        UserError, match=r"expected the model of the results \(abababababab…\), found another"
+    ):
+        report.run(other.root, tmp_path / "out", model=MODEL)
 
 
 def test_an_unknown_slide_is_named(tmp_path: Path) -> None:

@@ -270,6 +270,10 @@ def report(
             help="Show random pseudonyms, which RESULTS/pseudonyms.csv maps back, or the names of slides and patients.",
         ),
     ] = True,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model that made the results: names it, and what it was trained on, on the page."),
+    ] = None,
     contact_sheet: Annotated[
         bool,
         typer.Option("--contact-sheet", help="Also write an image of each slide for a talk (PNG, 16:9)."),
@@ -295,6 +299,7 @@ def report(
             slides=slide or (),
             pseudonymise=pseudonymise,
             contact_sheet=contact_sheet,
+            model=model,
             identifiers=_lines(identifiers) if identifiers else (),
         )
     )

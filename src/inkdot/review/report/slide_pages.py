@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inkdot.config import ReviewConfig
-from inkdot.errors import StorageError
+from inkdot.errors import StorageError, UserError
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
 from inkdot.review.gallery.fields import OVERVIEW_PX, tile_field
 from inkdot.review.gallery.pseudonyms import shown_reason
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores
 from inkdot.review.report.page import PagePlace
+from inkdot.review.report.words import counted, plain_line
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.layout import RunLayout
+from inkdot.storage.models.model_files import model_sha256, read_model_file
+from inkdot.storage.schemas import SCORES_VERSION
+from inkdot.storage.tables.parquet_tables import read_footer
 from inkdot.tiling.tile_pixels import read_tile
 
 
@@ -50,6 +54,36 @@ def read_slide_review(
         measured_clusters=reviewed.measured_clusters,
         further_calls=row.get("further_calls", ""),
     )
+
+
+def model_names(folder: Path, source: RunLayout, rows: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Name of a model, and what it was trained on, by its hash.
+
+    Args:
+        folder: The model.
+        source: Results that it made.
+        rows: Rows of ``predictions.csv`` by slide.
+
+    Raises:
+        UserError: The results are another model's.
+    """
+    own = model_sha256(folder)
+    for name, row in rows.items():
+        path = source.scores(plain_text(name))
+        if row["outcome"] != "done" or not path.exists():
+            continue
+        found = str(read_footer(path, SCORES_VERSION).get("model_sha256", ""))
+        if found != own:
+            raise UserError(
+                f"--model {folder}: expected the model of the results ({found[:12]}…), found another ({own[:12]}…); name the one "
+                "that predict used"
+            )
+        break
+    trained = read_model_file(folder).trained_on
+    words = f"{plain_line(folder.resolve().name)}, trained on {counted(trained.slides, 'image' if trained.images else 'slide')}"
+    return {
+        own: f"{words} of {counted(trained.patients, 'patient')}{' (synthetic)' if trained.synthetic else ''},"
+    }
 
 
 def highest_places(reviews: Sequence[SlideReview], most: int) -> list[PagePlace]:

@@ -22,7 +22,12 @@ from inkdot.review.report.answers import answers_for
 from inkdot.review.report.content import page_facts, sheet_facts, title_of
 from inkdot.review.report.page import PLACES, ROOMS, Page, PagePlace, PageSlide
 from inkdot.review.report.private_names import without_private_names
-from inkdot.review.report.slide_pages import highest_places, read_slide_review, write_images
+from inkdot.review.report.slide_pages import (
+    highest_places,
+    model_names,
+    read_slide_review,
+    write_images,
+)
 from inkdot.review.report.typeset import Typesetter
 from inkdot.review.report.words import adequacy_line
 from inkdot.review.verdicts.stored_verdicts import read_stored_answers
@@ -52,6 +57,7 @@ def run(
     slides: Sequence[str] = (),
     pseudonymise: bool = True,
     contact_sheet: bool = False,
+    model: Path | None = None,
     identifiers: Sequence[str] = (),
     made: datetime | None = None,
 ) -> int:
@@ -66,6 +72,7 @@ def run(
         slides: Only these slides (or pseudonyms of slides), and the patients that have them.
         pseudonymise: Show slides by the pseudonyms of the results, and take names of the slide table out of notes.
         contact_sheet: Also write ``out/contact-sheet-NAME.png`` of each slide.
+        model: Folder of the model that made the results, for its name and what it was trained on.
         identifiers: Further words to take out of notes.
         made: Date on the pages; now where None.
 
@@ -73,7 +80,7 @@ def run(
         0, or 1 if a slide has no results or could not be read again, or a page did not fit.
 
     Raises:
-        UserError: Typst is not installed, or a slide is not in the results.
+        UserError: Typst is not installed, a slide is not in the results, or the model is not theirs.
         StorageError: The folder holds no results.
         ManifestError: A table of verdicts is invalid.
     """
@@ -93,6 +100,7 @@ def run(
         private=sorted({*identifying_words(entries), *identifiers}) if pseudonymise else (),
         pseudonymise=pseudonymise,
         made=made or datetime.now(UTC),
+        models=model_names(model, source, rows) if model else {},
     )
     with Typesetter("page") as page, Typesetter("sheet") as sheet, locked(layout.lock):
         task = _ReportTask(job, page, sheet if contact_sheet else None)
@@ -120,6 +128,7 @@ class _Job:
         private: Words to take out of notes.
         pseudonymise: Whether names are pseudonyms.
         made: Date on the pages.
+        models: Names of models by their hash.
         problems: What went wrong, by shown name; filled by the task.
     """
 
@@ -133,6 +142,7 @@ class _Job:
     private: Sequence[str]
     pseudonymise: bool
     made: datetime
+    models: Mapping[str, str]
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -235,7 +245,10 @@ class _ReportTask:
             slides=tuple(slides),
             places=tuple(pictured),
             answers=answers,
-            model=f"model SHA-256 {' and '.join(hashes) or 'not known'}",
+            model="; ".join(
+                f"model {job.models.get(one, '')} SHA-256 {one}".replace("  ", " ") for one in hashes
+            )
+            or "model not known",
             inkdot=__version__,
             named=_PSEUDONYMS if job.pseudonymise else "",
             remarks=(_TAKEN_OUT,) if taken_out else (),
