@@ -81,23 +81,23 @@ class ServeSettings:
     Attributes:
         top_n: Regions per slide; the default of :class:`inkdot.config.ReviewConfig` where None.
         blinded_seed: For reader studies: hide the model's output and shuffle by this seed.
+        slides: Only these slides, in this order, as a reading of a study says; all by priority where None.
+        order_seed: Name of that reading in stored answers; of its own blinded order where blank.
         pseudonymise: Show slides under random pseudonyms; ``pseudonyms.csv`` in the results folder leads back.
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
         query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
         categories: What readers may say about a slide, in the words of the laboratory.
-        slides: Only these slides, in this order, as a reading of a study says; all by priority where None.
-        order_seed: Name of that reading in stored answers; of its own blinded order where blank.
         secret: Makes names in URLs that nobody can guess; the same secret makes the same names.
     """
 
     top_n: int | None = None
     blinded_seed: int | None = None
+    slides: tuple[str, ...] | None = None
+    order_seed: str = ""
     pseudonymise: bool = False
     annotations: bool = False
     query_list: Path | None = None
     categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
-    slides: tuple[str, ...] | None = None
-    order_seed: str = ""
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -138,9 +138,8 @@ def served_results(
         found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)
-    of_study = settings.slides is not None
     shown = with_patients(
-        found.reviews if of_study else slide_order(found.reviews),
+        slide_order(found.reviews),
         entries,
         names,
         pseudonymise=settings.pseudonymise,
@@ -148,13 +147,16 @@ def served_results(
     )
     for review in shown:
         found.facts[review.slide_id] |= {"patient": review.patient, "stain": review.stain}
-    ordered = shown if of_study else display_order(shown, gallery)
+    ordered = display_order(shown, gallery)
     study = Study(
         model_sha256=str(frame["model_sha256"]),
         shown="scores" if settings.blinded_seed is None else "blinded",
         order_seed=settings.order_seed
         or ("" if settings.blinded_seed is None else str(settings.blinded_seed)),
     )
+    if settings.slides is not None:
+        position = {names[slide_id]: number for number, slide_id in enumerate(settings.slides)}
+        ordered = sorted(ordered, key=lambda review: position[review.slide_id])
     return ServedResults(
         facts=frame | {"slides": [found.facts[review.slide_id] for review in ordered]},
         heads=heads,
