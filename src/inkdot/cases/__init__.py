@@ -1,0 +1,1 @@
+"""The case around the slide: ``cases.csv``, reference ranges, evidence level, published models, counts of a person."""
