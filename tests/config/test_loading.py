@@ -149,7 +149,7 @@ HEAD = "heads: [{name: x, classes: [a, b], flag_class: b, labels: {%s}}]"
         ("tiling: {side_px: 64\n", r"line 2: expected YAML, found an error"),
         ("seed: 1\nseed: 2\n", r"line 2: .*key 'seed' is given twice"),
         ("tiling: {mpp: 0.25, mpp: 0.5}", r"key 'mpp' is given twice"),
-        ("- a\n- b\n", r"expected keys and values such as `preparation: thinprep`, found \['a', 'b'\]"),
+        ("- a\n- b\n", r"expected keys and values such as `name: value`, found \['a', 'b'\]"),
         ("just words", r"found 'just words'"),
         ("1: 2", r"expected keys and values"),
         ("!!python/object/apply:os.system ['true']", r"expected YAML, found an error: could not determine a constructor"),
