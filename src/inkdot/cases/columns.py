@@ -88,7 +88,7 @@ NUMBER_COLUMNS: Final[tuple[NumberColumn, ...]] = (
     ),
     NumberColumn("pdl1_stained_tumour_cells", "PD-L1 stained tumour cells", "", 0, _MOST_CELLS, (0, _MOST_CELLS), whole=True),
     NumberColumn("pdl1_stained_immune_cells", "PD-L1 stained immune cells", "", 0, _MOST_CELLS, (0, _MOST_CELLS), whole=True),
-    NumberColumn("pdl1_viable_tumour_cells", "PD-L1 viable tumour cells", "", 1, _MOST_CELLS, (100, _MOST_CELLS), whole=True),
+    NumberColumn("pdl1_viable_tumour_cells", "PD-L1 viable tumour cells", "", 1, _MOST_CELLS, (1, _MOST_CELLS), whole=True),
 )  # fmt: skip
 """All columns of numbers, in display order."""
 

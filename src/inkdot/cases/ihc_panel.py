@@ -37,6 +37,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
+KNOWN_MARKERS: Final = frozenset(names[0] for names in _ALIASES)
+"""Markers with a usual short form; any other name is free text."""
+
 _USUAL: Final = {_plain(name): names[0] for names in _ALIASES for name in names}
 
 

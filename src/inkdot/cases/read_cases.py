@@ -121,6 +121,7 @@ def _numbers(row: CsvRow, notes: _Notes) -> dict[str, float | None]:
     csf = "csf_glucose_mmol_per_l"
     if doubt := glucose_mixed_up(numbers[csf], numbers["serum_glucose_mmol_per_l"]):
         notes.errors.append(_line(row, csf, doubt))
+        numbers[csf] = numbers["serum_glucose_mmol_per_l"] = None
     stained, viable = numbers["pdl1_stained_tumour_cells"], numbers["pdl1_viable_tumour_cells"]
     if stained is not None and viable is not None and stained > viable:
         notes.errors.append(
@@ -130,6 +131,7 @@ def _numbers(row: CsvRow, notes: _Notes) -> dict[str, float | None]:
                 f"expected at most the viable tumour cells ({viable:g}), found {stained:g}; correct one",
             )
         )
+        numbers["pdl1_stained_tumour_cells"] = None
     return numbers
 
 
