@@ -1,10 +1,13 @@
 """What is known of a patient or specimen beside the slide: a row of ``cases.csv``."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from inkdot.cases.columns import Biopsy, Category, IhcSpecimen, MriFinding, PunctureSite, Treatment, YesNo
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 
 IhcStain = Literal["negative", "positive", "not_done", "percent"]
 """Result of one stain; ``percent`` where a share of stained cells is given instead of a word."""
@@ -103,6 +106,8 @@ class Case:
         """
         if column in self.extra:
             text = self.extra[column]
+            if text and _NUMBER.fullmatch(text) is None:
+                raise ValueError(f"column {column}: expected a number or blank, found {text[:40]!r}")
             return float(text) if text else None
         value = getattr(self, column, None)
         return float(value) if isinstance(value, float | int) else None
