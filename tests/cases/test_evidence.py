@@ -98,7 +98,7 @@ def test_types_appear_once_a_person_has_checked_the_grid() -> None:
     )
     assert (found.words, found.reasons[-1]) == (
         "possible (type IIB)",
-        "type by the grid that Dr A checked against Table 3 (2026-01-31)",
+        "type by the grid that a person checked against Table 3 (2026-01-31)",
     )
     changed = rules.model_copy(update={"grid": {**rules.grid, "IIB": ["probable", "lack of evidence"]}})
     other = evidence_level(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fixtures.founding_case import FOUNDING, write_cases
 from fixtures.red_cell_slides import red_cell_pixels
 from PIL import Image
 
@@ -160,6 +161,31 @@ def test_columns_that_mean_nothing_are_named(tmp_path: Path, capsys: pytest.Capt
         said, "columns that are neither used nor copied, not even as labels: lesion, patient_ploidy"
     )
     assert lines_with(said, "no labels: enough to tile and predict")
+
+
+def test_the_cases_beside_the_slides_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_array_pyramid(tmp_path / "a.tif", cells(), mpp=Mpp.square(0.25), downsamples=(1, 4))
+    slides, cases = tmp_path / "slides.csv", tmp_path / "cases.csv"
+    slides.write_text("slide_id,path,patient_id\na,a.tif,P-009\n")
+    assert doctor.run(slides, CONFIG) == 0
+    assert "cases" not in capsys.readouterr().out
+    write_cases(cases, [{**FOUNDING, "csf_protein_g_per_l": "75"}])
+    assert doctor.run(slides, CONFIG) == 1
+    text = capsys.readouterr().out
+    assert "cases.csv: 1 row, 1 to correct" in text
+    assert "is it in mg/dL (0.75 g/L)?" in text
+    assert "cases: patient 'P-001' of cases.csv: no slide of this patient_id in slides.csv" in text
+    assert "1 of 1 slides can be used" in text
+    cases.write_text("patient\nP-001\n")  # found by itself: the slides are still checked
+    assert doctor.run(slides, CONFIG) == 1
+    assert "expected columns patient_id, found patient" in capsys.readouterr().out
+    with pytest.raises(
+        ManifestError, match="expected a table, found nothing there; correct the path of the cases"
+    ):
+        doctor.run(slides, CONFIG, cases=tmp_path / "missing.csv")
+    good = write_cases(tmp_path / "good.csv", [{**FOUNDING, "patient_id": "P-009"}])
+    assert doctor.run(slides, CONFIG, cases=good) == 0
+    assert "good.csv: 1 row, 0 to correct" in capsys.readouterr().out
 
 
 def test_too_little_disk_is_said(

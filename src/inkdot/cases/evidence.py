@@ -251,7 +251,7 @@ def _with_type(
         return found
     kind = ("I" if positive else "II") + rules.letters[mri]
     level = found.level if typical_signs is None else rules.grid[kind][0 if typical_signs else 1]
-    checked = f"type by the grid that {rules.checked.by} checked against {rules.checked.against} ({rules.checked.date})"
+    checked = f"type by the grid that a person checked against {rules.checked.against} ({rules.checked.date})"
     return Evidence(level, (*found.reasons, checked), type=kind, source=rules.checked.against)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Never
 import typer
 
 from inkdot import __version__
+from inkdot.cli.case import case
 from inkdot.cli.cell_finder import cell_finder
 from inkdot.cli.compare import compare
 from inkdot.cli.embed import embed
@@ -48,6 +49,7 @@ Where to find what (COMMAND --help lists the options):
   active learning                                 review next
   cell finder, "not a cell"                       cell-finder fine-tune
   export to ONNX, OpenVINO, WSInfer               model export
+  clinical data, nomogram, EANO-ESMO, PD-L1 CPS   case
 `inkdot init` writes a config with every key explained.
 
 Exit codes: 0 done; 1 some slides failed and are listed; 2 wrong input, one line names what to change.
@@ -78,6 +80,7 @@ app.add_typer(plan, name="plan")
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")
 app.add_typer(cell_finder, name="cell-finder")
+app.add_typer(case, name="case")
 
 _RANK_ZERO_SECONDS: Final = 20.0
 _INTERRUPTED: Final = 130

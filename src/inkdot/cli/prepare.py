@@ -60,6 +60,9 @@ def doctor(
     stain: Stain = None,
     preparation: Preparation = None,
     slide_timeout: SlideTimeout = 600,
+    cases: Annotated[
+        Path | None, typer.Option(help="Table of the cases [default: cases.csv beside slides.csv, if any].")
+    ] = None,
 ) -> None:
     """Check slides and this machine; write nothing.
 
@@ -72,7 +75,9 @@ def doctor(
 
     settings = load_config(config) if config else default_config(known_preparation(preparation or "thinprep"))
     overrides = SlideOverrides(mpp, stain, preparation)
-    raise typer.Exit(stage.run(slides, settings, overrides, slide_timeout_s=slide_timeout or None))
+    raise typer.Exit(
+        stage.run(slides, settings, overrides, slide_timeout_s=slide_timeout or None, cases=cases)
+    )
 
 
 def synth(

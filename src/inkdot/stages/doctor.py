@@ -10,6 +10,8 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from inkdot.cases.join_slides import join_notes
+from inkdot.cases.read_cases import CASES_NAME, check_cases
 from inkdot.config import Config
 from inkdot.datasets.cohort_checks import LabelCount, cohort_notes, count_labels
 from inkdot.datasets.label_tables import check_label_tables
@@ -31,6 +33,7 @@ def run(
     overrides: SlideOverrides | None = None,
     *,
     slide_timeout_s: float | None = None,
+    cases: Path | None = None,
 ) -> int:
     """Print tables of the slides, the patients and the machine; nothing is written.
 
@@ -40,15 +43,17 @@ def run(
         overrides: Values that replace those of every slide.
         slide_timeout_s: Slides are checked in a process of their own, which a decoder may end, and one without progress for
             this many seconds is stopped; None checks them in this process.
+        cases: Table of the cases; ``cases.csv`` beside ``slides.csv`` where None, if there is one.
 
     Returns:
-        0 when every slide could be used, 1 when some could not.
+        0 when every slide and every cell of the cases could be used, 1 when some could not.
 
     Raises:
-        UserError: The manifest itself is wrong.
+        UserError: The manifest itself is wrong, or the given table of cases is none.
     """
     console, progress = Console(), Console(stderr=True)
     entries = (overrides or SlideOverrides()).apply(read_slides(slides, config.head_records))
+    of_cases = _case_findings(cases, slides, entries)
     reports = _reports(entries, config, slide_timeout_s, progress)
     console.print(_slide_table(entries, reports, at_most=config.tiling.mode == "clusters"))
     regions = {report.slide_id: [(label.head, label.label) for label in report.labels] for report in reports}
@@ -58,6 +63,7 @@ def run(
         *cohort_notes(entries),
         *_training_notes(entries, regions, config),
         *_disk_notes(reports),
+        *of_cases.lines,
     ]
     for line in notes:
         console.print(Text(line), soft_wrap=True)
@@ -69,7 +75,35 @@ def run(
     failed = sum(bool(report.problem) for report in reports)
     line = f"{len(reports) - failed} of {len(reports)} slides can be used"
     console.print(Text(line + (f"; {failed} cannot: see the reasons above" if failed else "")))
-    return 1 if failed else 0
+    return 1 if failed or of_cases.wrong else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _CaseFindings:
+    """Lines about ``cases.csv``, and whether one of them is an error."""
+
+    lines: tuple[str, ...] = ()
+    wrong: bool = False
+
+
+def _case_findings(cases: Path | None, slides: Path, entries: Sequence[SlideEntry]) -> _CaseFindings:
+    beside = slides.parent / CASES_NAME
+    if cases is None and (slides.suffix.lower() != ".csv" or not beside.exists()):
+        return _CaseFindings()
+    try:
+        checked = check_cases(cases or beside)
+    except ManifestError as error:
+        if cases is not None:
+            raise
+        return _CaseFindings((str(error),), wrong=True)  # found, not asked for: the slides are still checked
+    rows = len(checked.cases)
+    lines = (
+        f"{cases or beside}: {rows} row{'s' if rows != 1 else ''}, {len(checked.errors)} to correct",
+        *checked.errors,
+        *checked.warnings,
+        *join_notes(checked.cases, entries),
+    )
+    return _CaseFindings(lines, wrong=bool(checked.errors))
 
 
 @dataclass(frozen=True, slots=True)
