@@ -7,18 +7,20 @@ import json
 import re
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from fixtures.founding_case import FOUNDING, write_cases
 from PIL import Image
 
 from inkdot.config import HeadConfig
-from inkdot.errors import StorageError, UserError
+from inkdot.errors import ManifestError, StorageError, UserError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.manifest import manifest_text
+from inkdot.manifest import manifest_text, read_slides
 from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.review.gallery.shareable_text import OTHER_WARNING
@@ -481,3 +483,81 @@ def test_a_damaged_table_of_one_slide_costs_that_slide_alone(
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "B clean" in page
     assert len(list((tmp_path / "out" / "tiles").glob("*.jpg"))) == 1 + 2 * len(CLEAN) + 1
+
+
+def with_patients(results: RunLayout) -> None:
+    """Write patients into the results' slides.csv: P-001 has two slides."""
+    entries = read_slides(results.slides_csv, heads=())
+    patients = dict(
+        zip([entry.slide_id for entry in entries], ("P-001", "P-001", "P-002", "P-003"), strict=True)
+    )
+    named = [replace(entry, patient_id=patients[entry.slide_id]) for entry in entries]
+    write_text(results.slides_csv, manifest_text(named, DEFAULT_HEADS, results.root))
+
+
+def test_the_case_is_shown_beside_its_slides_and_hidden_where_names_or_scores_are(
+    results: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_patients(results)
+    named = {**FOUNDING, "primary_tumour": "</script><b>of Jane Doe", "signed_by": "Dr Doe", "note": "Doe"}
+    cases = write_cases(tmp_path / "cases.csv", [named, {"patient_id": "P-777"}])
+
+    review_export.run(results.root, tmp_path / "open", cases=cases)
+    shown = {slide["id"]: slide.get("case", []) for slide in facts_of(tmp_path / "open")["slides"]}
+    assert {name for name, rows in shown.items() if rows} == {"A flagged", "B clean"}
+    rows = {row["label"]: row for row in shown["A flagged"]}
+    assert (rows["CSF protein"]["value"], rows["CSF protein"]["range"]) == ("0.75 g/L", "< 0.5")
+    assert rows["Known tumour"]["value"] == "</script><b>of Jane Doe"  # as text, escaped in the data block
+    assert "</script><b>" not in (tmp_path / "open" / "index.html").read_text(encoding="utf-8")
+    said = capsys.readouterr().err
+    assert "cases: patient 'P-777' of cases.csv: no slide of this patient_id in slides.csv" in said
+    assert "cases: patients 'P-002', 'P-003' of slides.csv: no row in cases.csv" in said
+
+    review_export.run(results.root, tmp_path / "hidden", cases=cases, pseudonymise=True)
+    text = (tmp_path / "hidden" / "index.html").read_text(encoding="utf-8")
+    assert "0.75 g/L" in text
+    assert "Doe" not in text
+    assert "P-001" not in text
+
+    review_export.run(results.root, tmp_path / "blinded", cases=cases, blinded_seed=3)
+    assert all("case" not in slide for slide in facts_of(tmp_path / "blinded")["slides"])
+    assert "0.75 g/L" not in (tmp_path / "blinded" / "index.html").read_text(encoding="utf-8")
+    assert "cases: not shown in a blinded review" in capsys.readouterr().err
+
+    for blinded_seed in (None, 3):
+        served = served_results(results.root, ServeSettings(cases=cases, blinded_seed=blinded_seed))
+        assert ("0.75 g/L" in json.dumps(served.facts)) == (blinded_seed is None)
+    hidden = served_results(results.root, ServeSettings(cases=cases, pseudonymise=True))
+    assert "Doe" not in json.dumps(hidden.facts)
+
+
+def test_a_wrong_table_of_cases_stops_before_anything_is_written(results: RunLayout, tmp_path: Path) -> None:
+    cases = write_cases(tmp_path / "cases.csv", [{**FOUNDING, "csf_protein_g_per_l": "75"}])
+    with pytest.raises(ManifestError, match=r"is it in mg/dL \(0\.75 g/L\)\?"):
+        review_export.run(results.root, tmp_path / "out", cases=cases)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="--ranges: expected --cases beside it"):
+        review_export.run(results.root, tmp_path / "out", ranges=tmp_path / "ranges.yaml")
+
+
+@pytest.mark.browser
+def test_the_case_panel_stays_as_the_reader_left_it(
+    results: RunLayout, tmp_path: Path, offline_page: "Page"
+) -> None:
+    with_patients(results)
+    named = {**FOUNDING, "primary_tumour": "<b>bold</b>"}
+    review_export.run(results.root, tmp_path / "out", cases=write_cases(tmp_path / "cases.csv", [named]))
+    offline_page.goto(ReviewLayout(tmp_path / "out").index.as_uri())
+    panel = offline_page.locator("details.case")
+    assert panel.get_by_text("<b>bold</b>").is_visible()
+    assert panel.get_by_text("0.75 g/L").first.is_visible()
+    further = panel.locator("details.case-further")
+    assert not further.get_by_text("does not exclude large-cell").is_visible()
+    further.locator("summary").click()
+    assert further.get_by_text("does not exclude large-cell").is_visible()
+    panel.locator("summary").first.click()
+    names = offline_page.locator("#slides .slide-name")
+    names.filter(has_text="B clean").click()
+    assert not panel.get_by_text("0.75 g/L").first.is_visible()
+    names.filter(has_text="C empty").click()
+    assert panel.count() == 0

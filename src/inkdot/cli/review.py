@@ -60,6 +60,14 @@ Pseudonymise = Annotated[
     ),
 ]
 
+Cases = Annotated[
+    Path | None,
+    typer.Option(help="cases.csv: a panel of the case beside each slide; not in a blinded review."),
+]
+Ranges = Annotated[
+    Path | None, typer.Option(help="Reference ranges of your laboratory (YAML), for the panel of the case.")
+]
+
 
 @review.command("export")
 def export(
@@ -77,6 +85,8 @@ def export(
             help="Text file, one word per line; the export fails if the folder holds one of them.",
         ),
     ] = None,
+    cases: Cases = None,
+    ranges: Ranges = None,
 ) -> None:
     """Write the gallery, the worklist and the QuPath files."""
     from inkdot.stages.review import export as stage
@@ -91,6 +101,8 @@ def export(
             blinded_seed=blinded,
             pseudonymise=pseudonymise,
             identifiers=words,
+            cases=cases,
+            ranges=ranges,
         )
     )
 
@@ -147,6 +159,8 @@ def serve(
         Path | None,
         typer.Option(help="Active learning: show the regions of a list of `inkdot review next`."),
     ] = None,
+    cases: Cases = None,
+    ranges: Ranges = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the first reader's address in the browser.")
     ] = False,
@@ -176,6 +190,8 @@ def serve(
         annotations=annotations,
         query_list=query_list,
         categories=shown.slide_categories,
+        cases=cases,
+        ranges=ranges,
     )
     raise typer.Exit(
         stage.run(

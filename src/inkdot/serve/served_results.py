@@ -20,6 +20,7 @@ from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_
 from inkdot.review.gallery.patients import with_patients
 from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
 from inkdot.review.gallery.shareable_text import shareable_review
+from inkdot.review.gallery.slide_cases import case_panels
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
 from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.review.wording import NOT_ANALYSED
@@ -42,6 +43,7 @@ class ServedResults:
         images: By their file names.
         packed_regions: Compressed cards of each slide, by its name in URLs; see :meth:`regions_json`.
         problems: Slides without scores, and why.
+        case_notes: What of the cases does not fit to the slides, one line each.
         layout: The results folder.
         sizes_l0_px: Width and height in level-0 pixels of every slide by its name as it is shown; None of one that cannot be
             viewed.
@@ -59,6 +61,7 @@ class ServedResults:
     layout: RunLayout
     sizes_l0_px: Mapping[str, tuple[int, int] | None]
     categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
+    case_notes: tuple[str, ...] = ()
 
     def regions_json(self, slide: str) -> bytes:
         """The cards of one slide, a JSON list in their order.
@@ -87,6 +90,8 @@ class ServeSettings:
         annotations: Offer the annotations named in the results' ``slides.csv`` as a layer.
         query_list: A list of ``inkdot review next``: its regions are shown, in its order, instead of the highest scores.
         categories: What readers may say about a slide, in the words of the laboratory.
+        cases: ``cases.csv``, for a panel beside each slide; a blinded review has none.
+        ranges: Reference ranges of the laboratory for the panel; the published ones where None.
         secret: Makes names in URLs that nobody can guess; the same secret makes the same names.
     """
 
@@ -98,6 +103,8 @@ class ServeSettings:
     annotations: bool = False
     query_list: Path | None = None
     categories: Sequence[SlideCategory] = DEFAULT_CATEGORIES
+    cases: Path | None = None
+    ranges: Path | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -118,6 +125,13 @@ def served_results(
     rows = {row["slide_id"]: row for row in read_predictions(layout.predictions_csv)}
     entries = _chosen(read_slides(layout.slides_csv, heads=()), settings)  # the label columns are not needed
     names = shown_names(layout, entries, pseudonymise=settings.pseudonymise)
+    panels, case_notes = case_panels(
+        settings.cases,
+        entries,
+        ranges=settings.ranges,
+        blinded=settings.blinded_seed is not None,
+        pseudonymise=settings.pseudonymise,
+    )
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
     gallery = GallerySettings(IMAGES, settings.blinded_seed, settings.categories)
@@ -135,6 +149,7 @@ def served_results(
             review = _only_queries(review, queries[entry.slide_id])
         if settings.pseudonymise or settings.blinded_seed is not None:
             review = shareable_review(review, blinded=settings.blinded_seed is not None)
+        review = replace(review, case_panel=panels.get(entry.slide_id, ()))
         found.add(review, entry, _layers(entry, layout, settings), gallery)
     heads = _only_model(found.reviews)
     frame = frame_facts(found.reviews, gallery)
@@ -171,6 +186,7 @@ def served_results(
             review.slide_id: review.facts.frame.size_l0_px if review.facts else None for review in ordered
         },
         categories=settings.categories,
+        case_notes=tuple(case_notes),
     )
 
 

@@ -12,6 +12,7 @@ from inkdot.labels import DEFAULT_HEADS, Head, score_column
 from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.patients import grouped_by_patient
+from inkdot.review.gallery.slide_cases import panel_facts
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.unassessed import unassessed_facts
 from inkdot.review.results.cluster_facts import ClusterFacts
@@ -129,6 +130,8 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
     if not blinded:
         facts |= {"call": review.call, "score": _rounded(review.score)}
         facts |= {"patient": review.patient, "stain": review.stain}
+        if review.case_panel:
+            facts["case"] = panel_facts(review.case_panel)
     if slide is None or ranking is None:
         return facts
     facts |= _frame_facts(slide) | {"unit": ranking.unit}

@@ -18,12 +18,12 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UN
 
 SCRIPTS = (
     "base.js", "verdict_state.js", "answers.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js",
-    "slides.js", "slide_answer.js", "mark_missed.js", "patients.js", "unassessed.js",
+    "slides.js", "case_panel.js", "slide_answer.js", "mark_missed.js", "patients.js", "unassessed.js",
     "context.js", "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 
-STYLES = ("gallery.css", "answers.css")
+STYLES = ("gallery.css", "answers.css", "case_panel.css")
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from inkdot.cases.case_panel import PanelRow
 from inkdot.review.results.ranking import Ranking
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.wording import FLAGGED, INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED
@@ -37,6 +38,7 @@ class SlideReview:
         further_calls: Calls of the conditional heads on the flagged regions, such as ``morphology: small-cell-like``.
         patient: Patient as shown; empty where unknown or hidden.
         stain: Stain as shown; empty where unknown or hidden.
+        case_panel: What is known of the case; empty where nothing is, or it is not shown.
     """
 
     slide_id: str
@@ -55,6 +57,7 @@ class SlideReview:
     further_calls: str = ""
     patient: str = ""
     stain: str = ""
+    case_panel: tuple[PanelRow, ...] = ()
 
 
 # A slide without usable scores is more urgent than one with nothing flagged.

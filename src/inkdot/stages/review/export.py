@@ -32,6 +32,7 @@ from inkdot.review.gallery.pseudonyms import (
     shown_reason,
 )
 from inkdot.review.gallery.shareable_text import shareable_reason, shareable_review
+from inkdot.review.gallery.slide_cases import case_panels
 from inkdot.review.gallery.slide_review import (
     CardImages,
     SlideReview,
@@ -64,6 +65,8 @@ def run(
     blinded_seed: int | None = None,
     pseudonymise: bool = False,
     identifiers: Sequence[str] = (),
+    cases: Path | None = None,
+    ranges: Path | None = None,
 ) -> int:
     """Write ``out/index.html`` with its images, ``worklist.csv`` and a GeoJSON file per slide.
 
@@ -78,6 +81,8 @@ def run(
             GeoJSON, which hold scores, are then not written.
         pseudonymise: Replace slide names by random pseudonyms; ``pseudonyms.csv`` in the results folder maps them back.
         identifiers: Words that must not occur in the folder, such as names of patients.
+        cases: ``cases.csv``, for a panel beside each slide; a blinded export has none.
+        ranges: Reference ranges of the laboratory for the panel; the published ones where None.
 
     Returns:
         0 when every slide is in the page with its images, 1 when some could not be shown and are listed.
@@ -95,6 +100,9 @@ def run(
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
     names = shown_names(source, entries, pseudonymise=pseudonymise)
     blinded = blinded_seed is not None
+    panels, case_notes = case_panels(
+        cases, entries, ranges=ranges, blinded=blinded, pseudonymise=pseudonymise
+    )
     hides_text = blinded or pseudonymise
     reviews: dict[str, SlideReview] = {}
     for entry in entries:
@@ -113,13 +121,21 @@ def run(
                 problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
         ordered = with_patients(
-            slide_order(reviews.values()), entries, names, pseudonymise=pseudonymise, blinded=blinded
+            slide_order(
+                replace(review, case_panel=panels.get(slide_id, ())) for slide_id, review in reviews.items()
+            ),
+            entries,
+            names,
+            pseudonymise=pseudonymise,
+            blinded=blinded,
         )
         settings = GallerySettings(layout.tiles.name, blinded_seed, config.slide_categories)
         _write_page(layout, ordered, settings)
         _check_identifiers(layout, [*identifiers, *(identifying_words(entries) if pseudonymise else ())])
     console = Console(stderr=True)
     print_summary(console, [summary])
+    for line in case_notes:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
     return 1 if any(review.problem for review in ordered) else 0
 

@@ -159,6 +159,8 @@ def _address(access: AccessPolicy, reader: Reader) -> str:
 def _print_problems(console: Console, served: ServedResults) -> None:
     for name, problem in served.problems.items():
         console.print(f"{name}: {problem}", soft_wrap=True, markup=False)
+    for line in served.case_notes:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"{len(served.slides)} slides, {len(served.regions)} regions", highlight=False)
 
 
