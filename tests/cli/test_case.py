@@ -11,6 +11,8 @@ from fixtures.founding_case import FOUNDING, write_cases
 
 from inkdot.cases.columns import KNOWN
 from inkdot.cases.read_cases import read_cases
+from inkdot.cli.demo import write_cases as write_demo_cases
+from inkdot.storage.output_layouts import CohortLayout
 
 CommandLine = Callable[..., None]
 
@@ -112,3 +114,13 @@ def test_counts_of_a_person_give_the_cps(inkdot: CommandLine, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith("CPS 12 = (10 + 2) / 100 x 100; tumour cells alone (TPS) 10 %")
     inkdot("case", "cps", *counts, 9, code=2)
     assert "expected at most the viable ones (9), found 10" in capsys.readouterr().err
+
+
+def test_the_demo_gives_the_example_to_a_synthetic_patient(tmp_path: Path) -> None:
+    new = CohortLayout(tmp_path)
+    new.slides_csv.write_text(
+        "slide_id,path,patient_id,patient_morphology\na,a.tif,s-p0,small_cell\nb,b.tif,s-p1,large_cell\n"
+    )
+    (case,) = read_cases(write_demo_cases(new))
+    assert (case.patient_id, case.csf_protein_g_per_l) == ("s-p1", 0.75)
+    assert case.primary_tumour == "values of the published founding case, given to a synthetic patient"

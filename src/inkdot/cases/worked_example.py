@@ -25,14 +25,16 @@ FOUNDING_CASE: Final[Mapping[str, str]] = {
 """Values of the published case; what it does not state (volume, serum glucose, lactate, cells) is left out."""
 
 
-def worked_example_text(patient_id: str = "founding-case") -> str:
+def worked_example_text(patient_id: str = "founding-case", primary_tumour: str = "") -> str:
     """A ``cases.csv`` with every column and the founding case.
 
     Args:
         patient_id: Patient that has its values, such as a synthetic one.
+        primary_tumour: Text in place of the published tumour, such as where the values are from; empty keeps it.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, KNOWN, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerow({**FOUNDING_CASE, "patient_id": patient_id})
+    tumour = primary_tumour or FOUNDING_CASE["primary_tumour"]
+    writer.writerow({**FOUNDING_CASE, "patient_id": patient_id, "primary_tumour": tumour})
     return buffer.getvalue()

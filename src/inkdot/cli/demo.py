@@ -12,8 +12,12 @@ from time import perf_counter
 from rich.console import Console
 from rich.markup import escape
 
+from inkdot.cases.read_cases import CASES_NAME
+from inkdot.cases.worked_example import worked_example_text
 from inkdot.config import Config, config_from_mapping, load_config
 from inkdot.execution.backends import ExecutionSettings
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.manifest import read_slides
 from inkdot.pipeline.batch_settings import BatchSettings
 from inkdot.stages import predict, synth, tile, train
 from inkdot.stages.review import export as review_export
@@ -89,8 +93,8 @@ def run(out: Path, *, quick: bool) -> int:
             lambda: predict.run([new.slides_csv, fibres.slides_csv], trained.model, results, batch=batch),
         ),
         (
-            f"inkdot review export --results {results} --out {pages.root}",
-            lambda: review_export.run(results, pages.root),
+            f"inkdot review export --results {results} --out {pages.root} --cases {new.root / CASES_NAME}",
+            lambda: review_export.run(results, pages.root, cases=write_cases(new)),
         ),
     ]
     for number, (command, step) in enumerate(steps, start=1):
@@ -105,6 +109,16 @@ def run(out: Path, *, quick: bool) -> int:
     )
     console.print(f"Open this page: {pages.index.resolve().as_uri()}", style="bold", soft_wrap=True)
     return 0
+
+
+def write_cases(new: CohortLayout) -> Path:
+    """The worked example as the case of one synthetic patient: of a large-cell carcinoma, or else the first patient."""
+    entries = read_slides(new.slides_csv, DEFAULT_HEADS)
+    chosen = max(entries, key=lambda entry: entry.of_patient.get("morphology") == "large_cell")
+    path = new.root / CASES_NAME
+    origin = "values of the published founding case, given to a synthetic patient"
+    write_text(path, worked_example_text(chosen.patient_id, origin))
+    return path
 
 
 def _write_config(path: Path, size: _Size) -> Config:
