@@ -37,6 +37,7 @@ ROLES = {
     "metrics": "AUC, FROC, calibration, intervals",
     "storage": "tables, ledger, model files",
     "config": "YAML settings",
+    "cases": "the case around the slide",
     "manifest": "slides.csv, images.csv",
     "labels": "heads, classes, targets",
     "geometry": "coordinate frames, read plans",
