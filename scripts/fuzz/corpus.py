@@ -19,6 +19,7 @@ from inkdot.review.active_learning.query_list import COLUMNS as QUERY_COLUMNS
 from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
 from inkdot.review.verdicts.verdict_table import COLUMNS as VERDICT_COLUMNS
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
+from inkdot.stages.case import templates as case_templates
 from inkdot.storage.embeddings.embedding_formats import write_foreign
 from inkdot.storage.embeddings.slide_embeddings import read_embeddings_file
 from inkdot.storage.verdict_schema import Change, Study
@@ -168,6 +169,7 @@ def _tables(folder: Path) -> None:
         ["s", "POLYGON ((0 0, 5 0, 5 5, 0 0))", "not_a_cell", "dr-a", _TIME],
     )
     _text(folder / "config" / "config.yaml", commented_yaml(Config()))
+    case_templates.run(folder / "case")
     shard = {
         "version": SHARD_VERSION, "command": "predict", "shard": 1, "shards": 2, "slide_ids": ["s1", "s2"], "listed": 3,
         "list_sha256": "ab" * 32, "settings_sha256": "cd" * 32, "host": "h", "pid": 4, "job": "",

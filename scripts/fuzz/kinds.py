@@ -13,6 +13,11 @@ from structured import FileMutation, by_bytes, mutate_hdf5, mutate_parquet, muta
 
 from inkdot.annotations.read_annotation import read_annotation
 from inkdot.bounded_json import parse_json
+from inkdot.cases.case_panel import case_panel
+from inkdot.cases.evidence import read_evidence_rules
+from inkdot.cases.published_models import read_published_model
+from inkdot.cases.read_cases import check_cases
+from inkdot.cases.reference_ranges import read_reference_ranges
 from inkdot.cell_finder.finder_files import read_finder
 from inkdot.config import AnnotationConfig, ImagesConfig, load_config
 from inkdot.datasets.image_tables import read_image_table
@@ -176,6 +181,10 @@ OTHERS: Mapping[str, Kind] = {
     "boxes": Kind("boxes/boxes.csv", _CSV, _annotation),
     "qupath-verdicts": Kind("qupath/a.geojson", _JSON, lambda _, path: read_qupath(path, DEFAULT_HEADS, (5, 5), (4000, 3000))),
     "config": Kind("config/config.yaml", _TEXT, lambda _, path: load_config(path)),
+    "cases.csv": Kind("case/cases.csv", _CSV, lambda _, path: [case_panel(case) for case in check_cases(path).cases]),
+    "reference-ranges": Kind("case/reference_ranges.yaml", _TEXT, lambda _, path: read_reference_ranges(path)),
+    "evidence-rules": Kind("case/evidence_rules.yaml", _TEXT, lambda _, path: read_evidence_rules(path)),
+    "published-model": Kind("case/gao-2022-model-b.yaml", _TEXT, lambda _, path: read_published_model(path)),
     "shard.json": Kind("shard/shards/1-of-2/shard.json", _JSON, _shards),
     "ledger": Kind("results/ledger.jsonl", _TEXT, lambda _, path: list(ledger.failures(ledger.read(path)))),
     "model.json": Kind("model/model.json", _JSON, lambda folder, _: load_model(folder)),

@@ -70,6 +70,7 @@ SLIPS = [
     ("ihc", "Ki-67=130%", r"Ki-67: expected negative, positive, a percentage such as 90% \(0 to 100\)"),
     ("ihc", "CgA=negative; chromogranin A=positive", "expected each marker once, found CgA twice"),
     ("signed_category", "positive", "expected non_diagnostic, negative, atypical, suspicious, malignant or blank"),
+    ("specimen_id", "a\x1b[2J", "expected one line of at most 200 characters"),
     ("primary_tumour", "x" * 300, "expected one line of at most 200 characters"),
 ]  # fmt: skip
 

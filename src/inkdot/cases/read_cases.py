@@ -94,8 +94,8 @@ def _case(row: CsvRow, notes: _Notes) -> Case:
     category = choices.pop("signed_category")
     return Case(
         where=row.where,
-        patient_id=cells["patient_id"],
-        specimen_id=cells.get("specimen_id", ""),
+        patient_id=_text(row, "patient_id", notes),
+        specimen_id=_text(row, "specimen_id", notes),
         primary_tumour=_text(row, "primary_tumour", notes),
         treatment=_treatment(row, notes),
         ihc=_panel(row, notes),
