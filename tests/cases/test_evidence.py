@@ -59,7 +59,7 @@ def test_the_founding_case_is_confirmed_although_its_mri_is_normal(tmp_path: Pat
         (None, None, None),
     ],
 )
-@pytest.mark.parametrize("category", ["negative", "atypical", "suspicious", "non_diagnostic", None])
+@pytest.mark.parametrize("category", ["negative", "atypical", "suspicious", "nondiagnostic", None])
 def test_without_positive_cells_signs_and_imaging_decide(
     mri: MriFinding | None, signs: bool | None, level: str | None, category: Any
 ) -> None:
@@ -86,9 +86,9 @@ def test_what_is_unknown_is_said() -> None:
     none = evidence_level(NEGATIVE, None, mri="linear", typical_signs=True, cancer_history=False)
     assert (none.level, none.words) == (None, "not determined")
     vague = evidence_level(
-        SignedCategory("non_diagnostic", "r"), None, mri="normal", typical_signs=False, cancer_history=True
+        SignedCategory("nondiagnostic", "r"), None, mri="normal", typical_signs=False, cancer_history=True
     )
-    assert vague.reasons[0] == "cytology is non-diagnostic, which is not negative"
+    assert vague.reasons[0] == "cytology is nondiagnostic, which is not negative"
 
 
 def test_types_appear_once_a_person_has_checked_the_grid() -> None:

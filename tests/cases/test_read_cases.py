@@ -69,7 +69,7 @@ SLIPS = [
     ("ihc", "Syn=+", r"Syn: expected negative, positive, a percentage .* found '\+'; write negative or positive$"),
     ("ihc", "Ki-67=130%", r"Ki-67: expected negative, positive, a percentage such as 90% \(0 to 100\)"),
     ("ihc", "CgA=negative; chromogranin A=positive", "expected each marker once, found CgA twice"),
-    ("signed_category", "positive", "expected non_diagnostic, negative, atypical, suspicious, malignant or blank"),
+    ("signed_category", "positive", "expected nondiagnostic, negative, atypical, suspicious, malignant or blank"),
     ("specimen_id", "a\x1b[2J", "expected one line of at most 200 characters"),
     ("primary_tumour", "x" * 300, "expected one line of at most 200 characters"),
 ]  # fmt: skip

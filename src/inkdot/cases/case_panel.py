@@ -77,7 +77,7 @@ def case_panel(
         rows.append(
             PanelRow(
                 "Cytology",
-                signed.category.replace("_", "-") + by,
+                signed.category + by,
                 note="; ".join(note.text for note in notes),
                 source=_sources(note.source for note in notes),
             )

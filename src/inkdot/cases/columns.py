@@ -9,7 +9,7 @@ MriFinding = Literal["linear", "nodular", "both", "hydrocephalus_only", "equivoc
 Treatment = Literal["intrathecal", "radiation", "shunt", "surgery", "none"]
 """Earlier treatment that can change cells; ``none``: none of the others."""
 
-Category = Literal["non_diagnostic", "negative", "atypical", "suspicious", "malignant"]
+Category = Literal["nondiagnostic", "negative", "atypical", "suspicious", "malignant"]
 """Category of a cytology report, in the five steps of the International System for serous fluid cytology."""
 
 Biopsy = Literal["positive", "negative", "not_done"]

@@ -29,9 +29,9 @@ CYTOLOGY_OF: Final[Mapping[Category, Cytology | None]] = {
     "suspicious": "equivocal",
     "atypical": "equivocal",
     "negative": "negative",
-    "non_diagnostic": None,
+    "nondiagnostic": None,
 }
-"""Result of cytology by signed category; a non-diagnostic specimen is no negative one, and has none."""
+"""Result of cytology by signed category; a nondiagnostic specimen is no negative one, and has none."""
 
 _TYPES: Final = ("IA", "IB", "IC", "ID", "IIA", "IIB", "IIC", "IID")
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -197,7 +197,7 @@ def _cytology_words(signed: SignedCategory | None) -> str:
     if signed is None:
         return "no signed category of cytology: the level is that without it"
     result = CYTOLOGY_OF[signed.category]
-    return "cytology is non-diagnostic, which is not negative" if result is None else f"cytology is {result}"
+    return "cytology is nondiagnostic, which is not negative" if result is None else f"cytology is {result}"
 
 
 def _without_cells(
