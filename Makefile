@@ -53,7 +53,7 @@ $(STAMP): pyproject.toml constraints.txt
 # PyTorch by itself first: pip keeps its downloads until the end of a command, and this is the largest.
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt torch torchvision && \
 	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt \
-		--editable ".[openvino,ray,pretrained,onnx,notebook,report,tensorboard]" --group dev --group docs || { \
+		--editable ".[openvino,ray,pretrained,onnx,notebook,report,tensorboard,case-model]" --group dev --group docs || { \
 		echo "The installation into $(VENV) stopped; pip's last lines say why. It needs about 9 GB while it runs: 'df -h' tells what is free." >&2; exit 2; }
 	@touch "$@"
 

@@ -12,6 +12,7 @@ import typer
 
 from inkdot import __version__
 from inkdot.cli.case import case
+from inkdot.cli.case_model import case_model
 from inkdot.cli.cell_finder import cell_finder
 from inkdot.cli.compare import compare
 from inkdot.cli.embed import embed
@@ -44,6 +45,7 @@ Where to find what (COMMAND --help lists the options):
   AUC, calibration, confidence intervals          evaluate
   compare models: paired bootstrap, DeLong        compare
   sample size, power, reader study                plan
+  slide score with CSF chemistry, MRI, counts     case-model
   robustness: blur, stain, JPEG, scale            stress
   gallery, slide viewer, verdicts                 review export, review serve
   active learning                                 review next
@@ -77,6 +79,7 @@ app.command()(status)
 app.command()(merge)
 app.command()(encoders)
 app.add_typer(plan, name="plan")
+app.add_typer(case_model, name="case-model")
 app.add_typer(review, name="review")
 app.add_typer(model, name="model")
 app.add_typer(cell_finder, name="cell-finder")

@@ -150,3 +150,38 @@ class ExportLayout(Folder):
     def file(self, name: str) -> Path:
         """A file with the name that the other program expects."""
         return self.root / name
+
+
+@dataclass(frozen=True, slots=True)
+class CaseModelLayout(Folder):
+    """Files of ``inkdot case-model``."""
+
+    @property
+    def model(self) -> Path:
+        """Coefficients, scalers and knots."""
+        return self.root / "case_model.json"
+
+    @property
+    def report(self) -> Path:
+        """Metrics, gains, coefficients and missing values as text."""
+        return self.root / "case_model.md"
+
+    @property
+    def evaluation(self) -> Path:
+        """The metrics for programs."""
+        return self.root / "case_evaluation.json"
+
+    @property
+    def plot(self) -> Path:
+        """Differences and ROC curves."""
+        return self.root / "case_model.svg"
+
+    @property
+    def cases_csv(self) -> Path:
+        """Truth and probabilities of each evaluated case: out of fold after training."""
+        return self.root / "evaluated_cases.csv"
+
+    @property
+    def predictions_csv(self) -> Path:
+        """Probabilities of cases without a truth."""
+        return self.root / "case_predictions.csv"

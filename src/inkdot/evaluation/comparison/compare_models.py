@@ -184,7 +184,7 @@ def _head_metrics(
     rows = known[targets[known].max(axis=1, initial=0.0) > _CERTAIN]
     truth, patients = targets[rows].argmax(axis=1), first.patients[rows]
     sides = [truth == index for index in np.unique(truth)]
-    if first.unit == "slide" or len(sides) < 2:
+    if first.unit != "image" or len(sides) < 2:
         return metrics
 
     def both(name: str, statistics: list[Statistic]) -> ComparedMetric:

@@ -50,7 +50,7 @@ def read_predicted_slides(folder: Path, name: str, labels: Path) -> ScoredTable:
             continue
         score, flagged = np.nan, False
         if calls[entry.slide_id] not in ("", "inadequate"):
-            scored = _score(layout, entry.slide_id)
+            scored = predicted_score(layout, entry.slide_id)
             score, flagged = (np.nan, False) if scored is None else scored
         patient = patient_of(entry.slide_id, entry.patient_id)
         rows.append((entry.slide_id, patient, float(positive), score, flagged))
@@ -62,7 +62,12 @@ def read_predicted_slides(folder: Path, name: str, labels: Path) -> ScoredTable:
     return replace(slide_table(layout.predictions_csv, name, head, rows), without_result=without_result)
 
 
-def _score(layout: RunLayout, slide_id: str) -> tuple[float, bool] | None:
+def predicted_score(layout: RunLayout, slide_id: str) -> tuple[float, bool] | None:
+    """The score (0 to 1) of a slide in results of ``predict``, unrounded, and whether it is flagged; None without a tile.
+
+    Raises:
+        StorageError: Its tables are missing or damaged.
+    """
     clustered = layout.cluster_scores(slide_id)
     try:
         clusters = read_cluster_scores(clustered) if clustered.exists() else None

@@ -47,13 +47,13 @@ def comparison_markdown(comparison: Comparison) -> str:
         "",
         *(f"- **{_cell(table.name)}**: {_cell(str(table.source))}" for table in comparison.tables),
         "",
-        *_table(METRIC_COLUMNS, metric_rows(comparison)),
+        *markdown_table(METRIC_COLUMNS, metric_rows(comparison)),
         "",
         *explanation(comparison),
         "",
         "## DeLong's test",
         "",
-        *_table(TEST_COLUMNS, test_rows(comparison)),
+        *markdown_table(TEST_COLUMNS, test_rows(comparison)),
         "",
         test_explanation(comparison),
     ]
@@ -160,7 +160,8 @@ def _p(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _table(columns: Row, rows: Iterator[Row]) -> list[str]:
+def markdown_table(columns: Row, rows: Iterator[Row]) -> list[str]:
+    """Lines of a Markdown table; bars and line ends in cells are escaped."""
     return [
         f"| {' | '.join(columns)} |",
         "| --- |" + " --- |" * (len(columns) - 1),

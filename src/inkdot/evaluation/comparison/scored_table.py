@@ -17,7 +17,7 @@ from inkdot.metrics.slides.slide_level import NameArray
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.record_json import first_error, heads_from_json
 
-Unit = Literal["slide", "image"]
+Unit = Literal["slide", "image", "case"]
 
 _TRUTHS = {"positive": 1.0, "negative": 0.0}
 
