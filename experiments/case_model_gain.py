@@ -2,10 +2,10 @@
 
     python experiments/case_model_gain.py [--draws 60] [--only NUMBER]
 
-Each draw is a cohort with one slide column and two case columns (one may be missing). The models of the whole cohort are applied to
-20,000 further cases: that is their true gain in AUC. It is compared with the gain that nested cross-validation estimates on the
-cohort, and with its two intervals (paired bootstrap over patients, DeLong). Simulated numbers: nothing here is a performance on
-cells. docs/explanation/experiments/case-model-gain.md has the results. Takes about four minutes of one core.
+Each draw is a cohort with one slide column and two case columns (one may be missing). The models of the whole cohort are
+applied to 20,000 further cases: that is their true gain in AUC. It is compared with the gain that nested cross-validation
+estimates on the cohort, and with its two intervals (paired bootstrap over patients, DeLong). Simulated numbers: nothing here is
+a performance on cells. docs/explanation/experiments/case-model-gain.md has the results. Takes about six minutes of one core.
 """
 # pyright: basic
 

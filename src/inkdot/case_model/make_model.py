@@ -13,11 +13,18 @@ from inkdot.case_model.nested import OutOfFold, nested_cross_validation
 from inkdot.case_model.records import CaseModelFile, MissingShare
 from inkdot.case_model.sample_size import patients_by_class, require_enough
 from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
+from inkdot.metrics.intervals.paired_bootstrap import REPLICATES
 from inkdot.storage.models.model_records import Interval
 
 
 def make_case_model(
-    table: CaseTable, settings: FitSettings, *, truth: str, source: Path, folds: int = 5
+    table: CaseTable,
+    settings: FitSettings,
+    *,
+    truth: str,
+    source: Path,
+    folds: int = 5,
+    replicates: int = REPLICATES,
 ) -> tuple[CaseModelFile, OutOfFold, ArmsEvaluation]:
     """Cross-validate all arms and fit them to all cases.
 
@@ -27,6 +34,7 @@ def make_case_model(
         truth: Where the truth came from, for the file.
         source: File of the cases, for messages and the report.
         folds: Outer folds.
+        replicates: Draws of patients for differences.
 
     Returns:
         The model, the out-of-fold probabilities, and their evaluation.
@@ -36,7 +44,9 @@ def make_case_model(
     """
     require_enough(table, settings, str(source))
     oof = nested_cross_validation(table, settings, folds=folds)
-    evaluation = evaluate_arms(table, oof.probabilities, source, folds=oof.folds, seed=settings.seed)
+    evaluation = evaluate_arms(
+        table, oof.probabilities, source, folds=oof.folds, seed=settings.seed, replicates=replicates
+    )
     model = CaseModelFile(
         inkdot=__version__,
         synthetic=table.synthetic,

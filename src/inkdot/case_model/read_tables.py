@@ -16,6 +16,7 @@ from inkdot.cases.join_slides import cases_of_slides
 from inkdot.cases.read_cases import read_cases
 from inkdot.errors import ManifestError, UserError
 from inkdot.labels import flagging_head
+from inkdot.manifest.csv_table import csv_rows, read_text
 from inkdot.metrics.classification import BoolArray, FloatArray
 from inkdot.metrics.slides.slide_level import NameArray
 from inkdot.storage.layout import RunLayout
@@ -119,8 +120,11 @@ def read_case_table(
 def _require_known(inputs: CaseInputs, cases: Sequence[Case]) -> None:
     """Refuse columns that are unknown, named twice, or part of the reference standard."""
     free = set(cases[0].extra)
+    header = set(csv_rows(inputs.cases, read_text(inputs.cases))[0])
+    own = {name for name in (*_NUMBERS, *_CHOICES) if name in header}
+    own |= {GLUCOSE_RATIO} if {"csf_glucose_mmol_per_l", "serum_glucose_mmol_per_l"} <= header else set()
     for option, names, known in (
-        ("--columns", inputs.columns, {*_NUMBERS, *_CHOICES, *free}),
+        ("--columns", inputs.columns, {*own, *free}),
         ("--slide-columns", inputs.slide_columns, {*(SLIDE_COLUMNS if inputs.results else ()), *free}),
     ):
         if not names:
@@ -138,7 +142,7 @@ def _require_known(inputs: CaseInputs, cases: Sequence[Case]) -> None:
                     if name in SLIDE_COLUMNS and inputs.results is None
                     else "; correct it"
                 )
-                listed = ", ".join(sorted(known)) or "the free columns of cases.csv"
+                listed = ", ".join(sorted(known)) or "the columns of cases.csv"
                 raise UserError(f"{option}: expected columns among {listed}, found {name!r}{hint}")
     names = [*inputs.columns, *inputs.slide_columns]
     twice = [name for name in names if names.count(name) > 1]

@@ -22,6 +22,7 @@ from inkdot.case_model.slide_columns import LOG_COLUMNS
 from inkdot.errors import UserError
 from inkdot.evaluation.comparison.plot import comparison_svg
 from inkdot.metrics.classification import FloatArray
+from inkdot.metrics.intervals.paired_bootstrap import REPLICATES
 from inkdot.storage.atomic import write_text
 from inkdot.storage.locking import locked
 from inkdot.storage.output_layouts import CaseModelLayout
@@ -41,12 +42,16 @@ class TrainOptions:
         curves: Numbers may bend.
         folds: Outer folds.
         seed: Of folds and draws.
+        refits: Draws of patients for intervals of coefficients and predictions.
+        replicates: Draws of patients for differences.
     """
 
     log: Sequence[str] = ()
     curves: bool = False
     folds: int = 5
     seed: int = 0
+    refits: int = REFITS
+    replicates: int = REPLICATES
 
 
 def train(inputs: CaseInputs, out: Path, options: TrainOptions) -> int:
@@ -65,10 +70,10 @@ def train(inputs: CaseInputs, out: Path, options: TrainOptions) -> int:
             raise UserError(
                 f"--log: expected columns of numbers of 0 or more that the model uses, found {name}; leave it out"
             )
-    settings = FitSettings(log=sorted(log), curves=options.curves, seed=options.seed, refits=REFITS)
+    settings = FitSettings(log=sorted(log), curves=options.curves, seed=options.seed, refits=options.refits)
     truth = inputs.truth or "labels of the slides"
     model, oof, evaluation = make_case_model(
-        table, settings, truth=truth, source=inputs.cases, folds=options.folds
+        table, settings, truth=truth, source=inputs.cases, folds=options.folds, replicates=options.replicates
     )
     how = _OUT_OF_FOLD.format(folds=options.folds)
     layout = CaseModelLayout(out)
@@ -80,7 +85,9 @@ def train(inputs: CaseInputs, out: Path, options: TrainOptions) -> int:
     return 0
 
 
-def evaluate(model_path: Path, inputs: CaseInputs, out: Path, *, seed: int = 0) -> int:
+def evaluate(
+    model_path: Path, inputs: CaseInputs, out: Path, *, seed: int = 0, replicates: int = REPLICATES
+) -> int:
     """Evaluate a finished model on other cases with a truth; write the report to ``out``.
 
     Returns:
@@ -110,7 +117,7 @@ def evaluate(model_path: Path, inputs: CaseInputs, out: Path, *, seed: int = 0) 
             f"{inputs.cases}: expected cases of both classes that the model can score, found fewer; add cases"
         )
     probabilities: dict[Arm, FloatArray] = {arm: model.arms[arm].probabilities(table) for arm in ARMS}
-    evaluation = evaluate_arms(table, probabilities, inputs.cases, seed=seed)
+    evaluation = evaluate_arms(table, probabilities, inputs.cases, seed=seed, replicates=replicates)
     layout = CaseModelLayout(out)
     how = "Each case is scored by the finished model, which must not have been trained on its patient."
     with locked(layout.lock):
@@ -139,7 +146,7 @@ def predict(model_path: Path, inputs: CaseInputs, out: Path) -> int:
     console = Console(stderr=True)
     console.print(
         Text(
-            f"{layout.predictions_csv}: {len(predictions) - refused} cases, {refused} without a probability"
+            f"{layout.predictions_csv}: {len(predictions) - refused} cases with a probability, {refused} without"
         ),
         soft_wrap=True,
     )
