@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from case_models import write_small_case_model
 from slide_files import write_slide_files
 from torch import nn
 
@@ -100,6 +101,7 @@ def _models(folder: Path) -> None:
 
 
 def _tables(folder: Path) -> None:
+    write_small_case_model(folder / "case-model" / "case_model.json")
     _csv(
         folder / "slides-csv" / "slides.csv",
         [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from case_models import case_table
 from mutations import mutated_bytes, mutated_csv, mutated_json, mutated_text, mutated_tiff
 from structured import FileMutation, by_bytes, mutate_hdf5, mutate_parquet, mutate_sqlite, mutated_safetensors
 
@@ -18,6 +19,8 @@ from inkdot.cases.evidence import read_evidence_rules
 from inkdot.cases.published_models import read_published_model
 from inkdot.cases.read_cases import check_cases
 from inkdot.cases.reference_ranges import read_reference_ranges
+from inkdot.case_model.case_model_file import read_case_model
+from inkdot.case_model.predict_cases import predict_cases, predictions_csv
 from inkdot.cell_finder.finder_files import read_finder
 from inkdot.config import AnnotationConfig, ImagesConfig, load_config
 from inkdot.datasets.image_tables import read_image_table
@@ -43,7 +46,7 @@ from inkdot.slides import open_slide
 from inkdot.storage import ledger
 from inkdot.storage.embeddings.embedding_formats import read_any
 from inkdot.storage.embeddings.foreign_tiles import ForeignSource
-from inkdot.storage.hashing import file_sha256
+from inkdot.storage.hashing import file_sha256, json_sha256
 from inkdot.storage.image_files import read_image_metadata
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import TILES_VERSION
@@ -135,6 +138,24 @@ def _fitting_hash(description: str, key: str, weights: str) -> Callable[[Path], 
     return finish
 
 
+def _case_model(_: Path, path: Path) -> object:
+    model, digest = read_case_model(path)
+    return predictions_csv(predict_cases(model, case_table(20)), digest)
+
+
+def _rehash_case_model(folder: Path) -> None:
+    """Write the hash of changed content into the file, so that it is read."""
+    path = folder / "case_model.json"
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        values.pop("sha256", None)
+        values["sha256"] = json_sha256(values)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return
+    path.unlink()  # it may be a link to the corpus
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
 def _annotation(_: Path, path: Path) -> object:
     return read_annotation(path, INFO, _ANNOTATIONS, DEFAULT_HEADS)
 
@@ -185,6 +206,7 @@ OTHERS: Mapping[str, Kind] = {
     "reference-ranges": Kind("case/reference_ranges.yaml", _TEXT, lambda _, path: read_reference_ranges(path)),
     "evidence-rules": Kind("case/evidence_rules.yaml", _TEXT, lambda _, path: read_evidence_rules(path)),
     "published-model": Kind("case/gao-2022-model-b.yaml", _TEXT, lambda _, path: read_published_model(path)),
+    "case-model": Kind("case-model/case_model.json", _JSON, _case_model, finish=_rehash_case_model),
     "shard.json": Kind("shard/shards/1-of-2/shard.json", _JSON, _shards),
     "ledger": Kind("results/ledger.jsonl", _TEXT, lambda _, path: list(ledger.failures(ledger.read(path)))),
     "model.json": Kind("model/model.json", _JSON, lambda folder, _: load_model(folder)),

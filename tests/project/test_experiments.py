@@ -119,3 +119,16 @@ def test_encoders_are_compared_on_the_same_folds(repository: Path, tmp_path: Pat
     assert "fold 5 of 5" in first
     assert "fold" not in again.split("| start |")[0]
     assert again.split("| start |")[1] == first.split("| start |")[1]
+
+
+@pytest.mark.slow
+def test_the_gain_of_a_case_model_is_simulated(repository: Path) -> None:
+    script = repository / "experiments" / "case_model_gain.py"
+    command = [sys.executable, str(script), "--draws", "2", "--only", "3"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    (row,) = [
+        line for line in ended.stdout.splitlines() if line.startswith("| 40 + 80 | 0.500 | 30% | selftest ")
+    ]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert abs(float(cells[3].removeprefix("selftest "))) < 0.1  # noise has no gain
+    assert cells[7] == "0%"

@@ -5,11 +5,11 @@ that can be read there.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from inkdot.case_model.case_table import CaseTable
 from inkdot.metrics.classification import FloatArray
@@ -44,8 +44,23 @@ class NumberColumn(Recorded):
     low: float
     high: float
     indicator: bool
-    knots: list[float] = Field(default_factory=list[float], max_length=3)
+    knots: list[float] = Field(default_factory=list[float])
     missing: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _three_rising_knots(self) -> Self:
+        if self.knots and not (len(self.knots) == 3 and self.knots[0] < self.knots[1] < self.knots[2]):
+            raise ValueError(
+                f"knots of {self.column}: expected three in rising order or none, found {self.knots}"
+            )
+        return self
+
+    @property
+    def term_names(self) -> list[str]:
+        """Names of its terms."""
+        names = [f"log(1 + {self.column})" if self.log else self.column]
+        names += [f"{self.column} curve"] if self.knots else []
+        return names + ([f"{self.column} missing"] if self.indicator else [])
 
 
 class CategoryColumn(Recorded):
@@ -68,6 +83,12 @@ class CategoryColumn(Recorded):
     rare: list[str]
     indicator: bool
     missing: int = Field(ge=0)
+
+    @property
+    def term_names(self) -> list[str]:
+        """Names of its terms."""
+        names = [f"{self.column} = {level}" for level in self.levels]
+        return names + ([f"{self.column} missing"] if self.indicator else [])
 
 
 EncodedColumn = Annotated[NumberColumn | CategoryColumn, Field(discriminator="kind")]
@@ -92,6 +113,13 @@ class Encoding(Recorded):
 
     columns: list[EncodedColumn]
     scales: list[Scale]
+
+    @model_validator(mode="after")
+    def _scales_of_the_terms(self) -> Self:
+        names = [name for own in self.columns for name in own.term_names]
+        if [own.term for own in self.scales] != names or len(set(names)) < len(names):
+            raise ValueError(f"scales: expected those of the terms {', '.join(names)}")
+        return self
 
     def design(self, table: CaseTable) -> FloatArray:
         """Standardised terms, shape [n, terms]."""
@@ -126,7 +154,7 @@ def raw_terms(columns: Sequence[EncodedColumn], table: CaseTable) -> dict[str, F
     """Terms by name before scaling, shape [n] each."""
     terms: dict[str, FloatArray] = {}
     for own in columns:
-        for name, values in _terms(own, table):
+        for name, values in zip(own.term_names, _terms(own, table), strict=True):
             terms[name] = values.astype(np.float64)
     return terms
 
@@ -151,18 +179,18 @@ def spline_curve(values: npt.ArrayLike, knots: Sequence[float]) -> FloatArray:
     return curve / (last - first) ** 2
 
 
-def _terms(own: EncodedColumn, table: CaseTable) -> Iterator[tuple[str, npt.NDArray[np.float64 | np.bool_]]]:
+def _terms(own: EncodedColumn, table: CaseTable) -> Iterator[npt.NDArray[np.float64 | np.bool_]]:
     missing = table.missing(own.column)
     if isinstance(own, NumberColumn):
         values = np.where(missing, own.median, _scaled(table.numbers[own.column], own.log))
-        yield f"log(1 + {own.column})" if own.log else own.column, values
+        yield values
         if own.knots:
-            yield f"{own.column} curve", spline_curve(values, own.knots)
+            yield spline_curve(values, own.knots)
     else:
         for level in own.levels:
-            yield f"{own.column} = {level}", table.categories[own.column] == level
+            yield table.categories[own.column] == level
     if own.indicator:
-        yield f"{own.column} missing", missing
+        yield missing
 
 
 def _scaled(values: FloatArray, log: bool) -> FloatArray:

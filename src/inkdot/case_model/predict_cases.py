@@ -54,13 +54,17 @@ class CasePrediction:
 def predict_cases(model: CaseModelFile, table: CaseTable) -> list[CasePrediction]:
     """Predict every case; one that cannot be predicted has a reason and stops no other."""
     both = model.arms[BOTH]
-    values = both.probabilities(table)
-    low = high = values
-    if both.replicates:
-        low, high = np.quantile(both.replicate_probabilities(table), [0.025, 0.975], axis=0)
+    # Values of which no logarithm exists, and numbers that grow beyond all bounds, end as a reason below.
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = both.probabilities(table)
+        low = high = values
+        if both.replicates:
+            low, high = np.quantile(both.replicate_probabilities(table), [0.025, 0.975], axis=0)
     found: list[CasePrediction] = []
     for row in range(len(table)):
         reason = _reason(model, table, row)
+        if not reason and not np.isfinite([values[row], low[row], high[row]]).all():
+            reason = "the model gives no finite number"
         probability = None if reason else float(values[row])
         missing = tuple(name for name in table.blocks if table.missing(name)[row])
         found.append(
