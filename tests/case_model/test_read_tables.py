@@ -101,7 +101,7 @@ def with_(inputs: CaseInputs, **changed: Any) -> CaseInputs:
 
 def test_the_slide_of_the_highest_score_stands_for_its_case(inputs: CaseInputs) -> None:
     table, notes = read_case_table(inputs)
-    # c is labelled unsure, and of e no slide could be read.
+    # c is labelled unsure, and of e no slide could be read; d is inadequate, and its cells are counted all the same.
     assert table.ids.tolist() == ["a", "b", "d"]
     assert table.positive.tolist() == [True, False, False]
     np.testing.assert_allclose(
@@ -121,9 +121,18 @@ def test_the_truth_may_be_a_column_or_the_signed_category(inputs: CaseInputs) ->
         "b": False,
         "d": False,
     }
-    assert notes[1] == "1 of 5 cases have a truth and no slide with results, left out."
+    assert (
+        notes[1]
+        == "1 of 5 cases have a truth and no value of a slide (none, failed or inadequate), left out."
+    )
     table, _ = read_case_table(with_(inputs, truth="signed_category"))
     assert dict(zip(table.ids.tolist(), table.positive.tolist(), strict=True)) == {"a": True, "b": False}
+
+
+def test_an_inadequate_slide_stands_for_no_score(inputs: CaseInputs) -> None:
+    table, notes = read_case_table(with_(inputs, slide_columns=["slide_score"]))
+    assert table.ids.tolist() == ["a", "b"]
+    assert notes[1].startswith("1 of 5 cases have a truth and no value of a slide")
 
 
 def test_without_a_truth_every_case_is_read(inputs: CaseInputs) -> None:
@@ -138,7 +147,7 @@ def test_without_a_truth_every_case_is_read(inputs: CaseInputs) -> None:
 
 def test_free_columns_may_hold_what_is_known_of_slides(inputs: CaseInputs) -> None:
     table, _ = read_case_table(with_(inputs, results=None, slide_columns=["age"], truth="outcome"))
-    assert table.ids.tolist() == ["a", "b", "d", "e"]
+    assert table.ids.tolist() == ["a", "d", "e"]  # b has no age
     assert table.blocks["age"] == "image"
 
 

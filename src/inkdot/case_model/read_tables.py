@@ -241,14 +241,18 @@ def _with_truth(
         else _slide_truth(len(cases), inputs, facts, of_case)
     )
     known: BoolArray = np.array([own is not None for own in truth])
-    no_slide: BoolArray = np.array([facts is not None and not of_case.get(row) for row in range(len(cases))])
+    # As in prediction: what stands for a missing score would be counted as what the slide says.
+    no_slide: BoolArray = np.all([table.missing(name) for name in inputs.slide_columns], axis=0)
     kept = np.flatnonzero(known & ~no_slide)
     positive = np.array([truth[row] is True for row in kept], np.bool_)
     notes = [
         f"{count} of {len(cases)} cases {why}, left out."
         for count, why in (
             (int((~known).sum()), "have no truth"),
-            (int((known & no_slide).sum()), "have a truth and no slide with results"),
+            (
+                int((known & no_slide).sum()),
+                "have a truth and no value of a slide (none, failed or inadequate)",
+            ),
         )
         if count
     ]
