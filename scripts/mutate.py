@@ -33,7 +33,7 @@ PRELOADED = (
 )
 METRICS = (
     "decision/abstention decision/calls decision/guarantees decision/thresholds slides/cellularity slides/froc slides/pooling "
-    "slides/slide_level slides/slide_score slides/subgroups calibration reliability intervals/delong "
+    "slides/slide_level slides/slide_score slides/subgroups calibration recalibration reliability intervals/delong "
     "intervals/confidence_intervals intervals/paired_bootstrap classification curves decision_curve predictive_values "
     "sample_size agreement ood_distance"
 )

@@ -58,6 +58,7 @@ def test_names_on_synthetic_slides_say_so(make_cases: MakeCases) -> None:
         Path("cases.csv"),
         replicates=20,
     )
+    assert str(found.gains[0].differences["selftest_auc.case.positive"]).startswith("+0.000")
     names = [*found.metrics_of("image"), *found.gains[0].differences]
     assert all(name.startswith("selftest_") for name in names)
 

@@ -159,10 +159,15 @@ def _unbounded(statistic: Statistic, table: CaseTable, seed: int) -> Estimate | 
 
 
 def _negated(own: Difference | None) -> Difference | None:
+    # Taken from 0.0, since the negative of 0.0 would be printed as -0.000.
     if own is None or own.low is None or own.high is None:
-        return None if own is None else replace(own, value=-own.value)
-    return replace(own, value=-own.value, low=-own.high, high=-own.low)
+        return None if own is None else replace(own, value=0.0 - own.value)
+    return replace(own, value=0.0 - own.value, low=0.0 - own.high, high=0.0 - own.low)
 
 
 def _negated_test(own: AucDifference | None) -> AucDifference | None:
-    return None if own is None else replace(own, value=-own.value, low=-own.high, high=-own.low, z=-own.z)
+    return (
+        None
+        if own is None
+        else replace(own, value=0.0 - own.value, low=0.0 - own.high, high=0.0 - own.low, z=0.0 - own.z)
+    )
