@@ -9,7 +9,7 @@ import pytest
 
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS
-from inkdot.manifest import read_slides, source_notes
+from inkdot.manifest import read_slides, slide_folder, source_notes
 from inkdot.manifest.slide_folder import dicom_series, slide_files
 
 
@@ -69,7 +69,7 @@ def test_links_that_lead_nowhere_are_slides_that_vanished(tmp_path: Path) -> Non
 
 def touched(folder: Path, *names: str) -> None:
     for name in names:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
 
 
@@ -79,30 +79,114 @@ def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
         "ok.svs",
         "b.vsi",
         "c.isyntax",
-        "d.bmp",
-        "slides.csv",
+        "more/d.bmp",
         "ok.geojson",
         "notes.TXT",
         "more.txt",
         "report.pdf",
         "export.json",
         ".hidden.vsi",
-        "more/e.svs",
     )
-    touched(tmp_path, "m.mrxs", "m/Index.dat", ".git/f.svs")
-    assert source_notes([tmp_path, tmp_path / "ok.svs", tmp_path / "slides.csv"]) == [
+    touched(tmp_path, "m.mrxs", "m/Index.dat", ".git/f.svs", "batch 2/g.svs")
+    (tmp_path / "batch 2/slides.csv").write_text("slide_id,path\ng,g.svs\n")
+    assert source_notes([tmp_path, tmp_path / "ok.svs"]) == [
         f"{tmp_path}: 3 files (b.vsi, c.isyntax, d.bmp) passed over: of a kind that is not read, or a name that is no text",
-        f"{tmp_path}: files beside the slides not read: 2 .txt, 1 .csv, 1 .geojson, 1 .json, 1 .pdf",
-        f"{tmp_path}: 1 subfolder (more) not searched; name them too, or list the slides in a slides.csv",
+        f"{tmp_path}: files beside the slides not read: 2 .txt, 1 .geojson, 1 .json, 1 .pdf",
+        f"{tmp_path}: 1 subfolder (batch 2) with a slides.csv of their own: name these tables to use what they say",
     ]
 
 
 def test_a_folder_without_slides_names_what_it_holds(tmp_path: Path) -> None:
-    touched(tmp_path, "a.vsi", "case 1/a.svs")
+    touched(tmp_path, "a.vsi", "old run/ledger.jsonl", "old run/overview/a.jpg")
     with pytest.raises(
-        ManifestError, match=r"found none; .*1 file \(a\.vsi\) .*; 1 subfolder \(case 1\) not searched"
+        ManifestError,
+        match=r"found none; .*1 file \(a\.vsi\) .*; 1 subfolder \(old run\) not searched: written by Inkdot",
     ):
         read_slides(tmp_path, DEFAULT_HEADS)
+
+
+def ids(folder: Path) -> dict[str, str]:
+    found = read_slides(folder, DEFAULT_HEADS)
+    return {entry.slide_id: entry.path.relative_to(folder).as_posix() for entry in found}
+
+
+def test_subfolders_are_searched_without_companions_hidden_ones_and_results(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "2024/b.svs", "2024/m.mrxs", "2024/m/Data0000.dat", "2024/m/label.jpg")
+    touched(tmp_path, ".cache/c.svs", "results/ledger.jsonl", "results/overview/a.jpg")
+    touched(tmp_path, "review/index.html", "review/tiles/0123.jpg", "model/model.json", "model/plot.png")
+    touched(
+        tmp_path, "study/project.qpproj", "study/data/1/thumbnail.jpg", "study/d.svs", "deep/er/still/e.ndpi"
+    )
+    assert ids(tmp_path) == {
+        "a": "a.svs",
+        "b": "2024/b.svs",
+        "d": "study/d.svs",
+        "e": "deep/er/still/e.ndpi",
+        "m": "2024/m.mrxs",
+    }
+    assert [note for note in source_notes([tmp_path]) if "not searched" in note] == [
+        f"{tmp_path}: 4 subfolders (model, results, review, data) not searched: written by Inkdot or QuPath"
+    ]
+
+
+def test_one_name_in_two_subfolders_is_two_slides(tmp_path: Path) -> None:
+    touched(tmp_path, "slide.svs", "case 1/slide.svs", "case 1/deep/SLIDE.svs", "case 2/other.svs")
+    assert ids(tmp_path) == {
+        "case 1_deep_SLIDE": "case 1/deep/SLIDE.svs",
+        "case 1_slide": "case 1/slide.svs",
+        "other": "case 2/other.svs",
+        "slide": "slide.svs",
+    }
+    (note,) = source_notes([tmp_path])
+    assert "2 slides have names that are in several subfolders" in note
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_in_a_circle_and_to_listed_slides_end(tmp_path: Path) -> None:
+    touched(tmp_path, "a/one.svs", "b/two.svs")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "b" / "a").symlink_to(tmp_path / "a")
+    (tmp_path / "0-link.svs").symlink_to(tmp_path / "b" / "two.svs")
+    assert set(ids(tmp_path)) == {"one", "two"}
+    assert source_notes([tmp_path]) == [
+        f"{tmp_path}: 1 link (0-link.svs) passed over: the slide is listed already"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="such rights bind no one there")
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "closed/b.svs")
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert names(tmp_path) == ["a.svs"]
+        assert source_notes([tmp_path]) == [
+            f"{tmp_path}: 1 subfolder (closed) not searched: cannot be listed"
+        ]
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+
+def test_a_whole_disk_named_by_mistake_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slide_folder, "MOST_FOLDERS", 3)
+    touched(tmp_path, "1/a.svs", "2/a.svs")
+    assert len(slide_files(tmp_path)) == 2
+    touched(tmp_path, "3/a.svs")
+    with pytest.raises(ManifestError, match="at most 3 subfolders to search, found more; name the folder"):
+        read_slides(tmp_path, DEFAULT_HEADS)
+
+
+def test_a_slides_csv_in_the_folder_is_used(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "b.svs", "more/c.svs")
+    (tmp_path / "slides.csv").write_text("slide_id,path,mpp,malignancy\nfirst,a.svs,0.5,malignant\n")
+    (entry,) = read_slides(tmp_path, DEFAULT_HEADS)
+    assert (entry.slide_id, entry.mpp and entry.mpp.x) == ("first", 0.5)
+    assert source_notes([tmp_path]) == [
+        f"{tmp_path}: its slides.csv is used; 2 slides (b.svs, c.svs) not listed in it: add a row for each that should be read"
+    ]
+    (tmp_path / "slides.csv").write_text("slide_id,path\na,a.svs\nb,b.svs\nc,more/c.svs\n")
+    assert source_notes([tmp_path]) == [f"{tmp_path}: its slides.csv is used"]
 
 
 def test_images_that_no_index_names_are_passed_over_by_name(tmp_path: Path) -> None:
@@ -176,10 +260,13 @@ def test_a_folder_of_one_dicom_series_is_a_slide_of_its_name(tmp_path: Path) -> 
     (tmp_path / "a.svs").write_bytes(b"slide")
     largest = slide / "77.1.dcm"
     found = read_slides(tmp_path, DEFAULT_HEADS)
-    assert {entry.slide_id: entry.path for entry in found} == {"a": tmp_path / "a.svs", "case 1.2": largest}
-    assert any(
-        "2 subfolders (one file, two series) not searched" in note for note in source_notes([tmp_path])
-    )
+    assert {entry.slide_id: entry.path for entry in found} == {
+        "a": tmp_path / "a.svs",
+        "b": tmp_path / "two series" / "b.dcm",
+        "case 1.2": largest,
+        "one file_a": tmp_path / "one file" / "a.dcm",
+        "two series_a": tmp_path / "two series" / "a.dcm",
+    }
     for source in (slide, largest):
         assert [(entry.slide_id, entry.path) for entry in read_slides(source, DEFAULT_HEADS)] == [
             ("case 1.2", largest)

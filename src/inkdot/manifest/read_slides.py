@@ -14,21 +14,11 @@ from inkdot.manifest.columns import KNOWN, PATIENT_PREFIX, PREPARATIONS, REQUIRE
 from inkdot.manifest.csv_table import CsvRow, read_csv
 from inkdot.manifest.file_names import (
     LONGEST_ID_BYTES,
-    composed,
     existing_spelling,
-    id_of_name,
     is_usable_id,
-    is_writable_name,
 )
-from inkdot.manifest.slide_folder import (
-    SLIDE_SUFFIXES,
-    counted,
-    counted_kinds,
-    dicom_slide,
-    passed_over,
-    slide_files,
-    slide_names,
-)
+from inkdot.manifest.folder_slides import passed_over_notes, slides_of_files, table_of
+from inkdot.manifest.slide_folder import SLIDE_SUFFIXES, dicom_slide, scan_folder
 from inkdot.manifest.stated_scale import check_stated_mpp
 from inkdot.records import Mpp, Preparation, SlideEntry
 from inkdot.units import MicrometresPerPixel
@@ -43,8 +33,8 @@ def read_slides(
     """Read a ``slides.csv``, or list a slide file or a folder of slides; sorted by slide_id.
 
     Args:
-        source: A table (.csv), one slide, or a folder, whose slides are named by their file stem; a DICOM slide of several
-            files by its folder.
+        source: A table (.csv), one slide, or a folder: its ``slides.csv`` where it has one, else the slides in it and in its
+            subfolders, named by their file stem; a DICOM slide of several files by its folder.
         heads: The heads, whose labels are in the columns ``<head>`` (slide) and ``patient_<head>`` (patient).
         unknown_labels: What happens to labels that their head does not have.
 
@@ -57,16 +47,18 @@ def read_slides(
             f"{source}: expected a slides.csv, a slide or a folder of slides, found nothing there; correct the path"
         )
     if source.is_dir():
-        paths = slide_files(source)
-        if not paths:
-            notes = "".join(f"; {note}" for note in _passed_over(source))
+        if (table := table_of(source)) is not None:
+            return read_slides(table, heads, unknown_labels=unknown_labels)
+        scan = scan_folder(source)
+        if not scan.slides:
+            notes = "".join(f"; {note}" for note in passed_over_notes(scan))
             raise ManifestError(
                 f"{source}: expected slide files, found none; known suffixes are {' '.join(sorted(SLIDE_SUFFIXES))}{notes}"
             )
-        return _unique(_of_files(paths), str(source))
+        return _unique(slides_of_files(scan.slides, source), str(source))
     if source.suffix.lower() == ".csv":
         return _unique(_read_table(source, heads, unknown_labels), str(source))
-    return _of_files([source])
+    return slides_of_files([source])
 
 
 def read_all_slides(
@@ -83,70 +75,9 @@ def read_all_slides(
     return _unique(entries, ", ".join(str(source) for source in sources))
 
 
-def source_notes(sources: Sequence[Path]) -> list[str]:
-    """What of slides and folders of slides is passed over or named otherwise, one line each, for the start of a command.
-
-    Args:
-        sources: As given to the command. Tables have no notes: they list their slides.
-    """
-    notes: list[str] = []
-    for source in map(existing_spelling, sources):
-        paths = (
-            slide_files(source) if source.is_dir() else [source] if source.suffix.lower() != ".csv" else []
-        )
-        names = slide_names(paths)
-        notes += [
-            f"{entry.path}: its slide_id is {entry.slide_id!r}, since its name holds what a slide_id cannot"
-            for entry in _of_files(paths)
-            if entry.slide_id != composed(names[entry.path])
-        ]
-        if source.is_dir():
-            notes += [f"{source}: {note}" for note in _passed_over(source)]
-    return notes
-
-
-def _passed_over(folder: Path) -> list[str]:
-    files, beside, folders = passed_over(folder)
-    notes: list[str] = []
-    if files:
-        notes.append(
-            f"{counted(files, 'file')} passed over: of a kind that is not read, or a name that is no text"
-        )
-    if beside:
-        notes.append(f"files beside the slides not read: {counted_kinds(beside)}")
-    if folders:
-        notes.append(
-            f"{counted(folders, 'subfolder')} not searched; name them too, or list the slides in a slides.csv"
-        )
-    return notes
-
-
 def _slide_file(path: Path) -> Path:
     """The file by which a slide is opened: of a folder of one DICOM series its largest one."""
     return dicom_slide(path) or path
-
-
-def _of_files(paths: Sequence[Path]) -> list[SlideEntry]:
-    """Slides by their files. Changed names that would be those of others are numbered: one odd name must not stop a batch."""
-    for path in paths:
-        if not is_writable_name(path):
-            shown = path.name.encode("utf-8", "backslashreplace").decode("utf-8")
-            raise ManifestError(
-                f"the file's name: expected a name of text (UTF-8), found {shown!r}; rename the file"
-            )
-    names = slide_names(paths)
-    taken = {name.casefold() for name in map(composed, names.values()) if is_usable_id(name)}
-    entries: list[SlideEntry] = []
-    for path in paths:
-        name = composed(names[path])
-        slide_id = first_id = id_of_name(name)
-        count = 1
-        while slide_id != name and slide_id.casefold() in taken:
-            count += 1
-            slide_id = f"{first_id}_{count}"
-        taken.add(slide_id.casefold())
-        entries.append(SlideEntry(slide_id=slide_id, path=path))
-    return entries
 
 
 def _check_id(where: str, what: str, slide_id: str, change: str) -> None:

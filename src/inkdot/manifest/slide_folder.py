@@ -1,11 +1,13 @@
 """Finds the slides of a folder, where one slide may consist of several files."""
 
-from collections import Counter
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from inkdot.manifest.file_names import is_writable_name
+from inkdot.errors import ManifestError
+from inkdot.manifest.file_names import composed, is_writable_name
 
 SLIDE_SUFFIXES: Final = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"}
@@ -21,6 +23,21 @@ _BESIDE = frozenset(
 )
 """Suffixes of files that lie beside slides by rights."""
 
+TABLE_NAME: Final = "slides.csv"
+"""The table that is read in place of a folder's files where it lies in the folder."""
+
+MOST_FOLDERS: Final = 10_000
+"""Subfolders that are searched: a whole disk, named by mistake, ends in one line."""
+
+_OUTPUT_MARKERS: Final = (
+    {"ledger.jsonl"},  # tile, embed, predict
+    {"model.json"},
+    {"evaluation.json"},
+    {"index.html", "tiles"},  # review export
+    {"index.html", "worklist.csv"},
+)
+"""Names of which all are in a folder that a command wrote."""
+
 _NAMED = 5
 _INDEX_BYTES = 1 << 20
 _DICOM_WORD_AT = 128
@@ -28,46 +45,119 @@ _SERIES_TAG = b"\x20\x00\x0e\x00UI"  # (0020,000E) Series Instance UID, explicit
 _HEADER_BYTES = 1 << 18
 
 
-def slide_files(folder: Path) -> list[Path]:
-    """List the slides of a folder, one file each, sorted by path.
-
-    Hidden files are skipped: macOS writes files such as ``._a.svs`` on other file systems. A broken link counts as a slide,
-    which then fails by its name. Beside a ``.vms`` or ``.vmu`` index, JPEG files are parts of its slide, label included. Of
-    the files of one DICOM series, the largest one is listed; a subfolder of one series is a slide, too.
-    """
-    listed, _ = _listed(folder)
-    nested = [largest for path in folder.iterdir() if (largest := dicom_slide(path)) is not None]
-    return sorted([*_one_per_series(listed), *nested])
-
-
-class PassedOver(NamedTuple):
-    """What of a folder is no part of any slide that is listed; each sorted.
+class FolderScan(NamedTuple):
+    """What a folder and its subfolders hold; each list is sorted.
 
     Attributes:
-        files: Files that may be slides or hold some.
+        slides: One file per slide.
+        others: Files that may be slides or hold some.
         beside: Tables, annotations and texts, which lie beside slides by rights.
-        folders: Subfolders.
+        tables: Each ``slides.csv`` in a subfolder.
+        outputs: Subfolders that a command of Inkdot or QuPath wrote; not searched.
+        unreadable: Subfolders that could not be listed.
+        repeated: Slides that lead to a file that is listed already: links.
     """
 
-    files: list[Path]
+    slides: list[Path]
+    others: list[Path]
     beside: list[Path]
-    folders: list[Path]
+    tables: list[Path]
+    outputs: list[Path]
+    unreadable: list[Path]
+    repeated: list[Path]
 
 
-def passed_over(folder: Path) -> PassedOver:
-    """What of a folder is passed over, but for hidden files and the data folders of MIRAX and VMS slides."""
-    _, others = _listed(folder)
-    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() == ".mrxs"}
-    folders = [
-        path
-        for path in folder.iterdir()
-        if path.is_dir()
-        and not path.name.startswith(".")
-        and path.name not in stems
-        and dicom_slide(path) is None
-    ]
-    beside = [path for path in others if path.suffix.lower() in _BESIDE]
-    return PassedOver(sorted(set(others) - set(beside)), sorted(beside), sorted(folders))
+def scan_folder(folder: Path) -> FolderScan:
+    """Search a folder and its subfolders for slides.
+
+    Hidden files and folders are skipped: macOS writes files such as ``._a.svs`` on other file systems. So are the data folders
+    of MIRAX slides, and folders that a command wrote (:data:`_OUTPUT_MARKERS`): their images are no slides. A folder that
+    is reached twice, by links, is searched once. A broken link counts as a slide, which then fails by its name. Beside a
+    ``.vms`` or ``.vmu`` index, JPEG files are parts of its slide, label included. Of the files of one DICOM series, the
+    largest one is listed; a subfolder of one series is a slide, too.
+
+    Raises:
+        ManifestError: The folder itself cannot be listed, or has more than :data:`MOST_FOLDERS` subfolders.
+    """
+    scan = FolderScan([], [], [], [], [], [], [])
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = current.stat()
+            paths = [path for path in sorted(current.iterdir()) if not path.name.startswith(".")]
+        except OSError as error:
+            if current == folder:
+                raise ManifestError(
+                    f"{folder}: expected a folder that can be listed, found: {error.strerror}; change its rights or the path"
+                ) from None
+            scan.unreadable.append(current)
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if len(seen) > MOST_FOLDERS:
+            raise ManifestError(
+                f"{folder}: expected at most {MOST_FOLDERS:,} subfolders to search, found more; name the folder of the slides, "
+                "or list them in a slides.csv"
+            )
+        if current != folder and (
+            is_output_folder(paths) or (current.name == "data" and _beside_project(current))
+        ):
+            scan.outputs.append(current)
+            continue
+        waiting += _scan_one(folder, current, paths, scan)
+    _drop_repeated(scan)
+    for found in scan:
+        found.sort()
+    return scan
+
+
+def _scan_one(root: Path, folder: Path, paths: Sequence[Path], scan: FolderScan) -> list[Path]:
+    """Add what one folder holds to the scan; returns its subfolders that may hold slides."""
+    listed, others = _listed([path for path in paths if path.is_file() or _leads_nowhere(path)])
+    scan.slides.extend(_one_per_series(listed))
+    for path in others:
+        if folder != root and path.name.lower() == TABLE_NAME:
+            scan.tables.append(path)
+        else:
+            (scan.beside if path.suffix.lower() in _BESIDE else scan.others).append(path)
+    stems = {path.stem for path in paths if path.suffix.lower() == ".mrxs"}
+    further: list[Path] = []
+    for path in paths:
+        if not path.is_dir() or path.name in stems:
+            continue
+        if (largest := dicom_slide(path)) is not None:
+            scan.slides.append(largest)
+        else:
+            further.append(path)
+    return further
+
+
+def is_output_folder(paths: Iterable[Path]) -> bool:
+    """Whether a folder with these files was written by a command of Inkdot."""
+    names = {path.name for path in paths}
+    return any(marker <= names for marker in _OUTPUT_MARKERS)
+
+
+def _beside_project(folder: Path) -> bool:
+    """Whether this is the folder ``data`` of a QuPath project, with its thumbnails."""
+    return any(path.suffix.lower() == ".qpproj" for path in folder.parent.iterdir())
+
+
+def _drop_repeated(scan: FolderScan) -> None:
+    """Keep one path to each slide: the file itself before links to it."""
+    by_file: dict[str, Path] = {}
+    for path in sorted(scan.slides, key=lambda path: (path.is_symlink(), len(path.parts), path)):
+        if by_file.setdefault(os.path.realpath(path), path) is not path:
+            scan.repeated.append(path)
+    scan.slides[:] = by_file.values()
+
+
+def slide_files(folder: Path) -> list[Path]:
+    """List the slides of a folder and its subfolders, one file each, sorted by path: see :func:`scan_folder`."""
+    return scan_folder(folder).slides
 
 
 def counted_kinds(paths: Iterable[Path]) -> str:
@@ -85,13 +175,8 @@ def counted(paths: Sequence[Path], what: str) -> str:
     return f"{len(paths)} {what}{'s' if len(paths) > 1 else ''} ({shown})"
 
 
-def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files that are slides or parts of a DICOM series, and those that belong to no slide."""
-    paths = [
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.is_file() or _leads_nowhere(path))
-    ]
+def _listed(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Of the files of one folder, those that are slides or parts of a DICOM series, and those that belong to no slide."""
     slides = [path for path in paths if path.suffix.lower() in SLIDE_SUFFIXES and is_writable_name(path)]
     others = [path for path in paths if path not in set(slides)]
     indexes = [path for path in slides if path.suffix.lower() in _INDEXES]
@@ -141,11 +226,28 @@ def dicom_slide(folder: Path) -> Path | None:
     return min(slides, key=_largest_first)
 
 
-def slide_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """What slides are called: the file without its suffix; a DICOM slide of several files by its folder."""
+def slide_names(paths: Sequence[Path], root: Path | None = None) -> dict[Path, str]:
+    """What slides are called: the file without its suffix; a DICOM slide of several files by its folder.
+
+    Args:
+        paths: The slides.
+        root: The folder that was searched: slides of one name in several of its subfolders have the names of these before
+            their own, such as ``case1_slide``.
+    """
     dicom = {path: path.absolute().parent for path in paths if path.suffix.lower() == ".dcm"}
     whole = {folder for folder in set(dicom.values()) if dicom_slide(folder) is not None}
-    return {path: dicom[path].name if dicom.get(path) in whole else path.stem for path in paths}
+    units = {path: path.parent if dicom.get(path) in whole else path for path in paths}
+    names = {path: path.absolute().parent.name if unit != path else path.stem for path, unit in units.items()}
+    if root is None:
+        return names
+    folders: defaultdict[str, set[Path]] = defaultdict(set)
+    for path, name in names.items():
+        folders[composed(name).casefold()].add(units[path].parent)
+    for path, name in names.items():
+        parent = units[path].parent
+        if len(folders[composed(name).casefold()]) > 1 and parent.is_relative_to(root):
+            names[path] = "_".join([*parent.relative_to(root).parts, name])
+    return names
 
 
 def dicom_series(path: Path) -> bytes:
