@@ -23,6 +23,7 @@ from inkdot.cli.plan import plan
 from inkdot.cli.predict import predict
 from inkdot.cli.prepare import demo, doctor, init, synth, tile
 from inkdot.cli.review import review
+from inkdot.cli.run import run
 from inkdot.cli.status import merge, status
 from inkdot.cli.stress import stress
 from inkdot.cli.train import TRAIN_SETTINGS, train
@@ -40,6 +41,7 @@ Where to find what (COMMAND --help lists the options):
   foundation models, pretrained encoders          encoders
   test-time augmentation (TTA)                    config: model
   abstention, selective risk                      config: training
+  check, score and review in one step             run
   out-of-distribution (OOD) detection, heat maps  predict
   SLURM job arrays, shards, progress of a batch   predict --shard, status
   AUC, calibration, confidence intervals          evaluate
@@ -63,7 +65,6 @@ app = typer.Typer(
     epilog=_OVERVIEW,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -74,6 +75,7 @@ app.command(epilog=TRAIN_SETTINGS)(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(stress)
+app.command()(run)
 app.command()(predict)
 app.command()(status)
 app.command()(merge)

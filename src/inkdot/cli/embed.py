@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from inkdot.cli.options import (
+    Changes,
     CpusPerSlide,
     DryRun,
     EngineName,
@@ -20,6 +21,7 @@ from inkdot.cli.options import (
     Stain,
     Workers,
     batch_settings,
+    config_of,
 )
 
 _Config = Annotated[
@@ -69,6 +71,7 @@ def embed(
     slides: Slides,
     out: Annotated[Path, typer.Option(help="Run folder: embeddings, tiles, ledger; a rerun resumes.")],
     config: _Config = None,
+    changes: Changes = None,
     encoder: _Encoder = "",
     weights: _Weights = "",
     model: _Model = None,
@@ -93,12 +96,11 @@ def embed(
 
     Writes OUT/embeddings/<slide_id>.h5, which TRIDENT and CLAM read as it is. Time and disk space are printed beforehand.
     """
-    from inkdot.config import load_config
     from inkdot.pipeline.batch_settings import SlideOverrides
     from inkdot.stages import embed as stage
 
     settings = stage.EmbedSettings(
-        config=load_config(config) if config else None,
+        config=config_of(config, changes),
         encoder=encoder,
         weights=weights,
         model=model,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inkdot.cli.options import ModelPath, Workers, slides_or_images
+from inkdot.cli.options import Changes, ModelPath, Workers, config_of, slides_or_images
 
 
 def evaluate(
@@ -24,6 +24,7 @@ def evaluate(
             "--config", help="Config file with what annotations mean, or with the columns of images.csv."
         ),
     ] = None,
+    changes: Changes = None,
     allow_synthetic_model: Annotated[
         bool,
         typer.Option(
@@ -46,11 +47,10 @@ def evaluate(
     Metrics, each with a confidence interval over patients: AUC, sensitivity and specificity, predictive values, decision curve,
     calibration, FROC, misses, the number of cells as a rival, further heads, selective prediction (abstention) and subgroups.
     """
-    from inkdot.config import load_config
     from inkdot.stages import evaluate as stage
 
     table, of_images = slides_or_images(slides, images)
-    settings = load_config(config) if config else None
+    settings = config_of(config, changes)
     prevalences = _prevalences(prevalence)
     if of_images:
         code = stage.run_images(

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from inkdot.cli.options import AsJson
+
 model = typer.Typer(
     help="Show, verify or export a model.",
     no_args_is_help=True,
@@ -15,11 +17,11 @@ _Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, s
 
 
 @model.command("show")
-def show(folder: _Model) -> None:
+def show(folder: _Model, as_json: AsJson = False) -> None:
     """Print heads, training data and validation metrics."""
     from inkdot.stages.model import show as stage
 
-    raise typer.Exit(stage.run(folder))
+    raise typer.Exit(stage.run(folder, as_json=as_json))
 
 
 @model.command("verify")
@@ -59,7 +61,7 @@ def encoders(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="An encoder; left out: the table.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List published encoders (UNI, Virchow, CROWN, …) by name.
 

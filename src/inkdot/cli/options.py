@@ -10,6 +10,7 @@ import typer
 from inkdot.errors import UserError, renamed_message
 
 if TYPE_CHECKING:
+    from inkdot.config import Config
     from inkdot.pipeline.batch_settings import BatchSettings, SlideOverrides
 
 Slides = Annotated[
@@ -18,6 +19,15 @@ Slides = Annotated[
 ConfigPath = Annotated[
     Path, typer.Option("--config", help="Config file (YAML), such as configs/thinprep.yaml.")
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value of the config, such as tiling.mpp=0.5; repeatable. The value is YAML.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output in place of text.")]
 ModelPath = Annotated[Path, typer.Option("--model", help="A model folder, such as RUN/model.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Number of processes that read slides.")]
 Mpp = Annotated[
@@ -86,6 +96,24 @@ def renamed_options(words: Sequence[str]) -> str | None:
         found = [(old, renames[old]) for old in given if old in renames]
         if found:
             return f"inkdot {command}: {renamed_message(found)}"
+    return None
+
+
+def config_of(path: Path | None, changes: Sequence[str] | None) -> "Config | None":
+    """The config of a command where it is optional; None where no file was given.
+
+    Raises:
+        UserError: Changes without a config file.
+    """
+    from inkdot.config import load_config
+
+    if path is not None:
+        return load_config(path, changes or ())
+    if changes:
+        raise UserError(
+            f"--set: expected --config, whose values it replaces, found none; name a config file (`inkdot init` writes one), "
+            f"or leave out --set {changes[0]}"
+        )
     return None
 
 

@@ -1,11 +1,12 @@
 """``inkdot predict``."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Never
+from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
 from inkdot.cli.options import (
+    Changes,
     CpusPerSlide,
     DryRun,
     EngineName,
@@ -20,8 +21,12 @@ from inkdot.cli.options import (
     Stain,
     Workers,
     batch_settings,
+    config_of,
 )
 from inkdot.errors import UserError
+
+if TYPE_CHECKING:
+    from inkdot.config import Config
 
 _AllowSyntheticModel = Annotated[
     bool,
@@ -83,6 +88,7 @@ def predict(
     ] = None,
     images: _Images = None,
     config: _ImagesConfig = None,
+    changes: Changes = None,
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
@@ -115,7 +121,7 @@ def predict(
             images,
             model,
             out,
-            config,
+            config_of(config, changes),
             keep_ood_calls=keep_ood_calls,
             allow_synthetic_model=allow_synthetic_model,
             runtime=runtime,
@@ -157,7 +163,7 @@ def _predict_images(
     images: Path,
     model: Path,
     out: Path,
-    config: Path | None,
+    config: "Config | None",
     *,
     keep_ood_calls: bool,
     allow_synthetic_model: bool,
@@ -166,14 +172,13 @@ def _predict_images(
     """Score images in place of slides, and end the command."""
     if slides:
         raise UserError("expected slides or --images, found both; give one of them")
-    from inkdot.config import load_config
     from inkdot.stages import predict_images as stage
 
     code = stage.run(
         images,
         model,
         out,
-        config=load_config(config) if config else None,
+        config=config,
         keep_ood_calls=keep_ood_calls,
         allow_synthetic_model=allow_synthetic_model,
         runtime=runtime,

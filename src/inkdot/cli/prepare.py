@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from inkdot.cli.options import (
+    AsJson,
+    Changes,
     ConfigPath,
     CpusPerSlide,
     DryRun,
@@ -56,6 +58,7 @@ def doctor(
     config: Annotated[
         Path | None, typer.Option("--config", help="Config file with which the slides would be tiled.")
     ] = None,
+    changes: Changes = None,
     mpp: Mpp = None,
     stain: Stain = None,
     preparation: Preparation = None,
@@ -63,21 +66,34 @@ def doctor(
     cases: Annotated[
         Path | None, typer.Option(help="Table of the cases [default: cases.csv beside slides.csv, if any].")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check slides and this machine; write nothing.
 
-    Opens every slide and reports what would fail later, and why.
+    Opens every slide and reports what would fail later, and why, with which config.
     """
-    from inkdot.config import default_config, load_config
+    from inkdot.config import config_from_mapping, load_config
+    from inkdot.config.changes import with_changes
     from inkdot.manifest import known_preparation
     from inkdot.pipeline.batch_settings import SlideOverrides
+    from inkdot.pipeline.doctor_report import config_words
     from inkdot.stages import doctor as stage
 
-    settings = load_config(config) if config else default_config(known_preparation(preparation or "thinprep"))
-    overrides = SlideOverrides(mpp, stain, preparation)
-    raise typer.Exit(
-        stage.run(slides, settings, overrides, slide_timeout_s=slide_timeout or None, cases=cases)
+    if config is not None:
+        settings = load_config(config, changes or ())
+    else:
+        assumed = {"preparation": known_preparation(preparation or "thinprep")}
+        settings = config_from_mapping(with_changes(assumed, changes or ()), source="--set")
+    code = stage.run(
+        slides,
+        settings,
+        SlideOverrides(mpp, stain, preparation),
+        config_source=config_words(config, preparation, changes or ()),
+        slide_timeout_s=slide_timeout or None,
+        cases=cases,
+        as_json=as_json,
     )
+    raise typer.Exit(code)
 
 
 def synth(
@@ -104,6 +120,7 @@ def tile(
     slides: Slides,
     config: ConfigPath,
     out: Annotated[Path, typer.Option(help="Run folder: tiles, masks, ledger.")],
+    changes: Changes = None,
     workers: Workers = 2,
     slide_timeout: SlideTimeout = 600,
     engine: EngineName = "local",
@@ -132,4 +149,4 @@ def tile(
         dry_run=dry_run,
         shard=shard,
     )
-    raise typer.Exit(stage.run(slides, load_config(config), out, batch))
+    raise typer.Exit(stage.run(slides, load_config(config, changes or ()), out, batch))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from inkdot.cli.options import Changes, config_of
 from inkdot.cli.review_study import study as study_commands
 from inkdot.errors import UserError
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -75,6 +76,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to hand over; open its index.html.")],
     top: Top = None,
     config: ReviewSettings = None,
+    changes: Changes = None,
     blinded: Blinded = None,
     pseudonymise: Pseudonymise = False,
     identifiers: Annotated[
@@ -96,7 +98,7 @@ def export(
         stage.run(
             results,
             out,
-            config=_review(config),
+            config=_review(config, changes),
             top_n=top,
             blinded_seed=blinded,
             pseudonymise=pseudonymise,
@@ -107,11 +109,12 @@ def export(
     )
 
 
-def _review(config: Path | None) -> "ReviewConfig":
+def _review(config: Path | None, changes: list[str] | None) -> "ReviewConfig":
     """The part `review` of a config, else the defaults."""
-    from inkdot.config import ReviewConfig, load_config
+    from inkdot.config import ReviewConfig
 
-    return load_config(config).review if config else ReviewConfig()
+    settings = config_of(config, changes)
+    return settings.review if settings else ReviewConfig()
 
 
 def _lines(path: Path) -> list[str]:
@@ -147,6 +150,7 @@ def serve(
     ] = None,
     top: Top = None,
     config: ReviewSettings = None,
+    changes: Changes = None,
     blinded: Blinded = None,
     pseudonymise: Pseudonymise = False,
     annotations: Annotated[
@@ -178,7 +182,7 @@ def serve(
     from inkdot.serve.served_results import ServeSettings
     from inkdot.stages.review import serve as stage
 
-    shown = _review(config)
+    shown = _review(config, changes)
     if study is not None and (top is not None or blinded is not None or query_list is not None):
         raise UserError(
             "--study: expected no --top, --blinded or --query-list, which the study says; leave them out"
@@ -221,6 +225,7 @@ def import_(
     ] = None,
     reader: Annotated[str, typer.Option(help="For GeoJSON: pseudonym of the reader who used QuPath.")] = "",
     config: _HeadsOf = None,
+    changes: Changes = None,
     finder_corrections: Annotated[
         Path | None,
         typer.Option(
@@ -252,7 +257,7 @@ def import_(
         stage.run(
             verdicts,
             out,
-            heads=_heads(config),
+            heads=_heads(config, changes),
             results=results,
             reader=reader,
             finder_corrections=finder_corrections,
@@ -343,18 +348,17 @@ def next_(
 
 
 @review.command("agreement")
-def agreement(verdicts: _Verdicts, config: _HeadsOf = None) -> None:
+def agreement(verdicts: _Verdicts, config: _HeadsOf = None, changes: Changes = None) -> None:
     """Compute inter-reader agreement (kappa).
 
     Cohen's kappa of two readers, Fleiss' of several, with intervals.
     """
     from inkdot.stages.review import agreement as stage
 
-    raise typer.Exit(stage.run(verdicts, heads=_heads(config)))
+    raise typer.Exit(stage.run(verdicts, heads=_heads(config, changes)))
 
 
-def _heads(config: Path | None) -> tuple[Head, ...]:
+def _heads(config: Path | None, changes: list[str] | None) -> tuple[Head, ...]:
     """The heads of a config, else the default ones."""
-    from inkdot.config import load_config
-
-    return load_config(config).head_records if config else DEFAULT_HEADS
+    settings = config_of(config, changes)
+    return settings.head_records if settings else DEFAULT_HEADS

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from inkdot.cli.options import Changes, config_of
+
 
 def stress(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, such as RUN/model.")],
@@ -22,6 +24,7 @@ def stress(
     config: Annotated[
         Path | None, typer.Option("--config", help="Config file with the columns of images.csv.")
     ] = None,
+    changes: Changes = None,
     corruption: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,10 +37,9 @@ def stress(
 
     Levels are in physical units (µm, stops, %). Intervals are by resampling patients.
     """
-    from inkdot.config import load_config
     from inkdot.stages import stress as stage
 
-    settings = load_config(config) if config else None
+    settings = config_of(config, changes)
     raise typer.Exit(
         stage.run(
             model,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inkdot.cli.options import ConfigPath, DryRun, Workers, slides_or_images
+from inkdot.cli.options import Changes, ConfigPath, DryRun, Workers, slides_or_images
 
 TRAIN_SETTINGS = """\b
 Config keys (`inkdot init` explains all):
@@ -25,6 +25,7 @@ Config keys (`inkdot init` explains all):
 def train(
     config: ConfigPath,
     out: Annotated[Path, typer.Option(help="Run folder; the model is OUT/model.")],
+    changes: Changes = None,
     slides: Annotated[Path | None, typer.Option(help="A slides.csv with labels or annotations.")] = None,
     images: Annotated[
         Path | None, typer.Option(help="Instead of slides: an images.csv of labelled images.")
@@ -58,7 +59,7 @@ def train(
     from inkdot.stages import train as stage
 
     table, of_images = slides_or_images(slides, images)
-    settings = load_config(config)
+    settings = load_config(config, changes or ())
     if of_images:
         raise typer.Exit(
             stage.run_images(

@@ -1,9 +1,10 @@
 """Reads YAML configs; errors name the file and the key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
+from inkdot.config.changes import with_changes
 from inkdot.config.presets import default_config
 from inkdot.config.renamed import renames
 from inkdot.config.schema import Config
@@ -12,14 +13,21 @@ from inkdot.errors import ConfigError, renamed_message
 from inkdot.records import Preparation
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """Read a config file; keys of ``tiling`` that are not written have the preparation's default.
 
+    Args:
+        path: The file.
+        changes: ``key=value`` each, which replace what the file says; see :func:`inkdot.config.changes.with_changes`.
+
     Raises:
-        ConfigError: The file is missing, is not YAML in UTF-8, or has an unknown or mistyped key.
+        ConfigError: The file is missing, is not YAML in UTF-8, or has an unknown or mistyped key; or a change is wrong.
     """
-    hint = f"`inkdot init --out {path}` writes one"
-    return config_from_mapping(read_mapping(path, "a config file", hint), source=str(path))
+    data = read_mapping(path, "a config file", f"`inkdot init --out {path}` writes one")
+    read = config_from_mapping(
+        data, source=str(path)
+    )  # an error of the file is not named as one of the changes
+    return config_from_mapping(with_changes(data, changes), source="--set") if changes else read
 
 
 def config_from_mapping(data: Mapping[str, object], source: str = "config") -> Config:

@@ -91,7 +91,7 @@ def validated(model: type[Model], data: Mapping[str, object], source: str) -> Mo
 
 def _mapping(path: Path, text: str) -> Mapping[str, object]:
     try:
-        data = _constructed(text)
+        data = read_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ConfigError(
@@ -112,7 +112,7 @@ def _mapping(path: Path, text: str) -> Mapping[str, object]:
     return cast("Mapping[str, object]", data)
 
 
-def _constructed(text: str) -> object:
+def read_yaml(text: str) -> object:
     """The value of a YAML document whose aliases, written out, have at most :data:`_MOST_VALUES` values."""
     loader = _StrictLoader(text)
     try:
@@ -139,7 +139,10 @@ def _error_line(item: dict[str, object], root: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in location) or "(top level)"
     kind, message = str(item["type"]), str(item["msg"])
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _keys_beside(location, root), n=1)
+        name = str(location[-1])
+        near = difflib.get_close_matches(name, _keys_beside(location, root), n=1) or [
+            full for full in _dotted_keys(root) if full.endswith(f".{name}")
+        ]
         return f"{key}: unknown key; " + (f"did you mean {near[0]!r}?" if near else "remove it or correct it")
     if kind == "missing":
         return f"{key}: expected a value, found none; add it"
@@ -160,6 +163,17 @@ def _keys_beside(location: tuple[str | int, ...], root: type[BaseModel]) -> list
         inner = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
         model = next((t for t in inner if issubclass(t, BaseModel)), model)
     return list(model.model_fields)
+
+
+def _dotted_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """All keys that have a section, such as ``training.epochs``."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        found.append(prefix + name)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += _dotted_keys(inner, f"{prefix}{name}.")
+    return found
 
 
 def _shown(value: object) -> str:

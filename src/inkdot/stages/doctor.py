@@ -1,5 +1,6 @@
 """``inkdot doctor``: check every slide and the machine, and print what would fail later and why."""
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from inkdot.execution.process_pool import ProcessPool
 from inkdot.execution.task import Returned
 from inkdot.manifest import read_slides, source_notes
 from inkdot.pipeline.batch_settings import SlideOverrides
+from inkdot.pipeline.doctor_report import DoctorReport, config_line, scale_notes
 from inkdot.pipeline.inspect_slide import SlideInspection, inspect_slide
 from inkdot.records import SlideEntry
 from inkdot.storage.disk import free_bytes, readable_bytes
@@ -32,8 +34,10 @@ def run(
     config: Config,
     overrides: SlideOverrides | None = None,
     *,
+    config_source: str = "",
     slide_timeout_s: float | None = None,
     cases: Path | None = None,
+    as_json: bool = False,
 ) -> int:
     """Print tables of the slides, the patients and the machine; nothing is written.
 
@@ -41,9 +45,11 @@ def run(
         slides: A ``slides.csv``, a slide, or a folder.
         config: How the slides would be tiled, and the heads.
         overrides: Values that replace those of every slide.
+        config_source: Where the config is from, as words.
         slide_timeout_s: Slides are checked in a process of their own, which a decoder may end, and one without progress for
             this many seconds is stopped; None checks them in this process.
         cases: Table of the cases; ``cases.csv`` beside ``slides.csv`` where None, if there is one.
+        as_json: Print JSON to stdout in place of the tables.
 
     Returns:
         0 when every slide and every cell of the cases could be used, 1 when some could not.
@@ -54,28 +60,40 @@ def run(
     console, progress = Console(), Console(stderr=True)
     entries = (overrides or SlideOverrides()).apply(read_slides(slides, config.head_records))
     of_cases = _case_findings(cases, slides, entries)
-    reports = _reports(entries, config, slide_timeout_s, progress)
-    console.print(_slide_table(entries, reports, at_most=config.tiling.mode == "clusters"))
+    reports = check_slides(entries, config, slide_timeout_s, progress)
     regions = {report.slide_id: [(label.head, label.label) for label in report.labels] for report in reports}
-    counts = count_labels(entries, regions, config.head_records)
     notes = [
         *source_notes([slides]),
+        *scale_notes(reports, config),
         *cohort_notes(entries),
         *_training_notes(entries, regions, config),
         *_disk_notes(reports),
         *of_cases.lines,
     ]
-    for line in notes:
+    counts = count_labels(entries, regions, config.head_records)
+    report = DoctorReport(config, config_source, entries, reports, notes, counts, _machine())
+    if as_json:
+        console.out(json.dumps(report.as_json(), indent=2, ensure_ascii=False), highlight=False)
+    else:
+        _print(report, console)
+    return 1 if report.failed or of_cases.wrong else 0
+
+
+def _print(report: DoctorReport, console: Console) -> None:
+    if report.source:
+        console.print(Text(config_line(report.source, report.config)), soft_wrap=True)
+    at_most = report.config.tiling.mode == "clusters"
+    console.print(_slide_table(report.entries, report.slides, at_most=at_most))
+    for line in report.notes:
         console.print(Text(line), soft_wrap=True)
-    problems = _problem_table(reports)
+    problems = problem_table(report.slides)
     if problems is not None:
         console.print(problems)
-    console.print(_patient_table(counts))
-    console.print(_machine_table(reports))
-    failed = sum(bool(report.problem) for report in reports)
-    line = f"{len(reports) - failed} of {len(reports)} slides can be used"
+    console.print(_patient_table(report.labels))
+    console.print(_machine_table(report))
+    total, failed = len(report.slides), report.failed
+    line = f"{total - failed} of {total} slides can be used"
     console.print(Text(line + (f"; {failed} cannot: see the reasons above" if failed else "")))
-    return 1 if failed or of_cases.wrong else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +134,7 @@ class _Inspection:
         return Returned("done", inspect_slide(entry, self.config))
 
 
-def _reports(
+def check_slides(
     entries: Sequence[SlideEntry], config: Config, slide_timeout_s: float | None, progress: Console
 ) -> list[SlideInspection]:
     """The report of every slide, in the order of ``entries``; a slide whose process died or hung has one, too."""
@@ -203,7 +221,7 @@ def _label_lines(entry: SlideEntry, report: SlideInspection) -> list[str]:
     return lines or ["no labels"]
 
 
-def _problem_table(reports: Sequence[SlideInspection]) -> Table | None:
+def problem_table(reports: Sequence[SlideInspection]) -> Table | None:
     """Failures and warnings of slides; None without any."""
     rows = [(report.slide_id, "fails", report.problem) for report in reports if report.problem]
     rows += [(report.slide_id, "warning", text) for report in reports for text in report.warnings]
@@ -228,17 +246,21 @@ def _patient_table(counts: Sequence[LabelCount]) -> Table:
     return table
 
 
-def _machine_table(reports: Sequence[SlideInspection]) -> Table:
+def _machine_table(report: DoctorReport) -> Table:
     table = Table(title="Machine and disk", title_justify="left", show_header=False)
     table.add_column("fact")
     table.add_column("value")
-    for name, value in (hardware_facts() | {"GPU": _gpu()}).items():
+    for name, value in report.machine.items():
         table.add_row(name, Text(value))
-    tables, cache, free = _disk(reports)
+    tables, cache, free = _disk(report.slides)
     table.add_row("free disk here", "unknown" if free is None else readable_bytes(free))
     table.add_row("disk for tables", f"at most {readable_bytes(tables)}")
     table.add_row("disk for training", f"at most {readable_bytes(cache)}, if every tile is labelled")
     return table
+
+
+def _machine() -> dict[str, str]:
+    return {**hardware_facts(), "GPU": _gpu()}
 
 
 def _disk(reports: Sequence[SlideInspection]) -> tuple[int, int, int | None]:

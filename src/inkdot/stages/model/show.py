@@ -1,5 +1,6 @@
 """``inkdot model show``: model.json as readable text."""
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +21,22 @@ _POOLED: Final[dict[Aggregator, str]] = {
 }
 
 
-def run(model: Path) -> int:
+def run(model: Path, *, as_json: bool = False) -> int:
     """Print what a model is, what it was trained on, and its metrics.
 
     Args:
         model: A model folder.
+        as_json: Print ``model.json`` with the model's hash to stdout in place of the page.
 
     Raises:
         StorageError: The folder is no model, or its files do not match.
     """
     description = read_model_file(model)
     console = Console()
+    if as_json:
+        value = {"model_sha256": model_sha256(model)} | description.model_dump(mode="json")
+        console.out(json.dumps(value, indent=2, ensure_ascii=False), highlight=False)
+        return 0
     for line in page(model, description):
         console.print(Text(line), soft_wrap=True)
     return 0
