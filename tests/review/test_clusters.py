@@ -188,9 +188,9 @@ def test_the_file_for_qupath_has_outlines_and_measurements(
     )  # the one shown, and the other flagged ones, with a card of their own or without
     assert {feature["properties"]["classification"]["name"] for feature in features} == {"flagged"}
     measured = features[1]["properties"]["measurements"]
-    assert measured["diameter_ratio"] == pytest.approx(1.93)
-    assert measured["nuclei_estimated"] == 4
-    assert measured["p.malignancy.malignant"] == pytest.approx(0.8)
+    assert measured["Nucleus: diameter ratio to lymphocytes"] == pytest.approx(1.93)
+    assert measured["Cluster: estimated number of nuclei"] == 4
+    assert measured["Probability: malignancy malignant"] == pytest.approx(0.8)
     outline = shapely.Polygon(features[1]["geometry"]["coordinates"][0])
     assert outline.equals(shapely.box(100.5, 100, 160, 140))
     ring = features[1]["geometry"]["coordinates"][0]

@@ -5,12 +5,16 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pytest
 import shapely
 
-from inkdot.review.qupath_export import write_geojson
+from inkdot.review.measurement_names import qupath_name
+from inkdot.review.qupath_export import QUPATH_SCRIPT, write_geojson, write_qupath_script
 from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
+from inkdot.storage.output_layouts import ReviewLayout
+from inkdot.storage.schemas import MEASURES
 
 MakeSlide = Callable[..., ScoredSlide]
 
@@ -53,8 +57,8 @@ def test_features_are_annotations_that_qupath_reads(tmp_path: Path, make_slide: 
     assert properties["name"] == "#1 0.900"
     assert properties["classification"]["name"] == "flagged"
     assert all(0 <= part <= 255 for part in properties["classification"]["color"])
-    assert properties["measurements"]["p.malignancy.malignant"] == 0.9
-    assert properties["measurements"]["rank"] == 1
+    assert properties["measurements"]["Probability: malignancy malignant"] == 0.9
+    assert properties["measurements"]["Rank"] == 1
 
 
 def test_ids_are_the_same_in_every_export_and_differ_between_regions(
@@ -124,3 +128,48 @@ def test_qupath_shows_each_warning_as_an_annotation_on_the_slide(
 def test_warnings_of_a_slide_without_regions_are_shown(tmp_path: Path, make_slide: MakeSlide) -> None:
     features = written(tmp_path, make_slide([], [], warnings=("too few cells",)))["features"]
     assert [feature["properties"]["name"] for feature in features] == ["! too few cells"]
+
+
+def test_measurements_are_named_as_qupath_names_its_own() -> None:
+    # QuPath: "Nucleus: Area µm^2", "Nucleus: Max diameter µm", "Nucleus/Cell area ratio".
+    named = {column: qupath_name(column) for column in MEASURES}
+    assert named["diameter_median_um"] == "Nucleus: median diameter µm"
+    assert qupath_name("p.morphology.small_cell") == "Probability: morphology small cell"
+    assert qupath_name("area_um2") == "Cluster: area µm^2"
+    assert len(set(named.values())) == len(named)
+    for column, name in named.items():
+        thing, colon, words = name.partition(": ")
+        assert colon
+        assert thing in ("Nucleus", "Nucleus/Cell", "Cluster")
+        assert "_" not in words
+        assert column.endswith("_um") == name.endswith(" µm")
+
+
+def test_the_file_is_ascii_since_qupath_reads_it_in_the_encoding_of_its_system(
+    tmp_path: Path, make_slide: MakeSlide
+) -> None:
+    written(tmp_path, make_slide([(0, 0)], [0.9], warnings=("0.5 µm/px: größer",)))
+    raw = (tmp_path / "slide.geojson").read_bytes()
+    assert raw.isascii()
+    data = json.loads(raw.decode("cp1252"))
+    assert data["features"][0]["properties"]["name"] == "! 0.5 µm/px: größer"
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [(1.0, "> 0.999"), (0.9996, "> 0.999"), (0.999, "0.999"), (0.0, "< 0.001"), (0.5, "0.500")],
+)
+def test_no_score_reads_as_certain(score: float, words: str, tmp_path: Path, make_slide: MakeSlide) -> None:
+    (region,) = written(tmp_path, make_slide([(0, 0)], [score]))["features"]
+    assert region["properties"]["name"] == f"#1 {words}"
+
+
+def test_the_script_for_qupath_names_files_as_the_export_does(tmp_path: Path) -> None:
+    write_qupath_script(tmp_path)
+    script = (tmp_path / QUPATH_SCRIPT).read_text(encoding="utf-8")
+    assert script.isascii()
+    for opening, closing in ("()", "[]", "{}"):
+        code = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("//"))
+        assert code.count(opening) == code.count(closing)
+    assert "'.geojson'" in script
+    assert ReviewLayout(tmp_path).geojson("S").suffix == ".geojson"

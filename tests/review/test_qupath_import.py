@@ -7,7 +7,7 @@ import pytest
 
 from inkdot.errors import ManifestError
 from inkdot.labels import DEFAULT_HEADS, Head
-from inkdot.review.qupath_export import write_geojson
+from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson
 from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_slide import ScoredSlide
@@ -84,6 +84,23 @@ def test_regions_exported_and_classified_come_back_where_they_were(
     data["features"][0]["properties"]["classification"]["name"] = "malignant"
     ((region, _, verdict),) = read_qupath(saved(path, data), DEFAULT_HEADS, (1000, 1400)).verdicts
     assert (region.bounds, verdict) == (ranking.regions[0].corners_l0_px, "malignant")
+
+
+def test_files_of_earlier_versions_come_back_too(tmp_path: Path) -> None:
+    data = json.loads((Path(__file__).parent / "golden" / "slide_v4.geojson").read_text(encoding="utf-8"))
+    assert data["inkdot"]["version"] == "inkdot.geojson/4"
+    path = saved(tmp_path / "S.geojson", data)
+    refuse_foreign_verdicts([path])  # still known as ours, so that an export may replace it
+    first, second = data["features"]
+    first["properties"]["classification"] = {"names": ["malignant", "small cell"], "color": [1, 2, 3]}
+    second["properties"]["classification"] = {"name": "benign", "colorRGB": -1}  # as up to 0.3
+    path = saved(tmp_path / "edited.geojson", [first, second])
+    found = read_qupath(path, DEFAULT_HEADS, (1000, 1400), SIZE)
+    assert [(region.bounds, head, verdict) for region, head, verdict in found.verdicts] == [
+        ((1300, 1450, 1400, 1550), "malignancy", "malignant"),
+        ((1300, 1450, 1400, 1550), "morphology", "small_cell"),
+        ((2500, 1450, 2600, 1550), "malignancy", "benign"),
+    ]
 
 
 def test_annotations_without_a_verdict_are_counted(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def main() -> None:
         _fail(message, 2)
     try:
         with private_files():
-            app()
+            app(prog_name="inkdot")
     except UserError as error:
         _let_rank_zero_report()
         _fail(f"inkdot: {error}", 2)

@@ -154,8 +154,8 @@ def _check_new_slides(
     if table is not None:
         console.print(table)
     bad = sum(bool(report.problem) for report in reports)
-    line = f"{len(new) - bad} of {len(new)} new slides can be used"
-    console.print(line if new else "all slides were scored before", soft_wrap=True)
+    line = f"{len(new) - bad} of {len(new)} slides without a result can be used"
+    console.print(line if new else "all slides have a result of an earlier run", soft_wrap=True)
 
 
 def _scored_before(results: RunLayout) -> set[str]:

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -17,14 +18,18 @@ import numpy as np
 
 from inkdot.errors import UserError
 from inkdot.records import BoundsL0
+from inkdot.review.measurement_names import qupath_name, score_words
 from inkdot.review.results.ranking import Ranking, Region, region_at, score_order
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_clusters import clusters_at
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
 from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
-from inkdot.storage.atomic import atomic_path
+from inkdot.storage.atomic import atomic_path, write_text
 
-GEOJSON_VERSION = "inkdot.geojson/4"
+GEOJSON_VERSION = "inkdot.geojson/5"
+
+QUPATH_SCRIPT = "load-regions-in-qupath.groovy"
+"""Loads all files of the folder into a QuPath project."""
 
 MAX_FEATURES = 10_000
 """QuPath becomes slow above this; the worklist and the page state how many regions are left out."""
@@ -76,6 +81,7 @@ def write_geojson(
     regions = _regions(reviewed, ranking, further)
     texts = list(slide.facts.warnings if warnings is None else warnings)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        # In ASCII: QuPath reads the file in the encoding of its system, which on Windows need not be UTF-8.
         # Foreign members are allowed (RFC 7946 §6.1); QuPath reads the features alone.
         about = {
             "version": GEOJSON_VERSION,
@@ -88,12 +94,12 @@ def write_geojson(
             "type": "FeatureCollection",
             "inkdot": about | ({"warning": SYNTHETIC_MODEL} if slide.facts.synthetic_model else {}),
         }
-        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "features": [')
+        file.write(json.dumps(head)[:-1] + ', "features": [')
         notes = (_note(slide, text, index) for index, text in enumerate(texts))
         shown = (feature(slide, region) for _, region in zip(range(written), regions, strict=False))
         for index, one in enumerate(chain(notes, shown)):
             file.write("\n" if index == 0 else ",\n")
-            file.write(json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+            file.write(json.dumps(one, allow_nan=False, separators=(",", ":")))
         file.write("\n]}\n")
     return GeojsonSummary(features=written, left_out=total - written)
 
@@ -118,7 +124,7 @@ def feature(slide: ScoredSlide, region: Region) -> dict[str, object]:
     identity = f"{facts.model_sha256}/{facts.frame.slide_id}/{region.x_l0_px}/{region.y_l0_px}/{facts.spec.side_um:g}"
     if region.cluster is not None:
         identity += f"/cluster/{region.cluster.cluster_id}"
-    words = f"#{region.rank} {region.score:.3f}"
+    words = f"#{region.rank} {score_words(region.score)}"
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, identity)),
@@ -165,7 +171,7 @@ def _size(bounds: BoundsL0) -> tuple[int, int]:
 
 
 def measurements(region: Region) -> dict[str, float]:
-    """Scores and measurements of nuclei; QuPath shows them as columns."""
+    """Scores and measurements of nuclei under the names of :func:`qupath_name`; QuPath shows them as columns."""
     found: dict[str, float] = {name: round(value, 6) for name, value in region.scores.items()}
     found["rank"] = region.rank
     cluster = region.cluster
@@ -174,7 +180,13 @@ def measurements(region: Region) -> dict[str, float]:
         found |= {name: round(value, 4) for name, value in cluster.measures.items()}
         if cluster.measured_nuclei is not None:
             found["measured_nuclei"] = cluster.measured_nuclei
-    return found
+    return {qupath_name(name): value for name, value in found.items()}
+
+
+def write_qupath_script(folder: Path) -> None:
+    """Write the script for QuPath that loads all GeoJSON files of the folder into a project."""
+    script = files("inkdot.review").joinpath("assets", QUPATH_SCRIPT).read_text(encoding="utf-8")
+    write_text(folder / QUPATH_SCRIPT, script)
 
 
 def ring(region: Region, bounds: BoundsL0) -> list[list[float]]:

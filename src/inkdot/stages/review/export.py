@@ -40,7 +40,7 @@ from inkdot.review.gallery.slide_review import (
     slide_order,
 )
 from inkdot.review.gallery.worklist import worklist_text
-from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson
+from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson, write_qupath_script
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.results.scored_slide import ScoreFacts
@@ -147,6 +147,7 @@ def _write_page(layout: ReviewLayout, ordered: Sequence[SlideReview], settings: 
             layout.geojson(review.slide_id).unlink(missing_ok=True)
     if settings.blinded_seed is None:
         write_text(layout.worklist, worklist_text(ordered))
+        write_qupath_script(layout.root)
     write_text(layout.index, page_text(gallery_facts(ordered, settings)))
     _drop_other_images(layout, ordered)
 
