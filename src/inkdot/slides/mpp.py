@@ -21,7 +21,7 @@ _UM_OF_UNIT: Final = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, 
 """Units in OME-XML; µ may be either of two characters that look alike."""
 
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\s[^>]*>")
-_CHANGE = "state the true value in the column `mpp`, or with --mpp"
+_CHANGE = "state the true value in the column `mpp`, or with --mpp where a command has it"
 
 
 def resolve_mpp(name: str, in_file: Mpp | None, stated: Mpp | None) -> tuple[Mpp, MppSource]:

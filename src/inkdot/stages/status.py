@@ -55,13 +55,13 @@ def run_merge(out: Path) -> int:
     records = latest_shards(layout)
     if not records:
         raise UserError(
-            f"{out}: expected a folder that `--shard i/n` wrote to, found no shards in it; without shards a command writes the "
-            "tables itself"
+            f"{out}: expected a folder that `inkdot predict --shard i/n` (or tile, or embed) wrote to, found no shards in it; "
+            "without shards a command writes the tables itself"
         )
     if waiting := unfinished_shards(records):
         raise UserError(
             f"{out}: expected {records[0].shards} shards that have ended, found {shard_numbers(waiting)} not ended; run "
-            f"`inkdot {records[0].command}` with --shard i/{records[0].shards} for each"
+            f"`inkdot {records[0].command} --shard i/{records[0].shards}` for each"
         )
     merge(layout, records, Console(stderr=True))
     return 0
@@ -94,7 +94,7 @@ def _print(status: BatchStatus, out: Path, console: Console) -> None:
         table.add_row(Text(line.slide_id), Text(line.stage), Text(line.reason))
     console.print(table)
     if failed > _SHOWN:
-        console.print(f"and {failed - _SHOWN} more: --json lists all")
+        console.print(f"and {failed - _SHOWN} more: `inkdot status --json` lists all")
 
 
 def _shard_table(status: BatchStatus) -> Table:

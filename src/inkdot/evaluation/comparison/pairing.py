@@ -113,7 +113,7 @@ def _require_same_content(first: ScoredTable, other: ScoredTable) -> None:
             "fold",
             first.folds != other.folds,
             lambda t, r: "" if t.folds is None else str(t.folds[r]),
-            "run both with the same table, --folds and training.seed",
+            "run both with the same table and training.seed, by `inkdot train --folds`",
         )
 
 

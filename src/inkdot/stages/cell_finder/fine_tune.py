@@ -178,7 +178,8 @@ def _entries(found: Sequence[FinderCorrection], slides: Path, finder: FinderFile
     if missing:
         raise UserError(
             f"{slides}: expected the {len(named)} slides of the corrections, found {len(named) - len(missing)}; "
-            f"{missing[0]!r} is missing: add it, or name the table that lists it (for pseudonyms, import with --results)"
+            f"{missing[0]!r} is missing: add it, or name the table that lists it (for pseudonyms: "
+            "`inkdot review import --results`)"
         )
     entries = [known[name] for name in named]
     for entry in entries:

@@ -95,8 +95,10 @@ def _compared(model: Path, description: ModelFile, tiles: list[RgbArray]) -> lis
 def _remedy(runtime: _Runtime) -> str:
     folder = user_cache().folder
     if runtime.name == "openvino" and folder is not None:
-        return f"delete the converted networks in {folder}, or use --runtime torch"
-    return "use --runtime torch" if runtime.name == "openvino" else "use --device cpu"
+        return f"delete the converted networks in {folder}, or score with `inkdot predict --runtime torch`"
+    if runtime.name == "openvino":
+        return "score with `inkdot predict --runtime torch`"
+    return "score on the CPU: set CUDA_VISIBLE_DEVICES to nothing"
 
 
 def _scores(model: Path, description: ModelFile, runtime: _Runtime, tiles: list[RgbArray]) -> ScoreArray:

@@ -68,7 +68,8 @@ def run(verdicts: Sequence[Path], *, heads: Sequence[Head] = DEFAULT_HEADS) -> i
     _print(rows)
     if any(verdict.shown == "scores" for verdict in found):
         Console(stderr=True).print(
-            "Some readers saw the scores, which biases agreement upwards: for a reader study export with --blinded."
+            "Some readers saw the scores, which biases agreement upwards: for a reader study export with "
+            "`inkdot review export --blinded SEED`."
         )
     return 0
 
