@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from inkdot.config import Config
-from inkdot.datasets.cohort_checks import LabelCount
 from inkdot.geometry import FINEST_UPSAMPLING
 from inkdot.pipeline.inspect_slide import SlideInspection
 from inkdot.records import SlideEntry
@@ -26,7 +25,7 @@ class DoctorReport:
         entries: The slides.
         slides: What was found of each, in their order.
         notes: Further lines about the cohort, the labels and the disk.
-        labels: Patients and slides per label.
+        labels: Head, label, patients and slides of each label.
         machine: Facts about the machine.
     """
 
@@ -35,7 +34,7 @@ class DoctorReport:
     entries: Sequence[SlideEntry]
     slides: Sequence[SlideInspection]
     notes: Sequence[str]
-    labels: Sequence[LabelCount]
+    labels: Sequence[Mapping[str, object]]
     machine: Mapping[str, str]
 
     @property
@@ -58,10 +57,7 @@ class DoctorReport:
             "usable": len(self.slides) - self.failed,
             "failed": self.failed,
             "slides": [_slide(*pair) for pair in zip(self.entries, self.slides, strict=True)],
-            "labels": [
-                {"head": own.head, "label": own.label, "patients": own.patients, "slides": own.slides}
-                for own in self.labels
-            ],
+            "labels": [dict(label) for label in self.labels],
             "notes": list(self.notes),
             "machine": dict(self.machine),
         }

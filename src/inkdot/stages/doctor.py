@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -71,15 +71,17 @@ def run(
         *of_cases.lines,
     ]
     counts = count_labels(entries, regions, config.head_records)
-    report = DoctorReport(config, config_source, entries, reports, notes, counts, _machine())
+    report = DoctorReport(
+        config, config_source, entries, reports, notes, [asdict(count) for count in counts], _machine()
+    )
     if as_json:
         console.out(json.dumps(report.as_json(), indent=2, ensure_ascii=False), highlight=False)
     else:
-        _print(report, console)
+        _print(report, counts, console)
     return 1 if report.failed or of_cases.wrong else 0
 
 
-def _print(report: DoctorReport, console: Console) -> None:
+def _print(report: DoctorReport, counts: Sequence[LabelCount], console: Console) -> None:
     if report.source:
         console.print(Text(config_line(report.source, report.config)), soft_wrap=True)
     at_most = report.config.tiling.mode == "clusters"
@@ -89,7 +91,7 @@ def _print(report: DoctorReport, console: Console) -> None:
     problems = problem_table(report.slides)
     if problems is not None:
         console.print(problems)
-    console.print(_patient_table(report.labels))
+    console.print(_patient_table(counts))
     console.print(_machine_table(report))
     total, failed = len(report.slides), report.failed
     line = f"{total - failed} of {total} slides can be used"

@@ -36,6 +36,7 @@ from inkdot.storage.embeddings.slide_embeddings import EmbeddingDtype
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.models.model_files import read_model_file
+from inkdot.storage.run_table import write_run_table
 from inkdot.tiling.clusters.detect import check_cell_finder
 
 
@@ -115,7 +116,7 @@ def run(
         if batch.shard:
             shaping = [encoder.sha256, settings.dtype, settings_sha256(config)]
             record = begin_shard(layout, batch.shard, "embed", entries, shaping)
-        write_text(layout.slides_csv, manifest_text(entries, config.head_records, out))
+        write_run_table(layout, manifest_text(entries, config.head_records, out))
         text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, text + "\n")
         summaries = _tile_and_embed(todo, TileTask(config, here, labels_needed=False), task, encoder, batch)
@@ -188,7 +189,7 @@ def _import(slides: Path, layout: RunLayout, settings: EmbedSettings, batch: Bat
     todo = batch.own(entries)
     with locked(layout.lock, layout.locks_of_others()):
         record = begin_shard(layout, batch.shard, "embed", entries, ["import"]) if batch.shard else None
-        write_text(layout.slides_csv, manifest_text(entries, heads, layout.root))
+        write_run_table(layout, manifest_text(entries, heads, layout.root))
         summaries = [run_slides("import", todo, task, layout, description="Importing")]
         summaries += _export(todo, layout, settings, after=summaries)
         if record:

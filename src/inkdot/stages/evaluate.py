@@ -42,6 +42,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.models.ensemble_files import cost_lines
 from inkdot.storage.models.model_files import ModelFile
+from inkdot.storage.run_table import write_run_table
 
 
 def run(
@@ -86,7 +87,7 @@ def run(
     _print_lines(console, cost_lines(description.members))
     check_free_disk(out, TABLE_BYTES_PER_SLIDE * len(entries), "tables and mask images")
     with locked(layout.lock):
-        write_text(layout.slides_csv, manifest_text(entries, heads, out))
+        write_run_table(layout, manifest_text(entries, heads, out))
         tiled = run_slides(
             "tile", entries, TileTask(settings, layout), layout, workers=workers, description="Tiling"
         )

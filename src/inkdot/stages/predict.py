@@ -34,11 +34,11 @@ from inkdot.pipeline.scoring.score_task import ScoreTask
 from inkdot.pipeline.shards import begin_shard
 from inkdot.pipeline.tile_slide import TileTask, settings_sha256, tiles_reusable, tiling_config
 from inkdot.records import SlideEntry
-from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import IMAGE_BYTES_PER_SLIDE, TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.models.ensemble_files import cost_lines
+from inkdot.storage.run_table import write_run_table
 from inkdot.tiling.clusters.detect import check_cell_finder
 
 _STAGES = ("tile", "predict", "clusters")
@@ -138,7 +138,7 @@ def run(
                 scoring.model_sha256, settings_sha256(config), images, settings.embeddings, scoring.ood_calls
             ]  # fmt: skip
             record = begin_shard(layout, batch.shard, "predict", entries, shaping)
-        write_text(layout.slides_csv, manifest_text(entries, description.head_records, out))
+        write_run_table(layout, manifest_text(entries, description.head_records, out))
         if scoring.embeddings_from is not None:
             for entry in todo:
                 copy_tables(entry, config, scoring.embeddings_from, layout)

@@ -24,6 +24,7 @@ from inkdot.storage.atomic import write_text
 from inkdot.storage.disk import TABLE_BYTES_PER_SLIDE, check_free_disk
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
+from inkdot.storage.run_table import write_run_table
 from inkdot.tiling.clusters.detect import check_cell_finder
 
 
@@ -64,7 +65,7 @@ def run(slides: Path, config: Config, out: Path, batch: BatchSettings | None = N
             if batch.shard
             else None
         )
-        write_text(layout.slides_csv, manifest_text(entries, heads, out))
+        write_run_table(layout, manifest_text(entries, heads, out))
         config_text = json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
         write_text(layout.config_json, config_text + "\n")
         task = TileTask(config, RunLayout(out.absolute()), measure=config.morphometry.clusters > 0)

@@ -31,6 +31,7 @@ from inkdot.records import SlideEntry
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import ModelLayout, RunLayout
 from inkdot.storage.locking import locked
+from inkdot.storage.run_table import write_run_table
 from inkdot.tiling.clusters.detect import check_cell_finder
 from inkdot.training.batch_size_check import check_batch_size
 from inkdot.training.cache_tiles import cache_cohort
@@ -162,7 +163,7 @@ def _tile(
 ) -> dict[str, str]:
     """Tile the slides that are not tiled yet; the reason of each that failed, by slide_id."""
     config, layout = context.config, context.layout
-    write_text(layout.slides_csv, manifest_text(entries, config.head_records, layout.root))
+    write_run_table(layout, manifest_text(entries, config.head_records, layout.root))
     if given is not None:  # tiling keeps what was made from the same slide, settings and labels
         for entry in entries:
             copy_tables(entry, config, given, layout)
