@@ -178,8 +178,9 @@ def test_commands_are_known(document: Path, inkdot_command: list[str]) -> None:
 @pytest.mark.timeout(900)
 @each_document
 def test_commands_run(document: Path, inkdot_command: list[str], tmp_path: Path) -> None:
-    # People run these lines in the checkout, where the example configs lie.
+    # People run these lines in the checkout, where the example configs and the demo model lie.
     shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    shutil.copytree(REPOSITORY / "models/demo", tmp_path / "models/demo")
     for command in commands_of(document.read_text(encoding="utf-8")):
         if not command.run or command.program != "inkdot" or command.words[1:2] == ("demo",):
             continue
