@@ -184,3 +184,45 @@ def inkdot_command() -> list[str]:
     """The program as people start it, in the environment that runs the tests."""
     beside = Path(sys.executable).parent / ("inkdot.exe" if os.name == "nt" else "inkdot")
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "inkdot"]
+
+
+# Marks on an overview lie where their regions are, also on each other.
+CUT_BUTTONS = """(within) => {
+  const faults = [];
+  const words = (button) => {
+    const texts = document.createTreeWalker(button, NodeFilter.SHOW_TEXT), found = [];
+    for (let node = texts.nextNode(); node; node = texts.nextNode())
+      for (const match of node.data.matchAll(/\\S+/g)) found.push([node, match.index, match[0]]);
+    return found;
+  };
+  for (const button of document.querySelectorAll(`${within} button:not(.spot)`)) {
+    if (!button.checkVisibility()) continue;
+    const name = button.getAttribute("aria-label") ?? button.innerText;
+    button.scrollIntoView({ block: "center" });
+    const box = button.getBoundingClientRect();
+    if (box.left < -0.5 || box.top < -0.5 || box.right > innerWidth + 0.5 || box.bottom > innerHeight + 0.5)
+      faults.push(`${name}: outside`);
+    const inside = [0.1, 0.5, 0.9].flatMap((x) => [0.2, 0.8].map((y) => [box.left + x * box.width, box.top + y * box.height]));
+    const over = inside.map(([x, y]) => document.elementFromPoint(x, y)).filter((top) => top !== null && !button.contains(top));
+    if (over.length > 0 && !button.disabled) faults.push(`${name}: under ${over[0].tagName}.${over[0].className}`);
+    if (button.scrollWidth > button.clientWidth + 1 || button.scrollHeight > button.clientHeight + 1)
+      faults.push(`${name}: its text overflows`);
+    for (const [node, start, word] of words(button)) {
+      const range = document.createRange();
+      range.setStart(node, start);
+      range.setEnd(node, start + word.length);
+      if (range.getClientRects().length > 1) faults.push(`${name}: ${word} is broken`);
+    }
+  }
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="session")
+def cut_buttons() -> Callable[["Page", str], list[str]]:
+    """Buttons below a selector that are cut, covered, or have a broken word; each is scrolled to first."""
+
+    def found(page: "Page", within: str) -> list[str]:
+        return page.evaluate(CUT_BUTTONS, within)
+
+    return found

@@ -10,6 +10,7 @@ import pytest
 
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts
+from inkdot.review.wording import score_text
 from inkdot.storage.schemas import MEASURES
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def test_brightness_and_contrast_change_the_image_and_are_reset(
     offline_page.keyboard.press("Enter")
     brightness = offline_page.get_by_label("Brightness")
     brightness.fill("140")
-    image = "document.querySelector('#context img').style.filter"
+    offline_page.wait_for_function("() => Inkdot.placeView.view().ready")
+    image = "document.querySelector('#context .deep canvas').style.filter"
     assert offline_page.evaluate(image) == "brightness(140%) contrast(100%)"
     offline_page.get_by_role("button", name="Reset view").click()
     assert offline_page.evaluate(image) == "brightness(100%) contrast(100%)"
@@ -115,9 +117,90 @@ def test_a_laptop_s_window_enlarged_for_reading_keeps_the_image_large(
     offline_page.set_viewport_size({"width": 910, "height": 512})  # 1366 × 768 at 150 %
     offline_page.goto(write_page(make_review("S1", 3)).as_uri())
     offline_page.keyboard.press("Enter")
-    image = offline_page.locator("#context .stage .image").bounding_box()
+    image = offline_page.locator("#context .stage .viewer").bounding_box()
     verdict = offline_page.locator('#context [data-verdict="unsure"]').bounding_box()
     assert image is not None
     assert verdict is not None
     assert image["height"] > 400
     assert verdict["y"] + verdict["height"] < 500
+
+
+def um_per_px(page: "Page") -> float:
+    """Of the screen, when the view stands still."""
+    page.wait_for_function(
+        "() => { const view = Inkdot.placeView.view(), port = view?.ready && view.seadragon.viewport;"
+        " return port && port.getZoom(true) === port.getZoom(false); }"
+    )
+    return page.evaluate("Inkdot.placeView.view().umPerPx()")
+
+
+def test_a_place_opens_at_40x_and_keys_magnify(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 2)).as_uri())
+    offline_page.keyboard.press("Enter")
+    assert um_per_px(offline_page) == pytest.approx(0.25, rel=0.01)
+    for key, expected in (("1", 1.0), ("2", 0.5), ("4", 0.25)):
+        offline_page.keyboard.press(key)
+        assert um_per_px(offline_page) == pytest.approx(expected, rel=0.01)
+    offline_page.keyboard.press("2")
+    um_per_px(offline_page)
+    offline_page.keyboard.press("ArrowRight")  # the reader's own is kept from region to region
+    assert um_per_px(offline_page) == pytest.approx(0.5, rel=0.02)
+    box = offline_page.locator("#context .viewer").bounding_box()
+    assert box is not None
+    offline_page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    offline_page.mouse.wheel(0, -200)
+    offline_page.wait_for_timeout(100)
+    assert um_per_px(offline_page) < 0.45
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_measured_line_has_its_length_on_the_glass(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview, turned: bool
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 1)).as_uri())
+    offline_page.keyboard.press("Enter")
+    offline_page.get_by_role("button", name="Measure").click()
+    if turned:
+        for _ in range(3):
+            offline_page.keyboard.press(".")
+        offline_page.wait_for_timeout(900)
+    scale = um_per_px(offline_page)
+    box = offline_page.locator("#context .viewer").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    offline_page.mouse.move(x - 60, y - 40)
+    offline_page.mouse.down()
+    offline_page.mouse.move(x, y)
+    offline_page.mouse.move(x + 60, y + 40)
+    offline_page.wait_for_timeout(300)  # else it would be a fling
+    offline_page.mouse.up()
+    words = offline_page.locator("#status").inner_text()
+    assert float(words.split(" µm")[0]) == pytest.approx((120**2 + 80**2) ** 0.5 * scale, abs=0.3)
+    # Nothing moved under the line.
+    assert um_per_px(offline_page) == pytest.approx(scale)
+
+
+def test_a_link_leads_to_one_region(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    page = write_page(make_review("S1", 2), make_review("S2", 5))
+    offline_page.goto(page.as_uri() + "#2/4")
+    offline_page.wait_for_selector("#context[open]")
+    assert offline_page.locator("#context-title").inner_text() == "Region 4"
+    assert offline_page.locator("h1").inner_text() == "S2"
+    offline_page.keyboard.press("ArrowRight")
+    assert offline_page.evaluate("location.hash") == "#2/5"
+    offline_page.keyboard.press("Escape")
+    assert offline_page.evaluate("location.hash") == "#2"
+
+
+def test_no_score_is_shown_as_certain(
+    offline_page: "Page", write_page: WritePage, make_review: MakeReview
+) -> None:
+    offline_page.goto(write_page(make_review("S1", 1)).as_uri())
+    scores = [0.0, 0.0001, 0.0005, 0.5, 0.9994, 0.9996, 1.0]
+    shown = offline_page.evaluate("(scores) => scores.map(Inkdot.score)", scores)
+    assert shown == [score_text(score) for score in scores]
+    assert shown == ["<0.001", "<0.001", "0.001", "0.500", "0.999", ">0.999", ">0.999"]

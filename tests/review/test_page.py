@@ -62,7 +62,7 @@ def test_no_name_can_end_the_data_block(make_slide: MakeSlide, name: str) -> Non
     assert not set("<>&\u2028\u2029") & set(data_block(facts))
     page = page_text(facts)
     assert embedded(page) == json.loads(json.dumps(facts))
-    assert page.count("<script") == 2
+    assert page.count("<script") == 3
 
 
 def test_the_policy_allows_this_script_and_this_style_and_nothing_else(reviews: list[SlideReview]) -> None:

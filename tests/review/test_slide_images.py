@@ -4,11 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from inkdot.review.gallery.fields import scale_bar
 from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
-from inkdot.review.slide_images.caption import LEAST_WIDTH_PX, Caption, drawable, with_caption
+from inkdot.review.slide_images.caption import (
+    LEAST_WIDTH_PX,
+    Caption,
+    draw_text,
+    drawable,
+    typeface,
+    with_caption,
+    with_provenance,
+)
 from inkdot.review.slide_images.heat_map import heat_map, indexed, palette
 from inkdot.review.slide_images.overview import overview_image
 from inkdot.review.slide_images.score_colours import BELOW, FLAGGED, STEPS, shade_rows, shades
@@ -186,4 +195,32 @@ def test_every_warning_takes_its_line(make_slide) -> None:
 
 
 def test_names_are_drawn_in_characters_of_the_typeface() -> None:
-    assert drawable("Łódź 5 µm\n\x00漢·") == "?odz 5 um???·"
+    assert drawable("Łódź 5 µm\n\x00漢·") == "?odz 5 µm???·"
+    assert drawable("5 \u03bcm") == "5 µm"  # the Greek letter, as some write it
+
+
+def test_a_micro_sign_is_a_u_with_a_longer_first_stroke() -> None:
+    drawn: list[np.ndarray] = []
+    for letter in "uµ":
+        image = Image.new("L", (40, 60), 255)
+        draw_text(ImageDraw.Draw(image), (5, 5), letter, 0, typeface(30))  # type: ignore[arg-type]
+        drawn.append(np.asarray(image))
+    u, micro = drawn
+    assert (micro <= u).all()
+    added = np.argwhere(u.astype(int) - micro > 60)
+    assert len(added) > 10
+    foot, left = np.argwhere(u < 100)[:, 0].max(), np.argwhere(u < 100)[:, 1].min()
+    assert added[:, 0].max() > foot + 3
+    assert added[:, 1].min() >= left - 1
+    assert added[:, 1].max() <= left + 4
+
+
+def test_provenance_stands_below_an_image_of_the_same_width() -> None:
+    image = np.full((300, 400, 3), 120, np.uint8)
+    found = with_provenance(image, scale_bar(100.0), ["S1 · 0.25 µm per pixel"])
+    assert found.shape[1] == 400
+    assert np.array_equal(found[:300], image)
+    dark = (found[300:] < 10).all(axis=2)
+    bar = np.flatnonzero(dark[:, 12:92].all(axis=1))
+    assert len(bar) == 6
+    assert not dark[bar, 92].any()  # 80 pixels: 20 of 100 µm

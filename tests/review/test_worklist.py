@@ -11,6 +11,7 @@ from inkdot.review.gallery.worklist import COLUMNS, worklist_text
 from inkdot.review.results.merged_regions import rank_merged_regions
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.review.verdicts.csv_cells import plain_text, safe_cell
+from inkdot.review.wording import score_text
 
 MakeSlide = Callable[..., ScoredSlide]
 
@@ -30,6 +31,18 @@ def test_slides_without_usable_scores_come_before_those_with_nothing_flagged() -
     ]
     names = [review.slide_id for review in slide_order(reviews)]
     assert names == ["high", "low", "between", "empty", "broken", "clean"]
+
+
+@pytest.mark.parametrize(
+    ("score", "cell"), [(1.0, "0.9999"), (0.99999, "0.9999"), (0.0, "0.0001"), (0.5, "0.5000")]
+)
+def test_no_score_is_written_as_certain(make_slide: MakeSlide, score: float, cell: str) -> None:
+    slide = make_slide([(0, 0)], [score])
+    [row] = rows(
+        SlideReview("S1", "flagged", score, facts=slide.facts, ranking=rank_merged_regions(slide, 5, 0.5))
+    )
+    assert row["score"] == cell
+    assert f"({score_text(score)})" in row["top_regions_l0_px"]
 
 
 def test_a_row_holds_counts_regions_and_the_limits_of_use(make_slide: MakeSlide) -> None:

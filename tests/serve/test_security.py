@@ -272,7 +272,7 @@ def test_label_and_macro_images_have_no_route(shared_server: Any) -> None:
 def test_openseadragon_has_the_stated_hash(repository: Path) -> None:
     import hashlib
 
-    vendor = repository / "src/inkdot/serve/assets/vendor"
+    vendor = repository / "src/inkdot/review/assets/vendor"
     stated = re.findall(r"`([0-9a-f]{64})`", (vendor / "README.md").read_text(encoding="utf-8"))
     found = hashlib.sha256((vendor / "openseadragon.min.js").read_bytes()).hexdigest()
     assert stated == [found]

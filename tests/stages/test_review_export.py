@@ -212,7 +212,11 @@ def test_images_show_their_regions(results: RunLayout, tmp_path: Path) -> None:
         assert np.abs(tile[20:40, 20:40].mean(axis=(0, 1)) - colour(column, row)).max() < 4
         assert tile[60:140, 60:140].max() < 16
         context = np.asarray(Image.open(out / region["context"])).astype(int)
-        assert context.shape == (800, 800, 3)
+        assert region["context_px"] == 800
+        assert context.shape[0] > 800  # a scale bar and where it comes from, below
+        assert context.shape[1] == 800
+        bar = context[800:, :] < 40
+        assert longest_run(bar.all(axis=2)[np.argmax(bar.all(axis=2).sum(axis=1))]) == 200  # 100 µm
         assert np.abs(context[320:340, 320:340].mean(axis=(0, 1)) - colour(column, row)).max() < 4
     # Beyond the slide's edge the surroundings are white.
     corner = next(region for region in slide["regions"] if region["x_l0_px"] == 0)
@@ -446,11 +450,19 @@ def test_the_scale_bar_agrees_with_a_square_of_known_size(
     offline_page.goto(ReviewLayout(out).index.as_uri())
     if where != "card":
         offline_page.keyboard.press("Enter")
+        offline_page.wait_for_function("() => Inkdot.placeView.view().ready")
+        offline_page.uncheck('[data-layer="outline"]')
     if where == "zoomed":
         offline_page.keyboard.press("+")
         offline_page.keyboard.press("+")
-    box = offline_page.locator(".card .image" if where == "card" else "#context .image").first
+    box = offline_page.locator(".card .image" if where == "card" else "#context .viewer").first
     bar = box.locator(".scale")
+    if where != "card":
+        offline_page.wait_for_function(
+            "() => { const { viewport } = Inkdot.placeView.view().seadragon;"
+            " return viewport.getZoom(true) === viewport.getZoom(false); }"
+        )
+        offline_page.wait_for_timeout(300)  # it is drawn
     # Loaded is not yet drawn: images are decoded beside the page's own work.
     offline_page.wait_for_function("() => [...document.images].every((image) => image.complete)")
     offline_page.evaluate("() => Promise.all([...document.images].map((image) => image.decode()))")

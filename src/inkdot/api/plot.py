@@ -21,6 +21,7 @@ from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts
 from inkdot.review.slide_images.caption import Caption, Sample, with_caption
 from inkdot.review.slide_images.score_colours import BELOW, FLAGGED
+from inkdot.review.wording import score_text
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.tiling.tile_pixels import read_tile
 
@@ -126,7 +127,7 @@ def _swatch(*, flagged: bool) -> RgbArray:
 def _score_words(region: Region, facts: ScoreFacts) -> str:
     flag = facts.head.flag_class or ""
     side = "flagged, threshold" if region.flagged else "below the threshold of"
-    return f"{facts.head.call_words(flag)} {region.score:.3f} ({side} {facts.threshold:.4g})"
+    return f"{facts.head.call_words(flag)} {score_text(region.score)} ({side} {facts.threshold:.4g})"
 
 
 def _lines(region: Region, facts: ScoreFacts) -> list[str]:
@@ -134,7 +135,7 @@ def _lines(region: Region, facts: ScoreFacts) -> list[str]:
     for head in conditional_heads(facts.heads, facts.head) if region.flagged else []:
         scores = [region.scores[score_column(head.name, name)] for name in head.classes]
         shown = ", ".join(
-            f"{head.call_words(n)} {score:.3f}" for n, score in zip(head.classes, scores, strict=True)
+            f"{head.call_words(n)} {score_text(score)}" for n, score in zip(head.classes, scores, strict=True)
         )
         lines.append(
             f"{head.name}: {head_call(head, scores, call_threshold(facts.abstention, head))} ({shown})"

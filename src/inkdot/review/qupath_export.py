@@ -18,12 +18,12 @@ import numpy as np
 
 from inkdot.errors import UserError
 from inkdot.records import BoundsL0
-from inkdot.review.measurement_names import qupath_name, score_words
+from inkdot.review.measurement_names import qupath_name
 from inkdot.review.results.ranking import Ranking, Region, region_at, score_order
 from inkdot.review.results.read_results import SlideResults
 from inkdot.review.results.scored_clusters import clusters_at
 from inkdot.review.results.scored_slide import IntArray, ScoredSlide
-from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
+from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL, score_text
 from inkdot.storage.atomic import atomic_path, write_text
 
 GEOJSON_VERSION = "inkdot.geojson/5"
@@ -124,7 +124,7 @@ def feature(slide: ScoredSlide, region: Region) -> dict[str, object]:
     identity = f"{facts.model_sha256}/{facts.frame.slide_id}/{region.x_l0_px}/{region.y_l0_px}/{facts.spec.side_um:g}"
     if region.cluster is not None:
         identity += f"/cluster/{region.cluster.cluster_id}"
-    words = f"#{region.rank} {score_words(region.score)}"
+    words = f"#{region.rank} {score_text(region.score)}"
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, identity)),

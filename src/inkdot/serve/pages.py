@@ -12,14 +12,14 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from inkdot import __version__
-from inkdot.review.gallery.page import SCRIPTS, STYLES, data_block
+from inkdot.review.gallery.page import LIBRARY, SCRIPTS, STYLES, data_block
 from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UNCERTAIN
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _INLINE = (
     re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n'),
     re.compile(r"<style>\{\{style\}\}</style>"),
-    re.compile(r"<script>\{\{script\}\}</script>"),
+    re.compile(r"<script>\{\{library\}\}</script>\n<script>\{\{script\}\}</script>"),
 )
 
 
@@ -35,7 +35,7 @@ def static_files() -> Mapping[str, Asset]:
     """All files below ``/static/``, by name. Addresses are looked up here, never joined to a folder."""
     found: dict[str, Asset] = {}
     review, serve = files("inkdot.review") / "assets", files("inkdot.serve") / "assets"
-    for folder in (review / "js", serve / "js", serve / "vendor"):
+    for folder in (review / "js", serve / "js", review / "vendor"):
         for file in folder.iterdir():
             if file.name.endswith(".js"):
                 found[file.name] = Asset(file.read_bytes(), "text/javascript; charset=utf-8")
@@ -54,10 +54,10 @@ def review_page(facts: Mapping[str, object]) -> str:
     markup = (files("inkdot.review") / "assets" / "index.html").read_text(encoding="utf-8")
     gallery = [name for name in SCRIPTS if name not in {"base.js", "app.js"}]
     scripts = (
+        LIBRARY,
         "base.js",
         "store.js",
         *gallery,
-        "openseadragon.min.js",
         "layers.js",
         "viewer.js",
         "mark_on_slide.js",

@@ -122,3 +122,88 @@ def test_layers_are_drawn_where_the_scores_are(
     eventually(lambda: drawn()[3] > 100, True)  # the region is the highest tile
     red, _, blue, _ = drawn()
     assert red > 150 > blue
+
+
+@pytest.mark.parametrize("width", [360, 390, 600, 768, 1280, 1440, 1920])
+def test_no_button_of_the_server_is_cut_covered_or_broken(
+    shared_server: Any,
+    log_in: OpenPage,
+    page_of: SimpleNamespace,
+    cut_buttons: Callable[["Page", str], list[str]],
+    width: int,
+) -> None:
+    page = log_in(shared_server, size=(width, 844 if width < 700 else 1000))
+    page.wait_for_selector("#rows tr")
+    assert cut_buttons(page, "body") == []
+    frame = page.locator(".table-frame").bounding_box()
+    assert frame is not None
+    for cell in page.locator("#rows td, #rows th").all():
+        box = cell.bounding_box()
+        assert box is None or box["x"] + box["width"] <= frame["x"] + frame["width"] + 1  # no column is cut
+    page_of.go(page, shared_server)
+    page_of.open_viewer(page)
+    page.keyboard.press("m")
+    page_of.kept(page)
+    page.keyboard.press("ArrowLeft")
+    page_of.settle(page)
+    assert page.locator("#context .verdict:visible").count() == 9
+    assert cut_buttons(page, "#context") == []
+    page.keyboard.press("z")
+    page_of.kept(page)
+
+
+def test_layers_and_brightness_are_above_the_fold_and_stay_as_the_reader_left_them(
+    shared_server: Any, log_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
+    page_of.open_viewer(page)
+    page.check('[data-layer="scores"]')
+    for part in ('[data-layer="scores"]', '[data-view="opacity"]', '[data-view="brightness"]'):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900
+    page.locator('[data-view="opacity"]').fill("40")
+    page.reload()
+    page.wait_for_selector("#context[open]")  # the address leads back to the region
+    assert page.is_checked('[data-layer="scores"]')
+    assert page.locator('[data-view="opacity"]').input_value() == "40"
+    page.uncheck('[data-layer="scores"]')
+
+
+def test_layers_lie_below_the_small_map(
+    shared_server: Any, log_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
+    page_of.open_viewer(page)
+    assert page.evaluate(
+        """() => { const map = document.querySelector('.viewer .navigator').getBoundingClientRect();
+        const top = document.elementsFromPoint(map.left + map.width / 2, map.top + map.height / 2);
+        const canvas = document.querySelector('.viewer .layers');
+        canvas.style.pointerEvents = 'auto';
+        const all = document.elementsFromPoint(map.left + map.width / 2, map.top + map.height / 2);
+        canvas.style.pointerEvents = '';
+        return top.length > 0 && all.indexOf(canvas) > all.findIndex((node) => node.closest('.navigator')); }"""
+    )
+
+
+def test_a_saved_view_has_its_pixels_a_scale_bar_and_where_it_comes_from(
+    shared_server: Any, log_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
+    page_of.open_viewer(page)
+    with page.expect_download() as download:
+        page.click("text=Save image")
+    assert download.value.suggested_filename.endswith("-region-1.png")
+    image = np.asarray(Image.open(download.value.path()).convert("RGB")).astype(int)
+    box = page.locator(".viewer").bounding_box()
+    assert box is not None
+    assert image.shape[1] == round(box["width"])
+    assert image.shape[0] > box["height"] + 40  # the caption
+    shot = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=box))).convert("RGB")).astype(int)
+    middle = slice(shot.shape[0] // 2 - 40, shot.shape[0] // 2 + 40)
+    assert np.abs(image[middle] - shot[middle]).mean() < 3
+    caption = image[round(box["height"]) :]
+    assert 0.002 < (caption.max(axis=2) < 100).mean() < 0.2  # letters on white

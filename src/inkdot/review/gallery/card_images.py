@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from inkdot import __version__
 from inkdot.records import BoundsL0, RgbArray
 from inkdot.review.gallery.fields import Field
-from inkdot.review.results.scored_slide import SlideFrame
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
+from inkdot.review.wording import SYNTHETIC_SLIDE
 
 QUALITY = 90
 NAME = re.compile(r"[0-9a-f]{32}\.jpg")
@@ -37,6 +39,28 @@ def field_image_name(identity: Sequence[object], field: Field) -> str:
         field: The field.
     """
     return image_name(*identity, field.x_l0_px, field.y_l0_px, field.spec.side_px, field.spec.mpp)
+
+
+def provenance(slide_id: str, facts: ScoreFacts, field: Field) -> list[str]:
+    """What an image says of itself where it is looked at outside the page: no score, call or verdict.
+
+    Args:
+        slide_id: Name of the slide as the page shows it: a pseudonym in a pseudonymous export.
+        facts: Facts about its scores.
+        field: What the image shows.
+    """
+    frame, side_um = facts.frame, float(field.spec.side_um)
+    x_mm, y_mm = (
+        (corner * mpp + side_um / 2) / 1000
+        for corner, mpp in ((field.x_l0_px, frame.mpp.x), (field.y_l0_px, frame.mpp.y))
+    )
+    model = f"Inkdot {__version__}, model {facts.model_sha256[:12]}"
+    model += ", trained on synthetic specimens" if facts.synthetic_model else ""
+    return [
+        *([SYNTHETIC_SLIDE] if frame.synthetic else []),
+        f"{slide_id} · {x_mm:.2f}, {y_mm:.2f} mm · {field.spec.mpp:.4g} µm per pixel",
+        model,
+    ]
 
 
 def jpeg_bytes(pixels: RgbArray) -> bytes:

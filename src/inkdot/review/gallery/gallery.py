@@ -128,7 +128,7 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
         warnings.append(SYNTHETIC_SLIDE)
     facts["warnings"] = warnings
     if not blinded:
-        facts |= {"call": review.call, "score": _rounded(review.score)}
+        facts |= {"call": review.call, "score": _rounded(_slide_score(review))}
         facts |= {"patient": review.patient, "stain": review.stain}
         if review.case_panel:
             facts["case"] = panel_facts(review.case_panel)
@@ -168,6 +168,17 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
     return facts
 
 
+def _slide_score(review: SlideReview) -> float | None:
+    """The slide's score; that of its highest region where ``predictions.csv`` holds it rounded.
+
+    Rounded twice it would differ from the region's in the last digit.
+    """
+    top = review.ranking.regions[0].score if review.ranking and review.ranking.regions else None
+    if review.score is None or top is None:
+        return review.score
+    return top if round(top, 4) == review.score else review.score
+
+
 def _count_rule(slide: ScoreFacts) -> dict[str, int] | None:
     """The number of clusters (tiles) of the slide, and the number at which the highest score is that of the slide."""
     rule = slide.slide_score_rule
@@ -201,6 +212,7 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
         "polygon": region.wkt,
         "side_um": round(view.side_um, 2),
         "context_um": round(context_side_um(view.side_um, slide.frame.mpp), 2),
+        "context_px": int(context_field(region, slide.spec, slide.frame.mpp).spec.side_px),
         "bar": _bar_facts(scale_bar(view.side_um)),
         "ring": _ring_in_context(region, slide, region.ring_l0_px),
     }

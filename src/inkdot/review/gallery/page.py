@@ -19,11 +19,14 @@ from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, WHEN_UN
 SCRIPTS = (
     "base.js", "verdict_state.js", "answers.js", "verdict_file.js", "images.js", "nuclei.js", "cards.js", "overview.js",
     "slides.js", "case_panel.js", "slide_answer.js", "mark_missed.js", "patients.js", "unassessed.js",
-    "context.js", "listing.js", "keys.js", "app.js",
+    "zoom_view.js", "ruler.js", "picture.js", "context.js", "listing.js", "keys.js", "app.js",
 )  # fmt: skip
 """In the order they run; each is a classic script that adds to one shared object."""
 
-STYLES = ("gallery.css", "answers.css", "case_panel.css")
+STYLES = ("gallery.css", "view.css", "answers.css", "case_panel.css")
+
+LIBRARY = "openseadragon.min.js"
+"""The viewer of others, in a script element of its own: it was not written for strict mode, which the others ask for."""
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -36,10 +39,12 @@ def page_text(facts: Mapping[str, object]) -> str:
     """
     style = "\n".join(_asset(name) for name in STYLES)
     script = "\n".join(_asset(f"js/{name}") for name in SCRIPTS)
+    library = _asset(f"vendor/{LIBRARY}")
     synthetic = bool(facts.get("synthetic_model"))
     slots = {
-        "policy": html.escape(policy(style, script)),
+        "policy": html.escape(policy(style, library, script)),
         "style": style,
+        "library": library,
         "script": script,
         "facts": data_block(facts),
         "research_use": html.escape(RESEARCH_USE),
@@ -53,12 +58,13 @@ def page_text(facts: Mapping[str, object]) -> str:
     return _SLOT.sub(lambda match: slots[match[1]], _asset("index.html"))
 
 
-def policy(style: str, script: str) -> str:
-    """The content security policy: these two texts, and images beside the page."""
+def policy(style: str, *scripts: str) -> str:
+    """The content security policy: these texts, and images beside the page."""
+    allowed = " ".join(f"'{_source_hash(script)}'" for script in scripts)
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src '{_source_hash(script)}'",
+            f"script-src {allowed}",
             f"style-src '{_source_hash(style)}'",
             "img-src 'self' file:",
             "base-uri 'none'",

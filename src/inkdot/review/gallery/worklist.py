@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.verdicts.csv_cells import safe_cell
-from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL
+from inkdot.review.wording import FOOTER, SYNTHETIC_MODEL, score_cell, score_text
 
 COLUMNS = (
     "rank", "slide_id", "call", "score", "further_calls", "unit", "flagged_units", "units", "flagged_tiles", "tiles",
@@ -39,14 +39,14 @@ def _cells(rank: int, review: SlideReview) -> list[str]:
     if review.facts and review.facts.synthetic_model and SYNTHETIC_MODEL not in warnings:
         warnings.insert(0, SYNTHETIC_MODEL)
     top = [
-        f"{region.rank}: {region.x_l0_px} {region.y_l0_px} ({region.score:.3f})"
+        f"{region.rank}: {region.x_l0_px} {region.y_l0_px} ({score_text(region.score)})"
         for region in regions[:_TOP_REGIONS]
     ]
     return [
         str(rank),
         review.slide_id,
         review.call,
-        "" if review.score is None else f"{review.score:.4f}",
+        "" if review.score is None else score_cell(review.score),
         review.further_calls,
         ranking.unit if ranking else "",
         "" if ranking is None or ranking.flagged_units is None else str(ranking.flagged_units),

@@ -1,8 +1,10 @@
 """The caption of a slide image: title, scale bar, legend, warnings."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, cast
 
 import numpy as np
@@ -81,21 +83,79 @@ def with_caption(image: RgbArray, caption: Caption) -> RgbArray:
     return np.concatenate([*top, middle, *strips])
 
 
+def with_provenance(image: RgbArray, bar: ScaleBar, lines: Sequence[str]) -> RgbArray:
+    """The image with a scale bar and lines of text below it, uint8 RGB of the same width.
+
+    For images that leave the page: they say what they show without it.
+
+    Args:
+        image: uint8 RGB [height, width, 3].
+        bar: Its scale bar.
+        lines: Where it comes from, a paragraph each.
+    """
+    width = image.shape[1]
+    stroke = np.full((6, max(1, round(bar.fraction * width)), 3), 0, np.uint8)
+    strips = [
+        _space(width, _MARGIN_PX),
+        _sampled(Sample(stroke, length_words(bar)), width),
+        *(_paragraph(line, width, TEXT_PX, _BLACK) for line in lines),
+        _paragraph(RESEARCH_USE, width, TEXT_PX, _GREY),
+        _space(width, _MARGIN_PX),
+    ]
+    return np.concatenate([image, *strips])
+
+
 def typeface(size_px: int) -> ImageFont.FreeTypeFont:
     """The typeface that is part of Pillow: no font file needed."""
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size_px))
 
 
 def drawable(text: str) -> str:
-    """Text in the characters of the typeface: no accents, ``u`` for ``µ``, and ``?`` for all others.
+    """Text in the characters that :func:`draw_text` can draw: ``µ`` and ``·``, no accents, and ``?`` for all others.
 
     Names are untrusted and may hold line breaks.
     """
-    plain = unicodedata.normalize("NFKD", text.replace("µ", "u"))
+    plain = "µ".join(unicodedata.normalize("NFKD", part) for part in re.split("[\u00b5\u03bc]", text))
     letters = (letter for letter in plain if not unicodedata.combining(letter))
     return "".join(
-        letter if letter == "·" or (letter.isascii() and letter.isprintable()) else "?" for letter in letters
+        letter if letter in "·µ" or (letter.isascii() and letter.isprintable()) else "?" for letter in letters
     )
+
+
+def draw_text(
+    pen: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    colour: Colour,
+    face: ImageFont.FreeTypeFont,
+) -> None:
+    """Draw :func:`drawable` text, its top left corner at ``at``.
+
+    The typeface has no µ: it is a u with a longer first stroke.
+    """
+    pen.text(at, _as_u(text), colour, face)
+    left, width, foot = _stem(round(face.size))
+    for match in re.finditer("µ", text):
+        x = round(at[0] + face.getlength(_as_u(text[: match.start()]))) + left
+        pen.rectangle(
+            (x, at[1] + foot - width, x + width - 1, at[1] + foot + round(face.size / 5)), fill=colour
+        )
+
+
+@cache
+def _stem(size_px: int) -> tuple[int, int, int]:
+    """Left edge and width of the first stroke of a u, and the row of its foot, in pixels from the corner of its text."""
+    letter = Image.new("L", (2 * size_px, 2 * size_px), 0)
+    ImageDraw.Draw(letter).text((0, 0), "u", 255, typeface(size_px))
+    ink = np.asarray(letter) > 100
+    rows = np.flatnonzero(ink.any(axis=1))
+    stroke = ink[(rows[0] + rows[-1]) // 2]
+    left = int(np.argmax(stroke))
+    return left, max(1, int(np.argmin(stroke[left:]))), int(rows[-1])
+
+
+def _as_u(text: str) -> str:
+    return text.replace("µ", "u")
 
 
 def length_words(bar: ScaleBar) -> str:
@@ -114,7 +174,7 @@ def _paragraph(text: str, width: int, size_px: int, colour: Colour) -> RgbArray:
     strip = Image.fromarray(_space(width, step * len(lines) + 4))
     pen = ImageDraw.Draw(strip)
     for number, line in enumerate(lines):
-        pen.text((_MARGIN_PX, number * step), line, colour, face)
+        draw_text(pen, (_MARGIN_PX, number * step), line, colour, face)
     return np.asarray(strip)
 
 
@@ -143,13 +203,13 @@ def _wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
-        if face.getlength(longer) <= width:
+        if face.getlength(_as_u(longer)) <= width:
             lines[-1] = longer
             continue
         if lines[-1]:
             lines.append("")
         for letter in word:
-            if face.getlength(lines[-1] + letter) > width:
+            if face.getlength(_as_u(lines[-1] + letter)) > width:
                 lines.append("")
             lines[-1] += letter
     return lines

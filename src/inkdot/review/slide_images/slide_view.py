@@ -7,6 +7,7 @@ from inkdot.records import MaskArray, RgbArray
 from inkdot.review.gallery.fields import scale_bar
 from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.review.slide_images.caption import Caption, Sample
+from inkdot.review.wording import score_text
 from inkdot.storage.tables.predictions import Prediction
 
 
@@ -47,7 +48,7 @@ class SlideView:
             what: Content of the image.
             samples: The legend.
         """
-        score = f", score {prediction.score}" if prediction.score else ""
+        score = f", score {score_text(float(prediction.score))}" if prediction.score else ""
         reasons = [prediction.reason] if prediction.reason else []
         return Caption(
             title=f"{self.frame.slide_id}: {prediction.call}{score} · {what}",

@@ -20,8 +20,9 @@ from inkdot.review.gallery.card_images import (
     image_name,
     jpeg_bytes,
     jpeg_size,
+    provenance,
 )
-from inkdot.review.gallery.fields import OVERVIEW_PX, Field, context_field, tile_field
+from inkdot.review.gallery.fields import OVERVIEW_PX, Field, context_field, scale_bar, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, gallery_facts
 from inkdot.review.gallery.page import page_text
 from inkdot.review.gallery.patients import with_patients
@@ -44,6 +45,7 @@ from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson, 
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.slide_images.caption import with_provenance
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.atomic import write_bytes, write_text
@@ -220,17 +222,23 @@ class _SlideExport:
         overview = image_name(*identity, "overview", OVERVIEW_PX)
         fields: dict[str, Field | None] = {overview: None}
         images: list[CardImages] = []
+        lines: dict[Field | None, list[str]] = {}
         for region in regions:
             tile, context = (
                 field(region, facts.spec, facts.frame.mpp) for field in (tile_field, context_field)
             )
-            images.append(CardImages(field_image_name(identity, tile), field_image_name(identity, context)))
+            lines[context] = provenance(review.slide_id, facts, context)
+            named = field_image_name((*identity, *lines[context]), context)
+            images.append(CardImages(field_image_name(identity, tile), named))
             fields |= {images[-1].tile: tile, images[-1].context: context}
         missing = {name: field for name, field in fields.items() if not (self._layout.tiles / name).exists()}
         if missing:
             with open_unchanged(entry, facts.slide_fingerprint) as opened:
                 for name, field in missing.items():
-                    write_bytes(self._layout.tiles / name, jpeg_bytes(_pixels(opened, facts, field)))
+                    pixels = _pixels(opened, facts, field)
+                    if field is not None and field in lines:
+                        pixels = with_provenance(pixels, scale_bar(float(field.spec.side_um)), lines[field])
+                    write_bytes(self._layout.tiles / name, jpeg_bytes(pixels))
         self._reviews[entry.slide_id] = replace(
             review,
             images=tuple(images),

@@ -33,11 +33,11 @@ const Inkdot = {};
   /** 12345 as 12 345 with narrow spaces that do not break. */
   ink.grouped = (number) => String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 
-  /** A score with three decimals; 1.000 and 0.000 are kept for exactly that. */
+  /** A score with three decimals. No score is certain: none is shown as 1.000 or 0.000 (inkdot.review.wording has the same rule). */
   ink.score = function (value) {
     if (value === null || value === undefined) return "–";
-    if (value < 1 && value >= 0.9995) return ">0.999";
-    if (value > 0 && value < 0.0005) return "<0.001";
+    if (value >= 0.9995) return ">0.999";
+    if (value < 0.0005) return "<0.001";
     return value.toFixed(3);
   };
 
@@ -45,7 +45,14 @@ const Inkdot = {};
 
   ink.counted = (count, one, many) => `${ink.grouped(count)} ${count === 1 ? one : many}`;
 
-  ink.words = (name) => name.replace(/_/g, " ");
+  // "indeterminate" is what the model says of a slide; a reader's answer and a head's missing call have words of their own.
+  const PLAIN_WORDS = { indeterminate: "type unclear" };
+
+  /** The words of a label. */
+  ink.words = (name) => PLAIN_WORDS[name] ?? name.replace(/_/g, " ");
+
+  /** The words of a head's call on a region. */
+  ink.callWords = (call) => (call === "indeterminate" ? "not decided" : call);
 
   /** With a capital, as a sentence begins. */
   ink.sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

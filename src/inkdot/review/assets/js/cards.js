@@ -22,7 +22,7 @@
     const percent = (share) => Math.round(share * 100);
     const flag = ink.words(ink.flagHead.flag_class);
     const range = `${percent(step.low)}\u2060–\u2060${percent(step.high)}\u00a0%`; // never broken over two lines
-    const kind = ink.facts.synthetic_model ? "selftest: " : "";
+    const kind = ink.facts.synthetic_model ? "synthetic specimens: " : "";
     const title = `Of ${ink.counted(step.regions, "validation region", "validation regions")} scored ${step.from} to ${step.to}, ${percent(step.share)}\u00a0% were ${flag} (95\u00a0% interval ${range}). Where ${flag} regions are rarer or commoner than there, this share differs.`;
     return ink.make("p", { class: "reliability", title, text: `${kind}of regions with such scores ${percent(step.share)}\u00a0% (${range}) were ${flag}` });
   };
@@ -49,7 +49,7 @@
     const heads = ink.facts.heads.filter((head) => head !== ink.flagHead && ink.scoresMatter(head, region));
     return heads.map((head) => {
       const parts = head.classes.map((item) => ({ words: item.words, score: region.scores[head.name]?.[item.name] ?? 0 }));
-      const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: ${region.calls?.[head.name] ?? "not called"}` });
+      const line = ink.make("p", { class: "further", title: `${ink.words(head.name)}: ${ink.callWords(region.calls?.[head.name] ?? "not called")}` });
       for (const part of parts) {
         const called = region.calls?.[head.name] === part.words;
         line.append(ink.make("span", { class: called ? "part called" : "part" }, ink.make("span", { class: "part-words", text: part.words }), ink.make("span", { class: "number", text: ink.score(part.score) })));
@@ -143,6 +143,7 @@
       image,
       ink.scoreLine(slide, region),
       ink.scoreMeter(slide, region),
+      ink.verdictButtons(slide, region, (head, verdict) => actions.choose(region, head, verdict), current),
       ink.spreadLine(region),
       ink.reliabilityLine(region),
       ...ink.furtherScores(region),
@@ -150,7 +151,6 @@
       ink.alsoFlagged(region),
       ink.reservations(region),
       ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
-      ink.verdictButtons(slide, region, (head, verdict) => actions.choose(region, head, verdict), current),
       ink.make("p", { class: "only-print print-verdict", text: ink.verdictWords(key) }),
       note === "" ? null : ink.make("p", { class: "note", text: note }),
     );

@@ -1,104 +1,165 @@
-// The enlarged view of a region: its surroundings, brightness and contrast, verdicts and a note.
+// The enlarged view of a region: its surroundings, what is drawn over them, verdicts and a note.
 "use strict";
 
 (function (ink) {
-  const NORMAL = { brightness: 100, contrast: 100, zoom: 100 };
-  const light = { ...NORMAL };
+  const OTHER_COLOUR = "#c2410c"; // of flagged clusters without a card of their own
+  const NORMAL = { brightness: 100, contrast: 100 };
+  const tools = ink.viewTools;
   let outlined = true;
+  let view = null; // of the exported page
+  let seen = { slide: null, region: null };
+  let magnification = null; // µm per pixel of the screen that the reader chose; null: as a place opens
+  let openedAt = 0; // µm per pixel of the screen at which the image was opened
 
-  function slider(name, words, range, apply) {
-    const value = ink.make("output", { text: `${light[name]} %` });
+  // --- What is seen: the surroundings of a region. A server shows the slide instead: it sets another ink.placeView. ---
+
+  function drawOutlines(context, frame) {
+    const { region } = seen;
+    if (!region) return; // closed
+    const side = region.context_px;
+    const path = (ring) => {
+      const found = new Path2D();
+      ring.forEach(([x, y], number) => (number === 0 ? found.moveTo(...frame.toScreen(x * side, y * side)) : found.lineTo(...frame.toScreen(x * side, y * side))));
+      found.closePath();
+      return found;
+    };
+    if (!outlined) return;
+    for (const ring of region.other_rings ?? []) ink.strokeTwice(context, path(ink.visibleRing(ring)), OTHER_COLOUR, [5, 3], 2);
+    ink.strokeTwice(context, path(region.ring), "#111", [], 2);
+  }
+
+  function built() {
+    const failed = () => view.box.replaceChildren(ink.make("span", { class: "no-image", text: "The image cannot be read." }));
+    view ??= ink.zoomView({ label: "The region in its surroundings. Drag to move, wheel to zoom.", navigator: false, draw: drawOutlines, moved: ink.showMagnification, failed });
+    return view;
+  }
+
+  ink.placeView = {
+    view: () => view,
+    box: (slide, region) => (region.context ? built().box : ink.make("span", { class: "no-image", text: "no image" })),
+
+    show(slide, region) {
+      if (!region.context) return;
+      const other = seen.region !== region;
+      const now = other && seen.region && view.ready ? view.umPerPx() : openedAt;
+      if (Math.abs(now / openedAt - 1) > 0.02) magnification = now; // the reader's own is kept from region to region
+      seen = { slide, region };
+      if (!other) return view.redraw();
+      const side = region.context_px;
+      const um = region.context_um / side;
+      view.open({ type: "image", url: region.context, buildPyramid: false }, { mpp: [um, um], clip: [side, side], key: region.context }, () => {
+        view.centreOn(side / 2, side / 2, true);
+        if (magnification === null) view.fit(region.side_um, ink.opensAt(slide), true);
+        else view.magnify(magnification, true);
+        openedAt = view.umPerPx();
+      });
+    },
+
+    /** As the place opened. */
+    reset(slide, region) {
+      view.turn(null);
+      view.fit(region.side_um, ink.opensAt(slide));
+      view.centreOn(region.context_px / 2, region.context_px / 2);
+      magnification = null;
+    },
+
+    closed() {
+      seen = { slide: null, region: null };
+      magnification = null;
+    },
+
+    /** [name, words, whether it is on] of what can be drawn over the pixels. */
+    overlays: (slide) => [["outline", `Outline of the ${slide.unit}`, outlined]],
+
+    turn(slide, name, on) {
+      outlined = on;
+      view?.redraw();
+    },
+  };
+
+  /** Zoom in for 1, out for -1. */
+  ink.zoomBy = (step) => ink.placeView.view()?.zoomBy(step > 0 ? 1.6 : 1 / 1.6);
+  ink.panBy = (x, y) => ink.placeView.view()?.panBy(x, y);
+  ink.magnify = (umPerPx) => ink.placeView.view()?.magnify(umPerPx);
+  ink.turnView = (degrees) => ink.placeView.view()?.turn(degrees);
+
+  // --- Controls -----------------------------------------------------------------------------------------------------
+
+  /** Keys of the magnifications, with µm per pixel of the screen. */
+  ink.MAGNIFICATIONS = [["1", 1.0], ["2", 0.5], ["4", 0.25]];
+
+  /** Say how far the view is zoomed, as it changes. */
+  ink.showMagnification = function () {
+    const now = ink.placeView.view();
+    const words = ink.at("context").querySelector(".field-words");
+    if (!words || !now?.ready) return;
+    const um = now.fieldUm();
+    const text = `${ink.magnificationWords(now.umPerPx())} · ${um >= 1000 ? `${(um / 1000).toFixed(2)} mm` : `${Math.round(um)} µm`} wide`;
+    if (words.textContent !== text) words.textContent = text;
+  };
+
+  /** Buttons above the image; `region` is null where the whole slide is looked at, `more` are further buttons. */
+  ink.viewToolbar = function (slide, region, more = []) {
+    const now = () => ink.placeView.view();
+    const button = (words, title, run, key) =>
+      ink.make("button", { type: "button", title, "aria-label": title, on: { click: run } }, words, key ? ink.make("kbd", { text: key, "aria-hidden": "true" }) : null);
+    const measure = button("Measure", "Measure: drag a line from edge to edge", () => {
+      now()?.measure(!tools.measuring);
+      measure.setAttribute("aria-pressed", String(tools.measuring));
+    });
+    measure.setAttribute("aria-pressed", String(tools.measuring));
+    return ink.make(
+      "div",
+      { class: "view-tools", role: "toolbar", "aria-label": "Image" },
+      button("−", "Zoom out", () => ink.zoomBy(-1)),
+      button("+", "Zoom in", () => ink.zoomBy(1)),
+      ...ink.MAGNIFICATIONS.map(([key, um]) => button(ink.magnificationWords(um), `${ink.magnificationWords(um)}: ${um} µm per pixel of the screen`, () => ink.magnify(um), ink.verdictKeys.has(key) ? "" : key)),
+      ...more,
+      button("↺", "Turn left by 15°", () => ink.turnView(-15), ","),
+      button("↻", "Turn right by 15°", () => ink.turnView(15), "."),
+      measure,
+      button("Save image", "Save this image with its scale bar", () => now()?.ready && ink.savePicture(now(), slide, region)),
+      button("Copy link", "Copy a link to this place", () => ink.copyLink(slide, region)),
+      ink.make("span", { class: "field-words" }),
+    );
+  };
+
+  function slider(name, words) {
+    const value = ink.make("output", { text: `${tools[name]} %` });
     const input = ink.make("input", {
       type: "range",
-      min: String(range[0]),
-      max: String(range[1]),
-      step: String(range[2]),
+      min: "40",
+      max: "200",
+      step: "5",
       data: { view: name },
-      value: String(light[name]),
+      value: String(tools[name]),
       "aria-label": words,
       on: {
         input: () => {
-          light[name] = Number(input.value);
-          value.textContent = `${light[name]} %`;
-          apply();
+          tools[name] = Number(input.value);
+          value.textContent = `${tools[name]} %`;
+          ink.placeView.view()?.applyLight();
         },
       },
     });
     return ink.make("label", { class: "slider" }, ink.make("span", { text: words }), input, value);
   }
 
-  const fieldUm = (region) => (region.context ? region.context_um : region.side_um);
-
-  /** The image in a sheet that zooms and pans below the scale bar; an image that is shown already is reused, to avoid flicker. */
-  function stage(slide, region, shown) {
-    const box = ink.image(region.context, `Region ${region.rank} in its surroundings`, ink.roundBar(fieldUm(region)), false);
-    const image = box.querySelector("img");
-    if (!image) return box;
-    const sheet = ink.make("div", { class: "sheet" }, shown || image);
-    if (shown) image.remove();
-    if (outlined) sheet.append(ink.outline(region.ring), ...(region.other_rings ?? []).map((ring) => ink.outline(ring, true)));
-    const pan = ink.make("div", { class: "pan", tabindex: "-1" }, sheet);
-    dragToMove(pan);
-    box.prepend(pan);
-    return box;
-  }
-
-  function dragToMove(pan) {
-    pan.addEventListener("pointerdown", (event) => {
-      if (event.pointerType === "mouse" && event.button === 0) pan.setPointerCapture(event.pointerId);
+  /** What is drawn over the pixels, brightness and contrast; `repaint` draws the panel again, `more` stands above, `beside` the last row. */
+  ink.viewControls = function (slide, region, repaint, more = [], beside = []) {
+    const switches = ink.placeView.overlays(slide, region).map(([name, words, on]) => {
+      const input = ink.make("input", { type: "checkbox", data: { layer: name }, on: { change: () => ink.placeView.turn(slide, name, input.checked, input) } });
+      input.checked = on;
+      return ink.make("label", { class: "layer" }, input, ` ${words}`);
     });
-    pan.addEventListener("pointermove", (event) => {
-      if (pan.hasPointerCapture(event.pointerId)) pan.scrollBy(-event.movementX, -event.movementY);
-    });
-  }
-
-  /** Apply brightness, contrast and zoom; the scale bar follows, the centre stays. */
-  function applyView(region, box) {
-    const pan = box.querySelector(".pan");
-    if (!pan) return;
-    const image = pan.querySelector("img");
-    image.style.filter = `brightness(${light.brightness}%) contrast(${light.contrast}%)`;
-    const sheet = pan.querySelector(".sheet");
-    const before = sheet.offsetWidth || 1;
-    const middle = [(pan.scrollLeft + pan.clientWidth / 2) / before, (pan.scrollTop + pan.clientHeight / 2) / before];
-    sheet.style.width = sheet.style.height = `${light.zoom}%`;
-    pan.classList.toggle("zoomed", light.zoom > 100);
-    pan.scrollTo(middle[0] * sheet.offsetWidth - pan.clientWidth / 2, middle[1] * sheet.offsetWidth - pan.clientHeight / 2);
-    box.querySelector(".scale").replaceWith(ink.scaleBar(ink.roundBar(fieldUm(region) / (light.zoom / 100))));
-  }
-
-  /** Pan the zoomed image by a tenth of the view. */
-  ink.panBy = function (x, y) {
-    const pan = ink.at("context").querySelector(".pan");
-    pan?.scrollBy((x * pan.clientWidth) / 10, (y * pan.clientHeight) / 10);
-  };
-
-  /** Zoom by one step of the slider. */
-  ink.zoomBy = function (step) {
-    const input = ink.at("context").querySelector('[data-view="zoom"]');
-    if (!input) return;
-    input.value = String(Number(input.value) + step);
-    input.dispatchEvent(new Event("input"));
-  };
-
-  function viewControls(slide, region, repaint, box) {
-    const apply = () => applyView(region, box);
-    const outline = ink.make("input", {
-      type: "checkbox",
-      on: {
-        change: () => {
-          outlined = outline.checked;
-          repaint();
-        },
-      },
-    });
-    outline.checked = outlined;
     const reset = ink.make("button", {
       type: "button",
       text: "Reset view",
       on: {
         click: () => {
-          Object.assign(light, NORMAL);
+          Object.assign(tools, NORMAL);
+          ink.placeView.view()?.applyLight();
+          ink.placeView.reset(slide, region);
           repaint();
         },
       },
@@ -106,12 +167,13 @@
     return ink.make(
       "div",
       { class: "view", role: "group", "aria-label": "View" },
-      slider("zoom", "Zoom", [100, 400, 50], apply),
-      slider("brightness", "Brightness", [40, 200, 5], apply),
-      slider("contrast", "Contrast", [40, 200, 5], apply),
-      ink.make("div", { class: "view-row" }, ink.make("label", {}, outline, ` Outline the ${slide.unit}`), reset),
+      switches.length > 0 ? ink.make("div", { class: "layer-switches" }, ...switches) : null,
+      ...more,
+      slider("brightness", "Brightness"),
+      slider("contrast", "Contrast"),
+      ink.make("div", { class: "view-row" }, reset, ...beside),
     );
-  }
+  };
 
   /** A table of the scores of all classes, and one of the calls. */
   function scoreTables(region) {
@@ -128,7 +190,7 @@
           )
         : [];
     });
-    const calls = Object.entries(region.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, call` }), ink.make("td", { text: words })));
+    const calls = Object.entries(region.calls ?? {}).map(([head, words]) => ink.make("tr", { class: "called" }, ink.make("th", { scope: "row", text: `${ink.words(head)}, call` }), ink.make("td", { text: ink.callWords(words) })));
     return [rows, calls].filter((part) => part.length > 0).map((part) => ink.make("table", { class: "scores" }, ink.make("tbody", {}, ...part)));
   }
 
@@ -154,22 +216,12 @@
     if (active) fresh.querySelector(`[data-head="${active.head}"][data-verdict="${active.verdict}"]`)?.focus();
   };
 
-  function centre(box) {
-    const pan = box.querySelector(".pan");
-    pan?.scrollTo((pan.scrollWidth - pan.clientWidth) / 2, (pan.scrollHeight - pan.clientHeight) / 2);
-  }
-
   /** Fill the dialog; `actions` are go(step), choose(head, verdict), note(text) and close(). */
   ink.showContext = function (slide, region, actions) {
     const dialog = ink.at("context");
     const key = ink.regionKey(slide, region);
     const where = ink.regionWords(slide, region);
     const repaint = () => ink.showContext(slide, region, actions);
-    const same = dialog.open && dialog.dataset.region === key;
-    const old = same ? dialog.querySelector(".pan") : null;
-    const seen = old ? [old.scrollLeft, old.scrollTop] : null;
-    const box = stage(slide, region, old?.querySelector("img"));
-    const field = Math.round(fieldUm(region));
     const note = ink.make("textarea", { id: "note", rows: "2", maxlength: "2000", on: { change: () => actions.note(note.value) } });
     note.value = ink.verdicts.note(key);
     const panel = ink.make(
@@ -188,7 +240,6 @@
         ink.reservations(region),
         measureTable(slide, region),
         ink.make("p", { class: "where" }, ink.make("span", { text: where.px }), ink.make("span", { text: where.mm })),
-        ink.make("p", { class: "fine", text: `Field ${field} µm wide.` }),
       ),
       ink.make(
         "div",
@@ -196,14 +247,14 @@
         ink.verdictButtons(slide, region, actions.choose, true),
         ink.make("label", { class: "note-label" }, ink.make("span", {}, "Note ", ink.make("kbd", { text: "n" })), note),
       ),
-      viewControls(slide, region, repaint, box),
+      ink.viewControls(slide, region, repaint),
     );
     const active = document.activeElement;
     const held = dialog.open && dialog.contains(active) ? active.dataset : null;
     const step = (by, words, sign) =>
       ink.make("button", { type: "button", class: "step", "aria-label": words, text: sign, data: { step: String(by) }, on: { click: () => actions.go(by) } });
     dialog.replaceChildren(
-      ink.make("div", { class: "stage" }, box),
+      ink.make("div", { class: "stage" }, ink.viewToolbar(slide, region), ink.placeView.box(slide, region)),
       panel,
       ink.make(
         "div",
@@ -216,13 +267,14 @@
     dialog.dataset.region = key;
     if (!dialog.open) dialog.showModal();
     const again = held?.verdict ? `[data-head="${held.head}"][data-verdict="${held.verdict}"]` : held?.step ? `[data-step="${held.step}"]` : "h2";
-    applyView(region, box);
-    if (seen) box.querySelector(".pan").scrollTo(...seen);
-    else centre(box);
+    ink.placeView.show(slide, region);
     dialog.querySelector(again)?.focus();
   };
 
-  ink.hideContext = () => ink.at("context").close();
+  ink.hideContext = function () {
+    ink.placeView.closed();
+    ink.at("context").close();
+  };
 
   ink.showHelp = function () {
     const dialog = ink.at("help");
@@ -235,7 +287,9 @@
       [ink.keyOf(ink.finder.name, ink.finder.verdicts[0].name), `not a cell: ${ink.noCellMeans}`],
       ["Backspace", "clear the verdicts of a region"],
       ["n", "write a note"],
-      ["+ −", "zoom the enlarged view; drag, or Shift and arrows, to move it"],
+      ["1 2 4", "10×, 20×, 40× in the enlarged view"],
+      ["+ −", "zoom there, as the wheel does; drag, or Shift and arrows, to move"],
+      [", .", "turn it"],
       ["o", "the whole slide, enlarged"],
       ["z", "undo"],
       ["?", "show this list"],
@@ -245,7 +299,7 @@
       .map(ink.conditionWords);
     dialog.replaceChildren(
       ink.make("h2", { id: "help-title", tabindex: "-1", text: "Keys" }),
-      ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words }))))),
+      ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: ink.callWords(words) }))))),
       ...conditions.map((text) => ink.make("p", { text })),
       ink.make("p", { text: "Verdicts are stored in this browser, separately for each reader. Save verdicts writes them to verdicts.csv." }),
       ink.make("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } }),

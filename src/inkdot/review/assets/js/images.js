@@ -32,31 +32,14 @@
     return box;
   };
 
-  const SVG = "http://www.w3.org/2000/svg";
-
   const LEAST_RADIUS = 0.02; // of the image's side: a single cell in a large group would be a dot
 
   /** The ring, or a circle round it where it is too small to be seen. */
-  function visible(ring) {
+  ink.visibleRing = function (ring) {
     const [x, y] = [0, 1].map((axis) => ring.map((point) => point[axis]));
     const middle = (values) => (Math.min(...values) + Math.max(...values)) / 2;
     const extent = (values) => Math.max(...values) - Math.min(...values);
     if (Math.max(extent(x), extent(y)) >= 2 * LEAST_RADIUS) return ring;
     return Array.from({ length: 24 }, (_, index) => (index * Math.PI) / 12).map((angle) => [middle(x) + LEAST_RADIUS * Math.cos(angle), middle(y) + LEAST_RADIUS * Math.sin(angle)]);
-  }
-
-  /** Outline of the region in its surroundings, or of an `other` one there: points are fractions of the image's side. */
-  ink.outline = function (ring, other = false) {
-    const svg = document.createElementNS(SVG, "svg");
-    for (const [name, value] of [["class", other ? "outline other" : "outline"], ["viewBox", "0 0 1 1"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
-    const points = (other ? visible(ring) : ring).map(([x, y]) => `${x},${y}`).join(" ");
-    // Twice: a dark line under a bright one is seen on any background.
-    for (const kind of ["under", "over"]) {
-      const line = document.createElementNS(SVG, "polygon");
-      line.setAttribute("class", kind);
-      line.setAttribute("points", points);
-      svg.append(line);
-    }
-    return svg;
   };
 })(Inkdot);

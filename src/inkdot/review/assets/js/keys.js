@@ -5,13 +5,23 @@
   const MOVES = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
   const dialog = ink.at("context");
 
+  /** Keys of the enlarged view; a verdict that has one of them comes first. */
+  ink.viewKeys = {
+    "+": () => ink.zoomBy(1),
+    "=": () => ink.zoomBy(1),
+    "-": () => ink.zoomBy(-1),
+    ",": () => ink.turnView(-15),
+    ".": () => ink.turnView(15),
+    ...Object.fromEntries(ink.MAGNIFICATIONS.map(([digit, umPerPx]) => [digit, () => ink.magnify(umPerPx)])),
+  };
+
   /** Cards in one row of the grid as it is drawn now. */
   function columns() {
     return getComputedStyle(ink.at("cards")).gridTemplateColumns.split(" ").length;
   }
 
   /** Keys that may repeat when held: they move and change nothing. A held verdict or undo would run through the slide. */
-  const mayRepeat = (key) => MOVES[key] !== undefined || "+=-".includes(key);
+  const mayRepeat = (key) => MOVES[key] !== undefined || "+=-,.".includes(key);
 
   let pressed = ""; // the key of the last command, until it is released
 
@@ -39,12 +49,11 @@
     if (key === "]") return () => can.openSlide(1);
     if (!can.hasRegion()) return null;
     if (key === "n") return can.writeNote;
-    if (dialog.open && (key === "+" || key === "=")) return () => ink.zoomBy(50);
-    if (dialog.open && key === "-") return () => ink.zoomBy(-50);
     if (key === "o" && !dialog.open) return can.enlarge;
     if (key === "Backspace" || key === "Delete") return can.clear;
     const item = ink.verdictKeys.get(key);
     if (item) return () => can.choose(item.head, item.verdict);
+    if (dialog.open && ink.viewKeys[key]) return ink.viewKeys[key];
     const way = MOVES[key];
     if (way && dialog.open && event.shiftKey) return () => ink.panBy(...way);
     if (way && dialog.open) return () => can.step(way[0] + way[1]);

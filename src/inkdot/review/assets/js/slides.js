@@ -130,6 +130,31 @@
     return `${reference}Nuclei of ${ink.counted(slide.measured_clusters, "region", "regions")} were measured.`;
   }
 
+  /** What the further heads say of all flagged regions, such as "Morphology of the flagged regions together: small-cell-like." */
+  function further(slide) {
+    if (ink.blinded || !slide.further_calls) return "";
+    const parts = slide.further_calls.split(/[;,] /).map((part) => part.split(": "));
+    return parts.map(([head, call]) => `${ink.sentence(ink.words(head))} of the flagged regions together: ${ink.callWords(call ?? "")}.`).join(" ");
+  }
+
+  const SHOWN_WARNINGS = 2; // the others are folded: the regions must stay in sight
+
+  /** The warnings about a slide: the first in full, the others behind their number; all on paper. */
+  function warnings(texts) {
+    const list = (part, words) => ink.make("ul", { "aria-label": words }, ...part.map((text) => ink.make("li", { text: ink.sentence(text) })));
+    const more = texts.slice(SHOWN_WARNINGS);
+    return ink.make(
+      "div",
+      { class: "warnings" },
+      list(texts.slice(0, SHOWN_WARNINGS), "Warnings"),
+      more.length === 0 ? null : ink.make("details", {}, ink.make("summary", { text: ink.counted(more.length, "more warning", "more warnings") }), list(more, "More warnings")),
+    );
+  }
+
+  window.addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("#slide-head details")) folded.open = true;
+  });
+
   /** Advice for a slide without regions, or with too little material. */
   function lookYourself(slide) {
     if (slide.regions.length > 0 && slide.call !== "inadequate") return "";
@@ -143,15 +168,14 @@
       title.append(ink.make("span", { class: `call big ${callClass(slide.call)}`, text: slide.call }));
       if (slide.score !== null) title.append(ink.make("span", { class: "slide-score", text: `score ${ink.score(slide.score)}` }));
     }
-    const warnings = slide.warnings.map((text) => ink.make("li", { text }));
     const head = ink.at("slide-head");
     head.replaceChildren(title);
-    const further = slide.further_calls ? `All flagged regions together: ${slide.further_calls}.` : "";
-    for (const [kind, text] of [["counts", counts(slide)], ["counts", further], ["counts", nuclei(slide)], ["technical", technical(slide)]]) {
+    const summary = [counts(slide), further(slide), nuclei(slide)].filter((text) => text !== "").join(" ");
+    for (const [kind, text] of [["counts", summary], ["technical", technical(slide)]]) {
       if (text !== "") head.append(ink.make("p", { class: kind, text }));
     }
     if (slide.problem) head.append(ink.make("p", { class: "problem", role: "note", text: `Problem: ${slide.problem}` }));
-    if (warnings.length > 0) head.append(ink.make("ul", { class: "warnings", "aria-label": "Warnings" }, ...warnings));
+    if (slide.warnings.length > 0) head.append(warnings(slide.warnings));
     const look = lookYourself(slide);
     if (look !== "") head.append(ink.make("p", { class: "look", text: look }));
   };

@@ -12,16 +12,36 @@
   const ANNOTATED = { colour: "#6a3d9a", dash: [] };
   const WORDS = { regions: "Regions", scores: "Scores of tiles", clusters: "Clusters", annotations: "Annotations" };
   const loaded = new Map(); // address -> data, for the slide that is open
-  const on = { regions: true, scores: false, clusters: false, annotations: false };
+  const on = { regions: true, scores: false, clusters: false, annotations: false, ...kept("layers") };
+  let opacity = kept("opacity").percent ?? 100;
+
+  /** What this reader chose at an earlier visit, in this browser. */
+  function kept(name) {
+    try {
+      return JSON.parse(ink.setting.read(`${ink.store.reader}/${name}`)) ?? {};
+    } catch {
+      return {};
+    }
+  }
+
+  const keep = (name, value) => ink.setting.write(`${ink.store.reader}/${name}`, JSON.stringify(value));
 
   ink.layers = {
     words: (name) => WORDS[name],
     isOn: (name) => on[name],
     forget: () => loaded.clear(),
 
+    /** Opacity of the scores in percent of what their legend shows. */
+    opacity: () => opacity,
+    setOpacity(percent) {
+      opacity = percent;
+      keep("opacity", { percent });
+    },
+
     /** Show or hide one layer; resolves when its data is here. */
     async turn(view, name, shown) {
       on[name] = shown;
+      keep("layers", on);
       if (shown && name !== "regions") await this.load(view, name);
     },
 
@@ -76,16 +96,19 @@
 
   function drawScores(context, frame, data) {
     const [left, top, right, bottom] = frame.seen;
-    const width = Math.max(1.5, data.width_l0_px * frame.scale);
-    const height = Math.max(1.5, data.height_l0_px * frame.scale);
+    const width = Math.max(1.5 / frame.scale, data.width_l0_px);
+    const height = Math.max(1.5 / frame.scale, data.height_l0_px);
+    context.save();
+    context.transform(...frame.matrix); // in level-0 pixels: the slide may be turned
+    context.globalAlpha = opacity / 100;
     for (let index = 0; index < data.score.length; index += 1) {
       const x = data.x_l0_px[index];
       const y = data.y_l0_px[index];
       if (x > right || y > bottom || x + data.width_l0_px < left || y + data.height_l0_px < top) continue;
-      const [sx, sy] = frame.toScreen(x, y);
       context.fillStyle = tint(data.score[index], data.threshold);
-      context.fillRect(sx, sy, width, height);
+      context.fillRect(x, y, width, height);
     }
+    context.restore();
   }
 
   function drawOutlines(context, frame, data, styleOf, named) {
@@ -94,8 +117,8 @@
       const style = styleOf(data.kind[index]);
       const path = new Path2D();
       for (const ring of rings) path.addPath(outlinePath(frame, ring));
-      stroke(context, path, style.colour, style.dash, 2);
-      if (named) label(context, ink.words(data.kind[index]), ...frame.toScreen(...rings[0][0]), style.colour);
+      ink.strokeTwice(context, path, style.colour, style.dash, 2);
+      if (named) ink.label(context, ink.words(data.kind[index]), ...frame.toScreen(...rings[0][0]), style.colour);
     });
   }
 
@@ -108,19 +131,6 @@
       if (y > y1) y1 = y;
     }
     return x0 <= right && x1 >= left && y0 <= bottom && y1 >= top;
-  }
-
-  /** A line that is seen on dark nuclei and on bright glass: white below, the colour on top. */
-  function stroke(context, path, colour, dash, width) {
-    context.setLineDash([]);
-    context.lineWidth = width + 2;
-    context.strokeStyle = "rgba(255, 255, 255, .85)";
-    context.stroke(path);
-    context.setLineDash(dash);
-    context.lineWidth = width;
-    context.strokeStyle = colour;
-    context.stroke(path);
-    context.setLineDash([]);
   }
 
   /** The outline of a region in level-0 pixels. */
@@ -138,8 +148,9 @@
 
   function screenBox(frame, region) {
     const [x0, y0, x1, y1] = region.box_l0_px;
-    const [left, top] = frame.toScreen(x0, y0);
-    const [right, bottom] = frame.toScreen(x1, y1);
+    const corners = [[x0, y0], [x1, y0], [x0, y1], [x1, y1]].map((corner) => frame.toScreen(...corner));
+    const [xs, ys] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
+    const [left, top, right, bottom] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
     const grow = Math.max(0, (12 - (right - left)) / 2); // at low zoom a region is still a dot that can be clicked
     return [left - grow, top - grow, right + grow, bottom + grow];
   }
@@ -154,18 +165,8 @@
       const path = small ? new Path2D() : outlinePath(frame, outline(region));
       if (small) path.arc((left + right) / 2, (top + bottom) / 2, 8, 0, 2 * Math.PI);
       const colour = ink.blinded ? "#111" : region.flagged ? `rgb(${FLAGGED})` : `rgb(${BELOW})`;
-      stroke(context, path, colour, small || region.flagged || ink.blinded ? [] : [6, 3], region === current ? 3 : 1.5);
-      if (region === current || right - left > 26) label(context, String(region.rank), left, top, region === current ? "#111" : colour);
+      ink.strokeTwice(context, path, colour, small || region.flagged || ink.blinded ? [] : [6, 3], region === current ? 3 : 1.5);
+      if (region === current || right - left > 26) ink.label(context, String(region.rank), left, top, region === current ? "#111" : colour);
     }
-  }
-
-  function label(context, words, x, y, colour) {
-    context.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
-    const width = context.measureText(words).width + 8;
-    context.fillStyle = colour;
-    context.fillRect(x - 1, y - 18, width, 17);
-    context.fillStyle = "#fff";
-    context.textBaseline = "middle";
-    context.fillText(words, x + 3, y - 9);
   }
 })(Inkdot);

@@ -6,167 +6,61 @@
   const dialog = ink.at("context");
   const plain = { context: ink.showContext, hide: ink.hideContext, overview: ink.showOverview };
   const ROUND_TRIP = [0.5, 14]; // tile sides across: between these the reader's own zoom is kept from region to region
-  let seadragon = null;
   let opened = null; // the slide that the viewer shows
   let shown = { slide: null, region: null, actions: null }; // what the panel is about
   let gallery = { slide: null, current: null, actions: null };
 
-  const box = ink.make("div", { class: "viewer" });
-  const canvas = ink.make("canvas", { class: "layers", "aria-hidden": "true" });
   const error = ink.make("p", { class: "viewer-error", hidden: true });
-
-  function build() {
-    const stage = ink.make("div", { class: "deep", role: "application", "aria-label": "The slide. Drag to move, wheel to zoom." });
-    box.append(stage, canvas, error, tools(), ink.scaleBar(ink.roundBar(100)));
-    // OpenSeadragon writes a style element where it finds none of its own, which the policy forbids (serve.css has its
-    // rule). It is content with any element of that name, also with one outside HTML that styles nothing.
-    const placeholder = document.createElementNS(null, "style");
-    placeholder.setAttribute("data-openseadragon-mobile-css", "true");
-    document.head.append(placeholder);
-    if (ink.facts.synthetic_model) box.append(ink.make("span", { class: "stamp", text: "synthetic model" }));
-    seadragon = OpenSeadragon({
-      element: stage,
-      drawer: "canvas",
-      crossOriginPolicy: false,
-      showNavigationControl: false,
-      showNavigator: true,
-      navigatorPosition: "BOTTOM_LEFT",
-      navigatorSizeRatio: 0.18,
-      navigatorAutoFade: false,
-      navigatorDisplayRegionColor: "#111",
-      keyboardNavEnabled: false, // arrows go from region to region
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
-      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },
-      animationTime: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 0.5,
-      maxZoomPixelRatio: 4,
-      minZoomImageRatio: 0.5,
-      visibilityRatio: 0.2,
-      imageLoaderLimit: 6,
-      timeout: 60000,
-    });
-    seadragon.addHandler("update-viewport", draw);
-    seadragon.addHandler("resize", () => seadragon.forceRedraw());
-    seadragon.addHandler("canvas-click", pick);
-    seadragon.addHandler("tile-load-failed", () => {
+  const view = ink.zoomView({
+    label: "The slide. Drag to move, wheel to zoom.",
+    navigator: true,
+    draw: (context, frame) => ink.layers.draw(context, frame, opened, shown.region),
+    click: pick,
+    moved: ink.showMagnification,
+    failed() {
       error.textContent = "Part of the slide cannot be read.";
       error.hidden = false;
-    });
-    ink.seadragon = seadragon;
-  }
-
-  function tools() {
-    const button = (words, sign, run) => ink.make("button", { type: "button", class: "step", "aria-label": words, title: words, text: sign, on: { click: run } });
-    return ink.make(
-      "div",
-      { class: "viewer-tools" },
-      button("Zoom in", "+", () => zoom(1.6)),
-      button("Zoom out", "−", () => zoom(1 / 1.6)),
-      button("The whole slide", "⤢", home),
-    );
-  }
+    },
+  });
+  view.box.append(error);
 
   // --- Where the viewer looks -------------------------------------------------------------------------------------
 
-  const item = () => seadragon.world.getItemAt(0);
-
-  function zoom(factor) {
-    seadragon.viewport.zoomBy(factor);
-    seadragon.viewport.applyConstraints();
-  }
-
-  /** A rectangle of level 0 in the viewer's own units. */
-  const rectangle = (x, y, width, height) => item().imageToViewportRectangle(x, y, width, height);
-
   /** The scanned part, all of it. */
   function home(immediately) {
-    if (!item()) return;
+    if (!view.ready) return;
+    const viewport = view.seadragon.viewport;
     const [x, y, width, height] = opened.bounds_l0_px;
-    seadragon.viewport.fitBounds(rectangle(x, y, width, height), immediately === true);
+    viewport.fitBounds(view.seadragon.world.getItemAt(0).imageToViewportRectangle(x, y, width, height), immediately === true);
   }
 
-  /** From level-0 pixels to the screen, as the image lies at this moment. */
-  function frame() {
-    const toViewer = (x, y) => seadragon.viewport.pixelFromPoint(item().imageToViewportCoordinates(x, y, true), true);
-    const { width, height } = opened.view;
-    const [start, end] = [toViewer(0, 0), toViewer(width, height)];
-    const scale = (end.x - start.x) / width;
-    const size = [box.clientWidth, box.clientHeight];
-    return {
-      scale,
-      toScreen: (x, y) => [start.x + x * scale, start.y + y * scale],
-      seen: [-start.x / scale, -start.y / scale, (size[0] - start.x) / scale, (size[1] - start.y) / scale],
-    };
+  const middleOf = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
+
+  /** As a place opens: at 40×, or as far as the whole region is seen. */
+  function lookAt(slide, region, immediately) {
+    view.fit(region.side_um, ink.opensAt(slide), immediately);
+    view.centreOn(...middleOf(region.box_l0_px), immediately);
   }
 
-  const fieldUm = () => (box.clientWidth / frame().scale) * opened.mpp[0];
-
-  function fly(region, immediately) {
-    const [left, top, right, bottom] = region.box_l0_px;
-    const middle = [(left + right) / 2, (top + bottom) / 2];
-    const across = fieldUm() / opened.side_um;
-    const viewport = seadragon.viewport;
-    if (!immediately && across >= ROUND_TRIP[0] && across <= ROUND_TRIP[1]) {
-      viewport.panTo(item().imageToViewportCoordinates(...middle));
-      return;
-    }
-    const side = region.context_um / opened.mpp[0];
-    viewport.fitBounds(rectangle(middle[0] - side / 2, middle[1] - side / 2, side, side), immediately);
+  function fly(slide, region, immediately) {
+    const across = view.fieldUm() / slide.side_um;
+    if (immediately || across < ROUND_TRIP[0] || across > ROUND_TRIP[1]) lookAt(slide, region, immediately);
+    else view.centreOn(...middleOf(region.box_l0_px));
   }
-
-  // --- Drawing ----------------------------------------------------------------------------------------------------
-
-  function draw() {
-    if (!item() || !opened) return;
-    const [width, height, ratio] = [box.clientWidth, box.clientHeight, window.devicePixelRatio || 1];
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    ink.layers.draw(context, frame(), opened, shown.region);
-    measure();
-  }
-
-  /** Update the scale bar and the width of the field. */
-  function measure() {
-    const um = fieldUm();
-    const bar = ink.roundBar(um);
-    const old = box.querySelector(".scale");
-    const shows = `${bar.length_um} ${bar.fraction}`; // both: twice the zoom may have a bar as long, of half the length
-    if (old.dataset.shows !== shows) {
-      const fresh = ink.scaleBar(bar);
-      fresh.dataset.shows = shows;
-      old.replaceWith(fresh);
-    }
-    const words = dialog.querySelector(".field-words");
-    const text = `Field ${um >= 1000 ? `${(um / 1000).toFixed(2)} mm` : `${Math.round(um)} µm`} wide.`;
-    if (words && words.textContent !== text) words.textContent = text;
-  }
-
-  const redraw = () => seadragon?.forceRedraw();
 
   // --- Opening slides and regions ------------------------------------------------------------------------------------
 
   /** Open a slide in the viewer, then look at a region of it, or at all of it. */
   function look(slide, region) {
-    if (!seadragon) build();
-    if (opened === slide && item()) {
-      if (region) fly(region, false);
-      redraw();
+    if (opened === slide && view.ready) {
+      if (region) fly(slide, region, false);
+      view.redraw();
       return;
     }
     opened = slide;
     error.hidden = true;
     const { width, height, tile_px: tileSize, finest_level: maxLevel } = slide.view;
-    seadragon.addOnceHandler("open", () => {
-      if (opened !== slide) return;
-      home(true);
-      if (shown.region) fly(shown.region, true);
-      ink.layers.ready(slide.view).then(redraw);
-    });
-    seadragon.open({
+    const source = {
       width,
       height,
       tileSize,
@@ -174,6 +68,13 @@
       minLevel: Math.min(8, maxLevel),
       maxLevel,
       getTileUrl: (level, column, row) => `slides/${slide.view.slide}/tiles/${level}/${column}_${row}.jpg`,
+    };
+    view.open(source, { mpp: slide.mpp, key: slide.id }, () => {
+      ink.seadragon = view.seadragon;
+      if (opened !== slide) return;
+      home(true);
+      if (shown.region) fly(slide, shown.region, true);
+      ink.layers.ready(slide.view).then(view.redraw);
     });
   }
 
@@ -182,17 +83,75 @@
     document.body.classList.add("viewing");
   }
 
+  let moved = false; // whether the current region is another than the panel showed
+
+  ink.placeView = {
+    view: () => view,
+    box: () => view.box,
+    show(slide, region) {
+      if (moved || opened !== slide) look(slide, region);
+      else view.redraw();
+    },
+    reset(slide, region) {
+      view.turn(null);
+      if (region) lookAt(slide, region);
+      else home();
+    },
+    closed() {},
+    overlays: (slide) => ["regions", ...slide.view.layers].map((name) => [name, ink.layers.words(name), ink.layers.isOn(name)]),
+    async turn(slide, name, on, input) {
+      await ink.layers.turn(slide.view, name, on);
+      input.checked = ink.layers.isOn(name);
+      for (const part of dialog.querySelectorAll(".of-scores")) part.hidden = !ink.layers.isOn("scores");
+      view.redraw();
+    },
+  };
+
   ink.showContext = function (slide, region, actions) {
     if (!slide.view) return;
-    const other = shown.region !== region;
+    moved = shown.region !== region;
     shown = { slide, region, actions };
     present();
     plain.context(slide, region, actions);
-    fitPanel(slide);
-    if (other || opened !== slide) look(slide, region);
-    else redraw();
+    sayResearchUse();
     keepCardInView();
   };
+
+  const toolbar = ink.viewToolbar;
+
+  ink.viewToolbar = function (slide, region) {
+    const whole = ink.make("button", { type: "button", title: "The whole slide", "aria-label": "The whole slide", on: { click: () => home() } }, "⤢");
+    return toolbar(slide, region, [whole]);
+  };
+
+  const controls = ink.viewControls;
+
+  /** Layers with the opacity of the scores and their legend. */
+  ink.viewControls = function (slide, region, repaint) {
+    const has = slide.view.layers.includes("scores");
+    const undo = ink.make("button", { type: "button", on: { click: () => ink.at("undo").click() } }, "Undo ", ink.make("kbd", { text: "z", "aria-hidden": "true" }));
+    return controls(slide, region, repaint, has ? scoreControls(slide) : [], region ? [undo] : []);
+  };
+
+  function scoreControls(slide) {
+    const hidden = !ink.layers.isOn("scores");
+    const value = ink.make("output", { text: `${ink.layers.opacity()} %` });
+    const input = ink.make("input", {
+      type: "range", min: "10", max: "100", step: "5", value: String(ink.layers.opacity()), "aria-label": "Opacity of the scores", data: { view: "opacity" },
+      on: {
+        input: () => {
+          ink.layers.setOpacity(Number(input.value));
+          value.textContent = `${input.value} %`;
+          view.redraw();
+        },
+      },
+    });
+    const legend = ink.make(
+      "p", { class: "heat-legend of-scores", hidden },
+      "0", ink.make("span", { class: "heat low", "aria-hidden": "true" }), `${ink.score(slide.threshold)}`, ink.make("span", { class: "heat high", "aria-hidden": "true" }), "1",
+    );
+    return [legend, ink.make("label", { class: "slider of-scores", hidden }, ink.make("span", { text: "Scores" }), input, value)];
+  }
 
   /** The whole slide, also where no region is shown or none is current. */
   function showWhole(slide) {
@@ -206,57 +165,23 @@
     dialog.dataset.region = "";
     const close = ink.make("button", { type: "button", class: "step", "aria-label": "Close", text: "×", on: { click: () => gallery.actions.close() } });
     dialog.replaceChildren(
-      ink.make("div", { class: "stage" }),
+      ink.make("div", { class: "stage" }, ink.viewToolbar(slide, null), view.box),
       ink.make(
         "div",
         { class: "panel" },
-        ink.make("div", { class: "facts" }, ink.make("h2", { id: "context-title", tabindex: "-1", text: slide.id }), ink.make("p", { class: "fine" })),
-        ink.make("div", { class: "view", role: "group", "aria-label": "View" }, ink.make("div", { class: "view-row" })),
+        ink.make("div", { class: "facts" }, ink.make("h2", { id: "context-title", tabindex: "-1", text: slide.id })),
+        ink.viewControls(slide, null, () => {}),
       ),
       ink.make("div", { class: "context-tools" }, close),
     );
-    fitPanel(slide);
+    sayResearchUse();
     look(slide, null);
     ink.at("context-title").focus();
   }
 
-  /** Put the viewer where the enlarged image would be, and what it can do beside it. */
-  function fitPanel(slide) {
-    dialog.querySelector(".stage").replaceChildren(box);
-    const words = dialog.querySelector(".facts > .fine");
-    words?.classList.add("field-words");
-    dialog.querySelector('[data-view="zoom"]')?.closest("label").remove();
-    for (const input of dialog.querySelectorAll("[data-view]")) input.addEventListener("input", applyLight);
-    const row = dialog.querySelector(".view-row");
-    row.querySelector("label")?.remove(); // outlining the tile is the layer "regions" here
-    if (shown.region) row.append(ink.make("button", { type: "button", on: { click: () => ink.at("undo").click() } }, "Undo ", ink.make("kbd", { text: "z" })));
+  /** The viewer covers the page's header. */
+  function sayResearchUse() {
     dialog.querySelector(".panel").append(ink.make("p", { class: "research-use", text: document.querySelector(".top .research-use").textContent }));
-    dialog.querySelector(".view").prepend(layerSwitches(slide));
-    applyLight();
-  }
-
-  function applyLight() {
-    const value = (name) => dialog.querySelector(`[data-view="${name}"]`)?.value ?? "100";
-    const image = box.querySelector(".deep .openseadragon-canvas canvas");
-    if (image) image.style.filter = `brightness(${value("brightness")}%) contrast(${value("contrast")}%)`;
-  }
-
-  function layerSwitches(slide) {
-    const switches = ["regions", ...slide.view.layers].map((name) => {
-      const input = ink.make("input", {
-        type: "checkbox",
-        data: { layer: name },
-        on: { change: () => ink.layers.turn(slide.view, name, input.checked).then(() => { input.checked = ink.layers.isOn(name); legend.hidden = !ink.layers.isOn("scores"); redraw(); }) },
-      });
-      input.checked = ink.layers.isOn(name);
-      return ink.make("label", { class: "layer" }, input, ` ${ink.layers.words(name)}`);
-    });
-    const legend = ink.make(
-      "p",
-      { class: "heat-legend", hidden: !(slide.view.layers.includes("scores") && ink.layers.isOn("scores")) },
-      "0", ink.make("span", { class: "heat low", "aria-hidden": "true" }), `${ink.score(slide.threshold)}`, ink.make("span", { class: "heat high", "aria-hidden": "true" }), "1",
-    );
-    return ink.make("fieldset", { class: "layer-switches" }, ink.make("legend", { text: "On the slide" }), ...switches, legend);
   }
 
   // --- In step with the gallery -------------------------------------------------------------------------------------
@@ -279,22 +204,13 @@
   }
 
   /** A click on a region in the slide makes its card the current one. */
-  function pick(event) {
-    if (!event.quick || !item()) return;
-    const region = ink.layers.regionAt(frame(), opened, event.position.x, event.position.y);
-    if (!region || region === shown.region) return;
-    event.preventDefaultAction = true;
+  function pick(x, y, frame) {
+    const region = ink.layers.regionAt(frame, opened, x, y);
+    if (!region || region === shown.region) return false;
     gallery.actions.go(region);
     if (shown.region !== region) gallery.actions.open(region);
+    return true;
   }
-
-  ink.zoomBy = (step) => zoom(step > 0 ? 1.6 : 1 / 1.6);
-
-  ink.panBy = function (x, y) {
-    const seen = seadragon.viewport.getBounds();
-    seadragon.viewport.panBy(new OpenSeadragon.Point((x * seen.width) / 10, (y * seen.height) / 10));
-    seadragon.viewport.applyConstraints();
-  };
 
   ink.hideContext = function () {
     plain.hide();
@@ -314,7 +230,6 @@
     } else if (event.key.toLowerCase() === "o" && gallery.slide && (dialog.open || gallery.current === null)) {
       event.preventDefault();
       showWhole(gallery.slide);
-    } else if (dialog.open && shown.region === null && (event.key === "+" || event.key === "=")) zoom(1.6);
-    else if (dialog.open && shown.region === null && event.key === "-") zoom(1 / 1.6);
+    } else if (dialog.open && shown.region === null) ink.viewKeys[event.key]?.();
   });
 })(Inkdot);

@@ -50,18 +50,19 @@
   }
 
   function row(slide, index) {
-    const cell = (kind, ...children) => ink.make("td", { class: kind }, ...children);
+    // Roles, since on a narrow screen the rows are no table rows to a browser; and the words of the columns, which are hidden there.
+    const cell = (kind, words, ...children) => ink.make("td", { class: kind, role: "cell", data: { words } }, ...children);
     const link = ink.make("a", { class: "slide-link", href: `review#${index + 1}`, text: slide.id });
     const numbers = ink.blinded
       ? []
-      : [cell("the-call", call(slide)), cell("number", ink.score(slide.score)), cell("number", slide.regions ? `${slide.flagged_regions} of ${slide.regions}` : "–")];
+      : [cell("the-call", "", call(slide)), cell("number", "score", ink.score(slide.score)), cell("number", "flagged regions", slide.regions ? `${slide.flagged_regions} of ${slide.regions}` : "–")];
     return ink.make(
       "tr",
-      {},
-      cell("image-cell", thumbnail(slide)),
-      ink.make("th", { scope: "row" }, link, ofPatient(slide), remarks(slide)),
+      { role: "row" },
+      cell("image-cell", "", thumbnail(slide)),
+      ink.make("th", { scope: "row", role: "rowheader" }, link, ofPatient(slide), remarks(slide)),
       ...numbers,
-      cell("progress-cell", progress(slide), answered(slide)),
+      cell("progress-cell", "reviewed", progress(slide), answered(slide)),
     );
   }
 
