@@ -129,12 +129,21 @@
     ink.showSlideAnswer(slide());
     paint();
     document.title = `${slide().id} – Inkdot review`;
-    const hash = `#${index + 1}`;
-    if (location.hash !== hash) remember(hash);
+    if (ink.placeOf(location.hash)[0] !== index) remember(ink.placeHash(slide(), null));
     window.scrollTo({ top: 0 });
     ink.at("slides").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (focus) focusCard();
     if (slides[index + 1] && !ink.known(slides[index + 1])) ink.fetchRegions(slides[index + 1]); // most likely the next
+  }
+
+  /** Open the slide, and the region if any, that an address leads to. */
+  async function openPlace(hash) {
+    const [index, rank] = ink.placeOf(hash);
+    await openSlide(slides[index] ? index : 0, false);
+    const region = rank === null ? undefined : slide().regions.find((other) => other.rank === rank);
+    if (!region) return;
+    actions.go(region);
+    openContext();
   }
 
   /** Put the slide into the address, so that a reload comes back to it; some browsers refuse that for files. */
@@ -154,13 +163,16 @@
   };
 
   function openContext() {
-    if (state.current) ink.showContext(slide(), state.current, contextActions);
+    if (!state.current) return;
+    ink.showContext(slide(), state.current, contextActions);
+    remember(ink.placeHash(slide(), state.current));
   }
 
   /** Move the focus back to the card at once: a key may come before the dialog's own `close` event. */
   function closeContext() {
     if (dialog.contains(document.activeElement)) document.activeElement.blur(); // a note is written when its field loses focus, and redraws its card
     ink.hideContext();
+    remember(ink.placeHash(slide(), null));
     focusCard();
   }
 
@@ -271,7 +283,7 @@
     });
     window.addEventListener("beforeprint", () => printing(true));
     window.addEventListener("afterprint", () => printing(false));
-    window.addEventListener("hashchange", () => openSlide(Number(location.hash.slice(1)) - 1, false));
+    window.addEventListener("hashchange", () => openPlace(location.hash));
     // Nothing is drawn any more: an image requested now would be cancelled.
     const leave = (event) => {
       leaving = true;
@@ -287,12 +299,11 @@
     window.addEventListener("pagehide", leave);
     window.addEventListener("pageshow", (event) => event.persisted && stay());
     document.addEventListener("visibilitychange", keepNote);
-    const requested = Number(location.hash.slice(1)) - 1;
     if (slides.length === 0) {
       ink.at("slide-head").append(ink.make("p", { text: "There are no slides in these results." }));
       return;
     }
-    openSlide(slides[requested] ? requested : 0, false);
+    openPlace(location.hash);
     ink.showProgress();
   }
 
