@@ -14,7 +14,7 @@
 
   ink.regionKey = (slide, region) => (region.key ??= JSON.stringify([slide.id, region.x_l0_px, region.y_l0_px]));
 
-  /** One key per verdict: its first letter, else its next free one, else a digit. "Not a cell" has d, for debris, if it is free. */
+  /** One key per verdict: its first letter, else its next free one, else a digit, last those that magnify (context.js). "Not a cell" has d, for debris, if it is free. */
   ink.verdictKeys = (function () {
     const all = ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => ({ head, verdict: verdict.name })));
     const taken = new Set(RESERVED);
@@ -28,9 +28,9 @@
     for (const item of all) claim(item, [item.verdict[0].toLowerCase()]);
     for (const item of all) {
       if ([...keys.values()].includes(item)) continue;
-      claim(item, [...item.verdict.toLowerCase(), ..."123456789abcdefghijklmopqrstuvwxy"]);
+      claim(item, [...item.verdict.toLowerCase(), ..."356789abcdefghijklmopqrstuvwxy124"]);
     }
-    claim({ head: ink.finder, verdict: ink.finder.verdicts[0].name }, [..."d0123456789cefghjkpqrtvwy"]);
+    claim({ head: ink.finder, verdict: ink.finder.verdicts[0].name }, [..."d0356789cefghjkpqrtvwy124"]);
     return keys;
   })();
 
