@@ -32,7 +32,7 @@ def test_cards_are_in_rank_order_with_their_facts(
     for part in ("0.990", "flagged", "small-cell-like", "0.800", "x 0, y 0 px", "0.03, 0.03 mm"):
         assert part in text
     last = offline_page.locator(".card").last.inner_text()
-    assert "below operating point" in last
+    assert "not flagged" in last
     assert "small-cell-like" not in last  # morphology is asked of malignant regions only
     images = "[...document.querySelectorAll('.card img')].slice(0, 5)"
     offline_page.wait_for_function(

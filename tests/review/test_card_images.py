@@ -1,19 +1,23 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from inkdot.records import BoundsL0, Mpp
+from inkdot.labels import DEFAULT_HEADS
+from inkdot.records import BoundsL0, Mpp, TileSpec
 from inkdot.review.gallery.card_images import (
     NAME,
     crop_to_bounds,
     image_name,
     jpeg_bytes,
     jpeg_size,
+    provenance,
 )
-from inkdot.review.results.scored_slide import SlideFrame
-from inkdot.units import Level0Px
+from inkdot.review.gallery.fields import Field
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
+from inkdot.units import Level0Px, MicrometresPerPixel, TilePx
 
 
 def frame(bounds: tuple[int, int, int, int]) -> SlideFrame:
@@ -65,3 +69,16 @@ def test_jpegs_keep_colours_at_full_resolution_and_carry_no_metadata(tmp_path: P
     path = tmp_path / "p.jpg"
     path.write_bytes(data)
     assert jpeg_size(path) == (60, 40)
+
+
+def test_an_image_names_its_slide_as_the_page_does_and_holds_no_score() -> None:
+    spec = TileSpec(TilePx(256), MicrometresPerPixel(0.25), TilePx(256))
+    facts = ScoreFacts(
+        frame=replace(frame((0, 0, 8000, 4000)), slide_id="Smith 1"),
+        spec=spec, heads=DEFAULT_HEADS, threshold=0.5, model_sha256="ab" * 32, tiles_sha256="cd" * 32,
+        warnings=("Smith",), synthetic_model=True,
+    )  # fmt: skip
+    text = "\n".join(provenance("slide-7f3a", facts, Field(4000, 2000, spec)))
+    assert "slide-7f3a · 1.03, 0.53 mm · 0.25 µm per pixel" in text  # the middle of 64 µm from 1.0 and 0.5 mm
+    assert "abababababab, trained on synthetic specimens" in text
+    assert "Smith" not in text

@@ -3,7 +3,7 @@
 
 (function (ink) {
   /** Flagged or not at the locked operating point. */
-  ink.flagWords = (region) => (region.flagged ? "flagged" : "below operating point");
+  ink.flagWords = (region) => (region.flagged ? "flagged" : "not flagged");
 
   ink.scoreLine = function (slide, region) {
     const line = ink.make("p", { class: "score-line" }, ink.make("span", { class: "rank", text: `${region.rank}` }));

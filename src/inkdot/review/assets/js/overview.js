@@ -60,7 +60,7 @@
           "p",
           { class: "legend" },
           ink.make("span", { class: "key" }, ink.make("span", { class: "spot yes sample" }), "flagged"),
-          ink.make("span", { class: "key" }, ink.make("span", { class: "spot no sample" }), "shown, below operating point"),
+          ink.make("span", { class: "key" }, ink.make("span", { class: "spot no sample" }), "shown, not flagged"),
         );
     const enlarge = ink.make("button", { type: "button", class: "enlarge", "aria-haspopup": "dialog" }, "Enlarge ", ink.make("kbd", { text: "o" }));
     box.append(ink.make("div", { class: "overview-head" }, ink.make("h2", { text: "Overview" }), enlarge), framed(slide, current, actions), ...(legend ? [legend] : []));
