@@ -44,7 +44,7 @@ def test_a_cut_button_is_found(
     offline_page: "Page", write_page: WritePage, make_review: MakeReview, cut_buttons: CutButtons
 ) -> None:
     offline_page.goto(write_page(make_review("S1", 1)).as_uri())
-    button = "document.querySelector('.verdict')"
+    button = "document.querySelector('.card .verdict')"
     offline_page.evaluate(f"{button}.style.cssText = 'position: fixed; left: -40px; top: 300px; width: 60px'")
     assert "malignant: outside" in " ".join(cut_buttons(offline_page, ".card")).replace("\n", " ")
     offline_page.evaluate(

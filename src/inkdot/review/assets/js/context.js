@@ -275,36 +275,4 @@
     ink.placeView.closed();
     ink.at("context").close();
   };
-
-  ink.showHelp = function () {
-    const dialog = ink.at("help");
-    const rows = [
-      ["← → ↑ ↓", "move between regions"],
-      ["Home, End", "first and last region of the page"],
-      ["Enter", "open a region with its surroundings; Esc closes it"],
-      ["[ ]", "previous and next slide"],
-      ...ink.facts.heads.flatMap((head) => head.verdicts.map((verdict) => [ink.keyOf(head.name, verdict.name), `${ink.words(head.name)}: ${ink.words(verdict.name)}`])),
-      [ink.keyOf(ink.finder.name, ink.finder.verdicts[0].name), `not a cell: ${ink.noCellMeans}`],
-      ["Backspace", "clear the verdicts of a region"],
-      ["n", "write a note"],
-      ["1 2 4", "10×, 20×, 40× in the enlarged view"],
-      ["+ −", "zoom there, as the wheel does; drag, or Shift and arrows, to move"],
-      [", .", "turn it"],
-      ["o", "the whole slide, enlarged"],
-      ["z", "undo"],
-      ["?", "show this list"],
-    ];
-    const conditions = ink.facts.heads
-      .filter((head) => head.condition !== null)
-      .map(ink.conditionWords);
-    dialog.replaceChildren(
-      ink.make("h2", { id: "help-title", tabindex: "-1", text: "Keys" }),
-      ink.make("table", {}, ink.make("tbody", {}, ...rows.map(([key, words]) => ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: ink.callWords(words) }))))),
-      ...conditions.map((text) => ink.make("p", { text })),
-      ink.make("p", { text: "Verdicts are stored in this browser, separately for each reader. Save verdicts writes them to verdicts.csv." }),
-      ink.make("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } }),
-    );
-    dialog.showModal();
-    ink.at("help-title").focus(); // the button below would be scrolled to on a low screen
-  };
 })(Inkdot);
