@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from inkdot.errors import UserError
-from inkdot.storage.ledger import LedgerLine, append, read
+from inkdot.storage.layout import RunLayout
+from inkdot.storage.ledger import LedgerLine, append, failures, read, read_all
 
 LINES = [
     LedgerLine("tile", "s1", "done", 1.25),
@@ -31,7 +32,7 @@ def test_the_form_of_a_line(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     golden = (Path(__file__).parent / "golden" / "ledger.jsonl").read_text(encoding="utf-8")
     assert re.sub(r'"time": "[^"]+"', '"time": "TIME"', text) == golden
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", json.loads(text)["time"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", json.loads(text)["time"])
 
 
 def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
@@ -41,6 +42,22 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])  # killed while it wrote the second
     append(path, LINES[2])
     assert list(read(path)) == [LINES[0], LINES[2]]
+
+
+def test_a_retry_of_the_same_second_comes_after_the_failure_in_whichever_ledger_they_are(
+    tmp_path: Path,
+) -> None:
+    whole, first, last = (RunLayout(tmp_path, shard) for shard in ("", "1-of-2", "2-of-2"))
+    for layout in (first, last):
+        layout.shard_json.parent.mkdir(parents=True)
+        layout.shard_json.write_text("{}")  # by which a shard is known
+    for order in ((last, first), (last, whole), (first, last)):
+        for layout in (whole, first, last):
+            layout.ledger.unlink(missing_ok=True)
+        append(order[0].ledger, LedgerLine("tile", "s1", "failed", 0.0, "expected a slide"))
+        append(order[1].ledger, LedgerLine("tile", "s1", "done", 0.0))
+        assert [line.outcome for line in read_all(whole)] == ["failed", "done"]
+        assert failures(read_all(whole)) == {}
 
 
 def test_lines_of_several_writers_do_not_mix(tmp_path: Path) -> None:

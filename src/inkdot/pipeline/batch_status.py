@@ -5,11 +5,11 @@ from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from inkdot.errors import StorageError
 from inkdot.pipeline.merge_shards import STAGES
-from inkdot.pipeline.shards import Command, ShardRecord, latest_shards
+from inkdot.pipeline.shards import Command, ShardRecord, latest_shards, unfinished_shards
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import LedgerLine, failures, read, read_all
 from inkdot.storage.locking import is_held
@@ -166,8 +166,9 @@ def _of_shards(layout: RunLayout, records: Sequence[ShardRecord], lines: Sequenc
             )
         )
     table = layout.predictions_csv if command == "predict" else layout.assessment_csv
-    ends = [record.ended for record in records]
-    merged = len(records) == count and None not in ends and _written(table) >= max(cast("list[str]", ends))
+    # By the times of files alone: on a shared folder they are those of its server, whose clock may be another.
+    ends = [_written(RunLayout(layout.root, f"{record.shard}-of-{count}").shard_json) for record in records]
+    merged = not unfinished_shards(records) and _written(table) >= max(ends)
     return BatchStatus(command, records[0].listed, shards, failed, _speed(lines, command), merged)
 
 
@@ -204,10 +205,9 @@ def _moment(text: str) -> datetime:
         return datetime.now(UTC)
 
 
-def _written(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
+def _written(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where it is missing."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _listed(layout: RunLayout) -> list[str]:

@@ -44,7 +44,8 @@ def append(path: Path, line: LedgerLine) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        # Lines of several ledgers are put in order by it: seconds would leave a retry beside the failure that it mends.
+        "time": datetime.now(UTC).isoformat(timespec="microseconds"),
         **{name: value for name, value in asdict(line).items() if name != "time"},
         "seconds": round(line.seconds, 3),
     }
@@ -62,7 +63,7 @@ def append(path: Path, line: LedgerLine) -> None:
 
 
 def read_all(layout: RunLayout) -> list[LedgerLine]:
-    """The lines of the folder and of all its shards, by time; those of one second keep the order of their file."""
+    """The lines of the folder and of all its shards, by time (seconds, in ledgers of earlier versions)."""
     paths = [RunLayout(layout.root).ledger, *(shard.ledger for shard in layout.every_shard())]
     return sorted((line for path in paths for line in read(path)), key=lambda line: line.time)
 
