@@ -12,7 +12,7 @@ from inkdot.labels import Head
 from inkdot.pipeline.scale_offer import with_scale_offer
 from inkdot.pipeline.tile_slide import has_spot
 from inkdot.records import Mpp, Preparation, ReadPlan, Slide, SlideEntry, SlideInfo
-from inkdot.slides import open_slide
+from inkdot.slides import check_sampled_tiles, open_slide
 from inkdot.storage.schemas import scores_schema, tiles_schema
 from inkdot.storage.tables.labels_table import RegionLabel
 from inkdot.tiling.foreground.find_foreground import Foreground, find_foreground
@@ -75,6 +75,7 @@ def inspect_slide(entry: SlideEntry, config: Config) -> SlideInspection:
                 warnings += [*annotation.warnings, *_misplaced(info, labels)]
             check_resolution(info, config.tiling.mpp)
             _read_some(slide)
+            check_sampled_tiles(entry.path, info)
             foreground = find_foreground(slide, config.tiling, with_spot=has_spot(entry, config))
             red_cells = measure_red_cells(slide, entry.preparation or config.preparation)
             warnings += scale_warnings(slide, red_cells)

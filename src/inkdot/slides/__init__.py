@@ -1,5 +1,5 @@
 """Readers of slide files behind the protocol :class:`inkdot.records.Slide`, and the writer of pyramidal TIFFs."""
 
-from inkdot.slides.opening import open_slide
+from inkdot.slides.opening import check_sampled_tiles, open_slide
 
-__all__ = ["open_slide"]
+__all__ = ["check_sampled_tiles", "open_slide"]

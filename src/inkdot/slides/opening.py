@@ -1,13 +1,16 @@
 """Chooses the reader of a file by its content; extensions are not reliable."""
 
+from pathlib import Path
+
 from inkdot.errors import UnreadableSlideError
-from inkdot.records import Slide, SlideEntry
+from inkdot.records import Slide, SlideEntry, SlideInfo
 from inkdot.slides.native_opening import open_natively
-from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor
+from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor, unreadable
 from inkdot.slides.plain_image import is_plain_image, open_plain_image
 from inkdot.slides.structure.native_structure import VENDORS
 from inkdot.slides.structure.tiff_contents import colour_pages
 from inkdot.slides.structure.tiff_limits import refuse_huge_tiles
+from inkdot.slides.tile_checks import DamagedTileError, TileFiles, encoded_tiles
 
 
 def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
@@ -66,3 +69,23 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     slide.close()
     # OpenSlide would take the red page for the slide.
     return open_plain_image(entry) if native is None else native
+
+
+def check_sampled_tiles(path: Path, info: SlideInfo) -> None:
+    """Decode some encoded tiles of every level, evenly spaced, whichever reader the slide has.
+
+    What is read of a slide is checked by its reader; this shows beforehand whether its file is damaged at many places. Of formats
+    that :func:`inkdot.slides.tile_checks.encoded_tiles` does not know, nothing is checked.
+
+    Args:
+        path: The slide file.
+        info: Its metadata.
+
+    Raises:
+        UnreadableSlideError: A tile is damaged.
+    """
+    try:
+        with TileFiles() as files:
+            files.check_some(encoded_tiles(path, info))
+    except DamagedTileError as error:
+        raise unreadable(path, error, error.where) from None

@@ -24,6 +24,7 @@ from inkdot.slides.structure.empty_tiles import with_empty_areas
 from inkdot.slides.structure.tiff_contents import tiff_warnings
 from inkdot.slides.structure.tiff_limits import compression_name, unknown_compression
 from inkdot.slides.synthetic_flag import is_marked_synthetic
+from inkdot.slides.tile_checks import DamagedTileError, TileChecks
 from inkdot.units import Level0Px, LevelPx
 
 _COMPRESSION: Final = re.compile(r"Unsupported TIFF compression: (\d+)")
@@ -56,6 +57,7 @@ class OpenSlideSlide:
     def __init__(self, entry: SlideEntry) -> None:
         self._path = entry.path
         self._warnings: tuple[str, ...] | None = None
+        self._checks: TileChecks | None = None
         try:
             self._handle = openslide.OpenSlide(entry.path)
         except OpenSlideError as error:
@@ -78,17 +80,23 @@ class OpenSlideSlide:
         return self._info
 
     def check_contents(self) -> None:
-        """Add to :attr:`info` where the file has no pixels, and what else of it is not read.
+        """Add to :attr:`info` where the file has no pixels, and what else of it is not read; check tiles from now on.
 
-        Only for slides that the native reader does not take, which takes no such file.
+        Only for slides that the native reader does not take, which takes no such file and checks its own tiles.
 
         Raises:
-            UnreadableSlideError: See :func:`inkdot.slides.structure.tiff_contents.tiff_warnings`.
+            UnreadableSlideError: See :func:`inkdot.slides.structure.tiff_contents.tiff_warnings`; or a tile is damaged, of
+                those of a format where it is not known which lie under a rectangle.
         """
         info = self.info
         if info.vendor not in _AREAS_AS_PAGES:
             info = replace(info, warnings=(*info.warnings, *tiff_warnings(self._path, info.size_l0_px)))
         self._info = with_empty_areas(info, self._path)
+        self._checks = TileChecks(self._path, self._info)
+        try:
+            self._checks.check_unplaced()
+        except DamagedTileError as error:
+            raise unreadable(self._path, error, error.where) from None
 
     def read(self, plan: ReadPlan) -> RgbArray:
         """Pixels of a rectangle, uint8 RGB [height, width, 3]; white where the slide has none.
@@ -96,11 +104,16 @@ class OpenSlideSlide:
         Where the corner falls between pixels of the level, OpenSlide interpolates.
 
         Raises:
-            UnreadableSlideError: The pixels cannot be decoded. OpenSlide then refuses the slide for good.
+            UnreadableSlideError: The pixels cannot be decoded, or their decoder warns of damage. Where OpenSlide notices it, it
+                refuses the slide for good.
         """
         size = (plan.width_level_px, plan.height_level_px)
         try:
+            if self._checks is not None:
+                self._checks.check(plan)
             image = self._handle.read_region((plan.x_l0_px, plan.y_l0_px), plan.level, size)
+        except DamagedTileError as error:
+            raise unreadable(self._path, error, error.where) from None
         except OpenSlideError as error:
             where = f"level {plan.level} at ({plan.x_l0_px}, {plan.y_l0_px})"
             raise unreadable(self._path, error, f"found none at {where}") from None
@@ -122,6 +135,8 @@ class OpenSlideSlide:
     def close(self) -> None:
         """Release the file; reading afterwards is an error."""
         self._handle.close()
+        if self._checks is not None:
+            self._checks.close()
 
 
 def openslide_vendor(path: Path) -> str | None:
