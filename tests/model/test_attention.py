@@ -8,7 +8,8 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.metrics.slides.attention_pooling import attention_pool, attention_weights
 from inkdot.model.attention import GatedAttention, pooled_logits
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.predictor import calibrated_scores, slide_attention
+from inkdot.model.calibrated_scores import calibrated_scores
+from inkdot.model.predictor import slide_attention
 
 
 def test_the_score_of_a_tile_is_that_of_the_paper() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.predictor import calibrated_scores
+from inkdot.model.calibrated_scores import calibrated_scores
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
 from inkdot.model.runtimes.torch_backend import infer_batches, predict_logits
 

@@ -37,7 +37,7 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout
 @pytest.mark.slow
 def test_training_from_slide_labels_makes_a_model_with_attention(trained: RunLayout) -> None:
     model = read_model_file(trained.model)
-    assert model.version == "inkdot.model/4"
+    assert model.version == "inkdot.model/5"
     assert model.attention is not None
     assert model.attention.start == "pseudo-labels"
     assert model.attention.follows
@@ -219,5 +219,5 @@ def test_labelled_tiles_everywhere_need_no_attention(tmp_path: Path) -> None:
     labelled = make_cohort(tmp_path / "cohort", annotated=SLIDES)
     assert train.run(config(), labelled, tmp_path / "run") == 0
     description = json.loads((tmp_path / "run" / "model" / "model.json").read_text(encoding="utf-8"))
-    assert description["version"] == "inkdot.model/4"
+    assert description["version"] == "inkdot.model/5"
     assert "attention" not in description

@@ -145,11 +145,11 @@ def test_weights_of_another_model_are_refused(model: Path) -> None:
         read_model_file(model)
 
 
-@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/5", None])
+@pytest.mark.parametrize("version", ["inkdot.model/0", "inkdot.model/6", None])
 def test_other_versions_are_refused_by_name(model: Path, version: str | None) -> None:
     edit(model, {"version": version})
     with pytest.raises(
-        StorageError, match=f"expected version inkdot.model/4, found {version}; run `inkdot train` again"
+        StorageError, match=f"expected version inkdot.model/5, found {version}; run `inkdot train` again"
     ):
         read_model_file(model)
 

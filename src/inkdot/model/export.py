@@ -22,6 +22,7 @@ from inkdot.errors import UserError
 from inkdot.labels import flagging_head, score_column, score_columns
 from inkdot.model.export_wrappers import FlaggingNetwork, ScoringNetwork
 from inkdot.model.network import TileNetwork
+from inkdot.model.reference_scores import reference_tiles
 from inkdot.model.runtimes.openvino_backend import import_openvino
 from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.record_json import tile_spec_json
@@ -32,7 +33,6 @@ FloatArray = npt.NDArray[np.float32]
 BOUND: Final = 1e-3
 """Largest accepted difference between scores of an exported model and ours; the same as between runtimes."""
 
-_TEST_TILES: Final = 12
 _EXAMPLE_TILES: Final = 2
 
 
@@ -100,19 +100,12 @@ def export_score_columns(format_: Format, description: ModelFile) -> list[str]:
 
 
 def synthetic_tiles(side_px: int) -> Tensor:
-    """Reproducible tiles for checks: tints from white to black with noise of increasing strength.
+    """The fixed tiles of :func:`inkdot.model.reference_scores.reference_tiles` as a batch.
 
     Returns:
         uint8 [n, 3, side, side].
     """
-    generator = np.random.default_rng(20240229)
-    tints = generator.uniform(20, 250, (_TEST_TILES, 3, 1, 1))
-    coarse = generator.normal(0, 1, (_TEST_TILES, 3, max(1, side_px // 8), max(1, side_px // 8)))
-    blobs = np.repeat(np.repeat(coarse, 8, axis=2), 8, axis=3)
-    blobs = np.resize(blobs, (_TEST_TILES, 3, side_px, side_px))
-    strength = np.linspace(2, 90, _TEST_TILES).reshape(-1, 1, 1, 1)
-    noise = generator.normal(0, 6, blobs.shape)
-    return torch.from_numpy(np.clip(tints + strength * blobs + noise, 0, 255).astype(np.uint8))
+    return torch.from_numpy(np.stack(reference_tiles(side_px)).transpose(0, 3, 1, 2).copy())
 
 
 def export_facts(format_: Format, description: ModelFile, model_sha256: str) -> dict[str, object]:

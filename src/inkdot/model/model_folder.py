@@ -2,9 +2,13 @@
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import copy
+from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -13,27 +17,50 @@ from inkdot.errors import StorageError, UserError
 from inkdot.model.encoders.backbone_spec import Argument
 from inkdot.model.finite import check_finite_weights
 from inkdot.model.network import NetworkSpec, TileNetwork
+from inkdot.model.reference_scores import logits_of
+from inkdot.model.runtimes.torch_backend import TorchNetwork
 from inkdot.storage.atomic import write_bytes
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.ensemble_files import single_model_only
 from inkdot.storage.models.model_files import ModelFile, read_model_file, write_model_file
+from inkdot.storage.models.model_records import ReferenceScores
 
 _MOST_NAMED = 5
+_REFERENCE_BATCH_SIZE: Final = 4
 _BACKBONE_PREFIX = "backbone."
 
 
 def save_model(folder: Path, network: TileNetwork, description: ModelFile) -> ModelFile:
-    """Write weights and description; the weights' hash is filled in.
+    """Write weights and description; the weights' hash and the reference scores are filled in.
 
     Returns:
         The description as written.
     """
     layout = ModelLayout(folder)
     write_bytes(layout.weights, save(cpu_tensors(network)))
-    written = description.model_copy(update={"weights_sha256": file_sha256(layout.weights)})
+    found = {
+        "weights_sha256": file_sha256(layout.weights),
+        "reference_scores": _reference_scores(network, description),
+    }
+    written = description.model_copy(update=found)
     write_model_file(folder, written)
     return written
+
+
+def _reference_scores(network: TileNetwork, description: ModelFile) -> ReferenceScores | None:
+    """What a network gives for the fixed tiles; None where that is not finite, as the weights then are not."""
+    # A copy: the network itself may be on a GPU, and in training.
+    copied = TorchNetwork(
+        copy.deepcopy(network).eval(), torch.device("cpu"), _REFERENCE_BATCH_SIZE, "float32"
+    )
+    classes = sum(len(head.classes) for head in description.heads)
+    logits = logits_of(copied, description.tiling.side_px, classes)
+    if not np.isfinite(logits).all():
+        return None
+    rows = [[float(f"{value:.7g}") for value in row] for row in logits.tolist()]
+    made_with = f"torch {version('torch')}, timm {version('timm')}"
+    return ReferenceScores(logits=rows, made_with=made_with)
 
 
 def load_model(folder: Path) -> tuple[ModelFile, TileNetwork]:

@@ -1,20 +1,20 @@
 """From tiles to calibrated scores: the entry point of prediction."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from inkdot.labels import Head, flag_column, flagging_head, head_slices
-from inkdot.metrics.calibration import softmax
 from inkdot.metrics.slides.attention_pooling import attention_pool, attention_weights
+from inkdot.model.calibrated_scores import ScoreArray, calibrated_scores
 from inkdot.model.ensemble import EnsembleNetwork, mean_ood_distance, spread_of
 from inkdot.model.finite import check_finite, check_finite_weights, finite_batches
 from inkdot.model.ood_reference import make_ood_distance, read_ood_reference
+from inkdot.model.reference_scores import check_reference_scores
 from inkdot.model.runtimes.batches import (
     BATCH_SIZE,
     FeatureArray,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from inkdot.model.network import TileNetwork
     from inkdot.model.slide_transformer import SlideOutput
 
-ScoreArray = npt.NDArray[np.float32]
 Runtime = Literal["auto", "torch", "openvino"]
 
 _LINUX_DRIVERS: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia")
@@ -171,12 +170,19 @@ class Predictor:
 
     @property
     def network(self) -> Backend:
-        """The network, loaded on first use: reading the description alone is fast and writes nothing."""
+        """The network, loaded on first use: reading the description alone is fast and writes nothing.
+
+        Raises:
+            StorageError: It gives other scores than the reference scores of the model folder.
+        """
         if self._network is None:
             if self._members:
                 self._network = EnsembleNetwork([member.network for member in self._members])
             else:
                 self._network = self._load_openvino() if self.runtime == "openvino" else self._load_torch()
+                on_cpu = self.runtime == "openvino" or is_cpu(self._device)
+                place = f"{self.runtime} on the {'CPU' if on_cpu else 'GPU'}"
+                check_reference_scores(self._folder, self.description, self._network, place)
         return self._network
 
     @property
@@ -290,20 +296,6 @@ def is_cpu(device: str) -> bool:
 def _may_have_gpu() -> bool:
     """False only where the system has no driver that torch could use."""
     return sys.platform != "linux" or any(Path(name).exists() for name in _LINUX_DRIVERS)
-
-
-def calibrated_scores(
-    logits: LogitArray, heads: Sequence[Head], temperatures: Mapping[str, float]
-) -> ScoreArray:
-    """Softmax of each head's logits divided by its temperature, float32 [n, classes of all heads].
-
-    Further columns of the logits, which hold attention, are ignored.
-    """
-    slices = head_slices(heads)
-    scores = np.empty((len(logits), max(own.stop for own in slices.values())), np.float32)
-    for name, columns in slices.items():
-        scores[:, columns] = softmax(logits[:, columns].astype(np.float64) / temperatures.get(name, 1.0))
-    return scores
 
 
 def slide_attention(logits: LogitArray, heads: Sequence[Head], head: Head) -> ScoreArray:

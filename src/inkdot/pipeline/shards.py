@@ -10,9 +10,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.record_json import first_error
 
 SHARD_VERSION = "inkdot.shard/1"
+MOST_SHARDS: Final = 100_000
 Command = Literal["tile", "embed", "predict"]
 
 
@@ -53,7 +54,7 @@ class Shard:
         """
         index, slash, count = text.strip().partition("/")
         if not (
-            slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= 100_000
+            slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= MOST_SHARDS
         ):
             raise UserError(f"--shard: expected i/n with i from 1 to n, such as 3/8, found {text!r}")
         return cls(int(index), int(count)) if int(count) > 1 else None
@@ -116,10 +117,10 @@ class ShardRecord(BaseModel):
 
     version: Literal["inkdot.shard/1"] = SHARD_VERSION
     command: Command
-    shard: int
-    shards: int
+    shard: int = Field(ge=1, le=MOST_SHARDS)
+    shards: int = Field(ge=2, le=MOST_SHARDS)
     slide_ids: list[str]
-    listed: int
+    listed: int = Field(ge=0)
     list_sha256: str
     settings_sha256: str
     host: str

@@ -16,7 +16,7 @@ SCORES_VERSION: Final = "inkdot.scores/4"
 CLUSTERS_VERSION: Final = "inkdot.clusters/4"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/2"
-MODEL_VERSION: Final = "inkdot.model/4"
+MODEL_VERSION: Final = "inkdot.model/5"
 
 _MADE_BY: Final = {
     "inkdot.tiles": "`inkdot tile` (in a results folder `inkdot predict`)",

@@ -133,6 +133,7 @@ def _description(
             "validation_metrics": _intervals(found.metrics),
             "trained_on": _trained_on(members, found.cohorts[0], config),
             "ood": _ood(members, found),
+            "reference_scores": None,  # each member has its own
             "weights_sha256": members_sha256(copied),
             "members": copied,
         }

@@ -1,4 +1,4 @@
-"""``inkdot model verify``: check that the files of a model match, and that each runtime gives the scores of its weights."""
+"""``inkdot model verify``: check that the files of a model match, and that each runtime gives the reference scores."""
 
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -9,13 +9,19 @@ from rich.text import Text
 
 from inkdot.errors import StorageError
 from inkdot.labels import score_columns
-from inkdot.model.export import synthetic_tiles
 from inkdot.model.model_folder import load_model
-from inkdot.model.predictor import Predictor, ScoreArray, is_cpu
+from inkdot.model.predictor import Predictor, is_cpu
+from inkdot.model.reference_scores import (
+    check_reference_scores,
+    largest_difference,
+    logits_of,
+    reference_logits,
+    reference_tiles,
+    remedy,
+)
 from inkdot.model.runtimes.network_cache import CACHE_VARIABLE, user_cache
 from inkdot.model.runtimes.openvino_backend import openvino_installed
 from inkdot.model.runtimes.precision import BOUND
-from inkdot.records import RgbArray
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
 
@@ -35,10 +41,11 @@ _REFERENCE: Final = _Runtime("torch", "cpu")
 
 
 def run(model: Path) -> int:
-    """Check hashes, names and shapes, and score synthetic tiles in every runtime of this machine.
+    """Check hashes, names and shapes, and score fixed tiles in every runtime of this machine.
 
-    PyTorch on the CPU loads the weights themselves, whose hash is in model.json, and is the reference. The others are asked
-    in the way in which ``inkdot predict`` asks them, with the converted network that is kept for it.
+    PyTorch on the CPU loads the weights themselves, whose hash is in model.json, and must give the reference scores that were
+    written when the model was made. The others are asked in the way in which ``inkdot predict`` asks them, with the converted
+    network that is kept for it.
 
     Args:
         model: A model folder.
@@ -53,8 +60,8 @@ def run(model: Path) -> int:
     layout = ModelLayout(model)
     folders = [layout.member(index) for index in range(len(description.members))] or [model]
     networks = [load_model(folder)[1] for folder in folders]
-    tiles = list(synthetic_tiles(description.tiling.side_px).permute(0, 2, 3, 1).numpy())
-    checked = _compared(model, description, tiles)
+    _require_scores(model, description)
+    checked = [line for folder in folders for line in _compared(folder)]
     tensors = [tensor for network in networks for tensor in network.state_dict().values()]
     parameters = sum(tensor.numel() for tensor in tensors)
     members = f" in {len(networks)} members" if description.members else ""
@@ -71,45 +78,53 @@ def run(model: Path) -> int:
     return 0
 
 
-def _compared(model: Path, description: ModelFile, tiles: list[RgbArray]) -> list[str]:
-    """One line for each runtime, on how far its scores are from the reference."""
-    expected = _scores(model, description, _REFERENCE, tiles)
+def _compared(folder: Path) -> list[str]:
+    """One line for each runtime of a network, on how far its scores are from the reference."""
+    description, reference = read_model_file(folder), Predictor(folder, device="cpu", runtime="torch").network
+    classes = sum(len(head.classes) for head in description.heads)
+    weights = logits_of(reference, description.tiling.side_px, classes)
+    bound = BOUND[description.precision]
+    lines: list[str] = []
+    stated = reference_logits(description)
+    made_with = description.reference_scores.made_with if description.reference_scores else ""
+    if stated is None:
+        lines.append(
+            "no reference scores in this model folder (made before inkdot.model/5): runtimes are compared with the weights in "
+            "PyTorch, and whether PyTorch and timm compute as in training is not known"
+        )
+    else:
+        apart = check_reference_scores(folder, description, reference, _REFERENCE.words)
+        lines.append(_line(_REFERENCE, len(stated), apart, f"the reference scores ({made_with})", bound))
     others = [_Runtime("openvino", "cpu")] if openvino_installed() else []
     others += [] if is_cpu("auto") else [_Runtime("torch", "auto")]
-    lines: list[str] = []
     for runtime in others:
-        apart = float(np.abs(_scores(model, description, runtime, tiles) - expected).max())
-        bound = BOUND[description.precision]
-        if apart > bound:
+        # Its network is loaded as `inkdot predict` does, which compares with the reference scores.
+        network = Predictor(folder, device=runtime.device, runtime=runtime.name).network
+        found = logits_of(network, description.tiling.side_px, classes)
+        apart = largest_difference(description, found, weights)
+        if not apart <= bound:
             raise StorageError(
-                f"{model}: {runtime.words}: expected scores within {bound:g} of those of the weights in PyTorch, "
-                f"found {apart:.3g} away; {_remedy(runtime)}"
+                f"{folder}: {runtime.words}: expected scores within {bound:g} of those of the weights in PyTorch, "
+                f"found {apart:.3g} away; {remedy(runtime.words)}"
             )
-        lines.append(
-            f"{runtime.words}: scores of {len(tiles)} tiles within {apart:.2g} of those of the weights in PyTorch "
-            f"(allowed: {bound:g})"
-        )
+        lines.append(_line(runtime, len(found), apart, "those of the weights in PyTorch", bound))
     return lines
 
 
-def _remedy(runtime: _Runtime) -> str:
-    folder = user_cache().folder
-    if runtime.name == "openvino" and folder is not None:
-        return f"delete the converted networks in {folder}, or score with `inkdot predict --runtime torch`"
-    if runtime.name == "openvino":
-        return "score with `inkdot predict --runtime torch`"
-    return "score on the CPU: set CUDA_VISIBLE_DEVICES to nothing"
+def _line(runtime: _Runtime, tiles: int, apart: float | None, of: str, bound: float) -> str:
+    return f"{runtime.words}: scores of {tiles} tiles within {apart or 0.0:.2g} of {of} (allowed: {bound:g})"
 
 
-def _scores(model: Path, description: ModelFile, runtime: _Runtime, tiles: list[RgbArray]) -> ScoreArray:
-    scores = Predictor(model, device=runtime.device, runtime=runtime.name).predict_proba(tiles)
+def _require_scores(model: Path, description: ModelFile) -> None:
+    """Refuse a model whose tiles get no finite score for each class."""
+    tiles = reference_tiles(description.tiling.side_px)
+    scores = Predictor(model, device="cpu", runtime="torch").predict_proba(tiles)
     columns = score_columns(description.head_records)
     if scores.shape[1] != len(columns) or not np.isfinite(scores).all():
         raise StorageError(
-            f"{model}: {runtime.words}: expected a finite score for each of {', '.join(columns)}, found others; train again, or "
-            "copy the whole model folder again"
+            f"{model}: {_REFERENCE.words}: expected a finite score for each of {', '.join(columns)}, found others; train again, "
+            "or copy the whole model folder again"
         )
-    return scores
 
 
 def _cache_lines() -> list[str]:

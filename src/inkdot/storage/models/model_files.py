@@ -24,6 +24,7 @@ from inkdot.storage.models.model_records import (
     OperatingPoint,
     Positive,
     Recorded,
+    ReferenceScores,
     TrainedOn,
 )
 from inkdot.storage.models.model_upgrade import UPGRADABLE_VERSIONS, upgraded
@@ -73,13 +74,15 @@ class ModelFile(Recorded):
         validation_metrics: Metrics on validation data by name, which starts with ``selftest_`` for synthetic data.
         trained_on: The training cohort.
         ood: OOD detection; None where the model has none.
+        reference_scores: What the network gives for fixed tiles; None in models made before version 5, and in ensembles, whose
+            members have their own.
         config_sha256: Hash of the training config.
         weights_sha256: Hash of ``weights.safetensors``; of an ensemble, of its members' weights.
         members: The models of an ensemble, whose calibrated probabilities are averaged; empty for one network. Each has its
             own normalisation and temperatures: those of the ensemble itself are their mean, and empty.
     """
 
-    version: Literal["inkdot.model/4"] = MODEL_VERSION
+    version: Literal["inkdot.model/5"] = MODEL_VERSION
     inkdot: str
     backbone: str
     backbone_kwargs: dict[str, str | bool | int | float | list[int] | list[float]] = Field(
@@ -107,6 +110,7 @@ class ModelFile(Recorded):
     validation_metrics: dict[str, Interval]
     trained_on: TrainedOn
     ood: OodReference | None = None
+    reference_scores: ReferenceScores | None = None
     config_sha256: str
     weights_sha256: str
     members: list[Member] = Field(default_factory=list[Member])
@@ -137,7 +141,7 @@ class ModelFile(Recorded):
 def write_model_file(folder: Path, description: ModelFile) -> None:
     """Write ``model.json`` atomically."""
     # Absent parts are omitted, so that earlier programs can read the file.
-    optional = ("images", "attention", "ood", "slide_score_rule")
+    optional = ("images", "attention", "ood", "slide_score_rule", "reference_scores")
     omitted: dict[str, bool | set[str]] = {
         name: True for name in optional if getattr(description, name) is None
     }

@@ -170,6 +170,20 @@ class Attention(Recorded):
     slide_temperatures: dict[str, Positive] = Field(default_factory=dict[str, Positive])
 
 
+class ReferenceScores(Recorded):
+    """What the network gives for fixed tiles, in PyTorch in float32 on a CPU, for comparison wherever it runs.
+
+    Attributes:
+        tiles: Name of the tiles, which are made from nothing: see :func:`inkdot.model.reference_scores.reference_tiles`.
+        logits: Of the classes of all heads, before the temperature, one row for each tile; 7 significant digits.
+        made_with: Versions of what computed them.
+    """
+
+    tiles: Literal["blobs/1"] = "blobs/1"
+    logits: list[list[float]]
+    made_with: str
+
+
 class OodReference(Recorded):
     """Out-of-distribution (OOD) detection: embeddings of training tiles in ``reference.safetensors``, and a limit.
 

@@ -1,7 +1,8 @@
 """Upgrades model descriptions of earlier versions, whose keys had other names.
 
 Versions 1 and 2 differ from version 3 in names alone: no number and no weight changes. Version 4 adds how the operating point
-was locked; an older model has none of it, and its threshold was chosen on labelled tiles.
+was locked; an older model has none of it, and its threshold was chosen on labelled tiles. Version 5 adds reference scores; an older
+model has none.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Final, cast
 
 from inkdot.storage.schemas import MODEL_VERSION
 
-UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2", "inkdot.model/3")
+UPGRADABLE_VERSIONS: Final = ("inkdot.model/1", "inkdot.model/2", "inkdot.model/3", "inkdot.model/4")
 
 _TOP: Final = {"views": "tta_views", "validation_figures": "validation_metrics", "familiarity": "ood"}
 _HEAD: Final = {"answers": "labels"}

@@ -17,8 +17,8 @@ from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import auc_metrics, patient_metrics
 from inkdot.labels import head_slices
 from inkdot.metrics.intervals.confidence_intervals import Estimate
+from inkdot.model.calibrated_scores import calibrated_scores
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import calibrated_scores
 from inkdot.model.runtimes.torch_backend import LogitArray, predict_logits
 from inkdot.model.targets import FloatArray, NameArray, TargetArray
 from inkdot.training.fit.loss import Loss, masked_loss

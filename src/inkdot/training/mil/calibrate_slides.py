@@ -10,8 +10,9 @@ from inkdot.evaluation.head_metrics import auc_metrics, decided_rows
 from inkdot.labels import Head, flag_column, head_slices
 from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.metrics.slides.attention_pooling import attention_pool
+from inkdot.model.calibrated_scores import ScoreArray, calibrated_scores
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import ScoreArray, calibrated_scores, slide_attention
+from inkdot.model.predictor import slide_attention
 from inkdot.model.runtimes.batches import LogitArray
 from inkdot.storage.models.model_files import ModelFile
 from inkdot.storage.models.model_records import Attention, TrainedOn

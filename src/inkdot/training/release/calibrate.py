@@ -20,8 +20,8 @@ from inkdot.metrics.decision.guarantees import (
 )
 from inkdot.metrics.intervals.confidence_intervals import Estimate, share_estimate
 from inkdot.metrics.reliability import reliability_steps
+from inkdot.model.calibrated_scores import ScoreArray, calibrated_scores
 from inkdot.model.network import TileNetwork
-from inkdot.model.predictor import ScoreArray, calibrated_scores
 from inkdot.model.targets import NameArray
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.models.model_files import ModelFile, Precision
