@@ -37,7 +37,6 @@ ROLES = {
     "synthetic": "synthetic slides with truth",
     "metrics": "AUC, FROC, calibration, intervals",
     "storage": "tables, ledger, model files",
-    "cases": "cases.csv: beside the slide",
     "config": "YAML settings",
     "cases": "the case around the slide",
     "manifest": "slides.csv, images.csv",

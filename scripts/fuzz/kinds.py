@@ -14,13 +14,13 @@ from structured import FileMutation, by_bytes, mutate_hdf5, mutate_parquet, muta
 
 from inkdot.annotations.read_annotation import read_annotation
 from inkdot.bounded_json import parse_json
+from inkdot.case_model.case_model_file import read_case_model
+from inkdot.case_model.predict_cases import predict_cases, predictions_csv
 from inkdot.cases.case_panel import case_panel
 from inkdot.cases.evidence import read_evidence_rules
 from inkdot.cases.published_models import read_published_model
 from inkdot.cases.read_cases import check_cases
 from inkdot.cases.reference_ranges import read_reference_ranges
-from inkdot.case_model.case_model_file import read_case_model
-from inkdot.case_model.predict_cases import predict_cases, predictions_csv
 from inkdot.cell_finder.finder_files import read_finder
 from inkdot.config import AnnotationConfig, ImagesConfig, load_config
 from inkdot.datasets.image_tables import read_image_table

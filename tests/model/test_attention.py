@@ -7,8 +7,8 @@ import torch
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.metrics.slides.attention_pooling import attention_pool, attention_weights
 from inkdot.model.attention import GatedAttention, pooled_logits
-from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.calibrated_scores import calibrated_scores
+from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import slide_attention
 
 

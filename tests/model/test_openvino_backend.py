@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.calibrated_scores import calibrated_scores
+from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork
 from inkdot.model.runtimes.torch_backend import infer_batches, predict_logits
 

@@ -10,9 +10,9 @@ import torch
 
 from inkdot.config import config_from_mapping
 from inkdot.errors import UserError
+from inkdot.model.calibrated_scores import calibrated_scores
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
-from inkdot.model.calibrated_scores import calibrated_scores
 from inkdot.model.predictor import Predictor
 from inkdot.model.runtimes.openvino_backend import OpenVinoNetwork, cpu_has_bfloat16
 from inkdot.model.runtimes.precision import BOUND, choose_precision, precision_on

@@ -157,7 +157,7 @@ def test_the_file_is_ascii_since_qupath_reads_it_in_the_encoding_of_its_system(
 
 @pytest.mark.parametrize(
     ("score", "words"),
-    [(1.0, "> 0.999"), (0.9996, "> 0.999"), (0.999, "0.999"), (0.0, "< 0.001"), (0.5, "0.500")],
+    [(1.0, ">0.999"), (0.9996, ">0.999"), (0.999, "0.999"), (0.0, "<0.001"), (0.5, "0.500")],
 )
 def test_no_score_reads_as_certain(score: float, words: str, tmp_path: Path, make_slide: MakeSlide) -> None:
     (region,) = written(tmp_path, make_slide([(0, 0)], [score]))["features"]

@@ -107,7 +107,7 @@ def test_one_tagged_page_with_call_places_answers_and_date(tmp_path: Path) -> No
     path = tmp_path / "out" / "report-one.pdf"
     text = text_of(path)
     for part in (
-        "Slide one", "2026-03-04 05:06 UTC", "Call: flagged", "> 0.999 (operating point 0.500)", "dr-a: malignant",
+        "Slide one", "2026-03-04 05:06 UTC", "Call: flagged", ">0.999 (operating point 0.500)", "dr-a: malignant",
         "malignancy: 1 benign", "1 place, blinded, 2026-03-01", "large cluster", "ab" * 32, "adequate, SFM (suspicious)",
         "Readers answered on 1 further place", "For Research Use Only. Not for use in diagnostic procedures.",
         "does not exclude malignancy",
@@ -119,7 +119,7 @@ def test_one_tagged_page_with_call_places_answers_and_date(tmp_path: Path) -> No
     alternatives = [alt for name, alt in tags if name == "/Figure"]
     assert len(alternatives) == 7  # the whole slide and six places
     assert all("the bar is" in alt for alt in alternatives)
-    assert alternatives[1] == "Place 1, 100 µm wide, flagged, score > 0.999; the bar is 20 µm long."
+    assert alternatives[1] == "Place 1, 100 µm wide, flagged, score >0.999; the bar is 20 µm long."
 
 
 def test_hostile_names_and_long_notes_stay_text_on_one_page_which_says_what_it_leaves_out(

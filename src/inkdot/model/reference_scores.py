@@ -130,5 +130,5 @@ def remedy(place: str, made_with: str = "") -> str:
             else "score with `inkdot predict --runtime torch`"
         )
     if place.endswith("GPU"):
-        return "use --device cpu"
+        return "score on the CPU: set CUDA_VISIBLE_DEVICES to nothing"
     return f"install the versions that it was made with ({made_with}), or train again"

@@ -45,12 +45,3 @@ def qupath_name(column: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def score_words(score: float) -> str:
-    """A score of 0 to 1 with three decimals; never as if it were certain."""
-    if score > 0.9995:
-        return "> 0.999"
-    if score < 0.0005:
-        return "< 0.001"
-    return f"{score:.3f}"

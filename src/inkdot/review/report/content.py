@@ -15,12 +15,18 @@ from inkdot.review.report.words import (
     plain_line,
     reference_line,
     score_line,
-    score_words,
     warnings_of,
 )
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import SlideFrame
-from inkdot.review.wording import FOOTER, RESEARCH_USE, SYNTHETIC_MODEL, SYNTHETIC_SLIDE, WHEN_UNCERTAIN
+from inkdot.review.wording import (
+    FOOTER,
+    RESEARCH_USE,
+    SYNTHETIC_MODEL,
+    SYNTHETIC_SLIDE,
+    WHEN_UNCERTAIN,
+    score_text,
+)
 
 _LONGEST_NAME = 120
 _LONGEST_READER = 40
@@ -160,11 +166,11 @@ def _place_facts(page: Page, index: int, room: Room, left_out: list[str]) -> dic
     return {
         "number": index + 1,
         "image": place.image,
-        "alt": f"Place {index + 1}{where}, {view.side_um:.0f} µm wide, {state}, score {score_words(region.score)}; "
+        "alt": f"Place {index + 1}{where}, {view.side_um:.0f} µm wide, {state}, score {score_text(region.score)}; "
         f"the bar is {length_words(bar)} long.",
         "bar": _bar(bar),
         "flagged": region.flagged,
-        "state": f"{score_words(region.score)} · {state}",
+        "state": f"{score_text(region.score)} · {state}",
         "slide": cut(place.review.slide_id, 40) if len(page.slides) > 1 else "",
         "lines": lines,
         "answers": [cut(answer, 90) for answer in answers[: room.answers]],

@@ -8,7 +8,7 @@ from inkdot.labels import INDETERMINATE
 from inkdot.review.gallery.fields import ScaleBar
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.results.cluster_facts import ClusterFacts
-from inkdot.review.wording import FLAGGED, INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED
+from inkdot.review.wording import FLAGGED, INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED, score_text
 from inkdot.storage.tables.predictions import WARNING_SEPARATOR
 
 _MEANINGS: Final = {
@@ -42,13 +42,6 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def score_words(score: float | None) -> str:
-    """A score (0 to 1) with three decimals; never rounded to 0 or 1, which no model means."""
-    if score is None:
-        return "–"
-    return "> 0.999" if score >= 0.9995 else "< 0.001" if score < 0.0005 else f"{score:.3f}"
-
-
 def length_words(bar: ScaleBar) -> str:
     """``50 µm`` or ``2 mm``."""
     return f"{bar.length_um} µm" if bar.length_um < 1000 else f"{bar.length_um / 1000:g} mm"
@@ -65,7 +58,7 @@ def score_line(review: SlideReview) -> str:
     if facts is None or review.score is None:
         return ""
     point = facts.threshold if facts.slide_threshold is None else facts.slide_threshold
-    return f"{score_words(review.score)} (operating point {score_words(point)})"
+    return f"{score_text(review.score)} (operating point {score_text(point)})"
 
 
 def found_line(review: SlideReview) -> str:

@@ -1,8 +1,8 @@
 """Upgrades model descriptions of earlier versions, whose keys had other names.
 
 Versions 1 and 2 differ from version 3 in names alone: no number and no weight changes. Version 4 adds how the operating point
-was locked; an older model has none of it, and its threshold was chosen on labelled tiles. Version 5 adds reference scores; an older
-model has none.
+was locked; an older model has none of it, and its threshold was chosen on labelled tiles. Version 5 adds reference scores; an
+older model has none.
 """
 
 from collections.abc import Mapping
