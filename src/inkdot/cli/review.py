@@ -306,6 +306,7 @@ def report(
         ),
     ] = None,
     config: _HeadsOf = None,
+    changes: Changes = None,
 ) -> None:
     """Write one PDF page per slide or patient, to hand over."""
     from inkdot.stages.review import report as stage
@@ -316,7 +317,7 @@ def report(
             out,
             by=by,
             verdicts=verdicts or (),
-            heads=_heads(config),
+            heads=_heads(config, changes),
             slides=slide or (),
             pseudonymise=pseudonymise,
             contact_sheet=contact_sheet,
