@@ -118,19 +118,30 @@
     (row.querySelector(same) ?? row).focus({ preventScroll: true });
   }
 
-  /** The category of each slide in the list of slides. */
+  let listed = false; // whether the list of slides shows every answer; then only what changed is redrawn
+
+  ink.verdicts.onChange((key) => {
+    if (key === null) listed = false;
+  });
+
+  /** The reader's answers in the list of slides: of all slides where needed, else of the one that is open. */
   function decorate() {
     const buttons = ink.at("slides").querySelectorAll("button[title]");
-    for (const [index, slide] of ink.facts.slides.entries()) {
-      const words = ink.slideAnswerWords(slide);
-      const facts = buttons[index]?.querySelector(".slide-facts");
-      if (!facts) continue;
-      let mark = facts.querySelector(".slide-said");
-      if (!mark && words === "") continue;
-      if (!mark) facts.append((mark = ink.make("span", { class: "slide-said" })));
-      if (mark.textContent !== words) mark.textContent = words;
-      mark.title = words === "" ? "" : `Your answer: ${words}`;
-    }
+    const slides = listed ? [shown] : ink.facts.slides;
+    const first = listed ? ink.facts.slides.indexOf(shown) : 0;
+    slides.forEach((slide, index) => markSlide(slide, buttons[first + index]));
+    listed = buttons.length > 0;
+  }
+
+  function markSlide(slide, button) {
+    const facts = button?.querySelector(".slide-facts");
+    if (!facts) return;
+    const words = ink.slideAnswerWords(slide);
+    let mark = facts.querySelector(".slide-said");
+    if (!mark && words === "") return;
+    if (!mark) facts.append((mark = ink.make("span", { class: "slide-said" })));
+    if (mark.textContent !== words) mark.textContent = words;
+    mark.title = words === "" ? "" : `Your answer: ${words}`;
   }
 
   row.addEventListener("keydown", (event) => {
