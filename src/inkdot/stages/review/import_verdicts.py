@@ -103,22 +103,24 @@ def run(
     _print_missed(answers, of_missed, console)
     cells = [*cell_answers(kept, heads), *missed_cells(answers.missed, heads)]
     _write_corrections(finder_corrections, cells, len(no_cell), console)
-    if slides is not None and slides_out is not None:
-        lines = _written_slides(slides, slides_out, out, answers, named, heads)
-    else:
-        count = len(answers.slides)
-        lines = [
-            f"{count} answers about slides: --slides slides.csv --slides-out FILE writes them as labels"
-        ] * bool(count)
-    for line in lines:
+    for line in _written_slides(slides, slides_out, out, answers, named, heads):
         console.print(line, soft_wrap=True, markup=False)
     return 0
 
 
 def _written_slides(
-    slides: Path, slides_out: Path, labels: Path, answers: Answers, named: set[str], heads: Sequence[Head]
+    slides: Path | None,
+    slides_out: Path | None,
+    labels: Path,
+    answers: Answers,
+    named: set[str],
+    heads: Sequence[Head],
 ) -> list[str]:
-    """Write the table of slides; returns lines for the user."""
+    """Write the table of slides, or say that there would be something to write; returns lines for the user."""
+    if slides is None or slides_out is None:
+        count = len(answers.slides)
+        hint = f"{count} answers about slides: --slides slides.csv --slides-out FILE writes them as labels"
+        return [hint] if count else []
     reviewed = write_reviewed_slides(slides, slides_out, labels, answers.slides, named, heads)
     counts = f"{reviewed.labelled} slides with a label of their readers, {reviewed.annotated} with labelled regions"
     return [f"{counts}, in {slides_out}", *reviewed.notes]
