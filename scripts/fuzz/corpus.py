@@ -136,9 +136,11 @@ def _tables(folder: Path) -> None:
         VERDICT_COLUMNS,
         [
             "s",
+            "region",
             SQUARE,
             "malignancy",
             "malignant",
+            "",
             "dr-a",
             _TIME,
             "scores",
@@ -295,6 +297,14 @@ def _reviews(folder: Path) -> None:
         store.record(
             Change("dr-a", study, f"k{rank}", "s", SQUARE, rank, 0.5, entry, is_undo=False, time=_TIME)
         )
+    of_slide = {
+        "verdicts": {"category": {"verdict": "SFM", "means": "suspicious", "time": _TIME}},
+        "note": None,
+    }
+    of_missed = {"verdicts": {"missed": {"verdict": "malignant", "time": _TIME}}, "note": None}
+    study = Study("m" * 64, "scores", "")
+    store.record(Change("dr-a", study, "k3", "s", "", 0, None, of_slide, False, _TIME, "slide"))
+    store.record(Change("dr-a", study, "k4", "s", SQUARE, 0, None, of_missed, False, _TIME, "missed"))
     store.close()
     update = {
         "key": "k1",

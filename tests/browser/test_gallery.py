@@ -61,7 +61,8 @@ def test_a_slide_with_nothing_flagged_is_shown_and_not_called_negative(
     text = offline_page.locator("body").inner_text().lower()
     assert "nothing is flagged" in text
     assert "does not exclude malignancy" in text
-    assert "negative" not in text
+    answers = offline_page.locator("#slide-answer").inner_text().lower()
+    assert "negative" not in text.replace(answers, "")  # a reader may say it, the page may not
     assert offline_page.locator(".flag.yes").count() == 0
 
 

@@ -7,6 +7,12 @@
   const slide = () => slides[state.slide];
   const dialog = ink.at("context");
   let leaving = false;
+  const plainHelp = ink.showHelp;
+
+  ink.showHelp = function () {
+    plainHelp();
+    ink.addHelp(ink.at("help"));
+  };
 
   function shown() {
     if (state.printing) return state.visible;

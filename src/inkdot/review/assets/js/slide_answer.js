@@ -103,7 +103,7 @@
     const active = document.activeElement;
     const held = row.contains(active) ? { ...active.dataset, id: active.id, chosen: active.className } : null;
     const unwritten = held?.id === "slide-note" ? active.value : null;
-    const words = ink.make("p", { class: "slide-answer-title" }, "Whole slide ", ink.slideKeys.answer === "" ? null : ink.make("kbd", { text: ink.slideKeys.answer, title: "Then the digit of an answer" }));
+    const words = ink.make("p", { class: "slide-answer-title" }, ink.make("span", { class: "slide-answer-whole", text: "Whole slide" }), " ", ink.slideKeys.answer === "" ? null : ink.make("kbd", { text: ink.slideKeys.answer, title: "Then the digit of an answer" }), ink.make("span", { class: "slide-answer-short", text: ink.slideAnswerWords(slide) || "not answered" }));
     const fresh = [words, adequacy(slide), category(slide), ...noteParts(slide), ...missed(slide), printed(slide)].filter(Boolean);
     const kept = [...row.children];
     if (kept.length === fresh.length && kept.every((node, index) => node.isEqualNode(fresh[index]))) return decorate(); // it may be about to be clicked
@@ -143,6 +143,14 @@
     if (mark.textContent !== words) mark.textContent = words;
     mark.title = words === "" ? "" : `Your answer: ${words}`;
   }
+
+  /** Keys of this row, in the list of all keys. */
+  ink.addHelp = function (help) {
+    const rows = [[ink.slideKeys.answer, "answer for the whole slide: then the digit of a button"], [ink.slideKeys.missed, "mark something missed on the slide"]];
+    for (const [key, words] of rows.filter(([letter]) => letter !== "")) {
+      help.querySelector("tbody")?.append(ink.make("tr", {}, ink.make("th", { scope: "row" }, ink.make("kbd", { text: key })), ink.make("td", { text: words })));
+    }
+  };
 
   row.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("textarea")) return;
