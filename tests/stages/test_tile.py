@@ -171,6 +171,7 @@ def test_overrides_hold_for_every_slide(cohort: Path, tmp_path: Path):
 def test_one_slide_and_a_folder_will_do(cohort: Path, tmp_path: Path):
     (cohort.parent / "bad.tif").unlink()
     (cohort.parent / "no_mpp.tif").unlink()
+    cohort.unlink()  # a folder is read by its slides.csv where it has one
     assert tile.run(cohort.parent / "good_a.tif", CONFIG, tmp_path / "one") == 0
     assert tile.run(cohort.parent, CONFIG, tmp_path / "all") == 0
     assert (tmp_path / "all" / "tiles" / "good_b.parquet").exists()
