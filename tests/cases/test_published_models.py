@@ -119,6 +119,14 @@ def test_missing_predictors_are_said_and_never_filled_in(tmp_path: Path) -> None
         )
 
 
+def test_zero_has_no_logarithm(tmp_path: Path) -> None:
+    predictor = {"name": "x", "column": "organs", "transform": "log2", "coefficient": 1.0}
+    model = model_of(tmp_path, {**HEADER, "kind": "logistic", "intercept": 0.0, "predictors": [predictor]})
+    for text in ("0", "-1"):
+        assert probability_of(model, case_with(organs=text)).missing == (f"x: {text} has no logarithm",)
+    assert probability_of(model, case_with(organs="1")).probability == 0.5
+
+
 def test_extreme_values_give_a_probability(tmp_path: Path) -> None:
     predictor = {"name": "x", "column": "organs", "coefficient": 1e9}
     model = model_of(tmp_path, {**HEADER, "kind": "logistic", "intercept": 0, "predictors": [predictor]})
