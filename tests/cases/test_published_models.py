@@ -70,6 +70,7 @@ def test_a_logistic_model_is_that_of_scikit_learn(tmp_path: Path) -> None:
     model = model_of(tmp_path, LOGISTIC)
     rows = [
         (0.75, 1.72, "normal", 2),
+        (0.75, 2.0, "normal", 1),
         (0.75, 3.1, "nodular", 0),
         (18.0, 0.0, "linear", 5),
         (0.1, 24.0, "normal", 0),
