@@ -18,7 +18,7 @@ from inkdot.errors import UserError
 
 
 def evaluated(table: CaseTable) -> ArmsEvaluation:
-    oof = nested_cross_validation(table, FitSettings(inner_folds=3), folds=4)
+    oof = nested_cross_validation(table, FitSettings(inner_folds=2), folds=3)
     return evaluate_arms(table, oof.probabilities, Path("cases.csv"), folds=oof.folds, replicates=300)
 
 
