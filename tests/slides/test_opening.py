@@ -175,7 +175,15 @@ def test_a_slide_says_itself_that_it_was_made(
         (b"II*\x00" + b"\0" * 100, r"found a damaged"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, r"found a damaged"),
         (b"\xff\xd8\xff\xe0" + b"\0" * 50, r"found a damaged"),
-        (b"PK\x03\x04" + b"\0" * 100, r"a kind that no reader opens"),
+        (
+            b"PK\x03\x04" + b"\0" * 100,
+            r"expected a slide or an image \(PNG, JPEG, TIFF\), found a ZIP archive",
+        ),
+        (b"GIF89a" + b"\0" * 100, r"found a GIF"),
+        (b"RIFF\0\0\0\0WEBPVP8 " + b"\0" * 100, r"found a WebP image"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 100, r"found a JPEG 2000 image"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 100, r"found a JPEG XL image"),
+        (b"ZISRAWFILE" + b"\0" * 100, r"found a slide of Zeiss \(CZI\)"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.svs", "a.tif", "a.mrxs", "a.png", "a"])

@@ -8,9 +8,11 @@ import pytest
 import tifffile
 
 from inkdot.errors import UnreadableSlideError
-from inkdot.records import Mpp, SlideEntry
+from inkdot.records import Mpp, SlideEntry, SlideInfo
 from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
+from inkdot.slides.structure.empty_tiles import with_empty_areas
+from inkdot.units import Level0Px, LevelPx
 
 QUARTER = Mpp.square(0.25)
 TILE_WIDTH, TILE_LENGTH, COMPRESSION, IMAGE_LENGTH = 322, 323, 259, 257
@@ -93,3 +95,25 @@ def test_a_tile_side_of_several_values_is_damage(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(UnreadableSlideError):
         open_slide(SlideEntry("a", path, mpp=QUARTER))
+
+
+@pytest.mark.parametrize("offset", [2**63, 2**64 - 1])
+def test_an_offset_of_more_than_63_bits_leaves_no_traceback(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "a.tif"
+    rgb = np.full((600, 600, 3), 225, np.uint8)
+    with tifffile.TiffWriter(
+        path, bigtiff=True
+    ) as writer:  # OpenSlide reads the coarsest level when it opens a file
+        writer.write(rgb, photometric="rgb", tile=(256, 256), metadata=None)
+        writer.write(rgb[::2, ::2], photometric="rgb", tile=(256, 256), metadata=None, subfiletype=1)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[324].valueoffset
+    for tile in range(9):
+        data[at + 8 * tile : at + 8 * tile + 8] = struct.pack("<Q", offset - 7 * tile)
+    path.write_bytes(data)
+    info = SlideInfo(
+        slide_id="s", size_l0_px=(Level0Px(600), Level0Px(600)), mpp=QUARTER, mpp_source="metadata",
+        level_sizes_px=((LevelPx(600), LevelPx(600)),), level_downsamples=(1.0,),
+    )  # fmt: skip
+    assert with_empty_areas(info, path).warnings == ()  # left to the reader, which refuses it

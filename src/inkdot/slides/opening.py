@@ -6,7 +6,7 @@ from inkdot.errors import UnreadableSlideError
 from inkdot.records import Slide, SlideEntry, SlideInfo
 from inkdot.slides.native_opening import open_natively
 from inkdot.slides.openslide_backend import OpenSlideSlide, openslide_vendor, unreadable
-from inkdot.slides.plain_image import is_plain_image, open_plain_image
+from inkdot.slides.plain_image import is_plain_image, open_plain_image, other_kind
 from inkdot.slides.structure.native_structure import VENDORS
 from inkdot.slides.structure.tiff_contents import colour_pages
 from inkdot.slides.structure.tiff_limits import refuse_huge_tiles
@@ -51,8 +51,9 @@ def open_slide(entry: SlideEntry, *, dct_scaling: bool = True) -> Slide:
     refuse_huge_tiles(path)
     if openslide_vendor(path) is None:
         if not is_plain_image(path):
+            found = other_kind(path) or "a damaged file or a kind that no reader opens"
             raise UnreadableSlideError(
-                f"{path}: expected a slide or an image, found a damaged file or a kind that no reader opens; "
+                f"{path}: expected a slide or an image (PNG, JPEG, TIFF), found {found}; "
                 "copy it again, or export it as a pyramidal, tiled TIFF"
             )
         return open_plain_image(entry)

@@ -68,6 +68,23 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupEr
 """Errors of Pillow on damaged files, which depend on the format and the position of the damage."""
 
 
+_OTHER_KINDS: Final = (
+    (0, b"GIF8", "a GIF"), (8, b"WEBP", "a WebP image"), (4, b"jP  \r\n", "a JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"), (4, b"JXL \r\n", "a JPEG XL image"), (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"BM", "a BMP"), (4, b"ftyp", "a film, HEIC or AVIF image"), (0, b"ZISRAWFILE", "a slide of Zeiss (CZI)"),
+    (0, b"%PDF", "a PDF"), (0, b"PK\x03\x04", "a ZIP archive"), (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+)  # fmt: skip
+"""Beginnings of files that are mistaken for slides: where, what, and its name."""
+
+
+def other_kind(path: Path) -> str:
+    """What a file is that no reader opens, by its first bytes; empty where that is not known."""
+    with path.open("rb") as file:
+        beginning = file.read(32)
+    return next((name for at, mark, name in _OTHER_KINDS if beginning[at : at + len(mark)] == mark), "")
+
+
 def is_plain_image(path: Path) -> bool:
     """Whether a file starts as a PNG, JPEG or TIFF, whatever its extension."""
     with path.open("rb") as file:

@@ -19,8 +19,10 @@ VENDORS = frozenset({"aperio", "generic-tiff"})
 
 _JPEG, _RGB, _YCBCR = 7, 2, 6
 _ORIENTATION, _FILL_ORDER = 274, 266
-ODD_STRUCTURE = (tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, OSError)
-"""Errors of tifffile on directories that do not follow the standard."""
+ODD_STRUCTURE = (
+    tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, OSError, OverflowError
+)  # fmt: skip
+"""Errors of tifffile on directories that do not follow the standard, and of NumPy on offsets of more than 63 bits."""
 
 
 @dataclass(frozen=True, slots=True)
