@@ -12,6 +12,7 @@ from inkdot.labels import score_columns
 from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor, is_cpu
 from inkdot.model.reference_scores import (
+    REFERENCE_BOUND,
     check_reference_scores,
     largest_difference,
     logits_of,
@@ -21,7 +22,6 @@ from inkdot.model.reference_scores import (
 )
 from inkdot.model.runtimes.network_cache import CACHE_VARIABLE, user_cache
 from inkdot.model.runtimes.openvino_backend import openvino_installed
-from inkdot.model.runtimes.precision import BOUND
 from inkdot.storage.layout import ModelLayout
 from inkdot.storage.models.model_files import ModelFile, model_sha256, read_model_file
 
@@ -83,7 +83,7 @@ def _compared(folder: Path) -> list[str]:
     description, reference = read_model_file(folder), Predictor(folder, device="cpu", runtime="torch").network
     classes = sum(len(head.classes) for head in description.heads)
     weights = logits_of(reference, description.tiling.side_px, classes)
-    bound = BOUND[description.precision]
+    bound = REFERENCE_BOUND[description.precision]
     lines: list[str] = []
     stated = reference_logits(description)
     made_with = description.reference_scores.made_with if description.reference_scores else ""
