@@ -18,7 +18,7 @@ from inkdot.records import RgbArray
 from inkdot.storage.models.model_files import ModelFile, Precision
 
 REFERENCE_BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 1.0}
-"""Largest accepted difference of a score; 1.0 refuses nothing: on tiles unlike any slide bfloat16 may differ by more than 0.25."""
+"""Largest accepted difference of a score; 1.0 refuses nothing: bfloat16 differed by more than 0.25 on these tiles."""
 
 _TILES: Final = 12
 _SEED: Final = 20240229
