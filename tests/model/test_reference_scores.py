@@ -17,7 +17,12 @@ from inkdot.model.calibrated_scores import calibrated_scores
 from inkdot.model.model_folder import load_model, save_model
 from inkdot.model.network import NetworkSpec, TileNetwork
 from inkdot.model.predictor import Predictor, Runtime
-from inkdot.model.reference_scores import reference_tiles
+from inkdot.model.reference_scores import (
+    check_reference_scores,
+    reference_logits,
+    reference_tiles,
+    score_difference,
+)
 from inkdot.stages.model import verify
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.models.model_files import ModelFile, read_model_file
@@ -134,10 +139,34 @@ def test_a_planted_conversion_is_refused_where_it_is_used_first(
         (other / name).replace(own / name)
         facts[f"{name}_sha256"] = file_sha256(own / name)
     (own / "network.json").write_text(json.dumps(facts), encoding="utf-8")
-    message = r"openvino on the CPU: expected scores within .* delete the converted networks in .*, or use --runtime torch"
+    message = (
+        r"openvino on the CPU: expected scores within .* delete the converted networks in .*, "
+        "or score with `inkdot predict --runtime torch`"
+    )
     with pytest.raises(StorageError, match=message):
         Predictor(model, device="cpu", runtime="openvino").predict_proba(tiles)
     Predictor(model, device="cpu", runtime="torch").predict_proba(tiles)
+
+
+def test_in_bfloat16_single_tiles_may_differ_and_another_network_is_refused(
+    model: Path, tmp_path: Path
+) -> None:
+    stored = read_model_file(model)
+    description = stored.model_copy(update={"precision": "bfloat16"})
+    own = Predictor(model, device="cpu", runtime="torch").network
+    assert check_reference_scores(model, description, own, "torch on the CPU") == pytest.approx(0, abs=1e-4)
+    expected = reference_logits(description)
+    assert expected is not None
+    found = expected.copy()
+    found[:5, :2] = found[:5, 1::-1] + 9.0 * np.array([1, -1], np.float32)  # five of twelve tiles are wrong
+    assert score_difference(description, found, expected) < 1e-6
+    assert score_difference(stored, found, expected) > 0.5
+    make(tmp_path / "other", 5)
+    other = Predictor(tmp_path / "other", device="cpu", runtime="torch").network
+    with pytest.raises(
+        StorageError, match=r"torch on the CPU: expected scores within 0\.05 of the reference"
+    ):
+        check_reference_scores(model, description, other, "torch on the CPU")
 
 
 def test_another_version_of_pytorch_that_computes_otherwise_is_found(model: Path) -> None:

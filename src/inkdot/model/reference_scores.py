@@ -4,7 +4,7 @@ A converted network is another program than the one that was tested, and so is a
 alone, since OpenVINO runs without PyTorch (docs/explanation/decisions/0271).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,10 +17,13 @@ from inkdot.model.runtimes.network_cache import user_cache
 from inkdot.records import RgbArray
 from inkdot.storage.models.model_files import ModelFile, Precision
 
-REFERENCE_BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 1.0}
-"""Largest accepted difference of a score; 1.0 refuses nothing: bfloat16 differed by more than 0.25 on these tiles."""
+REFERENCE_BOUND: Final[dict[Precision, float]] = {"float32": 1e-3, "bfloat16": 0.05}
+"""Largest accepted difference, see :func:`score_difference`. Measured in bfloat16 with the demo network: 0.005; 0.17 with its
+pixel means shifted by a tenth, 0.43 with its weights permuted."""
 
-_TILES: Final = 12
+REFERENCE_TILES: Final = 12
+"""Number of the fixed tiles."""
+
 _SEED: Final = 20240229
 _BLOB_PX: Final = 8
 
@@ -43,12 +46,12 @@ def reference_tiles(side_px: int) -> list[RgbArray]:
         12 tiles, uint8 RGB [side, side, 3] each.
     """
     random = np.random.RandomState(_SEED)
-    tints = random.randint(20, 250, (_TILES, 1, 1, 3), dtype=np.int64)
+    tints = random.randint(20, 250, (REFERENCE_TILES, 1, 1, 3), dtype=np.int64)
     cells = -(-side_px // _BLOB_PX)
-    blobs = random.randint(-100, 101, (_TILES, cells, cells, 3), dtype=np.int64)
-    grain = random.randint(-6, 7, (_TILES, side_px, side_px, 3), dtype=np.int64)
+    blobs = random.randint(-100, 101, (REFERENCE_TILES, cells, cells, 3), dtype=np.int64)
+    grain = random.randint(-6, 7, (REFERENCE_TILES, side_px, side_px, 3), dtype=np.int64)
     coarse = blobs.repeat(_BLOB_PX, axis=1).repeat(_BLOB_PX, axis=2)[:, :side_px, :side_px]
-    contrast = np.arange(2, 2 + 8 * _TILES, 8).reshape(-1, 1, 1, 1)
+    contrast = np.arange(2, 2 + 8 * REFERENCE_TILES, 8).reshape(-1, 1, 1, 1)
     return list(np.clip(tints + contrast * coarse // 60 + grain, 0, 255).astype(np.uint8))
 
 
@@ -62,9 +65,9 @@ def reference_logits(description: ModelFile) -> LogitArray | None:
         return None
     classes = sum(len(head.classes) for head in description.heads)
     rows = description.reference_scores.logits
-    if len(rows) != _TILES or any(len(row) != classes for row in rows):
+    if len(rows) != REFERENCE_TILES or any(len(row) != classes for row in rows):
         raise StorageError(
-            f"model.json: expected reference_scores of {_TILES} tiles with {classes} logits each, found others; "
+            f"model.json: expected reference_scores of {REFERENCE_TILES} tiles with {classes} logits each, found others; "
             "copy the whole model folder again"
         )
     return np.array(rows, np.float32)
@@ -88,16 +91,16 @@ def check_reference_scores(
         place: Runtime and device, such as ``openvino on the CPU``, for the message.
 
     Returns:
-        The largest difference of a score (0 to 1); None where the folder has no reference scores.
+        The difference, see :func:`score_difference`; None where the folder has no reference scores.
 
     Raises:
-        StorageError: A score differs by more than :data:`REFERENCE_BOUND` allows.
+        StorageError: The scores differ by more than :data:`REFERENCE_BOUND` allows.
     """
     expected = reference_logits(description)
     if expected is None:
         return None
     found = logits_of(network, description.tiling.side_px, expected.shape[1])
-    apart = largest_difference(description, found, expected)
+    apart = score_difference(description, found, expected)
     bound = REFERENCE_BOUND[description.precision]
     if not apart <= bound:  # NaN too
         made_with = description.reference_scores.made_with if description.reference_scores else ""
@@ -108,13 +111,16 @@ def check_reference_scores(
     return apart
 
 
-def largest_difference(description: ModelFile, found: LogitArray, expected: LogitArray) -> float:
-    """Largest difference of two sets of logits as calibrated scores (0 to 1)."""
+def score_difference(description: ModelFile, found: LogitArray, expected: LogitArray) -> float:
+    """How far two sets of logits of the fixed tiles are apart as calibrated scores, 0 to 1.
+
+    In float32 the largest difference of a score. In bfloat16 the median over the tiles of each tile's largest: on one tile of
+    twelve, which is unlike any slide, the demo network differed by 0.79, though by 0.005 in the median.
+    """
     heads, temperatures = description.head_records, description.temperatures
-    scores: Sequence[LogitArray] = [
-        calibrated_scores(logits, heads, temperatures) for logits in (found, expected)
-    ]
-    return float(np.abs(scores[0] - scores[1]).max())
+    scores = [calibrated_scores(logits, heads, temperatures) for logits in (found, expected)]
+    of_tiles = np.abs(scores[0] - scores[1]).max(axis=1)
+    return float(np.median(of_tiles) if description.precision == "bfloat16" else of_tiles.max())
 
 
 def remedy(place: str, made_with: str = "") -> str:

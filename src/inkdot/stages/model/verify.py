@@ -13,12 +13,13 @@ from inkdot.model.model_folder import load_model
 from inkdot.model.predictor import Predictor, is_cpu
 from inkdot.model.reference_scores import (
     REFERENCE_BOUND,
+    REFERENCE_TILES,
     check_reference_scores,
-    largest_difference,
     logits_of,
     reference_logits,
     reference_tiles,
     remedy,
+    score_difference,
 )
 from inkdot.model.runtimes.network_cache import CACHE_VARIABLE, user_cache
 from inkdot.model.runtimes.openvino_backend import openvino_installed
@@ -94,25 +95,27 @@ def _compared(folder: Path) -> list[str]:
         )
     else:
         apart = check_reference_scores(folder, description, reference, _REFERENCE.words)
-        lines.append(_line(_REFERENCE, len(stated), apart, f"the reference scores ({made_with})", bound))
+        lines.append(_line(_REFERENCE, description, apart, f"the reference scores ({made_with})"))
     others = [_Runtime("openvino", "cpu")] if openvino_installed() else []
     others += [] if is_cpu("auto") else [_Runtime("torch", "auto")]
     for runtime in others:
         # Its network is loaded as `inkdot predict` does, which compares with the reference scores.
         network = Predictor(folder, device=runtime.device, runtime=runtime.name).network
         found = logits_of(network, description.tiling.side_px, classes)
-        apart = largest_difference(description, found, weights)
+        apart = score_difference(description, found, weights)
         if not apart <= bound:
             raise StorageError(
                 f"{folder}: {runtime.words}: expected scores within {bound:g} of those of the weights in PyTorch, "
                 f"found {apart:.3g} away; {remedy(runtime.words)}"
             )
-        lines.append(_line(runtime, len(found), apart, "those of the weights in PyTorch", bound))
+        lines.append(_line(runtime, description, apart, "those of the weights in PyTorch"))
     return lines
 
 
-def _line(runtime: _Runtime, tiles: int, apart: float | None, of: str, bound: float) -> str:
-    return f"{runtime.words}: scores of {tiles} tiles within {apart or 0.0:.2g} of {of} (allowed: {bound:g})"
+def _line(runtime: _Runtime, description: ModelFile, apart: float | None, of: str) -> str:
+    bound = REFERENCE_BOUND[description.precision]
+    median = " in the median" if description.precision == "bfloat16" else ""
+    return f"{runtime.words}: scores of {REFERENCE_TILES} tiles within {apart or 0.0:.2g}{median} of {of} (allowed: {bound:g})"
 
 
 def _require_scores(model: Path, description: ModelFile) -> None:
