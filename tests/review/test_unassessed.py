@@ -18,7 +18,7 @@ def test_areas_are_listed_by_size_with_their_share_of_what_was_scanned() -> None
     ]
     advice = found["advice"]
     assert isinstance(advice, list)
-    assert "not the same as negative" in advice[0]
+    assert "excludes nothing" in advice[0]
     assert [line.split(",")[0].split(" (")[0] for line in advice[1:3]] == [
         "Scan the slide again",
         "Wipe the pen off the glass",

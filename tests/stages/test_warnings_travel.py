@@ -121,7 +121,9 @@ def outputs(
         ),
         "overview": lambda name: json.dumps(read_image_metadata(results.overview(name)), ensure_ascii=False),
         "heat map": lambda name: json.dumps(read_image_metadata(results.heat_map(name)), ensure_ascii=False),
-        "QuPath's file": lambda name: review.geojson(name).read_text(encoding="utf-8").split('"features"')[0],
+        "QuPath's file": lambda name: json.dumps(
+            json.loads(review.geojson(name).read_text(encoding="utf-8"))["inkdot"], ensure_ascii=False
+        ),
         "QuPath": in_qupath,
         "worklist": lambda name: line(review.worklist, name),
         "gallery": in_page,

@@ -175,18 +175,13 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve slides and gallery to a browser.
-
-    Verdicts are saved at once.
-    """
+    """Serve slides and gallery to a browser; verdicts are saved at once."""
     from inkdot.serve.served_results import ServeSettings
     from inkdot.stages.review import serve as stage
 
     shown = _review(config, changes)
-    if study is not None and (top is not None or blinded is not None or query_list is not None):
-        raise UserError(
-            "--study: expected no --top, --blinded or --query-list, which the study says; leave them out"
-        )
+    if study is not None:
+        _require_study_alone(top, blinded, query_list)
     settings = ServeSettings(
         shown.top_n if top is None else top,
         blinded,
@@ -211,6 +206,13 @@ def serve(
             study=study,
         )
     )
+
+
+def _require_study_alone(top: int | None, blinded: int | None, query_list: Path | None) -> None:
+    if top is not None or blinded is not None or query_list is not None:
+        raise UserError(
+            "--study: expected no --top, --blinded or --query-list, which the study says; leave them out"
+        )
 
 
 @review.command("import")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from inkdot.cli.options import Changes, config_of
 from inkdot.labels import DEFAULT_HEADS
 
 study = typer.Typer(
@@ -80,14 +81,15 @@ def tables(
         Path | None,
         typer.Option(help="Config file whose heads were reviewed, unless they are the default ones."),
     ] = None,
+    changes: Changes = None,
 ) -> None:
     """Write tables for iMRMC and MRMCaov, times, and a summary.
 
     Sensitivity, specificity, AUC, seconds and kappa in both arms, with intervals.
     """
-    from inkdot.config import load_config
     from inkdot.stages.review import study as stage
 
+    settings = config_of(config, changes)
     raise typer.Exit(
         stage.tables(
             study,
@@ -95,7 +97,7 @@ def tables(
             out,
             truth=truth,
             verdicts=verdicts,
-            heads=load_config(config).head_records if config else DEFAULT_HEADS,
+            heads=settings.head_records if settings else DEFAULT_HEADS,
             positive_from=positive_from,
             longest_pause_s=longest_pause,
         )

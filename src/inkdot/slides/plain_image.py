@@ -71,7 +71,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupEr
 _OTHER_KINDS: Final = (
     (0, b"GIF8", "a GIF"), (8, b"WEBP", "a WebP image"), (4, b"jP  \r\n", "a JPEG 2000 image"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"), (4, b"JXL \r\n", "a JPEG XL image"), (0, b"\xff\x0a", "a JPEG XL image"),
-    (0, b"BM", "a BMP"), (4, b"ftyp", "a film, HEIC or AVIF image"), (0, b"ZISRAWFILE", "a slide of Zeiss (CZI)"),
+    (0, b"BM", "a BMP"), (4, b"ftyp", "a film, HEIC or AVIF image"),
     (0, b"%PDF", "a PDF"), (0, b"PK\x03\x04", "a ZIP archive"), (0, b"\x89HDF", "an HDF5 file"),
     (0, b"\x1f\x8b", "a gzip archive"),
 )  # fmt: skip

@@ -40,7 +40,7 @@ _REMEDIES: Final[Mapping[str, Remedy]] = {
 _NEVER_ADVISED_BELOW: Final = 0.02
 """Share of the slide from which an area is worth an action."""
 
-_ALWAYS: Final = "Look at the glass slide under the microscope. The slide is inadequate, which is not the same as negative."
+_ALWAYS: Final = "Look at the glass slide under the microscope. An inadequate slide excludes nothing."
 
 
 def unassessed_facts(assessment: Mapping[str, object]) -> dict[str, object] | None:

@@ -122,14 +122,9 @@ def run(
             if hides_text:
                 problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
+        shown = [replace(review, case_panel=panels.get(name, ())) for name, review in reviews.items()]
         ordered = with_patients(
-            slide_order(
-                replace(review, case_panel=panels.get(slide_id, ())) for slide_id, review in reviews.items()
-            ),
-            entries,
-            names,
-            pseudonymise=pseudonymise,
-            blinded=blinded,
+            slide_order(shown), entries, names, pseudonymise=pseudonymise, blinded=blinded
         )
         settings = GallerySettings(layout.tiles.name, blinded_seed, config.slide_categories)
         _write_page(layout, ordered, settings)
