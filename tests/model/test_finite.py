@@ -90,7 +90,7 @@ def test_finite_weights_that_overflow_are_named(folder: Path, runtime: Any) -> N
                 tensors[name] = tensor * 1e38
 
     with_weights(folder, grow)
-    with pytest.raises(NonFiniteError, match="found NaN or infinite ones for 3 of 3 tiles"):
+    with pytest.raises(NonFiniteError, match=r"found NaN or infinite ones for (\d+) of \1 tiles"):
         Predictor(folder, device="cpu", runtime=runtime).predict(tiles(folder))
 
 

@@ -189,7 +189,8 @@ def test_a_refused_slide_is_offered_the_scale_of_its_red_cells_and_not_given_it(
     path = tmp_path / "one.tif"
     write_array_pyramid(path, red_cell_pixels(0.5), mpp=None, downsamples=(1, 4))
     with pytest.raises(
-        MissingMppError, match=r"--mpp; \d+ red cells .* suggest about 0\.(4[89]|5|5[01]) µm/px .*not used"
+        MissingMppError,
+        match=r"--mpp where a command has it; \d+ red cells .* suggest about 0\.(4[89]|5|5[01]) µm/px .*not used",
     ):
         tile_slide(SlideEntry("one", path), CONFIG, layout)
     assert not layout.tiles("one").exists()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from inkdot.errors import InkdotError, UserError
 
 _OPTION = re.compile(
-    r"--(allow-[a-z-]+|mpp|stain|preparation|preset|slides|seed|spot-mm|out|images|workers)\b"
+    r"--(allow-[a-z-]+|mpp|stain|preparation|preset|slides|seed|spot-mm|out|images|workers)\b(?: where a command has it)?"
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from inkdot.errors import StorageError
 from inkdot.model.calibrated_scores import calibrated_scores
+from inkdot.model.finite import check_finite
 from inkdot.model.runtimes.batches import Inferred, LogitArray
 from inkdot.model.runtimes.network_cache import user_cache
 from inkdot.records import RgbArray
@@ -94,15 +95,17 @@ def check_reference_scores(
         The difference, see :func:`score_difference`; None where the folder has no reference scores.
 
     Raises:
+        NonFiniteError: A logit is NaN or infinite.
         StorageError: The scores differ by more than :data:`REFERENCE_BOUND` allows.
     """
     expected = reference_logits(description)
     if expected is None:
         return None
     found = logits_of(network, description.tiling.side_px, expected.shape[1])
+    check_finite(found, str(folder))
     apart = score_difference(description, found, expected)
     bound = REFERENCE_BOUND[description.precision]
-    if not apart <= bound:  # NaN too
+    if apart > bound:
         made_with = description.reference_scores.made_with if description.reference_scores else ""
         raise StorageError(
             f"{folder}: {place}: expected scores within {bound:g} of the reference scores of the model folder, found {apart:.3g} "
