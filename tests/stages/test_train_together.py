@@ -276,7 +276,7 @@ def test_the_process_that_is_left_says_that_another_one_ended(tables: Path, tmp_
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_process_killed_in_any_phase_ends_both_and_a_rerun_resumes_to_the_same_bytes(
+def test_a_process_killed_in_a_phase_ends_both_and_a_rerun_resumes_to_the_same_bytes(
     tables: Path, tmp_path: Path
 ) -> None:
     """With batch normalisation, whose statistics differ between the processes."""
@@ -284,15 +284,15 @@ def test_a_process_killed_in_any_phase_ends_both_and_a_rerun_resumes_to_the_same
     whole, cut = RunLayout(tmp_path / "whole"), RunLayout(tmp_path / "cut")
     table, training = tables / "unmarked.csv", {"mil": BAGS, "backbone": WITH_BATCH_NORM}
     assert start(table, whole.root, 2, **training).returncode == 0
-    for rank, phase in enumerate(PHASES):
-        program = [str(tmp_path / "killed.py"), str(rank % 2), str(cut.phase(phase).metrics_csv)]
+    for rank, number in enumerate((0, 2, 4)):  # the first, a middle and the last phase: each kill starts two processes anew
+        program = [str(tmp_path / "killed.py"), str(rank % 2), str(cut.phase(PHASES[number]).metrics_csv)]
         done = start(table, cut.root, 2, program=program, **training)
         assert done.returncode == 1
         # torchrun may end the other process before that one finds the connection lost.
         assert done.stderr.count("inkdot: ") <= 1, done.stderr[-3000:]
         assert done.stderr.count("Signal 9 (SIGKILL) received") >= 1, done.stderr[-3000:]
         assert not cut.model.exists()
-        assert not cut.phase(PHASES[min(rank + 1, 4)]).root.exists() or rank == 4
+        assert number == 4 or not cut.phase(PHASES[number + 1]).root.exists()
     assert start(table, cut.root, 2, **training).returncode == 0
     for name in ("model/weights.safetensors", "model/model.json", "mil/metrics.csv"):
         assert (cut.root / name).read_bytes() == (whole.root / name).read_bytes()
