@@ -3,23 +3,17 @@
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pypdf
 import pypdfium2
 import pytest
-from fixtures.founding_case import FOUNDING, write_cases
 from fixtures.scored_results import scored_results
 from PIL import Image
 
-from inkdot.cases.case_panel import PanelRow
 from inkdot.errors import UserError
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
-from inkdot.review.report.answers import Answers
-from inkdot.review.report.content import case_rows
-from inkdot.review.report.page import ROOMS, Page
 from inkdot.stages.review import report
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.models.model_files import model_sha256
@@ -151,32 +145,6 @@ def test_hostile_names_and_long_notes_stay_text_on_one_page_which_says_what_it_l
     signs = page.get_textpage()
     boxes = [signs.get_charbox(number) for number in range(signs.count_chars())]
     assert max(box[2] for box in boxes) < page.get_width() - 30
-
-
-def test_the_case_stands_on_its_page_under_pseudonyms_without_free_text(tmp_path: Path) -> None:
-    results = scored_results(tmp_path, {"one": TOP}, patients={"one": "P-001"})
-    row = {**FOUNDING, "specimen_id": ""}
-    cases = write_cases(tmp_path / "cases.csv", [row])
-    assert report.run(results.root, tmp_path / "out", pseudonymise=False, cases=cases, made=MADE) == 0
-    text = text_of(tmp_path / "out" / "report-one.pdf")
-    for part in ("0.75 g/L", "1.72 mmol/L", "CgA", "confirmed", "malignant"):
-        assert part in text, part
-    out = tmp_path / "pseudonyms"
-    assert report.run(results.root, out, cases=cases, made=MADE) == 0
-    (path,) = out.glob("*.pdf")
-    text = text_of(path)
-    assert "0.75 g/L" in text
-    assert "reader-1" not in text
-    assert "P-001" not in text
-
-
-def test_rows_of_the_case_that_warn_are_the_last_to_be_left_out() -> None:
-    rows = tuple(PanelRow(f"row {number}", "1", warning=number in {7, 9}) for number in range(12))
-    page = Page("one", "Slide", MADE, (), (), Answers((), (), (), 0), "m", "0", case=rows)
-    left_out: list[str] = []
-    kept = case_rows(page, replace(ROOMS[-1], case_rows=3), left_out)
-    assert [row[0] for row in kept] == ["row 0", "row 7", "row 9"]
-    assert left_out == ["9 lines on the case"]
 
 
 def test_the_same_results_and_date_give_the_same_bytes(tmp_path: Path) -> None:

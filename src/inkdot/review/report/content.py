@@ -61,7 +61,6 @@ def page_facts(page: Page, room: Room) -> dict[str, object]:
         "many": len(page.slides) > 1,
         "places": [_place_facts(page, index, room, left_out) for index in range(len(page.places))],
         "more_places": _more_places(page),
-        "case": case_rows(page, room, left_out),
         "readers": _readers(page, room, left_out),
         "notes": _notes(page, room, left_out),
         "model": page.model,
@@ -176,30 +175,6 @@ def _place_facts(page: Page, index: int, room: Room, left_out: list[str]) -> dic
         "lines": lines,
         "answers": [cut(answer, 90) for answer in answers[: room.answers]],
     }
-
-
-def case_rows(page: Page, room: Room, left_out: list[str]) -> list[list[str]]:
-    """Label, value, range and note of each row; rows with a warning are the last to be left out."""
-    rows = page.case
-    if len(rows) > room.case_rows:
-        kept = sorted(range(len(rows)), key=lambda index: (not rows[index].warning, index))[: room.case_rows]
-        left_out.append(f"{counted(len(rows) - room.case_rows, 'line')} on the case")
-        rows = tuple(rows[index] for index in sorted(kept))
-    notes = [
-        " ".join(part for part in (row.note, f"({row.source})" if row.source else "") if part) for row in rows
-    ]
-    if any(len(note) > room.case_characters for note in notes):
-        left_out.append("the ends of long notes on the case (…)")
-    return [
-        [
-            cut(row.label, 60),
-            cut(row.value, 80),
-            cut(row.range, 60),
-            cut(note, room.case_characters),
-            "!" if row.warning else "",
-        ]
-        for row, note in zip(rows, notes, strict=True)
-    ]
 
 
 def _more_places(page: Page) -> str:

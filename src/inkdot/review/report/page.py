@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from inkdot.cases.case_panel import PanelRow
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.report.answers import Answers
 from inkdot.review.results.ranking import Region
@@ -59,7 +58,6 @@ class Page:
         inkdot: Version of Inkdot.
         named: How the names on it are to be understood.
         remarks: What a reader of the page must know of how it was made, such as that names were taken out of notes.
-        case: What is known of the case; empty where nothing is, or it is not asked for.
     """
 
     title: str
@@ -72,7 +70,6 @@ class Page:
     inkdot: str
     named: str = ""
     remarks: tuple[str, ...] = ()
-    case: tuple[PanelRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,6 @@ class Room:
         warning_characters: Of each.
         slides: Slides listed.
         answers: Answers listed on each place.
-        case_rows: Rows of the case; those with a warning come first.
-        case_characters: Of the note on each of them.
     """
 
     image_mm: int
@@ -102,20 +97,18 @@ class Room:
     warning_characters: int
     slides: int
     answers: int
-    case_rows: int
-    case_characters: int
 
 
 ROOMS: tuple[Room, ...] = (
-    Room(52, 46, 500, 12, 12, 8, 300, 12, 6, 40, 300),
-    Room(46, 46, 500, 12, 12, 8, 300, 12, 6, 40, 300),
-    Room(40, 40, 400, 10, 10, 8, 300, 10, 5, 40, 200),
-    Room(31, 40, 400, 10, 10, 8, 300, 10, 4, 30, 200),
-    Room(30, 34, 240, 8, 8, 8, 240, 8, 3, 30, 160),
-    Room(29, 30, 160, 6, 6, 6, 180, 6, 3, 26, 120),
-    Room(28, 26, 100, 4, 5, 4, 130, 5, 2, 22, 90),
-    Room(26, 22, 60, 3, 4, 3, 100, 4, 2, 16, 60),
-    Room(24, 0, 40, 2, 3, 2, 80, 4, 1, 12, 40),
-    Room(22, 0, 30, 1, 2, 1, 60, 3, 1, 8, 30),
+    Room(52, 46, 500, 12, 12, 8, 300, 12, 6),
+    Room(46, 46, 500, 12, 12, 8, 300, 12, 6),
+    Room(40, 40, 400, 10, 10, 8, 300, 10, 5),
+    Room(31, 40, 400, 10, 10, 8, 300, 10, 4),
+    Room(30, 34, 240, 8, 8, 8, 240, 8, 3),
+    Room(29, 30, 160, 6, 6, 6, 180, 6, 3),
+    Room(28, 26, 100, 4, 5, 4, 130, 5, 2),
+    Room(26, 22, 60, 3, 4, 3, 100, 4, 2),
+    Room(24, 0, 40, 2, 3, 2, 80, 4, 1),
+    Room(22, 0, 30, 1, 2, 1, 60, 3, 1),
 )
 """From the most to the least; the first that fits one page is taken."""

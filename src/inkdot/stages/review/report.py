@@ -9,7 +9,6 @@ from typing import Literal
 from rich.console import Console
 
 from inkdot import __version__
-from inkdot.cases.case_panel import PanelRow
 from inkdot.errors import SlideError, UserError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -18,7 +17,6 @@ from inkdot.manifest.file_names import id_of_name
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.pseudonyms import identifying_words, read_pseudonyms, shown_names, shown_reason
 from inkdot.review.gallery.shareable_text import shareable_review
-from inkdot.review.gallery.slide_cases import CasePanels, case_panels
 from inkdot.review.gallery.slide_review import SlideReview, slide_order
 from inkdot.review.report.answers import answers_for
 from inkdot.review.report.content import page_facts, sheet_facts, title_of
@@ -61,8 +59,6 @@ def run(
     contact_sheet: bool = False,
     model: Path | None = None,
     identifiers: Sequence[str] = (),
-    cases: Path | None = None,
-    ranges: Path | None = None,
     made: datetime | None = None,
 ) -> int:
     """Write ``out/report-NAME.pdf`` per slide or patient, one page A4 each, and with ``contact_sheet`` a PNG per slide.
@@ -78,15 +74,13 @@ def run(
         contact_sheet: Also write ``out/contact-sheet-NAME.png`` of each slide.
         model: Folder of the model that made the results, for its name and what it was trained on.
         identifiers: Further words to take out of notes.
-        cases: ``cases.csv``: what is known of the case stands on its page; under pseudonyms without free text.
-        ranges: Reference ranges of the laboratory for it; the published ones where None.
         made: Date on the pages; now where None.
 
     Returns:
         0, or 1 if a slide has no results or could not be read again, or a page did not fit.
 
     Raises:
-        UserError: Typst is not installed, a slide is not in the results, the model is not theirs, or the cases are wrong.
+        UserError: Typst is not installed, a slide is not in the results, or the model is not theirs.
         StorageError: The folder holds no results.
         ManifestError: A table of verdicts is invalid.
     """
@@ -94,7 +88,6 @@ def run(
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
     names = shown_names(source, entries, pseudonymise=pseudonymise)
-    panels, case_notes = case_panels(cases, entries, ranges=ranges, blinded=False, pseudonymise=pseudonymise)
     groups = _groups(entries, by, _wanted(entries, names, slides))
     job = _Job(
         source=source,
@@ -108,15 +101,12 @@ def run(
         pseudonymise=pseudonymise,
         made=made or datetime.now(UTC),
         models=model_names(model, source, rows) if model else {},
-        panels=panels,
     )
     with Typesetter("page") as page, Typesetter("sheet") as sheet, locked(layout.lock):
         task = _ReportTask(job, page, sheet if contact_sheet else None)
         summary = run_slides("report", [group[0] for group in groups.values()], task, source, workers=1)
     console = Console(stderr=True)
     print_summary(console, [summary])
-    for note in case_notes:
-        console.print(note, soft_wrap=True, markup=False, highlight=False)
     for name, problem in job.problems.items():
         console.print(f"{name}: {problem}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"{len(summary.done)} reports in {out}", soft_wrap=True, markup=False, highlight=False)
@@ -139,7 +129,6 @@ class _Job:
         pseudonymise: Whether names are pseudonyms.
         made: Date on the pages.
         models: Names of models by their hash.
-        panels: What is known of the cases, by slide_id.
         problems: What went wrong, by shown name; filled by the task.
     """
 
@@ -154,7 +143,6 @@ class _Job:
     pseudonymise: bool
     made: datetime
     models: Mapping[str, str]
-    panels: CasePanels
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -188,11 +176,6 @@ def _groups(entries: Sequence[SlideEntry], by: By, wanted: set[str]) -> dict[str
         found.setdefault(("patient", patient) if patient else ("slide", entry.slide_id), []).append(entry)
     kept = [group for group in found.values() if any(entry.slide_id in wanted for entry in group)]
     return {group[0].slide_id: group for group in kept}
-
-
-def _case_of(panels: Sequence[tuple[PanelRow, ...]]) -> tuple[PanelRow, ...]:
-    """The rows of the cases of a page: each once, where several specimens of a patient share it."""
-    return tuple(dict.fromkeys(row for panel in panels for row in panel))
 
 
 class _ReportTask:
@@ -269,7 +252,6 @@ class _ReportTask:
             inkdot=__version__,
             named=_PSEUDONYMS if job.pseudonymise else "",
             remarks=(_TAKEN_OUT,) if taken_out else (),
-            case=_case_of([job.panels[slide_id] for slide_id in group if slide_id in job.panels]),
         )
 
     def _pictured(
