@@ -18,6 +18,13 @@ _STAINS: Final[Mapping[str, IhcStain]] = {
 _FORM: Final = "MARKER=RESULT, separated by semicolons, such as Syn=positive; CgA=negative; Ki-67=90%"
 _MOST_MARKERS: Final = 60
 
+# As word processors and reports write them: other hyphens, the minus sign, and spaces that do not break.
+_DECIMAL_COMMA: Final = re.compile(r"([0-9]),([0-9])")
+_TYPED: Final = str.maketrans({**dict.fromkeys("‐‑‒–—−", "-"), **dict.fromkeys("\u00a0\u2009\u202f", " ")})
+_SIGNED: Final = re.compile(r"(.*[A-Za-z0-9])\s*([+-])")
+_SHARE: Final = re.compile(r"(.*[A-Za-z0-9])[\s:]+([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%")
+_WORD_AFTER: Final = re.compile(r"(.*[A-Za-z0-9])\s*:\s*(.+)")
+
 # Spellings of one marker, so that it is found whatever it is called; the first is used.
 _ALIASES: Final = (
     ("Syn", "synaptophysin", "SYP"),
@@ -58,12 +65,12 @@ def panel_in(text: str) -> dict[str, IhcResult]:
         CellError: A part has not the form, a result is unknown, or a marker is given twice, also under two names.
     """
     panel: dict[str, IhcResult] = {}
-    for part in (part.strip() for part in text.split(";")):
+    for part in (part.strip() for part in text.translate(_TYPED).split(";")):
         if not part:
             continue
         name, sign, result = (piece.strip() for piece in part.partition("="))
         if not sign or _MARKER.fullmatch(name) is None:
-            raise CellError(f"expected {_FORM}, found {shown(part)}; correct it")
+            raise CellError(f"expected {_FORM}, found {shown(part)}{_rewritten(part, sign)}")
         marker = usual_marker(name)
         if marker in panel:
             raise CellError(f"expected each marker once, found {marker} twice; remove one")
@@ -73,14 +80,38 @@ def panel_in(text: str) -> dict[str, IhcResult]:
     return panel
 
 
+def _rewritten(part: str, sign: str) -> str:
+    """How a part of another form is written, such as ``p16=positive`` for ``p16+``; nothing is guessed into the panel."""
+    if sign:
+        return "; write the marker in letters and digits of English, such as beta-catenin, of at most 30 characters"
+    part = _DECIMAL_COMMA.sub(r"\1.\2", part)
+    if "," in part:
+        return "; separate the markers with semicolons"
+    found = _SIGNED.fullmatch(part) or _SHARE.fullmatch(part) or _WORD_AFTER.fullmatch(part)
+    if found is None:
+        return "; correct it"
+    result = {"+": "positive", "-": "negative"}.get(found[2], found[2])
+    return f"; write {found[1]}={result}{'%' if found.re is _SHARE else ''}"
+
+
 def _result(marker: str, text: str) -> IhcResult:
     stain = _STAINS.get(text.casefold())
     if stain is not None:
         return IhcResult(marker, stain)
     found = _PERCENT.fullmatch(text)
     if found is None or float(found[1]) > 100:
-        hint = "; write negative or positive" if text in {"+", "-", "−", "++", "+++", "pos", "neg"} else ""
+        hint = _meant(text)
         raise CellError(
             f"{marker}: expected negative, positive, a percentage such as 90% (0 to 100), or not done, found {shown(text)}{hint}"
         )
     return IhcResult(marker, "percent", float(found[1]))
+
+
+def _meant(text: str) -> str:
+    if text.casefold() in {"+", "-", "++", "+++", "pos", "neg"}:
+        return "; write negative or positive"
+    if "=" in text:
+        return "; separate the markers with semicolons"
+    if _DECIMAL_COMMA.search(text):
+        return "; write a decimal point"
+    return f"; write {text}%" if re.fullmatch(r"[0-9]{1,2}|100", text, re.ASCII) else "; correct it"
