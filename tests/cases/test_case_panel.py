@@ -8,7 +8,7 @@ import pytest
 from fixtures.founding_case import FOUNDING, write_cases
 
 from inkdot.cases.case_panel import PanelRow, case_panel
-from inkdot.cases.case_record import Case
+from inkdot.cases.case_record import Case, SignedCategory
 from inkdot.cases.counts import combined_positive_score
 from inkdot.cases.read_cases import check_cases, read_cases
 from inkdot.cases.reference_ranges import default_reference_ranges, read_reference_ranges
@@ -161,3 +161,22 @@ def test_the_combined_positive_score_is_arithmetic_on_counts(tmp_path: Path) -> 
     wrong = check_cases(write_cases(tmp_path / "wrong.csv", [{**counted, "pdl1_stained_tumour_cells": "41"}]))
     assert "expected at most the viable tumour cells (40), found 41" in wrong.errors[0]
     assert case_panel(wrong.cases[0]) == ()
+
+
+def test_another_specimen_that_confirms_is_named_beside_the_level_of_this_one(founding: Case) -> None:
+    second = replace(founding, specimen_id="SECRET-2")
+    first = replace(founding, specimen_id="t1", signed_category=SignedCategory("negative", "reader-1"))
+    panel = case_panel(first, of_patient=[first, second], free_text=False)
+    row = next(row for row in panel if row.label.startswith("Evidence"))
+    assert row.value == "possible"
+    assert row.note.endswith(
+        "another row of this patient is confirmed; the level here is that of this row alone"
+    )
+    assert row.warning
+    assert "SECRET" not in repr(panel)
+    for case, rows in ((first, [first]), (second, [first, second]), (first, ())):
+        assert not any(
+            row.warning for row in case_panel(case, of_patient=rows) if row.label.startswith("Evid")
+        )
+    other = replace(second, patient_id="Q")
+    assert not any("another row" in row.note for row in case_panel(first, of_patient=[other, first]))

@@ -35,7 +35,7 @@ def test_hyphens_and_spaces_of_word_processors_are_read(text: str) -> None:
     ],
 )
 def test_another_form_is_refused_with_the_form_that_was_meant(text: str, remedy: str) -> None:
-    with pytest.raises(CellError, match="^(expected|.*: expected) .*, found ") as error:
+    with pytest.raises(CellError, match=r"^(expected|.*: expected) .*, found ") as error:
         panel_in(text)
     assert remedy in str(error.value).rpartition("found ")[2]
     assert "\n" not in str(error.value)

@@ -1,6 +1,6 @@
 """The case as plain rows for people: value, range, what it cannot exclude, and where that stands."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,10 @@ _CHOICE_LABELS: Final = {
 }
 _COUNTS: Final = frozenset(
     {"pdl1_stained_tumour_cells", "pdl1_stained_immune_cells", "pdl1_viable_tumour_cells"}
+)
+
+_CONFIRMED_ELSEWHERE: Final = (
+    "another row of this patient is confirmed; the level here is that of this row alone"
 )
 
 
@@ -50,6 +54,7 @@ def case_panel(
     *,
     rules: EvidenceRules | None = None,
     free_text: bool = True,
+    of_patient: Sequence[Case] = (),
 ) -> tuple[PanelRow, ...]:
     """The rows of a case, for gallery, server and report; what is unknown has no row.
 
@@ -59,6 +64,8 @@ def case_panel(
         rules: Rules of the evidence level; those that come with Inkdot where None.
         free_text: False leaves out what may name a person: text that was typed freely, and names of unknown markers. For
             pseudonymous output. Blinded output has no panel at all.
+        of_patient: All rows of the table, or those of the patient: where another specimen of the patient is confirmed, the
+            evidence level says so.
     """
     known = ranges or default_reference_ranges()
     rows = [
@@ -84,9 +91,22 @@ def case_panel(
         )
     evidence = evidence_of(case, rules)
     if evidence.level is not None or signed is not None:
-        reasons = "; ".join((*evidence.reasons, *(f"{name} is needed" for name in evidence.missing)))
+        reasons = [*evidence.reasons, *(f"{name} is needed" for name in evidence.missing)]
+        elsewhere = evidence.level != "confirmed" and any(
+            evidence_of(other, rules).level == "confirmed"
+            for other in of_patient
+            if other.patient_id == case.patient_id
+        )
+        if elsewhere:
+            reasons.append(_CONFIRMED_ELSEWHERE)
         rows.append(
-            PanelRow("Evidence level (EANO-ESMO)", evidence.words, note=reasons, source=evidence.source)
+            PanelRow(
+                "Evidence level (EANO-ESMO)",
+                evidence.words,
+                note="; ".join(reasons),
+                source=evidence.source,
+                warning=elsewhere,
+            )
         )
     return tuple(rows)
 

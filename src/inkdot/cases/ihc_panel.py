@@ -18,9 +18,11 @@ _STAINS: Final[Mapping[str, IhcStain]] = {
 _FORM: Final = "MARKER=RESULT, separated by semicolons, such as Syn=positive; CgA=negative; Ki-67=90%"
 _MOST_MARKERS: Final = 60
 
-# As word processors and reports write them: other hyphens, the minus sign, and spaces that do not break.
 _DECIMAL_COMMA: Final = re.compile(r"([0-9]),([0-9])")
-_TYPED: Final = str.maketrans({**dict.fromkeys("‐‑‒–—−", "-"), **dict.fromkeys("\u00a0\u2009\u202f", " ")})
+# As word processors and reports write them: other hyphens, the minus sign, and spaces that do not break.
+_TYPED: Final = str.maketrans(
+    {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"), **dict.fromkeys("\u00a0\u2009\u202f", " ")}
+)
 _SIGNED: Final = re.compile(r"(.*[A-Za-z0-9])\s*([+-])")
 _SHARE: Final = re.compile(r"(.*[A-Za-z0-9])[\s:]+([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%")
 _WORD_AFTER: Final = re.compile(r"(.*[A-Za-z0-9])\s*:\s*(.+)")

@@ -44,7 +44,8 @@ def case_panels(
         return {}, ["cases: not shown in a blinded review"]
     joined = cases_of_slides(rows, entries)
     panels = {
-        slide_id: case_panel(case, known, free_text=not pseudonymise) for slide_id, case in joined.items()
+        slide_id: case_panel(case, known, free_text=not pseudonymise, of_patient=rows)
+        for slide_id, case in joined.items()
     }
     return panels, join_notes(rows, entries)
 

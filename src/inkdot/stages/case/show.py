@@ -43,13 +43,14 @@ def run(
     Raises:
         UserError: A table or file is wrong, or no row is about the patient.
     """
-    rows = [case for case in read_cases(cases) if patient in (None, case.patient_id)]
+    table = read_cases(cases)
+    rows = [case for case in table if patient in (None, case.patient_id)]
     if not rows:
         whom = f"patient {patient!r}" if patient else "at least one patient"
         raise UserError(f"{cases}: expected a row of {whom}, found none; correct it")
     known = read_reference_ranges(ranges) if ranges else None
     rules = read_evidence_rules(evidence_rules) if evidence_rules else None
-    panels = [(case, case_panel(case, known, rules=rules)) for case in rows]
+    panels = [(case, case_panel(case, known, rules=rules, of_patient=table)) for case in rows]
     if out is not None:
         write_text(out, _table_text(panels))
         Console(stderr=True).print(f"{out}: {len(panels)} cases", markup=False, highlight=False)
