@@ -10,6 +10,7 @@ from rich.text import Text
 
 from inkdot.case_model.case_model_file import read_case_model, write_case_model
 from inkdot.case_model.case_table import ARMS, Arm
+from inkdot.case_model.column_notes import column_notes
 from inkdot.case_model.encoding import CategoryColumn
 from inkdot.case_model.evaluate_arms import ArmsEvaluation, evaluate_arms
 from inkdot.case_model.fit import REFITS, FitSettings
@@ -63,7 +64,8 @@ def train(inputs: CaseInputs, out: Path, options: TrainOptions) -> int:
     Raises:
         UserError: A table or an option is wrong, or there are too few patients.
     """
-    table, notes = read_case_table(inputs)
+    table, left_out = read_case_table(inputs)
+    notes = [*left_out, *column_notes(table)]
     log = {name for name in table.numbers if name in LOG_COLUMNS} | set(options.log)
     for name in sorted(log):
         if name not in table.numbers or (table.numbers[name] < 0).any():
