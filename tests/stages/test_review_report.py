@@ -9,6 +9,7 @@ from pathlib import Path
 import pypdf
 import pypdfium2
 import pytest
+from fixtures.founding_case import FOUNDING, write_cases
 from fixtures.scored_results import scored_results
 from PIL import Image
 
@@ -240,3 +241,27 @@ def test_signs_that_no_font_has_are_shown_as_boxes(tmp_path: Path) -> None:
     results = scored_results(tmp_path, {"日本 \U00013000": TOP})
     assert report.run(results.root, tmp_path / "out", pseudonymise=False, made=MADE) == 0
     assert "日本" in text_of(tmp_path / "out" / "report-日本 \U00013000.pdf")
+
+
+def test_the_case_stands_on_the_page_and_its_free_text_only_beside_names(tmp_path: Path) -> None:
+    results = scored_results(tmp_path, {"s": TOP}, patients={"s": "P7"})
+    founding = {
+        **FOUNDING,
+        "patient_id": "P7",
+        "primary_tumour": "cervix of Jane Doe #panic()",
+        "volume_ml": "4",
+    }
+    cases = write_cases(tmp_path / "cases.csv", [founding])
+    assert report.run(results.root, tmp_path / "a", made=MADE, cases=cases) == 0
+    text = " ".join(text_of(next((tmp_path / "a").glob("*.pdf"))).split())
+    assert "Opening pressure 250 mmH2O (range 60 to 250)" in text
+    assert "CSF protein 0.75 g/L (range < 0.5) – see note" in text
+    assert "Evidence level (EANO-ESMO) confirmed" in text
+    assert "EANO-ESMO asks for at least 5 mL" in text
+    assert "does not exclude large-cell: only 46 %" in text
+    assert "Doe" not in text
+    assert "reader-1" not in text
+    assert report.run(results.root, tmp_path / "b", made=MADE, cases=cases, pseudonymise=False) == 0
+    named = " ".join(text_of(tmp_path / "b" / "report-s.pdf").split())
+    assert "cervix of Jane Doe #panic()" in named
+    assert "signed by reader-1" in named

@@ -32,7 +32,7 @@ def _note(table: CaseTable, name: str) -> str:
     negative = known & ~table.positive
     counts = int(positive.sum()), int(negative.sum())
     if min(counts) == 0 and max(counts) >= _FEWEST:
-        return f"Column {name} is known in one class alone: whether it was measured may be the truth in another form; leave it out."
+        return f"Column {name} is known in one class alone: being measured may be the truth in another form; leave it out."
     if min(counts) >= _FEWEST and _apart(values, positive, negative):
         return (
             f"Column {name} alone tells all positive cases from all negative ones: it may be the truth in another form, or known "

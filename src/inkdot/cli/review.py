@@ -307,6 +307,8 @@ def report(
             exists=True, dir_okay=False, help="Text file, one word per line; they are taken out of notes too."
         ),
     ] = None,
+    cases: Cases = None,
+    ranges: Ranges = None,
     config: _HeadsOf = None,
     changes: Changes = None,
 ) -> None:
@@ -325,6 +327,8 @@ def report(
             contact_sheet=contact_sheet,
             model=model,
             identifiers=_lines(identifiers) if identifiers else (),
+            cases=cases,
+            ranges=ranges,
         )
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from inkdot.review.gallery.fields import ScaleBar, scale_bar, view_of
 from inkdot.review.gallery.slide_review import SlideReview
+from inkdot.review.report.case_lines import case_facts
 from inkdot.review.report.page import ROOMS, Page, PageSlide, Room
 from inkdot.review.report.words import (
     counted,
@@ -59,6 +60,7 @@ def page_facts(page: Page, room: Room) -> dict[str, object]:
         "overview_mm": room.overview_mm,
         "slides": [_slide_facts(page, slide, room, left_out) for slide in shown],
         "many": len(page.slides) > 1,
+        "cases": case_facts(page.cases, room, left_out),
         "places": [_place_facts(page, index, room, left_out) for index in range(len(page.places))],
         "more_places": _more_places(page),
         "readers": _readers(page, room, left_out),

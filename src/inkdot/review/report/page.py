@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from inkdot.cases.case_panel import PanelRow
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.report.answers import Answers
 from inkdot.review.results.ranking import Region
@@ -44,6 +45,19 @@ class PagePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class PageCase:
+    """What lies beside the slides of a page.
+
+    Attributes:
+        of: Slides that it is about, by the names that are shown; empty where it is about all of the page.
+        rows: The rows of the panel.
+    """
+
+    of: str
+    rows: tuple[PanelRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Everything on one page.
 
@@ -58,6 +72,7 @@ class Page:
         inkdot: Version of Inkdot.
         named: How the names on it are to be understood.
         remarks: What a reader of the page must know of how it was made, such as that names were taken out of notes.
+        cases: The cases of its slides; empty where no ``cases.csv`` was given.
     """
 
     title: str
@@ -70,6 +85,7 @@ class Page:
     inkdot: str
     named: str = ""
     remarks: tuple[str, ...] = ()
+    cases: tuple[PageCase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

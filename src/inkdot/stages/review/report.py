@@ -9,7 +9,7 @@ from typing import Literal
 from rich.console import Console
 
 from inkdot import __version__
-from inkdot.errors import SlideError, UserError
+from inkdot.errors import SlideError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import DEFAULT_HEADS, Head
 from inkdot.manifest import read_slides
@@ -17,10 +17,13 @@ from inkdot.manifest.file_names import id_of_name
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.pseudonyms import identifying_words, read_pseudonyms, shown_names, shown_reason
 from inkdot.review.gallery.shareable_text import shareable_review
+from inkdot.review.gallery.slide_cases import CasePanels, case_panels
 from inkdot.review.gallery.slide_review import SlideReview, slide_order
 from inkdot.review.report.answers import answers_for
+from inkdot.review.report.case_lines import page_cases
 from inkdot.review.report.content import page_facts, sheet_facts, title_of
 from inkdot.review.report.page import PLACES, ROOMS, Page, PagePlace, PageSlide
+from inkdot.review.report.page_groups import By, page_groups, wanted_slides
 from inkdot.review.report.private_names import without_private_names
 from inkdot.review.report.slide_pages import (
     highest_places,
@@ -37,8 +40,6 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.locking import locked
 from inkdot.storage.output_layouts import ReportLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
-
-By = Literal["slide", "patient"]
 
 _PSEUDONYMS = "Names of slides are pseudonyms, which only the laboratory can map back."
 _TAKEN_OUT = "Names were taken out of notes; they are shown as […]."
@@ -59,6 +60,8 @@ def run(
     contact_sheet: bool = False,
     model: Path | None = None,
     identifiers: Sequence[str] = (),
+    cases: Path | None = None,
+    ranges: Path | None = None,
     made: datetime | None = None,
 ) -> int:
     """Write ``out/report-NAME.pdf`` per slide or patient, one page A4 each, and with ``contact_sheet`` a PNG per slide.
@@ -74,6 +77,8 @@ def run(
         contact_sheet: Also write ``out/contact-sheet-NAME.png`` of each slide.
         model: Folder of the model that made the results, for its name and what it was trained on.
         identifiers: Further words to take out of notes.
+        cases: ``cases.csv``, for the case on each page; free text of it is left out with ``pseudonymise``.
+        ranges: Reference ranges of the laboratory; the published ones where None.
         made: Date on the pages; now where None.
 
     Returns:
@@ -88,7 +93,8 @@ def run(
     rows = {row["slide_id"]: row for row in read_predictions(source.predictions_csv)}
     entries = read_slides(source.slides_csv, heads=())  # the label columns are not needed
     names = shown_names(source, entries, pseudonymise=pseudonymise)
-    groups = _groups(entries, by, _wanted(entries, names, slides))
+    panels, notes = case_panels(cases, entries, ranges=ranges, blinded=False, pseudonymise=pseudonymise)
+    groups = page_groups(entries, by, wanted_slides(entries, names, slides))
     job = _Job(
         source=source,
         layout=layout,
@@ -101,14 +107,15 @@ def run(
         pseudonymise=pseudonymise,
         made=made or datetime.now(UTC),
         models=model_names(model, source, rows) if model else {},
+        panels=panels,
     )
     with Typesetter("page") as page, Typesetter("sheet") as sheet, locked(layout.lock):
         task = _ReportTask(job, page, sheet if contact_sheet else None)
         summary = run_slides("report", [group[0] for group in groups.values()], task, source, workers=1)
     console = Console(stderr=True)
     print_summary(console, [summary])
-    for name, problem in job.problems.items():
-        console.print(f"{name}: {problem}", soft_wrap=True, markup=False, highlight=False)
+    for line in [*notes, *(f"{name}: {problem}" for name, problem in job.problems.items())]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"{len(summary.done)} reports in {out}", soft_wrap=True, markup=False, highlight=False)
     return 1 if summary.exit_code or job.problems else 0
 
@@ -129,6 +136,7 @@ class _Job:
         pseudonymise: Whether names are pseudonyms.
         made: Date on the pages.
         models: Names of models by their hash.
+        panels: The case panel of each slide that has one.
         problems: What went wrong, by shown name; filled by the task.
     """
 
@@ -143,6 +151,7 @@ class _Job:
     pseudonymise: bool
     made: datetime
     models: Mapping[str, str]
+    panels: CasePanels
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -155,27 +164,6 @@ def _verdicts(source: RunLayout, paths: Sequence[Path], heads: Sequence[Head]) -
         for path in (paths or own)
         for verdict in read_stored_answers(path, heads)
     ]
-
-
-def _wanted(entries: Sequence[SlideEntry], names: Mapping[str, str], slides: Sequence[str]) -> set[str]:
-    """The chosen slides by slide_id; all where none is chosen."""
-    known = {name: slide_id for slide_id, name in names.items()}
-    known |= {entry.slide_id: entry.slide_id for entry in entries}
-    if wrong := [name for name in slides if name not in known]:
-        raise UserError(
-            f"--slide {wrong[0][:80]}: expected a slide of the results or its pseudonym, found no such one"
-        )
-    return {known[name] for name in slides} or set(known.values())
-
-
-def _groups(entries: Sequence[SlideEntry], by: By, wanted: set[str]) -> dict[str, list[SlideEntry]]:
-    """The slides of each page, by the slide that stands for it."""
-    found: dict[tuple[str, str], list[SlideEntry]] = {}
-    for entry in entries:
-        patient = entry.patient_id if by == "patient" else ""
-        found.setdefault(("patient", patient) if patient else ("slide", entry.slide_id), []).append(entry)
-    kept = [group for group in found.values() if any(entry.slide_id in wanted for entry in group)]
-    return {group[0].slide_id: group for group in kept}
 
 
 class _ReportTask:
@@ -252,6 +240,9 @@ class _ReportTask:
             inkdot=__version__,
             named=_PSEUDONYMS if job.pseudonymise else "",
             remarks=(_TAKEN_OUT,) if taken_out else (),
+            cases=page_cases(
+                [(review.slide_id, job.panels.get(real[review.slide_id], ())) for review in ordered]
+            ),
         )
 
     def _pictured(
