@@ -153,3 +153,54 @@ def test_rules_are_strict(tmp_path: Path) -> None:
             read_evidence_rules(path)
     with pytest.raises(ConfigError, match="expected evidence rules, found nothing there"):
         read_evidence_rules(tmp_path / "none.yaml")
+
+
+def _rules_file(tmp_path: Path, old: str, new: str) -> Path:
+    text = (files("inkdot.cases") / "data" / "evidence_rules.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "rules.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("IIA: [probable, possible]", "IIA: [confirmed, possible]", "confirmed for types IA to ID alone"),
+        ("typical_imaging: [linear", "typical_imaging: [normal, linear", "typical_imaging: .* found normal"),
+        (
+            "typical_imaging: [linear",
+            "typical_imaging: [equivocal, linear",
+            "typical_imaging: .* found equivocal",
+        ),
+        (
+            "checked: null",
+            'checked: {by: " ", date: "2026-01-31", against: "table"}',
+            "checked: by: expected",
+        ),
+        ("checked: null", 'checked: {by: "Dr A", date: "2026-01-31", against: " "}', "against: expected"),
+        (
+            "checked: null",
+            'checked: {by: "Dr A", date: "2999-01-31", against: "table"}',
+            "date: .* found 2999-01-31",
+        ),
+        ("# checked: {by", "checked: {by", "by: expected .* found the words of the template"),
+        ("checked: null", "checked: {by: Dr A, date: 2026-01-31x, against: t}", "date: expected YYYY-MM-DD"),
+    ],
+)
+def test_a_grid_that_nobody_checked_or_that_confirms_without_cells_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = _rules_file(tmp_path, old, new)
+    if old.startswith("#"):
+        path.write_text(path.read_text(encoding="utf-8").replace("checked: null", ""), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        read_evidence_rules(path)
+
+
+def test_the_date_of_a_check_needs_no_quotes(tmp_path: Path) -> None:
+    rules = read_evidence_rules(
+        _rules_file(tmp_path, "checked: null", "checked: {by: Dr A, date: 2026-01-31, against: table 3}")
+    )
+    assert rules.checked is not None
+    assert rules.checked.date == "2026-01-31"

@@ -13,7 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from inkdot.cases.case_record import Case, SignedCategory
 from inkdot.cases.columns import Biopsy, Category, MriFinding
@@ -34,6 +34,8 @@ CYTOLOGY_OF: Final[Mapping[Category, Cytology | None]] = {
 """Result of cytology by signed category; a nondiagnostic specimen is no negative one, and has none."""
 
 _TYPES: Final = ("IA", "IB", "IC", "ID", "IIA", "IIB", "IIC", "IID")
+_WORDS_OF_TEMPLATE: Final = frozenset({"name of a person", "publication and table"})
+_NO_FINDING: Final[tuple[MriFinding, ...]] = ("normal", "equivocal")
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -51,12 +53,28 @@ class CheckedBy(Strict):
     date: _Text
     against: _Text
 
+    @field_validator("date", mode="before")
+    @classmethod
+    def _as_text(cls, date: object) -> object:
+        # YAML reads a date without quotes as a date.
+        return date.isoformat() if type(date) is datetime.date else date
+
     @model_validator(mode="after")
-    def _date_is_one(self) -> "CheckedBy":
+    def _a_person_filled_it_in(self) -> "CheckedBy":
         try:
-            datetime.date.fromisoformat(self.date)
+            date = datetime.date.fromisoformat(self.date)
         except ValueError:
             raise ValueError(f"date: expected YYYY-MM-DD, found {self.date!r}") from None
+        tomorrow = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)  # in any time zone
+        if date > tomorrow:
+            raise ValueError(f"date: expected a day that has been, found {self.date}")
+        for name, text in (("by", self.by), ("against", self.against)):
+            if not text.strip():
+                raise ValueError(f"{name}: expected who compared the grid with what, found nothing")
+            if text.strip() in _WORDS_OF_TEMPLATE:
+                raise ValueError(
+                    f"{name}: expected who compared the grid with what, found the words of the template"
+                )
         return self
 
 
@@ -92,6 +110,14 @@ class EvidenceRules(Strict):
         if any(level != "confirmed" for name in _TYPES[:4] for level in self.grid[name]):
             raise ValueError(
                 "grid: expected confirmed for types IA to ID, where cytology or biopsy is positive"
+            )
+        if any("confirmed" in self.grid[name] for name in _TYPES[4:]):
+            raise ValueError(
+                "grid: expected confirmed for types IA to ID alone, found it for a type without positive cytology or biopsy"
+            )
+        if wrong := [word for word in self.typical_imaging if word in _NO_FINDING]:
+            raise ValueError(
+                f"typical_imaging: expected findings of a metastasis, found {wrong[0]}; remove it"
             )
         return self
 
