@@ -171,3 +171,34 @@ def test_limits_are_consistent() -> None:
     for column in NUMBER_COLUMNS:
         assert column.lowest <= column.usual[0] < column.usual[1] <= column.highest, column.name
     assert all(len(set(words)) == len(words) for words in CHOICE_COLUMNS.values())
+
+
+def test_a_free_column_like_a_known_one_is_a_warning(tmp_path: Path) -> None:
+    row = {
+        "patient_id": "P",
+        "csf_protein": "75",
+        "csf_protein_mg_per_dl": "75",
+        "volume": "4",
+        "ki67": "90",
+        "outcome_1y": "x",
+    }
+    found = check_cases(write_cases(tmp_path / "cases.csv", [row])).warnings
+    assert len(found) == 3
+    for name, meant in (
+        ("csf_protein", "csf_protein_g_per_l"),
+        ("csf_protein_mg_per_dl", "csf_protein_g_per_l"),
+        ("volume", "volume_ml"),
+    ):
+        (line,) = (line for line in found if f"column {name}:" in line)
+        assert f"neither checked nor shown, since its name is not {meant}" in line
+
+
+def test_a_patient_written_in_two_ways_is_named(tmp_path: Path) -> None:
+    path = write_cases(tmp_path / "cases.csv", [{"patient_id": name} for name in ("P-1", "p 1", "Q")])
+    (warning,) = check_cases(path).warnings
+    assert "column patient_id: 'p 1' differs from 'P-1' of line 2 only in" in warning
+    notes = join_notes(read_cases(path)[2:], [SlideEntry("s", Path("s.svs"), patient_id="q ")])
+    assert notes[-1] == (
+        "cases: patient_id 'Q' of cases.csv and 'q ' of slides.csv differ only in capitals, spaces or punctuation; "
+        "write one of them in both tables"
+    )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from inkdot.cases.case_record import Case
+from inkdot.cases.similar_names import plain_name
 from inkdot.records import SlideEntry
 
 _MOST_NAMED = 10
@@ -44,6 +45,13 @@ def join_notes(cases: Sequence[Case], entries: Sequence[SlideEntry]) -> list[str
         notes.append(f"cases: {_named(unknown)} of cases.csv: no slide of this patient_id in slides.csv")
     if without := sorted(of_slides - of_cases):
         notes.append(f"cases: {_named(without)} of slides.csv: no row in cases.csv")
+    spelt = {plain_name(name): name for name in sorted(of_slides - of_cases)}
+    notes += [
+        f"cases: patient_id {name!r} of cases.csv and {spelt[plain_name(name)]!r} of slides.csv differ only in capitals, spaces "
+        "or punctuation; write one of them in both tables"
+        for name in unknown[:_MOST_NAMED]
+        if plain_name(name) in spelt
+    ]
     joined = cases_of_slides(cases, entries)
     lost = sorted(e.slide_id for e in entries if e.patient_id in of_cases and e.slide_id not in joined)
     if lost:

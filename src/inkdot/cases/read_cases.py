@@ -16,6 +16,7 @@ from inkdot.cases.columns import (
     Treatment,
 )
 from inkdot.cases.ihc_panel import panel_in
+from inkdot.cases.similar_names import similar_columns, similar_patients
 from inkdot.cases.unit_checks import CellError, glucose_mixed_up, number_in, second_look, shown
 from inkdot.errors import ManifestError
 from inkdot.manifest.csv_table import CsvRow, read_csv
@@ -80,6 +81,11 @@ def check_cases(path: Path) -> CheckedCases:
     notes = _Notes()
     cases = tuple(_case(row, notes) for row in table.rows)
     _check_unique(cases, notes)
+    notes.warnings += similar_patients(cases)
+    notes.warnings += [
+        f"{path}: column {name}: free, so neither checked nor shown, since its name is not {meant}; rename it if that is meant"
+        for name, meant in similar_columns(table.columns)
+    ]
     return CheckedCases(cases, tuple(notes.errors), tuple(notes.warnings))
 
 
