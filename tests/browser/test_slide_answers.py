@@ -248,3 +248,25 @@ def test_the_row_of_the_slide_holds_its_buttons_at_every_width(opened: "Page") -
         )
         assert outside == 0, width
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+def test_the_whole_picture_can_be_marked_on_a_phone(opened: "Page") -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.click(".mark-missed")
+    ends = "(e) => e.getBoundingClientRect().right"
+    inside = opened.locator("#marking").evaluate("(e) => e.getBoundingClientRect().left + e.clientWidth")
+    assert opened.locator(".marking-frame").evaluate(ends) <= inside
+    mark(opened, (0.95, 0.5))
+    opened.keyboard.press("1")
+    opened.keyboard.press("Escape")
+    (missed,) = saved(opened)[1].missed
+    assert missed.geometry.centroid.x == pytest.approx(0.95 * SLIDE_L0_PX, abs=150)
+
+
+def test_the_key_of_the_slide_works_from_an_enlarged_region(opened: "Page") -> None:
+    opened.keyboard.press("Enter")
+    opened.wait_for_selector("#context[open]")
+    opened.keyboard.press("w")
+    assert opened.locator("#context[open]").count() == 0
+    opened.keyboard.press("4")
+    assert pressed(opened) == ["malignant"]

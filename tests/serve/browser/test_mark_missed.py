@@ -79,3 +79,41 @@ def test_answers_of_a_slide_reach_the_list_of_slides(
     page_of.kept(page)
     page.goto(server.page(""))
     assert page.locator(".slide-said").all_inner_texts() == ["suspicious, adequate"]
+
+
+COVERED = """() => [...document.querySelectorAll("#context button")].filter((button) => {
+    const box = button.getBoundingClientRect();
+    if (box.width === 0 || box.top < 0 || box.bottom > innerHeight) return false;
+    const top = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
+    return top !== button && !button.contains(top);
+}).map((button) => button.textContent)"""
+
+
+@pytest.mark.parametrize("size", [(390, 844), (768, 1024), (1440, 900)])
+def test_no_button_is_covered_while_marking(
+    shared_server: Any, log_in: "Callable[..., Any]", page_of: SimpleNamespace, size: tuple[int, int]
+) -> None:
+    page = log_in(shared_server, size=size)
+    page_of.go(page, shared_server)
+    page.keyboard.press("k")
+    page.wait_for_selector(".marking-layer")
+    page_of.settle(page)
+    assert page.evaluate(COVERED) == []
+    box = page.locator(".marking-layer").bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.6 * box["height"])
+    page.wait_for_selector(".missed-question:not([hidden])")
+    assert page.evaluate(COVERED) == []
+    page.click("text=Not this")
+    page.click(".marking-done")
+    assert page.locator(".marking-layer").count() == 0
+
+
+def test_the_key_of_the_slide_closes_a_viewer_that_hides_its_row(
+    server: Any, log_in: "Callable[..., Any]", page_of: SimpleNamespace
+) -> None:
+    page = log_in(server, size=(768, 1024))
+    page_of.go(page, server)
+    page_of.open_viewer(page)
+    page.keyboard.press("w")
+    page.keyboard.press("1")
+    assert page.locator('#slide-answer [aria-pressed="true"]').all_inner_texts() == ["1\nnegative"]

@@ -204,4 +204,4 @@ def _shuffled(cases: Sequence[str], seed: str) -> list[str]:
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"[:300].strip(": ")
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"[:300].strip(": ")

@@ -182,6 +182,8 @@
     focusCard();
   }
 
+  ink.closeEnlarged = closeContext;
+
   function step(by) {
     const index = state.visible.indexOf(state.current) + by;
     const next = state.visible[index];

@@ -163,14 +163,17 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !shown) return;
-    if (event.target.closest("textarea, select, input, dialog:modal")) return;
+    if (event.target.closest("textarea, select, input, dialog:modal:not(#context)") || ink.at("help").open) return;
     const key = event.key.toLowerCase();
+    const enlarged = ink.at("context");
     if (key === ink.slideKeys.answer) {
       event.preventDefault();
+      if (enlarged.matches(":modal") || (enlarged.open && row.offsetParent === null)) ink.closeEnlarged(); // it hides the row
       row.scrollIntoView({ block: "nearest" });
       row.focus({ preventScroll: true });
     } else if (key === ink.slideKeys.missed && ink.canMark(shown)) {
       event.preventDefault();
+      if (enlarged.matches(":modal")) ink.closeEnlarged();
       ink.startMarking(shown);
     }
   });

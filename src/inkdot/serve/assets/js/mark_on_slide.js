@@ -7,6 +7,7 @@
   const COLOUR = "#6a3d9a";
   const FRESH = "#d81b60";
   const dialog = ink.at("context");
+  const below = matchMedia("(max-width: 1000px) and (orientation: portrait)");
   let marking = null; // the slide that is marked on
   let chosen = null; // the mark that is asked about
   let path = []; // points of the outline being drawn, in pixels of the viewer
@@ -16,10 +17,17 @@
   const bar = ink.make(
     "div",
     { class: "marking-bar", role: "group", "aria-label": "Mark something missed" },
-    ink.make("p", {}, ink.make("strong", { text: "Mark something missed: " }), "click a cell or group, or draw around it. Wheel: zoom. Right button: move."),
+    ink.make("p", {}, ink.make("strong", { text: "Mark something missed: " }), ink.make("span", { text: matchMedia("(hover: none)").matches ? "touch a cell or group, or draw around it. The buttons zoom." : "click a cell or group, or draw around it. Wheel: zoom. Right button: move." })),
     question,
     ink.make("button", { type: "button", class: "marking-done", on: { click: stop } }, "Done ", ink.make("kbd", { text: "Esc", "aria-hidden": "true" })),
   );
+
+  /** On the image; below it where the buttons of the dialog lie on the image. Stepping to another region makes a new stage. */
+  function placeBar() {
+    const box = ink.seadragon.element.parentElement;
+    const home = below.matches ? box.closest(".stage") : box;
+    if (bar.parentElement !== home) home.append(bar);
+  }
 
   const viewport = () => ink.seadragon.viewport;
   const item = () => ink.seadragon?.world.getItemAt(0);
@@ -82,8 +90,8 @@
   function start(slide, mark) {
     if (marking !== slide) {
       marking = slide;
-      const box = ink.seadragon.element.parentElement;
-      box.append(layer, bar);
+      ink.seadragon.element.parentElement.append(layer);
+      placeBar();
       question.hidden = true;
       chosen = null;
     }
@@ -159,6 +167,7 @@
   const draw = ink.layers.draw;
   ink.layers.draw = function (context, frame, slide, current) {
     draw.call(ink.layers, context, frame, slide, current);
+    if (marking) placeBar();
     ink.marksOf(slide).forEach((mark, index) => stroke(context, ink.cornersOf(mark.polygon).map(([x, y]) => frame.toScreen(x, y)), COLOUR, `missed ${index + 1}`));
     if (chosen && marking === slide) stroke(context, ink.cornersOf(chosen.polygon).map(([x, y]) => frame.toScreen(x, y)), FRESH, "");
     if (path.length > 1) stroke(context, path, FRESH, "");
