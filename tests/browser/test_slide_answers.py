@@ -270,3 +270,22 @@ def test_the_key_of_the_slide_works_from_an_enlarged_region(opened: "Page") -> N
     assert opened.locator("#context[open]").count() == 0
     opened.keyboard.press("4")
     assert pressed(opened) == ["malignant"]
+
+
+def test_slides_of_one_stain_can_be_told_apart_and_names_break_at_their_parts(
+    offline_page: "Page", write_page: Callable[..., Path], make_review: Callable[..., SlideReview]
+) -> None:
+    names = ("laboratory_2026-11-29_blank", "S2", "S3")
+    reviews = [
+        replace(make_review(name, 2), patient="P", stain=stain)
+        for name, stain in zip(names, ("pap", "pap", "mgg"), strict=True)
+    ]
+    offline_page.goto(write_page(*reviews).as_uri())
+    assert offline_page.locator(".stain-switch button").all_inner_texts() == ["pap 1", "pap 2", "mgg"]
+    name = offline_page.locator(".slide-name").first
+    assert name.inner_text() == names[0]
+    lines = name.evaluate(
+        """(e) => { const range = document.createRange(); return [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => {
+        range.selectNodeContents(n); return range.getClientRects().length; }); }"""
+    )
+    assert lines == [1] * 5  # no part is broken inside

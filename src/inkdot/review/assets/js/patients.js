@@ -8,7 +8,12 @@
   }
   for (const [patient, slides] of groups) if (slides.length < 2) groups.delete(patient);
 
-  const stainWords = (slide) => slide.stain || "stain not stated";
+  /** What a button says: the stain, numbered where the patient has several slides of it. */
+  function stainWords(slide, slides) {
+    const stain = slide.stain || "stain not stated";
+    const same = slides.filter((other) => other.stain === slide.stain);
+    return same.length > 1 ? `${stain} ${same.indexOf(slide) + 1}` : stain;
+  }
 
   const listed = ink.showSlides;
   let grouped = false;
@@ -48,7 +53,7 @@
         type: "button",
         "aria-pressed": String(other === slide),
         title: other.id,
-        text: stainWords(other),
+        text: stainWords(other, slides),
         on: { click: () => { location.hash = `#${ink.facts.slides.indexOf(other) + 1}`; } },
       }),
     );

@@ -38,12 +38,15 @@
 
   const items = new Map(); // slide -> its button and progress
 
+  /** A name that may break after - _ . in a narrow list, before it breaks anywhere. */
+  const breakable = (name) => name.split(/(?<=[-_.])/).flatMap((part, index) => (index === 0 ? [part] : [ink.make("wbr"), part]));
+
   function slideItem(slide, index, choose) {
     const bar = slide.regions.length > 0 ? ink.make("span", { class: "slide-bar", "aria-hidden": "true" }, ink.make("span", {})) : null;
     const button = ink.make(
       "button",
       { type: "button", title: slide.id, on: { click: () => choose(index) } },
-      ink.make("span", { class: "slide-name", text: slide.id }),
+      ink.make("span", { class: "slide-name" }, ...breakable(slide.id)),
       ink.make("span", { class: "slide-facts" }, ...slideFacts(slide)),
       bar,
     );
@@ -116,8 +119,8 @@
     const parts = [
       `${scale} (from the ${slide.mpp_source === "manifest" ? "slide list" : "file"})`,
       `${ink.grouped(width)} × ${ink.grouped(height)} px`,
-      `tiles ${+slide.side_um.toFixed(2)} µm wide`,
     ];
+    if (slide.unit) parts.push(`tiles ${+slide.side_um.toFixed(2)} µm wide`); // none were cut on a slide without scores
     if (slide.geojson) parts.push(`for QuPath: ${slide.geojson}`);
     return parts.join(" · ");
   }
