@@ -135,3 +135,24 @@ def test_answers_about_slides_come_back_to_the_page_with_their_steps(served: Any
     assert state["entries"][where]["verdicts"]["category"]["verdict"] == "atypical"
     assert state["entries"][where]["verdicts"]["category"]["means"] == "atypical"
     assert state["steps"] == [{"key": where, "before": {"verdicts": {}, "note": None}}]
+
+
+@pytest.mark.parametrize("blinded_seed", [None, 4])
+def test_a_failed_slide_whose_file_opens_is_viewed_and_marked(
+    serve: Callable[..., Any], results: RunLayout, slide_file: Path, blinded_seed: int | None
+) -> None:
+    (results.root.parent / "the folder of slides" / "broken.tif").hardlink_to(slide_file)
+    served = serve(blinded_seed=blinded_seed)
+    client = served.client(served.readers[0])
+    facts = next(one for one in served.shown.facts["slides"] if one["id"] == "S3 broken")
+    view = facts["view"]
+    assert (view["width"], view["height"], view["layers"]) == (2400, 1800, ())
+    assert client.get(facts["overview"]["src"]).status_code == 200
+    assert client.get(f"/slides/{view['slide']}/tiles/{view['finest_level']}/1_1.jpg").status_code == 200
+    assert client.get(f"/slides/{view['slide']}/regions").json() == []
+    assert client.get(f"/slides/{view['slide']}/layers/scores").status_code == 404
+    assert (
+        served.verdict(client, key("S3 broken", "missed", SQUARE), {"missed": "malignant"}).status_code == 200
+    )
+    assert [one.slide_id for one in answers(served, results).missed] == ["S3 broken"]
+    assert "S3 broken" in served.shown.problems

@@ -195,6 +195,21 @@ def test_every_slide_is_listed_and_a_failed_one_makes_the_exit_code_one(
     assert not ReviewLayout(out).geojson("D broken").exists()
 
 
+def test_a_failed_slide_whose_file_opens_can_be_looked_at(results: RunLayout, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    review_export.run(results.root, out)
+    assert facts_of(out)["slides"][2]["overview"] is None  # there is no such file
+    shutil.copy(tmp_path / "A flagged.tif", tmp_path / "D broken.tif")
+    assert review_export.run(results.root, out) == 1
+    scored, failed = (facts_of(out)["slides"][index] for index in (0, 2))
+    for name in ("mpp", "size_l0_px", "bounds_l0_px", "overview_bar"):
+        assert failed[name] == scored[name]
+    assert (failed["regions"], failed["score"], failed["problem"] != "") == ([], None, True)
+    images = [out / slide["overview"]["src"] for slide in (scored, failed)]
+    assert images[0] != images[1]
+    assert images[0].read_bytes() == images[1].read_bytes()
+
+
 def test_images_show_their_regions(results: RunLayout, tmp_path: Path) -> None:
     out = tmp_path / "review"
     review_export.run(results.root, out)
@@ -494,7 +509,8 @@ def test_a_damaged_table_of_one_slide_costs_that_slide_alone(
     assert "A flagged.parquet: expected" in " ".join(capsys.readouterr().err.replace("│", " ").split())
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "B clean" in page
-    assert len(list((tmp_path / "out" / "tiles").glob("*.jpg"))) == 1 + 2 * len(CLEAN) + 1
+    overviews = 3  # the slide itself can be looked at all the same
+    assert len(list((tmp_path / "out" / "tiles").glob("*.jpg"))) == overviews + 2 * len(CLEAN)
 
 
 def with_patients(results: RunLayout) -> None:
@@ -529,7 +545,7 @@ def test_the_case_is_shown_beside_its_slides_and_hidden_where_names_or_scores_ar
     # The facts alone: a script of the page has these three letters in a row.
     text = json.dumps(facts_of(tmp_path / "hidden"), ensure_ascii=False)
     assert "0.75 g/L" in text
-    assert "Doe" not in text
+    assert "Doe" not in json.dumps(facts_of(tmp_path / "hidden"))  # the image viewer in the page has a "Does"
     assert "P-001" not in text
 
     review_export.run(results.root, tmp_path / "blinded", cases=cases, blinded_seed=3)

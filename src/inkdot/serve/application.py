@@ -177,11 +177,11 @@ class Application:
         """One tile of the viewer."""
         slide = self._slide(request)
         tile = ZoomTile(*(request.path_params[name] for name in ("level", "column", "row")))
-        if not tile_exists(slide.facts.frame.size_l0_px, tile):
+        if not tile_exists(slide.frame.size_l0_px, tile):
             raise HTTPException(404)
 
         def read() -> bytes:
-            with self._slides.borrow(slide.entry, slide.facts.slide_fingerprint) as opened:
+            with self._slides.borrow(slide.entry, slide.fingerprint) as opened:
                 return jpeg_bytes(read_zoom_tile(opened, tile))
 
         return self._jpeg((slide.key, tile), read)
@@ -206,7 +206,7 @@ class Application:
             return layers.scores_layer(self._results.layout, slide)
         if name == "clusters":
             return layers.clusters_layer(self._results.layout, slide)
-        with self._slides.borrow(slide.entry, slide.facts.slide_fingerprint) as opened:
+        with self._slides.borrow(slide.entry, slide.fingerprint) as opened:
             return layers.annotations_layer(slide, opened, self._results.heads)
 
     def _facts(self, request: Request) -> dict[str, object]:
@@ -229,8 +229,8 @@ class Application:
         return Response(data, media_type="image/jpeg", headers=_IMAGE_HEADERS)
 
     def _read_image(self, image: ServedImage) -> bytes:
-        with self._slides.borrow(image.slide.entry, image.slide.facts.slide_fingerprint) as opened:
-            field, frame = image.field, image.slide.facts.frame
+        with self._slides.borrow(image.slide.entry, image.slide.fingerprint) as opened:
+            field, frame = image.field, image.slide.frame
             if field is None:
                 return jpeg_bytes(crop_to_bounds(opened.thumbnail(OVERVIEW_PX), frame))
             return jpeg_bytes(read_tile(opened, field.spec, field.x_l0_px, field.y_l0_px))

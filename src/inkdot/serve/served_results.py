@@ -22,6 +22,7 @@ from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
 from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_cases import case_panels
 from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
+from inkdot.review.gallery.unscored import with_file_frame
 from inkdot.review.results.read_results import SlideResults, read_slide_results
 from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.served_slides import IMAGES, ServedImage, ServedRegion, ServedSlide, ServedSlides
@@ -147,6 +148,7 @@ def served_results(
         review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
         if queries is not None:
             review = _only_queries(review, queries[entry.slide_id])
+        review = with_file_frame(review, entry)
         if settings.pseudonymise or settings.blinded_seed is not None:
             review = shareable_review(review, blinded=settings.blinded_seed is not None)
         review = replace(review, case_panel=panels.get(entry.slide_id, ()))
@@ -183,7 +185,10 @@ def served_results(
         problems={review.slide_id: review.problem for review in ordered if review.problem},
         layout=layout,
         sizes_l0_px={
-            review.slide_id: review.facts.frame.size_l0_px if review.facts else None for review in ordered
+            review.slide_id: review.facts.frame.size_l0_px
+            if review.facts
+            else (review.frame.size_l0_px if review.frame else None)
+            for review in ordered
         },
         categories=settings.categories,
         case_notes=tuple(case_notes),

@@ -12,7 +12,8 @@ from inkdot.review.gallery.card_images import field_image_name, image_name
 from inkdot.review.gallery.fields import OVERVIEW_PX, Field, tile_field
 from inkdot.review.gallery.gallery import GallerySettings, slide_facts
 from inkdot.review.gallery.slide_review import CardImages, SlideReview
-from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.gallery.unscored import overview_name
+from inkdot.review.results.scored_slide import SlideFrame
 from inkdot.serve.deep_zoom import TILE_PX, finest_level
 
 IMAGES = "images"
@@ -26,13 +27,15 @@ class ServedSlide:
     Attributes:
         key: Its name in URLs.
         entry: The slide as the results list it; opened on demand.
-        facts: Facts about its scores.
+        frame: Its size and scale.
+        fingerprint: Of its file; blank where it is not known.
         layers: Names of its layers.
     """
 
     key: str
     entry: SlideEntry
-    facts: ScoreFacts
+    frame: SlideFrame
+    fingerprint: str
     layers: tuple[str, ...]
 
 
@@ -82,9 +85,13 @@ class ServedSlides:
     ) -> None:
         """Name a slide's regions and images, and compress its cards until they are requested."""
         slide = None
-        if review.facts is not None:
+        scored = review.facts
+        frame = review.frame if scored is None else scored.frame
+        if frame is not None:
             key = self._key("slide", review.slide_id)
-            slide = self.slides[key] = ServedSlide(key, entry, review.facts, layers)
+            fingerprint = review.file_fingerprint if scored is None else scored.slide_fingerprint
+            layers = () if scored is None else layers
+            slide = self.slides[key] = ServedSlide(key, entry, frame, fingerprint, layers)
             review = self._with_images(review, slide)
         facts = slide_facts(review, settings)
         facts.pop("geojson", None)  # that file belongs to the export
@@ -112,18 +119,21 @@ class ServedSlides:
 
     def _with_images(self, review: SlideReview, slide: ServedSlide) -> SlideReview:
         """The review with names of its images, which are read from the slide on demand."""
-        facts = slide.facts
-        identity = (review.slide_id, facts.tiles_sha256)
+        facts, frame = review.facts, slide.frame
         named: list[CardImages] = []
-        for region in review.ranking.regions if review.ranking else ():
-            field = tile_field(region, facts.spec, facts.frame.mpp)
-            named.append(CardImages(self._image(field_image_name(identity, field), slide, field), ""))
-        overview = image_name(*identity, "overview", OVERVIEW_PX)
+        if facts is None:
+            overview = overview_name(review)
+        else:
+            identity = (review.slide_id, facts.tiles_sha256)
+            for region in review.ranking.regions if review.ranking else ():
+                field = tile_field(region, facts.spec, frame.mpp)
+                named.append(CardImages(self._image(field_image_name(identity, field), slide, field), ""))
+            overview = image_name(*identity, "overview", OVERVIEW_PX)
         return replace(
             review,
             images=tuple(named),
             overview=self._image(overview, slide, None),
-            overview_size_px=_overview_size(facts.frame.size_l0_px, facts.frame.bounds_l0_px),
+            overview_size_px=_overview_size(frame.size_l0_px, frame.bounds_l0_px),
         )
 
 
@@ -150,7 +160,7 @@ def _named_regions(name: str, regions: list[dict[str, object]]) -> dict[str, Ser
 
 def _view_facts(slide: ServedSlide) -> dict[str, object]:
     """What the viewer needs of a slide."""
-    width, height = slide.facts.frame.size_l0_px
+    width, height = slide.frame.size_l0_px
     return {
         "slide": slide.key,
         "width": width,

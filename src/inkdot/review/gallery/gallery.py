@@ -17,13 +17,16 @@ from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.unassessed import unassessed_facts
 from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.review.verdicts.questions import missed_verdicts
 from inkdot.review.wording import INADEQUATE, SYNTHETIC_SLIDE
 from inkdot.storage.hashing import json_sha256
 from inkdot.storage.models.model_records import ReliabilityStep
 
 GALLERY_VERSION = "inkdot.gallery/4"
+
+UNSCORED_SIDE_UM = 64.0
+"""Width of a mark by a click on a slide without tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
         "regions": [],
     }
     slide, ranking = review.facts, review.ranking
-    if slide is not None and slide.frame.synthetic:
+    frame = review.frame if slide is None else slide.frame
+    if frame is not None and frame.synthetic:
         warnings.append(SYNTHETIC_SLIDE)
     facts["warnings"] = warnings
     if not blinded:
@@ -132,9 +136,15 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
         facts |= {"patient": review.patient, "stain": review.stain}
         if review.case_panel:
             facts["case"] = panel_facts(review.case_panel)
+    if review.overview:
+        width, height = review.overview_size_px
+        src = f"{settings.tiles_folder}/{review.overview}"
+        facts["overview"] = {"src": src, "width": width, "height": height}
+    if frame is not None:
+        facts |= _frame_facts(frame, UNSCORED_SIDE_UM if slide is None else float(slide.spec.side_um))
     if slide is None or ranking is None:
         return facts
-    facts |= _frame_facts(slide) | {"unit": ranking.unit}
+    facts["unit"] = ranking.unit
     if review.call == INADEQUATE or not ranking.regions:
         facts["unassessed"] = None if blinded else unassessed_facts(slide.assessment)
     if not blinded:
@@ -151,13 +161,6 @@ def slide_facts(review: SlideReview, settings: GallerySettings) -> dict[str, obj
             "further_calls": review.further_calls,
             "geojson": f"{review.slide_id}.geojson",
             "geojson_left_out": review.geojson_left_out,
-        }
-    if review.overview:
-        width, height = review.overview_size_px
-        facts["overview"] = {
-            "src": f"{settings.tiles_folder}/{review.overview}",
-            "width": width,
-            "height": height,
         }
     regions = [_region_facts(review, index, settings) for index in range(len(ranking.regions))]
     if blinded:
@@ -185,9 +188,8 @@ def _count_rule(slide: ScoreFacts) -> dict[str, int] | None:
     return None if rule is None else {"count": slide.count, "reference": round(rule.reference_count)}
 
 
-def _frame_facts(slide: ScoreFacts) -> dict[str, object]:
-    frame, bounds = slide.frame, slide.frame.bounds_l0_px
-    side_um = float(slide.spec.side_um)
+def _frame_facts(frame: SlideFrame, side_um: float) -> dict[str, object]:
+    bounds = frame.bounds_l0_px
     return {
         "synthetic": frame.synthetic,
         "mpp": [frame.mpp.x, frame.mpp.y],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inkdot.cases.case_panel import PanelRow
 from inkdot.review.results.ranking import Ranking
-from inkdot.review.results.scored_slide import ScoreFacts
+from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.review.wording import FLAGGED, INADEQUATE, NOT_ANALYSED, NOTHING_FLAGGED
 
 
@@ -38,6 +38,9 @@ class SlideReview:
         further_calls: Calls of the conditional heads on the flagged regions, such as ``morphology: small-cell-like``.
         patient: Patient as shown; empty where unknown or hidden.
         stain: Stain as shown; empty where unknown or hidden.
+        frame: Size and scale from the file of a slide without scores, which can be looked at all the same; None where it has
+            scores, or the file does not open.
+        file_fingerprint: Of that file; blank where there is no ``frame``.
         case_panel: What is known of the case; empty where nothing is, or it is not shown.
     """
 
@@ -57,6 +60,8 @@ class SlideReview:
     further_calls: str = ""
     patient: str = ""
     stain: str = ""
+    frame: SlideFrame | None = None
+    file_fingerprint: str = ""
     case_panel: tuple[PanelRow, ...] = ()
 
 

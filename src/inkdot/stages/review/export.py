@@ -33,13 +33,14 @@ from inkdot.review.gallery.pseudonyms import (
     shown_reason,
 )
 from inkdot.review.gallery.shareable_text import shareable_reason, shareable_review
-from inkdot.review.gallery.slide_cases import case_panels
+from inkdot.review.gallery.slide_cases import CasePanels, case_panels
 from inkdot.review.gallery.slide_review import (
     CardImages,
     SlideReview,
     call_without_scores,
     slide_order,
 )
+from inkdot.review.gallery.unscored import with_file_overview
 from inkdot.review.gallery.worklist import worklist_text
 from inkdot.review.qupath_export import refuse_foreign_verdicts, write_geojson, write_qupath_script
 from inkdot.review.results.ranking import Region
@@ -122,7 +123,7 @@ def run(
             if hides_text:
                 problem = shareable_reason(problem, blinded=blinded)
             reviews[entry.slide_id] = replace(reviews[entry.slide_id], problem=problem)
-        shown = [replace(review, case_panel=panels.get(name, ())) for name, review in reviews.items()]
+        shown = _completed(reviews, entries, panels, layout.tiles)
         ordered = with_patients(
             slide_order(shown), entries, names, pseudonymise=pseudonymise, blinded=blinded
         )
@@ -135,6 +136,19 @@ def run(
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"Open this page: {layout.index.resolve().as_uri()}", soft_wrap=True)
     return 1 if any(review.problem for review in ordered) else 0
+
+
+def _completed(
+    reviews: Mapping[str, SlideReview], entries: Sequence[SlideEntry], panels: CasePanels, images: Path
+) -> list[SlideReview]:
+    """The slides with their cases, and with an overview where there are no scores but the file opens."""
+    found: list[SlideReview] = []
+    for entry in entries:
+        review = reviews[entry.slide_id]
+        if review.facts is None:
+            review = with_file_overview(review, entry, images)
+        found.append(replace(review, case_panel=panels.get(entry.slide_id, ())))
+    return found
 
 
 def _write_page(layout: ReviewLayout, ordered: Sequence[SlideReview], settings: GallerySettings) -> None:
