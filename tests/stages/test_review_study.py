@@ -244,3 +244,8 @@ def test_a_pause_is_not_reading_time_and_places_stand_in_for_a_missing_category(
 def test_no_answers_are_named(results: RunLayout, made: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="expected the answers of the study, found nothing there"):
         study.tables(made, results.root, tmp_path / "out", truth=results.slides_csv)
+
+
+def test_a_reader_named_twice_is_refused_in_plain_words() -> None:
+    with pytest.raises(UserError, match="found: a reader is named twice$"):
+        make_design(["S1"], ["dr-a", "dr-a"], seed=1, washout_days=14, top_n=30, model_sha256="ab" * 32)
