@@ -247,5 +247,5 @@ def test_no_answers_are_named(results: RunLayout, made: Path, tmp_path: Path) ->
 
 
 def test_a_reader_named_twice_is_refused_in_plain_words() -> None:
-    with pytest.raises(UserError, match="found: a reader is named twice$"):
+    with pytest.raises(UserError, match=r"found: a reader is named twice$"):
         make_design(["S1"], ["dr-a", "dr-a"], seed=1, washout_days=14, top_n=30, model_sha256="ab" * 32)
