@@ -284,7 +284,9 @@ def test_a_process_killed_in_a_phase_ends_both_and_a_rerun_resumes_to_the_same_b
     whole, cut = RunLayout(tmp_path / "whole"), RunLayout(tmp_path / "cut")
     table, training = tables / "unmarked.csv", {"mil": BAGS, "backbone": WITH_BATCH_NORM}
     assert start(table, whole.root, 2, **training).returncode == 0
-    for rank, number in enumerate((0, 2, 4)):  # the first, a middle and the last phase: each kill starts two processes anew
+    for rank, number in enumerate(
+        (0, 2, 4)
+    ):  # the first, a middle and the last phase: each kill starts two processes anew
         program = [str(tmp_path / "killed.py"), str(rank % 2), str(cut.phase(PHASES[number]).metrics_csv)]
         done = start(table, cut.root, 2, program=program, **training)
         assert done.returncode == 1
