@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import shapely
 
 from inkdot.config import MorphometryConfig, TilingConfig
 from inkdot.pipeline.measure_slide import measure_slide_clusters, measurement_facts
 from inkdot.records import Mpp
 from inkdot.slides.array_slide import ArraySlide
+from inkdot.storage.schemas import clusters_schema
 from inkdot.tiling.clusters.cluster_table import cluster_table
 from inkdot.tiling.clusters.find_objects import find_objects
 from inkdot.tiling.clusters.group_objects import find_clusters
@@ -107,3 +109,42 @@ def test_the_budget_is_kept_and_said() -> None:
     }
     assert measurement_facts(measured.facts) == measured.facts
     assert measurement_facts({}) is None
+
+
+def test_the_outlines_lie_on_the_nuclei_and_have_their_measured_area() -> None:
+    slide = painted(lymphocytes=30)
+    clusters = found(slide)
+    number = of_cluster(clusters)["cluster_id"]
+    measured = measure_slide_clusters(slide, clusters, [number], MorphometryConfig())
+    rows = measured.nuclei.to_pylist()
+    assert [(row["cluster_id"], row["measured"]) for row in rows] == [(number, True)] * 4
+    rings = [shapely.from_wkt(row["geometry"]) for row in rows]
+    centres = [shapely.Point(x / MPP + 0.5, y / MPP + 0.5) for x in (500, 516) for y in (560, 576)]
+    nearest = [min(ring.centroid.distance(centre) for centre in centres) for ring in rings]
+    assert max(nearest) < 1.0  # pixels of 0.5 µm
+    diameters = [2 * MPP * (ring.area / np.pi) ** 0.5 for ring in rings]
+    assert np.median(diameters) == pytest.approx(of_cluster(measured.table)["diameter_median_um"], rel=0.01)
+
+
+def test_nuclei_cut_by_the_edge_of_what_is_read_are_outlined_and_not_measured() -> None:
+    """A sheet wider than the 192 µm that are read of it, with nuclei across both edges."""
+    side = 1300
+    amount = np.zeros((side, side), np.float32)
+    for x in range(122, side - 100, 48):  # one on each edge of the window
+        cv2.circle(amount, (x, 650), 14, 0.8, -1)
+    amount = cv2.GaussianBlur(amount, (0, 0), 0.6)
+    rgb = np.rint(GLASS * 10.0 ** (-amount[..., None] * HAEMATOXYLIN)).astype(np.uint8)
+    slide = ArraySlide(rgb, Mpp.square(MPP))
+    row = dict.fromkeys(clusters_schema().names) | {
+        "cluster_id": 0, "x_l0_px": 100, "y_l0_px": 600, "width_l0_px": 1100, "height_l0_px": 100,
+        "geometry": shapely.box(100, 600, 1200, 700).wkt, "nuclei": 23, "group_nuclei": 23, "nuclear_area_um2": 3000.0,
+        "nucleus_um": 14.0, "nuclear_od": 0.5, "edge_um": 0.3, "in_focus": True, "not_tiled": "", "tile_rows": [0],
+    }  # fmt: skip
+    clusters = pa.Table.from_pylist([row], schema=clusters_schema())
+    measured = measure_slide_clusters(slide, clusters, [0], MorphometryConfig())
+    nuclei = measured.nuclei.to_pylist()
+    boxes = [shapely.from_wkt(one["geometry"]).bounds for one in nuclei]
+    at_edge = [box[0] <= 458.5 or box[2] >= 841.5 for box in boxes]  # 192 µm round x = 650
+    assert [not one["measured"] for one in nuclei] == at_edge
+    assert sum(at_edge) == 2
+    assert measured.table.column("measured_nuclei").to_pylist() == [len(nuclei) - 2]

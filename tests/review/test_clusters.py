@@ -20,6 +20,7 @@ from inkdot.review.results.scored_clusters import ScoredClusters, rank_clusters
 from inkdot.review.results.scored_slide import ScoredSlide
 from inkdot.storage.models.model_records import Interval, ReliabilityStep
 from inkdot.storage.schemas import MEASURES, clusters_schema
+from inkdot.storage.tables.nuclei import NucleusOutlines
 
 MPP = 0.5
 BOXES = [(100, 100, 60, 40), (1000, 200, 400, 100), (130, 150, 10, 10), (3000, 3000, 20, 20)]
@@ -129,6 +130,7 @@ def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None
     assert small["cluster"] == {
         "nuclei": 4, "measured_nuclei": 4, "measures": {"diameter_median_um": 13.5, "diameter_ratio": 1.93},
         "others": 1, "flagged_others": 1, "group_nuclei": 30, "reservations": [],
+        "outlines": None,
     }  # fmt: skip
     (inner,) = small["other_rings"]
     assert np.abs(np.mean(small["ring"], axis=0) - np.mean(inner, axis=0)).max() < 0.5
@@ -156,8 +158,26 @@ def test_the_facts_of_a_card(clusters: ScoredClusters, ranking: Ranking) -> None
         "reservations",
         "units",
         "other",
+        "outlines",
     ):
         assert word not in text
+
+
+def test_a_card_has_outlines_of_its_nuclei_in_whole_pixels_from_one_corner(clusters: ScoredClusters) -> None:
+    ring = ((110.2, 105.0), (120.0, 105.4), (120.0, 116.6))
+    outlined = replace(
+        clusters, nuclei={row: NucleusOutlines((ring,) * 400, (ring,) * 400) for row in range(9)}
+    )
+    ranking = rank_clusters(outlined, 3)
+    review = SlideReview("S", "flagged", 0.95, facts=outlined.slide.facts, ranking=ranking)
+    _, small, _ = gallery_facts([review], GallerySettings())["slides"][0]["regions"]
+    found = small["cluster"]["outlines"]
+    field = context_field(ranking.regions[1], outlined.slide.facts.spec, outlined.slide.facts.frame.mpp)
+    assert found["corner_l0_px"] == (field.x_l0_px, field.y_l0_px)
+    points = np.reshape(found["measured"][0], (-1, 2)) + found["corner_l0_px"]
+    assert np.abs(points - ring).max() <= 0.5
+    assert all(isinstance(number, int) for number in found["cut"][0])
+    assert (len(found["measured"]), len(found["cut"])) == (400, 100)  # at most 500 are drawn
 
 
 def test_a_card_shows_the_reliability_of_its_score(clusters: ScoredClusters, ranking: Ranking) -> None:

@@ -18,12 +18,15 @@ from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.record_json import tile_spec_json
 from inkdot.storage.schemas import (
     CLUSTERS_VERSION,
+    NUCLEI_VERSION,
     SCORES_VERSION,
     cluster_scores_schema,
     clusters_schema,
+    nuclei_schema,
     scores_schema,
 )
 from inkdot.storage.tables.cluster_scores import write_cluster_scores
+from inkdot.storage.tables.nuclei import NucleusOutlines
 from inkdot.storage.tables.parquet_tables import read_table, write_table
 from inkdot.units import MicrometresPerPixel, TilePx
 
@@ -68,6 +71,41 @@ def results(tmp_path: Path) -> RunLayout:
     )  # fmt: skip
     write_cluster_scores(layout.cluster_scores("s"), scored, FOOTER, clusters_sha256="ef" * 32, pooling="max")
     return layout
+
+
+def write_outlines(layout: RunLayout, geometry: str, *, clusters_sha256: str = "ef" * 32) -> None:
+    rows = [
+        {"cluster_id": 0, "geometry": geometry, "measured": True},
+        {"cluster_id": 0, "geometry": "POLYGON ((5 5, 6 5, 6 6, 5 5))", "measured": False},
+    ]
+    footer = {"clusters_sha256": clusters_sha256}
+    write_table(
+        layout.nuclei("s"), pa.Table.from_pylist(rows, schema=nuclei_schema()), NUCLEI_VERSION, footer
+    )
+
+
+def outlines_of(layout: RunLayout) -> list[NucleusOutlines | None]:
+    regions = read_slide_results(layout, "s", "s").ranking(5, 0.5).regions
+    return [region.cluster.outlines for region in regions if region.cluster]
+
+
+def test_outlines_of_nuclei_are_read_with_their_clusters_alone(results: RunLayout) -> None:
+    triangle = "POLYGON ((1 1, 4.5 1, 4 4, 1 1))"
+    assert outlines_of(results) == [None, None]  # results of earlier versions
+    write_outlines(results, triangle)
+    whole, cut = ((1.0, 1.0), (4.5, 1.0), (4.0, 4.0)), ((5.0, 5.0), (6.0, 5.0), (6.0, 6.0))
+    assert outlines_of(results) == [NucleusOutlines((whole,), (cut,)), NucleusOutlines()]
+    write_outlines(results, triangle, clusters_sha256="01" * 32)
+    assert outlines_of(results) == [None, None]
+
+
+@pytest.mark.parametrize("geometry", ["POINT (1 1)", "POLYGON ((1 1, 2", "", "POLYGON EMPTY"])
+def test_an_outline_that_is_none_is_said(results: RunLayout, geometry: str) -> None:
+    write_outlines(results, geometry)
+    with pytest.raises(
+        StorageError, match=r"expected outlines as WKT POLYGON, found .*; run `inkdot predict` again"
+    ):
+        read_slide_results(results, "s", "s")
 
 
 def change(path: Path, version: str, edit: Callable[[pa.Table], pa.Table]) -> None:

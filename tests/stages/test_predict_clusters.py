@@ -18,6 +18,7 @@ from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import read as read_ledger
 from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION, TILES_VERSION
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
+from inkdot.storage.tables.nuclei import read_nuclei
 from inkdot.storage.tables.parquet_tables import read_table
 from inkdot.storage.tables.predictions import read_predictions
 from inkdot.storage.tables.scores import read_scores
@@ -66,6 +67,7 @@ def digests(layout: RunLayout) -> dict[str, str]:
         layout.predictions_csv,
         *(layout.root / "clusters").glob("*"),
         *(layout.root / "cluster_scores").glob("*"),
+        *(layout.root / "nuclei").glob("*"),
     ]
     return {
         str(path.relative_to(layout.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
@@ -94,6 +96,12 @@ def test_every_cluster_is_scored_by_its_own_tiles_and_the_slide_by_its_highest(
     ]
     assert len(measured) == 3
     assert [row["diameter_ratio"] for row in measured] == pytest.approx([13 / 7] * 3, rel=0.08)
+    outlines = read_nuclei(results.nuclei("s"), scored.clusters_sha256)
+    assert outlines is not None
+    for row in clusters.to_pylist():
+        assert len(outlines[row["cluster_id"]].measured if row["measured_nuclei"] else ()) == (
+            row["measured_nuclei"] or 0
+        )
     assert footer["lymphocyte_reference"]["lymphocytes"] >= 20  # type: ignore[index]
     regions = read_slide_results(results, "s", "s").ranking(len(clusters), 0.75).regions
     assert sorted(region.cluster.cluster_id for region in regions if region.cluster) == sorted(
@@ -136,9 +144,13 @@ def test_a_second_run_and_one_after_a_stop_give_the_same_bytes(model, slide: Pat
         "done",
         "reused",
     ]
-    results.cluster_scores("s").unlink()  # as if stopped between the two tables
-    assert run([slide], network, results.root) == 0
-    assert digests(results) == before
+    for lost in (
+        results.cluster_scores("s"),
+        results.nuclei("s"),
+    ):  # as if stopped between the tables, and an earlier version's
+        lost.unlink()
+        assert run([slide], network, results.root) == 0
+        assert digests(results) == before
 
 
 @pytest.mark.slow
@@ -160,5 +172,6 @@ def test_a_model_of_the_grid_leaves_no_clusters_behind(model, slide: Path, tmp_p
     assert run([slide], model(tmp_path / "by grid", "grid", 0.5), results.root) == 0
     assert not results.clusters("s").exists()
     assert not results.cluster_scores("s").exists()
+    assert not results.nuclei("s").exists()
     (row,) = read_predictions(results.predictions_csv)
     assert row["clusters"] == ""

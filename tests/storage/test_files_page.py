@@ -29,6 +29,7 @@ HEAD = DEFAULT_HEADS[0]
         (schemas.CLUSTERS_VERSION, schemas.clusters_schema()),
         (schemas.SCORES_VERSION, schemas.scores_schema([HEAD], ensemble=True)),
         (schemas.CLUSTER_SCORES_VERSION, schemas.cluster_scores_schema([HEAD])),
+        (schemas.NUCLEI_VERSION, schemas.nuclei_schema()),
     ],
 )
 def test_the_page_lists_the_columns_of_each_table(version: str, schema: pa.Schema) -> None:

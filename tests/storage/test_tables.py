@@ -23,10 +23,12 @@ from inkdot.storage.schemas import (
     CLUSTER_SCORES_VERSION,
     CLUSTERS_VERSION,
     MEASURES,
+    NUCLEI_VERSION,
     SCORES_VERSION,
     TILES_VERSION,
     cluster_scores_schema,
     clusters_schema,
+    nuclei_schema,
     scores_schema,
     tiles_schema,
 )
@@ -82,6 +84,7 @@ def described(schema: pa.Schema) -> str:
         (SCORES_VERSION, scores_schema(DEFAULT_HEADS)),
         (CLUSTERS_VERSION, clusters_schema()),
         (CLUSTER_SCORES_VERSION, cluster_scores_schema(DEFAULT_HEADS)),
+        (NUCLEI_VERSION, nuclei_schema()),
     ],
 )
 def test_columns_of_each_version_are_fixed(version: str, schema: pa.Schema) -> None:

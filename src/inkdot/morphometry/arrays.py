@@ -11,6 +11,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 from scipy.spatial import KDTree
 from skimage.filters import threshold_otsu
+from skimage.measure import find_contours
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
@@ -45,6 +46,12 @@ def flooded(landscape: Plane, markers: npt.NDArray[np.integer], mask: MaskArray)
 def otsu(plane: Plane) -> float:
     """Otsu's threshold."""
     return float(threshold_otsu(plane))
+
+
+def contours(mask: MaskArray) -> list[npt.NDArray[np.float64]]:
+    """Closed outlines of a mask by marching squares, each [n, 2] as row and column; pixel centres are whole numbers."""
+    padded = np.pad(mask, 1).astype(np.float32)
+    return [np.asarray(ring, np.float64) - 1.0 for ring in find_contours(padded, 0.5)]
 
 
 def filled(mask: MaskArray) -> MaskArray:

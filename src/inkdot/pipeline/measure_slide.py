@@ -1,6 +1,6 @@
 """Nuclear measurements at full resolution: of selected clusters, and of the slide's own lymphocytes as size reference."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, cast
 
@@ -20,10 +20,12 @@ from inkdot.morphometry import (
     measure_together,
     segment_nuclei,
 )
+from inkdot.morphometry.arrays import Labels, boxes
+from inkdot.morphometry.mask_shape import outline
 from inkdot.morphometry.nucleus_measurements import CELL_RANGE_UM
 from inkdot.morphometry.priors import WORKING_MPP
 from inkdot.records import Mpp, Slide
-from inkdot.storage.schemas import MEASURES, clusters_schema
+from inkdot.storage.schemas import MEASURES, clusters_schema, nuclei_schema
 from inkdot.tiling.foreground.glass import Glass, find_glass
 from inkdot.tiling.polygon_overlap import points_inside
 from inkdot.units import MicrometresPerPixel
@@ -43,10 +45,12 @@ class Measured:
     Attributes:
         table: As ``schemas.clusters_schema``.
         facts: For the table's footer: the lymphocyte reference, and how many clusters were measured.
+        nuclei: Outlines of their nuclei, as ``schemas.nuclei_schema``.
     """
 
     table: pa.Table
     facts: dict[str, object]
+    nuclei: pa.Table
 
     @property
     def warnings(self) -> list[str]:
@@ -83,18 +87,22 @@ def measure_slide_clusters(
     reference_rows = set(_reference_clusters(clusters, settings.reference_cells, not_flagged))
     glass = find_glass(slide, level_for(slide.info, WORKING_MPP))
     measured: dict[int, ClusterMeasurement] = {}
+    outlines: list[dict[str, object]] = []
     reference_nuclei: list[NucleusMeasurement] = []
     for row in sorted(chosen | reference_rows):
-        nuclei, cluster = _measure_window(slide, clusters.slice(row, 1).to_pylist()[0], glass, finder)
+        window = _read_window(slide, clusters.slice(row, 1).to_pylist()[0], glass, finder)
         if row in reference_rows:
-            reference_nuclei.extend(nuclei)
-        if row in chosen and cluster is not None:
-            measured[row] = cluster
+            reference_nuclei.extend(window.whole)
+        if row in chosen:
+            outlines.extend({"cluster_id": row, **one} for one in _outlines(window))
+            if window.whole:
+                measured[row] = measure_together(window.labels, window.whole, window.mpp, _NO_REFERENCE)
     reference = lymphocyte_reference(reference_nuclei)
     compared = {row: _with_ratios(cluster, reference) for row, cluster in measured.items()}
     return Measured(
         _with_measures(clusters, compared, chosen),
         _facts(reference, settings, measured, by_score, reference_nuclei),
+        pa.Table.from_pylist(outlines, schema=nuclei_schema()),
     )
 
 
@@ -132,10 +140,32 @@ def _reference_clusters(clusters: pa.Table, most: int, not_flagged: Collection[i
     return small.tolist()
 
 
-def _measure_window(
-    slide: Slide, row: dict[str, object], glass: Glass, finder: CellFinder | None
-) -> tuple[list[NucleusMeasurement], ClusterMeasurement | None]:
-    """The whole nuclei inside one cluster's outline, and the cluster's measurement; None without nuclei."""
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What was read of a slide around one cluster.
+
+    Attributes:
+        labels: Segmented nuclei, shape [height, width].
+        mpp: Micrometres per pixel of these.
+        corner_l0_px: x and y of its top left corner.
+        step_l0_px: Width and height of its pixels.
+        nuclei: Those with their centroid in the cluster's outline.
+    """
+
+    labels: Labels
+    mpp: Mpp
+    corner_l0_px: tuple[int, int]
+    step_l0_px: tuple[float, float]
+    nuclei: list[NucleusMeasurement]
+
+    @property
+    def whole(self) -> list[NucleusMeasurement]:
+        """The nuclei that can be measured: their size is known."""
+        return [one for one in self.nuclei if not one.touches_border]
+
+
+def _read_window(slide: Slide, row: dict[str, object], glass: Glass, finder: CellFinder | None) -> _Window:
+    """Segment and measure the nuclei inside one cluster's outline."""
     info = slide.info
     level = level_for(info, WORKING_MPP)
     left, width = _window(cast(int, row["x_l0_px"]), cast(int, row["width_l0_px"]), info.mpp.x)
@@ -147,14 +177,25 @@ def _measure_window(
     labels = (
         segment_nuclei(rgb, mpp, glass.rgb).labels if by_stain else finder.segment(rgb, mpp, glass.od_table())
     )
-    nuclei = [one for one in measure_nuclei(rgb, labels, mpp, glass.rgb) if not one.touches_border]
+    nuclei = measure_nuclei(rgb, labels, mpp, glass.rgb)
     inside = points_inside(
         str(row["geometry"]),
         np.array([left + (one.x_px + 0.5) * step_x for one in nuclei]),
         np.array([top + (one.y_px + 0.5) * step_y for one in nuclei]),
     )
     own = [one for one, is_own in zip(nuclei, inside, strict=True) if is_own]
-    return own, measure_together(labels, own, mpp, _NO_REFERENCE) if own else None
+    return _Window(labels, mpp, (left, top), (step_x, step_y), own)
+
+
+def _outlines(window: _Window) -> Iterator[dict[str, object]]:
+    """Outline of each nucleus, rounded to tenths of a level-0 pixel, and whether it was measured."""
+    box_of = dict(boxes(window.labels))
+    for nucleus in window.nuclei:
+        box = box_of[nucleus.label]
+        ring = outline(window.labels[box] == nucleus.label) + np.array([box[1].start, box[0].start])
+        points = np.round(ring * window.step_l0_px + window.corner_l0_px, 1)
+        text = ", ".join(f"{x:.10g} {y:.10g}" for x, y in [*points, points[0]])
+        yield {"geometry": f"POLYGON (({text}))", "measured": not nucleus.touches_border}
 
 
 def _window(start_l0_px: int, length_l0_px: int, mpp: float) -> tuple[int, int]:

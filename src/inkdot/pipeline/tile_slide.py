@@ -154,6 +154,7 @@ def _annotation(entry: SlideEntry, slide: Slide, config: Config, *, labels_neede
 def _remove_tables(layout: RunLayout, slide_id: str) -> None:
     layout.tiles(slide_id).unlink(missing_ok=True)
     layout.clusters(slide_id).unlink(missing_ok=True)
+    layout.nuclei(slide_id).unlink(missing_ok=True)
 
 
 def _provenance(

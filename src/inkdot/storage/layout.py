@@ -81,6 +81,10 @@ class RunLayout(Folder):
         """Clusters of one slide, where tiles were centred on them."""
         return self.root / "clusters" / f"{slide_id}.parquet"
 
+    def nuclei(self, slide_id: str) -> Path:
+        """Outlines of the nuclei in the measured clusters of one slide."""
+        return self.root / "nuclei" / f"{slide_id}.parquet"
+
     def mask(self, slide_id: str) -> Path:
         """Mask image of what was kept and dropped."""
         return self.root / "masks" / f"{slide_id}.png"

@@ -15,6 +15,7 @@ TILES_VERSION: Final = "inkdot.tiles/2"
 SCORES_VERSION: Final = "inkdot.scores/4"
 CLUSTERS_VERSION: Final = "inkdot.clusters/4"
 CLUSTER_SCORES_VERSION: Final = "inkdot.cluster_scores/2"
+NUCLEI_VERSION: Final = "inkdot.nuclei/1"
 EMBEDDINGS_VERSION: Final = "inkdot.embeddings/2"
 MODEL_VERSION: Final = "inkdot.model/5"
 
@@ -23,6 +24,7 @@ _MADE_BY: Final = {
     "inkdot.clusters": "`inkdot tile` (in a results folder `inkdot predict`)",
     "inkdot.scores": "`inkdot predict`",
     "inkdot.cluster_scores": "`inkdot predict`",
+    "inkdot.nuclei": "`inkdot predict`",
     "inkdot.embeddings": "`inkdot embed` (in a results folder `inkdot predict --embeddings`)",
     "inkdot.truth": "`inkdot synth`",
 }
@@ -145,5 +147,20 @@ def cluster_scores_schema(heads: Sequence[Head]) -> pa.Schema:
             pa.field("top_tile_row", pa.int32()),
             pa.field("attention", pa.float32()),
             *(pa.field(name, pa.float32()) for name in score_columns(heads)),
+        ]
+    )
+
+
+def nuclei_schema() -> pa.Schema:
+    """``nuclei/<slide_id>.parquet``: one row per outlined nucleus of a measured cluster, sorted by cluster.
+
+    cluster_id: the cluster. geometry: outline, WKT POLYGON of at most 32 points in level-0 pixels. measured: whether it is one
+    of the cluster's ``measured_nuclei``; false where the edge of the measured window cuts it, so that its size is unknown.
+    """
+    return pa.schema(
+        [
+            pa.field("cluster_id", pa.int32(), nullable=False),
+            pa.field("geometry", pa.string(), nullable=False),
+            pa.field("measured", pa.bool_(), nullable=False),
         ]
     )

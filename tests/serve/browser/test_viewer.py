@@ -207,3 +207,42 @@ def test_a_saved_view_has_its_pixels_a_scale_bar_and_where_it_comes_from(
     assert np.abs(image[middle] - shot[middle]).mean() < 3
     caption = image[round(box["height"]) :]
     assert 0.002 < (caption.max(axis=2) < 100).mean() < 0.2  # letters on white
+
+
+def test_nuclei_as_outlined_lie_on_the_slide_where_it_is_zoomed_and_turned(
+    shared_server: Any, log_in: OpenPage, page_of: SimpleNamespace
+) -> None:
+    """A rectangle over the region's middle; where it must be on the screen says OpenSeadragon itself."""
+    page = log_in(shared_server)
+    page_of.go(page, shared_server)
+    page.evaluate(
+        "() => { for (const region of Inkdot.facts.slides.flatMap((slide) => slide.regions ?? []))"
+        " region.cluster = { nuclei: 8, measured_nuclei: 1, measures: {}, others: 0, flagged_others: 0, group_nuclei: 8,"
+        " reservations: [],"
+        " outlines: { corner_l0_px: [550, 350], measured: [[100, 100, 200, 100, 200, 180, 100, 180]], cut: [] } }; }"
+    )
+    page_of.open_viewer(page)
+    page.uncheck('[data-layer="regions"]')
+    assert page.locator('[data-tool="nuclei"]').get_attribute("aria-pressed") == "false"
+    page.keyboard.press("e")
+    look = (
+        "() => { const view = Inkdot.placeView.view(), canvas = view.canvases()[1], ratio = window.devicePixelRatio || 1;"
+        " const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, found = [];"
+        " for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && data[i + 1] - data[i] > 100)"
+        " found.push([(i / 4) % canvas.width / ratio, Math.floor(i / 4 / canvas.width) / ratio]);"
+        " const item = view.seadragon.world.getItemAt(0);"
+        " const at = view.seadragon.viewport.pixelFromPoint(item.imageToViewportCoordinates(700, 490), true);"
+        " const mean = (axis) => found.reduce((sum, one) => sum + one[axis], 0) / found.length;"
+        " return [found.length, found.length ? [mean(0), mean(1)] : null, [at.x, at.y]]; }"
+    )
+    for keys in (["4"], ["2"], [".", "."]):
+        for key in keys:
+            page.keyboard.press(key)
+        page_of.settle(page)
+        page.wait_for_timeout(700)
+        count, middle, expected = page.evaluate(look)
+        assert count > 50
+        assert middle == pytest.approx(expected, abs=1.5)
+    page.keyboard.press("e")
+    page.wait_for_timeout(300)
+    assert page.evaluate(look)[0] == 0

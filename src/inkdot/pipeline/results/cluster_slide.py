@@ -1,6 +1,7 @@
 """Scores of the clusters of one slide, and nuclear measurements of the most suspicious ones."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.hashing import file_sha256
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.ledger import Outcome
-from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION, SCORES_VERSION
+from inkdot.storage.schemas import CLUSTER_SCORES_VERSION, CLUSTERS_VERSION, NUCLEI_VERSION, SCORES_VERSION
 from inkdot.storage.tables.cluster_scores import write_cluster_scores
 from inkdot.storage.tables.parquet_tables import read_footer, read_table, write_table
 from inkdot.storage.tables.scores import read_scores
@@ -50,7 +51,8 @@ def cluster_slide(
     morphometry: MorphometryConfig | None,
     cell_finder: str = "classical",
 ) -> Outcome:
-    """Write ``cluster_scores/<slide_id>.parquet``, and the measurements of the best clusters into ``clusters/``.
+    """Write ``cluster_scores/<slide_id>.parquet``, the measurements of the best clusters into ``clusters/``, and the outlines
+    of their nuclei as ``nuclei/<slide_id>.parquet``.
 
     A slide that was tiled on the grid has no clusters, and nothing is written. Earlier results are reused when they were
     made from the same scores and settings.
@@ -60,9 +62,10 @@ def cluster_slide(
         SlideError: The slide's pixels cannot be read.
     """
     path, scores_path = layout.clusters(entry.slide_id), layout.scores(entry.slide_id)
-    scored_path = layout.cluster_scores(entry.slide_id)
+    scored_path, nuclei_path = layout.cluster_scores(entry.slide_id), layout.nuclei(entry.slide_id)
     if not path.exists():
         scored_path.unlink(missing_ok=True)
+        nuclei_path.unlink(missing_ok=True)
         return "reused"
     facts = _provenance(layout, entry.slide_id, morphometry)
     if _is_current(layout, entry.slide_id, facts):
@@ -81,11 +84,15 @@ def cluster_slide(
             measured = measure_slide_clusters(slide, clusters, order, morphometry, below.tolist(), finder)
         warnings += measured.warnings
         footer = {name: value for name, value in cluster_facts.items() if name != "version"}
+        nuclei_path.unlink(missing_ok=True)  # before the clusters: never those of other clusters
         write_table(path, measured.table, CLUSTERS_VERSION, footer | measured.facts)
+        write_table(nuclei_path, measured.nuclei, NUCLEI_VERSION, {"clusters_sha256": file_sha256(path)})
+    else:
+        nuclei_path.unlink(missing_ok=True)
     write_cluster_scores(
         scored_path,
         scored,
-        {**score_footer, **facts, "warnings": warnings},
+        {**score_footer, **facts, "nuclei_sha256": _sha256_or_none(nuclei_path), "warnings": warnings},
         clusters_sha256=file_sha256(path),
         pooling=CLUSTER_POOLING,
     )
@@ -124,5 +131,12 @@ def _is_current(layout: RunLayout, slide_id: str, facts: dict[str, object]) -> b
     except StorageError:
         return False
     # The hash covers the measurements, which are in the same file.
-    expected = facts | {"clusters_sha256": file_sha256(layout.clusters(slide_id))}
+    expected = facts | {
+        "clusters_sha256": file_sha256(layout.clusters(slide_id)),
+        "nuclei_sha256": _sha256_or_none(layout.nuclei(slide_id)),
+    }
     return all(earlier.get(name, "absent") == value for name, value in expected.items())
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None

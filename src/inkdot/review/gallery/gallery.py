@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from inkdot.config import DEFAULT_CATEGORIES, SlideCategory
 from inkdot.labels import DEFAULT_HEADS, Head, score_column
 from inkdot.metrics.decision.calls import call_threshold, conditional_heads, head_call
+from inkdot.review.gallery.cluster_card import cluster_card
 from inkdot.review.gallery.fields import ScaleBar, context_field, context_side_um, scale_bar, view_of
 from inkdot.review.gallery.patients import grouped_by_patient
 from inkdot.review.gallery.slide_cases import panel_facts
 from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.gallery.unassessed import unassessed_facts
-from inkdot.review.results.cluster_facts import ClusterFacts
 from inkdot.review.results.ranking import Region
 from inkdot.review.results.scored_slide import ScoreFacts, SlideFrame
 from inkdot.review.verdicts.questions import missed_verdicts
@@ -226,7 +226,7 @@ def _region_facts(review: SlideReview, index: int, settings: GallerySettings) ->
             "reliability": _reliability_facts(slide.reliability_step(region.score)),
             "scores": _scores_by_head(region),
             "calls": _calls(region, slide),
-            "cluster": _cluster_facts(region.cluster) if region.cluster else None,
+            "cluster": cluster_card(region, slide) if region.cluster else None,
             "tiles": len(region.rows),
             "other_rings": [
                 _ring_in_context(region, slide, ring)
@@ -274,18 +274,6 @@ def _reliability_facts(step: ReliabilityStep | None) -> dict[str, object] | None
     share = step.positive
     values = {"share": share.value, "low": share.low, "high": share.high, "from": step.low, "to": step.high}
     return {"regions": step.regions, **{name: round(value, 3) for name, value in values.items()}}
-
-
-def _cluster_facts(cluster: ClusterFacts) -> dict[str, object]:
-    return {
-        "nuclei": cluster.nuclei,
-        "measured_nuclei": cluster.measured_nuclei,
-        "measures": {name: round(value, 3) for name, value in cluster.measures.items()},
-        "others": cluster.others,
-        "flagged_others": len(cluster.flagged_others),
-        "group_nuclei": cluster.group_nuclei,
-        "reservations": cluster.reservations,
-    }
 
 
 def _reference_facts(review: SlideReview) -> dict[str, object] | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inkdot.storage.schemas import MEASURES
+from inkdot.storage.tables.nuclei import NucleusOutlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class ClusterFacts:
         measures: Measurements by the names of ``schemas.MEASURES``; those that could not be measured are left out.
         others: Further clusters and cells that lie fully in the same image, without a card of their own.
         flagged_others: Closed outlines in level-0 pixels of those of them that are flagged and shown on this card.
+        outlines: Its nuclei as outlined; None where the results hold no outlines.
         group_nuclei: Nuclei of the whole group where it is a field of a larger one; else as ``nuclei``.
     """
 
@@ -29,6 +31,7 @@ class ClusterFacts:
     others: int
     group_nuclei: int
     flagged_others: tuple[tuple[tuple[float, float], ...], ...] = ()
+    outlines: NucleusOutlines | None = None
 
     @property
     def reservations(self) -> list[str]:

@@ -10,6 +10,7 @@ from inkdot.errors import StorageError
 from inkdot.storage.tables.cluster_scores import read_cluster_scores
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.schemas import CLUSTERS_VERSION, SCORES_VERSION, clusters_schema
+from inkdot.storage.tables.nuclei import read_nuclei
 from inkdot.storage.tables.scores import read_scores
 from inkdot.storage.tables.parquet_tables import check_columns, read_footer, read_table
 from inkdot.review.results.ranking import Ranking
@@ -75,8 +76,9 @@ def read_slide_results(layout: RunLayout, slide_id: str, name: str) -> SlideResu
             "run `inkdot predict` again"
         )
     slide = replace(slide, facts=replace(slide.facts, warnings=scores.warnings))
+    nuclei = read_nuclei(layout.nuclei(slide_id), scores.clusters_sha256)
     try:
-        return SlideResults(slide, scored_clusters(slide, scores, table, footer))
+        return SlideResults(slide, replace(scored_clusters(slide, scores, table, footer), nuclei=nuclei))
     except (KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
         raise StorageError(
             f"{layout.clusters(slide_id)}: expected the clusters of {path.name}, found {type(error).__name__}: "

@@ -15,6 +15,7 @@ from inkdot.review.results.cluster_facts import ClusterFacts, measures_of
 from inkdot.review.results.ranking import Ranking, Region, View
 from inkdot.review.results.scored_slide import FloatArray, IntArray, ScoredSlide, flag_margins
 from inkdot.storage.tables.cluster_scores import ClusterScores
+from inkdot.storage.tables.nuclei import NucleusOutlines
 
 _MARGIN_UM: Final = 4.0  # of surroundings in the image of a cluster larger than a tile
 
@@ -31,6 +32,7 @@ class ScoredClusters:
         others: Per cluster, the number of clusters without a tile of their own that lie fully in one of its tiles.
         flagged: Per cluster, whether its score reaches the operating point, shape [n].
         footer: Facts of the cluster table: the lymphocyte reference, and how many clusters were measured.
+        nuclei: By row, the nuclei as outlined; None where the results hold no outlines.
     """
 
     slide: ScoredSlide
@@ -40,6 +42,7 @@ class ScoredClusters:
     others: tuple[int, ...]
     flagged: MaskArray
     footer: Mapping[str, object]
+    nuclei: Mapping[int, NucleusOutlines] | None = None
 
     @property
     def flag_scores(self) -> FloatArray:
@@ -153,6 +156,7 @@ def clusters_at(clusters: ScoredClusters, rows: IntArray, first_rank: int = 1) -
                 others=clusters.others[row],
                 group_nuclei=cast(int, facts["group_nuclei"]),
                 flagged_others=inside.get(row, ()),
+                outlines=None if clusters.nuclei is None else clusters.nuclei.get(row, NucleusOutlines()),
             ),
         )
 

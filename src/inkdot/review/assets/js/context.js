@@ -28,9 +28,17 @@
     ink.strokeTwice(context, path(region.ring), "#111", [], 2);
   }
 
+  function drawOver(context, frame) {
+    drawOutlines(context, frame);
+    const { slide, region } = seen;
+    if (!region) return;
+    const perUm = region.context_px / region.context_um;
+    ink.drawNuclei(context, region, (x, y) => frame.toScreen(x * slide.mpp[0] * perUm, y * slide.mpp[1] * perUm));
+  }
+
   function built() {
     const failed = () => view.box.replaceChildren(ink.make("span", { class: "no-image", text: "The image cannot be read." }));
-    view ??= ink.zoomView({ label: "The region in its surroundings. Drag to move, wheel to zoom.", navigator: false, draw: drawOutlines, moved: ink.showMagnification, failed });
+    view ??= ink.zoomView({ label: "The region in its surroundings. Drag to move, wheel to zoom.", navigator: false, draw: drawOver, moved: ink.showMagnification, failed });
     return view;
   }
 
@@ -118,6 +126,7 @@
       button("↺", "Turn left by 15°", () => ink.turnView(-15), ","),
       button("↻", "Turn right by 15°", () => ink.turnView(15), "."),
       measure,
+      ...ink.nucleiSwitch(region),
       button("Save image", "Save this image with its scale bar", () => now()?.ready && ink.savePicture(now(), slide, region)),
       button("Copy link", "Copy a link to this place", () => ink.copyLink(slide, region)),
       ink.make("span", { class: "field-words" }),

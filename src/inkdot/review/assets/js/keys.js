@@ -12,6 +12,7 @@
     "-": () => ink.zoomBy(-1),
     ",": () => ink.turnView(-15),
     ".": () => ink.turnView(15),
+    e: () => dialog.querySelector("[data-tool='nuclei']")?.click(),
     ...Object.fromEntries(ink.MAGNIFICATIONS.map(([digit, umPerPx]) => [digit, () => ink.magnify(umPerPx)])),
   };
 
@@ -85,6 +86,7 @@
       ["1 2 4", "10×, 20×, 40× in the enlarged view"],
       ["+ −", "zoom there, as the wheel does; drag, or Shift and arrows, to move"],
       [", .", "turn it"],
+      ["e", "nuclei as outlined"],
       ["o", "the whole slide, enlarged"],
       ["z", "undo"],
       ["?", "show this list"],

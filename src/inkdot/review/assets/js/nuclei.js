@@ -65,6 +65,87 @@
     return cluster.measured_nuclei < cluster.nuclei ? `${cluster.measured_nuclei} of about ${cluster.nuclei}` : String(cluster.measured_nuclei);
   }
 
+  // --- Nuclei as outlined, over the enlarged region --------------------------------------------------------------------
+
+  // Bluish green of Okabe and Ito: neither a stain nor one of the colours of calls.
+  const OUTLINE = { colour: "#009e73", measured: [], cut: [4, 3] };
+
+  /** Why the nuclei of a region cannot be shown as outlined; empty where they can. */
+  function withoutOutlines(cluster) {
+    if (cluster.measured_nuclei === null) return "the nuclei of this cluster were not measured: it is not among the highest scores";
+    if (!cluster.outlines) return "these results hold no outlines: an earlier version made them; run inkdot predict again";
+    if (cluster.outlines.measured.length + cluster.outlines.cut.length === 0) return "no nucleus of this cluster could be outlined";
+    return "";
+  }
+
+  const showsNuclei = (region) => ink.viewTools.nuclei && Boolean(region?.cluster) && withoutOutlines(region.cluster) === "";
+
+  /** What the lines mean, as [dash, words]. */
+  function legendLines({ cluster }) {
+    const { measured, cut } = cluster.outlines;
+    const first = measured.length < cluster.measured_nuclei ? `; ${measured.length} of them are drawn` : "";
+    return [
+      ["solid", `${outlined(cluster)} ${cluster.nuclei === 1 && cluster.measured_nuclei === 1 ? "nucleus" : "nuclei"} measured${first}`],
+      cut.length > 0 ? ["dashed", `${cut.length} cut by the edge of the field: not measured`] : null,
+      cluster.measured_nuclei + cut.length < cluster.nuclei ? ["none", "the rest of the estimate has no outline"] : null,
+    ].filter((line) => line !== null);
+  }
+
+  /** The same in one line, for the caption of a saved image; empty where nothing is outlined. */
+  ink.nucleiCaption = (region) => (showsNuclei(region) ? `Nuclei as outlined: ${legendLines(region).map(([dash, words]) => (dash === "dashed" ? `dashed: ${words}` : words)).join("; ")}` : "");
+
+  /**
+   * Outline the nuclei of a region.
+   * @param place from level-0 pixels, counted from the corner of the region's surroundings, to the screen
+   */
+  ink.drawNuclei = function (context, region, place) {
+    if (!showsNuclei(region)) return;
+    for (const kind of ["cut", "measured"]) {
+      const path = new Path2D();
+      for (const ring of region.cluster.outlines[kind]) {
+        for (let index = 0; index < ring.length; index += 2) path[index === 0 ? "moveTo" : "lineTo"](...place(ring[index], ring[index + 1]));
+        path.closePath();
+      }
+      ink.strokeTwice(context, path, OUTLINE.colour, OUTLINE[kind], 1.5);
+    }
+  };
+
+  /** The button that shows them, and the legend of the lines; nothing where a region has no cluster. */
+  ink.nucleiSwitch = function (region) {
+    if (!region?.cluster) return [];
+    const reason = withoutOutlines(region.cluster);
+    const legend = ink.make("p", { class: "nuclei-legend", role: "note" });
+    const button = ink.make(
+      "button",
+      { type: "button", data: { tool: "nuclei" }, title: reason ? ink.sentence(reason) : "Outline the nuclei that were measured", on: { click: turn } },
+      "Nuclei as outlined",
+      ink.verdictKeys.has("e") ? null : ink.make("kbd", { text: "e", "aria-hidden": "true" }),
+    );
+    if (reason) {
+      button.setAttribute("aria-disabled", "true");
+      button.setAttribute("aria-label", `Nuclei as outlined: ${reason}`);
+    }
+
+    function show() {
+      button.setAttribute("aria-pressed", String(showsNuclei(region)));
+      legend.hidden = !showsNuclei(region);
+      if (!legend.hidden) legend.replaceChildren(...legendLines(region).map(([dash, words]) => ink.make("span", { class: `line-${dash}`, text: words })));
+    }
+
+    function turn() {
+      if (reason) {
+        ink.announce(`${ink.sentence(reason)}.`);
+        return;
+      }
+      ink.viewTools.nuclei = !ink.viewTools.nuclei;
+      show();
+      ink.placeView.view()?.redraw();
+    }
+
+    show();
+    return [button, legend];
+  };
+
   /** Rows of [words, value, definition] for the enlarged region. */
   ink.measureRows = function (slide, region) {
     const cluster = region.cluster;

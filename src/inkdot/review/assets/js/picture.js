@@ -12,7 +12,8 @@
     const model = ink.facts.model_sha256 ? `Inkdot, model ${ink.facts.model_sha256.slice(0, 12)}${ink.facts.synthetic_model ? ", trained on synthetic specimens" : ""}` : "Inkdot";
     const synthetic = slide.synthetic ? ["Synthetic slide: made by a program, not scanned."] : [];
     const use = document.querySelector(".top .research-use").textContent;
-    return [...synthetic, `${slide.id}${where}`, scale, `${model}. ${use}`];
+    const nuclei = ink.nucleiCaption(region);
+    return [...synthetic, `${slide.id}${where}`, scale, ...(nuclei ? [nuclei] : []), `${model}. ${use}`];
   }
 
   function drawBar(context, view, width, height) {

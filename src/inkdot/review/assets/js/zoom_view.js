@@ -14,7 +14,7 @@
   ink.opensAt = (slide) => (slide.mpp[0] > 0.3 ? Math.min(LONGEST_UM_PER_PX, slide.mpp[0]) : ink.OPENS_AT_UM);
 
   const tools = { // the same in every view: what a reader chose stays chosen from region to region
-    brightness: 100, contrast: 100, measuring: false,
+    brightness: 100, contrast: 100, measuring: false, nuclei: false,
   };
   ink.viewTools = tools;
 

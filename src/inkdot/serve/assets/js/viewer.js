@@ -14,7 +14,12 @@
   const view = ink.zoomView({
     label: "The slide. Drag to move, wheel to zoom.",
     navigator: true,
-    draw: (context, frame) => ink.layers.draw(context, frame, opened, shown.region),
+    draw(context, frame) {
+      ink.layers.draw(context, frame, opened, shown.region);
+      if (shown.slide !== opened) return;
+      const [left, top] = shown.region?.cluster?.outlines?.corner_l0_px ?? [0, 0];
+      ink.drawNuclei(context, shown.region, (x, y) => frame.toScreen(left + x, top + y));
+    },
     click: pick,
     moved: ink.showMagnification,
     failed() {
