@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from inkdot.case_model.records import CASE_MODEL_VERSION
+from inkdot.case_model.report import EVALUATION_VERSION as CASE_EVALUATION_VERSION
 from inkdot.evaluation.comparison.report import COMPARISON_VERSION
 from inkdot.evaluation.report import EVALUATION_VERSION
 from inkdot.evaluation.stress_outputs import STRESS_VERSION
@@ -14,7 +16,9 @@ from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.results.render_slide import IMAGES_VERSION
 from inkdot.pipeline.shards import SHARD_VERSION
 from inkdot.review.active_learning.query_list import QUERY_LIST_VERSION
+from inkdot.review.study.design import STUDY_VERSION
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
+from inkdot.stages.review.study import STUDY_RESULTS_VERSION
 from inkdot.storage import schemas
 from inkdot.storage.tables.predictions import Prediction
 
@@ -45,6 +49,7 @@ def test_the_page_names_every_version_and_no_other() -> None:
     assert len(versions) >= 6
     versions |= {IMAGES_VERSION, VERDICTS_VERSION, QUERY_LIST_VERSION, COMPARISON_VERSION}
     versions |= {EVALUATION_VERSION, STRESS_VERSION, SHARD_VERSION}
+    versions |= {CASE_MODEL_VERSION, CASE_EVALUATION_VERSION, STUDY_VERSION, STUDY_RESULTS_VERSION}
     assert set(re.findall(r"`(inkdot\.\w+/\d+)`", PAGE)) == versions
 
 

@@ -184,15 +184,15 @@ def served_results(
         packed_regions=found.packed_regions,
         problems={review.slide_id: review.problem for review in ordered if review.problem},
         layout=layout,
-        sizes_l0_px={
-            review.slide_id: review.facts.frame.size_l0_px
-            if review.facts
-            else (review.frame.size_l0_px if review.frame else None)
-            for review in ordered
-        },
+        sizes_l0_px={review.slide_id: _size_l0_px(review) for review in ordered},
         categories=settings.categories,
         case_notes=tuple(case_notes),
     )
+
+
+def _size_l0_px(review: SlideReview) -> tuple[int, int] | None:
+    frame = review.facts.frame if review.facts else review.frame
+    return frame.size_l0_px if frame else None
 
 
 def _chosen(entries: Sequence[SlideEntry], settings: ServeSettings) -> list[SlideEntry]:

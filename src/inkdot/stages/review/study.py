@@ -29,6 +29,8 @@ from inkdot.storage.verdict_store import read_verdict_history
 
 PositiveFrom = Literal["atypical", "suspicious", "malignant"]
 
+STUDY_RESULTS_VERSION: Final = "inkdot.study_results/1"
+
 CAP_CASES: Final = 60
 CAP_DAYS: Final = 14.0
 """Least cases and days of wash-out of the CAP guideline (Evans 2022, Arch. Pathol. Lab. Med. 146:440)."""
@@ -170,7 +172,7 @@ def tables(
     write_text(written.times, times_table(times))
     text = summary_text(result, design, positive_from)
     facts: Mapping[str, object] = {
-        "version": "inkdot.study_results/1",
+        "version": STUDY_RESULTS_VERSION,
         "positive_from": positive_from,
         "longest_pause_s": longest_pause_s,
         "model_sha256": design.model_sha256,
