@@ -104,6 +104,7 @@ def test_too_few_cases_and_wrong_columns_are_one_line(trained: CaseModelLayout, 
     assert not (tmp_path / "out").exists()
     (tmp_path / "none.csv").write_text("patient_id,score\np,1\n")
     with pytest.raises(
-        UserError, match=r"--columns: expected columns among score, found 'csf_protein_g_per_l'; correct it"
+        UserError,
+        match=r"none\.csv: expected the column csf_protein_g_per_l of the model, found none; add it",
     ):
         stage.predict(trained.model, CaseInputs(tmp_path / "none.csv", (), ()), tmp_path / "out")

@@ -49,6 +49,7 @@ class CaseInputs:
         slides: Slide table; None for that of the results.
         out_of_fold: Run folder of ``train --folds`` whose scores replace those of the results.
         truth: Column of ``cases`` with ``positive`` or ``negative``, or ``signed_category``; empty for the labels of the slides.
+        of_model: The columns are those of a stored model, which no option names.
     """
 
     cases: Path
@@ -58,6 +59,7 @@ class CaseInputs:
     slides: Path | None = None
     out_of_fold: Path | None = None
     truth: str = ""
+    of_model: bool = False
 
 
 @dataclass(slots=True)
@@ -135,6 +137,15 @@ def _require_known(inputs: CaseInputs, cases: Sequence[Case]) -> None:
             if name in (*_REFERENCE, inputs.truth):
                 raise UserError(
                     f"{option}: expected columns that are not part of the truth, found {name}; leave it out"
+                )
+            if name not in known and inputs.of_model:
+                raise UserError(
+                    f"{inputs.cases}: expected the column {name} of the model, found none"
+                    + (
+                        "; give --results"
+                        if name in SLIDE_COLUMNS
+                        else "; add it, blank where it is not known"
+                    )
                 )
             if name not in known:
                 hint = (

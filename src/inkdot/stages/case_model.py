@@ -158,7 +158,7 @@ def predict(model_path: Path, inputs: CaseInputs, out: Path) -> int:
 def _with_columns(inputs: CaseInputs, model: CaseModelFile) -> CaseInputs:
     """The inputs with the columns of the model."""
     of = {block: [name for name, own in model.blocks.items() if own == block] for block in ("image", "case")}
-    return replace(inputs, columns=of["case"], slide_columns=of["image"])
+    return replace(inputs, columns=of["case"], slide_columns=of["image"], of_model=True)
 
 
 def _categories(model: CaseModelFile) -> list[str]:
