@@ -1,5 +1,7 @@
 """What must hold on synthetic specimens from slide to page: the reference, the scale, the regions found, the words said."""
 
+import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +234,10 @@ def test_a_missed_patient_gets_nothing_flagged_and_never_a_word_of_negative(
     assert calls.count("nothing flagged") >= 3, calls
     written = [results.predictions_csv, *(path for path in (tmp_path / "review").iterdir() if path.is_file())]
     for path in written:
-        assert "negative" not in path.read_text(encoding="utf-8").lower().replace("not negative", ""), (
-            path.name
-        )
+        text = path.read_text(encoding="utf-8")
+        if path.name == "index.html":
+            # What the page says of slides: "negative" is also a word of its scripts, and one that a reader may choose.
+            facts = re.search(r'id="facts">(.*?)</script>', text, re.DOTALL)
+            assert facts is not None
+            text = json.dumps(json.loads(facts[1])["slides"])
+        assert "negative" not in text.lower().replace("not negative", ""), path.name
