@@ -97,6 +97,7 @@ def plant(folder: Path, stem: str, xml: Path) -> None:
     (folder / f"{stem}.sha256").write_text(hashes)
 
 
+@pytest.mark.slow
 def test_an_edited_normalisation_is_converted_anew(model: Path, tiles: list[np.ndarray]) -> None:
     before = scores(model, tiles, "openvino")
     change_normalisation(model)

@@ -110,7 +110,7 @@ def test_saving_leaves_a_network_in_training_as_it_is(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["torch", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_an_edited_normalisation_is_refused_in_every_runtime(model: Path, runtime: Runtime) -> None:
     pytest.importorskip(runtime)
     tiles = [np.zeros((SIDE, SIDE, 3), np.uint8)]
@@ -123,6 +123,7 @@ def test_an_edited_normalisation_is_refused_in_every_runtime(model: Path, runtim
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_planted_conversion_is_refused_where_it_is_used_first(
     model: Path, cache: Path, tmp_path: Path
 ) -> None:

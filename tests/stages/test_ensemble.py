@@ -66,7 +66,7 @@ def tiles(count: int) -> list[np.ndarray]:
     return list(np.random.default_rng(3).integers(0, 256, (count, 64, 64, 3), np.uint8))
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_score_is_the_mean_of_the_members_and_the_spread_their_deviation(ensemble: Path, runtime: str):
     found = Predictor(ensemble, device="cpu", runtime=runtime).predict(iter(tiles(37)))
     own = [

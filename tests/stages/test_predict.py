@@ -265,6 +265,7 @@ def test_stain_and_preparation_never_seen_are_said(slides: Path, model: Path, tm
     assert "preparation not stated" in row["warnings"]
 
 
+@pytest.mark.slow
 def test_a_slide_of_an_unseen_stain_is_called_only_where_asked(
     slides: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -277,6 +277,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(cohort: Path, tmp_pat
     assert [name for name in first if first[name] != second[name]] == []
 
 
+@pytest.mark.slow
 def test_synthetic_slides_make_a_model_that_says_so(tmp_path: Path):
     cohort = make_cohort(tmp_path / "cohort", patients=8, synthetic=True)
     assert train.run(config(epochs=1), cohort, tmp_path / "run") == 0
@@ -318,6 +319,7 @@ def with_split(cohort: Path, folder: Path, wanted: dict[str, str], default: str 
     return write_manifest(folder, rows, extra="split")
 
 
+@pytest.mark.slow
 def test_a_given_split_is_respected_and_test_slides_stay_out(cohort: Path, tmp_path: Path):
     wanted = {"s00": "validation", "s01": "validation", "s02": "test", "s03": "test"}
     path = with_split(cohort, tmp_path / "split", wanted)
@@ -528,6 +530,7 @@ def test_a_warm_start_from_a_model_that_saw_the_validation_slides_is_refused(
         train.run(warm_config(trained), other, tmp_path / "folds", folds=2)
 
 
+@pytest.mark.slow
 def test_a_warm_start_on_the_same_split_remembers_the_files_of_its_source(
     cohort: Path, trained: RunLayout, tmp_path: Path
 ):

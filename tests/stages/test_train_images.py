@@ -104,6 +104,7 @@ def test_images_make_a_model_with_three_classes_and_soft_labels(table: Path, tmp
     assert all(len(found) == 1 for found in sides.values())
 
 
+@pytest.mark.slow
 def test_the_card_states_the_learning_rate_that_the_config_left_open(table: Path, tmp_path: Path):
     backbone = timm.create_model("test_vit", num_classes=0, img_size=32)
     tensors = {name: own.numpy() for name, own in backbone.state_dict().items()}
@@ -125,6 +126,7 @@ def test_the_card_states_the_learning_rate_that_the_config_left_open(table: Path
     assert 0 < max(rates) <= 0.0003
 
 
+@pytest.mark.slow
 def test_whole_sites_stay_together_when_asked_to(table: Path, tmp_path: Path):
     settings = config()
     together = settings.training.model_copy(update={"group_by": "site", "epochs": 1})
@@ -199,6 +201,7 @@ def test_starting_weights_that_do_not_fit_are_refused_before_any_image_is_read(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_named_and_the_rest_trains(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -208,6 +211,7 @@ def test_a_damaged_image_is_named_and_the_rest_trains(
     assert read_model_file(tmp_path / "run" / "model").trained_on.slides == 35
 
 
+@pytest.mark.slow
 def test_what_readers_warn_of_is_printed_once_and_in_the_card(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -118,6 +118,7 @@ def test_precipitate_is_found_in_its_outline() -> None:
     assert grains.outline.area < 0.6 * np.pi * 100.0**2
 
 
+@pytest.mark.slow
 def test_a_pen_ring_lies_around_the_spot_and_not_on_it() -> None:
     ring = PenRing(0.0, 200.0, 250.0, 60.0, INK, -1.0, 1.0, soft_um=10.0)
     ink = density_of(ring) > 0.15
