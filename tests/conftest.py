@@ -160,7 +160,12 @@ def offline_page(browser: "Browser") -> "Generator[Page]":
 
     page.route("**/*", local_only)
     page.on("pageerror", lambda error: errors.append(f"script error: {error}"))
-    page.on("console", lambda line: errors.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on(
+        "console",
+        lambda line: (
+            errors.append(f"console: {line.text} ({line.location['url']})") if line.type == "error" else None
+        ),
+    )
     yield page
     page.close()
     assert errors == []
