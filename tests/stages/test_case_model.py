@@ -98,7 +98,7 @@ def test_too_few_cases_and_wrong_columns_are_one_line(trained: CaseModelLayout, 
     ):
         stage.train(few, tmp_path / "out", stage.TrainOptions())
     with pytest.raises(
-        UserError, match="--log: expected columns of numbers of 0 or more that the model uses, found mri"
+        UserError, match="log: expected columns of numbers of 0 or more that the model uses, found mri"
     ):
         stage.train(few, tmp_path / "out", stage.TrainOptions(log=["mri"]))
     assert not (tmp_path / "out").exists()

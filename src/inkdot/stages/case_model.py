@@ -70,7 +70,7 @@ def train(inputs: CaseInputs, out: Path, options: TrainOptions) -> int:
     for name in sorted(log):
         if name not in table.numbers or (table.numbers[name] < 0).any():
             raise UserError(
-                f"--log: expected columns of numbers of 0 or more that the model uses, found {name}; leave it out"
+                f"log: expected columns of numbers of 0 or more that the model uses, found {name}; leave it out"
             )
     settings = FitSettings(log=sorted(log), curves=options.curves, seed=options.seed, refits=options.refits)
     truth = inputs.truth or "labels of the slides"

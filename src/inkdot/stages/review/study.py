@@ -83,7 +83,7 @@ def make(
             raise UserError(f"{name[:80]}: expected an analysed slide of {results}, found no such one")
     chosen_cases = [name for name in dict.fromkeys(chosen) if name not in training]
     if not chosen_cases or not readers:
-        raise UserError("expected at least one case and one --reader, found none")
+        raise UserError("expected at least one case and one reader, found none")
     design = make_design(
         chosen_cases,
         readers,
@@ -145,7 +145,7 @@ def tables(
     path = verdicts or layout.reviews_sqlite
     if not path.is_file():
         raise StorageError(
-            f"{path}: expected the answers of the study, found nothing there; name the file with --verdicts"
+            f"{path}: expected the answers of the study, found nothing there; name the file of the verdicts"
         )
     history = [
         change for change in read_verdict_history(path) if change.study.model_sha256 == design.model_sha256
