@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,40 +14,33 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fixtures.founding_case import FOUNDING, write_cases
+from fixtures.scored_results import COLUMNS, ROWS, SIDE_L0_PX, write_scores
 from PIL import Image
 
-from inkdot.config import HeadConfig
 from inkdot.errors import ManifestError, StorageError, UserError
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.manifest import manifest_text, read_slides
-from inkdot.records import Mpp, RgbArray, SlideEntry, TileSpec
+from inkdot.records import Mpp, RgbArray, SlideEntry
 from inkdot.review.gallery.pseudonyms import read_pseudonyms
 from inkdot.review.gallery.shareable_text import OTHER_WARNING
 from inkdot.review.verdicts.verdict_table import COLUMNS as COLUMNS_OF_VERDICTS
 from inkdot.review.verdicts.verdict_table import VERDICTS_VERSION
 from inkdot.serve.served_results import ServeSettings, served_results
-from inkdot.slides import open_slide
 from inkdot.slides.pyramid import write_array_pyramid
 from inkdot.stages.review import export as review_export
 from inkdot.stages.review import import_verdicts as review_import
 from inkdot.storage.atomic import write_text
 from inkdot.storage.layout import RunLayout
-from inkdot.storage.models.model_records import OperatingPoint
 from inkdot.storage.output_layouts import ReviewLayout
-from inkdot.storage.record_json import slide_info_json, tile_spec_json
-from inkdot.storage.schemas import SCORES_VERSION, scores_schema
+from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.labels_table import read_labels
 from inkdot.storage.tables.parquet_tables import read_table, write_table
 from inkdot.storage.tables.predictions import Prediction, write_predictions
-from inkdot.units import MicrometresPerPixel, TilePx
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 MPP = 0.5
-SIDE_L0_PX = 200
-SPEC = TileSpec(TilePx(100), MicrometresPerPixel(1.0), TilePx(100))  # 100 µm, 200 level-0 pixels
-COLUMNS, ROWS = 8, 6
 
 
 def colour(column: int, row: int) -> tuple[int, int, int]:
@@ -70,33 +62,7 @@ def add_scores(
     results: RunLayout, entry: SlideEntry, scores: dict[tuple[int, int], float], **more: Any
 ) -> None:
     """Scores of tiles at (column, row)."""
-    with closing(open_slide(entry)) as slide:
-        info = slide.info
-    tiles = sorted(scores, key=lambda tile: (tile[1], tile[0]))
-    flag = np.asarray([scores[tile] for tile in tiles], dtype=np.float32)
-    columns = [
-        pa.array([column * SIDE_L0_PX for column, _ in tiles], pa.int32()),
-        pa.array([row * SIDE_L0_PX for _, row in tiles], pa.int32()),
-        pa.nulls(len(flag), pa.int32()),
-        pa.array(np.ones(len(flag), np.float32)),
-        *(pa.nulls(len(flag), pa.float32()) for _ in ("edge_um", "attention", "ood_distance")),
-        *(pa.array(values.astype(np.float32)) for values in (1 - flag, flag, flag, 1 - flag)),
-    ]
-    point = OperatingPoint(
-        class_name="malignant", threshold=0.5, target_sensitivity=0.95, sensitivity=None, specificity=None
-    )
-    facts: dict[str, object] = {
-        "slide": slide_info_json(info),
-        "tile_spec": tile_spec_json(SPEC),
-        "model_sha256": "ab" * 32,
-        "tiles_sha256": hashlib.sha256(entry.slide_id.encode()).hexdigest(),
-        "heads": [HeadConfig.from_head(head).model_dump(mode="json") for head in DEFAULT_HEADS],
-        "operating_points": {"malignancy": point.model_dump(mode="json")},
-        "warnings": ["stain not stated"],
-        "synthetic_model": False,
-    } | more
-    table = pa.Table.from_arrays(columns, schema=scores_schema(DEFAULT_HEADS))
-    write_table(results.scores(entry.slide_id), table, SCORES_VERSION, facts)
+    write_scores(results, entry, scores, {"warnings": ["stain not stated"]} | more)
 
 
 def prediction(slide_id: str, scores: dict[tuple[int, int], float]) -> Prediction:

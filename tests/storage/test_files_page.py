@@ -11,7 +11,7 @@ from inkdot.case_model.records import CASE_MODEL_VERSION
 from inkdot.case_model.report import EVALUATION_VERSION as CASE_EVALUATION_VERSION
 from inkdot.evaluation.comparison.report import COMPARISON_VERSION
 from inkdot.evaluation.report import EVALUATION_VERSION
-from inkdot.evaluation.stress_outputs import STRESS_VERSION
+from inkdot.evaluation.stress.outputs import STRESS_VERSION
 from inkdot.labels import DEFAULT_HEADS
 from inkdot.pipeline.results.render_slide import IMAGES_VERSION
 from inkdot.pipeline.shards import SHARD_VERSION

@@ -15,17 +15,17 @@ from inkdot.datasets.lesions import region_labels
 from inkdot.datasets.trainable_heads import without_heads
 from inkdot.errors import UserError
 from inkdot.evaluation.html_report import report_html
-from inkdot.evaluation.image_inputs import (
+from inkdot.evaluation.images.inputs import (
     at_model_scale,
     columns_for_model,
     no_test_message,
     read_test_images,
     require_synthetic_images,
 )
-from inkdot.evaluation.image_report import image_report
-from inkdot.evaluation.image_results import ImageResults, image_results
+from inkdot.evaluation.images.report import image_report
+from inkdot.evaluation.images.results import ImageResults, image_results
+from inkdot.evaluation.images.scoring import batch_ood_warnings
 from inkdot.evaluation.report import EvaluationReport, report_json
-from inkdot.evaluation.score_images import batch_ood_warnings
 from inkdot.evaluation.slide_report import evaluated_slides_text, slide_report
 from inkdot.evaluation.slide_results import SlideResult, patient_truths, score_for_evaluation, slide_result
 from inkdot.execution.runner import print_summary, run_slides

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from inkdot.config import Config, ImagesConfig
 from inkdot.errors import UserError
-from inkdot.evaluation.image_inputs import at_model_scale, columns_for_model, require_synthetic_images
-from inkdot.evaluation.score_images import (
+from inkdot.evaluation.images.inputs import at_model_scale, columns_for_model, require_synthetic_images
+from inkdot.evaluation.images.scoring import (
     ScoredImages,
     batch_is_ood,
     batch_ood_warnings,

@@ -16,10 +16,10 @@ from inkdot.datasets.tile_cache import cached_pixels, labelled_tiles
 from inkdot.datasets.tile_set import evenly_spread
 from inkdot.errors import SlideError, UserError
 from inkdot.evaluation.head_metrics import decided_rows
-from inkdot.evaluation.image_inputs import at_model_scale, columns_for_model, read_test_images
-from inkdot.evaluation.image_results import target_rows
-from inkdot.evaluation.stress_outputs import stress_json, stress_markdown, stress_svg
-from inkdot.evaluation.stress_report import StressTiles, stress_report
+from inkdot.evaluation.images.inputs import at_model_scale, columns_for_model, read_test_images
+from inkdot.evaluation.images.results import target_rows
+from inkdot.evaluation.stress.outputs import stress_json, stress_markdown, stress_svg
+from inkdot.evaluation.stress.report import StressTiles, stress_report
 from inkdot.labels import flag_column, flagging_head
 from inkdot.manifest import read_slides
 from inkdot.manifest.csv_table import read_csv

@@ -9,7 +9,7 @@ import numpy as np
 
 from inkdot.datasets.image_cache import hashes_of
 from inkdot.evaluation.head_metrics import decided_rows
-from inkdot.evaluation.image_results import ImageResults, sites_of
+from inkdot.evaluation.images.results import ImageResults, sites_of
 from inkdot.evaluation.oof_metrics import confusion_matrix, cross_validation_metrics
 from inkdot.evaluation.report import Confusion, Curve, EvaluationReport, Section
 from inkdot.evaluation.report_parts import (

@@ -9,8 +9,8 @@ from inkdot.config import ImagesConfig, TilingConfig
 from inkdot.datasets.image_cache import image_targets
 from inkdot.errors import UserError
 from inkdot.evaluation.head_metrics import NameArray
+from inkdot.evaluation.images.scoring import score_images
 from inkdot.evaluation.oof_metrics import OofPredictions, uncalibrated_scores
-from inkdot.evaluation.score_images import score_images
 from inkdot.labels import Head, flag_column, flagging_head
 from inkdot.manifest import ImageEntry
 from inkdot.model.predictor import Predictor, ScoreArray

@@ -8,7 +8,7 @@ from typing import Final
 
 from inkdot import plotting
 from inkdot.datasets.augmentation.corruptions import CORRUPTIONS
-from inkdot.evaluation.stress_report import StressReport, StressRow
+from inkdot.evaluation.stress.report import StressReport, StressRow
 from inkdot.labels import flagging_head
 from inkdot.metrics.intervals.confidence_intervals import Estimate
 from inkdot.storage.models.model_files import ModelFile
