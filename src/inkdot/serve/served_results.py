@@ -18,13 +18,12 @@ from inkdot.records import SlideEntry
 from inkdot.review.active_learning.query_list import MAX_REGIONS_PER_SLIDE, read_query_list
 from inkdot.review.gallery.gallery import GallerySettings, display_order, frame_facts
 from inkdot.review.gallery.patients import with_patients
-from inkdot.review.gallery.pseudonyms import shown_names, shown_reason
+from inkdot.review.gallery.pseudonyms import shown_names
+from inkdot.review.gallery.read_review import read_review
 from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_cases import case_panels
-from inkdot.review.gallery.slide_review import SlideReview, call_without_scores, slide_order
+from inkdot.review.gallery.slide_review import SlideReview, slide_order
 from inkdot.review.gallery.unscored import with_file_frame
-from inkdot.review.results.read_results import SlideResults, read_slide_results
-from inkdot.review.wording import NOT_ANALYSED
 from inkdot.serve.served_slides import IMAGES, ServedImage, ServedRegion, ServedSlide, ServedSlides
 from inkdot.storage.layout import RunLayout
 from inkdot.storage.tables.predictions import read_predictions, spreadsheet_safe
@@ -135,6 +134,7 @@ def served_results(
     )
     config = ReviewConfig() if settings.top_n is None else ReviewConfig(top_n=settings.top_n)
     most = config.top_n if settings.query_list is None else MAX_REGIONS_PER_SLIDE
+    distance = config.min_distance_fraction
     gallery = GallerySettings(IMAGES, settings.blinded_seed, settings.categories)
     found = ServedSlides(settings.secret)
     queries = _query_regions(settings.query_list)
@@ -145,7 +145,7 @@ def served_results(
             continue
         name = names[entry.slide_id]
         row = rows.get(spreadsheet_safe(entry.slide_id), {})
-        review = _review(layout, entry, name, row, (most, config.min_distance_fraction))
+        review = read_review(layout, entry, name, row, top_n=most, min_distance_fraction=distance)
         if queries is not None:
             review = _only_queries(review, queries[entry.slide_id])
         review = with_file_frame(review, entry)
@@ -237,36 +237,6 @@ def _only_queries(review: SlideReview, outlines: Sequence[str]) -> SlideReview:
     )
     return replace(
         review, ranking=replace(review.ranking, regions=numbered, more_flagged=False), warnings=warnings
-    )
-
-
-def _review(
-    layout: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], ranked_by: tuple[int, float]
-) -> SlideReview:
-    if row.get("outcome") != "done":
-        reason = row.get("reason") or "no scores: run `inkdot predict` again"
-        return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
-    try:
-        reviewed = read_slide_results(layout, entry.slide_id, name)
-    except StorageError as error:
-        return SlideReview(name, NOT_ANALYSED, None, problem=shown_reason(str(error), entry, name))
-    return _scored_review(reviewed, row, ranked_by)
-
-
-def _scored_review(
-    reviewed: SlideResults, row: Mapping[str, str], ranked_by: tuple[int, float]
-) -> SlideReview:
-    slide = reviewed.slide
-    return SlideReview(
-        slide_id=slide.facts.frame.slide_id,
-        call=row["call"],
-        score=float(row["score"]) if row["score"] else None,
-        warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
-        facts=slide.facts,
-        ranking=reviewed.ranking(*ranked_by),
-        lymphocyte_reference=reviewed.lymphocyte_reference,
-        measured_clusters=reviewed.measured_clusters,
-        further_calls=row.get("further_calls", ""),
     )
 
 

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from inkdot.config import ReviewConfig
-from inkdot.errors import StorageError, UserError
+from inkdot.errors import UserError
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.card_images import crop_to_bounds, jpeg_bytes
 from inkdot.review.gallery.fields import OVERVIEW_PX, tile_field
-from inkdot.review.gallery.pseudonyms import shown_reason
-from inkdot.review.gallery.slide_review import SlideReview, call_without_scores
+from inkdot.review.gallery.slide_review import SlideReview
 from inkdot.review.report.page import PagePlace
 from inkdot.review.report.words import counted, plain_line
 from inkdot.review.results.ranking import Region
-from inkdot.review.results.read_results import read_slide_results
 from inkdot.review.verdicts.csv_cells import plain_text
 from inkdot.slides.unchanged import open_unchanged
 from inkdot.storage.layout import RunLayout
@@ -21,39 +18,6 @@ from inkdot.storage.models.model_files import model_sha256, read_model_file
 from inkdot.storage.schemas import SCORES_VERSION
 from inkdot.storage.tables.parquet_tables import read_footer
 from inkdot.tiling.tile_pixels import read_tile
-
-
-def read_slide_review(
-    source: RunLayout, entry: SlideEntry, name: str, row: Mapping[str, str], places: int
-) -> SlideReview:
-    """The results of one slide, or in ``problem`` why it has none.
-
-    Args:
-        source: The results folder.
-        entry: The slide.
-        name: Its name in the report.
-        row: Its row of ``predictions.csv``; empty where it has none.
-        places: How many places are needed.
-    """
-    if row.get("outcome") != "done":
-        reason = row.get("reason") or "no scores: run `inkdot predict` again"
-        return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
-    try:
-        reviewed = read_slide_results(source, entry.slide_id, name)
-    except StorageError as error:
-        return SlideReview(name, call_without_scores({}), None, problem=shown_reason(str(error), entry, name))
-    config = ReviewConfig(top_n=places)
-    return SlideReview(
-        slide_id=name,
-        call=row["call"],
-        score=float(row["score"]) if row["score"] else None,
-        warnings=tuple(text for text in (plain_text(row["reason"]),) if text),
-        facts=reviewed.slide.facts,
-        ranking=reviewed.ranking(config.top_n, config.min_distance_fraction),
-        lymphocyte_reference=reviewed.lymphocyte_reference,
-        measured_clusters=reviewed.measured_clusters,
-        further_calls=row.get("further_calls", ""),
-    )
 
 
 def model_names(folder: Path, source: RunLayout, rows: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -90,10 +90,7 @@ def adequacy_line(call: str, row: Mapping[str, str]) -> str:
 
 def warnings_of(review: SlideReview) -> list[str]:
     """Reasons and warnings of a slide, each once."""
-    facts = review.facts.warnings if review.facts is not None else ()
-    texts = [
-        part for text in (review.problem, *review.warnings, *facts) for part in text.split(WARNING_SEPARATOR)
-    ]
+    texts = [part for text in (review.problem, *review.warnings) for part in text.split(WARNING_SEPARATOR)]
     return list(dict.fromkeys(line for text in texts if (line := plain_line(text))))
 
 

@@ -32,12 +32,12 @@ from inkdot.review.gallery.pseudonyms import (
     shown_names,
     shown_reason,
 )
+from inkdot.review.gallery.read_review import scored_review, unscored_review
 from inkdot.review.gallery.shareable_text import shareable_reason, shareable_review
 from inkdot.review.gallery.slide_cases import CasePanels, case_panels
 from inkdot.review.gallery.slide_review import (
     CardImages,
     SlideReview,
-    call_without_scores,
     slide_order,
 )
 from inkdot.review.gallery.unscored import with_file_overview
@@ -109,7 +109,8 @@ def run(
     hides_text = blinded or pseudonymise
     reviews: dict[str, SlideReview] = {}
     for entry in entries:
-        review = _not_analysed(entry, rows, names)
+        row = rows.get(spreadsheet_safe(entry.slide_id), {})
+        review = unscored_review(entry, names[entry.slide_id], row)
         reviews[entry.slide_id] = shareable_review(review, blinded=blinded) if hides_text else review
     task = _SlideExport(source, layout, config, rows, reviews, names, blinded=blinded, hides_text=hides_text)
     if blinded_seed is not None:
@@ -200,20 +201,9 @@ class _SlideExport:
     def __call__(self, entry: SlideEntry) -> Literal["done", "reused"]:
         name = self._names[entry.slide_id]
         reviewed = read_slide_results(self._source, entry.slide_id, name)
-        slide = reviewed.slide
         ranking = reviewed.ranking(self._config.top_n, self._config.min_distance_fraction)
         row = self._rows[spreadsheet_safe(entry.slide_id)]
-        review = SlideReview(
-            slide_id=name,
-            call=row["call"],
-            score=float(row["score"]) if row["score"] else None,
-            warnings=(*([row["reason"]] if row["reason"] else []), *slide.facts.warnings),
-            facts=slide.facts,
-            ranking=ranking,
-            lymphocyte_reference=reviewed.lymphocyte_reference,
-            measured_clusters=reviewed.measured_clusters,
-            further_calls=row.get("further_calls", ""),
-        )
+        review = scored_review(reviewed, row, ranking)
         if self._hides_text:
             review = shareable_review(review, blinded=self._blinded)
         if not self._blinded:
@@ -221,7 +211,7 @@ class _SlideExport:
             written = write_geojson(path, reviewed, ranking, warnings=review.warnings)
             review = replace(review, geojson_left_out=written.left_out)
         self._reviews[entry.slide_id] = review  # even where the images fail, the regions are listed
-        return self._write_images(entry, review, slide.facts, ranking.regions)
+        return self._write_images(entry, review, reviewed.slide.facts, ranking.regions)
 
     def _write_images(
         self, entry: SlideEntry, review: SlideReview, facts: ScoreFacts, regions: Sequence[Region]
@@ -313,15 +303,6 @@ def _refuse_files_with_scores(layout: ReviewLayout, names: Iterable[str]) -> Non
 def _was_analysed(entry: SlideEntry, rows: Mapping[str, Mapping[str, str]]) -> bool:
     row = rows.get(spreadsheet_safe(entry.slide_id))
     return row is not None and row["outcome"] == "done"
-
-
-def _not_analysed(
-    entry: SlideEntry, rows: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
-) -> SlideReview:
-    row = rows.get(spreadsheet_safe(entry.slide_id), {})
-    reason = row.get("reason") or "no scores: run `inkdot predict` again"
-    name = names[entry.slide_id]
-    return SlideReview(name, call_without_scores(row), None, problem=shown_reason(reason, entry, name))
 
 
 def _drop_other_images(layout: ReviewLayout, reviews: Sequence[SlideReview]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from rich.console import Console
 
 from inkdot import __version__
+from inkdot.config import ReviewConfig
 from inkdot.errors import SlideError
 from inkdot.execution.runner import print_summary, run_slides
 from inkdot.labels import DEFAULT_HEADS, Head
@@ -16,6 +17,7 @@ from inkdot.manifest import read_slides
 from inkdot.manifest.file_names import id_of_name
 from inkdot.records import SlideEntry
 from inkdot.review.gallery.pseudonyms import identifying_words, read_pseudonyms, shown_names, shown_reason
+from inkdot.review.gallery.read_review import read_review
 from inkdot.review.gallery.shareable_text import shareable_review
 from inkdot.review.gallery.slide_cases import CasePanels, case_panels
 from inkdot.review.gallery.slide_review import SlideReview, slide_order
@@ -28,7 +30,6 @@ from inkdot.review.report.private_names import without_private_names
 from inkdot.review.report.slide_pages import (
     highest_places,
     model_names,
-    read_slide_review,
     write_images,
 )
 from inkdot.review.report.typeset import Typesetter
@@ -201,7 +202,16 @@ class _ReportTask:
     def _review(self, entry: SlideEntry) -> SlideReview:
         job = self._job
         name, row = job.names[entry.slide_id], job.rows.get(spreadsheet_safe(entry.slide_id), {})
-        review = self._shareable(read_slide_review(job.source, entry, name, row, max(PLACES, _SHEET_PLACES)))
+        review = self._shareable(
+            read_review(
+                job.source,
+                entry,
+                name,
+                row,
+                top_n=max(PLACES, _SHEET_PLACES),
+                min_distance_fraction=ReviewConfig().min_distance_fraction,
+            )
+        )
         if review.problem:
             job.problems[name] = review.problem
         return review
